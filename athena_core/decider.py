@@ -1,0 +1,83 @@
+"""The decider: three pure functions of a category, and what they are given."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from athena_core.clock import Ids
+from athena_core.errors import AthenaError
+from athena_core.event import Event, Fact, Guard, Meta, Position, Recorded, Value
+
+S = TypeVar("S")
+
+
+class Context(Value):
+    """What a decision may know beside state: the time (milliseconds since 1970 UTC), new ids, and who asks."""
+
+    now: int
+    ids: Ids
+    meta: Meta
+
+
+def no_guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """The rule of categories that occupy nothing."""
+    return ()
+
+
+class Decider(Value, Generic[S]):
+    """One category of streams: its stored events, its state, how the state follows the events, what they occupy.
+
+    ``evolve`` must accept every event of the category in any order without raising, and states are deeply immutable.
+    """
+
+    category: str
+    events: tuple[type[Event], ...]
+    initial: S
+    evolve: Callable[[S, Event], S]
+    guards: Callable[[Recorded[Event]], tuple[Guard, ...]] = no_guards
+
+
+def fold(decider: Decider[S], events: Iterable[Event]) -> S:
+    """The state of a stream after its events."""
+    state = decider.initial
+    for event in events:
+        state = decider.evolve(state, event)
+    return state
+
+
+class Reader(Protocol):
+    """What a transaction may see: the state at the head, including what earlier transactions of its batch decided."""
+
+    @property
+    def head(self) -> Position:
+        """The position of the last event before this transaction."""
+
+    def state(self, decider: Decider[S], stream: str) -> S:
+        """The state of a stream."""
+
+    def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
+        """The guard rows of one kind by key, oldest first."""
+
+
+class Outcome(Value):
+    """What a transaction decided.
+
+    ``answer`` is given back to the caller and stored under the command's key as JSON (it never holds text);
+    ``subject`` is the id of the record that a repeated key is answered from.
+    """
+
+    facts: tuple[Fact, ...] = ()
+    subject: str | None = None
+    answer: object = None
+
+
+Transaction = Callable[[Reader, Context], Outcome]
+
+
+class Rejected(Exception):
+    """A refusal worth auditing: its events are written, then its error reaches the caller."""
+
+    def __init__(self, error: AthenaError, facts: tuple[Fact, ...]) -> None:
+        """Carry the error and the events that record it."""
+        super().__init__(error.message)
+        self.error = error
+        self.facts = facts

@@ -1,0 +1,274 @@
+"""Errors by family: a stable code, a message for people, details for machines; no status numbers."""
+
+from typing import ClassVar
+
+from athena_core.event import Value
+
+
+class Fault(Value):
+    """One wrong field: its path, what is wrong, how to mend it."""
+
+    field: str
+    reason: str
+    remedy: str | None = None
+
+
+class AthenaError(Exception):
+    """An error with a code that clients may rely on (contract 1.1 and D24)."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    retryable: ClassVar[bool] = False
+    retry_after: ClassVar[int | None] = None
+    """Seconds that a client should wait, where that is known."""
+
+    def __init__(self, message: str, details: object = None) -> None:
+        """Carry a message and, where there is more to say, details (JSON-able; for validation a list of faults)."""
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class Invalid(AthenaError):
+    """The request is wrong and stays wrong."""
+
+
+class Unauthenticated(AthenaError):
+    """Nobody vouches for who is asking."""
+
+
+class Forbidden(AthenaError):
+    """Who is asking may not do this."""
+
+
+class Missing(AthenaError):
+    """The thing that was named does not exist."""
+
+
+class Conflict(AthenaError):
+    """The request is right but contradicts the present state."""
+
+
+class Gone(AthenaError):
+    """The thing existed and is no longer kept."""
+
+
+class TooLarge(AthenaError):
+    """The request is over a size limit."""
+
+
+class Unprocessable(AthenaError):
+    """The request contradicts an earlier one."""
+
+
+class Throttled(AthenaError):
+    """A limit is reached; later it may work."""
+
+
+class TimedOut(AthenaError):
+    """The work took too long."""
+
+
+class Upstream(AthenaError):
+    """A model provider failed."""
+
+
+class Unavailable(AthenaError):
+    """The server cannot do this now."""
+
+
+class Full(AthenaError):
+    """The disk is full; surely not done."""
+
+
+class ConfigError(Invalid):
+    """A wrong field, a reference to something unknown, or a wrong setting."""
+
+    code = "CONFIG_ERROR"
+
+    def __init__(self, message: str, *faults: Fault) -> None:
+        """Carry the faults as details."""
+        super().__init__(message, list(faults) or None)
+
+    @classmethod
+    def of(cls, field: str, reason: str, remedy: str | None = None) -> "ConfigError":
+        """One wrong field."""
+        return cls(f"{field}: {reason}", Fault(field=field, reason=reason, remedy=remedy))
+
+
+class CursorInvalid(Invalid):
+    """The cursor is not one of ours."""
+
+    code = "CURSOR_INVALID"
+
+
+class CursorForeign(Conflict):
+    """The cursor belongs to another log, or to another history of this one."""
+
+    code = "CURSOR_FOREIGN"
+
+
+class CursorAhead(Conflict):
+    """The cursor is beyond the head of this log."""
+
+    code = "CURSOR_AHEAD"
+
+
+class IdentityMissing(Unauthenticated):
+    """The identity header is absent."""
+
+    code = "AUTH_IDENTITY_MISSING"
+
+
+class IdentityAmbiguous(Invalid):
+    """More than one identity header was sent."""
+
+    code = "AUTH_IDENTITY_AMBIGUOUS"
+
+
+class IdentityInvalid(Invalid):
+    """The identity header holds something that is no identity."""
+
+    code = "AUTH_IDENTITY_INVALID"
+
+
+class AuthzDenied(Forbidden):
+    """The role does not allow the operation."""
+
+    code = "AUTHZ_DENIED"
+
+
+class NotFound(Missing):
+    """No record has this id."""
+
+    code = "NOT_FOUND"
+
+
+class UnknownRoute(Missing):
+    """No operation has this method and path."""
+
+    code = "UNKNOWN_ERROR"
+
+
+class ProviderNotFound(Missing):
+    """No provider of this name is registered."""
+
+    code = "PROVIDER_NOT_FOUND"
+
+
+class PayloadTooLarge(TooLarge):
+    """The request body is over its limit."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class ContextOverflow(TooLarge):
+    """The compiled context is over its limit."""
+
+    code = "CONTEXT_OVERFLOW"
+
+
+class RunTimeout(TimedOut):
+    """The run took longer than its timeout."""
+
+    code = "RUN_TIMEOUT"
+
+
+class RunCancelled(Conflict):
+    """The run was cancelled."""
+
+    code = "RUN_CANCELLED"
+
+
+class RunCrashed(Upstream):
+    """The run's executor died."""
+
+    code = "RUN_CRASHED"
+    retryable = True
+
+
+class SessionLockTimeout(Conflict):
+    """Another run holds the session."""
+
+    code = "SESSION_LOCK_TIMEOUT"
+
+
+class LeaseLost(Conflict):
+    """The run belongs to another executor now."""
+
+    code = "LEASE_LOST"
+
+
+class ConcurrencyLimitExceeded(Throttled):
+    """``policy.maxConcurrentRuns`` is reached."""
+
+    code = "POLICY_CONCURRENCY_LIMIT_EXCEEDED"
+    retry_after = 1
+
+
+class ProviderError(Upstream):
+    """The provider failed."""
+
+    code = "PROVIDER_ERROR"
+    retryable = True
+
+
+class IdempotencyMismatch(Unprocessable):
+    """The key was used with another input."""
+
+    code = "IDEMPOTENCY_MISMATCH"
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this key is still at work."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+
+
+class NotCaughtUp(Unavailable):
+    """The views lag behind what was acknowledged."""
+
+    code = "NOT_CAUGHT_UP"
+    retryable = True
+    retry_after = 1
+
+
+class Overloaded(Unavailable):
+    """Too much is waiting; surely not done."""
+
+    code = "OVERLOADED"
+    retryable = True
+    retry_after = 1
+
+
+class OutcomeUnknown(Unavailable):
+    """The write may or may not have been done; retry with the same key."""
+
+    code = "OUTCOME_UNKNOWN"
+    retryable = True
+
+
+class StreamLimit(Unavailable):
+    """Too many streams are open."""
+
+    code = "STREAM_LIMIT"
+    retryable = True
+    retry_after = 5
+
+
+class StoreMoved(Unavailable):
+    """The database file was moved or replaced under the server."""
+
+    code = "STORE_MOVED"
+
+
+class StoreFull(Full):
+    """No space is left for the log; surely not done."""
+
+    code = "STORE_FULL"
+    retryable = True
+
+
+class InternalError(AthenaError):
+    """A bug of ours."""
+
+    code = "INTERNAL_ERROR"

@@ -1,0 +1,105 @@
+"""The event: what one is, and the envelope in which it is recorded."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, dataclass_transform
+
+import msgspec
+
+Position: TypeAlias = int
+"""A place in the whole log, dense, from 1; 0 is before the first event."""
+
+Version: TypeAlias = int
+"""A place in one stream, from 1; 0 is a stream without events."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Frozen(msgspec.StructMeta):
+    """The metaclass that makes every value frozen, keyword-only and camelCase in JSON (None fields stay out)."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> type:
+        """Fill in the defaults that msgspec does not inherit."""
+        for option, default in (("frozen", True), ("kw_only", True), ("rename", "camel"), ("omit_defaults", True)):
+            config.setdefault(option, default)
+        return super().__new__(mcs, name, bases, namespace, **config)
+
+
+class Value(msgspec.Struct, metaclass=Frozen):
+    """An immutable value that knows its JSON shape."""
+
+
+TEXT = msgspec.Meta(extra={"part": "text"})
+"""Marks a field that people or models wrote: stored in the erasable column, absent from the public payload."""
+
+EXTRA = msgspec.Meta(extra={"part": "extra"})
+"""Marks a field that stands beside the payload in the public record (``policy``, ``parentRunId``)."""
+
+Text: TypeAlias = Annotated[str | None, TEXT]
+
+
+class Event(Value):
+    """A fact in the past tense. ``TYPE`` is its stored name and never changes; ``SCHEMA`` counts its shapes.
+
+    Fields marked ``TEXT`` or ``EXTRA`` need a default of None: text may be erased, and is not read for folding.
+    """
+
+    TYPE: ClassVar[str] = ""
+    SCHEMA: ClassVar[int] = 1
+
+
+class Unknown(Event):
+    """An event of a type that this code does not know (from a newer release, or foreign): carried, never dropped."""
+
+    type: str
+
+
+E = TypeVar("E", bound=Event, covariant=True)
+
+
+class Fact(Value):
+    """An event on its way into the log: which stream, and which session and run the envelope names."""
+
+    stream: str
+    event: Event
+    session_id: str | None = None
+    run_id: str | None = None
+
+
+class Meta(Value):
+    """Who caused a transaction and what it belongs to. ``correlation`` is the trace id of the request."""
+
+    actor: str
+    correlation: str
+    causation: Position | None = None
+
+
+class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
+    """An event in its envelope, as read from the log.
+
+    ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position; ``mark`` holds the first
+    four bytes of the row's chain hash (what makes an event id provable); ``event`` lacks its text unless text was read.
+    """
+
+    position: Position
+    stream: str
+    version: Version
+    type: str
+    recorded_at: int
+    command_id: str
+    correlation: str
+    causation: Position | None
+    actor: str
+    session_id: str | None
+    run_id: str | None
+    mark: bytes
+    event: E
+
+
+class Guard(Value):
+    """A change to a guard row: ``value`` None releases ``key``. Guards are a pure function of events."""
+
+    kind: str
+    key: str
+    value: tuple[str | int, ...] | None
+
+
+GuardRule: TypeAlias = Callable[[Recorded[Event]], tuple[Guard, ...]]
