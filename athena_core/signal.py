@@ -55,12 +55,14 @@ class Signal:
                         self._waiters.remove(waiter)
 
     def wait_in_thread(self, position: Position, timeout: float) -> bool:
-        """Block a thread until the position is reached, or ``timeout`` seconds."""
+        """Block a thread until the position is reached, a nudge, or ``timeout`` seconds; tell whether it is reached."""
         with self._condition:
-            return self._condition.wait_for(lambda: self.position >= position, timeout)
+            if self.position < position:
+                self._condition.wait(timeout)
+            return self.position >= position
 
     def nudge(self) -> None:
-        """Wake blocked threads without a new position (a stop, a new task)."""
+        """Wake blocked threads without a new position (a stop, a reader in a hurry)."""
         with self._condition:
             self._condition.notify_all()
 
