@@ -1,6 +1,5 @@
 """The event: what one is, and the envelope in which it is recorded."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, dataclass_transform
 
 import msgspec
@@ -95,11 +94,9 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
 
 
 class Guard(Value):
-    """A change to a guard row: ``value`` None releases ``key``. Guards are a pure function of events."""
+    """A change to a guard row: ``value`` None releases ``key``, with ``held`` only while the row holds just that."""
 
     kind: str
     key: str
     value: tuple[str | int, ...] | None
-
-
-GuardRule: TypeAlias = Callable[[Recorded[Event]], tuple[Guard, ...]]
+    held: tuple[str | int, ...] | None = None

@@ -1,0 +1,21 @@
+"""The rules, one room per noun, pure: values in, values out.
+
+What lives here: stored events, states, ``evolve``, commands, ``decide``, in that order in each room. What may not:
+input and output, clocks, randomness, threads; and rooms do not know each other. Read first: ``directive.py``.
+"""
+
+from athena_core.decider import Decider
+from athena_core.domain import directive, harness, plane, policy, run, session
+from athena_core.event import Event
+
+DECIDERS: tuple[Decider[object], ...] = (  # every category of streams
+    run.DECIDER,
+    session.DECIDER,
+    directive.DECIDER,
+    harness.DECIDER,
+    policy.DECIDER,
+    plane.DECIDER,
+)
+
+EVENTS: tuple[type[Event], ...] = tuple(event for decider in DECIDERS for event in decider.events)
+"""Every event type that this release may store."""

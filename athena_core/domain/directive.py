@@ -1,0 +1,83 @@
+"""The directive: task input with references, immutable once created."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from athena_core.decider import Context, Decider
+from athena_core.event import TEXT, Event, Text, Value
+from athena_core.values import CONTEXT_REFS_MAX, Body, Label, LongText, Metadata
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class DirectiveCreated(Event):
+    """A directive exists; ``shadow`` ones were made by a run that was given plain input."""
+
+    TYPE: ClassVar[str] = "directive.created"
+    directive_id: str
+    has_context_refs: bool
+    has_metadata: bool
+    shadow: bool | None = None
+    input: Text = None
+    context_refs: Annotated[tuple[str, ...] | None, TEXT] = None
+    metadata: Annotated[dict[str, str] | None, TEXT] = None
+
+
+# State
+
+
+class DirectiveState(Value):
+    """Whether the directive exists."""
+
+    exists: bool = False
+
+
+def evolve(state: DirectiveState, event: Event) -> DirectiveState:
+    """Follow one event."""
+    match event:
+        case DirectiveCreated():
+            return DirectiveState(exists=True)
+        case _:
+            return state
+
+
+# Commands
+
+
+class DirectiveSpec(Body):
+    """A directive as its author wrote it (contract 4.4)."""
+
+    input: LongText
+    context_refs: Annotated[tuple[Label, ...], msgspec.Meta(max_length=CONTEXT_REFS_MAX)] | None = None
+    metadata: Metadata | None = None
+
+
+class CreateDirective(Value):
+    """Create a directive under a new id."""
+
+    directive_id: str
+    spec: DirectiveSpec
+    shadow: bool = False
+
+
+def decide(command: CreateDirective, state: DirectiveState, context: Context) -> tuple[Event, ...]:
+    """Create it once."""
+    if state.exists:
+        return ()
+    return (
+        DirectiveCreated(
+            directive_id=command.directive_id,
+            has_context_refs=bool(command.spec.context_refs),
+            has_metadata=bool(command.spec.metadata),
+            shadow=command.shadow or None,
+            input=command.spec.input,
+            context_refs=command.spec.context_refs or None,
+            metadata=command.spec.metadata or None,
+        ),
+    )
+
+
+DECIDER: Decider[DirectiveState] = Decider(
+    category="dir", events=(DirectiveCreated,), initial=DirectiveState(), evolve=evolve
+)

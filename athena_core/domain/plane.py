@@ -1,0 +1,93 @@
+"""The plane itself: events that belong to no other subject, and the violations that an auditor asks for."""
+
+from typing import ClassVar, Literal
+
+from athena_core.decider import Decider
+from athena_core.event import Event, Position, Value
+
+STREAM = "plane"
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class AuthzModeActive(Event):
+    """A server started, with this authorization mode."""
+
+    TYPE: ClassVar[str] = "AUTHZ_MODE_ACTIVE"
+    mode: str
+
+
+class AuthzDenied(Event):
+    """An identity was refused an operation."""
+
+    TYPE: ClassVar[str] = "authz.denied"
+    subject: str
+    role: str
+    operation: str
+    required_roles: tuple[str, ...]
+    deny_reason: Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"]
+
+
+class ViolationSource(Value):
+    """The event that a violation was derived from; the feed adds its id."""
+
+    position: Position
+    trace_id: str
+    type: str
+    created_at: str
+
+
+class ViolationActor(Value):
+    """Who caused a violation."""
+
+    subject: str
+    role: str
+
+
+class SafetyViolation(Event):
+    """An audit record derived from a denial or a rejection (contract 6)."""
+
+    TYPE: ClassVar[str] = "safety.violation"
+    schema_version: int
+    source: ViolationSource
+    category: Literal["authorization", "policy", "sandbox"]
+    severity: Literal["high", "critical"]
+    outcome: Literal["denied", "blocked", "failed", "violated"]
+    violation_code: str
+    actor: ViolationActor
+
+
+class LogForked(Event):
+    """An operator accepted that the log ends before what was once acknowledged (a restored backup, a cut tail)."""
+
+    TYPE: ClassVar[str] = "log.forked"
+    head: Position
+    expected: Position
+
+
+class PayloadRedacted(Event):
+    """The text of one event was erased; the chain still verifies."""
+
+    TYPE: ClassVar[str] = "payload.redacted"
+    target: Position
+    reason: str
+
+
+# State: none; the stream is only ever appended to.
+
+
+class PlaneState(Value):
+    """Nothing."""
+
+
+def evolve(state: PlaneState, event: Event) -> PlaneState:
+    """Follow one event."""
+    return state
+
+
+DECIDER: Decider[PlaneState] = Decider(
+    category="plane",
+    events=(AuthzModeActive, AuthzDenied, SafetyViolation, LogForked, PayloadRedacted),
+    initial=PlaneState(),
+    evolve=evolve,
+)

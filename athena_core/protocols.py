@@ -1,0 +1,89 @@
+"""The shapes through which read models meet the log and their own database (decisions E31)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeAlias
+
+from athena_core.event import Event, Position, Recorded
+
+Cell: TypeAlias = int | str | bytes | None
+
+
+class Row(NamedTuple):
+    """A row of the log as it is stored, in column order (``text`` is the erasable column, JSON with a salt inside)."""
+
+    position: Position
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    recorded_at: int
+    command_id: str
+    correlation: str
+    causation: int | None
+    actor: str
+    session_id: str | None
+    run_id: str | None
+    data: bytes
+    extra: bytes | None
+    data_hash: bytes
+    text_hash: bytes | None
+    chain: bytes
+    text: bytes | None
+
+
+class Connection(Protocol):
+    """A connection to a database of views; statements use ``?`` for their values."""
+
+    def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and iterate its rows."""
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
+        """Run one statement for many rows."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit at the end of the block, roll back if it raises."""
+
+    def changed(self) -> int:
+        """A number that changes when another connection has committed (cheap: about 4 µs)."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Databases(Protocol):
+    """Opens databases of views."""
+
+    def write(self, path: Path) -> Connection:
+        """Open for writing, creating it if needed."""
+
+    def read(self, path: Path) -> Connection:
+        """Open read-only; the file must exist."""
+
+
+class LogReader(Protocol):
+    """Reads the log through a connection of its own; use one per thread."""
+
+    @property
+    def log_id(self) -> str:
+        """The log's id, 16 hex digits."""
+
+    def head(self) -> Position:
+        """The last position that is committed by any process."""
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+
+    def row(self, position: Position) -> Row | None:
+        """One row."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Decode(Protocol):
+    """Turns a row into an event in its envelope."""
+
+    def __call__(self, row: Row, *, text: bool = True) -> Recorded[Event]:
+        """Decode; an unknown type becomes ``Unknown``; raises ValueError if the bytes are damaged."""
