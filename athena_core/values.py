@@ -101,12 +101,12 @@ class HarnessSpec(Body):
     config: HarnessConfig
     policies: HarnessPolicies
     allowed_egress: Annotated[tuple[Egress, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
-    verification_policies: (
-        Annotated[tuple[VerificationPolicy, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None
-    ) = None
+    verification_policies: Annotated[tuple[VerificationPolicy, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = (
+        None
+    )
 
 
-class HarnessProfile(HarnessSpec):
+class HarnessProfile(HarnessSpec, kw_only=True):
     """A harness profile with its id (contract 4.5)."""
 
     id: str

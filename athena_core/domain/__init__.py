@@ -4,11 +4,13 @@ What lives here: stored events, states, ``evolve``, commands, ``decide``, in tha
 input and output, clocks, randomness, threads; and rooms do not know each other. Read first: ``directive.py``.
 """
 
+from typing import Any
+
 from athena_core.decider import Decider
 from athena_core.domain import directive, harness, plane, policy, run, session
 from athena_core.event import Event
 
-DECIDERS: tuple[Decider[object], ...] = (  # every category of streams
+DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     run.DECIDER,
     session.DECIDER,
     directive.DECIDER,

@@ -58,7 +58,9 @@ def normalise(spec: HarnessSpec, providers: frozenset[str]) -> HarnessSpec:
     """The profile as it is kept: tools once each, hosts in lower case. Raises ConfigError (contract 4.5)."""
     if spec.config.provider not in providers:
         known = ", ".join(sorted(providers))
-        raise ConfigError.of("config.provider", f"no provider {spec.config.provider!r} is registered", f"one of {known}")
+        raise ConfigError.of(
+            "config.provider", f"no provider {spec.config.provider!r} is registered", f"one of {known}"
+        )
     egress = _normal_egress(spec.allowed_egress or ())
     policies = spec.verification_policies or ()
     seen: set[str] = set()

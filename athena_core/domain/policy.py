@@ -31,10 +31,10 @@ class PolicyUpdated(Event):
     TYPE: ClassVar[str] = "policy.updated"
     schema_version: int
     updated_at: str
+    after: Policy
+    before: Policy | None = None
     audit_comment: str | None = None
     updated_by: str | None = None
-    before: Policy | None = None
-    after: Policy
 
 
 # State

@@ -37,7 +37,7 @@ class RunRequest(Event):
     metadata: Annotated[dict[str, str] | None, TEXT] = None
 
 
-class RunQueued(RunRequest):
+class RunQueued(RunRequest, kw_only=True):
     """The run waits and holds no slot; ``requested_by`` is the executor that will lease it."""
 
     TYPE: ClassVar[str] = "run.queued"
@@ -108,12 +108,12 @@ class RunCompleted(Event):
     provider: str
     model: str
     harness_profile_id: str
-    usage: Usage | None = None
     evidence_count: int
     verification_status: Literal["passed", "verification-failed"]
-    verification_failures: tuple[VerificationFailure, ...] | None = None
     reliability: Reliability
     context_meta: ContextMeta
+    verification_failures: tuple[VerificationFailure, ...] | None = None
+    usage: Usage | None = None
 
 
 class RunFailed(Event):
