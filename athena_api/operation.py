@@ -1,0 +1,88 @@
+"""The operation: what a row of the table says about one method and path; imports no framework."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from athena_core.event import Meta, Position, Value
+from athena_core.store.key import Key
+from athena_core.values import Identity, Role
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+EVERYBODY = frozenset(Role)
+WRITERS = frozenset({Role.OPERATOR, Role.ADMIN})
+
+
+class NoBody(Value):
+    """The operation takes no body; whatever is sent is not read as one."""
+
+
+class NoQuery(Value):
+    """The operation takes no query parameters."""
+
+
+class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
+    """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
+
+    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
+    ``wait`` is false when the caller sent ``Prefer: respond-async``.
+    """
+
+    who: Identity
+    meta: Meta
+    path: dict[str, str]
+    query: Q
+    body: B
+    key: Key | None = None
+    position: Position = 0
+    wait: bool = True
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """An answer: the data of the envelope (a value, or JSON bytes), the status, extra headers.
+
+    ``position`` is the log position that the answer reflects; ``replayed`` marks the first answer of a repeated key.
+    """
+
+    data: Any
+    position: Position
+    status: int = 200
+    replayed: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Handler = Callable[["ControlPlane", Call[B, Q]], Awaitable[Reply]]
+
+
+class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
+    """A row: one method and path, who may use it, what goes in, what comes out, who handles it.
+
+    ``path`` is below ``/api/v1`` with ``:name`` parameters. ``answer`` is the type of ``data`` for the document.
+    ``paging`` names the pagination mode (contract 2). ``reads`` names the projections that a GET is answered from.
+    ``errors`` lists codes beyond those that every operation may answer. ``respond_async`` allows the answer 202.
+    """
+
+    id: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    tag: str
+    summary: str
+    roles: frozenset[Role]
+    answer: Any
+    handle: Handler[B, Q]
+    body: type[B] = NoBody  # type: ignore[assignment]
+    query: type[Q] = NoQuery  # type: ignore[assignment]
+    paging: Literal["cursor", "tail"] | None = None
+    reads: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    respond_async: bool = False
+    successor: str | None = None
+    """The path that replaces this one, where it is deprecated."""
+    stream: bool = False
+    """The answer is ``text/event-stream``."""
