@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from athena_core.decider import Key
 from athena_core.event import Meta, Position, Value
-from athena_core.store.key import Key
 from athena_core.values import Identity, Role
 
 if TYPE_CHECKING:

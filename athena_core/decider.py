@@ -1,5 +1,6 @@
 """The decider: three pure functions of a category, and what they are given."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -81,3 +82,25 @@ class Rejected(Exception):
         super().__init__(error.message)
         self.error = error
         self.facts = facts
+
+
+def never(reader: Reader, subject: str | None) -> bool:
+    """Keys of most commands bind for good."""
+    return False
+
+
+class Key(Value):
+    """A client's idempotency key, hashed with its scope, and the fingerprint of the input it came with (contract D20).
+
+    ``released`` tells whether what the key led to was undone (a withdrawn run), so that the key binds anew.
+    """
+
+    hash: bytes
+    fingerprint: bytes
+    released: Callable[[Reader, str | None], bool] = never
+
+    @classmethod
+    def of(cls, identity: str, operation: str, key: str, content: bytes) -> "Key":
+        """The key of an identity and an operation, over the normalised input."""
+        scope = "\0".join((identity, operation, key)).encode()
+        return cls(hash=hashlib.sha256(scope).digest(), fingerprint=hashlib.sha256(content).digest())
