@@ -63,12 +63,13 @@ class Outcome(Value):
     """What a transaction decided.
 
     ``answer`` is given back to the caller and stored under the command's key as JSON (it never holds text);
-    ``subject`` is the id of the record that a repeated key is answered from.
+    ``subject`` is the id of the record that a repeated key is answered from; ``erase`` names positions whose text goes.
     """
 
     facts: tuple[Fact, ...] = ()
     subject: str | None = None
     answer: object = None
+    erase: tuple[Position, ...] = ()
 
 
 Transaction = Callable[[Reader, Context], Outcome]

@@ -1,0 +1,28 @@
+"""The mock provider: says what it was told, at once and for nothing."""
+
+from collections.abc import AsyncIterator
+
+from athena_core.providers.provider import Delta, Finished, ModelRequest, TextDelta, Usage, UsageReport, render
+
+PIECES = 4
+
+
+class Mock:
+    """Answers ``Echo: `` and the conversation, in a few pieces; its usage counts characters."""
+
+    name = "mock"
+    default_model = "mock-model"
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Echo the conversation."""
+        context = render(request.messages)
+        output = "Echo: " + context
+        step = -(-len(output) // PIECES)
+        for start in range(0, len(output), step):
+            yield TextDelta(text=output[start : start + step])
+        size = Usage(input_tokens=len(context), output_tokens=len(output), total_tokens=len(context) + len(output))
+        yield UsageReport(usage=size)
+        yield Finished(reason="stop")
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,160 @@
+"""The contract of a provider: a stream of deltas that ends with a finish, and ``complete``, which drives one."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from typing import Literal, Protocol, TypeAlias
+
+from athena_core.errors import ProviderError
+from athena_core.event import Value
+
+MAX_TOKENS = 2**53
+MAX_MESSAGE_CHARS = 300
+MAX_REASON_CHARS = 64
+MAX_REQUEST_ID_CHARS = 200
+
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class Message(Value):
+    """One entry of the conversation that is sent."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Usage(Value):
+    """What a call cost in tokens (``mock``: characters), as far as the provider tells; None is unknown.
+
+    Cached input is part of the input, reasoning is part of the output.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class ModelRequest(Value):
+    """One call of a model."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_output_chars: int = 1_000_000
+
+
+class TextDelta(Value):
+    """The next piece of the output."""
+
+    text: str
+
+
+class UsageReport(Value):
+    """The usage of the call; a later report replaces an earlier one."""
+
+    usage: Usage
+
+
+class Finished(Value):
+    """The output is complete; ``reason`` is the provider's word (``stop``, ``length``, ...)."""
+
+    reason: str
+    request_id: str | None = None
+
+
+Delta: TypeAlias = TextDelta | UsageReport | Finished
+
+
+class Provider(Protocol):
+    """A source of model output. It may be used by many tasks at once, all of one event loop."""
+
+    name: str
+    default_model: str
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Start one call; raises ``ProviderFailure``. Cancelling the reader, or closing the iterator, ends the call."""
+
+    async def close(self) -> None:
+        """Give back what is held between calls."""
+
+
+class ProviderFailure(ProviderError):
+    """A call that failed. The two attributes are for the caller's retry loop, ``retryable`` is for clients."""
+
+    def __init__(self, message: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> None:
+        """Carry short operator text, whether a next attempt may succeed, and how long the provider asked to wait."""
+        super().__init__(one_line(message)[:MAX_MESSAGE_CHARS])
+        self.worth_retrying = worth_retrying
+        self.wait_seconds = wait_seconds
+
+
+class Completion(Value):
+    """A finished call."""
+
+    text: str
+    usage: Usage | None
+    reason: str
+    request_id: str | None = None
+
+
+async def complete(
+    provider: Provider, request: ModelRequest, on_text: Callable[[str], None] | None = None
+) -> Completion:
+    """Drive one call to its finish; ``on_text`` sees every piece of (clean) text as it arrives."""
+    pieces: list[str] = []
+    size = 0
+    usage: Usage | None = None
+    finished: Finished | None = None
+    deltas = provider.stream(request)
+    try:
+        async for delta in deltas:
+            match delta:
+                case TextDelta():
+                    size += len(delta.text)
+                    if size > request.max_output_chars:
+                        problem = f"{provider.name}: output over {request.max_output_chars} characters"
+                        raise ProviderFailure(problem, worth_retrying=False)
+                    text = clean(delta.text)
+                    pieces.append(text)
+                    if on_text:
+                        on_text(text)
+                case UsageReport():
+                    usage = delta.usage
+                case Finished():
+                    finished = delta
+    finally:
+        if isinstance(deltas, AsyncGenerator):
+            await deltas.aclose()
+    if finished is None:
+        raise ProviderFailure(f"{provider.name}: truncated stream", worth_retrying=True)
+    return Completion(
+        text="".join(pieces),
+        usage=usage,
+        reason=one_line(finished.reason)[:MAX_REASON_CHARS],
+        request_id=finished.request_id and one_line(finished.request_id)[:MAX_REQUEST_ID_CHARS],
+    )
+
+
+def clean(text: str) -> str:
+    """Replace what cannot be stored (NUL, lone surrogates) with U+FFFD."""
+    return UNSTORABLE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """Clean text without line breaks and other control characters."""
+    return CONTROL.sub(" ", clean(text)).strip()
+
+
+def token_count(value: object) -> int | None:
+    """A number of tokens as a server sent it; None for everything that is no count (NaN, negative, text, ...)."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return min(value, MAX_TOKENS)
+
+
+def render(messages: Iterable[Message]) -> str:
+    """The conversation as text: ``role: content``, one message after another."""
+    return "\n".join([f"{message.role}: {message.content}" for message in messages])

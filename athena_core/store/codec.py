@@ -1,0 +1,164 @@
+"""The codec: events to stored bytes by tag, and back; old shapes are lifted to today's.
+
+Types are a closed registry of tags; nothing in the data names code. ``data`` is the public payload, ``extra`` holds
+what stands beside it in the public record, ``text`` what people and models wrote, with a salt of 16 bytes inside so
+that its hash tells nothing once it is erased.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from athena_core.event import Event, Recorded, Unknown
+from athena_core.protocols import Row
+from athena_core.store.chain import MARK_BYTES
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+"""(type, schema version) -> how a payload of that version becomes one of the next."""
+
+_encode = msgspec.json.Encoder(order=None).encode
+
+
+class Encoded(NamedTuple):
+    """The stored columns of an event."""
+
+    type: str
+    schema_version: int
+    data: bytes
+    extra: bytes | None
+    text: bytes | None
+
+
+class Layout:
+    """Which fields of an event type go into which column."""
+
+    def __init__(self, kind: type[Event]) -> None:
+        """Read the markers of the type's annotations once."""
+        self.kind = kind
+        names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+        hints = get_type_hints(kind, include_extras=True)
+        parts = {attribute: _part(hints[attribute]) for attribute in names}
+        self.data = [(names[name], name) for name, part in parts.items() if part == "data"]
+        self.text = [(names[name], name) for name, part in parts.items() if part == "text"]
+        self.extra = [(names[name], name) for name, part in parts.items() if part == "extra"]
+        self.decode = msgspec.json.Decoder(kind).decode
+        self.decode_text = _side_decoder(kind, hints, self.text)
+        self.decode_extra = _side_decoder(kind, hints, self.extra)
+
+
+def _part(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        for note in get_args(hint)[1:]:
+            if isinstance(note, msgspec.Meta) and note.extra and "part" in note.extra:
+                return str(note.extra["part"])
+    return "data"
+
+
+def _side_decoder(kind: type[Event], hints: dict[str, Any], fields: list[tuple[str, str]]) -> Callable[[bytes], Any]:
+    members = [(name, hints[name], None) for _, name in fields]
+    return msgspec.json.Decoder(msgspec.defstruct(kind.__name__ + "Side", members, rename="camel")).decode
+
+
+class Codec:
+    """Encodes registered event types; decodes any row."""
+
+    def __init__(
+        self, events: Iterable[type[Event]], upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
+    ) -> None:
+        """Register the types by their tags."""
+        self._layouts = {event.TYPE: Layout(event) for event in events}
+        self._upcasters = upcasters
+
+    def encode(self, event: Event, salt: bytes) -> Encoded:
+        """The columns of an event. Raises KeyError for a type that is not registered, msgspec errors for bad values."""
+        layout = self._layouts[event.TYPE]
+        data = _encode(_members(event, layout.data))
+        extra = _members(event, layout.extra) if layout.extra else None
+        text = _members(event, layout.text) if layout.text else None
+        return Encoded(
+            type=event.TYPE,
+            schema_version=event.SCHEMA,
+            data=data,
+            extra=_encode(extra) if extra else None,
+            text=_encode({"salt": salt.hex(), **text}) if text else None,
+        )
+
+    def decode(self, row: Row, *, text: bool = True) -> Recorded[Event]:
+        """The event of a row in its envelope. Raises ValueError where the bytes do not fit the type."""
+        return Recorded(
+            position=row.position,
+            stream=row.stream,
+            version=row.version,
+            type=row.type,
+            recorded_at=row.recorded_at,
+            command_id=row.command_id,
+            correlation=row.correlation,
+            causation=row.causation,
+            actor=row.actor,
+            session_id=row.session_id,
+            run_id=row.run_id,
+            mark=row.chain[:MARK_BYTES],
+            event=self._event(row, text),
+        )
+
+    def _event(self, row: Row, text: bool) -> Event:
+        layout = self._layouts.get(row.type)
+        if layout is None:
+            return Unknown(type=row.type)
+        try:
+            event = self._payload(layout, row)
+            if text and row.text is not None:
+                _fill(event, layout.text, layout.decode_text(row.text))
+            if row.extra is not None:
+                _fill(event, layout.extra, layout.decode_extra(row.extra))
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"position {row.position}, {row.type}: {error}") from error
+        return event
+
+    def _payload(self, layout: Layout, row: Row) -> Event:
+        if row.schema_version == layout.kind.SCHEMA:
+            try:
+                return layout.decode(row.data)
+            except msgspec.ValidationError as error:
+                return _without_unknown_fields(layout.kind, msgspec.json.decode(row.data), error)
+        if row.schema_version > layout.kind.SCHEMA:
+            raise ValueError(f"position {row.position}, {row.type}: written by a newer release")
+        payload = msgspec.json.decode(row.data)
+        for version in range(row.schema_version, layout.kind.SCHEMA):
+            payload = self._upcasters[row.type, version](payload)
+        return msgspec.convert(payload, layout.kind)
+
+
+def _members(event: Event, fields: list[tuple[str, str]]) -> dict[str, Any]:
+    return {name: value for name, attribute in fields if (value := getattr(event, attribute)) is not None}
+
+
+def _fill(event: Event, fields: list[tuple[str, str]], side: Any) -> None:
+    """Give a freshly decoded event the fields of another column (nobody else has seen it yet)."""
+    for _, attribute in fields:
+        force_setattr(event, attribute, getattr(side, attribute))
+
+
+def _without_unknown_fields(kind: type[Event], payload: Any, error: msgspec.ValidationError) -> Event:
+    """Decode once more without the fields that a newer release added inside client-written values.
+
+    Raises the first error that is not about an unknown field.
+    """
+    for _ in range(64):
+        name, found, path = str(error).partition("unknown field `")[2].partition("`")
+        if not found:
+            raise error
+        target = payload
+        for step in path.removeprefix(" - at `$").rstrip("`").replace("[", ".[").split("."):
+            if step:
+                target = target[int(step[1:-1])] if step.startswith("[") else target[step]
+        del target[name]
+        try:
+            return msgspec.convert(payload, kind)
+        except msgspec.ValidationError as next_error:
+            error = next_error
+    raise error

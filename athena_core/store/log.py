@@ -1,0 +1,634 @@
+"""The log: every decision of the plane, taken one after another at the head and written many at a time.
+
+One thread per process owns the writing connection. A batch is: lock, catch up with other processes, run the waiting
+transactions in turn through an overlay, insert, commit, publish, answer. Nothing is answered before its commit.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+import apsw
+import msgspec
+
+from athena_core.clock import Clock, Ids
+from athena_core.decider import Context, Decider, Key, Outcome, Rejected, Transaction, no_guards
+from athena_core.errors import (
+    AthenaError,
+    ConfigError,
+    IdempotencyMismatch,
+    InternalError,
+    OutcomeUnknown,
+    Overloaded,
+    StoreFull,
+    StoreMoved,
+)
+from athena_core.event import Event, Fact, Guard, Meta, Position, Recorded, Value
+from athena_core.protocols import Row
+from athena_core.signal import Signal
+from athena_core.store.chain import MARK_BYTES, digest, link
+from athena_core.store.codec import Codec
+from athena_core.store.sqlite import SqliteReader, SqliteStore
+
+S = TypeVar("S")
+
+QUEUE_TRANSACTIONS_MAX = 8_192
+BATCH_EVENTS_MAX = 512
+BATCH_BYTES_MAX = 1 << 20
+CACHE_BYTES_MAX = 64 << 20
+CATCH_UP_EVENTS_MAX = 10_000
+LOCK_WAIT_SECONDS_MAX = 5.0
+WAL_PAGES_MAX = 1_000
+WAL_BYTES_MAX = 64 << 20
+KEEPER_SECONDS = 0.5
+SALT_BYTES = 16
+PAGE_BYTES = 4_096
+
+
+class Committed(Value):
+    """What became of a transaction: where it ended in the log, its answer, and whether it was a repeated key's."""
+
+    position: Position
+    subject: str | None = None
+    answer: Any = None
+    replayed: bool = False
+
+
+class Entry(NamedTuple):
+    """A cached stream."""
+
+    state: Any
+    version: int
+    size: int
+
+
+class Job(NamedTuple):
+    """A waiting transaction. ``loop`` is None when a thread waits for it."""
+
+    transaction: Transaction
+    meta: Meta
+    key: Key | None
+    loop: asyncio.AbstractEventLoop | None
+    future: Any
+
+
+Result = Committed | BaseException
+
+
+class Guards:
+    """The guard rows at the head, in memory: what is occupied, by kind and key, oldest first."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._kinds: dict[str, dict[str, tuple[str | int, ...]]] = {}
+
+    def load(self, rows: Iterable[tuple[str, str, tuple[str | int, ...]]]) -> None:
+        """Replace everything by what is stored."""
+        self._kinds.clear()
+        for kind, key, value in rows:
+            self._kinds.setdefault(kind, {})[key] = value
+
+    def of(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
+        """The rows of a kind by key, oldest first; read-only."""
+        return MappingProxyType(self._kinds.get(kind) or {})
+
+    def apply(self, guard: Guard) -> bool:
+        """Make one change; tell whether it changed anything."""
+        rows = self._kinds.setdefault(guard.kind, {})
+        old = rows.get(guard.key)
+        if guard.value is None and (old is None or guard.held not in (None, old)):
+            return False
+        rows.pop(guard.key, None)
+        if guard.value is not None:
+            rows[guard.key] = guard.value
+        return True
+
+
+class Cache:
+    """Committed states by stream, least recently used out first, bounded by their stored bytes."""
+
+    def __init__(self, limit: int = CACHE_BYTES_MAX) -> None:
+        """Start empty; ``limit`` in bytes."""
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._limit = limit
+        self._size = 0
+
+    def get(self, stream: str) -> Entry | None:
+        """The entry, which becomes the most recently used."""
+        entry = self._entries.get(stream)
+        if entry is not None:
+            self._entries.move_to_end(stream)
+        return entry
+
+    def put(self, stream: str, entry: Entry) -> None:
+        """Keep an entry, and let go of others if the limit is passed."""
+        old = self._entries.pop(stream, None)
+        self._size += entry.size - (old.size if old else 0)
+        self._entries[stream] = entry
+        while self._size > self._limit and len(self._entries) > 1:
+            _, dropped = self._entries.popitem(last=False)
+            self._size -= dropped.size
+
+    def __contains__(self, stream: str) -> bool:
+        """Whether the stream is cached."""
+        return stream in self._entries
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._size = 0
+
+
+class Batch:
+    """What the transactions of one commit decided so far; nothing of it is in the database or the cache yet."""
+
+    def __init__(self, head: Position, recorded_at: int, chain: bytes) -> None:
+        """Start at the head."""
+        self.head = head
+        self.recorded_at = recorded_at
+        self.chain = chain
+        self.rows: list[tuple[Any, ...]] = []
+        self.size = 0
+        self.ahead: dict[str, Entry] = {}
+        self.guards: list[tuple[Guard, Position]] = []
+        self.keys: dict[bytes, tuple[bytes, int, int, int, str | None, bytes | None]] = {}
+        self.erase: list[Position] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether the next transaction belongs to the next batch."""
+        return len(self.rows) >= BATCH_EVENTS_MAX or self.size >= BATCH_BYTES_MAX
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self.rows and not self.keys
+
+
+class View:
+    """What one transaction sees (``decider.Reader``): the batch before it, then what is committed."""
+
+    def __init__(self, log: "Log", batch: Batch) -> None:
+        """Look through a batch."""
+        self._log = log
+        self._batch = batch
+
+    @property
+    def head(self) -> Position:
+        """The position of the last event before this transaction."""
+        return self._batch.head
+
+    def state(self, decider: Decider[S], stream: str) -> S:
+        """The state of a stream."""
+        state: S = self._log.entry(self._batch, decider, stream).state
+        return state
+
+    def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
+        """The guard rows of one kind by key, oldest first."""
+        return self._log.guards.of(kind)
+
+
+def die(reason: str) -> None:
+    """Leave at once, without a tidy close: closing could make a failed commit durable, or lose it."""
+    os.write(2, f"athena: {reason}\n".encode())
+    os._exit(1)
+
+
+class Log:
+    """The append-only log of one state directory, for one process; ``start`` it before the first ``submit``."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        codec: Codec,
+        deciders: Iterable[Decider[Any]],
+        *,
+        clock: Clock,
+        ids: Ids,
+        key_hours: int = 24,
+        fatal: Callable[[str], None] = die,
+    ) -> None:
+        """Load the head and the guards; ``fatal`` is called once the outcome of a commit is unknown."""
+        self.store = store
+        self.codec = codec
+        self.guards = Guards()
+        self._deciders = {decider.category: decider for decider in deciders}
+        self._clock = clock
+        self._ids = ids
+        self._key_ms = key_hours * 3_600_000
+        self._fatal = fatal
+        self._cache = Cache()
+        self._queue: deque[Job] = deque()
+        self._ready = threading.Event()
+        self._stopping = False
+        self._failed: AthenaError | None = None
+        self._locking_since: float | None = None
+        self._expired_at = 0
+        self._checkpoint_at = time.monotonic()
+        self._anchor_path = store.path.with_name("log.anchor")
+        self._closed = threading.Event()
+        self._head, self._recorded_at, self._chain = 0, 0, b""
+        self._forget()
+        self.signal = Signal(self._head)
+        self._threads = [
+            threading.Thread(target=self._write, name="athena-writer", daemon=True),
+            threading.Thread(target=self._keep, name="athena-keeper", daemon=True),
+        ]
+
+    @property
+    def log_id(self) -> str:
+        """The log's id, 16 hex digits."""
+        return self.store.log_id
+
+    def start(self) -> None:
+        """Start the writer and its keeper. Raises ConfigError if the log ends before its anchor (decisions E6)."""
+        expected = self.missing_tail()
+        if expected is not None:
+            raise ConfigError(
+                f"ATHENA_STATE_DIR: the log ends at position {self._head} but once reached {expected}"
+                " (a restored backup, or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
+            )
+        for thread in self._threads:
+            thread.start()
+
+    def missing_tail(self) -> Position | None:
+        """The position that the anchor vouches for, if the log does not hold it."""
+        anchor = read_anchor(self._anchor_path)
+        if anchor is None or anchor.log_id != self.log_id:
+            return None
+        if anchor.position == 0:
+            return None
+        rows = self.store.rows(anchor.position - 1, 1)
+        return None if rows and rows[0].chain.hex() == anchor.chain else anchor.position
+
+    def accept_fork(self) -> None:
+        """Let the log go on from where it ends: forget the anchor (the caller records ``log.forked``)."""
+        self._anchor_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Finish what is queued, then stop. Safe to call twice."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._ready.set()
+        self._closed.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        if self._failed is None:
+            self._write_anchor()
+            self.store.close()
+
+    def reader(self) -> SqliteReader:
+        """A reader with a connection of its own, for one thread."""
+        return self.store.reader()
+
+    # Submitting
+
+    async def submit(self, transaction: Transaction, meta: Meta, key: Key | None = None) -> Committed:
+        """Have a transaction decided and committed; return what became of it, or raise its error."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Committed] = loop.create_future()
+        self._enqueue(Job(transaction, meta, key, loop, future))
+        return await future
+
+    def submit_in_thread(self, transaction: Transaction, meta: Meta, key: Key | None = None) -> Committed:
+        """The same for a thread, which blocks."""
+        future: Future[Committed] = Future()
+        self._enqueue(Job(transaction, meta, key, None, future))
+        return future.result()
+
+    def _enqueue(self, job: Job) -> None:
+        if self._failed is not None:
+            raise self._failed
+        if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
+            raise Overloaded("too many transactions are waiting for the log")
+        self._queue.append(job)
+        self._ready.set()
+
+    # The writer's thread
+
+    def _write(self) -> None:
+        while True:
+            self._ready.wait(timeout=1.0 if self.store.wal_pages else None)
+            self._ready.clear()
+            if self._queue:
+                while self._queue and self._failed is None:
+                    self._commit()
+                    self._checkpoint(idle=False)
+            elif not self._stopping:
+                self._checkpoint(idle=True)
+            if self._failed is not None or (self._stopping and not self._queue):
+                return
+
+    def _commit(self) -> None:
+        results: list[tuple[Job, Result]] = []
+        self._locking_since = time.monotonic()
+        try:
+            with self.store.exclusive():
+                self._locking_since = None
+                batch = self._decide(results)
+                if not batch.empty:
+                    self._insert(batch)
+        except apsw.FullError:
+            self._forget()
+            full = StoreFull("no space is left for the log; nothing was written")
+            results = [(job, full) for job, _ in results]
+        except apsw.BusyError:
+            self._forget()
+            self._refuse_waiting()
+            results = [(job, Overloaded("the log is locked; nothing was written")) for job, _ in results]
+        except BaseException as error:
+            self._stop(results, error)
+            return
+        else:
+            self._publish(batch)
+        finally:
+            self._locking_since = None
+        answer(results)
+
+    def _decide(self, results: list[tuple[Job, Result]]) -> Batch:
+        """Run the waiting transactions in turn, until the batch is full."""
+        self._catch_up()
+        batch = Batch(self._head, self._recorded_at, self._chain)
+        while self._queue and not batch.full:
+            job = self._queue.popleft()
+            try:
+                result: Result = self._run(job, batch)
+            except Exception as error:
+                result = error
+            results.append((job, result))
+        return batch
+
+    def _run(self, job: Job, batch: Batch) -> Committed:
+        now = max(self._clock.now(), batch.recorded_at)
+        view = View(self, batch)
+        if job.key is not None:
+            known = self._known(job.key, view, batch, now)
+            if known is not None:
+                return known
+        context = Context(now=now, ids=self._ids, meta=job.meta)
+        try:
+            outcome = job.transaction(view, context)
+        except Rejected as rejected:
+            self._append(rejected.facts, batch, context)
+            raise rejected.error from None
+        first = batch.head + 1
+        self._append(outcome.facts, batch, context)
+        batch.erase += outcome.erase
+        if job.key is not None:
+            self._bind(job.key, outcome, batch, first, now)
+        return Committed(position=batch.head, subject=outcome.subject, answer=outcome.answer)
+
+    def _known(self, key: Key, view: View, batch: Batch, now: int) -> Committed | None:
+        """What a key led to before, if it is bound."""
+        found = batch.keys.get(key.hash) or self.store.key(key.hash)
+        if found is None:
+            return None
+        fingerprint, recorded_at, first, count, subject, stored = found
+        if recorded_at < now - self._key_ms or key.released(view, subject):
+            return None
+        if fingerprint != key.fingerprint:
+            raise IdempotencyMismatch("the idempotency key was used before with another input")
+        before = msgspec.json.decode(stored) if stored is not None else None
+        return Committed(position=first + count - 1, subject=subject, answer=before, replayed=True)
+
+    def _bind(self, key: Key, outcome: Outcome, batch: Batch, first: Position, now: int) -> None:
+        stored = None if outcome.answer is None else msgspec.json.encode(outcome.answer)
+        count = batch.head + 1 - first
+        batch.keys[key.hash] = (key.fingerprint, now, first, count, outcome.subject, stored)
+
+    def _append(self, facts: tuple[Fact, ...], batch: Batch, context: Context) -> None:
+        """Encode and fold the events of one transaction; the batch takes them all or none."""
+        mine: dict[str, Entry] = {}
+        rows: list[tuple[Any, ...]] = []
+        guards: list[tuple[Guard, Position]] = []
+        command_id = self._ids.new("cmd") if facts else ""
+        meta = context.meta
+        position, chain, size = batch.head, batch.chain, 0
+        for fact in facts:
+            decider = self.decider(fact.stream)
+            entry = mine.get(fact.stream) or self.entry(batch, decider, fact.stream)
+            encoded = self.codec.encode(fact.event, self._ids.salt(SALT_BYTES))
+            position += 1
+            version = entry.version + 1
+            columns = (
+                position,
+                fact.stream,
+                version,
+                encoded.type,
+                encoded.schema_version,
+                context.now,
+                command_id,
+                meta.correlation,
+                meta.causation,
+                meta.actor,
+                fact.session_id,
+                fact.run_id,
+                encoded.data,
+                encoded.extra,
+                digest(encoded.data),
+                None if encoded.text is None else digest(encoded.text),
+            )
+            chain = link(chain, columns)
+            rows.append((*columns, chain, encoded.text))
+            if decider.guards is not no_guards:
+                recorded = _recorded(columns, chain, fact.event)
+                guards += [(guard, position) for guard in decider.guards(recorded)]
+            stored = len(encoded.data) + len(encoded.text or b"")
+            mine[fact.stream] = Entry(decider.evolve(entry.state, fact.event), version, entry.size + stored)
+            size += stored
+        batch.rows += rows
+        batch.head, batch.chain, batch.size = position, chain, batch.size + size
+        batch.recorded_at = context.now
+        batch.ahead |= mine
+        batch.guards += [change for change in guards if self.guards.apply(change[0])]
+
+    def decider(self, stream: str) -> Decider[Any]:
+        """The decider of a stream, by the prefix of its name."""
+        category = stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
+        return self._deciders[category]
+
+    def entry(self, batch: Batch, decider: Decider[Any], stream: str) -> Entry:
+        """The state of a stream: of this batch, of the cache, or folded from what is stored."""
+        entry = batch.ahead.get(stream) or self._cache.get(stream)
+        if entry is None:
+            entry = Entry(decider.initial, 0, len(stream))
+            for row in self.store.stream(stream):
+                entry = self._advance(decider, entry, row)
+            self._cache.put(stream, entry)  # none of this batch is stored yet, so what was read is committed
+        return entry
+
+    def _advance(self, decider: Decider[Any], entry: Entry, row: Row) -> Entry:
+        state = decider.evolve(entry.state, self.codec.decode(row, text=False).event)
+        return Entry(state, row.version, entry.size + len(row.data) + len(row.text or b""))
+
+    def _catch_up(self) -> None:
+        """Take in what other processes appended since our last batch."""
+        head, recorded_at, chain = self.store.head()
+        if head == self._head:
+            if chain != self._chain:
+                raise InternalError(f"the row at position {head} is not the one that was written")
+            return
+        if head < self._head:
+            raise InternalError(f"the log ends at position {head}; {self._head} was acknowledged")
+        if head - self._head > CATCH_UP_EVENTS_MAX:
+            self._cache.clear()
+            self.guards.load(self.store.guards())
+        else:
+            for row in self.store.rows(self._head, head - self._head):
+                self._take_in(row)
+        self._head, self._recorded_at, self._chain = head, recorded_at, chain
+
+    def _take_in(self, row: Row) -> None:
+        decider = self.decider(row.stream)
+        entry = self._cache.get(row.stream)
+        if entry is not None:
+            self._cache.put(row.stream, self._advance(decider, entry, row))
+        if decider.guards is not no_guards:
+            for guard in decider.guards(self.codec.decode(row, text=False)):
+                self.guards.apply(guard)
+
+    def _insert(self, batch: Batch) -> None:
+        self.store.insert(batch.rows)
+        if batch.keys:
+            self.store.put_keys([(key, *bound) for key, bound in batch.keys.items()])
+            if batch.recorded_at - self._expired_at > 60_000:
+                self.store.expire_keys(batch.recorded_at - self._key_ms)
+                self._expired_at = batch.recorded_at
+        self.store.put_guards(batch.guards)
+        for position in batch.erase:
+            self.store.erase_text(position)
+
+    def _publish(self, batch: Batch) -> None:
+        """The batch is durable: let everybody see it."""
+        for stream, entry in batch.ahead.items():
+            self._cache.put(stream, entry)
+        self._head, self._recorded_at, self._chain = batch.head, batch.recorded_at, batch.chain
+        self.signal.advance(self._head)
+
+    def _forget(self) -> None:
+        """Know only what is committed: nothing of a batch that failed may stay in memory."""
+        self._cache.clear()
+        (self._head, self._recorded_at, self._chain), guards = self.store.snapshot()
+        self.guards.load(guards)
+
+    def _stop(self, results: list[tuple[Job, Result]], error: BaseException) -> None:
+        """Nobody knows what became of the batch: say so, stop acknowledging, leave."""
+        unknown = OutcomeUnknown("the write may or may not have been done; retry with the same key")
+        self._failed = unknown
+        answer([(job, unknown) for job, _ in results])
+        self._refuse_waiting()
+        self._fatal(f"the log cannot go on: {type(error).__name__}: {error}")
+
+    def _refuse_waiting(self) -> None:
+        """Tell everybody who still waits that nothing was done."""
+        refused: list[tuple[Job, Result]] = []
+        with suppress(IndexError):
+            while True:
+                refused.append((self._queue.popleft(), Overloaded("the log did not get its lock; nothing was written")))
+        answer(refused)
+
+    def _checkpoint(self, *, idle: bool) -> None:
+        pages = self.store.wal_pages
+        large = pages * PAGE_BYTES > WAL_BYTES_MAX
+        due = pages >= WAL_PAGES_MAX or time.monotonic() - self._checkpoint_at > 1
+        if pages and (idle or due):
+            self.store.checkpoint_wal(truncate=idle or large)
+            self._checkpoint_at = time.monotonic()
+
+    # The keeper's thread
+
+    def _keep(self) -> None:
+        """Twice a second: is the lock overdue, is the file in its place, what is the anchor."""
+        while not self._closed.wait(KEEPER_SECONDS) and self._failed is None:
+            since = self._locking_since
+            if since is not None and time.monotonic() - since > LOCK_WAIT_SECONDS_MAX:
+                self._refuse_waiting()
+            try:
+                self.store.check_place()
+            except StoreMoved as moved:
+                self._failed = moved
+                self._refuse_waiting()
+                self._fatal(moved.message)
+                return
+            self._write_anchor()
+
+    def _write_anchor(self) -> None:
+        """Vouch for the head in a file of its own, so that a cut tail is noticed."""
+        anchor = Anchor(log_id=self.log_id, position=self._head, chain=self._chain.hex())
+        known = read_anchor(self._anchor_path)
+        if known is not None and known.log_id == anchor.log_id and known.position >= anchor.position:
+            return
+        draft = self._anchor_path.with_name(f"log.anchor.{os.getpid()}")
+        with suppress(OSError):  # the anchor is a second witness; the log itself is not at stake
+            draft.write_bytes(msgspec.json.encode(anchor))
+            draft.replace(self._anchor_path)
+
+
+class Anchor(Value):
+    """What the anchor file says: this log once held this chain at this position."""
+
+    log_id: str
+    position: Position
+    chain: str
+
+
+def read_anchor(path: Path) -> Anchor | None:
+    """The anchor, or None if there is none or it is torn."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Anchor)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def answer(results: list[tuple[Job, Result]]) -> None:
+    """Give everybody their result: threads directly, each event loop with one call."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Job, Result]]] = {}
+    for job, result in results:
+        if job.loop is not None:
+            loops.setdefault(job.loop, []).append((job, result))
+        elif isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+    for loop, jobs in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, jobs)
+
+
+def _resolve(jobs: list[tuple[Job, Result]]) -> None:
+    for job, result in jobs:
+        if job.future.done():
+            continue
+        if isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+
+
+def _recorded(columns: tuple[Any, ...], chain: bytes, event: Event) -> Recorded[Event]:
+    position, stream, version, kind, _, now, command, correlation, causation, actor, session, run, *_ = columns
+    return Recorded(
+        position=position,
+        stream=stream,
+        version=version,
+        type=kind,
+        recorded_at=now,
+        command_id=command,
+        correlation=correlation,
+        causation=causation,
+        actor=actor,
+        session_id=session,
+        run_id=run,
+        mark=chain[:MARK_BYTES],
+        event=event,
+    )

@@ -1,0 +1,438 @@
+"""The log's database on SQLite: schema, locks, inserts, reads (apsw, WAL, synchronous FULL)."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from athena_core.clock import Ids
+from athena_core.errors import ConfigError, StoreMoved
+from athena_core.event import Guard, Position
+from athena_core.protocols import Cell, Connection, Row
+from athena_core.store.chain import GENESIS
+
+FORMAT = 1
+SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
+BUSY_MS = 5_000
+NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "ceph", "glusterfs", "lustre"})
+
+SCHEMA = (
+    """CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE log (
+        position INTEGER PRIMARY KEY, stream TEXT NOT NULL, version INTEGER NOT NULL, type TEXT NOT NULL,
+        schema_version INTEGER NOT NULL, recorded_at INTEGER NOT NULL, command_id TEXT NOT NULL,
+        correlation TEXT NOT NULL, causation INTEGER, actor TEXT NOT NULL, session_id TEXT, run_id TEXT,
+        data BLOB NOT NULL, extra BLOB, data_hash BLOB NOT NULL, text_hash BLOB, chain BLOB NOT NULL, text BLOB
+    ) STRICT""",
+    """CREATE UNIQUE INDEX log_stream ON log (stream, version)""",
+    """CREATE INDEX log_session ON log (session_id, position) WHERE session_id IS NOT NULL""",
+    """CREATE TABLE command (
+        key_hash BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, recorded_at INTEGER NOT NULL,
+        first_position INTEGER NOT NULL, count INTEGER NOT NULL, subject TEXT, answer BLOB
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE INDEX command_age ON command (recorded_at)""",
+    """CREATE TABLE guard (
+        kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE checkpoint (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+)
+COLUMNS = ", ".join(Row._fields)
+SELECT_META = "SELECT value FROM meta WHERE name = ?"
+INSERT_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
+INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
+SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
+SELECT_POSITION = "SELECT max(position) FROM log"
+SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = ?"
+SELECT_PAGE = f"SELECT {COLUMNS} FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? ORDER BY version"
+SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
+SELECT_KEY = "SELECT fingerprint, recorded_at, first_position, count, subject, answer FROM command WHERE key_hash = ?"
+INSERT_KEY = (
+    "INSERT OR REPLACE INTO command (key_hash, fingerprint, recorded_at, first_position, count, subject, answer)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < ? LIMIT 1000)"
+SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position"
+PUT_GUARD = "INSERT OR REPLACE INTO guard (kind, key, value, position) VALUES (?, ?, ?, ?)"
+DELETE_GUARD = "DELETE FROM guard WHERE kind = ? AND key = ?"
+SELECT_CHECKPOINT = "SELECT position FROM checkpoint WHERE name = ?"
+PUT_CHECKPOINT = (
+    "INSERT INTO checkpoint (name, position) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE checkpoint.position < excluded.position"
+    " RETURNING position"
+)
+ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
+
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
+
+KeyRow = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
+
+
+class Lock:
+    """An advisory lock between processes: one open file, ``flock`` on it. Released when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, creating it."""
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def acquire(self) -> None:
+        """Wait for it (a blocked thread can only be freed by the holder)."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def try_acquire(self) -> bool:
+        """Take it if nobody has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give it up."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give it up and close the file."""
+        os.close(self._file)
+
+
+class SqliteReader:
+    """Reads the log through a read-only connection of its own; one thread at a time."""
+
+    def __init__(self, path: Path, log_id: str) -> None:
+        """Open the connection."""
+        self.log_id = log_id
+        self._connection = open_reader(path)
+        self._seen = -1
+        self._head = 0
+
+    def head(self) -> Position:
+        """The last committed position; free (4 µs) while nothing was committed."""
+        seen = self.changed()
+        if seen != self._seen:
+            self._head = self._connection.execute(SELECT_POSITION).get or 0
+            self._seen = seen
+        return self._head
+
+    def changed(self) -> int:
+        """A number that changes with every commit of another connection."""
+        return int(self._connection.execute("PRAGMA data_version").get)
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        last = until if until is not None else 2**62
+        return [Row(*row) for row in self._connection.execute(SELECT_PAGE, (after, last, limit))]
+
+    def row(self, position: Position) -> Row | None:
+        """One row."""
+        found = self._connection.execute(SELECT_ROW, (position,)).fetchone()
+        return Row(*found) if found else None
+
+    def stream(self, stream: str, after: int = 0) -> list[Row]:
+        """The rows of one stream after a version."""
+        return [Row(*row) for row in self._connection.execute(SELECT_STREAM, (stream, after))]
+
+    def session(self, session_id: str, before: Position) -> Iterator[Row]:
+        """The rows of one session before a position, newest first; close the iterator to stop early."""
+        for row in self._connection.execute(SELECT_SESSION, (session_id, before)):
+            yield Row(*row)
+
+    def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
+        """All guard rows, oldest first."""
+        return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
+
+    def checkpoint(self, name: str) -> Position | None:
+        """How far a reactor or a foreign follower came."""
+        found = self._connection.execute(SELECT_CHECKPOINT, (name,)).fetchone()
+        return int(found[0]) if found else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class SqliteStore:
+    """One log database, with the one writing connection of the process. Writing needs ``exclusive``."""
+
+    def __init__(self, directory: Path, ids: Ids) -> None:
+        """Open or create ``log.db`` in a state directory. Raises ConfigError where it cannot be used."""
+        _check_library()
+        _check_directory(directory)
+        self.path = directory / "log.db"
+        self._turnstile = Lock(directory / "log.turnstile")
+        self._lock = Lock(directory / "log.lock")
+        self.wal_pages = 0
+        try:
+            with self._locked():
+                self._connection = open_writer(self.path, "FULL")
+                self.log_id = self._prepare(ids)
+        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.NotADBError) as error:
+            raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
+        self._connection.set_wal_hook(self._count_wal_pages)
+        self._inode = self.path.stat().st_ino
+        _sync_directory(directory)
+
+    def _prepare(self, ids: Ids) -> str:
+        """Create the tables, or check the format of those that are there; return the log's id."""
+        connection = self._connection
+        with connection:
+            if connection.execute("SELECT count(*) FROM sqlite_schema").get == 0:
+                for statement in SCHEMA:
+                    connection.execute(statement)
+                connection.execute(INSERT_META, ("log_id", ids.salt(8).hex()))
+                connection.execute(INSERT_META, ("format", str(FORMAT)))
+            found = connection.execute(SELECT_META, ("format",)).get
+            log_id = connection.execute(SELECT_META, ("log_id",)).get
+        if found is None or int(found) > FORMAT:
+            raise ConfigError(f"ATHENA_STATE_DIR: {self.path} has format {found}; this release reads {FORMAT}: upgrade")
+        return str(log_id)
+
+    def _count_wal_pages(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self.wal_pages = pages
+        return 0
+
+    def reader(self) -> SqliteReader:
+        """A new reader."""
+        return SqliteReader(self.path, self.log_id)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock between processes; the turnstile makes two of them alternate."""
+        self._turnstile.acquire()
+        try:
+            self._lock.acquire()
+        finally:
+            self._turnstile.release()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises."""
+        with self._locked():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def check_place(self) -> None:
+        """Raise StoreMoved if the file is no longer where it was opened."""
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            inode = -1
+        if inode != self._inode:
+            raise StoreMoved(f"{self.path} was moved or replaced while it was in use")
+
+    def head(self) -> tuple[Position, int, bytes]:
+        """Position, time and chain of the last row."""
+        found = self._connection.execute(SELECT_HEAD).fetchone()
+        return found if found else (0, 0, GENESIS)
+
+    def snapshot(self) -> tuple[tuple[Position, int, bytes], list[tuple[str, str, tuple[str | int, ...]]]]:
+        """The head and the guards of one moment."""
+        self._connection.execute("BEGIN")
+        try:
+            return self.head(), self.guards()
+        finally:
+            self._connection.execute("COMMIT")
+
+    def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows at the positions they carry."""
+        self._connection.executemany(INSERT_ROW, rows)
+
+    def rows(self, after: Position, limit: int) -> list[Row]:
+        """Rows after a position, as the writer sees them."""
+        return [Row(*row) for row in self._connection.execute(SELECT_PAGE, (after, 2**62, limit))]
+
+    def stream(self, stream: str, after: int = 0) -> list[Row]:
+        """The rows of one stream after a version, as the writer sees them."""
+        return [Row(*row) for row in self._connection.execute(SELECT_STREAM, (stream, after))]
+
+    def key(self, key_hash: bytes) -> tuple[bytes, int, int, int, str | None, bytes | None] | None:
+        """What is stored under a key: fingerprint, time, first position, count, subject, answer."""
+        return self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
+
+    def put_keys(self, keys: Sequence[KeyRow]) -> None:
+        """Bind keys."""
+        self._connection.executemany(INSERT_KEY, keys)
+
+    def expire_keys(self, before: int) -> None:
+        """Forget up to a thousand keys recorded before a time."""
+        self._connection.execute(EXPIRE_KEYS, (before,))
+
+    def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
+        """All guard rows, oldest first."""
+        return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
+
+    def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
+        """Apply guard changes in order."""
+        for guard, position in changes:
+            if guard.value is None:
+                self._connection.execute(DELETE_GUARD, (guard.kind, guard.key))
+            else:
+                value = _to_json(guard.value).decode()
+                self._connection.execute(PUT_GUARD, (guard.kind, guard.key, value, position))
+
+    def put_checkpoint(self, name: str, position: Position) -> bool:
+        """Move a checkpoint forward; tell whether it moved."""
+        return self._connection.execute(PUT_CHECKPOINT, (name, position)).fetchone() is not None
+
+    def erase_text(self, position: Position) -> None:
+        """Erase the text of one row (overwritten on disk: ``secure_delete`` is on)."""
+        self._connection.execute(ERASE_TEXT, (position,))
+
+    def checkpoint_wal(self, truncate: bool) -> None:
+        """Move the WAL into the database; with ``truncate`` also empty it, unless a reader is in the way."""
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+        with self._locked():
+            self._connection.set_busy_timeout(0)
+            try:
+                self._connection.wal_checkpoint(mode=mode)
+            except apsw.BusyError:
+                pass
+            finally:
+                self._connection.set_busy_timeout(BUSY_MS)
+        self.wal_pages = 0
+
+    def close(self) -> None:
+        """Close the writing connection and the locks."""
+        self._connection.close()
+        self._turnstile.close()
+        self._lock.close()
+
+
+def open_writer(path: Path, synchronous: str) -> apsw.Connection:
+    """A connection for writing: WAL, explicit checkpoints, erasure on; every setting is read back."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_MS)
+    wanted = {
+        "journal_mode": ("WAL", "wal"),
+        "synchronous": (synchronous, {"FULL": 2, "NORMAL": 1}[synchronous]),
+        "wal_autocheckpoint": (0, 0),
+        "secure_delete": ("ON", 1),
+        "cache_size": (-16_384, -16_384),
+    }
+    for name, (value, expected) in wanted.items():
+        connection.pragma(name, value)
+        found = connection.pragma(name)
+        if found != expected:
+            connection.close()
+            raise ConfigError(f"ATHENA_STATE_DIR: {path}: {name} is {found}, not {value}")
+    connection.transaction_mode = "IMMEDIATE"
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A connection that can only read."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_MS)
+    connection.pragma("query_only", True)
+    return connection
+
+
+class ViewConnection:
+    """A connection to a database of views (``protocols.Connection``)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Wrap it."""
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and iterate its rows."""
+        return self._connection.execute(statement, tuple(values))
+
+    def executemany(self, statement: str, rows: Any) -> object:
+        """Run one statement for many rows."""
+        return self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end of the block, roll back if it raises."""
+        self._connection.execute("BEGIN IMMEDIATE" if not self._connection.readonly("main") else "BEGIN")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def changed(self) -> int:
+        """A number that changes when another connection has committed."""
+        return int(self._connection.execute("PRAGMA data_version").get)
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
+
+class SqliteDatabases:
+    """Opens databases of views (``protocols.Databases``): WAL, synchronous NORMAL, they can be rebuilt (E9)."""
+
+    def write(self, path: Path) -> Connection:
+        """Open for writing, creating it if needed; SQLite checkpoints it by itself."""
+        connection = open_writer(path, "NORMAL")
+        connection.pragma("wal_autocheckpoint", 1_000)
+        return ViewConnection(connection)
+
+    def read(self, path: Path) -> Connection:
+        """Open read-only; the file must exist."""
+        return ViewConnection(open_reader(path))
+
+
+def _check_library() -> None:
+    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if found < SQLITE_VERSION_MIN:
+        raise ConfigError(
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt a WAL; 3.51.3 or newer is needed: update apsw"
+        )
+
+
+def _check_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"ATHENA_STATE_DIR: cannot create {directory}: {error.strerror}") from error
+    if not os.access(directory, os.W_OK):
+        raise ConfigError(f"ATHENA_STATE_DIR: {directory} is not writable")
+    kind = _file_system(directory)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise ConfigError(f"ATHENA_STATE_DIR: {directory} is on {kind}; SQLite needs a local file system")
+
+
+def _file_system(directory: Path) -> str:
+    """The type of the file system that holds a directory, by the longest mount point above it."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return "unknown"
+    place = str(directory.resolve())
+    best, kind = "", "unknown"
+    for line in mounts.read_text().splitlines():
+        _, point, found, *_ = line.split(" ")
+        inside = place == point or place.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, found
+    return kind
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new file's name durable; SQLite's own attempt hides its errors."""
+    file = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
