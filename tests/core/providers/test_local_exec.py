@@ -1,0 +1,155 @@
+"""Tests of local-exec: real commands, and that nothing of them outlives a call."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from athena_core.providers.local_exec import LocalExec
+from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+
+HI = ModelRequest(model="local-exec", messages=(Message(role="user", content="hi"),))
+
+
+def shell(script: str, *arguments: str) -> LocalExec:
+    """A provider that runs a script of ``/bin/sh``."""
+    return LocalExec("/bin/sh", ("-c", script, *arguments))
+
+
+class Witness:
+    """Knows when every process that holds a pipe's writing end is gone: the script opens it with ``exec 3>"$0"``."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = str(path)
+        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(self._reader, True)
+
+    async def all_gone(self) -> bool:
+        """Wait for the end of the pipe."""
+        try:
+            return await asyncio.to_thread(os.read, self._reader, 1) == b""
+        finally:
+            os.close(self._reader)
+
+
+async def test_the_default_command_gives_the_only_message_back() -> None:
+    answer = await complete(LocalExec(), HI)
+    assert (answer.text, answer.reason, answer.usage) == ("hi", "stop", None)
+
+
+async def test_a_conversation_goes_in_line_by_line() -> None:
+    messages = (Message(role="system", content="be kind"), Message(role="user", content="hi"))
+    answer = await complete(LocalExec(), ModelRequest(model="m", messages=messages))
+    assert answer.text == "system: be kind\nuser: hi"
+
+
+async def test_large_texts_pass_in_both_directions_at_once() -> None:
+    text = "zwölf Boxkämpfer\n" * 60_000 + "\ud800"
+    answer = await complete(
+        LocalExec(), ModelRequest(model="m", messages=(Message(role="user", content=text),), max_output_chars=2_000_000)
+    )
+    assert answer.text == text.replace("\ud800", "\ufffd")
+
+
+async def test_a_command_that_reads_nothing_is_fine() -> None:
+    request = ModelRequest(model="m", messages=(Message(role="user", content="x" * 1_000_000),))
+    assert (await complete(LocalExec("/bin/echo", ("-n", "deaf")), request)).text == "deaf"
+
+
+async def test_output_arrives_while_the_command_runs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    seen: list[str] = []
+
+    def on_text(text: str) -> None:
+        seen.append(text)
+        if len(seen) == 1:
+            (tmp_path / "go").write_text("now")
+
+    answer = await complete(shell('printf one; cat "$0"', str(tmp_path / "go")), HI, on_text)
+    assert seen == ["one", "now"]
+    assert answer.text == "onenow"
+
+
+async def test_bytes_that_are_no_text_are_replaced() -> None:
+    answer = await complete(shell(r"printf 'a\377\000\303'"), HI)
+    assert answer.text == "a\ufffd\ufffd\ufffd"
+
+
+async def test_the_environment_is_minimal() -> None:
+    answer = await complete(LocalExec("/usr/bin/env"), HI)
+    assert {line.partition("=")[0] for line in answer.text.splitlines()} == {"PATH", "HOME", "LANG"}
+
+
+async def test_a_failed_command_speaks_through_the_tail_of_its_complaints() -> None:
+    script = "head -c 3000000 /dev/zero | tr '\\0' x >&2; printf '\\033[31mno\\nmodel' >&2; exit 3"
+    with pytest.raises(ProviderFailure) as caught:
+        await complete(shell(script), HI)
+    assert caught.value.message.startswith("local-exec: exit status 3: xxx")
+    assert caught.value.message.endswith(" [31mno model")
+    assert len(caught.value.message) <= 240
+    assert not caught.value.worth_retrying
+
+
+async def test_a_killed_command_names_the_signal() -> None:
+    with pytest.raises(ProviderFailure, match="killed by signal 15"):
+        await complete(shell("kill -TERM $$"), HI)
+
+
+@pytest.mark.parametrize("command", ["/no/such/command", "/etc", "nul\0"])
+async def test_a_command_that_cannot_start_is_a_failure(command: str) -> None:
+    with pytest.raises(ProviderFailure, match="cannot start the command") as caught:
+        await complete(LocalExec(command), HI)
+    assert not caught.value.worth_retrying
+
+
+async def test_cancelling_kills_the_whole_group(tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "witness")
+    running = asyncio.Event()
+    pids: list[int] = []
+
+    def on_text(text: str) -> None:
+        pids.append(int(text))
+        running.set()
+
+    provider = shell('exec 3>"$0"; trap "" TERM; sleep 1000 & echo $$; wait', witness.path)
+    call = asyncio.create_task(complete(provider, HI, on_text))
+    await running.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await witness.all_gone()
+    with pytest.raises(ChildProcessError):  # reaped: it is nobody's child any more
+        os.waitpid(pids[0], os.WNOHANG)
+
+
+async def test_too_much_output_kills_the_whole_group(tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "witness")
+    provider = shell('exec 3>"$0"; sleep 1000 & yes', witness.path)
+    with pytest.raises(ProviderFailure, match="output over 100000 characters"):
+        await complete(provider, ModelRequest(model="m", messages=HI.messages, max_output_chars=100_000))
+    assert await witness.all_gone()
+
+
+async def test_a_call_ends_when_the_command_does_and_takes_the_rest_with_it(tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "witness")
+    answer = await complete(shell('exec 3>"$0"; sleep 1000 & echo done', witness.path), HI)
+    assert answer.text == "done\n"
+    assert await witness.all_gone()
+
+
+async def test_cancelling_does_not_wait_for_a_process_that_left_the_group(tmp_path: Path) -> None:
+    running = asyncio.Event()
+    pids: list[int] = []
+
+    def on_text(text: str) -> None:
+        pids.append(int(text))
+        running.set()
+
+    call = asyncio.create_task(complete(shell("setsid sh -c 'echo $$; exec sleep 1000' & wait"), HI, on_text))
+    await running.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    os.kill(pids[0], 9)

@@ -1,0 +1,400 @@
+"""Tests of the OpenAI provider against a real little server with a table of behaviours."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from athena_core.providers.openai import OpenAI
+from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, Usage, complete
+
+KEY = "sk-canary-0123456789"
+PROMPT = "the secret prompt"
+HI = ModelRequest(model="small", messages=(Message(role="user", content=PROMPT),))
+EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req_1\r\nconnection: close\r\n\r\n"
+
+Behaviour = Callable[["Server", asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Server:
+    """One behaviour on a free port; keeps what it was asked, and knows when the client hung up."""
+
+    behaviour: Behaviour
+    url: str = ""
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    client_is_gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection."""
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
+            self.requests.append((head, json.loads(await reader.readexactly(size))))
+            watch = asyncio.create_task(self.watch(reader))
+            await self.behaviour(self, writer)
+            writer.close()
+            await watch
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def watch(self, reader: asyncio.StreamReader) -> None:
+        """Wait until the client hangs up."""
+        with suppress(ConnectionError):
+            await reader.read()
+        self.client_is_gone.set()
+
+
+@asynccontextmanager
+async def serving(behaviour: Behaviour) -> AsyncIterator[Server]:
+    """A server at work."""
+    server = Server(behaviour)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    async with listener:
+        server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1/"
+        yield server
+
+
+def says(*pieces: bytes) -> Behaviour:
+    """Write the pieces one by one and hang up."""
+
+    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+
+    return behave
+
+
+def refuses(status: int, body: bytes = b"", *headers: str) -> Behaviour:
+    """Answer with an error status."""
+    lines = [f"HTTP/1.1 {status} Nope", f"content-length: {len(body)}", *headers, "", ""]
+    return says("\r\n".join(lines).encode() + body)
+
+
+def data(chunk: object) -> bytes:
+    """One event."""
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+def text(content: str | None, finish: str | None = None) -> bytes:
+    """One chunk of output."""
+    return data({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]})
+
+
+def usage(**counts: object) -> bytes:
+    """The last chunk, which has no choices."""
+    return data({"choices": [], "usage": counts})
+
+
+DONE = b"data: [DONE]\n\n"
+NORMAL = (
+    text(None)
+    + text("Hello, ")
+    + text("wörld")
+    + text(None, "stop")
+    + usage(
+        prompt_tokens=9,
+        completion_tokens=3,
+        total_tokens=12,
+        prompt_tokens_details={"cached_tokens": 4},
+        completion_tokens_details={"reasoning_tokens": 0},
+    )
+    + DONE
+)
+COUNTED = Usage(input_tokens=9, output_tokens=3, total_tokens=12, cached_input_tokens=4, reasoning_tokens=0)
+HELLO = Completion(text="Hello, wörld", usage=COUNTED, reason="stop", request_id="req_1")
+
+
+async def ask(url: str, request: ModelRequest = HI) -> Completion:
+    """One call by a client of its own."""
+    provider = OpenAI(url, KEY, read_idle_seconds=30)
+    try:
+        return await complete(provider, request)
+    finally:
+        await provider.close()
+
+
+async def answer(behaviour: Behaviour) -> Completion:
+    """One call of a server that behaves so."""
+    async with serving(behaviour) as server:
+        return await ask(server.url)
+
+
+async def failure(behaviour: Behaviour, request: ModelRequest = HI) -> ProviderFailure:
+    """The failure of a call of a server that behaves so; what it says is short and keeps secrets."""
+    async with serving(behaviour) as server:
+        with pytest.raises(ProviderFailure) as caught:
+            await ask(server.url, request)
+    message = caught.value.message
+    assert message.startswith("openai: ")
+    assert len(message) <= 300
+    assert message.isprintable()
+    assert KEY not in message
+    assert PROMPT not in message
+    return caught.value
+
+
+async def test_what_is_sent() -> None:
+    async with serving(says(EVENTS, NORMAL)) as server:
+        messages = (Message(role="system", content="be kind"), Message(role="tool", content="42\ud800"))
+        assert await ask(server.url, ModelRequest(model="small", messages=messages)) == HELLO
+    head, body = server.requests[0]
+    assert head.startswith("post /v1/chat/completions http/1.1\r\n")
+    assert f"authorization: bearer {KEY}" in head
+    assert body == {
+        "model": "small",
+        "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "42\ufffd"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def test_a_local_server_needs_no_key_and_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with serving(says(EVENTS, NORMAL)) as server:
+        provider = OpenAI(server.url)
+        assert await complete(provider, HI) == HELLO
+        await provider.close()
+    assert "authorization" not in server.requests[0][0]
+
+
+SPELLINGS = {
+    "normal": NORMAL,
+    "CRLF": NORMAL.replace(b"\n", b"\r\n"),
+    "comments and other fields": b": ping\n\nretry: 9\n\nevent: x\nid: 1\n\n"
+    + NORMAL.replace(b"data:", b": hm\nid: 2\ndata:"),
+    "several lines of data": NORMAL.replace(b'"choices"', b'\ndata: "choices"'),
+    "no space after the colon": NORMAL.replace(b"data: ", b"data:"),
+    "no [DONE]": NORMAL.removesuffix(DONE),
+    "usage null until the end": NORMAL.replace(b'"choices": [{', b'"usage": null, "choices": [{'),
+    "a word in a hostile charset": NORMAL,
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("is_trickle", [False, True])
+async def test_every_spelling_of_a_stream_is_read(spelling: str, is_trickle: bool) -> None:
+    stream = SPELLINGS[spelling]
+    head = EVENTS.replace(b"event-stream", b"event-stream; charset=utf-7") if "charset" in spelling else EVENTS
+    pieces = [bytes([byte]) for byte in stream] if is_trickle else [stream]
+    assert await answer(says(head, *pieces)) == HELLO
+
+
+async def test_text_is_seen_as_it_arrives() -> None:
+    go_on = asyncio.Event()
+
+    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+        writer.write(EVENTS + text("one "))
+        await go_on.wait()  # comes only if the first piece was seen
+        writer.write(text("two", "stop") + DONE)
+
+    async with serving(behave) as server:
+        provider = OpenAI(server.url)
+        seen: list[str] = []
+
+        def on_text(piece: str) -> None:
+            seen.append(piece)
+            go_on.set()
+
+        await complete(provider, HI, on_text)
+        await provider.close()
+    assert seen == ["one ", "two"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "understood"),
+    [
+        ({"prompt_tokens": float("nan"), "completion_tokens": -5, "total_tokens": "12"}, Usage()),
+        ({"prompt_tokens": float("inf"), "completion_tokens": 2**70, "total_tokens": True}, Usage(output_tokens=2**53)),
+        ({"prompt_tokens": [1], "prompt_tokens_details": "many", "completion_tokens_details": None}, Usage()),
+    ],
+)
+async def test_wrong_counts_are_unknown_counts(counts: dict[str, object], understood: Usage) -> None:
+    completion = await answer(says(EVENTS, text("hi", "stop"), usage(**counts), DONE))
+    assert (completion.text, completion.usage) == ("hi", understood)
+
+
+async def test_a_server_may_report_no_usage_and_no_id() -> None:
+    head = EVENTS.replace(b"x-request-id: req_1\r\n", b"")
+    completion = await answer(says(head, text("hi", "length"), data({"choices": None}), DONE))
+    assert completion == Completion(text="hi", usage=None, reason="length", request_id="chatcmpl-1")
+
+
+async def test_lone_surrogates_and_nul_are_replaced() -> None:
+    assert (await answer(says(EVENTS, text("a\ud800b\x00", "stop"), DONE))).text == "a\ufffdb\ufffd"
+
+
+async def test_a_connection_that_breaks_after_the_finish_loses_nothing() -> None:
+    head = EVENTS.replace(b"connection: close", b"content-length: 100000")
+    assert (await answer(says(head, text("hi", "stop")))).text == "hi"
+
+
+CHUNKED = EVENTS.replace(b"connection: close", b"transfer-encoding: chunked")
+BROKEN: dict[str, tuple[Behaviour, str, bool]] = {
+    "ends without a finish": (says(EVENTS, text("hi")), "truncated stream", True),
+    "is done without a finish": (says(EVENTS, text("hi"), DONE), "truncated stream", True),
+    "is empty": (says(EVENTS), "truncated stream", True),
+    "is cut in mid-stream": (says(CHUNKED, b"ffff\r\n" + text("hi")), "the connection broke", True),
+    "hangs up at once": (says(), "the connection broke", True),
+    "speaks another protocol": (says(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"), "the connection broke", True),
+    "sends garbage": (says(EVENTS, b"data: {]\n\n"), "no JSON object", True),
+    "sends a list": (says(EVENTS, b"data: []\n\n"), "no JSON object", True),
+    "nests without end": (says(EVENTS, b"data: " + b"[" * 100_000 + b"\n\n"), "no JSON object", True),
+    "sends a page": (says(EVENTS.replace(b"event-stream", b"html"), b"<html>"), "no event stream", False),
+    "sends a line without end": (says(EVENTS, *[b"data: " + b"x" * 65_536] * 20), "over 1 MiB", False),
+    "sends an event without end": (says(EVENTS, *[b"data: " + b"x" * 65_536 + b"\n"] * 20), "over 1 MiB", False),
+    "fails in mid-stream": (
+        says(EVENTS, text("hi"), data({"error": {"message": "overloaded", "code": "server_error"}})),
+        "the stream broke off: overloaded",
+        True,
+    ),
+    "fails for good in mid-stream": (
+        says(EVENTS, data({"error": {"message": "too long", "code": 400}})),
+        "the stream broke off: too long",
+        False,
+    ),
+    "fails without words in mid-stream": (says(EVENTS, data({"error": 7})), "the stream broke off", True),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+async def test_a_broken_stream_is_a_failure(how: str) -> None:
+    behaviour, words, is_worth_retrying = BROKEN[how]
+    caught = await failure(behaviour)
+    assert words in caught.message
+    assert caught.worth_retrying is is_worth_retrying
+
+
+@pytest.mark.parametrize(
+    ("status", "is_worth_retrying"),
+    [(400, False), (401, False), (403, False), (404, False), (302, False), (204, False), (422, False)]
+    + [(408, True), (429, True), (500, True), (502, True), (503, True), (504, True)],
+)
+async def test_a_status_tells_whether_to_retry(status: int, is_worth_retrying: bool) -> None:
+    caught = await failure(refuses(status, b"", "location: http://127.0.0.1:9/"))
+    assert caught.message == f"openai: HTTP {status}"
+    assert caught.worth_retrying is is_worth_retrying
+    assert caught.wait_seconds is None
+
+
+DATE = "date: Wed, 21 Oct 2026 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (["retry-after: 7"], 7.0),
+        (["retry-after: 99999999999999999999"], 86_400.0),
+        (["retry-after: Wed, 21 Oct 2026 07:28:30 GMT", DATE], 30.0),
+        (["retry-after: Wed, 21 Oct 2020 07:28:30 GMT", DATE], 0.0),
+        (["retry-after: Wed, 21 Oct 2026 07:28:30 GMT"], None),
+        (["retry-after: -1"], None),
+        (["retry-after: nan"], None),
+        (["retry-after: soon", DATE], None),
+    ],
+)
+async def test_the_wait_that_a_server_asks_for_is_passed_on(headers: list[str], seconds: float | None) -> None:
+    caught = await failure(refuses(429, b"", *headers))
+    assert caught.worth_retrying
+    assert caught.wait_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            json.dumps({"error": {"message": f"Wrong key:\n{KEY}\x1b[2J" + "x" * 5000}}).encode(),
+            ": Wrong key: *** [2Jx",
+        ),
+        (b'{"error": "no such model"}', ": no such model"),
+        (b'{"error": {"message": 7}}', ""),
+        (f"<html>{PROMPT} {KEY}".encode(), ""),
+        (b"\xff" * 1_000_000, ""),
+    ],
+)
+async def test_of_an_error_only_the_message_is_quoted(body: bytes, words: str) -> None:
+    caught = await failure(refuses(401, body))
+    assert caught.message.rstrip("x") == f"openai: HTTP 401{words}".rstrip("x")
+
+
+async def test_an_error_body_that_breaks_off_still_is_its_status() -> None:
+    caught = await failure(says(b"HTTP/1.1 503 Nope\r\ncontent-length: 9\r\nretry-after: 3\r\n\r\n{"))
+    assert (caught.message, caught.worth_retrying, caught.wait_seconds) == ("openai: HTTP 503", True, 3.0)
+
+
+async def test_output_without_end_is_cut_and_the_connection_closed() -> None:
+    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+        writer.write(EVENTS)
+        while not server.client_is_gone.is_set():
+            writer.write(text("x" * 10_000))
+            await writer.drain()
+
+    async with serving(behave) as server:
+        with pytest.raises(ProviderFailure, match="output over 1000000 characters"):
+            await ask(server.url)
+        await server.client_is_gone.wait()
+
+
+async def test_silence_is_a_failure_worth_retrying() -> None:
+    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+        writer.write(EVENTS + text("hm"))
+        await server.client_is_gone.wait()
+
+    async with serving(behave) as server:
+        provider = OpenAI(server.url, read_idle_seconds=0.05)
+        with pytest.raises(ProviderFailure, match="the server fell silent") as caught:
+            await complete(provider, HI)
+        await provider.close()
+    assert caught.value.worth_retrying
+
+
+async def test_a_refused_connection_is_worth_retrying() -> None:
+    async with serving(says()) as server:
+        pass
+    with pytest.raises(ProviderFailure, match="cannot connect") as caught:
+        await ask(server.url)
+    assert caught.value.worth_retrying
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "nonsense", "http://[::1", ""])
+async def test_a_wrong_base_url_is_not_worth_retrying(url: str) -> None:
+    with pytest.raises(ProviderFailure, match="the base URL is") as caught:
+        await ask(url)
+    assert not caught.value.worth_retrying
+
+
+@pytest.mark.parametrize("is_talking", [True, False])
+async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> None:
+    asked = asyncio.Event()
+
+    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+        if is_talking:
+            writer.write(EVENTS + text("once upon a time"))
+        else:
+            asked.set()
+        await server.client_is_gone.wait()
+
+    async with serving(behave) as server:
+        provider = OpenAI(server.url)
+        call = asyncio.create_task(complete(provider, HI, lambda piece: asked.set()))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await server.client_is_gone.wait()  # before the client is closed: the call itself hung up
+        await provider.close()
+
+
+async def test_many_calls_share_a_client() -> None:
+    async with serving(says(EVENTS, NORMAL)) as server:
+        provider = OpenAI(server.url)
+        answers = await asyncio.gather(*[complete(provider, HI) for _ in range(120)])
+        await provider.close()
+    assert answers == [HELLO] * 120

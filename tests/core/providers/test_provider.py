@@ -1,0 +1,140 @@
+"""Tests of the contract: what ``complete`` demands of any provider, and the mock."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from athena_core.providers.mock import Mock
+from athena_core.providers.provider import (
+    MAX_MESSAGE_CHARS,
+    MAX_TOKENS,
+    Completion,
+    Delta,
+    Finished,
+    Message,
+    ModelRequest,
+    ProviderFailure,
+    TextDelta,
+    Usage,
+    UsageReport,
+    complete,
+    token_count,
+)
+from athena_core.providers.registry import registry
+
+HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
+
+
+class Scripted:
+    """Says what it was given, and remembers whether its stream was closed."""
+
+    name = "scripted"
+    default_model = "m"
+
+    def __init__(self, *deltas: Delta) -> None:
+        self.deltas = deltas
+        self.stream_is_closed = False
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        try:
+            for delta in self.deltas:
+                yield delta
+        finally:
+            self.stream_is_closed = True
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_mock_echoes_one_message() -> None:
+    seen: list[str] = []
+    answer = await complete(Mock(), HI, seen.append)
+    assert answer == Completion(
+        text="Echo: user: hi", usage=Usage(input_tokens=8, output_tokens=14, total_tokens=22), reason="stop"
+    )
+    assert len(seen) > 1
+    assert "".join(seen) == answer.text
+
+
+async def test_mock_echoes_a_conversation_line_by_line() -> None:
+    messages = (Message(role="system", content="be kind"), Message(role="user", content="hi"))
+    answer = await complete(Mock(), ModelRequest(model="m", messages=messages))
+    assert answer.text == "Echo: system: be kind\nuser: hi"
+
+
+async def test_a_stream_without_a_finish_is_an_error_worth_retrying() -> None:
+    with pytest.raises(ProviderFailure, match="truncated stream") as caught:
+        await complete(Scripted(TextDelta(text="half an ans")), HI)
+    assert caught.value.worth_retrying
+    assert caught.value.code == "PROVIDER_ERROR"
+
+
+async def test_output_over_the_cap_is_an_error_and_closes_the_stream() -> None:
+    provider = Scripted(TextDelta(text="12345"), TextDelta(text="6"), Finished(reason="stop"))
+    request = ModelRequest(model="m", messages=HI.messages, max_output_chars=5)
+    seen: list[str] = []
+    with pytest.raises(ProviderFailure, match="output over 5 characters") as caught:
+        await complete(provider, request, seen.append)
+    assert not caught.value.worth_retrying
+    assert seen == ["12345"]
+    assert provider.stream_is_closed
+
+
+async def test_text_reason_and_id_are_cleaned_and_usage_may_be_absent() -> None:
+    provider = Scripted(
+        TextDelta(text="a\x00b\ud800c"), Finished(reason="st\nop" + "p" * 100, request_id="\x1b[2J" + "x" * 500)
+    )
+    seen: list[str] = []
+    answer = await complete(provider, HI, seen.append)
+    assert seen == [answer.text] == ["a\ufffdb\ufffdc"]
+    assert answer.usage is None
+    assert answer.reason == ("st op" + "p" * 100)[:64]
+    assert answer.request_id is not None
+    assert answer.request_id.isprintable()
+    assert len(answer.request_id) == 200
+
+
+async def test_the_last_usage_report_counts() -> None:
+    first, last = Usage(output_tokens=1), Usage(output_tokens=2)
+    provider = Scripted(UsageReport(usage=first), Finished(reason="stop"), UsageReport(usage=last))
+    assert (await complete(provider, HI)).usage == last
+
+
+def test_a_failure_speaks_one_short_printable_line() -> None:
+    failure = ProviderFailure("a\nb\x1b[31m\ud800" + "c" * 1000, worth_retrying=True, wait_seconds=2.0)
+    assert failure.message.startswith("a b [31m\ufffdc")
+    assert len(failure.message) == MAX_MESSAGE_CHARS
+    assert failure.wait_seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "understood"),
+    [
+        (0, 0),
+        (7, 7),
+        (7.0, 7),
+        (2**80, MAX_TOKENS),
+        (1e300, MAX_TOKENS),
+        (-1, None),
+        (7.5, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        ("7", None),
+        (True, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_only_counts_are_counts(sent: object, understood: int | None) -> None:
+    assert token_count(sent) == understood
+
+
+async def test_the_registry_knows_every_provider_by_its_name() -> None:
+    providers = registry()
+    assert {name: provider.default_model for name, provider in providers.items()} == {
+        "mock": "mock-model",
+        "openai": "gpt-4o-mini",
+        "local-exec": "local-exec",
+    }
+    for provider in providers.values():
+        await provider.close()
