@@ -1,0 +1,52 @@
+# Needs python3 (3.11 or newer, with venv) and nothing else; everything is installed into .venv.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8787
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+# Runs a command and shows its output only if it fails.
+quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check proof lock clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-7s %s\n' "$$target" "$$text"; done
+
+# Built from nothing whenever the lock changes: about half a minute, and never a mixture of two locks.
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up .venv (about half a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Athena needs Python 3.11 or newer: make PYTHON=...")'
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) install --require-hashes --requirement constraints.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
+	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
+
+test: check ## Run all checks and all tests (under 5 minutes)
+	@$(BIN)/python -m pytest --quiet tests
+
+check: $(READY) ## Run the checks that execute nothing: style, types, import directions
+	@$(call quietly,$(BIN)/ruff check)
+	@$(call quietly,$(BIN)/ruff format --check)
+	@$(call quietly,$(BIN)/mypy)
+	@$(call quietly,$(BIN)/lint-imports --no-logo)
+
+proof: $(READY) ## Run the heavy tests at full size (hours)
+	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=3600 -m heavy tests
+
+lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for newer versions)
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install uv
+	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --all-extras --generate-hashes \
+		--custom-compile-command "make lock" --output-file constraints.txt $(LOCK_ARGS) pyproject.toml
+
+clean: ## Remove .venv, caches and builds (never the state directory)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

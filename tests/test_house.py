@@ -1,0 +1,464 @@
+"""The house rules that can be checked by reading the source; a failure names the place and the remedy."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("athena_core", "athena_api", "athena_cli", "projections")
+
+
+class Source:
+    """A text file of the project; ``path`` is relative to the root, with slashes."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree of a Python file."""
+        return ast.parse(self.text, self.path)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.rpartition("/")[2].removesuffix(".py")
+
+    @property
+    def module(self) -> str:
+        """The dotted name of a Python file."""
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+class Breach(NamedTuple):
+    """A place where a rule is broken, and how to mend it."""
+
+    path: str
+    line: int
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.problem}; {self.remedy}"
+
+
+Sources: TypeAlias = Sequence[Source]
+Rule: TypeAlias = Callable[[Sources], Iterator[Breach]]
+
+
+def python(sources: Sources, *folders: str) -> Iterator[Source]:
+    """The Python files, of these folders only if any are named."""
+    wanted = tuple(folder + "/" for folder in folders)
+    return (s for s in sources if s.path.endswith(".py") and (not wanted or s.path.startswith(wanted)))
+
+
+def references(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Every imported or reached dotted name as it is called at its origin (``time.time_ns``), with its line."""
+    origins: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                origins[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            for alias in node.names:
+                origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                yield f"{node.module}.{alias.name}", node.lineno
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            first, _, rest = ast.unparse(node).partition(".")
+            if first in origins:
+                yield f"{origins[first]}.{rest}", node.lineno
+
+
+def words(name: str) -> set[str]:
+    """The words of an identifier in lower case, each also without a plural s."""
+    found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)]
+    return {*found, *(word.removesuffix("s") for word in found)}
+
+
+# The rules
+
+
+def modules_say_what_they_are(sources: Sources) -> Iterator[Breach]:
+    """A module's docstring begins with one sentence on one line."""
+    for source in python(sources):
+        if not source.text.strip():
+            continue  # an empty __init__.py of a test folder
+        summary = (ast.get_docstring(source.tree) or "").partition("\n\n")[0]
+        if not summary.endswith(".") or re.search(r"\.\s+[A-Z]", summary):
+            yield Breach(source.path, 1, "no docstring of one sentence", "say what the module is, starting with a noun")
+
+
+def modules_are_nouns(sources: Sources) -> Iterator[Breach]:
+    """No module is a place for anything."""
+    vague = {"util", "helper", "common", "manager", "base", "misc"}
+    for source in python(sources):
+        if words(source.name) & vague:
+            yield Breach(source.path, 1, f"a module called {source.name}", "name it after the noun that it holds")
+
+
+def packages_have_door_plates(sources: Sources) -> Iterator[Breach]:
+    """Each folder of code says what lives there, what may not, and what to read first."""
+    plates = {s.path: s for s in python(sources) if s.name == "__init__"}
+    for folder in sorted({s.path.rpartition("/")[0] for s in python(sources, *PACKAGES)}):
+        path = folder + "/__init__.py"
+        text = (ast.get_docstring(plates[path].tree) or "") if path in plates else ""
+        for part in ("What lives here", "What may not", "Read first"):
+            if part not in " ".join(text.split()):
+                yield Breach(path, 1, f"the door plate lacks '{part}'", "write it into the docstring, a line or two")
+
+
+def clocks_and_environment_have_one_reader(sources: Sources) -> Iterator[Breach]:
+    """Time, randomness and settings come from outside, so that a test or a simulation can choose them."""
+    outside = re.compile(  # time.monotonic and time.perf_counter are free: they measure waits and decide nothing
+        r"time\.time(_ns)?|datetime\.datetime\.(now|utcnow|today)|datetime\.date\.today"
+        r"|os\.(environb?|getenvb?|urandom)|uuid\.uuid[1-7]|(random|secrets)(\..+)?"
+    )
+    for source in python(sources, *PACKAGES):
+        if source.path in {"athena_core/clock.py", "athena_core/settings.py"}:
+            continue
+        for name, line in sorted(references(source.tree), key=lambda reference: reference[1]):
+            if outside.fullmatch(name):
+                yield Breach(source.path, line, f"{name} is used here", "take a Clock, Ids or Settings as an argument")
+
+
+def sql_has_two_homes(sources: Sources) -> Iterator[Breach]:
+    """SQL lives in the store and in the read models."""
+    statement = re.compile(
+        r"\s*(SELECT\s|INSERT (OR \w+ )?INTO\s|UPDATE \w+ SET\s|DELETE FROM\s|PRAGMA \w|BEGIN IMMEDIATE"
+        r"|(CREATE|DROP|ALTER) (UNIQUE |VIRTUAL )?(TABLE|INDEX|VIEW|TRIGGER)\s)"
+    )
+    for source in python(sources, *PACKAGES):
+        if source.path.startswith(("athena_core/store/", "projections/")):
+            continue
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and statement.match(node.value):
+                yield Breach(source.path, node.lineno, "SQL", "move it to athena_core/store or projections")
+
+
+CONTRACT_TAGS = {  # names that the API's contract fixed before the rule
+    "AUTHZ_MODE_ACTIVE",
+    "run-template.run",
+    "safety.violation",
+    "sandbox.egress-policy",
+    "sandbox.lifecycle",
+}
+IRREGULAR = {"lost", "reset", "sent", "taken"}
+
+
+def stored_tags(sources: Sources) -> Iterator[tuple[str, str, int]]:
+    """Each event's tag with its place."""
+    for source in python(sources, "athena_core/domain"):
+        for node in ast.walk(source.tree):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and node.target.id == "TYPE"
+                and isinstance(node.value, ast.Constant)
+            ):
+                yield str(node.value.value), source.path, node.lineno
+
+
+def events_are_past_tense(sources: Sources) -> Iterator[Breach]:
+    """An event's tag is ``noun.verb-ed``."""
+    word = r"[a-z0-9]+(-[a-z0-9]+)*"
+    for tag, path, line in stored_tags(sources):
+        verb = tag.rpartition(".")[2].split("-")
+        past = any(part.endswith("ed") or part in IRREGULAR for part in verb)
+        if tag not in CONTRACT_TAGS and not (past and re.fullmatch(rf"{word}(\.{word})+", tag)):
+            yield Breach(path, line, f"the tag '{tag}'", "name the fact in the past tense, as in 'run.started'")
+
+
+def events_have_names_of_their_own(sources: Sources) -> Iterator[Breach]:
+    """A tag belongs to one event."""
+    seen: dict[str, str] = {}
+    for tag, path, line in stored_tags(sources):
+        if tag in seen:
+            yield Breach(path, line, f"the tag '{tag}' is also in {seen[tag]}", "choose another; stored ones stay")
+        seen[tag] = f"{path}:{line}"
+
+
+AVOIDED = {  # from the glossary: only words that have no other honest meaning here
+    "aggregate": "stream or state",
+    "backend": "transport",
+    "bus": "feed",
+    "dao": "recorder",
+    "epoch": "generation",
+    "journal": "log",
+    "listener": "subscriber or reactor",
+    "pipeline": "workflow",
+    "saga": "reactor",
+    "serializer": "codec",
+    "wrapper": "envelope",
+}
+
+
+def the_glossary_is_spoken(sources: Sources) -> Iterator[Breach]:
+    """Modules and classes use our words, not their rivals."""
+    for source in python(sources, *PACKAGES):
+        named = [(source.name, 1)]
+        named += [(node.name, node.lineno) for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+        for name, line in named:
+            for word in sorted(words(name) & AVOIDED.keys()):
+                yield Breach(source.path, line, f"'{word}' in the name {name}", f"here we say {AVOIDED[word]}")
+
+
+def event_classes(sources: Sources) -> set[str]:
+    """Dotted names of the classes of the domain that are events."""
+    found: set[str] = set()
+    for source in python(sources, "athena_core/domain"):
+        events = {"Event"}
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id in events for b in node.bases):
+                events.add(node.name)
+                found.add(f"{source.module}.{node.name}")
+    return found
+
+
+def projections_know_only_events(sources: Sources) -> Iterator[Breach]:
+    """A read model takes Event classes from the domain and nothing else."""
+    events = event_classes(sources)
+    for source in python(sources, "projections"):
+        for name, line in imported(source.tree):
+            if f"{name}.".startswith("athena_core.domain.") and name not in events:
+                yield Breach(
+                    source.path, line, f"{name} is not an event", "import events; put shared values in values.py"
+                )
+
+
+def read_models_do_not_know_each_other(sources: Sources) -> Iterator[Breach]:
+    """Whatever in ``projections`` handles events can be understood, and rebuilt, alone."""
+    projections = [source for source in python(sources, "projections") if source.name != "__init__"]
+    models = {
+        s.module for s in projections if any(name.startswith("athena_core.domain.") for name, _ in imported(s.tree))
+    }
+    for source in projections:
+        for name, line in imported(source.tree):
+            owner = name if name in models else name.rpartition(".")[0]
+            if source.module in models and owner in models and owner != source.module:
+                yield Breach(
+                    source.path, line, f"it knows {owner}", "fold the events again, or move what both need out"
+                )
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The dotted names in import statements, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def nothing_names_a_machine(sources: Sources) -> Iterator[Breach]:
+    """No file holds a path of somebody's machine or the host of a package registry."""
+    paths = [r"(?<![\w.])/(home|Users|root)/\w"]
+    if len(ROOT.parts) > 2:  # a root such as /app would match too much
+        paths.append(re.escape(str(ROOT)) + r"\b")
+    machine = re.compile("|".join(paths))
+    registry = re.compile(r"\b(pypi|pythonhosted|npmjs|yarnpkg)\.(org|com)\b|--(extra-)?index-url|--find-links")
+    for source in sources:
+        for number, line in enumerate(source.text.splitlines(), 1):
+            if machine.search(line):
+                yield Breach(source.path, number, "a path of one machine", "make it relative, or a temporary folder")
+            if registry.search(line) and source.path != "tests/test_house.py":
+                yield Breach(source.path, number, "a package registry is named", "leave it to the installer's settings")
+
+
+RULES: tuple[Rule, ...] = (
+    modules_say_what_they_are,
+    modules_are_nouns,
+    packages_have_door_plates,
+    clocks_and_environment_have_one_reader,
+    sql_has_two_homes,
+    events_are_past_tense,
+    events_have_names_of_their_own,
+    the_glossary_is_spoken,
+    projections_know_only_events,
+    read_models_do_not_know_each_other,
+    nothing_names_a_machine,
+)
+
+EVENT = 'class Begun(Event):\n    TYPE: ClassVar[str] = "run.begun"\n'
+PLATE = '"""X.\n\nWhat lives here: y. What may not: z."""\n'
+USES_EVENT = "from athena_core.domain.run import RunBegun\n"
+
+BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
+    # a rule, a made-up tree that breaks it beside what is allowed, and the places it must name
+    (modules_say_what_they_are, {"athena_api/a.py": "", "athena_api/b.py": "x = 1"}, ["athena_api/b.py:1"]),
+    (
+        modules_say_what_they_are,
+        {"athena_api/a.py": '"""One. Two."""', "tests/b.py": '"""One."""'},
+        ["athena_api/a.py:1"],
+    ),
+    (modules_are_nouns, {"tests/run_helpers.py": "", "athena_core/database.py": ""}, ["tests/run_helpers.py:1"]),
+    (packages_have_door_plates, {"projections/runs.py": ""}, ["projections/__init__.py:1"] * 3),
+    (packages_have_door_plates, {"athena_cli/__init__.py": PLATE}, ["athena_cli/__init__.py:1"]),
+    (
+        clocks_and_environment_have_one_reader,
+        {
+            "athena_core/clock.py": "import time\ntime.time_ns()",
+            "athena_core/a.py": "import time as t\nt.sleep(1)\nt.time_ns()",
+            "athena_core/b.py": "from os import environ\nfrom datetime import datetime\ndatetime.now()",
+            "athena_core/c.py": "import os\nos.environ.get('A')\nimport random",
+        },
+        ["athena_core/a.py:3", "athena_core/b.py:1", "athena_core/b.py:3", "athena_core/c.py:2", "athena_core/c.py:3"],
+    ),
+    (
+        sql_has_two_homes,
+        {
+            "athena_core/store/sqlite.py": "A = 'DELETE FROM log'",
+            "athena_api/a.py": "A = 'SELECT one of these'\nB = f'INSERT INTO {A} VALUES (1)'\nC = 'Update policy'",
+        },
+        ["athena_api/a.py:1", "athena_api/a.py:2"],
+    ),
+    (events_are_past_tense, {"athena_core/domain/run.py": EVENT}, ["athena_core/domain/run.py:2"]),
+    (
+        events_are_past_tense,
+        {"athena_core/domain/run.py": EVENT.replace("begun", "Started")},
+        ["athena_core/domain/run.py:2"],
+    ),
+    (events_are_past_tense, {"athena_core/domain/run.py": EVENT.replace("begun", "timed-out")}, []),
+    (
+        events_have_names_of_their_own,
+        {"athena_core/domain/run.py": EVENT, "athena_core/domain/work.py": EVENT},
+        ["athena_core/domain/work.py:2"],
+    ),
+    (
+        the_glossary_is_spoken,
+        {"athena_core/event_bus.py": "class HTTPBackend: ...\nclass Business: ...", "tests/bus.py": ""},
+        ["athena_core/event_bus.py:1", "athena_core/event_bus.py:1"],
+    ),
+    (
+        projections_know_only_events,
+        {
+            "athena_core/domain/run.py": "class RunFact(Event): ...\nclass RunBegun(RunFact): ...\nclass RunState: ...",
+            "projections/runs.py": USES_EVENT
+            + "from athena_core.domain.run import RunState\nimport athena_core.domain.run",
+            "projections/work.py": "from athena_core.domain import run",
+        },
+        ["projections/runs.py:2", "projections/runs.py:3", "projections/work.py:1"],
+    ),
+    (
+        read_models_do_not_know_each_other,
+        {
+            "projections/page.py": "",
+            "projections/runs.py": USES_EVENT + "from projections.page import Page",
+            "projections/work.py": USES_EVENT + "from projections.runs import COUNT\nfrom projections import runs",
+            "projections/projector.py": "from projections import runs",
+        },
+        ["projections/work.py:2", "projections/work.py:3"],
+    ),
+    (
+        nothing_names_a_machine,
+        {
+            "README.md": "see ~/.athena\n" + "/home" + "/alice/athena\nhttps://pypi" + ".org/simple",
+            "Makefile": f"cd {ROOT}",
+        },
+        ["README.md:2", "README.md:3", "Makefile:1"],
+    ),
+)
+
+
+@cache
+def everything() -> tuple[Source, ...]:
+    """All text files that are tracked, or would be after ``git add``."""
+    # The checkout may belong to somebody else than who runs the tests.
+    listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    sources = []
+    for name in sorted(set(filter(None, names.split("\0")))):
+        try:
+            sources.append(Source(name, (ROOT / name).read_text("utf-8")))
+        except (UnicodeDecodeError, FileNotFoundError):
+            continue  # a picture, or deleted and not yet committed
+    return tuple(sources)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_house_keeps(rule: Rule) -> None:
+    breaches = [str(breach) for breach in rule(everything())]
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+@pytest.mark.parametrize(("rule", "tree", "places"), BREACHES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_breach_is_noticed_by(rule: Rule, tree: dict[str, str], places: list[str]) -> None:
+    found = [f"{breach.path}:{breach.line}" for breach in rule([Source(path, text) for path, text in tree.items()])]
+    assert found == places
+
+
+def test_every_rule_has_an_example_of_its_breach() -> None:
+    assert {rule for rule, _, places in BREACHES if places} == set(RULES)
+
+
+def test_the_tree_is_read() -> None:
+    assert {"athena_core/event.py", "tests/test_house.py", "pyproject.toml"} <= {source.path for source in everything()}
+
+
+# Dependencies
+
+
+def test_both_spellings_of_the_developers_tools_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extra = project["project"]["optional-dependencies"]["dev"]
+    assert project["dependency-groups"]["dev"] == extra, "pyproject.toml: copy the list of the extra to the group"
+
+
+def test_the_lock_meets_what_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.!+-]+)", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE))
+    unmet = [
+        wish
+        for wish, requirement in ((wish, Requirement(wish)) for wish in asked)
+        if not requirement.specifier.contains(locked.get(requirement.name.lower(), "0.dev0"), prereleases=True)
+    ]
+    assert not unmet, f"constraints.txt: {', '.join(unmet)} not met; run 'make lock'"
+
+
+# Places to look
+
+
+def large(sources: Sources) -> Iterator[str]:
+    """Files over 400 lines, rooms of the domain over 320, functions over 60: longest first, to be looked at."""
+    found: list[tuple[int, str]] = []
+    for source in python(sources):
+        lines = source.text.count("\n")
+        room = source.path.startswith("athena_core/domain/")
+        if lines > (320 if room else 400) and source.path != "athena_api/operations.py":
+            found.append((lines, source.path))
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > 60:
+                    found.append((length, f"{source.path}:{node.lineno} {node.name}"))
+    return (f"{lines:6} lines  {place}" for lines, place in sorted(found, reverse=True))
+
+
+def test_long_files_and_functions_are_noticed() -> None:
+    body = "def f():\n" + "    x = 1\n" * 60
+    tree = [
+        Source("athena_api/a.py", body + "y = 1\n" * 340),
+        Source("athena_api/operations.py", "z = 1\n" * 900),
+        Source("athena_core/domain/run.py", "z = 1\n" * 321),
+    ]
+    assert [line.split()[-1] for line in large(tree)] == ["athena_api/a.py", "athena_core/domain/run.py", "f"]
+
+
+def test_long_files_and_functions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    places = list(large(everything()))
+    if places:
+        with capsys.disabled():
+            print("", "Long; does each hold one idea?", *places, sep="\n")
