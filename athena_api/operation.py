@@ -30,8 +30,9 @@ class NoQuery(Value):
 class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
 
-    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
-    ``wait`` is false when the caller sent ``Prefer: respond-async``.
+    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect, unless
+    ``stale`` views are allowed; ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and
+    ``limit`` are the page that was asked for.
     """
 
     who: Identity
@@ -41,7 +42,10 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     body: B
     key: Key | None = None
     position: Position = 0
+    stale: bool = False
     wait: bool = True
+    cursor: str | None = None
+    limit: int = 0
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -69,6 +73,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """
 
     id: str
+    context: str
+    """How messages name the input of this operation, e.g. ``runs.create``."""
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     tag: str

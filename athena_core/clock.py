@@ -30,6 +30,9 @@ class Ids(Protocol):
     def salt(self, size: int) -> bytes:
         """Random bytes."""
 
+    def fraction(self) -> float:
+        """A random number from 0 up to 1, for jitter."""
+
 
 class SystemClock:
     """The machine's clock."""
@@ -83,6 +86,10 @@ class SystemIds:
         """Random bytes from the operating system."""
         return os.urandom(size)
 
+    def fraction(self) -> float:
+        """53 random bits below 1."""
+        return (int.from_bytes(os.urandom(7), "big") >> 3) / 2**53
+
 
 class CountingIds:
     """Ids for tests: ``run_00000000000000000000000001`` and so on."""
@@ -105,6 +112,10 @@ class CountingIds:
         """The counter, padded."""
         self.count += 1
         return self.count.to_bytes(size, "big")
+
+    def fraction(self) -> float:
+        """Always the middle."""
+        return 0.5
 
 
 def iso(milliseconds: int) -> str:

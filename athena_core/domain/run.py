@@ -372,7 +372,7 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
                 return ()
             if state.token != command.token:
                 raise LeaseLost("the run was taken over by another executor")
-            return (*command.last, command.ending)
+            return _ended(command, state)
         case CancelRun():
             return _cancelled(command, state)
         case WithdrawRun():
@@ -400,6 +400,14 @@ def _leased(command: LeaseRun, state: RunState) -> tuple[Event, ...]:
         RunStarted(attempt=token),
         TranscriptAppended(role="user", kind="message", chars=len(command.said), content=command.said),
     )
+
+
+def _ended(command: EndRun, state: RunState) -> tuple[Event, ...]:
+    """A cancel that was acknowledged wins over whatever the executor had to say; what was paid stays recorded."""
+    if state.cancel is None:
+        return (*command.last, command.ending)
+    paid = tuple(event for event in command.last if isinstance(event, UsageRecorded))
+    return (*paid, RunCancelled(cause="requested", reason=state.cancel.reason))
 
 
 def _cancelled(command: CancelRun, state: RunState) -> tuple[Event, ...]:

@@ -7,7 +7,6 @@ transactions in turn through an overlay, insert, commit, publish, answer. Nothin
 import asyncio
 import os
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -232,7 +231,7 @@ class Log:
         self._failed: AthenaError | None = None
         self._locking_since: float | None = None
         self._expired_at = 0
-        self._checkpoint_at = time.monotonic()
+        self._checkpoint_at = self._clock.monotonic()
         self._anchor_path = store.path.with_name("log.anchor")
         self._closed = threading.Event()
         self._head, self._recorded_at, self._chain = 0, 0, b""
@@ -331,7 +330,7 @@ class Log:
 
     def _commit(self) -> None:
         results: list[tuple[Job, Result]] = []
-        self._locking_since = time.monotonic()
+        self._locking_since = self._clock.monotonic()
         try:
             with self.store.exclusive():
                 self._locking_since = None
@@ -540,10 +539,10 @@ class Log:
     def _checkpoint(self, *, idle: bool) -> None:
         pages = self.store.wal_pages
         large = pages * PAGE_BYTES > WAL_BYTES_MAX
-        due = pages >= WAL_PAGES_MAX or time.monotonic() - self._checkpoint_at > 1
+        due = pages >= WAL_PAGES_MAX or self._clock.monotonic() - self._checkpoint_at > 1
         if pages and (idle or due):
             self.store.checkpoint_wal(truncate=idle or large)
-            self._checkpoint_at = time.monotonic()
+            self._checkpoint_at = self._clock.monotonic()
 
     # The keeper's thread
 
@@ -551,7 +550,7 @@ class Log:
         """Twice a second: is the lock overdue, is the file in its place, what is the anchor."""
         while not self._closed.wait(KEEPER_SECONDS) and self._failed is None:
             since = self._locking_since
-            if since is not None and time.monotonic() - since > LOCK_WAIT_SECONDS_MAX:
+            if since is not None and self._clock.monotonic() - since > LOCK_WAIT_SECONDS_MAX:
                 self._refuse_waiting()
             try:
                 self.store.check_place()

@@ -1,0 +1,210 @@
+"""The endpoint: one generic ASGI application for every row of the table."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from athena_api.access_log import AccessLog
+from athena_api.body import clamp_limit, decode_body, decode_query
+from athena_api.operation import Call, NoBody, NoQuery, Operation, Reply
+from athena_api.plane import ControlPlane
+from athena_api.replies import failure, status_of, success
+from athena_core.decider import Key
+from athena_core.errors import AthenaError, ConfigError, InternalError, PayloadTooLarge, UnknownRoute
+from athena_core.event import Meta
+from athena_core.values import BODY_BYTES_MAX, INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PREFIX = ("api", "v1")
+JSON = (b"content-type", b"application/json; charset=utf-8")
+KEY_TEXT = re.compile(r"[\x21-\x7e]+")
+SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Found(NamedTuple):
+    """A row that matches a request, and its path parameters."""
+
+    operation: Operation[Any, Any]
+    path: dict[str, str]
+
+
+class Router:
+    """Finds the row of a method and path: literal segments beat parameters, empty segments do not count."""
+
+    def __init__(self, operations: Sequence[Operation[Any, Any]]) -> None:
+        """Index the rows by method and number of segments."""
+        self._literal: dict[tuple[str, tuple[str, ...]], Operation[Any, Any]] = {}
+        self._patterns: dict[tuple[str, int], list[tuple[tuple[str, ...], Operation[Any, Any]]]] = {}
+        for operation in operations:
+            segments = tuple(operation.path.strip("/").split("/"))
+            if ":" in operation.path:
+                self._patterns.setdefault((operation.method, len(segments)), []).append((segments, operation))
+            else:
+                self._literal[operation.method, segments] = operation
+
+    def find(self, method: str, segments: tuple[str, ...]) -> Found:
+        """The row. Raises UnknownRoute."""
+        operation = self._literal.get((method, segments))
+        if operation is not None:
+            return Found(operation, {})
+        for pattern, candidate in self._patterns.get((method, len(segments)), ()):
+            path: dict[str, str] = {}
+            for expected, segment in zip(pattern, segments, strict=True):
+                if expected.startswith(":"):
+                    path[expected[1:]] = segment
+                elif expected != segment:
+                    break
+            else:
+                return Found(candidate, path)
+        raise UnknownRoute("Not found")
+
+
+class Endpoint:
+    """Decodes a request, authorises it, waits for the views where it reads, answers in the envelope."""
+
+    def __init__(
+        self, plane: Callable[[], ControlPlane], operations: Sequence[Operation[Any, Any]], access_log: AccessLog
+    ) -> None:
+        """Take the table; the plane is there once the application has started."""
+        self._plane = plane
+        self._router = Router(operations)
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request below ``/api/v1``."""
+        plane = self._plane()
+        trace = scope["athena.trace"]
+        try:
+            found = self._router.find(scope["method"], segments(scope["path"])[len(PREFIX) :])
+            meta = Meta(actor=scope["athena.identity"].subject, correlation=trace)
+            await plane.access.require(scope["athena.identity"], found.operation.id, meta)
+            call = await self._call(plane, found, scope, receive, meta)
+            if found.operation.stream:
+                await plane.feed.serve(call, found.operation, scope, receive, send)
+                return
+            reply = await found.operation.handle(plane, call)
+            body, status, headers = success(reply.data), reply.status, _headers(reply, found.operation)
+        except AthenaError as error:
+            body, status = failure(error, trace), status_of(error)
+            headers = [(b"athena-position", str(plane.log.signal.position).encode())]
+            if error.retry_after is not None:
+                headers.append((b"retry-after", str(error.retry_after).encode()))
+        except Exception as error:
+            self._access_log.exception(trace, error)
+            body, status = failure(InternalError("an unexpected error; the log has the trace id"), trace), 500
+            headers = []
+        start = {"type": "http.response.start", "status": status, "headers": [JSON, *_length(body), *headers]}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    async def _call(
+        self, plane: ControlPlane, found: Found, scope: Scope, receive: Receive, meta: Meta
+    ) -> Call[Any, Any]:
+        operation, path = found
+        context = operation.context
+        for name, value in path.items():
+            if "\0" in value or len(value) > KEY_CHARS_MAX:
+                raise ConfigError.of(name, "is no id", "an id of at most 255 characters without NUL")
+        headers = {name: value for name, value in scope["headers"]}
+        pairs = query_pairs(scope)
+        query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
+        reading = operation.method == "GET"
+        content = b"" if reading else await read_body(headers, receive)
+        body = decode_body(operation.body, content, context) if operation.body is not NoBody else NoBody()
+        call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body)
+        parameters = dict(pairs)
+        if operation.paging is not None:
+            default = PAGE_ITEMS_DEFAULT if operation.paging == "cursor" else TAIL_ITEMS_DEFAULT
+            call.limit = clamp_limit(parameters.get("limit"), default)
+            call.cursor = parameters.get("cursor" if operation.paging == "cursor" else "after") or None
+        if reading:
+            call.position = max(plane.reader.head(), _min_position(parameters.get("minPosition")))
+            call.stale = parameters.get("stale") == "allow"
+            if operation.reads and not call.stale:
+                await plane.views_reader.wait(operation.reads, call.position)
+        else:
+            call.key = idempotency_key(scope, headers, operation, path, body)
+            call.wait = not (operation.respond_async and b"respond-async" in headers.get(b"prefer", b""))
+        return call
+
+
+def segments(path: str) -> tuple[str, ...]:
+    """The segments of a path that are not empty (``scope["path"]`` is decoded already)."""
+    return tuple(segment for segment in path.split("/") if segment)
+
+
+def query_pairs(scope: Scope) -> list[tuple[str, str]]:
+    """The query parameters in order."""
+    text = scope["query_string"].decode("latin-1")
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=100)
+    except ValueError as error:
+        raise ConfigError("the query string holds more than 100 parameters") from error
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """The body. Raises PayloadTooLarge over its limit, ConfigError for a length that is no length or a cut body."""
+    declared = headers.get(b"content-length")
+    if declared is not None:
+        if not declared.isdigit():
+            raise ConfigError.of("content-length", "is no number", "a number of bytes")
+        if len(declared) > 12 or int(declared) > BODY_BYTES_MAX:
+            raise PayloadTooLarge(f"the body is over {BODY_BYTES_MAX} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConfigError("the connection closed before the body was complete")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise PayloadTooLarge(f"the body is over {BODY_BYTES_MAX} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def idempotency_key(
+    scope: Scope, headers: Mapping[bytes, bytes], operation: Operation[Any, Any], path: dict[str, str], body: object
+) -> Key | None:
+    """The key of a command, if one was sent. Raises ConfigError for one that is none."""
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    text = raw.decode("latin-1").strip()
+    if not KEY_TEXT.fullmatch(text) or len(text) > KEY_CHARS_MAX:
+        raise ConfigError.of("idempotency-key", "is no key", f"1 to {KEY_CHARS_MAX} visible ASCII characters")
+    content = _encode([path, body])
+    return Key.of(scope["athena.identity"].subject, operation.id, text, content)
+
+
+def _min_position(text: str | None) -> int:
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > INTEGER_MAX:
+        raise ConfigError.of("minPosition", f"{text[:40]!r} is no position", "a position of this log, from 0")
+    return int(text)
+
+
+def _length(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-length", str(len(body)).encode())]
+
+
+def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, bytes]]:
+    headers = [(b"athena-position", str(reply.position).encode())]
+    if reply.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    if operation.successor is not None:
+        link = f'</api/v1{operation.successor}>; rel="successor-version"'
+        headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]
+    return headers + [(name.encode(), value.encode()) for name, value in reply.headers]
+

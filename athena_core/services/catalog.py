@@ -1,0 +1,71 @@
+"""The catalogue: directives and harness profiles, created once and read by runs."""
+
+from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.domain import directive, harness
+from athena_core.errors import ConfigError
+from athena_core.event import Fact, Meta
+from athena_core.store.log import Committed, Log
+from athena_core.values import HarnessSpec
+
+
+class Catalog:
+    """Creates directives and harness profiles, and finds them for runs."""
+
+    def __init__(self, log: Log, providers: frozenset[str]) -> None:
+        """Take the names of the registered providers."""
+        self._log = log
+        self._reader = log.reader()
+        self._providers = providers
+
+    async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
+        """Create a directive; the subject of the outcome is its id."""
+
+        def create(reader: Reader, context: Context) -> Outcome:
+            directive_id = context.ids.new("dir")
+            return Outcome(facts=directive_facts(reader, context, directive_id, spec), subject=directive_id)
+
+        return await self._log.submit(create, meta, key)
+
+    async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
+        """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
+        normal = harness.normalise(spec, self._providers)
+
+        def create(reader: Reader, context: Context) -> Outcome:
+            profile_id = context.ids.new("hp")
+            command = harness.CreateHarnessProfile(harness_profile_id=profile_id, spec=normal)
+            events = harness.decide(command, reader.state(harness.DECIDER, profile_id), context)
+            facts = tuple(Fact(stream=profile_id, event=event) for event in events)
+            return Outcome(facts=facts, subject=profile_id)
+
+        return await self._log.submit(create, meta, key)
+
+    def directive(self, directive_id: str, field: str) -> directive.DirectiveCreated:
+        """A directive with its text. Raises ConfigError naming ``field`` if it is unknown or was redacted."""
+        for row in self._reader.stream(directive_id):
+            event = self._log.codec.decode(row).event
+            if isinstance(event, directive.DirectiveCreated):
+                if event.input is None:
+                    raise ConfigError.of(field, f"the text of {directive_id} was redacted", "another directive")
+                return event
+        raise ConfigError.of(field, f"no directive {directive_id!r} exists", "the id of a directive")
+
+    def profile(self, profile_id: str, field: str) -> HarnessSpec:
+        """A harness profile. Raises ConfigError naming ``field`` if it is unknown."""
+        for row in self._reader.stream(profile_id):
+            event = self._log.codec.decode(row).event
+            if isinstance(event, harness.HarnessProfileCreated):
+                return event.profile
+        raise ConfigError.of(field, f"no harness profile {profile_id!r} exists", "the id of a harness profile")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
+
+
+def directive_facts(
+    reader: Reader, context: Context, directive_id: str, spec: directive.DirectiveSpec, *, shadow: bool = False
+) -> tuple[Fact, ...]:
+    """The events that create a directive."""
+    command = directive.CreateDirective(directive_id=directive_id, spec=spec, shadow=shadow)
+    events = directive.decide(command, reader.state(directive.DECIDER, directive_id), context)
+    return tuple(Fact(stream=directive_id, event=event) for event in events)

@@ -1,0 +1,176 @@
+"""The settings: ``ATHENA_*`` variables, read once; the only reader of the environment (contract 12, D25, D34)."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from athena_core.errors import ConfigError
+from athena_core.event import Value
+from athena_core.roles import check_header_name, parse_role, parse_role_map
+from athena_core.values import Role
+
+T = TypeVar("T")
+
+
+class Setting(NamedTuple, Generic[T]):
+    """A variable: its name, its default as text, how it is read, what it means. ``secret`` ones are never shown."""
+
+    variable: str
+    default: str
+    parse: Callable[[str], T]
+    meaning: str
+    secret: bool = False
+
+
+class Settings(Value):
+    """What the plane was told from outside; fields are the variables in lower case without their prefix."""
+
+    state_dir: Path
+    workspace_root: Path
+    default_provider: str
+    default_model: str
+    local_provider_cmd: str
+    local_provider_args: tuple[str, ...]
+    openai_api_key: str
+    openai_base_url: str
+    runtime_run_timeout_ms: int
+    session_wait_ms: int
+    context_max_chars: int
+    context_reserve_chars: int
+    history_max_entries: int
+    history_max_entry_chars: int
+    idempotency_hours: int
+    accept_fork: bool
+    auth_enabled: bool
+    auth_identity_header: str
+    auth_default_role: Role
+    auth_identity_role_map: Mapping[str, Role]
+    api_base_url: str
+    cli_transport: str
+    cli_api_timeout_ms: int
+    cli_identity: str
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
+        raise ValueError("expected a whole number above 0")
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    word = text.lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("expected true or false")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("expected a URL that begins with http:// or https://")
+    return text.rstrip("/")
+
+
+SETTINGS: tuple[Setting[Any], ...] = (
+    Setting("ATHENA_STATE_DIR", ".athena", _path, "Where the log and the views are kept."),
+    Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from."),
+    Setting("ATHENA_DEFAULT_PROVIDER", "mock", str, "The provider of runs that name none."),
+    Setting("ATHENA_DEFAULT_MODEL", "mock-model", str, "The model of runs that name none."),
+    Setting("ATHENA_LOCAL_PROVIDER_CMD", "/bin/cat", str, "The program of provider `local-exec`."),
+    Setting("ATHENA_LOCAL_PROVIDER_ARGS", "", _words, "Its arguments, separated by spaces."),
+    Setting("ATHENA_OPENAI_API_KEY", "", str, "The key of provider `openai`; local servers need none.", secret=True),
+    Setting("ATHENA_OPENAI_BASE_URL", "https://api.openai.com/v1", _url, "Any OpenAI-compatible server."),
+    Setting("ATHENA_RUNTIME_RUN_TIMEOUT_MS", "30000", _count, "How long a run may take, in milliseconds."),
+    Setting("ATHENA_SESSION_WAIT_MS", "10000", _count, "How long a synchronous run waits for its session."),
+    Setting("ATHENA_CONTEXT_MAX_CHARS", "32000", _count, "The largest context, in characters."),
+    Setting("ATHENA_CONTEXT_RESERVE_CHARS", "2000", _count, "What of it is kept free for the answer."),
+    Setting("ATHENA_HISTORY_MAX_ENTRIES", "200", _count, "How many earlier entries a context may hold."),
+    Setting("ATHENA_HISTORY_MAX_ENTRY_CHARS", "8000", _count, "Where an earlier entry is cut."),
+    Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
+    Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
+    Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
+    Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
+    Setting("ATHENA_AUTH_DEFAULT_ROLE", "Viewer", parse_role, "The role of identities that the map does not name."),
+    Setting("ATHENA_AUTH_IDENTITY_ROLE_MAP", "", parse_role_map, "`identity:Role`, comma-separated; `*` is the rest."),
+    Setting("ATHENA_API_BASE_URL", "http://127.0.0.1:8787", _url, "Where the command line finds the server."),
+    Setting("ATHENA_CLI_TRANSPORT", "auto", _one_of("api", "local", "auto"), "How the command line reaches the plane."),
+    Setting("ATHENA_CLI_API_TIMEOUT_MS", "5000", _count, "How long the command line waits for a connection."),
+    Setting("ATHENA_CLI_IDENTITY", "", str, "The identity that the command line sends."),
+)
+
+REPLACED: Mapping[str, str] = {
+    "ATHENA_RUN_HISTORY_RETENTION_DAYS": "nothing leaves the log by itself",
+    "ATHENA_RETENTION_SWEEP_MS": "nothing leaves the log by itself",
+    "ATHENA_EVENTS_MAX_RECORDS": "nothing leaves the log by itself",
+    "ATHENA_EVENTS_MAX_AGE_MS": "nothing leaves the log by itself",
+    "ATHENA_EVENTS_MAX_BYTES": "nothing leaves the log by itself",
+    "ATHENA_EVENT_RETENTION_DAYS": "nothing leaves the log by itself",
+    "ATHENA_EVENT_MAX_BYTES": "nothing leaves the log by itself",
+    "ATHENA_DISTRIBUTED_LOCK_PROVIDER": "the log decides; no lock service is needed",
+    "ATHENA_REDIS_URL": "the log decides; no lock service is needed",
+    "ATHENA_FLEET_METRICS_PROVIDER": "fleet figures are projected from events",
+}
+"""Settings of the original server that mean nothing here, and what replaces them (contract D34)."""
+
+
+def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
+    """Read the environment, and ``.env`` of a directory below it. Raises ConfigError naming the variable."""
+    values = read_dotenv((directory or Path.cwd()) / ".env") | dict(os.environ if environment is None else environment)
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = values.get(setting.variable, "").strip() or setting.default
+        try:
+            found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
+        except (ValueError, ConfigError) as error:
+            shown = "" if setting.secret else f" (it is {text!r})"
+            raise ConfigError(f"{setting.variable}: {error}{shown}") from error
+    settings = Settings(**found)
+    if settings.context_reserve_chars >= settings.context_max_chars:
+        raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
+    return settings
+
+
+def replaced(environment: Mapping[str, str] | None = None) -> list[str]:
+    """A warning line for each setting of the original server that means nothing here."""
+    present = os.environ if environment is None else environment
+    azure = [f"{name}: cloud integration is not part of this server" for name in present if "ATHENA_AZURE_" in name]
+    return [f"{name}: {instead}" for name, instead in REPLACED.items() if name in present] + azure
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """``KEY=value`` lines; ``#`` begins a comment line; quotes around a value are taken off."""
+    values: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return values
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    for line in lines:
+        name, found, value = line.strip().partition("=")
+        if not found or name.startswith("#"):
+            continue
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        values[name.removeprefix("export ").strip()] = value
+    return values
