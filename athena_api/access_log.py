@@ -1,0 +1,86 @@
+"""Log of requests: one JSON line each, safe to print whatever the client sent."""
+
+import functools
+import os
+import traceback
+from collections.abc import Callable
+
+import msgspec
+
+from athena_core.clock import Clock, iso
+from athena_core.event import Value
+
+PATH_CHARS_MAX = 500
+STDERR = 2
+
+encode = msgspec.json.Encoder().encode
+
+
+class Request(Value):
+    """What is worth a line about one request; ``at`` in milliseconds since 1970 UTC, ``ms`` how long it took."""
+
+    at: int
+    trace_id: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    identity: str | None
+    bytes: int
+
+
+def line(request: Request) -> bytes:
+    """The request as one line of JSON."""
+    path = request.path[:PATH_CHARS_MAX]
+    if not path.isprintable():
+        path = path.encode("unicode_escape").decode()
+    seconds, milliseconds = divmod(request.at, 1000)
+    record = {
+        "time": f"{_second(seconds)}.{milliseconds:03d}Z",
+        "level": "error" if request.status >= 500 else "info",
+        "traceId": request.trace_id,
+        "method": request.method,
+        "path": path,
+        "status": request.status,
+        "ms": round(request.ms, 3),
+        "identity": request.identity,
+        "bytes": request.bytes,
+    }
+    return encode(record) + b"\n"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return iso(seconds * 1000)[:19]
+
+
+def to_stderr(text: bytes) -> None:
+    """Write it; a closed or full pipe loses the line, not the request."""
+    try:
+        os.write(STDERR, text)
+    except OSError:
+        return
+
+
+class AccessLog:
+    """Writes the lines."""
+
+    def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr) -> None:
+        """Write to ``sink``."""
+        self._clock = clock
+        self._sink = sink
+
+    def request(self, request: Request) -> None:
+        """One line about an answered request."""
+        self._sink(line(request))
+
+    def exception(self, trace_id: str, error: Exception) -> None:
+        """One line about a bug, with the way to it."""
+        record = {
+            "time": iso(self._clock.now()),
+            "level": "error",
+            "traceId": trace_id,
+            "error": type(error).__name__,
+            "traceback": "".join(traceback.format_exception(error)).encode("utf-8", "replace").decode(),
+        }
+        self._sink(encode(record) + b"\n")

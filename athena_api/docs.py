@@ -1,0 +1,79 @@
+"""Documentation page and static files: everything comes from this server, and works without a network."""
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent / "static"
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+SECURITY_HEADERS = (
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+)
+"""Headers of every page and static file; Swagger UI writes style attributes, hence ``unsafe-inline`` for styles."""
+
+PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Athena API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/static/vendor/swagger-ui.css">
+<script src="/static/vendor/swagger-ui-bundle.js" defer></script>
+<script src="/static/docs.js" defer></script>
+</head>
+<body>
+<noscript>The document itself is at <a href="/openapi.json">/openapi.json</a>.</noscript>
+<div id="swagger-ui"></div>
+</body>
+</html>
+"""
+
+
+class StaticFile(NamedTuple):
+    """A file as it is served."""
+
+    content: bytes
+    content_type: str
+    etag: str
+
+
+def docs_page() -> StaticFile:
+    """The page at ``/docs``."""
+    return StaticFile(PAGE, CONTENT_TYPES[".html"], _etag(PAGE))
+
+
+def static_file(path: str) -> StaticFile | None:
+    """The file at ``/static/<path>``, if it is one of those that came with this release."""
+    return static_files().get(path)
+
+
+@functools.cache
+def static_files() -> dict[str, StaticFile]:
+    """Every file that is served, by its path: the list is fixed, so no path can lead elsewhere."""
+    files: dict[str, StaticFile] = {}
+    for file in sorted(ROOT.rglob("*")):
+        content_type = CONTENT_TYPES.get(file.suffix)
+        if content_type is not None and file.is_file():
+            content = file.read_bytes()
+            files[file.relative_to(ROOT).as_posix()] = StaticFile(content, content_type, _etag(content))
+    return files
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'

@@ -1,0 +1,69 @@
+"""Envelopes: how answers and errors look on the wire, and the one place where an error becomes a status."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from athena_core import errors
+from athena_core.errors import AthenaError
+
+STATUS: dict[type[AthenaError], int] = {
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.Missing: 404,
+    errors.TimedOut: 408,
+    errors.Conflict: 409,
+    errors.Gone: 410,
+    errors.TooLarge: 413,
+    errors.Unprocessable: 422,
+    errors.Throttled: 429,
+    errors.Upstream: 502,
+    errors.Unavailable: 503,
+    errors.Full: 507,
+    AthenaError: 500,
+}
+MESSAGE_CHARS_MAX = 1_000
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+encode = msgspec.json.Encoder().encode
+
+
+def status_of(error: AthenaError | type[AthenaError]) -> int:
+    """The status of an error's family."""
+    kind = error if isinstance(error, type) else type(error)
+    return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
+
+
+def success(data: Any) -> bytes:
+    """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
+    if isinstance(data, (bytes, msgspec.Raw)):
+        return b'{"ok":true,"data":%b}' % data
+    return b'{"ok":true,"data":%b}' % encode(data)
+
+
+def failure(error: AthenaError, trace_id: str) -> bytes:
+    """``{"ok":false,"error":{…}}`` (contract 1 and D24)."""
+    body = {
+        "code": error.code,
+        "message": clean(error.message),
+        "retryable": error.retryable,
+        "traceId": trace_id,
+    }
+    if error.details is not None:
+        body["details"] = clean(msgspec.to_builtins(error.details))
+    return encode({"ok": False, "error": body})
+
+
+def clean(value: Any) -> Any:
+    """The value with its strings printable on one line, each cut at 1,000 characters."""
+    match value:
+        case str():
+            return UNPRINTABLE.sub(" ", value[:MESSAGE_CHARS_MAX])
+        case list():
+            return [clean(item) for item in value]
+        case dict():
+            return {clean(key): clean(item) for key, item in value.items()}
+        case _:
+            return value

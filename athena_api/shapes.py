@@ -1,0 +1,349 @@
+"""Shapes of input: what each place of a body must look like, compiled from its type; every fault names its field."""
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import inspect
+
+from athena_core.errors import ConfigError, Fault
+from athena_core.values import INTEGER_MAX
+
+Check: TypeAlias = Callable[[Any], Any]
+
+NAME_CHARS_MAX = 100  # of a client's own key in a message
+KINDS: dict[type, str] = {
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+class Wrong(Exception):
+    """What is wrong with a part of the input; the path grows while the stack unwinds."""
+
+    def __init__(self, reason: str, remedy: str | None, *path: str | int) -> None:
+        """Start where the fault is."""
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+        self.path = list(path)
+
+    def error(self, context: str) -> ConfigError:
+        """The error that the client reads."""
+        parts = [f"[{part}]" if isinstance(part, int) else "." + _shown(part) for part in reversed(self.path)]
+        field = "".join(parts).removeprefix(".")
+        fault = Fault(field=field or "body", reason=self.reason, remedy=self.remedy)
+        return ConfigError(f"{context}.{field}: {self.reason}" if field else f"{context}: {self.reason}", fault)
+
+
+def _shown(name: str) -> str:
+    return "".join([letter if letter.isprintable() else "?" for letter in name[:NAME_CHARS_MAX]]) or '""'
+
+
+class Shape:
+    """A place in the input: ``wants`` says in words what belongs there."""
+
+    wants = "any value"
+
+    def check(self, value: Any) -> Any:
+        """The value, tidied. Raises Wrong."""
+        raise NotImplementedError
+
+    def mismatch(self, value: Any, kind: str) -> Wrong:
+        """The fault of a value of another JSON type."""
+        return Wrong(f"must be {kind}, not {KINDS[type(value)]}", self.wants)
+
+
+class Text(Shape):
+    """A string: trimmed, not blank. One with a pattern is an id: taken as it is."""
+
+    def __init__(self, info: inspect.StrType) -> None:
+        """Take over the limits."""
+        self.longest = INTEGER_MAX if info.max_length is None else info.max_length
+        self.pattern = None if info.pattern is None else re.compile(info.pattern)
+        self.wants = "a string" if info.max_length is None else f"a string of 1 to {info.max_length} characters"
+        if self.pattern:
+            self.wants += f" that matches {self.pattern.pattern}"
+
+    def check(self, value: Any) -> Any:
+        """Trim, then the limits."""
+        if type(value) is not str:
+            raise self.mismatch(value, "a string")
+        text = value.strip()
+        if not text:
+            raise Wrong("must not be blank", self.wants)
+        if self.pattern and (len(text) != len(value) or not self.pattern.search(value)):
+            raise Wrong(f"must match {self.pattern.pattern}", self.wants)
+        if len(text) > self.longest:
+            raise Wrong(f"must have at most {self.longest} characters, not {len(text)}", self.wants)
+        return text
+
+
+class Choice(Shape):
+    """One of a few fixed values."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        """Remember them."""
+        self.values = tuple(values)
+        self.kind = KINDS[type(self.values[0])]
+        self.wants = "one of " + ", ".join(map(str, self.values)) if len(self.values) > 1 else str(self.values[0])
+
+    def check(self, value: Any) -> Any:
+        """Equal to one of them, and of its type."""
+        for choice in self.values:
+            if value == choice and type(value) is type(choice):
+                return value
+        if KINDS[type(value)] != self.kind:
+            raise self.mismatch(value, self.kind)
+        raise Wrong(f"must be {self.wants}", self.wants)
+
+
+class Number(Shape):
+    """An integer or a number within bounds."""
+
+    def __init__(self, info: inspect.IntType | inspect.FloatType) -> None:
+        """Take over the bounds; an integer without one stays within what every JSON reader keeps exact."""
+        if info.gt is not None or info.lt is not None or info.multiple_of is not None:
+            raise TypeError("bounds of numbers in an input are ge and le")
+        self.whole = isinstance(info, inspect.IntType)
+        bound = INTEGER_MAX if self.whole else math.inf
+        self.least = -bound if info.ge is None else info.ge
+        self.most = bound if info.le is None else info.le
+        self.kind = "an integer" if self.whole else "a number"
+        self.wants = self.kind if self.most == math.inf else f"{self.kind} from {self.least} to {self.most}"
+
+    def check(self, value: Any) -> Any:
+        """The right kind of number, then the bounds; 1.0 is an integer."""
+        if type(value) is float:
+            if not math.isfinite(value):
+                raise Wrong("OUT_OF_RANGE: is too large", self.wants)
+            if self.whole:
+                if not value.is_integer():
+                    raise Wrong("must be an integer", self.wants)
+                value = int(value)
+        elif type(value) is not int:
+            raise self.mismatch(value, self.kind)
+        if value < self.least:
+            raise Wrong(f"OUT_OF_RANGE: must be at least {self.least}", self.wants)
+        if value > self.most:
+            raise Wrong(f"OUT_OF_RANGE: must be at most {self.most}", self.wants)
+        return value
+
+
+class Flag(Shape):
+    """True or false."""
+
+    wants = "true or false"
+
+    def check(self, value: Any) -> Any:
+        """Nothing else."""
+        if type(value) is not bool:
+            raise self.mismatch(value, "a boolean")
+        return value
+
+
+class Items(Shape):
+    """A list of one shape."""
+
+    def __init__(self, item: Shape, info: inspect.CollectionType) -> None:
+        """Take over the limits."""
+        self.item = item.check
+        self.least = info.min_length or 0
+        self.most = INTEGER_MAX if info.max_length is None else info.max_length
+        self.wants = "a list" if info.max_length is None else f"a list of {self.least} to {self.most} items"
+        self.wants += f", each {item.wants}"
+
+    def check(self, value: Any) -> Any:
+        """The length, then each item."""
+        if type(value) is not list:
+            raise self.mismatch(value, "a list")
+        if len(value) < self.least:
+            raise Wrong(f"must have at least {_counted(self.least, 'item')}", self.wants)
+        if len(value) > self.most:
+            raise Wrong(f"must have at most {_counted(self.most, 'item')}, not {len(value)}", self.wants)
+        items = []
+        for item in value:
+            try:
+                items.append(self.item(item))
+            except Wrong as wrong:
+                wrong.path.append(len(items))
+                raise
+        return items
+
+
+class Mapped(Shape):
+    """An object with keys of the client's choice."""
+
+    def __init__(self, key: Shape, item: Shape, info: inspect.DictType) -> None:
+        """Take over the limits."""
+        self.key = key.check
+        self.item = item.check
+        self.least = info.min_length or 0
+        self.most = INTEGER_MAX if info.max_length is None else info.max_length
+        self.wants = f"an object whose values are each {item.wants}"
+
+    def check(self, value: Any) -> Any:
+        """The number of keys, then each key with its value."""
+        if type(value) is not dict:
+            raise self.mismatch(value, "an object")
+        if len(value) < self.least:
+            raise Wrong(f"must have at least {_counted(self.least, 'key')}", self.wants)
+        if len(value) > self.most:
+            raise Wrong(f"must have at most {_counted(self.most, 'key')}, not {len(value)}", self.wants)
+        items = {}
+        for name, item in value.items():
+            try:
+                key = self.key(name)
+            except Wrong as wrong:
+                raise Wrong("has a key that " + wrong.reason, wrong.remedy, *([name] if name.strip() else [])) from None
+            try:
+                items[key] = self.item(item)
+            except Wrong as wrong:
+                wrong.path.append(name)
+                raise
+        return items
+
+
+class Optional(Shape):
+    """What may be absent: null is, and so is a blank string where a string belongs."""
+
+    def __init__(self, inner: Shape) -> None:
+        """Wrap what belongs there."""
+        self.inner = inner.check
+        self.text = isinstance(inner, Text) or isinstance(inner, Choice) and inner.kind == "a string"
+        self.wants = inner.wants
+
+    def check(self, value: Any) -> Any:
+        """None, or what the inner shape makes of it."""
+        if value is None or self.text and type(value) is str and (not value or value.isspace()):
+            return None
+        return self.inner(value)
+
+
+class Anything(Shape):
+    """Any JSON whose numbers keep their value in every reader."""
+
+    def check(self, value: Any) -> Any:
+        """Look at the numbers."""
+        if type(value) is int and not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise Wrong(f"OUT_OF_RANGE: must be within ±{INTEGER_MAX}", self.wants)
+        if type(value) is float and not math.isfinite(value):
+            raise Wrong("OUT_OF_RANGE: is too large", self.wants)
+        parts: Iterable[tuple[str | int, Any]] = ()
+        if type(value) is dict:
+            parts = value.items()
+        elif type(value) is list:
+            parts = enumerate(value)
+        for name, part in parts:
+            try:
+                self.check(part)
+            except Wrong as wrong:
+                wrong.path.append(name)
+                raise
+        return value
+
+
+class Record(Shape):
+    """An object with named fields. Fields are filled in after the record is known, so that types may be recursive."""
+
+    def __init__(self, info: inspect.StructType) -> None:
+        """Take over the names."""
+        self.closed = info.forbid_unknown_fields
+        self.shapes: dict[str, Shape] = {}
+        self.checks: dict[str, Check] = {}
+        self.required = tuple(field.encode_name for field in info.fields if field.required)
+        self.names = frozenset(self.required)
+        self.wants = "an object with " + ", ".join(field.encode_name for field in info.fields)
+
+    def fill(self, fields: Mapping[str, Shape]) -> None:
+        """Give the fields their shapes."""
+        self.shapes.update(fields)
+        self.checks.update((name, shape.check) for name, shape in fields.items())
+
+    def check(self, value: Any) -> Any:
+        """Each field that is there, then those that must be there."""
+        if type(value) is not dict:
+            raise self.mismatch(value, "an object")
+        fields = {}
+        for name, content in value.items():
+            check = self.checks.get(name)
+            if check is None:
+                if self.closed:
+                    raise Wrong("is not a known field", "one of " + ", ".join(self.shapes), name)
+                continue
+            try:
+                tidy = check(content)
+            except Wrong as wrong:
+                wrong.path.append(name)
+                raise
+            if tidy is not None or name in self.names:
+                fields[name] = tidy
+        if not self.names <= fields.keys():
+            missing = next(name for name in self.required if name not in fields)
+            raise Wrong("is required", self.shapes[missing].wants, missing)
+        return fields
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+# Types to shapes
+
+
+@functools.cache
+def shape_of(type_: type) -> Record:
+    """The shape of a struct, compiled once. Raises TypeError for a type that no input may have."""
+    info = inspect.type_info(type_)
+    assert isinstance(info, inspect.StructType), type_
+    return _record(info, {})
+
+
+def _record(info: inspect.StructType, seen: dict[type, Record]) -> Record:
+    if info.cls not in seen:
+        seen[info.cls] = record = Record(info)
+        fields = {}
+        for field in info.fields:
+            shape = _shape(field.type, seen)
+            fields[field.encode_name] = shape if field.required or isinstance(shape, Optional) else Optional(shape)
+        record.fill(fields)
+    return seen[info.cls]
+
+
+def _shape(info: inspect.Type, seen: dict[type, Record]) -> Shape:
+    match info:
+        case inspect.Metadata():
+            return _shape(info.type, seen)
+        case inspect.StrType():
+            return Text(info)
+        case inspect.IntType() | inspect.FloatType():
+            return Number(info)
+        case inspect.BoolType():
+            return Flag()
+        case inspect.LiteralType():
+            return Choice(info.values)
+        case inspect.EnumType():
+            return Choice(member.value for member in info.cls)
+        case inspect.ListType() | inspect.VarTupleType():
+            return Items(_shape(info.item_type, seen), info)
+        case inspect.DictType():
+            return Mapped(_shape(info.key_type, seen), _shape(info.value_type, seen), info)
+        case inspect.StructType():
+            return _record(info, seen)
+        case inspect.AnyType():
+            return Anything()
+        case inspect.UnionType() if len(members := [part for part in info.types if not is_null(part)]) == 1:
+            return Optional(_shape(members[0], seen))
+    raise TypeError(f"{info} is no type of an input")
+
+
+def is_null(info: inspect.Type) -> bool:
+    """Whether a member of a union is null."""
+    return isinstance(info, inspect.NoneType)
