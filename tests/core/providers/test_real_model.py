@@ -1,0 +1,92 @@
+"""Tests of the OpenAI provider against a real language model: real tokens, real latency, a real hang-up."""
+
+import asyncio
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from athena_core.providers.openai import OpenAI
+from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+from examples.real_model.model_server import MODEL, missing_packages
+
+pytestmark = pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The base URL of a model server in a process of its own."""
+    command = [sys.executable, "-m", "examples.real_model.model_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def says(text: str) -> ModelRequest:
+    """A request of the user."""
+    return ModelRequest(model=MODEL, messages=(Message(role="user", content=text),))
+
+
+def metric(url: str, name: str) -> int:
+    """A number of the model server."""
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        found = re.search(rf"^llamacpp:{name} (\d+)$", answer.read().decode(), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+async def test_a_model_streams_its_answer_and_counts_its_tokens(url: str) -> None:
+    provider = OpenAI(f"{url}/v1")
+    seen: list[str] = []
+    answer = await complete(provider, says("What is the capital of France? One short sentence."), seen.append)
+    await provider.close()
+    assert "Paris" in answer.text
+    assert len(seen) > 3
+    assert "".join(seen) == answer.text
+    assert answer.reason == "stop"
+    assert answer.request_id
+    assert answer.usage
+    assert answer.usage.input_tokens
+    assert answer.usage.output_tokens
+    assert answer.usage.output_tokens >= len(seen) - 1
+    assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens
+
+
+async def test_cancelling_in_mid_stream_stops_the_model(url: str) -> None:
+    provider = OpenAI(f"{url}/v1")
+    story = says("Write a long story about a fox.")
+    whole = await complete(provider, story)
+    assert whole.reason in {"stop", "length"}
+    assert whole.usage
+    assert whole.usage.output_tokens
+    assert whole.usage.output_tokens > 50
+
+    before = metric(url, "tokens_predicted_total")
+    started = asyncio.Event()
+    call = asyncio.create_task(complete(provider, story, lambda piece: started.set()))
+    await started.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    # The server has one slot: it takes this question once the cancelled one has left.
+    answer = await complete(provider, says("Say yes."))
+    await provider.close()
+    assert answer.usage
+    assert answer.usage.output_tokens
+    spent = metric(url, "tokens_predicted_total") - before - answer.usage.output_tokens
+    assert spent < whole.usage.output_tokens // 2
+
+
+async def test_a_question_over_the_models_context_is_refused_with_the_servers_words(url: str) -> None:
+    provider = OpenAI(f"{url}/v1")
+    with pytest.raises(ProviderFailure, match=r"openai: HTTP 400: .*context size") as caught:
+        await complete(provider, says("word " * 20_000))
+    await provider.close()
+    assert not caught.value.worth_retrying
