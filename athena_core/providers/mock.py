@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from athena_core.providers.provider import Delta, Finished, ModelRequest, TextDelta, Usage, UsageReport, render
+from athena_core.providers.provider import Delta, Finished, ModelRequest, TextDelta, UsageReport, render
+from athena_core.values import Usage
 
 PIECES = 4
 

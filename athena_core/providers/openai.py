@@ -15,11 +15,11 @@ from athena_core.providers.provider import (
     ModelRequest,
     ProviderFailure,
     TextDelta,
-    Usage,
     UsageReport,
     clean,
     token_count,
 )
+from athena_core.values import Usage
 
 CONNECT_SECONDS = 10.0
 WRITE_SECONDS = 30.0

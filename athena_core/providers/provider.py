@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from athena_core.errors import ProviderError
 from athena_core.event import Value
+from athena_core.values import Usage
 
 MAX_TOKENS = 2**53
 MAX_MESSAGE_CHARS = 300
@@ -21,19 +22,6 @@ class Message(Value):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
-
-
-class Usage(Value):
-    """What a call cost in tokens (``mock``: characters), as far as the provider tells; None is unknown.
-
-    Cached input is part of the input, reasoning is part of the output.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    cached_input_tokens: int | None = None
-    reasoning_tokens: int | None = None
 
 
 class ModelRequest(Value):

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from athena_core.providers.openai import OpenAI
-from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, Usage, complete
+from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, complete
+from athena_core.values import Usage
 
 KEY = "sk-canary-0123456789"
 PROMPT = "the secret prompt"

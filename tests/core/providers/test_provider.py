@@ -15,12 +15,12 @@ from athena_core.providers.provider import (
     ModelRequest,
     ProviderFailure,
     TextDelta,
-    Usage,
     UsageReport,
     complete,
     token_count,
 )
 from athena_core.providers.registry import registry
+from athena_core.values import Usage
 
 HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
 
