@@ -1,0 +1,30 @@
+"""The read models: what clients see, folded from the log, disposable at any time.
+
+What lives here: the machinery (``projection``, ``projector``, ``generation``, ``views``, ``keeper``, ``replay``), what
+read models share (``page``, ``cursor``), and one file per read model. What may not: anything of the core but events,
+values, errors and protocols; read models do not know each other. Read first: ``projection.py``, then ``catalog.py``.
+"""
+
+from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, SafetyViolation
+from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.run import PolicyConcurrencyRejected, PolicyRejected
+from athena_core.event import Event
+from projections.catalog import CATALOG
+from projections.feed import FEED
+from projections.projection import Projection
+from projections.runs import RUNS
+from projections.sessions import SESSIONS
+
+ALL: tuple[Projection, ...] = (RUNS, SESSIONS, CATALOG, FEED)
+"""Every read model."""
+
+NOT_SHOWN: dict[type[Event], str] = {
+    AuthzModeActive: "tells auditors how a server was started; the feed is where they read",
+    AuthzDenied: "an audit record; the feed is where auditors read",
+    SafetyViolation: "an audit record; the feed is where auditors read",
+    LogForked: "an audit record; the feed is where auditors read",
+    PolicyUpdated: "the policy is read from its stream, which is one fold away",
+    PolicyConcurrencyRejected: "a refused run never existed; policy.rejected says the same with less",
+    PolicyRejected: "an audit record; the feed is where auditors read",
+}
+"""Events that no read model but the feed shows, and why."""

@@ -1,0 +1,59 @@
+"""The cursor of the feed: an event's id, which is the place after it, provable against the log (contract D10)."""
+
+import base64
+import functools
+import re
+
+from athena_core.errors import CursorAhead, CursorForeign, CursorInvalid
+from athena_core.event import Position, Value
+from athena_core.protocols import LogReader
+
+VERSION = b"\x01"
+ID = re.compile(r"[A-Za-z0-9_-]{28}")
+DECIMAL = re.compile(r"[0-9]{1,18}")
+MARK_BYTES = 4
+
+
+class Cursor(Value):
+    """A place after ``position``: as an event id with log and mark, as a bare position of this log without."""
+
+    position: Position
+    log_id: str | None = None
+    mark: bytes | None = None
+
+
+@functools.lru_cache(maxsize=8)
+def _prefix(log_id: str) -> str:
+    return base64.urlsafe_b64encode(VERSION + bytes.fromhex(log_id)).decode()
+
+
+def event_id(log_id: str, position: Position, mark: bytes) -> str:
+    """The id of an event: 21 bytes (version, log, position, first bytes of the chain) in 28 characters."""
+    return _prefix(log_id) + base64.urlsafe_b64encode(position.to_bytes(8, "big") + mark).decode()
+
+
+def parse_cursor(text: str) -> Cursor:
+    """An event id or a decimal position; raises CursorInvalid."""
+    if DECIMAL.fullmatch(text):
+        return Cursor(position=int(text))
+    if ID.fullmatch(text):
+        raw = base64.urlsafe_b64decode(text)
+        position = int.from_bytes(raw[9:17], "big")
+        if raw[:1] == VERSION and 0 < position < 2**63:
+            return Cursor(position=position, log_id=raw[1:9].hex(), mark=raw[17:])
+    raise CursorInvalid("the cursor is neither an event id nor a position")
+
+
+def resolve(cursor: Cursor, log: LogReader) -> Position:
+    """The position that a cursor stands for in this log; raises CursorForeign or CursorAhead (decisions E7)."""
+    if cursor.log_id is not None and cursor.log_id != log.log_id:
+        raise CursorForeign("the cursor belongs to another log", {"position": cursor.position})
+    head = log.head()
+    if cursor.position > head:
+        details = {"position": cursor.position, "head": head}
+        raise CursorAhead("the cursor is beyond the head of this log", details)
+    if cursor.mark is not None:
+        row = log.row(cursor.position)
+        if row is None or row.chain[:MARK_BYTES] != cursor.mark:
+            raise CursorForeign("the cursor belongs to another history of this log", {"position": cursor.position})
+    return cursor.position

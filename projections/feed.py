@@ -1,0 +1,247 @@
+"""The feed: every event as a public record, in log order, from any cursor on."""
+
+import functools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.errors import CursorInvalid
+from athena_core.event import Position, Value
+from athena_core.protocols import Cell, Connection, LogReader, Row
+from athena_core.values import FEED_SCAN_EVENTS_MAX
+from projections.cursor import MARK_BYTES, Cursor, event_id, parse_cursor, resolve
+from projections.projection import Projection, Rows, Table
+
+__all__ = [
+    "FEED",
+    "Cursor",
+    "FeedFilter",
+    "FeedPage",
+    "event_id",
+    "page",
+    "parse_cursor",
+    "position_before",
+    "render",
+    "resolve",
+]
+
+SELECT_NEWEST = "SELECT max(position) FROM feed"
+SELECT_POSITIONS = "SELECT position FROM feed WHERE position > ? AND position <= ?"
+GAP_EVENTS_MAX = 8
+
+IdOf: TypeAlias = Callable[[Position], str]
+"""The id of the event at a position."""
+
+
+# Records
+
+
+class _Record(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A public record (contract 6); the payload is the stored bytes."""
+
+    id: str
+    trace_id: str
+    type: str
+    created_at: str
+    payload: msgspec.Raw
+    session_id: str | None = None
+    run_id: str | None = None
+    undecodable: bool = False
+
+
+_encode = msgspec.json.Encoder().encode
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+EMPTY = b"{}"
+
+
+def render(row: Row, log_id: str, id_of: IdOf) -> bytes:
+    """The public record of a row as JSON, spliced from its stored bytes; what is damaged is left out and marked."""
+    undecodable = False
+    try:
+        payload = _object(REFERRING[row.type](row.data, id_of) if row.type in REFERRING else row.data)
+        extra = EMPTY if row.extra is None else _object(row.extra)
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError):
+        payload, extra, undecodable = EMPTY, EMPTY, True
+    record = _encode(
+        _Record(
+            event_id(log_id, row.position, row.chain[:MARK_BYTES]),
+            row.correlation,
+            row.type,
+            _iso(row.recorded_at),
+            msgspec.Raw(payload),
+            row.session_id,
+            row.run_id,
+            undecodable,
+        )
+    )
+    return record if extra == EMPTY else record[:-1] + b"," + extra[1:]
+
+
+def _object(data: bytes) -> bytes:
+    """The same bytes, if they are a JSON object."""
+    _check(data)
+    if data[:1] != b"{" or not (data.isascii() or data.decode()):
+        raise ValueError("no object")
+    return data
+
+
+def _violation(data: bytes, id_of: IdOf) -> bytes:
+    """``safety.violation`` names its source by position."""
+    payload = msgspec.json.decode(data)
+    source = payload["source"]
+    payload["source"] = {"eventId": id_of(source.pop("position")), **source}
+    return _encode(payload)
+
+
+def _redaction(data: bytes, id_of: IdOf) -> bytes:
+    """``payload.redacted`` names its target by position."""
+    payload = msgspec.json.decode(data)
+    return _encode({"eventId": id_of(payload.pop("target")), **payload})
+
+
+REFERRING: dict[str, Callable[[bytes, IdOf], bytes]] = {
+    "safety.violation": _violation,
+    "payload.redacted": _redaction,
+}
+"""The types that refer to other events."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return iso(seconds * 1000)[:-4]
+
+
+def _iso(milliseconds: int) -> str:
+    return f"{_second(milliseconds // 1000)}{milliseconds % 1000:03d}Z"
+
+
+# The index of what can be filtered
+
+
+class FeedRow(msgspec.Struct):
+    """What the feed can be filtered by."""
+
+    position: int
+    type: str
+    session_id: str | None
+    run_id: str | None
+    trace_id: str
+
+
+TABLE = Table("feed", FeedRow, key=("position",))
+FEED = Projection("feed", version=1, tables=(TABLE,))
+
+
+@FEED.on_every_row
+def every_row(rows: Rows, row: Row) -> None:
+    """Every event is in the feed, also one that nobody can read."""
+    rows.append(TABLE, FeedRow(row.position, row.type, row.session_id, row.run_id, row.correlation))
+
+
+# Pages
+
+
+class FeedFilter(Value):
+    """What a client wants to see; times are milliseconds since 1970 UTC, inclusive."""
+
+    types: frozenset[str] | None = None
+    session_id: str | None = None
+    run_id: str | None = None
+    trace_id: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+
+    def matches(self, row: Row) -> bool:
+        """Whether a row is to be shown."""
+        return (
+            (self.types is None or row.type in self.types)
+            and (self.session_id is None or row.session_id == self.session_id)
+            and (self.run_id is None or row.run_id == self.run_id)
+            and (self.trace_id is None or row.correlation == self.trace_id)
+            and (self.created_after is None or row.recorded_at >= self.created_after)
+            and (self.created_before is None or row.recorded_at <= self.created_before)
+        )
+
+    def conditions(self) -> Iterator[tuple[str, tuple[Cell, ...]]]:
+        """What the index can restrict, as SQL with its values."""
+        if self.types is not None:
+            yield f"type IN ({', '.join('?' * len(self.types))})", tuple(sorted(self.types))
+        if self.session_id is not None:
+            yield "session_id = ?", (self.session_id,)
+        if self.run_id is not None:
+            yield "run_id = ?", (self.run_id,)
+        if self.trace_id is not None:
+            yield "trace_id = ?", (self.trace_id,)
+
+
+class FeedPage(Value):
+    """Rows to show, the last position that was looked at, and the head; more may follow while they differ."""
+
+    rows: list[Row]
+    scanned: Position
+    head: Position
+
+
+def page(wanted: FeedFilter, after: Position, limit: int, log: LogReader, views: Connection) -> FeedPage:
+    """The first rows after a position that a client wants; with a filter at most 50,000 events are looked at."""
+    head = log.head()
+    first, last = after, head
+    if wanted.created_after is not None:
+        first = max(first, _last_before(wanted.created_after, log, head))
+    if wanted.created_before is not None:
+        last = _last_before(wanted.created_before + 1, log, head)
+    conditions = list(wanted.conditions())
+    if not conditions:
+        rows = log.rows(first, limit, last)
+        return FeedPage(rows=rows, scanned=rows[-1].position if len(rows) == limit else max(head, after), head=head)
+    ((newest,),) = list(views.execute(SELECT_NEWEST))
+    indexed = int(newest or 0)
+    end = min(last, indexed, first + FEED_SCAN_EVENTS_MAX)
+    statement = " AND ".join([SELECT_POSITIONS, *(condition for condition, _ in conditions)])
+    values = [value for _, some in conditions for value in some]
+    found = list(views.execute(f"{statement} ORDER BY position LIMIT ?", (first, end, *values, limit)))
+    rows = _rows([int(position or 0) for (position,) in found], log)
+    whole = min(head, indexed) if end == last else end
+    scanned = rows[-1].position if len(rows) == limit else whole
+    return FeedPage(rows=rows, scanned=max(scanned, after), head=head)
+
+
+def _rows(positions: list[Position], log: LogReader) -> list[Row]:
+    """The rows at ascending positions, read in stretches."""
+    rows: list[Row] = []
+    start = 0
+    for index in range(1, len(positions) + 1):
+        if index == len(positions) or positions[index] - positions[index - 1] > GAP_EVENTS_MAX:
+            stretch = positions[start:index]
+            wanted = set(stretch)
+            found = log.rows(stretch[0] - 1, stretch[-1] - stretch[0] + 1, stretch[-1])
+            rows += [row for row in found if row.position in wanted]
+            start = index
+    return rows
+
+
+def _last_before(milliseconds: int, log: LogReader, head: Position) -> Position:
+    """The last position recorded before a time (0: none); times never decrease with the position."""
+    low, high = 0, head
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = log.row(middle)
+        if row is not None and row.recorded_at < milliseconds:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def position_before(time: str, log: LogReader) -> Position:
+    """The position after which everything was recorded at or after an ISO-8601 time; raises CursorInvalid."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise CursorInvalid(f"{time[:40]!r} is no time") from error
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    microseconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return _last_before(-(-microseconds // 1000), log, log.head())

@@ -1,0 +1,213 @@
+"""The keeper: whoever holds the projector lock; follows the log, builds new generations, switches to them."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from athena_core.event import Position
+from athena_core.protocols import LogReader
+from projections import generation
+from projections.lock import FileLock
+from projections.projector import PAGE_EVENTS_MAX, Projector
+from projections.views import Views
+
+LOCK_SECONDS = 1.0
+LOOK_SECONDS = 0.25
+HURRY_SECONDS = 0.01
+GATHER_SECONDS = 0.05
+RETIRE_SECONDS = 60.0
+BACKGROUND_EVENTS_MAX = 2_000
+FAR: Position = 2**62
+
+
+class Keeper:
+    """Keeps the views of one state directory, a page a turn: the current generation first, then the next one.
+
+    ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` tells whether no other process
+    reads these views: only then, and while nobody waits here, commits are gathered.
+    """
+
+    def __init__(self, views: Views, alone: Callable[[], bool]) -> None:
+        """Keep nothing yet."""
+        self._views = views
+        self._files = views.files
+        self._alone = alone
+        self._lock = views.files.keeper()
+        self._builder: FileLock = views.files.builder()
+        self._log: LogReader | None = None
+        self._path: Path | None = None
+        self._live: Projector | None = None
+        self._next_path: Path | None = None
+        self._next: Projector | None = None
+        self._stale = False
+        self._look_at = 0.0
+        self._retired: dict[Path, float] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep until told to stop (set ``stop`` and nudge the log's signal); trouble of the database ends it, too."""
+        signal = self._views.log_signal
+        try:
+            while not stop.is_set():
+                seen = signal.position
+                if not self.start():
+                    self._pause(FAR, LOCK_SECONDS)
+                elif not self.turn():
+                    self._pause(seen + 1, LOOK_SECONDS)
+                    self._gather()
+        except Exception as error:
+            self._views.failure = f"{type(error).__name__}: {error}"
+        finally:
+            self.close()
+
+    def _pause(self, position: Position, seconds: float) -> None:
+        self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.waiting else seconds)
+
+    def _gather(self) -> None:
+        now = self._views.clock.monotonic
+        end = now() + GATHER_SECONDS
+        while not self._views.waiting and self._alone() and (left := end - now()) > 0:
+            self._views.log_signal.wait_in_thread(FAR, left)
+
+    def start(self) -> bool:
+        """Try to become the keeper, and open the current generation (the first one is made); tell whether it is."""
+        if self._lock.held:
+            return True
+        if not self._lock.acquire():
+            return False
+        self._log = self._views.logs()
+        self._path = self._files.named(self._files.current)
+        if self._path is None:
+            self._stale = True
+            self._begin()
+            if self._next is not None:
+                self._switch()
+        else:
+            self._open(self._path)
+        due = self._views.clock.monotonic() + RETIRE_SECONDS
+        if self._builder.acquire():
+            self._retired = {path: due for path in self._files.leftovers()}
+            self._builder.release()
+        self._views.kept_here = True
+        return True
+
+    def _open(self, path: Path) -> None:
+        """Go on with the current generation as far as it fits this log and these projections."""
+        projector = self._projector(path)
+        if projector is None:
+            self._stale = True
+            return
+        fitting = tuple(
+            projection
+            for projection in projector.projections
+            if projection.name in projector.checkpoints
+            and projector.checkpoints[projection.name].version == projection.version
+        )
+        self._stale = fitting != projector.projections
+        projector.projections = fitting
+        self._live = projector
+        self._views.signal.advance(projector.position)
+
+    def _projector(self, path: Path) -> Projector | None:
+        """A projector of a generation; None if that is not of this log."""
+        views, log = self._views, self._reader()
+        connection = views.databases.write(path)
+        if not generation.is_of(connection, log):
+            connection.close()
+            return None
+        return Projector(connection, views.projections, log, views.decode, views.clock)
+
+    def _reader(self) -> LogReader:
+        assert self._log is not None
+        return self._log
+
+    def turn(self) -> bool:
+        """Do what is due, at most a page of each generation; tell whether there may be more."""
+        moved = False
+        if self._live is not None and (position := self._live.step()) is not None:
+            self._views.signal.advance(position)
+            moved = True
+        self._look()
+        if self._stale and self._next is None:
+            self._begin()
+        if self._next is not None:
+            if self._next.step() is not None:
+                moved = True
+            elif self._next.covers(self._live):
+                self._switch()
+                moved = True
+        return moved
+
+    def _look(self) -> None:
+        """From time to time: is there a candidate, are there generations to delete?"""
+        now = self._views.clock.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        for path in [path for path, due in self._retired.items() if due <= now]:
+            self._files.remove(path)
+            del self._retired[path]
+        candidate = self._files.named(self._files.candidate)
+        if candidate is None or candidate == self._next_path:
+            return
+        if candidate == self._path:
+            self._files.candidate.unlink()
+            return
+        projector = self._projector(candidate)
+        if projector is None or not projector.fits():
+            if projector is not None:
+                projector.connection.close()
+            self._files.candidate.unlink()
+            return
+        self._abandon()
+        self._adopt(candidate, projector)
+
+    def _begin(self) -> None:
+        """Begin to build a generation, unless another process is building one."""
+        if not self._builder.acquire():
+            return
+        for path in self._files.leftovers():
+            if path not in self._retired:
+                self._files.remove(path)
+        path = self._files.fresh()
+        connection = self._views.databases.write(path)
+        generation.create(connection, self._views.projections, self._reader().log_id, self._views.clock.now())
+        views = self._views
+        self._adopt(path, Projector(connection, views.projections, self._reader(), views.decode, views.clock))
+
+    def _adopt(self, path: Path, projector: Projector) -> None:
+        projector.page_events_max = BACKGROUND_EVENTS_MAX
+        self._next_path, self._next = path, projector
+
+    def _abandon(self) -> None:
+        if self._next is not None and self._next_path is not None:
+            self._next.connection.close()
+            if self._next_path != self._files.named(self._files.candidate):
+                self._files.remove(self._next_path)
+            self._builder.release()
+        self._next_path, self._next = None, None
+
+    def _switch(self) -> None:
+        """Let the next generation serve; the old one is deleted once no reader can still be opening it."""
+        assert self._next is not None and self._next_path is not None
+        if self._live is not None:
+            self._live.connection.close()
+        self._files.switch(self._next_path)
+        if self._path is not None:
+            self._retired[self._path] = self._views.clock.monotonic() + RETIRE_SECONDS
+        self._path, self._live, self._stale = self._next_path, self._next, False
+        self._live.page_events_max = PAGE_EVENTS_MAX
+        self._next_path, self._next = None, None
+        self._builder.release()
+        self._views.signal.advance(self._live.position)
+
+    def close(self) -> None:
+        """Stop keeping: close everything and let another process take over."""
+        self._views.kept_here = False
+        self._abandon()
+        if self._live is not None:
+            self._live.connection.close()
+        if self._log is not None:
+            self._log.close()
+        self._live, self._log, self._path, self._stale = None, None, None, False
+        self._builder.release()
+        self._lock.release()

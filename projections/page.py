@@ -1,0 +1,94 @@
+"""The page: part of a list, and the opaque keyset cursor that continues it."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from athena_core.errors import CursorInvalid
+from athena_core.event import Value
+from athena_core.protocols import Cell, Connection
+from athena_core.values import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+
+T = TypeVar("T")
+
+ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
+CURSOR_CHARS_MAX = 2_000
+INT64 = range(-(2**63), 2**63)
+
+
+class Page(Value, Generic[T]):
+    """Part of a list; ``next_cursor`` is there when more follows."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
+    """The number of items that a page may have: 1 to 500."""
+    return default if limit is None else max(1, min(limit, PAGE_ITEMS_MAX))
+
+
+class Keyset(Value):
+    """The order of a list, newest first: columns that identify a row together, and their names in the cursor.
+
+    The first columns of the list's SELECT are those of the keyset.
+    """
+
+    kind: str
+    columns: tuple[tuple[str, str, type], ...]
+    """Name in the cursor, column in SQL, type."""
+
+    def encode(self, values: Sequence[Cell]) -> str:
+        """The cursor that continues after a row."""
+        content = {"kind": self.kind} | {name: value for (name, _, _), value in zip(self.columns, values, strict=True)}
+        return base64.urlsafe_b64encode(msgspec.json.encode(content)).rstrip(b"=").decode()
+
+    def decode(self, text: str) -> list[str | int]:
+        """The values of a cursor; raises CursorInvalid."""
+        content = _json(text)
+        if not isinstance(content, dict) or content.get("kind") != self.kind or len(content) != len(self.columns) + 1:
+            raise CursorInvalid(f"the cursor is not one of the list {self.kind!r}")
+        values: list[Any] = []
+        for name, _, kind in self.columns:
+            value = content.get(name)
+            if type(value) is not kind or (isinstance(value, int) and value not in INT64):
+                raise CursorInvalid(f"the cursor is not one of the list {self.kind!r}")
+            values.append(value)
+        return values
+
+    def page(
+        self,
+        connection: Connection,
+        select: str,
+        where: Sequence[tuple[str, Cell]],
+        *,
+        cursor: str | None,
+        limit: int,
+        show: Callable[[tuple[Cell, ...]], T],
+    ) -> Page[T]:
+        """A page of the rows of ``select``; a condition of ``where`` counts if its value is not None."""
+        conditions = [condition for condition, value in where if value is not None]
+        values = [value for _, value in where if value is not None]
+        columns = [column for _, column, _ in self.columns]
+        if cursor is not None:
+            conditions.append(f"({', '.join(columns)}) < ({', '.join('?' * len(columns))})")
+            values += self.decode(cursor)
+        restriction = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = ", ".join(f"{column} DESC" for column in columns)
+        found = list(connection.execute(f"{select}{restriction} ORDER BY {order} LIMIT ?", (*values, limit + 1)))
+        more = self.encode(found[limit - 1][: len(columns)]) if len(found) > limit else None
+        return Page(items=[show(row) for row in found[:limit]], next_cursor=more)
+
+
+def _json(text: str) -> object:
+    if len(text) > CURSOR_CHARS_MAX or not ALPHABET.fullmatch(text):
+        return None
+    try:
+        content: object = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return content

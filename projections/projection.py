@@ -1,0 +1,223 @@
+"""The projection: which tables a read model has and how events become rows."""
+
+import types
+import typing
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Generic, TypeAlias, TypeVar, overload
+
+import msgspec
+
+from athena_core.event import Event, Recorded
+from athena_core.protocols import Cell, Connection, Row
+
+R = TypeVar("R", bound=msgspec.Struct)
+E = TypeVar("E", bound=Event)
+A = TypeVar("A", bound=Event)
+B = TypeVar("B", bound=Event)
+C = TypeVar("C", bound=Event)
+D = TypeVar("D", bound=Event)
+
+COLUMN_TYPES: dict[object, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", bytes: "BLOB"}
+
+INSERT, UPSERT, DELETE = range(3)
+
+
+class Table(Generic[R]):
+    """A table of a projection; the annotations of its row class are the columns, in order."""
+
+    def __init__(
+        self, name: str, row: type[R], *, key: tuple[str, ...], indexes: tuple[tuple[str, ...], ...] = ()
+    ) -> None:
+        """Derive the statements. Columns hold text, integers, booleans or bytes; only ``| None`` ones may be NULL."""
+        fields = {field.name: field.type for field in msgspec.structs.fields(row)}
+        self.name = name
+        self.row = row
+        self.key = key
+        self.columns = tuple(fields)
+        self.key_of: Callable[[R], Any] = attrgetter(*key)
+        self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
+        self.create = _create(name, fields, key, indexes)
+        columns, marks = ", ".join(fields), ", ".join("?" * len(fields))
+        where = " AND ".join(f"{column} = ?" for column in key)
+        changes = ", ".join(f"{column} = excluded.{column}" for column in fields if column not in key)
+        self.insert = f"INSERT INTO {name} ({columns}) VALUES ({marks})"
+        self.upsert = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO " + (
+            f"UPDATE SET {changes}" if changes else "NOTHING"
+        )
+        self.all = f"SELECT {columns} FROM {name}"
+        self.select = f"{self.all} WHERE {where}"
+        self.delete = f"DELETE FROM {name} WHERE {where}"
+        self.scan = f"{self.all} ORDER BY {', '.join(key)}"
+
+    def load(self, values: tuple[Cell, ...]) -> R:
+        """A row from its columns."""
+        if self._flags:
+            cells: list[Any] = list(values)
+            for index in self._flags:
+                if cells[index] is not None:
+                    cells[index] = bool(cells[index])
+            return self.row(*cells)
+        return self.row(*values)
+
+
+def _stored(kind: object) -> tuple[object, bool]:
+    """The type of a column, and whether it may be NULL."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        inner = [option for option in typing.get_args(kind) if option is not types.NoneType]
+        return inner[0] if len(inner) == 1 else kind, True
+    return kind, False
+
+
+def _create(
+    name: str, fields: dict[str, Any], key: tuple[str, ...], indexes: tuple[tuple[str, ...], ...]
+) -> tuple[str, ...]:
+    lines = []
+    for column, kind in fields.items():
+        inner, nullable = _stored(kind)
+        if inner not in COLUMN_TYPES or (nullable and column in key):
+            raise TypeError(f"{name}.{column} cannot be {kind}")
+        lines.append(f"{column} {COLUMN_TYPES[inner]}" + ("" if nullable else " NOT NULL"))
+    lines.append(f"PRIMARY KEY ({', '.join(key)})")
+    whole_number = len(key) == 1 and _stored(fields[key[0]])[0] is int
+    options = "STRICT" if whole_number else "STRICT, WITHOUT ROWID"
+    return (
+        f"CREATE TABLE {name} ({', '.join(lines)}) {options}",
+        *(f"CREATE INDEX {name}_by_{'_'.join(index)} ON {name} ({', '.join(index)})" for index in indexes),
+    )
+
+
+class _Buffer:
+    """The rows of one table that a page has read or changed."""
+
+    __slots__ = ("changes", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[Any, Any] = {}
+        self.changes: dict[Any, int] = {}
+
+
+class _Buffers(dict[Table[Any], _Buffer]):
+    def __missing__(self, table: Table[Any]) -> _Buffer:
+        buffer = self[table] = _Buffer()
+        return buffer
+
+
+class Rows:
+    """The rows of a page of events: read through, written back at its end with one statement per table and kind.
+
+    A row that ``get`` returned may be changed in place, but counts as changed only once it is ``put``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Buffer over a connection that is in a transaction."""
+        self._connection = connection
+        self._buffers = _Buffers()
+
+    def get(self, table: Table[R], *key: Cell) -> R | None:
+        """The row with this key as the events so far left it."""
+        buffer = self._buffers[table]
+        where = key if len(key) > 1 else key[0]
+        try:
+            found: R | None = buffer.rows[where]
+        except KeyError:
+            stored = list(self._connection.execute(table.select, key))
+            found = buffer.rows[where] = table.load(stored[0]) if stored else None
+        return found
+
+    def need(self, table: Table[R], *key: Cell) -> R:
+        """The row with this key; raises LookupError (which stops the projection) where the log never made it."""
+        row = self.get(table, *key)
+        if row is None:
+            raise LookupError(f"{table.name} has no row {', '.join(map(str, key))}")
+        return row
+
+    def put(self, table: Table[R], row: R) -> None:
+        """Write a row, new or changed."""
+        buffer = self._buffers[table]
+        key = table.key_of(row)
+        buffer.rows[key] = row
+        if buffer.changes.get(key) != INSERT:
+            buffer.changes[key] = UPSERT
+
+    def append(self, table: Table[R], row: R) -> None:
+        """Write a row whose key is new."""
+        buffer = self._buffers[table]
+        key = table.key_of(row)
+        buffer.changes[key] = INSERT if key not in buffer.changes else UPSERT
+        buffer.rows[key] = row
+
+    def delete(self, table: Table[Any], *key: Cell) -> None:
+        """Remove the row with this key, if it is there."""
+        buffer = self._buffers[table]
+        where = key if len(key) > 1 else key[0]
+        buffer.rows[where] = None
+        if buffer.changes.get(where) == INSERT:
+            del buffer.changes[where]
+        else:
+            buffer.changes[where] = DELETE
+
+    def flush(self) -> None:
+        """Write what changed; the buffer is empty afterwards."""
+        many, astuple = self._connection.executemany, msgspec.structs.astuple
+        for table, buffer in self._buffers.items():
+            kinds: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+            for key, kind in buffer.changes.items():
+                kinds[kind].append(key)
+            rows = buffer.rows
+            if kinds[DELETE]:
+                many(table.delete, kinds[DELETE] if len(table.key) > 1 else [(key,) for key in kinds[DELETE]])
+            if kinds[UPSERT]:
+                many(table.upsert, [astuple(rows[key]) for key in kinds[UPSERT]])
+            if kinds[INSERT]:
+                many(table.insert, [astuple(rows[key]) for key in kinds[INSERT]])
+        self._buffers.clear()
+
+
+Handler: TypeAlias = Callable[[Rows, Recorded[E]], None]
+RowHandler: TypeAlias = Callable[[Rows, Row], None]
+
+
+class Projection:
+    """A read model: its name, its tables, and a handler per event type.
+
+    Raise ``version`` whenever the same events would give other rows: a rebuild follows. Handlers depend on nothing
+    but the event and the rows.
+    """
+
+    def __init__(self, name: str, *, version: int, tables: tuple[Table[Any], ...]) -> None:
+        """Declare it; handlers register themselves with ``on``."""
+        self.name = name
+        self.version = version
+        self.tables = tables
+        self.handlers: dict[str, Handler[Any]] = {}
+        self.events: tuple[type[Event], ...] = ()
+        self.every: RowHandler | None = None
+
+    @overload
+    def on(self, a: type[A], /) -> Callable[[Handler[A]], Handler[A]]: ...
+    @overload
+    def on(self, a: type[A], b: type[B], /) -> Callable[[Handler[A | B]], Handler[A | B]]: ...
+    @overload
+    def on(self, a: type[A], b: type[B], c: type[C], /) -> Callable[[Handler[A | B | C]], Handler[A | B | C]]: ...
+    @overload
+    def on(
+        self, a: type[A], b: type[B], c: type[C], d: type[D], /
+    ) -> Callable[[Handler[A | B | C | D]], Handler[A | B | C | D]]: ...
+    def on(self, *events: type[Event]) -> Callable[[Handler[Any]], Handler[Any]]:
+        """Register the handler of one to four event types."""
+
+        def register(handler: Handler[Any]) -> Handler[Any]:
+            for event in events:
+                if event.TYPE in self.handlers:
+                    raise ValueError(f"{self.name} already handles {event.TYPE}")
+                self.handlers[event.TYPE] = handler
+            self.events += events
+            return handler
+
+        return register
+
+    def on_every_row(self, handler: RowHandler) -> RowHandler:
+        """Register a handler of every row as stored: it sees what cannot be decoded, too."""
+        self.every = handler
+        return handler

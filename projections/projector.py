@@ -1,0 +1,166 @@
+"""The projector: folds pages of the log into the rows of one generation, each projection on its own feet."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from athena_core.clock import Clock
+from athena_core.event import Event, Position, Recorded
+from athena_core.protocols import Connection, Decode, LogReader, Row
+from projections import generation
+from projections.generation import Checkpoint
+from projections.projection import Projection, Rows
+
+PAGE_EVENTS = 500
+PAGE_EVENTS_MAX = 10_000
+RETRY_SECONDS_MAX = 60.0
+ERROR_CHARS_MAX = 500
+
+Item: TypeAlias = tuple[Row, Recorded[Event] | ValueError | None]
+"""A row and its event: None where no projection handles the type, the error where the bytes are damaged."""
+
+
+class Projector:
+    """Brings the projections of one generation up to the head, a page a step.
+
+    An event that a projection cannot apply stops that projection before it, and no other; it is tried again after
+    1, 2, 4 ... 60 seconds. Trouble of the database itself is raised.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        projections: Iterable[Projection],
+        log: LogReader,
+        decode: Decode,
+        clock: Clock,
+        page_events_max: int = PAGE_EVENTS_MAX,
+    ) -> None:
+        """Continue from the checkpoints of the generation behind ``connection``."""
+        self.connection = connection
+        self.projections = tuple(projections)
+        self.checkpoints = generation.load(connection)
+        self.page_events_max = page_events_max
+        self._log = log
+        self._decode = decode
+        self._clock = clock
+        self._page_events = min(PAGE_EVENTS, page_events_max)
+        self._retries: dict[str, tuple[float, float]] = {}
+
+    @property
+    def position(self) -> Position:
+        """How far the projections are that nothing stops."""
+        return max((self.checkpoints[projection.name].position for projection in self.projections), default=0)
+
+    def fits(self) -> bool:
+        """Whether the generation was made by these versions of all the projections."""
+        return all(
+            projection.name in self.checkpoints and self.checkpoints[projection.name].version == projection.version
+            for projection in self.projections
+        )
+
+    def covers(self, other: "Projector | None") -> bool:
+        """Whether everything that the other generation shows is here, too."""
+        return other is None or all(
+            self.checkpoints[projection.name].position >= other.checkpoints[projection.name].position
+            for projection in other.projections
+        )
+
+    def step(self, until: Position | None = None) -> Position | None:
+        """Apply one page, in one transaction; None when there is nothing to do now."""
+        pages = self._pages(until)
+        if not pages:
+            return None
+        reached: dict[str, Checkpoint] = {}
+        with self.connection.transaction():
+            for projections, rows in pages:
+                reached |= self._apply(projections, rows)
+            generation.save(self.connection, reached)
+        moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
+        self.checkpoints |= reached
+        for name, checkpoint in reached.items():
+            self._schedule(name, checkpoint)
+        full = any(len(rows) == self._page_events for _, rows in pages)
+        self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
+        return self.position if moved else None
+
+    def _pages(self, until: Position | None) -> list[tuple[list[Projection], list[Row]]]:
+        """The next rows of each group of projections that stand at the same place; normally there is one group."""
+        now = self._clock.monotonic()
+        groups: dict[Position, list[Projection]] = {}
+        for projection in self.projections:
+            if projection.name not in self._retries or self._retries[projection.name][0] <= now:
+                groups.setdefault(self.checkpoints[projection.name].position, []).append(projection)
+        pages = [(group, self._log.rows(after, self._page_events, until)) for after, group in groups.items()]
+        return [(group, rows) for group, rows in pages if rows]
+
+    def _schedule(self, name: str, checkpoint: Checkpoint) -> None:
+        if checkpoint.error is None:
+            self._retries.pop(name, None)
+        else:
+            delay = min(self._retries[name][1] * 2, RETRY_SECONDS_MAX) if name in self._retries else 1.0
+            self._retries[name] = (self._clock.monotonic() + delay, delay)
+
+    def _apply(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, Checkpoint]:
+        wanted = {tag for projection in projections for tag in projection.handlers}
+        items = [(row, self._decoded(row) if row.type in wanted else None) for row in rows]
+        return {projection.name: self._fold(projection, items) for projection in projections}
+
+    def _decoded(self, row: Row) -> Recorded[Event] | ValueError:
+        try:
+            return self._decode(row)
+        except ValueError as error:
+            return error
+
+    def _fold(self, projection: Projection, items: list[Item]) -> Checkpoint:
+        """Apply a page at once; where that fails, event by event up to the one that is the cause."""
+        execute = self.connection.execute
+        execute("SAVEPOINT page")
+        try:
+            buffer = Rows(self.connection)
+            _handle(projection, buffer, items)
+            buffer.flush()
+        except OSError:
+            raise
+        except Exception:
+            execute("ROLLBACK TO page")
+            checkpoint = self._fold_singly(projection, items)
+        else:
+            last = items[-1][0]
+            checkpoint = Checkpoint(projection.version, last.position, last.chain)
+        execute("RELEASE page")
+        return checkpoint
+
+    def _fold_singly(self, projection: Projection, items: list[Item]) -> Checkpoint:
+        execute = self.connection.execute
+        reached = self.checkpoints[projection.name]
+        for item in items:
+            row = item[0]
+            execute("SAVEPOINT event")
+            try:
+                buffer = Rows(self.connection)
+                _handle(projection, buffer, [item])
+                buffer.flush()
+            except OSError:
+                raise
+            except Exception as error:
+                execute("ROLLBACK TO event")
+                execute("RELEASE event")
+                text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
+                return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)
+            execute("RELEASE event")
+            reached = Checkpoint(projection.version, row.position, row.chain)
+        return reached
+
+
+def _handle(projection: Projection, buffer: Rows, items: list[Item]) -> None:
+    if projection.every is not None:
+        for row, _ in items:
+            projection.every(buffer, row)
+    handlers: dict[str, Any] = projection.handlers
+    if handlers:
+        for row, recorded in items:
+            handler = handlers.get(row.type)
+            if handler is not None:
+                if isinstance(recorded, ValueError):
+                    raise recorded
+                handler(buffer, recorded)

@@ -1,0 +1,494 @@
+"""The runs: every run as clients see it, the admitted ones, the waiting ones, and the requests to cancel."""
+
+import msgspec
+
+from athena_core import errors
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.run import (
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunLeased,
+    RunQueued,
+    RunStarted,
+    RunTimedOut,
+    TranscriptAppended,
+    UsageRecorded,
+)
+from athena_core.event import Event, Recorded, Value
+from athena_core.protocols import Cell, Connection
+from athena_core.values import Usage, VerificationFailure
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+
+class RunRow(msgspec.Struct):
+    """A run; ``position`` is that of its first event, ``error`` and the like are JSON."""
+
+    position: int
+    run_id: str
+    session_id: str
+    status: str
+    created_at: int
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+    trace_id: str
+    attempt: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+    output_position: int | None = None
+    usage: str | None = None
+    cost_micro_usd: int | None = None
+    error: str | None = None
+    evidence_count: int = 0
+    verification_status: str | None = None
+    verification_failures: str | None = None
+
+
+class OutputRow(msgspec.Struct):
+    """The text of the last assistant entry of a run, by the position of that entry; NULL once redacted."""
+
+    entry_position: int
+    text: str | None
+
+
+class ActiveRow(msgspec.Struct):
+    """A run that was admitted and has not ended; ``pid`` is 0 before its lease."""
+
+    started_at: int
+    session_id: str
+    run_id: str
+    pid: int
+    trace_id: str
+
+
+class WaitingRow(msgspec.Struct):
+    """A run that was queued and not yet admitted."""
+
+    run_id: str
+    position: int
+    session_id: str
+    reason: str
+
+
+class CancelRow(msgspec.Struct):
+    """A request to cancel a run that has not ended."""
+
+    requested_at: int
+    session_id: str
+    run_id: str
+    reason: str | None
+    trace_id: str
+    started_at: int | None
+
+
+RUN = Table(
+    "run",
+    RunRow,
+    key=("run_id",),
+    indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
+)
+OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
+ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),))
+WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
+CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
+RUNS = Projection("runs", version=1, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL))
+
+
+SELECT_RUNS = f"SELECT {', '.join(RUN.columns)}, text FROM run LEFT JOIN run_output ON entry_position = output_position"
+SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
+COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
+COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
+
+# From events to rows. A run's events are in the stream of its id; a refused run has none of these (decisions E12).
+
+
+@RUNS.on(RunQueued)
+def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
+    """The run waits."""
+    event = recorded.event
+    rows.append(RUN, _run(recorded, event, "queued"))
+    rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason))
+
+
+@RUNS.on(RunCreated)
+def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
+    """The run was admitted, at once or after it waited."""
+    event = recorded.event
+    row = rows.get(RUN, recorded.stream)
+    if row is None:
+        row = _run(recorded, event, "running")
+        rows.append(RUN, row)
+    else:
+        row.status = "running"
+        rows.put(RUN, row)
+        rows.delete(WAITING, recorded.stream)
+    rows.append(ACTIVE, ActiveRow(recorded.recorded_at, row.session_id, row.run_id, 0, row.trace_id))
+
+
+@RUNS.on(RunLeased)
+def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
+    """An executor has the run."""
+    row = rows.need(RUN, recorded.stream)
+    row.attempt = recorded.event.attempt
+    rows.put(RUN, row)
+    active = rows.need(ACTIVE, recorded.stream)
+    active.pid = recorded.event.pid
+    rows.put(ACTIVE, active)
+
+
+@RUNS.on(RunStarted)
+def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
+    """The run is executed, maybe not for the first time."""
+    row = rows.need(RUN, recorded.stream)
+    row.attempt = recorded.event.attempt
+    if row.started_at is None:
+        row.started_at = recorded.recorded_at
+        active = rows.need(ACTIVE, recorded.stream)
+        active.started_at = recorded.recorded_at
+        rows.put(ACTIVE, active)
+    rows.put(RUN, row)
+
+
+@RUNS.on(TranscriptAppended)
+def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
+    """What the assistant said last is the output."""
+    event = recorded.event
+    if event.role == "assistant" and event.kind == "message":
+        row = rows.need(RUN, recorded.stream)
+        if row.output_position is not None:
+            rows.delete(OUTPUT, row.output_position)
+        row.output_position = recorded.position
+        rows.put(RUN, row)
+        rows.append(OUTPUT, OutputRow(recorded.position, event.content))
+
+
+@RUNS.on(UsageRecorded)
+def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
+    """Usage and cost add up over the model calls of a run."""
+    event = recorded.event
+    row = rows.need(RUN, recorded.stream)
+    usage = event.usage if row.usage is None else _sum(msgspec.json.decode(row.usage, type=Usage), event.usage)
+    row.usage = _json(usage)
+    if event.cost_micro_usd is not None:
+        row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
+    rows.put(RUN, row)
+
+
+@RUNS.on(RunCancelRequested)
+def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> None:
+    """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
+    if recorded.event.status == "cancelled":
+        row = rows.need(RUN, recorded.stream)
+        reason, at = recorded.event.reason, recorded.recorded_at
+        rows.put(CANCEL, CancelRow(at, row.session_id, row.run_id, reason, row.trace_id, row.started_at))
+
+
+@RUNS.on(RunCompleted)
+def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
+    """The run ended with an answer."""
+    event = recorded.event
+    row = _ended(rows, recorded, "completed")
+    row.provider, row.model = event.provider, event.model
+    row.evidence_count = event.evidence_count
+    row.verification_status = event.verification_status
+    if event.verification_failures:
+        row.verification_failures = _json(event.verification_failures)
+    if event.usage is not None:
+        row.usage = _json(event.usage)
+
+
+@RUNS.on(RunFailed)
+def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
+    """The run ended with an error."""
+    event = recorded.event
+    row = _ended(rows, recorded, "failed")
+    row.error = _json(RunError(code=event.code, message=event.message, retryable=event.retryable))
+
+
+@RUNS.on(RunCancelled)
+def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
+    """The run was stopped, or withdrawn before it started."""
+    event = recorded.event
+    row = _ended(rows, recorded, "cancelled")
+    kind: type[errors.AthenaError] = errors.RunCancelled
+    message = "the run was cancelled" if event.reason is None else f"the run was cancelled: {event.reason}"
+    if event.cause == "session-busy":
+        kind, message = errors.SessionLockTimeout, "another run held the session"
+    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(RunTimedOut)
+def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
+    """The run took too long."""
+    row = _ended(rows, recorded, "timed-out")
+    kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
+    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(RunCrashed)
+def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
+    """The run lost its executor."""
+    row = _ended(rows, recorded, "crashed")
+    kind, message = errors.RunCrashed, "the executor of the run died"
+    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget an output."""
+    row = rows.get(OUTPUT, recorded.event.target)
+    if row is not None:
+        row.text = None
+        rows.put(OUTPUT, row)
+
+
+def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
+    return RunRow(
+        position=recorded.position,
+        run_id=recorded.stream,
+        session_id=event.session_id,
+        status=status,
+        created_at=recorded.recorded_at,
+        directive_id=event.directive_id,
+        harness_profile_id=event.harness_profile_id,
+        provider=event.provider,
+        model=event.model,
+        trace_id=recorded.correlation,
+    )
+
+
+def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
+    row = rows.need(RUN, recorded.stream)
+    rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
+    rows.delete(CANCEL, recorded.stream)
+    row.status = status
+    row.finished_at = recorded.recorded_at
+    rows.put(RUN, row)
+    return row
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    totals: dict[str, int] = {}
+    for name in Usage.__struct_fields__:
+        counts = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
+        if counts:
+            totals[name] = sum(counts)
+    return Usage(**totals)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+# From rows to what clients see
+
+
+class Waiting(Value):
+    """Why a run waits: its place in the session's or the fleet's line, and the run that holds the session, if any."""
+
+    reason: str
+    position: int
+    blocked_by: str | None = None
+
+
+class RunError(Value):
+    """Why a run has no answer."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Links(Value):
+    """Where to go from a run."""
+
+    self: str
+    session: str
+    events: str
+    cancel: str
+
+
+class Run(Value):
+    """A run as clients see it (contract D29)."""
+
+    run_id: str
+    session_id: str
+    status: str
+    created_at: str
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+    attempt: int
+    evidence_count: int
+    links: Links
+    started_at: str | None = None
+    finished_at: str | None = None
+    waiting: Waiting | None = None
+    output: str | None = None
+    usage: Usage | None = None
+    cost_micro_usd: int | None = None
+    error: RunError | None = None
+    verification_status: str | None = None
+    verification_failures: tuple[VerificationFailure, ...] | None = None
+
+
+class ActiveRun(Value):
+    """A run that was admitted and has not ended; ``pid`` is 0 before an executor has it."""
+
+    session_id: str
+    pid: int
+    started_at: str
+    run_id: str
+    trace_id: str
+
+
+class CancelRequest(Value):
+    """A request to cancel a run that has not ended."""
+
+    session_id: str
+    requested_at: str
+    run_id: str
+    reason: str | None = None
+    trace_id: str | None = None
+    started_at: str | None = None
+
+
+NEWEST = Keyset(kind="runs", columns=(("position", "position", int),))
+LATEST = Keyset(
+    kind="active",
+    columns=(("startedAt", "started_at", int), ("sessionId", "session_id", str), ("runId", "run_id", str)),
+)
+ASKED = Keyset(
+    kind="cancel",
+    columns=(("requestedAt", "requested_at", int), ("sessionId", "session_id", str), ("runId", "run_id", str)),
+)
+
+
+def run_by_id(connection: Connection, run_id: str) -> Run | None:
+    """One run."""
+    found = list(connection.execute(f"{SELECT_RUNS} WHERE run_id = ?", (run_id,)))
+    return _shown(connection, found[0]) if found else None
+
+
+def list_runs(
+    connection: Connection,
+    *,
+    session_id: str | None = None,
+    status: str | None = None,
+    provider: str | None = None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Run]:
+    """Runs, newest first."""
+    where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
+    return NEWEST.page(
+        connection, SELECT_RUNS, where, cursor=cursor, limit=limit, show=lambda row: _shown(connection, row)
+    )
+
+
+def active_runs(
+    connection: Connection,
+    *,
+    session_id: str | None = None,
+    run_id: str | None = None,
+    cursor: str | None,
+    limit: int,
+) -> Page[ActiveRun]:
+    """Runs that were admitted and have not ended, latest first."""
+    where = (("session_id = ?", session_id), ("run_id = ?", run_id))
+    return LATEST.page(connection, ACTIVE.all, where, cursor=cursor, limit=limit, show=_active)
+
+
+def cancel_requests(
+    connection: Connection,
+    *,
+    session_id: str | None = None,
+    run_id: str | None = None,
+    cursor: str | None,
+    limit: int,
+) -> Page[CancelRequest]:
+    """Requests to cancel runs that have not ended, latest first."""
+    where = (("session_id = ?", session_id), ("run_id = ?", run_id))
+    return ASKED.page(connection, CANCEL.all, where, cursor=cursor, limit=limit, show=_cancel)
+
+
+def _shown(connection: Connection, values: tuple[Cell, ...]) -> Run:
+    row, output = RUN.load(values[:-1]), values[-1]
+    failures = row.verification_failures
+    return Run(
+        run_id=row.run_id,
+        session_id=row.session_id,
+        status=row.status,
+        created_at=iso(row.created_at),
+        directive_id=row.directive_id,
+        harness_profile_id=row.harness_profile_id,
+        provider=row.provider,
+        model=row.model,
+        attempt=row.attempt,
+        evidence_count=row.evidence_count,
+        links=Links(
+            self=f"/api/v1/runs/{row.run_id}",
+            session=f"/api/v1/sessions/{row.session_id}",
+            events=f"/api/v1/events?runId={row.run_id}",
+            cancel=f"/api/v1/run-control/by-run/{row.run_id}/cancel",
+        ),
+        started_at=None if row.started_at is None else iso(row.started_at),
+        finished_at=None if row.finished_at is None else iso(row.finished_at),
+        waiting=_waiting(connection, row) if row.status == "queued" else None,
+        output=output if isinstance(output, str) else None,
+        usage=None if row.usage is None else msgspec.json.decode(row.usage, type=Usage),
+        cost_micro_usd=row.cost_micro_usd,
+        error=None if row.error is None else msgspec.json.decode(row.error, type=RunError),
+        verification_status=row.verification_status,
+        verification_failures=None
+        if failures is None
+        else msgspec.json.decode(failures, type=tuple[VerificationFailure, ...]),
+    )
+
+
+def _waiting(connection: Connection, row: RunRow) -> Waiting:
+    """A run at the head of a free session waits for a slot, whatever it was queued for (decisions E19)."""
+    reason = WAITING.load(list(connection.execute(WAITING.select, (row.run_id,)))[0]).reason
+    if reason == "session-busy":
+        holder = [str(run_id) for (run_id,) in connection.execute(SELECT_HOLDER, (row.session_id,))]
+        place = _count(connection, COUNT_WAITING_IN_SESSION, row.session_id, row.position)
+        if holder or place != 1:
+            return Waiting(reason=reason, position=place, blocked_by=holder[0] if holder else None)
+        reason = "concurrency"
+    return Waiting(reason=reason, position=_count(connection, COUNT_WAITING, row.position))
+
+
+def _count(connection: Connection, statement: str, *values: Cell) -> int:
+    ((count,),) = list(connection.execute(statement, values))
+    return int(count or 0)
+
+
+def _active(values: tuple[Cell, ...]) -> ActiveRun:
+    row = ACTIVE.load(values)
+    return ActiveRun(
+        session_id=row.session_id,
+        pid=row.pid,
+        started_at=iso(row.started_at),
+        run_id=row.run_id,
+        trace_id=row.trace_id,
+    )
+
+
+def _cancel(values: tuple[Cell, ...]) -> CancelRequest:
+    row = CANCEL.load(values)
+    return CancelRequest(
+        session_id=row.session_id,
+        requested_at=iso(row.requested_at),
+        run_id=row.run_id,
+        reason=row.reason,
+        trace_id=row.trace_id,
+        started_at=None if row.started_at is None else iso(row.started_at),
+    )

@@ -1,0 +1,254 @@
+"""The sessions: conversations and what was said in them."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.run import (
+    RunCancelled,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunQueued,
+    RunStarted,
+    RunTimedOut,
+    TranscriptAppended,
+)
+from athena_core.domain.session import SessionCreated
+from athena_core.event import Event, Position, Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.cursor import event_id
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+
+class SessionRow(msgspec.Struct):
+    """A session; provider and model are those of the run that started or completed last."""
+
+    updated_at: int
+    session_id: str
+    created_at: int
+    provider: str | None = None
+    model: str | None = None
+
+
+class SessionRunRow(msgspec.Struct):
+    """What a transcript needs to know of a run; ``status`` is there once it ended."""
+
+    run_id: str
+    session_id: str
+    provider: str
+    model: str
+    trace_id: str
+    status: str | None = None
+
+
+class EntryRow(msgspec.Struct):
+    """Something that was said; ``mark`` belongs to its event's id, the content is gone once it was redacted."""
+
+    position: int
+    mark: bytes
+    session_id: str
+    run_id: str
+    role: str
+    kind: str
+    content: str | None
+    redacted: bool
+    tool_call_id: str | None
+    tool_name: str | None
+    is_error: bool | None
+    created_at: int
+
+
+SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),))
+SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",))
+ENTRY = Table("session_entry", EntryRow, key=("position",), indexes=(("session_id", "position"),))
+SESSIONS = Projection("sessions", version=1, tables=(SESSION, SESSION_RUN, ENTRY))
+
+STATUSES: dict[str, str] = {
+    RunCompleted.TYPE: "completed",
+    RunFailed.TYPE: "failed",
+    RunCancelled.TYPE: "cancelled",
+    RunTimedOut.TYPE: "timed-out",
+    RunCrashed.TYPE: "crashed",
+}
+
+SELECT_ENTRIES = (
+    f"SELECT {', '.join('e.' + column for column in ENTRY.columns)}, r.trace_id, r.status"
+    " FROM session_entry e LEFT JOIN session_run r ON r.run_id = e.run_id WHERE e.session_id = ?"
+)
+ENTRIES_AFTER = f"{SELECT_ENTRIES} AND e.position > ? ORDER BY e.position LIMIT ?"
+ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
+
+# From events to rows
+
+
+@SESSIONS.on(SessionCreated)
+def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
+    """The session exists."""
+    at = recorded.recorded_at
+    rows.append(SESSION, SessionRow(updated_at=at, session_id=recorded.event.session_id, created_at=at))
+
+
+@SESSIONS.on(RunQueued, RunCreated)
+def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
+    """The session has a run; one that waited is told of twice."""
+    event = recorded.event
+    if rows.get(SESSION_RUN, recorded.stream) is None:
+        row = SessionRunRow(recorded.stream, event.session_id, event.provider, event.model, recorded.correlation)
+        rows.append(SESSION_RUN, row)
+
+
+@SESSIONS.on(RunStarted)
+def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
+    """The session is in use."""
+    run = rows.need(SESSION_RUN, recorded.stream)
+    _touch(rows, recorded, run.session_id, run.provider, run.model)
+
+
+@SESSIONS.on(TranscriptAppended)
+def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
+    """Keep what was said."""
+    event = recorded.event
+    rows.append(
+        ENTRY,
+        EntryRow(
+            position=recorded.position,
+            mark=recorded.mark,
+            session_id=rows.need(SESSION_RUN, recorded.stream).session_id,
+            run_id=recorded.stream,
+            role=event.role,
+            kind=event.kind,
+            content=event.content,
+            redacted=False,
+            tool_call_id=event.tool_call_id,
+            tool_name=event.tool_name,
+            is_error=event.is_error,
+            created_at=recorded.recorded_at,
+        ),
+    )
+
+
+@SESSIONS.on(RunCompleted)
+def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
+    """The session got an answer."""
+    run = _ended(rows, recorded)
+    _touch(rows, recorded, run.session_id, recorded.event.provider, recorded.event.model)
+
+
+@SESSIONS.on(RunFailed, RunCancelled, RunTimedOut, RunCrashed)
+def run_unsuccessful(rows: Rows, recorded: Recorded[RunFailed | RunCancelled | RunTimedOut | RunCrashed]) -> None:
+    """What was said in the run stays visible."""
+    _ended(rows, recorded)
+
+
+@SESSIONS.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what was said."""
+    row = rows.get(ENTRY, recorded.event.target)
+    if row is not None:
+        row.content, row.redacted = None, True
+        rows.put(ENTRY, row)
+
+
+def _touch(rows: Rows, recorded: Recorded[Event], session_id: str, provider: str, model: str) -> None:
+    row = rows.need(SESSION, session_id)
+    row.updated_at, row.provider, row.model = recorded.recorded_at, provider, model
+    rows.put(SESSION, row)
+
+
+def _ended(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
+    row = rows.need(SESSION_RUN, recorded.stream)
+    row.status = STATUSES[recorded.type]
+    rows.put(SESSION_RUN, row)
+    return row
+
+
+# From rows to what clients see
+
+
+class Session(Value):
+    """A session as clients see it (contract 4.3)."""
+
+    id: str
+    schema_version: int
+    transcript_path: str
+    created_at: str
+    updated_at: str
+    model: str | None = None
+    provider: str | None = None
+
+
+class TranscriptEntry(Value):
+    """An entry of a transcript (contract 4.3, D31): provisional until its run ended, then with the run's status."""
+
+    id: str
+    role: str
+    content: str | None
+    kind: str
+    metadata: dict[str, str]
+    created_at: str
+    run_id: str
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    is_error: bool | None = None
+    provisional: bool | None = None
+    run_status: str | None = None
+
+
+LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id", "session_id", str)))
+
+
+def session_by_id(connection: Connection, session_id: str) -> Session | None:
+    """One session."""
+    found = list(connection.execute(SESSION.select, (session_id,)))
+    return _session(found[0]) if found else None
+
+
+def list_sessions(connection: Connection, *, cursor: str | None, limit: int) -> Page[Session]:
+    """Sessions, latest used first."""
+    return LATEST.page(connection, SESSION.all, (), cursor=cursor, limit=limit, show=_session)
+
+
+def transcript(
+    connection: Connection, log_id: str, session_id: str, *, after: Position | None, limit: int
+) -> list[TranscriptEntry]:
+    """The last entries of a session in order; with ``after`` the first ones that follow that position."""
+    if after is None:
+        found = list(connection.execute(ENTRIES_LAST, (session_id, limit)))[::-1]
+    else:
+        found = list(connection.execute(ENTRIES_AFTER, (session_id, after, limit)))
+    return [_entry(row, log_id) for row in found]
+
+
+def _session(values: tuple[Cell, ...]) -> Session:
+    row = SESSION.load(values)
+    return Session(
+        id=row.session_id,
+        schema_version=1,
+        transcript_path=f".athena/transcripts/{row.session_id}.jsonl",
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+        model=row.model,
+        provider=row.provider,
+    )
+
+
+def _entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
+    row, trace_id, status = ENTRY.load(values[:-2]), values[-2], values[-1]
+    metadata = {"runId": row.run_id, "runTraceId": str(trace_id)}
+    return TranscriptEntry(
+        id=event_id(log_id, row.position, row.mark),
+        role=row.role,
+        content=row.content,
+        kind=row.kind,
+        metadata=metadata | {"redacted": "true"} if row.redacted else metadata,
+        created_at=iso(row.created_at),
+        run_id=row.run_id,
+        tool_call_id=row.tool_call_id,
+        tool_name=row.tool_name,
+        is_error=row.is_error,
+        provisional=True if status is None else None,
+        run_status=None if status is None else str(status),
+    )

@@ -1,0 +1,182 @@
+"""The views: which generation serves, and reading it no older than was asked for."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from athena_core.clock import Clock
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Position
+from athena_core.protocols import Connection, Databases, Decode, LogReader
+from athena_core.signal import Signal
+from projections import generation
+from projections.generation import Checkpoint, Files, snapshot
+from projections.projection import Projection
+
+T = TypeVar("T")
+
+WAIT_SECONDS = 2.0
+POLL_SECONDS_MIN = 0.002
+POLL_SECONDS_MAX = 0.05
+
+
+class Views:
+    """What all threads of a process share about the views of one state directory."""
+
+    def __init__(
+        self,
+        directory: Path,
+        databases: Databases,
+        logs: Callable[[], LogReader],
+        decode: Decode,
+        clock: Clock,
+        projections: Iterable[Projection],
+        log_signal: Signal,
+    ) -> None:
+        """Wire it; nothing is opened yet. ``logs`` opens a reader of the log, ``log_signal`` tells of new events."""
+        self.files = Files(directory)
+        self.databases = databases
+        self.logs = logs
+        self.decode = decode
+        self.clock = clock
+        self.projections = tuple(projections)
+        self.log_signal = log_signal
+        self.signal = Signal()
+        """How far the current generation is, while this process keeps it."""
+        self.kept_here = False
+        self.failure: str | None = None
+        """What ended the keeper of this process, if anything."""
+        self.waiting = 0
+        """How many readers of this process wait."""
+        self._lock = threading.Lock()
+
+    def reader(self, log: LogReader) -> "ViewsReader":
+        """A reader for one thread or event loop; ``log`` is that thread's reader of the log."""
+        return ViewsReader(self, log)
+
+    def wait_more(self, change: int) -> None:
+        """Count a reader that begins (1) or ceases (-1) to wait."""
+        with self._lock:
+            self.waiting += change
+        if change > 0:
+            self.log_signal.nudge()
+
+
+class ViewsReader:
+    """Reads the generation that the pointer names at that moment. Use one per thread or event loop."""
+
+    def __init__(self, views: Views, log: LogReader) -> None:
+        """Open nothing yet."""
+        self._views = views
+        self._log = log
+        self._versions = {projection.name: projection.version for projection in views.projections}
+        self._pointer: tuple[int, int] | None = None
+        self._connection: Connection | None = None
+        self._changed: int | None = None
+        self._checkpoints: dict[str, Checkpoint] = {}
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        """The checkpoints of the projections that are served."""
+        connection = self._open()
+        return {} if connection is None else self._load(connection)
+
+    def position(self, names: Collection[str]) -> Position:
+        """How far all of these projections are; 0 if one is not served."""
+        checkpoints = self.checkpoints()
+        return min(checkpoints[name].position if name in checkpoints else 0 for name in names)
+
+    def error(self, names: Collection[str]) -> str | None:
+        """What stopped one of these projections, if anything."""
+        checkpoints = self.checkpoints()
+        for name in names:
+            if name in checkpoints and checkpoints[name].error is not None:
+                return f"{name} stopped at position {checkpoints[name].error_position}: {checkpoints[name].error}"
+        return self._views.failure
+
+    def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
+        """The result of ``read`` and the position that it reflects; raises NotCaughtUp if a projection is missing."""
+        connection = self._open()
+        if connection is not None:
+            with snapshot(connection):
+                checkpoints = self._load(connection)
+                if all(name in checkpoints for name in names):
+                    return read(connection), min(checkpoints[name].position for name in names)
+        raise self._not_caught_up(names)
+
+    async def wait(self, names: Collection[str], position: Position, timeout: float = WAIT_SECONDS) -> None:
+        """Return once these projections have reached ``position``; raise NotCaughtUp after ``timeout`` seconds."""
+        if self.position(names) >= position:
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        pause = POLL_SECONDS_MIN
+        self._views.wait_more(1)
+        try:
+            while self.position(names) < position:
+                left = deadline - loop.time()
+                if left <= 0 or self.error(names) is not None:
+                    raise self._not_caught_up(names)
+                if self._views.kept_here and self._views.signal.position < position:
+                    await self._signalled(position, min(left, POLL_SECONDS_MAX))
+                else:
+                    await asyncio.sleep(min(pause, left))
+                    pause = min(pause * 2, POLL_SECONDS_MAX)
+        finally:
+            self._views.wait_more(-1)
+
+    async def _signalled(self, position: Position, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._views.signal.wait(position)
+        except TimeoutError:
+            pass  # the keeper may have moved to another process: look again
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._pointer = None, None
+
+    def _not_caught_up(self, names: Collection[str]) -> NotCaughtUp:
+        error = self.error(names)
+        details = {"position": self.position(names), "head": self._log.head()}
+        return NotCaughtUp(
+            "the views have not caught up with the log" if error is None else f"the views stand still: {error}",
+            details if error is None else details | {"error": error},
+        )
+
+    def _open(self) -> Connection | None:
+        """The connection to the current generation; None where there is none of this log."""
+        try:
+            status = self._views.files.current.stat()
+        except FileNotFoundError:
+            self.close()
+            return None
+        pointer = (status.st_ino, status.st_mtime_ns)
+        if pointer != self._pointer:
+            self.close()
+            self._changed = None
+            self._connection = self._opened()
+            self._pointer = pointer
+        return self._connection
+
+    def _opened(self) -> Connection | None:
+        path = self._views.files.named(self._views.files.current)
+        if path is None:
+            return None
+        connection = self._views.databases.read(path)
+        if generation.is_of(connection, self._log):
+            return connection
+        connection.close()
+        return None
+
+    def _load(self, connection: Connection) -> dict[str, Checkpoint]:
+        changed = connection.changed()
+        if changed != self._changed:
+            loaded = generation.load(connection)
+            versions = self._versions
+            self._checkpoints = {name: point for name, point in loaded.items() if point.version == versions.get(name)}
+            self._changed = changed
+        return self._checkpoints
