@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from athena_api.access_log import AccessLog
-from athena_api.body import clamp_limit, decode_body, decode_query
+from athena_api.body import check_path, clamp_limit, decode_body, decode_query
 from athena_api.operation import Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
+from athena_api.sse import HEADERS as STREAM_HEADERS
+from athena_api.sse import Subscription
 from athena_core.decider import Key
 from athena_core.errors import AthenaError, ConfigError, InternalError, PayloadTooLarge, UnknownRoute
 from athena_core.event import Meta
@@ -70,27 +72,26 @@ class Router:
 class Endpoint:
     """Decodes a request, authorises it, waits for the views where it reads, answers in the envelope."""
 
-    def __init__(
-        self, plane: Callable[[], ControlPlane], operations: Sequence[Operation[Any, Any]], access_log: AccessLog
-    ) -> None:
-        """Take the table; the plane is there once the application has started."""
+    def __init__(self, plane: ControlPlane, operations: Sequence[Operation[Any, Any]], access_log: AccessLog) -> None:
+        """Take the plane and the table."""
         self._plane = plane
         self._router = Router(operations)
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request below ``/api/v1``."""
-        plane = self._plane()
+        plane = self._plane
         trace = scope["athena.trace"]
         try:
             found = self._router.find(scope["method"], segments(scope["path"])[len(PREFIX) :])
             meta = Meta(actor=scope["athena.identity"].subject, correlation=trace)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
-            if found.operation.stream:
-                await plane.feed.serve(call, found.operation, scope, receive, send)
-                return
             reply = await found.operation.handle(plane, call)
+            if isinstance(reply.data, Subscription):
+                await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+                await plane.feed.serve(reply.data, receive, send)
+                return
             body, status, headers = success(reply.data), reply.status, _headers(reply, found.operation)
         except AthenaError as error:
             body, status = failure(error, trace), status_of(error)
@@ -110,10 +111,8 @@ class Endpoint:
     ) -> Call[Any, Any]:
         operation, path = found
         context = operation.context
-        for name, value in path.items():
-            if "\0" in value or len(value) > KEY_CHARS_MAX:
-                raise ConfigError.of(name, "is no id", "an id of at most 255 characters without NUL")
-        headers = {name: value for name, value in scope["headers"]}
+        check_path(path, context)
+        headers = dict(scope["headers"])
         pairs = query_pairs(scope)
         query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
         reading = operation.method == "GET"
@@ -127,9 +126,9 @@ class Endpoint:
             call.cursor = parameters.get("cursor" if operation.paging == "cursor" else "after") or None
         if reading:
             call.position = max(plane.reader.head(), _min_position(parameters.get("minPosition")))
-            call.stale = parameters.get("stale") == "allow"
-            if operation.reads and not call.stale:
-                await plane.views_reader.wait(operation.reads, call.position)
+            call.last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip() or None
+            if operation.reads and parameters.get("stale") != "allow":
+                await plane.caught_up(operation.reads, call.position)
         else:
             call.key = idempotency_key(scope, headers, operation, path, body)
             call.wait = not (operation.respond_async and b"respond-async" in headers.get(b"prefer", b""))
@@ -207,4 +206,3 @@ def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, 
         link = f'</api/v1{operation.successor}>; rel="successor-version"'
         headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]
     return headers + [(name.encode(), value.encode()) for name, value in reply.headers]
-

@@ -30,8 +30,8 @@ class NoQuery(Value):
 class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
 
-    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect, unless
-    ``stale`` views are allowed; ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and
+    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
+    ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and
     ``limit`` are the page that was asked for.
     """
 
@@ -42,7 +42,7 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     body: B
     key: Key | None = None
     position: Position = 0
-    stale: bool = False
+    last_event_id: str | None = None
     wait: bool = True
     cursor: str | None = None
     limit: int = 0
@@ -88,6 +88,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     reads: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     respond_async: bool = False
+    accepted: Any = None
+    """The type of ``data`` of an answer 202."""
     successor: str | None = None
     """The path that replaces this one, where it is deprecated."""
     stream: bool = False

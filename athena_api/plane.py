@@ -1,10 +1,17 @@
 """The control plane: its parts, wired once by ``app.build`` and passed to every operation."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
+from anyio import to_thread
+
+from athena_api.operations import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
 from athena_api.sse import Feed
-from athena_core.clock import Clock, Ids
+from athena_core import __version__
+from athena_core.clock import Clock, Ids, iso
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Position
+from athena_core.protocols import Connection, LogReader
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
@@ -14,7 +21,13 @@ from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
+from athena_core.values import BODY_BYTES_MAX, FEED_SCAN_EVENTS_MAX, JSON_DEPTH_MAX, PAGE_ITEMS_MAX
 from projections.views import Views, ViewsReader
+
+T = TypeVar("T")
+
+CATCH_UP_SECONDS_MAX = 2.0
+READY_LAG_MAX = 10_000
 
 
 class ControlPlane(NamedTuple):
@@ -34,3 +47,87 @@ class ControlPlane(NamedTuple):
     runs: Runs
     runner: Runner
     providers: Mapping[str, Provider]
+
+    async def caught_up(self, names: tuple[str, ...], position: Position) -> None:
+        """Return once these projections reflect a position. Raises NotCaughtUp after two seconds."""
+        await self.views_reader.wait(names, position, CATCH_UP_SECONDS_MAX)
+
+    def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
+        """What a quick indexed read finds, and the position that it reflects."""
+        return self.views_reader.query(names, read)
+
+    async def read(
+        self, names: tuple[str, ...], position: Position, read: Callable[[Connection], T]
+    ) -> tuple[T, Position]:
+        """The same once the projections reflect a position."""
+        await self.caught_up(names, position)
+        return self.query(names, read)
+
+    async def search(self, names: tuple[str, ...], read: Callable[[Connection, LogReader], T]) -> tuple[T, Position]:
+        """What a slower read finds, in a thread with connections of its own."""
+
+        def work() -> tuple[T, Position]:
+            log = self.log.reader()
+            reader = self.views.reader(log)
+            try:
+                return reader.query(names, lambda rows: read(rows, log))
+            finally:
+                reader.close()
+                log.close()
+
+        return await to_thread.run_sync(work)
+
+    def capabilities(self) -> Capabilities:
+        """What this server can do."""
+        settings = self.settings
+        return Capabilities(
+            execution_backend="local",
+            state_store="sqlite",
+            supports_pods=False,
+            supports_cpu_mem_metrics=False,
+            supports_sandbox=False,
+            supports_a2a_bus=True,
+            version=__version__,
+            log_id=self.log.log_id,
+            durability="fsync",
+            scheduler="off",
+            auth=AuthCapabilities(
+                enabled=settings.auth_enabled,
+                mode="enforce" if settings.auth_enabled else "off",
+                identity_header=settings.auth_identity_header,
+            ),
+            providers=tuple(sorted(self.providers)),
+            limits=LimitCapabilities(
+                body_bytes_max=BODY_BYTES_MAX,
+                json_depth_max=JSON_DEPTH_MAX,
+                page_items_max=PAGE_ITEMS_MAX,
+                feed_scan_events_max=FEED_SCAN_EVENTS_MAX,
+                run_timeout_ms=settings.runtime_run_timeout_ms,
+                context_chars_max=settings.context_max_chars,
+                idempotency_hours=settings.idempotency_hours,
+            ),
+        )
+
+    def health(self, head: Position) -> Health:
+        """How the server is at a head of the log."""
+        projections = {
+            name: ProjectionHealth(position=point.position, lag=max(head - point.position, 0), error=point.error)
+            for name, point in self.views_reader.checkpoints().items()
+        }
+        lag = max((health.lag for health in projections.values()), default=head)
+        trouble = self.views.failure is not None or any(health.error for health in projections.values())
+        return Health(
+            status="degraded" if trouble else "ok",
+            now=iso(self.clock.now()),
+            head=head,
+            lag=lag,
+            queue=self.log.waiting,
+            streams=self.feed.streams,
+            projections=projections,
+        )
+
+    def ready(self) -> None:
+        """Return if requests can be served. Raises NotCaughtUp, with what is wrong."""
+        health = self.health(self.reader.head())
+        if health.status != "ok" or health.lag > READY_LAG_MAX or self.feed.drain.is_set():
+            raise NotCaughtUp("the server is not ready", {"status": health.status, "lag": health.lag})

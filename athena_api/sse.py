@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio
 import msgspec
 
-from athena_core.errors import CursorInvalid, StreamLimit
+from athena_core.errors import StreamLimit
 from athena_core.event import Position
 from athena_core.protocols import Row
 from athena_core.signal import Signal
 from athena_core.store.chain import MARK_BYTES
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
-from projections.feed import FeedFilter, event_id, parse_cursor, position_before, render, resolve
+from projections.feed import FeedFilter, FeedPage, event_id, parse_cursor, position_before, render, resolve
 
 if TYPE_CHECKING:
-    from athena_api.endpoint import Receive, Scope, Send
+    from athena_api.endpoint import Receive, Send
 
 RING_BYTES_MAX = 64 << 20
 STREAMS_MAX = 10_000
@@ -76,15 +76,22 @@ class Ring:
         return [self._frames[index] for index in range(start, min(start + limit, len(self._frames)))]
 
 
+class Subscription(NamedTuple):
+    """A stream that is about to begin: after which position, with which events."""
+
+    position: Position
+    matches: FeedFilter
+
+
 class Feed:
-    """Serves the stream. ``drain`` ends every stream cleanly."""
+    """Serves pages and streams of the public records. ``drain`` ends every stream cleanly."""
 
     def __init__(self, tail: Tail, reader: SqliteReader) -> None:
         """Take the tail of the log, and a reader of this event loop."""
         self._tail = tail
         self._reader = reader
         self._ring = Ring(tail.position)
-        self._streams = 0
+        self.streams = 0
         self._waking = False
         self.drain = anyio.Event()
         tail.subscribe(self._notice)
@@ -108,7 +115,7 @@ class Feed:
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Render what was committed, if anybody listens; wake everybody once for what gathers in 4 ms."""
-        if not self._streams:
+        if not self.streams:
             self._ring.restart(rows[-1].position)
             return
         self._ring.add([self._frame(row) for row in rows])
@@ -121,7 +128,7 @@ class Feed:
         self._ring.signal.advance(self._tail.position)
 
     def start_of(self, after: str | None, last_event_id: str | None) -> Position:
-        """Where a stream begins: after ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else at 0."""
+        """Where a stream begins: ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else 0."""
         text = last_event_id or after
         if text is None:
             return 0
@@ -131,25 +138,34 @@ class Feed:
             return position_before(text, self._reader)
         return resolve(parse_cursor(text), self._reader)
 
-    async def serve(
-        self, after: str | None, matches: FeedFilter, scope: "Scope", receive: "Receive", send: "Send"
-    ) -> None:
-        """Stream to one subscriber until it leaves or the server drains. Raises CURSOR errors before any byte."""
-        position = self.start_of(after, last_event_id(scope))
-        if self._streams >= STREAMS_MAX:
+    def page(self, found: FeedPage) -> bytes:
+        """A page as JSON; ``nextCursor`` is there unless the head was reached."""
+        events = b",".join([self.record(row) for row in found.rows])
+        last = found.rows[-1] if found.rows else None
+        cursor = self._id(last) if last and last.position == found.scanned else self.cursor_at(found.scanned)
+        more = b',"nextCursor":"%b"' % cursor.encode() if found.scanned < found.head else b""
+        return b'{"events":[%b],"cursor":"%b","head":%d%b}' % (events, cursor.encode(), found.head, more)
+
+    def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> Subscription:
+        """Prepare a stream. Raises CURSOR errors and StreamLimit, so that they are answered before any byte."""
+        position = self.start_of(after, last_event_id)
+        if self.streams >= STREAMS_MAX:
             raise StreamLimit(f"{STREAMS_MAX} streams are open")
-        if not self._streams:
+        return Subscription(position, matches)
+
+    async def serve(self, subscription: Subscription, receive: "Receive", send: "Send") -> None:
+        """Stream to one subscriber until it leaves or the server drains."""
+        if not self.streams:
             self._ring.restart(self._tail.position)
-        self._streams += 1
+        self.streams += 1
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             async with anyio.create_task_group() as tasks:
                 leave = tasks.cancel_scope.cancel
                 tasks.start_soon(_until_disconnect, receive, leave)
                 tasks.start_soon(_until_drain, self.drain, leave)
-                await self._pump(position, matches, send)
+                await self._pump(subscription.position, subscription.matches, send)
         finally:
-            self._streams -= 1
+            self.streams -= 1
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})
 
@@ -184,17 +200,6 @@ class Feed:
         cursor = self.cursor_at(position)
         data = msgspec.json.encode({"ok": True, "data": {"cursor": cursor, "head": self._tail.position}})
         return f"id: {cursor}\nevent: {name}\ndata: ".encode() + data + b"\n\n"
-
-
-def last_event_id(scope: "Scope") -> str | None:
-    """The header, if it was sent. Raises CursorInvalid for bytes that no cursor has."""
-    for name, value in scope["headers"]:
-        if name == b"last-event-id" and value.strip():
-            try:
-                return str(value.strip(), "ascii")
-            except UnicodeDecodeError as error:
-                raise CursorInvalid("Last-Event-ID is not one of our cursors") from error
-    return None
 
 
 async def _until_disconnect(receive: "Receive", leave: Callable[[], Any]) -> None:

@@ -160,3 +160,43 @@ class ContextReference(Value):
     ref: str
     sha256: str
     chars: int
+
+
+class RunBody(Body):
+    """What a client sends to start a run (contract 4.2)."""
+
+    session_id: ClientId | None = None
+    input: LongText | None = None
+    directive_id: RecordId | None = None
+    harness_profile_id: RecordId | None = None
+    provider: Label | None = None
+    model: Label | None = None
+    metadata: Metadata | None = None
+
+
+class RunResult(Value):
+    """What a synchronous caller gets for a run that completed (contract 4.2)."""
+
+    session_id: str
+    run_id: str
+    output: str
+    provider: str
+    model: str
+    created_at: str
+    directive_id: str
+    harness_profile_id: str
+    harness_profile_snapshot: HarnessProfile
+    evidence_count: int
+    verification_status: Literal["passed", "verification-failed"]
+    context_meta: ContextMeta
+    reliability: Reliability
+    verification_failures: tuple[VerificationFailure, ...] | None = None
+    usage: Usage | None = None
+
+
+class Cancelled(Value):
+    """The answer of a cancel (contract 4.2)."""
+
+    status: Literal["cancelled", "not-running"]
+    run_id: str | None = None
+    session_id: str | None = None

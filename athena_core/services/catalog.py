@@ -39,22 +39,20 @@ class Catalog:
 
         return await self._log.submit(create, meta, key)
 
-    def directive(self, directive_id: str, field: str) -> directive.DirectiveCreated:
-        """A directive with its text. Raises ConfigError naming ``field`` if it is unknown or was redacted."""
+    def directive(self, directive_id: str, field: str) -> tuple[directive.DirectiveCreated, int]:
+        """A directive with its text, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
         for row in self._reader.stream(directive_id):
-            event = self._log.codec.decode(row).event
-            if isinstance(event, directive.DirectiveCreated):
-                if event.input is None:
-                    raise ConfigError.of(field, f"the text of {directive_id} was redacted", "another directive")
-                return event
+            recorded = self._log.codec.decode(row)
+            if isinstance(recorded.event, directive.DirectiveCreated):
+                return recorded.event, recorded.recorded_at
         raise ConfigError.of(field, f"no directive {directive_id!r} exists", "the id of a directive")
 
-    def profile(self, profile_id: str, field: str) -> HarnessSpec:
-        """A harness profile. Raises ConfigError naming ``field`` if it is unknown."""
+    def profile(self, profile_id: str, field: str) -> tuple[HarnessSpec, int]:
+        """A harness profile, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
         for row in self._reader.stream(profile_id):
-            event = self._log.codec.decode(row).event
-            if isinstance(event, harness.HarnessProfileCreated):
-                return event.profile
+            recorded = self._log.codec.decode(row)
+            if isinstance(recorded.event, harness.HarnessProfileCreated):
+                return recorded.event.profile, recorded.recorded_at
         raise ConfigError.of(field, f"no harness profile {profile_id!r} exists", "the id of a harness profile")
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from athena_core.providers.provider import Completion, ModelRequest, Provider, P
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs import Runs, Work, facts_of, finish
 from athena_core.store.log import Log
-from athena_core.store.sqlite import Lock, SqliteReader
+from athena_core.store.sqlite import Lock
 from athena_core.store.tail import Tail
 from athena_core.values import ContextMeta, HarnessSpec, Reliability, VerificationFailure
 
@@ -65,8 +65,8 @@ class Runner:
         """Execute runs in a task group from now on; with ``take_over`` also look after those of dead executors."""
         self._tasks = tasks
         self._runs.execute = self.execute
+        await self.sweep(take_over=take_over)
         if take_over:
-            await self.sweep()
             tasks.start_soon(self._sweep_for_ever)
 
     def execute(self, work: Work) -> None:
@@ -94,10 +94,8 @@ class Runner:
         admitted = next((one for one in recorded if isinstance(one.event, run.RunCreated)), None)
         if request is None or admitted is None or any(isinstance(one.event, run.RunLeased) for one in recorded):
             return
-        try:
-            said = self._catalog.directive(request.directive_id, "directiveId").input or ""
-        except AthenaError:  # redacted since it was asked for; the run still has to end
-            said = ""
+        found, _ = self._catalog.directive(request.directive_id, "directiveId")
+        said = found.input or ""  # redacted since it was asked for; the run still has to end
         command = run.LeaseRun(executor=self.executor, pid=os.getpid(), said=said)
 
         def lease(reader: Reader, context: Context) -> Outcome:
@@ -112,7 +110,7 @@ class Runner:
 
     async def _execute(self, work: Work, scope: anyio.CancelScope) -> None:
         """See one run to its end, whatever the provider does."""
-        meta = Meta(actor="system:executor", correlation=self._meta.correlation, causation=work.position)
+        meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
         left = (work.admitted_at + work.request.timeout_ms - self._clock.now()) / 1000
         ending: run.RunCompleted | run.RunFailed | run.RunCancelled | run.RunTimedOut
         last: tuple[run.TranscriptAppended | run.UsageRecorded, ...] = ()
@@ -192,17 +190,17 @@ class Runner:
     async def _sweep_for_ever(self) -> None:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
-            await self.sweep()
+            await self.sweep(take_over=True)
 
-    async def sweep(self) -> None:
-        """End the runs of executors that died, and lease those that were admitted for one that died."""
+    async def sweep(self, *, take_over: bool) -> None:
+        """End the runs of executors that died; with ``take_over`` lease those that were admitted for one that died."""
         guards = self._reader.guards()
         leases = {key: value for kind, key, value in guards if kind == "lease"}
         for run_id, (executor, token) in leases.items():
             if executor != self.executor and self._dead(str(executor)):
                 await self._crash(run_id, int(token))
         for kind, run_id, _ in guards:
-            if kind == "slot" and run_id not in leases:
+            if take_over and kind == "slot" and run_id not in leases:
                 request = self._runs.state(run_id).request
                 if request is not None and request.requested_by != self.executor and self._dead(request.requested_by):
                     await self._lease(run_id)
@@ -234,6 +232,10 @@ class Runner:
     async def _crash(self, run_id: str, token: int) -> None:
         command = run.CrashRun(token=token)
         await self._log.submit(lambda reader, context: finish(reader, context, run_id, command), self._meta)
+
+    def alone(self) -> bool:
+        """Whether no other process has an executor here."""
+        return sum(1 for _ in self._executors.iterdir()) == 1
 
     def close(self) -> None:
         """Release the lock."""
@@ -298,6 +300,7 @@ def _work(
         run_id=run_id,
         request=run.without_text(request),
         token=1,
+        correlation=admitted.correlation,
         admitted_at=admitted.recorded_at,
         position=admitted.position,
         said=said,

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 from msgspec.structs import replace
@@ -33,65 +33,18 @@ from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.store.tail import Tail
 from athena_core.values import (
-    Body,
-    ClientId,
-    ContextMeta,
+    Cancelled,
     HarnessConfig,
     HarnessPolicies,
     HarnessProfile,
     HarnessSpec,
     Identity,
-    Label,
-    LongText,
-    Metadata,
-    RecordId,
-    Reliability,
-    Usage,
-    VerificationFailure,
+    RunBody,
+    RunResult,
 )
 
 WAIT_GRACE_SECONDS = 15.0
 ENDING_TYPES = frozenset(ending.TYPE for ending in run.ENDINGS)
-
-
-class RunBody(Body):
-    """What a client sends to start a run (contract 4.2)."""
-
-    session_id: ClientId | None = None
-    input: LongText | None = None
-    directive_id: RecordId | None = None
-    harness_profile_id: RecordId | None = None
-    provider: Label | None = None
-    model: Label | None = None
-    metadata: Metadata | None = None
-
-
-class RunResult(Value):
-    """What a synchronous caller gets for a run that completed (contract 4.2)."""
-
-    session_id: str
-    run_id: str
-    output: str
-    provider: str
-    model: str
-    created_at: str
-    directive_id: str
-    harness_profile_id: str
-    harness_profile_snapshot: HarnessProfile
-    evidence_count: int
-    verification_status: Literal["passed", "verification-failed"]
-    context_meta: ContextMeta
-    reliability: Reliability
-    verification_failures: tuple[VerificationFailure, ...] | None = None
-    usage: Usage | None = None
-
-
-class Cancelled(Value):
-    """The answer of a cancel (contract 4.2)."""
-
-    status: Literal["cancelled", "not-running"]
-    run_id: str | None = None
-    session_id: str | None = None
 
 
 class Work(Value):
@@ -100,6 +53,7 @@ class Work(Value):
     run_id: str
     request: run.RunCreated
     token: int
+    correlation: str
     admitted_at: int
     position: Position
     said: str
@@ -182,12 +136,16 @@ class Runs:
             raise ConfigError.of("directiveId", "cannot be combined with input", "one of the two")
         resolved, said = Resolved(), body.input or ""
         if body.directive_id is not None:
-            found = self._catalog.directive(body.directive_id, "directiveId")
-            said = found.input or ""
+            found, _ = self._catalog.directive(body.directive_id, "directiveId")
+            if found.input is None:
+                raise ConfigError.of(
+                    "directiveId", f"the text of {body.directive_id} was redacted", "another directive"
+                )
+            said = found.input
             resolved = resolve(found.context_refs or (), self._settings.workspace_root, self.compiler.chars_max)
         profile = None
         if body.harness_profile_id is not None:
-            profile = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
+            profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
         provider = profile.config.provider if profile else body.provider or self._settings.default_provider
         if provider not in self._providers:
             raise ProviderNotFound(
@@ -378,6 +336,7 @@ def admit(
         run_id=run_id,
         request=run.without_text(request),
         token=1,
+        correlation=context.meta.correlation,
         admitted_at=context.now,
         position=reader.head + len(facts),
         said=plan.said,

@@ -247,16 +247,25 @@ class Log:
         """The log's id, 16 hex digits."""
         return self.store.log_id
 
+    @property
+    def waiting(self) -> int:
+        """How many transactions wait for the next batch."""
+        return len(self._queue)
+
     def start(self) -> None:
         """Start the writer and its keeper. Raises ConfigError if the log ends before its anchor (decisions E6)."""
+        self.check_tail()
+        for thread in self._threads:
+            thread.start()
+
+    def check_tail(self) -> None:
+        """Raise ConfigError if the log ends before its anchor."""
         expected = self.missing_tail()
         if expected is not None:
             raise ConfigError(
                 f"ATHENA_STATE_DIR: the log ends at position {self._head} but once reached {expected}"
                 " (a restored backup, or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
             )
-        for thread in self._threads:
-            thread.start()
 
     def missing_tail(self) -> Position | None:
         """The position that the anchor vouches for, if the log does not hold it."""

@@ -1,0 +1,274 @@
+"""The application: the composition root, and what runs beside the requests."""
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from athena_api import docs, openapi
+from athena_api.access_log import AccessLog, Request
+from athena_api.endpoint import Endpoint, Receive, Scope, Send
+from athena_api.identity import IdentityMiddleware
+from athena_api.operations import OPERATIONS, ROLES
+from athena_api.plane import ControlPlane
+from athena_api.replies import failure, status_of, success
+from athena_api.sse import Feed
+from athena_core import __version__
+from athena_core.clock import Clock, Ids, SystemClock, SystemIds
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import DECIDERS, EVENTS, plane
+from athena_core.errors import AthenaError, ConfigError, UnknownRoute
+from athena_core.event import Event, Fact, Meta, Position
+from athena_core.providers.registry import registry
+from athena_core.services.access import Access
+from athena_core.services.catalog import Catalog
+from athena_core.services.runner import Runner
+from athena_core.services.runs import Runs
+from athena_core.settings import Settings
+from athena_core.store.codec import Codec
+from athena_core.store.log import Log
+from athena_core.store.sqlite import SqliteDatabases, SqliteStore
+from athena_core.store.tail import Tail
+from projections import ALL
+from projections.keeper import Keeper
+from projections.views import Views
+
+KEEPER_JOIN_SECONDS = 5.0
+
+
+def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
+    """Open the log and connect the parts; nothing runs yet. Raises ConfigError."""
+    default = settings.default_provider
+    providers = registry(
+        openai_api_key=settings.openai_api_key or None,
+        openai_base_url=settings.openai_base_url,
+        local_command=settings.local_provider_cmd,
+        local_arguments=settings.local_provider_args,
+    )
+    if default not in providers:
+        raise ConfigError(f"ATHENA_DEFAULT_PROVIDER: {default!r} is not one of {', '.join(sorted(providers))}")
+    log = Log(
+        SqliteStore(settings.state_dir, ids),
+        Codec(EVENTS),
+        DECIDERS,
+        clock=clock,
+        ids=ids,
+        key_hours=settings.idempotency_hours,
+    )
+    if not settings.accept_fork:
+        log.check_tail()
+    tail = Tail(log)
+    reader = log.reader()
+    catalog = Catalog(log, frozenset(providers))
+    runs = Runs(log, tail, catalog, settings, ids, frozenset(providers))
+    (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
+    views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
+    return ControlPlane(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        log=log,
+        tail=tail,
+        reader=reader,
+        views=views,
+        views_reader=views.reader(reader),
+        feed=Feed(tail, reader),
+        access=Access(log, ROLES),
+        catalog=catalog,
+        runs=runs,
+        runner=Runner(log, tail, runs, catalog, providers, settings.state_dir, clock, ids),
+        providers=providers,
+    )
+
+
+@asynccontextmanager
+async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
+    """Everything that runs beside the requests; ``serving`` tells a server from a command that works alone."""
+    forked = parts.log.missing_tail()
+    if forked is not None and parts.settings.accept_fork:
+        parts.log.accept_fork()
+    parts.log.start()
+    stop = threading.Event()
+    keeper = Keeper(parts.views, parts.runner.alone)
+    thread = threading.Thread(target=keeper.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
+    thread.start()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parts.tail.follow)
+            tasks.start_soon(parts.tail.watch)
+            await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
+            await parts.runner.serve(tasks, take_over=serving)
+            yield
+            parts.feed.drain.set()
+            await parts.runner.stop()
+            tasks.cancel_scope.cancel()
+    finally:
+        stop.set()
+        parts.log.signal.nudge()
+        thread.join(KEEPER_JOIN_SECONDS)
+        for provider in parts.providers.values():
+            await provider.close()
+        for part in (parts.views_reader, parts.tail, parts.catalog, parts.runs, parts.runner, parts.reader):
+            part.close()
+        parts.log.close()
+
+
+async def announce(parts: ControlPlane, forked: Position | None, *, serving: bool) -> None:
+    """Record that a server started, and that a fork was accepted."""
+    events: list[Event] = []
+    if forked is not None:
+        events.append(plane.LogForked(head=parts.log.signal.position, expected=forked))
+    if serving:
+        events.append(plane.AuthzModeActive(mode="enforce" if parts.settings.auth_enabled else "off"))
+    if events:
+        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
+
+        def record(reader: Reader, context: Context) -> Outcome:
+            return Outcome(facts=facts)
+
+        await parts.log.submit(record, Meta(actor="system:server", correlation=parts.ids.trace()))
+
+
+class Edge:
+    """The outermost layer: gives every request a trace id, and every answer a line in the access log."""
+
+    def __init__(self, app: Callable[..., Any], clock: Clock, ids: Ids, log: AccessLog) -> None:
+        """Wrap the application."""
+        self._app = app
+        self._clock = clock
+        self._ids = ids
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace = scope["athena.trace"] = self._ids.trace()
+        echoed = [field for field in scope["headers"] if field[0] in (b"traceparent", b"tracestate")]
+        started, status, size = self._clock.monotonic(), 0, 0
+
+        async def answer(message: Any) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", ()), (b"x-trace-id", trace.encode()), *echoed]
+                message = {**message, "headers": headers}
+            else:
+                size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            if scope["method"] == "OPTIONS":
+                await answer({"type": "http.response.start", "status": 204, "headers": []})
+                await answer({"type": "http.response.body", "body": b""})
+            else:
+                await self._app(scope, receive, answer)
+        finally:
+            identity = scope.get("athena.identity")
+            self._log.request(
+                Request(
+                    at=self._clock.now(),
+                    trace_id=trace,
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=(self._clock.monotonic() - started) * 1000,
+                    identity=identity.subject if identity else None,
+                    bytes=size,
+                )
+            )
+
+
+def build(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    access_log: AccessLog | None = None,
+    serving: bool = True,
+) -> Starlette:
+    """The application of one state directory; ``app.state.plane`` are its parts. Raises ConfigError."""
+    clock, ids = clock or SystemClock(), ids or SystemIds()
+    lines = access_log or AccessLog(clock)
+    parts = wire(settings, clock, ids)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running(parts, serving=serving):
+            yield
+
+    middleware = [
+        Middleware(Edge, clock=clock, ids=ids, log=lines),
+        Middleware(
+            IdentityMiddleware,
+            enabled=settings.auth_enabled,
+            header=settings.auth_identity_header,
+            default_role=settings.auth_default_role,
+            role_map=settings.auth_identity_role_map,
+        ),
+    ]
+    routes = [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/docs", docs_page),
+        Route("/openapi.json", document),
+        Route("/static/{path:path}", static),
+        Route("/{path:path}", Endpoint(parts, OPERATIONS, lines)),
+    ]
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.state.plane = parts
+    return app
+
+
+async def livez(request: HttpRequest) -> Response:
+    """The process answers."""
+    return _json(success({"status": "ok"}), 200)
+
+
+async def readyz(request: HttpRequest) -> Response:
+    """The log is reachable, the views follow it, the server is not leaving."""
+    try:
+        request.app.state.plane.ready()
+    except AthenaError as error:
+        return _json(failure(error, request.scope["athena.trace"]), status_of(error))
+    return _json(success({"status": "ready"}), 200)
+
+
+async def document(request: HttpRequest) -> Response:
+    """The OpenAPI document."""
+    return _json(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), 200)
+
+
+async def docs_page(request: HttpRequest) -> Response:
+    """The documentation page."""
+    return _file(request, docs.docs_page())
+
+
+async def static(request: HttpRequest) -> Response:
+    """A file of the documentation page."""
+    found = docs.static_file(request.path_params["path"])
+    if found is None:
+        error = UnknownRoute("Not found")
+        return _json(failure(error, request.scope["athena.trace"]), status_of(error))
+    return _file(request, found)
+
+
+def _json(body: bytes, status: int) -> Response:
+    return Response(body, status, media_type="application/json; charset=utf-8")
+
+
+def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
+    headers = {"etag": file.etag, "cache-control": "no-cache", **dict(docs.SECURITY_HEADERS)}
+    if request.headers.get("if-none-match") == file.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, 200, headers, media_type=file.content_type)

@@ -1,0 +1,399 @@
+"""OpenAPI 3.1 document, computed from the table of operations; the same table always gives the same document."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import inspect
+
+from athena_api.body import is_time, query_kind
+from athena_api.operation import EVERYBODY, NoBody, NoQuery, Operation
+from athena_api.replies import status_of
+from athena_core import errors
+from athena_core.errors import AthenaError, Fault
+from athena_core.values import (
+    CLIENT_ID_CHARS_MAX,
+    ID_PATTERN,
+    INTEGER_MAX,
+    KEY_CHARS_MAX,
+    PAGE_ITEMS_DEFAULT,
+    PAGE_ITEMS_MAX,
+    TAIL_ITEMS_DEFAULT,
+    Role,
+)
+
+Json: TypeAlias = dict[str, Any]
+Row: TypeAlias = Operation[Any, Any]
+
+PREFIX = "/api/v1"
+SCHEMAS = "#/components/schemas/"
+NULL: Json = {"type": "null"}
+BLANK: Json = {"$ref": SCHEMAS + "Blank"}
+CODES: Mapping[str, type[AthenaError]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, AthenaError) and "code" in vars(kind)
+}
+EVERY = ("CONFIG_ERROR", "AUTH_IDENTITY_AMBIGUOUS", "AUTH_IDENTITY_INVALID", "AUTH_IDENTITY_MISSING", "OVERLOADED")
+WRITING = (
+    "PAYLOAD_TOO_LARGE",
+    "IDEMPOTENCY_IN_PROGRESS",
+    "IDEMPOTENCY_MISMATCH",
+    "OUTCOME_UNKNOWN",
+    "STORE_FULL",
+    "STORE_MOVED",
+)
+BLANK_SCHEMA: Json = {"description": "Counts as absent.", "type": "string", "pattern": r"^\s*$"}
+FAILURE: Json = {
+    "description": "What every error looks like.",
+    "type": "object",
+    "required": ["ok", "error"],
+    "properties": {"ok": {"const": False}, "error": {"$ref": SCHEMAS + "Error"}},
+}
+ERROR: Json = {
+    "description": "An error: a code that programs may rely on, a message for people.",
+    "type": "object",
+    "required": ["code", "message", "retryable", "traceId"],
+    "properties": {
+        "code": {"enum": sorted(CODES)},
+        "message": {"type": "string"},
+        "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
+        "traceId": {"type": "string", "description": "Equal to the x-trace-id header."},
+        "details": {
+            "anyOf": [{"type": "array", "items": {"$ref": SCHEMAS + "Fault"}}, {"type": "object"}],
+            "description": "The wrong fields, where the input is at fault.",
+        },
+    },
+}
+PARAMETERS: Mapping[str, Json] = {
+    "After": {
+        "name": "after",
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "The id of the last entry seen.",
+    },
+    "Cursor": {
+        "name": "cursor",
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "The `nextCursor` of the last page.",
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS_MAX, "pattern": "^[!-~]+$"},
+        "description": "Makes a repeated request answer what the first one did, instead of doing it twice.",
+    },
+    "LastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "The id of the last event seen; stronger than `after`.",
+    },
+    "MinPosition": {
+        "name": "minPosition",
+        "in": "query",
+        "schema": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}, BLANK]},
+        "description": "Answer no earlier than the views reflect this position of the log.",
+    },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "schema": {"type": "string", "examples": ["respond-async"]},
+        "description": "`respond-async` answers 202 at once with the record so far.",
+    },
+    "Stale": {
+        "name": "stale",
+        "in": "query",
+        "schema": {"type": "string", "examples": ["allow"]},
+        "description": "`allow` answers from the views as they are, without waiting.",
+    },
+}
+HEADERS: Mapping[str, Json] = {
+    "Position": {"schema": {"type": "integer"}, "description": "The position of the log that the answer reflects."},
+    "Replayed": {"schema": {"const": "true"}, "description": "There when a repeated key was answered."},
+    "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds to wait, where that is known."},
+    "TraceId": {"schema": {"type": "string"}, "description": "Names this request in the log and in its events."},
+}
+IDENTITY: Json = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-athena-identity",
+    "description": "Set by a trusted proxy; its name is a setting. With authentication off nobody needs it.",
+}
+ABOUT = """A control plane for AI-agent runs, kept in an append-only log.
+
+Every answer is an envelope, `{"ok": true, "data": …}` or `{"ok": false, "error": …}`. An empty body counts as `{}`;
+bodies are read as JSON whatever their content type. Strings are trimmed; null and blank count as absent where a field
+is optional. Unknown body fields are errors, unknown query parameters are ignored."""
+
+
+def document(operations: Sequence[Row], version: str) -> Json:
+    """The document. Raises ValueError for types that share a name, KeyError for an error code that has no class."""
+    rows = sorted(operations, key=lambda row: (row.path, row.method))
+    schemas, components = _schemas(rows)
+    paths: dict[str, Json] = {}
+    for row in rows:
+        paths.setdefault(_path(row), {})[row.method.lower()] = _operation(row, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Athena",
+            "version": version,
+            "description": ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"identity": []}, {}],
+        "tags": [{"name": tag} for tag in sorted({row.tag for row in rows})],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "parameters": {**PARAMETERS, **{name: _limit(default) for name, default in LIMITS.values()}},
+            "headers": dict(HEADERS),
+            "securitySchemes": {"identity": IDENTITY},
+        },
+    }
+
+
+# Operations
+
+
+def _path(row: Row) -> str:
+    return PREFIX + re.sub(r":(\w+)", r"{\1}", row.path)
+
+
+def _operation(row: Row, schemas: Mapping[Any, Json]) -> Json:
+    operation: Json = {
+        "operationId": row.id,
+        "tags": [row.tag],
+        "summary": row.summary,
+        "x-roles": [role.value for role in Role if role in row.roles],
+    }
+    if row.successor is not None:
+        operation |= {
+            "deprecated": True,
+            "description": f"Deprecated: use `{PREFIX}{row.successor}`.",
+            "x-successor": PREFIX + row.successor,
+        }
+    operation["parameters"] = [*_parameters(row, schemas)]
+    if row.body is not NoBody:
+        required = any(field.required for field in msgspec.structs.fields(row.body))
+        operation["requestBody"] = {"required": required, "content": _json(schemas[row.body])}
+    operation["responses"] = _answers(row, schemas) | _failures(row)
+    return operation
+
+
+def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
+    for name in re.findall(r":(\w+)", row.path):
+        schema = {"type": "string", "minLength": 1, "maxLength": CLIENT_ID_CHARS_MAX, "pattern": ID_PATTERN}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    if row.query is not NoQuery:
+        for field in msgspec.structs.fields(row.query):
+            yield {"name": field.encode_name, "in": "query", **_query_schema(field.type, schemas[field.type])}
+    if row.paging is not None:
+        yield _shared("Cursor" if row.paging == "cursor" else "After")
+        yield _shared(LIMITS[row.paging][0])
+    if row.stream:
+        yield _shared("LastEventId")
+    elif row.method == "GET":
+        if row.reads:
+            yield _shared("MinPosition")
+            yield _shared("Stale")
+    else:
+        yield _shared("IdempotencyKey")
+        if row.respond_async:
+            yield _shared("Prefer")
+
+
+def _query_schema(type_: Any, schema: Json) -> Json:
+    """A query parameter: a blank one counts as absent, lists are separated by commas."""
+    info = query_kind(inspect.type_info(type_))
+    if is_time(info):
+        return {"schema": {"anyOf": [{"type": "string", "format": "date-time"}, BLANK]}}
+    options = [option for option in schema.get("anyOf", [schema]) if option != NULL]
+    plain = options[0]
+    if plain.get("type") == "array":
+        return {"schema": {"type": "array", "items": {"type": "string"}}, "style": "form", "explode": False}
+    if plain.get("type") == "string" and "pattern" not in plain:
+        return {"schema": {key: value for key, value in plain.items() if key != "minLength"}}
+    return {"schema": {"anyOf": [plain, BLANK]}}
+
+
+def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
+    headers = {"athena-position": _header("Position"), "x-trace-id": _header("TraceId")}
+    envelope = _envelope(schemas[row.answer])
+    if row.stream:
+        # OpenAPI 3.1 cannot describe the items of a stream; the extension says what each frame's data holds.
+        content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": envelope}}
+        return {"200": {"description": "A stream of server-sent events.", "headers": headers, "content": content}}
+    if row.method != "GET":
+        headers["idempotency-replayed"] = _header("Replayed")
+    answers: Json = {"200": {"description": "Done.", "headers": headers, "content": _json(envelope)}}
+    if row.respond_async:
+        content = _json(_envelope({"type": "object"}))
+        answers["202"] = {"description": "Accepted: the record so far.", "headers": headers, "content": content}
+    return answers
+
+
+def _failures(row: Row) -> Json:
+    by_status: dict[int, set[str]] = {}
+    for code in codes_of(row):
+        by_status.setdefault(status_of(CODES[code]), set()).add(code)
+    failures: Json = {}
+    for status, codes in sorted(by_status.items()):
+        headers = {"x-trace-id": _header("TraceId")}
+        if any(CODES[code].retry_after is not None for code in codes):
+            headers["retry-after"] = _header("RetryAfter")
+        phrase = f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in sorted(codes))}"
+        content = _json({"$ref": SCHEMAS + "Failure"})
+        failures[str(status)] = {"description": phrase, "headers": headers, "content": content}
+    return failures
+
+
+def codes_of(row: Row) -> tuple[str, ...]:
+    """The codes of all errors that an operation may answer, bugs excepted."""
+    codes = [*EVERY, *row.errors]
+    if row.roles != EVERYBODY:
+        codes.append("AUTHZ_DENIED")
+    if ":" in row.path:
+        codes.append("UNKNOWN_ERROR")
+    if row.method != "GET":
+        codes += WRITING
+    if row.paging is not None:
+        codes.append("CURSOR_INVALID")
+    if row.reads:
+        codes.append("NOT_CAUGHT_UP")
+    if row.stream:
+        codes.append("STREAM_LIMIT")
+    return tuple(codes)
+
+
+# Parts
+
+
+LIMITS = {"cursor": ("PageLimit", PAGE_ITEMS_DEFAULT), "tail": ("TailLimit", TAIL_ITEMS_DEFAULT)}
+
+
+def _limit(default: int) -> Json:
+    number = {"type": "integer", "minimum": 1, "maximum": PAGE_ITEMS_MAX, "default": default}
+    return {
+        "name": "limit",
+        "in": "query",
+        "schema": {"anyOf": [number, {"type": "string"}]},
+        "description": f"1 to {PAGE_ITEMS_MAX}; a number beyond is moved there, what is no number means {default}.",
+    }
+
+
+def _shared(name: str) -> Json:
+    return {"$ref": "#/components/parameters/" + name}
+
+
+def _header(name: str) -> Json:
+    return {"$ref": "#/components/headers/" + name}
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _envelope(data: Json) -> Json:
+    return {"type": "object", "required": ["ok", "data"], "properties": {"ok": {"const": True}, "data": data}}
+
+
+# Schemas
+
+
+def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
+    """The schema of every type in the rows, and the components that they refer to."""
+    bodies = [row.body for row in rows if row.body is not NoBody]
+    queries = [field.type for row in rows if row.query is not NoQuery for field in msgspec.structs.fields(row.query)]
+    types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), Fault]))
+    found, parts = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
+    names = {name: _readable(name) for name in parts}
+    components = {names[name]: _tidy(schema, names) for name, schema in parts.items()}
+    schemas = {type_: _tidy(schema, names) for type_, schema in zip(types, found, strict=True)}
+    for name in _reachable((schemas[body] for body in bodies), components):
+        components[name] = _input(components[name], components)
+    components |= {"Blank": BLANK_SCHEMA, "Error": ERROR, "Failure": FAILURE}
+    return schemas, components
+
+
+def _readable(name: str) -> str:
+    """``Page_Run_``, as msgspec names ``Page[Run]``, is a RunPage."""
+    if "." in name:
+        raise ValueError(f"two types of the table are called {name.rpartition('.')[2]}; rename one")
+    return re.sub(r"^(\w+?)_(\w+)_$", r"\2\1", name)
+
+
+def _tidy(schema: Any, names: Mapping[str, str]) -> Any:
+    """The schema with our names, Markdown for descriptions, and neither titles nor defaults of null."""
+    if isinstance(schema, (list, tuple)):
+        return [_tidy(item, names) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy: Json = {}
+    for key, value in schema.items():
+        if key == "$ref":
+            tidy[key] = SCHEMAS + names[value.removeprefix(SCHEMAS)]
+        elif key == "description":
+            tidy[key] = value.replace("``", "`")
+        elif key == "properties":
+            tidy[key] = {name: _tidy(part, names) for name, part in value.items()}
+        elif not (key == "title" or key == "default" and value is None):
+            tidy[key] = _tidy(value, names)
+    return tidy
+
+
+def _reachable(roots: Iterable[Json], components: Mapping[str, Json]) -> set[str]:
+    seen: set[str] = set()
+    waiting: list[Any] = list(roots)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            name = part.get("$ref", "").removeprefix(SCHEMAS) if isinstance(part.get("$ref"), str) else ""
+            if name and name not in seen:
+                seen.add(name)
+                waiting.append(components[name])
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return seen
+
+
+def _input(schema: Json, components: Mapping[str, Json]) -> Json:
+    """The schema as ``shapes.py`` reads it: what must be there is not blank, integers are exact, null is absent."""
+    options = [option for option in schema.get("anyOf", ()) if option != NULL]
+    if len(options) == 1:
+        return _optional(options[0], components)
+    result = dict(schema)
+    if schema.get("type") == "string" and "pattern" not in schema:
+        result |= {"minLength": 1, "pattern": r"\S"}
+    if schema.get("type") == "integer":
+        result = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX} | result
+    if "properties" in schema:
+        required = schema.get("required", ())
+        result["properties"] = {
+            name: _input(part, components) if name in required else _optional(part, components)
+            for name, part in schema["properties"].items()
+        }
+    if "propertyNames" in schema:
+        result["propertyNames"] = {"pattern": r"\S"} | schema["propertyNames"]
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            result[key] = _input(schema[key], components)
+    return result
+
+
+def _optional(schema: Json, components: Mapping[str, Json]) -> Json:
+    (inner,) = [option for option in schema.get("anyOf", [schema]) if option != NULL] or [{}]
+    resolved = components[inner["$ref"].removeprefix(SCHEMAS)] if "$ref" in inner else inner
+    if not resolved:
+        return schema
+    if resolved.get("type") == "string" and "pattern" not in resolved:
+        return {"type": ["string", "null"]} | {k: v for k, v in inner.items() if k not in ("type", "minLength")}
+    if resolved.get("type") == "string" or all(isinstance(value, str) for value in resolved.get("enum", [None])):
+        return {"anyOf": [inner, BLANK, NULL]}
+    return {"anyOf": [_input(inner, components), NULL]}

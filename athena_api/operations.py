@@ -1,0 +1,637 @@
+"""The table of operations: routes, documents, roles, pagination and the command line are computed from it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from athena_api.body import Time
+from athena_api.operation import EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply
+from athena_core.clock import iso
+from athena_core.domain.directive import DirectiveSpec
+from athena_core.errors import NotFound
+from athena_core.event import Value
+from athena_core.values import (
+    Body,
+    Cancelled,
+    ClientId,
+    HarnessProfile,
+    HarnessSpec,
+    Label,
+    Role,
+    RunBody,
+    RunResult,
+)
+from projections import catalog, feed, runs, sessions
+from projections.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+T = TypeVar("T")
+
+# What goes in and out beside the records of the core and of the read models
+
+
+class CancelBody(Body):
+    """Why a run is to be cancelled."""
+
+    reason: Label | None = None
+
+
+class RunsQuery(Value):
+    """Which runs."""
+
+    session_id: ClientId | None = None
+    status: Label | None = None
+    provider: Label | None = None
+
+
+class ActiveQuery(Value):
+    """Which active runs or cancel requests."""
+
+    session_id: ClientId | None = None
+    run_id: Label | None = None
+
+
+class EventsQuery(Value):
+    """Which events; times are inclusive."""
+
+    types: tuple[Label, ...] | None = None
+    session_id: ClientId | None = None
+    run_id: Label | None = None
+    trace_id: Label | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+
+
+class StreamQuery(Value):
+    """Which events, and where the stream begins: after a cursor, at ``latest``, or at a time."""
+
+    types: tuple[Label, ...] | None = None
+    session_id: ClientId | None = None
+    run_id: Label | None = None
+    after: Label | None = None
+
+
+class AuthCapabilities(Value):
+    """How callers are identified and authorised."""
+
+    enabled: bool
+    mode: str
+    identity_header: str
+
+
+class LimitCapabilities(Value):
+    """The limits that a client meets."""
+
+    body_bytes_max: int
+    json_depth_max: int
+    page_items_max: int
+    feed_scan_events_max: int
+    run_timeout_ms: int
+    context_chars_max: int
+    idempotency_hours: int
+
+
+class Capabilities(Value):
+    """What this server can do (contract 4.1 and D27)."""
+
+    execution_backend: str
+    state_store: str
+    supports_pods: bool
+    supports_cpu_mem_metrics: bool
+    supports_sandbox: bool
+    supports_a2a_bus: bool = msgspec.field(name="supportsA2ABus")
+    version: str
+    log_id: str
+    durability: str
+    scheduler: str
+    auth: AuthCapabilities
+    providers: tuple[str, ...]
+    limits: LimitCapabilities
+
+
+class ProjectionHealth(Value):
+    """How far a projection is, and what stopped it."""
+
+    position: int
+    lag: int
+    error: str | None = None
+
+
+class Health(Value):
+    """Whether the server is well, and how far each projection is."""
+
+    status: str
+    now: str
+    head: int
+    lag: int
+    queue: int
+    streams: int
+    projections: dict[str, ProjectionHealth]
+
+
+class EventRecord(Value):
+    """A recorded event as it is published (contract 6); ``id`` is the cursor that continues after it."""
+
+    id: str
+    trace_id: str
+    type: str
+    created_at: str
+    payload: dict[str, Any]
+    session_id: str | None = None
+    run_id: str | None = None
+    policy: dict[str, Any] | None = None
+    undecodable: bool | None = None
+
+
+class EventsPage(Value):
+    """Part of the feed: ``cursor`` is after the last position scanned; ``nextCursor`` is absent at the head."""
+
+    events: tuple[EventRecord, ...]
+    cursor: str
+    head: int
+    next_cursor: str | None = None
+
+
+class Transcript(Value):
+    """Part of a transcript, in the order of time."""
+
+    items: tuple[sessions.TranscriptEntry, ...]
+
+
+# Handlers: thin, one each
+
+
+async def get_capabilities(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """What this server can do."""
+    return Reply(data=plane.capabilities(), position=call.position)
+
+
+async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Whether the server is well."""
+    return Reply(data=plane.health(call.position), position=call.position)
+
+
+async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Reply:
+    """Start a run, and wait for its answer unless the caller would rather not."""
+    started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
+    run_id = started.subject or ""
+    if call.wait:
+        result, position = plane.runs.result(run_id)
+        return Reply(data=result, position=position, replayed=started.replayed)
+    run, position = await plane.read(("runs",), started.position, lambda rows: runs.run_by_id(rows, run_id))
+    return Reply(data=run, position=position, status=202, replayed=started.replayed)
+
+
+async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Reply:
+    """Runs, newest first."""
+    query = call.query
+    page, position = plane.query(
+        ("runs",),
+        lambda rows: runs.list_runs(
+            rows,
+            session_id=query.session_id,
+            status=query.status,
+            provider=query.provider,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One run."""
+    run_id = call.path["runId"]
+    run, position = plane.query(("runs",), lambda rows: runs.run_by_id(rows, run_id))
+    return Reply(data=found(run, "run", run_id), position=position)
+
+
+async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
+    """Runs that were admitted and have not ended."""
+    query = call.query
+    page, position = plane.query(
+        ("runs",),
+        lambda rows: runs.active_runs(
+            rows, session_id=query.session_id, run_id=query.run_id, cursor=call.cursor, limit=call.limit
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
+    """Cancel requests of runs that have not ended."""
+    query = call.query
+    page, position = plane.query(
+        ("runs",),
+        lambda rows: runs.cancel_requests(
+            rows, session_id=query.session_id, run_id=query.run_id, cursor=call.cursor, limit=call.limit
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+async def cancel_run(plane: "ControlPlane", call: Call[CancelBody, NoQuery]) -> Reply:
+    """Ask for the cancel of a run."""
+    done = await plane.runs.cancel_run(call.path["runId"], call.body.reason, call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+
+
+async def cancel_session(plane: "ControlPlane", call: Call[CancelBody, NoQuery]) -> Reply:
+    """Ask for the cancel of the admitted run of a session."""
+    done = await plane.runs.cancel_session(call.path["sessionId"], call.body.reason, call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+
+
+async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Sessions, most recently used first."""
+    page, position = plane.query(
+        ("sessions",), lambda rows: sessions.list_sessions(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_session(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One session."""
+    session_id = call.path["sessionId"]
+    session, position = plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
+    return Reply(data=found(session, "session", session_id), position=position)
+
+
+async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """The newest entries of a session, or those after one."""
+    session_id = call.path["sessionId"]
+    after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
+    items, position = plane.query(
+        ("sessions",),
+        lambda rows: sessions.transcript(rows, plane.log.log_id, session_id, after=after, limit=call.limit),
+    )
+    return Reply(data={"items": items}, position=position)
+
+
+async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQuery]) -> Reply:
+    """Create a directive."""
+    created = await plane.catalog.create_directive(call.body, call.meta, call.key)
+    directive_id = created.subject or ""
+    spec, at = plane.catalog.directive(directive_id, "id")
+    record = catalog.Directive(
+        id=directive_id,
+        input=spec.input,
+        created_at=iso(at),
+        context_refs=spec.context_refs,
+        metadata=spec.metadata,
+        shadow=spec.shadow,
+    )
+    return Reply(data=record, position=created.position, replayed=created.replayed)
+
+
+async def list_directives(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Directives, newest first."""
+    page, position = plane.query(
+        ("catalog",), lambda rows: catalog.list_directives(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_directive(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One directive."""
+    directive_id = call.path["directiveId"]
+    directive, position = plane.query(("catalog",), lambda rows: catalog.directive_by_id(rows, directive_id))
+    return Reply(data=found(directive, "directive", directive_id), position=position)
+
+
+async def create_profile(plane: "ControlPlane", call: Call[HarnessSpec, NoQuery]) -> Reply:
+    """Create a harness profile."""
+    created = await plane.catalog.create_profile(call.body, call.meta, call.key)
+    profile_id = created.subject or ""
+    spec, at = plane.catalog.profile(profile_id, "id")
+    fields = {name: getattr(spec, name) for name in HarnessSpec.__struct_fields__}
+    record = HarnessProfile(id=profile_id, created_at=iso(at), **fields)
+    return Reply(data=record, position=created.position, replayed=created.replayed)
+
+
+async def list_profiles(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Harness profiles, newest first."""
+    page, position = plane.query(
+        ("catalog",), lambda rows: catalog.list_harness_profiles(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_profile(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One harness profile."""
+    profile_id = call.path["harnessProfileId"]
+    profile, position = plane.query(("catalog",), lambda rows: catalog.harness_profile_by_id(rows, profile_id))
+    return Reply(data=found(profile, "harness profile", profile_id), position=position)
+
+
+async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) -> Reply:
+    """Part of the feed, oldest first."""
+    query = call.query
+    matches = feed.FeedFilter(
+        types=frozenset(query.types) if query.types else None,
+        session_id=query.session_id,
+        run_id=query.run_id,
+        trace_id=query.trace_id,
+        created_after=query.created_after,
+        created_before=query.created_before,
+    )
+    after = plane.feed.start_of(None, call.cursor)
+    if any(True for _ in matches.conditions()):
+        await plane.caught_up(("feed",), call.position)
+    page, _ = await plane.search(("feed",), lambda rows, log: feed.page(matches, after, call.limit, log, rows))
+    return Reply(data=plane.feed.page(page), position=page.head)
+
+
+async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) -> Reply:
+    """The feed from any cursor, live."""
+    query = call.query
+    matches = feed.FeedFilter(
+        types=frozenset(query.types) if query.types else None, session_id=query.session_id, run_id=query.run_id
+    )
+    return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
+
+
+def found(record: T | None, kind: str, record_id: str) -> T:
+    """The record. Raises NotFound."""
+    if record is None:
+        raise NotFound(f"no {kind} {record_id!r} exists")
+    return record
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="getCapabilities",
+        context="capabilities",
+        method="GET",
+        path="/capabilities",
+        tag="core",
+        summary="What this server can do.",
+        roles=EVERYBODY,
+        answer=Capabilities,
+        handle=get_capabilities,
+    ),
+    Operation(
+        id="getAdminHealth",
+        context="admin.health",
+        method="GET",
+        path="/admin/health",
+        tag="core",
+        summary="Whether the server is well, and how far each projection is.",
+        roles=EVERYBODY,
+        answer=Health,
+        handle=get_health,
+    ),
+    Operation(
+        id="createRun",
+        context="runs.create",
+        method="POST",
+        path="/runs",
+        tag="runs",
+        summary="Start a run; waits for its answer unless `Prefer: respond-async` is sent.",
+        roles=EVERYBODY,
+        body=RunBody,
+        answer=RunResult,
+        respond_async=True,
+        accepted=runs.Run,
+        errors=(
+            "PROVIDER_NOT_FOUND",
+            "RUN_TIMEOUT",
+            "SESSION_LOCK_TIMEOUT",
+            "RUN_CANCELLED",
+            "CONTEXT_OVERFLOW",
+            "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
+            "PROVIDER_ERROR",
+            "RUN_CRASHED",
+        ),
+        handle=create_run,
+    ),
+    Operation(
+        id="listRuns",
+        context="runs.list",
+        method="GET",
+        path="/runs",
+        tag="runs",
+        summary="Runs, newest first.",
+        roles=EVERYBODY,
+        query=RunsQuery,
+        paging="cursor",
+        reads=("runs",),
+        answer=Page[runs.Run],
+        handle=list_runs,
+    ),
+    Operation(
+        id="getRun",
+        context="runs.get",
+        method="GET",
+        path="/runs/:runId",
+        tag="runs",
+        summary="One run.",
+        roles=EVERYBODY,
+        reads=("runs",),
+        answer=runs.Run,
+        errors=("NOT_FOUND",),
+        handle=get_run,
+    ),
+    Operation(
+        id="listActiveRuns",
+        context="runs.active",
+        method="GET",
+        path="/runs/active",
+        tag="runs",
+        summary="Runs that were admitted and have not ended, newest first.",
+        roles=EVERYBODY,
+        query=ActiveQuery,
+        paging="cursor",
+        reads=("runs",),
+        answer=Page[runs.ActiveRun],
+        handle=list_active_runs,
+    ),
+    Operation(
+        id="listCancellationRequests",
+        context="runs.cancelRequests",
+        method="GET",
+        path="/runs/cancel-requests",
+        tag="runs",
+        summary="Cancel requests of runs that have not ended, newest first.",
+        roles=EVERYBODY,
+        query=ActiveQuery,
+        paging="cursor",
+        reads=("runs",),
+        answer=Page[runs.CancelRequest],
+        handle=list_cancel_requests,
+    ),
+    Operation(
+        id="cancelRunByRunId",
+        context="runs.cancel",
+        method="POST",
+        path="/run-control/by-run/:runId/cancel",
+        tag="runs",
+        summary="Ask for the cancel of a run; the answer says whether there was anything to cancel.",
+        roles=WRITERS,
+        body=CancelBody,
+        answer=Cancelled,
+        handle=cancel_run,
+    ),
+    Operation(
+        id="cancelRun",
+        context="runs.cancel",
+        method="POST",
+        path="/runs/:sessionId/cancel",
+        tag="runs",
+        summary="Ask for the cancel of the admitted run of a session.",
+        roles=WRITERS,
+        body=CancelBody,
+        answer=Cancelled,
+        successor="/run-control/by-run/:runId/cancel",
+        handle=cancel_session,
+    ),
+    Operation(
+        id="listSessions",
+        context="sessions.list",
+        method="GET",
+        path="/sessions",
+        tag="sessions",
+        summary="Sessions, most recently used first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("sessions",),
+        answer=Page[sessions.Session],
+        handle=list_sessions,
+    ),
+    Operation(
+        id="getSession",
+        context="sessions.get",
+        method="GET",
+        path="/sessions/:sessionId",
+        tag="sessions",
+        summary="One session.",
+        roles=EVERYBODY,
+        reads=("sessions",),
+        answer=sessions.Session,
+        errors=("NOT_FOUND",),
+        handle=get_session,
+    ),
+    Operation(
+        id="getSessionTranscript",
+        context="sessions.transcript",
+        method="GET",
+        path="/sessions/:sessionId/transcript",
+        tag="sessions",
+        summary="The newest entries of a session, or those after one, in the order of time.",
+        roles=EVERYBODY,
+        paging="tail",
+        reads=("sessions",),
+        answer=Transcript,
+        handle=get_transcript,
+    ),
+    Operation(
+        id="listDirectives",
+        context="directives.list",
+        method="GET",
+        path="/directives",
+        tag="catalog",
+        summary="Directives, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("catalog",),
+        answer=Page[catalog.Directive],
+        handle=list_directives,
+    ),
+    Operation(
+        id="createDirective",
+        context="directives.create",
+        method="POST",
+        path="/directives",
+        tag="catalog",
+        summary="Create a directive.",
+        roles=WRITERS,
+        body=DirectiveSpec,
+        answer=catalog.Directive,
+        handle=create_directive,
+    ),
+    Operation(
+        id="getDirective",
+        context="directives.get",
+        method="GET",
+        path="/directives/:directiveId",
+        tag="catalog",
+        summary="One directive.",
+        roles=EVERYBODY,
+        reads=("catalog",),
+        answer=catalog.Directive,
+        errors=("NOT_FOUND",),
+        handle=get_directive,
+    ),
+    Operation(
+        id="listHarnessProfiles",
+        context="harnessProfiles.list",
+        method="GET",
+        path="/harness-profiles",
+        tag="catalog",
+        summary="Harness profiles, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("catalog",),
+        answer=Page[HarnessProfile],
+        handle=list_profiles,
+    ),
+    Operation(
+        id="createHarnessProfile",
+        context="harnessProfiles.create",
+        method="POST",
+        path="/harness-profiles",
+        tag="catalog",
+        summary="Create a harness profile.",
+        roles=WRITERS,
+        body=HarnessSpec,
+        answer=HarnessProfile,
+        handle=create_profile,
+    ),
+    Operation(
+        id="getHarnessProfile",
+        context="harnessProfiles.get",
+        method="GET",
+        path="/harness-profiles/:harnessProfileId",
+        tag="catalog",
+        summary="One harness profile.",
+        roles=EVERYBODY,
+        reads=("catalog",),
+        answer=HarnessProfile,
+        errors=("NOT_FOUND",),
+        handle=get_profile,
+    ),
+    Operation(
+        id="listEvents",
+        context="events.list",
+        method="GET",
+        path="/events",
+        tag="events",
+        summary="Part of the feed, oldest first, from any cursor.",
+        roles=EVERYBODY,
+        query=EventsQuery,
+        paging="cursor",
+        answer=EventsPage,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        handle=list_events,
+    ),
+    Operation(
+        id="streamEvents",
+        context="events.stream",
+        method="GET",
+        path="/events/stream",
+        tag="events",
+        summary="The feed from any cursor, live, as server-sent events.",
+        roles=EVERYBODY,
+        query=StreamQuery,
+        answer=EventRecord,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD", "STREAM_LIMIT"),
+        stream=True,
+        handle=stream_events,
+    ),
+)
+
+ROLES: Mapping[str, frozenset[Role]] = {operation.id: operation.roles for operation in OPERATIONS}
+"""Who may do what, for ``services.access``."""

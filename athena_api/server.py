@@ -1,0 +1,56 @@
+"""The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
+
+import socket
+
+import uvicorn
+from starlette.applications import Starlette
+
+from athena_core.errors import ConfigError
+
+SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
+STALLED_MS_MAX = 10_000  # a client that takes nothing for so long is cut off, by the kernel
+GRACE_SECONDS = 3
+BACKLOG = 2_048
+
+
+class Server(uvicorn.Server):
+    """Tells every stream to end before it waits for the connections to close."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then as uvicorn does."""
+        app = self.config.loaded_app
+        while not isinstance(app, Starlette):
+            app = app.app
+        app.state.plane.feed.drain.set()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigError with what is in the way."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS_MAX)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error}") from error
+    return listener
+
+
+def serve(app: Starlette, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        proxy_headers=False,  # trust is decided on the socket's peer
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    Server(config).run(sockets=[listener])
