@@ -13,7 +13,7 @@ from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
 
-class DirectiveRow(msgspec.Struct):
+class DirectiveRow(msgspec.Struct, gc=False):
     """A directive; what people wrote is gone once it was redacted."""
 
     position: int
@@ -25,7 +25,7 @@ class DirectiveRow(msgspec.Struct):
     metadata: str | None
 
 
-class HarnessProfileRow(msgspec.Struct):
+class HarnessProfileRow(msgspec.Struct, gc=False):
     """A harness profile, as JSON."""
 
     position: int

@@ -121,7 +121,7 @@ def _iso(milliseconds: int) -> str:
 # The index of what can be filtered
 
 
-class FeedRow(msgspec.Struct):
+class FeedRow(msgspec.Struct, gc=False):
     """What the feed can be filtered by."""
 
     position: int

@@ -116,13 +116,13 @@ class Rows:
 
     def get(self, table: Table[R], *key: Cell) -> R | None:
         """The row with this key as the events so far left it."""
-        buffer = self._buffers[table]
+        known = self._buffers[table].rows
         where = key if len(key) > 1 else key[0]
-        try:
-            found: R | None = buffer.rows[where]
-        except KeyError:
+        if where in known:
+            found: R | None = known[where]
+        else:
             stored = list(self._connection.execute(table.select, key))
-            found = buffer.rows[where] = table.load(stored[0]) if stored else None
+            found = known[where] = table.load(stored[0]) if stored else None
         return found
 
     def need(self, table: Table[R], *key: Cell) -> R:

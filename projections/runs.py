@@ -26,7 +26,7 @@ from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
 
-class RunRow(msgspec.Struct):
+class RunRow(msgspec.Struct, gc=False):
     """A run; ``position`` is that of its first event, ``error`` and the like are JSON."""
 
     position: int
@@ -51,14 +51,14 @@ class RunRow(msgspec.Struct):
     verification_failures: str | None = None
 
 
-class OutputRow(msgspec.Struct):
+class OutputRow(msgspec.Struct, gc=False):
     """The text of the last assistant entry of a run, by the position of that entry; NULL once redacted."""
 
     entry_position: int
     text: str | None
 
 
-class ActiveRow(msgspec.Struct):
+class ActiveRow(msgspec.Struct, gc=False):
     """A run that was admitted and has not ended; ``pid`` is 0 before its lease."""
 
     started_at: int
@@ -68,7 +68,7 @@ class ActiveRow(msgspec.Struct):
     trace_id: str
 
 
-class WaitingRow(msgspec.Struct):
+class WaitingRow(msgspec.Struct, gc=False):
     """A run that was queued and not yet admitted."""
 
     run_id: str
@@ -77,7 +77,7 @@ class WaitingRow(msgspec.Struct):
     reason: str
 
 
-class CancelRow(msgspec.Struct):
+class CancelRow(msgspec.Struct, gc=False):
     """A request to cancel a run that has not ended."""
 
     requested_at: int
@@ -120,12 +120,11 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
 @RUNS.on(RunCreated)
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     """The run was admitted, at once or after it waited."""
-    event = recorded.event
-    row = rows.get(RUN, recorded.stream)
-    if row is None:
-        row = _run(recorded, event, "running")
+    if recorded.version == 1:
+        row = _run(recorded, recorded.event, "running")
         rows.append(RUN, row)
     else:
+        row = rows.need(RUN, recorded.stream)
         row.status = "running"
         rows.put(RUN, row)
         rows.delete(WAITING, recorded.stream)

@@ -23,7 +23,7 @@ from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
 
-class SessionRow(msgspec.Struct):
+class SessionRow(msgspec.Struct, gc=False):
     """A session; provider and model are those of the run that started or completed last."""
 
     updated_at: int
@@ -33,7 +33,7 @@ class SessionRow(msgspec.Struct):
     model: str | None = None
 
 
-class SessionRunRow(msgspec.Struct):
+class SessionRunRow(msgspec.Struct, gc=False):
     """What a transcript needs to know of a run; ``status`` is there once it ended."""
 
     run_id: str
@@ -44,7 +44,7 @@ class SessionRunRow(msgspec.Struct):
     status: str | None = None
 
 
-class EntryRow(msgspec.Struct):
+class EntryRow(msgspec.Struct, gc=False):
     """Something that was said; ``mark`` belongs to its event's id, the content is gone once it was redacted."""
 
     position: int
@@ -93,9 +93,9 @@ def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
 
 @SESSIONS.on(RunQueued, RunCreated)
 def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
-    """The session has a run; one that waited is told of twice."""
+    """The session has a run; one that waited is told of again when it is admitted."""
     event = recorded.event
-    if rows.get(SESSION_RUN, recorded.stream) is None:
+    if recorded.version == 1:
         row = SessionRunRow(recorded.stream, event.session_id, event.provider, event.model, recorded.correlation)
         rows.append(SESSION_RUN, row)
 

@@ -1,0 +1,307 @@
+"""A made-up history: a log in memory, and moves that write plausible events to it."""
+
+import hashlib
+from collections.abc import Iterable
+
+from athena_core.clock import CountingIds
+from athena_core.domain import EVENTS
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.domain.harness import HarnessProfileCreated
+from athena_core.domain.plane import (
+    AuthzModeActive,
+    PayloadRedacted,
+    SafetyViolation,
+    ViolationActor,
+    ViolationSource,
+)
+from athena_core.domain.run import (
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunLeased,
+    RunQueued,
+    RunStarted,
+    RunTimedOut,
+    TranscriptAppended,
+    UsageRecorded,
+    WaitReason,
+)
+from athena_core.domain.session import SessionCreated
+from athena_core.event import Event, Position
+from athena_core.protocols import Row
+from athena_core.store.codec import Codec
+from athena_core.values import (
+    ContextMeta,
+    HarnessConfig,
+    HarnessPolicies,
+    HarnessSpec,
+    Reliability,
+    Usage,
+)
+
+LOG_ID = "0123456789abcdef"
+BEGINNING = 1_767_225_600_000
+
+SPEC = HarnessSpec(
+    display_name="Échange",
+    version="v1",
+    config=HarnessConfig(provider="mock", model="mock-model", tools=("none",)),
+    policies=HarnessPolicies(timeout_ms=1000, retry_limit=1, budget_usd=0),
+)
+RELIABILITY = Reliability(provider_attempts=1, provider_retries=0, fallback_hops=0)
+CONTEXT = ContextMeta(
+    initial_strategy="raw",
+    final_strategy="raw",
+    overflow_recovered=False,
+    overflow_attempts=0,
+    initial_chars=1,
+    final_chars=1,
+    effective_max_chars=1,
+    steps=(),
+)
+CODEC = Codec(EVENTS)
+
+
+class History:
+    """A log in memory (``protocols.LogReader``) and the pen that writes it; one run id is one stream."""
+
+    def __init__(self, log_id: str = LOG_ID) -> None:
+        self.log_id = log_id
+        self.written: list[Row] = []
+        self.now = BEGINNING
+        self.ids = CountingIds()
+        self.open: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
+        self.versions: dict[str, int] = {}
+        self._salt = 0
+
+    # Reading
+
+    def head(self) -> Position:
+        return len(self.written)
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        last = len(self.written) if until is None else min(until, len(self.written))
+        return self.written[after : min(after + limit, last)]
+
+    def row(self, position: Position) -> Row | None:
+        return self.written[position - 1] if 0 < position <= len(self.written) else None
+
+    def close(self) -> None:
+        pass
+
+    # Writing
+
+    def write(
+        self, stream: str, event: Event, *, session_id: str | None = None, run_id: str | None = None, trace: str = "t"
+    ) -> Position:
+        self._salt += 1
+        encoded = CODEC.encode(event, self._salt.to_bytes(16, "big"))
+        position = len(self.written) + 1
+        previous = self.written[-1].chain if self.written else bytes(32)
+        self.versions[stream] = self.versions.get(stream, 0) + 1
+        self.written.append(
+            Row(
+                position=position,
+                stream=stream,
+                version=self.versions[stream],
+                type=encoded.type,
+                schema_version=encoded.schema_version,
+                recorded_at=self.now,
+                command_id=f"cmd_{position}",
+                correlation=trace,
+                causation=None,
+                actor="local",
+                session_id=session_id,
+                run_id=run_id,
+                data=encoded.data,
+                extra=encoded.extra,
+                data_hash=b"",
+                text_hash=None,
+                chain=hashlib.sha256(previous + encoded.data + position.to_bytes(8, "big")).digest(),
+                text=encoded.text,
+            )
+        )
+        return position
+
+    def in_run(self, run_id: str, *events: Event) -> Position:
+        for event in events:
+            position = self.write(run_id, event, session_id=self._session(run_id), run_id=run_id, trace="t" + run_id)
+        return position
+
+    def _session(self, run_id: str) -> str:
+        return self.open.get(run_id) or self.waiting[run_id]
+
+    def request(self, session_id: str, wait: WaitReason | None = None, *, provider: str = "mock") -> str:
+        """A run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
+        if f"session:{session_id}" not in self.versions:
+            self.write(f"session:{session_id}", SessionCreated(session_id=session_id), session_id=session_id)
+        directive_id = self.ids.new("dir")
+        self.directive("what was asked", directive_id=directive_id, shadow=True)
+        run_id = self.ids.new("run")
+        fields = {
+            "session_id": session_id,
+            "directive_id": directive_id,
+            "harness_profile_id": "shadow-harness-0123456789ab",
+            "provider": provider,
+            "model": "mock-model",
+            "harness_profile_snapshot": SPEC,
+            "profile_named": False,
+            "timeout_ms": 30_000,
+            "requested_by": "ex_1",
+        }
+        (self.waiting if wait else self.open)[run_id] = session_id
+        self.in_run(run_id, RunQueued(reason=wait, **fields) if wait else RunCreated(**fields))
+        return run_id
+
+    def admit(self, run_id: str) -> None:
+        self.open[run_id] = self.waiting.pop(run_id)
+        queued = next(row for row in self.written if row.stream == run_id)
+        event = CODEC.decode(queued).event
+        assert isinstance(event, RunQueued)
+        fields = {name: getattr(event, name) for name in RunCreated.__struct_fields__}
+        self.in_run(run_id, RunCreated(**fields))
+
+    def start(self, run_id: str, said: str = "hello") -> None:
+        self.in_run(
+            run_id,
+            RunLeased(executor="ex_1", token=1, attempt=1, pid=4242),
+            RunStarted(attempt=1),
+            TranscriptAppended(role="user", kind="message", chars=len(said), content=said),
+        )
+
+    def answer(self, run_id: str, text: str = "Echo: hello") -> Position:
+        return self.in_run(
+            run_id, TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text)
+        )
+
+    def pay(self, run_id: str, cost: int | None = 7) -> None:
+        usage = Usage(input_tokens=2, output_tokens=3, total_tokens=5)
+        self.in_run(run_id, UsageRecorded(provider="mock", model="mock-model", usage=usage, cost_micro_usd=cost))
+
+    def end(self, run_id: str, how: str = "completed") -> Position:
+        endings: dict[str, Event] = {
+            "completed": RunCompleted(
+                provider="mock",
+                model="mock-model",
+                harness_profile_id="hp",
+                evidence_count=0,
+                verification_status="passed",
+                reliability=RELIABILITY,
+                context_meta=CONTEXT,
+            ),
+            "failed": RunFailed(code="PROVIDER_ERROR", message="no", retryable=True),
+            "cancelled": RunCancelled(cause="requested", reason="enough"),
+            "withdrawn": RunCancelled(cause="session-busy"),
+            "timed-out": RunTimedOut(timeout_ms=1000),
+            "crashed": RunCrashed(executor="ex_1", attempt=1),
+        }
+        position = self.in_run(run_id, endings[how])
+        self.open.pop(run_id, None)
+        self.waiting.pop(run_id, None)
+        return position
+
+    def whole_run(self, session_id: str, said: str = "hello") -> str:
+        run_id = self.request(session_id)
+        self.start(run_id, said)
+        self.answer(run_id, "Echo: " + said)
+        self.pay(run_id)
+        self.end(run_id)
+        return run_id
+
+    def ask_to_cancel(self, run_id: str, reason: str | None = "enough") -> None:
+        self.in_run(run_id, RunCancelRequested(status="cancelled", reason=reason, run_id=run_id))
+
+    def directive(self, text: str, *, directive_id: str | None = None, shadow: bool = False) -> str:
+        directive_id = directive_id or self.ids.new("dir")
+        self.write(
+            directive_id,
+            DirectiveCreated(
+                directive_id=directive_id,
+                has_context_refs=True,
+                has_metadata=True,
+                shadow=shadow or None,
+                input=text,
+                context_refs=("file:a",),
+                metadata={"k": "v"},
+            ),
+        )
+        return directive_id
+
+    def profile(self) -> str:
+        profile_id = self.ids.new("hp")
+        event = HarnessProfileCreated(
+            harness_profile_id=profile_id, version="v1", provider="mock", model="mock-model", profile=SPEC
+        )
+        self.write(profile_id, event)
+        return profile_id
+
+    def redact(self, position: Position) -> None:
+        """Erase the text of a row, as the store does, and say so."""
+        self.written[position - 1] = self.written[position - 1]._replace(text=None)
+        self.write("plane", PayloadRedacted(target=position, reason="asked for"))
+
+    def violation(self, position: Position) -> Position:
+        source = ViolationSource(position=position, trace_id="t", type="authz.denied", created_at="2026")
+        return self.write(
+            "plane",
+            SafetyViolation(
+                schema_version=1,
+                source=source,
+                category="authorization",
+                severity="high",
+                outcome="denied",
+                violation_code="AUTHZ_DENIED",
+                actor=ViolationActor(subject="eve", role="Viewer"),
+            ),
+        )
+
+    def damage(self, position: Position) -> None:
+        self.written[position - 1] = self.written[position - 1]._replace(data=b'{"damaged')
+
+    # Moves of a generated history
+
+    def play(self, moves: Iterable[tuple[int, int]]) -> "History":
+        for kind, choice in moves:
+            self.now += choice % 3
+            self._move(kind, choice)
+        return self
+
+    def _move(self, kind: int, choice: int) -> None:
+        runs, waiting = list(self.open), list(self.waiting)
+        session_id = f"s{choice % 4}"
+        run_id = runs[choice % len(runs)] if runs else None
+        if kind == 0:
+            self.request(session_id)
+        elif kind == 1:
+            self.request(session_id, "session-busy" if choice % 2 else "concurrency")
+        elif kind == 2 and waiting:
+            self.admit(waiting[choice % len(waiting)])
+        elif kind == 3 and waiting:
+            self.end(waiting[choice % len(waiting)], "withdrawn")
+        elif kind == 4 and run_id:
+            self.start(run_id, f"said {choice} ÿ")
+        elif kind == 5 and run_id:
+            self.answer(run_id, f"answer {choice}")
+        elif kind == 6 and run_id:
+            self.pay(run_id, choice if choice % 2 else None)
+        elif kind == 7 and run_id:
+            self.ask_to_cancel(run_id)
+        elif kind == 8 and run_id:
+            self.end(run_id, ("completed", "failed", "cancelled", "timed-out", "crashed")[choice % 5])
+        elif kind == 9 and self.written:
+            self.redact(choice % len(self.written) + 1)
+        elif kind == 10:
+            self.directive(f"do {choice}")
+        elif kind == 11:
+            self.profile()
+        elif kind == 12:
+            self.whole_run(session_id)
+        else:
+            self.write("plane", AuthzModeActive(mode="off"))
+
+
+MOVES = 14

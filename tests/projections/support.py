@@ -1,0 +1,93 @@
+"""A small plane for tests of projections: a history, its views in a temporary directory, a clock that stands still."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from athena_core.clock import FixedClock
+from athena_core.event import Position
+from athena_core.protocols import Connection, Row
+from athena_core.signal import Signal
+from athena_core.store.sqlite import SqliteDatabases
+from projections import ALL, generation
+from projections.keeper import Keeper
+from projections.projection import Projection
+from projections.projector import Projector
+from projections.replay import digest
+from projections.views import Views
+from tests.projections.history import CODEC, History
+
+DATABASES = SqliteDatabases()
+
+
+class Paged(History):
+    """A history that hands out pages of chosen sizes, in turn."""
+
+    def __init__(self, rows: list[Row], sizes: list[int]) -> None:
+        super().__init__()
+        self.written = rows
+        self._sizes = sizes
+        self._turn = 0
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        size = self._sizes[self._turn % len(self._sizes)]
+        self._turn += 1
+        return super().rows(after, min(limit, size), until)
+
+
+def new_generation(
+    path: Path, history: History, projections: Iterable[Projection] = ALL, clock: FixedClock | None = None
+) -> Projector:
+    """A projector of a new generation in a file."""
+    connection = DATABASES.write(path)
+    generation.create(connection, projections, history.log_id, 0)
+    return Projector(connection, projections, history, CODEC.decode, clock or FixedClock())
+
+
+def reopened(path: Path, history: History, projections: Iterable[Projection] = ALL) -> Projector:
+    """A projector that goes on where the generation in a file was left."""
+    return Projector(DATABASES.write(path), projections, history, CODEC.decode, FixedClock())
+
+
+def catch_up(projector: Projector) -> None:
+    """Apply all there is."""
+    while projector.step() is not None:
+        pass
+
+
+def digests(connection: Connection, projections: Iterable[Projection] = ALL) -> dict[str, str]:
+    """The digest of each projection."""
+    return {projection.name: digest(connection, projection).sha256 for projection in projections}
+
+
+def shown(directory: Path, history: History) -> Connection:
+    """All views of a history."""
+    projector = new_generation(directory / "shown.db", history)
+    catch_up(projector)
+    assert all(checkpoint.error is None for checkpoint in projector.checkpoints.values())
+    return projector.connection
+
+
+class Plane:
+    """The views of one process over a history; several may share a directory."""
+
+    def __init__(self, directory: Path, history: History, projections: tuple[Projection, ...] = ALL) -> None:
+        self.clock = FixedClock()
+        self.history = history
+        self.views = Views(directory, DATABASES, lambda: history, CODEC.decode, self.clock, projections, Signal())
+        self.keeper = Keeper(self.views, lambda: False)
+        self.reader = self.views.reader(history)
+        self.names = tuple(projection.name for projection in projections)
+
+    def keep(self) -> None:
+        """Become the keeper and do all there is to do."""
+        assert self.keeper.start()
+        while self.keeper.turn():
+            pass
+
+    def digests(self) -> dict[str, str]:
+        """The digests of the generation that serves."""
+        return self.reader.query(self.names, digests)[0]
+
+    def files(self) -> list[str]:
+        """The generations in the directory."""
+        return [path.name for path in self.views.files.generations()]

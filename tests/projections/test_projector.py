@@ -1,0 +1,281 @@
+"""The projector: any batch size, any crash, any poison."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_core.clock import FixedClock
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.domain.plane import AuthzModeActive
+from athena_core.event import Recorded
+from projections import ALL, generation
+from projections.projection import Projection, Rows, Table
+from projections.projector import PAGE_EVENTS, Projector
+from tests.projections.history import CODEC, MOVES, History
+from tests.projections.support import Paged, catch_up, digests, new_generation, reopened
+
+HISTORIES = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=60)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as path:
+        yield Path(path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(HISTORIES, st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_every_batch_size_gives_the_same_digest(moves: list[tuple[int, int]], sizes: list[int]) -> None:
+    history = History().play(moves)
+    with folder() as path:
+        whole = new_generation(path / "whole.db", history)
+        catch_up(whole)
+        assert all(checkpoint.error is None for checkpoint in whole.checkpoints.values())
+        paged = new_generation(path / "paged.db", Paged(history.written, sizes))
+        catch_up(paged)
+        assert digests(paged.connection) == digests(whole.connection)
+        whole.connection.close()
+        paged.connection.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(HISTORIES, HISTORIES)
+def test_following_live_gives_the_digest_of_a_replay(first: list[tuple[int, int]], then: list[tuple[int, int]]) -> None:
+    """Redactions among the second half erase rows that were shown, and text that a replay never sees."""
+    history = History().play(first)
+    with folder() as path:
+        live = new_generation(path / "live.db", history)
+        catch_up(live)
+        for move in then:
+            history.play([move])
+            catch_up(live)
+        replayed = new_generation(path / "replayed.db", history)
+        catch_up(replayed)
+        assert digests(live.connection) == digests(replayed.connection)
+        live.connection.close()
+        replayed.connection.close()
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@settings(deadline=None, max_examples=60)
+@given(HISTORIES, st.data())
+def test_a_crash_between_any_two_statements_changes_nothing(moves: list[tuple[int, int]], data: st.DataObject) -> None:
+    history = History().play([*moves, (12, 0)])
+    with folder() as path:
+        whole = new_generation(path / "whole.db", history)
+        catch_up(whole)
+        statements = count_statements(path / "counted.db", history)
+        projector = new_generation(path / "crashed.db", Paged(history.written, [3]))
+        fuse = Fuse(projector, data.draw(st.integers(0, statements)))
+        try:
+            catch_up(projector)
+        except Crash:
+            fuse.connection.close()  # the transaction that was open is gone
+            projector = reopened(path / "crashed.db", history)
+            catch_up(projector)
+        assert digests(projector.connection) == digests(whole.connection)
+        projector.connection.close()
+        whole.connection.close()
+
+
+class Fuse:
+    """A connection that dies at the n-th statement."""
+
+    def __init__(self, projector: Projector, statements: int) -> None:
+        self.connection = projector.connection
+        self.left = statements
+        projector.connection = self  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> object:
+        if name in {"execute", "executemany", "transaction"}:
+            self.left -= 1
+            if self.left < 0:
+                raise Crash
+        return getattr(self.connection, name)
+
+
+def count_statements(path: Path, history: History) -> int:
+    projector = new_generation(path, Paged(history.written, [3]))
+    fuse = Fuse(projector, 1_000_000)
+    catch_up(projector)
+    fuse.connection.close()
+    return 1_000_000 - fuse.left
+
+
+class Seen(msgspec.Struct):
+    position: int
+
+
+SEEN = Table("seen", Seen, key=("position",))
+
+
+def fragile(breaks: Callable[[Recorded[DirectiveCreated]], bool]) -> Projection:
+    projection = Projection("fragile", version=1, tables=(SEEN,))
+
+    @projection.on(DirectiveCreated)
+    def seen(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        rows.append(SEEN, Seen(recorded.position))
+        if breaks(recorded):
+            raise RuntimeError("cannot")
+
+    return projection
+
+
+def seen(projector: Projector) -> list[int]:
+    return [SEEN.load(row).position for row in projector.connection.execute(SEEN.scan)]
+
+
+def test_an_event_that_cannot_be_applied_stops_its_projection_alone(tmp_path: Path) -> None:
+    history, clock, broken = History(), FixedClock(), {3}
+    for number in range(5):
+        history.directive(str(number))
+    projections = (*ALL, fragile(lambda recorded: recorded.position in broken))
+    projector = new_generation(tmp_path / "a.db", history, projections, clock)
+    catch_up(projector)
+
+    stopped = projector.checkpoints["fragile"]
+    assert (stopped.position, stopped.error, stopped.error_position) == (2, "RuntimeError: cannot", 3)
+    assert stopped.chain == history.written[1].chain
+    assert generation.load(projector.connection)["fragile"] == stopped
+    assert seen(projector) == [1, 2]
+    assert projector.checkpoints["catalog"].position == 5
+
+    history.directive("more")
+    catch_up(projector)
+    assert projector.checkpoints["catalog"].position == 6
+    assert projector.checkpoints["fragile"].position == 2
+
+    broken.clear()
+    clock.advance(1_000)
+    catch_up(projector)
+    assert projector.checkpoints["fragile"] == generation.load(projector.connection)["fragile"]
+    assert (projector.checkpoints["fragile"].position, projector.checkpoints["fragile"].error) == (6, None)
+    assert seen(projector) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_stopped_projection_is_tried_again_ever_less_often(tmp_path: Path) -> None:
+    history, clock, tries = History(), FixedClock(), []
+
+    def breaks(recorded: Recorded[DirectiveCreated]) -> bool:
+        tries.append(clock.monotonic())
+        return True
+
+    history.directive("a")
+    projector = new_generation(tmp_path / "a.db", history, (fragile(breaks),), clock)
+    begin = clock.monotonic()
+    for _ in range(300):
+        catch_up(projector)
+        clock.advance(500)
+    assert sorted({moment - begin for moment in tries}) == [0, 1, 3, 7, 15, 31, 63, 123]
+
+
+def test_one_that_fell_behind_catches_up_while_the_others_go_on(tmp_path: Path) -> None:
+    history, clock, broken = History(), FixedClock(), {1}
+    projections = (*ALL, fragile(lambda recorded: recorded.position in broken))
+    history.directive("first")
+    projector = new_generation(tmp_path / "a.db", history, projections, clock)
+    catch_up(projector)
+    for number in range(2 * PAGE_EVENTS):
+        history.directive(str(number))
+    catch_up(projector)
+    broken.clear()
+    clock.advance(1_000)
+    history.directive("last")
+    projector.step()
+    assert projector.checkpoints["catalog"].position == history.head()
+    assert projector.checkpoints["fragile"].position == PAGE_EVENTS
+    catch_up(projector)
+    assert projector.checkpoints["fragile"].position == history.head()
+
+
+def test_a_row_that_the_database_refuses_stops_its_projection_alone(tmp_path: Path) -> None:
+    twice = Projection("twice", version=1, tables=(SEEN,))
+
+    @twice.on(DirectiveCreated)
+    def always_one(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        rows.append(SEEN, Seen(1))
+        rows.flush()
+
+    history = History()
+    for number in range(3):
+        history.directive(str(number))
+    projector = new_generation(tmp_path / "a.db", history, (*ALL, twice))
+    catch_up(projector)
+    stopped = projector.checkpoints["twice"]
+    assert (stopped.position, stopped.error_position) == (1, 2)
+    assert "UNIQUE" in str(stopped.error)
+    assert seen(projector) == [1]
+    assert projector.checkpoints["catalog"].position == 3
+
+
+def test_damaged_bytes_stop_whoever_reads_them_but_not_the_feed(tmp_path: Path) -> None:
+    history = History()
+    history.whole_run("s")
+    history.damage(history.head())
+    history.write("plane", AuthzModeActive(mode="off"))
+    projector = new_generation(tmp_path / "a.db", history)
+    catch_up(projector)
+    positions = {name: checkpoint.position for name, checkpoint in projector.checkpoints.items()}
+    head = history.head()
+    assert positions == {"runs": head - 2, "sessions": head - 2, "catalog": head, "feed": head}
+    assert str(projector.checkpoints["runs"].error).startswith("ValueError: position")
+
+
+def test_trouble_of_the_database_is_raised_and_nothing_is_applied(tmp_path: Path) -> None:
+    history = History()
+    history.directive("a")
+    projector = new_generation(tmp_path / "a.db", history)
+    connection = projector.connection
+
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            return getattr(connection, name)
+
+        def executemany(self, statement: str, rows: object) -> object:
+            raise OSError("no space")
+
+    projector.connection = Failing()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="no space"):
+        projector.step()
+    projector.connection = connection
+    assert projector.position == 0
+    catch_up(projector)
+    assert projector.position == 1
+
+
+def test_pages_grow_while_there_is_a_backlog(tmp_path: Path) -> None:
+    history, asked = History(), []
+
+    class Watched(Paged):
+        def rows(self, after: int, limit: int, until: int | None = None) -> list:  # type: ignore[type-arg]
+            asked.append(limit)
+            return super().rows(after, limit, until)
+
+    for number in range(4_000):
+        history.write("plane", AuthzModeActive(mode=str(number)))
+    watched = Watched(history.written, [10_000])
+    projector = Projector(
+        new_generation(tmp_path / "a.db", watched).connection, ALL, watched, CODEC.decode, FixedClock(), 2_000
+    )
+    catch_up(projector)
+    assert asked == [500, 1000, 2000, 2000, 500]
+    assert projector.position == 4_000
+
+
+def test_a_replay_stops_at_the_position_that_was_asked_for(tmp_path: Path) -> None:
+    history = History()
+    for number in range(5):
+        history.directive(str(number))
+    projector = new_generation(tmp_path / "a.db", history)
+    while projector.step(3) is not None:
+        pass
+    assert {checkpoint.position for checkpoint in projector.checkpoints.values()} == {3}
