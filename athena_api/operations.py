@@ -338,7 +338,7 @@ async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) ->
         created_after=query.created_after,
         created_before=query.created_before,
     )
-    after = plane.feed.start_of(None, call.cursor)
+    after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     if any(True for _ in matches.conditions()):
         await plane.caught_up(("feed",), call.position)
     page, _ = await plane.search(("feed",), lambda rows, log: feed.page(matches, after, call.limit, log, rows))

@@ -53,8 +53,7 @@ class Runner:
         self._executors = directory / "executors"
         self._executors.mkdir(exist_ok=True, mode=0o700)
         self.executor = ids.new("exe")
-        self._lock = Lock(self._executors / f"{self.executor}.lock")
-        self._lock.try_acquire()
+        self._lock = Lock.own(self._executors / f"{self.executor}.lock")
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._tasks: TaskGroup | None = None

@@ -61,6 +61,14 @@ class Committed(Value):
     replayed: bool = False
 
 
+class Place(NamedTuple):
+    """The last committed row: its position, time and chain; one value, so that other threads never see half of it."""
+
+    position: Position
+    recorded_at: int
+    chain: bytes
+
+
 class Entry(NamedTuple):
     """A cached stream."""
 
@@ -149,11 +157,9 @@ class Cache:
 class Batch:
     """What the transactions of one commit decided so far; nothing of it is in the database or the cache yet."""
 
-    def __init__(self, head: Position, recorded_at: int, chain: bytes) -> None:
+    def __init__(self, place: Place) -> None:
         """Start at the head."""
-        self.head = head
-        self.recorded_at = recorded_at
-        self.chain = chain
+        self.head, self.recorded_at, self.chain = place
         self.rows: list[tuple[Any, ...]] = []
         self.size = 0
         self.ahead: dict[str, Entry] = {}
@@ -234,9 +240,8 @@ class Log:
         self._checkpoint_at = self._clock.monotonic()
         self._anchor_path = store.path.with_name("log.anchor")
         self._closed = threading.Event()
-        self._head, self._recorded_at, self._chain = 0, 0, b""
         self._forget()
-        self.signal = Signal(self._head)
+        self.signal = Signal(self._place.position)
         self._threads = [
             threading.Thread(target=self._write, name="athena-writer", daemon=True),
             threading.Thread(target=self._keep, name="athena-keeper", daemon=True),
@@ -263,7 +268,7 @@ class Log:
         expected = self.missing_tail()
         if expected is not None:
             raise ConfigError(
-                f"ATHENA_STATE_DIR: the log ends at position {self._head} but once reached {expected}"
+                f"ATHENA_STATE_DIR: the log ends at position {self._place.position} but once reached {expected}"
                 " (a restored backup, or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
             )
 
@@ -366,7 +371,7 @@ class Log:
     def _decide(self, results: list[tuple[Job, Result]]) -> Batch:
         """Run the waiting transactions in turn, until the batch is full."""
         self._catch_up()
-        batch = Batch(self._head, self._recorded_at, self._chain)
+        batch = Batch(self._place)
         while self._queue and not batch.full:
             job = self._queue.popleft()
             try:
@@ -481,20 +486,19 @@ class Log:
 
     def _catch_up(self) -> None:
         """Take in what other processes appended since our last batch."""
-        head, recorded_at, chain = self.store.head()
-        if head == self._head:
-            if chain != self._chain:
-                raise InternalError(f"the row at position {head} is not the one that was written")
-            return
-        if head < self._head:
-            raise InternalError(f"the log ends at position {head}; {self._head} was acknowledged")
-        if head - self._head > CATCH_UP_EVENTS_MAX:
+        found, known = Place(*self.store.head()), self._place
+        if found.position == known.position and found.chain != known.chain:
+            raise InternalError(f"the row at position {known.position} is not the one that was written")
+        if found.position < known.position:
+            raise InternalError(f"the log ends at position {found.position}; {known.position} was acknowledged")
+        missed = found.position - known.position
+        if missed > CATCH_UP_EVENTS_MAX:
             self._cache.clear()
             self.guards.load(self.store.guards())
-        else:
-            for row in self.store.rows(self._head, head - self._head):
+        elif missed:
+            for row in self.store.rows(known.position, missed):
                 self._take_in(row)
-        self._head, self._recorded_at, self._chain = head, recorded_at, chain
+        self._place = found
 
     def _take_in(self, row: Row) -> None:
         decider = self.decider(row.stream)
@@ -520,13 +524,14 @@ class Log:
         """The batch is durable: let everybody see it."""
         for stream, entry in batch.ahead.items():
             self._cache.put(stream, entry)
-        self._head, self._recorded_at, self._chain = batch.head, batch.recorded_at, batch.chain
-        self.signal.advance(self._head)
+        self._place = Place(batch.head, batch.recorded_at, batch.chain)
+        self.signal.advance(batch.head)
 
     def _forget(self) -> None:
         """Know only what is committed: nothing of a batch that failed may stay in memory."""
         self._cache.clear()
-        (self._head, self._recorded_at, self._chain), guards = self.store.snapshot()
+        head, guards = self.store.snapshot()
+        self._place = Place(*head)
         self.guards.load(guards)
 
     def _stop(self, results: list[tuple[Job, Result]], error: BaseException) -> None:
@@ -549,9 +554,15 @@ class Log:
         pages = self.store.wal_pages
         large = pages * PAGE_BYTES > WAL_BYTES_MAX
         due = pages >= WAL_PAGES_MAX or self._clock.monotonic() - self._checkpoint_at > 1
-        if pages and (idle or due):
+        if not pages or not (idle or due):
+            return
+        try:
             self.store.checkpoint_wal(truncate=idle or large)
-            self._checkpoint_at = self._clock.monotonic()
+        except apsw.FullError:
+            pass  # the WAL keeps what was committed until there is space
+        except apsw.Error as error:
+            self._stop([], error)
+        self._checkpoint_at = self._clock.monotonic()
 
     # The keeper's thread
 
@@ -572,7 +583,8 @@ class Log:
 
     def _write_anchor(self) -> None:
         """Vouch for the head in a file of its own, so that a cut tail is noticed."""
-        anchor = Anchor(log_id=self.log_id, position=self._head, chain=self._chain.hex())
+        place = self._place
+        anchor = Anchor(log_id=self.log_id, position=place.position, chain=place.chain.hex())
         known = read_anchor(self._anchor_path)
         if known is not None and known.log_id == anchor.log_id and known.position >= anchor.position:
             return

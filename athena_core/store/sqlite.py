@@ -82,6 +82,15 @@ class Lock:
         """Open the file, creating it."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    @classmethod
+    def own(cls, path: Path) -> "Lock":
+        """A lock that is held, on the file that has this name (somebody may tidy up files that nobody holds)."""
+        while True:
+            lock = cls(path)
+            if lock.try_acquire() and path.exists() and path.stat().st_ino == os.fstat(lock._file).st_ino:
+                return lock
+            lock.close()
+
     def acquire(self) -> None:
         """Wait for it (a blocked thread can only be freed by the holder)."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
