@@ -240,6 +240,7 @@ class Log:
         self._checkpoint_at = self._clock.monotonic()
         self._anchor_path = store.path.with_name("log.anchor")
         self._closed = threading.Event()
+        self._place = Place(0, 0, b"")
         self._forget()
         self.signal = Signal(self._place.position)
         self._threads = [
