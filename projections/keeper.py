@@ -130,9 +130,10 @@ class Keeper:
         if self._stale and self._next is None:
             self._begin()
         if self._next is not None:
-            if self._next.step() is not None:
-                moved = True
-            elif self._next.covers(self._live):
+            head = self._reader().head()  # writers may never let anybody reach the head of the moment
+            position = self._next.step()
+            moved |= position is not None
+            if (position is None or position >= head) and self._next.covers(self._live):
                 self._switch()
                 moved = True
         return moved

@@ -98,7 +98,7 @@ def rebuild(views: Views) -> Iterator[Progress]:
             keeper = files.keeper()
             if keeper.acquire():
                 try:
-                    while projector.step() is not None:
+                    for _ in stopwatch.follow(projector, None):
                         pass
                     _refuse_poisoned(projector)
                     files.switch(path)
@@ -250,9 +250,13 @@ class _Stopwatch:
         self._head = log.head()
 
     def follow(self, projector: Projector, until: Position | None) -> Iterator[Progress]:
+        """Step to a position, or to what was the head at the last step: writers may never let anybody reach the head."""
+        self._head = self._log.head()
         while (position := projector.step(until)) is not None:
-            self._head = self._log.head()
             yield self.progress(position)
+            if position >= self._head:
+                break
+            self._head = self._log.head()
 
     def progress(
         self, position: Position, outcome: str | None = None, digests: dict[str, str] | None = None

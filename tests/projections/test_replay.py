@@ -1,0 +1,159 @@
+"""Replays: to serve, to compare, to look at."""
+
+from pathlib import Path
+
+import pytest
+
+from projections import ALL
+from projections.replay import ReplayRunning, ReplayStopped, rebuild, rehearse, verify
+from tests.projections.history import History
+from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
+
+
+@pytest.fixture
+def history() -> History:
+    history = History()
+    for number in range(200):
+        history.whole_run(f"s{number % 7}", f"said {number}")
+    return history
+
+
+@pytest.fixture
+def plane(tmp_path: Path, history: History) -> Plane:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    return plane
+
+
+def test_a_rebuild_without_a_keeper_switches_by_itself(tmp_path: Path, plane: Plane) -> None:
+    before = plane.digests()
+    plane.keeper.close()
+    progress = list(rebuild(plane.views))
+    assert progress[-1].outcome == "switched"
+    assert progress[-1].position == progress[-1].head == plane.history.head()
+    assert [step.outcome for step in progress[:-1]] == [None] * (len(progress) - 1)
+    assert (tmp_path / "current").read_text() == "views-2.db\n"
+    assert plane.digests() == before
+    Plane(tmp_path, plane.history).keep()
+
+
+def test_a_rebuild_beside_a_keeper_leaves_a_candidate_that_it_catches_up(tmp_path: Path, plane: Plane) -> None:
+    other = Plane(tmp_path, plane.history)  # another process
+    for step in rebuild(other.views):
+        plane.history.whole_run("meanwhile")  # live writes go on, and are served
+        plane.keep()
+        assert plane.reader.position(plane.names) == plane.history.head()
+    assert step.outcome == "candidate"
+    plane.history.whole_run("later")
+    plane.clock.advance(250)
+    plane.keep()
+    assert (tmp_path / "current").read_text() == "views-2.db\n"
+    assert not (tmp_path / "candidate").exists()
+    assert plane.reader.position(plane.names) == plane.history.head()
+    assert all(verdict.equal for verdict in verify(other.views))
+
+
+def test_a_rebuild_that_is_killed_leaves_the_live_views_alone(tmp_path: Path, plane: Plane) -> None:
+    before = plane.digests()
+    running = rebuild(Plane(tmp_path, plane.history).views)
+    next(running)
+    assert plane.files() == ["views-1.db", "views-2.db"]
+    running.close()
+    assert plane.files() == ["views-1.db"]
+
+    new_generation(tmp_path / "views-9.db", plane.history).step()  # killed without a chance to tidy up
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "views.db").touch()
+    assert plane.digests() == before
+    assert list(rebuild(plane.views))[-1].outcome == "candidate"
+    assert plane.files() == ["views-1.db", "views-2.db"]
+    assert all(verdict.equal for verdict in verify(plane.views))
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_one_replay_runs_at_a_time(tmp_path: Path, plane: Plane) -> None:
+    running = rebuild(plane.views)
+    next(running)
+    with pytest.raises(ReplayRunning):
+        verify(Plane(tmp_path, plane.history).views)
+    running.close()
+    verify(Plane(tmp_path, plane.history).views)
+
+
+def test_a_rebuild_that_cannot_be_complete_is_given_up(plane: Plane) -> None:
+    plane.history.damage(plane.history.head())
+    with pytest.raises(ReplayStopped, match=f"stopped at position {plane.history.head()}"):
+        list(rebuild(plane.views))
+    assert plane.files() == ["views-1.db"]
+    assert plane.reader.position(plane.names) == plane.history.head()
+
+
+def test_views_that_were_not_touched_are_verified(plane: Plane) -> None:
+    verdicts = verify(plane.views)
+    assert [verdict.projection for verdict in verdicts] == [projection.name for projection in ALL]
+    for verdict in verdicts:
+        assert verdict.equal
+        assert verdict.live_digest == verdict.replayed_digest == plane.digests()[verdict.projection]
+        assert verdict.position == plane.history.head()
+    assert verdicts[-1].rows == plane.history.head()
+    assert [verdict.projection for verdict in verify(plane.views, ["feed"])] == ["feed"]
+
+
+def test_a_row_that_was_tampered_with_is_found(tmp_path: Path, plane: Plane) -> None:
+    connection = DATABASES.write(tmp_path / "views-1.db")
+    connection.execute("UPDATE run SET model = 'better' WHERE position = (SELECT max(position) FROM run)")
+    connection.close()
+    assert [verdict.projection for verdict in verify(plane.views) if not verdict.equal] == ["runs"]
+
+
+def test_a_stopped_projection_is_verified_as_far_as_it_came(tmp_path: Path) -> None:
+    history = History()
+    for number in range(3):
+        history.whole_run(f"s{number}")
+    history.damage(history.head() - 1)  # usage.recorded, which only runs reads
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    positions = {verdict.projection: (verdict.position, verdict.equal) for verdict in verify(plane.views)}
+    head = history.head()
+    assert positions == {
+        "runs": (head - 2, True),
+        "sessions": (head, True),
+        "catalog": (head, True),
+        "feed": (head, True),
+    }
+
+
+def test_text_that_is_erased_during_a_verification_is_no_difference(tmp_path: Path, plane: Plane) -> None:
+    """The snapshot still shows the text, the log no longer has it: both are taken anew."""
+    history = plane.history
+    entry = next(row.position for row in history.written if row.type == "transcript.appended")
+    read = history.rows
+    turns = []
+
+    def rows(after: int, limit: int, until: int | None = None) -> list:  # type: ignore[type-arg]
+        turns.append(after)
+        if len(turns) == 1:
+            history.redact(entry)
+        found = read(after, limit, until)
+        if len(turns) == 10:
+            history.rows = read  # type: ignore[method-assign]
+            plane.keep()
+        return found
+
+    history.rows = rows  # type: ignore[method-assign]
+    verdicts = verify(plane.views)
+    assert all(verdict.equal for verdict in verdicts)
+    assert verdicts[0].position == history.head()
+
+
+def test_a_rehearsal_never_switches(tmp_path: Path, plane: Plane) -> None:
+    final = list(rehearse(plane.views, to=100))[-1]
+    projector = new_generation(tmp_path / "expected.db", plane.history)
+    while projector.step(100) is not None:
+        pass
+    assert (final.outcome, final.position, final.digests) == ("rehearsed", 100, digests(projector.connection))
+    catch_up(projector)
+    whole = list(rehearse(plane.views, names=["feed"]))[-1]
+    assert whole.digests == {"feed": digests(projector.connection)["feed"]}
+    assert (tmp_path / "current").read_text() == "views-1.db\n"
+    assert plane.files() == ["views-1.db"]

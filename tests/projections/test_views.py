@@ -1,0 +1,328 @@
+"""Generations: who serves, when it is switched, what a reader is told."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Recorded
+from projections import ALL
+from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
+from projections.projection import Projection, Rows
+from projections.replay import rebuild
+from tests.projections.history import History
+from tests.projections.support import Plane, new_generation
+
+
+def raised(projection: Projection, version: int = 2, breaks: bool = False) -> tuple[Projection, ...]:
+    """All projections, with another version of one that shows directives in capitals."""
+    other = Projection(projection.name, version=version, tables=projection.tables)
+
+    @other.on(DirectiveCreated)
+    def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        if breaks:
+            raise RuntimeError("cannot")
+        event, at = recorded.event, recorded.recorded_at
+        row = DirectiveRow(recorded.position, event.directive_id, at, False, str(event.input).upper(), None, None)
+        rows.append(DIRECTIVE, row)
+
+    return tuple(other if one is projection else one for one in ALL)
+
+
+@pytest.fixture
+def history() -> History:
+    history = History()
+    history.whole_run("s")
+    return history
+
+
+def test_the_first_keeper_makes_the_first_generation(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    assert plane.reader.position(plane.names) == 0
+    with pytest.raises(NotCaughtUp):
+        plane.reader.query(plane.names, lambda connection: None)
+    plane.keep()
+    assert plane.reader.position(plane.names) == history.head()
+    assert plane.views.signal.position == history.head()
+    assert (tmp_path / "current").read_text() == "views-1.db\n"
+
+
+def test_one_process_keeps_and_the_next_takes_over(tmp_path: Path, history: History) -> None:
+    first, second = Plane(tmp_path, history), Plane(tmp_path, history)
+    first.keep()
+    assert not second.keeper.start()
+    assert (first.views.kept_here, second.views.kept_here) == (True, False)
+    first.keeper.close()
+    history.directive("later")
+    second.keep()
+    assert first.reader.position(first.names) == history.head()
+    assert second.files() == ["views-1.db"]
+
+
+def test_an_answer_tells_the_position_that_it_reflects(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    directive_id = history.directive("later")
+    assert plane.reader.query(["catalog"], lambda c: directive_by_id(c, directive_id)) == (None, history.head() - 1)
+    plane.keep()
+    found, position = plane.reader.query(["catalog"], lambda c: directive_by_id(c, directive_id))
+    assert found is not None
+    assert position == history.head()
+
+
+def test_while_a_raised_version_is_built_only_that_projection_waits(tmp_path: Path, history: History) -> None:
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    for number in range(6_000):
+        history.directive(str(number))
+    plane = Plane(tmp_path, history, raised(CATALOG))
+    assert plane.keeper.start()
+    for _ in range(4):
+        assert plane.keeper.turn()
+    assert plane.reader.position(["runs", "sessions", "feed"]) == history.head()
+    assert plane.reader.position(["catalog"]) == 0
+    with pytest.raises(NotCaughtUp):
+        plane.reader.query(["catalog"], lambda connection: None)
+    assert plane.files() == ["views-1.db", "views-2.db"]
+
+    plane.keep()
+    assert (tmp_path / "current").read_text() == "views-2.db\n"
+    found = plane.reader.query(["catalog"], lambda c: directive_by_id(c, history.directive("x")))
+    assert found == (None, history.head() - 1)
+    inputs = plane.reader.query(["catalog"], lambda c: list(c.execute("SELECT input FROM directive LIMIT 1")))
+    assert inputs[0] == [("WHAT WAS ASKED",)]
+
+
+def test_the_old_generation_is_deleted_after_a_minute(tmp_path: Path, history: History) -> None:
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    plane = Plane(tmp_path, history, raised(CATALOG))
+    plane.keep()
+    plane.clock.advance(59_000)
+    plane.keep()
+    assert plane.files() == ["views-1.db", "views-2.db"]
+    plane.clock.advance(1_001)
+    plane.keep()
+    assert plane.files() == ["views-2.db"]
+    assert plane.reader.position(plane.names) == history.head()
+
+
+def test_views_of_another_log_are_never_served(tmp_path: Path, history: History) -> None:
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    other = History("fedcba9876543210")
+    for number in range(600):
+        other.directive(str(number))
+    plane = Plane(tmp_path, other)
+    assert plane.reader.checkpoints() == {}
+    assert plane.keeper.start()
+    assert plane.keeper.turn()
+    assert plane.reader.checkpoints() == {}
+    plane.keep()
+    assert plane.reader.position(plane.names) == other.head()
+
+
+@pytest.mark.parametrize("kept", [3, 5])
+def test_views_of_another_history_of_the_log_are_never_served(tmp_path: Path, history: History, kept: int) -> None:
+    """A restored backup: shorter than the checkpoint, or grown again past it."""
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    restored = History()
+    for number in range(kept * 3):
+        restored.directive(f"other {number}")
+    restored.written = restored.written[: kept if kept == 3 else None]
+    plane = Plane(tmp_path, restored)
+    assert plane.reader.checkpoints() == {}
+    plane.keep()
+    assert plane.reader.position(plane.names) == restored.head()
+    assert (tmp_path / "current").read_text() == "views-2.db\n"
+
+
+def test_views_that_cannot_be_read_are_built_anew(tmp_path: Path, history: History) -> None:
+    (tmp_path / "views-7.db").write_bytes(b"")
+    (tmp_path / "current").write_text("views-7.db\n")
+    plane = Plane(tmp_path, history)
+    assert plane.reader.checkpoints() == {}
+    plane.keep()
+    assert plane.reader.position(plane.names) == history.head()
+    assert (tmp_path / "current").read_text() == "views-8.db\n"
+
+
+@pytest.mark.parametrize("content", ["", "../views-1.db\n", "views-99.db\n", "ÿ"])
+def test_a_pointer_to_nothing_is_no_pointer(tmp_path: Path, history: History, content: str) -> None:
+    (tmp_path / "current").write_text(content, encoding="latin-1")
+    plane = Plane(tmp_path, history)
+    assert plane.reader.checkpoints() == {}
+    plane.keep()
+    assert plane.reader.position(plane.names) == history.head()
+
+
+def test_a_build_that_was_cut_short_leaves_nothing(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    plane.keeper.close()
+    new_generation(tmp_path / "views-2.db", history).step()  # its process died here
+    again = Plane(tmp_path, history)
+    again.keep()
+    assert again.files() == ["views-1.db", "views-2.db"]
+    again.clock.advance(60_001)
+    again.keep()
+    assert again.files() == ["views-1.db"]
+
+
+def test_a_keeper_that_leaves_takes_its_unfinished_build_along(tmp_path: Path, history: History) -> None:
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    for number in range(2_000):
+        history.directive(str(number))
+    plane = Plane(tmp_path, history, raised(CATALOG))
+    assert plane.keeper.start()
+    assert plane.keeper.turn()
+    assert plane.files() == ["views-1.db", "views-2.db"]
+    plane.keeper.close()
+    assert plane.files() == ["views-1.db"]
+
+
+def test_a_generation_that_would_take_something_away_is_not_switched_to(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    plane.keeper.close()
+    broken = Plane(tmp_path, history, raised(CATALOG, version=1, breaks=True))
+    path = broken.views.files.fresh()
+    new_generation(path, history, broken.views.projections).connection.close()
+    broken.views.files.point(broken.views.files.candidate, path)
+    broken.keep()
+    assert (tmp_path / "current").read_text() == "views-1.db\n"
+    assert broken.reader.position(broken.names) == history.head()
+
+
+@pytest.mark.parametrize("wrong", ["log", "version"])
+def test_a_candidate_that_does_not_fit_is_dropped(tmp_path: Path, history: History, wrong: str) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    path = plane.views.files.fresh()
+    other = History("fedcba9876543210") if wrong == "log" else history
+    new_generation(path, other, raised(CATALOG) if wrong == "version" else ALL).connection.close()
+    plane.views.files.point(plane.views.files.candidate, path)
+    plane.clock.advance(250)
+    plane.keep()
+    assert (tmp_path / "current").read_text() == "views-1.db\n"
+    assert not (tmp_path / "candidate").exists()
+
+
+def test_a_candidate_replaces_what_the_keeper_builds_itself(tmp_path: Path, history: History) -> None:
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    for number in range(2_000):
+        history.directive(str(number))
+    projections = raised(CATALOG)
+    plane = Plane(tmp_path, history, projections)
+    assert plane.keeper.start()
+    assert plane.keeper.turn()
+    path = plane.views.files.fresh()
+    new_generation(path, history, projections).connection.close()
+    plane.views.files.point(plane.views.files.candidate, path)
+    plane.clock.advance(250)
+    plane.keep()
+    assert (tmp_path / "current").read_text() == "views-3.db\n"
+    assert plane.files() == ["views-1.db", "views-3.db"]
+
+
+def test_a_reader_waits_until_the_keeper_of_its_process_is_there(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    history.directive("later")
+
+    async def read() -> None:
+        waiting = asyncio.ensure_future(plane.reader.wait(plane.names, history.head(), 30))
+        await asyncio.sleep(0)
+        assert (plane.views.waiting, waiting.done()) == (1, False)
+        plane.keep()
+        await waiting
+        assert plane.views.waiting == 0
+
+    asyncio.run(read())
+
+
+def test_a_reader_waits_for_a_keeper_in_another_process(tmp_path: Path, history: History) -> None:
+    keeper, plane = Plane(tmp_path, history), Plane(tmp_path, history)
+
+    async def read() -> None:
+        waiting = asyncio.ensure_future(plane.reader.wait(plane.names, history.head(), 30))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        keeper.keep()
+        await waiting
+
+    asyncio.run(read())
+
+
+def test_a_reader_that_waited_long_enough_is_told_where_the_views_are(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    with pytest.raises(NotCaughtUp) as caught:
+        asyncio.run(plane.reader.wait(plane.names, history.head() + 1, 0.0))
+    assert caught.value.details == {"position": history.head(), "head": history.head()}
+
+
+def test_a_reader_of_a_stopped_projection_is_told_at_once(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    history.damage(history.head())
+    plane.keep()
+    with pytest.raises(NotCaughtUp, match=r"runs stopped at position \d+: ValueError") as caught:
+        asyncio.run(plane.reader.wait(["runs"], history.head(), 3600.0))
+    assert isinstance(caught.value.details, dict)
+    assert caught.value.details["position"] == history.head() - 1
+    asyncio.run(plane.reader.wait(["catalog", "feed"], history.head(), 3600.0))
+
+
+def test_the_thread_keeps_until_it_is_told_to_stop(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    stop = threading.Event()
+    thread = threading.Thread(target=plane.keeper.run, args=(stop,))
+    thread.start()
+
+    async def read() -> None:
+        await plane.reader.wait(plane.names, history.head(), 30)
+        history.directive("later")
+        plane.views.log_signal.advance(history.head())
+        await plane.reader.wait(plane.names, history.head(), 30)
+
+    asyncio.run(read())
+    stop.set()
+    plane.views.log_signal.nudge()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert (plane.views.failure, plane.views.kept_here) == (None, False)
+
+
+def test_trouble_of_the_database_ends_the_keeper_and_readers_are_told(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+
+    def rows(after: int, limit: int, until: int | None = None) -> list:  # type: ignore[type-arg]
+        raise OSError("the disk is gone")
+
+    history.rows = rows  # type: ignore[method-assign]
+    plane.keeper.run(threading.Event())
+    assert plane.views.failure == "OSError: the disk is gone"
+    with pytest.raises(NotCaughtUp, match="the disk is gone"):
+        asyncio.run(plane.reader.wait(plane.names, history.head(), 3600.0))
+    assert Plane(tmp_path, History()).keeper.start()  # its lock is free
+
+
+def test_a_rebuild_in_the_same_process_is_taken_up(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    assert list(rebuild(plane.views))[-1].outcome == "candidate"
+    plane.clock.advance(250)
+    plane.keep()
+    assert (tmp_path / "current").read_text() == "views-2.db\n"
