@@ -21,7 +21,8 @@ OPEN_FOLDER = "/static/"
 class IdentityMiddleware:
     """Puts the caller into ``scope["athena.identity"]``, or answers why it cannot.
 
-    Stands before the router, behind the middleware that sets ``scope["athena.trace"]``. Open paths get no identity.
+    Stands before the router, behind the layer that sets ``scope["athena.trace"]`` and answers it as a header. An open
+    path gets no identity.
     """
 
     def __init__(
@@ -84,7 +85,6 @@ async def _refuse(error: AthenaError, trace_id: str, send: Send) -> None:
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
-        (b"x-trace-id", trace_id.encode()),
     ]
     await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -216,10 +216,15 @@ def _query_schema(type_: Any, schema: Json) -> Json:
     options = [option for option in schema.get("anyOf", [schema]) if option != NULL]
     plain = options[0]
     if plain.get("type") == "array":
-        return {"schema": {"type": "array", "items": {"type": "string"}}, "style": "form", "explode": False}
+        array = {**plain, "items": _blankable(plain["items"])}
+        return {"schema": _blankable(array), "style": "form", "explode": False}
     if plain.get("type") == "string" and "pattern" not in plain:
-        return {"schema": {key: value for key, value in plain.items() if key != "minLength"}}
+        return {"schema": _blankable(plain)}
     return {"schema": {"anyOf": [plain, BLANK]}}
+
+
+def _blankable(schema: Json) -> Json:
+    return {key: value for key, value in schema.items() if key not in ("minLength", "minItems")}
 
 
 def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:

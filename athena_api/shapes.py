@@ -62,7 +62,9 @@ class Shape:
 
 
 class Text(Shape):
-    """A string: trimmed, not blank. One with a pattern is an id: taken as it is."""
+    """A string: trimmed, and not blank unless it may be absent. One with a pattern is an id: taken as it is."""
+
+    optional = False
 
     def __init__(self, info: inspect.StrType) -> None:
         """Take over the limits."""
@@ -73,16 +75,20 @@ class Text(Shape):
             self.wants += f" that matches {self.pattern.pattern}"
 
     def check(self, value: Any) -> Any:
-        """Trim, then the limits."""
+        """The limit, then what is left without blanks around it."""
         if type(value) is not str:
+            if value is None and self.optional:
+                return None
             raise self.mismatch(value, "a string")
+        if len(value) > self.longest:
+            raise Wrong(f"must have at most {self.longest} characters, not {len(value)}", self.wants)
         text = value.strip()
         if not text:
+            if self.optional:
+                return None
             raise Wrong("must not be blank", self.wants)
         if self.pattern and (len(text) != len(value) or not self.pattern.search(value)):
             raise Wrong(f"must match {self.pattern.pattern}", self.wants)
-        if len(text) > self.longest:
-            raise Wrong(f"must have at most {self.longest} characters, not {len(text)}", self.wants)
         return text
 
 
@@ -212,17 +218,17 @@ class Mapped(Shape):
 
 
 class Optional(Shape):
-    """What may be absent: null is, and so is a blank string where a string belongs."""
+    """What may be absent: null is, and so is a blank string where a word belongs."""
 
     def __init__(self, inner: Shape) -> None:
         """Wrap what belongs there."""
         self.inner = inner.check
-        self.text = isinstance(inner, Text) or isinstance(inner, Choice) and inner.kind == "a string"
+        self.word = isinstance(inner, Choice) and inner.kind == "a string"
         self.wants = inner.wants
 
     def check(self, value: Any) -> Any:
         """None, or what the inner shape makes of it."""
-        if value is None or self.text and type(value) is str and (not value or value.isspace()):
+        if value is None or self.word and type(value) is str and (not value or value.isspace()):
             return None
         return self.inner(value)
 
@@ -312,7 +318,7 @@ def _record(info: inspect.StructType, seen: dict[type, Record]) -> Record:
         fields = {}
         for field in info.fields:
             shape = _shape(field.type, seen)
-            fields[field.encode_name] = shape if field.required or isinstance(shape, Optional) else Optional(shape)
+            fields[field.encode_name] = shape if field.required else _optional(shape)
         record.fill(fields)
     return seen[info.cls]
 
@@ -340,8 +346,15 @@ def _shape(info: inspect.Type, seen: dict[type, Record]) -> Shape:
         case inspect.AnyType():
             return Anything()
         case inspect.UnionType() if len(members := [part for part in info.types if not is_null(part)]) == 1:
-            return Optional(_shape(members[0], seen))
+            return _optional(_shape(members[0], seen))
     raise TypeError(f"{info} is no type of an input")
+
+
+def _optional(shape: Shape) -> Shape:
+    if isinstance(shape, Text):
+        shape.optional = True
+        return shape
+    return shape if isinstance(shape, Optional) else Optional(shape)
 
 
 def is_null(info: inspect.Type) -> bool:
