@@ -1,9 +1,43 @@
 """Fixtures of all tests."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
 import pytest
+
+from tests.support.gate import Gates
+from tests.support.server import Server
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Coroutine tests run on asyncio."""
     return "asyncio"
+
+
+class Serve(Protocol):
+    """Starts a server that ends with the test."""
+
+    def __call__(self, directory: Path | None = None, **settings: str) -> Server:
+        """On a directory (default: one of the test), with settings."""
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Servers in processes of their own."""
+    with ExitStack() as stack:
+
+        def start(directory: Path | None = None, **settings: str) -> Server:
+            return stack.enter_context(Server(directory or tmp_path / "server", **settings))
+
+        yield start
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Gates]:
+    """A model that waits where it is told to."""
+    found = Gates(tmp_path / "gates")
+    yield found
+    found.close()

@@ -1,0 +1,71 @@
+"""An example request for every operation, to be varied by tests."""
+
+from typing import Any, NamedTuple
+
+PROFILE: dict[str, Any] = {
+    "displayName": "Careful",
+    "version": "v1",
+    "config": {"provider": "mock", "model": "mock-model", "tools": ["read"]},
+    "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0.5},
+    "allowedEgress": [{"host": "example.org", "port": 443}],
+    "verificationPolicies": [{"id": "v", "kind": "require-evidence", "label": "log", "evidenceType": "text"}],
+}
+
+
+class Example(NamedTuple):
+    """A request below the prefix, and the status of its answer where nothing exists yet."""
+
+    path: str
+    status: int = 200
+    body: dict[str, Any] | None = None
+    query: dict[str, str] | None = None
+
+
+EXAMPLES: dict[str, Example] = {
+    "getCapabilities": Example("/capabilities"),
+    "getAdminHealth": Example("/admin/health"),
+    "createRun": Example(
+        "/runs",
+        body={
+            "sessionId": "session",
+            "input": "hello",
+            "directiveId": None,
+            "harnessProfileId": None,
+            "provider": "mock",
+            "model": "mock-model",
+            "metadata": {"team": "red"},
+        },
+    ),
+    "listRuns": Example("/runs", query={"sessionId": "session", "status": "completed", "provider": "mock"}),
+    "getRun": Example("/runs/run_unknown", 404),
+    "listActiveRuns": Example("/runs/active", query={"sessionId": "session", "runId": "run_unknown"}),
+    "listCancellationRequests": Example("/runs/cancel-requests", query={"sessionId": "session", "runId": "run_1"}),
+    "cancelRunByRunId": Example("/run-control/by-run/run_unknown/cancel", body={"reason": "enough"}),
+    "cancelRun": Example("/runs/unknown/cancel", body={"reason": "enough"}),
+    "listSessions": Example("/sessions"),
+    "getSession": Example("/sessions/unknown", 404),
+    "getSessionTranscript": Example("/sessions/unknown/transcript"),
+    "listDirectives": Example("/directives"),
+    "createDirective": Example(
+        "/directives", body={"input": "look", "contextRefs": ["file:a.txt"], "metadata": {"team": "red"}}
+    ),
+    "getDirective": Example("/directives/dir_unknown", 404),
+    "listHarnessProfiles": Example("/harness-profiles"),
+    "createHarnessProfile": Example("/harness-profiles", body=PROFILE),
+    "getHarnessProfile": Example("/harness-profiles/hp_unknown", 404),
+    "listEvents": Example(
+        "/events",
+        query={
+            "types": "run.created,run.completed",
+            "sessionId": "session",
+            "runId": "run_unknown",
+            "traceId": "trace",
+            "createdAfter": "2026-01-01T00:00:00Z",
+            "createdBefore": "2026-12-31T23:59:59.999Z",
+        },
+    ),
+    "streamEvents": Example(
+        "/events/stream",
+        query={"types": "run.created", "sessionId": "session", "runId": "run_unknown", "after": "latest"},
+    ),
+}

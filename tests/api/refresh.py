@@ -1,0 +1,13 @@
+"""The command that writes the committed listings anew."""
+
+from tests.api.listing import FOLDER, LISTINGS
+
+
+def main() -> None:
+    """Write them."""
+    for name, text in LISTINGS.items():
+        (FOLDER / name).write_text(text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

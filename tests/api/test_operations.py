@@ -1,0 +1,193 @@
+"""The table of operations: complete, listed, documented, and each role allowed exactly what it says."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import openapi_spec_validator
+import pytest
+
+from athena_api.operations import OPERATIONS, ROLES
+from athena_core.errors import AuthzDenied
+from athena_core.services.access import Access
+from athena_core.values import Identity, Role
+from tests.api.examples import EXAMPLES, Example
+from tests.api.listing import FOLDER, LISTINGS, REFRESH
+from tests.support.api import Api, Json
+from tests.support.records import META, opened_log
+from tests.support.server import Server
+
+IDS = [row.id for row in OPERATIONS]
+PEOPLE = {Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
+OPEN_WRITES = {"createRun"}  # contract 3.3 leaves these to Viewers
+
+
+# The table itself
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    assert len(set(IDS)) == len(IDS)
+    assert len({(row.method, row.path) for row in OPERATIONS}) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("row", OPERATIONS, ids=IDS)
+def test_every_operation_says_what_it_is_for_and_who_may_use_it(row: object) -> None:
+    (found,) = [operation for operation in OPERATIONS if operation is row]
+    assert found.summary.endswith(".")
+    assert found.context
+    assert found.roles
+    assert found.id in ROLES
+
+
+def test_every_operation_has_an_example_that_the_tests_below_send() -> None:
+    assert set(EXAMPLES) == set(IDS)
+
+
+def test_everybody_may_read_and_only_operators_and_admins_may_write() -> None:
+    for row in OPERATIONS:
+        everybody = row.method == "GET" or row.id in OPEN_WRITES
+        assert row.roles == (set(Role) if everybody else {Role.OPERATOR, Role.ADMIN}), row.id
+
+
+# What review sees
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_the_committed_listing_is_current(name: str) -> None:
+    committed = (FOLDER / name).read_text(encoding="utf-8")
+    assert committed == LISTINGS[name](), f"the API changed: run `{REFRESH}` and review the difference of {name}"
+
+
+def test_the_document_is_valid_openapi() -> None:
+    openapi_spec_validator.validate(json.loads(LISTINGS["openapi.json"]()))
+
+
+# Roles, over HTTP
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks who is there."""
+    roles = ",".join(f"{name}:{role}" for role, name in PEOPLE.items())
+    with Server(tmp_path_factory.mktemp("guarded"), auth_enabled="true", auth_identity_role_map=roles) as server:
+        yield server
+
+
+def ask(api: Api, operation: str, example: Example) -> tuple[int, Json]:
+    """Status and error of an example; of a stream that begins, only the status."""
+    (row,) = [row for row in OPERATIONS if row.id == operation]
+    request = {"params": example.query, "json": example.body if row.method != "GET" else None}
+    with api.http.stream(row.method, example.path, **request) as response:  # type: ignore[arg-type]
+        if response.headers["content-type"].startswith("text/event-stream"):
+            return response.status_code, {}
+        response.read()
+        return response.status_code, {"trace": response.headers["x-trace-id"], **response.json()}
+
+
+@pytest.mark.parametrize("operation", IDS)
+def test_nobody_is_answered_without_an_identity(guarded: Server, operation: str) -> None:
+    before = guarded.client("ada").head()
+    status, body = ask(guarded.client(), operation, EXAMPLES[operation])
+    assert (status, body["error"]["code"]) == (401, "AUTH_IDENTITY_MISSING")
+    assert guarded.client("ada").head() == before
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("operation", IDS)
+def test_each_role_may_do_what_the_table_says_and_a_denial_is_recorded(
+    guarded: Server, operation: str, role: Role
+) -> None:
+    (row,) = [row for row in OPERATIONS if row.id == operation]
+    status, body = ask(guarded.client(PEOPLE[role]), operation, EXAMPLES[operation])
+    if role in row.roles:
+        assert status == EXAMPLES[operation].status, body
+        return
+    assert (status, body["error"]["code"], body["error"]["retryable"]) == (403, "AUTHZ_DENIED", False)
+    denied, violation = guarded.client("ada").events(traceId=body["trace"])
+    assert denied["type"] == "authz.denied"
+    assert denied["payload"] == {
+        "subject": PEOPLE[role],
+        "role": role,
+        "operation": operation,
+        "requiredRoles": sorted(row.roles),
+        "denyReason": "ROLE_MISSING",
+    }
+    assert violation["type"] == "safety.violation"
+    assert violation["payload"]["source"] == {
+        "eventId": denied["id"],
+        "traceId": body["trace"],
+        "type": "authz.denied",
+        "createdAt": denied["createdAt"],
+    }
+    assert violation["payload"]["actor"] == {"subject": PEOPLE[role], "role": role}
+    assert violation["payload"]["category"] == "authorization"
+
+
+def test_a_denied_write_changes_nothing(guarded: Server) -> None:
+    api = guarded.client("ada")
+    before = len(api.items("/directives"))
+    status, _ = ask(guarded.client("vera"), "createDirective", EXAMPLES["createDirective"])
+    assert (status, len(api.items("/directives"))) == (403, before)
+
+
+def test_an_identity_that_the_map_does_not_name_is_a_viewer(guarded: Server) -> None:
+    stranger = guarded.client("somebody@example.org")
+    assert ask(stranger, "listRuns", EXAMPLES["listRuns"])[0] == 200
+    assert ask(stranger, "createDirective", EXAMPLES["createDirective"])[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ([("x-athena-identity", "ada"), ("X-Athena-Identity", "vera")], "AUTH_IDENTITY_AMBIGUOUS"),
+        ([("x-athena-identity", "vera"), ("x_athena_identity", "ada")], "AUTH_IDENTITY_AMBIGUOUS"),
+        ([("x-athena-identity", "ada,vera")], "AUTH_IDENTITY_INVALID"),
+        ([("x-athena-identity", "*")], "AUTH_IDENTITY_INVALID"),
+        ([("x-athena-identity", "a" * 129)], "AUTH_IDENTITY_INVALID"),
+    ],
+)
+def test_a_doubtful_identity_is_refused(guarded: Server, fields: list[tuple[str, str]], code: str) -> None:
+    answer = httpx2.get(guarded.url + "/api/v1/capabilities", headers=fields)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
+def test_what_tells_nothing_needs_no_identity(guarded: Server, path: str) -> None:
+    assert httpx2.get(guarded.url + path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/nothing", "/api/v1/livez", "//livez"])
+def test_who_asks_comes_before_what_exists(guarded: Server, path: str) -> None:
+    assert httpx2.get(guarded.url + path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//api/v1/directives",
+        "/api//v1/directives/",
+        "/api/v1/./directives",
+        "/API/V1/DIRECTIVES",
+        "/api/v1/%64irectives",
+        "/api/v1/directives;x",
+        "/api/v1/runs/../directives",
+    ],
+)
+def test_no_spelling_of_a_path_gets_around_the_roles(guarded: Server, path: str) -> None:
+    with httpx2.Client(base_url=guarded.url, headers={"x-athena-identity": "vera"}) as client:
+        request = client.build_request("POST", "/", json=EXAMPLES["createDirective"].body)
+        request.url = request.url.copy_with(raw_path=path.encode())
+        assert client.send(request).status_code in {403, 404}
+
+
+async def test_an_operation_that_the_map_does_not_name_is_denied_to_everybody(tmp_path: Path) -> None:
+    with opened_log(tmp_path) as log:
+        access = Access(log, {name: roles for name, roles in ROLES.items() if name != "getCapabilities"})
+        who = Identity(subject="ada", role=Role.ADMIN)
+        with pytest.raises(AuthzDenied):
+            await access.require(who, "getCapabilities", META)
+        await access.require(who, "getAdminHealth", META)
+        reader = log.reader()
+        assert [row.type for row in reader.rows(0, 10)] == ["authz.denied", "safety.violation"]
+        reader.close()

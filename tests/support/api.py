@@ -1,0 +1,185 @@
+"""The client of the tests: the API over real HTTP, its envelopes opened, its events followed."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import httpx2
+import msgspec
+
+Json = dict[str, Any]
+
+PATIENCE_SECONDS = 60.0  # far above anything measured: a test that waits so long has failed
+
+
+class Frame(NamedTuple):
+    """One block of a stream; ``comment`` and ``retry`` blocks have no event."""
+
+    id: str | None
+    event: str | None
+    data: Any
+    comment: str | None = None
+    retry: str | None = None
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.response = response
+        self.status = response.status_code
+        self.error: Json = response.json()["error"]
+        self.code: str = self.error["code"]
+        super().__init__(f"{self.status} {self.code}: {self.error['message']}")
+
+
+class Api:
+    """One client of one server; usable from several threads."""
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+        self.url = url
+        self.http = httpx2.Client(
+            base_url=url + "/api/v1", headers=dict(headers or {}), timeout=PATIENCE_SECONDS, limits=limits
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
+    # Requests
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The data of a GET. Raises Refused."""
+        return opened(self.http.get(path, params={name: value for name, value in query.items() if value is not None}))
+
+    def post(self, path: str, body: Any = None, *, key: str | None = None, respond_async: bool = False) -> Any:
+        """The data of a POST. Raises Refused."""
+        return opened(self.send(path, body, key=key, respond_async=respond_async))
+
+    def send(
+        self, path: str, body: Any = None, *, key: str | None = None, respond_async: bool = False
+    ) -> httpx2.Response:
+        """The answer to a POST."""
+        headers = {} if key is None else {"idempotency-key": key}
+        if respond_async:
+            headers["prefer"] = "respond-async"
+        return self.http.post(path, json={} if body is None else body, headers=headers)
+
+    def run(self, said: str = "hello", *, key: str | None = None, **fields: Any) -> Any:
+        """The result of a run that was waited for."""
+        return self.post("/runs", {"input": said, **fields}, key=key)
+
+    def start(self, said: str = "hello", *, key: str | None = None, **fields: Any) -> Any:
+        """The record of a run that was only started."""
+        return self.post("/runs", {"input": said, **fields}, key=key, respond_async=True)
+
+    # Events
+
+    def pages(self, path: str, **query: Any) -> Iterator[Any]:
+        """The pages of a list, each from where the one before it ended."""
+        while True:
+            page = self.get(path, **query)
+            yield page
+            if "nextCursor" not in page:
+                return
+            query["cursor"] = page["nextCursor"]
+
+    def items(self, path: str, **query: Any) -> list[Json]:
+        """All items of a list."""
+        return [item for page in self.pages(path, **query) for item in page["items"]]
+
+    def events(self, **query: Any) -> list[Json]:
+        """All events that a query wants, from the first page to the head."""
+        return [event for page in self.pages("/events", **{"limit": 500, **query}) for event in page["events"]]
+
+    def types(self, **query: Any) -> list[str]:
+        """The types of these events."""
+        return [event["type"] for event in self.events(**query)]
+
+    def head(self) -> int:
+        """The last position of the log."""
+        return int(self.get("/events", limit=1)["head"])
+
+    @contextmanager
+    def stream(self, *, last_event_id: str | None = None, **query: Any) -> Iterator[Iterator[Frame]]:
+        """The frames of a stream. Raises Refused."""
+        headers = {} if last_event_id is None else {"last-event-id": last_event_id}
+        with self.http.stream("GET", "/events/stream", params=query, headers=headers) as response:
+            if response.status_code != 200:
+                response.read()
+                raise Refused(response)
+            yield frames(response)
+
+    def await_event(self, *types: str, **query: Any) -> Json:
+        """The first event of these types that there is, or will be."""
+        with self.stream(types=",".join(types), **query) as blocks:
+            return next(events_of(blocks))
+
+    def await_ending(self, run_id: str) -> str:
+        """The type of the terminal event of a run."""
+        return str(self.await_event(*ENDINGS, runId=run_id)["type"])
+
+
+ENDINGS = ("run.completed", "run.failed", "run.cancelled", "run.timed-out", "run.crashed")
+
+
+def opened(response: httpx2.Response) -> Any:
+    """The data of an envelope. Raises Refused."""
+    body = response.json()
+    assert set(body) == ({"ok", "data"} if body["ok"] else {"ok", "error"})
+    assert response.headers["x-trace-id"]
+    if not body["ok"]:
+        assert body["error"]["traceId"] == response.headers["x-trace-id"]
+        raise Refused(response)
+    assert response.status_code < 300
+    return body["data"]
+
+
+def frames(response: httpx2.Response) -> Iterator[Frame]:
+    """Cut a stream into its blocks."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines():
+        name, colon, value = line.partition(": ")
+        if line:
+            assert colon, line
+            assert (name or "comment") not in fields, line
+            fields[name or "comment"] = value
+        elif fields:
+            data = msgspec.json.decode(fields["data"]) if "data" in fields else None
+            yield Frame(fields.get("id"), fields.get("event"), data, fields.get("comment"), fields.get("retry"))
+            fields = {}
+
+
+MARKS = ("bookmark", "caught-up")
+
+
+def events_of(blocks: Iterator[Frame]) -> Iterator[Json]:
+    """The records in a stream."""
+    for block in blocks:
+        if block.event is not None and block.event not in MARKS:
+            assert block.data["ok"] is True
+            record: Json = block.data["data"]
+            assert block.id == record["id"]
+            assert block.event == record["type"]
+            yield record
+
+
+def until_caught_up(blocks: Iterator[Frame]) -> list[Frame]:
+    """The blocks before the head was reached, and the one that says so."""
+    found = []
+    for block in blocks:
+        found.append(block)
+        if block.event == "caught-up":
+            return found
+    raise AssertionError("the stream ended before it reached the head")
+
+
+def soon(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Turns of a loop that looks at something outside of the API, 2 ms apart; fails when it took too long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.002)
+    raise AssertionError(f"it did not happen within {seconds} s")

@@ -1,0 +1,93 @@
+"""The gate: a model that answers only when a test lets it, so that no test has to guess how long something takes."""
+
+import os
+from pathlib import Path
+
+SCRIPT = """#!/bin/sh
+# A model for tests. Its last line of input says what to do.
+dir=${0%/*}
+while IFS= read -r line || [ -n "$line" ]; do last=$line; done
+set -- ${last#user: }
+case $1 in
+hold)
+    echo $$ >"$dir/$2.arrivals"
+    read -r _ <"$dir/$2.releases"
+    printf 'released by %s' "$2"
+    ;;
+fail)
+    echo 'told to fail' >&2
+    exit 3
+    ;;
+*) printf 'said: %s' "$*" ;;
+esac
+"""
+
+
+class Gates:
+    """A model for provider ``local-exec``, and the gates at which it stops when it is told ``hold <name>``."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._script = directory / "model.sh"
+        self._script.write_text(SCRIPT)
+        self._gates: dict[str, Gate] = {}
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that make this model the default one."""
+        return {
+            "default_provider": "local-exec",
+            "default_model": "script",
+            "local_provider_cmd": "/bin/sh",
+            "local_provider_args": str(self._script),
+        }
+
+    def __getitem__(self, name: str) -> "Gate":
+        """The gate of a name; it must exist before a run is told to hold there."""
+        if name not in self._gates:
+            self._gates[name] = Gate(self._directory, name)
+        return self._gates[name]
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for gate in self._gates.values():
+            gate.close()
+
+
+class Gate:
+    """Two pipes: runs say through one that they arrived, and take a line from the other before they go on."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.order = f"hold {name}"
+        self._ends: list[int] = []
+        for part in ("arrivals", "releases"):
+            path = directory / f"{name}.{part}"
+            os.mkfifo(path)
+            self._ends.append(os.open(path, os.O_RDWR))  # both ends, so that nobody blocks while opening
+        self._buffer = b""
+
+    def arrival(self) -> int:
+        """Wait until one more run is at the gate; its process."""
+        while b"\n" not in self._buffer:
+            self._buffer += os.read(self._ends[0], 4096)
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return int(line)
+
+    def release(self, count: int = 1) -> None:
+        """Let runs go on, now or when they arrive."""
+        os.write(self._ends[1], b"\n" * count)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for end in self._ends:
+            os.close(end)
+
+
+def gone(process: int) -> bool:
+    """Whether no such process exists any more."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,158 @@
+"""The log of a state directory, reached without a server: to write what no route writes yet, and to judge it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from athena_api.app import wire
+from athena_api.plane import ControlPlane
+from athena_core.clock import SystemClock, SystemIds, iso
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import DECIDERS, EVENTS, plane, policy, run
+from athena_core.event import Event, Fact, Guard, Meta, Recorded
+from athena_core.protocols import Row
+from athena_core.settings import load
+from athena_core.store.chain import verify
+from athena_core.store.codec import Codec
+from athena_core.store.log import Guards, Log
+from athena_core.store.sqlite import SqliteStore
+from projections import replay
+
+CODEC = Codec(EVENTS)
+META = Meta(actor="test", correlation="00000000-0000-4000-8000-000000000000")
+
+
+@contextmanager
+def opened_log(state_dir: Path) -> Iterator[Log]:
+    """The log, ready to be written by this process as well."""
+    ids = SystemIds()
+    log = Log(SqliteStore(state_dir, ids), CODEC, DECIDERS, clock=SystemClock(), ids=ids)
+    log.start()
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def put_policy(state_dir: Path, *, max_concurrent_runs: int | None) -> None:
+    """Replace the policy."""
+    wanted = policy.Policy(schema_version=1, max_concurrent_runs=max_concurrent_runs)
+
+    def put(reader: Reader, context: Context) -> Outcome:
+        command = policy.PutPolicy(policy=wanted, at=iso(context.now), by="test")
+        events = policy.decide(command, reader.state(policy.DECIDER, policy.STREAM), context)
+        return Outcome(facts=tuple(Fact(stream=policy.STREAM, event=event) for event in events))
+
+    with opened_log(state_dir) as log:
+        log.submit_in_thread(put, META)
+
+
+def put_filler(state_dir: Path, count: int) -> None:
+    """Append events that no run has anything to do with."""
+
+    fact = Fact(stream=plane.STREAM, event=plane.AuthzModeActive(mode="off"))
+    with opened_log(state_dir) as log:
+        for size in [1000] * (count // 1000) + [count % 1000]:
+            outcome = Outcome(facts=(fact,) * size)
+            log.submit_in_thread(lambda reader, context, outcome=outcome: outcome, META)
+
+
+@contextmanager
+def wired(state_dir: Path) -> Iterator[ControlPlane]:
+    """The parts of a plane on which nothing runs."""
+    parts = wire(load({"ATHENA_STATE_DIR": str(state_dir)}, state_dir), SystemClock(), SystemIds())
+    try:
+        yield parts
+    finally:
+        for part in (parts.views_reader, parts.tail, parts.catalog, parts.runs, parts.runner, parts.reader):
+            part.close()
+        parts.log.close()
+
+
+def judge(state_dir: Path) -> None:
+    """Fail unless the log proves itself, its history obeys the rules, and the views are what a replay gives."""
+    with wired(state_dir) as parts:
+        rows = parts.reader.rows(0, 2**62)
+        judge_rows(rows)
+        assert stored_guards(rows) == parts.reader.guards()
+        unequal = [verdict for verdict in replay.verify(parts.views) if not verdict.equal]
+        assert not unequal, unequal
+
+
+def judge_rows(rows: Sequence[Row]) -> None:
+    """Fail unless the rows prove themselves and obey the rules."""
+    for _ in verify(rows):
+        pass
+    judge_history([CODEC.decode(row) for row in rows])
+
+
+def stored_guards(rows: Sequence[Row]) -> list[tuple[str, str, tuple[str | int, ...]]]:
+    """The guard rows that the history leads to, oldest first."""
+    guards = Guards()
+    since: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for guard in guards_of(CODEC.decode(row)):
+            if guards.apply(guard):
+                since[guard.kind, guard.key] = row.position
+    kinds = {kind for kind, _ in since}
+    found = [(since[kind, key], kind, key, value) for kind in kinds for key, value in guards.of(kind).items()]
+    return [(kind, key, value) for _, kind, key, value in sorted(found)]
+
+
+def guards_of(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """The guards of an event of a run."""
+    return run.guards(recorded) if recorded.stream.startswith("run_") else ()
+
+
+OPENING = (run.RunQueued, run.RunCreated)
+REFUSAL = ["policy.concurrency.rejected", "safety.violation", "policy.rejected"]
+LATE = {"run.cancel.requested"}
+
+
+def judge_history(history: Sequence[Recorded[Event]]) -> None:
+    """Fail unless every run, session, slot and command is what the promises say."""
+    limit: int | None = None
+    slots: set[str] = set()
+    turns: dict[str, str] = {}
+    streams: dict[str, list[str]] = {}
+    asked: set[str] = set()
+    commands: dict[str, int] = {}
+    for one in history:
+        event, place = one.event, f"position {one.position}"
+        assert one.position == commands.get(one.command_id, one.position - 1) + 1, f"{place}: a command in two parts"
+        commands[one.command_id] = one.position
+        if isinstance(event, policy.PolicyUpdated):
+            limit = event.after.max_concurrent_runs
+        if not one.stream.startswith("run_"):
+            continue
+        before = streams.setdefault(one.stream, [])
+        ended = any(kind in run.STATUS_OF_ENDING for kind in before)
+        assert not ended or one.type in LATE, f"{place}: {one.type} after the end of {one.stream}"
+        before.append(one.type)
+        if isinstance(event, run.RunCreated):
+            slots.add(one.stream)
+            assert limit is None or len(slots) <= limit, f"{place}: {len(slots)} runs, {limit} allowed"
+            holder = turns.setdefault(event.session_id, one.stream)
+            assert holder == one.stream, f"{place}: {holder} still has the session"
+        if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
+            asked.add(one.stream)
+        if one.type in run.STATUS_OF_ENDING:
+            assert one.type != "run.completed" or one.stream not in asked, f"{place}: completed after its cancel"
+            slots.discard(one.stream)
+            if turns.get(one.session_id or "") == one.stream:
+                del turns[one.session_id or ""]
+    for stream, kinds in streams.items():
+        judge_run(stream, kinds)
+
+
+def judge_run(run_id: str, kinds: Sequence[str]) -> None:
+    """Fail unless the events of one run come in an order that makes sense."""
+    if kinds[0] == REFUSAL[0]:
+        assert kinds == REFUSAL, (run_id, kinds)
+        return
+    assert kinds[0] in {"run.queued", "run.created"}, (run_id, kinds)
+    order = ["run.queued", "run.created", "run.leased", "run.started"]
+    places = [kinds.index(kind) for kind in order if kind in kinds]
+    assert places == sorted(places), (run_id, kinds)
+    assert all(kinds.count(kind) <= 1 for kind in order), (run_id, kinds)
+    assert sum(kind in run.STATUS_OF_ENDING for kind in kinds) <= 1, (run_id, kinds)

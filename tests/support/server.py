@@ -1,0 +1,127 @@
+"""The server under test: a process of its own on a state directory, started, stopped and killed by tests."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.api import PATIENCE_SECONDS, Api
+from tests.support.records import judge
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Server:
+    """A server on ``directory``; keyword arguments are settings without their prefix, in lower case."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.directory = directory
+        self.state_dir = directory / "state"
+        self.workspace = directory / "workspace"
+        self.workspace.mkdir(parents=True, exist_ok=True)
+        self.log_path = directory / "server.log"
+        self._settings = settings
+        self._process: subprocess.Popen[str] | None = None
+        self._apis: list[Api] = []
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self.stop()
+        finally:
+            self.kill()
+        if kind is None:
+            self.check()
+
+    def start(self, **settings: str) -> Self:
+        """Start on the same directory, with settings beside those of the constructor."""
+        assert self._process is None
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+        environment["PYTHONPATH"] = str(ROOT)
+        environment["ATHENA_STATE_DIR"] = str(self.state_dir)
+        environment["ATHENA_WORKSPACE_ROOT"] = str(self.workspace)
+        environment |= {f"ATHENA_{name.upper()}": value for name, value in (self._settings | settings).items()}
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.serving"],
+                cwd=self.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        port = self._process.stdout.readline().strip()
+        if not port:
+            self.kill()
+            raise AssertionError(f"the server did not start:\n{self.log_path.read_text()}")
+        self.url = f"http://127.0.0.1:{port}"
+        self.api = self.client()
+        self.api.http.get(self.url + "/livez").raise_for_status()
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self, identity: str | None = None, **headers: str) -> Api:
+        """A client of this server, which it closes."""
+        if identity is not None:
+            headers["x-athena-identity"] = identity
+        api = Api(self.url, headers)
+        self._apis.append(api)
+        return api
+
+    def stop(self) -> int | None:
+        """Ask it to leave, and wait until it did; its exit code."""
+        self._close()
+        if self._process is None:
+            return None
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until the process ended; its exit code."""
+        assert self._process is not None
+        code = self._process.wait(PATIENCE_SECONDS)
+        self._forget()
+        return code
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._forget()
+
+    def _forget(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+
+    def _close(self) -> None:
+        for api in self._apis:
+            api.close()
+        self._apis.clear()
+
+    def check(self) -> None:
+        """Fail if the server met an error that it did not expect, or left a history that breaks a promise."""
+        text = self.log_path.read_text(errors="replace")
+        assert "raceback" not in text, text[-10_000:]
+        judge(self.state_dir)
