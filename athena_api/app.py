@@ -1,21 +1,20 @@
 """The application: the composition root, and what runs beside the requests."""
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import msgspec
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from athena_api import docs, openapi
 from athena_api.access_log import AccessLog, Request
-from athena_api.endpoint import Endpoint, Receive, Scope, Send
+from athena_api.endpoint import App, Endpoint, Receive, Scope, Send
 from athena_api.identity import IdentityMiddleware
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
@@ -67,7 +66,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
         log.check_tail()
     tail = Tail(log)
     reader = log.reader()
-    catalog = Catalog(log, frozenset(providers))
+    catalog = Catalog(log, ids, frozenset(providers))
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers))
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
@@ -140,8 +139,9 @@ async def announce(parts: ControlPlane, forked: Position | None, *, serving: boo
 class Edge:
     """The outermost layer: gives every request a trace id, and every answer a line in the access log."""
 
-    def __init__(self, app: Callable[..., Any], clock: Clock, ids: Ids, log: AccessLog) -> None:
-        """Wrap the application."""
+    def __init__(self, app: App, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
+        """Wrap the application whose parts are ``plane``."""
+        self.plane = plane
         self._app = app
         self._clock = clock
         self._ids = ids
@@ -188,6 +188,22 @@ class Edge:
             )
 
 
+class Application:
+    """The whole as ASGI: the API goes straight to its endpoint, pages and the life of the process to Starlette."""
+
+    def __init__(self, endpoint: Endpoint, pages: Starlette) -> None:
+        """Put the two side by side."""
+        self._endpoint = endpoint
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan" or scope["path"] in PAGES or scope["path"].startswith("/static/"):
+            await self._pages(scope, receive, send)
+        else:
+            await self._endpoint(scope, receive, send)
+
+
 def build(
     settings: Settings,
     *,
@@ -195,8 +211,8 @@ def build(
     ids: Ids | None = None,
     access_log: AccessLog | None = None,
     serving: bool = True,
-) -> Starlette:
-    """The application of one state directory; ``app.state.plane`` are its parts. Raises ConfigError."""
+) -> Edge:
+    """The application of one state directory; its parts are ``plane``. Raises ConfigError."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     lines = access_log or AccessLog(clock)
     parts = wire(settings, clock, ids)
@@ -206,28 +222,16 @@ def build(
         async with running(parts, serving=serving):
             yield
 
-    middleware = [
-        Middleware(Edge, clock=clock, ids=ids, log=lines),
-        Middleware(
-            IdentityMiddleware,
-            enabled=settings.auth_enabled,
-            header=settings.auth_identity_header,
-            default_role=settings.auth_default_role,
-            role_map=settings.auth_identity_role_map,
-        ),
-    ]
-    routes = [
-        Route("/livez", livez),
-        Route("/readyz", readyz),
-        Route("/docs", docs_page),
-        Route("/openapi.json", document),
-        Route("/static/{path:path}", static),
-        Route("/{path:path}", Endpoint(parts, OPERATIONS, lines)),
-    ]
-    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
-    app.router.redirect_slashes = False
-    app.state.plane = parts
-    return app
+    pages = Starlette(routes=[*PAGES.values(), Route("/static/{path:path}", static)], lifespan=lifespan)
+    pages.state.plane = parts
+    identified = IdentityMiddleware(
+        Application(Endpoint(parts, OPERATIONS, lines), pages),
+        enabled=settings.auth_enabled,
+        header=settings.auth_identity_header,
+        default_role=settings.auth_default_role,
+        role_map=settings.auth_identity_role_map,
+    )
+    return Edge(identified, parts, clock, ids, lines)
 
 
 async def livez(request: HttpRequest) -> Response:
@@ -272,3 +276,9 @@ def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
     if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)
     return Response(file.content, 200, headers, media_type=file.content_type)
+
+
+PAGES = {
+    path: Route(path, page)
+    for path, page in {"/livez": livez, "/readyz": readyz, "/docs": docs_page, "/openapi.json": document}.items()
+}

@@ -22,6 +22,7 @@ from athena_core.values import BODY_BYTES_MAX, INTEGER_MAX, KEY_CHARS_MAX, PAGE_
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = ("api", "v1")
 JSON = (b"content-type", b"application/json; charset=utf-8")
@@ -52,20 +53,24 @@ class Router:
             else:
                 self._literal[operation.method, segments] = operation
 
-    def find(self, method: str, segments: tuple[str, ...]) -> Found:
-        """The row. Raises UnknownRoute."""
+    def find(self, method: str, path: str) -> Found:
+        """The row of a path (decoded, with its prefix). Raises UnknownRoute."""
+        segments = tuple(segment for segment in path.split("/") if segment)
+        if segments[: len(PREFIX)] != PREFIX:
+            raise UnknownRoute("Not found")
+        segments = segments[len(PREFIX) :]
         operation = self._literal.get((method, segments))
         if operation is not None:
             return Found(operation, {})
         for pattern, candidate in self._patterns.get((method, len(segments)), ()):
-            path: dict[str, str] = {}
+            names: dict[str, str] = {}
             for expected, segment in zip(pattern, segments, strict=True):
                 if expected.startswith(":"):
-                    path[expected[1:]] = segment
+                    names[expected[1:]] = segment
                 elif expected != segment:
                     break
             else:
-                return Found(candidate, path)
+                return Found(candidate, names)
         raise UnknownRoute("Not found")
 
 
@@ -83,7 +88,7 @@ class Endpoint:
         plane = self._plane
         trace = scope["athena.trace"]
         try:
-            found = self._router.find(scope["method"], segments(scope["path"])[len(PREFIX) :])
+            found = self._router.find(scope["method"], scope["path"])
             meta = Meta(actor=scope["athena.identity"].subject, correlation=trace)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
@@ -133,11 +138,6 @@ class Endpoint:
             call.key = idempotency_key(scope, headers, operation, path, body)
             call.wait = not (operation.respond_async and b"respond-async" in headers.get(b"prefer", b""))
         return call
-
-
-def segments(path: str) -> tuple[str, ...]:
-    """The segments of a path that are not empty (``scope["path"]`` is decoded already)."""
-    return tuple(segment for segment in path.split("/") if segment)
 
 
 def query_pairs(scope: Scope) -> list[tuple[str, str]]:

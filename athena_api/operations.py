@@ -274,15 +274,12 @@ async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
 async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQuery]) -> Reply:
     """Create a directive."""
     created = await plane.catalog.create_directive(call.body, call.meta, call.key)
-    directive_id = created.subject or ""
-    spec, at = plane.catalog.directive(directive_id, "id")
     record = catalog.Directive(
-        id=directive_id,
-        input=spec.input,
-        created_at=iso(at),
-        context_refs=spec.context_refs,
-        metadata=spec.metadata,
-        shadow=spec.shadow,
+        id=created.subject or "",
+        input=call.body.input,
+        created_at=iso(created.recorded_at),
+        context_refs=call.body.context_refs or None,
+        metadata=call.body.metadata or None,
     )
     return Reply(data=record, position=created.position, replayed=created.replayed)
 

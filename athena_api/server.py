@@ -3,8 +3,8 @@
 import socket
 
 import uvicorn
-from starlette.applications import Starlette
 
+from athena_api.app import Edge
 from athena_core.errors import ConfigError
 
 SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
@@ -16,12 +16,14 @@ BACKLOG = 2_048
 class Server(uvicorn.Server):
     """Tells every stream to end before it waits for the connections to close."""
 
+    def __init__(self, config: uvicorn.Config, app: Edge) -> None:
+        """Take the application that the streams belong to."""
+        super().__init__(config)
+        self._app = app
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then as uvicorn does."""
-        app = self.config.loaded_app
-        while not isinstance(app, Starlette):
-            app = app.app
-        app.state.plane.feed.drain.set()
+        self._app.plane.feed.drain.set()
         await super().shutdown(sockets)
 
 
@@ -40,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Starlette, listener: socket.socket) -> None:
+def serve(app: Edge, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM."""
     config = uvicorn.Config(
         app,
@@ -53,4 +55,4 @@ def serve(app: Starlette, listener: socket.socket) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    Server(config).run(sockets=[listener])
+    Server(config, app).run(sockets=[listener])

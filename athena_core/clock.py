@@ -1,5 +1,6 @@
 """Time and ids: the only place that reads a clock or draws random bytes."""
 
+import functools
 import os
 import time
 from typing import Protocol
@@ -121,8 +122,13 @@ class CountingIds:
 def iso(milliseconds: int) -> str:
     """ISO-8601 UTC with milliseconds and ``Z`` (contract 5)."""
     seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
     parts = time.gmtime(seconds)
     return (
         f"{parts.tm_year:04d}-{parts.tm_mon:02d}-{parts.tm_mday:02d}"
-        f"T{parts.tm_hour:02d}:{parts.tm_min:02d}:{parts.tm_sec:02d}.{rest:03d}Z"
+        f"T{parts.tm_hour:02d}:{parts.tm_min:02d}:{parts.tm_sec:02d}"
     )

@@ -1,5 +1,6 @@
 """The catalogue: directives and harness profiles, created once and read by runs."""
 
+from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import directive, harness
 from athena_core.errors import ConfigError
@@ -11,33 +12,34 @@ from athena_core.values import HarnessSpec
 class Catalog:
     """Creates directives and harness profiles, and finds them for runs."""
 
-    def __init__(self, log: Log, providers: frozenset[str]) -> None:
+    def __init__(self, log: Log, ids: Ids, providers: frozenset[str]) -> None:
         """Take the names of the registered providers."""
         self._log = log
+        self._ids = ids
         self._reader = log.reader()
         self._providers = providers
 
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a directive; the subject of the outcome is its id."""
+        directive_id = self._ids.new("dir")
 
         def create(reader: Reader, context: Context) -> Outcome:
-            directive_id = context.ids.new("dir")
             return Outcome(facts=directive_facts(reader, context, directive_id, spec), subject=directive_id)
 
-        return await self._log.submit(create, meta, key)
+        return await self._log.submit(create, meta, key, frozenset((directive_id,)))
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
         normal = harness.normalise(spec, self._providers)
+        profile_id = self._ids.new("hp")
 
         def create(reader: Reader, context: Context) -> Outcome:
-            profile_id = context.ids.new("hp")
             command = harness.CreateHarnessProfile(harness_profile_id=profile_id, spec=normal)
             events = harness.decide(command, reader.state(harness.DECIDER, profile_id), context)
             facts = tuple(Fact(stream=profile_id, event=event) for event in events)
             return Outcome(facts=facts, subject=profile_id)
 
-        return await self._log.submit(create, meta, key)
+        return await self._log.submit(create, meta, key, frozenset((profile_id,)))
 
     def directive(self, directive_id: str, field: str) -> tuple[directive.DirectiveCreated, int]:
         """A directive with its text, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""

@@ -108,11 +108,20 @@ class Runs:
         key = key and replace(key, released=withdrawn)
         run_id = self._ids.new("run")
         session_id = body.session_id or self._ids.new("ses")
+        directive_id = body.directive_id or self._ids.new("dir")
+        fresh = {run_id}
+        if body.session_id is None:
+            fresh.add(session.stream(session_id))
+        if body.directive_id is None:
+            fresh.add(directive_id)
         waiting = Waiting()  # before the run exists, so that nothing is missed
         self._waiting.setdefault(run_id, []).append(waiting)
         try:
             committed = await self._log.submit(
-                lambda reader, context: admit(reader, context, plan, self, run_id, session_id, who), meta, key
+                lambda reader, context: admit(reader, context, plan, self, run_id, session_id, directive_id, who),
+                meta,
+                key,
+                frozenset(fresh),
             )
             if committed.subject != run_id:
                 return await self._attach(committed, wait=wait)
@@ -120,8 +129,8 @@ class Runs:
                 waiting.admitted.set()
                 self.execute(plan.work)
             if wait:
-                await self._see_through(run_id, waiting, meta)
-            return Committed(position=committed.position, subject=run_id)
+                await self._see_through(run_id, waiting, meta, plan.work)
+            return committed
         finally:
             self._forget(run_id, waiting)
 
@@ -154,16 +163,15 @@ class Runs:
         self.compiler.check(said, resolved)
         return Plan(body, said, resolved, profile, provider, self._settings)
 
-    async def _see_through(self, run_id: str, waiting: Waiting, meta: Meta) -> None:
+    async def _see_through(self, run_id: str, waiting: Waiting, meta: Meta, work: Work | None) -> None:
         """Wait for the end; withdraw the run if its turn does not come in time."""
         with anyio.move_on_after(self._settings.session_wait_ms / 1000):
             await waiting.admitted.wait()
         if not waiting.admitted.is_set():
-            await self._log.submit(
-                lambda reader, context: finish(reader, context, run_id, run.WithdrawRun(cause="session-busy")), meta
-            )
-        state = self.state(run_id)
-        seconds = (state.request.timeout_ms / 1000 if state.request else 0.0) + WAIT_GRACE_SECONDS
+            withdraw = run.WithdrawRun(cause="session-busy")
+            await self._log.submit(lambda reader, context: finish(reader, context, run_id, withdraw), meta)
+        request = work.request if work else self.state(run_id).request
+        seconds = (request.timeout_ms / 1000 if request else 0.0) + WAIT_GRACE_SECONDS
         with anyio.move_on_after(seconds):
             await waiting.ended.wait()
         if not waiting.ended.is_set():
@@ -184,7 +192,7 @@ class Runs:
                     raise IdempotencyInProgress(f"run {run_id} of this key is still at work")
         finally:
             self._forget(run_id, waiting)
-        return Committed(position=committed.position, subject=run_id, replayed=True)
+        return committed
 
     def _forget(self, run_id: str, waiting: Waiting) -> None:
         self._waiting[run_id].remove(waiting)
@@ -306,11 +314,17 @@ def facts_of(run_id: str, session_id: str | None, events: Sequence[Event]) -> tu
 
 
 def admit(
-    reader: Reader, context: Context, plan: Plan, runs: Runs, run_id: str, session_id: str, who: Identity
+    reader: Reader,
+    context: Context,
+    plan: Plan,
+    runs: Runs,
+    run_id: str,
+    session_id: str,
+    directive_id: str,
+    who: Identity,
 ) -> Outcome:
     """Admit a run, queue it behind its session, or refuse it (decisions E19: the fleet's limit first)."""
     limits = reader.state(policy.DECIDER, policy.STREAM).policy
-    directive_id = plan.body.directive_id or context.ids.new("dir")
     request = plan.request(session_id, directive_id, limits, runs.executor)
     slots, waiting = reader.guards("slot"), reader.guards("waiting")
     limit = limits.max_concurrent_runs if limits else None

@@ -53,9 +53,10 @@ PAGE_BYTES = 4_096
 
 
 class Committed(Value):
-    """What became of a transaction: where it ended in the log, its answer, and whether it was a repeated key's."""
+    """What became of a transaction: where it ended in the log and when, its answer, whether it was a repeated key's."""
 
     position: Position
+    recorded_at: int
     subject: str | None = None
     answer: Any = None
     replayed: bool = False
@@ -78,11 +79,12 @@ class Entry(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A waiting transaction. ``loop`` is None when a thread waits for it."""
+    """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits."""
 
     transaction: Transaction
     meta: Meta
     key: Key | None
+    fresh: frozenset[str]
     loop: asyncio.AbstractEventLoop | None
     future: Any
 
@@ -307,17 +309,22 @@ class Log:
 
     # Submitting
 
-    async def submit(self, transaction: Transaction, meta: Meta, key: Key | None = None) -> Committed:
-        """Have a transaction decided and committed; return what became of it, or raise its error."""
+    async def submit(
+        self, transaction: Transaction, meta: Meta, key: Key | None = None, fresh: frozenset[str] = frozenset()
+    ) -> Committed:
+        """Have a transaction decided and committed; return what became of it, or raise its error.
+
+        ``fresh`` names streams under ids that the caller has just made: nobody needs to look whether they exist.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed] = loop.create_future()
-        self._enqueue(Job(transaction, meta, key, loop, future))
+        self._enqueue(Job(transaction, meta, key, fresh, loop, future))
         return await future
 
     def submit_in_thread(self, transaction: Transaction, meta: Meta, key: Key | None = None) -> Committed:
         """The same for a thread, which blocks."""
         future: Future[Committed] = Future()
-        self._enqueue(Job(transaction, meta, key, None, future))
+        self._enqueue(Job(transaction, meta, key, frozenset(), None, future))
         return future.result()
 
     def _enqueue(self, job: Job) -> None:
@@ -389,6 +396,8 @@ class Log:
             known = self._known(job.key, view, batch, now)
             if known is not None:
                 return known
+        for stream in job.fresh:
+            batch.ahead.setdefault(stream, Entry(self.decider(stream).initial, 0, len(stream)))
         context = Context(now=now, ids=self._ids, meta=job.meta)
         try:
             outcome = job.transaction(view, context)
@@ -400,7 +409,7 @@ class Log:
         batch.erase += outcome.erase
         if job.key is not None:
             self._bind(job.key, outcome, batch, first, now)
-        return Committed(position=batch.head, subject=outcome.subject, answer=outcome.answer)
+        return Committed(position=batch.head, recorded_at=now, subject=outcome.subject, answer=outcome.answer)
 
     def _known(self, key: Key, view: View, batch: Batch, now: int) -> Committed | None:
         """What a key led to before, if it is bound."""
@@ -413,7 +422,8 @@ class Log:
         if fingerprint != key.fingerprint:
             raise IdempotencyMismatch("the idempotency key was used before with another input")
         before = msgspec.json.decode(stored) if stored is not None else None
-        return Committed(position=first + count - 1, subject=subject, answer=before, replayed=True)
+        end = first + count - 1
+        return Committed(position=end, recorded_at=recorded_at, subject=subject, answer=before, replayed=True)
 
     def _bind(self, key: Key, outcome: Outcome, batch: Batch, first: Position, now: int) -> None:
         stored = None if outcome.answer is None else msgspec.json.encode(outcome.answer)
