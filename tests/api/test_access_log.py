@@ -1,0 +1,82 @@
+"""The access log: one line of JSON for each request, whatever the client sent."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_api.access_log import PATH_CHARS_MAX, AccessLog, Request, line
+from athena_core.clock import FixedClock
+
+
+def request(**fields: Any) -> Request:
+    known: dict[str, Any] = {
+        "at": 1_767_225_600_007,
+        "trace_id": "trace",
+        "method": "GET",
+        "path": "/api/v1/runs",
+        "status": 200,
+        "ms": 1.23456,
+        "identity": "alice",
+        "bytes": 12,
+    }
+    return Request(**known | fields)
+
+
+def test_a_request_is_one_line() -> None:
+    assert line(request()) == (
+        b'{"time":"2026-01-01T00:00:00.007Z","level":"info","traceId":"trace","method":"GET","path":"/api/v1/runs",'
+        b'"status":200,"ms":1.235,"identity":"alice","bytes":12}\n'
+    )
+
+
+def test_nobody_is_null() -> None:
+    assert json.loads(line(request(identity=None)))["identity"] is None
+
+
+def test_our_own_failures_are_errors() -> None:
+    assert [json.loads(line(request(status=status)))["level"] for status in (200, 404, 429, 500, 503)] == [
+        "info",
+        "info",
+        "info",
+        "error",
+        "error",
+    ]
+
+
+def test_paths_are_cut_and_escaped() -> None:
+    assert json.loads(line(request(path="/" * 9999)))["path"] == "/" * PATH_CHARS_MAX
+    assert b"\\\\n" in line(request(path="/a\nb"))
+    assert b"\x1b" not in line(request(path="/\x1b[31m"))
+    assert "/é" in line(request(path="/é")).decode()
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_no_path_breaks_the_line(path: str) -> None:
+    text = line(request(path=path)).decode()
+    assert text.endswith("}\n")
+    assert text[:-1].isprintable()
+    json.loads(text)
+
+
+def test_lines_go_to_the_sink() -> None:
+    lines: list[bytes] = []
+    log = AccessLog(FixedClock(), lines.append)
+    log.request(request())
+    assert lines == [line(request())]
+
+
+def test_a_bug_is_one_line_with_the_way_to_it() -> None:
+    lines: list[bytes] = []
+    access_log = AccessLog(FixedClock(), lines.append)
+    try:
+        raise KeyError("missing \ud800")
+    except KeyError as error:
+        access_log.exception("trace", error)
+    (text,) = lines
+    assert text.count(b"\n") == 1
+    record = json.loads(text)
+    assert record["time"] == "2026-01-01T00:00:00.000Z"
+    assert (record["level"], record["traceId"], record["error"]) == ("error", "trace", "KeyError")
+    assert "test_access_log.py" in record["traceback"]

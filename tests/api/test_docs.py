@@ -1,0 +1,53 @@
+"""The documentation page: only files of this release, no other host, no inline script."""
+
+import re
+
+import pytest
+
+from athena_api.docs import ROOT, SECURITY_HEADERS, docs_page, static_file, static_files
+
+
+def test_the_files_of_the_page_are_there() -> None:
+    page = docs_page().content.decode()
+    links = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
+    assert len(links) == 3
+    for link in links:
+        found = static_file(link)
+        assert found is not None
+        assert found.content == (ROOT / link).read_bytes()
+        assert found.content_type.partition(";")[0] in ("text/css", "text/javascript")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "", ".", "..", "vendor", "vendor/", "/docs.js", "./docs.js", "vendor/../docs.js", "../docs.py",
+        "vendor//swagger-ui.css", "vendor\\swagger-ui.css", "docs.js\0", "DOCS.JS", "vendor/refresh.sh", "vendor/VERSION", "nowhere.js",
+    ],
+)  # fmt: skip
+def test_no_other_path_leads_anywhere(path: str) -> None:
+    assert static_file(path) is None
+
+
+def test_a_changed_file_has_another_tag() -> None:
+    tags = {file.etag for file in static_files().values()} | {docs_page().etag}
+    assert len(tags) == len(static_files()) + 1
+    assert all(re.fullmatch(r'"[0-9a-f]{32}"', tag) for tag in tags)
+
+
+def test_nothing_is_asked_of_another_host() -> None:
+    page = docs_page().content.decode()
+    assert re.findall(r"<script(?![^>]*\ssrc=)|\son\w+=|https?:", page) == []
+    policy = dict(SECURITY_HEADERS)["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "http" not in policy
+    script = static_file("docs.js")
+    assert script is not None
+    assert b"validatorUrl: null" in script.content
+
+
+def test_the_vendored_files_carry_their_licence_and_version() -> None:
+    vendor = ROOT / "vendor"
+    assert re.fullmatch(r"swagger-ui-dist 5\.\d+\.\d+\n", (vendor / "VERSION").read_text())
+    assert "Apache License" in (vendor / "LICENSE").read_text()
