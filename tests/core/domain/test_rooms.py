@@ -1,0 +1,100 @@
+"""The small rooms: directives, profiles, sessions, policy."""
+
+import pytest
+from msgspec.structs import replace
+
+from athena_core.domain import directive, harness, policy, session
+from athena_core.errors import ConfigError
+from athena_core.values import Egress, HarnessSpec, VerificationPolicy
+from tests.core.domain.given import Given
+from tests.core.domain.test_run import SPEC
+
+PROVIDERS = frozenset({"mock"})
+
+
+def test_a_directive_is_created_once() -> None:
+    spec = directive.DirectiveSpec(input="do it", context_refs=("file:README.md",), metadata={"k": "v"})
+    command = directive.CreateDirective(directive_id="dir_1", spec=spec)
+    created = directive.DirectiveCreated(
+        directive_id="dir_1",
+        has_context_refs=True,
+        has_metadata=True,
+        input="do it",
+        context_refs=("file:README.md",),
+        metadata={"k": "v"},
+    )
+    Given(directive.DECIDER, directive.decide).when(command).then(created)
+    Given(directive.DECIDER, directive.decide, created).when(command).then_nothing()
+
+
+def test_empty_lists_of_a_directive_are_absent() -> None:
+    spec = directive.DirectiveSpec(input="do it", context_refs=(), metadata={})
+    command = directive.CreateDirective(directive_id="dir_1", spec=spec, shadow=True)
+    created = directive.DirectiveCreated(
+        directive_id="dir_1", has_context_refs=False, has_metadata=False, shadow=True, input="do it"
+    )
+    Given(directive.DECIDER, directive.decide).when(command).then(created)
+
+
+def test_a_profile_is_created_once() -> None:
+    command = harness.CreateHarnessProfile(harness_profile_id="hp_1", spec=SPEC)
+    created = harness.HarnessProfileCreated(
+        harness_profile_id="hp_1", version="v1", provider="mock", model="mock-model", profile=SPEC
+    )
+    Given(harness.DECIDER, harness.decide).when(command).then(created)
+    Given(harness.DECIDER, harness.decide, created).when(command).then_nothing()
+
+
+def test_tools_are_kept_once_and_hosts_in_lower_case() -> None:
+    config = replace(SPEC.config, tools=("files", "shell", "files"))
+    spec = replace(SPEC, config=config, allowed_egress=(Egress(host="API.Example.org", port=443),))
+    normal = harness.normalise(spec, PROVIDERS)
+    assert normal.config.tools == ("files", "shell")
+    assert normal.allowed_egress == (Egress(host="api.example.org", port=443),)
+
+
+@pytest.mark.parametrize("host", ["a b", "-x.org", "x-.org", "a..b", "*.", "*", "x" * 64 + ".org", "http://x.org", ""])
+def test_what_is_no_host_is_refused(host: str) -> None:
+    spec = replace(SPEC, allowed_egress=(Egress(host=host),))
+    with pytest.raises(ConfigError, match=r"allowedEgress\[0\].host"):
+        harness.normalise(spec, PROVIDERS)
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "*.example.org", "xn--bcher-kva.example"])
+def test_what_is_a_host_is_taken(host: str) -> None:
+    spec = replace(SPEC, allowed_egress=(Egress(host=host),))
+    assert harness.normalise(spec, PROVIDERS).allowed_egress == (Egress(host=host),)
+
+
+def wrong_profiles() -> list[tuple[HarnessSpec, str]]:
+    twice = (Egress(host="x.org", port=1), Egress(host="X.org", port=1))
+    same = VerificationPolicy(id="p", kind="require-evidence", label="tests")
+    return [
+        (replace(SPEC, config=replace(SPEC.config, provider="none")), "config.provider"),
+        (replace(SPEC, allowed_egress=twice), r"allowedEgress\[1\]"),
+        (replace(SPEC, verification_policies=(same, same)), r"verificationPolicies\[1\].id"),
+    ]
+
+
+@pytest.mark.parametrize(("spec", "field"), wrong_profiles())
+def test_a_wrong_profile_is_refused_with_its_field(spec: HarnessSpec, field: str) -> None:
+    with pytest.raises(ConfigError, match=field):
+        harness.normalise(spec, PROVIDERS)
+
+
+def test_a_session_is_opened_once() -> None:
+    created = session.SessionCreated(session_id="s")
+    Given(session.DECIDER, session.decide).when(session.OpenSession(session_id="s")).then(created)
+    Given(session.DECIDER, session.decide, created).when(session.OpenSession(session_id="s")).then_nothing()
+
+
+def test_a_policy_is_replaced_as_a_whole_and_remembers_what_was_before() -> None:
+    first = policy.Policy(schema_version=1, max_concurrent_runs=2)
+    second = policy.Policy(schema_version=1, default_run_timeout_ms=5)
+    put = policy.PutPolicy(policy=first, at="2026-01-01T00:00:00.000Z", by="alice")
+    events = Given(policy.DECIDER, policy.decide).when(put).then_types(policy.PolicyUpdated)
+    given = Given(policy.DECIDER, policy.decide, *events)
+    given.when(put).then_nothing()
+    (updated,) = given.when(replace(put, policy=second)).then_types(policy.PolicyUpdated)
+    assert isinstance(updated, policy.PolicyUpdated)
+    assert (updated.before, updated.after) == (first, second)
