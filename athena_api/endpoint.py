@@ -26,6 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = ("api", "v1")
 JSON = (b"content-type", b"application/json; charset=utf-8")
+REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
 
@@ -103,6 +104,8 @@ class Endpoint:
             headers = [(b"athena-position", str(plane.log.signal.position).encode())]
             if error.retry_after is not None:
                 headers.append((b"retry-after", str(error.retry_after).encode()))
+            if error.replayed:
+                headers.append(REPLAYED)
         except Exception as error:
             self._access_log.exception(trace, error)
             body, status = failure(InternalError("an unexpected error; the log has the trace id"), trace), 500
@@ -201,7 +204,7 @@ def _length(body: bytes) -> list[tuple[bytes, bytes]]:
 def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, bytes]]:
     headers = [(b"athena-position", str(reply.position).encode())]
     if reply.replayed:
-        headers.append((b"idempotency-replayed", b"true"))
+        headers.append(REPLAYED)
     if operation.successor is not None:
         link = f'</api/v1{operation.successor}>; rel="successor-version"'
         headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]

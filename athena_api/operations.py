@@ -9,7 +9,7 @@ from athena_api.body import Time
 from athena_api.operation import EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
-from athena_core.errors import NotFound
+from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Value
 from athena_core.values import (
     Body,
@@ -179,7 +179,11 @@ async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Rep
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
     run_id = started.subject or ""
     if call.wait:
-        result, position = plane.runs.result(run_id)
+        try:
+            result, position = plane.runs.result(run_id)
+        except AthenaError as error:
+            error.replayed = started.replayed
+            raise
         return Reply(data=result, position=position, replayed=started.replayed)
     run, position = await plane.read(("runs",), started.position, lambda rows: runs.run_by_id(rows, run_id))
     return Reply(data=run, position=position, status=202, replayed=started.replayed)

@@ -20,6 +20,8 @@ class AthenaError(Exception):
     retryable: ClassVar[bool] = False
     retry_after: ClassVar[int | None] = None
     """Seconds that a client should wait, where that is known."""
+    replayed: bool = False
+    """Whether this was answered before, to the first request with the same idempotency key."""
 
     def __init__(self, message: str, details: object = None) -> None:
         """Carry a message and, where there is more to say, details (JSON-able; for validation a list of faults)."""
