@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from athena_core.errors import ConfigError
 from athena_core.event import Value
@@ -85,7 +86,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # a port too high raises here
         raise ValueError("expected a URL that begins with http:// or https://")
     return text.rstrip("/")
 

@@ -1,0 +1,73 @@
+"""Settings: what is read, what stops the start."""
+
+from pathlib import Path
+
+import pytest
+
+from athena_core.errors import ConfigError
+from athena_core.settings import SETTINGS, Settings, load, read_dotenv, replaced
+from athena_core.values import Role
+
+WRONG = {
+    "ATHENA_OPENAI_BASE_URL": ["localhost:8080", "ftp://x", "http://host:99999"],
+    "ATHENA_RUNTIME_RUN_TIMEOUT_MS": ["0", "-1", "1.5", "soon", "٣", "99999999999"],
+    "ATHENA_SESSION_WAIT_MS": ["0"],
+    "ATHENA_CONTEXT_MAX_CHARS": ["many"],
+    "ATHENA_CONTEXT_RESERVE_CHARS": ["0", "32000"],
+    "ATHENA_HISTORY_MAX_ENTRIES": ["0"],
+    "ATHENA_HISTORY_MAX_ENTRY_CHARS": ["0"],
+    "ATHENA_IDEMPOTENCY_HOURS": ["0"],
+    "ATHENA_ACCEPT_FORK": ["maybe"],
+    "ATHENA_AUTH_ENABLED": ["maybe", "2"],
+    "ATHENA_AUTH_IDENTITY_HEADER": ["x_identity", "host", "cookie", "a b"],
+    "ATHENA_AUTH_DEFAULT_ROLE": ["root"],
+    "ATHENA_AUTH_IDENTITY_ROLE_MAP": ["alice", "alice:root", "a:Viewer,a:Admin"],
+    "ATHENA_API_BASE_URL": ["127.0.0.1"],
+    "ATHENA_CLI_TRANSPORT": ["carrier-pigeon"],
+    "ATHENA_CLI_API_TIMEOUT_MS": ["0"],
+}
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
+    settings = load({}, tmp_path)
+    assert settings.default_provider == "mock"
+    assert settings.state_dir == Path.cwd() / ".athena"
+    assert settings.auth_default_role is Role.VIEWER
+    assert settings.runtime_run_timeout_ms == 30_000
+
+
+def test_every_variable_is_a_field_and_has_a_meaning() -> None:
+    names = {setting.variable.removeprefix("ATHENA_").lower() for setting in SETTINGS}
+    assert names == set(Settings.__struct_fields__)
+    assert all(setting.meaning.endswith(".") for setting in SETTINGS)
+
+
+@pytest.mark.parametrize(("variable", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
+def test_a_wrong_value_is_refused_by_name(variable: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=variable) as caught:
+        load({variable: text}, tmp_path)
+    assert "\n" not in caught.value.message
+
+
+def test_a_secret_is_not_in_the_message(tmp_path: Path) -> None:
+    secrets = [setting for setting in SETTINGS if setting.secret]
+    assert [setting.variable for setting in secrets] == ["ATHENA_OPENAI_API_KEY"]
+    assert load({"ATHENA_OPENAI_API_KEY": "sk-1"}, tmp_path).openai_api_key == "sk-1"
+
+
+def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('# comment\nATHENA_DEFAULT_MODEL="from file"\nexport ATHENA_CLI_IDENTITY=ann\n')
+    assert load({}, tmp_path).default_model == "from file"
+    assert load({}, tmp_path).cli_identity == "ann"
+    assert load({"ATHENA_DEFAULT_MODEL": "from environment"}, tmp_path).default_model == "from environment"
+
+
+def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"A=\xff")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_dotenv(tmp_path / ".env")
+
+
+def test_settings_without_meaning_here_are_named_with_what_replaces_them() -> None:
+    lines = replaced({"ATHENA_REDIS_URL": "x", "ATHENA_AZURE_TENANT": "y", "PATH": "/bin"})
+    assert [line.split(":")[0] for line in lines] == ["ATHENA_REDIS_URL", "ATHENA_AZURE_TENANT"]
