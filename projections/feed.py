@@ -185,8 +185,15 @@ class FeedPage(Value):
     head: Position
 
 
-def page(wanted: FeedFilter, after: Position, limit: int, log: LogReader, views: Connection) -> FeedPage:
-    """The first rows after a position that a client wants; with a filter at most 50,000 events are looked at."""
+def page(
+    wanted: FeedFilter,
+    after: Position,
+    limit: int,
+    log: LogReader,
+    views: Connection,
+    scan: int = FEED_SCAN_EVENTS_MAX,
+) -> FeedPage:
+    """The first rows after a position that a client wants; with a filter at most ``scan`` events are looked at."""
     head = log.head()
     first, last = after, head
     if wanted.created_after is not None:
@@ -199,7 +206,7 @@ def page(wanted: FeedFilter, after: Position, limit: int, log: LogReader, views:
         return FeedPage(rows=rows, scanned=rows[-1].position if len(rows) == limit else max(head, after), head=head)
     ((newest,),) = list(views.execute(SELECT_NEWEST))
     indexed = int(newest or 0)
-    end = min(last, indexed, first + FEED_SCAN_EVENTS_MAX)
+    end = min(last, indexed, first + scan)
     statement = " AND ".join([SELECT_POSITIONS, *(condition for condition, _ in conditions)])
     values = [value for _, some in conditions for value in some]
     found = list(views.execute(f"{statement} ORDER BY position LIMIT ?", (first, end, *values, limit)))

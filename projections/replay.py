@@ -1,7 +1,7 @@
 """The replay: whole new sets of views from position 0, to serve, to compare, or to look at."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -78,7 +78,7 @@ def digest(connection: Connection, projection: Projection) -> Digest:
     return Digest(sha256=sha256.hexdigest(), rows=total)
 
 
-def rebuild(views: Views) -> Iterator[Progress]:
+def rebuild(views: Views) -> Generator[Progress, None, None]:
     """Build a new generation beside the live one and let it serve.
 
     Without the projector lock it is left as the candidate, which the holder of the lock takes up. Wherever this is
@@ -115,7 +115,9 @@ def rebuild(views: Views) -> Iterator[Progress]:
     yield stopwatch.progress(projector.position, outcome)
 
 
-def rehearse(views: Views, *, to: Position | None = None, names: Collection[str] | None = None) -> Iterator[Progress]:
+def rehearse(
+    views: Views, *, to: Position | None = None, names: Collection[str] | None = None
+) -> Generator[Progress, None, None]:
     """Replay to a position (default: the head) without letting the result serve; ends with its digests."""
     with _building(views) as log, _scratch(views) as connection:
         projections = _chosen(views, names)
@@ -250,7 +252,7 @@ class _Stopwatch:
         self._head = log.head()
 
     def follow(self, projector: Projector, until: Position | None) -> Iterator[Progress]:
-        """Step to a position, or to what was the head at the last step: writers may never let anybody reach the head."""
+        """Step to a position, or near the head: writers may never let anybody reach the head of the moment."""
         self._head = self._log.head()
         while (position := projector.step(until)) is not None:
             yield self.progress(position)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from athena_core.clock import CountingIds
 from athena_core.domain import EVENTS
@@ -142,7 +143,7 @@ class History:
         directive_id = self.ids.new("dir")
         self.directive("what was asked", directive_id=directive_id, shadow=True)
         run_id = self.ids.new("run")
-        fields = {
+        fields: dict[str, Any] = {
             "session_id": session_id,
             "directive_id": directive_id,
             "harness_profile_id": "shadow-harness-0123456789ab",
@@ -162,7 +163,7 @@ class History:
         queued = next(row for row in self.written if row.stream == run_id)
         event = CODEC.decode(queued).event
         assert isinstance(event, RunQueued)
-        fields = {name: getattr(event, name) for name in RunCreated.__struct_fields__}
+        fields: dict[str, Any] = {name: getattr(event, name) for name in RunCreated.__struct_fields__}
         self.in_run(run_id, RunCreated(**fields))
 
     def start(self, run_id: str, said: str = "hello") -> None:
@@ -174,9 +175,7 @@ class History:
         )
 
     def answer(self, run_id: str, text: str = "Echo: hello") -> Position:
-        return self.in_run(
-            run_id, TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text)
-        )
+        return self.in_run(run_id, TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text))
 
     def pay(self, run_id: str, cost: int | None = 7) -> None:
         usage = Usage(input_tokens=2, output_tokens=3, total_tokens=5)

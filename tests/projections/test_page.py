@@ -1,0 +1,99 @@
+"""Keyset pages and their cursors."""
+
+import base64
+import json
+
+import apsw
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_core.errors import CursorInvalid
+from athena_core.store.sqlite import ViewConnection
+from projections.page import Keyset, clamp
+
+LIST = Keyset(kind="things", columns=(("at", "at", int), ("id", "id", str)))
+AT = st.integers(-3, 3)
+THING = st.tuples(AT, st.text(alphabet="abc", min_size=1, max_size=2))
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def test_limits_are_clamped() -> None:
+    assert [clamp(limit) for limit in (None, -5, 0, 1, 500, 9999)] == [50, 1, 1, 1, 500, 500]
+    assert clamp(None, 100) == 100
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.text())
+def test_a_cursor_comes_back_as_it_was(at: int, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return
+    if len(name) < 200:
+        assert LIST.decode(LIST.encode((at, name))) == [at, name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "MQ",
+        "MTAw",
+        "=",
+        "a",
+        "é",
+        encoded(None),
+        encoded([1]),
+        encoded({}),
+        encoded({"kind": "things"}),
+        encoded({"kind": "others", "at": 1, "id": "a"}),
+        encoded({"kind": "things", "at": "1", "id": "a"}),
+        encoded({"kind": "things", "at": True, "id": "a"}),
+        encoded({"kind": "things", "at": 1.5, "id": "a"}),
+        encoded({"kind": "things", "at": 2**63, "id": "a"}),
+        encoded({"kind": "things", "at": 1, "id": None}),
+        encoded({"kind": "things", "at": 1, "id": "\ud800"}),
+        encoded({"kind": "things", "at": 1, "id": "a", "more": 1}),
+        encoded({"kind": "things", "at": 1, "id": "a" * 3_000}),
+        encoded({"kind": "things", "at": 1, "id": "a"}) + "=",
+        encoded({"kind": "things", "at": 1, "id": "a"}) + "\n",
+        encoded([[[]]] * 200),
+    ],
+)
+def test_a_cursor_that_is_not_of_the_list_is_invalid(text: str) -> None:
+    with pytest.raises(CursorInvalid):
+        LIST.decode(text)
+
+
+@given(st.text() | st.binary(max_size=40).map(lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("=")))
+def test_garbage_is_invalid(text: str) -> None:
+    with pytest.raises(CursorInvalid):
+        LIST.decode(text)
+
+
+@given(st.sets(THING, max_size=12), st.lists(THING, max_size=6), st.integers(1, 4))
+def test_pages_show_every_row_that_was_there_once_while_others_are_inserted(
+    things: set[tuple[int, str]], later: list[tuple[int, str]], limit: int
+) -> None:
+    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection.execute("CREATE TABLE thing (at INTEGER, id TEXT, PRIMARY KEY (at, id))")
+    connection.executemany("INSERT INTO thing VALUES (?, ?)", sorted(things))
+    seen: list[tuple[int, str]] = []
+    cursor = None
+    while True:
+        page = LIST.page(
+            connection, "SELECT at, id FROM thing", [("at > ?", -3)], cursor=cursor, limit=limit, show=lambda row: row
+        )
+        assert len(page.items) <= limit
+        seen += [(int(str(at)), str(name)) for at, name in page.items]
+        cursor = page.next_cursor
+        if later:
+            connection.execute("INSERT OR IGNORE INTO thing VALUES (?, ?)", later.pop())
+        if cursor is None:
+            break
+    assert seen == sorted(set(seen), reverse=True)
+    assert {thing for thing in things if thing[0] > -3} <= set(seen)
+    connection.close()

@@ -1,0 +1,207 @@
+"""The runs as clients see them."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from athena_core.clock import iso
+from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunRejection
+from projections.runs import active_runs, cancel_requests, list_runs, run_by_id
+from tests.projections.history import BEGINNING, History
+from tests.projections.support import shown
+
+
+def test_a_run_from_request_to_answer(tmp_path: Path) -> None:
+    history = History()
+    history.now = BEGINNING + 5
+    run_id = history.request("s")
+    history.now += 1
+    history.start(run_id)
+    history.now += 1
+    history.answer(run_id, "first")
+    history.pay(run_id, 7)
+    history.answer(run_id, "second")
+    history.pay(run_id, None)
+    history.pay(run_id, 4)
+    history.end(run_id)
+    run = run_by_id(shown(tmp_path, history), run_id)
+    assert msgspec.to_builtins(run) == {
+        "runId": run_id,
+        "sessionId": "s",
+        "status": "completed",
+        "createdAt": "2026-01-01T00:00:00.005Z",
+        "startedAt": "2026-01-01T00:00:00.006Z",
+        "finishedAt": "2026-01-01T00:00:00.007Z",
+        "directiveId": "dir_00000000000000000000000001",
+        "harnessProfileId": "shadow-harness-0123456789ab",
+        "provider": "mock",
+        "model": "mock-model",
+        "attempt": 1,
+        "output": "second",
+        "usage": {"inputTokens": 6, "outputTokens": 9, "totalTokens": 15},
+        "costMicroUsd": 11,
+        "evidenceCount": 0,
+        "verificationStatus": "passed",
+        "links": {
+            "self": f"/api/v1/runs/{run_id}",
+            "session": "/api/v1/sessions/s",
+            "events": f"/api/v1/events?runId={run_id}",
+            "cancel": f"/api/v1/run-control/by-run/{run_id}/cancel",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "error"),
+    [
+        ("failed", "failed", ("PROVIDER_ERROR", "no", True)),
+        ("cancelled", "cancelled", ("RUN_CANCELLED", "the run was cancelled: enough", False)),
+        ("withdrawn", "cancelled", ("SESSION_LOCK_TIMEOUT", "another run held the session", False)),
+        ("timed-out", "timed-out", ("RUN_TIMEOUT", "the run took longer than 1000 ms", False)),
+        ("crashed", "crashed", ("RUN_CRASHED", "the executor of the run died", True)),
+    ],
+)
+def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str, error: tuple[str, str, bool]) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.end(run_id, how)
+    run = run_by_id(shown(tmp_path, history), run_id)
+    assert run is not None
+    assert run.error is not None
+    assert (run.status, (run.error.code, run.error.message, run.error.retryable)) == (status, error)
+    assert (run.output, run.started_at, run.attempt) == (None, None, 0)
+
+
+def test_waiting_runs_know_their_place(tmp_path: Path) -> None:
+    history = History()
+    holder = history.request("busy")
+    first = history.request("busy", "session-busy")
+    history.request("other", "concurrency")
+    second = history.request("busy", "session-busy")
+    fleet = history.request("third", "concurrency")
+    alone = history.request("free", "session-busy")  # its session is free, so a slot is what it waits for
+    executor = history.request("fourth", "executor")
+    connection = shown(tmp_path, history)
+
+    def waiting(run_id: str) -> dict[str, object]:
+        run = run_by_id(connection, run_id)
+        assert run is not None
+        assert run.status == "queued"
+        return dict(msgspec.to_builtins(run.waiting))
+
+    assert waiting(first) == {"reason": "session-busy", "position": 1, "blockedBy": holder}
+    assert waiting(second) == {"reason": "session-busy", "position": 2, "blockedBy": holder}
+    assert waiting(fleet) == {"reason": "concurrency", "position": 4}
+    assert waiting(alone) == {"reason": "concurrency", "position": 5}
+    assert waiting(executor) == {"reason": "executor", "position": 6}
+
+
+def test_a_run_that_waited_keeps_the_time_of_its_request(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s", "concurrency")
+    history.now += 1_000
+    history.admit(run_id)
+    history.start(run_id)
+    run = run_by_id(shown(tmp_path, history), run_id)
+    assert run is not None
+    assert (run.status, run.waiting) == ("running", None)
+    assert (run.created_at, run.started_at) == (iso(BEGINNING), iso(BEGINNING + 1_000))
+
+
+def test_a_refused_run_never_existed(tmp_path: Path) -> None:
+    history = History()
+    refusal = RunRejection(
+        schema_version=1,
+        timestamp=iso(BEGINNING),
+        policy_type="CONCURRENCY",
+        limit=1,
+        rejected_run_details=RejectedRunDetails(session_id="s"),
+        reason="max-concurrent-runs-exceeded",
+        active_runs=1,
+    )
+    history.write("run_9", PolicyRejected(rejection=refusal), session_id="s", run_id="run_9")
+    connection = shown(tmp_path, history)
+    assert run_by_id(connection, "run_9") is None
+    assert list_runs(connection, cursor=None, limit=10).items == []
+
+
+def test_active_runs_are_admitted_and_have_not_ended(tmp_path: Path) -> None:
+    history = History()
+    started, admitted = history.request("a"), history.request("b")
+    history.request("c", "concurrency")
+    history.whole_run("d")
+    history.now += 1_000
+    history.start(started)
+    connection = shown(tmp_path, history)
+    everyone = active_runs(connection, cursor=None, limit=10)
+    assert msgspec.to_builtins(everyone) == {
+        "items": [
+            {
+                "sessionId": "a",
+                "pid": 4242,
+                "startedAt": iso(BEGINNING + 1_000),
+                "runId": started,
+                "traceId": "t" + started,
+            },
+            {"sessionId": "b", "pid": 0, "startedAt": iso(BEGINNING), "runId": admitted, "traceId": "t" + admitted},
+        ]
+    }
+    assert [run.run_id for run in active_runs(connection, session_id="b", cursor=None, limit=10).items] == [admitted]
+    assert [run.run_id for run in active_runs(connection, run_id=started, cursor=None, limit=10).items] == [started]
+    assert active_runs(connection, session_id="a", run_id=admitted, cursor=None, limit=10).items == []
+
+
+def test_cancel_requests_are_shown_until_the_run_ends(tmp_path: Path) -> None:
+    history = History()
+    running, ended = history.request("a"), history.request("b")
+    history.start(running)
+    history.now += 10
+    history.ask_to_cancel(running, "enough")
+    history.ask_to_cancel(ended, None)
+    history.end(ended, "cancelled")
+    assert msgspec.to_builtins(cancel_requests(shown(tmp_path, history), cursor=None, limit=10).items) == [
+        {
+            "sessionId": "a",
+            "requestedAt": iso(BEGINNING + 10),
+            "reason": "enough",
+            "runId": running,
+            "traceId": "t" + running,
+            "startedAt": iso(BEGINNING),
+        }
+    ]
+
+
+def test_runs_are_listed_newest_first_and_filtered(tmp_path: Path) -> None:
+    history = History()
+    ids = [history.request(f"s{number % 2}", provider=f"p{number % 3}") for number in range(12)]
+    history.end(ids[4], "failed")
+    connection = shown(tmp_path, history)
+
+    def listed(**filters: str) -> list[str]:
+        found, cursor = [], None
+        while True:
+            page = list_runs(connection, **filters, cursor=cursor, limit=2)
+            found += [run.run_id for run in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    assert listed() == ids[::-1]
+    assert listed(session_id="s1") == ids[1::2][::-1]
+    assert listed(provider="p2") == ids[2::3][::-1]
+    assert listed(status="failed") == [ids[4]]
+    assert listed(status="running", provider="p1", session_id="s1") == [ids[7], ids[1]]
+    assert listed(session_id="nobody") == []
+
+
+def test_redaction_erases_the_output(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    position = history.answer(run_id, "a secret")
+    history.end(run_id)
+    history.redact(position)
+    connection = shown(tmp_path, history)
+    run = run_by_id(connection, run_id)
+    assert run is not None
+    assert (run.status, run.output) == ("completed", None)

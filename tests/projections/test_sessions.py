@@ -1,0 +1,135 @@
+"""The sessions and their transcripts."""
+
+from pathlib import Path
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.run import TranscriptAppended
+from projections.cursor import event_id
+from projections.sessions import list_sessions, session_by_id, transcript
+from tests.projections.history import BEGINNING, LOG_ID, History
+from tests.projections.support import catch_up, new_generation, shown
+
+
+def test_a_session_is_updated_when_a_run_starts_and_when_it_completes(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    moments = []
+    for number, act in enumerate((None, history.start, history.answer, history.end)):
+        history.now += 1
+        if act is not None:
+            act(run_id)
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        session = session_by_id(shown(directory, history), "s")
+        assert session is not None
+        moments.append(session.updated_at)
+    assert moments == [iso(BEGINNING + offset) for offset in (0, 2, 2, 4)]
+    assert msgspec.to_builtins(session) == {
+        "schemaVersion": 1,
+        "id": "s",
+        "transcriptPath": ".athena/transcripts/s.jsonl",
+        "createdAt": iso(BEGINNING),
+        "updatedAt": iso(BEGINNING + 4),
+        "provider": "mock",
+        "model": "mock-model",
+    }
+
+
+def test_a_failed_run_does_not_update_its_session(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.now += 1
+    history.end(run_id, "failed")
+    session = session_by_id(shown(tmp_path, history), "s")
+    assert session is not None
+    assert session.updated_at == iso(BEGINNING)
+
+
+def test_pages_of_sessions_hold_when_one_moves_to_the_top(tmp_path: Path) -> None:
+    history = History()
+    for number in range(6):
+        history.now += number % 2  # two of them share each moment
+        history.whole_run(f"s{number}")
+    projector = new_generation(tmp_path / "a.db", history)
+    catch_up(projector)
+    first = list_sessions(projector.connection, cursor=None, limit=2)
+    assert [session.id for session in first.items] == ["s5", "s4"]
+    history.now += 1
+    history.whole_run("new")
+    history.whole_run("s0")
+    catch_up(projector)
+    second = list_sessions(projector.connection, cursor=first.next_cursor, limit=2)
+    assert [session.id for session in second.items] == ["s3", "s2"]
+    third = list_sessions(projector.connection, cursor=second.next_cursor, limit=2)
+    assert [session.id for session in third.items] == ["s1"]
+    assert third.next_cursor is None
+
+
+def test_entries_are_provisional_until_their_run_ends(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.start(run_id, "hello")
+    projector = new_generation(tmp_path / "a.db", history)
+    catch_up(projector)
+    position = history.head()
+    said = {
+        "id": event_id(LOG_ID, position, history.written[-1].chain[:4]),
+        "role": "user",
+        "content": "hello",
+        "kind": "message",
+        "metadata": {"runId": run_id, "runTraceId": "t" + run_id},
+        "createdAt": iso(BEGINNING),
+        "runId": run_id,
+    }
+
+    def read() -> object:
+        return msgspec.to_builtins(transcript(projector.connection, LOG_ID, "s", after=None, limit=10))
+
+    assert read() == [said | {"provisional": True}]
+    history.end(run_id, "timed-out")
+    catch_up(projector)
+    assert read() == [said | {"runStatus": "timed-out"}]
+
+
+def test_tool_calls_keep_what_they_were(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    call = TranscriptAppended(
+        role="tool", kind="tool-result", chars=2, tool_call_id="c1", tool_name="shell", is_error=True, content="no"
+    )
+    history.in_run(run_id, call)
+    (entry,) = transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=10)
+    assert (entry.tool_call_id, entry.tool_name, entry.is_error, entry.kind) == ("c1", "shell", True, "tool-result")
+
+
+def test_a_transcript_is_read_from_its_end_or_after_a_position(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    positions = [history.answer(run_id, str(number)) for number in range(5)]
+    history.whole_run("another")
+    connection = shown(tmp_path, history)
+
+    def contents(after: int | None, limit: int) -> list[str | None]:
+        return [entry.content for entry in transcript(connection, LOG_ID, "s", after=after, limit=limit)]
+
+    assert contents(None, 2) == ["3", "4"]
+    assert contents(None, 10) == ["0", "1", "2", "3", "4"]
+    assert contents(positions[1], 2) == ["2", "3"]
+    assert contents(0, 1) == ["0"]
+    assert contents(positions[4], 10) == []
+    assert transcript(connection, LOG_ID, "nobody", after=None, limit=10) == []
+
+
+def test_redaction_erases_an_entry(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    position = history.answer(run_id, "a secret")
+    projector = new_generation(tmp_path / "live.db", history)
+    catch_up(projector)
+    history.redact(position)
+    catch_up(projector)
+    (entry,) = transcript(projector.connection, LOG_ID, "s", after=None, limit=10)
+    assert b'"content":null' in msgspec.json.encode(entry)
+    assert entry.metadata["redacted"] == "true"
