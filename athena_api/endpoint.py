@@ -94,13 +94,13 @@ class Endpoint:
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
             reply = await found.operation.handle(plane, call)
-            if isinstance(reply.data, Subscription):
-                await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-                await plane.feed.serve(reply.data, receive, send)
-                return
-            body, status, headers = success(reply.data), reply.status, _headers(reply, found.operation)
+            subscription = reply.data if isinstance(reply.data, Subscription) else None
+            headers = _headers(reply, found.operation)
+            body, status = b"" if subscription else success(reply.data), reply.status
+            if reply.position < call.position:  # only where the caller allowed it
+                headers.append((b"athena-stale", b"true"))
         except AthenaError as error:
-            body, status = failure(error, trace), status_of(error)
+            subscription, body, status = None, failure(error, trace), status_of(error)
             headers = [(b"athena-position", str(plane.log.signal.position).encode())]
             if error.retry_after is not None:
                 headers.append((b"retry-after", str(error.retry_after).encode()))
@@ -108,8 +108,12 @@ class Endpoint:
                 headers.append(REPLAYED)
         except Exception as error:
             self._access_log.exception(trace, error)
-            body, status = failure(InternalError("an unexpected error; the log has the trace id"), trace), 500
-            headers = []
+            subscription, status, headers = None, 500, []
+            body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
+        if subscription is not None:
+            await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
+            await plane.feed.serve(subscription, receive, send)
+            return
         start = {"type": "http.response.start", "status": status, "headers": [JSON, *_length(body), *headers]}
         await send(start)
         await send({"type": "http.response.body", "body": body})
@@ -133,7 +137,9 @@ class Endpoint:
             call.limit = clamp_limit(parameters.get("limit"), default)
             call.cursor = parameters.get("cursor" if operation.paging == "cursor" else "after") or None
         if reading:
-            call.position = max(plane.reader.head(), _min_position(parameters.get("minPosition")))
+            wanted = _min_position(parameters.get("minPosition"))
+            await plane.reached(wanted)
+            call.position = max(plane.reader.head(), wanted)
             call.last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip() or None
             if operation.reads and parameters.get("stale") != "allow":
                 await plane.caught_up(operation.reads, call.position)

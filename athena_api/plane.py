@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
+import anyio
 from anyio import to_thread
 
 from athena_api.operations import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
@@ -47,6 +48,14 @@ class ControlPlane(NamedTuple):
     runs: Runs
     runner: Runner
     providers: Mapping[str, Provider]
+
+    async def reached(self, position: Position) -> None:
+        """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
+        with anyio.move_on_after(CATCH_UP_SECONDS_MAX):
+            await self.log.signal.wait(position)
+        if self.log.signal.position < position:
+            details = {"position": position, "head": self.log.signal.position}
+            raise NotCaughtUp("the log has not reached that position", details)
 
     async def caught_up(self, names: tuple[str, ...], position: Position) -> None:
         """Return once these projections reflect a position. Raises NotCaughtUp after two seconds."""
