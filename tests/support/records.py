@@ -7,7 +7,7 @@ from pathlib import Path
 from athena_api.app import wire
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds, iso
-from athena_core.decider import Context, Outcome, Reader
+from athena_core.decider import Context, Outcome, Reader, Transaction
 from athena_core.domain import DECIDERS, EVENTS, plane, policy, run
 from athena_core.event import Event, Fact, Guard, Meta, Recorded
 from athena_core.protocols import Row
@@ -53,8 +53,11 @@ def put_filler(state_dir: Path, count: int) -> None:
     fact = Fact(stream=plane.STREAM, event=plane.AuthzModeActive(mode="off"))
     with opened_log(state_dir) as log:
         for size in [1000] * (count // 1000) + [count % 1000]:
-            outcome = Outcome(facts=(fact,) * size)
-            log.submit_in_thread(lambda reader, context, outcome=outcome: outcome, META)
+            log.submit_in_thread(_always(Outcome(facts=(fact,) * size)), META)
+
+
+def _always(outcome: Outcome) -> Transaction:
+    return lambda reader, context: outcome
 
 
 @contextmanager

@@ -1,0 +1,183 @@
+"""Idempotency over HTTP: a command with a key is done once, whatever is repeated, raced or restarted (contract D20)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from athena_api.operations import OPERATIONS
+from tests.api.examples import EXAMPLES, PROFILE
+from tests.conftest import Serve
+from tests.scale import sized
+from tests.support.api import Json, Refused, opened
+from tests.support.gate import Gates
+from tests.support.server import Server
+
+COMMANDS = [row for row in OPERATIONS if row.method != "GET"]
+
+
+def is_replay(answer: httpx2.Response) -> bool:
+    """Whether the answer says that it is the first one again."""
+    assert answer.headers.get("idempotency-replayed", "true") == "true"
+    return "idempotency-replayed" in answer.headers
+
+
+@pytest.mark.parametrize("operation", [row.id for row in COMMANDS])
+def test_every_command_repeated_with_its_key_answers_the_same_and_does_nothing(shared: Server, operation: str) -> None:
+    example = EXAMPLES[operation]
+    first = shared.api.send(example.path, example.body, key=f"same-{operation}")
+    head = shared.api.head()
+    second = shared.api.send(example.path, example.body, key=f"same-{operation}")
+    assert (is_replay(first), is_replay(second)) == (False, True)
+    assert opened(second) == opened(first)
+    assert (second.status_code, shared.api.head()) == (first.status_code, head)
+    assert second.headers["athena-position"] == first.headers["athena-position"]
+
+
+@pytest.mark.parametrize("operation", [row.id for row in COMMANDS])
+def test_a_key_with_another_input_is_refused(shared: Server, operation: str) -> None:
+    example = EXAMPLES[operation]
+    shared.api.send(example.path, example.body, key=f"other-{operation}")
+    head = shared.api.head()
+    other = dict(example.body or {})
+    for name in ("input", "reason", "displayName"):
+        if name in other:
+            other[name] = "another"
+    with pytest.raises(Refused) as refused:
+        shared.api.post(example.path, other, key=f"other-{operation}")
+    assert (refused.value.status, refused.value.code) == (422, "IDEMPOTENCY_MISMATCH")
+    assert shared.api.head() == head
+
+
+def test_the_same_input_may_be_spelled_differently(shared: Server) -> None:
+    body = b'{"input":"a","metadata":{"k":"v","l":"w"}}'
+    same = b' { "metadata": {"l": " w ", "k": "v"}, "sessionId": null, "input": "  a  " } '
+    answers = [
+        shared.api.http.post("/directives", content=content, headers={"idempotency-key": "spelled"})
+        for content in (body, same.replace(b'"sessionId": null, ', b""))
+    ]
+    assert [is_replay(answer) for answer in answers] == [False, True]
+
+
+def test_a_key_belongs_to_its_operation_and_its_path(shared: Server) -> None:
+    directive = shared.api.send("/directives", {"input": "one"}, key="scope")
+    run = shared.api.send("/runs", {"input": "one"}, key="scope")
+    assert not is_replay(directive)
+    assert not is_replay(run)
+    shared.api.post("/runs/one/cancel", key="path")
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/runs/two/cancel", key="path")
+    assert refused.value.code == "IDEMPOTENCY_MISMATCH"
+
+
+def test_a_key_belongs_to_an_identity(serve: Serve) -> None:
+    server = serve(auth_enabled="true", auth_default_role="Operator")
+    answers = [server.client(name).send("/directives", {"input": "one"}, key="mine") for name in ("ada", "otto")]
+    assert [is_replay(answer) for answer in answers] == [False, False]
+    assert opened(answers[0])["id"] != opened(answers[1])["id"]
+
+
+@pytest.mark.parametrize("key", ["", "two words", "k" * 256, "a\tb", "\u00e9"])
+def test_what_is_no_key_is_refused(shared: Server, key: str) -> None:
+    head = shared.api.head()
+    headers = {b"idempotency-key": key.encode("latin-1")}
+    answer = shared.api.http.post("/directives", json={"input": "one"}, headers=headers)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["error"]["details"][0]["field"]) == (400, "idempotency-key")
+    assert shared.api.head() == head
+
+
+@pytest.mark.parametrize("key", ["!", "k" * 255, "~#%&/()=?\"'{}"])
+def test_any_visible_characters_are_a_key(shared: Server, key: str) -> None:
+    assert [is_replay(shared.api.send("/directives", {"input": "one"}, key=key)) for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"input": 1}, 400),
+        ({"directiveId": "dir_unknown"}, 400),
+        ({"input": "a", "provider": "nobody"}, 404),
+        ({"input": "x" * 40_000}, 413),
+    ],
+)
+def test_a_refusal_does_not_bind_the_key(shared: Server, body: Json, status: int) -> None:
+    key = f"refused-{status}-" + "-".join(body)
+    assert shared.api.send("/runs", body, key=key).status_code == status
+    assert not is_replay(shared.api.send("/runs", {"input": "right"}, key=key))
+
+
+def test_a_repeat_waits_with_the_first_caller_and_gets_his_answer(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["attached"]
+    body = {"input": gate.order, "provider": "local-exec"}
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(shared.api.send, "/runs", body, key="attached")
+        gate.arrival()
+        at_once = shared.api.send("/runs", body, key="attached", respond_async=True)
+        assert (at_once.status_code, opened(at_once)["status"]) == (202, "running")
+        assert is_replay(at_once)
+        others = [pool.submit(shared.api.send, "/runs", body, key="attached") for _ in range(3)]
+        assert opened(shared.api.send("/runs", body, key="attached", respond_async=True))["status"] == "running"
+        gate.release()
+        results = [opened(answer.result()) for answer in (first, *others)]
+    assert [is_replay(answer.result()) for answer in (first, *others)] == [False, True, True, True]
+    assert results == [results[0]] * 4
+    assert results[0]["runId"] == opened(at_once)["runId"]
+
+
+@pytest.mark.heavy
+def test_equal_requests_in_parallel_start_one_run(shared: Server) -> None:
+    for turn in range(sized(3, 20, 200)):
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(
+                pool.map(
+                    lambda _, turn=turn: shared.api.send("/runs", {"input": "once"}, key=f"race-{turn}"),  # type: ignore[misc]
+                    range(20),
+                )
+            )
+        assert len({opened(answer)["runId"] for answer in answers}) == 1
+        assert [is_replay(answer) for answer in answers].count(False) == 1
+
+
+@pytest.mark.parametrize("ending", ["failed", "timed-out", "cancelled"])
+def test_a_run_that_ended_badly_is_not_tried_again(shared: Server, shared_gates: Gates, ending: str) -> None:
+    gate = shared_gates[f"bad-{ending}"]
+    body: Json = {"input": "fail" if ending == "failed" else gate.order, "provider": "local-exec"}
+    if ending == "timed-out":
+        config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
+        policies = {"timeoutMs": 100, "retryLimit": 1, "budgetUsd": 0}
+        spec = {**PROFILE, "config": config, "policies": policies}
+        body = {"input": gate.order, "harnessProfileId": shared.api.post("/harness-profiles", spec)["id"]}
+    with ThreadPoolExecutor(1) as pool:
+        caller = pool.submit(shared.api.send, "/runs", body, key=ending)
+        if ending == "cancelled":
+            gate.arrival()
+            (run,) = shared.api.items("/runs/active")
+            shared.api.post(f"/run-control/by-run/{run['runId']}/cancel")
+        first = caller.result()
+    head = shared.api.head()
+    second = shared.api.send("/runs", body, key=ending)
+    errors = [{**answer.json()["error"], "traceId": None} for answer in (first, second)]
+    assert errors[0] == errors[1]
+    assert first.status_code == second.status_code == {"failed": 502, "timed-out": 408, "cancelled": 409}[ending]
+    assert (is_replay(first), is_replay(second)) == (False, True)
+    assert shared.api.head() == head
+
+
+def test_keys_outlive_the_server(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    requests = [
+        ("/runs", {"input": "one", "sessionId": "session"}),
+        ("/directives", {"input": "one"}),
+        ("/harness-profiles", PROFILE),
+        ("/runs/session/cancel", {"reason": "none"}),
+    ]
+    before = [opened(server.api.send(path, body, key="kept")) for path, body in requests]
+    for end in (server.kill, server.stop):
+        end()
+        server.start()
+        answers = [server.api.send(path, body, key="kept") for path, body in requests]
+        assert [opened(answer) for answer in answers] == before
+        assert all(is_replay(answer) for answer in answers)
+    with pytest.raises(Refused) as refused:
+        server.api.post("/directives", {"input": "two"}, key="kept")
+    assert refused.value.code == "IDEMPOTENCY_MISMATCH"

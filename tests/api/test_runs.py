@@ -1,0 +1,451 @@
+"""Runs over HTTP: started, watched, listed, cancelled, and every way in which one ends."""
+
+import hashlib
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.examples import PROFILE
+from tests.conftest import Serve
+from tests.support.api import Refused, opened, soon
+from tests.support.gate import Gates, gone
+from tests.support.server import Server
+
+LIFE = ["run.created", "run.leased", "run.started", "transcript.appended"]
+ANSWER = ["transcript.appended", "usage.recorded", "run.completed"]
+
+
+def profile(server: Server, **policies: Any) -> str:
+    """A new profile of the gated model."""
+    config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
+    body = {**PROFILE, "config": config, "policies": PROFILE["policies"] | policies}
+    return str(server.api.post("/harness-profiles", body)["id"])
+
+
+# A run that works
+
+
+def test_a_run_answers_with_everything_that_a_caller_wants_to_know(shared: Server) -> None:
+    result = shared.api.run("hello", sessionId="whole", metadata={"team": "red"})
+    assert result["output"] == "Echo: user: hello"
+    assert (result["provider"], result["model"], result["sessionId"]) == ("mock", "mock-model", "whole")
+    assert result["harnessProfileId"] == result["harnessProfileSnapshot"]["id"]
+    assert result["harnessProfileId"].startswith("shadow-harness-")
+    assert (result["evidenceCount"], result["verificationStatus"]) == (0, "passed")
+    assert result["usage"] == {"inputTokens": 11, "outputTokens": 17, "totalTokens": 28}
+    assert result["reliability"]["providerAttempts"] == 1
+    directive = shared.api.get(f"/directives/{result['directiveId']}")
+    assert (directive["input"], directive["shadow"], directive["metadata"]) == ("hello", True, {"team": "red"})
+
+
+def test_a_run_is_a_story_told_by_events(shared: Server) -> None:
+    answer = shared.api.send("/runs", {"input": "tell", "sessionId": "story"})
+    run = opened(answer)
+    assert shared.api.types(runId=run["runId"]) == LIFE + ANSWER
+    told = shared.api.events(traceId=answer.headers["x-trace-id"])
+    assert [event["type"] for event in told][:2] == ["session.created", "directive.created"]
+    assert {event["runId"] for event in told[2:]} == {run["runId"]}
+    assert {event["sessionId"] for event in told if event["type"] != "directive.created"} == {"story"}
+    created = told[2]["payload"]
+    assert created["directiveId"] == run["directiveId"]
+    assert created["harnessProfileId"] == run["harnessProfileId"]
+    assert (created["provider"], created["model"]) == ("mock", "mock-model")
+    assert "tell" not in str(told), "what people wrote is in no payload"
+
+
+def test_the_position_of_the_answer_is_where_the_run_ended(shared: Server) -> None:
+    answer = shared.api.send("/runs", {"input": "where"})
+    page = shared.api.get("/events", cursor=int(answer.headers["athena-position"]) - 1, limit=1)
+    assert page["events"][0]["type"] == "run.completed"
+    assert page["events"][0]["runId"] == opened(answer)["runId"]
+
+
+def test_a_run_that_is_not_waited_for_is_answered_at_once_with_its_record(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["async"]
+    answer = shared.api.send(
+        "/runs", {"input": gate.order, "provider": "local-exec", "sessionId": "async"}, respond_async=True
+    )
+    record = opened(answer)
+    assert (answer.status_code, record["status"]) == (202, "running")
+    assert int(answer.headers["athena-position"]) > 0
+    assert shared.api.http.get(shared.url + record["links"]["self"]).json()["data"]["runId"] == record["runId"]
+    gate.release()
+    assert shared.api.await_ending(record["runId"]) == "run.completed"
+    ended = shared.api.get(f"/runs/{record['runId']}")
+    assert (ended["status"], ended["output"]) == ("completed", "released by async")
+    assert ended["startedAt"] <= ended["finishedAt"]
+
+
+def test_the_record_says_what_the_answer_said(shared: Server) -> None:
+    result = shared.api.run("same")
+    record = shared.api.get(f"/runs/{result['runId']}")
+    shown = ("runId", "sessionId", "output", "provider", "model", "directiveId", "harnessProfileId", "usage")
+    assert {name: record[name] for name in shown} == {name: result[name] for name in shown}
+    assert (record["status"], record["attempt"], record["costMicroUsd"]) == ("completed", 1, 0)
+
+
+def test_an_unknown_run_is_not_found(shared: Server) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.get("/runs/run_01J00000000000000000000000")
+    assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
+
+
+def test_a_run_knows_what_its_session_said_before(shared: Server) -> None:
+    shared.api.run("first", sessionId="talk")
+    second = shared.api.run("second", sessionId="talk")
+    assert second["output"] == "Echo: user: first\nassistant: Echo: user: first\nuser: second"
+    said = [(entry["role"], entry["content"]) for entry in shared.api.get("/sessions/talk/transcript")["items"]]
+    assert said == [
+        ("user", "first"),
+        ("assistant", "Echo: user: first"),
+        ("user", "second"),
+        ("assistant", second["output"]),
+    ]
+
+
+def test_a_transcript_continues_after_an_entry(shared: Server) -> None:
+    for number in range(3):
+        shared.api.run(str(number), sessionId="entries")
+    entries = shared.api.get("/sessions/entries/transcript")["items"]
+    assert len(entries) == 6
+    assert shared.api.get("/sessions/entries/transcript", limit=2)["items"] == entries[4:]
+    for place, entry in enumerate(entries):
+        rest = shared.api.get("/sessions/entries/transcript", after=entry["id"], limit=500)["items"]
+        assert rest == entries[place + 1 :]
+    assert shared.api.get("/sessions/entries/transcript", after=entries[0]["id"], limit=2)["items"] == entries[1:3]
+
+
+# Lists
+
+
+def test_runs_are_listed_newest_first_in_pages_of_any_size(shared: Server) -> None:
+    ids = [shared.api.run(str(number), sessionId="pages")["runId"] for number in range(5)]
+    for limit in (1, 2, 3, 4, 5, 6, 500):
+        pages = list(shared.api.pages("/runs", sessionId="pages", limit=limit))
+        assert [item["runId"] for page in pages for item in page["items"]] == ids[::-1]
+        assert len(pages) == -(-len(ids) // limit)
+
+
+def test_a_run_that_starts_between_two_pages_moves_nothing(shared: Server) -> None:
+    ids = [shared.api.run(str(number), sessionId="between")["runId"] for number in range(4)]
+    first = shared.api.get("/runs", sessionId="between", limit=2)
+    shared.api.run("late", sessionId="between")
+    second = shared.api.get("/runs", sessionId="between", limit=2, cursor=first["nextCursor"])
+    assert [item["runId"] for item in first["items"] + second["items"]] == ids[::-1]
+
+
+def test_runs_are_found_by_session_status_and_provider(shared: Server) -> None:
+    done = shared.api.run("fine", sessionId="filters")["runId"]
+    with pytest.raises(Refused):
+        shared.api.run("fail", sessionId="filters", provider="local-exec")
+
+    def found(**query: str) -> list[str]:
+        return [item["runId"] for item in shared.api.items("/runs", sessionId="filters", **query)]
+
+    (failed,) = found(status="failed")
+    assert found(status="completed") == [done]
+    assert found(provider="mock") == [done]
+    assert found(provider="local-exec") == [failed]
+    assert found(provider="mock", status="failed") == []
+    assert found() == [failed, done]
+
+
+@pytest.mark.parametrize("path", ["/runs", "/runs/active", "/runs/cancel-requests", "/sessions", "/directives"])
+@pytest.mark.parametrize("cursor", ["MQ", "!", "e30", "eyJraW5kIjoib3RoZXIifQ", "x" * 3000])
+def test_a_cursor_that_is_not_of_the_list_is_refused(shared: Server, path: str, cursor: str) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.get(path, cursor=cursor)
+    assert (refused.value.status, refused.value.code) == (400, "CURSOR_INVALID")
+
+
+def test_active_runs_are_those_that_hold_their_session(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["active"]
+    runs = [
+        shared.api.start(gate.order, provider="local-exec", sessionId=session)["runId"]
+        for session in ("active-1", "active-2", "active-2")
+    ]
+    assert shared.api.items("/runs/active", sessionId="active-2")[0]["runId"] == runs[1]
+    assert [item["runId"] for item in shared.api.items("/runs/active", runId=runs[0])] == [runs[0]]
+    (item,) = shared.api.items("/runs/active", sessionId="active-1")
+    assert item["pid"] == shared.pid
+    assert item["startedAt"] == shared.api.get(f"/runs/{runs[0]}")["startedAt"]
+    pages = list(shared.api.pages("/runs/active", limit=1))
+    assert {page["items"][0]["runId"] for page in pages} == {runs[0], runs[1]}
+    gate.release(3)
+    for run_id in runs:
+        shared.api.await_ending(run_id)
+    assert shared.api.items("/runs/active", sessionId="active-1") == []
+
+
+# Cancelling
+
+
+def test_a_cancelled_run_is_stopped_for_real(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["cancelled"]
+    with ThreadPoolExecutor(1) as pool:
+        caller = pool.submit(
+            shared.api.send, "/runs", {"input": gate.order, "provider": "local-exec", "sessionId": "cancelled"}
+        )
+        process = gate.arrival()
+        (active,) = shared.api.items("/runs/active", sessionId="cancelled")
+        path = f"/run-control/by-run/{active['runId']}/cancel"
+        done = shared.api.post(path, {"reason": "no longer needed"})
+        assert done == {"runId": active["runId"], "sessionId": "cancelled", "status": "cancelled"}
+        with pytest.raises(Refused) as refused:
+            opened(caller.result())
+    assert (refused.value.status, refused.value.code) == (409, "RUN_CANCELLED")
+    assert "no longer needed" in refused.value.error["message"]
+    assert gone(process)
+    assert shared.api.types(runId=active["runId"]) == [*LIFE, "run.cancel.requested", "run.cancelled"]
+    assert shared.api.post(path) == {"runId": active["runId"], "status": "not-running"}
+    record = shared.api.get(f"/runs/{active['runId']}")
+    assert (record["status"], "output" in record) == ("cancelled", False)
+
+
+def test_a_run_is_cancelled_by_its_session_on_the_old_path(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["by-session"]
+    runs = [shared.api.start(gate.order, provider="local-exec", sessionId="by-session") for _ in range(2)]
+    process = gate.arrival()
+    answer = shared.api.send("/runs/by-session/cancel", {})
+    assert opened(answer) == {"sessionId": "by-session", "status": "cancelled"}
+    assert answer.headers["deprecation"].startswith("@")
+    assert answer.headers["link"] == '</api/v1/run-control/by-run/:runId/cancel>; rel="successor-version"'
+    assert shared.api.await_ending(runs[0]["runId"]) == "run.cancelled"
+    assert gone(process)
+    gate.arrival()  # the second one has its turn
+    gate.release()
+    assert shared.api.await_ending(runs[1]["runId"]) == "run.completed"
+
+
+def test_what_does_not_run_cannot_be_cancelled_and_the_wish_is_recorded(shared: Server) -> None:
+    after = shared.api.head()
+    assert shared.api.post("/run-control/by-run/nothing/cancel") == {"runId": "nothing", "status": "not-running"}
+    assert shared.api.post("/runs/nobody/cancel") == {"sessionId": "nobody", "status": "not-running"}
+    by_run, by_session = shared.api.events(cursor=after)
+    assert by_run["type"] == by_session["type"] == "run.cancel.requested"
+    assert by_run["payload"] == {"status": "not-running", "runId": "nothing"}
+    assert (by_session["payload"], by_session["sessionId"]) == ({"status": "not-running"}, "nobody")
+
+
+def test_a_run_that_still_waits_is_cancelled_at_once(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["waits"]
+    first, second = [shared.api.start(gate.order, provider="local-exec", sessionId="waits") for _ in range(2)]
+    done = shared.api.post(f"/run-control/by-run/{second['runId']}/cancel")
+    assert done["status"] == "cancelled"
+    kinds = ["run.queued", "run.cancel.requested", "run.cancelled"]
+    assert shared.api.types(runId=second["runId"]) == kinds
+    gate.release()
+    assert shared.api.await_ending(first["runId"]) == "run.completed"
+    assert shared.api.types(runId=second["runId"]) == kinds
+
+
+def test_a_cancel_request_is_listed_until_its_run_has_ended(serve: Serve, gates: Gates, tmp_path: Path) -> None:
+    keeper = serve(tmp_path / "plane")
+    other = serve(tmp_path / "plane", **gates.settings)
+    gate = gates["frozen"]
+    run = other.api.start(gate.order, sessionId="frozen")
+    gate.arrival()
+    wal = other.state_dir / "log.db-wal"
+    for _ in soon():  # an idle server holds no lock that the others need
+        if wal.stat().st_size == 0:
+            break
+    other.signal(signal.SIGSTOP)
+    try:
+        path = f"/run-control/by-run/{run['runId']}/cancel"
+        assert keeper.api.post(path, {"reason": "first"})["status"] == "cancelled"
+        assert keeper.api.post(path, {"reason": "again"})["status"] == "cancelled"
+        (item,) = keeper.api.items("/runs/cancel-requests", runId=run["runId"])
+        assert (item["sessionId"], item["runId"]) == ("frozen", run["runId"])
+        assert keeper.api.items("/runs/cancel-requests", sessionId="frozen") == [item]
+        assert keeper.api.items("/runs/cancel-requests", sessionId="another") == []
+        assert keeper.api.get(f"/runs/{run['runId']}")["status"] == "running"
+    finally:
+        other.signal(signal.SIGCONT)
+    assert keeper.api.await_ending(run["runId"]) == "run.cancelled"
+    assert keeper.api.items("/runs/cancel-requests") == []
+
+
+# Ends that nobody wished for
+
+
+def test_a_run_that_takes_too_long_is_stopped(shared: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["slow"]
+    with ThreadPoolExecutor(1) as pool:
+        body = {"input": gate.order, "harnessProfileId": profile(shared, timeoutMs=300), "sessionId": "slow"}
+        caller = pool.submit(shared.api.send, "/runs", body)
+        process = gate.arrival()
+        with pytest.raises(Refused) as refused:
+            opened(caller.result())
+    assert (refused.value.status, refused.value.code, refused.value.error["retryable"]) == (408, "RUN_TIMEOUT", False)
+    assert gone(process)
+    ending = shared.api.events(runId=refused.value.error["details"]["runId"])[-1]
+    assert (ending["type"], ending["payload"]) == ("run.timed-out", {"timeoutMs": 300})
+
+
+def test_without_a_profile_the_setting_limits_a_run(serve: Serve, gates: Gates) -> None:
+    server = serve(runtime_run_timeout_ms="200", **gates.settings)
+    with pytest.raises(Refused) as refused:
+        server.api.run(gates["never"].order)
+    assert refused.value.code == "RUN_TIMEOUT"
+    (created,) = server.api.events(types="run.created")
+    assert created["payload"]["timeoutMs"] == 200
+
+
+def test_a_failure_of_the_provider_is_told_and_recorded(shared: Server) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.run("fail", provider="local-exec", sessionId="failing")
+    assert (refused.value.status, refused.value.code, refused.value.error["retryable"]) == (502, "PROVIDER_ERROR", True)
+    assert "told to fail" in refused.value.error["message"]
+    run_id = refused.value.error["details"]["runId"]
+    assert shared.api.types(runId=run_id) == [*LIFE, "run.failed"]
+    record = shared.api.get(f"/runs/{run_id}")
+    assert (record["status"], record["error"]["code"]) == ("failed", "PROVIDER_ERROR")
+    (entry,) = shared.api.get("/sessions/failing/transcript")["items"]
+    assert (entry["content"], entry["runStatus"]) == ("fail", "failed")
+
+
+def test_what_a_failed_run_was_told_is_no_history(shared: Server) -> None:
+    with pytest.raises(Refused):
+        shared.api.run("fail", provider="local-exec", sessionId="forgets")
+    assert shared.api.run("and now", sessionId="forgets")["output"] == "Echo: user: and now"
+
+
+def test_an_unknown_provider_is_not_found_and_nothing_is_written(shared: Server) -> None:
+    before = shared.api.head()
+    with pytest.raises(Refused) as refused:
+        shared.api.run("hello", provider="nobody")
+    assert (refused.value.status, refused.value.code) == (404, "PROVIDER_NOT_FOUND")
+    assert shared.api.head() == before
+
+
+# What a request is checked for first (contract 4.2)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"harnessProfileId": "hp_x", "provider": "mock"}, "input"),
+        ({"input": "a", "directiveId": "dir_x", "harnessProfileId": "hp_x", "model": "m"}, "harnessProfileId"),
+        ({"input": "a", "directiveId": "dir_x", "sessionId": "no id"}, "sessionId"),
+        ({"input": "a", "directiveId": "dir_x"}, "directiveId"),
+        ({"directiveId": "dir_x", "provider": "nobody"}, "directiveId"),
+        ({"directiveId": "dir_x", "harnessProfileId": "hp_x"}, "directiveId"),
+        ({"input": "a", "harnessProfileId": "hp_x"}, "harnessProfileId"),
+    ],
+)
+def test_of_several_faults_the_first_in_the_order_is_told(shared: Server, body: dict[str, str], field: str) -> None:
+    before = shared.api.head()
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/runs", body)
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+    assert refused.value.error["details"][0]["field"] == field
+    assert shared.api.head() == before
+
+
+def test_a_run_without_words_is_told_what_it_needs(shared: Server) -> None:
+    with pytest.raises(Refused, match="requires either input or directiveId"):
+        shared.api.post("/runs", {"input": "  "})
+
+
+# Context
+
+
+def test_references_of_a_directive_are_read_into_the_context(shared: Server) -> None:
+    (shared.workspace / "memory").mkdir(exist_ok=True)
+    (shared.workspace / "notes.txt").write_text("one\ntwo\nthree\nfour\n")
+    (shared.workspace / "memory" / "plan.md").write_text("the plan")
+    references = ["file:notes.txt#L2-L3", "memory:plan.md"]
+    directive = shared.api.post("/directives", {"input": "summarise", "contextRefs": references})
+    result = shared.api.post("/runs", {"directiveId": directive["id"]})
+    assert result["output"] == (
+        "Echo: system: Context file:notes.txt#L2-L3:\ntwo\nthree\n"
+        "system: Context memory:plan.md:\nthe plan\nuser: summarise"
+    )
+    (created,) = shared.api.events(runId=result["runId"], types="run.created")
+    assert created["payload"]["contextRefs"] == [
+        {"ref": "file:notes.txt#L2-L3", "sha256": hashlib.sha256(b"two\nthree").hexdigest(), "chars": 9},
+        {"ref": "memory:plan.md", "sha256": hashlib.sha256(b"the plan").hexdigest(), "chars": 8},
+    ]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "file:missing.txt",
+        "file:../server.log",
+        "file:/etc/hostname",
+        "file:.",
+        "file:binary.bin",
+        "http://example.org/a",
+        "file:",
+        "file:link.txt",
+        "file:notes.txt#L0x",
+    ],
+)
+def test_a_reference_that_cannot_be_read_is_a_fault_of_the_run(shared: Server, reference: str) -> None:
+    (shared.workspace / "binary.bin").write_bytes(b"\xff\xfe\x00")
+    link = shared.workspace / "link.txt"
+    if not link.is_symlink():
+        link.symlink_to(shared.log_path)
+    directive = shared.api.post("/directives", {"input": "read", "contextRefs": ["memory:plan.md", reference]})
+    (shared.workspace / "memory").mkdir(exist_ok=True)
+    (shared.workspace / "memory" / "plan.md").write_text("the plan")
+    before = shared.api.head()
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/runs", {"directiveId": directive["id"]})
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+    assert refused.value.error["details"][0]["field"] == "contextRefs[1]"
+    assert shared.api.head() == before
+
+
+@pytest.mark.parametrize("size", [30_001, 900_000])
+def test_an_input_that_does_not_fit_into_the_context_is_refused(shared: Server, size: int) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.run("x" * size)
+    assert (refused.value.status, refused.value.code) == (413, "CONTEXT_OVERFLOW")
+
+
+def test_references_that_do_not_fit_into_the_context_are_refused(shared: Server) -> None:
+    (shared.workspace / "large.txt").write_text("x" * 29_999)
+    directive = shared.api.post("/directives", {"input": "ab", "contextRefs": ["file:large.txt"]})
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/runs", {"directiveId": directive["id"]})
+    assert (refused.value.status, refused.value.code) == (413, "CONTEXT_OVERFLOW")
+
+
+def test_the_largest_context_fits_and_leaves_history_out(shared: Server) -> None:
+    shared.api.run("before", sessionId="full")
+    result = shared.api.run("x" * 30_000, sessionId="full")
+    assert result["output"] == "Echo: user: " + "x" * 30_000
+    assert result["contextMeta"]["finalChars"] == result["contextMeta"]["effectiveMaxChars"] == 30_000
+
+
+# Profiles
+
+
+def test_a_run_under_a_profile_carries_a_copy_of_it(shared: Server) -> None:
+    created = shared.api.post("/harness-profiles", PROFILE)
+    result = shared.api.run("under", harnessProfileId=created["id"])
+    assert result["harnessProfileId"] == created["id"]
+    snapshot = {name: value for name, value in result["harnessProfileSnapshot"].items() if name != "createdAt"}
+    assert snapshot == {name: value for name, value in created.items() if name != "createdAt"}
+
+
+def test_evidence_that_is_missing_is_told_and_changes_nothing_else(shared: Server) -> None:
+    created = shared.api.post("/harness-profiles", PROFILE)
+    result = shared.api.run("verify", harnessProfileId=created["id"])
+    assert result["verificationStatus"] == "verification-failed"
+    (failure,) = result["verificationFailures"]
+    assert (failure["policyId"], failure["kind"]) == ("v", "require-evidence")
+    assert failure["details"] == {"label": "log", "evidenceType": "text"}
+    assert shared.api.get(f"/runs/{result['runId']}")["verificationFailures"] == [failure]
+
+
+def test_many_runs_at_once_all_get_their_own_answer(shared: Server) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda number: shared.api.run(f"number {number}"), range(64)))
+    assert [result["output"] for result in results] == [f"Echo: user: number {number}" for number in range(64)]
+    assert len({result["runId"] for result in results}) == 64
