@@ -1,0 +1,7 @@
+"""The command line as ``python -m athena_cli``."""
+
+import sys
+
+from athena_cli.app import main
+
+sys.exit(main())

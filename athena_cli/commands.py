@@ -1,0 +1,429 @@
+"""The commands: arguments to one request each, or to work on the state directory itself."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from athena_cli.exits import Failed, Misused
+
+if TYPE_CHECKING:
+    from athena_core.settings import Settings
+
+PAGE_EVENTS_MAX = 500
+SWITCH = Parameter(negative="")
+TEXT = Parameter(allow_leading_hyphen=True)
+
+
+@Parameter(name="*", group="Transport")
+@dataclass(frozen=True)
+class Reach:
+    """How to reach the plane; what is absent is as the settings say."""
+
+    transport: Literal["api", "local", "auto"] | None = None
+    """A server, this process, or the server if one answers (ATHENA_CLI_TRANSPORT)."""
+
+    api_base_url: str | None = None
+    """Where the server is (ATHENA_API_BASE_URL)."""
+
+    api_timeout_ms: str | None = None
+    """How long to wait for it (ATHENA_CLI_API_TIMEOUT_MS)."""
+
+    identity: str | None = None
+    """Who is asking, where authentication is on (ATHENA_CLI_IDENTITY)."""
+
+
+@Parameter(name="*", group="Filters")
+@dataclass(frozen=True)
+class Filters:
+    """Which events."""
+
+    types: str | None = None
+    """Only these types, separated by commas."""
+
+    session: str | None = None
+    """Only of this session."""
+
+    run: str | None = None
+    """Only of this run."""
+
+    def query(self) -> dict[str, str | None]:
+        """As parameters of a request."""
+        return {"types": self.types, "sessionId": self.session, "runId": self.run}
+
+
+def settings_of(reach: Reach | None) -> "Settings":
+    """The settings, with the flags of this command in their place. Raises ConfigError, Misused."""
+    from msgspec.structs import replace
+
+    from athena_core.settings import SETTINGS, load
+
+    settings = load()
+    flags = reach or Reach()
+    given = {
+        "ATHENA_CLI_TRANSPORT": ("--transport", flags.transport),
+        "ATHENA_API_BASE_URL": ("--api-base-url", flags.api_base_url),
+        "ATHENA_CLI_API_TIMEOUT_MS": ("--api-timeout-ms", flags.api_timeout_ms),
+        "ATHENA_CLI_IDENTITY": ("--identity", flags.identity),
+    }
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        flag, text = given.get(setting.variable, ("", None))
+        if text is not None:
+            try:
+                found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
+            except ValueError as error:
+                raise Misused(f"{flag}: {error} (it is {text!r})") from error
+    return replace(settings, **found)
+
+
+def ask(reach: Reach | None, operation_id: str, *, stay: bool = False, **parts: Any) -> None:
+    """Send one request and show its answer."""
+    import asyncio
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    async def work() -> bytes:
+        async with connect(settings_of(reach), stay=stay) as transport:
+            return await transport.request(operation_id, wait=not stay, **parts)
+
+    render.show(asyncio.run(work()))
+
+
+# Runs
+
+
+def run(
+    *,
+    session: str | None = None,
+    input: Annotated[str | None, TEXT] = None,
+    directive: str | None = None,
+    profile: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    detach: Annotated[bool, Parameter(name="--async", negative="")] = False,
+    reach: Reach | None = None,
+) -> None:
+    """Start a run and wait for its answer.
+
+    Args:
+        session: The session that it belongs to; a new one if absent.
+        input: What to say.
+        directive: What to say, as a directive.
+        profile: A harness profile.
+        provider: A provider, instead of a profile.
+        model: A model of that provider.
+        detach: Do not wait; a server goes on with it.
+        reach: How to reach the plane.
+    """
+    body = {
+        "sessionId": session,
+        "input": input,
+        "directiveId": directive,
+        "harnessProfileId": profile,
+        "provider": provider,
+        "model": model,
+    }
+    ask(reach, "createRun", body=body, stay=detach)
+
+
+def cancel(
+    *,
+    session: str | None = None,
+    run: str | None = None,
+    reason: Annotated[str | None, TEXT] = None,
+    reach: Reach | None = None,
+) -> None:
+    """Ask for the cancel of a run, by its id or by its session.
+
+    Args:
+        session: Cancel the admitted run of this session.
+        run: Cancel this run.
+        reason: Why.
+        reach: How to reach the plane.
+    """
+    if (session is None) == (run is None):
+        raise Misused("cancel needs either --session or --run")
+    if run is not None:
+        ask(reach, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
+    else:
+        ask(reach, "cancelRun", path={"sessionId": session}, body={"reason": reason})
+
+
+# Events
+
+
+def list_events(
+    *,
+    filters: Filters | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+    everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    reach: Reach | None = None,
+) -> None:
+    """List recorded events, oldest first.
+
+    Args:
+        filters: Which events.
+        cursor: Begin after this event (its id, or a position).
+        limit: How many, at most 500.
+        everything: All pages up to the head, as one list.
+        reach: How to reach the plane.
+    """
+    query = {**(filters or Filters()).query(), "cursor": cursor, "limit": None if limit is None else str(limit)}
+    if not everything:
+        ask(reach, "listEvents", query=query)
+        return
+
+    import asyncio
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    async def work() -> None:
+        async with connect(settings_of(reach)) as transport:
+            pages = render.Pages()
+            query["limit"] = query["limit"] or str(PAGE_EVENTS_MAX)
+            while following := pages.add(await transport.request("listEvents", query=query)):
+                query["cursor"] = following
+
+    asyncio.run(work())
+
+
+def tail_events(*, filters: Filters | None = None, cursor: str | None = None, reach: Reach | None = None) -> None:
+    """Print recorded events as they come, a line of JSON each, until Ctrl-C; reconnects by itself.
+
+    Args:
+        filters: Which events.
+        cursor: Begin after this event (its id, or a position), at `latest`, or at a time; else with the first.
+        reach: How to reach the plane.
+    """
+    import asyncio
+    from contextlib import aclosing
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    last: str | None = None
+
+    def lost(reason: str) -> None:
+        print(f"Reconnecting: {reason}", file=sys.stderr, flush=True)
+
+    async def work() -> None:
+        nonlocal last
+        async with connect(settings_of(reach)) as transport:
+            query = (filters or Filters()).query()
+            async with aclosing(transport.follow("streamEvents", query=query, cursor=cursor, lost=lost)) as frames:
+                async for frame in frames:
+                    if frame.record is not None:
+                        render.write(frame.record)
+                    last = frame.cursor
+
+    try:
+        asyncio.run(work())
+    finally:
+        if last is not None:
+            print(f"Cursor: {last}", file=sys.stderr)
+
+
+# The state directory
+
+
+def replay(
+    *,
+    verify: Annotated[bool, SWITCH] = False,
+    dry_run: Annotated[bool, SWITCH] = False,
+    to: int | None = None,
+) -> None:
+    """Rebuild all read models from the log; the server goes on answering meanwhile.
+
+    Args:
+        verify: Change nothing; compare what is served with a replay to the same position.
+        dry_run: Replay without letting the result serve.
+        to: Replay to this position; the result never serves.
+    """
+    if verify and (dry_run or to is not None):
+        raise Misused("--verify goes with neither --dry-run nor --to")
+    if to is not None and to < 0:
+        raise Misused(f"--to: {to} is no position")
+
+    from msgspec.json import encode
+    from msgspec.structs import replace
+
+    from athena_cli import render
+    from athena_cli.offline import state_directory
+    from projections import replay as replaying
+
+    views = state_directory(settings_of(None)).views()
+    if verify:
+        _compare(views)
+        return
+    if dry_run or to is not None:
+        done = render.last(replaying.rehearse(views, to=to), "replay")
+    else:
+        done = render.last(replaying.rebuild(views), "replay")
+        done = replace(done, digests=_digests(views))
+    render.show(encode(done))
+
+
+def _compare(views: Any) -> None:
+    """Show whether the views are what a replay gives. Raises Failed if not."""
+    from time import perf_counter
+
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from projections import replay as replaying
+
+    began = perf_counter()
+    verdicts = replaying.verify(views)
+    seconds = perf_counter() - began
+    position = max(verdict.position for verdict in verdicts)
+    different = [verdict for verdict in verdicts if not verdict.equal]
+    summary = {
+        "outcome": "different" if different else "equal",
+        "position": position,
+        "seconds": round(seconds, 3),
+        "eventsPerSecond": round(position / seconds),
+        "verdicts": verdicts,
+    }
+    render.show(encode(summary))
+    if different:
+        names = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
+        raise Failed(f"the views differ from a replay: {names}")
+
+
+def _digests(views: Any) -> dict[str, str]:
+    """The digests of the generation that was just built."""
+    from projections import generation
+    from projections.replay import digest
+
+    path = views.files.named(views.files.candidate) or views.files.named(views.files.current)
+    connection = views.databases.read(path)
+    try:
+        with generation.snapshot(connection):
+            return {projection.name: digest(connection, projection).sha256 for projection in views.projections}
+    finally:
+        connection.close()
+
+
+def verify() -> None:
+    """Prove the log: its hash chain, and the invariants that every decision keeps."""
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from athena_cli.offline import state_directory
+    from athena_core.clock import SystemClock
+    from athena_core.domain import EVENTS
+    from athena_core.services import verify as verifying
+    from athena_core.store.codec import Codec
+
+    state = state_directory(settings_of(None))
+    reader = state.reader()
+    keys = reader.keys() if isinstance(reader, verifying.Keyed) else None
+    steps = verifying.verify(reader, Codec(EVENTS), SystemClock(), meta=state.meta, anchor=state.anchor, keys=keys)
+    report = render.last(steps, "verify").report
+    reader.close()
+    assert report is not None
+    render.show(encode(report))
+    if not report.ok:
+        more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
+        raise Failed(f"the log does not verify: {report.violations[0]}{more}")
+
+
+# The server
+
+
+def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
+    """Serve the API until SIGINT or SIGTERM.
+
+    Args:
+        host: The address to listen on; only a loopback address while authentication is off.
+        port: The port; 0 takes a free one.
+    """
+    import json
+    import signal
+    from ipaddress import ip_address
+
+    from athena_core.settings import load, replaced
+
+    settings = load()
+    for warning in replaced():
+        print("Warning:", warning, file=sys.stderr)
+
+    from athena_api import server
+    from athena_api.app import build
+
+    listening = server.listen(host, port)
+    with listening:
+        address, real_port = listening.getsockname()[:2]
+        if not settings.auth_enabled and not ip_address(address).is_loopback:
+            raise Misused(f"--host: {host} is no loopback address, and authentication is off (ATHENA_AUTH_ENABLED)")
+        app = build(settings)
+        signal.signal(signal.SIGTERM, _leave)
+        render_line = json.dumps({"status": "serving", "host": host, "port": real_port}, separators=(",", ":"))
+        print(render_line, flush=True)
+        try:
+            server.serve(app, listening)
+        except SystemExit as stop:
+            if stop.code:  # the server's own word for a start that went wrong, which it has explained
+                raise Failed("the server could not start") from stop
+
+
+def _leave(number: int, frame: object) -> None:
+    """End well on SIGTERM; the server raises the signal again once it has stopped."""
+    sys.exit(0)
+
+
+def contracts(*, out: Path | None = None) -> None:
+    """Write the OpenAPI document as an artifact.
+
+    Args:
+        out: The file; `api/contracts.v1.json` in the state directory if absent.
+    """
+    import msgspec
+
+    from athena_api import openapi
+    from athena_api.operations import OPERATIONS
+    from athena_cli import render
+    from athena_core import __version__
+    from athena_core.clock import SystemClock, iso
+
+    path = out or settings_of(None).state_dir / "api" / "contracts.v1.json"
+    artifact = {
+        "schemaVersion": 2,
+        "apiVersion": "v1",
+        "generatedAt": iso(SystemClock().now()),
+        "routeCount": len(OPERATIONS),
+        "openapi": openapi.document(OPERATIONS, __version__),
+    }
+    draft = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(artifact), indent=2) + b"\n")
+        draft.replace(path)
+    except OSError as error:
+        raise Failed(f"cannot write {path}: {error.strerror}") from error
+    render.show(msgspec.json.encode({"status": "written", "path": str(path), "routeCount": len(OPERATIONS)}))
+
+
+GROUPS: Mapping[str, str] = {
+    "api": "The server, and the document that describes it.",
+    "events": "What was recorded.",
+}
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "run": run,
+    "cancel": cancel,
+    "events list": list_events,
+    "events tail": tail_events,
+    "replay": replay,
+    "verify": verify,
+    "api serve": serve,
+    "api contracts": contracts,
+}
+"""The words of a command, and what it does."""

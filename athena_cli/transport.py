@@ -1,0 +1,434 @@
+"""The transport: one request by the id of its operation, over HTTP or to the same application in this process."""
+
+import asyncio
+import errno
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from athena_api.openapi import PREFIX
+from athena_api.operation import Operation
+from athena_api.operations import OPERATIONS
+from athena_cli.exits import Failed, Misused, Unreachable
+from athena_core.clock import Ids, SystemClock, SystemIds
+from athena_core.roles import IDENTITY
+from athena_core.settings import Settings
+
+ATTEMPTS_MAX = 4
+BACKOFF_SECONDS = 0.1
+BACKOFF_SECONDS_MAX = 5.0
+SILENCE_SECONDS_MAX = 45.0  # a stream sends a heartbeat every 15 s
+FRAME_BYTES_MAX = 16 << 20
+CHUNKS_MAX = 64
+RETRIED = frozenset({"OVERLOADED", "OUTCOME_UNKNOWN"})
+MARKS = frozenset({"bookmark", "caught-up"})
+LOCAL_URL = "http://127.0.0.1"
+
+TABLE: Mapping[str, Operation[Any, Any]] = {operation.id: operation for operation in OPERATIONS}
+
+
+class Trouble(msgspec.Struct, rename="camel"):
+    """The error of an answer."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    trace_id: str = ""
+
+
+class Envelope(msgspec.Struct):
+    """An answer; ``data`` stays the bytes that were sent."""
+
+    ok: bool
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    error: Trouble | None = None
+
+
+class Frame(NamedTuple):
+    """A published event of a stream, as JSON; None where the frame only tells how far the stream is."""
+
+    cursor: str
+    record: bytes | None
+
+
+class Refused(Failed):
+    """The plane answered with an error."""
+
+    def __init__(self, place: str, trouble: Trouble) -> None:
+        """Say where, what and under which trace id."""
+        super().__init__(f"{place}: {trouble.code}: {trouble.message} (trace id {trouble.trace_id})")
+        self.trouble = trouble
+
+
+class Cut(Exception):
+    """A stream ended that will go on after its last cursor."""
+
+
+_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+class Transport:
+    """Sends requests to a plane; made by ``connect``."""
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        identity: Mapping[str, str],
+        ids: Ids,
+        go_local: Callable[[], Any] | None,
+        local: bool,
+    ) -> None:
+        """Take a client; ``go_local`` gives another one, once, if the first connection is refused."""
+        self._client = client
+        self._identity = identity
+        self._ids = ids
+        self._go_local = go_local
+        self._met = local
+        self.local = local
+
+    async def request(
+        self,
+        operation_id: str,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str | None] | None = None,
+        body: Mapping[str, object] | None = None,
+        wait: bool = True,
+    ) -> bytes:
+        """The ``data`` of the answer, as JSON. Raises Refused, Unreachable.
+
+        ``wait`` false asks a run-like operation to answer at once. One key goes with all attempts of a command.
+        """
+        operation = TABLE[operation_id]
+        headers = dict(self._identity)
+        content = None
+        if operation.method != "GET":
+            headers |= {"idempotency-key": self._ids.trace(), "content-type": "application/json"}
+            content = msgspec.json.encode({name: value for name, value in (body or {}).items() if value is not None})
+        if operation.respond_async and not wait:
+            headers["prefer"] = "respond-async"
+        place = place_of(operation, path or {})
+        timeout: Any = httpx2.USE_CLIENT_DEFAULT
+        if operation.respond_async and wait:
+            timeout = self._client.timeout
+            timeout = httpx2.Timeout(connect=timeout.connect, read=None, write=timeout.write, pool=None)
+
+        def build() -> httpx2.Request:
+            return self._client.build_request(
+                operation.method, place, params=_given(query), content=content, headers=headers, timeout=timeout
+            )
+
+        for attempt in range(ATTEMPTS_MAX):
+            response = await self._send(build, attempt)
+            if response is None:
+                continue
+            envelope = _opened(response, f"{operation.method} {place}")
+            if envelope.error is None:
+                return bytes(envelope.data)
+            refused = Refused(f"{operation.method} {place}", envelope.error)
+            if envelope.error.code not in RETRIED or attempt + 1 == ATTEMPTS_MAX:
+                raise refused
+            await asyncio.sleep(self._pause(attempt, response.headers.get("retry-after")))
+        raise AssertionError("the last attempt either answers or raises")
+
+    async def _send(self, build: Callable[[], httpx2.Request], attempt: int) -> httpx2.Response | None:
+        """The answer; None where no connection came about and another attempt is worth while."""
+        request = build()
+        try:
+            response = await self._client.send(request)
+        except httpx2.ConnectError as error:
+            if await self._fall_back(error):
+                return await self._send(build, attempt)
+            if attempt + 1 == ATTEMPTS_MAX:
+                raise _unreachable(request, error) from error
+            await asyncio.sleep(self._pause(attempt, None))
+            return None
+        except httpx2.TransportError as error:
+            raise _unreachable(request, error) from error
+        self._answered()
+        return response
+
+    def _answered(self) -> None:
+        """Somebody is there: from now on nothing falls back, and streams wait for it to come again."""
+        self._go_local, self._met = None, True
+
+    async def _fall_back(self, error: httpx2.ConnectError) -> bool:
+        """Go on in this process if nothing listens there; tell whether."""
+        if self._go_local is None or not was_refused(error):
+            return False
+        go_local, self._go_local = self._go_local, None
+        self._client = await go_local()
+        self.local = self._met = True
+        return True
+
+    def _pause(self, attempt: int, retry_after: str | None) -> float:
+        """Seconds before the next attempt, with full jitter where the server does not say how long."""
+        if retry_after is not None and retry_after.isdigit():
+            return min(float(retry_after), BACKOFF_SECONDS_MAX)
+        ceiling: float = min(BACKOFF_SECONDS * 2 ** min(attempt + 1, 10), BACKOFF_SECONDS_MAX)
+        return self._ids.fraction() * ceiling
+
+    async def follow(
+        self,
+        operation_id: str,
+        *,
+        query: Mapping[str, str | None],
+        cursor: str | None,
+        lost: Callable[[str], None],
+    ) -> AsyncGenerator[Frame, None]:
+        """The frames of a stream after a cursor, for ever, over as many connections as it takes.
+
+        ``lost`` is told why a connection ended. Raises Unreachable only before the first connection; Refused where
+        the plane will not go on.
+        """
+        last: str | None = None
+        failures = 0
+        while True:
+            try:
+                parameters = {**query, "after": cursor if last is None else last}
+                async for frame in self._frames(operation_id, parameters, last):
+                    last, failures = frame.cursor, 0
+                    yield frame
+                reason = "the server ended the stream"
+            except Cut as cut:
+                reason = str(cut)
+            except Unreachable as error:
+                if not self._met and failures + 1 >= ATTEMPTS_MAX:
+                    raise
+                reason = str(error)
+            if failures == 0:
+                lost(reason)
+            await asyncio.sleep(self._pause(failures, None))
+            failures += 1
+
+    async def _frames(
+        self, operation_id: str, query: Mapping[str, str | None], last: str | None
+    ) -> AsyncIterator[Frame]:
+        """The frames of one connection."""
+        operation = TABLE[operation_id]
+        place = place_of(operation, {})
+        headers = {**self._identity, **({} if last is None else {"last-event-id": last})}
+        patience = self._client.timeout
+        timeout = httpx2.Timeout(connect=patience.connect, read=SILENCE_SECONDS_MAX, write=patience.write, pool=None)
+        stream = self._client.sse(
+            place, params=_given(query), headers=headers, timeout=timeout, max_event_size=FRAME_BYTES_MAX
+        )
+        try:
+            async with stream as source:
+                self._answered()
+                if source.response.status_code != 200:
+                    await source.response.aread()
+                    raise _not_streamed(_opened(source.response, f"{operation.method} {place}"), operation, place)
+                async for sse in source:
+                    if sse.id:
+                        envelope = _envelope(sse.data)
+                        yield Frame(sse.id, None if sse.event in MARKS else bytes(envelope.data))
+        except httpx2.ConnectError as error:
+            if await self._fall_back(error):
+                raise Cut("no server answers; going on in this process") from error
+            raise Unreachable(_failed(operation.method, place, error)) from error
+        except httpx2.TransportError as error:
+            if not self._met:
+                raise Unreachable(_failed(operation.method, place, error)) from error
+            raise Cut(_failed(operation.method, place, error)) from error
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, stay: bool = False) -> AsyncIterator[Transport]:
+    """A transport as the settings say: ``api``, ``local``, or ``auto``, which is local if nothing listens there.
+
+    With ``stay`` the plane has to outlive the command, so only a server will do. Raises Misused.
+    """
+    if stay and settings.cli_transport == "local":
+        raise Misused("--async needs a server that goes on with the run; --transport local has none")
+    if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
+        raise Misused(f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} is no identity")
+    seconds = settings.cli_api_timeout_ms / 1000
+    identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
+    ids = SystemIds()
+    async with AsyncExitStack() as stack:
+
+        async def local() -> httpx2.AsyncClient:
+            inside = await stack.enter_async_context(in_process(settings))
+            return await stack.enter_async_context(
+                httpx2.AsyncClient(base_url=LOCAL_URL, transport=inside, timeout=seconds, trust_env=False)
+            )
+
+        if settings.cli_transport == "local":
+            yield Transport(await local(), identity, ids, None, local=True)
+            return
+        try:
+            client = httpx2.AsyncClient(base_url=settings.api_base_url, timeout=seconds, trust_env=False)
+        except httpx2.InvalidURL as error:
+            raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
+        await stack.enter_async_context(client)
+        may_fall_back = settings.cli_transport == "auto" and not stay
+        yield Transport(client, identity, ids, local if may_fall_back else None, local=False)
+
+
+@asynccontextmanager
+async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
+    """The application of the state directory, in this event loop, while the context lasts. Raises ConfigError."""
+    from athena_api.access_log import AccessLog, Request
+    from athena_api.app import build, running
+
+    class Exceptions(AccessLog):
+        """Nobody asked for a line about each request; a bug is still worth one."""
+
+        def request(self, request: Request) -> None:
+            return
+
+    app = build(settings, access_log=Exceptions(SystemClock()), serving=False)
+    async with running(app.plane, serving=False):
+        transport = InProcess(app)
+        try:
+            yield transport
+        finally:
+            await transport.aclose()
+
+
+Message = MutableMapping[str, Any]
+
+
+class InProcess(httpx2.AsyncBaseTransport):
+    """Calls an ASGI application, one task for each request; answers stream as they are sent."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        """Take the application."""
+        self._app = app
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Call the application; return once the answer has begun."""
+        exchange = Exchange(await request.aread())
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.split(b"?")[0],
+            "query_string": request.url.query,
+            "root_path": "",
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "client": ("127.0.0.1", 0),
+            "server": ("127.0.0.1", 0),
+        }
+        task = asyncio.create_task(self._call(scope, exchange))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        exchange.task = task
+        try:
+            status, headers = await exchange.started
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return httpx2.Response(status, headers=headers, stream=exchange)
+
+    async def _call(self, scope: dict[str, Any], exchange: "Exchange") -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            if not exchange.started.done():
+                exchange.started.set_exception(error)
+        finally:
+            await exchange.chunks.put(None)
+
+    async def aclose(self) -> None:
+        """End whatever is still at work."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Exchange(httpx2.AsyncByteStream):
+    """One request and its answer, between the application and the client."""
+
+    def __init__(self, body: bytes) -> None:
+        """Nothing happened yet."""
+        self.started: asyncio.Future[tuple[int, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue(CHUNKS_MAX)
+        self.task: asyncio.Task[None] | None = None
+        self._body: bytes | None = body
+        self._closed = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """The body, then the end of the connection."""
+        if self._body is None:
+            await self._closed.wait()
+            return {"type": "http.disconnect"}
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        """Take a part of the answer; wait while the client has not taken the ones before."""
+        if message["type"] == "http.response.start":
+            self.started.set_result((message["status"], list(message.get("headers", ()))))
+        elif message.get("body") and not self._closed.is_set():
+            await self.chunks.put(message["body"])
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body of the answer."""
+        while (chunk := await self.chunks.get()) is not None:
+            yield chunk
+
+    async def aclose(self) -> None:
+        """The client has gone."""
+        self._closed.set()
+        while not self.chunks.empty():
+            self.chunks.get_nowait()
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
+
+
+def place_of(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
+    """The path of an operation with its parameters filled in."""
+    segments = operation.path.strip("/").split("/")
+    filled = [quote(path[part[1:]], safe="") if part.startswith(":") else part for part in segments]
+    return "/".join([PREFIX, *filled])
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Whether nothing listens there (an address with several meanings: at none of them)."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return all(was_refused(one) for one in error.exceptions)
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno == errno.ECONNREFUSED
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _given(query: Mapping[str, str | None] | None) -> dict[str, str]:
+    return {name: value for name, value in (query or {}).items() if value is not None}
+
+
+def _opened(response: httpx2.Response, place: str) -> Envelope:
+    try:
+        envelope = _envelope(response.content)
+    except msgspec.MsgspecError as error:
+        status = response.status_code
+        raise Unreachable(f"{place}: whoever answers there is no Athena server (status {status})") from error
+    if not envelope.ok and envelope.error is None:
+        envelope.error = Trouble(code="UNKNOWN_ERROR", message="the answer is an error without a reason")
+    return envelope
+
+
+def _not_streamed(envelope: Envelope, operation: Operation[Any, Any], place: str) -> Exception:
+    trouble = envelope.error or Trouble(code="UNKNOWN_ERROR", message="the answer is no stream")
+    refused = Refused(f"{operation.method} {place}", trouble)
+    return Cut(str(refused)) if trouble.retryable else refused
+
+
+def _failed(method: str, place: str, error: Exception) -> str:
+    return f"API transport failed for {method} {place}: {str(error) or type(error).__name__}"
+
+
+def _unreachable(request: httpx2.Request, error: Exception) -> Unreachable:
+    return Unreachable(_failed(request.method, request.url.path, error))

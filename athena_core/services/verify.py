@@ -1,0 +1,514 @@
+"""The verification of a log: one pass that proves the chain, and the invariants that every decision keeps.
+
+It only reads, so it may run beside a server; what is committed after it began is left for the next time. It remembers
+the version of every stream and where every command began, about 200 bytes a stream and 16 a command.
+"""
+
+import hashlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from athena_core.clock import Clock
+from athena_core.decider import Decider
+from athena_core.domain import DECIDERS, policy, run
+from athena_core.errors import Overloaded
+from athena_core.event import Event, Position, Unknown, Value
+from athena_core.protocols import LogReader, Row
+from athena_core.store import chain
+from athena_core.store.codec import Codec
+from athena_core.store.log import Anchor, Guards
+from athena_core.store.sqlite import FORMAT
+
+PAGE_EVENTS = 1_000
+VIOLATIONS_MAX = 20
+MOMENT_TRIES = 1_000
+RUN_PREFIX = "run_"
+
+GuardRow = tuple[str, str, tuple[str | int, ...]]
+
+
+class Source(LogReader, Protocol):
+    """What is verified: the rows of the log, and the guards beside them."""
+
+    def guards(self) -> list[GuardRow]:
+        """All guard rows."""
+
+
+class StoredKey(NamedTuple):
+    """A bound idempotency key: its hash, and the positions that its command wrote (to ``first - 1`` where none)."""
+
+    key_hash: bytes
+    first: Position
+    last: Position
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A source that can list its idempotency keys."""
+
+    def keys(self) -> Iterator["StoredKey"]:
+        """All bound keys."""
+
+
+class Violation(Value):
+    """A rule that does not hold, where (if it is about one event), and why."""
+
+    rule: str
+    reason: str
+    position: Position | None = None
+
+    def __str__(self) -> str:
+        """The violation in words."""
+        place = "" if self.position is None else f"position {self.position}: "
+        return f"{place}{self.reason} [{self.rule}]"
+
+
+class Report(Value):
+    """What was looked at, and the first violations; ``keys`` is absent where they were not looked at."""
+
+    ok: bool
+    log_id: str
+    head: Position
+    chain: str
+    streams: int
+    runs: int
+    open_runs: int
+    commands: int
+    guards: int
+    unknown_events: int
+    seconds: float
+    events_per_second: int
+    violation_count: int
+    violations: tuple[Violation, ...]
+    keys: int | None = None
+
+
+class Progress(Value):
+    """How far the pass is; ``report`` is there at the end."""
+
+    position: Position
+    head: Position
+    seconds: float
+    events_per_second: int
+    report: Report | None = None
+
+
+# What is known of the log before an event
+
+
+class OpenRun:
+    """A run that has not ended."""
+
+    def __init__(self, status: str) -> None:
+        """Begin."""
+        self.status = status
+        self.session_id = ""
+        self.executor = ""
+        self.token = 0
+        self.cancelled = False
+
+
+class World:
+    """What the rules compare an event with; runs that have ended are forgotten."""
+
+    def __init__(self) -> None:
+        """Before the first event."""
+        self.recorded_at = 0
+        self.versions: dict[str, int] = {}
+        self.open: dict[str, OpenRun] = {}
+        self.slots: set[str] = set()
+        self.turns: dict[str, str] = {}
+        self.limit: int | None = None
+        self.runs = 0
+
+    def status(self, row: Row) -> str:
+        """Where the run of a row is before it: ``new``, its status, or ``ended``."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            return known.status
+        return "ended" if row.stream in self.versions else "new"
+
+    def advance(self, row: Row, event: Event) -> None:
+        """Take an event in."""
+        status = self.status(row)
+        self.recorded_at = row.recorded_at
+        self.versions[row.stream] = row.version
+        if isinstance(event, policy.PolicyUpdated):
+            self.limit = event.after.max_concurrent_runs
+        if row.stream.startswith(RUN_PREFIX):
+            self._advance_run(row, event, TRANSITIONS.get((status, row.type), status))
+
+    def _advance_run(self, row: Row, event: Event, status: str) -> None:
+        if status in {"new", "ended"}:
+            known = self.open.pop(row.stream, None)
+            self.slots.discard(row.stream)
+            if known is not None and self.turns.get(known.session_id) == row.stream:
+                del self.turns[known.session_id]
+            return
+        if row.stream not in self.open:
+            self.open[row.stream] = OpenRun(status)
+            self.runs += status != "refused"
+        known = self.open[row.stream]
+        known.status = status
+        match event:
+            case run.RunCreated():
+                known.session_id = event.session_id
+                self.slots.add(row.stream)
+                self.turns[event.session_id] = row.stream
+            case run.RunLeased():
+                known.executor, known.token = event.executor, event.token
+            case run.RunCancelRequested():
+                known.cancelled = known.cancelled or event.status == "cancelled"
+
+
+# The rules: an event, and what is known before it, to what is wrong
+
+
+Rule = Callable[[Row, Event, World], Iterator[str]]
+
+ENDINGS = frozenset(kind.TYPE for kind in run.ENDINGS)
+
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("new", "run.queued"): "queued",
+    ("new", "run.created"): "admitted",
+    ("new", "policy.concurrency.rejected"): "refused",
+    ("refused", "safety.violation"): "refused",
+    ("refused", "policy.rejected"): "ended",
+    ("queued", "run.created"): "admitted",
+    ("queued", "run.cancel.requested"): "queued",
+    ("queued", "run.cancelled"): "ended",
+    ("admitted", "run.leased"): "leased",
+    ("admitted", "run.cancel.requested"): "admitted",
+    ("admitted", "run.cancelled"): "ended",
+    ("leased", "run.leased"): "leased",
+    ("leased", "run.started"): "started",
+    ("leased", "run.cancel.requested"): "leased",
+    ("leased", "run.cancelled"): "ended",
+    ("leased", "run.crashed"): "ended",
+    ("started", "run.leased"): "leased",
+    ("started", "transcript.appended"): "started",
+    ("started", "usage.recorded"): "started",
+    ("started", "run.cancel.requested"): "started",
+    ("started", "run.completed"): "ended",
+    ("started", "run.failed"): "ended",
+    ("started", "run.cancelled"): "ended",
+    ("started", "run.timed-out"): "ended",
+    ("started", "run.crashed"): "ended",
+    ("ended", "run.cancel.requested"): "ended",
+}
+"""Where a run is, and an event of its stream, to where it is then. What is not here is illegal."""
+
+
+def times(row: Row, event: Event, world: World) -> Iterator[str]:
+    """The time of recording never decreases."""
+    if row.recorded_at < world.recorded_at:
+        yield f"recorded {world.recorded_at - row.recorded_at} ms before its predecessor"
+
+
+def versions(row: Row, event: Event, world: World) -> Iterator[str]:
+    """The versions of a stream are 1, 2, 3 and so on."""
+    expected = world.versions.get(row.stream, 0) + 1
+    if row.version != expected:
+        yield f"{row.stream} has version {row.version} where {expected} is due"
+
+
+def transitions(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A run goes only where the table says."""
+    if not row.stream.startswith(RUN_PREFIX) or isinstance(event, Unknown):
+        return
+    status = world.status(row)
+    if (status, row.type) not in TRANSITIONS and not (status == "ended" and row.type in ENDINGS):
+        yield f"{row.type} of {row.stream}, which is {status}"
+
+
+def endings(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A run ends once."""
+    if row.type in ENDINGS and world.status(row) == "ended":
+        yield f"{row.type} of {row.stream}, which had ended"
+
+
+def slots(row: Row, event: Event, world: World) -> Iterator[str]:
+    """No admission exceeds the limit of the policy in force at that position."""
+    if row.type == run.RunCreated.TYPE and world.limit is not None and len(world.slots) >= world.limit:
+        yield f"{row.stream} was admitted while {len(world.slots)} of {world.limit} slots were taken"
+
+
+def turns(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A session has one admitted run at a time."""
+    if isinstance(event, run.RunCreated):
+        holder = world.turns.get(event.session_id)
+        if holder is not None and holder != row.stream:
+            yield f"{row.stream} was admitted while {holder} had the turn of session {event.session_id}"
+
+
+def leases(row: Row, event: Event, world: World) -> Iterator[str]:
+    """The tokens of a run's leases only grow, and nothing is written under an old one."""
+    known = world.open.get(row.stream)
+    executor, token = (known.executor, known.token) if known else ("", 0)
+    match event:
+        case run.RunLeased() if event.token <= token:
+            yield f"{row.stream} was leased with token {event.token} after {token}"
+        case run.RunStarted() if event.attempt != token:
+            yield f"{row.stream} was started under token {event.attempt} while {token} held it"
+        case run.RunCrashed() if (event.executor, event.attempt) != (executor, token):
+            yield f"{row.stream} crashed under token {event.attempt} of {event.executor} while {token} held it"
+
+
+def cancels(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A cancel is acknowledged only while the run is open, and then the run does not complete."""
+    known = world.open.get(row.stream)
+    match event:
+        case run.RunCompleted() if known is not None and known.cancelled:
+            yield f"{row.stream} completed after its cancel was acknowledged"
+        case run.RunCancelRequested(status="cancelled") if known is None:
+            yield f"the cancel of {row.stream} was acknowledged, which was not open"
+
+
+RULES: tuple[Rule, ...] = (times, versions, transitions, endings, slots, turns, leases, cancels)
+
+
+# What is checked over several events or beside them
+
+
+class Commands:
+    """The commands in the order of their first events: the events of each are contiguous."""
+
+    def __init__(self) -> None:
+        """Before the first event."""
+        self.starts = array("Q")
+        self._hashes = array("Q")
+        self._current = ""
+
+    def see(self, row: Row) -> None:
+        """Take an event in."""
+        if row.command_id != self._current:
+            self._current = row.command_id
+            self.starts.append(row.position)
+            short = hashlib.blake2b(row.command_id.encode(), digest_size=8).digest()
+            self._hashes.append(int.from_bytes(short, "big"))
+
+    def torn(self) -> list[Position]:
+        """Where a command goes on after another one came between."""
+        hashes = self._hashes
+        order = sorted(range(len(hashes)), key=hashes.__getitem__)  # stable: equal ones stay in order
+        pairs = zip(order, order[1:], strict=False)
+        return sorted(self.starts[later] for earlier, later in pairs if hashes[earlier] == hashes[later])
+
+    def end_of(self, start: Position, head: Position) -> Position | None:
+        """The last position of the command that begins at a position, if one does."""
+        index = bisect_left(self.starts, start)
+        if index == len(self.starts) or self.starts[index] != start:
+            return None
+        return self.starts[index + 1] - 1 if index + 1 < len(self.starts) else head
+
+
+def misbound(keys: Iterable[StoredKey], commands: Commands, head: Position, log: LogReader) -> Iterator[str]:
+    """What is wrong with idempotency keys: each belongs to all events of one command in the log."""
+    for key in keys:
+        name = f"the key {key.key_hash.hex()[:12]}…"
+        place = f"{name} names positions {key.first} to {key.last}"
+        if not 0 <= key.first - 1 <= key.last or (key.last > head and key.last > log.head()):
+            yield f"{place}, which the log does not hold"
+        elif key.first <= key.last <= head and commands.end_of(key.first, head) != key.last:
+            yield f"{place}, which are not one command"
+
+
+def misguarded(stored: Iterable[GuardRow], folded: Guards, kinds: Collection[str]) -> Iterator[str]:
+    """Where the guard rows differ from the fold of the log."""
+    found = {(kind, key): value for kind, key, value in stored}
+    expected = {(kind, key): value for kind in kinds for key, value in folded.of(kind).items()}
+    for kind, key in sorted(found.keys() | expected.keys()):
+        if found.get((kind, key)) != expected.get((kind, key)):
+            is_, due = found.get((kind, key)), expected.get((kind, key))
+            yield f"the guard {kind} of {key} is {_shown(is_)} where the log says {_shown(due)}"
+
+
+def _shown(value: tuple[str | int, ...] | None) -> str:
+    return "absent" if value is None else str(list(value))
+
+
+def misdescribed(meta: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the description of the log."""
+    text = meta.get("format", "")
+    if not text.isdigit() or not 1 <= int(text) <= FORMAT:
+        yield f"the format is {text!r}; this release reads 1 to {FORMAT}"
+    log_id = meta.get("log_id", "")
+    if len(log_id) != 16 or not set(log_id) <= set("0123456789abcdef"):
+        yield f"the log's id is {log_id!r}, not 16 hex digits"
+
+
+# The pass
+
+
+class Verifier:
+    """One pass over a log."""
+
+    def __init__(self, log: Source, codec: Codec, deciders: Iterable[Decider[Any]] = DECIDERS) -> None:
+        """Take a moment of the log: its head and its guards."""
+        self.head, self._stored_guards = _moment(log)
+        self.position: Position = 0
+        self.violations: list[Violation] = []
+        self.violation_count = 0
+        self._log = log
+        self._codec = codec
+        self._deciders = {decider.category: decider for decider in deciders}
+        self._chain = chain.GENESIS
+        self._anchored = b""
+        self._world = World()
+        self._commands = Commands()
+        self._guards = Guards()
+        self._kinds = {kind for kind, _, _ in self._stored_guards}
+        self._unknown = 0
+        self._keys: int | None = None
+
+    def note(self, rule: str, reason: str, position: Position | None = None) -> None:
+        """Keep a violation, as long as there are few."""
+        self.violation_count += 1
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(Violation(rule=rule, reason=reason, position=position))
+
+    def page(self, anchor: Anchor | None) -> bool:
+        """Look at the next page; tell whether there was one."""
+        try:
+            rows = self._log.rows(self.position, PAGE_EVENTS, self.head)
+        except Exception as error:  # whatever the database says about its own damage
+            self.note("readable", f"the database cannot be read: {error}", self.position + 1)
+            return False
+        for row in rows:
+            self._look(row)
+            if anchor is not None and row.position == anchor.position:
+                self._anchored = row.chain
+        return bool(rows)
+
+    def _look(self, row: Row) -> None:
+        try:
+            for _ in chain.verify((row,), self.position, self._chain):
+                pass
+        except chain.Broken as broken:
+            self.note("chain", broken.reason, broken.position)
+        self.position, self._chain = row.position, row.chain
+        event = self._decoded(row)
+        for rule in RULES:
+            for reason in rule(row, event, self._world):
+                self.note(rule.__name__, reason, row.position)
+        self._world.advance(row, event)
+        self._commands.see(row)
+
+    def _decoded(self, row: Row) -> Event:
+        """The event, with its guards folded; a damaged one is as good as an unknown one."""
+        try:
+            recorded = self._codec.decode(row)
+        except (ValueError, KeyError) as error:
+            self.note("decodable", str(error), row.position)
+            return Unknown(type=row.type)
+        if isinstance(recorded.event, Unknown):
+            self._unknown += 1
+        decider = self._deciders.get(category(row.stream))
+        if decider is not None:
+            for guard in decider.guards(recorded):
+                self._kinds.add(guard.kind)
+                self._guards.apply(guard)
+        return recorded.event
+
+    def finish(self, meta: Mapping[str, str], anchor: Anchor | None, keys: Iterable[StoredKey] | None) -> None:
+        """Look at what stands beside the rows."""
+        for position in self._commands.torn():
+            self.note("commands", "a command goes on after another one came between", position)
+        for reason in misguarded(self._stored_guards, self._guards, self._kinds):
+            self.note("guards", reason)
+        for reason in misdescribed(meta):
+            self.note("meta", reason)
+        if anchor is not None and anchor.log_id == self._log.log_id:
+            self._check_anchor(anchor)
+        if keys is not None:
+            self._keys = 0
+            for reason in misbound(self._counted(keys), self._commands, self.head, self._log):
+                self.note("keys", reason)
+
+    def _counted(self, keys: Iterable[StoredKey]) -> Iterator[StoredKey]:
+        for key in keys:
+            self._keys = (self._keys or 0) + 1
+            yield key
+
+    def _check_anchor(self, anchor: Anchor) -> None:
+        if anchor.position > self.head:
+            self.note("anchor", f"the log once reached position {anchor.position} and ends at {self.head}")
+        elif anchor.position and self._anchored.hex() != anchor.chain:
+            self.note("anchor", "the row is not the one that the anchor vouches for", anchor.position)
+
+    def report(self, seconds: float) -> Report:
+        """What was found."""
+        world = self._world
+        return Report(
+            ok=not self.violation_count,
+            log_id=self._log.log_id,
+            head=self.position,
+            chain=self._chain.hex(),
+            streams=len(world.versions),
+            runs=world.runs,
+            open_runs=len(world.open),
+            commands=len(self._commands.starts),
+            guards=len(self._stored_guards),
+            unknown_events=self._unknown,
+            seconds=round(seconds, 3),
+            events_per_second=_rate(self.position, seconds),
+            violation_count=self.violation_count,
+            violations=tuple(self.violations),
+            keys=self._keys,
+        )
+
+
+def verify(
+    log: Source,
+    codec: Codec,
+    clock: Clock,
+    *,
+    meta: Mapping[str, str],
+    anchor: Anchor | None = None,
+    keys: Iterable[StoredKey] | None = None,
+    deciders: Iterable[Decider[Any]] = DECIDERS,
+) -> Iterator[Progress]:
+    """Verify a log up to its present head, a page at a time; the last progress carries the report.
+
+    ``meta`` and ``anchor`` are read before, ``keys`` after the rows.
+    """
+    began = clock.monotonic()
+    verifier = Verifier(log, codec, deciders)
+    while verifier.page(anchor):
+        seconds = clock.monotonic() - began
+        yield Progress(
+            position=verifier.position,
+            head=verifier.head,
+            seconds=round(seconds, 3),
+            events_per_second=_rate(verifier.position, seconds),
+        )
+    verifier.finish(meta, anchor, keys)
+    report = verifier.report(clock.monotonic() - began)
+    yield Progress(
+        position=verifier.position,
+        head=verifier.head,
+        seconds=report.seconds,
+        events_per_second=report.events_per_second,
+        report=report,
+    )
+
+
+def category(stream: str) -> str:
+    """The category of a stream, by the prefix of its name."""
+    return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
+
+
+def _moment(log: Source) -> tuple[Position, list[GuardRow]]:
+    """The head and the guards of one moment: no commit came between them."""
+    for _ in range(MOMENT_TRIES):
+        head = log.head()
+        guards = log.guards()
+        if log.head() == head:
+            return head, guards
+    raise Overloaded("the log is written to without a pause; try again")
+
+
+def _rate(events: int, seconds: float) -> int:
+    return round(events / seconds) if seconds > 0 else 0
