@@ -43,6 +43,11 @@ class Answer(NamedTuple):
     exact: bool = True
     content: str = ""
 
+    @property
+    def lasting(self) -> tuple[object, ...]:
+        """What a repeat has to say again."""
+        return self.id, self.content, self.position if self.exact else None
+
 
 class Attempt:
     """What became of one attempt: the answers it got, how often it was refused, how often nobody knows."""
@@ -158,8 +163,9 @@ def _attempts(record: Record, history: Sequence[Entry]) -> Iterator[str]:
             yield f"refused: {mark} is at position {begun[mark][0].position}, but every answer was {reasons}"
         for answer in dict.fromkeys(attempt.answers):
             yield from _answer(mark, answer, begun.get(mark, []), by_position)
-        if len(set(attempt.answers)) > 1:
-            yield f"changed: {mark} was answered {attempt.answers[0]}, later {set(attempt.answers[1:])}"
+        others = [answer for answer in attempt.answers if answer.lasting != attempt.answers[0].lasting]
+        if others:
+            yield f"changed: {mark} was answered {attempt.answers[0]}, later {others[0]}"
         if attempt.answers:
             owner = owners.setdefault(attempt.answers[0].id, mark)
             if owner != mark:

@@ -37,6 +37,12 @@ def test_a_history_that_keeps_the_promise_passes() -> None:
     check(*kept())
 
 
+def test_a_repeat_may_be_answered_from_a_later_view() -> None:
+    record, history, readings = kept()
+    record.acknowledge("b", Answer("run_b", 5, exact=False, content="done"))
+    check(record, history, readings)
+
+
 def test_an_unknown_attempt_may_be_there_once() -> None:
     record, history, readings = kept()
     check(record, [*history, Entry(6, "e6", "dir_u", "unknown")], readings)

@@ -1,0 +1,88 @@
+"""The history of a state directory as the oracle wants it, read past the server, and proved by its chain."""
+
+from pathlib import Path
+
+from athena_core.domain import directive, run
+from athena_core.protocols import Row
+from athena_core.store import chain
+from athena_core.store.sqlite import SELECT_META, SqliteReader, open_reader
+from projections.cursor import MARK_BYTES, event_id
+from tests.reliability.oracle import Entry
+from tests.support.records import CODEC, judge_history, stored_guards
+
+MARK = "attempt"
+"""The key of the metadata that holds the mark."""
+
+BEGINNINGS = (directive.DirectiveCreated.TYPE, run.RunCreated.TYPE, run.RunQueued.TYPE)
+
+
+def marked(mark: str) -> dict[str, str]:
+    """Metadata of a request under a mark."""
+    return {MARK: mark}
+
+
+def opened(path: Path) -> SqliteReader:
+    """A reader of a log database."""
+    connection = open_reader(path)
+    try:
+        log_id = str(connection.execute(SELECT_META, ("log_id",)).get)
+    finally:
+        connection.close()
+    return SqliteReader(path, log_id)
+
+
+def rows_of(path: Path) -> tuple[str, list[Row]]:
+    """The log's id and all rows of a log database. Raises chain.Broken where they do not prove themselves."""
+    reader = opened(path)
+    try:
+        return reader.log_id, list(chain.verify(reader.rows(0, 2**62)))
+    finally:
+        reader.close()
+
+
+def entries(log_id: str, rows: list[Row]) -> list[Entry]:
+    """Rows as the oracle wants them."""
+    return [
+        Entry(row.position, event_id(log_id, row.position, row.chain[:MARK_BYTES]), row.stream, _mark(row))
+        for row in rows
+    ]
+
+
+def history_of(state_dir: Path) -> list[Entry]:
+    """The history of a state directory."""
+    return entries(*rows_of(state_dir / "log.db"))
+
+
+def _mark(row: Row) -> str | None:
+    if row.type not in BEGINNINGS:
+        return None
+    event = CODEC.decode(row).event
+    if isinstance(event, directive.DirectiveCreated) and event.shadow:
+        return None
+    if isinstance(event, run.RunCreated) and row.version > 1:
+        return None  # it was queued before; the mark is there
+    metadata = getattr(event, "metadata", None)
+    return metadata.get(MARK) if metadata else None
+
+
+def judge_log(state_dir: Path) -> list[Entry]:
+    """Fail unless the history proves itself, obeys the rules and leads to the guards beside it; return it."""
+    reader = opened(state_dir / "log.db")
+    try:
+        rows = list(chain.verify(reader.rows(0, 2**62)))
+        guards = reader.guards()
+        log_id = reader.log_id
+    finally:
+        reader.close()
+    judge_history([CODEC.decode(row) for row in rows])
+    assert stored_guards(rows) == guards
+    return entries(log_id, rows)
+
+
+def open_runs(state_dir: Path) -> list[str]:
+    """The runs that have not ended, by the guards of the log."""
+    reader = opened(state_dir / "log.db")
+    try:
+        return [key for kind, key, _ in reader.guards() if kind in {"slot", "waiting"}]
+    finally:
+        reader.close()
