@@ -1,0 +1,265 @@
+"""The generator of the documentation's tables: events, error codes, settings.
+
+``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec.inspect as shapes
+
+from athena_api.openapi import CODES, codes_of
+from athena_api.operation import EVERYBODY
+from athena_api.operations import OPERATIONS
+from athena_api.replies import status_of
+from athena_core.decider import Decider
+from athena_core.domain import DECIDERS
+from athena_core.errors import AthenaError
+from athena_core.event import Event
+from athena_core.settings import SETTINGS
+from projections.feed import REFERRING
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = "python -m docs.generate"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- settings: begin ({}) -->", "<!-- settings: end -->"
+
+STREAMS = {
+    "run": "`run_<ULID>`, the run's id",
+    "session": "`session:<id>`, the id being the client's or made by the server",
+    "dir": "`dir_<ULID>`, the directive's id",
+    "hp": "`hp_<ULID>`, the profile's id",
+    "policy": "`policy`, one stream",
+    "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
+}
+EVENTS_HEAD = f"""# Events
+
+Generated from `athena_core/domain/` by `{COMMAND}`; do not edit.
+
+Everything that happened is one of these. A type's name is storage and never changes; when its shape changes, its schema
+number rises and old events are lifted to the new shape as they are read.
+
+Where a field is kept:
+
+| kept in | it is |
+| --- | --- |
+| payload | the `payload` of the public record, as `GET /api/v1/events` and the stream show it |
+| text | what people and models wrote: never in the feed, erasable, shown by transcripts, directives and runs |
+| extra | beside the payload in the public record |
+
+The envelope (`id`, `traceId`, `type`, `createdAt`, `sessionId`, `runId`) is the same for all: [api.md](api.md#events).
+Fields without a tick in *always* are absent when there is nothing to say. Milliseconds end in `Ms`, money in
+millionths of a dollar ends in `MicroUsd`.
+"""
+ERRORS_HEAD = f"""# Error codes
+
+Generated from `athena_core/errors.py` and `athena_api/` by `{COMMAND}`; do not edit.
+
+Every error is `{{"ok": false, "error": {{"code", "message", "retryable", "traceId", "details"?}}}}`. Programs rely on
+the code; the message is for people and may change. The `details` of `CONFIG_ERROR` are `[{{field, reason, remedy}}]`.
+`retryable` tells whether the same request, unchanged, may succeed later; send the same `Idempotency-Key` with it.
+An error whose meaning says *surely not done* left no trace in the log.
+
+| code | status | retryable | `Retry-After` | meaning | answered by |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+# Types, as readers of JSON call them
+
+
+def type_name(info: shapes.Type) -> str:
+    """The JSON type of a field in words; a value with fields of its own links to its table."""
+    match info:
+        case shapes.Metadata():
+            return type_name(info.type)
+        case shapes.StrType():
+            return "string"
+        case shapes.IntType():
+            return "integer"
+        case shapes.FloatType():
+            return "number"
+        case shapes.BoolType():
+            return "boolean"
+        case shapes.LiteralType():
+            return " or ".join(f"`{value}`" for value in sorted(map(str, info.values)))
+        case shapes.EnumType():
+            return " or ".join(f"`{member.value}`" for member in info.cls)
+        case shapes.VarTupleType() | shapes.ListType():
+            return f"list of {plural(type_name(info.item_type))}"
+        case shapes.DictType():
+            return f"object of {plural(type_name(info.value_type))}"
+        case shapes.StructType():
+            return f"[{info.cls.__name__}](#{info.cls.__name__.lower()})"
+        case shapes.UnionType():
+            return " or ".join(type_name(part) for part in info.types if not isinstance(part, shapes.NoneType))
+    raise TypeError(info)
+
+
+def plural(name: str) -> str:
+    """The name of a plain type for more than one of it."""
+    return f"{name}s" if name.isalpha() else name
+
+
+def structs(info: shapes.Type) -> Iterator[shapes.StructType]:
+    """The values with fields that a type holds, each after those that it holds itself."""
+    match info:
+        case shapes.Metadata():
+            yield from structs(info.type)
+        case shapes.VarTupleType() | shapes.ListType():
+            yield from structs(info.item_type)
+        case shapes.DictType():
+            yield from structs(info.value_type)
+        case shapes.UnionType():
+            for part in info.types:
+                yield from structs(part)
+        case shapes.StructType():
+            yield info
+            for field in info.fields:
+                yield from structs(field.type)
+
+
+def place(info: shapes.Type) -> str:
+    """The column in which a field is kept."""
+    return str((info.extra or {}).get("part", "payload")) if isinstance(info, shapes.Metadata) else "payload"
+
+
+def meaning(kind: type) -> str:
+    """A docstring as one line of Markdown."""
+    text = " ".join((inspect.getdoc(kind) or "").split())
+    text = text.replace("``", "`").replace("|", "\\|")
+    return re.sub(r"`[a-z]+(_[a-z]+)+`", lambda name: camel(name[0]), text)
+
+
+def camel(name: str) -> str:
+    """A field's name as JSON spells it."""
+    return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), name)
+
+
+def struct_type(kind: type) -> shapes.StructType:
+    """What msgspec knows about a struct."""
+    info = shapes.type_info(kind)
+    assert isinstance(info, shapes.StructType), kind
+    return info
+
+
+# Pages
+
+
+def events_page() -> str:
+    """Every event type that this release may store, by category of streams."""
+    parts = [EVENTS_HEAD]
+    values: dict[str, shapes.StructType] = {}
+    for decider in DECIDERS:
+        parts.append(_category(decider))
+        for event in decider.events:
+            for field in struct_type(event).fields:
+                values |= {value.cls.__name__: value for value in structs(field.type)}
+    parts.append("## Values\n\nWhat stands inside payloads.\n")
+    parts += [_value(values[name]) for name in sorted(values)]
+    return "\n".join(parts)
+
+
+def _category(decider: Decider[Any]) -> str:
+    sections = [_event(event) for event in decider.events]
+    return "\n".join([f"## {decider.category}\n\nStream: {STREAMS[decider.category]}.\n", *sections])
+
+
+def _event(event: type[Event]) -> str:
+    fields = struct_type(event).fields
+    lines = [f"### {event.TYPE}\n", f"Schema {event.SCHEMA}. {meaning(event)}\n"]
+    if event.TYPE in REFERRING:
+        lines.append("It refers to another event by position; the feed shows that event's id as `eventId` instead.\n")
+    if fields:
+        lines += ["| field | type | kept in | always |", "| --- | --- | --- | --- |"]
+    for field in fields:
+        always = "✓" if field.required else ""
+        lines.append(f"| `{field.encode_name}` | {type_name(field.type)} | {place(field.type)} | {always} |")
+    return "\n".join(lines) + "\n"
+
+
+def _value(info: shapes.StructType) -> str:
+    lines = [f"### {info.cls.__name__}\n", f"{meaning(info.cls)}\n", "| field | type | always |", "| --- | --- | --- |"]
+    for field in info.fields:
+        lines.append(f"| `{field.encode_name}` | {type_name(field.type)} | {'✓' if field.required else ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """Every error code, by status."""
+    rows = sorted(CODES.values(), key=lambda kind: (status_of(kind), kind.code))
+    return ERRORS_HEAD + "".join(_error(kind) for kind in rows)
+
+
+def _error(kind: type[AthenaError]) -> str:
+    retry = "yes" if kind.retryable else "no"
+    after = f"{kind.retry_after} s" if kind.retry_after else ""
+    return f"| `{kind.code}` | {status_of(kind)} | {retry} | {after} | {meaning(kind)} | {answered_by(kind.code)} |\n"
+
+
+GROUPS: dict[str, frozenset[str]] = {
+    "all operations": frozenset(row.id for row in OPERATIONS),
+    "all that write": frozenset(row.id for row in OPERATIONS if row.method != "GET"),
+    "all lists": frozenset(row.id for row in OPERATIONS if row.paging is not None),
+    "all that read views": frozenset(row.id for row in OPERATIONS if row.reads),
+    "all that not every role may use": frozenset(row.id for row in OPERATIONS if row.roles != EVERYBODY),
+}
+ELSEWHERE = {
+    "INTERNAL_ERROR": "any",
+    "LEASE_LOST": "nobody: executors meet it among themselves",
+    "UNKNOWN_ERROR": "every path that the table does not have",
+}
+
+
+def answered_by(code: str) -> str:
+    """Which operations may answer a code, in as few words as possible."""
+    if code in ELSEWHERE:
+        return ELSEWHERE[code]
+    left = {row.id for row in OPERATIONS if code in codes_of(row)}
+    names = []
+    for name, group in GROUPS.items():
+        if group and group <= left:
+            names.append(name)
+            left -= group
+    return ", ".join([*names, *(f"`{name}`" for name in sorted(left))])
+
+
+def settings_table() -> str:
+    """Every setting, with its default."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for setting in SETTINGS:
+        default = f"`{setting.default}`" if setting.default else ""
+        lines.append(f"| `{setting.variable}` | {default} | {setting.meaning} |")
+    return "\n".join(lines)
+
+
+def readme(text: str) -> str:
+    """The README with its table of settings as it should be."""
+    begin = BEGIN.format(COMMAND)
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(END)
+    return f"{before}{begin}\n{settings_table()}\n{END}{after}"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file, as it should be."""
+    return {
+        ROOT / "docs" / "events.md": events_page(),
+        ROOT / "docs" / "errors.md": errors_page(),
+        README: readme(README.read_text("utf-8")),
+    }
+
+
+def main() -> None:
+    """Write what is stale."""
+    for path, text in pages().items():
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""A client that copies every event into a local file, exactly once, whatever is killed on the way.
+
+    python examples/replay_client.py events.jsonl                # all that happened so far, then what happens
+    python examples/replay_client.py events.jsonl --once         # all that happened so far
+    python examples/replay_client.py --types run.completed,run.failed    # print, keep nothing
+
+It needs the standard library only. How it never loses or repeats an event:
+
+- An event's id *is* the cursor that continues after it, for ever and with any filter.
+- The cursor is stored together with what was done with the event. Here each line of the file is an event, so the last
+  complete line says where to go on; a line that was cut short by a crash is removed first. If you put events into a
+  database, write the id of the last one in the same transaction.
+- First it reads pages up to the head, then it follows the stream from there; whenever the stream breaks it begins again
+  with a page, whose answer also says so if the cursor is no longer good.
+"""
+
+import argparse
+import fcntl
+import http.client
+import json
+import os
+import random
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+PAGE_EVENTS = 500
+SILENCE_SECONDS = 40  # the server sends a heartbeat after 15 s without an event
+RETRY_SECONDS_MAX = 5.0
+SYNC_SECONDS = 1.0
+BEGINNING = b'{"id":"'  # of every line
+EXPLANATIONS = {
+    "CURSOR_INVALID": "the last line of the file does not hold an event id; was it written by something else?",
+    "CURSOR_FOREIGN": "these events are from another log, or from a history that this server no longer has"
+    " (a restored backup); begin with a new file",
+    "CURSOR_AHEAD": "the server's log ends before the last event of this file (a restored backup, or a cut disk);"
+    " ask whoever runs it before you begin with a new file",
+    "CURSOR_EXPIRED": "the server no longer keeps the events after this cursor; begin with a new file",
+}
+
+
+class Handler(Protocol):
+    """What is done with events; ``cursor`` is the id of the last one that was handled, ``0`` before the first."""
+
+    cursor: str
+
+    def handle(self, event: dict[str, Any]) -> None:
+        """Handle one event, and remember its id with it."""
+
+    def settle(self) -> None:
+        """Nothing more comes at the moment."""
+
+
+class Printer:
+    """Prints one line for each event; remembers nothing beyond its own life."""
+
+    def __init__(self, cursor: str) -> None:
+        """Begin after a cursor."""
+        self.cursor = cursor
+
+    def handle(self, event: dict[str, Any]) -> None:
+        """Print it."""
+        print(event["createdAt"], event["type"], event.get("runId", "-"), json.dumps(event["payload"]))
+        self.cursor = event["id"]
+
+    def settle(self) -> None:
+        """Let it be seen."""
+        sys.stdout.flush()
+
+
+class Copy:
+    """A file of JSON lines, one event each; its last complete line is the cursor."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create it, take it for this process alone, and remove what a crash left at its end."""
+        self._file = path.open("ab+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"{path} is being written by another process")
+        line, end = self._last_line()
+        try:
+            self.cursor = str(json.loads(line)["id"]) if line else "0"
+        except (ValueError, KeyError, TypeError):
+            sys.exit(f"{path} does not end with an event; is it the right file?")
+        self._file.seek(end)
+        rest = self._file.read(len(BEGINNING))
+        if not BEGINNING.startswith(rest):
+            sys.exit(f"{path} does not hold events; is it the right file?")
+        self._file.truncate(end)
+        self._synced_at = time.monotonic()
+
+    def _last_line(self) -> tuple[bytes, int]:
+        """The last complete line, empty if there is none, and the offset after it."""
+        size = self._file.seek(0, os.SEEK_END)
+        window = 1 << 16
+        while True:
+            start = max(size - window, 0)
+            self._file.seek(start)
+            text = self._file.read()
+            end = text.rfind(b"\n") + 1
+            begin = text.rfind(b"\n", 0, max(end - 1, 0)) + 1
+            if begin or not start:
+                return text[begin:end], start + end
+            window *= 2
+
+    def handle(self, event: dict[str, Any]) -> None:
+        """Append it. A power cut may take lines from the end: they are fetched again, their cursors went with them."""
+        self._file.write(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        self.cursor = event["id"]
+
+    def settle(self) -> None:
+        """Hand it to the system at once, to the disk once a second."""
+        self._file.flush()
+        if time.monotonic() - self._synced_at > SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced_at = time.monotonic()
+
+
+class Refused(Exception):
+    """The server answered with an error; ``again`` tells whether it may go away, ``wait`` how long that may take."""
+
+    def __init__(self, code: str, message: str, *, again: bool, wait: float | None = None) -> None:
+        """Carry what the envelope says."""
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.again = again
+        self.wait = wait
+
+
+class Lost(Exception):
+    """The server does not answer, or the connection broke."""
+
+
+BROKEN = (OSError, http.client.HTTPException, ValueError)  # ValueError: what came is no JSON (a proxy's page)
+
+
+class Server:
+    """The feed of an Athena server: pages, and a stream."""
+
+    def __init__(self, url: str, identity: str | None, types: str | None) -> None:
+        """Take its base URL, who is asking, and a filter (``run.completed,run.failed``)."""
+        self._url = url.rstrip("/") + "/api/v1/events"
+        self._headers = {"x-athena-identity": identity} if identity else {}
+        self._filter = {"types": types} if types else {}
+
+    def _open(self, path: str, query: dict[str, str | int], headers: dict[str, str]) -> http.client.HTTPResponse:
+        request = urllib.request.Request(
+            f"{self._url}{path}?{urlencode(query | self._filter)}", headers=self._headers | headers
+        )
+        try:
+            answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=SILENCE_SECONDS)
+        except urllib.error.HTTPError as error:
+            raise refused(error) from None
+        except BROKEN as error:
+            raise Lost(f"{type(error).__name__}: {error}") from None
+        return answer
+
+    def page(self, cursor: str) -> dict[str, Any]:
+        """``{events, cursor, head, nextCursor?}`` after a cursor."""
+        with self._open("", {"cursor": cursor, "limit": PAGE_EVENTS}, {}) as answer:
+            try:
+                data: dict[str, Any] = json.load(answer)["data"]
+            except BROKEN as error:
+                raise Lost(f"{type(error).__name__}: {error}") from None
+        return data
+
+    def stream(self, cursor: str) -> Iterator[dict[str, Any] | None]:
+        """The events after a cursor as they happen, None in between.
+
+        Ends when the server leaves or the connection breaks; an event whose frame is not complete is not given.
+        """
+        name, data = "", ""
+        with self._open("/stream", {}, {"Last-Event-ID": cursor, "Accept": "text/event-stream"}) as answer:
+            for line in lines(answer):
+                field, _, value = line.partition(": ")
+                match field:
+                    case "event":
+                        name = value
+                    case "data":
+                        data = value
+                    case "" if not line:  # the frame is complete
+                        if data and name not in {"caught-up", "bookmark"}:
+                            yield json.loads(data)["data"]
+                        name, data = "", ""
+                        yield None
+                    case _:
+                        pass  # a heartbeat; the id, which the event itself carries
+
+
+def lines(answer: http.client.HTTPResponse) -> Iterator[str]:
+    """The lines of a stream until it ends or breaks; one that is not complete is not given."""
+    while True:
+        try:
+            line = answer.readline()
+        except BROKEN as error:
+            raise Lost(f"{type(error).__name__}: {error}") from None
+        if not line.endswith(b"\n"):
+            return
+        yield line.decode().rstrip("\n")
+
+
+def refused(error: urllib.error.HTTPError) -> Refused:
+    """What an answer that is no success means."""
+    wait = error.headers.get("retry-after", "")
+    try:
+        told = json.load(error)["error"]
+        code, message, again = str(told["code"]), str(told["message"]), bool(told["retryable"])
+    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):  # a proxy's words, or none
+        code, message, again = f"HTTP {error.code}", str(error.reason), error.code >= 500
+    return Refused(code, message, again=again, wait=float(wait) if wait.isdigit() else None)
+
+
+def follow(server: Server, handler: Handler, *, once: bool) -> None:
+    """Handle every event after the handler's cursor, up to the head and then as they happen. Raises Refused."""
+    cursor = handler.cursor
+    while True:
+        page = server.page(cursor)
+        for event in page["events"]:
+            handler.handle(event)
+        handler.settle()
+        cursor = page["cursor"]  # with a filter it may be further than the last event shown
+        if "nextCursor" not in page:
+            break
+    if once:
+        return
+    for streamed in server.stream(cursor):
+        if streamed is not None:
+            handler.handle(streamed)
+        else:
+            handler.settle()
+
+
+def run(server: Server, handler: Handler, *, once: bool) -> None:
+    """Follow for ever, or once; wait where the server is away. Raises Refused where waiting does not help."""
+    failures = 0
+    while True:
+        before, wait = handler.cursor, None
+        try:
+            follow(server, handler, once=once)
+            if once:
+                return
+            reason = "the stream ended"
+        except Refused as error:
+            if not error.again:
+                raise
+            reason, wait = str(error), error.wait
+        except Lost as error:
+            reason = str(error)
+        handler.settle()
+        failures = 0 if handler.cursor != before else failures + 1
+        if wait is None:
+            wait = random.uniform(0.5, 1) * min(0.1 * 2**failures, RETRY_SECONDS_MAX)
+        print(f"{reason}; again in {wait:.1f} s", file=sys.stderr, flush=True)
+        time.sleep(wait)
+
+
+def main() -> int:
+    """Parse the command line, and copy or print; 0 at the end of --once, 1 when the server refuses for good."""
+    parser = argparse.ArgumentParser(description="Copy every event of an Athena server, exactly once.")
+    parser.add_argument("file", nargs="?", type=Path, help="JSON lines; without it, events are printed")
+    parser.add_argument("--url", default="http://127.0.0.1:8787")
+    parser.add_argument("--identity", help="sent as x-athena-identity")
+    parser.add_argument("--types", help="only these, separated by commas")
+    parser.add_argument("--after", default="0", help="where printing begins: an event id, or a position (default 0)")
+    parser.add_argument("--once", action="store_true", help="stop at the head")
+    options = parser.parse_args()
+    handler: Handler = Copy(options.file) if options.file else Printer(options.after)
+    try:
+        run(Server(options.url, options.identity, options.types), handler, once=options.once)
+    except Refused as error:
+        print(f"{error}\n{EXPLANATIONS.get(error.code, 'the server will not serve this')}", file=sys.stderr)
+        return 1
+    except OSError as error:  # the disk is full, or nobody reads what is printed
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
