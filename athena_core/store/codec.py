@@ -75,7 +75,9 @@ class Codec:
 
     def encode(self, event: Event, salt: bytes) -> Encoded:
         """The columns of an event. Raises KeyError for a type that is not registered, msgspec errors for bad values."""
-        layout = self._layouts[event.TYPE]
+        layout = self._layouts.get(event.TYPE)
+        if layout is None or layout.kind is not type(event):
+            raise KeyError(f"{type(event).__name__} ({event.TYPE!r}) is not a registered event")
         data = _encode(_members(event, layout.data))
         extra = _members(event, layout.extra) if layout.extra else None
         text = _members(event, layout.text) if layout.text else None
@@ -129,7 +131,10 @@ class Codec:
             raise ValueError(f"position {row.position}, {row.type}: written by a newer release")
         payload = msgspec.json.decode(row.data)
         for version in range(row.schema_version, layout.kind.SCHEMA):
-            payload = self._upcasters[row.type, version](payload)
+            upcaster = self._upcasters.get((row.type, version))
+            if upcaster is None:
+                raise ValueError(f"position {row.position}, {row.type}: no upcaster from version {version}")
+            payload = upcaster(payload)
         return msgspec.convert(payload, layout.kind)
 
 

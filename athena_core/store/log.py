@@ -19,7 +19,7 @@ import apsw
 import msgspec
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Decider, Key, Outcome, Rejected, Transaction, no_guards
+from athena_core.decider import Context, Decider, Key, Rejected, Transaction, no_guards
 from athena_core.errors import (
     AthenaError,
     ConfigError,
@@ -177,7 +177,7 @@ class Batch:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not self.rows and not self.keys
+        return not self.rows and not self.keys and not self.erase
 
 
 class View:
@@ -238,7 +238,6 @@ class Log:
         self._stopping = False
         self._failed: AthenaError | None = None
         self._locking_since: float | None = None
-        self._expired_at = 0
         self._checkpoint_at = self._clock.monotonic()
         self._anchor_path = store.path.with_name("log.anchor")
         self._closed = threading.Event()
@@ -299,6 +298,7 @@ class Log:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self._refuse_waiting()  # whoever came while the writer was leaving
         if self._failed is None:
             self._write_anchor()
             self.store.close()
@@ -338,6 +338,12 @@ class Log:
     # The writer's thread
 
     def _write(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            self._stop([], error)
+
+    def _serve(self) -> None:
         while True:
             self._ready.wait(timeout=1.0 if self.store.wal_pages else None)
             self._ready.clear()
@@ -380,8 +386,11 @@ class Log:
         """Run the waiting transactions in turn, until the batch is full."""
         self._catch_up()
         batch = Batch(self._place)
-        while self._queue and not batch.full:
-            job = self._queue.popleft()
+        while not batch.full:
+            try:
+                job = self._queue.popleft()
+            except IndexError:  # also the keeper takes from the queue
+                break
             try:
                 result: Result = self._run(job, batch)
             except Exception as error:
@@ -405,10 +414,13 @@ class Log:
             self._append(rejected.facts, batch, context)
             raise rejected.error from None
         first = batch.head + 1
+        bound = job.key is not None and outcome.answer is not None
+        stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise: before anything is appended
         self._append(outcome.facts, batch, context)
         batch.erase += outcome.erase
         if job.key is not None:
-            self._bind(job.key, outcome, batch, first, now)
+            count = batch.head + 1 - first
+            batch.keys[job.key.hash] = (job.key.fingerprint, now, first, count, outcome.subject, stored)
         return Committed(position=batch.head, recorded_at=now, subject=outcome.subject, answer=outcome.answer)
 
     def _known(self, key: Key, view: View, batch: Batch, now: int) -> Committed | None:
@@ -424,11 +436,6 @@ class Log:
         before = msgspec.json.decode(stored) if stored is not None else None
         end = first + count - 1
         return Committed(position=end, recorded_at=recorded_at, subject=subject, answer=before, replayed=True)
-
-    def _bind(self, key: Key, outcome: Outcome, batch: Batch, first: Position, now: int) -> None:
-        stored = None if outcome.answer is None else msgspec.json.encode(outcome.answer)
-        count = batch.head + 1 - first
-        batch.keys[key.hash] = (key.fingerprint, now, first, count, outcome.subject, stored)
 
     def _append(self, facts: tuple[Fact, ...], batch: Batch, context: Context) -> None:
         """Encode and fold the events of one transaction; the batch takes them all or none."""
@@ -477,9 +484,11 @@ class Log:
         batch.guards += [change for change in guards if self.guards.apply(change[0])]
 
     def decider(self, stream: str) -> Decider[Any]:
-        """The decider of a stream, by the prefix of its name."""
-        category = stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
-        return self._deciders[category]
+        """The decider of a stream, by the prefix of its name. Raises InternalError if there is none."""
+        decider = self._deciders.get(category(stream))
+        if decider is None:
+            raise InternalError(f"the stream {stream!r} belongs to no category of this release")
+        return decider
 
     def entry(self, batch: Batch, decider: Decider[Any], stream: str) -> Entry:
         """The state of a stream: of this batch, of the cache, or folded from what is stored."""
@@ -512,7 +521,9 @@ class Log:
         self._place = found
 
     def _take_in(self, row: Row) -> None:
-        decider = self.decider(row.stream)
+        decider = self._deciders.get(category(row.stream))
+        if decider is None:  # of a newer release
+            return
         entry = self._cache.get(row.stream)
         if entry is not None:
             self._cache.put(row.stream, self._advance(decider, entry, row))
@@ -524,9 +535,7 @@ class Log:
         self.store.insert(batch.rows)
         if batch.keys:
             self.store.put_keys([(key, *bound) for key, bound in batch.keys.items()])
-            if batch.recorded_at - self._expired_at > 60_000:
-                self.store.expire_keys(batch.recorded_at - self._key_ms)
-                self._expired_at = batch.recorded_at
+            self.store.expire_keys(batch.recorded_at - self._key_ms)
         self.store.put_guards(batch.guards)
         for position in batch.erase:
             self.store.erase_text(position)
@@ -567,12 +576,15 @@ class Log:
         due = pages >= WAL_PAGES_MAX or self._clock.monotonic() - self._checkpoint_at > 1
         if not pages or not (idle or due):
             return
+        self._locking_since = self._clock.monotonic()
         try:
             self.store.checkpoint_wal(truncate=idle or large)
         except apsw.FullError:
             pass  # the WAL keeps what was committed until there is space
         except apsw.Error as error:
             self._stop([], error)
+        finally:
+            self._locking_since = None
         self._checkpoint_at = self._clock.monotonic()
 
     # The keeper's thread
@@ -632,8 +644,13 @@ def answer(results: list[tuple[Job, Result]]) -> None:
         else:
             job.future.set_result(result)
     for loop, jobs in loops.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, jobs)
+
+
+def category(stream: str) -> str:
+    """The category of a stream, the prefix of its name."""
+    return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
 
 
 def _resolve(jobs: list[tuple[Job, Result]]) -> None:
