@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from athena_api import docs, openapi
 from athena_api.access_log import AccessLog, Request
-from athena_api.endpoint import App, Endpoint, Receive, Scope, Send
+from athena_api.asgi import App, Receive, Scope, Send
+from athena_api.endpoint import Endpoint
 from athena_api.identity import IdentityMiddleware
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane

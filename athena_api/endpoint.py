@@ -1,13 +1,14 @@
 """The endpoint: one generic ASGI application for every row of the table."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from athena_api.access_log import AccessLog
+from athena_api.asgi import Receive, Scope, Send
 from athena_api.body import check_path, clamp_limit, decode_body, decode_query
 from athena_api.operation import Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
@@ -18,11 +19,6 @@ from athena_core.decider import Key
 from athena_core.errors import AthenaError, ConfigError, InternalError, PayloadTooLarge, UnknownRoute
 from athena_core.event import Meta
 from athena_core.values import BODY_BYTES_MAX, INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = ("api", "v1")
 JSON = (b"content-type", b"application/json; charset=utf-8")

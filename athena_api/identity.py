@@ -1,18 +1,12 @@
 """Identity of the caller: one header that a proxy vouches for (contract 3.1, D8); what it may do is decided later."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
 
+from athena_api.asgi import App, Receive, Scope, Send
 from athena_api.replies import failure, status_of
 from athena_core.errors import AthenaError, IdentityAmbiguous, IdentityInvalid, IdentityMissing
 from athena_core.roles import IDENTITY, role_of
 from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset(("/livez", "/readyz", "/docs", "/openapi.json"))
 OPEN_FOLDER = "/static/"

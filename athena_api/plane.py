@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import anyio
 from anyio import to_thread
 
-from athena_api.operations import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
+from athena_api.answers import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
 from athena_api.sse import Feed
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso

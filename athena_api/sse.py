@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
 
+from athena_api.asgi import Receive, Send
 from athena_core.errors import StreamLimit
 from athena_core.event import Position
 from athena_core.protocols import Row
@@ -16,9 +17,6 @@ from athena_core.store.chain import MARK_BYTES
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
 from projections.feed import FeedFilter, FeedPage, event_id, parse_cursor, position_before, render, resolve
-
-if TYPE_CHECKING:
-    from athena_api.endpoint import Receive, Send
 
 RING_BYTES_MAX = 64 << 20
 STREAMS_MAX = 10_000
@@ -86,10 +84,11 @@ class Subscription(NamedTuple):
 class Feed:
     """Serves pages and streams of the public records. ``drain`` ends every stream cleanly."""
 
-    def __init__(self, tail: Tail, reader: SqliteReader) -> None:
+    def __init__(self, tail: Tail, reader: SqliteReader, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         """Take the tail of the log, and a reader of this event loop."""
         self._tail = tail
         self._reader = reader
+        self._heartbeat_seconds = heartbeat_seconds
         self._ring = Ring(tail.position)
         self.streams = 0
         self._waking = False
@@ -153,7 +152,7 @@ class Feed:
             raise StreamLimit(f"{STREAMS_MAX} streams are open")
         return Subscription(position, matches)
 
-    async def serve(self, subscription: Subscription, receive: "Receive", send: "Send") -> None:
+    async def serve(self, subscription: Subscription, receive: Receive, send: Send) -> None:
         """Stream to one subscriber until it leaves or the server drains."""
         if not self.streams:
             self._ring.restart(self._tail.position)
@@ -169,9 +168,10 @@ class Feed:
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})
 
-    async def _pump(self, position: Position, matches: FeedFilter, send: "Send") -> None:
+    async def _pump(self, position: Position, matches: FeedFilter, send: Send) -> None:
         await _send(send, RETRY)
         hidden, caught_up = 0, False
+        beat_at = anyio.current_time() + self._heartbeat_seconds
         while True:
             frames = self._ring.after(position, PAGE_EVENTS)
             if frames is None:
@@ -187,11 +187,14 @@ class Feed:
                 shown.append(self._mark("caught-up", position))
                 caught_up = True
             await _send_all(send, shown)
+            if shown:
+                beat_at = anyio.current_time() + self._heartbeat_seconds
             if len(frames) < PAGE_EVENTS and caught_up:
-                with anyio.move_on_after(HEARTBEAT_SECONDS) as patience:
+                with anyio.move_on_after(beat_at - anyio.current_time()):
                     await self._ring.signal.wait(position + 1)
-                if patience.cancelled_caught:
+                if anyio.current_time() >= beat_at:  # also while events come that the filter hides
                     await _send(send, HEARTBEAT)
+                    beat_at = anyio.current_time() + self._heartbeat_seconds
             elif not shown:
                 await anyio.sleep(0)  # a long stretch that the filter hides must not hold up the others
 
@@ -202,7 +205,7 @@ class Feed:
         return f"id: {cursor}\nevent: {name}\ndata: ".encode() + data + b"\n\n"
 
 
-async def _until_disconnect(receive: "Receive", leave: Callable[[], Any]) -> None:
+async def _until_disconnect(receive: Receive, leave: Callable[[], Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     leave()
@@ -213,11 +216,11 @@ async def _until_drain(drain: anyio.Event, leave: Callable[[], Any]) -> None:
     leave()
 
 
-async def _send(send: "Send", content: bytes) -> None:
+async def _send(send: Send, content: bytes) -> None:
     await send({"type": "http.response.body", "body": content, "more_body": True})
 
 
-async def _send_all(send: "Send", contents: Sequence[bytes]) -> None:
+async def _send_all(send: Send, contents: Sequence[bytes]) -> None:
     """Send frames joined into as few writes as their size allows."""
     chunk: list[bytes] = []
     size = 0

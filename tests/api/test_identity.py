@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.identity import IdentityMiddleware, Message, Receive, Scope, Send
+from athena_api.asgi import Message, Receive, Scope, Send
+from athena_api.identity import IdentityMiddleware
 from athena_core.errors import ConfigError
 from athena_core.roles import check_header_name, parse_role, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role

@@ -1,0 +1,95 @@
+"""Answers: the shapes of what the API says beside the records of the core and of the read models."""
+
+from typing import Any
+
+import msgspec
+
+from athena_core.event import Value
+from projections import sessions
+
+
+class AuthCapabilities(Value):
+    """How callers are identified and authorised."""
+
+    enabled: bool
+    mode: str
+    identity_header: str
+
+
+class LimitCapabilities(Value):
+    """The limits that a client meets."""
+
+    body_bytes_max: int
+    json_depth_max: int
+    page_items_max: int
+    feed_scan_events_max: int
+    run_timeout_ms: int
+    context_chars_max: int
+    idempotency_hours: int
+
+
+class Capabilities(Value):
+    """What this server can do (contract 4.1 and D27)."""
+
+    execution_backend: str
+    state_store: str
+    supports_pods: bool
+    supports_cpu_mem_metrics: bool
+    supports_sandbox: bool
+    supports_a2a_bus: bool = msgspec.field(name="supportsA2ABus")
+    version: str
+    log_id: str
+    durability: str
+    scheduler: str
+    auth: AuthCapabilities
+    providers: tuple[str, ...]
+    limits: LimitCapabilities
+
+
+class ProjectionHealth(Value):
+    """How far a projection is, and what stopped it."""
+
+    position: int
+    lag: int
+    error: str | None = None
+
+
+class Health(Value):
+    """Whether the server is well, and how far each projection is."""
+
+    status: str
+    now: str
+    head: int
+    lag: int
+    queue: int
+    streams: int
+    projections: dict[str, ProjectionHealth]
+
+
+class EventRecord(Value):
+    """A recorded event as it is published (contract 6); ``id`` is the cursor that continues after it."""
+
+    id: str
+    trace_id: str
+    type: str
+    created_at: str
+    payload: dict[str, Any]
+    session_id: str | None = None
+    run_id: str | None = None
+    policy: dict[str, Any] | None = None
+    undecodable: bool | None = None
+
+
+class EventsPage(Value):
+    """Part of the feed: ``cursor`` is after the last position scanned; ``nextCursor`` is absent at the head."""
+
+    events: tuple[EventRecord, ...]
+    cursor: str
+    head: int
+    next_cursor: str | None = None
+
+
+class Transcript(Value):
+    """Part of a transcript, in the order of time."""
+
+    items: tuple[sessions.TranscriptEntry, ...]
