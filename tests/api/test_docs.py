@@ -21,10 +21,11 @@ def test_the_files_of_the_page_are_there() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "", ".", "..", "vendor", "vendor/", "/docs.js", "./docs.js", "vendor/../docs.js", "../docs.py",
-        "vendor//swagger-ui.css", "vendor\\swagger-ui.css", "docs.js\0", "DOCS.JS", "vendor/refresh.sh", "vendor/VERSION", "nowhere.js",
+        *("", ".", "..", "vendor", "vendor/", "/docs.js", "./docs.js", "vendor/../docs.js", "../docs.py", "DOCS.JS"),
+        *("vendor//swagger-ui.css", "vendor\\swagger-ui.css", "docs.js\0", "vendor/refresh.sh", "vendor/VERSION"),
+        "nowhere.js",
     ],
-)  # fmt: skip
+)
 def test_no_other_path_leads_anywhere(path: str) -> None:
     assert static_file(path) is None
 
