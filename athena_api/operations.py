@@ -254,7 +254,9 @@ async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) ->
     after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     if any(True for _ in matches.conditions()):
         await plane.caught_up(("feed",), call.position)
-    page, _ = await plane.search(("feed",), lambda rows, log: feed.page(matches, after, call.limit, log, rows))
+        page, _ = await plane.search(("feed",), lambda rows, log: feed.page(matches, after, call.limit, log, rows))
+    else:
+        page = feed.page(matches, after, call.limit, plane.reader, None)
     return Reply(data=plane.feed.page(page), position=page.head)
 
 

@@ -190,10 +190,13 @@ def page(
     after: Position,
     limit: int,
     log: LogReader,
-    views: Connection,
+    views: Connection | None,
     scan: int = FEED_SCAN_EVENTS_MAX,
 ) -> FeedPage:
-    """The first rows after a position that a client wants; with a filter at most ``scan`` events are looked at."""
+    """The first rows after a position that a client wants; with a filter at most ``scan`` events are looked at.
+
+    ``views`` may be None for a filter without ``conditions``: what the log alone can tell needs no views.
+    """
     head = log.head()
     first, last = after, head
     if wanted.created_after is not None:
@@ -204,6 +207,7 @@ def page(
     if not conditions:
         rows = log.rows(first, limit, last)
         return FeedPage(rows=rows, scanned=rows[-1].position if len(rows) == limit else max(head, after), head=head)
+    assert views is not None
     ((newest,),) = list(views.execute(SELECT_NEWEST))
     indexed = int(newest or 0)
     end = min(last, indexed, first + scan)
