@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check proof lock clean
+.PHONY: help serve test check bench proof lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -40,6 +40,9 @@ check: $(READY) ## Run the checks that execute nothing: style, types, import dir
 
 proof: $(READY) ## Run the heavy tests at full size (hours)
 	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=3600 -m heavy tests
+
+bench: $(READY) ## Measure Athena beside its ceilings (a quarter of an hour; BENCH_ARGS=--help for less)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m venv .venv

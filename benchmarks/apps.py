@@ -1,0 +1,212 @@
+"""The ceilings that speak HTTP: raw ASGI applications that do one thing of Athena's and nothing else.
+
+``python -m benchmarks.apps NAME PORT DIRECTORY`` serves one of them with the server settings of Athena.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import apsw
+import msgspec
+import uvicorn
+
+from athena_api.server import listen
+from athena_core.clock import SystemIds
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+BATCH_ROWS_MAX = 512
+CREATE = "CREATE TABLE event (position INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"
+INSERT = "INSERT INTO event (position, data) VALUES (?, ?)"
+
+Waiting: TypeAlias = "tuple[bytes, asyncio.Future[int]]"
+
+
+async def body_of(receive: Receive) -> bytes:
+    """The body of a request."""
+    chunks = []
+    while True:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def answer(send: Send, body: bytes) -> None:
+    """A whole answer."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class GroupCommit:
+    """One writer thread, WAL and FULL, all waiting rows in one transaction with one ``executemany``."""
+
+    def __init__(self, directory: Path) -> None:
+        """Create the database."""
+        self._connection = apsw.Connection(str(directory / "event.db"))
+        for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL")):
+            self._connection.pragma(name, value)
+        assert self._connection.pragma("synchronous") == 2
+        self._connection.execute(CREATE)
+        self._position = 0
+        self._waiting: deque[Waiting] = deque()
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def append(self, data: bytes) -> int:
+        """The position of a row, once it is durable."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._write, args=(self._loop,), daemon=True).start()
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._waiting.append((data, future))
+        self._ready.set()
+        return await future
+
+    def _write(self, loop: asyncio.AbstractEventLoop) -> None:
+        execute, executemany = self._connection.execute, self._connection.executemany
+        while True:
+            self._ready.wait()
+            self._ready.clear()
+            while self._waiting:
+                batch: list[Waiting] = []
+                while self._waiting and len(batch) < BATCH_ROWS_MAX:
+                    batch.append(self._waiting.popleft())
+                first = self._position + 1
+                execute("BEGIN IMMEDIATE")
+                executemany(INSERT, [(first + index, data) for index, (data, _) in enumerate(batch)])
+                execute("COMMIT")
+                self._position += len(batch)
+                loop.call_soon_threadsafe(_resolve, batch, first)
+
+
+def _resolve(batch: Sequence[Waiting], first: int) -> None:
+    for index, (_, future) in enumerate(batch):
+        if not future.done():
+            future.set_result(first + index)
+
+
+def nothing(directory: Path) -> App:
+    """Takes a body and answers: HTTP alone."""
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        data = await body_of(receive)
+        await answer(send, b'{"ok":true,"data":{"size":%d}}' % len(data))
+
+    return app
+
+
+def group_commit(directory: Path) -> App:
+    """Takes a body, has it durable, answers: HTTP and the disk alone."""
+    writer = GroupCommit(directory)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        data = await body_of(receive)
+        position = await writer.append(data) if data else 0
+        await answer(send, b'{"ok":true,"data":{"position":%d}}' % position)
+
+    return app
+
+
+def application_save(directory: Path) -> App:
+    """Takes a body, decodes it, saves a new aggregate of one event with the library's ``Application.save``."""
+    from uuid import UUID  # noqa: PLC0415 - the other ceilings do not pay for the library
+
+    from eventsourcing.application import Application  # noqa: PLC0415
+    from eventsourcing.domain import Aggregate  # noqa: PLC0415
+
+    class Directive(Aggregate):
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+    place = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(directory / "events.db")}
+    application: Application[UUID] = Application(env=place)
+    thread = ThreadPoolExecutor(1)
+
+    def save(data: bytes) -> str:
+        directive = Directive(msgspec.json.decode(data)["input"])
+        application.save(directive)
+        return str(directive.id)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        data = await body_of(receive)
+        made = await asyncio.get_running_loop().run_in_executor(thread, save, data) if data else ""
+        await answer(send, b'{"ok":true,"data":{"id":"%b"}}' % made.encode())
+
+    return app
+
+
+def fan_out(directory: Path) -> App:
+    """Hands every body to every subscriber at once, through a queue each: fan-out alone, nothing is kept."""
+    queues: set[asyncio.Queue[bytes]] = set()
+    ids = SystemIds()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/stream"):
+            await subscribe(send)
+            return
+        data = await body_of(receive)
+        made = ids.new("dir").encode()
+        record = b'{"id":"%b","traceId":"%b","payload":{"directiveId":"%b"}}' % (
+            made,
+            os.urandom(18).hex().encode(),
+            made,
+        )
+        frame = b'id: %b\nevent: directive.created\ndata: {"ok":true,"data":%b}\n\n' % (made, record)
+        for queue in queues:
+            queue.put_nowait(frame)
+        await answer(send, b'{"ok":true,"data":{"id":"%b","size":%d}}' % (made, len(data)))
+
+    async def subscribe(send: Send) -> None:
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
+        queues.add(queue)
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": await queue.get(), "more_body": True})
+        finally:
+            queues.discard(queue)
+
+    return app
+
+
+APPS: dict[str, Callable[[Path], App]] = {
+    "nothing": nothing,
+    "group-commit": group_commit,
+    "application-save": application_save,
+    "fan-out": fan_out,
+}
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    name, port, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    directory.mkdir(parents=True, exist_ok=True)
+    config = uvicorn.Config(
+        APPS[name](directory),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
+    uvicorn.Server(config).run(sockets=[listen("127.0.0.1", port)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The history: a log of as many events as wanted, as mock runs leave them, written through the product's own log."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import DECIDERS, EVENTS, session
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.domain.run import RunCompleted, RunCreated, RunLeased, RunStarted, TranscriptAppended, UsageRecorded
+from athena_core.domain.session import SessionCreated
+from athena_core.event import Event, Fact, Meta
+from athena_core.store.codec import Codec
+from athena_core.store.log import Log
+from athena_core.store.sqlite import SqliteStore
+from athena_core.values import ContextMeta, HarnessConfig, HarnessPolicies, HarnessSpec, Reliability, Usage
+
+TRANSACTION_EVENTS = 2_000
+RUNS_PER_SESSION = 10
+SAID = "Summarise the incidents of the last night, group them by service, and say which of them need a person today."
+ANSWER = "Echo: " + SAID
+
+PROFILE = HarnessSpec(
+    display_name="Shadow harness profile",
+    version="v1",
+    config=HarnessConfig(provider="mock", model="mock-model", tools=("none",)),
+    policies=HarnessPolicies(timeout_ms=30_000, retry_limit=1, budget_usd=0),
+)
+USAGE = Usage(input_tokens=len(SAID), output_tokens=len(ANSWER), total_tokens=len(SAID) + len(ANSWER))
+CONTEXT = ContextMeta(
+    initial_strategy="raw",
+    final_strategy="raw",
+    overflow_recovered=False,
+    overflow_attempts=0,
+    initial_chars=len(SAID),
+    final_chars=len(SAID),
+    effective_max_chars=30_000,
+    steps=(),
+)
+RELIABILITY = Reliability(provider_attempts=1, provider_retries=0, fallback_hops=0, turn_latency_ms=0)
+
+
+def facts(ids: SystemIds) -> Iterator[Fact]:
+    """Mock runs one after another, ten in each session, for ever."""
+    executor = ids.new("exe")
+    while True:
+        session_id = ids.new("ses")
+        yield Fact(
+            stream=session.stream(session_id), event=SessionCreated(session_id=session_id), session_id=session_id
+        )
+        for _ in range(RUNS_PER_SESSION):
+            directive_id, run_id = ids.new("dir"), ids.new("run")
+            yield Fact(
+                stream=directive_id,
+                event=DirectiveCreated(
+                    directive_id=directive_id, has_context_refs=False, has_metadata=False, shadow=True, input=SAID
+                ),
+            )
+            for event in run_events(session_id, directive_id, executor):
+                yield Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id)
+
+
+def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event, ...]:
+    """One run."""
+    return (
+        RunCreated(
+            session_id=session_id,
+            directive_id=directive_id,
+            harness_profile_id="shadow-harness-0123456789ab",
+            provider="mock",
+            model="mock-model",
+            harness_profile_snapshot=PROFILE,
+            profile_named=False,
+            timeout_ms=30_000,
+            requested_by=executor,
+        ),
+        RunLeased(executor=executor, token=1, attempt=1, pid=os.getpid()),
+        RunStarted(attempt=1),
+        TranscriptAppended(role="user", kind="message", chars=len(SAID), content=SAID),
+        TranscriptAppended(role="assistant", kind="message", chars=len(ANSWER), content=ANSWER),
+        UsageRecorded(provider="mock", model="mock-model", usage=USAGE, cost_micro_usd=0),
+        RunCompleted(
+            provider="mock",
+            model="mock-model",
+            harness_profile_id="shadow-harness-0123456789ab",
+            usage=USAGE,
+            evidence_count=0,
+            verification_status="passed",
+            reliability=RELIABILITY,
+            context_meta=CONTEXT,
+        ),
+    )
+
+
+def write(directory: Path, events: int) -> None:
+    """Write a log of so many events into a state directory."""
+    ids = SystemIds()
+    log = Log(SqliteStore(directory, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
+    log.start()
+    source = facts(ids)
+    for done in range(0, events, TRANSACTION_EVENTS):
+        page = tuple(islice(source, min(TRANSACTION_EVENTS, events - done)))
+
+        def record(reader: Reader, context: Context, page: tuple[Fact, ...] = page) -> Outcome:
+            return Outcome(facts=page)
+
+        log.submit_in_thread(record, Meta(actor="local", correlation=ids.trace()))
+    log.close()
+
+
+def written(directory: Path, events: int) -> Path:
+    """The same in a process of its own (so that the caller stays small)."""
+    subprocess.run([sys.executable, "-m", "benchmarks.history", str(directory), str(events)], check=True)
+    return directory
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), int(sys.argv[2]))

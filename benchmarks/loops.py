@@ -1,0 +1,286 @@
+"""The loops that need no server: Athena's replay, and the ceilings of a scan and of a folded-batch projection.
+
+``python -m benchmarks.loops NAME DIRECTORY SECONDS`` runs one on a state directory and prints a ``Done`` as JSON.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.domain import EVENTS
+from athena_core.signal import Signal
+from athena_core.store.codec import Codec
+from athena_core.store.sqlite import SELECT_PAGE, SqliteDatabases, SqliteStore
+from benchmarks.machine import cores, pin
+from projections import ALL
+from projections.catalog import DIRECTIVE
+from projections.feed import TABLE as FEED
+from projections.projection import Table
+from projections.replay import digest, rebuild
+from projections.runs import ACTIVE, OUTPUT, RUN
+from projections.sessions import ENTRY, SESSION, SESSION_RUN
+from projections.views import Views
+
+PAGE_EVENTS = 500
+BATCH_EVENTS = 10_000
+SELECT_FOR_VIEWS = (
+    "SELECT position, stream, type, recorded_at, correlation, session_id, run_id, data, text, chain"
+    " FROM log WHERE position > ? ORDER BY position LIMIT ?"
+)
+
+
+class Done(msgspec.Struct):
+    """How many events a loop handled in how many seconds of wall and of CPU time; the digests of what it wrote."""
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+    digests: dict[str, str]
+
+
+class Stopwatch:
+    """Wall and CPU time of this process."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self._began, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return time.perf_counter() - self._began
+
+    def done(self, events: int, digests: dict[str, str]) -> Done:
+        """Stop."""
+        return Done(events, self.seconds, time.process_time() - self._cpu, digests)
+
+
+def scan(directory: Path, seconds: float) -> Done:
+    """Read the log in the pages of the feed, all columns, over and over; nothing is done with the rows."""
+    connection = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    stopwatch, position, events = Stopwatch(), 0, 0
+    while stopwatch.seconds < seconds:
+        rows = connection.execute(SELECT_PAGE, (position, 2**62, PAGE_EVENTS)).fetchall()
+        events += len(rows)
+        position = int(rows[-1][0] or 0) if len(rows) == PAGE_EVENTS else 0
+    return stopwatch.done(events, {})
+
+
+def replay(directory: Path, seconds: float) -> Done:
+    """Rebuild all views as ``athena replay`` does."""
+    store = SqliteStore(directory, SystemIds())
+    folder = directory / "views"
+    folder.mkdir(exist_ok=True)
+    views = Views(folder, SqliteDatabases(), store.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
+    stopwatch = Stopwatch()
+    *_, last = rebuild(views)
+    done = stopwatch.done(last.position, {})
+    current = views.files.named(views.files.current)
+    assert current is not None and last.outcome == "switched"
+    connection = views.databases.read(current)
+    done.digests = {projection.name: digest(connection, projection).sha256 for projection in ALL}
+    connection.close()
+    store.close()
+    return done
+
+
+class RunFields(msgspec.Struct, rename="camel", gc=False):
+    """What the views show of ``run.created``."""
+
+    session_id: str
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+
+
+class LeaseFields(msgspec.Struct, gc=False):
+    """Of ``run.leased``."""
+
+    pid: int
+
+
+class EntryFields(msgspec.Struct, gc=False):
+    """Of ``transcript.appended``."""
+
+    role: str
+    kind: str
+
+
+class UsageFields(msgspec.Struct, rename="camel", gc=False):
+    """Of ``usage.recorded``."""
+
+    usage: msgspec.Raw
+    cost_micro_usd: int | None = None
+
+
+class EndFields(msgspec.Struct, rename="camel", gc=False):
+    """Of ``run.completed``."""
+
+    provider: str
+    model: str
+    evidence_count: int
+    verification_status: str
+
+
+class SaidFields(msgspec.Struct, gc=False):
+    """Of the text of ``transcript.appended``."""
+
+    content: str
+
+
+class AskedFields(msgspec.Struct, gc=False):
+    """Of the text of ``directive.created``."""
+
+    input: str
+
+
+created = msgspec.json.Decoder(RunFields).decode
+leased = msgspec.json.Decoder(LeaseFields).decode
+entry = msgspec.json.Decoder(EntryFields).decode
+used = msgspec.json.Decoder(UsageFields).decode
+ended = msgspec.json.Decoder(EndFields).decode
+said = msgspec.json.Decoder(SaidFields).decode
+asked = msgspec.json.Decoder(AskedFields).decode
+
+
+class Folded:
+    """A folded-batch projection of finished mock runs in plain Python: lists of columns, one ``executemany`` a table.
+
+    It keeps unfinished runs in memory, has no decider, no envelope, no buffer that is read through, no checkpoint by
+    projection, and knows only what the benchmarks' own history holds.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Take a database with empty tables."""
+        self._connection = connection
+        self.runs: dict[str, list[Any]] = {}
+        self.ended: dict[str, list[Any]] = {}
+        self.sessions: dict[str, list[Any]] = {}
+        self.new: dict[Table[Any], list[tuple[Any, ...]]] = {DIRECTIVE: [], OUTPUT: [], ENTRY: [], FEED: []}
+
+    def fold(self, rows: list[tuple[Any, ...]]) -> None:
+        """Take in a batch."""
+        runs, sessions, new = self.runs, self.sessions, self.new
+        feed = new[FEED].append
+        for position, stream, kind, at, trace, session_id, run_id, data, text, chain in rows:
+            feed((position, kind, session_id, run_id, trace))
+            if kind == "transcript.appended":
+                what, content = entry(data), said(text).content
+                new[ENTRY].append(
+                    (
+                        *(position, chain[:4], session_id, run_id, what.role, what.kind, content),
+                        *(False, None, None, None, at),
+                    )
+                )
+                if what.role == "assistant":
+                    runs[stream][13] = position
+                    new[OUTPUT].append((position, content))
+            elif kind == "run.created":
+                run = created(data)
+                runs[stream] = [
+                    *(position, stream, session_id, "running", at, run.directive_id, run.harness_profile_id),
+                    *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
+                ]
+            elif kind == "run.leased":
+                row = runs[stream]
+                row[10], row[20] = 1, leased(data).pid
+            elif kind == "run.started":
+                row = runs[stream]
+                row[11] = at
+                sessions[session_id][0], sessions[session_id][3], sessions[session_id][4] = at, row[7], row[8]
+            elif kind == "usage.recorded":
+                paid, row = used(data), runs[stream]
+                row[14], row[15] = bytes(paid.usage).decode(), (row[15] or 0) + (paid.cost_micro_usd or 0)
+            elif kind == "run.completed":
+                end, row = ended(data), runs.pop(stream)
+                row[3], row[12], row[7], row[8] = "completed", at, end.provider, end.model
+                row[17], row[18] = end.evidence_count, end.verification_status
+                self.ended[stream] = row
+                sessions[session_id][0] = at
+            elif kind == "directive.created":
+                new[DIRECTIVE].append((position, stream, at, True, asked(text).input, None, None))
+            elif kind == "session.created":
+                sessions[session_id] = [at, session_id, at, None, None]
+
+    def flush(self) -> None:
+        """Write the batch in one transaction; what is still open stays for the next."""
+        many = self._connection.executemany
+        self._connection.execute("BEGIN IMMEDIATE")
+        for table, rows in self.new.items():
+            many(table.insert, rows)
+            rows.clear()
+        done = list(self.ended.values())
+        many(RUN.insert, [row[:20] for row in done])
+        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3]) for row in done])
+        many(SESSION.upsert, list(self.sessions.values()))
+        self._connection.execute("COMMIT")
+        open_sessions = {row[2] for row in self.runs.values()} | {next(reversed(self.sessions), "")}
+        self.ended.clear()
+        self.sessions = {name: row for name, row in self.sessions.items() if name in open_sessions}
+
+    def finish(self) -> None:
+        """Write what the log leaves open."""
+        rows = list(self.runs.values())
+        many = self._connection.executemany
+        self._connection.execute("BEGIN IMMEDIATE")
+        many(RUN.insert, [row[:20] for row in rows])
+        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None) for row in rows])
+        many(ACTIVE.insert, [(row[11] or row[4], row[2], row[1], row[20], row[9]) for row in rows])
+        self._connection.execute("COMMIT")
+
+
+def folded(directory: Path, seconds: float) -> Done:
+    """Write the rows of all views with a folded-batch projection."""
+    path = directory / "folded.db"
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    log = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    stopwatch, position = Stopwatch(), 0
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "WAL")
+    connection.pragma("synchronous", "NORMAL")
+    connection.pragma("cache_size", -16_384)
+    for projection in ALL:
+        for table in projection.tables:
+            for statement in table.create:
+                connection.execute(statement)
+    projection_of_all = Folded(connection)
+    while rows := log.execute(SELECT_FOR_VIEWS, (position, BATCH_EVENTS)).fetchall():
+        projection_of_all.fold(rows)
+        projection_of_all.flush()
+        position = int(rows[-1][0] or 0)
+    projection_of_all.finish()
+    done = stopwatch.done(position, {})
+    connection.close()
+    reader = SqliteDatabases().read(path)
+    done.digests = {projection.name: digest(reader, projection).sha256 for projection in ALL}
+    reader.close()
+    return done
+
+
+LOOPS: dict[str, Callable[[Path, float], Done]] = {"scan": scan, "replay": replay, "folded": folded}
+
+
+def measured(name: str, directory: Path, seconds: float = 0) -> Done:
+    """Run a loop in a process of its own, on the core of the servers."""
+    command = [sys.executable, "-m", "benchmarks.loops", name, str(directory), str(seconds)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, preexec_fn=lambda: pin(cores()[0]))
+    return msgspec.json.decode(done.stdout, type=Done)
+
+
+def main() -> None:
+    """Run the loop of the arguments."""
+    name, directory, seconds = sys.argv[1:4]
+    sys.stdout.write(msgspec.json.encode(LOOPS[name](Path(directory), float(seconds))).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The machine: its cores, its disk, its versions, and the CPU time of a process (Linux only)."""
+
+import os
+import platform
+import sqlite3
+import time
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import apsw
+
+PACKAGES = ("apsw", "eventsourcing", "msgspec", "starlette", "uvicorn", "uvloop", "httptools")
+SYNCS = 200
+BLOCK = b"x" * 4_096
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cores() -> tuple[int, int]:
+    """The core of the server and the core of the load; one and the same where there is only one."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[0], allowed[1 % len(allowed)]
+
+
+def pin(core: int) -> None:
+    """Stay on one core, with every thread and process that is started from here on."""
+    os.sched_setaffinity(0, {core})
+
+
+def cpu_seconds(pid: int) -> float:
+    """What all threads of a process have consumed so far, in user and kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def sync_ms(directory: Path) -> float:
+    """The median of appending a 4 KiB block and ``fdatasync``, in milliseconds."""
+    path = directory / "sync"
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    found = []
+    try:
+        for _ in range(SYNCS):
+            began = time.perf_counter()
+            os.write(file, BLOCK)
+            os.fdatasync(file)
+            found.append((time.perf_counter() - began) * 1000)
+    finally:
+        os.close(file)
+        path.unlink()
+    return median(found)
+
+
+def load_average() -> float:
+    """How many processes wanted to run, on average over the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def described(directory: Path) -> dict[str, str]:
+    """What the figures were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = [f"{name} {version(name)}" for name in PACKAGES]
+    return {
+        "cpu": f"{len(os.sched_getaffinity(0))} x {_processor()}",
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}, {_file_system(directory)}",
+        "python": platform.python_version(),
+        "sqlite": f"{apsw.sqlite_lib_version()} in apsw, {sqlite3.sqlite_version} in the standard library",
+        "packages": ", ".join(versions),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.machine()
+
+
+def _file_system(directory: Path) -> str:
+    place, best, kind = str(directory.resolve()), "", "unknown"
+    for line in Path("/proc/mounts").read_text("utf-8").splitlines():
+        _, point, found, *_ = line.split(" ")
+        if (place == point or place.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+            best, kind = point, found
+    return kind

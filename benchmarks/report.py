@@ -1,0 +1,137 @@
+"""The report: samples by round, their medians and ranges, ratios within each round, goals, as tables and as JSON."""
+
+from collections.abc import Callable, Iterator, Mapping
+from statistics import median
+
+import msgspec
+
+COLUMNS = {
+    "cpu_us": "CPU µs each",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "sync_ms": "fdatasync p50 ms",
+    "load_cpu": "load's core",
+}
+
+
+class Ratio(msgspec.Struct):
+    """A figure of one variant over that of another in the same round; without ``under`` the figure itself."""
+
+    label: str
+    values: list[float]
+    goal: float | None = None
+    at_most: bool = False
+
+    @property
+    def median(self) -> float:
+        """The median over the rounds."""
+        return median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median meets the goal, if there is one."""
+        if self.goal is None:
+            return None
+        return self.median <= self.goal if self.at_most else self.median >= self.goal
+
+
+class Section(msgspec.Struct):
+    """One thing that was measured: per variant and figure, a value for each round."""
+
+    name: str
+    title: str
+    unit: str
+    samples: dict[str, dict[str, list[float]]] = {}
+    ratios: list[Ratio] = []
+    notes: list[str] = []
+
+    def measure(self, rounds: int, variants: Mapping[str, Callable[[], Mapping[str, float]]]) -> None:
+        """Run every variant once in each round, each round beginning with another one."""
+        names = list(variants)
+        for turn in range(rounds):
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                for figure, value in variants[name]().items():
+                    self.samples.setdefault(name, {}).setdefault(figure, []).append(value)
+        self.samples = {name: self.samples[name] for name in names}
+
+    def ratio(
+        self,
+        over: str,
+        under: str,
+        *,
+        figure: str = "rate",
+        under_figure: str | None = None,
+        label: str = "",
+        at_least: float | None = None,
+        at_most: float | None = None,
+    ) -> None:
+        """Note a ratio of two variants, with its goal."""
+        pairs = zip(self.samples[over][figure], self.samples[under][under_figure or figure], strict=True)
+        goal = at_least if at_least is not None else at_most
+        self.ratios.append(Ratio(label or f"{over} / {under}", [a / b for a, b in pairs], goal, at_most is not None))
+
+    def limit(self, variant: str, figure: str, at_most: float) -> Ratio:
+        """Note a limit on a figure itself."""
+        label = f"{variant}: {COLUMNS.get(figure, figure)}"
+        self.ratios.append(Ratio(label, self.samples[variant][figure], at_most, at_most=True))
+        return self.ratios[-1]
+
+    def lines(self) -> Iterator[str]:
+        """The section in Markdown."""
+        figures = [figure for figure in ("rate", *COLUMNS) if any(figure in found for found in self.samples.values())]
+        heads = [self.unit if figure == "rate" else COLUMNS[figure] for figure in figures]
+        yield f"### {self.title}"
+        yield ""
+        yield f"| variant | {' | '.join(heads)} |"
+        yield "| --- |" + " ---: |" * len(heads)
+        for name, found in self.samples.items():
+            yield f"| {name} | {' | '.join(spread(found.get(figure, [])) for figure in figures)} |"
+        if self.ratios:
+            yield ""
+            yield "| ratio within a round | median (range) | goal | |"
+            yield "| --- | ---: | ---: | --- |"
+            for ratio in self.ratios:
+                goal = "" if ratio.goal is None else f"{'≤' if ratio.at_most else '≥'} {number(ratio.goal)}"
+                verdict = {None: "", True: "met", False: "**missed**"}[ratio.met]
+                yield f"| {ratio.label} | {spread(ratio.values)} | {goal} | {verdict} |"
+        for note in self.notes:
+            yield ""
+            yield note
+
+
+class Report(msgspec.Struct):
+    """A whole run."""
+
+    machine: dict[str, str]
+    rounds: int
+    seconds: float
+    events: int
+    load_average: list[float]
+    sync_ms: list[float]
+    sections: list[Section] = []
+
+    def head(self) -> Iterator[str]:
+        """What it was measured on."""
+        yield "| | |"
+        yield "| --- | --- |"
+        for name, value in self.machine.items():
+            yield f"| {name} | {value} |"
+        yield f"| rounds | {self.rounds} of {number(self.seconds)} s a variant, after a warm-up |"
+        yield f"| fdatasync of 4 KiB, p50 | {spread(self.sync_ms)} ms |"
+        yield f"| load average before and after | {', '.join(map(number, self.load_average))} |"
+
+
+def spread(values: list[float]) -> str:
+    """Median and range."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return number(values[0])
+    return f"{number(median(values))} ({number(min(values))}–{number(max(values))})"
+
+
+def number(value: float) -> str:
+    """Three digits, or whole thousands."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

@@ -1,0 +1,251 @@
+"""The scenarios: what is measured, beside which ceilings, against which goals."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from benchmarks import load, loops
+from benchmarks.history import written
+from benchmarks.load import Spec
+from benchmarks.machine import sync_ms
+from benchmarks.report import Section
+from benchmarks.server import Server
+
+FEED_LIMIT = 500
+SUBSCRIBERS = 20
+EVENTS_PER_SECOND = 1_000
+DEADLINE_MS = 20.0
+EVENTS_PER_RUN = 9
+HEALTH = b"GET /api/v1/admin/health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
+
+Kind = Literal["directives", "keyed", "runs", "runs-async", "pages", "stream"]
+
+
+class Failed(Exception):
+    """What was measured is wrong, not slow."""
+
+
+class Bench:
+    """One run of the benchmarks: its sizes, its directory, its servers."""
+
+    def __init__(self, directory: Path, *, rounds: int, seconds: float, feed_events: int, replay_events: int) -> None:
+        """Take the sizes."""
+        self.directory = directory
+        self.rounds = rounds
+        self.seconds = seconds
+        self.feed_events = feed_events
+        self.replay_events = replay_events
+        self.syncs: list[float] = []
+        self._servers: list[Server] = []
+        self._count = 0
+
+    def server(self, name: str, directory: Path | None = None) -> Server:
+        """A new server, started; its directory is fresh unless one is given."""
+        server = Server(name, directory or self.place(name))
+        self._servers.append(server)
+        return server.start()
+
+    def place(self, name: str) -> Path:
+        """The path of a fresh directory."""
+        self._count += 1
+        return self.directory / f"{self._count}-{name}"
+
+    def stop(self) -> None:
+        """Stop all servers and delete what they wrote."""
+        for server in self._servers:
+            server.discard()
+        self._servers.clear()
+
+    def sync(self) -> dict[str, float]:
+        """The disk, now."""
+        self.syncs.append(sync_ms(self.directory))
+        return {"sync_ms": self.syncs[-1]}
+
+    def load(self, server: Server, kind: Kind, clients: int, **more: int) -> Callable[[], dict[str, float]]:
+        """A measurement to be made."""
+
+        def measure() -> dict[str, float]:
+            disk = self.sync()
+            if server.name == "athena":
+                settled(server)  # what one load left to be projected must not burden the next
+            spec = Spec(kind=kind, port=server.port, pid=server.pid, clients=clients, seconds=self.seconds, **more)
+            result = load.measured(spec)
+            if result.errors:
+                raise Failed(f"{server.name}, {kind}, {clients} clients: {result.errors} errors")
+            figures = msgspec.structs.asdict(result)
+            del figures["errors"]
+            return figures | disk
+
+        return measure
+
+
+def post(bench: Bench) -> list[Section]:
+    """One event a request, at 64 clients and at one."""
+    athena, twin = bench.server("athena"), bench.server("athena")
+    group, save, nothing = bench.server("group-commit"), bench.server("application-save"), bench.server("nothing")
+    sections = []
+    for clients, share in ((64, 0.25), (1, 0.5)):
+        who = f"{clients} clients" if clients > 1 else "1 client"
+        section = Section(f"post-{clients}", f"`POST /api/v1/directives`, {who}", "requests/s", {}, [], [])
+        section.measure(
+            bench.rounds,
+            {
+                "Athena": bench.load(athena, "directives", clients),
+                "Athena, twin": bench.load(twin, "directives", clients),
+                "Athena, with `Idempotency-Key`": bench.load(athena, "keyed", clients),
+                "raw ASGI, group commit": bench.load(group, "directives", clients),
+                "`Application.save`": bench.load(save, "directives", clients),
+                "raw ASGI, no disk": bench.load(nothing, "directives", clients),
+            },
+        )
+        section.ratio("Athena", "raw ASGI, group commit", at_least=share)
+        section.ratio("Athena", "`Application.save`", at_least=2 if clients == 64 else None)
+        section.ratio("Athena, with `Idempotency-Key`", "raw ASGI, group commit")
+        section.ratio("raw ASGI, group commit", "raw ASGI, no disk")
+        section.ratio("Athena", "raw ASGI, group commit", figure="cpu_us", label="the same: CPU time each")
+        section.ratio("Athena", "Athena, twin", label="A/A: Athena / its twin")
+        sections.append(section)
+    bench.stop()
+    return sections
+
+
+def feed(bench: Bench) -> list[Section]:
+    """Pages of the feed beside the bare scan."""
+    directory = written(bench.place("feed"), bench.feed_events)
+    athena = bench.server("athena", directory)
+    settled(athena)
+
+    def scan() -> dict[str, float]:
+        done = loops.measured("scan", directory, bench.seconds)
+        return {"rate": done.events / done.seconds, "cpu_us": done.cpu_seconds / done.events * 1e6}
+
+    title = f"`GET /api/v1/events?limit={FEED_LIMIT}` over {bench.feed_events:,} events, page after page"
+    section = Section("feed", title, "events/s", {}, [], [])
+    section.measure(
+        bench.rounds,
+        {
+            "Athena, 1 client": bench.load(athena, "pages", 1, limit=FEED_LIMIT),
+            "Athena, 8 clients": bench.load(athena, "pages", 8, limit=FEED_LIMIT),
+            "raw scan": scan,
+        },
+    )
+    section.ratio("Athena, 1 client", "raw scan", at_least=0.4)
+    section.ratio("Athena, 8 clients", "raw scan")
+    section.notes.append("p50 and p99 are those of a page.")
+    bench.stop()
+    return [section]
+
+
+def stream(bench: Bench) -> list[Section]:
+    """From the request that appends to every subscriber."""
+    athena, raw = bench.server("athena"), bench.server("fan-out")
+    title = f"Append to SSE delivery, {EVENTS_PER_SECOND:,} events/s to {SUBSCRIBERS} subscribers"
+    section = Section("stream", title, "deliveries/s", {}, [], [])
+    section.measure(
+        bench.rounds,
+        {
+            "Athena": bench.load(athena, "stream", SUBSCRIBERS, rate=EVENTS_PER_SECOND),
+            "raw ASGI fan-out, no disk": bench.load(raw, "stream", SUBSCRIBERS, rate=EVENTS_PER_SECOND),
+        },
+    )
+    section.limit("Athena", "p99_ms", DEADLINE_MS)
+    section.ratio("Athena", "raw ASGI fan-out, no disk", figure="cpu_us", label="CPU time each, Athena / raw fan-out")
+    section.notes.append("From the moment a client sends its POST until a subscriber has read the event.")
+    bench.stop()
+    return [section]
+
+
+def replay(bench: Bench) -> list[Section]:
+    """All views from nothing."""
+    directory = written(bench.place("replay"), bench.replay_events)
+    digests: dict[str, set[str]] = {}
+
+    def loop(name: str) -> Callable[[], dict[str, float]]:
+        def measure() -> dict[str, float]:
+            done = loops.measured(name, directory)
+            for projection, digest in done.digests.items():
+                digests.setdefault(projection, set()).add(digest)
+            return {"rate": done.events / done.seconds, "cpu_us": done.cpu_seconds / done.events * 1e6} | bench.sync()
+
+        return measure
+
+    section = Section("replay", f"Replay of {bench.replay_events:,} events into all views", "events/s", {}, [], [])
+    section.measure(bench.rounds, {"Athena": loop("replay"), "folded batches": loop("folded")})
+    section.ratio("Athena", "folded batches", at_least=0.4)
+    section.ratio("Athena", "folded batches", figure="cpu_us", label="the same: CPU time each")
+    different = sorted(projection for projection, found in digests.items() if len(found) > 1)
+    if different:
+        raise Failed(f"the ceiling wrote other rows than the replay: {', '.join(different)}")
+    section.notes.append("Both wrote the same rows, by digest.")
+    return [section]
+
+
+def start(bench: Bench) -> list[Section]:
+    """From the start of the process to its first 200 on ``/readyz``."""
+    full = written(bench.place("start-full"), bench.replay_events)
+    loops.measured("replay", full)
+    empty = bench.place("start-empty")
+
+    def begin(directory: Path) -> Callable[[], dict[str, float]]:
+        def measure() -> dict[str, float]:
+            server = bench.server("athena", directory)
+            server.stop()
+            return {"rate": server.ready_seconds * 1000} | bench.sync()
+
+        return measure
+
+    begin(empty)(), begin(full)()
+    title = "Start-up: from the start of the process to the first 200 on `/readyz`"
+    section = Section("start", title, "ms", {}, [], [])
+    variants = {"Athena, no events": begin(empty), f"Athena, {bench.replay_events:,} events": begin(full)}
+    section.measure(bench.rounds, variants)
+    none, many = variants
+    section.ratio(many, none, at_most=1.5)
+    bench.stop()
+    return [section]
+
+
+def runs(bench: Bench) -> list[Section]:
+    """Mock runs from the request to the end."""
+    athena, group = bench.server("athena"), bench.server("group-commit")
+    sections = []
+    for clients in (1, 16, 64):
+        who = f"{clients} clients" if clients > 1 else "1 client"
+        title = f"Mock runs to completion, {who}"
+        section = Section(f"runs-{clients}", title, "runs/s", {}, [], [])
+        section.measure(
+            bench.rounds,
+            {
+                "Athena, synchronous": bench.load(athena, "runs", clients),
+                "Athena, `respond-async`": bench.load(athena, "runs-async", clients),
+                "raw ASGI, group commit (requests/s)": bench.load(group, "directives", clients),
+            },
+        )
+        for name in ("Athena, synchronous", "Athena, `respond-async`"):
+            label = f"{name}: runs / requests of the ceiling"
+            section.ratio(name, "raw ASGI, group commit (requests/s)", label=label)
+        sections.append(section)
+    sections[-1].notes.append(
+        f"A run is {EVENTS_PER_RUN} events in two commits. Asynchronous ones count once all have ended; their p50 and"
+        " p99 are those of the 202."
+    )
+    bench.stop()
+    return sections
+
+
+def settled(server: Server) -> None:
+    """Wait until the views have reached the head."""
+    while b'"lag":0,' not in server.get(HEALTH):
+        pass
+
+
+SCENARIOS: dict[str, Callable[[Bench], list[Section]]] = {
+    "post": post,
+    "feed": feed,
+    "stream": stream,
+    "replay": replay,
+    "start": start,
+    "runs": runs,
+}

@@ -1,0 +1,102 @@
+"""A server: a process of its own on a free port and an empty directory, kept to one core."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.machine import cores, pin
+
+ROOT = Path(__file__).resolve().parents[1]
+READY_SECONDS_MAX = 120.0
+STOP_SECONDS_MAX = 15.0
+POLL_SECONDS = 0.001
+READY = b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A program under load: ``athena``, or the name of a ceiling in ``benchmarks.apps``."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        """Nothing is started yet."""
+        self.name = name
+        self.directory = directory
+        self.port = 0
+        self.ready_seconds = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> "Server":
+        """Start, and wait for the first 200 on ``/readyz`` (``ready_seconds`` after the start)."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+        environment |= {"ATHENA_STATE_DIR": str(self.directory), "ATHENA_WORKSPACE_ROOT": str(self.directory)}
+        environment["PYTHONPATH"] = str(ROOT)
+        program = ["athena_cli", "api", "serve", "--port", str(self.port)]
+        if self.name != "athena":
+            program = ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
+        with (self.directory / "server.log").open("ab") as log:
+            began = time.perf_counter()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *program],
+                cwd=self.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: pin(cores()[0]),  # noqa: PLW1509 - this process has no threads
+            )
+        while not self._ready():
+            if self._process.poll() is not None or time.perf_counter() - began > READY_SECONDS_MAX:
+                raise RuntimeError(f"{self.name} did not start:\n{(self.directory / 'server.log').read_text()[-2000:]}")
+            time.sleep(POLL_SECONDS)
+        self.ready_seconds = time.perf_counter() - began
+        return self
+
+    def _ready(self) -> bool:
+        return self.get(READY).startswith(b"HTTP/1.1 200")
+
+    def get(self, request: bytes) -> bytes:
+        """The answer to a request that closes its connection; nothing while nobody listens."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(request)
+            chunks = []
+            while chunk := connection.recv(65_536):
+                chunks.append(chunk)
+            return b"".join(chunks)
+        return b""
+
+    def stop(self) -> None:
+        """Ask it to leave, and see that it did."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def discard(self) -> None:
+        """Stop, and delete its directory."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
