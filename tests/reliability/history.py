@@ -8,10 +8,8 @@ from athena_core.store import chain
 from athena_core.store.sqlite import SELECT_META, SqliteReader, open_reader
 from projections.cursor import MARK_BYTES, event_id
 from tests.reliability.oracle import Entry
+from tests.reliability.program import MARK
 from tests.support.records import CODEC, judge_history, stored_guards
-
-MARK = "attempt"
-"""The key of the metadata that holds the mark."""
 
 BEGINNINGS = (directive.DirectiveCreated.TYPE, run.RunCreated.TYPE, run.RunQueued.TYPE)
 
