@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 class Serve(Protocol):
     """Starts a server that ends with the test."""
 
-    def __call__(self, directory: Path | None = None, **settings: str) -> Server:
+    def __call__(self, directory: Path | None = None, /, **settings: str) -> Server:
         """On a directory (default: one of the test), with settings."""
 
 
@@ -29,7 +29,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Servers in processes of their own."""
     with ExitStack() as stack:
 
-        def start(directory: Path | None = None, **settings: str) -> Server:
+        def start(directory: Path | None = None, /, **settings: str) -> Server:
             return stack.enter_context(Server(directory or tmp_path / "server", **settings))
 
         yield start

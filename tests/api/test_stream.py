@@ -1,0 +1,393 @@
+"""The stream over HTTP: every event once and in order, from any cursor, whatever breaks on the way."""
+
+import random
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_api.sse import HEARTBEAT, Feed, Subscription
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Outcome
+from athena_core.domain import plane as plane_room
+from athena_core.event import Fact
+from athena_core.settings import load
+from projections.feed import FeedFilter
+from tests.conftest import Serve
+from tests.scale import sized
+from tests.support.api import Api, Json, events_of, soon, until_caught_up
+from tests.support.records import META, put_filler, put_policy
+from tests.support.server import Server
+
+NO_FILTER = FeedFilter()
+
+
+def write(api: Api, count: int) -> None:
+    """Cause one event each."""
+    for _ in range(count):
+        api.post("/runs/nobody/cancel")
+
+
+def ids(events: list[Json]) -> list[str]:
+    """The ids of events."""
+    return [event["id"] for event in events]
+
+
+# Frames
+
+
+def test_a_stream_begins_with_the_log_and_says_when_it_has_caught_up(shared: Server) -> None:
+    shared.api.run("hello", sessionId="first")
+    everything = shared.api.events()
+    with shared.api.http.stream("GET", "/events/stream") as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-accel-buffering"] == "no"
+        assert response.headers["x-trace-id"]
+    with shared.api.stream() as blocks:
+        first, *found, last = until_caught_up(blocks)
+    assert (first.retry, first.event) == ("2000", None)
+    assert list(events_of(iter(found))) == everything
+    assert (last.id, last.event) == (everything[-1]["id"], "caught-up")
+    assert last.data == {"ok": True, "data": {"cursor": everything[-1]["id"], "head": len(everything)}}
+
+
+def test_a_stream_goes_on_with_what_happens_and_says_once_that_it_had_caught_up(shared: Server) -> None:
+    after = shared.api.head()
+    with shared.api.stream(after=str(after)) as blocks:
+        assert until_caught_up(blocks)[-1].data["data"]["head"] == after
+        for _ in range(3):
+            write(shared.api, 1)
+            (event,) = islice(events_of(blocks), 1)
+            assert event == shared.api.events(cursor=after)[0]
+            after += 1
+        run = shared.api.run("live", sessionId="live")
+        live = list(islice(blocks, 9))
+    assert [block.event for block in live] == [event["type"] for event in shared.api.events(cursor=after)]
+    assert live[-1].data["data"]["runId"] == run["runId"]
+
+
+def test_from_every_event_a_stream_continues_with_the_next(shared: Server) -> None:
+    write(shared.api, 5)
+    everything = shared.api.events()
+    for position, event in list(enumerate(everything, 1))[:: sized(5, 1, 1)]:
+        for query in ({"after": event["id"]}, {"after": str(position)}):
+            with shared.api.stream(**query) as blocks:
+                assert list(events_of(iter(until_caught_up(blocks)))) == everything[position:]
+        for cursor in (event["id"], str(position)):
+            with shared.api.stream(after="1", last_event_id=cursor) as blocks:
+                assert list(events_of(iter(until_caught_up(blocks)))) == everything[position:]
+
+
+def test_latest_begins_at_the_head_and_a_time_at_what_was_recorded_then(shared: Server) -> None:
+    write(shared.api, 3)
+    everything = shared.api.events()
+    with shared.api.stream(after="latest") as blocks:
+        assert [block.event for block in until_caught_up(blocks)[1:]] == ["caught-up"]
+    for event in everything[::7]:
+        time_of = event["createdAt"]
+        with shared.api.stream(after=time_of) as blocks:
+            found = list(events_of(iter(until_caught_up(blocks))))
+        assert found == [other for other in everything if other["createdAt"] >= time_of]
+    with shared.api.stream(after="2999-01-01T00:00:00Z") as blocks:
+        assert until_caught_up(blocks)[-1].id == everything[-1]["id"]
+
+
+def test_a_stream_shows_what_its_filter_wants(shared: Server) -> None:
+    run = shared.api.run("wanted", sessionId="wanted")
+    everything = shared.api.events()
+    wishes: list[tuple[dict[str, str], Callable[[Json], bool]]] = [
+        ({"types": "run.created"}, lambda event: event["type"] == "run.created"),
+        ({"types": "run.created, session.created"}, lambda event: event["type"] in {"run.created", "session.created"}),
+        ({"sessionId": "wanted"}, lambda event: event.get("sessionId") == "wanted"),
+        ({"runId": run["runId"]}, lambda event: event.get("runId") == run["runId"]),
+        (
+            {"types": "run.created", "sessionId": "wanted"},
+            lambda event: event["type"] == "run.created" and event["sessionId"] == "wanted",
+        ),
+        ({"types": "nothing.happened"}, lambda event: False),
+    ]
+    for query, wanted in wishes:
+        with shared.api.stream(**query) as blocks:
+            *_, last = found = until_caught_up(blocks)
+            assert list(events_of(iter(found))) == [event for event in everything if wanted(event)], query
+            assert last.id == everything[-1]["id"]
+
+
+def test_a_get_and_the_stream_after_its_position_leave_no_gap(shared: Server) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write, shared.api, 60)
+        answer = shared.api.http.get("/runs")
+        position = int(answer.headers["athena-position"])
+        with shared.api.stream(after=str(position)) as blocks:
+            writing.result()
+            found = ids(list(islice(events_of(blocks), shared.api.head() - position)))
+    assert found == ids(shared.api.events(cursor=position))
+
+
+@pytest.mark.heavy
+def test_what_a_filter_hides_is_bookmarked(serve: Serve, tmp_path: Path) -> None:
+    state_dir = tmp_path / "server" / "state"
+    put_policy(state_dir, max_concurrent_runs=1)
+    put_filler(state_dir, 20_500)
+    put_policy(state_dir, max_concurrent_runs=2)
+    api = serve().api
+    with api.stream(types="policy.updated") as blocks:
+        _, *found = until_caught_up(blocks)
+        assert [block.event for block in found] == [
+            "policy.updated",
+            "bookmark",
+            "bookmark",
+            "policy.updated",
+            "caught-up",
+        ]
+    head = api.head()
+    for mark in found[1:3]:
+        assert mark.data["data"]["head"] == head
+        assert mark.data["data"]["cursor"] == mark.id
+        with api.stream(types="policy.updated", last_event_id=mark.id) as blocks:
+            assert ids(list(islice(events_of(blocks), 1))) == [found[3].id]
+    places = [head - len(api.events(cursor=mark.id)) for mark in found[1:3]]
+    assert all(10_000 <= place - before <= 10_500 for before, place in pairwise([1, *places]))
+
+
+# Heartbeats, on a feed whose patience the test chose
+
+
+@pytest.fixture
+async def quick(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """The parts of a running plane, in this process."""
+    parts = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
+    async with running(parts, serving=True):
+        yield parts
+
+
+class Line:
+    """What a subscriber received, and who waits for more of it."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self._more = anyio.Event()
+
+    async def send(self, message: Any) -> None:
+        """Take what the stream sends."""
+        self.content += message["body"]
+        self._more.set()
+        await anyio.sleep(0)
+
+    async def receive(self) -> Any:
+        """The client stays."""
+        await anyio.sleep_forever()
+
+    async def until(self, wanted: bytes, count: int = 1) -> None:
+        """Return once something was received so often."""
+        while self.content.count(wanted) < count:
+            self._more = anyio.Event()
+            await self._more.wait()
+
+
+async def append(parts: ControlPlane) -> None:
+    """One event that no filter of these tests wants."""
+    fact = Fact(stream=plane_room.STREAM, event=plane_room.AuthzModeActive(mode="off"))
+    await parts.log.submit(lambda reader, context: Outcome(facts=(fact,)), META)
+
+
+async def test_a_quiet_stream_beats(quick: ControlPlane) -> None:
+    feed, line = Feed(quick.tail, quick.reader, heartbeat_seconds=0.02), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(feed.serve, Subscription(0, NO_FILTER), line.receive, line.send)
+            await line.until(HEARTBEAT, 3)
+            await append(quick)
+            await line.until(b"event: AUTHZ_MODE_ACTIVE", 2)
+            await line.until(HEARTBEAT, 4)
+            feed.drain.set()
+    assert line.content.count(b"event: caught-up") == 1
+
+
+async def test_a_stream_beats_also_while_its_filter_hides_what_happens(quick: ControlPlane) -> None:
+    feed, line = Feed(quick.tail, quick.reader, heartbeat_seconds=0.1), Line()
+    matches = FeedFilter(types=frozenset({"run.created"}))
+
+    async def keep_writing() -> None:
+        while True:
+            await append(quick)
+            await anyio.sleep(0.01)  # far more often than it should beat
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(feed.serve, Subscription(0, matches), line.receive, line.send)
+            async with anyio.create_task_group() as writers:
+                writers.start_soon(keep_writing)
+                await line.until(HEARTBEAT, 2)
+                writers.cancel_scope.cancel()
+            feed.drain.set()
+
+
+async def test_a_stream_with_something_to_tell_does_not_beat(quick: ControlPlane) -> None:
+    feed, line = Feed(quick.tail, quick.reader), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(feed.serve, Subscription(0, NO_FILTER), line.receive, line.send)
+            for count in range(2, 20):
+                await append(quick)
+                await line.until(b"event: AUTHZ_MODE_ACTIVE", count)
+            feed.drain.set()
+    assert HEARTBEAT not in line.content
+
+
+# Leaving
+
+
+def test_a_server_that_leaves_ends_every_stream_cleanly(serve: Serve) -> None:
+    server = serve()
+    write(server.api, 10)
+    with ExitStack() as stack:
+        streams = [
+            stack.enter_context(server.client().stream(**query))
+            for query in ({"after": "latest"}, {}, {"types": "nothing.happened"}, {"sessionId": "one"}, {"after": "3"})
+            * 10
+        ]
+        for blocks in streams:
+            until_caught_up(blocks)
+        assert server.api.get("/admin/health")["streams"] == 50
+        server.signal(signal.SIGTERM)
+        began = time.monotonic()
+        for blocks in streams:
+            assert [block for block in blocks if block.event] == []  # ends without an error of the protocol
+        server.wait()
+        assert time.monotonic() - began < 30  # it took 0.2 s when this was written; without drain for ever
+
+
+def test_a_stream_that_its_client_left_is_forgotten(shared: Server) -> None:
+    with ExitStack() as stack:
+        streams = [stack.enter_context(shared.api.stream(after="latest")) for _ in range(5)]
+        for blocks in streams:
+            until_caught_up(blocks)
+        assert shared.api.get("/admin/health")["streams"] >= 5
+    for _ in soon():
+        if shared.api.get("/admin/health")["streams"] == 0:
+            break
+
+
+# Slow clients
+
+
+def test_a_client_that_stops_reading_is_cut_off_while_others_go_on(serve: Serve, tmp_path: Path) -> None:
+    put_filler(tmp_path / "server" / "state", 20_000)  # more than all buffers together hold
+    server = serve(test_stalled_ms_max="500")
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect((host, int(port)))
+        stalled.sendall(b"GET /api/v1/events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        stalled.recv(1)
+        with server.api.stream(after="latest") as blocks:
+            until_caught_up(blocks)
+            for number in range(50):
+                write(server.api, 1)
+                (event,) = islice(events_of(blocks), 1)
+                assert event["payload"]["status"] == "not-running", number
+            for _ in soon():
+                if server.api.get("/admin/health")["streams"] == 1:
+                    break
+            write(server.api, 1)
+            assert list(islice(events_of(blocks), 1))
+
+
+def test_a_slow_client_loses_nothing_when_it_resumes(serve: Serve) -> None:
+    server = serve()
+    found: list[str] = []
+    last = "0"
+    rounds = sized(6, 30, 200)
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write, server.client(), 50 * rounds) for _ in range(2)]
+        for turn in range(rounds):
+            with server.api.stream(last_event_id=last) as blocks:  # takes a little, then goes away in the middle
+                for event in islice(events_of(blocks), 17 + turn):
+                    found.append(event["id"])
+                    last = event["id"]
+        for writer in writers:
+            writer.result()
+    with server.api.stream(last_event_id=last) as blocks:
+        found += ids(list(events_of(iter(until_caught_up(blocks)))))
+    assert found == ids(server.api.events())
+
+
+# Several servers, and the end of servers
+
+
+@pytest.mark.heavy
+def test_a_stream_of_one_server_shows_what_others_write(serve: Serve, tmp_path: Path) -> None:
+    here, there = serve(tmp_path / "plane"), serve(tmp_path / "plane")
+    count = sized(60, 2_000, 20_000)
+    start = here.api.head()
+    with (
+        ThreadPoolExecutor(4) as pool,
+        here.api.stream(after=str(start)) as mine,
+        there.api.stream(after=str(start)) as theirs,
+    ):
+        writers = [pool.submit(write, server.client(), count) for server in (here, there) * 2]
+        found = [list(islice(events_of(blocks), 4 * count)) for blocks in (mine, theirs)]
+        for writer in writers:
+            writer.result()
+    assert found[0] == found[1] == here.api.events(cursor=start)
+    assert len(set(ids(found[0]))) == 4 * count
+
+
+@pytest.mark.heavy
+def test_subscribers_that_come_back_at_random_across_kills_miss_and_repeat_nothing(serve: Serve) -> None:
+    server = serve()
+    dice = random.Random(1)
+    readers: list[tuple[dict[str, str], list[str]]] = [({}, []), ({"types": "directive.created"}, []), ({}, [])]
+    for cycle in range(sized(3, 50, 1_000)):
+        with ThreadPoolExecutor(6) as pool:
+            api = server.client()
+            writers = [pool.submit(until_killed, api, f"{cycle}-{place}") for place in range(3)]
+            tasks = [
+                pool.submit(follow, server.client(), query, found, dice.randrange(1, 40)) for query, found in readers
+            ]
+            with server.api.stream(after="latest") as blocks:
+                for _ in islice(events_of(blocks), dice.randrange(40, 120)):
+                    pass
+            server.signal(signal.SIGKILL)
+            for task in (*writers, *tasks):
+                task.result()
+        server.kill()
+        server.start()
+    for query, found in readers:
+        with server.api.stream(last_event_id=found[-1] if found else "0", **query) as blocks:
+            found.extend(ids(list(events_of(iter(until_caught_up(blocks))))))
+        assert found == ids(server.api.events(**query))
+
+
+def until_killed(api: Api, name: str) -> None:
+    """Cause events of two types until the server is gone."""
+    try:
+        while True:
+            api.post("/directives", {"input": name})
+            write(api, 1)
+    except httpx2.TransportError:
+        return
+
+
+def follow(api: Api, query: dict[str, str], found: list[str], count: int) -> None:
+    """Read some, leave, come back to where it was, until the server is gone."""
+    try:
+        while True:
+            with api.stream(last_event_id=found[-1] if found else "0", **query) as blocks:
+                for event in islice(events_of(blocks), count):
+                    found.append(event["id"])
+    except httpx2.TransportError:
+        return
