@@ -1,0 +1,205 @@
+"""Tests that cut the power of a working log at any moment, over a file system that knows what was synced.
+
+Not covered: what is outside of SQLite's files (locks, the anchor, pointers of generations), and disks that lie.
+"""
+
+import os
+import random
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from athena_core.store.log import Log
+from tests.reliability.history import history_of
+from tests.reliability.oracle import Answer, Record, violations
+from tests.reliability.power import Act, Acts, Disk, Told, recorded
+from tests.reliability.program import attempt, settle, unstarted_log
+from tests.reliability.seed import fresh_seed
+from tests.scale import sized
+
+IMAGES = sized(100, 1_000, 20_000)
+IMAGES_OF_ONE_HISTORY = 1_000
+CONTROL_IMAGES = sized(60, 200, 1_000)
+CLIENTS = 8
+WRITES_OF_A_CLIENT = 12
+HURRY = 50.0  # checkpoints come every 20 ms
+RESTARTED_SHARE = 0.05
+
+
+class TellingRecord(Record):
+    """A record of clients who stand beside the disk: what they were told has a place among its acts."""
+
+    def __init__(self, acts: Acts) -> None:
+        super().__init__()
+        self._acts = acts
+
+    def acknowledge(self, mark: str, answer: Answer) -> None:
+        """Note it in both."""
+        super().acknowledge(mark, answer)
+        self._acts.add(Told(mark))
+
+
+def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
+    """Have clients write at once, with readers and checkpoints in between; what was done to the disk, what was told."""
+    with recorded() as acts:
+        record = TellingRecord(acts)
+        with unstarted_log(state_dir, hurry=HURRY) as log:
+            set_synchronous(log, synchronous)
+            log.start()
+            stop = threading.Event()
+            looking = threading.Thread(target=look, args=(log, stop))
+            looking.start()
+            for turn in range(3):
+                clients = [
+                    threading.Thread(target=write, args=(log, record, f"{turn}-{number}")) for number in range(CLIENTS)
+                ]
+                for client in clients:
+                    client.start()
+                for client in clients:
+                    client.join()
+                if turn == 1:  # the writer empties the WAL when it has nothing to do
+                    wal = state_dir / "log.db-wal"
+                    end = time.monotonic() + 10
+                    while wal.stat().st_size and time.monotonic() < end:
+                        time.sleep(0.01)
+            stop.set()
+            looking.join()
+    return acts.acts, record
+
+
+def set_synchronous(log: Log, synchronous: str) -> None:
+    """What the control does: everything is as it should be but this."""
+    connection = log.store._connection
+    connection.pragma("synchronous", synchronous)
+    assert connection.pragma("synchronous") == {"FULL": 2, "NORMAL": 1, "OFF": 0}[synchronous]
+
+
+def write(log: Log, record: Record, name: str) -> None:
+    for number in range(WRITES_OF_A_CLIENT):
+        attempt(log, record, f"{name}-{number}")
+
+
+def look(log: Log, stop: threading.Event) -> None:
+    """A reader that is in the way of checkpoints from time to time."""
+    reader = log.reader()
+    while not stop.is_set():
+        for _ in reader.rows(0, 50):
+            time.sleep(0.0002)
+    reader.close()
+
+
+def cuts(acts: list[Act], count: int, rng: random.Random) -> Iterator[tuple[int, Disk]]:
+    """Moments of a history, in order, with the disk as it is then."""
+    disk = Disk()
+    moments = sorted(rng.randrange(1, len(acts) + 1) for _ in range(count))
+    done = 0
+    for moment in moments:
+        for act in acts[done:moment]:
+            disk.follow(act)
+        done = moment
+        yield moment, disk
+
+
+def told_until(record: Record, acts: list[Act]) -> list[tuple[int, str]]:
+    """When each mark was told."""
+    return [(index + 1, act.mark) for index, act in enumerate(acts) if isinstance(act, Told)]
+
+
+def as_of(record: Record, told: set[str]) -> Record:
+    """What was told by then; everything else was only attempted."""
+    then = Record()
+    for mark, one in record.attempts().items():
+        then.attempt(mark)
+        if mark in told:
+            then.acknowledge(mark, one.answers[0])
+        else:
+            then.lose(mark)
+    return then
+
+
+def judged(image: dict[str, bytes], state_dir: Path, then: Record) -> set[str]:
+    """What is wrong with an image: the kinds of broken promises, or that it is corrupt."""
+    shutil.rmtree(state_dir, ignore_errors=True)
+    state_dir.mkdir()
+    for name, content in image.items():
+        (state_dir / name).write_bytes(content)
+    if "log.db" not in image:
+        return {"lost"} if then.acknowledged() else set()
+    connection = apsw.Connection(str(state_dir / "log.db"), vfs="unix")  # recovers, as the next start does
+    try:
+        if connection.execute("PRAGMA integrity_check").get != "ok":
+            return {"corrupt"}
+        if not connection.execute("SELECT count(*) FROM sqlite_schema").get:
+            return {"lost"} if then.acknowledged() else set()
+    except apsw.Error:
+        return {"corrupt"}
+    finally:
+        connection.close()
+    return {line.partition(":")[0] for line in violations(then, history_of(state_dir))}
+
+
+def outcomes(state_dir: Path, count: int, synchronous: str, seed: int) -> tuple[Counter[str], int]:
+    """Cut the power so many times during one history; what went wrong how often, and how much happened."""
+    rng = random.Random(seed)
+    acts, record = history_made(state_dir / "live", synchronous)
+    told = told_until(record, acts)
+    found: Counter[str] = Counter()
+    for number, (moment, disk) in enumerate(cuts(acts, count, rng)):
+        then = as_of(record, {mark for at, mark in told if at <= moment})
+        wrong = judged(disk.images(rng), state_dir / "image", then)
+        found.update(wrong)
+        assert synchronous != "FULL" or not wrong, f"seed {seed}, cut {number} at act {moment} of {len(acts)}: {wrong}"
+        if not wrong and rng.random() < RESTARTED_SHARE:
+            settle(state_dir / "image", then, "after")
+            wrong = {line.partition(":")[0] for line in violations(then, history_of(state_dir / "image"))}
+            assert not wrong, f"seed {seed}, after a start upon cut {number}: {wrong}"
+            found["restarted"] += 1
+    return found, len(acts)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Memory rather than disk, where there is some: the images are many."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    path = memory / f"{tmp_path.name}-{os.getpid()}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(3600)
+def test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged(place: Path) -> None:
+    seed = fresh_seed("power")
+    found: Counter[str] = Counter()
+    acts = 0
+    for first in range(0, IMAGES, IMAGES_OF_ONE_HISTORY):
+        one = place / str(first)
+        one.mkdir()
+        wrong, number = outcomes(one, min(IMAGES_OF_ONE_HISTORY, IMAGES - first), "FULL", seed + first)
+        found += wrong
+        acts += number
+        shutil.rmtree(one)
+    print(f"FULL: {IMAGES} images of {acts} acts, {dict(found)}")
+    assert set(found) <= {"restarted"}
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+def test_the_same_cuts_find_what_a_log_without_syncs_loses(place: Path) -> None:
+    seed = fresh_seed("power, control")
+    for synchronous in ("NORMAL", "OFF"):
+        one = place / synchronous
+        one.mkdir()
+        found, acts = outcomes(one, CONTROL_IMAGES, synchronous, seed)
+        print(f"{synchronous}: {CONTROL_IMAGES} images of {acts} acts, {dict(found)}")
+        assert found["lost"] > CONTROL_IMAGES / 10
