@@ -283,12 +283,35 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
             return
 
     app = build(settings, access_log=Exceptions(SystemClock()), serving=False)
-    async with running(app.plane, serving=False):
-        transport = InProcess(app)
-        try:
-            yield transport
-        finally:
+    transport = InProcess(app)
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        """Beside the command, in a task of its own, so that neither's errors are the other's."""
+        async with running(app.plane, serving=False):
+            begun.set()
+            await over.wait()
             await transport.aclose()
+
+    life = asyncio.create_task(live())
+    starting = asyncio.create_task(begun.wait())
+    try:
+        await asyncio.wait((life, starting), return_when=asyncio.FIRST_COMPLETED)
+        if not life.done():
+            life.add_done_callback(lambda _: transport.abandon())
+            yield transport
+    finally:
+        starting.cancel()
+        over.set()
+        await _ended(life)
+
+
+async def _ended(life: "asyncio.Task[None]") -> None:
+    """Wait for it; raise what ended it, without the group that it came in."""
+    try:
+        await life
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 Message = MutableMapping[str, Any]
@@ -300,10 +323,13 @@ class InProcess(httpx2.AsyncBaseTransport):
     def __init__(self, app: Callable[..., Any]) -> None:
         """Take the application."""
         self._app = app
+        self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Call the application; return once the answer has begun."""
+        if self._ended:
+            raise httpx2.ConnectError("the application has ended", request=request)
         exchange = Exchange(await request.aread())
         scope = {
             "type": "http",
@@ -337,7 +363,15 @@ class InProcess(httpx2.AsyncBaseTransport):
             if not exchange.started.done():
                 exchange.started.set_exception(error)
         finally:
-            await exchange.chunks.put(None)
+            if not exchange.started.done():
+                exchange.started.set_exception(httpx2.ReadError("the application has ended"))
+            exchange.end()
+
+    def abandon(self) -> None:
+        """Answer no more: the application has ended."""
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
 
     async def aclose(self) -> None:
         """End whatever is still at work."""
@@ -353,7 +387,8 @@ class Exchange(httpx2.AsyncByteStream):
     def __init__(self, body: bytes) -> None:
         """Nothing happened yet."""
         self.started: asyncio.Future[tuple[int, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
-        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue(CHUNKS_MAX)
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(CHUNKS_MAX)
         self.task: asyncio.Task[None] | None = None
         self._body: bytes | None = body
         self._closed = asyncio.Event()
@@ -371,18 +406,22 @@ class Exchange(httpx2.AsyncByteStream):
         if message["type"] == "http.response.start":
             self.started.set_result((message["status"], list(message.get("headers", ()))))
         elif message.get("body") and not self._closed.is_set():
-            await self.chunks.put(message["body"])
+            await self._room.acquire()
+            self._chunks.put_nowait(message["body"])
+
+    def end(self) -> None:
+        """No more will come."""
+        self._chunks.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The body of the answer."""
-        while (chunk := await self.chunks.get()) is not None:
+        while (chunk := await self._chunks.get()) is not None:
+            self._room.release()
             yield chunk
 
     async def aclose(self) -> None:
         """The client has gone."""
         self._closed.set()
-        while not self.chunks.empty():
-            self.chunks.get_nowait()
         if self.task is not None and not self.task.done():
             self.task.cancel()
 
