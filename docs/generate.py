@@ -1,4 +1,4 @@
-"""The generator of the documentation's tables: events, error codes, settings.
+"""The generator of the documentation's tables: events, error codes, operations, settings.
 
 ``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
 """
@@ -20,12 +20,13 @@ from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
 from athena_core.event import Event
 from athena_core.settings import SETTINGS
+from athena_core.values import Role
 from projections.feed import REFERRING
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m docs.generate"
 README = ROOT / "README.md"
-BEGIN, END = "<!-- settings: begin ({}) -->", "<!-- settings: end -->"
+API = ROOT / "docs" / "api.md"
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
@@ -236,12 +237,24 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
-def readme(text: str) -> str:
-    """The README with its table of settings as it should be."""
-    begin = BEGIN.format(COMMAND)
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(END)
-    return f"{before}{begin}\n{settings_table()}\n{END}{after}"
+def operations_table() -> str:
+    """Every operation, in the order of the table."""
+    lines = ["| operation | who | what |", "| --- | --- | --- |"]
+    for row in OPERATIONS:
+        who = "everybody" if row.roles == EVERYBODY else ", ".join(role.value for role in Role if role in row.roles)
+        note = " Deprecated." if row.successor else ""
+        lines.append(f"| `{row.method} {row.path}` | {who} | {row.summary}{note} |")
+    return "\n".join(lines)
+
+
+def filled(path: Path, name: str, table: str) -> str:
+    """A page with the table between its markers as it should be."""
+    begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
+    before, begun, rest = path.read_text("utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"{path.name} lacks the line {begin!r} or {end!r}")
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def pages() -> dict[Path, str]:
@@ -249,7 +262,8 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "errors.md": errors_page(),
-        README: readme(README.read_text("utf-8")),
+        README: filled(README, "settings", settings_table()),
+        API: filled(API, "operations", operations_table()),
     }
 
 

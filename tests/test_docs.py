@@ -1,0 +1,143 @@
+"""The documentation: generated parts are current, links lead somewhere, examples do what they show."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from athena_api.endpoint import Router
+from athena_api.operations import OPERATIONS
+from athena_cli.commands import COMMANDS
+from docs.generate import COMMAND, pages
+from tests.conftest import Serve
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+SERVER = "http://127.0.0.1:8787"
+OUTSIDE = ("/livez", "/readyz", "/docs", "/openapi.json")
+SHOWN = re.compile(
+    r'HTTP/1\.1 \d{3}|"ok":(?:true|false)|"code":"\w+"|"status":"[\w-]+"|^event: [\w.-]+|^[\w-]+: true$', re.M
+)
+
+
+@cache
+def documents() -> dict[Path, str]:
+    """Every Markdown file of the project."""
+    listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return {ROOT / name: (ROOT / name).read_text("utf-8") for name in sorted(set(names)) if (ROOT / name).is_file()}
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a page's headings make."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+class Example(NamedTuple):
+    """A command that a document shows, and the output that it shows below it."""
+
+    page: str
+    command: str
+    output: str
+
+
+def examples() -> Iterator[Example]:
+    """The commands in fenced blocks, each on a line that begins with ``$``."""
+    for path, text in documents().items():
+        for block in FENCE.findall(text):
+            for part in re.split(r"^\$ ", block.removesuffix("```"), flags=re.MULTILINE)[1:]:
+                command, _, output = part.partition("\n")
+                yield Example(path.relative_to(ROOT).as_posix(), command, output)
+
+
+def test_generated_documents_are_current() -> None:
+    stale = [path.relative_to(ROOT).as_posix() for path, text in pages().items() if path.read_text("utf-8") != text]
+    assert not stale, f"stale: {', '.join(stale)}; run '{COMMAND}'"
+
+
+def test_links_lead_somewhere() -> None:
+    broken = []
+    for path, text in documents().items():
+        for target in LINK.findall(FENCE.sub("", text)):
+            if urlsplit(target).scheme:
+                continue
+            name, _, anchor = target.partition("#")
+            file = (path.parent / name).resolve() if name else path
+            if not file.exists():
+                broken.append(f"{path.relative_to(ROOT)}: {target} does not exist")
+            elif anchor and anchor not in anchors(file.read_text("utf-8")):
+                broken.append(f"{path.relative_to(ROOT)}: {target} has no such heading")
+    assert not broken, "\n".join(broken)
+
+
+def test_paths_in_examples_are_in_the_table() -> None:
+    router, unknown = Router(OPERATIONS), []
+    for example in examples():
+        words = shlex.split(example.command)
+        for url in [word for word in words if word.startswith(SERVER)]:
+            path = urlsplit(url).path
+            method = "POST" if {"-d", "POST"} & set(words) else "GET"
+            if path.startswith("/api/v1/"):
+                try:
+                    router.find(method, path)
+                except Exception as error:
+                    unknown.append(f"{example.page}: {method} {path}: {error}")
+            elif path not in OUTSIDE:
+                unknown.append(f"{example.page}: {path}")
+    assert not unknown, "\n".join(unknown)
+
+
+def test_commands_in_documents_exist() -> None:
+    known = {tuple(words.split()) for words in COMMANDS}
+    said = re.findall(r"(?:`|bin/|^)athena ((?:[a-z]+ ?)+)", "\n".join(documents().values()), re.MULTILINE)
+    unknown = {text for text in said if not any(tuple(text.split())[: len(words)] == words for words in known)}
+    assert not unknown, f"no such command: {', '.join(sorted(unknown))}"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_examples_do_what_they_show(serve: Serve) -> None:
+    server = serve()
+    server.api.run("Hello, Athena", sessionId="demo")
+    server.api.run("And again", sessionId="demo")
+    shown = [example for example in examples() if example.command.startswith("curl ")]
+    assert len(shown) > 10
+    for example in shown:
+        command = shlex.split(example.command.replace(SERVER, server.url))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        for part in SHOWN.findall(example.output):
+            assert part in done.stdout, f"{example.page}: {example.command}: expected {part}, got\n{done.stdout}"
+
+
+def test_the_verifier_of_the_log_format_verifies_and_finds_a_change(serve: Serve, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "log-format.md").read_text("utf-8")
+    code = re.search(r"<!-- run: python verifier -->\n```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert code
+    program = tmp_path / "verifier.py"
+    program.write_text(code[1])
+    server = serve()
+    server.api.run()
+    server.api.post("/directives", {"input": "ä" * 40_000})
+    head = server.api.head()
+    server.stop()
+    log = server.state_dir / "log.db"
+    anchor = json.loads((server.state_dir / "log.anchor").read_text())
+    good = subprocess.run([sys.executable, str(program), str(log)], capture_output=True, text=True, check=True)
+    assert good.stdout.split() == [str(head), anchor["chain"]]
+    content = log.read_bytes()
+    changed = tmp_path / "changed.db"
+    assert b'"attempt":1' in content
+    changed.write_bytes(content.replace(b'"attempt":1', b'"attempt":2'))
+    bad = subprocess.run([sys.executable, str(program), str(changed)], capture_output=True, text=True, check=False)
+    assert bad.returncode == 1
+    assert "the payload was changed" in bad.stderr
