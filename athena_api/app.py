@@ -42,6 +42,7 @@ from projections.keeper import Keeper
 from projections.views import Views
 
 KEEPER_JOIN_SECONDS = 5.0
+READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our envelope, as everywhere
 
 
 def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
@@ -199,10 +200,14 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan" or scope["path"] in PAGES or scope["path"].startswith("/static/"):
+        if scope["type"] == "lifespan" or scope["method"] in READING and _is_page(scope["path"]):
             await self._pages(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)
+
+
+def _is_page(path: str) -> bool:
+    return path in PAGES or path.startswith("/static/")
 
 
 def build(

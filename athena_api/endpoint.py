@@ -149,7 +149,8 @@ def query_pairs(scope: Scope) -> list[tuple[str, str]]:
     """The query parameters in order."""
     text = scope["query_string"].decode("latin-1")
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=100)
+        # bytes that are no UTF-8 stay visible, so that whoever wants the parameter refuses them
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="surrogateescape")
     except ValueError as error:
         raise ConfigError("the query string holds more than 100 parameters") from error
 
