@@ -1,0 +1,550 @@
+"""Input over HTTP: whatever is sent, the answer names what is wrong with it, and is never a bug of the server."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from athena_api.operation import NoBody, NoQuery
+from athena_api.operations import OPERATIONS
+from tests.api.examples import EXAMPLES
+from tests.scale import sized
+from tests.support.api import Json
+from tests.support.server import Server
+from tests.support.wire import Answer, ask, exchange
+
+PREFIX = "/api/v1"
+BODY_BYTES_MAX = 1_000_000
+INTEGER_MAX = 2**53 - 1
+WITH_BODY = [row for row in OPERATIONS if row.body is not NoBody]
+WITH_QUERY = [row for row in OPERATIONS if row.query is not NoQuery]
+PATHS = [row for row in OPERATIONS if ":" in row.path]
+NAMES = {row.id: row for row in OPERATIONS}
+
+
+# Every field wrong in every way, driven by the types in the table
+
+
+class Wrong(NamedTuple):
+    """A value that does not belong at a place."""
+
+    path: tuple[str | int, ...]
+    value: Any
+
+    @property
+    def field(self) -> str:
+        """The place as errors name it."""
+        parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path]
+        return "".join(parts).removeprefix(".")
+
+
+JSON_KINDS: dict[str, Any] = {
+    "null": None,
+    "boolean": True,
+    "integer": 1,
+    "number": 1.5,
+    "string": "text",
+    "list": [],
+    "object": {},
+}
+FITTING: dict[type[inspect.Type], set[str]] = {
+    inspect.StrType: {"string"},
+    inspect.IntType: {"integer"},
+    inspect.FloatType: {"integer", "number"},
+    inspect.BoolType: {"boolean"},
+    inspect.VarTupleType: {"list"},
+    inspect.ListType: {"list"},
+    inspect.DictType: {"object"},
+    inspect.StructType: {"object"},
+}
+
+
+def wrongs(info: inspect.Type, path: tuple[str | int, ...], *, required: bool) -> Iterator[Wrong]:
+    """All the wrong values for a place of a type."""
+    if isinstance(info, inspect.Metadata):
+        yield from wrongs(info.type, path, required=required)
+        return
+    if isinstance(info, inspect.UnionType):
+        (inner,) = [part for part in info.types if not isinstance(part, inspect.NoneType)]
+        yield from wrongs(inner, path, required=False)
+        return
+    literal = isinstance(info, inspect.LiteralType)
+    fitting = {"string"} if literal else FITTING[type(info)]
+    for kind, value in JSON_KINDS.items():
+        if kind not in fitting and (required or kind != "null"):
+            yield Wrong(path, value)
+    if literal:
+        yield from (Wrong(path, value) for value in ("other", "V1 ", "\u202e"))
+    match info:
+        case inspect.StrType():
+            yield from wrong_texts(info, path, required=required)
+        case inspect.IntType() | inspect.FloatType():
+            bound = INTEGER_MAX if isinstance(info, inspect.IntType) else None
+            for limit, step in ((info.ge, -1), (info.le, 1), (bound, 1)):
+                if limit is not None:
+                    yield Wrong(path, limit + step)
+            yield from (Wrong(path, msgspec.Raw(digits)) for digits in (b"1e400", b"1" + b"0" * 400))
+        case inspect.VarTupleType() | inspect.ListType():
+            if info.min_length:
+                yield Wrong(path, [])
+            if info.max_length is not None:
+                yield Wrong(path, ["x"] * (info.max_length + 1))
+            yield from wrongs(info.item_type, (*path, 0), required=True)
+        case inspect.DictType():
+            if info.max_length is not None:
+                yield Wrong(path, {str(number): "x" for number in range(info.max_length + 1)})
+            yield Wrong(path, {" ": "x"})
+            yield from wrongs(info.value_type, (*path, "key"), required=True)
+        case inspect.StructType():
+            yield Wrong((*path, "role"), "Admin")
+            yield Wrong((*path, "createdAt"), None)
+            for field in info.fields:
+                yield from wrongs(field.type, (*path, field.encode_name), required=field.required)
+
+
+def wrong_texts(info: inspect.StrType, path: tuple[str | int, ...], *, required: bool) -> Iterator[Wrong]:
+    """Strings that do not belong there."""
+    yield Wrong(path, "nul \0 inside")
+    if required:
+        yield from (Wrong(path, blank) for blank in ("", " ", "\t\u2003\n"))
+    if info.max_length is not None:
+        yield Wrong(path, "x" * (info.max_length + 1))
+    if info.pattern is not None:
+        yield from (Wrong(path, text) for text in ("a b", "a/b", "\u00e9", " a", "a\n", "..\\x"))
+
+
+def spoiled(body: Json, wrong: Wrong) -> bytes:
+    """A right body with one wrong value."""
+    result = deepcopy(body)
+    place: Any = result
+    for part, following in zip(wrong.path[:-1], wrong.path[1:], strict=True):
+        if isinstance(place, dict) and place.get(str(part)) is None:
+            place[part] = [] if isinstance(following, int) else {}
+        place = place[part]
+    last = wrong.path[-1]
+    if isinstance(place, list):
+        place[:1] = [wrong.value]
+    else:
+        place[last] = wrong.value
+    return msgspec.json.encode(result)
+
+
+def check_fault(answer: Answer, context: str, field: str, sent: object) -> None:
+    """Fail unless the answer is about this field."""
+    assert answer.status == 400, (sent, answer)
+    error = answer.error
+    assert (error["code"], error["retryable"]) == ("CONFIG_ERROR", False)
+    (fault,) = error["details"]
+    assert fault["field"] == field, sent
+    assert fault["reason"]
+    assert error["message"].startswith(f"{context}.{field}: ".replace(".body:", ":")), error["message"]
+    assert error["traceId"] == answer.headers["x-trace-id"]
+
+
+@pytest.mark.parametrize("operation", [row.id for row in WITH_BODY])
+def test_every_field_of_a_body_wrong_in_every_way_is_named(shared: Server, operation: str) -> None:
+    row, example = NAMES[operation], EXAMPLES[operation]
+    assert example.body is not None
+    info = inspect.type_info(row.body)
+    assert isinstance(info, inspect.StructType)
+    head = shared.api.head()
+    tried = set()
+    for wrong in wrongs(info, (), required=True):
+        if wrong.path:
+            content = spoiled(example.body, wrong)
+            answer = ask(shared.url, row.method, (PREFIX + example.path).encode(), content)
+            check_fault(answer, row.context, wrong.field, content)
+            tried.add(wrong.path[0])
+    assert {field.encode_name for field in info.fields} <= tried
+    assert shared.api.head() == head, "nothing wrong leaves a trace in the log"
+
+
+@pytest.mark.parametrize("operation", [row.id for row in WITH_BODY])
+@pytest.mark.parametrize("field", ["required", "each"])
+def test_what_must_be_there_is_missed(shared: Server, operation: str, field: str) -> None:
+    row, example = NAMES[operation], EXAMPLES[operation]
+    info = inspect.type_info(row.body)
+    assert isinstance(info, inspect.StructType)
+    assert example.body is not None
+    for one in info.fields:
+        if one.required:
+            body = {k: v for k, v in example.body.items() if k != one.encode_name} if field == "each" else {}
+            answer = ask(shared.url, row.method, (PREFIX + example.path).encode(), msgspec.json.encode(body))
+            first = next(one.encode_name for one in info.fields if one.required)
+            check_fault(answer, row.context, one.encode_name if field == "each" else first, body)
+
+
+@pytest.mark.parametrize("operation", [row.id for row in WITH_BODY])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b'"text"',
+        b"1",
+        b"true",
+        b"null",
+        b"{",
+        b"{}x",
+        b"{}{}",
+        b'{"a":1,}',
+        b"{'a':1}",
+        b"\xff\xfe{\x00}\x00",
+        b"\xef\xbb\xbf{}",
+        b'{"input":"\xff"}',
+        b'{"input":"\xc0\xaf"}',
+        b'{"input":"\\ud800"}',
+        b'{"input":NaN}',
+        b'{"input":Infinity}',
+        b"<xml/>",
+        b"a=b",
+        b"\x00",
+    ],
+)
+def test_what_is_no_object_is_refused_as_a_whole(shared: Server, operation: str, content: bytes) -> None:
+    row = NAMES[operation]
+    answer = ask(shared.url, row.method, (PREFIX + EXAMPLES[operation].path).encode(), content)
+    assert (answer.status, answer.error["code"]) == (400, "CONFIG_ERROR")
+    assert answer.error["details"][0]["field"] == "body"
+
+
+@pytest.mark.parametrize("operation", [row.id for row in WITH_QUERY])
+def test_every_field_of_a_query_wrong_in_every_way_is_named(shared: Server, operation: str) -> None:
+    row, example = NAMES[operation], EXAMPLES[operation]
+    info = inspect.type_info(row.query)
+    assert isinstance(info, inspect.StructType)
+    for field in info.fields:
+        for text in wrong_parameters(field.type):
+            right = "&".join(f"{k}={quote(v)}" for k, v in (example.query or {}).items() if k != field.encode_name)
+            target = f"{PREFIX}{example.path}?{right}&{field.encode_name}={text}".encode()
+            answer = ask(shared.url, row.method, target)
+            check_fault(answer, row.context, field.encode_name, target)
+
+
+def wrong_parameters(info: inspect.Type) -> Iterator[str]:
+    """Wrong values of a query parameter, encoded."""
+    yield from ("%00", "a%00b", "%ff", "%c0%af", "%ed%a0%80")
+    text, parts = info, [info]
+    while parts:
+        text = parts.pop()
+        match text:
+            case inspect.Metadata() if text.extra:
+                yield from ("yesterday", "1", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00%2B99:00", "%D9%A1")
+                return
+            case inspect.Metadata():
+                parts.append(text.type)
+            case inspect.UnionType():
+                parts += [part for part in text.types if not isinstance(part, inspect.NoneType)]
+            case inspect.StrType():
+                if text.max_length is not None:
+                    yield "x" * (text.max_length + 1)
+                if text.pattern is not None:
+                    yield from ("a%20b", "a/b", "%C3%A9", "..%2Fx", "a%0Ab")
+
+
+@pytest.mark.parametrize("operation", [row.id for row in OPERATIONS if row.method == "GET" and row.reads])
+@pytest.mark.parametrize("text", ["-1", "1.0", "x", "%D9%A1", "9" * 17, str(INTEGER_MAX + 1), "1%20"])
+def test_what_is_no_position_is_refused(shared: Server, operation: str, text: str) -> None:
+    answer = ask(shared.url, "GET", f"{PREFIX}{EXAMPLES[operation].path}?minPosition={text}".encode())
+    assert (answer.status, answer.error["details"][0]["field"]) == (400, "minPosition")
+
+
+@pytest.mark.parametrize("operation", [row.id for row in PATHS])
+@pytest.mark.parametrize("text", ["%00", "a%0d%0ab", "%ff", "a%20b", "%C3%A9", "x" * 129, "x" * 10_000, "a;b", "a%3Fb"])
+def test_what_is_no_id_in_a_path_is_named(shared: Server, operation: str, text: str) -> None:
+    row = NAMES[operation]
+    names = re.findall(r":(\w+)", row.path)
+    assert len(names) == 1
+    answer = ask(shared.url, row.method, (PREFIX + re.sub(r":\w+", text, row.path)).encode())
+    check_fault(answer, row.context, names[0], text)
+    assert answer.error["details"][0]["reason"].startswith("INVALID_ID")
+
+
+def test_unknown_parameters_are_ignored_and_the_last_of_several_counts(shared: Server) -> None:
+    shared.api.run("one", sessionId="last")
+    answer = ask(shared.url, "GET", f"{PREFIX}/runs?x=1&sessionId=a%20b&sessionId=last&%00=%ff&=&&y".encode())
+    assert answer.status == 200
+    assert b'"sessionId":"last"' in answer.body
+    many = "&".join(f"a{number}=1" for number in range(101))
+    assert ask(shared.url, "GET", f"{PREFIX}/runs?{many}".encode()).status == 400
+
+
+def test_an_empty_body_counts_as_an_empty_object(shared: Server) -> None:
+    for content in (b"", b" ", b"\n\t "):
+        assert ask(shared.url, "POST", b"/api/v1/runs/nobody/cancel", content).status == 200
+
+
+def test_the_content_type_is_not_looked_at(shared: Server) -> None:
+    for kind in (b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data", b"nonsense"):
+        answer = ask(shared.url, "POST", b"/api/v1/directives", b'{"input":"a"}', b"content-type: " + kind)
+        assert answer.status == 200
+
+
+def test_strings_are_trimmed_and_what_is_blank_is_absent(shared: Server) -> None:
+    body = {"input": "  spaced  ", "contextRefs": [], "metadata": {}}
+    created = shared.api.post("/directives", body)
+    assert created["input"] == "spaced"
+    assert not created.keys() & {"contextRefs", "metadata"}
+    result = shared.api.post("/runs", {"input": "a", "provider": " ", "model": "", "sessionId": None, "metadata": None})
+    assert (result["provider"], result["model"]) == ("mock", "mock-model")
+
+
+# Size and depth
+
+
+def padded(size: int) -> bytes:
+    """A directive of so many bytes."""
+    frame = b'{"input":""}'
+    return frame[:-2] + b"x" * (size - len(frame)) + frame[-2:]
+
+
+def chunked(content: bytes, size: int) -> Iterator[bytes]:
+    """A request whose length is not known before its end."""
+    yield b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+    yield b"transfer-encoding: chunked\r\n\r\n"
+    for start in range(0, len(content), size):
+        part = content[start : start + size]
+        yield b"%x\r\n%b\r\n" % (len(part), part)
+    yield b"0\r\n\r\n"
+
+
+def test_the_largest_body_is_taken_and_one_byte_more_is_not(shared: Server) -> None:
+    for size, status in ((BODY_BYTES_MAX, 200), (BODY_BYTES_MAX + 1, 413)):
+        assert ask(shared.url, "POST", b"/api/v1/directives", padded(size)).status == status
+        assert exchange(shared.url, chunked(padded(size), 8_192)).status == status
+        assert exchange(shared.url, chunked(padded(size), BODY_BYTES_MAX)).status == status
+
+
+def test_a_body_that_says_it_is_too_large_is_not_waited_for(shared: Server) -> None:
+    for length in (b"1000001", b"99999999999", b"9" * 19):
+        head = b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %b\r\n\r\n"
+        answer = exchange(shared.url, [head % length])
+        assert (answer.status, answer.error["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize("length", [b"-1", b"+5", b"abc", b"1e3", b"5, 5", b"0x5", b"1.0"])
+def test_a_length_that_is_none_is_refused(shared: Server, length: bytes) -> None:
+    head = (
+        b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %b\r\n\r\n{}   "
+    )
+    assert exchange(shared.url, [head % length]).status == 400
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"content-length: 2\r\ntransfer-encoding: chunked",
+        b"content-length: 2\r\ncontent-length: 3",
+        b"transfer-encoding: nonsense",
+        b"broken",
+        b" folded: x",
+    ],
+)
+def test_a_request_that_can_be_read_in_two_ways_is_refused(shared: Server, fields: bytes) -> None:
+    head = b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n%b\r\n\r\n{}0\r\n\r\n"
+    assert exchange(shared.url, [head % fields]).status == 400
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])
+def test_what_is_nested_too_deep_is_refused_whatever_its_size(shared: Server, opening: bytes) -> None:
+    for count in (65, 900, 10_000, BODY_BYTES_MAX // len(opening) - 20):
+        answer = ask(shared.url, "POST", b"/api/v1/directives", b'{"input":' + opening * count)
+        assert answer.status == 400
+        assert answer.error["details"][0]["reason"].startswith("JSON_TOO_DEEP")
+
+
+def test_brackets_in_a_string_are_no_depth(shared: Server) -> None:
+    text = "[{" * 1000 + '"\\"]'
+    assert shared.api.post("/directives", {"input": text})["input"] == text
+
+
+# Routes
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/api"),
+        ("GET", "/api/v1"),
+        ("GET", "/api/v2/runs"),
+        ("GET", "/other/place/runs"),
+        ("GET", "/api/v1/nothing"),
+        ("GET", "/runs"),
+        ("GET", "/api/v1/runs/a/b/c"),
+        ("GET", "/api/v1/Runs"),
+        ("GET", "/static/"),
+        ("GET", "/static/../app.py"),
+        ("GET", "/static/%2e%2e/app.py"),
+        ("POST", "/livez"),
+        ("DELETE", "/openapi.json"),
+        ("POST", "/static/docs.js"),
+        ("POST", "/api/v1/events"),
+        ("PUT", "/api/v1/runs"),
+        ("DELETE", "/api/v1/runs/x"),
+        ("PATCH", "/api/v1/directives"),
+        ("TRACE", "/api/v1/runs"),
+        ("HEAD", "/api/v1/runs"),
+    ],
+)
+def test_what_is_no_route_is_not_found(shared: Server, method: str, path: str) -> None:
+    answer = ask(shared.url, method, path.encode())
+    assert answer.status == 404
+    if method != "HEAD":
+        assert (answer.error["code"], answer.error["message"]) == ("UNKNOWN_ERROR", "Not found")
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/runs/", "//api//v1//runs", "/api/v1/runs///", "/api/v1/%72uns"])
+def test_slashes_that_separate_nothing_do_not_count(shared: Server, path: str) -> None:
+    assert ask(shared.url, "GET", path.encode()).body == ask(shared.url, "GET", b"/api/v1/runs").body
+
+
+def test_a_word_of_ours_beats_a_parameter(shared: Server) -> None:
+    for path in (b"/api/v1/runs/active", b"/api/v1/runs/cancel-requests"):
+        assert b'"items"' in ask(shared.url, "GET", path).body
+
+
+def test_a_header_does_not_change_the_method(shared: Server) -> None:
+    head = shared.api.head()
+    for name in (b"x-http-method-override", b"x-method-override", b"x-http-method"):
+        assert ask(shared.url, "GET", b"/api/v1/directives", b"", name + b": POST").status == 200
+    assert shared.api.head() == head
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/runs", b"/api/v1/nothing", b"/", b"/livez", b"*", b"/%ff"])
+def test_options_of_anything_is_an_empty_answer(shared: Server, path: bytes) -> None:
+    answer = ask(shared.url, "OPTIONS", path)
+    assert (answer.status, answer.body) == (204, b"")
+    assert str(uuid.UUID(answer.headers["x-trace-id"])) == answer.headers["x-trace-id"]
+
+
+def test_every_answer_has_a_trace_id_of_its_own(shared: Server) -> None:
+    mine = b"x-trace-id: 00000000-0000-4000-8000-000000000000"
+    paths = [b"/livez", b"/readyz", b"/docs", b"/openapi.json", b"/static/docs.js", b"/static/x", b"/api/v1/x"]
+    paths += [(PREFIX + example.path).encode() for name, example in EXAMPLES.items() if name != "streamEvents"]
+    traces = [ask(shared.url, "GET", path, b"", mine).headers["x-trace-id"] for path in paths]
+    assert len({str(uuid.UUID(trace)) for trace in traces}) == len(paths)
+    assert mine.decode().split()[1] not in traces
+
+
+def test_the_context_of_a_trace_is_echoed(shared: Server) -> None:
+    context = [b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"tracestate: a=b"]
+    for path in (b"/api/v1/runs", b"/livez", b"/api/v1/nothing"):
+        answer = ask(shared.url, "GET", path, b"", *context)
+        assert [f"{name}: {answer.headers[name]}".encode() for name in ("traceparent", "tracestate")] == context
+    assert "traceparent" not in ask(shared.url, "GET", b"/livez").headers
+
+
+# Anything at all
+
+
+TOKENS = st.sampled_from(
+    [row.path.replace(":", "") for row in OPERATIONS]
+    + [
+        "/api/v1",
+        "/",
+        "//",
+        "..",
+        "%2e",
+        "%00",
+        "%ff",
+        "%",
+        ";",
+        "?",
+        "&",
+        "=",
+        "cursor",
+        "after",
+        "limit",
+        "types",
+        "9" * 30,
+    ]
+)
+TARGETS = st.lists(
+    TOKENS | st.text("abcdefghijklmnopqrstuvwxyz0123456789%/?&=.-_~:@!$'()*+,;[]", max_size=20), max_size=8
+)
+VALUES = st.binary(max_size=60).map(lambda raw: bytes(byte for byte in raw if byte > 31 and byte != 127).strip())
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [b"idempotency-key", b"last-event-id", b"prefer", b"x-athena-identity", b"traceparent", b"tracestate"]
+            + [
+                b"accept",
+                b"content-type",
+                b"origin",
+                b"if-none-match",
+                b"cookie",
+                b"range",
+                b"expect-ct",
+                b"x-trace-id",
+            ]
+        ),
+        VALUES,
+    ),
+    max_size=4,
+)
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+FIELD_NAMES = sorted({field.encode_name for row in WITH_BODY for field in msgspec.structs.fields(row.body)})
+BODIES = (
+    st.binary(max_size=200)
+    | JSONS.map(lambda value: msgspec.json.encode(value) if fits(value) else b"[1e999]")
+    | st.dictionaries(st.sampled_from(FIELD_NAMES), JSONS, max_size=5).map(
+        lambda value: msgspec.json.encode(value) if fits(value) else b'{"input":1e999}'
+    )
+)
+METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"])
+
+
+def fits(value: object) -> bool:
+    """Whether msgspec can write the value."""
+    try:
+        msgspec.json.encode(value)
+    except (OverflowError, UnicodeEncodeError):
+        return False
+    return True
+
+
+@pytest.mark.heavy
+def test_no_input_is_answered_as_a_bug(shared: Server) -> None:
+    @settings(
+        max_examples=sized(300, 5_000, 200_000), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(
+        method=METHODS, target=TARGETS, headers=HEADERS, body=BODIES, row=st.sampled_from(OPERATIONS), own=st.booleans()
+    )
+    def anything(
+        method: str, target: list[str], headers: list[tuple[bytes, bytes]], body: bytes, row: Any, own: bool
+    ) -> None:
+        path = "/" + "".join(target).lstrip("/")
+        if own:
+            method, path = row.method, PREFIX + EXAMPLES[row.id].path + "?" + "".join(target)
+        if "events/stream" in path:
+            path = path.replace("stream", "strea")  # an answer without an end
+        fields = [name + b": " + value for name, value in headers]
+        answer = ask(shared.url, method, path.encode(), body, *fields)
+        assert answer.status < 500, (method, path, fields, body, answer)
+
+    anything()
+    assert shared.api.get("/admin/health")["status"] == "ok"
+
+
+def test_nothing_that_was_sent_breaks_a_line_of_the_log(shared: Server) -> None:
+    nasty = "/api/v1/a%0d%0ab%1b%5b31m%e2%80%a8%00%ff" + "x" * 2_000
+    ask(shared.url, "GET", nasty.encode(), b"", b"user-agent: a\x1b[31m", b"idempotency-key: \xff\xfe")
+    lines = shared.log_path.read_bytes().splitlines()
+    for line in lines:
+        assert line == b"WARNING:  Invalid HTTP request received." or msgspec.json.decode(line)["traceId"], line
+        assert min(line) > 31
+    assert max(map(len, lines)) < 4_000
