@@ -401,7 +401,7 @@ class Verifier:
         try:
             recorded = self._codec.decode(row)
         except (ValueError, KeyError) as error:
-            self.note("decodable", str(error), row.position)
+            self.note("decodable", str(error).removeprefix(f"position {row.position}, "), row.position)
             return Unknown(type=row.type)
         if isinstance(recorded.event, Unknown):
             self._unknown += 1

@@ -1,0 +1,509 @@
+"""The verification: each rule finds the one thing that breaks it, and nothing else; what is legal passes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+import pytest
+from msgspec.structs import replace
+
+from athena_core.clock import CountingIds, FixedClock
+from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run
+from athena_core.event import Event, Guard, Position
+from athena_core.protocols import Row
+from athena_core.services import verify as verifying
+from athena_core.services.verify import RULES, VIOLATIONS_MAX, Report, StoredKey, Violation
+from athena_core.store.chain import GENESIS, digest, link
+from athena_core.store.codec import Codec, Encoded
+from athena_core.store.log import Anchor, Guards
+from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
+from tests.core.domain.test_run import ASKED, COMPLETED, CREATED, LEASED, PAID, QUEUED, SAID, STARTED
+
+CODEC = Codec(EVENTS)
+LIMIT_ONE = policy.PolicyUpdated(
+    schema_version=1, updated_at="", after=policy.Policy(schema_version=1, max_concurrent_runs=1)
+)
+CRASHED = run.RunCrashed(executor="exe_1", attempt=1)
+FILLER = plane.AuthzModeActive(mode="off")
+ELSEWHERE = replace(CREATED, session_id="elsewhere")
+
+
+class Forge:
+    """Writes rows whose chain is right, whatever they say; guards are what the rows lead to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ids = CountingIds()
+        self.store = SqliteStore(directory, self.ids)
+        self.position, self.chain, self.now = 0, GENESIS, 1_000_000
+        self.versions: dict[str, int] = {}
+        self.guards = Guards()
+        self.meta = {"log_id": self.store.log_id, "format": str(FORMAT)}
+        self.keys: list[StoredKey] = []
+        self.anchor: Anchor | None = None
+
+    def add(
+        self, stream: str, *events: "Event | Plain", command: str | None = None, skip: int = 0, later: int = 1
+    ) -> Position:
+        """Append the events of one command to a stream; return the last position."""
+        command = command or self.ids.new("cmd")
+        with self.store.exclusive():
+            for event in events:
+                self.now += later
+                encoded = event if isinstance(event, Plain) else CODEC.encode(event, bytes(16))
+                self._insert(stream, encoded, command, skip)
+        return self.position
+
+    def _insert(self, stream: str, encoded: "Encoded | Plain", command: str, skip: int) -> None:
+        self.position += 1
+        version = self.versions[stream] = self.versions.get(stream, 0) + 1 + skip
+        columns = (
+            self.position,
+            stream,
+            version,
+            encoded.type,
+            encoded.schema_version,
+            self.now,
+            command,
+            "trace",
+            None,
+            "local",
+            CREATED.session_id,
+            stream,
+            encoded.data,
+            encoded.extra,
+            digest(encoded.data),
+            None if encoded.text is None else digest(encoded.text),
+        )
+        self.chain = link(self.chain, columns)
+        row = Row(*columns, self.chain, encoded.text)
+        self.store.insert([row])
+        with suppress(ValueError):
+            guards = [guard for decider in DECIDERS for guard in decider.guards(CODEC.decode(row))]
+            self.store.put_guards([(guard, self.position) for guard in guards if self.guards.apply(guard)])
+
+    def execute(self, statement: str, *values: Any) -> None:
+        """Change the database behind everybody's back."""
+        connection = apsw.Connection(str(self.store.path))
+        connection.execute(statement, values)
+        connection.close()
+
+    def report(self) -> Report:
+        """The verdict."""
+        reader = SqliteReader(self.store.path, self.store.log_id)
+        try:
+            return run_to_the_end(reader, self)
+        finally:
+            reader.close()
+
+
+class Plain(NamedTuple):
+    """The columns of an event that this release would not write."""
+
+    type: str
+    schema_version: int = 1
+    data: bytes = b"{}"
+    extra: bytes | None = None
+    text: bytes | None = None
+
+
+def run_to_the_end(reader: verifying.Source, forge: Forge) -> Report:
+    """The report at the end of the pass."""
+    steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, anchor=forge.anchor, keys=forge.keys)
+    *_, last = steps
+    assert last.report is not None
+    return last.report
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> Iterator[Forge]:
+    made = Forge(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_an_empty_log_is_right(forge: Forge) -> None:
+    report = forge.report()
+    assert (report.ok, report.head, report.chain, report.violations) == (True, 0, GENESIS.hex(), ())
+
+
+def whole_lives(forge: Forge) -> None:
+    """Everything that a run may do."""
+    forge.add("policy", LIMIT_ONE)
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    forge.add("run_2", QUEUED)
+    forge.add("run_3", replace(QUEUED, session_id="third"))
+    forge.add("run_3", run.RunCancelled(cause="session-busy"))
+    forge.add("run_4", *refusal(forge))
+    forge.add("run_1", ASKED)
+    ended = forge.ids.new("cmd")
+    forge.add("run_1", PAID, run.RunCancelled(cause="requested"), command=ended)
+    forge.add("run_2", CREATED, command=ended)
+    forge.add("run_2", replace(LEASED, executor="exe_2"), STARTED)
+    forge.add("run_2", replace(LEASED, executor="exe_3", token=2, attempt=2), run.RunStarted(attempt=2))
+    forge.add("run_2", SAID, PAID, COMPLETED)
+    forge.add("run_1", replace(ASKED, status="not-running"))
+    forge.add("plane", replace(ASKED, status="not-running"))
+    forge.add("run_5", CREATED, LEASED, STARTED, CRASHED)
+    forge.add("run_6", CREATED, LEASED, STARTED, run.RunTimedOut(timeout_ms=1))
+    forge.add("run_7", CREATED, LEASED, STARTED)
+
+
+def refusal(forge: Forge) -> tuple[Event, ...]:
+    rejection = run.RunRejection(
+        schema_version=1,
+        timestamp="",
+        policy_type="CONCURRENCY",
+        limit=1,
+        rejected_run_details=run.RejectedRunDetails(session_id="s"),
+        reason="max-concurrent-runs-exceeded",
+        active_runs=1,
+    )
+    violation = plane.SafetyViolation(
+        schema_version=1,
+        source=plane.ViolationSource(position=1, trace_id="t", type="t", created_at=""),
+        category="policy",
+        severity="high",
+        outcome="blocked",
+        violation_code="c",
+        actor=plane.ViolationActor(subject="s", role="r"),
+    )
+    concurrency = run.PolicyConcurrencyRejected(rejection=rejection, active_runs=1, max_concurrent_runs=1, reason="r")
+    return concurrency, violation, run.PolicyRejected(rejection=rejection)
+
+
+def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
+    whole_lives(forge)
+    report = forge.report()
+    assert report.violations == ()
+    assert (report.ok, report.head, report.chain) == (True, forge.position, forge.chain.hex())
+    assert (report.runs, report.open_runs, report.streams) == (6, 1, 9)
+    assert report.guards == len(forge.store.guards()) == 3  # the slot, the turn and the lease of run_7
+
+
+def test_erased_text_is_right(forge: Forge) -> None:
+    forge.add("dir_1", directive.DirectiveCreated(directive_id="dir_1", has_context_refs=False, has_metadata=False))
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    with forge.store.exclusive():
+        forge.store.erase_text(5)
+    assert forge.report().ok
+
+
+def test_what_a_newer_release_wrote_is_carried(forge: Forge) -> None:
+    forge.add("new_1", Plain("new.invented"))
+    forge.add("run_1", CREATED, Plain("run.invented"), LEASED)
+    report = forge.report()
+    assert (report.ok, report.unknown_events) == (True, 2)
+
+
+def test_what_is_committed_after_the_beginning_is_left_for_the_next_time(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED)
+    reader = SqliteReader(forge.store.path, forge.store.log_id)
+    late = iter([StoredKey(b"k", 4, 4)])
+    steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, keys=late)
+    next(steps)
+    forge.add("run_1", COMPLETED)
+    *_, last = steps
+    reader.close()
+    assert last.report is not None
+    assert (last.report.violations, last.report.head, last.report.keys) == ((), 3, 1)
+
+
+def test_progress_reaches_the_head(forge: Forge) -> None:
+    forge.add("plane", *[FILLER] * 2_500)
+    reader = SqliteReader(forge.store.path, forge.store.log_id)
+    seen = [step.position for step in verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta)]
+    reader.close()
+    assert seen == [1_000, 2_000, 2_500, 2_500]
+
+
+def test_the_first_violations_are_kept_and_all_are_counted(forge: Forge) -> None:
+    forge.add("plane", *[FILLER] * (VIOLATIONS_MAX + 5), skip=1)
+    report = forge.report()
+    assert (len(report.violations), report.violation_count) == (VIOLATIONS_MAX, VIOLATIONS_MAX + 5)
+    assert report.violations[0].position == 1
+
+
+# One violation for each rule
+
+
+def tampered_payload(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER)
+    forge.execute("""UPDATE log SET data = CAST('{"mode":"on!"}' AS BLOB) WHERE position = 2""")
+
+
+def tampered_text(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    forge.execute("UPDATE log SET text = CAST(replace(CAST(text AS TEXT), 'ok', 'no') AS BLOB) WHERE position = 4")
+
+
+def tampered_actor(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER, FILLER)
+    forge.execute("UPDATE log SET actor = 'somebody' WHERE position = 1")
+
+
+def hole(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.add("new_1", Plain("new.invented"))
+    forge.add("plane", FILLER)
+    forge.execute("DELETE FROM log WHERE position = 2")
+
+
+def time_goes_back(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.add("plane", FILLER, later=-5)
+
+
+def version_skipped(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.add("plane", FILLER, skip=1)
+
+
+def version_above_one(forge: Forge) -> None:
+    forge.add("plane", FILLER, skip=1)
+
+
+def undecodable(forge: Forge) -> None:
+    forge.add("plane", Plain("AUTHZ_MODE_ACTIVE", data=b'{"mode":7}'))
+
+
+def written_by_a_newer_release(forge: Forge) -> None:
+    forge.add("plane", Plain("AUTHZ_MODE_ACTIVE", 2))
+
+
+def started_before_it_was_leased(forge: Forge) -> None:
+    forge.add("run_1", CREATED, run.RunStarted(attempt=0))
+
+
+def usage_of_nothing(forge: Forge) -> None:
+    forge.add("run_1", PAID)
+
+
+def spoken_after_the_end(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, SAID)
+
+
+def ended_twice(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, run.RunFailed(code="X", message="", retryable=False))
+
+
+def two_of_one_slot(forge: Forge) -> None:
+    forge.add("policy", LIMIT_ONE)
+    forge.add("run_1", CREATED)
+    forge.add("run_2", ELSEWHERE)
+
+
+def two_of_one_session(forge: Forge) -> None:
+    forge.add("run_1", CREATED)
+    forge.add("run_2", CREATED)
+
+
+def token_again(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, LEASED)
+
+
+def started_under_an_old_token(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, replace(LEASED, token=2, attempt=2), STARTED)
+
+
+def crashed_for_another(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(CRASHED, executor="exe_2"))
+
+
+def completed_after_its_cancel(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, ASKED, COMPLETED)
+
+
+def cancelled_when_over(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, ASKED)
+
+
+def command_in_two_parts(forge: Forge) -> None:
+    forge.add("plane", FILLER, command="cmd_a")
+    forge.add("plane", FILLER)
+    forge.add("plane", FILLER, FILLER, command="cmd_a")
+
+
+def guard_lost(forge: Forge) -> None:
+    forge.add("run_1", CREATED)
+    with forge.store.exclusive():
+        forge.store.put_guards([(Guard(kind="slot", key="run_1", value=None), 1)])
+
+
+def guard_of_nothing(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    with forge.store.exclusive():
+        forge.store.put_guards([(Guard(kind="turn", key="s", value=("run_1",)), 1)])
+
+
+def guard_of_another(forge: Forge) -> None:
+    forge.add("run_1", CREATED)
+    with forge.store.exclusive():
+        forge.store.put_guards([(Guard(kind="turn", key="s", value=("run_2",)), 1)])
+
+
+def key_beyond_the_log(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.keys = [StoredKey(b"k", 1, 2)]
+
+
+def key_of_half_a_command(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER)
+    forge.keys = [StoredKey(b"k", 1, 1)]
+
+
+def key_of_two_commands(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.add("plane", FILLER)
+    forge.keys = [StoredKey(b"k", 1, 2)]
+
+
+def key_inside_a_command(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER)
+    forge.keys = [StoredKey(b"k", 2, 2)]
+
+
+def key_before_the_log(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.keys = [StoredKey(b"k", 0, 0)]
+
+
+def newer_format(forge: Forge) -> None:
+    forge.meta["format"] = str(FORMAT + 1)
+
+
+def strange_id(forge: Forge) -> None:
+    forge.meta["log_id"] = "mine"
+
+
+def anchor_ahead(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.anchor = Anchor(log_id=forge.store.log_id, position=2, chain=forge.chain.hex())
+
+
+def anchor_of_another_history(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER)
+    forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
+
+
+BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
+    (tampered_payload, "chain", 2, "the payload does not match its hash"),
+    (tampered_text, "chain", 4, "the text does not match its hash"),
+    (tampered_actor, "chain", 1, "does not match the chain"),
+    (hole, "chain", 2, "missing"),
+    (time_goes_back, "times", 2, "5 ms before"),
+    (version_skipped, "versions", 2, "version 3 where 2 is due"),
+    (version_above_one, "versions", 1, "version 2 where 1 is due"),
+    (undecodable, "decodable", 1, "mode"),
+    (written_by_a_newer_release, "decodable", 1, "newer release"),
+    (started_before_it_was_leased, "transitions", 2, "run.started of run_1, which is admitted"),
+    (usage_of_nothing, "transitions", 1, "usage.recorded of run_1, which is new"),
+    (spoken_after_the_end, "transitions", 5, "transcript.appended of run_1, which is ended"),
+    (ended_twice, "endings", 5, "run.failed of run_1, which had ended"),
+    (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
+    (two_of_one_session, "turns", 2, "run_2 was admitted while run_1 had the turn"),
+    (token_again, "leases", 3, "token 1 after 1"),
+    (started_under_an_old_token, "leases", 4, "under token 1 while 2"),
+    (crashed_for_another, "leases", 4, "exe_2"),
+    (completed_after_its_cancel, "cancels", 5, "completed after its cancel"),
+    (cancelled_when_over, "cancels", 5, "which was not open"),
+    (command_in_two_parts, "commands", 3, "goes on"),
+    (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's']"),
+    (guard_of_nothing, "guards", None, "the guard turn of s is ['run_1'] where the log says absent"),
+    (guard_of_another, "guards", None, "the guard turn of s is ['run_2'] where the log says ['run_1']"),
+    (key_beyond_the_log, "keys", None, "1 to 2, which the log does not hold"),
+    (key_of_half_a_command, "keys", None, "1 to 1, which are not one command"),
+    (key_of_two_commands, "keys", None, "1 to 2, which are not one command"),
+    (key_inside_a_command, "keys", None, "2 to 2, which are not one command"),
+    (key_before_the_log, "keys", None, "0 to 0, which the log does not hold"),
+    (newer_format, "meta", None, "the format is '2'"),
+    (strange_id, "meta", None, "'mine'"),
+    (anchor_ahead, "anchor", None, "once reached position 2 and ends at 1"),
+    (anchor_of_another_history, "anchor", 1, "not the one that the anchor vouches for"),
+)
+
+
+def _name(value: object) -> str:
+    return getattr(value, "__name__", "")
+
+
+@pytest.mark.parametrize(("breach", "rule", "position", "words"), BREACHES, ids=_name)
+def test_a_breach_is_found(
+    forge: Forge, breach: Callable[[Forge], None], rule: str, position: Position | None, words: str
+) -> None:
+    breach(forge)
+    report = forge.report()
+    assert not report.ok
+    assert [(one.rule, one.position) for one in report.violations] == [(rule, position)], report.violations
+    assert words in report.violations[0].reason
+    assert f"[{rule}]" in str(report.violations[0])
+
+
+def test_every_rule_has_a_breach() -> None:
+    shown = {rule for _, rule, _, _ in BREACHES}
+    beside = {"chain", "decodable", "commands", "guards", "keys", "meta", "anchor"}
+    assert shown == {rule.__name__ for rule in RULES} | beside
+
+
+def test_every_transition_is_of_an_event_of_runs() -> None:
+    tags = {kind.TYPE for kind in run.DECIDER.events} | {plane.SafetyViolation.TYPE}
+    assert {tag for _, tag in verifying.TRANSITIONS} == tags
+
+
+def test_rules_hold_again_after_a_damaged_row(forge: Forge) -> None:
+    whole_lives(forge)
+    forge.execute("UPDATE log SET data = CAST('{' AS BLOB) WHERE position = 2")
+    found = [(one.rule, one.position) for one in forge.report().violations]
+    assert found[:2] == [("chain", 2), ("decodable", 2)]
+    assert {position for _, position in found} <= {2, None}  # its guards are not known, everything else is
+
+
+class Unreadable(SqliteReader):
+    """A database with a damaged page."""
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        if after:
+            raise apsw.CorruptError("database disk image is malformed")
+        return super().rows(after, 1, until)
+
+
+def test_a_damaged_page_is_named(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER)
+    reader = Unreadable(forge.store.path, forge.store.log_id)
+    report = run_to_the_end(reader, forge)
+    reader.close()
+    reason = "the database cannot be read: database disk image is malformed"
+    assert report.violations == (Violation(rule="readable", reason=reason, position=2),)
+
+
+def test_an_anchor_of_another_log_says_nothing(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.anchor = Anchor(log_id="0" * 16, position=7, chain="")
+    assert forge.report().ok
+
+
+def test_a_key_of_a_command_without_events_is_right(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.keys = [StoredKey(b"k", 1, 1), StoredKey(b"l", 2, 1)]
+    report = forge.report()
+    assert (report.ok, report.keys) == (True, 2)
+
+
+class Restless(SqliteReader):
+    """A log that grows each time one looks."""
+
+    moments = 0
+
+    def head(self) -> Position:
+        self.moments += 1
+        return self.moments if self.moments < 10 else 10
+
+
+def test_head_and_guards_are_of_one_moment(forge: Forge) -> None:
+    forge.add("plane", *[FILLER] * 10)
+    reader = Restless(forge.store.path, forge.store.log_id)
+    verifier = verifying.Verifier(reader, CODEC)
+    reader.close()
+    assert verifier.head == 10
