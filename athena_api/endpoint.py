@@ -89,7 +89,7 @@ class Endpoint:
             meta = Meta(actor=scope["athena.identity"].subject, correlation=trace)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
-            reply = await found.operation.handle(plane, call)
+            reply = await self._handle(plane, found.operation, call)
             subscription = reply.data if isinstance(reply.data, Subscription) else None
             headers = _headers(reply, found.operation)
             body, status = b"" if subscription else success(reply.data), reply.status
@@ -113,6 +113,14 @@ class Endpoint:
         start = {"type": "http.response.start", "status": status, "headers": [JSON, *_length(body), *headers]}
         await send(start)
         await send({"type": "http.response.body", "body": body})
+
+    async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> Reply:
+        """What the row's handler says; a field that it finds wrong is named as this operation knows it."""
+        try:
+            return await operation.handle(plane, call)
+        except ConfigError as error:
+            error.message = f"{operation.context}.{error.message}"
+            raise
 
     async def _call(
         self, plane: ControlPlane, found: Found, scope: Scope, receive: Receive, meta: Meta
@@ -141,7 +149,7 @@ class Endpoint:
                 await plane.caught_up(operation.reads, call.position)
         else:
             call.key = idempotency_key(scope, headers, operation, path, body)
-            call.wait = not (operation.respond_async and b"respond-async" in headers.get(b"prefer", b""))
+            call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
 
 
@@ -193,7 +201,7 @@ def idempotency_key(
 
 
 def _min_position(text: str | None) -> int:
-    if not text:
+    if not text or text.isspace():
         return 0
     if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > INTEGER_MAX:
         raise ConfigError.of("minPosition", f"{text[:40]!r} is no position", "a position of this log, from 0")
