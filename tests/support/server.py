@@ -44,6 +44,7 @@ class Server:
         assert self._process is None
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         environment["PYTHONPATH"] = str(ROOT)
+        environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # nobody is there: no test asks the network
         environment["ATHENA_STATE_DIR"] = str(self.state_dir)
         environment["ATHENA_WORKSPACE_ROOT"] = str(self.workspace)
         environment |= {f"ATHENA_{name.upper()}": value for name, value in (self._settings | settings).items()}
