@@ -159,14 +159,17 @@ class ViewsReader:
             self.close()
             self._changed = None
             self._connection = self._opened()
-            self._pointer = pointer
+            self._pointer = None if self._connection is None else pointer
         return self._connection
 
     def _opened(self) -> Connection | None:
         path = self._views.files.named(self._views.files.current)
         if path is None:
             return None
-        connection = self._views.databases.read(path)
+        try:
+            connection = self._views.databases.read(path)
+        except Exception:  # replaced and deleted since the pointer was read, or out of files: look again
+            return None
         if generation.is_of(connection, self._log):
             return connection
         connection.close()

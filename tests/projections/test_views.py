@@ -10,6 +10,7 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
 from projections import ALL
+from athena_core.protocols import Connection
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.projection import Projection, Rows
 from projections.replay import rebuild
@@ -326,3 +327,20 @@ def test_a_rebuild_in_the_same_process_is_taken_up(tmp_path: Path, history: Hist
     plane.clock.advance(250)
     plane.keep()
     assert (tmp_path / "current").read_text() == "views-2.db\n"
+
+
+def test_a_reader_that_could_not_open_the_views_looks_again(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+
+    class Exhausted:
+        def read(self, path: Path) -> Connection:
+            raise OSError("too many open files")
+
+        def write(self, path: Path) -> Connection:
+            raise OSError("too many open files")
+
+    databases, plane.views.databases = plane.views.databases, Exhausted()
+    assert plane.reader.checkpoints() == {}
+    plane.views.databases = databases
+    assert plane.reader.position(plane.names) == history.head()
