@@ -16,6 +16,7 @@ LOOK_SECONDS = 0.25
 HURRY_SECONDS = 0.01
 GATHER_SECONDS = 0.05
 RETIRE_SECONDS = 60.0
+TROUBLE_SECONDS = 1.0
 BACKGROUND_EVENTS_MAX = 2_000
 FAR: Position = 2**62
 
@@ -44,20 +45,31 @@ class Keeper:
         self._retired: dict[Path, float] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Keep until told to stop (set ``stop`` and nudge the log's signal); trouble of the database ends it, too."""
+        """Keep until told to stop (set ``stop`` and nudge the log's signal).
+
+        In trouble with the database (a full disk) readers are told, the lock is free, and it tries again each second.
+        """
+        while not stop.is_set():
+            try:
+                self._keep(stop)
+            except Exception as error:
+                self._views.failure = f"{type(error).__name__}: {error}"
+            finally:
+                self.close()
+            stop.wait(TROUBLE_SECONDS)
+
+    def _keep(self, stop: threading.Event) -> None:
         signal = self._views.log_signal
-        try:
-            while not stop.is_set():
-                seen = signal.position
-                if not self.start():
-                    self._pause(FAR, LOCK_SECONDS)
-                elif not self.turn():
-                    self._pause(seen + 1, LOOK_SECONDS)
-                    self._gather()
-        except Exception as error:
-            self._views.failure = f"{type(error).__name__}: {error}"
-        finally:
-            self.close()
+        while not stop.is_set():
+            seen = signal.position
+            if not self.start():
+                self._pause(FAR, LOCK_SECONDS)
+                continue
+            more = self.turn()
+            self._views.failure = None
+            if not more:
+                self._pause(seen + 1, LOOK_SECONDS)
+                self._gather()
 
     def _pause(self, position: Position, seconds: float) -> None:
         self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.waiting else seconds)

@@ -47,7 +47,7 @@ class Views:
         """How far the current generation is, while this process keeps it."""
         self.kept_here = False
         self.failure: str | None = None
-        """What ended the keeper of this process, if anything."""
+        """What is in the way of the keeper of this process, if anything."""
         self.waiting = 0
         """How many readers of this process wait."""
         self._lock = threading.Lock()

@@ -69,6 +69,8 @@ PUT_CHECKPOINT = (
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
 
+DISK_TROUBLE = (apsw.FullError, apsw.IOError)
+
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
@@ -180,6 +182,7 @@ class SqliteStore:
         self.wal_pages = 0
         try:
             with self._locked():
+                _check_presence(self.path)
                 self._connection = open_writer(self.path, "FULL")
                 self.log_id = self._prepare(ids)
         except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.NotADBError) as error:
@@ -327,6 +330,9 @@ class SqliteStore:
 def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     """A connection for writing: WAL, explicit checkpoints, erasure on; every setting is read back."""
     connection = apsw.Connection(str(path))
+    if connection.readonly("main"):
+        connection.close()
+        raise ConfigError(f"ATHENA_STATE_DIR: {path} is not writable")
     connection.set_busy_timeout(BUSY_MS)
     wanted = {
         "journal_mode": ("WAL", "wal"),
@@ -354,7 +360,7 @@ def open_reader(path: Path) -> apsw.Connection:
 
 
 class ViewConnection:
-    """A connection to a database of views (``protocols.Connection``)."""
+    """A connection to a database of views (``protocols.Connection``); trouble with the disk is an OSError."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         """Wrap it."""
@@ -362,19 +368,25 @@ class ViewConnection:
 
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and iterate its rows."""
-        return self._connection.execute(statement, tuple(values))
+        try:
+            return self._connection.execute(statement, tuple(values))
+        except DISK_TROUBLE as error:
+            raise OSError(str(error)) from error
 
     def executemany(self, statement: str, rows: Any) -> object:
         """Run one statement for many rows."""
-        return self._connection.executemany(statement, rows)
+        try:
+            return self._connection.executemany(statement, rows)
+        except DISK_TROUBLE as error:
+            raise OSError(str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit at the end of the block, roll back if it raises."""
-        self._connection.execute("BEGIN IMMEDIATE" if not self._connection.readonly("main") else "BEGIN")
+        self.execute("BEGIN IMMEDIATE" if not self._connection.readonly("main") else "BEGIN")
         try:
             yield
-            self._connection.execute("COMMIT")
+            self.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -421,6 +433,16 @@ def _check_directory(directory: Path) -> None:
     kind = _file_system(directory)
     if kind in NETWORK_FILE_SYSTEMS:
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is on {kind}; SQLite needs a local file system")
+
+
+def _check_presence(path: Path) -> None:
+    """Refuse to begin a new log where another one was: SQLite would delete what is left of it, the WAL."""
+    left = [name for name in ("log.db-wal", "log.anchor") if path.with_name(name).exists()]
+    if left and not path.exists():
+        raise ConfigError(
+            f"ATHENA_STATE_DIR: {path} is missing, but {' and '.join(left)} of it are there:"
+            " put it back, or delete them to begin a new log"
+        )
 
 
 def _file_system(directory: Path) -> str:

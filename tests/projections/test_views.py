@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
-from projections import ALL
 from athena_core.protocols import Connection
+from projections import ALL
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.projection import Projection, Rows
 from projections.replay import rebuild
@@ -306,18 +307,61 @@ def test_the_thread_keeps_until_it_is_told_to_stop(tmp_path: Path, history: Hist
     assert (plane.views.failure, plane.views.kept_here) == (None, False)
 
 
-def test_trouble_of_the_database_ends_the_keeper_and_readers_are_told(tmp_path: Path, history: History) -> None:
+class Troubled(threading.Event):
+    """A stop that comes while the keeper waits in its trouble, after ``repair``."""
+
+    def __init__(self, repair: Callable[[], bool]) -> None:
+        super().__init__()
+        self._repair = repair
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._repair():
+            self.set()
+        return self.is_set()
+
+
+def test_readers_are_told_of_trouble_with_the_database_and_it_is_tried_again(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
+    whole = history.rows
+    failures = []
 
     def rows(after: int, limit: int, until: int | None = None) -> list:  # type: ignore[type-arg]
         raise OSError("the disk is gone")
 
     history.rows = rows  # type: ignore[method-assign]
-    plane.keeper.run(threading.Event())
-    assert plane.views.failure == "OSError: the disk is gone"
-    with pytest.raises(NotCaughtUp, match="the disk is gone"):
-        asyncio.run(plane.reader.wait(plane.names, history.head(), 3600.0))
-    assert Plane(tmp_path, History()).keeper.start()  # its lock is free
+
+    def repair() -> bool:
+        failures.append(plane.views.failure)
+        if len(failures) == 1:
+            with pytest.raises(NotCaughtUp, match="the disk is gone"):
+                asyncio.run(plane.views.reader(history).wait(plane.names, history.head(), 3600.0))
+            other = Plane(tmp_path, History()).keeper
+            assert other.start()  # the lock is free
+            other.close()
+        elif len(failures) == 2:
+            history.rows = whole  # type: ignore[method-assign]
+        return False
+
+    stop = Troubled(repair)
+    thread = threading.Thread(target=plane.keeper.run, args=(stop,))
+    thread.start()
+    asyncio.run(wait_for_recovery(plane, history))
+    stop.set()
+    plane.views.log_signal.nudge()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert failures[:2] == ["OSError: the disk is gone"] * 2
+    assert plane.views.failure is None
+
+
+async def wait_for_recovery(plane: Plane, history: History) -> None:
+    """Ask until the views answer."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await plane.reader.wait(plane.names, history.head(), 1.0)
+            except NotCaughtUp:
+                await asyncio.sleep(0.001)
 
 
 def test_a_rebuild_in_the_same_process_is_taken_up(tmp_path: Path, history: History) -> None:
