@@ -36,11 +36,15 @@ class Request(NamedTuple):
 
 
 class Clients:
-    """Clients that remember what they were told; ``provider`` runs are slow enough to be open when a server dies."""
+    """Clients that remember what they were told.
 
-    def __init__(self, record: Record, seed: int, slow_provider: str | None = None) -> None:
+    Some runs go to ``slow_provider``, so that they are open when a server dies; ``runs`` is the share of runs at all.
+    """
+
+    def __init__(self, record: Record, seed: int, slow_provider: str | None = None, runs: float = 0.4) -> None:
         self.record = record
         self.answers: dict[str, int] = {}
+        self._runs_share = runs
         self._slow_provider = slow_provider
         self._seed = seed
         self._requests: dict[str, Request] = {}
@@ -87,13 +91,13 @@ class Clients:
             mark = f"{self._seed}-{next(self._numbers)}"
         metadata = marked(mark)
         dice = rng.random()
-        if dice < 0.6:
+        if dice >= self._runs_share:
             request = Request(mark, "/directives", {"input": f"do {mark}", "metadata": metadata}, True)
         else:
             body: dict[str, Any] = {"input": f"run {mark}", "metadata": metadata}
             if self._slow_provider is not None and rng.random() < 0.3:
                 body["provider"] = self._slow_provider
-            request = Request(mark, "/runs", body, dice < 0.85)
+            request = Request(mark, "/runs", body, dice < self._runs_share * 0.6)
         self._requests[mark] = request
         return request
 

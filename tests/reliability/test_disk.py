@@ -1,0 +1,188 @@
+"""Tests of a disk that is full, limited, read-only, or whose database is moved away under a server."""
+
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Serve
+from tests.reliability.history import history_of
+from tests.reliability.load import Clients
+from tests.reliability.oracle import Record, check
+from tests.reliability.program import environment
+from tests.support.api import PATIENCE_SECONDS, Refused, soon
+from tests.support.records import judge
+from tests.support.server import Server
+
+MIB = 1 << 20
+STORE_MOVED_SECONDS_MAX = 5.0  # the promise is one; the machine may be busy
+
+
+@contextmanager
+def mounted(place: Path, *options: str) -> Iterator[None]:
+    """Something mounted at a place; the test is skipped where that is not allowed."""
+    if not place.exists():
+        place.mkdir()
+    done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """A file or directory that nobody can write; permissions do not keep root away, a mount does."""
+    with mounted(place, "--bind", str(place)):
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
+        yield
+
+
+def started(state_dir: Path) -> subprocess.CompletedProcess[str]:
+    """What `athena api serve` says where it cannot start."""
+    return subprocess.run(
+        [sys.executable, "-m", "athena_cli", "api", "serve", "--port", "0"],
+        cwd=state_dir.parent,
+        env=environment() | {"ATHENA_STATE_DIR": str(state_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+def refuses(state_dir: Path, *words: str) -> None:
+    """Fail unless the start ends with exit code 2 and one line that names all this."""
+    done = started(state_dir)
+    assert done.returncode == 2, done
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in ("Error: ", "ATHENA_STATE_DIR", *words):
+        assert word in lines[0], lines[0]
+
+
+def directive(server: Server, size: int) -> None:
+    """Create a directive of a size. Raises Refused."""
+    server.api.post("/directives", {"input": "x" * size})
+
+
+def fill(server: Server) -> None:
+    """Write until the disk is full."""
+    size = 64 << 10
+    for _ in range(2_000):
+        try:
+            directive(server, size)
+        except Refused as refused:
+            assert (refused.status, refused.code) == (507, "STORE_FULL")
+            if size < 1_000:
+                return
+            size //= 4
+    raise AssertionError("the disk was never full")
+
+
+def test_a_full_disk_is_said_and_needs_no_restart_once_there_is_space(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with mounted(state_dir, "-t", "tmpfs", "-o", "size=24m", "tmpfs"):
+        (state_dir / "ballast").write_bytes(bytes(20 * MIB))
+        with Server(tmp_path) as server:
+            record = Record()
+            clients = Clients(record, 1)
+            burst = clients.burst(server.url, 2)
+            for _ in soon():
+                if len(record.acknowledged()) > 20:
+                    break
+            burst.stop()
+            fill(server)
+            burst = clients.burst(server.url)
+            for _ in soon():
+                if clients.answers.get("STORE_FULL", 0) > 20:
+                    break
+            assert server.api.events()  # reads go on
+            (state_dir / "ballast").unlink()
+            before = len(record.acknowledged())
+            for _ in soon():
+                if len(record.acknowledged()) > before + 20:
+                    break
+            burst.stop()
+            clients.settle(server.url, 100, random.Random(1))
+            check(record, history_of(state_dir))
+            for _ in soon():
+                with suppress(Refused):  # the views need their space, too
+                    server.api.get("/directives")
+                    break
+            assert server.api.get("/admin/health")["status"] == "ok"
+        judge(state_dir)
+
+
+def test_a_limit_on_the_size_of_files_is_an_unknown_outcome_and_the_next_start_decides(
+    tmp_path: Path, serve: Serve
+) -> None:
+    server = serve(tmp_path)
+    record = Record()
+    clients = Clients(record, 2, runs=0)  # an accepted run is answered from the views, which meet the limit, too
+    wal = server.state_dir / "log.db-wal"
+    limit = wal.stat().st_size + 256 * 1024
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    burst = clients.burst(server.url)
+    assert server.wait() == 1
+    burst.join()
+    assert "the log cannot go on" in server.log_path.read_text()
+    server.start()
+    clients.settle(server.url, 1_000, random.Random(2))
+    check(record, history_of(server.state_dir))
+
+
+def test_a_read_only_directory_is_refused_in_one_line(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with Server(tmp_path) as server:
+        directive(server, 10)
+    with read_only(state_dir):
+        refuses(state_dir, "not writable")
+
+
+def test_a_read_only_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with Server(tmp_path) as server:
+        directive(server, 10)
+    with read_only(state_dir / "log.db"):
+        refuses(state_dir, "log.db")
+
+
+def test_something_else_in_the_place_of_the_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    (state_dir / "log.db").write_bytes(b"something else " * 1_000)
+    refuses(state_dir, "log.db")
+
+
+def test_a_server_notices_that_its_database_was_moved(tmp_path: Path) -> None:
+    server = Server(tmp_path).start()
+    record = Record()
+    clients = Clients(record, 3)
+    burst = clients.burst(server.url)
+    for _ in soon():
+        if len(record.acknowledged()) > 50:
+            break
+    away = tmp_path / "moved.db"
+    moved_at = time.monotonic()
+    (server.state_dir / "log.db").rename(away)
+    assert server.wait() == 1
+    assert time.monotonic() - moved_at < STORE_MOVED_SECONDS_MAX
+    burst.join()
+    assert "moved or replaced" in server.log_path.read_text()
+
+    refuses(server.state_dir, "log.db is missing")  # and nothing of what is left of the log is touched
+    assert not (server.state_dir / "log.db").exists()
+
+    away.rename(server.state_dir / "log.db")
+    with server:
+        clients.settle(server.url, 1_000, random.Random(3))
+        check(record, history_of(server.state_dir))
