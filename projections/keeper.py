@@ -62,12 +62,12 @@ class Keeper:
         signal = self._views.log_signal
         while not stop.is_set():
             seen = signal.position
-            if not self.start():
+            keeping = self.start()
+            more = keeping and self.turn()
+            self._views.failure = None  # it went well, or it is another process's matter
+            if not keeping:
                 self._pause(FAR, LOCK_SECONDS)
-                continue
-            more = self.turn()
-            self._views.failure = None
-            if not more:
+            elif not more:
                 self._pause(seen + 1, LOOK_SECONDS)
                 self._gather()
 
