@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench proof lock clean
+.PHONY: help serve test check docs bench proof lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -37,6 +37,10 @@ check: $(READY) ## Run the checks that execute nothing: style, types, import dir
 	@$(call quietly,$(BIN)/ruff format --check)
 	@$(call quietly,$(BIN)/mypy)
 	@$(call quietly,$(BIN)/lint-imports --no-logo)
+
+docs: $(READY) ## Write what is generated anew: events, errors, settings, the listings of the API
+	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m tests.api.refresh
 
 proof: $(READY) ## Run the heavy tests at full size (hours)
 	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=3600 -m heavy tests

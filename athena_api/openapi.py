@@ -108,7 +108,7 @@ PARAMETERS: Mapping[str, Json] = {
         "name": "stale",
         "in": "query",
         "schema": {"type": "string", "examples": ["allow"]},
-        "description": "`allow` answers from the views as they are, without waiting.",
+        "description": "`allow` answers from the views as they are, marked `athena-stale` where they lag.",
     },
 }
 HEADERS: Mapping[str, Json] = {
@@ -204,7 +204,7 @@ def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
             yield _shared("Stale")
     else:
         yield _shared("IdempotencyKey")
-        if row.respond_async:
+        if row.accepted is not None:
             yield _shared("Prefer")
 
 
@@ -237,8 +237,8 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     if row.method != "GET":
         headers["idempotency-replayed"] = _header("Replayed")
     answers: Json = {"200": {"description": "Done.", "headers": headers, "content": _json(envelope)}}
-    if row.respond_async:
-        content = _json(_envelope({"type": "object"}))
+    if row.accepted is not None:
+        content = _json(_envelope(schemas[row.accepted]))
         answers["202"] = {"description": "Accepted: the record so far.", "headers": headers, "content": content}
     return answers
 
@@ -315,7 +315,8 @@ def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
     """The schema of every type in the rows, and the components that they refer to."""
     bodies = [row.body for row in rows if row.body is not NoBody]
     queries = [field.type for row in rows if row.query is not NoQuery for field in msgspec.structs.fields(row.query)]
-    types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), Fault]))
+    accepted = [row.accepted for row in rows if row.accepted is not None]
+    types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), *accepted, Fault]))
     found, parts = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
     names = {name: _readable(name) for name in parts}
     components = {names[name]: _tidy(schema, names) for name, schema in parts.items()}

@@ -69,7 +69,7 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
 
     ``path`` is below ``/api/v1`` with ``:name`` parameters. ``answer`` is the type of ``data`` for the document.
     ``paging`` names the pagination mode (contract 2). ``reads`` names the projections that a GET is answered from.
-    ``errors`` lists codes beyond those that every operation may answer. ``respond_async`` allows the answer 202.
+    ``errors`` lists codes beyond those that every operation may answer.
     """
 
     id: str
@@ -87,9 +87,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     paging: Literal["cursor", "tail"] | None = None
     reads: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    respond_async: bool = False
     accepted: Any = None
-    """The type of ``data`` of an answer 202."""
+    """The type of ``data`` of an answer 202; None where nobody may ask for one."""
     successor: str | None = None
     """The path that replaces this one, where it is deprecated."""
     stream: bool = False

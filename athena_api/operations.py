@@ -1,7 +1,9 @@
 """The table of operations: routes, documents, roles, pagination and the command line are computed from it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+import msgspec
 
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
@@ -53,10 +55,16 @@ class ActiveQuery(Value):
     run_id: Label | None = None
 
 
+EventTypes: TypeAlias = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=64)
+]
+"""Names of event types: at most 64, of at most 64 characters."""
+
+
 class EventsQuery(Value):
     """Which events; times are inclusive."""
 
-    types: tuple[Label, ...] | None = None
+    types: EventTypes | None = None
     session_id: ClientId | None = None
     run_id: Label | None = None
     trace_id: Label | None = None
@@ -67,7 +75,7 @@ class EventsQuery(Value):
 class StreamQuery(Value):
     """Which events, and where the stream begins: after a cursor, at ``latest``, or at a time."""
 
-    types: tuple[Label, ...] | None = None
+    types: EventTypes | None = None
     session_id: ClientId | None = None
     run_id: Label | None = None
     after: Label | None = None
@@ -309,7 +317,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         body=RunBody,
         answer=RunResult,
-        respond_async=True,
         accepted=runs.Run,
         errors=(
             "PROVIDER_NOT_FOUND",
@@ -440,6 +447,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         paging="tail",
         reads=("sessions",),
         answer=Transcript,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         handle=get_transcript,
     ),
     Operation(
@@ -542,7 +550,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         query=StreamQuery,
         answer=EventRecord,
-        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD", "STREAM_LIMIT"),
+        errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD", "STREAM_LIMIT"),
         stream=True,
         handle=stream_events,
     ),

@@ -109,11 +109,11 @@ class Transport:
         if operation.method != "GET":
             headers |= {"idempotency-key": self._ids.trace(), "content-type": "application/json"}
             content = msgspec.json.encode({name: value for name, value in (body or {}).items() if value is not None})
-        if operation.respond_async and not wait:
+        if operation.accepted is not None and not wait:
             headers["prefer"] = "respond-async"
         place = place_of(operation, path or {})
         timeout: Any = httpx2.USE_CLIENT_DEFAULT
-        if operation.respond_async and wait:
+        if operation.accepted is not None and wait:
             timeout = self._client.timeout
             timeout = httpx2.Timeout(connect=timeout.connect, read=None, write=timeout.write, pool=None)
 

@@ -155,7 +155,7 @@ class ContextMeta(Value):
 
 
 class ContextReference(Value):
-    """A reference that was resolved into a run's context, and what it held."""
+    """A reference that was resolved into a run's context, and what it held: SHA-256 of the run's salt and the text."""
 
     ref: str
     sha256: str

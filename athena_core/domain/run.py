@@ -34,6 +34,7 @@ class RunRequest(Event):
     requested_by: str
     context_refs: tuple[ContextReference, ...] | None = None
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
+    contents_salt: Text = None
     metadata: Annotated[dict[str, str] | None, TEXT] = None
 
 
@@ -387,7 +388,11 @@ def _requested(command: RequestRun) -> Event:
     request = command.request
     created = without_text(request)
     fields = {name: getattr(created, name) for name in RunRequest.__struct_fields__}
-    fields |= {"contents": request.contents, "metadata": request.metadata}
+    fields |= {
+        "contents": request.contents,
+        "contents_salt": request.contents_salt,
+        "metadata": request.metadata,
+    }
     return RunCreated(**fields) if command.wait is None else RunQueued(reason=command.wait, **fields)
 
 

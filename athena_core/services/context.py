@@ -19,20 +19,24 @@ FILE_BYTES_MAX = 10_000_000
 
 
 class Resolved:
-    """The references of a directive, read: what they are, and what they held."""
+    """The references of a directive, read: what they are, and what they held.
 
-    def __init__(self) -> None:
+    The hashes are salted: once the contents and the salt are erased, they tell nothing, not even to who guesses well.
+    """
+
+    def __init__(self, salt: bytes) -> None:
         """Start empty."""
+        self.salt = salt
         self.references: list[ContextReference] = []
         self.contents: list[str] = []
 
 
-def resolve(references: tuple[str, ...], workspace: Path, chars_max: int) -> Resolved:
+def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: bytes) -> Resolved:
     """Read ``file:path#L1-L20`` and ``memory:path`` inside the workspace. Raises ConfigError for one that cannot be."""
-    resolved = Resolved()
+    resolved = Resolved(salt)
     for index, reference in enumerate(references):
         content = _read(reference, f"contextRefs[{index}]", workspace)
-        digest = hashlib.sha256(content.encode()).hexdigest()
+        digest = hashlib.sha256(salt + content.encode()).hexdigest()
         resolved.references.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
         resolved.contents.append(content)
     size = sum(len(content) for content in resolved.contents)

@@ -30,7 +30,7 @@ from athena_core.services.access import violation_of
 from athena_core.services.catalog import Catalog, directive_facts
 from athena_core.services.context import Compiler, Resolved, resolve
 from athena_core.settings import Settings
-from athena_core.store.log import Committed, Log
+from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
 from athena_core.values import (
     Cancelled,
@@ -143,7 +143,7 @@ class Runs:
             raise ConfigError.of("harnessProfileId", "cannot be combined with provider or model", remedy)
         if body.input is not None and body.directive_id is not None:
             raise ConfigError.of("directiveId", "cannot be combined with input", "one of the two")
-        resolved, said = Resolved(), body.input or ""
+        resolved, said = Resolved(self._ids.salt(SALT_BYTES)), body.input or ""
         if body.directive_id is not None:
             found, _ = self._catalog.directive(body.directive_id, "directiveId")
             if found.input is None:
@@ -151,7 +151,9 @@ class Runs:
                     "directiveId", f"the text of {body.directive_id} was redacted", "another directive"
                 )
             said = found.input
-            resolved = resolve(found.context_refs or (), self._settings.workspace_root, self.compiler.chars_max)
+            resolved = resolve(
+                found.context_refs or (), self._settings.workspace_root, self.compiler.chars_max, resolved.salt
+            )
         profile = None
         if body.harness_profile_id is not None:
             profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
@@ -289,6 +291,7 @@ class Plan:
             requested_by=executor,
             context_refs=tuple(self.resolved.references) or None,
             contents=tuple(self.resolved.contents) or None,
+            contents_salt=self.resolved.salt.hex() if self.resolved.contents else None,
             metadata=self.body.metadata or None,
         )
 

@@ -87,7 +87,7 @@ OPERATIONS = (
         body=RunBody,
         answer=RunResult,
         errors=("RUN_TIMEOUT", "POLICY_CONCURRENCY_LIMIT_EXCEEDED", "PROVIDER_ERROR", "SESSION_LOCK_TIMEOUT"),
-        respond_async=True,
+        accepted=RunResult,
     ),
     row(
         id="cancelRun",

@@ -365,10 +365,10 @@ def test_references_of_a_directive_are_read_into_the_context(shared: Server) -> 
         "system: Context memory:plan.md:\nthe plan\nuser: summarise"
     )
     (created,) = shared.api.events(runId=result["runId"], types="run.created")
-    assert created["payload"]["contextRefs"] == [
-        {"ref": "file:notes.txt#L2-L3", "sha256": hashlib.sha256(b"two\nthree").hexdigest(), "chars": 9},
-        {"ref": "memory:plan.md", "sha256": hashlib.sha256(b"the plan").hexdigest(), "chars": 8},
-    ]
+    kept = created["payload"]["contextRefs"]
+    assert [(one["ref"], one["chars"]) for one in kept] == [("file:notes.txt#L2-L3", 9), ("memory:plan.md", 8)]
+    # salted, so that nobody can confirm a guess once the text is erased
+    assert kept[1]["sha256"] != hashlib.sha256(b"the plan").hexdigest()
 
 
 @pytest.mark.parametrize(

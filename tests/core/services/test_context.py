@@ -8,6 +8,8 @@ import pytest
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.services.context import resolve
 
+SALT = bytes(range(16))
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
@@ -38,9 +40,9 @@ def workspace(tmp_path: Path) -> Path:
     ],
 )
 def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content: str) -> None:
-    resolved = resolve((reference,), workspace, 1_000)
+    resolved = resolve((reference,), workspace, 1_000, SALT)
     assert resolved.contents == [content]
-    assert resolved.references[0].sha256 == hashlib.sha256(content.encode()).hexdigest()
+    assert resolved.references[0].sha256 == hashlib.sha256(SALT + content.encode()).hexdigest()
     assert resolved.references[0].chars == len(content)
 
 
@@ -65,9 +67,9 @@ def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content
 )
 def test_what_cannot_be_read_is_refused_by_its_index(workspace: Path, reference: str) -> None:
     with pytest.raises(ConfigError, match=r"contextRefs\[1\]"):
-        resolve(("file:notes.md", reference), workspace, 1_000)
+        resolve(("file:notes.md", reference), workspace, 1_000, SALT)
 
 
 def test_more_than_fits_is_refused(workspace: Path) -> None:
     with pytest.raises(ContextOverflow):
-        resolve(("file:notes.md", "file:notes.md"), workspace, 20)
+        resolve(("file:notes.md", "file:notes.md"), workspace, 20, SALT)
