@@ -139,7 +139,7 @@ class SqliteReader:
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
         last = until if until is not None else 2**62
-        return [Row(*row) for row in self._connection.execute(SELECT_PAGE, (after, last, limit))]
+        return list(map(Row._make, self._connection.execute(SELECT_PAGE, (after, last, limit))))
 
     def row(self, position: Position) -> Row | None:
         """One row."""
