@@ -345,6 +345,9 @@ def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
         host: The address to listen on; only a loopback address while authentication is off.
         port: The port; 0 takes a free one.
     """
+    if not 0 <= port <= 65_535:
+        raise Misused(f"--port: {port} is no port; expected 0 to 65535")
+
     import json
     import signal
     from ipaddress import ip_address
@@ -365,8 +368,8 @@ def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
             raise Misused(f"--host: {host} is no loopback address, and authentication is off (ATHENA_AUTH_ENABLED)")
         app = build(settings)
         signal.signal(signal.SIGTERM, _leave)
-        render_line = json.dumps({"status": "serving", "host": host, "port": real_port}, separators=(",", ":"))
-        print(render_line, flush=True)
+        ready = {"status": "serving", "host": host, "port": real_port}
+        print(json.dumps(ready, separators=(",", ":")), flush=True)
         try:
             server.serve(app, listening)
         except SystemExit as stop:

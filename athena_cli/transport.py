@@ -144,11 +144,11 @@ class Transport:
             if await self._fall_back(error):
                 return await self._send(build, attempt)
             if attempt + 1 == ATTEMPTS_MAX:
-                raise _unreachable(request, error) from error
+                raise Unreachable(self._failure(request.method, request.url.path, error)) from error
             await asyncio.sleep(self._pause(attempt, None))
             return None
         except httpx2.TransportError as error:
-            raise _unreachable(request, error) from error
+            raise Unreachable(self._failure(request.method, request.url.path, error)) from error
         self._answered()
         return response
 
@@ -200,7 +200,7 @@ class Transport:
                 if not self._met and failures + 1 >= ATTEMPTS_MAX:
                     raise
                 reason = str(error)
-            if failures == 0:
+            if failures == 0 and self._met:
                 lost(reason)
             await asyncio.sleep(self._pause(failures, None))
             failures += 1
@@ -230,11 +230,15 @@ class Transport:
         except httpx2.ConnectError as error:
             if await self._fall_back(error):
                 raise Cut("no server answers; going on in this process") from error
-            raise Unreachable(_failed(operation.method, place, error)) from error
+            raise Unreachable(self._failure(operation.method, place, error)) from error
         except httpx2.TransportError as error:
             if not self._met:
-                raise Unreachable(_failed(operation.method, place, error)) from error
-            raise Cut(_failed(operation.method, place, error)) from error
+                raise Unreachable(self._failure(operation.method, place, error)) from error
+            raise Cut(self._failure(operation.method, place, error)) from error
+
+    def _failure(self, method: str, path: str, error: Exception) -> str:
+        reason = str(error) or type(error).__name__
+        return f"API transport failed for {method} {path}: {reason} (at {self._client.base_url})"
 
 
 @asynccontextmanager
@@ -463,11 +467,3 @@ def _not_streamed(envelope: Envelope, operation: Operation[Any, Any], place: str
     trouble = envelope.error or Trouble(code="UNKNOWN_ERROR", message="the answer is no stream")
     refused = Refused(f"{operation.method} {place}", trouble)
     return Cut(str(refused)) if trouble.retryable else refused
-
-
-def _failed(method: str, place: str, error: Exception) -> str:
-    return f"API transport failed for {method} {place}: {str(error) or type(error).__name__}"
-
-
-def _unreachable(request: httpx2.Request, error: Exception) -> Unreachable:
-    return Unreachable(_failed(request.method, request.url.path, error))

@@ -1,0 +1,143 @@
+"""The terminal: commands as processes of their own, on one state directory, as a person or a script runs them."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 60
+NOWHERE = "http://127.0.0.1:9"  # nothing listens on the port of discard
+
+
+class Result:
+    """What a command left behind."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def data(self) -> Any:
+        """Its one line of JSON."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+class Running:
+    """A command that is still at work."""
+
+    def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], directory: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "athena_cli", *arguments],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.stdout = self._process.stdout
+        self.stderr = self._process.stderr
+        self.lines: list[str] = []
+
+    def line(self) -> str:
+        """The next line of its output."""
+        line = self.stdout.readline()
+        assert line, self.stderr.read()
+        self.lines.append(line.rstrip("\n"))
+        return self.lines[-1]
+
+    def read_until(self, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read lines of JSON up to one that is meant."""
+        while not done(record := json.loads(self.line())):
+            pass
+        return dict(record)
+
+    def complaint(self, beginning: str) -> str:
+        """The next line of its standard error that begins so."""
+        for line in self.stderr:
+            if line.startswith(beginning):
+                return line.rstrip("\n")
+        raise AssertionError(f"it never said {beginning!r}")
+
+    def wait(self) -> int:
+        """Its exit code, once it ended by itself."""
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def end(self, number: signal.Signals | None = None) -> Result:
+        """Send a signal, if one is given; wait for the end."""
+        if number is not None:
+            self._process.send_signal(number)
+        out, err = self._process.communicate(timeout=PATIENCE_SECONDS)
+        self.lines += out.splitlines()
+        return Result(self._process.returncode, out, err)
+
+
+class Terminal:
+    """Runs commands; keyword arguments are settings without their prefix, in lower case."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.state_dir = directory / "state"
+        self.settings = {"state_dir": str(self.state_dir), "api_base_url": NOWHERE}
+        self._running: list[Running] = []
+
+    def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """What a command sees."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+        given = {f"ATHENA_{name.upper()}": value for name, value in {**self.settings, **settings}.items()}
+        return {**kept, "PYTHONPATH": str(ROOT), **given}
+
+    def start(self, *arguments: str, **settings: str) -> Running:
+        """Start a command."""
+        running = Running(arguments, self.environment(settings), self.directory)
+        self._running.append(running)
+        return running
+
+    def run(self, *arguments: str, **settings: str) -> Result:
+        """Run a command to its end."""
+        return self.start(*arguments, **settings).end()
+
+    def seen(self, *arguments: str, **settings: str) -> str:
+        """What a person sees on a screen of 200 columns."""
+        ours, theirs = pty.openpty()
+        environment = {**self.environment(settings), "COLUMNS": "200", "TERM": "xterm", "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "athena_cli", *arguments]
+        process = subprocess.Popen(
+            command, cwd=self.directory, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(ours, 65_536):
+                shown += part
+        os.close(ours)
+        process.wait(PATIENCE_SECONDS)
+        return shown.decode()
+
+    @contextmanager
+    def server(self, port: int = 0, **settings: str) -> Iterator[Running]:
+        """A server; commands talk to it from now on."""
+        running = self.start("api", "serve", "--port", str(port), **settings)
+        self.settings["api_base_url"] = f"http://127.0.0.1:{json.loads(running.line())['port']}"
+        try:
+            yield running
+        finally:
+            running.end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End what is still at work."""
+        for running in self._running:
+            running.end(signal.SIGKILL)
+            running.stdout.close()
+            running.stderr.close()

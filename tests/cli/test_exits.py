@@ -1,0 +1,225 @@
+"""Exit codes, and what is said about them: one line, on standard error."""
+
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from athena_cli.commands import COMMANDS
+from athena_core import __version__
+from athena_core.settings import SETTINGS
+from tests.cli.terminal import Result, Terminal
+
+WRONG = {
+    "ATHENA_STATE_DIR": "/dev/null/state",
+    "ATHENA_DEFAULT_PROVIDER": "nobody",
+    "ATHENA_OPENAI_BASE_URL": "ftp://somewhere",
+    "ATHENA_RUNTIME_RUN_TIMEOUT_MS": "0",
+    "ATHENA_SESSION_WAIT_MS": "-1",
+    "ATHENA_CONTEXT_MAX_CHARS": "many",
+    "ATHENA_CONTEXT_RESERVE_CHARS": "32000",
+    "ATHENA_HISTORY_MAX_ENTRIES": "1.5",
+    "ATHENA_HISTORY_MAX_ENTRY_CHARS": "99999999999",
+    "ATHENA_IDEMPOTENCY_HOURS": "1e3",
+    "ATHENA_ACCEPT_FORK": "maybe",
+    "ATHENA_AUTH_ENABLED": "2",
+    "ATHENA_AUTH_IDENTITY_HEADER": "x y",
+    "ATHENA_AUTH_DEFAULT_ROLE": "Root",
+    "ATHENA_AUTH_IDENTITY_ROLE_MAP": "alice",
+    "ATHENA_API_BASE_URL": "localhost:8787",
+    "ATHENA_CLI_TRANSPORT": "pigeon",
+    "ATHENA_CLI_API_TIMEOUT_MS": "soon",
+}
+ANY_TEXT = {
+    "ATHENA_WORKSPACE_ROOT",
+    "ATHENA_DEFAULT_MODEL",
+    "ATHENA_LOCAL_PROVIDER_CMD",
+    "ATHENA_LOCAL_PROVIDER_ARGS",
+    "ATHENA_OPENAI_API_KEY",
+    "ATHENA_CLI_IDENTITY",
+}
+
+
+def complaint(result: Result, code: int) -> str:
+    """The one line that a command that failed has to say."""
+    assert result.code == code, result.err
+    assert result.out == ""
+    (line,) = result.err.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+def test_the_version_is_the_projects(terminal: Terminal) -> None:
+    result = terminal.run("--version")
+    assert (result.code, result.out, result.err) == (0, f"projectathena {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", ["", *COMMANDS])
+def test_help_says_what_a_command_is_for(terminal: Terminal, words: str) -> None:
+    result = terminal.run(*words.split(), "--help")
+    assert result.code == 0
+    assert f"Usage: athena {words}".strip() in result.out
+
+
+def test_help_reads_no_settings(terminal: Terminal) -> None:
+    assert terminal.run("run", "--help", cli_transport="pigeon").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "nothing"),
+        (["run", "--nothing", "x"], "--nothing"),
+        (["run", "--input"], "--input"),
+        (["run", "--input", "x", "--transport", "pigeon"], "pigeon"),
+        (["run", "--input", "x", "--api-timeout-ms", "0"], "--api-timeout-ms: expected a whole number above 0"),
+        (["run", "--input", "x", "--api-base-url", "nowhere"], "--api-base-url: expected a URL"),
+        (["run", "--input", "x", "--api-base-url", "http://[::1"], "--api-base-url"),
+        (["run", "--input", "x", "--api-base-url", "http://127.0.0.1:x"], "--api-base-url"),
+        (["run", "--input", "x", "--identity", "a b"], "'a b' is no identity"),
+        (["run", "--input", "x", "--async", "--transport", "local"], "--async needs a server"),
+        (["cancel"], "either --session or --run"),
+        (["cancel", "--session", "s", "--run", "r"], "either --session or --run"),
+        (["events", "list", "--limit", "some"], "--limit"),
+        (["replay", "--verify", "--to", "3"], "--verify"),
+        (["replay", "--to", "-1"], "-1 is no position"),
+        (["replay"], "holds no log"),
+        (["verify"], "holds no log"),
+        (["api", "serve", "--port", "99999"], "99999"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_2(terminal: Terminal, arguments: list[str], words: str) -> None:
+    assert words in complaint(terminal.run(*arguments), 2)
+    assert not terminal.state_dir.exists()
+
+
+@pytest.mark.parametrize("variable", WRONG)
+def test_a_wrong_setting_is_2(terminal: Terminal, variable: str) -> None:
+    wrong = {variable.removeprefix("ATHENA_").lower(): WRONG[variable]}
+    assert complaint(terminal.run("api", "serve", "--port", "0", **wrong), 2).startswith(f"Error: {variable}")
+
+
+def test_every_setting_is_tried() -> None:
+    assert WRONG.keys() | ANY_TEXT == {setting.variable for setting in SETTINGS}
+
+
+def test_a_secret_is_not_repeated(terminal: Terminal) -> None:
+    result = terminal.run("verify", openai_api_key="sesame", cli_transport="pigeon")
+    assert "sesame" not in complaint(result, 2)
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(terminal: Terminal) -> None:
+    (terminal.directory / ".env").write_text("ATHENA_CLI_TRANSPORT=pigeon\n")
+    assert "pigeon" in complaint(terminal.run("verify"), 2)
+    assert "holds no log" in complaint(terminal.run("verify", cli_transport="local"), 2)
+
+
+def test_a_setting_of_the_original_is_named_with_what_replaces_it(terminal: Terminal) -> None:
+    with terminal.server(redis_url="redis://x") as server:
+        assert server.complaint("Warning: ATHENA_REDIS_URL") == (
+            "Warning: ATHENA_REDIS_URL: the log decides; no lock service is needed"
+        )
+
+
+def test_a_port_in_use_is_2(terminal: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port}" in complaint(terminal.run("api", "serve", "--port", str(port)), 2)
+    assert not terminal.state_dir.exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_without_authentication_only_this_machine_is_served(terminal: Terminal, host: str) -> None:
+    line = complaint(terminal.run("api", "serve", "--port", "0", "--host", host), 2)
+    assert "no loopback address" in line
+
+
+def test_what_is_no_database_is_2(terminal: Terminal) -> None:
+    terminal.state_dir.mkdir()
+    (terminal.state_dir / "log.db").write_bytes(b"no database at all" * 100)
+    assert "cannot read" in complaint(terminal.run("verify"), 2)
+
+
+@pytest.mark.parametrize("transport", ["api", "local"])
+def test_a_refusal_is_1_and_names_request_code_and_trace(terminal: Terminal, transport: str) -> None:
+    with terminal.server():
+        result = terminal.run("run", "--input", "x", "--provider", "nobody", "--transport", transport)
+    line = complaint(result, 1)
+    assert line.startswith("Error: POST /api/v1/runs: PROVIDER_NOT_FOUND: ")
+    assert "(trace id " in line
+
+
+def test_nobody_there_is_3(terminal: Terminal) -> None:
+    line = complaint(terminal.run("run", "--input", "x", "--transport", "api"), 3)
+    assert line.startswith("Error: API transport failed for POST /api/v1/runs: ")
+    assert complaint(terminal.run("events", "tail", "--transport", "api"), 3).startswith("Error: API transport failed")
+
+
+def test_async_never_falls_back(terminal: Terminal) -> None:
+    complaint(terminal.run("run", "--input", "x", "--async"), 3)
+    assert not terminal.state_dir.exists()
+
+
+def test_auto_does_not_fall_back_when_somebody_is_there_but_says_nothing(terminal: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        result = terminal.run("events", "list", api_base_url=url, cli_api_timeout_ms="200")
+    assert "API transport failed for GET /api/v1/events" in complaint(result, 3)
+    assert not terminal.state_dir.exists()
+
+
+def test_ctrl_c_is_130(terminal: Terminal) -> None:
+    with terminal.server() as server:
+        tail = terminal.start("events", "tail")
+        tail.line()
+        assert tail.end(signal.SIGINT).code == 130
+        assert server.end(signal.SIGINT).code == 130
+
+
+def test_ctrl_c_of_a_run_in_this_process_is_130_and_ends_the_run(terminal: Terminal, tmp_path: Path) -> None:
+    asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
+    running = terminal.start("run", "--input", "x", "--provider", "local-exec", "--transport", "local", **asleep)
+    tail = terminal.start("events", "tail", "--transport", "local", "--types", "run.started")
+    tail.line()
+    result = running.end(signal.SIGINT)
+    assert (result.code, result.out, result.err) == (130, "", "")
+    assert [one["type"] for one in all_events(terminal)][-1] == "run.crashed"
+
+
+def all_events(terminal: Terminal) -> list[dict[str, object]]:
+    """Everything that was recorded."""
+    return list(terminal.run("events", "list", "--all", "--transport", "local").data["events"])
+
+
+def test_sigterm_ends_a_server_well(terminal: Terminal) -> None:
+    with terminal.server() as server:
+        assert server.end(signal.SIGTERM).code == 0
+    assert terminal.run("verify").data["ok"]
+
+
+def test_a_reader_that_leaves_ends_the_tail_quietly(terminal: Terminal) -> None:
+    with terminal.server():
+        tail = terminal.start("events", "tail")
+        tail.line()
+        tail.stdout.close()
+        terminal.run("run", "--input", "x")
+        code = tail.wait()
+    assert code == 1
+    assert [line for line in tail.stderr.read().splitlines() if not line.startswith("Cursor: ")] == []
+
+
+def test_contracts_are_written(terminal: Terminal) -> None:
+    out = terminal.directory / "made" / "contracts.json"
+    answer = terminal.run("api", "contracts", "--out", str(out)).data
+    artifact = json.loads(out.read_text())
+    assert answer == {"status": "written", "path": str(out), "routeCount": artifact["routeCount"]}
+    assert (artifact["schemaVersion"], artifact["openapi"]["openapi"]) == (2, "3.1.0")
+    default = terminal.run("api", "contracts").data
+    assert default["path"] == str(terminal.state_dir / "api" / "contracts.v1.json")
+
+
+def test_contracts_that_cannot_be_written_are_1(terminal: Terminal) -> None:
+    assert "cannot write" in complaint(terminal.run("api", "contracts", "--out", "/dev/null/x"), 1)
