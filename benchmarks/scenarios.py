@@ -104,7 +104,7 @@ def post(bench: Bench) -> list[Section]:
         section.ratio("Athena", "`Application.save`", at_least=2 if clients == 64 else None)
         section.ratio("Athena, with `Idempotency-Key`", "raw ASGI, group commit")
         section.ratio("raw ASGI, group commit", "raw ASGI, no disk")
-        section.ratio("Athena", "raw ASGI, group commit", figure="cpu_us", label="the same: CPU time each")
+        section.ratio("Athena", "raw ASGI, group commit", figure="cpu_us", label="CPU time each: Athena / group commit")
         section.ratio("Athena", "Athena, twin", label="A/A: Athena / its twin")
         sections.append(section)
     bench.stop()
@@ -133,6 +133,7 @@ def feed(bench: Bench) -> list[Section]:
     )
     section.ratio("Athena, 1 client", "raw scan", at_least=0.4)
     section.ratio("Athena, 8 clients", "raw scan")
+    section.ratio("Athena, 1 client", "raw scan", figure="cpu_us", label="CPU time each: Athena / raw scan")
     section.notes.append("p50 and p99 are those of a page.")
     bench.stop()
     return [section]
@@ -151,7 +152,7 @@ def stream(bench: Bench) -> list[Section]:
         },
     )
     section.limit("Athena", "p99_ms", DEADLINE_MS)
-    section.ratio("Athena", "raw ASGI fan-out, no disk", figure="cpu_us", label="CPU time each, Athena / raw fan-out")
+    section.ratio("Athena", "raw ASGI fan-out, no disk", figure="cpu_us", label="CPU time each: Athena / raw fan-out")
     section.notes.append("From the moment a client sends its POST until a subscriber has read the event.")
     bench.stop()
     return [section]
@@ -174,7 +175,7 @@ def replay(bench: Bench) -> list[Section]:
     section = Section("replay", f"Replay of {bench.replay_events:,} events into all views", "events/s", {}, [], [])
     section.measure(bench.rounds, {"Athena": loop("replay"), "folded batches": loop("folded")})
     section.ratio("Athena", "folded batches", at_least=0.4)
-    section.ratio("Athena", "folded batches", figure="cpu_us", label="the same: CPU time each")
+    section.ratio("Athena", "folded batches", figure="cpu_us", label="CPU time each: Athena / folded batches")
     different = sorted(projection for projection, found in digests.items() if len(found) > 1)
     if different:
         raise Failed(f"the ceiling wrote other rows than the replay: {', '.join(different)}")
