@@ -45,7 +45,10 @@ WRITING = (
     "STORE_FULL",
     "STORE_MOVED",
 )
-BLANK_SCHEMA: Json = {"description": "Counts as absent.", "type": "string", "pattern": r"^\s*$"}
+SPACE = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What is trimmed, as a class of characters: every dialect of patterns has another idea of ``\\s``."""
+BLANK_SCHEMA: Json = {"description": "Counts as absent.", "type": "string", "pattern": f"^[{SPACE}]*$"}
+NOT_BLANK = f"[^{SPACE}]"
 FAILURE: Json = {
     "description": "What every error looks like.",
     "type": "object",
@@ -376,7 +379,7 @@ def _input(schema: Json, components: Mapping[str, Json]) -> Json:
         return _optional(options[0], components)
     result = dict(schema)
     if schema.get("type") == "string" and "pattern" not in schema:
-        result |= {"minLength": 1, "pattern": r"\S"}
+        result |= {"minLength": 1, "pattern": NOT_BLANK}
     if schema.get("type") == "integer":
         result = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX} | result
     if "properties" in schema:
@@ -386,7 +389,7 @@ def _input(schema: Json, components: Mapping[str, Json]) -> Json:
             for name, part in schema["properties"].items()
         }
     if "propertyNames" in schema:
-        result["propertyNames"] = {"pattern": r"\S"} | schema["propertyNames"]
+        result["propertyNames"] = {"pattern": NOT_BLANK} | schema["propertyNames"]
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
             result[key] = _input(schema[key], components)
