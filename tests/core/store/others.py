@@ -1,0 +1,63 @@
+"""Other processes on the same state directory: ``python -m tests.core.store.others <what> <directory> …``."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.event import Fact
+from athena_core.store.codec import Codec
+from athena_core.store.log import Log
+from athena_core.store.sqlite import SqliteStore
+from tests.core.store.pots import META, POTS, Filled
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@contextmanager
+def other(what: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    """A process that said it is ready; it does its work, or ends, when its input is closed."""
+    command = [sys.executable, "-m", "tests.core.store.others", what, *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.stdin.close()
+            process.wait(timeout=60)
+
+
+def hold(directory: Path) -> None:
+    """Keep the log's lock until the input ends."""
+    with SqliteStore(directory, SystemIds()).exclusive():
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
+def append(directory: Path, mine: str, theirs: str, count: int) -> None:
+    """Append one after another, each with what was last seen of the other; print how often that had changed."""
+    log = Log(SqliteStore(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
+    log.start()
+    print("ready", flush=True)
+    sys.stdin.read()
+
+    def transaction(reader: Reader, context: Context) -> Outcome:
+        seen = reader.state(POTS, theirs).level
+        return Outcome(facts=(Fact(stream=mine, event=Filled(amount=1)),), answer=seen)
+
+    seen = {log.submit_in_thread(transaction, META).answer for _ in range(count)}
+    log.close()
+    print(len(seen), flush=True)
+
+
+if __name__ == "__main__":
+    what, directory, *rest = sys.argv[1:]
+    if what == "hold":
+        hold(Path(directory))
+    else:
+        append(Path(directory), rest[0], rest[1], int(rest[2]))

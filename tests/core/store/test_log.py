@@ -1,0 +1,643 @@
+"""Tests of the log: what is acknowledged, what is refused, and what it does when the disk or another process fails."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import ClassVar
+
+import anyio
+import apsw
+import pytest
+from msgspec.structs import replace
+
+from athena_core.clock import CountingIds, FixedClock, SystemClock, SystemIds
+from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.errors import (
+    AthenaError,
+    ConcurrencyLimitExceeded,
+    ConfigError,
+    IdempotencyMismatch,
+    InternalError,
+    OutcomeUnknown,
+    Overloaded,
+    StoreFull,
+    StoreMoved,
+)
+from athena_core.event import Event, Fact
+from athena_core.store.codec import Codec
+from athena_core.store.log import BATCH_EVENTS_MAX, CATCH_UP_EVENTS_MAX, Committed, Job, Log, read_anchor
+from athena_core.store.sqlite import FORMAT, SqliteStore
+from tests.core.store.others import other
+from tests.core.store.pots import (
+    META,
+    POTS,
+    SLOTS_MAX,
+    Deaths,
+    Filled,
+    PotState,
+    commit,
+    connection,
+    enqueue,
+    erase,
+    fill,
+    free,
+    key,
+    level,
+    new_log,
+    place,
+    rows,
+    take,
+)
+
+HOUR = 3_600_000
+
+
+class Commits:
+    """Counts the commits of a connection."""
+
+    def __init__(self, log: Log) -> None:
+        self.count = 0
+        connection(log).set_commit_hook(self._counted)
+
+    def _counted(self) -> bool:
+        self.count += 1
+        return False
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """A log whose steps the test takes."""
+    found = new_log(tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def working(tmp_path: Path) -> Iterator[Log]:
+    """A log at work."""
+    found = new_log(tmp_path)
+    found.start()
+    yield found
+    found.close()
+
+
+# What is decided
+
+
+def test_a_transaction_sees_what_the_one_before_it_in_the_same_commit_decided(log: Log) -> None:
+    commits = Commits(log)
+    results = commit(log, fill(amount=2), level(), fill(amount=3), level())
+    assert [result.answer for result in results] == [{"amount": 2}, 2, {"amount": 3}, 5]
+    assert [result.position for result in results] == [1, 1, 2, 2]
+    assert commits.count == 1
+
+
+def test_a_guard_that_is_taken_in_the_same_commit_counts(log: Log, tmp_path: Path) -> None:
+    futures = [enqueue(log, take(slot)) for slot in "wxyz"]
+    log._commit()
+    assert [type(future.exception(timeout=0)) for future in futures] == [type(None)] * 2 + [
+        ConcurrencyLimitExceeded
+    ] * 2
+    assert [row.type for row in rows(tmp_path)] == ["slot.taken", "slot.taken", "slot.refused", "slot.refused"]
+
+
+def test_a_limit_is_kept_by_two_logs_together(tmp_path: Path) -> None:
+    logs = [new_log(tmp_path), new_log(tmp_path)]
+    taken: set[str] = set()
+    for number in range(40):
+        log = logs[number // 3 % 2]
+        if number % 4 == 3:
+            slot = min(taken)
+            commit(log, free(slot))
+            taken.remove(slot)
+            continue
+        future = enqueue(log, take(f"slot {number:02}"))
+        log._commit()
+        if future.exception(timeout=0) is None:
+            taken.add(f"slot {number:02}")
+        assert len(taken) <= SLOTS_MAX
+    assert {slot for log in logs[:1] for _, slot, _ in log.store.guards()} == taken
+    for log in logs:
+        log.close()
+
+
+def test_guards_and_states_come_back_after_a_restart(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    commit(log, take("x"), take("y"), free("x"), fill(amount=4))
+    log.close()
+    again = new_log(tmp_path)
+    assert dict(again.guards.of("slot")) == {"y": (2,)}
+    assert [result.answer for result in commit(again, level())] == [4]
+    again.close()
+
+
+def test_a_log_far_behind_forgets_instead_of_folding(tmp_path: Path) -> None:
+    behind, ahead = new_log(tmp_path), new_log(tmp_path)
+    commit(behind, fill(amount=7), take("x"))
+    facts = tuple(Fact(stream="pot_a", event=Filled(amount=1)) for _ in range(CATCH_UP_EVENTS_MAX + 1))
+    commit(ahead, lambda reader, context: Outcome(facts=facts))
+    commit(ahead, free("x"), take("y"))
+    assert [result.answer for result in commit(behind, level())] == [7 + len(facts)]
+    assert dict(behind.guards.of("slot")) == {"y": (len(facts) + 4,)}
+    behind.close()
+    ahead.close()
+
+
+def test_streams_of_a_newer_release_are_passed_over(tmp_path: Path) -> None:
+    class Boiled(Event):
+        """A later release's."""
+
+        TYPE: ClassVar[str] = "pan.boiled"
+
+    log = new_log(tmp_path)
+    commit(log, fill())
+    pans = replace(POTS, category="pan", events=(Boiled,))
+    newer = Log(SqliteStore(tmp_path, CountingIds()), Codec((Boiled,)), (pans,), clock=FixedClock(), ids=CountingIds())
+    commit(newer, lambda reader, context: Outcome(facts=(Fact(stream="pan_a", event=Boiled()),)))
+    assert commit(log, fill())[0].position == 3
+    newer.close()
+    log.close()
+
+
+def test_a_stream_that_is_new_by_its_id_is_not_looked_for(log: Log) -> None:
+    looked: list[str] = []
+
+    def trace(cursor: object, statement: str, values: object) -> bool:
+        looked.append(statement)
+        return True
+
+    connection(log).set_exec_trace(trace)
+    future: Future[Committed] = Future()
+    log._enqueue(Job(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
+    enqueue(log, fill("pot_new"))
+    log._commit()
+    assert future.result(timeout=0).position == 1
+    assert not [statement for statement in looked if "WHERE stream = ?" in statement]
+    connection(log).set_exec_trace(None)
+    assert [result.answer for result in commit(log, level("pot_new"))] == [2]
+
+
+def test_an_event_that_is_not_registered_is_named(log: Log) -> None:
+    class Stray(Event):
+        """Nobody's."""
+
+        TYPE: ClassVar[str] = "pot.strayed"
+
+    future = enqueue(log, lambda reader, context: Outcome(facts=(Fact(stream="pot_a", event=Stray()),)))
+    log._commit()
+    with pytest.raises(KeyError, match=r"Stray \('pot.strayed'\) is not a registered event"):
+        future.result(timeout=0)
+
+
+def test_a_stream_of_no_category_is_named(log: Log) -> None:
+    future = enqueue(log, fill("pan_a"))
+    log._commit()
+    with pytest.raises(InternalError, match="'pan_a' belongs to no category"):
+        future.result(timeout=0)
+
+
+def test_a_transaction_that_fails_affects_nobody_else(log: Log, tmp_path: Path) -> None:
+    def half(reader: Reader, context: Context) -> Outcome:
+        good = Fact(stream="pot_a", event=Filled(amount=100))
+        return Outcome(facts=(good, Fact(stream="pot_b", event=Filled(amount=1, label="\ud800"))))
+
+    futures = [enqueue(log, transaction) for transaction in (fill(), half, fill(), level())]
+    log._commit()
+    assert isinstance(futures[1].exception(timeout=0), UnicodeEncodeError)
+    assert futures[3].result(timeout=0).answer == 2
+    assert [(row.stream, row.version) for row in rows(tmp_path)] == [("pot_a", 1), ("pot_a", 2)]
+
+
+def test_all_events_of_a_transaction_share_its_command_and_every_one_has_its_own(log: Log, tmp_path: Path) -> None:
+    facts = tuple(Fact(stream=stream, event=Filled(amount=1)) for stream in ("pot_a", "pot_b", "pot_a"))
+    commit(log, lambda reader, context: Outcome(facts=facts), fill())
+    commands = [row.command_id for row in rows(tmp_path)]
+    assert len(set(commands[:3])) == 1
+    assert len(set(commands)) == 2
+
+
+def test_time_never_goes_back(tmp_path: Path) -> None:
+    clock = FixedClock()
+    log = new_log(tmp_path, clock=clock)
+    commit(log, fill())
+    clock.advance(-HOUR)
+    commit(log, fill())
+    log.close()
+    clock.advance(-HOUR)
+    again = new_log(tmp_path, clock=clock)
+    commit(again, fill())
+    again.close()
+    assert len({row.recorded_at for row in rows(tmp_path)}) == 1
+
+
+# Keys
+
+
+def keyed(log: Log, name: Key, amount: int = 1) -> Committed:
+    """Fill under a key."""
+    future = enqueue(log, fill(amount=amount), name)
+    log._commit()
+    return future.result(timeout=0)
+
+
+def test_a_key_is_answered_again_also_after_a_restart(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    first = keyed(log, key("k"))
+    log.close()
+    again = new_log(tmp_path)
+    second = keyed(again, key("k"))
+    assert (first.replayed, second.replayed) == (False, True)
+    assert (second.position, second.subject, second.answer) == (1, "pot_a", {"amount": 1})
+    assert second.recorded_at == first.recorded_at
+    with pytest.raises(IdempotencyMismatch):
+        keyed(again, key("k", b"other"))
+    again.close()
+    assert len(rows(tmp_path)) == 1
+
+
+def test_a_key_expires_after_its_hours(tmp_path: Path) -> None:
+    clock = FixedClock()
+    log = new_log(tmp_path, clock=clock, key_hours=2)
+    keyed(log, key("k"))
+    clock.advance(2 * HOUR)
+    assert keyed(log, key("k")).replayed
+    clock.advance(1)
+    assert not keyed(log, key("k", b"other")).replayed
+    assert len(rows(tmp_path)) == 2
+    log.close()
+
+
+def test_expired_keys_are_forgotten_as_fast_as_new_ones_come(tmp_path: Path) -> None:
+    clock = FixedClock()
+    log = new_log(tmp_path, clock=clock, key_hours=1)
+    for _ in range(3):
+        for number in range(50):
+            keyed(log, key(f"{clock.now()} {number}"))
+        clock.advance(HOUR + 1)
+    assert connection(log).execute("SELECT count(*) FROM command").get == 50
+    log.close()
+
+
+def test_a_refusal_never_binds_a_key(log: Log) -> None:
+    commit(log, take("x"), take("y"))
+    refused = enqueue(log, take("z"), key("k"))
+    log._commit()
+    assert isinstance(refused.exception(timeout=0), ConcurrencyLimitExceeded)
+    commit(log, free("x"))
+    admitted = enqueue(log, take("z"), key("k", b"other"))
+    log._commit()
+    assert not admitted.result(timeout=0).replayed
+
+
+def test_two_with_the_same_key_in_one_commit_are_one(log: Log) -> None:
+    futures = [enqueue(log, fill(), name) for name in (key("k"), key("k"), key("k", b"other"))]
+    log._commit()
+    assert [future.result(timeout=0).replayed for future in futures[:2]] == [False, True]
+    assert isinstance(futures[2].exception(timeout=0), IdempotencyMismatch)
+
+
+def test_a_released_key_binds_anew(log: Log) -> None:
+    keyed(log, key("k"))
+    assert not keyed(log, key("k", b"other", released=True)).replayed
+    assert keyed(log, key("k", b"other")).position == 2
+
+
+def test_a_key_without_events_binds_too(log: Log) -> None:
+    for replayed in (False, True):
+        future = enqueue(log, level(), key("k"))
+        log._commit()
+        assert future.result(timeout=0).replayed is replayed
+
+
+# Erasing
+
+
+def test_a_text_is_erased_even_if_nothing_else_happens(log: Log, tmp_path: Path) -> None:
+    commit(log, fill(label="secret"))
+    commit(log, erase(1))
+    (row,) = rows(tmp_path)
+    assert (row.text, row.text_hash is None) == (None, False)
+
+
+@pytest.mark.parametrize("size", [1, 5_000])
+def test_an_erased_text_is_gone_from_the_files(tmp_path: Path, size: int) -> None:
+    log = new_log(tmp_path)
+    commit(log, fill(label="before"), fill(label="needle" * size), fill(label="after"))
+    log.store.checkpoint_wal(truncate=True)
+    assert b"needle" in raw(tmp_path)
+    commit(log, erase(2))
+    log.store.checkpoint_wal(truncate=True)
+    assert b"needle" not in raw(tmp_path)
+    assert [log.codec.decode(row).event for row in rows(tmp_path)] == [
+        Filled(amount=1, label="before"),
+        Filled(amount=1),
+        Filled(amount=1, label="after"),
+    ]
+    log.close()
+
+
+def raw(directory: Path) -> bytes:
+    """All bytes of all files."""
+    return b"".join(path.read_bytes() for path in directory.iterdir() if path.is_file())
+
+
+# Many at a time
+
+
+async def test_what_waits_together_is_committed_together(working: Log, tmp_path: Path) -> None:
+    commits = Commits(working)
+    with SqliteStore(tmp_path, CountingIds()).exclusive():
+        tasks = [asyncio.ensure_future(working.submit(fill(), META)) for _ in range(64)]
+        await anyio.lowlevel.checkpoint()
+    results = await asyncio.gather(*tasks)
+    assert [result.position for result in results] == list(range(1, 65))
+    assert commits.count == 1
+
+
+def test_a_full_batch_leaves_the_rest_to_the_next(log: Log) -> None:
+    commits = Commits(log)
+    futures = [enqueue(log, fill()) for _ in range(BATCH_EVENTS_MAX + 1)]
+    log._commit()
+    assert [future.done() for future in futures[-2:]] == [True, False]
+    log._commit()
+    assert futures[-1].result(timeout=0).position == BATCH_EVENTS_MAX + 1
+    assert commits.count == 2
+
+
+def test_large_transactions_are_not_gathered_without_end(log: Log) -> None:
+    futures = [enqueue(log, fill(label="x" * 600_000)) for _ in range(3)]
+    log._commit()
+    assert [future.done() for future in futures] == [True, True, False]
+    log._commit()
+
+
+def test_threads_and_event_loops_may_submit_at_once(working: Log, tmp_path: Path) -> None:
+    def work(pot: str) -> None:
+        for _ in range(50):
+            working.submit_in_thread(fill(pot), META)
+
+    async def ask() -> None:
+        await asyncio.gather(*(working.submit(fill("pot_c"), META) for _ in range(50)))
+
+    threads = [threading.Thread(target=work, args=(pot,)) for pot in ("pot_a", "pot_b")]
+    for thread in threads:
+        thread.start()
+    asyncio.run(ask())
+    for thread in threads:
+        thread.join()
+    assert [working.submit_in_thread(level(pot), META).answer for pot in ("pot_a", "pot_b", "pot_c")] == [50] * 3
+    assert len(rows(tmp_path)) == 150
+
+
+async def test_who_gave_up_waiting_is_no_trouble_to_the_others(working: Log, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path, CountingIds()).exclusive():
+        gone = asyncio.ensure_future(working.submit(fill(), META))
+        waits = asyncio.ensure_future(working.submit(fill(), META))
+        await anyio.lowlevel.checkpoint()
+        gone.cancel()
+    assert (await waits).position == 2
+
+
+def test_a_loop_that_is_closed_is_no_trouble_to_the_others(log: Log) -> None:
+    async def ask() -> None:
+        task = asyncio.ensure_future(log.submit(fill(), META))
+        await anyio.lowlevel.checkpoint()
+        task.cancel()
+
+    asyncio.run(ask())
+    assert commit(log, fill())[0].position == 2
+
+
+def test_a_signal_follows_every_commit(log: Log) -> None:
+    commit(log, fill(), fill())
+    assert log.signal.position == 2
+
+
+# Beginning and ending
+
+
+def test_close_finishes_what_waits_and_then_refuses(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.start()
+    with SqliteStore(tmp_path, CountingIds()).exclusive():
+        futures = [enqueue(log, fill()) for _ in range(3)]
+        closing = threading.Thread(target=log.close)
+        closing.start()
+    closing.join(timeout=30)
+    assert [future.result(timeout=0).position for future in futures] == [1, 2, 3]
+    log.close()
+    with pytest.raises(Overloaded):
+        enqueue(log, fill())
+
+
+def test_the_queue_is_bounded(log: Log) -> None:
+    with pytest.raises(Overloaded):
+        for _ in range(8_193):
+            enqueue(log, level())
+    assert len(log._queue) == 8_192
+
+
+def test_an_older_release_refuses_a_newer_format(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    connection(log).execute("UPDATE meta SET value = ? WHERE name = 'format'", (str(FORMAT + 1),))
+    log.close()
+    with pytest.raises(ConfigError, match=f"has format {FORMAT + 1}; this release reads {FORMAT}: upgrade"):
+        new_log(tmp_path)
+
+
+# The anchor
+
+
+def cut(directory: Path, after: int) -> None:
+    """Lose the end of the log."""
+    with apsw.Connection(str(directory / "log.db")) as database:
+        database.execute("DELETE FROM log WHERE position > ?", (after,))
+    database.close()
+
+
+def test_a_cut_tail_is_refused_at_the_start_until_the_fork_is_accepted(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    commit(log, *[fill()] * 5)
+    log.close()
+    cut(tmp_path, after=3)
+    again = new_log(tmp_path)
+    assert again.missing_tail() == 5
+    with pytest.raises(ConfigError) as caught:
+        again.start()
+    (line,) = caught.value.message.splitlines()
+    assert "ends at position 3 but once reached 5" in line
+    assert "ATHENA_ACCEPT_FORK" in line
+    again.accept_fork()
+    again.start()
+    assert again.submit_in_thread(fill(), META).position == 4
+    again.close()
+    anchor = read_anchor(tmp_path / "log.anchor")
+    assert anchor is not None
+    assert (anchor.position, anchor.chain) == (4, rows(tmp_path)[-1].chain.hex())
+
+
+def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    commit(log, fill(), fill())
+    log.close()
+    cut(tmp_path, after=1)
+    other_history = new_log(tmp_path)
+    commit(other_history, fill(amount=2))
+    other_history.close()
+    again = new_log(tmp_path)
+    assert again.missing_tail() == 2
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"logId":"', b'{"logId":"0000","position":9,"chain":"00"}'])
+def test_a_torn_or_foreign_anchor_says_nothing(tmp_path: Path, content: bytes) -> None:
+    log = new_log(tmp_path)
+    (tmp_path / "log.anchor").write_bytes(content)
+    assert log.missing_tail() is None
+    log.close()
+
+
+def test_the_anchor_follows_while_the_log_is_at_work(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.start()
+    position = log.submit_in_thread(fill(), META).position
+    pause = threading.Event()
+    while (anchor := read_anchor(tmp_path / "log.anchor")) is None or anchor.position < position:
+        pause.wait(0.01)
+    assert anchor.chain == place(log).chain.hex()
+    log.close()
+
+
+def test_a_tail_cut_while_at_work_stops_the_log(tmp_path: Path) -> None:
+    deaths = Deaths()
+    log = new_log(tmp_path, deaths=deaths)
+    commit(log, fill(), fill())
+    cut(tmp_path, after=1)
+    future = enqueue(log, fill())
+    log._commit()
+    assert isinstance(future.exception(timeout=0), Overloaded)
+    assert "ends at position 1; 2 was acknowledged" in deaths[0]
+    log.store.close()
+
+
+# Failures
+
+
+def test_a_full_disk_refuses_and_goes_on_when_there_is_space(working: Log, tmp_path: Path) -> None:
+    working.submit_in_thread(fill(), META)
+    writing = connection(working)
+    writing.pragma("max_page_count", writing.pragma("page_count"))
+    with pytest.raises(StoreFull):
+        working.submit_in_thread(fill(label="x" * 100_000), META, key("k"))
+    assert not writing.in_transaction
+    assert working.submit_in_thread(level(), META).answer == 1
+    writing.pragma("max_page_count", 1_000_000)
+    done = working.submit_in_thread(fill(label="x" * 100_000), META, key("k"))
+    assert (done.position, done.replayed) == (2, False)
+    assert len(rows(tmp_path)) == 2
+
+
+def fails() -> bool:
+    """A disk that fails at a commit."""
+    raise apsw.IOError("disk I/O error")
+
+
+@pytest.mark.parametrize("hook", [fails, lambda: True])
+def test_a_commit_that_fails_ends_the_process_without_another_word(tmp_path: Path, hook: object) -> None:
+    deaths = Deaths()
+    log = new_log(tmp_path, deaths=deaths)
+    log.start()
+    log.submit_in_thread(fill(), META)
+    connection(log).set_commit_hook(hook)  # type: ignore[arg-type]
+    with pytest.raises(OutcomeUnknown):
+        log.submit_in_thread(fill(), META)
+    connection(log).set_commit_hook(None)
+    with pytest.raises(OutcomeUnknown):
+        log.submit_in_thread(fill(), META)
+    assert len(deaths) == 1
+    assert log.signal.position == 1
+    log.close()
+    log.store.close()
+    assert len(rows(tmp_path)) == 1
+
+
+def test_whoever_waits_behind_a_commit_that_fails_is_surely_not_written(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    futures = [enqueue(log, fill()) for _ in range(BATCH_EVENTS_MAX + 1)]
+    connection(log).set_commit_hook(fails)
+    log._commit()
+    kinds = [type(future.exception(timeout=0)) for future in futures]
+    assert kinds == [OutcomeUnknown] * BATCH_EVENTS_MAX + [Overloaded]
+    log.store.close()
+
+
+def test_a_bug_outside_of_every_transaction_ends_the_process_too(tmp_path: Path) -> None:
+    class Exhausted(BaseException):
+        """As MemoryError would be, were it no Exception."""
+
+    def transaction(reader: Reader, context: Context) -> Outcome:
+        raise Exhausted
+
+    deaths = Deaths()
+    log = new_log(tmp_path, deaths=deaths)
+    waits = enqueue(log, fill())
+    enqueue(log, transaction)
+    log._commit()
+    assert "Exhausted" in deaths[0]
+    assert isinstance(waits.exception(timeout=0), AthenaError)
+    assert not connection(log).in_transaction
+    log.store.close()
+    assert rows(tmp_path) == []
+
+
+def test_a_moved_file_ends_the_process(tmp_path: Path) -> None:
+    died = threading.Event()
+    deaths: list[str] = []
+
+    def fatal(reason: str) -> None:
+        deaths.append(reason)
+        died.set()
+
+    store = SqliteStore(tmp_path, SystemIds())
+    log = Log(store, Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds(), fatal=fatal)
+    log.start()
+    log.submit_in_thread(fill(), META)
+    (tmp_path / "log.db").rename(tmp_path / "elsewhere.db")
+    assert died.wait(timeout=30)
+    assert "was moved or replaced" in deaths[0]
+    with pytest.raises(StoreMoved):
+        log.submit_in_thread(fill(), META)
+    log.close()
+    log.store.close()
+
+
+def test_a_lock_that_another_process_keeps_is_waited_for_five_seconds(tmp_path: Path) -> None:
+    clock = FixedClock()
+    log = new_log(tmp_path, clock=clock)
+    log.start()
+    pause = threading.Event()
+    with other("hold", tmp_path):
+        waits = enqueue(log, fill())
+        while log._locking_since is None:
+            pause.wait(0.001)
+        clock.advance(5_000)
+        pause.wait(0.6)  # longer than the keeper sleeps: five seconds are not yet too long
+        assert not waits.done()
+        clock.advance(1)
+        assert isinstance(waits.exception(timeout=30), Overloaded)
+    assert log.submit_in_thread(fill(), META).position == 1
+    assert rows(tmp_path)[0].version == 1
+    log.close()
+
+
+def test_a_state_before_the_first_event_is_the_initial_one(log: Log) -> None:
+    seen: list[PotState] = []
+
+    def look(reader: Reader, context: Context) -> Outcome:
+        seen.append(reader.state(POTS, "pot_never"))
+        return Outcome()
+
+    assert commit(log, look)[0].position == 0
+    assert seen == [PotState()]
