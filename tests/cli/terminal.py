@@ -126,7 +126,7 @@ class Terminal:
         return shown.decode()
 
     @contextmanager
-    def server(self, port: int = 0, **settings: str) -> Iterator[Running]:
+    def server(self, port: int = 0, /, **settings: str) -> Iterator[Running]:
         """A server; commands talk to it from now on."""
         running = self.start("api", "serve", "--port", str(port), **settings)
         self.settings["api_base_url"] = f"http://127.0.0.1:{json.loads(running.line())['port']}"

@@ -1,0 +1,34 @@
+"""What a person sees: tables, bars, and nothing that a terminal would obey."""
+
+import re
+
+from tests.cli.terminal import Terminal
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def test_events_are_a_table(terminal: Terminal) -> None:
+    terminal.run("run", "--session", "s", "--input", "x")
+    shown = terminal.seen("events", "list", "--limit", "3")
+    head, *rows = [line.split() for line in ESCAPES.sub("", shown).splitlines() if line.strip(" ─\r")]
+    assert head == ["createdAt", "type", "sessionId", "runId", "id"]
+    assert [row[1] for row in rows[:3]] == ["session.created", "directive.created", "run.created"]
+    assert "More: --cursor A" in shown
+
+
+def test_a_record_is_indented(terminal: Terminal) -> None:
+    assert '{\r\n  "sessionId": "s",\r\n' in terminal.seen("run", "--session", "s", "--input", "x")
+
+
+def test_what_somebody_wrote_cannot_command_the_terminal(terminal: Terminal) -> None:
+    shown = terminal.seen("run", "--session", "s", "--input", "\x1b[31mred \x9b31m \u202e")
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
+    assert "red" in shown
+
+
+def test_long_work_shows_how_far_it_is(terminal: Terminal) -> None:
+    terminal.run("run", "--session", "s", "--input", "x")
+    for command in ("verify", "replay"):
+        shown = ESCAPES.sub("", terminal.seen(command))
+        assert re.search(rf"{command} .*\d+/\d+.* events/s", shown)
+        assert '"head": ' in shown

@@ -1,0 +1,220 @@
+"""Both transports: the same bytes, the same errors, and when a request is sent again."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.cli.terminal import Terminal
+
+RESULT = {"sessionId", "runId", "output", "provider", "model", "createdAt", "directiveId", "harnessProfileId"}
+TRANSPORTS = ("api", "local")
+
+
+def error(code: str) -> bytes:
+    body = {"code": code, "message": "as told", "retryable": True, "traceId": "t"}
+    return json.dumps({"ok": False, "error": body}).encode()
+
+
+class Scripted(ThreadingHTTPServer):
+    """A server that answers as it is told to, in turn; the last answer again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: list[tuple[int, bytes] | None] = []
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers["content-length"] or 0))
+        self._answer(json.loads(content))
+
+    def do_GET(self) -> None:
+        self._answer(None)
+
+    def _answer(self, body: object) -> None:
+        told = self.server
+        told.requests.append((f"{self.command} {self.path}", {k.lower(): v for k, v in self.headers.items()}, body))
+        answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+        if answer is None:
+            self.close_connection = True
+            return
+        status, content = answer
+        self.send_response(status)
+        if status == 503:
+            self.send_header("retry-after", "0")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted(terminal: Terminal) -> Iterator[Scripted]:
+    with Scripted() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        terminal.settings |= {"api_base_url": server.url, "cli_transport": "api"}
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+GOOD = (200, b'{"ok":true,"data":{"b":1,  "a":2}}')
+
+
+def test_data_is_printed_as_it_came(terminal: Terminal, scripted: Scripted) -> None:
+    scripted.answers = [GOOD]
+    assert terminal.run("run", "--input", "x").out == '{"b":1,  "a":2}\n'
+    assert terminal.run("events", "list", "--types", "a,b", "--limit", "3").code == 0
+    assert [request for request, _, _ in scripted.requests] == [
+        "POST /api/v1/runs",
+        "GET /api/v1/events?types=a%2Cb&limit=3",
+    ]
+
+
+def test_a_body_holds_what_was_given(terminal: Terminal, scripted: Scripted) -> None:
+    scripted.answers = [GOOD]
+    terminal.run("run", "--session", "s", "--input", "--all -v", "--provider", "p", "--model", "m", "--async")
+    terminal.run("run", "--directive", "dir_1", "--profile", "hp_1")
+    terminal.run("cancel", "--session", "a/b", "--reason", "-")
+    terminal.run("cancel", "--run", "run_1")
+    assert [(request, body) for request, _, body in scripted.requests] == [
+        ("POST /api/v1/runs", {"sessionId": "s", "input": "--all -v", "provider": "p", "model": "m"}),
+        ("POST /api/v1/runs", {"directiveId": "dir_1", "harnessProfileId": "hp_1"}),
+        ("POST /api/v1/runs/a%2Fb/cancel", {"reason": "-"}),
+        ("POST /api/v1/run-control/by-run/run_1/cancel", {}),
+    ]
+    assert ["prefer" in headers for _, headers, _ in scripted.requests] == [True, False, False, False]
+    assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 4
+
+
+def test_the_identity_is_sent_under_the_name_of_the_setting(terminal: Terminal, scripted: Scripted) -> None:
+    scripted.answers = [GOOD]
+    terminal.run("run", "--input", "x", "--identity", "alice", auth_identity_header="x-who")
+    terminal.run("run", "--input", "x", cli_identity="bob")
+    assert [headers.get("x-who") or headers["x-athena-identity"] for _, headers, _ in scripted.requests] == [
+        "alice",
+        "bob",
+    ]
+
+
+@pytest.mark.parametrize("code", ["OVERLOADED", "OUTCOME_UNKNOWN"])
+def test_what_may_be_sent_again_is_sent_again_with_its_key(terminal: Terminal, scripted: Scripted, code: str) -> None:
+    scripted.answers = [(503, error(code)), (503, error(code)), GOOD]
+    assert terminal.run("run", "--input", "x").code == 0
+    assert len(scripted.requests) == 3
+    assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 1
+
+
+def test_it_is_not_sent_again_for_ever(terminal: Terminal, scripted: Scripted) -> None:
+    scripted.answers = [(503, error("OVERLOADED"))]
+    result = terminal.run("run", "--input", "x")
+    assert (result.code, len(scripted.requests)) == (1, 4)
+    assert result.err == "Error: POST /api/v1/runs: OVERLOADED: as told (trace id t)\n"
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "STORE_MOVED"), (502, "PROVIDER_ERROR"), (507, "STORE_FULL")])
+def test_other_errors_are_final(terminal: Terminal, scripted: Scripted, status: int, code: str) -> None:
+    scripted.answers = [(status, error(code)), GOOD]
+    assert (terminal.run("run", "--input", "x").code, len(scripted.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("transport", ["api", "auto"])
+def test_nothing_is_sent_again_once_a_byte_was_sent(terminal: Terminal, scripted: Scripted, transport: str) -> None:
+    scripted.answers = [None, GOOD]
+    result = terminal.run("run", "--input", "x", "--transport", transport)
+    assert (result.code, len(scripted.requests)) == (3, 1)
+    assert result.err.startswith("Error: API transport failed for POST /api/v1/runs: ")
+    assert not terminal.state_dir.exists()
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b"{}", b""])
+def test_whoever_is_no_athena_is_not_believed(terminal: Terminal, scripted: Scripted, content: bytes) -> None:
+    scripted.answers = [(200, content)]
+    result = terminal.run("events", "list")
+    assert (result.code, result.out) == (3, "")
+    assert "no Athena server" in result.err
+
+
+def test_an_answer_may_take_its_time_for_a_run_only(terminal: Terminal) -> None:
+    slow = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "0.5"}
+    with terminal.server(**slow):
+        arguments = ("run", "--provider", "local-exec", "--input", "x", "--transport", "api")
+        assert terminal.run(*arguments, cli_api_timeout_ms="200").code == 0
+
+
+def test_auto_goes_on_in_this_process_when_nobody_listens(terminal: Terminal) -> None:
+    first = terminal.run("run", "--input", "x").data
+    events = terminal.run("events", "list", "--run", first["runId"]).data["events"]
+    assert events[-1]["type"] == "run.completed"
+    with terminal.server():
+        assert terminal.run("events", "list", "--run", first["runId"]).data["events"] == events
+
+
+def test_lists_are_the_same_bytes_over_both(terminal: Terminal) -> None:
+    with terminal.server():
+        for transport in TRANSPORTS:
+            terminal.run("run", "--session", "s", "--input", transport, "--transport", transport)
+        for arguments in (
+            ["--all"],
+            ["--limit", "3"],
+            ["--session", "s", "--types", "run.created,run.completed"],
+            ["--cursor", "4"],
+        ):
+            api, local = (terminal.run("events", "list", *arguments, "--transport", one).out for one in TRANSPORTS)
+            assert api == local
+            assert json.loads(api)["events"]
+
+
+def test_a_list_of_all_pages_has_the_shape_of_one(terminal: Terminal) -> None:
+    terminal.run("run", "--input", "x")
+    whole = terminal.run("events", "list").out
+    for limit in ("1", "3", "500"):
+        assert terminal.run("events", "list", "--all", "--limit", limit).out == whole
+    nothing = terminal.run("events", "list", "--all", "--session", "nobody").data
+    assert (nothing["events"], set(nothing)) == ([], {"events", "cursor", "head"})
+
+
+def test_runs_and_cancels_have_the_same_shape_over_both(terminal: Terminal) -> None:
+    with terminal.server():
+        results = [terminal.run("run", "--session", one, "--input", "x", "--transport", one).data for one in TRANSPORTS]
+        assert set(results[0]) == set(results[1]) >= RESULT
+        assert [result["output"] for result in results] == ["Echo: user: x"] * 2
+        for arguments in (["--session", "s"], ["--run", results[0]["runId"], "--reason", "late"]):
+            api, local = (terminal.run("cancel", *arguments, "--transport", one).out for one in TRANSPORTS)
+            assert api == local
+            assert json.loads(api)["status"] == "not-running"
+
+
+def test_a_cancel_reaches_a_run_of_another_process(terminal: Terminal) -> None:
+    asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
+    with terminal.server(**asleep):
+        begun = terminal.run("run", "--provider", "local-exec", "--input", "x", "--session", "s", "--async").data
+        assert begun["status"] == "running"
+        done = terminal.run("cancel", "--run", begun["runId"], "--transport", "local").data
+        assert done["status"] == "cancelled"
+        tail = terminal.start("events", "tail", "--run", begun["runId"])
+        assert tail.read_until(lambda event: event["type"] == "run.cancelled")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transport: str) -> None:
+    settings = {"auth_enabled": "true", "auth_identity_role_map": "alice:Operator"}
+    terminal.settings |= settings
+    with terminal.server():
+        nobody = terminal.run("run", "--input", "x", "--transport", transport)
+        assert (nobody.code, "AUTH_IDENTITY_MISSING" in nobody.err) == (1, True)
+        alice = terminal.run("run", "--input", "x", "--transport", transport, "--identity", "alice")
+        assert alice.code == 0
+        carl = terminal.run("cancel", "--session", "s", "--transport", transport, "--identity", "carl")
+        assert (carl.code, "AUTHZ_DENIED" in carl.err) == (1, True)
