@@ -92,13 +92,19 @@ class Clients:
         metadata = marked(mark)
         dice = rng.random()
         if dice >= self._runs_share:
-            request = Request(mark, "/directives", {"input": f"do {mark}", "metadata": metadata}, True)
+            request = self.directive(mark)
         else:
             body: dict[str, Any] = {"input": f"run {mark}", "metadata": metadata}
             if self._slow_provider is not None and rng.random() < 0.3:
                 body["provider"] = self._slow_provider
             request = Request(mark, "/runs", body, dice < self._runs_share * 0.6)
         self._requests[mark] = request
+        return request
+
+    def directive(self, mark: str) -> Request:
+        """The request for a directive."""
+        body = {"input": f"do {mark}", "metadata": marked(mark)}
+        request = self._requests[mark] = Request(mark, "/directives", body, True)
         return request
 
     def send(self, client: httpx2.Client, request: Request) -> bool:
