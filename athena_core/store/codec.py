@@ -117,7 +117,7 @@ class Codec:
                 _fill(event, layout.text, layout.decode_text(row.text))
             if row.extra is not None:
                 _fill(event, layout.extra, layout.decode_extra(row.extra))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
             raise ValueError(f"position {row.position}, {row.type}: {error}") from error
         return event
 
