@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,3 +225,12 @@ def test_contracts_are_written(terminal: Terminal) -> None:
 
 def test_contracts_that_cannot_be_written_are_1(terminal: Terminal) -> None:
     assert "cannot write" in complaint(terminal.run("api", "contracts", "--out", "/dev/null/x"), 1)
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "run --help"])
+def test_help_loads_next_to_nothing(terminal: Terminal, words: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "athena_cli", *words.split()]
+    told = subprocess.run(command, env=terminal.environment({}), check=True, capture_output=True, text=True).stderr
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
+    assert "cyclopts" in loaded
+    assert not loaded & {"apscheduler", "apsw", "asyncio", "eventsourcing", "httpx2", "msgspec", "starlette", "uvicorn"}

@@ -1,0 +1,168 @@
+"""The plane in this process: the server's application, answering the client of a command without a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from athena_api.access_log import AccessLog, Request
+from athena_api.app import build, running
+from athena_core.clock import SystemClock
+from athena_core.settings import Settings
+
+CHUNKS_MAX = 64
+
+Message = MutableMapping[str, Any]
+
+
+class Exceptions(AccessLog):
+    """A log without lines about requests, which nobody asked for; a bug is still worth one."""
+
+    def request(self, request: Request) -> None:
+        """Say nothing."""
+
+
+@asynccontextmanager
+async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
+    """The application of the state directory, in this event loop, while the context lasts. Raises ConfigError."""
+    app = build(settings, access_log=Exceptions(SystemClock()), serving=False)
+    transport = InProcess(app)
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        """Beside the command, in a task of its own, so that neither's errors are the other's."""
+        async with running(app.plane, serving=False):
+            begun.set()
+            await over.wait()
+            await transport.aclose()
+
+    life = asyncio.create_task(live())
+    starting = asyncio.create_task(begun.wait())
+    try:
+        await asyncio.wait((life, starting), return_when=asyncio.FIRST_COMPLETED)
+        if not life.done():
+            life.add_done_callback(lambda _: transport.abandon())
+            yield transport
+    finally:
+        starting.cancel()
+        over.set()
+        await _ended(life)
+
+
+async def _ended(life: "asyncio.Task[None]") -> None:
+    """Wait for it; raise what ended it, without the group that it came in."""
+    try:
+        await life
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+class InProcess(httpx2.AsyncBaseTransport):
+    """Calls an ASGI application, one task for each request; answers stream as they are sent."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        """Take the application."""
+        self._app = app
+        self._ended = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Call the application; return once the answer has begun."""
+        if self._ended:
+            raise httpx2.ConnectError("the application has ended", request=request)
+        exchange = Exchange(await request.aread())
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.split(b"?")[0],
+            "query_string": request.url.query,
+            "root_path": "",
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "client": ("127.0.0.1", 0),
+            "server": ("127.0.0.1", 0),
+        }
+        task = asyncio.create_task(self._call(scope, exchange))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        exchange.task = task
+        try:
+            status, headers = await exchange.started
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return httpx2.Response(status, headers=headers, stream=exchange)
+
+    async def _call(self, scope: dict[str, Any], exchange: "Exchange") -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            if not exchange.started.done():
+                exchange.started.set_exception(error)
+        finally:
+            if not exchange.started.done():
+                exchange.started.set_exception(httpx2.ReadError("the application has ended"))
+            exchange.end()
+
+    def abandon(self) -> None:
+        """Answer no more: the application has ended."""
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """End whatever is still at work."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Exchange(httpx2.AsyncByteStream):
+    """One request and its answer, between the application and the client."""
+
+    def __init__(self, body: bytes) -> None:
+        """Nothing happened yet."""
+        self.started: asyncio.Future[tuple[int, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(CHUNKS_MAX)
+        self.task: asyncio.Task[None] | None = None
+        self._body: bytes | None = body
+        self._closed = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """The body, then the end of the connection."""
+        if self._body is None:
+            await self._closed.wait()
+            return {"type": "http.disconnect"}
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        """Take a part of the answer; wait while the client has not taken the ones before."""
+        if message["type"] == "http.response.start":
+            self.started.set_result((message["status"], list(message.get("headers", ()))))
+        elif message.get("body") and not self._closed.is_set():
+            await self._room.acquire()
+            self._chunks.put_nowait(message["body"])
+
+    def end(self) -> None:
+        """No more will come."""
+        self._chunks.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body of the answer."""
+        while (chunk := await self._chunks.get()) is not None:
+            self._room.release()
+            yield chunk
+
+    async def aclose(self) -> None:
+        """The client has gone."""
+        self._closed.set()
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
