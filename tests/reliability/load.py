@@ -127,7 +127,8 @@ class Clients:
         self._count(code)
         if code in ENDED_BADLY:
             run_id = body["error"]["details"]["runId"]
-            self.record.acknowledge(mark, Answer(run_id, position, exact=False, content=code))
+            content = f"{code}: {body['error']['message']}"
+            self.record.acknowledge(mark, Answer(run_id, position, exact=False, content=content))
             return True
         if code in SURELY_UNDONE:
             self.record.refuse(mark, code)
