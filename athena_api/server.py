@@ -11,6 +11,7 @@ SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
 STALLED_MS_MAX = 10_000  # a client that takes nothing for so long is cut off, by the kernel
 GRACE_SECONDS = 3
 BACKLOG = 2_048
+PORT_MAX = 65_535
 
 
 class Server(uvicorn.Server):
@@ -29,6 +30,8 @@ class Server(uvicorn.Server):
 
 def listen(host: str, port: int, *, stalled_ms_max: int = STALLED_MS_MAX) -> socket.socket:
     """A listening socket. Raises ConfigError with what is in the way."""
+    if not 0 <= port <= PORT_MAX:
+        raise ConfigError(f"{port} is no port; expected 0 to {PORT_MAX}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -37,7 +40,7 @@ def listen(host: str, port: int, *, stalled_ms_max: int = STALLED_MS_MAX) -> soc
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stalled_ms_max)
         listener.bind(address)
         listener.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error}") from error
     return listener
 

@@ -324,8 +324,9 @@ def verify() -> None:
 
     state = state_directory(settings_of(None))
     reader = state.reader()
-    keys = reader.keys() if isinstance(reader, verifying.Keyed) else None
-    steps = verifying.verify(reader, Codec(EVENTS), SystemClock(), meta=state.meta, anchor=state.anchor, keys=keys)
+    steps = verifying.verify(
+        reader, Codec(EVENTS), SystemClock(), meta=state.meta, anchor=state.anchor, keys=reader.keys()
+    )
     report = render.last(steps, "verify").report
     reader.close()
     assert report is not None

@@ -33,6 +33,14 @@ class Row(NamedTuple):
     text: bytes | None
 
 
+class StoredKey(NamedTuple):
+    """A bound idempotency key: its hash, and the positions that its command wrote (to ``first - 1`` where none)."""
+
+    key_hash: bytes
+    first: Position
+    last: Position
+
+
 class Connection(Protocol):
     """A connection to a database of views; statements use ``?`` for their values."""
 

@@ -8,14 +8,14 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from athena_core.clock import Clock
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, policy, run
 from athena_core.errors import Overloaded
 from athena_core.event import Event, Position, Unknown, Value
-from athena_core.protocols import LogReader, Row
+from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.store import chain
 from athena_core.store.codec import Codec
 from athena_core.store.log import Anchor, Guards
@@ -34,22 +34,6 @@ class Source(LogReader, Protocol):
 
     def guards(self) -> list[GuardRow]:
         """All guard rows."""
-
-
-class StoredKey(NamedTuple):
-    """A bound idempotency key: its hash, and the positions that its command wrote (to ``first - 1`` where none)."""
-
-    key_hash: bytes
-    first: Position
-    last: Position
-
-
-@runtime_checkable
-class Keyed(Protocol):
-    """A source that can list its idempotency keys."""
-
-    def keys(self) -> Iterator["StoredKey"]:
-        """All bound keys."""
 
 
 class Violation(Value):

@@ -13,7 +13,7 @@ import msgspec
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
-from athena_core.protocols import Cell, Connection, Row
+from athena_core.protocols import Cell, Connection, Row, StoredKey
 from athena_core.store.chain import GENESIS
 
 FORMAT = 1
@@ -53,6 +53,7 @@ SELECT_PAGE = f"SELECT {COLUMNS} FROM log WHERE position > ? AND position <= ? O
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
 SELECT_KEY = "SELECT fingerprint, recorded_at, first_position, count, subject, answer FROM command WHERE key_hash = ?"
+SELECT_KEYS = "SELECT key_hash, first_position, first_position + count - 1 FROM command"
 INSERT_KEY = (
     "INSERT OR REPLACE INTO command (key_hash, fingerprint, recorded_at, first_position, count, subject, answer)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -158,6 +159,10 @@ class SqliteReader:
     def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
         """All guard rows, oldest first."""
         return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
+
+    def keys(self) -> Iterator[StoredKey]:
+        """All bound idempotency keys."""
+        return map(StoredKey._make, self._connection.execute(SELECT_KEYS))
 
     def checkpoint(self, name: str) -> Position | None:
         """How far a reactor or a foreign follower came."""

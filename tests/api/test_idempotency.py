@@ -81,7 +81,7 @@ def test_a_key_belongs_to_an_identity(serve: Serve) -> None:
 def test_what_is_no_key_is_refused(shared: Server, key: str) -> None:
     head = shared.api.head()
     headers = {b"idempotency-key": key.encode("latin-1")}
-    answer = shared.api.http.post("/directives", json={"input": "one"}, headers=headers)  # type: ignore[arg-type]
+    answer = shared.api.http.post("/directives", json={"input": "one"}, headers=headers)
     assert (answer.status_code, answer.json()["error"]["details"][0]["field"]) == (400, "idempotency-key")
     assert shared.api.head() == head
 
@@ -130,7 +130,7 @@ def test_equal_requests_in_parallel_start_one_run(shared: Server) -> None:
         with ThreadPoolExecutor(20) as pool:
             answers = list(
                 pool.map(
-                    lambda _, turn=turn: shared.api.send("/runs", {"input": "once"}, key=f"race-{turn}"),  # type: ignore[misc]
+                    lambda _, turn=turn: shared.api.send("/runs", {"input": "once"}, key=f"race-{turn}"),
                     range(20),
                 )
             )

@@ -124,7 +124,7 @@ def test_racing_starts_never_exceed_the_limit(limited: Server, gates: Gates) -> 
         with ThreadPoolExecutor(40) as pool:
             answers = list(
                 pool.map(
-                    lambda number, turn=turn: api.send(  # type: ignore[misc]
+                    lambda number, turn=turn: api.send(
                         "/runs", {"input": gate.order, "sessionId": f"{turn}-{number}"}, respond_async=True
                     ),
                     range(40),
