@@ -190,7 +190,7 @@ class SqliteStore:
                 _check_presence(self.path)
                 self._connection = open_writer(self.path, "FULL")
                 self.log_id = self._prepare(ids)
-        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.NotADBError) as error:
+        except apsw.Error as error:
             raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
         self._connection.set_wal_hook(self._count_wal_pages)
         self._inode = self.path.stat().st_ino
