@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run
 from athena_core.event import Event, Guard, Position
-from athena_core.protocols import Row
+from athena_core.protocols import Row, StoredKey
 from athena_core.services import verify as verifying
-from athena_core.services.verify import RULES, VIOLATIONS_MAX, Report, StoredKey, Violation
+from athena_core.services.verify import RULES, VIOLATIONS_MAX, Report, Violation
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
