@@ -29,8 +29,8 @@ $(READY): pyproject.toml constraints.txt
 serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
 
-test: check ## Run all checks and all tests (under 5 minutes)
-	@$(BIN)/python -m pytest --quiet tests
+test: check ## Run all checks and all tests (under 5 minutes; two processes of tests at a time)
+	@$(BIN)/python -m pytest --quiet --numprocesses=2 --dist=loadfile tests
 
 check: $(READY) ## Run the checks that execute nothing: style, types, import directions
 	@$(call quietly,$(BIN)/ruff check)
