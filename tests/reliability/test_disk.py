@@ -122,6 +122,12 @@ def test_a_full_disk_is_said_and_needs_no_restart_once_there_is_space(tmp_path: 
         judge(state_dir)
 
 
+def test_a_start_on_a_full_disk_is_refused_in_one_line(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with mounted(state_dir, "-t", "tmpfs", "-o", "size=64k", "tmpfs"):
+        refuses(state_dir)
+
+
 def test_a_limit_on_the_size_of_files_is_an_unknown_outcome_and_the_next_start_decides(
     tmp_path: Path, serve: Serve
 ) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from athena_core.store.log import read_anchor
 from projections import replay
 from projections.keeper import Keeper
 from tests.reliability.history import history_of, open_runs
@@ -69,16 +70,22 @@ class Ended(NamedTuple):
     complained: str
 
 
+def prepared_log(root: Path) -> Path:
+    """A state directory with a log, and beside it what was told of it."""
+    state_dir = root / "log"
+    record = Record()
+    settle(state_dir, record, *(f"before-{number}" for number in range(60)))
+    answers = {mark: attempt.answers[0] for mark, attempt in record.attempts().items()}
+    told = [f"try {mark}\nack {mark} {answer.id} {answer.position}\n" for mark, answer in answers.items()]
+    (root / "told").write_text("".join(told))
+    return state_dir
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
     """All scenes, with what they begin on."""
     root = tmp_path_factory.mktemp("scenes")
-    with_log = root / "log"
-    record = Record()
-    settle(with_log, record, *(f"before-{number}" for number in range(60)))
-    answers = {mark: attempt.answers[0] for mark, attempt in record.attempts().items()}
-    told = [f"try {mark}\nack {mark} {answer.id} {answer.position}\n" for mark, answer in answers.items()]
-    (root / "told").write_text("".join(told))
+    with_log = prepared_log(root)
     with_views = root / "views"
     shutil.copytree(with_log, with_views)
     bring_up(with_views)
@@ -269,3 +276,52 @@ def test_an_error_of_the_disk_is_never_an_acknowledgement(points: list[Point], t
             print(error, "for ever" if lasting else "once", len(chosen), "points", dict(found))
             outcomes += found
     assert FAILURES < 50 or (outcomes["unknown and left"] and outcomes["full and stayed"]), outcomes
+
+
+def wal_of(directory: Path) -> list[str]:
+    """Options that let strace look at the WAL only."""
+    return ["-P", str(directory / "state" / "log.db-wal"), "-e"]
+
+
+@needs_strace
+@pytest.mark.parametrize(("call", "error"), [("fdatasync", "EIO"), ("fdatasync", "ENOSPC"), ("pwrite64", "EIO")])
+def test_a_commit_in_doubt_ends_the_process_without_an_answer(call: str, error: str, tmp_path: Path) -> None:
+    scene = Scene("append", prepared_log(tmp_path), "append")
+    directory = tmp_path / "run"
+    directory.mkdir()
+    inject = f"{call}:error={error}:when=2"
+    ended = traced(scene, directory, "-o", os.devnull, *wal_of(directory), f"trace={call}", "-e", f"inject={inject}")
+    assert ended.code == LEFT, ended
+    assert "the log cannot go on" in ended.complained
+    words = [line.split()[0] for line in ended.said.splitlines()]
+    assert "unknown" in words, ended
+    assert "ack" not in words[words.index("unknown") :], ended  # nothing is acknowledged after it
+    survives(scene, directory / "state", ended.said, inject)
+
+
+@needs_strace
+def test_a_write_that_does_not_fit_is_refused_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    scene = Scene("append", prepared_log(tmp_path), "append")
+    directory = tmp_path / "run"
+    directory.mkdir()
+    inject = "pwrite64:error=ENOSPC:when=2"
+    ended = traced(scene, directory, "-o", os.devnull, *wal_of(directory), "trace=pwrite64", "-e", f"inject={inject}")
+    assert ended.code == 0, ended
+    assert "STORE_FULL" in ended.said, ended
+    assert "ack" in ended.said, ended
+    survives(scene, directory / "state", ended.said, inject)
+
+
+@needs_strace
+@pytest.mark.parametrize("call", ["write", "close", "rename"])
+def test_the_anchor_is_whole_whenever_a_process_dies(call: str, tmp_path: Path) -> None:
+    scene = Scene("append", prepared_log(tmp_path), "append")
+    directory = tmp_path / "run"
+    directory.mkdir()
+    anchor = directory / "state" / "log.anchor"
+    options = ["-P", str(anchor), "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when=1"]
+    ended = traced(scene, directory, "-o", os.devnull, *options)
+    assert ended.code in {0, DIED}
+    whole = read_anchor(anchor)
+    assert whole is not None and whole.position >= 60, ended  # the one from before, or the next one
+    survives(scene, directory / "state", ended.said, call)
