@@ -1,0 +1,352 @@
+"""The mutants: copies of the code with one promise broken on purpose, and for each the test that has to notice.
+
+``python -m tests.reliability.mutants`` runs all of them and prints the table.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("athena_core", "athena_api", "athena_cli", "projections", "tests", "pyproject.toml")
+SECONDS_MAX = 180
+FAILED = 1
+
+LOG = "athena_core/store/log.py"
+SQLITE = "athena_core/store/sqlite.py"
+PROMISES = "tests/reliability/test_promises.py"
+SYSCALLS = "tests/reliability/test_syscalls.py"
+POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged"
+KILLS = "tests/reliability/test_kill.py::test_a_server_killed_at_any_moment_keeps_what_it_promised"
+
+
+class Change(NamedTuple):
+    """Text that stands once in a file, and what it is replaced by."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """A breakage, and the test that must find it."""
+
+    name: str
+    changes: tuple[Change, ...]
+    test: str
+
+
+def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
+    """A mutant."""
+    return Mutant(name, tuple(Change(*change) for change in changes), test)
+
+
+DECIDED = "                batch = self._decide(results)\n"
+
+MUTANTS: tuple[Mutant, ...] = (
+    of(
+        "answers before the commit",
+        POWER,
+        (LOG, DECIDED, f"{DECIDED}                answer(results)\n                results = []\n"),
+    ),
+    of("a commit is not synced", POWER, (SQLITE, 'open_writer(self.path, "FULL")', 'open_writer(self.path, "NORMAL")')),
+    of(
+        "a full disk is acknowledged",
+        f"{PROMISES}::test_what_does_not_fit_was_not_done",
+        (LOG, "            results = [(job, full) for job, _ in results]\n", ""),
+    ),
+    of(
+        "states are published before the commit",
+        f"{PROMISES}::test_what_a_failed_commit_decided_is_forgotten",
+        (LOG, DECIDED, f"{DECIDED}                self._publish(batch)\n"),
+        (LOG, "        self._cache.clear()\n        head, guards", "        head, guards"),
+    ),
+    of(
+        "guards of a failed commit stay",
+        f"{PROMISES}::test_a_slot_that_a_failed_commit_took_is_free",
+        (
+            LOG,
+            "        self._place = Place(*head)\n        self.guards.load(guards)\n",
+            "        self._place = Place(*head)\n",
+        ),
+    ),
+    of(
+        "an error of a sync is taken for a full disk",
+        f"{SYSCALLS}::test_a_commit_in_doubt_ends_the_process_without_an_answer",
+        (
+            LOG,
+            "        except apsw.FullError:\n            self._forget()",
+            "        except apsw.Error:\n            self._forget()",
+        ),
+    ),
+    of(
+        "guards do not change inside a batch",
+        f"{PROMISES}::test_a_slot_that_is_taken_in_a_batch_is_seen_by_the_next_in_it",
+        (LOG, "[change for change in guards if self.guards.apply(change[0])]", "guards"),
+        (
+            LOG,
+            "        self._place = Place(batch.head, batch.recorded_at, batch.chain)\n",
+            "        self._place = Place(batch.head, batch.recorded_at, batch.chain)\n"
+            "        for guard, _ in batch.guards:\n            self.guards.apply(guard)\n",
+        ),
+    ),
+    of(
+        "states do not change inside a batch",
+        f"{PROMISES}::test_a_state_that_is_changed_in_a_batch_is_seen_by_the_next_in_it",
+        (LOG, "entry = batch.ahead.get(stream) or self._cache.get(stream)", "entry = self._cache.get(stream)"),
+    ),
+    of(
+        "a key is looked up in the database only",
+        f"{PROMISES}::test_a_key_twice_in_a_batch_is_one_command",
+        (LOG, "found = batch.keys.get(key.hash) or self.store.key(key.hash)", "found = self.store.key(key.hash)"),
+    ),
+    of(
+        "a refusal binds its key",
+        f"{PROMISES}::test_a_refusal_binds_no_key",
+        (
+            LOG,
+            "            self._append(rejected.facts, batch, context)\n",
+            "            self._append(rejected.facts, batch, context)\n            if job.key is not None:\n"
+            "                batch.keys[job.key.hash] = (job.key.fingerprint, now, batch.head, 1, None, None)\n",
+        ),
+    ),
+    of(
+        "no catch-up with other processes",
+        f"{PROMISES}::test_two_processes_decide_at_the_same_head",
+        (LOG, "        elif missed:\n", "        elif missed < 0:\n"),
+    ),
+    of(
+        "guards of other processes are not taken in",
+        f"{PROMISES}::test_two_processes_share_the_slots",
+        (
+            LOG,
+            "            for guard in decider.guards(self.codec.decode(row, text=False)):\n",
+            "            for guard in ():\n",
+        ),
+    ),
+    of(
+        "a page begins with the cursor's own event",
+        f"{PROMISES}::test_pages_of_any_size_join_without_seams",
+        (
+            SQLITE,
+            "FROM log WHERE position > ? AND position <= ? ORDER",
+            "FROM log WHERE position >= ? AND position <= ? ORDER",
+        ),
+    ),
+    of(
+        "a reader does not look whether something was committed",
+        f"{PROMISES}::test_a_reader_sees_what_was_acknowledged_at_once",
+        (SQLITE, "        if seen != self._seen:\n", "        if self._seen < 0:\n"),
+    ),
+    of(
+        "a run ends twice",
+        f"{PROMISES}::test_a_run_ends_once_whoever_ends_it",
+        (
+            "athena_core/domain/run.py",
+            "        case EndRun():\n            if not state.open:\n                return ()\n",
+            "        case EndRun():\n",
+        ),
+    ),
+    of(
+        "the token of a lease is not looked at",
+        f"{PROMISES}::test_an_executor_with_an_old_token_is_refused",
+        (
+            "athena_core/domain/run.py",
+            "            if state.token != command.token:\n                raise LeaseLost",
+            "            if state.token < command.token:\n                raise LeaseLost",
+        ),
+    ),
+    of(
+        "the chain covers fewer columns",
+        "tests/reliability/test_tampering.py::test_a_flipped_bit_is_found_in_column",
+        ("athena_core/store/chain.py", "_sha256(_encode(columns))", "_sha256(_encode(columns[:9]))"),
+    ),
+    of(
+        "the anchor is not compared",
+        "tests/reliability/test_tampering.py::test_a_cut_tail_is_found_by_the_anchor",
+        (LOG, "        rows = self.store.rows(anchor.position - 1, 1)\n", "        return None\n"),
+        (LOG, "        return None if rows and rows[0].chain.hex() == anchor.chain else anchor.position\n", ""),
+    ),
+    of(
+        "the anchor is written in its place",
+        f"{SYSCALLS}::test_the_anchor_is_whole_whenever_a_process_dies",
+        (
+            LOG,
+            "            draft.write_bytes(msgspec.json.encode(anchor))\n"
+            "            draft.replace(self._anchor_path)\n",
+            "            self._anchor_path.write_bytes(msgspec.json.encode(anchor))\n",
+        ),
+    ),
+    of(
+        "a missing database is begun anew",
+        "tests/reliability/test_disk.py::test_a_server_notices_that_its_database_was_moved",
+        (SQLITE, "    if left and not path.exists():\n", "    if left and path.name == '':\n"),
+    ),
+    of(
+        "nobody looks where the database is",
+        "tests/reliability/test_disk.py::test_a_server_notices_that_its_database_was_moved",
+        (SQLITE, "        if inode != self._inode:\n", "        if self._inode < 0:\n"),
+    ),
+    of(
+        "the checkpoint of views is committed before their rows",
+        "tests/projections/test_projector.py::test_a_crash_between_any_two_statements_changes_nothing",
+        (
+            "projections/projector.py",
+            "        with self.connection.transaction():\n            for projections, rows in pages:\n",
+            "        with self.connection.transaction():\n"
+            "            for some, rows in pages:\n"
+            "                reached |= {one.name: Checkpoint(one.version, rows[-1].position) for one in some}\n"
+            "            generation.save(self.connection, reached)\n"
+            "        with self.connection.transaction():\n            for projections, rows in pages:\n",
+        ),
+    ),
+    of(
+        "views give up in trouble",
+        "tests/reliability/test_disk.py::test_a_full_disk_is_said_and_needs_no_restart_once_there_is_space",
+        ("projections/keeper.py", "            stop.wait(TROUBLE_SECONDS)\n", "            return\n"),
+    ),
+    of(
+        "a poisoned event is skipped",
+        "tests/reliability/test_rebuild.py::test_a_poisoned_event_stops_its_projection_alone_until_it_is_cured",
+        (
+            "projections/projector.py",
+            '                text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]\n'
+            "                return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)"
+            '\n            execute("RELEASE event")\n',
+            '            else:\n                execute("RELEASE event")\n',
+        ),
+    ),
+    of(
+        "a cursor resumes one event too late",
+        KILLS,
+        ("projections/cursor.py", "    return cursor.position\n", "    return min(cursor.position + 1, log.head())\n"),
+    ),
+    of(
+        "the ring of a stream begins one event too early",
+        KILLS,
+        (
+            "athena_api/sse.py",
+            "        start = position + 1 - self.first\n",
+            "        start = max(position - self.first, 0)\n",
+        ),
+    ),
+    of(
+        "nobody looks after the runs of dead executors",
+        KILLS,
+        (
+            "athena_core/services/runner.py",
+            "            if executor != self.executor and self._dead(str(executor)):\n",
+            "            if executor == self.executor and self._dead(str(executor)):\n",
+        ),
+    ),
+    of(
+        "a read is as old as this process",
+        "tests/reliability/test_processes.py::"
+        "test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise",
+        (
+            "athena_api/endpoint.py",
+            "            call.position = max(plane.reader.head(), wanted)\n",
+            "            call.position = 0\n",
+        ),
+    ),
+)
+
+
+class Verdict(NamedTuple):
+    """Whether a mutant was caught, and the last words of the test."""
+
+    mutant: Mutant
+    caught: bool
+    words: str
+
+
+def copied(directory: Path) -> Path:
+    """A copy of the code."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name)
+        else:
+            shutil.copy(source, directory / name)
+    return directory
+
+
+def changed(directory: Path, mutant: Mutant) -> None:
+    """Break a copy. Raises ValueError where the code is no longer what the mutant knows."""
+    for file, old, new in mutant.changes:
+        path = directory / file
+        text = path.read_text("utf-8")
+        if text.count(old) != 1:
+            raise ValueError(f"{mutant.name}: {file} holds this {text.count(old)} times, not once:\n{old}")
+        path.write_text(text.replace(old, new), "utf-8")
+
+
+def tested(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run tests of a copy."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "PYTEST_", "PYTHON"))}
+    return subprocess.run(
+        [
+            sys.executable,
+            "-B",
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            f"--timeout={SECONDS_MAX}",
+            *tests,
+        ],
+        cwd=directory,
+        env=kept | {"ATHENA_TEST_SCALE": "quick"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_MAX * 2,
+    )
+
+
+def judged(mutant: Mutant) -> Verdict:
+    """Break a copy of the code, and run the test that has to notice."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        directory = copied(Path(name))
+        changed(directory, mutant)
+        done = tested(directory, [mutant.test])
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    return Verdict(mutant, done.returncode == FAILED, last if done.returncode else f"passed: {last}")
+
+
+def unbroken(mutants: Iterable[Mutant]) -> str | None:
+    """What goes wrong in a copy that nobody broke, if anything: then no mutant proves a thing."""
+    with tempfile.TemporaryDirectory(prefix="unbroken-") as name:
+        done = tested(copied(Path(name)), sorted({mutant.test for mutant in mutants}))
+    return done.stdout[-5_000:] if done.returncode else None
+
+
+def table(verdicts: Iterable[Verdict]) -> Iterator[str]:
+    """The table, in Markdown."""
+    yield "| broken on purpose | noticed by | caught |"
+    yield "| --- | --- | --- |"
+    for mutant, caught, words in verdicts:
+        test = mutant.test.removeprefix("tests/").replace("::", " › ")
+        yield f"| {mutant.name} | {test} | {'yes' if caught else f'NO ({words})'} |"
+
+
+def main() -> int:
+    """Run all of them."""
+    wrong = unbroken(MUTANTS)
+    if wrong is not None:
+        print(wrong, "\nthe tests do not pass without a mutant")
+        return 1
+    verdicts = [judged(mutant) for mutant in MUTANTS]
+    print("\n".join(table(verdicts)))
+    return 0 if all(verdict.caught for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
