@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("athena_core", "athena_api", "athena_cli", "projections", "tests", "pyproject.toml")
 SECONDS_MAX = 180
 FAILED = 1
+PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")  # they start slowly
 
 LOG = "athena_core/store/log.py"
 SQLITE = "athena_core/store/sqlite.py"
@@ -290,18 +291,7 @@ def tested(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProcess
     """Run tests of a copy."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "PYTEST_", "PYTHON"))}
     return subprocess.run(
-        [
-            sys.executable,
-            "-B",
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            f"--timeout={SECONDS_MAX}",
-            *tests,
-        ],
+        [sys.executable, "-B", "-m", "pytest", "-q", "-x", *PLUGINS, f"--timeout={SECONDS_MAX}", *tests],
         cwd=directory,
         env=kept | {"ATHENA_TEST_SCALE": "quick"},
         capture_output=True,
