@@ -223,7 +223,11 @@ class Runner:
                 path.unlink(missing_ok=True)
 
     async def stop(self) -> None:
-        """Give up what is still running: it ends as crashed, because nobody will finish it."""
+        """Give up what is still running: it ends as crashed, because nobody will finish it.
+
+        Whatever that admits is left to the next executor: leased here, it would crash as well.
+        """
+        self._tasks = None
         for run_id, scope in list(self._scopes.items()):
             await self._crash(run_id, self._runs.state(run_id).token)
             scope.cancel()
