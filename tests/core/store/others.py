@@ -10,9 +10,9 @@ from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.event import Fact
 from athena_core.store.codec import Codec
-from athena_core.store.log import Log
+from athena_core.store.log import BATCH_EVENTS_MAX, Log
 from athena_core.store.sqlite import SqliteStore
-from tests.core.store.pots import META, POTS, Filled
+from tests.core.store.pots import META, POTS, Filled, enqueue
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,9 +55,24 @@ def append(directory: Path, mine: str, theirs: str, count: int) -> None:
     print(len(seen), flush=True)
 
 
+def burst(directory: Path, mine: str, count: int) -> None:
+    """Have so much waiting that there are ``count`` commits to make without a pause."""
+    log = Log(SqliteStore(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
+    batch = Outcome(facts=(Fact(stream=mine, event=Filled(amount=1)),) * BATCH_EVENTS_MAX)
+    futures = [enqueue(log, lambda reader, context: batch) for _ in range(count)]
+    print("ready", flush=True)
+    sys.stdin.read()
+    log.start()
+    for future in futures:
+        future.result()
+    log.close()
+
+
 if __name__ == "__main__":
     what, directory, *rest = sys.argv[1:]
     if what == "hold":
         hold(Path(directory))
-    else:
+    elif what == "append":
         append(Path(directory), rest[0], rest[1], int(rest[2]))
+    else:
+        burst(Path(directory), rest[0], int(rest[1]))

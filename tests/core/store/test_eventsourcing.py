@@ -297,6 +297,13 @@ def test_a_subscription_reads_more_than_a_page_and_skips_what_is_hidden(tmp_path
         assert next(subscription).id == 2_201
 
 
+def test_hidden_events_are_read_once(tmp_path: Path) -> None:
+    log = recorder(tmp_path)
+    log.insert_events([stored(1), stored(2)])
+    subscription = log.subscribe(topics=["ended"])
+    assert [subscription._turn(), subscription._turn()] == [True, False]
+
+
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another thread does; the test's own time limit ends it."""
     pause = threading.Event()

@@ -1,38 +1,87 @@
 """Tests of several processes that write one log."""
 
+import subprocess
+import threading
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from athena_core.clock import SystemIds
+from athena_core.store.log import BATCH_EVENTS_MAX
+from athena_core.store.sqlite import Lock, SqliteStore
 from tests.core.store.others import other
 from tests.core.store.pots import new_log, rows
 
 EVENTS = 500
+COMMITS = 15
+NAMES = ("pot_a", "pot_b")
+
+
+def at_once(processes: "list[subprocess.Popen[str]]") -> list[str]:
+    """Let them go, and return what they print."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    return [process.stdout.read() for process in processes if process.stdout is not None]
+
+
+def turns(streams: list[str]) -> list[int]:
+    """How long the runs of one process are, while both have something to do."""
+    begin = max(streams.index(name) for name in NAMES) - 1
+    end = min(len(streams) - streams[::-1].index(name) for name in NAMES)
+    return [len(list(run)) for _, run in groupby(streams[begin:end])]
 
 
 def test_two_processes_take_turns_and_see_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new_log(tmp_path).close()  # so that neither has to create it
     with ExitStack() as stack:
-        names = ("pot_a", "pot_b")
-        processes = [
-            stack.enter_context(other("append", tmp_path, mine, theirs, EVENTS))
-            for mine, theirs in (names, names[::-1])
-        ]
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.close()
-        seen = [int(process.stdout.read()) for process in processes if process.stdout is not None]
+        pairs = (NAMES, NAMES[::-1])
+        processes = [stack.enter_context(other("append", tmp_path, *pair, EVENTS)) for pair in pairs]
+        seen = [int(line) for line in at_once(processes)]
     streams = [row.stream for row in rows(tmp_path)]  # dense, in order and in one chain, or this raises
-    assert [streams.count(name) for name in names] == [EVENTS, EVENTS]
-    both = streams[: min(len(streams) - 1 - streams[::-1].index(name) for name in names)]
-    turns = [len(list(run)) for _, run in groupby(both[both.index("pot_b" if both[0] == "pot_a" else "pot_a") :])]
+    assert [streams.count(name) for name in NAMES] == [EVENTS, EVENTS]
+    runs = turns(streams)
     with capsys.disabled():
-        print(f"\n{len(turns)} turns; the longest {max(turns)} commits; each saw the other change {seen} times")
-    assert len(turns) > EVENTS / 5
-    assert max(turns) < EVENTS / 5
+        print(f"\n{len(runs)} turns, the longest of {max(runs)} commits; they saw each other move {seen} times")
+    assert len(runs) > EVENTS / 5
+    assert max(runs) < EVENTS / 5
     assert min(seen) > EVENTS / 10
+
+
+def test_a_process_that_never_runs_out_of_work_still_lets_the_other_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_log(tmp_path).close()
+    with ExitStack() as stack:
+        at_once([stack.enter_context(other("burst", tmp_path, name, COMMITS)) for name in NAMES])
+    streams = [row.stream for row in rows(tmp_path)][::BATCH_EVENTS_MAX]
+    assert [streams.count(name) for name in NAMES] == [COMMITS, COMMITS]
+    runs = turns(streams)
+    with capsys.disabled():
+        print(f"\n{len(runs)} turns of full batches, the longest of {max(runs)} commits")
+    assert max(runs[1:-1], default=1) <= 3
+
+
+def test_whoever_waits_comes_before_whoever_just_had_it(tmp_path: Path) -> None:
+    first, second = SqliteStore(tmp_path, SystemIds()), SqliteStore(tmp_path, SystemIds())
+    turnstile = Lock(tmp_path / "log.turnstile")
+    order: list[str] = []
+
+    def wait() -> None:
+        with second.exclusive():
+            order.append("second")
+
+    waiting = threading.Thread(target=wait)
+    with first.exclusive():
+        waiting.start()
+        while turnstile.try_acquire():  # until the other stands in it
+            turnstile.release()
+    with first.exclusive():
+        order.append("first")
+    waiting.join(timeout=30)
+    assert order == ["second", "first"]
 
 
 def test_what_one_process_holds_another_waits_for(tmp_path: Path) -> None:
