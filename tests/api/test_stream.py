@@ -334,14 +334,18 @@ def test_a_stream_of_one_server_shows_what_others_write(serve: Serve, tmp_path: 
     count = sized(60, 2_000, 20_000)
     start = here.api.head()
     with (
-        ThreadPoolExecutor(4) as pool,
+        ThreadPoolExecutor(6) as pool,
         here.api.stream(after=str(start)) as mine,
         there.api.stream(after=str(start)) as theirs,
     ):
+        # both read at once: who leaves a stream unread is cut off
+        readers = [
+            pool.submit(lambda blocks: list(islice(events_of(blocks), 4 * count)), blocks) for blocks in (mine, theirs)
+        ]
         writers = [pool.submit(write, server.client(), count) for server in (here, there) * 2]
-        found = [list(islice(events_of(blocks), 4 * count)) for blocks in (mine, theirs)]
         for writer in writers:
             writer.result()
+        found = [reader.result() for reader in readers]
     assert found[0] == found[1] == here.api.events(cursor=start)
     assert len(set(ids(found[0]))) == 4 * count
 
