@@ -49,6 +49,17 @@ def test_a_server_that_leaves_gives_up_its_runs_and_their_processes(serve: Serve
     assert server.api.types(runId=run["runId"])[-1] == "run.crashed"
 
 
+def test_a_run_that_waited_while_its_server_left_is_executed_by_the_next_one(serve: Serve, gates: Gates) -> None:
+    server, gate = serve(**gates.settings), gates["behind"]
+    first, second, other = (server.api.start(gate.order, sessionId=name)["runId"] for name in ("one", "one", "two"))
+    gate.arrival()
+    server.stop()
+    server.start()
+    gate.release()
+    assert server.api.await_ending(second) == "run.completed"
+    assert [server.api.await_ending(run_id) for run_id in (first, other)] == ["run.crashed"] * 2
+
+
 def test_the_runs_of_a_dead_server_are_ended_by_another_one(serve: Serve, gates: Gates, tmp_path: Path) -> None:
     other = serve(tmp_path / "plane", **gates.settings)
     killed = serve(tmp_path / "plane", **gates.settings)

@@ -1,4 +1,4 @@
-"""The document and the server agree, as far as Schemathesis can tell by sending what it allows and forbids."""
+"""The document and the server agree, as far as Schemathesis can tell by sending what it allows and what it forbids."""
 
 import os
 import subprocess

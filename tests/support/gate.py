@@ -1,7 +1,10 @@
 """The gate: a model that answers only when a test lets it, so that no test has to guess how long something takes."""
 
 import os
+import select
 from pathlib import Path
+
+PATIENCE_SECONDS = 20.0  # a thousand times longer than it took when this was written
 
 SCRIPT = """#!/bin/sh
 # A model for tests. Its last line of input says what to do.
@@ -70,6 +73,8 @@ class Gate:
     def arrival(self) -> int:
         """Wait until one more run is at the gate; its process."""
         while b"\n" not in self._buffer:
+            ready, _, _ = select.select(self._ends[:1], [], [], PATIENCE_SECONDS)
+            assert ready, f"nobody came to {self.order!r}"
             self._buffer += os.read(self._ends[0], 4096)
         line, _, self._buffer = self._buffer.partition(b"\n")
         return int(line)

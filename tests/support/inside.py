@@ -1,0 +1,51 @@
+"""The plane inside this process: the whole application without a socket, for tests that need many of them."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from anyio.from_thread import start_blocking_portal
+
+from athena_api.access_log import AccessLog
+from athena_api.app import Edge, build, running
+from athena_core.clock import SystemClock
+from athena_core.settings import load
+
+
+class Inside:
+    """A plane on a state directory, on an event loop in a thread of its own; it can be left and entered again."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        names = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
+        self.state_dir = directory / "state"
+        self._settings = load({"ATHENA_STATE_DIR": str(self.state_dir), **names}, directory)
+        self.log = bytearray()
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._portal = self._stack.enter_context(start_blocking_portal())
+        self.app = self._portal.call(self._build)
+        self._stack.enter_context(self._portal.wrap_async_context_manager(running(self.app.plane, serving=True)))
+        self._client = self._portal.call(self._connect)
+
+    def stop(self) -> None:
+        """Leave as a server does."""
+        self._stack.close()
+        assert b"raceback" not in self.log, self.log.decode()
+
+    async def _build(self) -> Edge:
+        return build(self._settings, access_log=AccessLog(SystemClock(), self.log.extend))
+
+    async def _connect(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://plane/api/v1")
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
+        """The answer to a request."""
+
+        async def send() -> httpx2.Response:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return await self._client.request(method, path, json=body, headers=named)
+
+        return self._portal.call(send)

@@ -1,0 +1,351 @@
+"""The plane against a model: whatever is asked, repeated, restarted or replayed leads where a small dictionary says."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from athena_core.clock import iso
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import policy
+from athena_core.event import Fact
+from projections import replay
+from tests.api.examples import PROFILE
+from tests.scale import SCALE, sized
+from tests.support.api import opened, soon
+from tests.support.gate import Gate, Gates
+from tests.support.inside import Inside
+from tests.support.records import META, judge
+
+SESSIONS = st.sampled_from(["red", "green", "blue"])
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(str.strip)
+DATA: st.SearchStrategy[st.DataObject] = st.data()
+
+
+class Run:
+    """What the model knows about a run."""
+
+    def __init__(self, run_id: str, session: str, said: str, gate: Gate | None = None) -> None:
+        self.run_id = run_id
+        self.session = session
+        self.said = said
+        self.gate = gate
+        self.status = "running"
+        self.output: str | None = None
+
+    @property
+    def request(self) -> dict[str, str]:
+        """The body that started a run at a gate."""
+        return {"input": self.said, "sessionId": self.session, "provider": "local-exec"}
+
+
+class Machine(RuleBasedStateMachine):
+    """The rules, and the model beside the plane."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="machine"))
+        self.gates = Gates(self.directory / "gates")
+        local = {name: value for name, value in self.gates.settings.items() if name.startswith("local")}
+        self.plane = Inside(self.directory, session_wait_ms="1", **local)
+        self.plane.start()
+        self.limit: int | None = None
+        self.directives: dict[str, str] = {}
+        self.profiles: dict[str, str] = {}
+        self.runs: dict[str, Run] = {}
+        self.waiting: list[Run] = []
+        self.transcripts: dict[str, list[tuple[str, str, str]]] = {}
+        self.answers: dict[str, tuple[str, Any, Any]] = {}
+        self.stopped = False
+
+    # The model
+
+    def running(self) -> list[Run]:
+        """Runs that hold a slot and their session."""
+        return [run for run in self.runs.values() if run.status == "running"]
+
+    def busy(self, session: str) -> bool:
+        """Whether a new run of a session has to wait."""
+        return any(run.session == session for run in [*self.running(), *self.waiting])
+
+    def full(self) -> bool:
+        """Whether a new run is refused."""
+        return self.limit is not None and len(self.running()) >= self.limit
+
+    def begin(self, run: Run) -> None:
+        """The run is admitted."""
+        run.status = "running"
+        self.transcripts[run.session].append((run.run_id, "user", run.said))
+
+    def end(self, run: Run, status: str, output: str | None = None) -> None:
+        """The run ends; whoever waits for its slot or its session is admitted, oldest first."""
+        was_running = run.status == "running"
+        run.status, run.output = status, output
+        if output is not None:
+            self.transcripts[run.session].append((run.run_id, "assistant", output))
+        if not was_running:
+            self.waiting.remove(run)
+            return
+        for other in list(self.waiting):
+            if not self.full() and other.session not in {one.session for one in self.running()}:
+                self.waiting.remove(other)
+                self.begin(other)
+                assert other.gate is not None
+                other.gate.arrival()  # it is admitted in the commit that ended the other one, and executed soon after
+
+    # Requests
+
+    def post(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> httpx2.Response:
+        """The answer to a command."""
+        if key is not None:
+            headers["idempotency_key"] = key
+        return self.plane.ask("POST", path, body or {}, **headers)
+
+    def get(self, path: str) -> Any:
+        """What a read says."""
+        return opened(self.plane.ask("GET", path))
+
+    def remember(self, key: str, path: str, body: Any, answer: httpx2.Response) -> None:
+        """Keep an accepted command for a repeat."""
+        assert "idempotency-replayed" not in answer.headers
+        self.answers[key] = (path, body, opened(answer))
+
+    def new_key(self) -> str:
+        """A key that was not used before."""
+        return f"key-{len(self.answers)}-{len(self.runs)}"
+
+    # Rules
+
+    @initialize(limit=st.sampled_from([None, 1, 2, 3]))
+    def begin_with_a_limit(self, limit: int | None) -> None:
+        self.put_policy(limit)
+
+    @rule(limit=st.sampled_from([None, 1, 2, 3]))
+    def put_policy(self, limit: int | None) -> None:
+        wanted = policy.Policy(schema_version=1, max_concurrent_runs=limit)
+
+        def put(reader: Reader, context: Context) -> Outcome:
+            command = policy.PutPolicy(policy=wanted, at=iso(context.now), by="test")
+            events = policy.decide(command, reader.state(policy.DECIDER, policy.STREAM), context)
+            return Outcome(facts=tuple(Fact(stream=policy.STREAM, event=event) for event in events))
+
+        self.plane.app.plane.log.submit_in_thread(put, META)
+        self.limit = limit
+
+    @rule(said=WORDS)
+    def create_a_directive(self, said: str) -> None:
+        key, body = self.new_key(), {"input": said}
+        answer = self.post("/directives", body, key)
+        self.directives[opened(answer)["id"]] = said.strip()
+        self.remember(key, "/directives", body, answer)
+
+    @rule(name=WORDS)
+    def create_a_profile(self, name: str) -> None:
+        key, body = self.new_key(), {**PROFILE, "displayName": name}
+        answer = self.post("/harness-profiles", body, key)
+        self.profiles[opened(answer)["id"]] = name.strip()
+        self.remember(key, "/harness-profiles", body, answer)
+
+    @rule(session=SESSIONS, said=WORDS, data=DATA)
+    def run_and_wait(self, session: str, said: str, data: st.DataObject) -> None:
+        body = {"input": said, "sessionId": session}
+        by_reference: bool = data.draw(st.booleans())
+        if self.directives and by_reference:
+            directive = data.draw(st.sampled_from(sorted(self.directives)))
+            said, body = self.directives[directive], {"directiveId": directive, "sessionId": session}
+        key = self.new_key()
+        answer = self.post("/runs", body, key)
+        if self.full():
+            assert answer.status_code == 429
+            assert self.plane.ask("GET", f"/runs/{answer.json()['error']['details']['runId']}").status_code == 404
+            return
+        new_session = session not in self.transcripts
+        self.transcripts.setdefault(session, [])
+        if self.busy(session):
+            assert not new_session
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "SESSION_LOCK_TIMEOUT")
+            run = Run(answer.json()["error"]["details"]["runId"], session, said.strip())
+            run.status = "cancelled"
+            self.runs[run.run_id] = run
+        else:
+            result = opened(answer)
+            run = self.runs[result["runId"]] = Run(result["runId"], session, said.strip())
+            self.begin(run)
+            assert result["output"].endswith(f"user: {run.said}")
+            self.end(run, "completed", result["output"])
+            self.remember(key, "/runs", body, answer)
+        if "directiveId" not in body:
+            self.directives[self.get(f"/runs/{run.run_id}")["directiveId"]] = run.said
+
+    @rule(session=SESSIONS)
+    def start_at_a_gate(self, session: str) -> None:
+        gate = self.gates[f"g{len(self.runs)}-{len(self.answers)}-{self.plane.app.plane.log.signal.position}"]
+        run = Run("", session, gate.order, gate)
+        answer = self.post("/runs", run.request, gate.order.replace(" ", "-"), prefer="respond-async")
+        if self.full():
+            assert answer.status_code == 429
+            return
+        record = opened(answer)
+        run.run_id = record["runId"]
+        self.directives[record["directiveId"]] = run.said
+        self.transcripts.setdefault(session, [])
+        if self.busy(session):
+            run.status = "queued"
+            self.waiting.append(run)
+        else:
+            self.begin(run)
+        self.runs[run.run_id] = run
+        assert (answer.status_code, record["status"]) == (202, run.status)
+
+    def wait_for(self, run: Run) -> httpx2.Response:
+        """The answer of a run, by repeating the request that started it."""
+        assert run.gate is not None
+        answer = self.post("/runs", run.request, run.gate.order.replace(" ", "-"))
+        assert answer.headers["idempotency-replayed"] == "true"
+        return answer
+
+    @precondition(lambda self: self.running())
+    @rule(data=DATA)
+    def let_a_run_go_on(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.running()))
+        assert run.gate is not None
+        run.gate.release()
+        result = opened(self.wait_for(run))
+        assert (result["runId"], result["output"]) == (run.run_id, run.said.replace("hold", "released by"))
+        self.end(run, "completed", result["output"])
+
+    @precondition(lambda self: self.runs)
+    @rule(data=DATA)
+    def cancel_a_run(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(list(self.runs.values())))
+        done = opened(self.post(f"/run-control/by-run/{run.run_id}/cancel", {"reason": "model"}))
+        if run.status not in {"queued", "running"}:
+            assert done == {"runId": run.run_id, "status": "not-running"}
+            return
+        assert done == {"runId": run.run_id, "sessionId": run.session, "status": "cancelled"}
+        answer = self.wait_for(run)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "RUN_CANCELLED")
+        self.end(run, "cancelled")
+
+    @rule(session=SESSIONS)
+    def cancel_a_session(self, session: str) -> None:
+        done = opened(self.post(f"/runs/{session}/cancel"))
+        holders = [run for run in self.running() if run.session == session]
+        assert done == {"sessionId": session, "status": "cancelled" if holders else "not-running"}
+        for run in holders:
+            self.wait_for(run)
+            self.end(run, "cancelled")
+
+    @precondition(lambda self: self.answers)
+    @rule(data=DATA)
+    def repeat_a_command(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.answers)))
+        path, body, expected = self.answers[key]
+        answer = self.post(path, body, key)
+        assert opened(answer) == expected
+        assert answer.headers["idempotency-replayed"] == "true"
+
+    @precondition(lambda self: self.answers)
+    @rule(data=DATA)
+    def use_a_key_for_something_else(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.answers)))
+        path, body, _ = self.answers[key]
+        name = next(name for name in ("displayName", "input", "directiveId") if name in body)
+        other = dict(body) | (
+            {"input": "x", "directiveId": None} if name == "directiveId" else {name: "something else"}
+        )
+        if other[name] != body[name]:
+            answer = self.post(path, other, key)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (422, "IDEMPOTENCY_MISMATCH")
+
+    @rule(body=st.sampled_from([{}, {"input": 1}, {"directiveId": "dir_x"}, {"input": "a", "provider": "nobody"}]))
+    def ask_for_nonsense(self, body: dict[str, Any]) -> None:
+        head = self.plane.app.plane.log.signal.position
+        assert self.post("/runs", body, "nonsense").status_code in {400, 404}
+        assert self.plane.app.plane.log.signal.position == head
+
+    @rule()
+    def restart(self) -> None:
+        running = self.running()
+        self.plane.stop()
+        self.plane.start()
+        for run in running:
+            assert self.get(f"/runs/{run.run_id}")["status"] == "crashed"
+        # Each end admits whoever it frees a place for, in the order in which the runs were started here.
+        for run in running:
+            self.end(run, "crashed")
+
+    @rule()
+    def compare_with_a_replay(self) -> None:
+        verdicts = replay.verify(self.plane.app.plane.views)
+        assert all(verdict.live_digest == verdict.replayed_digest for verdict in verdicts), verdicts
+
+    @rule()
+    def replay_and_switch(self) -> None:
+        views = self.plane.app.plane.views
+        before = views.files.named(views.files.current)
+        *_, last = replay.rebuild(views)
+        assert last.outcome in {"candidate", "switched"}
+        for _ in soon():
+            if views.files.named(views.files.current) != before:
+                break
+
+    # What must hold after each of them
+
+    @invariant()
+    def everything_is_as_the_model_says(self) -> None:
+        shown = {run["runId"]: run for run in self.get("/runs?limit=500")["items"]}
+        assert {run_id: run["status"] for run_id, run in shown.items()} == {
+            run_id: run.status for run_id, run in self.runs.items()
+        }
+        assert {run_id: run.get("output") for run_id, run in shown.items()} == {
+            run_id: run.output for run_id, run in self.runs.items()
+        }
+        assert {run["runId"] for run in self.get("/runs/active?limit=500")["items"]} == {
+            run.run_id for run in self.running()
+        }
+        directives = {item["id"]: item["input"] for item in self.get("/directives?limit=500")["items"]}
+        assert directives == self.directives
+        profiles = {item["id"]: item["displayName"] for item in self.get("/harness-profiles?limit=500")["items"]}
+        assert profiles == self.profiles
+        assert {item["id"] for item in self.get("/sessions")["items"]} == set(self.transcripts)
+        for session, expected in self.transcripts.items():
+            entries = self.get(f"/sessions/{session}/transcript?limit=500")["items"]
+            assert [(entry["runId"], entry["role"], entry["content"]) for entry in entries] == expected
+
+    def teardown(self) -> None:
+        try:
+            self.plane.stop()
+            judge(self.plane.state_dir)
+        finally:
+            self.gates.close()
+            shutil.rmtree(self.directory)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(sized(120, 900, 36_000))
+def test_the_plane_does_what_the_model_says() -> None:
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=sized(8, 60, 5_000),
+            stateful_step_count=sized(25, 50, 100),
+            deadline=None,
+            database=None,
+            derandomize=SCALE == "quick",
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
