@@ -72,8 +72,22 @@ class Waiting:
 class Runs:
     """Starts runs, waits for them, cancels them."""
 
-    def __init__(self, log: Log, tail: Tail, catalog: Catalog, settings: Settings, ids: Ids, providers: frozenset[str]):
-        """Take the parts; ``execute`` and ``executor`` are set by the runner once it has its lock."""
+    def __init__(
+        self,
+        log: Log,
+        tail: Tail,
+        catalog: Catalog,
+        settings: Settings,
+        ids: Ids,
+        providers: frozenset[str],
+        *,
+        grace_seconds: float = WAIT_GRACE_SECONDS,
+    ) -> None:
+        """Take the parts; ``execute`` and ``executor`` are set by the runner once it has its lock.
+
+        ``grace_seconds`` is how long a caller waits beyond the timeout of a run.
+        """
+        self._grace_seconds = grace_seconds
         self._log = log
         self._catalog = catalog
         self._settings = settings
@@ -173,7 +187,7 @@ class Runs:
             withdraw = run.WithdrawRun(cause="session-busy")
             await self._log.submit(lambda reader, context: finish(reader, context, run_id, withdraw), meta)
         request = work.request if work else self.state(run_id).request
-        seconds = (request.timeout_ms / 1000 if request else 0.0) + WAIT_GRACE_SECONDS
+        seconds = (request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds
         with anyio.move_on_after(seconds):
             await waiting.ended.wait()
         if not waiting.ended.is_set():
@@ -188,7 +202,7 @@ class Runs:
             state = self.state(run_id)
             if wait and state.open:
                 timeout = state.request.timeout_ms if state.request else 0
-                with anyio.move_on_after(timeout / 1000 + WAIT_GRACE_SECONDS):
+                with anyio.move_on_after(timeout / 1000 + self._grace_seconds):
                     await waiting.ended.wait()
                 if not waiting.ended.is_set():
                     raise IdempotencyInProgress(f"run {run_id} of this key is still at work")

@@ -1,16 +1,27 @@
 """Idempotency over HTTP: a command with a key is done once, whatever is repeated, raced or restarted (contract D20)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from athena_api.app import running, wire
 from athena_api.operations import OPERATIONS
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Key
+from athena_core.errors import IdempotencyInProgress
+from athena_core.services.runs import Runs
+from athena_core.settings import load
+from athena_core.values import LOCAL, HarnessPolicies, HarnessSpec, RunBody
 from tests.api.examples import EXAMPLES, PROFILE
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Json, Refused, opened
 from tests.support.gate import Gates
+from tests.support.records import META
 from tests.support.server import Server
 
 COMMANDS = [row for row in OPERATIONS if row.method != "GET"]
@@ -181,3 +192,28 @@ def test_keys_outlive_the_server(serve: Serve, gates: Gates) -> None:
     with pytest.raises(Refused) as refused:
         server.api.post("/directives", {"input": "two"}, key="kept")
     assert refused.value.code == "IDEMPOTENCY_MISMATCH"
+
+
+async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path, gates: Gates) -> None:
+    environment = {f"ATHENA_{name.upper()}": value for name, value in gates.settings.items()}
+    settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state"), **environment}, tmp_path)
+    parts = wire(settings, SystemClock(), SystemIds())
+    gate, key = gates["in-progress"], Key.of("local", "createRun", "key", b"")
+    async with running(parts, serving=True):
+        hasty = msgspec.convert(PROFILE, HarnessSpec)
+        policies = HarnessPolicies(timeout_ms=1_000, retry_limit=1, budget_usd=0)
+        created = await parts.catalog.create_profile(replace(hasty, policies=policies), META, None)
+        holder = await parts.runs.start(RunBody(input=gate.order, session_id="one"), LOCAL, META, None, wait=False)
+        body = RunBody(input="after you", session_id="one", harness_profile_id=created.subject)
+        queued = await parts.runs.start(body, LOCAL, META, key, wait=False)
+        others = (parts.log, parts.tail, parts.catalog, parts.settings, parts.ids, frozenset(parts.providers))
+        impatient = Runs(*others, grace_seconds=0.0)
+        with pytest.raises(IdempotencyInProgress):
+            await impatient.start(body, LOCAL, META, key, wait=True)
+        gate.release()
+        patient = await parts.runs.start(body, LOCAL, META, key, wait=True)
+        assert (patient.subject, patient.replayed) == (queued.subject, True)
+        output = parts.runs.result(queued.subject or "")[0].output
+        assert output.endswith("assistant: released by in-progress\nuser: after you")
+        assert holder.subject != queued.subject
+        impatient.close()
