@@ -50,7 +50,8 @@ def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
     with recorded() as acts:
         record = TellingRecord(acts)
         with unstarted_log(state_dir, hurry=HURRY) as log:
-            set_synchronous(log, synchronous)
+            if synchronous != "FULL":  # that is for the log itself to set
+                set_synchronous(log, synchronous)
             log.start()
             stop = threading.Event()
             looking = threading.Thread(target=look, args=(log, stop))
