@@ -18,6 +18,8 @@ from athena_core.store.log import Committed, Job, Log, Place
 from athena_core.store.sqlite import SqliteReader, SqliteStore
 
 SLOTS_MAX = 2
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""For tests of many commits that no loss of power will end."""
 META = Meta(actor="ada", correlation="trace-1")
 
 

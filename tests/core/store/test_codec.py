@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_core.domain import EVENTS
@@ -62,7 +62,7 @@ def parts(kind: type[Event]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_every_event_comes_back_as_it_went(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(made(kind))
@@ -80,7 +80,7 @@ def test_every_event_comes_back_as_it_went(kind: type[Event], data: st.DataObjec
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_an_event_without_its_text_lacks_only_its_text(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(made(kind))

@@ -3,6 +3,7 @@
 Its modules are imported, not its classes: those that are no base classes would be collected here a second time.
 """
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from athena_core.store.codec import Codec
 from athena_core.store.log import Log
 from athena_core.store.recorder import AthenaMapper, Factory, RecordedMapper, Recorder, SnapshotRecorder
 from athena_core.store.sqlite import SqliteReader, SqliteStore
+from tests.core.store.pots import MEMORY
 
 MODULE = "athena_core.store.recorder"
 META = Meta(actor="ada", correlation="trace-1")
@@ -51,10 +53,12 @@ class Here:
     tmp_path: Path
 
     @pytest.fixture(autouse=True)
-    def _here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.tmp_path = tmp_path
-        for name, value in environment(tmp_path).items():
-            monkeypatch.setenv(name, value)
+    def _here(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as directory:  # they give projections one second, busy disk or not
+            self.tmp_path = Path(directory)
+            for name, value in environment(self.tmp_path).items():
+                monkeypatch.setenv(name, value)
+            yield
 
     def new_originator_id(self) -> str:
         return str(uuid4())

@@ -17,6 +17,7 @@ from athena_core.event import Event, Fact
 from athena_core.store import chain
 from athena_core.store.log import Cache, Committed, Log
 from tests.core.store.pots import (
+    MEMORY,
     POTS,
     SLOTS_MAX,
     Deaths,
@@ -32,7 +33,6 @@ from tests.core.store.pots import (
     place,
 )
 
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # thousands of commits, and no power will fail
 HOUR = 3_600_000
 KEY_HOURS = 24
 NAMES = ("pot_a", "pot_b", "pot_c")
