@@ -48,8 +48,10 @@ class HurriedClock(SystemClock):
 def unstarted_log(state_dir: Path, hurry: float = 1.0) -> Iterator[Log]:
     """A log whose writer has not begun: call ``start``."""
     log = Log(SqliteStore(state_dir, IDS), Codec(EVENTS), DECIDERS, clock=HurriedClock(hurry), ids=IDS)
-    yield log
-    log.close()  # not on the way out of an error: a tidy end would change what is there
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def create(log: Log, mark: str) -> Answer:

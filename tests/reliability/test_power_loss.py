@@ -25,10 +25,11 @@ from tests.scale import sized
 
 IMAGES = sized(100, 1_000, 20_000)
 IMAGES_OF_ONE_HISTORY = 1_000
-CONTROL_IMAGES = sized(60, 200, 1_000)
+CONTROL_IMAGES = sized(40, 200, 1_000)
 CLIENTS = 8
 WRITES_OF_A_CLIENT = 12
 HURRY = 50.0  # checkpoints come every 20 ms
+IDLE_SECONDS = 1.5  # after one second without work the WAL is emptied
 RESTARTED_SHARE = 0.05
 
 
@@ -53,25 +54,34 @@ def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
             if synchronous != "FULL":  # that is for the log itself to set
                 set_synchronous(log, synchronous)
             log.start()
-            stop = threading.Event()
-            looking = threading.Thread(target=look, args=(log, stop))
-            looking.start()
             for turn in range(3):
+                stop = threading.Event()
                 clients = [
                     threading.Thread(target=write, args=(log, record, f"{turn}-{number}")) for number in range(CLIENTS)
                 ]
-                for client in clients:
-                    client.start()
+                looking = threading.Thread(target=look, args=(log, stop))
+                for thread in (looking, *clients):
+                    thread.start()
                 for client in clients:
                     client.join()
-                if turn == 1:  # the writer empties the WAL when it has nothing to do
-                    wal = state_dir / "log.db-wal"
-                    end = time.monotonic() + 10
-                    while wal.stat().st_size and time.monotonic() < end:
-                        time.sleep(0.01)
-            stop.set()
-            looking.join()
+                stop.set()
+                looking.join()
+                if turn == 1:
+                    emptied(log, record, state_dir / "log.db-wal")
     return acts.acts, record
+
+
+def emptied(log: Log, record: Record, wal: Path) -> None:
+    """Write so that something is left to move for a writer that has nothing else to do, and see it empty the WAL."""
+    for number in range(20):
+        attempt(log, record, f"idle-{number}-first")
+        attempt(log, record, f"idle-{number}-second")  # so soon after that it is not moved at once
+        end = time.monotonic() + IDLE_SECONDS
+        while time.monotonic() < end:
+            if not wal.stat().st_size:
+                return
+            time.sleep(0.01)
+    raise AssertionError("the WAL was never emptied")
 
 
 def set_synchronous(log: Log, synchronous: str) -> None:

@@ -31,8 +31,8 @@ from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.records import judge
 from tests.support.server import Server
 
-EVENTS = sized(2_000, 10_000, 100_000)
-KILLS = sized(4, 20, 100)
+EVENTS = sized(1_200, 10_000, 100_000)
+KILLS = sized(3, 20, 100)
 MOMENT_SECONDS_MAX = 0.1
 
 
