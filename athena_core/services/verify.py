@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from athena_core.clock import Clock
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, policy, run
@@ -331,10 +333,18 @@ class Verifier:
 
     def __init__(self, log: Source, codec: Codec, deciders: Iterable[Decider[Any]] = DECIDERS) -> None:
         """Take a moment of the log: its head and its guards."""
-        self.head, self._stored_guards = _moment(log)
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
+        try:
+            self.head, self._stored_guards = _moment(log)
+        except (
+            TypeError,
+            ValueError,
+            msgspec.MsgspecError,
+        ) as error:  # columns that are missing, bytes that are not JSON
+            self.head, self._stored_guards = log.head(), []
+            self.note("guards", f"the guard rows cannot be read: {error}")
         self._log = log
         self._codec = codec
         self._deciders = {decider.category: decider for decider in deciders}
@@ -372,6 +382,9 @@ class Verifier:
                 pass
         except chain.Broken as broken:
             self.note("chain", broken.reason, broken.position)
+            if not chain.whole(row):  # nothing more can be said about it
+                self.position += 1
+                return
         self.position, self._chain = row.position, row.chain
         event = self._decoded(row)
         for rule in RULES:
@@ -408,8 +421,11 @@ class Verifier:
             self._check_anchor(anchor)
         if keys is not None:
             self._keys = 0
-            for reason in misbound(self._counted(keys), self._commands, self.head, self._log):
-                self.note("keys", reason)
+            try:
+                for reason in misbound(self._counted(keys), self._commands, self.head, self._log):
+                    self.note("keys", reason)
+            except TypeError as error:
+                self.note("keys", f"the keys cannot be read: {error}")
 
     def _counted(self, keys: Iterable[StoredKey]) -> Iterator[StoredKey]:
         for key in keys:
@@ -489,6 +505,8 @@ def _moment(log: Source) -> tuple[Position, list[GuardRow]]:
     for _ in range(MOMENT_TRIES):
         head = log.head()
         guards = log.guards()
+        if not all(type(kind) is str and type(key) is str for kind, key, _ in guards):
+            raise ValueError("a column is missing")
         if log.head() == head:
             return head, guards
     raise Overloaded("the log is written to without a pause; try again")

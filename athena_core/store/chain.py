@@ -41,6 +41,15 @@ class Broken(Exception):
         self.reason = reason
 
 
+NEEDED = (int, str, int, str, int, int, str, str, None, str, None, None, bytes, None, bytes, None, bytes, None)
+"""What each column of a row must be; None where it may be absent."""
+
+
+def whole(row: Row) -> bool:
+    """Whether every column that a row must have is there, with its type (a damaged page of the file may lose them)."""
+    return all(needed is None or type(value) is needed for needed, value in zip(NEEDED, row, strict=True))
+
+
 def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> Iterator[Row]:
     """Pass rows on while they prove themselves. Raises Broken at the first that does not.
 
@@ -50,6 +59,8 @@ def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> 
     for row in rows:
         if row.position != after + 1:
             raise Broken(after + 1, f"missing; the next row has position {row.position}")
+        if not whole(row):
+            raise Broken(row.position, "a column is missing or of a wrong type")
         if digest(row.data) != row.data_hash:
             raise Broken(row.position, "the payload does not match its hash")
         if row.text is not None and (row.text_hash is None or digest(row.text) != row.text_hash):

@@ -91,6 +91,8 @@ class Codec:
 
     def decode(self, row: Row, *, text: bool = True) -> Recorded[Event]:
         """The event of a row in its envelope. Raises ValueError where the bytes do not fit the type."""
+        if type(row.chain) is not bytes or type(row.data) is not bytes:  # a damaged page of the file
+            raise ValueError(f"position {row.position}, {row.type}: a column is missing")
         return Recorded(
             position=row.position,
             stream=row.stream,
