@@ -41,13 +41,21 @@ class Broken(Exception):
         self.reason = reason
 
 
-NEEDED = (int, str, int, str, int, int, str, str, None, str, None, None, bytes, None, bytes, None, bytes, None)
-"""What each column of a row must be; None where it may be absent."""
+NEEDED = (int, str, int, str, int, int, str, str, int, str, str, str, bytes, bytes, bytes, bytes, bytes, bytes)
+"""What each column of a row must be."""
+
+OPTIONAL = frozenset({"causation", "session_id", "run_id", "extra", "text_hash", "text"})
+"""Columns that may be absent."""
+
+ABSENT = tuple(name in OPTIONAL for name in Row._fields)
 
 
 def whole(row: Row) -> bool:
-    """Whether every column that a row must have is there, with its type (a damaged page of the file may lose them)."""
-    return all(needed is None or type(value) is needed for needed, value in zip(NEEDED, row, strict=True))
+    """Whether every column is there, with its type (a damaged page of the file may lose or change them)."""
+    return all(
+        type(value) is needed or (value is None and absent)
+        for needed, absent, value in zip(NEEDED, ABSENT, row, strict=True)
+    )
 
 
 def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> Iterator[Row]:
