@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -129,11 +129,11 @@ class Machine(RuleBasedStateMachine):
 
     # Rules
 
-    @initialize(limit=st.sampled_from([None, 1, 2, 3]))
+    @initialize(limit=st.sampled_from([None, 1, 2, 2]))
     def begin_with_a_limit(self, limit: int | None) -> None:
         self.put_policy(limit)
 
-    @rule(limit=st.sampled_from([None, 1, 2, 3]))
+    @rule(limit=st.sampled_from([None, 1, 2, 2]))
     def put_policy(self, limit: int | None) -> None:
         wanted = policy.Policy(schema_version=1, max_concurrent_runs=limit)
 
@@ -190,6 +190,11 @@ class Machine(RuleBasedStateMachine):
         if "directiveId" not in body:
             self.directives[self.get(f"/runs/{run.run_id}")["directiveId"]] = run.said
 
+    @rule(first=SESSIONS, second=SESSIONS)
+    def start_two_at_gates(self, first: str, second: str) -> None:
+        self.start_at_a_gate(first)
+        self.start_at_a_gate(second)
+
     @rule(session=SESSIONS)
     def start_at_a_gate(self, session: str) -> None:
         gate = self.gates[f"g{len(self.runs)}-{len(self.answers)}-{self.plane.app.plane.log.signal.position}"]
@@ -230,7 +235,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(data=DATA)
     def cancel_a_run(self, data: st.DataObject) -> None:
-        run = data.draw(st.sampled_from(list(self.runs.values())))
+        open_ones = [*self.running(), *self.waiting]
+        run = data.draw(st.sampled_from(open_ones * 3 + list(self.runs.values())))
         done = opened(self.post(f"/run-control/by-run/{run.run_id}/cancel", {"reason": "model"}))
         if run.status not in {"queued", "running"}:
             assert done == {"runId": run.run_id, "status": "not-running"}
@@ -342,10 +348,12 @@ def test_the_plane_does_what_the_model_says() -> None:
         Machine,
         settings=settings(
             max_examples=sized(8, 16, 5_000),
-            stateful_step_count=sized(25, 30, 100),
+            stateful_step_count=sized(30, 40, 100),
             deadline=None,
             database=None,
             derandomize=SCALE != "full",
+            phases=[Phase.generate, *([Phase.shrink] if SCALE == "full" else [])],
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )

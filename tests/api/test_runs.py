@@ -186,9 +186,9 @@ def test_active_runs_are_those_that_hold_their_session(shared: Server, shared_ga
 def test_a_cancelled_run_is_stopped_for_real(shared: Server, shared_gates: Gates) -> None:
     gate = shared_gates["cancelled"]
     with ThreadPoolExecutor(1) as pool:
-        caller = pool.submit(
-            shared.api.send, "/runs", {"input": gate.order, "provider": "local-exec", "sessionId": "cancelled"}
-        )
+        # a timeout of an hour, so that nothing but the cancel can end it
+        body = {"input": gate.order, "harnessProfileId": profile(shared, timeoutMs=3_600_000), "sessionId": "cancelled"}
+        caller = pool.submit(shared.api.send, "/runs", body)
         process = gate.arrival()
         (active,) = shared.api.items("/runs/active", sessionId="cancelled")
         path = f"/run-control/by-run/{active['runId']}/cancel"

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 from anyio.from_thread import start_blocking_portal
 
@@ -11,6 +12,8 @@ from athena_api.access_log import AccessLog
 from athena_api.app import Edge, build, running
 from athena_core.clock import SystemClock
 from athena_core.settings import load
+
+PATIENCE_SECONDS = 20.0  # no request of a machine takes a tenth of a second
 
 
 class Inside:
@@ -46,6 +49,7 @@ class Inside:
 
         async def send() -> httpx2.Response:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            return await self._client.request(method, path, json=body, headers=named)
+            with anyio.fail_after(PATIENCE_SECONDS):
+                return await self._client.request(method, path, json=body, headers=named)
 
         return self._portal.call(send)
