@@ -131,9 +131,10 @@ class Files:
             os.close(descriptor)
 
     def switch(self, generation: Path) -> None:
-        """Let a complete generation serve. Call with the keeper's lock."""
+        """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
         self.point(self.current, generation)
-        self.candidate.unlink(missing_ok=True)
+        if self.named(self.candidate) == generation:
+            self.candidate.unlink(missing_ok=True)
 
     def generations(self) -> list[Path]:
         """Every generation file, oldest first."""

@@ -102,6 +102,7 @@ def rebuild(views: Views) -> Generator[Progress, None, None]:
                         pass
                     _refuse_poisoned(projector)
                     files.switch(path)
+                    files.candidate.unlink(missing_ok=True)  # an older one, that no keeper lived to take up
                 finally:
                     keeper.release()
             else:
