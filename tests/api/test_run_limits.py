@@ -188,6 +188,23 @@ def test_a_run_that_was_queued_is_never_refused_when_the_limit_falls(limited: Se
     assert {api.await_ending(run_id) for run_id in waiters.values()} == {"run.completed"}
 
 
+def test_when_the_limit_has_risen_the_next_end_admits_as_many_as_there_are_slots(limited: Server, gates: Gates) -> None:
+    api = limited.api
+    gate = {name: gates[name] for name in ("a", "b")}
+    holders = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
+    waiters = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
+    put_policy(limited.state_dir, max_concurrent_runs=1)
+    gate["a"].release()
+    api.await_ending(holders["a"])
+    put_policy(limited.state_dir, max_concurrent_runs=2)
+    gate["b"].release()
+    api.await_ending(holders["b"])
+    assert [status(api, run_id) for run_id in waiters.values()] == ["running", "running"]
+    for name, run_id in waiters.items():
+        gate[name].release()
+        assert api.await_ending(run_id) == "run.completed"
+
+
 def test_without_a_limit_every_run_is_admitted(shared: Server, shared_gates: Gates) -> None:
     gate = shared_gates["unlimited"]
     runs = [shared.api.start(gate.order, provider="local-exec")["runId"] for _ in range(12)]
