@@ -105,7 +105,9 @@ class Child(asyncio.SubprocessProtocol):
 
     def feed(self, data: bytes) -> None:
         """Write standard input and close it; buffered, so that a command that prints before it reads cannot block."""
-        stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+        stdin = cast(asyncio.WriteTransport | None, self._transport.get_pipe_transport(0))
+        if stdin is None or stdin.is_closing():
+            return  # the command ended before it read; its exit status says the rest
         stdin.write(data)
         stdin.write_eof()
 

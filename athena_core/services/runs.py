@@ -185,7 +185,10 @@ class Runs:
             await waiting.admitted.wait()
         if not waiting.admitted.is_set():
             withdraw = run.WithdrawRun(cause="session-busy")
-            await self._log.submit(lambda reader, context: finish(reader, context, run_id, withdraw), meta)
+            try:
+                await self._log.submit(lambda reader, context: finish(reader, context, run_id, withdraw), meta)
+            except AthenaError as error:  # it says "not done", but of the withdrawal: the run itself is in the log
+                raise OutcomeUnknown(f"run {run_id} still waits; see GET /api/v1/runs/{run_id}") from error
         request = work.request if work else self.state(run_id).request
         seconds = (request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds
         with anyio.move_on_after(seconds):
