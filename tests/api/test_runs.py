@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from tests.api.examples import PROFILE
 from tests.conftest import Serve
@@ -26,6 +27,17 @@ def profile(server: Server, **policies: Any) -> str:
 
 
 # A run that works
+
+
+@pytest.mark.parametrize(("respond_async", "status"), [(False, "200"), (True, "202")])
+def test_the_answer_of_a_run_is_what_the_document_says(shared: Server, respond_async: bool, status: str) -> None:
+    document = shared.api.http.get(shared.url + "/openapi.json").json()
+    answer = document["paths"]["/api/v1/runs"]["post"]["responses"][status]
+    schema = answer["content"]["application/json"]["schema"] | {"components": document["components"]}
+    found = shared.api.send("/runs", {"input": "hello"}, respond_async=respond_async)
+    assert found.status_code == int(status)
+    assert set(answer["headers"]) - {"idempotency-replayed"} <= set(found.headers)
+    Draft202012Validator(schema).validate(found.json())
 
 
 def test_a_run_answers_with_everything_that_a_caller_wants_to_know(shared: Server) -> None:
