@@ -179,7 +179,7 @@ def _reader(info: inspect.Type) -> Check:
         case inspect.BoolType():
             return _boolean
         case inspect.VarTupleType():
-            return _list
+            return functools.partial(_list, most=info.max_length or INTEGER_MAX)
         case inspect.StrType() | inspect.LiteralType() | inspect.EnumType():
             return str
     raise TypeError(f"{info} is no type of a query parameter")
@@ -218,8 +218,11 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
-def _list(text: str) -> list[str] | None:
-    return [part.strip() for part in text.split(",") if part.strip()] or None
+def _list(text: str, most: int) -> list[str] | None:
+    parts = text.split(",")
+    if len(parts) > most:  # blank parts are left out, but the document counts them
+        raise Wrong(f"must have at most {most} items, not {len(parts)}", f"a list of at most {most} items")
+    return [part.strip() for part in parts if part.strip()] or None
 
 
 def _time(text: str) -> int:

@@ -1,14 +1,20 @@
 """Fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from tests.support.gate import Gates
 from tests.support.server import Server
+
+if os.environ.get("ATHENA_TEST_SEED"):  # the same chances every time
+    hypothesis.settings.register_profile("seeded", derandomize=True)
+    hypothesis.settings.load_profile("seeded")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -392,6 +392,10 @@ def attempt(type_: type, raw: bytes) -> ConfigError | None:
 # Query strings
 
 
+class ShortList(Value):
+    names: Annotated[tuple[str, ...], msgspec.Meta(max_length=3)] | None = None
+
+
 def query(*pairs: tuple[str, str]) -> Query:
     return decode_query(Query, pairs, "events.list")
 
@@ -416,6 +420,12 @@ def test_a_query_is_read() -> None:
 @pytest.mark.parametrize("name", Query.__struct_encode_fields__)
 def test_blank_parameters_are_absent(name: str) -> None:
     assert query((name, "")) == query((name, " ")) == Query()
+
+
+def test_the_parts_of_a_list_are_counted_blank_ones_included() -> None:
+    assert decode_query(ShortList, [("names", ",a,")], "x").names == ("a",)
+    with pytest.raises(ConfigError, match="names: must have at most 3 items, not 4"):
+        decode_query(ShortList, [("names", ",,,")], "x")
 
 
 def test_of_a_repeated_parameter_the_last_one_counts() -> None:

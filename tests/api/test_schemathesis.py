@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
+from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -19,6 +20,7 @@ def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
     command += ["run", server.url + "/openapi.json", "--no-color", f"--max-examples={sized(5, 100, 2_000)}"]
+    command += [f"--seed={fresh_seed('schemathesis')}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
