@@ -10,7 +10,7 @@ import msgspec
 from athena_api.access_log import AccessLog
 from athena_api.asgi import Receive, Scope, Send
 from athena_api.body import check_path, clamp_limit, decode_body, decode_query
-from athena_api.operation import Call, NoBody, NoQuery, Operation, Reply
+from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
 from athena_api.sse import HEADERS as STREAM_HEADERS
@@ -20,7 +20,7 @@ from athena_core.errors import AthenaError, ConfigError, InternalError, PayloadT
 from athena_core.event import Meta
 from athena_core.values import BODY_BYTES_MAX, INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
 
-PREFIX = ("api", "v1")
+ROOT = tuple(PREFIX.strip("/").split("/"))
 JSON = (b"content-type", b"application/json; charset=utf-8")
 REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
@@ -53,9 +53,9 @@ class Router:
     def find(self, method: str, path: str) -> Found:
         """The row of a path (decoded, with its prefix). Raises UnknownRoute."""
         segments = tuple(segment for segment in path.split("/") if segment)
-        if segments[: len(PREFIX)] != PREFIX:
+        if segments[: len(ROOT)] != ROOT:
             raise UnknownRoute("Not found")
-        segments = segments[len(PREFIX) :]
+        segments = segments[len(ROOT) :]
         operation = self._literal.get((method, segments))
         if operation is not None:
             return Found(operation, {})
@@ -217,6 +217,6 @@ def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, 
     if reply.replayed:
         headers.append(REPLAYED)
     if operation.successor is not None:
-        link = f'</api/v1{operation.successor}>; rel="successor-version"'
+        link = f'<{PREFIX}{operation.successor}>; rel="successor-version"'
         headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]
     return headers + [(name.encode(), value.encode()) for name, value in reply.headers]

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from athena_api.body import is_time, query_kind
-from athena_api.operation import EVERYBODY, NoBody, NoQuery, Operation
+from athena_api.operation import EVERYBODY, PREFIX, NoBody, NoQuery, Operation
 from athena_api.replies import status_of
 from athena_core import errors
 from athena_core.errors import AthenaError, Fault
@@ -27,7 +27,6 @@ from athena_core.values import (
 Json: TypeAlias = dict[str, Any]
 Row: TypeAlias = Operation[Any, Any]
 
-PREFIX = "/api/v1"
 SCHEMAS = "#/components/schemas/"
 NULL: Json = {"type": "null"}
 BLANK: Json = {"$ref": SCHEMAS + "Blank"}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 B = TypeVar("B")
 Q = TypeVar("Q")
 
+PREFIX = "/api/v1"
 EVERYBODY = frozenset(Role)
 WRITERS = frozenset({Role.OPERATOR, Role.ADMIN})
 

@@ -10,8 +10,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from athena_api.openapi import PREFIX
-from athena_api.operation import Operation
+from athena_api.operation import PREFIX, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.exits import Failed, Misused, Unreachable
 from athena_core.clock import Ids, SystemIds

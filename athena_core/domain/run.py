@@ -205,6 +205,7 @@ class PolicyRejected(Event):
 
 Ending = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed
 ENDINGS = (RunCompleted, RunFailed, RunCancelled, RunTimedOut, RunCrashed)
+ENDING_TYPES = frozenset(ending.TYPE for ending in ENDINGS)
 
 STATUS_OF_ENDING: dict[str, str] = {
     RunCompleted.TYPE: "completed",

@@ -1,12 +1,16 @@
 """The catalogue: directives and harness profiles, created once and read by runs."""
 
+from typing import TypeVar
+
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import directive, harness
 from athena_core.errors import ConfigError
-from athena_core.event import Fact, Meta
+from athena_core.event import Event, Fact, Meta
 from athena_core.store.log import Committed, Log
 from athena_core.values import HarnessSpec
+
+E = TypeVar("E", bound=Event)
 
 
 class Catalog:
@@ -43,19 +47,19 @@ class Catalog:
 
     def directive(self, directive_id: str, field: str) -> tuple[directive.DirectiveCreated, int]:
         """A directive with its text, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
-        for row in self._reader.stream(directive_id):
-            recorded = self._log.codec.decode(row)
-            if isinstance(recorded.event, directive.DirectiveCreated):
-                return recorded.event, recorded.recorded_at
-        raise ConfigError.of(field, f"no directive {directive_id!r} exists", "the id of a directive")
+        return self._created(directive.DirectiveCreated, directive_id, field, "directive")
 
     def profile(self, profile_id: str, field: str) -> tuple[HarnessSpec, int]:
         """A harness profile, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
-        for row in self._reader.stream(profile_id):
+        created, at = self._created(harness.HarnessProfileCreated, profile_id, field, "harness profile")
+        return created.profile, at
+
+    def _created(self, kind: type[E], record_id: str, field: str, noun: str) -> tuple[E, int]:
+        for row in self._reader.stream(record_id):
             recorded = self._log.codec.decode(row)
-            if isinstance(recorded.event, harness.HarnessProfileCreated):
-                return recorded.event.profile, recorded.recorded_at
-        raise ConfigError.of(field, f"no harness profile {profile_id!r} exists", "the id of a harness profile")
+            if isinstance(recorded.event, kind):
+                return recorded.event, recorded.recorded_at
+        raise ConfigError.of(field, f"no {noun} {record_id!r} exists", f"the id of a {noun}")
 
     def close(self) -> None:
         """Close the connection."""

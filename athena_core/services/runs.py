@@ -9,7 +9,7 @@ import anyio
 from msgspec.structs import replace
 
 from athena_core.clock import Ids, iso
-from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.domain import directive, plane, policy, run, session
 from athena_core.errors import (
     AthenaError,
@@ -44,7 +44,6 @@ from athena_core.values import (
 )
 
 WAIT_GRACE_SECONDS = 15.0
-ENDING_TYPES = frozenset(ending.TYPE for ending in run.ENDINGS)
 
 
 class Work(Value):
@@ -104,10 +103,10 @@ class Runs:
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a run that was admitted or ended."""
         for row in rows:
-            if row.stream in self._waiting and (row.type in ENDING_TYPES or row.type == run.RunCreated.TYPE):
+            if row.stream in self._waiting and (row.type in run.ENDING_TYPES or row.type == run.RunCreated.TYPE):
                 for waiting in self._waiting[row.stream]:
                     waiting.admitted.set()
-                    if row.type in ENDING_TYPES:
+                    if row.type in run.ENDING_TYPES:
                         waiting.ended.set()
 
     # Starting
@@ -220,10 +219,8 @@ class Runs:
 
     def state(self, run_id: str) -> run.RunState:
         """The state of a run as committed."""
-        state = run.DECIDER.initial
-        for row in self._reader.stream(run_id):
-            state = run.evolve(state, self._log.codec.decode(row, text=False).event)
-        return state
+        rows = self._reader.stream(run_id)
+        return fold(run.DECIDER, (self._log.codec.decode(row, text=False).event for row in rows))
 
     def recorded(self, run_id: str) -> list[Recorded[Event]]:
         """The events of a run with their text."""
@@ -434,7 +431,7 @@ def finish(reader: Reader, context: Context, run_id: str, command: run.RunComman
     events = run.decide(command, state, context)
     session_id = state.request.session_id if state.request else None
     facts = facts_of(run_id, session_id, events)
-    if session_id is not None and any(event.TYPE in ENDING_TYPES for event in events):
+    if session_id is not None and any(event.TYPE in run.ENDING_TYPES for event in events):
         facts += admitted_next(reader, context, run_id, session_id)
     return Outcome(facts=facts, subject=run_id)
 

@@ -20,7 +20,7 @@ from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.store import chain
 from athena_core.store.codec import Codec
-from athena_core.store.log import Anchor, Guards
+from athena_core.store.log import Anchor, Guards, category
 from athena_core.store.sqlite import FORMAT
 
 PAGE_EVENTS = 1_000
@@ -154,7 +154,6 @@ class World:
 
 Rule = Callable[[Row, Event, World], Iterator[str]]
 
-ENDINGS = frozenset(kind.TYPE for kind in run.ENDINGS)
 
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("new", "run.queued"): "queued",
@@ -205,13 +204,13 @@ def transitions(row: Row, event: Event, world: World) -> Iterator[str]:
     if not row.stream.startswith(RUN_PREFIX) or isinstance(event, Unknown):
         return
     status = world.status(row)
-    if (status, row.type) not in TRANSITIONS and not (status == "ended" and row.type in ENDINGS):
+    if (status, row.type) not in TRANSITIONS and not (status == "ended" and row.type in run.ENDING_TYPES):
         yield f"{row.type} of {row.stream}, which is {status}"
 
 
 def endings(row: Row, event: Event, world: World) -> Iterator[str]:
     """A run ends once."""
-    if row.type in ENDINGS and world.status(row) == "ended":
+    if row.type in run.ENDING_TYPES and world.status(row) == "ended":
         yield f"{row.type} of {row.stream}, which had ended"
 
 
@@ -493,11 +492,6 @@ def verify(
         events_per_second=report.events_per_second,
         report=report,
     )
-
-
-def category(stream: str) -> str:
-    """The category of a stream, by the prefix of its name."""
-    return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
 
 
 def _moment(log: Source) -> tuple[Position, list[GuardRow]]:
