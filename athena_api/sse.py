@@ -10,10 +10,9 @@ import msgspec
 
 from athena_api.asgi import Receive, Send
 from athena_core.errors import StreamLimit
-from athena_core.event import Position
+from athena_core.event import MARK_BYTES, Position
 from athena_core.protocols import Row
 from athena_core.signal import Signal
-from athena_core.store.chain import MARK_BYTES
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
 from projections.feed import FeedFilter, FeedPage, event_id, parse_cursor, position_before, render, resolve

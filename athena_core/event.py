@@ -10,6 +10,9 @@ Position: TypeAlias = int
 Version: TypeAlias = int
 """A place in one stream, from 1; 0 is a stream without events."""
 
+MARK_BYTES = 4
+"""How much of its row's chain hash an event's id carries."""
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Frozen(msgspec.StructMeta):

@@ -5,13 +5,12 @@ import functools
 import re
 
 from athena_core.errors import CursorAhead, CursorForeign, CursorInvalid
-from athena_core.event import Position, Value
+from athena_core.event import MARK_BYTES, Position, Value
 from athena_core.protocols import LogReader
 
 VERSION = b"\x01"
 ID = re.compile(r"[A-Za-z0-9_-]{28}")
 DECIMAL = re.compile(r"[0-9]{1,18}")
-MARK_BYTES = 4
 
 
 class Cursor(Value):

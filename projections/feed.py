@@ -9,10 +9,10 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.errors import CursorInvalid
-from athena_core.event import Position, Value
+from athena_core.event import MARK_BYTES, Position, Value
 from athena_core.protocols import Cell, Connection, LogReader, Row
 from athena_core.values import FEED_SCAN_EVENTS_MAX
-from projections.cursor import MARK_BYTES, Cursor, event_id, parse_cursor, resolve
+from projections.cursor import Cursor, event_id, parse_cursor, resolve
 from projections.projection import Projection, Rows, Table
 
 __all__ = [

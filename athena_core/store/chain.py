@@ -15,7 +15,6 @@ from athena_core.protocols import Row
 
 GENESIS = bytes(32)
 LEAF_COLUMNS = 16
-MARK_BYTES = 4
 
 _encode = msgspec.msgpack.Encoder().encode
 _sha256 = hashlib.sha256

@@ -11,9 +11,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import msgspec
 from msgspec.structs import force_setattr
 
-from athena_core.event import Event, Recorded, Unknown
+from athena_core.event import MARK_BYTES, Event, Recorded, Unknown
 from athena_core.protocols import Row
-from athena_core.store.chain import MARK_BYTES
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 

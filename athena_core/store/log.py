@@ -30,10 +30,10 @@ from athena_core.errors import (
     StoreFull,
     StoreMoved,
 )
-from athena_core.event import Event, Fact, Guard, Meta, Position, Recorded, Value
+from athena_core.event import MARK_BYTES, Event, Fact, Guard, Meta, Position, Recorded, Value
 from athena_core.protocols import Row
 from athena_core.signal import Signal
-from athena_core.store.chain import MARK_BYTES, digest, link
+from athena_core.store.chain import digest, link
 from athena_core.store.codec import Codec
 from athena_core.store.sqlite import SqliteReader, SqliteStore
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from athena_core.domain import directive, run
+from athena_core.event import MARK_BYTES
 from athena_core.protocols import Row
 from athena_core.store import chain
 from athena_core.store.sqlite import SELECT_META, SqliteReader, open_reader
-from projections.cursor import MARK_BYTES, event_id
+from projections.cursor import event_id
 from tests.reliability.oracle import Entry
 from tests.reliability.program import MARK
 from tests.support.records import CODEC, judge_history, stored_guards
