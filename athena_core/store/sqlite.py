@@ -115,7 +115,26 @@ class Lock:
         os.close(self._file)
 
 
-class SqliteReader:
+class Reading:
+    """What a reader and the writer read alike, each through its own connection (the writer sees what it writes)."""
+
+    _connection: apsw.Connection
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        last = until if until is not None else 2**62
+        return list(map(Row._make, self._connection.execute(SELECT_PAGE, (after, last, limit))))
+
+    def stream(self, stream: str, after: int = 0) -> list[Row]:
+        """The rows of one stream after a version."""
+        return list(map(Row._make, self._connection.execute(SELECT_STREAM, (stream, after))))
+
+    def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
+        """All guard rows, oldest first."""
+        return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
+
+
+class SqliteReader(Reading):
     """Reads the log through a read-only connection of its own; one thread at a time."""
 
     def __init__(self, path: Path, log_id: str) -> None:
@@ -137,28 +156,15 @@ class SqliteReader:
         """A number that changes with every commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").get)
 
-    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``."""
-        last = until if until is not None else 2**62
-        return list(map(Row._make, self._connection.execute(SELECT_PAGE, (after, last, limit))))
-
     def row(self, position: Position) -> Row | None:
         """One row."""
         found = self._connection.execute(SELECT_ROW, (position,)).fetchone()
         return Row(*found) if found else None
 
-    def stream(self, stream: str, after: int = 0) -> list[Row]:
-        """The rows of one stream after a version."""
-        return [Row(*row) for row in self._connection.execute(SELECT_STREAM, (stream, after))]
-
     def session(self, session_id: str, before: Position) -> Iterator[Row]:
         """The rows of one session before a position, newest first; close the iterator to stop early."""
         for row in self._connection.execute(SELECT_SESSION, (session_id, before)):
             yield Row(*row)
-
-    def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
-        """All guard rows, oldest first."""
-        return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
 
     def keys(self) -> Iterator[StoredKey]:
         """All bound idempotency keys."""
@@ -174,7 +180,7 @@ class SqliteReader:
         self._connection.close()
 
 
-class SqliteStore:
+class SqliteStore(Reading):
     """One log database, with the one writing connection of the process. Writing needs ``exclusive``."""
 
     def __init__(self, directory: Path, ids: Ids) -> None:
@@ -271,14 +277,6 @@ class SqliteStore:
         """Add rows at the positions they carry."""
         self._connection.executemany(INSERT_ROW, rows)
 
-    def rows(self, after: Position, limit: int) -> list[Row]:
-        """Rows after a position, as the writer sees them."""
-        return [Row(*row) for row in self._connection.execute(SELECT_PAGE, (after, 2**62, limit))]
-
-    def stream(self, stream: str, after: int = 0) -> list[Row]:
-        """The rows of one stream after a version, as the writer sees them."""
-        return [Row(*row) for row in self._connection.execute(SELECT_STREAM, (stream, after))]
-
     def key(self, key_hash: bytes) -> tuple[bytes, int, int, int, str | None, bytes | None] | None:
         """What is stored under a key: fingerprint, time, first position, count, subject, answer."""
         return self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
@@ -290,10 +288,6 @@ class SqliteStore:
     def expire_keys(self, before: int) -> None:
         """Forget up to a thousand keys recorded before a time."""
         self._connection.execute(EXPIRE_KEYS, (before,))
-
-    def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
-        """All guard rows, oldest first."""
-        return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""
