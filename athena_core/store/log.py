@@ -146,10 +146,6 @@ class Cache:
             _, dropped = self._entries.popitem(last=False)
             self._size -= dropped.size
 
-    def __contains__(self, stream: str) -> bool:
-        """Whether the stream is cached."""
-        return stream in self._entries
-
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
