@@ -76,10 +76,11 @@ class Runner:
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Follow the log: a cancel stops the provider's call; an admitted run that was queued here is leased."""
+        leased = {row.stream for row in rows if row.type == run.RunLeased.TYPE}
         for row in rows:
             if row.type == run.RunCancelRequested.TYPE and row.stream in self._scopes:
                 self._scopes[row.stream].cancel()
-            elif row.type == run.RunCreated.TYPE and row.stream not in self._scopes and self._tasks is not None:
+            elif row.type == run.RunCreated.TYPE and row.stream not in leased and self._tasks is not None:
                 event = self._log.codec.decode(row, text=False).event
                 if isinstance(event, run.RunCreated) and event.requested_by == self.executor:
                     self._tasks.start_soon(self._lease, row.stream)
