@@ -1,7 +1,7 @@
 """Shared values: identities, roles, harness profiles, usage, and the limits that have names."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,8 @@ FEED_SCAN_EVENTS_MAX = 50_000
 KEY_CHARS_MAX = 255
 IDENTITY_CHARS_MAX = 128
 CONTEXT_REFS_MAX = 64
+TURNS_MAX = 1_000
+TOOL_BYTES_MAX = 10_000_000
 LIST_ITEMS_MAX = 256
 MEMBER_CHARS_MAX = 1_000
 INTEGER_MAX = 2**53 - 1  # what every JSON reader keeps exact
@@ -70,11 +72,12 @@ class HarnessConfig(Body):
 
 
 class HarnessPolicies(Body):
-    """The limits of a run: milliseconds, attempts, dollars (0: no budget set)."""
+    """The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget set), model calls."""
 
     timeout_ms: Milliseconds
     retry_limit: Annotated[int, msgspec.Meta(ge=1, le=100)]
     budget_usd: Dollars
+    max_turns: Annotated[int, msgspec.Meta(ge=1, le=TURNS_MAX)] | None = None
 
 
 class Egress(Body):
@@ -84,13 +87,64 @@ class Egress(Body):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
 
+class ShellPolicy(Body):
+    """What tool ``shell`` may start: each command is a prefix of an argv, word by word.
+
+    ``directory`` is relative to the workspace; the limits are those of one call.
+    """
+
+    commands: Annotated[
+        tuple[Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)], ...],
+        msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX),
+    ]
+    directory: Label | None = None
+    timeout_ms: Milliseconds | None = None
+    output_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+
+
+class HttpPolicy(Body):
+    """How tool ``http`` may reach the hosts of ``allowedEgress``; the limits are those of one call."""
+
+    methods: Annotated[
+        tuple[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], ...], msgspec.Meta(min_length=1, max_length=6)
+    ] = ("GET",)
+    timeout_ms: Milliseconds | None = None
+    response_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+
+
+class FilesPolicy(Body):
+    """What tool ``files`` may do below ``directory`` (relative to the workspace): read, and with ``write`` change."""
+
+    directory: Label | None = None
+    write: bool = False
+    file_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+
+
+class ToolPolicies(Body):
+    """The rules of the tools that need some; without them ``shell`` starts nothing and ``files`` only reads."""
+
+    shell: ShellPolicy | None = None
+    http: HttpPolicy | None = None
+    files: FilesPolicy | None = None
+
+
+EvidenceType: TypeAlias = Literal["text", "json", "binary"]
+
+
 class VerificationPolicy(Body):
-    """What a run must show before it counts as passed."""
+    """What a run must show before it counts as passed; ``label`` is that of the evidence.
+
+    ``require-evidence``: evidence with the label was attached. ``command``: ``command`` (within the shell's allow-list)
+    exits with 0. ``json-schema``: the output is JSON that fits ``schema``. ``contains``: the output holds ``contains``.
+    """
 
     id: Label
-    kind: Literal["require-evidence"]
+    kind: Literal["require-evidence", "command", "json-schema", "contains"]
     label: Label
-    evidence_type: Literal["text", "json", "binary"] | None = None
+    evidence_type: EvidenceType | None = None
+    command: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
+    schema: dict[str, Any] | None = None
+    contains: LongText | None = None
 
 
 class HarnessSpec(Body):
@@ -100,6 +154,7 @@ class HarnessSpec(Body):
     version: Literal["v1", "v2"]
     config: HarnessConfig
     policies: HarnessPolicies
+    tool_policies: ToolPolicies | None = None
     allowed_egress: Annotated[tuple[Egress, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
     verification_policies: Annotated[tuple[VerificationPolicy, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = (
         None
@@ -114,13 +169,33 @@ class HarnessProfile(HarnessSpec, kw_only=True):
 
 
 class Usage(Value):
-    """What a model call consumed, in tokens (the mock provider counts characters)."""
+    """What a model call consumed, in tokens (the mock provider counts characters).
+
+    ``input_tokens`` includes cached and cache-writing ones, ``output_tokens`` includes reasoning.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+
+class ToolSpec(Value):
+    """A tool as a model is told of it; ``parameters`` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(Value):
+    """A call that a model asks for; ``arguments`` is JSON text as the model wrote it, maybe broken."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 class VerificationFailure(Value):
@@ -141,6 +216,16 @@ class Reliability(Value):
     turn_latency_ms: int | None = None
 
 
+class ContextStep(Value):
+    """One way in which a context was made smaller, and whether it helped; sizes in characters."""
+
+    kind: Literal["summary", "tool-result-truncation"]
+    applied: bool
+    before_chars: int | None = None
+    after_chars: int | None = None
+    details: str | None = None
+
+
 class ContextMeta(Value):
     """How the context of a run was compiled (contract 9.2)."""
 
@@ -151,7 +236,7 @@ class ContextMeta(Value):
     initial_chars: int
     final_chars: int
     effective_max_chars: int
-    steps: tuple[str, ...]
+    steps: tuple[ContextStep, ...]
 
 
 class ContextReference(Value):
@@ -162,8 +247,12 @@ class ContextReference(Value):
     chars: int
 
 
+SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
+"""What a run does when its session is busy: wait (the default), be refused, or have the other run cancelled."""
+
+
 class RunBody(Body):
-    """What a client sends to start a run (contract 4.2)."""
+    """What a client sends to start a run (contract 4.2); a child is cancelled with its parent."""
 
     session_id: ClientId | None = None
     input: LongText | None = None
@@ -172,6 +261,8 @@ class RunBody(Body):
     provider: Label | None = None
     model: Label | None = None
     metadata: Metadata | None = None
+    session_strategy: SessionStrategy | None = None
+    parent_run_id: RecordId | None = None
 
 
 class RunResult(Value):

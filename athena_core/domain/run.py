@@ -8,6 +8,7 @@ from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
 from athena_core.values import (
     ContextMeta,
     ContextReference,
+    EvidenceType,
     HarnessSpec,
     Reliability,
     Usage,
@@ -15,7 +16,7 @@ from athena_core.values import (
 )
 
 WaitReason = Literal["session-busy", "concurrency", "executor"]
-CancelCause = Literal["requested", "session-busy", "interrupted"]
+CancelCause = Literal["requested", "session-busy", "interrupted", "parent"]
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -32,6 +33,9 @@ class RunRequest(Event):
     profile_named: bool
     timeout_ms: int
     requested_by: str
+    fallbacks: tuple[str, ...] | None = None
+    budget_micro_usd: int | None = None
+    parent_run_id: Annotated[str | None, EXTRA] = None
     context_refs: tuple[ContextReference, ...] | None = None
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
     contents_salt: Text = None
@@ -59,6 +63,8 @@ class RunLeased(Event):
     token: int
     attempt: int
     pid: int
+    taken_from: str | None = None
+    because: Literal["dead", "frozen"] | None = None
 
 
 class RunStarted(Event):
@@ -79,18 +85,81 @@ class TranscriptAppended(Event):
     tool_name: str | None = None
     is_error: bool | None = None
     sanitized: bool | None = None
+    truncated: bool | None = None
+    changed: bool | None = None
+    interrupted: bool | None = None
     content: Text = None
 
 
+class ToolCalled(Event):
+    """A model asked for a tool; recorded before the tool acts. ``refused`` tells why it will not."""
+
+    TYPE: ClassVar[str] = "tool.called"
+    turn: int
+    tool_call_id: str
+    tool_name: str
+    chars: int
+    repeatable: bool
+    refused: Literal["unknown-tool", "bad-arguments"] | None = None
+    arguments: Text = None
+
+
+class EvidenceAttached(Event):
+    """The run showed something. ``sha256`` is that of the salt and the content, so that erasing both leaves no trace.
+
+    ``workspace`` tells that a later change of the workspace makes it stale.
+    """
+
+    TYPE: ClassVar[str] = "evidence.attached"
+    evidence_id: str
+    label: str
+    evidence_type: EvidenceType
+    size_bytes: int
+    sha256: str
+    source: Literal["tool", "model", "verifier"]
+    workspace: bool
+    tool_call_id: str | None = None
+    policy_id: str | None = None
+    exit_code: int | None = None
+    content: Text = None
+    content_salt: Text = None
+
+
 class UsageRecorded(Event):
-    """A model call was paid for; cost in millionths of a dollar, absent where no price is known."""
+    """A model call was paid for; cost in millionths of a dollar, absent (and ``unpriced``) where no price is known.
+
+    ``estimated`` tells that the provider reported no usage, and characters were counted instead.
+    """
 
     TYPE: ClassVar[str] = "usage.recorded"
     provider: str
     model: str
     usage: Usage
+    turn: int | None = None
+    attempts: int | None = None
+    request_id: str | None = None
+    estimated: bool | None = None
+    unpriced: bool | None = None
     cost_micro_usd: int | None = None
     price_version: str | None = None
+
+
+class RunPaused(Event):
+    """The run's budget is spent: it keeps its session and gives up its slot; its clock stands at ``elapsed_ms``."""
+
+    TYPE: ClassVar[str] = "run.paused"
+    reason: Literal["budget"]
+    elapsed_ms: int
+    spent_micro_usd: int
+    budget_micro_usd: int
+
+
+class RunResumed(Event):
+    """Somebody let a paused run go on; it holds a slot again. Without a budget there is none any more."""
+
+    TYPE: ClassVar[str] = "run.resumed"
+    requested_by: str
+    budget_micro_usd: int | None = None
 
 
 class RunCancelRequested(Event):
@@ -100,6 +169,7 @@ class RunCancelRequested(Event):
     status: Literal["cancelled", "not-running"]
     reason: str | None = None
     run_id: str | None = None
+    cause: CancelCause | None = None
 
 
 class RunCompleted(Event):
@@ -132,6 +202,7 @@ class RunCancelled(Event):
     TYPE: ClassVar[str] = "run.cancelled"
     cause: CancelCause
     reason: str | None = None
+    forced: bool | None = None
 
 
 class RunTimedOut(Event):
@@ -432,7 +503,11 @@ DECIDER: Decider[RunState] = Decider(
         RunLeased,
         RunStarted,
         TranscriptAppended,
+        ToolCalled,
+        EvidenceAttached,
         UsageRecorded,
+        RunPaused,
+        RunResumed,
         RunCancelRequested,
         RunCompleted,
         RunFailed,

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from athena_core.errors import ProviderError
 from athena_core.event import Value
-from athena_core.values import Usage
+from athena_core.values import ToolCall, ToolSpec, Usage
 
 MAX_TOKENS = 2**53
 MAX_MESSAGE_CHARS = 300
@@ -18,17 +18,29 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class Message(Value):
-    """One entry of the conversation that is sent."""
+    """One entry of the conversation that is sent.
+
+    An assistant may have asked for ``calls``; a message of role ``tool`` answers the call ``tool_call_id``.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    is_error: bool = False
 
 
 class ModelRequest(Value):
-    """One call of a model."""
+    """One call of a model. ``max_output_tokens`` is asked of the provider, ``max_output_chars`` is enforced here.
+
+    ``schema`` asks for an answer in JSON that fits it, of providers that can.
+    """
 
     model: str
     messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    schema: dict[str, Any] | None = None
+    max_output_tokens: int | None = None
     max_output_chars: int = 1_000_000
 
 
@@ -36,6 +48,15 @@ class TextDelta(Value):
     """The next piece of the output."""
 
     text: str
+
+
+class ToolCallDelta(Value):
+    """A piece of a tool call: pieces of one ``index`` belong together, ``arguments`` are appended."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
 
 
 class UsageReport(Value):
@@ -51,7 +72,7 @@ class Finished(Value):
     request_id: str | None = None
 
 
-Delta: TypeAlias = TextDelta | UsageReport | Finished
+Delta: TypeAlias = TextDelta | ToolCallDelta | UsageReport | Finished
 
 
 class Provider(Protocol):
@@ -84,6 +105,7 @@ class Completion(Value):
     usage: Usage | None
     reason: str
     request_id: str | None = None
+    calls: tuple[ToolCall, ...] = ()
 
 
 async def complete(

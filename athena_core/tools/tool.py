@@ -1,0 +1,58 @@
+"""The contract of a tool: a name, what a model is told of it, and a call that ends with a result whatever happens."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from athena_core.event import Value
+from athena_core.values import Egress, EvidenceType, ToolPolicies, ToolSpec
+
+
+class Shown(Value):
+    """Evidence that a call produced: ``content`` is text, JSON text, or base64 for ``binary``.
+
+    ``workspace`` tells that it speaks of the workspace, so that a later change there makes it stale.
+    """
+
+    label: str
+    type: EvidenceType
+    content: str
+    workspace: bool = False
+    exit_code: int | None = None
+
+
+class ToolResult(Value):
+    """What a call came to; ``content`` is what the model is told.
+
+    ``changed`` tells that the workspace may have changed, ``truncated`` that the content was cut at a limit.
+    """
+
+    content: str
+    is_error: bool = False
+    changed: bool = False
+    truncated: bool = False
+    shown: Shown | None = None
+
+
+class ToolRefused(Exception):
+    """The profile or the arguments forbid the call: nothing was done. The text is told to the model."""
+
+
+class Bench(Value):
+    """Where a run's tools work: the workspace, and the rules of its profile."""
+
+    workspace: Path
+    policies: ToolPolicies
+    allowed_egress: tuple[Egress, ...] = ()
+
+
+class Tool(Protocol):
+    """One tool. It may be used by many tasks at once, all of one event loop."""
+
+    spec: ToolSpec
+
+    def repeatable(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call that was interrupted may be made again: it only reads, or twice is as good as once."""
+
+    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+        """Do it; ``arguments`` fit the schema. Raises ToolRefused. Cancelling ends everything within a second."""
