@@ -85,6 +85,8 @@ def type_name(info: shapes.Type) -> str:
             return "number"
         case shapes.BoolType():
             return "boolean"
+        case shapes.AnyType():
+            return "any JSON"
         case shapes.LiteralType():
             return " or ".join(f"`{value}`" for value in sorted(map(str, info.values)))
         case shapes.EnumType():

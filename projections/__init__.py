@@ -7,7 +7,14 @@ values, errors and protocols; read models do not know each other. Read first: ``
 
 from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, SafetyViolation
 from athena_core.domain.policy import PolicyUpdated
-from athena_core.domain.run import PolicyConcurrencyRejected, PolicyRejected
+from athena_core.domain.run import (
+    EvidenceAttached,
+    PolicyConcurrencyRejected,
+    PolicyRejected,
+    RunPaused,
+    RunResumed,
+    ToolCalled,
+)
 from athena_core.event import Event
 from projections.catalog import CATALOG
 from projections.feed import FEED
@@ -26,5 +33,9 @@ NOT_SHOWN: dict[type[Event], str] = {
     PolicyUpdated: "the policy is read from its stream, which is one fold away",
     PolicyConcurrencyRejected: "a refused run never existed; policy.rejected says the same with less",
     PolicyRejected: "an audit record; the feed is where auditors read",
+    ToolCalled: "the feed is where it is read",
+    EvidenceAttached: "the feed is where it is read",
+    RunPaused: "the feed is where it is read",
+    RunResumed: "the feed is where it is read",
 }
 """Events that no read model but the feed shows, and why."""

@@ -6,7 +6,12 @@ PROFILE: dict[str, Any] = {
     "displayName": "Careful",
     "version": "v1",
     "config": {"provider": "mock", "model": "mock-model", "tools": ["read"]},
-    "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0.5},
+    "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0.5, "maxTurns": 20},
+    "toolPolicies": {
+        "shell": {"commands": [["git", "status"]], "directory": "src", "timeoutMs": 5_000, "outputBytesMax": 10_000},
+        "http": {"methods": ["GET"], "timeoutMs": 5_000, "responseBytesMax": 10_000},
+        "files": {"directory": "src", "write": True, "fileBytesMax": 10_000},
+    },
     "allowedEgress": [{"host": "example.org", "port": 443}],
     "verificationPolicies": [{"id": "v", "kind": "require-evidence", "label": "log", "evidenceType": "text"}],
 }
@@ -34,6 +39,8 @@ EXAMPLES: dict[str, Example] = {
             "provider": "mock",
             "model": "mock-model",
             "metadata": {"team": "red"},
+            "sessionStrategy": "enqueue",
+            "parentRunId": None,
         },
     ),
     "listRuns": Example("/runs", query={"sessionId": "session", "status": "completed", "provider": "mock"}),

@@ -64,6 +64,7 @@ FITTING: dict[type[inspect.Type], set[str]] = {
     inspect.ListType: {"list"},
     inspect.DictType: {"object"},
     inspect.StructType: {"object"},
+    inspect.AnyType: set(JSON_KINDS),
 }
 
 
@@ -128,6 +129,8 @@ def spoiled(body: Json, wrong: Wrong) -> bytes:
     for part, following in zip(wrong.path[:-1], wrong.path[1:], strict=True):
         if isinstance(place, dict) and place.get(str(part)) is None:
             place[part] = [] if isinstance(following, int) else {}
+        elif isinstance(place, list) and not place:
+            place.append([] if isinstance(following, int) else {})
         place = place[part]
     last = wrong.path[-1]
     if isinstance(place, list):

@@ -14,12 +14,20 @@ def made(kind: Any) -> st.SearchStrategy[Any]:
     return _made(inspect.type_info(kind))
 
 
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(TEXT), inner, max_size=3)
+
+
 def _made(info: inspect.Type) -> st.SearchStrategy[Any]:
     match info:
         case inspect.Metadata(type=inner):
             return _made(inner)
         case inspect.NoneType():
             return st.none()
+        case inspect.AnyType():
+            return st.recursive(
+                st.none() | st.booleans() | st.integers(INTEGER_MIN, INTEGER_MAX) | st.text(TEXT), _nested
+            )
         case inspect.BoolType():
             return st.booleans()
         case inspect.IntType(ge=low, le=high):
