@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs bench proof lock clean
+.PHONY: help serve test check docs bench proof mutants lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -44,6 +44,9 @@ docs: $(READY) ## Write what is generated anew: events, errors, settings, the li
 
 proof: $(READY) ## Run the heavy tests at full size (hours)
 	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=3600 -m heavy tests
+
+mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
+	@$(BIN)/python -m tests.reliability.mutants
 
 bench: $(READY) ## Measure Athena beside its ceilings (a quarter of an hour; BENCH_ARGS=--help for less)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
