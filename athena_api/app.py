@@ -30,6 +30,7 @@ from athena_core.event import Event, Fact, Meta, Position
 from athena_core.providers.registry import registry
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.live import Live
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.settings import Settings
@@ -67,6 +68,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
     if not settings.accept_fork:
         log.check_tail()
     tail = Tail(log)
+    live = Live(tail, log.signal)
     reader = log.reader()
     catalog = Catalog(log, ids, frozenset(providers))
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers))
@@ -82,6 +84,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
         views=views,
         views_reader=views.reader(reader),
         feed=Feed(tail, reader),
+        live=live,
         access=Access(log, ROLES),
         catalog=catalog,
         runs=runs,

@@ -16,6 +16,7 @@ from athena_core.protocols import Connection, LogReader
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.live import Live
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.settings import Settings
@@ -43,6 +44,7 @@ class ControlPlane(NamedTuple):
     views: Views
     views_reader: ViewsReader
     feed: Feed
+    live: Live
     access: Access
     catalog: Catalog
     runs: Runs

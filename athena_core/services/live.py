@@ -1,0 +1,189 @@
+"""Live text: what models are writing at this moment, shown to whoever listens; nothing of it is recorded.
+
+A subscriber is a cursor into the turn that its session's model writes, not a queue: who is slow gets more at a time,
+who is too slow misses the oldest text, and everybody gets the finished entry from the log. All on the event loop.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from athena_core.domain import run
+from athena_core.event import Position, Value
+from athena_core.protocols import Row
+from athena_core.signal import Signal
+from athena_core.store.tail import Tail
+
+LIVE_CHARS_MAX = 65_536
+
+ENTRY_TYPES = frozenset({run.TranscriptAppended.TYPE, run.ToolCalled.TYPE})
+"""What a transcript shows."""
+
+ABANDONING_TYPES = frozenset({run.RunLeased.TYPE, *run.ENDING_TYPES})
+"""What leaves an open turn without an entry."""
+
+
+class Delta(Value):
+    """What was written since the last one, from character ``offset`` of its turn on.
+
+    With ``reset`` there is no text: what was shown of the turn so far is to be forgotten.
+    """
+
+    run_id: str
+    turn: int
+    offset: int | None = None
+    text: str | None = None
+    reset: bool = False
+
+
+class Turn:
+    """A turn while its model writes: the newest characters of it. ``recorded`` tells that the log has its entry."""
+
+    def __init__(self, run_id: str, number: int, born: Position) -> None:
+        """Nothing was written yet; whatever was recorded up to ``born`` came before the turn."""
+        self.run_id = run_id
+        self.number = number
+        self.born = born
+        self.recorded = False
+        self.end = 0
+        self._kept = 0
+        self._chunks: deque[str] = deque()
+
+    @property
+    def start(self) -> int:
+        """The offset of the first character that is still there."""
+        return self.end - self._kept
+
+    def add(self, text: str) -> None:
+        """Append text, and let go of the oldest over the limit."""
+        self.end += len(text)
+        self._chunks.append(text)
+        self._kept += len(text)
+        while (excess := self._kept - LIVE_CHARS_MAX) > 0:
+            oldest = self._chunks.popleft()
+            if len(oldest) > excess:
+                self._chunks.appendleft(oldest[excess:])
+            self._kept -= min(len(oldest), excess)
+
+    def since(self, offset: int) -> str:
+        """What was written from an offset on, which is not before ``start``."""
+        missing = self.end - offset
+        pieces: list[str] = []
+        for chunk in reversed(self._chunks):
+            if missing <= 0:
+                break
+            pieces.append(chunk[-missing:])
+            missing -= len(chunk)
+        return "".join(reversed(pieces))
+
+
+class Live:
+    """The turns that models write now, by session; a session has one admitted run, hence one such turn."""
+
+    def __init__(self, tail: Tail, signal: Signal) -> None:
+        """Follow the log: an entry closes the turn it belongs to, the end of a run abandons it."""
+        self._signal = signal
+        self._turns: dict[str, Turn] = {}
+        self._subscribers: dict[str, list[Subscriber]] = {}
+        tail.subscribe(self._notice)
+
+    def said(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
+        """A model wrote some more; None takes back what it wrote of this turn (a new attempt, or there is none).
+
+        A turn is recorded before the next one of its run begins. Whoever executes a run says None when it leaves the
+        run, so that nothing stays behind of a run that was lost.
+        """
+        writing = self._turns.get(session_id)
+        same = writing is not None and writing.run_id == run_id and writing.number == turn
+        if text is None:
+            if same:
+                del self._turns[session_id]
+        elif text:
+            if writing is None or not same:
+                if writing is not None and writing.run_id == run_id:
+                    writing.recorded = writing.number < turn
+                writing = self._turns[session_id] = Turn(run_id, turn, self._signal.position)
+            writing.add(text)
+        for subscriber in self._subscribers.get(session_id, ()):
+            subscriber.wake()
+
+    def subscribe(self, session_id: str) -> "Subscriber":
+        """Somebody who wants to know; ``close`` it."""
+        subscriber = Subscriber(self, session_id, self._signal.position)
+        self._subscribers.setdefault(session_id, []).append(subscriber)
+        return subscriber
+
+    def writing(self, session_id: str) -> Turn | None:
+        """The turn that is written now."""
+        return self._turns.get(session_id)
+
+    def leave(self, subscriber: "Subscriber") -> None:
+        """Forget a subscriber."""
+        subscribers = self._subscribers[subscriber.session_id]
+        subscribers.remove(subscriber)
+        if not subscribers:
+            del self._subscribers[subscriber.session_id]
+
+    def _notice(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            session_id = row.session_id
+            entry = row.type in ENTRY_TYPES
+            if session_id is None or not (entry or row.type in ABANDONING_TYPES):
+                continue
+            turn = self._turns.get(session_id)
+            if turn is not None and turn.run_id == row.run_id and turn.born < row.position:
+                turn.recorded = entry
+                del self._turns[session_id]
+            for subscriber in self._subscribers.get(session_id, ()):
+                if entry:
+                    subscriber.heard = row.position
+                subscriber.wake()
+
+
+class Subscriber:
+    """Somebody who follows one session."""
+
+    def __init__(self, live: Live, session_id: str, position: Position) -> None:
+        """Begin with what was recorded up to a position, and with what was written so far of the open turn."""
+        self.session_id = session_id
+        self.heard = position
+        self._live = live
+        self._shown: Turn | None = None
+        self._offset = 0
+        self._news = asyncio.Event()
+
+    @property
+    def due(self) -> Position:
+        """The position up to which entries are to be shown before any text; those beyond are to wait."""
+        writing = self._live.writing(self.session_id)
+        return self.heard if writing is None else max(self.heard, writing.born)
+
+    def wake(self) -> None:
+        """Something happened."""
+        self._news.set()
+
+    async def wait(self) -> None:
+        """Return once something happened since the last ``take``."""
+        await self._news.wait()
+
+    def take(self) -> list[Delta]:
+        """What was written since the last time; ask only after showing the entries that are ``due``."""
+        self._news.clear()
+        deltas: list[Delta] = []
+        turn, shown = self._live.writing(self.session_id), self._shown
+        if shown is not None and (shown is not turn or self._offset < shown.start):
+            if not shown.recorded:
+                deltas.append(Delta(run_id=shown.run_id, turn=shown.number, reset=True))
+            self._shown = None
+        if turn is None:
+            return deltas
+        offset = turn.start if self._shown is None else self._offset
+        text = turn.since(offset)
+        if text:
+            deltas.append(Delta(run_id=turn.run_id, turn=turn.number, offset=offset, text=text))
+        self._shown, self._offset = turn, turn.end
+        return deltas
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._live.leave(self)

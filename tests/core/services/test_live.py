@@ -1,0 +1,227 @@
+"""Live text: whoever listens ends with what was written, or is told to forget it."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_core.domain import run
+from athena_core.protocols import Row
+from athena_core.services.live import LIVE_CHARS_MAX, Delta, Live, Subscriber
+from athena_core.signal import Signal
+from athena_core.store.log import Log
+from athena_core.store.tail import Tail
+from tests.core.store.pots import new_log
+from tests.scale import sized
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    """A log of which only the tail is used."""
+    found = new_log(tmp_path_factory.mktemp("log"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def live(log: Log) -> Iterator[Live]:
+    """A hub."""
+    tail = Tail(log)
+    yield Live(tail, Signal())
+    tail.close()
+
+
+class Reader:
+    """A client as it is told to be: it appends text, and forgets a turn on a reset or when its entry arrives."""
+
+    def __init__(self, live: Live, session_id: str = "one") -> None:
+        self.subscriber: Subscriber = live.subscribe(session_id)
+        self.entries = 0
+        self.shown: dict[tuple[str, int], str] = {}
+        self.begins: dict[tuple[str, int], int] = {}
+        self.resets = 0
+
+    def read(self) -> None:
+        """Take what there is."""
+        if self.subscriber.due > self.entries:
+            self.entries = self.subscriber.due
+            self.shown.clear()
+        for delta in self.subscriber.take():
+            self.apply(delta)
+
+    def apply(self, delta: Delta) -> None:
+        """Follow one delta."""
+        turn = (delta.run_id, delta.turn)
+        if delta.reset:
+            assert delta.text is None
+            self.resets += 1
+            self.shown.pop(turn, None)  # its entry may have come before the reset
+            return
+        assert delta.text
+        assert delta.offset is not None
+        if turn not in self.shown:
+            self.begins[turn] = delta.offset
+            self.shown[turn] = ""
+        assert delta.offset == self.begins[turn] + len(self.shown[turn])
+        self.shown[turn] += delta.text
+
+
+def row(position: int, kind: str, run_id: str = "run_1", session_id: str | None = "one") -> Row:
+    """A row as the tail hands it on."""
+    return Row(
+        position=position,
+        stream=run_id,
+        version=1,
+        type=kind,
+        schema_version=1,
+        recorded_at=0,
+        command_id="",
+        correlation="",
+        causation=None,
+        actor="",
+        session_id=session_id,
+        run_id=run_id,
+        data=b"{}",
+        extra=None,
+        data_hash=b"",
+        text=None,
+        text_hash=None,
+        chain=b"",
+    )
+
+
+def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(live: Live) -> None:
+    early, other = Reader(live), Reader(live, "two")
+    live.said("one", "run_1", 1, "Hel")
+    early.read()
+    live.said("one", "run_1", 1, "lo")
+    late = Reader(live)
+    for reader in (early, late, other):
+        reader.read()
+    assert early.shown == late.shown == {("run_1", 1): "Hello"}
+    assert other.shown == {}
+
+
+def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: Live) -> None:
+    reader = Reader(live)
+    live.said("one", "run_1", 1, "Hello")
+    reader.read()
+    live._notice([row(7, run.TranscriptAppended.TYPE), row(8, run.RunCompleted.TYPE)])
+    live.said("one", "run_1", 1, None)  # its executor leaves
+    reader.read()
+    assert (reader.entries, reader.shown, reader.resets) == (7, {}, 0)
+    assert live.writing("one") is None
+
+
+@pytest.mark.parametrize("kind", sorted({run.RunLeased.TYPE, *run.ENDING_TYPES}))
+def test_a_turn_that_leaves_no_entry_is_taken_back(live: Live, kind: str) -> None:
+    reader = Reader(live)
+    live.said("one", "run_1", 1, "Hello")
+    reader.read()
+    live._notice([row(7, kind)])
+    reader.read()
+    assert (reader.shown, reader.resets) == ({}, 1)
+    assert live.writing("one") is None
+
+
+def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(live: Live) -> None:
+    reader = Reader(live)
+    live.said("one", "run_1", 1, "Hello")
+    reader.read()
+    live._signal.advance(7)
+    live.said("one", "run_1", 2, "there")
+    assert reader.subscriber.due == 7
+    reader.read()
+    live._notice([row(7, run.TranscriptAppended.TYPE)])
+    reader.read()
+    assert (reader.shown, reader.resets) == ({("run_1", 2): "there"}, 0)
+
+
+def test_what_another_run_or_session_records_closes_no_turn(live: Live) -> None:
+    reader = Reader(live)
+    live.said("one", "run_1", 1, "Hello")
+    live._notice([row(7, run.RunCompleted.TYPE, "run_2"), row(8, run.RunCompleted.TYPE, "run_1", "two")])
+    live._notice([row(9, run.UsageRecorded.TYPE), row(10, run.RunCancelRequested.TYPE)])
+    reader.read()
+    assert reader.shown == {("run_1", 1): "Hello"}
+
+
+def test_a_new_attempt_begins_anew(live: Live) -> None:
+    reader, late = Reader(live), Reader(live)
+    live.said("one", "run_1", 1, "Hal")
+    reader.read()
+    live.said("one", "run_1", 1, None)
+    live.said("one", "run_1", 1, "Hello")
+    reader.read()
+    late.read()
+    assert reader.shown == late.shown == {("run_1", 1): "Hello"}
+    assert (reader.resets, late.resets) == (1, 0)
+
+
+def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live: Live) -> None:
+    slow, quick = Reader(live), Reader(live)
+    live.said("one", "run_1", 1, "first")
+    slow.read()
+    for number in range(LIVE_CHARS_MAX // 1_000 + 1):
+        live.said("one", "run_1", 1, f"{number:04}" * 250)
+        quick.read()
+    slow.read()
+    assert (slow.resets, quick.resets) == (1, 0)
+    (text,), (whole,) = slow.shown.values(), quick.shown.values()
+    assert len(text) == LIVE_CHARS_MAX
+    assert whole.endswith(text)
+
+
+def test_nothing_stays_behind(live: Live) -> None:
+    subscribers = [live.subscribe("one") for _ in range(3)]
+    live.said("one", "run_1", 1, "Hello")
+    live.said("one", "run_1", 1, None)
+    for subscriber in subscribers:
+        subscriber.close()
+    assert (live._turns, live._subscribers) == ({}, {})
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("said"), st.sampled_from([1, 2, 30_000, 70_000])),
+    st.tuples(st.sampled_from(["reset", "entry", "end", "hear", "join", "read"]), st.just(0)),
+)
+
+
+@given(steps=st.lists(STEPS, max_size=sized(30, 100, 300)))
+def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
+    log: Log, steps: list[tuple[str, int]]
+) -> None:
+    tail, signal = Tail(log), Signal()
+    live = Live(tail, signal)
+    readers, written, turn = [Reader(live)], "", 1
+    unheard: list[Row] = []
+    for place, (step, size) in enumerate(steps, 1):
+        match step:
+            case "said":
+                text = chr(0x1F600 + place) * size
+                live.said("one", "run_1", turn, text)
+                written += text
+            case "reset":
+                live.said("one", "run_1", turn, None)
+                written = ""
+            case "entry" | "end":
+                unheard.append(row(place, (run.TranscriptAppended if step == "entry" else run.RunFailed).TYPE))
+                signal.advance(place)
+                if step == "end":  # its executor leaves
+                    live.said("one", "run_1", turn, None)
+                written, turn = "", turn + 1
+            case "hear":
+                live._notice(unheard)
+                unheard = []
+            case "join":
+                readers.append(Reader(live))
+            case "read":
+                readers[place % len(readers)].read()
+    live._notice(unheard)
+    for reader in readers:
+        reader.read()
+        (shown,) = reader.shown.values() or [""]
+        assert written.endswith(shown)
+        assert len(shown) >= min(len(written), LIVE_CHARS_MAX)
+    tail.close()
