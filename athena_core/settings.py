@@ -37,10 +37,16 @@ class Settings(Value):
     openai_base_url: str
     runtime_run_timeout_ms: int
     session_wait_ms: int
+    context_strategy: str
     context_max_chars: int
     context_reserve_chars: int
+    context_max_overflow_retries: int
+    context_summary_max_chars: int
+    context_max_tool_result_chars: int
     history_max_entries: int
     history_max_entry_chars: int
+    history_repair_tool_pairing: bool
+    history_strip_control_chars: bool
     idempotency_hours: int
     accept_fork: bool
     auth_enabled: bool
@@ -61,6 +67,15 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
         raise ValueError("expected a whole number above 0")
     return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    if text == "0":
+        return 0
+    try:
+        return _count(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
 
 
 def _switch(text: str) -> bool:
@@ -103,10 +118,16 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_OPENAI_BASE_URL", "https://api.openai.com/v1", _url, "Any OpenAI-compatible server."),
     Setting("ATHENA_RUNTIME_RUN_TIMEOUT_MS", "30000", _count, "How long a run may take, in milliseconds."),
     Setting("ATHENA_SESSION_WAIT_MS", "10000", _count, "How long a synchronous run waits for its session."),
+    Setting("ATHENA_CONTEXT_STRATEGY", "raw", _one_of("raw", "summary"), "How contexts are compiled."),
     Setting("ATHENA_CONTEXT_MAX_CHARS", "32000", _count, "The largest context, in characters."),
     Setting("ATHENA_CONTEXT_RESERVE_CHARS", "2000", _count, "What of it is kept free for the answer."),
+    Setting("ATHENA_CONTEXT_MAX_OVERFLOW_RETRIES", "2", _count_or_none, "How often a context is made smaller."),
+    Setting("ATHENA_CONTEXT_SUMMARY_MAX_CHARS", "2400", _count, "The largest summary, in characters."),
+    Setting("ATHENA_CONTEXT_MAX_TOOL_RESULT_CHARS", "12000", _count, "Where a tool result is cut on overflow."),
     Setting("ATHENA_HISTORY_MAX_ENTRIES", "200", _count, "How many earlier entries a context may hold."),
     Setting("ATHENA_HISTORY_MAX_ENTRY_CHARS", "8000", _count, "Where an earlier entry is cut."),
+    Setting("ATHENA_HISTORY_REPAIR_TOOL_PAIRING", "true", _switch, "Match earlier tool calls and their results."),
+    Setting("ATHENA_HISTORY_STRIP_CONTROL_CHARS", "true", _switch, "Leave control characters out of the history."),
     Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
     Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),

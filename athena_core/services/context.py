@@ -2,12 +2,26 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-from athena_core.domain.run import RunCompleted, TranscriptAppended
+from msgspec.structs import replace
+
+from athena_core.domain.run import RunCompleted, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
-from athena_core.event import Position
+from athena_core.event import Event, Position
 from athena_core.providers.provider import Message
+from athena_core.services.conversation import (
+    CONTROL,
+    ContextLimits,
+    Draft,
+    conversation,
+    cut_message,
+    fit,
+    paired,
+)
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.sqlite import SqliteReader
@@ -16,6 +30,9 @@ from athena_core.values import ContextMeta, ContextReference
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
 HISTORY_ROWS_MAX = 10_000
 FILE_BYTES_MAX = 10_000_000
+
+Said = TranscriptAppended | ToolCalled
+SAID = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
 
 
 class Resolved:
@@ -79,8 +96,17 @@ class Compiler:
     def __init__(self, settings: Settings, codec: Codec, reader: SqliteReader) -> None:
         """Take the limits, and a reader for the history."""
         self.chars_max = settings.context_max_chars - settings.context_reserve_chars
+        self._limits = ContextLimits(
+            chars_max=self.chars_max,
+            strategy="summary" if settings.context_strategy == "summary" else "raw",
+            attempts_max=settings.context_max_overflow_retries,
+            summary_chars_max=settings.context_summary_max_chars,
+            result_chars_max=settings.context_max_tool_result_chars,
+        )
         self._entries_max = settings.history_max_entries
         self._entry_chars_max = settings.history_max_entry_chars
+        self._repair = settings.history_repair_tool_pairing
+        self._strip = settings.history_strip_control_chars
         self._codec = codec
         self._reader = reader
 
@@ -97,44 +123,61 @@ class Compiler:
         said: str,
         references: tuple[ContextReference, ...],
         contents: tuple[str, ...],
+        turns: Sequence[Message] = (),
     ) -> tuple[tuple[Message, ...], ContextMeta]:
-        """The messages of a run: references first, then as much history as fits, then the user's words."""
-        system = [
+        """The messages of a run's next turn: references, history, the user's words, then the run's own turns.
+
+        ``turns`` is what ``conversation`` makes of the run's own events, without what the user said. Raises
+        ContextOverflow where nothing makes it fit.
+        """
+        system = tuple(
             Message(role="system", content=f"Context {reference.ref}:\n{content}")
             for reference, content in zip(references, contents, strict=True)
-        ]
-        user = Message(role="user", content=said)
-        fixed = sum(len(message.content) for message in (*system, user))
-        history, found = self._history(session_id, before, self.chars_max - fixed)
-        messages = (*system, *history, user)
-        meta = ContextMeta(
-            initial_strategy="raw",
-            final_strategy="raw",
-            overflow_recovered=False,
-            overflow_attempts=0,
-            initial_chars=fixed + found,
-            final_chars=sum(len(message.content) for message in messages),
-            effective_max_chars=self.chars_max,
-            steps=(),
         )
-        return messages, meta
+        history, seen = self._history(session_id, before), set[str]()
+        draft = Draft(
+            system=system,
+            history=tuple(paired(history, seen) if self._repair else history),
+            said=Message(role="user", content=said),
+            turns=tuple(paired(turns, seen)),
+        )
+        return fit(draft, self._limits)
 
-    def _history(self, session_id: str, before: Position, chars: int) -> tuple[list[Message], int]:
-        """The newest entries of completed runs that fit into ``chars``, oldest first, and how many chars were there."""
+    def _history(self, session_id: str, before: Position) -> list[Message]:
+        """What was said in the last completed runs of a session, oldest first, beginning with words of the user.
+
+        Reading ends at the limit of entries, and at twice the size of a context, because a summary tells no more; of
+        the run where it ends, only the user's words and what came after that point are taken.
+        """
         completed: set[str] = set()
-        entries: list[Message] = []
-        found = 0
+        found: list[tuple[str, Event]] = []
+        chars, last = 0, None
         for count, row in enumerate(self._reader.session(session_id, before)):
-            if count >= HISTORY_ROWS_MAX or len(entries) >= self._entries_max:
+            if count >= HISTORY_ROWS_MAX:
                 break
             if row.type == RunCompleted.TYPE:
                 completed.add(row.stream)
-            elif row.type == TranscriptAppended.TYPE and row.stream in completed:
-                event = self._codec.decode(row).event
-                if isinstance(event, TranscriptAppended) and event.content is not None:
-                    content = event.content[: self._entry_chars_max]
-                    found += len(content)
-                    if found > chars:
-                        break
-                    entries.append(Message(role=event.role, content=content))
-        return entries[::-1], found
+            if row.type not in SAID or row.stream not in completed:
+                continue
+            if last is not None and row.stream != last:
+                break
+            event = self._codec.decode(row).event
+            begins = isinstance(event, TranscriptAppended) and event.role == "user"
+            if last is None or begins:
+                found.append((row.stream, event))
+                chars += min(event.chars, self._entry_chars_max) if isinstance(event, Said) else 0
+            if last is None and (len(found) >= self._entries_max or chars > 2 * self.chars_max):
+                last = row.stream
+            if begins and last is not None:
+                break
+        messages: list[Message] = []
+        for _, events in groupby(reversed(found), key=itemgetter(0)):
+            messages += (self._tidied(message) for message in conversation(event for _, event in events))
+        while messages and messages[0].role != "user":
+            del messages[0]
+        return messages
+
+    def _tidied(self, message: Message) -> Message:
+        if self._strip:
+            message = replace(message, content=CONTROL.sub("", message.content))
+        return cut_message(message, self._entry_chars_max)
