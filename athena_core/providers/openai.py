@@ -16,9 +16,9 @@ from athena_core.providers.provider import (
     ProviderFailure,
     TextDelta,
     UsageReport,
-    clean,
     token_count,
 )
+from athena_core.text import clean
 from athena_core.values import Usage
 
 CONNECT_SECONDS = 10.0

@@ -1,20 +1,17 @@
 """The contract of a provider: a stream of deltas that ends with a finish, and ``complete``, which drives one."""
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, Literal, Protocol, TypeAlias
 
 from athena_core.errors import ProviderError
 from athena_core.event import Value
+from athena_core.text import clean, one_line
 from athena_core.values import ToolCall, ToolSpec, Usage
 
 MAX_TOKENS = 2**53
 MAX_MESSAGE_CHARS = 300
 MAX_REASON_CHARS = 64
 MAX_REQUEST_ID_CHARS = 200
-
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class Message(Value):
@@ -144,16 +141,6 @@ async def complete(
         reason=one_line(finished.reason)[:MAX_REASON_CHARS],
         request_id=finished.request_id and one_line(finished.request_id)[:MAX_REQUEST_ID_CHARS],
     )
-
-
-def clean(text: str) -> str:
-    """Replace what cannot be stored (NUL, lone surrogates) with U+FFFD."""
-    return UNSTORABLE.sub("\ufffd", text)
-
-
-def one_line(text: str) -> str:
-    """Clean text without line breaks and other control characters."""
-    return CONTROL.sub(" ", clean(text)).strip()
 
 
 def token_count(value: object) -> int | None:

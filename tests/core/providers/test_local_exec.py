@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from athena_core.providers.local_exec import Child, LocalExec
+from athena_core.process import Child
+from athena_core.providers.local_exec import LocalExec
 from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
 
 HI = ModelRequest(model="local-exec", messages=(Message(role="user", content="hi"),))
@@ -160,7 +161,7 @@ async def test_cancelling_does_not_wait_for_a_process_that_left_the_group(tmp_pa
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_command_that_ends_before_it_is_fed_is_fine(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def feed_too_late() -> int | None:
-        _, child = await asyncio.get_running_loop().subprocess_exec(Child, "/bin/true", start_new_session=True)
+        child = await Child.start(("/bin/true",), {})
         await child.exited.wait()
         assert await child.output.read() == b""
         child.feed(b"nobody reads this")

@@ -1,0 +1,16 @@
+"""Text from outside (models, tools, servers), made storable."""
+
+import re
+
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def clean(text: str) -> str:
+    """Replace what cannot be stored (NUL, lone surrogates) with U+FFFD."""
+    return UNSTORABLE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """Clean text without line breaks and other control characters."""
+    return CONTROL.sub(" ", clean(text)).strip()
