@@ -16,13 +16,14 @@ SCHEMA_BYTES_MAX = 65_536
 SCHEMA_NODES_MAX = 20_000
 """Parts of a schema, with every reference replaced by what it refers to."""
 SCHEMA_DEPTH_MAX = 128
-WORK_MAX = 100_000_000
-"""Parts of the schema times bytes of the value: about a second in the worst case."""
+WORK_MAX = 50_000_000
+"""Parts of the schema times parts of the value (its bytes, with patterns): about a second in the worst case."""
 PATTERN_BYTES_MAX = 1_000_000
 """What a compiled pattern may take in memory; patterns are matched in linear time."""
 PROBLEMS_MAX = 8
 PROBLEM_CHARS_MAX = 300
-BASES = frozenset({"$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef"})
+NOT_TAKEN = frozenset({"$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef"})
+"""What would let a reference mean something else than its JSON pointer says; a schema as a whole may have an $id."""
 
 
 class SchemaRefused(Exception):
@@ -34,25 +35,30 @@ class Schema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Compile it (cached). Raises SchemaRefused."""
+        if _size(schema)[1] > SCHEMA_DEPTH_MAX:
+            raise SchemaRefused(f"it is nested deeper than {SCHEMA_DEPTH_MAX}")
         try:
             text = msgspec.json.encode(schema)
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError) as error:
             raise SchemaRefused(f"it is no JSON ({one_line(str(error))})") from error
         self._validator, self._parts = _compiled(text)
+        self._has_patterns = b'"pattern' in text
 
     def problems(self, value: object) -> tuple[str, ...]:
         """What keeps a JSON value from fitting: short lines with a JSON pointer, none if it fits.
 
         They name members of the value, but never quote its contents.
         """
-        try:
-            size = len(msgspec.json.encode(value))
-        except (TypeError, ValueError, RecursionError):
-            return ("/: it is no JSON",)
-        if _depth(value) > JSON_DEPTH_MAX:
+        size, depth = _size(value)
+        if depth > JSON_DEPTH_MAX:
             return (f"/: it is nested deeper than {JSON_DEPTH_MAX}",)
+        if self._has_patterns:
+            try:
+                size = len(msgspec.json.encode(value))
+            except (TypeError, ValueError):
+                return ("/: it is no JSON",)
         if self._parts * size > WORK_MAX:
-            return (f"/: {size} bytes are too many for a schema of {self._parts} parts; at most {WORK_MAX} in product",)
+            return (f"/: it is too large ({size}) for a schema of {self._parts} parts; at most {WORK_MAX} in product",)
         found = islice(self._validator.iter_errors(value), PROBLEMS_MAX)
         return tuple(
             one_line(f"{_pointer(error.instance_path)}: {error.message}")[:PROBLEM_CHARS_MAX] for error in found
@@ -133,8 +139,10 @@ def _children(schema: Any, node: dict[str, Any] | list[Any]) -> Iterator[Any]:
         if isinstance(child, str):
             if key == "$ref":
                 yield _target(schema, child)
-            elif key in BASES or (key in ("$id", "id") and node is not schema and child.startswith(("http", "#", "/"))):
+            elif key in NOT_TAKEN and not (key == "$id" and node is schema):
                 raise SchemaRefused(f"{key} is not taken; refer with $ref to #/$defs/<name>")
+            elif key == "$schema" and "draft-04" in child:
+                raise SchemaRefused("draft 4 is not taken; say $schema of draft 6 or later, or nothing")
         yield child
 
 
@@ -152,16 +160,15 @@ def _target(schema: Any, reference: str) -> Any:
     return node
 
 
-def _depth(value: object) -> int:
-    level, depth = [value], 0
-    while level := [
-        child
-        for node in level
-        if isinstance(node, dict | list)
-        for child in (node.values() if isinstance(node, dict) else node)
-    ]:
-        depth += 1
-    return depth
+def _size(value: object) -> tuple[int, int]:
+    """How many parts a value has, and how deep they are nested (not counted beyond what is allowed)."""
+    level, parts, depth = [value], 0, 0
+    while level and depth <= SCHEMA_DEPTH_MAX:
+        parts += len(level)
+        inner = [node for node in level if isinstance(node, dict | list)]
+        level = [child for node in inner for child in (node.values() if isinstance(node, dict) else node)]
+        depth += bool(inner)
+    return parts, depth
 
 
 def _pointer(path: list[str | int]) -> str:

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from athena_core.event import Value
-from athena_core.values import Egress, EvidenceType, ToolPolicies, ToolSpec
+from athena_core.text import clean
+from athena_core.values import MEMBER_CHARS_MAX, Egress, EvidenceType, ToolPolicies, ToolSpec
+
+EVIDENCE = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MEMBER_CHARS_MAX,
+    "description": "Attach the result as evidence under this label.",
+}
+"""The argument that every tool but ``evidence`` takes."""
 
 
 class Shown(Value):
@@ -38,6 +47,14 @@ class ToolRefused(Exception):
     """The profile or the arguments forbid the call: nothing was done. The text is told to the model."""
 
 
+class UnknownTool(ToolRefused):
+    """No tool of this name exists for the run."""
+
+
+class BadArguments(ToolRefused):
+    """The arguments are no JSON object that fits the tool's schema."""
+
+
 class Bench(Value):
     """Where a run's tools work: the workspace, and the rules of its profile."""
 
@@ -49,10 +66,38 @@ class Bench(Value):
 class Tool(Protocol):
     """One tool. It may be used by many tasks at once, all of one event loop."""
 
-    spec: ToolSpec
+    @property
+    def spec(self) -> ToolSpec:
+        """What a model is told of it."""
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a call that was interrupted may be made again: it only reads, or twice is as good as once."""
 
     async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
         """Do it; ``arguments`` fit the schema. Raises ToolRefused. Cancelling ends everything within a second."""
+
+
+def parameters(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with these members and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def shown(
+    label: str | None,
+    content: str,
+    evidence_type: EvidenceType = "text",
+    *,
+    workspace: bool,
+    exit_code: int | None = None,
+) -> Shown | None:
+    """Evidence, if a label was given, in storable text."""
+    if label is None:
+        return None
+    return Shown(
+        label=clean(label), type=evidence_type, content=clean(content), workspace=workspace, exit_code=exit_code
+    )

@@ -1,0 +1,61 @@
+"""The tool evidence: a model shows what its work came to."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from athena_core.text import clean
+from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.values import ToolSpec
+
+EVIDENCE_CHARS_MAX = 1_000_000
+
+SPEC = ToolSpec(
+    name="evidence",
+    description=(
+        "Attach evidence that shows what your work came to, under the label that was asked for. "
+        "Attach it after your last change: a later change in the workspace makes it stale."
+    ),
+    parameters=parameters(
+        "label",
+        "type",
+        "content",
+        label={**EVIDENCE, "description": "The label that verification looks for, exactly."},
+        type={"enum": ["text", "json", "binary"]},
+        content={
+            "type": "string",
+            "minLength": 1,
+            "maxLength": EVIDENCE_CHARS_MAX,
+            "description": "Text, JSON as text, or base64 for binary.",
+        },
+    ),
+)
+
+
+class Evidence:
+    """Attaches text, JSON or bytes. It changes nothing, so it may be repeated."""
+
+    spec = SPEC
+
+    def repeatable(self, arguments: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
+
+    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+        """Check the content against its type, and hand it on. Raises ToolRefused."""
+        kind, content = arguments["type"], arguments["content"]
+        if kind == "json":
+            try:
+                msgspec.json.decode(content)
+            except (ValueError, RecursionError) as error:
+                raise ToolRefused(f"The content is no JSON: {error}. Send JSON, or type text.") from None
+        elif kind == "binary":
+            try:
+                base64.b64decode(content, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise ToolRefused(f"The content is no base64: {error}. Send base64, or type text.") from None
+        label = arguments["label"]
+        return ToolResult(content=f"Attached as {clean(label)!r}.", shown=shown(label, content, kind, workspace=True))

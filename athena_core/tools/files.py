@@ -1,0 +1,187 @@
+"""The tool files: list, read and, where the profile allows it, change files in the workspace."""
+
+import base64
+import binascii
+import stat
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from athena_core.text import clean
+from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.workspace import Entry, Parts, Workspace, parts_of
+from athena_core.values import FilesPolicy, ToolSpec
+
+FILE_BYTES = 1_000_000
+"""The size of a file unless the profile says ``fileBytesMax``."""
+LIST_ENTRIES_MAX = 1_000
+LINE = {"type": "integer", "minimum": 1, "maximum": 1_000_000_000}
+
+SPEC = ToolSpec(
+    name="files",
+    description=(
+        "Files of the workspace. list: a directory (recursive: with all below). read: a file, or lines of it. "
+        "write: a file as a whole, made if need be. replace: old, which must occur exactly once, by new. "
+        "delete: a file or an empty directory. Paths are relative; links are not followed."
+    ),
+    parameters=parameters(
+        "action",
+        action={"enum": ["list", "read", "write", "replace", "delete"]},
+        path={"type": "string", "description": "Relative path; may be left out for list."},
+        recursive={"type": "boolean", "description": "list: also what is below."},
+        from_line={**LINE, "description": "read: the first line, from 1."},
+        lines={**LINE, "description": "read: how many lines."},
+        encoding={"enum": ["utf-8", "base64"], "description": "read, write: base64 for what is no text."},
+        content={"type": "string", "description": "write: the new content."},
+        old={"type": "string", "minLength": 1, "description": "replace: the text that is there."},
+        new={"type": "string", "description": "replace: the text that takes its place."},
+        evidence=EVIDENCE,
+    ),
+)
+NEEDED = {"read": ("path",), "write": ("path", "content"), "replace": ("path", "old", "new"), "delete": ("path",)}
+
+
+class Files:
+    """Works below ``toolPolicies.files.directory`` of the workspace, and changes things only with ``write``.
+
+    A listing, a reading and a writing may be repeated: a file is written as a whole, so twice is as good as once. A
+    replacement and a deletion may not: the second would fail, and say so of the first.
+    """
+
+    spec = SPEC
+
+    def __init__(self, state_dir: Path | None = None) -> None:
+        """Keep out of ``state_dir``."""
+        self._state_dir = state_dir
+
+    def repeatable(self, arguments: Mapping[str, Any]) -> bool:
+        """Unless it replaces or deletes."""
+        return arguments.get("action") in ("list", "read", "write")
+
+    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+        """Do it in a thread; what was begun is finished also when it is cancelled. Raises ToolRefused."""
+        return await anyio.to_thread.run_sync(self._call, arguments, bench)
+
+    def _call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+        policy = bench.policies.files or FilesPolicy()
+        action = arguments["action"]
+        if missing := [name for name in NEEDED.get(action, ()) if name not in arguments]:
+            raise ToolRefused(f"files {action} needs {', '.join(missing)}. Send it again with that.")
+        if action not in ("list", "read") and not policy.write:
+            raise ToolRefused(
+                f"The profile lets files only be read, so {action} is refused. "
+                "Go on without, or have toolPolicies.files.write set to true."
+            )
+        path = arguments.get("path", "")
+        below = parts_of(path)
+        if not below and action != "list":
+            raise ToolRefused(f"{path!r} is the directory of the tool itself. Name a file in it.")
+        parts = (*parts_of(policy.directory or ""), *below)
+        work = _Work(Workspace(bench.workspace, self._state_dir), parts, policy.file_bytes_max or FILE_BYTES)
+        try:
+            match action:
+                case "list":
+                    return work.list(arguments)
+                case "read":
+                    return work.read(arguments)
+                case "write":
+                    return work.write(arguments)
+                case "replace":
+                    return work.replace(arguments)
+                case _:
+                    return work.delete(arguments)
+        except OSError as error:
+            return ToolResult(content=f"{clean(path) or '.'}: {error.strerror or 'it cannot be done'}", is_error=True)
+
+
+class _Work:
+    """One call on one path."""
+
+    def __init__(self, workspace: Workspace, parts: Parts, bytes_max: int) -> None:
+        self._workspace = workspace
+        self._parts = parts
+        self._bytes_max = bytes_max
+
+    def list(self, arguments: Mapping[str, Any]) -> ToolResult:
+        found = self._workspace.walk(self._parts, deep=bool(arguments.get("recursive")))
+        lines = [_line(entry) for entry in islice(found, LIST_ENTRIES_MAX + 1)]
+        cut = len(lines) > LIST_ENTRIES_MAX
+        if cut:
+            lines[LIST_ENTRIES_MAX:] = [f"[only the first {LIST_ENTRIES_MAX} are shown; list a directory below]"]
+        content = clean("\n".join(lines))
+        return ToolResult(
+            content=content or "[empty]", truncated=cut, shown=shown(arguments.get("evidence"), content, workspace=True)
+        )
+
+    def read(self, arguments: Mapping[str, Any]) -> ToolResult:
+        data = self._read()
+        label = arguments.get("evidence")
+        if arguments.get("encoding") == "base64":
+            content = base64.b64encode(data).decode()
+            return ToolResult(content=content, shown=shown(label, content, "binary", workspace=True))
+        text = _text(data)
+        if "from_line" in arguments or "lines" in arguments:
+            first = int(arguments.get("from_line", 1)) - 1
+            lines = text.split("\n")
+            text = "\n".join(lines[first : first + int(arguments.get("lines", len(lines)))])
+        return ToolResult(content=clean(text), shown=shown(label, text, workspace=True))
+
+    def write(self, arguments: Mapping[str, Any]) -> ToolResult:
+        content, label = arguments["content"], arguments.get("evidence")
+        if arguments.get("encoding") == "base64":
+            try:
+                data = base64.b64decode(content, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise ToolRefused(f"The content is no base64: {error}. Send base64, or encoding utf-8.") from None
+            evidence = shown(label, content, "binary", workspace=True)
+        else:
+            data = content.encode()
+            evidence = shown(label, content, workspace=True)
+        return ToolResult(content=self._write(data), changed=True, shown=evidence)
+
+    def replace(self, arguments: Mapping[str, Any]) -> ToolResult:
+        text, old = _text(self._read()), arguments["old"]
+        found = text.count(old)
+        if found != 1:
+            remedy = "Take more of the text around it." if found else "Read the file, and take the text as it is there."
+            raise ToolRefused(f"The old text occurs {found} times; it must occur exactly once. {remedy}")
+        text = text.replace(old, arguments["new"])
+        told = self._write(text.encode())
+        return ToolResult(content=told, changed=True, shown=shown(arguments.get("evidence"), text, workspace=True))
+
+    def delete(self, arguments: Mapping[str, Any]) -> ToolResult:
+        self._workspace.delete(self._parts)
+        told = f"Deleted {'/'.join(self._parts)}."
+        return ToolResult(content=told, changed=True, shown=shown(arguments.get("evidence"), told, workspace=True))
+
+    def _read(self) -> bytes:
+        remedy = "Take a smaller file, or have toolPolicies.files.fileBytesMax raised."
+        return self._workspace.read(self._parts, self._bytes_max, remedy)
+
+    def _write(self, data: bytes) -> str:
+        if len(data) > self._bytes_max:
+            raise ToolRefused(
+                f"The content has {len(data)} bytes; at most {self._bytes_max} are written. "
+                "Write several files, or have toolPolicies.files.fileBytesMax raised."
+            )
+        self._workspace.write(self._parts, data)
+        return f"Wrote {len(data)} bytes to {'/'.join(self._parts)}."
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ToolRefused("The file is not UTF-8 text. Read it with encoding base64.") from None
+
+
+def _line(entry: Entry) -> str:
+    name = "/".join(entry.parts)
+    if stat.S_ISDIR(entry.mode):
+        return name + "/"
+    if stat.S_ISLNK(entry.mode):
+        return name + " (a link, not followed)"
+    return f"{name} ({entry.size} bytes)" if stat.S_ISREG(entry.mode) else name + " (no regular file)"

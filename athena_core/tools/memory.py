@@ -1,0 +1,150 @@
+"""The tool memory: search and read what was noted in the workspace for later."""
+
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+
+from athena_core.text import clean
+from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.workspace import Parts, Workspace, parts_of
+from athena_core.values import ToolSpec
+
+FILE = "MEMORY.md"
+FOLDER = "memory"
+FILES_MAX = 1_000
+ENTRIES_MAX = 10_000
+FILE_BYTES_MAX = 1_000_000
+SEARCH_BYTES_MAX = 10_000_000
+WORDS_MAX = 32
+CHUNK_LINES = 40
+OVERLAP_LINES = 10
+RESULTS = 6
+RESULTS_MAX = 50
+SNIPPET_CHARS = 700
+TOO_LARGE = "Split it into several notes."
+
+SPEC = ToolSpec(
+    name="memory",
+    description=(
+        f"Notes that were kept for later: {FILE} and the .md files in {FOLDER}/. search: passages that hold all words "
+        "of query, best first. get: a note, or lines of it."
+    ),
+    parameters=parameters(
+        "action",
+        action={"enum": ["search", "get"]},
+        query={"type": "string", "minLength": 1, "maxLength": 1_000, "description": "search: words."},
+        max_results={"type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "description": "search."},
+        path={"type": "string", "description": f"get: {FILE} or {FOLDER}/<name>.md."},
+        from_line={"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "get: from 1."},
+        lines={"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "get: how many."},
+        evidence=EVIDENCE,
+    ),
+)
+
+
+class Passage(NamedTuple):
+    """A stretch of a note that holds every word that was searched for, and how often in sum."""
+
+    score: int
+    path: str
+    first: int
+    lines: list[str]
+
+
+class Memory:
+    """Searches ``MEMORY.md`` and ``memory/**.md`` of the workspace, as they are now and without an index.
+
+    Stretches of 40 lines (10 overlap) are scored by how often they hold the words, in any case. It only reads.
+    """
+
+    spec = SPEC
+
+    def __init__(self, state_dir: Path | None = None) -> None:
+        """Keep out of ``state_dir``."""
+        self._state_dir = state_dir
+
+    def repeatable(self, arguments: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
+
+    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+        """Do it in a thread. Raises ToolRefused."""
+        workspace = Workspace(bench.workspace, self._state_dir)
+        work = _search if arguments["action"] == "search" else _get
+        return await anyio.to_thread.run_sync(work, arguments, workspace)
+
+
+def _search(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
+    words = list(dict.fromkeys(re.findall(r"\w+", arguments.get("query", "").casefold())))[:WORDS_MAX]
+    if not words:
+        raise ToolRefused("memory search needs a query with at least one word. Send it again with that.")
+    found: list[Passage] = []
+    read, left_out = 0, 0
+    for parts in islice(_notes(workspace), FILES_MAX):
+        try:
+            data = workspace.read(parts, min(FILE_BYTES_MAX, SEARCH_BYTES_MAX - read), TOO_LARGE)
+        except FileNotFoundError:
+            continue
+        except (OSError, ToolRefused):
+            left_out += 1  # too large, or not for us to read
+            continue
+        read += len(data)
+        best = max(_passages("/".join(parts), data.decode(errors="replace"), words), default=None)
+        if best:
+            found.append(best)
+    found.sort(key=lambda passage: (-passage.score, passage.path))
+    told = [_tell(passage, words) for passage in found[: int(arguments.get("max_results", RESULTS))]]
+    if left_out:
+        told.append(f"[{left_out} notes could not be searched]")
+    content = clean("\n\n".join(told)) or "Nothing was found."
+    return ToolResult(
+        content=content, truncated=left_out > 0, shown=shown(arguments.get("evidence"), content, workspace=True)
+    )
+
+
+def _notes(workspace: Workspace) -> Iterator[Parts]:
+    yield (FILE,)
+    try:
+        for entry in islice(workspace.walk((FOLDER,), deep=True), ENTRIES_MAX):
+            if stat.S_ISREG(entry.mode) and entry.parts[-1].endswith(".md"):
+                yield (FOLDER, *entry.parts)
+    except (OSError, ToolRefused):
+        return  # there is no such folder
+
+
+def _passages(path: str, text: str, words: list[str]) -> Iterator[Passage]:
+    lines = text.split("\n")
+    folded = text.casefold().split("\n")
+    for start in range(0, max(len(lines) - OVERLAP_LINES, 1), CHUNK_LINES - OVERLAP_LINES):
+        stretch = "\n".join(folded[start : start + CHUNK_LINES])
+        counts = [stretch.count(word) for word in words]
+        if all(counts):
+            yield Passage(sum(counts), path, start + 1, lines[start : start + CHUNK_LINES])
+
+
+def _tell(passage: Passage, words: list[str]) -> str:
+    text = "\n".join(passage.lines)
+    place = max(text.casefold().find(words[0]) - SNIPPET_CHARS // 4, 0)
+    last = passage.first + len(passage.lines) - 1
+    return f"{passage.path}#L{passage.first}-L{last} (score {passage.score})\n{text[place : place + SNIPPET_CHARS]}"
+
+
+def _get(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
+    if "path" not in arguments:
+        raise ToolRefused("memory get needs path. Send it again with that.")
+    parts = parts_of(arguments["path"])
+    if parts != (FILE,) and not (len(parts) > 1 and parts[0] == FOLDER and parts[-1].endswith(".md")):
+        raise ToolRefused(f"Memory holds {FILE} and the .md files in {FOLDER}/. Name one of these, or use tool files.")
+    try:
+        data = workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE)
+    except OSError as error:
+        return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'it cannot be read'}", is_error=True)
+    first = int(arguments.get("from_line", 1)) - 1
+    lines = data.decode(errors="replace").split("\n")
+    text = clean("\n".join(lines[first : first + int(arguments.get("lines", len(lines)))]))
+    return ToolResult(content=text, shown=shown(arguments.get("evidence"), text, workspace=True))

@@ -1,0 +1,167 @@
+"""The tool shell: commands that the profile lists, without a shell, inside the workspace."""
+
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, end_escaped, environment
+from athena_core.text import clean
+from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.workspace import Workspace, parts_of
+from athena_core.values import LIST_ITEMS_MAX, ShellPolicy, ToolSpec
+
+TIMEOUT_MS = 60_000
+"""How long a command may take unless the profile says ``timeoutMs``."""
+OUTPUT_BYTES = 100_000
+"""How much of its output is kept unless the profile says ``outputBytesMax``."""
+WORD_CHARS_MAX = 100_000
+COMMANDS_SHOWN = 20
+MARK = "ATHENA_TOOL_CALL"
+
+SPEC = ToolSpec(
+    name="shell",
+    description=(
+        "Run a command in the workspace: one of those that are allowed, with further arguments. There is no shell: "
+        "no pipes, no redirection, no variables, no wildcards. Standard input is empty; output and errors are one."
+    ),
+    parameters=parameters(
+        "command",
+        command={
+            "type": "array",
+            "items": {"type": "string", "maxLength": WORD_CHARS_MAX},
+            "minItems": 1,
+            "maxItems": LIST_ITEMS_MAX,
+            "description": 'The command word by word: ["git", "status", "--short"].',
+        },
+        directory={"type": "string", "description": "Where to run it, relative to the directory of the tool."},
+        evidence=EVIDENCE,
+    ),
+)
+
+_calls = count()
+
+
+class Shell:
+    """Starts what begins, word by word, with an entry of ``toolPolicies.shell.commands``; without a policy, nothing.
+
+    The command sees PATH, HOME, LANG and a mark, runs in a group of its own, and everything it started is gone when the
+    call ends, whichever way: its group at once, and on Linux also who left the group, found by the mark.
+    """
+
+    spec = SPEC
+
+    def __init__(self, state_dir: Path | None = None) -> None:
+        """Do not run in ``state_dir``."""
+        self._state_dir = state_dir
+
+    def repeatable(self, arguments: Mapping[str, Any]) -> bool:
+        """Never: nobody knows what a command does."""
+        return False
+
+    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+        """Run it to its end or its time limit. Raises ToolRefused for a command that is not allowed."""
+        policy = bench.policies.shell
+        argv = tuple(arguments["command"])
+        if policy is None or not any(argv[: len(allowed)] == allowed for allowed in policy.commands):
+            raise ToolRefused(_not_allowed(argv, policy))
+        timeout_ms = policy.timeout_ms or TIMEOUT_MS
+        output = Output(policy.output_bytes_max or OUTPUT_BYTES)
+        mark = f"{os.getpid()}.{next(_calls)}.{time.monotonic_ns()}"
+        parts = (*parts_of(policy.directory or ""), *parts_of(arguments.get("directory", "")))
+        try:
+            with Workspace(bench.workspace, self._state_dir).directory(parts) as directory:
+                there = _path(directory, bench.workspace.joinpath(*parts))
+                child = await Child.start(argv, environment() | {MARK: mark}, directory=there, fed=False, merged=True)
+        except CannotStart as error:
+            return ToolResult(content=f"The command cannot be started: {error}", is_error=True)
+        except OSError as error:
+            return ToolResult(content=f"{'/'.join(parts) or '.'}: {error.strerror}", is_error=True)
+        try:
+            with anyio.move_on_after(timeout_ms / 1_000) as limit:
+                await _follow(child, output, mark)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await child.end()
+                await anyio.to_thread.run_sync(end_escaped, f"{MARK}={mark}")
+        ending = child.ending()
+        if limit.cancelled_caught:
+            ending = f"stopped after {timeout_ms} ms. Do less at a time, or have toolPolicies.shell.timeoutMs raised"
+        content = f"[{ending}]\n{output.text()}"
+        return ToolResult(
+            content=content,
+            is_error=child.status != 0 or limit.cancelled_caught,
+            changed=True,
+            truncated=output.left_out > 0,
+            shown=shown(arguments.get("evidence"), content, workspace=True, exit_code=child.status),
+        )
+
+
+class Output:
+    """What a command printed: the beginning and the end of it, and how much is left out between them."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """Keep so many bytes."""
+        self._head_max = bytes_max // 2
+        self._tail_max = bytes_max - self._head_max
+        self._head = bytearray()
+        self._tail = bytearray()
+        self.left_out = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece."""
+        room = self._head_max - len(self._head)
+        self._head += piece[:room]
+        self._tail += piece[room:]
+        over = max(len(self._tail) - self._tail_max, 0)
+        del self._tail[:over]
+        self.left_out += over
+
+    def text(self) -> str:
+        """What is kept, as text."""
+        if not self.left_out:
+            return clean((self._head + self._tail).decode(errors="replace"))
+        head, tail = (clean(part.decode(errors="replace")) for part in (self._head, self._tail))
+        return f"{head}\n[{self.left_out} bytes are left out here]\n{tail}"
+
+
+async def _follow(child: Child, output: Output, mark: str) -> None:
+    """Read until the command ends; then who is left over is killed, so that the output ends too."""
+    ended = anyio.Event()
+
+    async def read() -> None:
+        while piece := await child.output.read(CHUNK_BYTES):
+            output.add(piece)
+        ended.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await child.exited.wait()
+        await anyio.to_thread.run_sync(end_escaped, f"{MARK}={mark}")
+        with anyio.move_on_after(REAP_SECONDS):
+            await ended.wait()
+        tasks.cancel_scope.cancel()
+
+
+def _path(directory: int, path: Path) -> Path:
+    """A path that leads to the open directory, whatever its name leads to meanwhile (where the system has such)."""
+    handle = Path(f"/proc/self/fd/{directory}")
+    return handle if handle.exists() else path
+
+
+def _not_allowed(argv: tuple[str, ...], policy: ShellPolicy | None) -> str:
+    if policy is None:
+        allowed = "The profile allows no commands"
+    else:
+        some = "; ".join(shlex.join(command) for command in policy.commands[:COMMANDS_SHOWN])
+        more = len(policy.commands) - COMMANDS_SHOWN
+        allowed = f"Commands begin with one of: {some}" + (f"; and {more} more" if more > 0 else "")
+    return (
+        f"The command {shlex.join(argv)[:200]!r} is not allowed. {allowed}. "
+        "Use one of these word by word, or have it added to toolPolicies.shell.commands."
+    )
