@@ -12,6 +12,11 @@ MAX_TOKENS = 2**53
 MAX_MESSAGE_CHARS = 300
 MAX_REASON_CHARS = 64
 MAX_REQUEST_ID_CHARS = 200
+MAX_CALLS = 128
+MAX_CALL_NAME_CHARS = 200
+MAX_CALL_ID_CHARS = 200
+MAX_ARGUMENT_CHARS = 256_000
+NO_ARGUMENTS = "{}"
 
 
 class Message(Value):
@@ -86,17 +91,22 @@ class Provider(Protocol):
 
 
 class ProviderFailure(ProviderError):
-    """A call that failed. The two attributes are for the caller's retry loop, ``retryable`` is for clients."""
+    """A call that failed. ``worth_retrying`` and ``wait_seconds`` are for the caller's retry loop.
+
+    ``attempts`` and ``hops`` tell how often it tried, and at how many further providers; ``retryable`` is for clients.
+    """
 
     def __init__(self, message: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> None:
         """Carry short operator text, whether a next attempt may succeed, and how long the provider asked to wait."""
         super().__init__(one_line(message)[:MAX_MESSAGE_CHARS])
         self.worth_retrying = worth_retrying
         self.wait_seconds = wait_seconds
+        self.attempts = 1
+        self.hops = 0
 
 
 class Completion(Value):
-    """A finished call."""
+    """A finished call. The arguments of ``calls`` are text, ``{}`` where the model wrote none; ids may be empty."""
 
     text: str
     usage: Usage | None
@@ -105,12 +115,68 @@ class Completion(Value):
     calls: tuple[ToolCall, ...] = ()
 
 
+class Call:
+    """A tool call that is being said."""
+
+    def __init__(self) -> None:
+        """Nothing of it was said."""
+        self.id = self.name = ""
+        self.pieces: list[str] = []
+        self.chars = 0
+
+
+class Spoken:
+    """What a call has said so far, within the limits of its request."""
+
+    def __init__(self, provider: str, chars_max: int) -> None:
+        """Nothing was said."""
+        self._provider = provider
+        self._chars_left = chars_max
+        self._chars_max = chars_max
+        self._calls: dict[int, Call] = {}
+        self.pieces: list[str] = []
+
+    def text(self, text: str) -> str:
+        """Take a piece of text; the piece as it may be stored."""
+        self._spend(len(text))
+        cleaned = clean(text)
+        self.pieces.append(cleaned)
+        return cleaned
+
+    def call(self, delta: ToolCallDelta) -> None:
+        """Take a piece of a tool call."""
+        self._spend(len(delta.arguments))
+        call = self._calls.setdefault(delta.index, Call())
+        if len(self._calls) > MAX_CALLS:
+            raise self._failure(f"more than {MAX_CALLS} tool calls at once")
+        call.id = call.id or one_line(delta.id or "")[:MAX_CALL_ID_CHARS]
+        call.name = call.name or one_line(delta.name or "")[:MAX_CALL_NAME_CHARS]
+        call.pieces.append(delta.arguments)
+        call.chars += len(delta.arguments)
+        if call.chars > MAX_ARGUMENT_CHARS:
+            raise self._failure(f"arguments of a tool call over {MAX_ARGUMENT_CHARS} characters")
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls in the order of their indexes; broken arguments stay as they are."""
+        return tuple(
+            ToolCall(id=call.id, name=call.name, arguments=clean("".join(call.pieces)).strip() or NO_ARGUMENTS)
+            for _, call in sorted(self._calls.items())
+        )
+
+    def _spend(self, chars: int) -> None:
+        self._chars_left -= chars
+        if self._chars_left < 0:
+            raise self._failure(f"output over {self._chars_max} characters")
+
+    def _failure(self, problem: str) -> ProviderFailure:
+        return ProviderFailure(f"{self._provider}: {problem}", worth_retrying=False)
+
+
 async def complete(
     provider: Provider, request: ModelRequest, on_text: Callable[[str], None] | None = None
 ) -> Completion:
     """Drive one call to its finish; ``on_text`` sees every piece of (clean) text as it arrives."""
-    pieces: list[str] = []
-    size = 0
+    spoken = Spoken(provider.name, request.max_output_chars)
     usage: Usage | None = None
     finished: Finished | None = None
     deltas = provider.stream(request)
@@ -118,14 +184,11 @@ async def complete(
         async for delta in deltas:
             match delta:
                 case TextDelta():
-                    size += len(delta.text)
-                    if size > request.max_output_chars:
-                        problem = f"{provider.name}: output over {request.max_output_chars} characters"
-                        raise ProviderFailure(problem, worth_retrying=False)
-                    text = clean(delta.text)
-                    pieces.append(text)
+                    text = spoken.text(delta.text)
                     if on_text:
                         on_text(text)
+                case ToolCallDelta():
+                    spoken.call(delta)
                 case UsageReport():
                     usage = delta.usage
                 case Finished():
@@ -136,10 +199,11 @@ async def complete(
     if finished is None:
         raise ProviderFailure(f"{provider.name}: truncated stream", worth_retrying=True)
     return Completion(
-        text="".join(pieces),
+        text="".join(spoken.pieces),
         usage=usage,
         reason=one_line(finished.reason)[:MAX_REASON_CHARS],
         request_id=finished.request_id and one_line(finished.request_id)[:MAX_REQUEST_ID_CHARS],
+        calls=spoken.calls(),
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from athena_core.providers.mock import Mock
 from athena_core.providers.provider import (
+    MAX_CALLS,
     MAX_MESSAGE_CHARS,
     MAX_TOKENS,
     Completion,
@@ -15,12 +16,13 @@ from athena_core.providers.provider import (
     ModelRequest,
     ProviderFailure,
     TextDelta,
+    ToolCallDelta,
     UsageReport,
     complete,
     token_count,
 )
 from athena_core.providers.registry import registry
-from athena_core.values import Usage
+from athena_core.values import ToolCall, Usage
 
 HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
 
@@ -92,6 +94,48 @@ async def test_text_reason_and_id_are_cleaned_and_usage_may_be_absent() -> None:
     assert answer.request_id is not None
     assert answer.request_id.isprintable()
     assert len(answer.request_id) == 200
+
+
+async def test_tool_calls_are_put_together_from_their_pieces() -> None:
+    provider = Scripted(
+        ToolCallDelta(index=0, id="a", name="files", arguments='{"pa'),
+        ToolCallDelta(index=3, id="b", name="memory"),
+        TextDelta(text="I look."),
+        ToolCallDelta(index=0, arguments='th": "x'),
+        ToolCallDelta(index=1, id=None, name="shell", arguments="{broken \x00"),
+        ToolCallDelta(index=0, id="later", name="later", arguments='"}'),
+        Finished(reason="tool_calls"),
+    )
+    answer = await complete(provider, HI)
+    assert answer.text == "I look."
+    assert answer.calls == (
+        ToolCall(id="a", name="files", arguments='{"path": "x"}'),
+        ToolCall(id="", name="shell", arguments="{broken \ufffd"),
+        ToolCall(id="b", name="memory", arguments="{}"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("delta", "count", "problem"),
+    [
+        (ToolCallDelta(index=0, arguments="x" * 100_000), 3, "arguments of a tool call over 256000 characters"),
+        (ToolCallDelta(index=0, arguments="x" * 1_000), 2, "output over 1500 characters"),
+    ],
+)
+async def test_a_tool_call_has_a_size(delta: ToolCallDelta, count: int, problem: str) -> None:
+    provider = Scripted(*[delta] * count, Finished(reason="stop"))
+    cap = 1_500 if "output" in problem else 1_000_000
+    with pytest.raises(ProviderFailure, match=problem) as caught:
+        await complete(provider, ModelRequest(model="m", messages=HI.messages, max_output_chars=cap))
+    assert not caught.value.worth_retrying
+    assert provider.stream_is_closed
+
+
+async def test_the_number_of_tool_calls_has_a_limit() -> None:
+    calls = [ToolCallDelta(index=index, name="t") for index in range(MAX_CALLS + 1)]
+    with pytest.raises(ProviderFailure, match="more than 128 tool calls at once"):
+        await complete(Scripted(*calls, Finished(reason="stop")), HI)
+    assert len((await complete(Scripted(*calls[:-1], Finished(reason="stop")), HI)).calls) == MAX_CALLS
 
 
 async def test_the_last_usage_report_counts() -> None:

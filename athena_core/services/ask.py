@@ -1,0 +1,204 @@
+"""The asker: one turn of a model, through failures, over the providers of a route, to an answer with its price."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import anyio
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import Clock, Ids
+from athena_core.event import Value
+from athena_core.prices import FREE, Prices
+from athena_core.providers.provider import Completion, ModelRequest, Provider, ProviderFailure, complete
+from athena_core.values import Usage
+
+BACKOFF_SECONDS = 0.1
+BACKOFF_SECONDS_MAX = 5.0
+RETRY_AFTER_SECONDS_MAX = 60.0
+"""How long a provider may ask to wait; beyond it, or beyond the deadline, the next of the route is asked at once."""
+
+BYTES_PER_TOKEN = 4
+CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+OnText = Callable[[str | None], None]
+"""Sees every piece of text as it arrives; None means: forget what you saw of this turn, it is begun anew."""
+
+
+class Answered(Value):
+    """An answer: who gave it, how hard it was to get, and what it cost.
+
+    ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked. ``usage`` has input,
+    output and total; what the provider did not report was ``estimated`` from the size of the texts. Without a known
+    price ``unpriced`` is true and there is no cost. ``price_version`` is absent for providers that cost nothing.
+    """
+
+    completion: Completion
+    provider: str
+    model: str
+    attempts: int
+    hops: int
+    latency_ms: int
+    usage: Usage
+    estimated: bool
+    cost_micro_usd: int | None
+    unpriced: bool
+    price_version: str | None
+
+
+class Asker:
+    """Asks models. The deadline is the caller's cancel scope."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        prices: Prices,
+        clock: Clock,
+        ids: Ids,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        """Take the parts; ``sleep`` waits for some seconds."""
+        self._providers = providers
+        self._prices = prices
+        self._clock = clock
+        self._ids = ids
+        self._sleep = sleep
+
+    async def ask(
+        self,
+        request: ModelRequest,
+        route: Sequence[tuple[str, str]],
+        *,
+        attempts: int,
+        retries_left: int | None = None,
+        on_text: OnText | None = None,
+    ) -> Answered:
+        """Ask the first provider and model of the route, and after its failure the next; the request's model is unused.
+
+        ``attempts`` are those of each provider, ``retries_left`` bounds the repeated ones of all together. Raises the
+        last ProviderFailure, which then tells the number of attempts and hops.
+        """
+        started = self._clock.monotonic()
+        tried = retries = 0
+        failure: ProviderFailure | None = None
+        for hops, (name, model) in enumerate(route):
+            for attempt in range(1, attempts + 1):
+                tried += 1
+                try:
+                    completion = await self._call(name, replace(request, model=model), on_text)
+                except ProviderFailure as caught:
+                    failure = caught
+                    failure.attempts, failure.hops = tried, hops
+                else:
+                    latency_ms = round((self._clock.monotonic() - started) * 1000)
+                    return self._answered(request, completion, name, model, tried, hops, latency_ms)
+                wait = self._wait(failure, attempt)
+                if wait is None or attempt == attempts or retries == retries_left:
+                    break
+                retries += 1
+                await self._sleep(wait)
+        if failure is None:
+            raise ValueError("a route names at least one provider, and it is asked at least once")
+        raise failure
+
+    async def _call(self, name: str, request: ModelRequest, on_text: OnText | None) -> Completion:
+        """One call; text of a call that fails is taken back."""
+        provider = self._providers.get(name)
+        if provider is None:
+            raise ProviderFailure(f"no provider {name!r} is registered", worth_retrying=False)
+        if on_text is None:
+            return await complete(provider, request)
+        shown = False
+
+        def show(text: str) -> None:
+            nonlocal shown
+            shown = True
+            on_text(text)
+
+        try:
+            return await complete(provider, request, show)
+        except ProviderFailure:
+            if shown:
+                on_text(None)
+            raise
+
+    def _wait(self, failure: ProviderFailure, attempt: int) -> float | None:
+        """The seconds until the next attempt: full jitter, after what the provider asked for; None if not worth it."""
+        if not failure.worth_retrying:
+            return None
+        asked = failure.wait_seconds or 0.0
+        wait = asked + self._ids.fraction() * min(BACKOFF_SECONDS * 2**attempt, BACKOFF_SECONDS_MAX)
+        left = anyio.current_effective_deadline() - anyio.current_time()
+        return None if asked > RETRY_AFTER_SECONDS_MAX or wait >= left else wait
+
+    def _answered(
+        self,
+        request: ModelRequest,
+        completion: Completion,
+        provider: str,
+        model: str,
+        attempts: int,
+        hops: int,
+        latency_ms: int,
+    ) -> Answered:
+        usage, estimated = counted(request, completion)
+        cost = self._prices.cost(provider, model, usage)
+        return Answered(
+            completion=self._named(request, completion),
+            provider=provider,
+            model=model,
+            attempts=attempts,
+            hops=hops,
+            latency_ms=latency_ms,
+            usage=usage,
+            estimated=estimated,
+            cost_micro_usd=cost,
+            unpriced=cost is None,
+            price_version=None if provider in FREE else self._prices.version,
+        )
+
+    def _named(self, request: ModelRequest, completion: Completion) -> Completion:
+        """The answer whose tool calls have ids of their own, also among those of the conversation."""
+        if not completion.calls:
+            return completion
+        taken = {call.id for message in request.messages for call in message.calls}
+        calls = []
+        for call in completion.calls:
+            named = call
+            if call.id in taken or not CALL_ID.fullmatch(call.id):
+                named = replace(call, id=self._ids.new("call"))
+            taken.add(named.id)
+            calls.append(named)
+        return replace(completion, calls=tuple(calls))
+
+
+def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]:
+    """The usage of a call, and whether something of it had to be estimated (a token is taken to be four bytes)."""
+    usage = completion.usage or Usage()
+    if usage.input_tokens is not None and usage.output_tokens is not None:
+        if usage.total_tokens is None:
+            usage = replace(usage, total_tokens=usage.input_tokens + usage.output_tokens)
+        return usage, False
+    taken, given = usage.input_tokens, usage.output_tokens
+    if taken is None:
+        taken = tokens_of(request)
+    if given is None:
+        said = [completion.text, *(call.name + call.arguments for call in completion.calls)]
+        given = _tokens(sum(map(_size, said)))
+    return replace(usage, input_tokens=taken, output_tokens=given, total_tokens=taken + given), True
+
+
+def tokens_of(request: ModelRequest) -> int:
+    """The tokens that a request will take, estimated."""
+    size = sum(_size(message.content) for message in request.messages)
+    size += sum(_size(call.name + call.arguments) for message in request.messages for call in message.calls)
+    size += sum(len(msgspec.json.encode(part)) for part in (request.tools, request.schema) if part)
+    return _tokens(size)
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def _tokens(size: int) -> int:
+    return -(-size // BYTES_PER_TOKEN)

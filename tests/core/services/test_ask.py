@@ -1,0 +1,242 @@
+"""Asking: attempts, waits, the next of the route, what is counted and what it costs."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import anyio
+import pytest
+
+from athena_core.clock import CountingIds, FixedClock
+from athena_core.prices import Model, Prices, Rates, Table
+from athena_core.providers.mock import Mock
+from athena_core.providers.provider import (
+    Delta,
+    Finished,
+    Message,
+    ModelRequest,
+    ProviderFailure,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from athena_core.services.ask import RETRY_AFTER_SECONDS_MAX, Answered, Asker
+from athena_core.values import ToolCall, ToolSpec, Usage
+
+HI = ModelRequest(model="", messages=(Message(role="user", content="hi there"),))
+RATES = Rates(above=0, input=1_000_000, cached=500_000, written=2_000_000, output=3_000_000, reasoning=3_000_000)
+PRICES = Prices(Table(version="of a test", models={"paid": (Model(match="^m", rates=(RATES,)),)}))
+DONE = Finished(reason="stop")
+Script = Sequence[Delta | ProviderFailure]
+
+
+def passing(wait_seconds: float | None = None) -> ProviderFailure:
+    """A failure that a next attempt may mend."""
+    return ProviderFailure("busy", worth_retrying=True, wait_seconds=wait_seconds)
+
+
+def lasting() -> ProviderFailure:
+    """A failure that stays."""
+    return ProviderFailure("no", worth_retrying=False)
+
+
+class Scripted:
+    """A provider that behaves as told, call after call; the last behaviour stays."""
+
+    default_model = "m"
+
+    def __init__(self, name: str, *scripts: Script) -> None:
+        self.name = name
+        self.scripts = list(scripts)
+        self.requests: list[ModelRequest] = []
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        self.requests.append(request)
+        for step in self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]:
+            if isinstance(step, ProviderFailure):
+                raise step
+            yield step
+
+    async def close(self) -> None:
+        pass
+
+
+class Asked:
+    """An asker over some providers that remembers how long it waited."""
+
+    def __init__(self, *providers: Scripted | Mock) -> None:
+        self.clock = FixedClock()
+        self.waits: list[float] = []
+        self.asker = Asker(
+            {provider.name: provider for provider in providers}, PRICES, self.clock, CountingIds(), self.sleep
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.clock.advance(round(seconds * 1000))
+
+
+async def answer(*script: Delta, request: ModelRequest = HI) -> Answered:
+    """What comes of one script of a provider with prices."""
+    return await Asked(Scripted("paid", script)).asker.ask(request, [("paid", "m-1")], attempts=1)
+
+
+async def test_an_answer_tells_who_gave_it_and_what_it_cost() -> None:
+    usage = Usage(input_tokens=10, output_tokens=5, total_tokens=15, cached_input_tokens=4)
+    provider = Scripted("paid", [TextDelta(text="yes"), UsageReport(usage=usage), DONE])
+    answered = await Asked(provider).asker.ask(HI, [("paid", "m-1")], attempts=3)
+    assert (answered.completion.text, answered.provider, answered.model) == ("yes", "paid", "m-1")
+    assert (answered.attempts, answered.hops, answered.latency_ms) == (1, 0, 0)
+    assert (answered.usage, answered.estimated) == (usage, False)
+    assert (answered.cost_micro_usd, answered.unpriced, answered.price_version) == (23, False, "of a test")
+    assert [request.model for request in provider.requests] == ["m-1"]
+
+
+async def test_the_mock_is_free_and_of_no_table() -> None:
+    answered = await Asked(Mock()).asker.ask(HI, [("mock", "any")], attempts=1)
+    assert (answered.cost_micro_usd, answered.unpriced, answered.price_version) == (0, False, None)
+
+
+async def test_an_unknown_model_is_told_never_free() -> None:
+    provider = Scripted("paid", [TextDelta(text="yes"), DONE])
+    answered = await Asked(provider).asker.ask(HI, [("paid", "unknown")], attempts=1)
+    assert (answered.cost_micro_usd, answered.unpriced, answered.price_version) == (None, True, "of a test")
+
+
+async def test_failures_that_pass_are_tried_again_with_jitter() -> None:
+    asked = Asked(Scripted("paid", [passing()], [passing()], [TextDelta(text="yes"), DONE]))
+    answered = await asked.asker.ask(HI, [("paid", "m")], attempts=3)
+    assert (answered.attempts, answered.hops) == (3, 0)
+    assert asked.waits == [0.1, 0.2]  # half of the widest, as the fixed ids say
+    assert answered.latency_ms == 300
+
+
+async def test_failures_that_stay_are_not() -> None:
+    asked = Asked(Scripted("paid", [lasting()]))
+    with pytest.raises(ProviderFailure, match="no") as caught:
+        await asked.asker.ask(HI, [("paid", "m")], attempts=5)
+    assert (caught.value.attempts, caught.value.hops, asked.waits) == (1, 0, [])
+
+
+async def test_the_last_failure_tells_the_number_of_attempts() -> None:
+    asked = Asked(Scripted("paid", [passing()]))
+    with pytest.raises(ProviderFailure, match="busy") as caught:
+        await asked.asker.ask(HI, [("paid", "m")], attempts=4)
+    assert (caught.value.attempts, len(asked.waits)) == (4, 3)
+
+
+async def test_what_a_provider_asks_to_wait_is_waited_and_a_little_more() -> None:
+    asked = Asked(Scripted("paid", [passing(wait_seconds=7.0)], [DONE]))
+    await asked.asker.ask(HI, [("paid", "m")], attempts=2)
+    assert asked.waits == [7.1]
+
+
+@pytest.mark.parametrize(("wait_seconds", "deadline_seconds"), [(RETRY_AFTER_SECONDS_MAX + 1, None), (30.0, 20.0)])
+async def test_a_wait_beyond_the_limit_or_the_deadline_is_not_begun(
+    wait_seconds: float, deadline_seconds: float | None
+) -> None:
+    asked = Asked(Scripted("paid", [passing(wait_seconds)]), Scripted("other", [TextDelta(text="me"), DONE]))
+    with anyio.fail_after(deadline_seconds):
+        with pytest.raises(ProviderFailure) as caught:
+            await asked.asker.ask(HI, [("paid", "m")], attempts=2)
+        answered = await asked.asker.ask(HI, [("paid", "m"), ("other", "n")], attempts=2)
+    assert caught.value.attempts == 1
+    assert (answered.provider, answered.attempts, answered.hops) == ("other", 2, 1)
+    assert asked.waits == []
+
+
+async def test_the_next_of_the_route_is_asked_with_its_own_model() -> None:
+    first, second = Scripted("paid", [lasting()]), Scripted("other", [passing()], [TextDelta(text="me"), DONE])
+    answered = await Asked(first, second).asker.ask(HI, [("paid", "m"), ("other", "n")], attempts=2)
+    assert (answered.provider, answered.model, answered.completion.text) == ("other", "n", "me")
+    assert (answered.attempts, answered.hops) == (3, 1)
+    assert [request.model for request in second.requests] == ["n", "n"]
+
+
+async def test_a_provider_that_is_gone_is_a_failure() -> None:
+    asked = Asked(Scripted("paid", [DONE]))
+    with pytest.raises(ProviderFailure, match="no provider 'gone' is registered"):
+        await asked.asker.ask(HI, [("gone", "m")], attempts=2)
+    assert (await asked.asker.ask(HI, [("gone", "m"), ("paid", "m")], attempts=2)).hops == 1
+
+
+@pytest.mark.parametrize(("retries_left", "attempts"), [(0, 2), (1, 3), (3, 5), (None, 6)])
+async def test_retries_of_all_providers_together_are_bounded(retries_left: int | None, attempts: int) -> None:
+    asked = Asked(Scripted("paid", [passing()]), Scripted("other", [passing()]))
+    with pytest.raises(ProviderFailure) as caught:
+        await asked.asker.ask(HI, [("paid", "m"), ("other", "n")], attempts=3, retries_left=retries_left)
+    assert (caught.value.attempts, caught.value.hops) == (attempts, 1)
+
+
+async def test_text_of_a_call_that_failed_is_taken_back() -> None:
+    seen: list[str | None] = []
+    provider = Scripted("paid", [TextDelta(text="ye")], [passing()], [TextDelta(text="no"), DONE])
+    answered = await Asked(provider).asker.ask(HI, [("paid", "m")], attempts=3, on_text=seen.append)
+    assert seen == ["ye", None, "no"]
+    assert (answered.completion.text, answered.attempts) == ("no", 3)
+
+
+async def test_cancelling_goes_through() -> None:
+    class Silent(Scripted):
+        async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+            scope.cancel()
+            await anyio.sleep_forever()
+            yield DONE
+
+    with anyio.CancelScope() as scope:
+        await Asked(Silent("paid", [])).asker.ask(HI, [("paid", "m")], attempts=5)
+    assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize(
+    ("report", "usage", "estimated"),
+    [
+        (None, Usage(input_tokens=2, output_tokens=3, total_tokens=5), True),
+        (Usage(input_tokens=7), Usage(input_tokens=7, output_tokens=3, total_tokens=10), True),
+        (Usage(total_tokens=99), Usage(input_tokens=2, output_tokens=3, total_tokens=5), True),
+        (
+            Usage(output_tokens=7, reasoning_tokens=1),
+            Usage(input_tokens=2, output_tokens=7, total_tokens=9, reasoning_tokens=1),
+            True,
+        ),
+        (Usage(input_tokens=7, output_tokens=1), Usage(input_tokens=7, output_tokens=1, total_tokens=8), False),
+    ],
+)
+async def test_usage_that_is_not_reported_is_estimated_and_flagged(
+    report: Usage | None, usage: Usage, estimated: bool
+) -> None:
+    reports = [UsageReport(usage=report)] if report else []
+    answered = await answer(TextDelta(text="zwölf bits"), *reports, DONE)
+    assert (answered.usage, answered.estimated) == (usage, estimated)
+
+
+async def test_tools_and_calls_count_in_an_estimate() -> None:
+    tool = ToolSpec(name="t", description="d" * 100, parameters={"type": "object"})
+    call = ToolCall(id="1", name="t", arguments="a" * 99)
+    said = Message(role="assistant", content="", calls=(call,))
+    request = ModelRequest(model="", messages=(*HI.messages, said), tools=(tool,))
+    answered = await answer(ToolCallDelta(index=0, id="2", name="t", arguments="b" * 99), DONE, request=request)
+    assert answered.usage.input_tokens is not None
+    assert answered.usage.input_tokens > (100 + 99 + 8) // 4
+    assert answered.usage.output_tokens == 25
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["call_abc", "toolu_01"], lambda one, two: (one, two) == ("call_abc", "toolu_01")),
+        (["", ""], lambda one, two: one != two),
+        (["same", "same"], lambda one, two: one == "same" != two),
+        (["earlier", "x" * 65], lambda one, two: "earlier" not in {one, two} and len(two) < 65),
+        (["with space", "é"], lambda one, two: (one + two).replace("_", "").isalnum() and one.isascii()),
+    ],
+)
+async def test_every_call_gets_an_id_of_its_own(sent: list[str], kept: Callable[[str, str], bool]) -> None:
+    said = Message(role="assistant", content="", calls=(ToolCall(id="earlier", name="t", arguments="{}"),))
+    request = ModelRequest(model="", messages=(*HI.messages, said))
+    deltas = [ToolCallDelta(index=index, id=one, name="t") for index, one in enumerate(sent)]
+    first, second = (await answer(*deltas, DONE, request=request)).completion.calls
+    assert kept(first.id, second.id), (first, second)
+
+
+async def test_a_route_is_not_empty() -> None:
+    with pytest.raises(ValueError, match="a route names"):
+        await Asked().asker.ask(HI, [], attempts=1)
