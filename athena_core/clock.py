@@ -2,10 +2,16 @@
 
 import functools
 import os
+import re
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
+TIME = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<offset>Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE
+)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 
 
@@ -132,3 +138,15 @@ def _second(seconds: int) -> str:
         f"{parts.tm_year:04d}-{parts.tm_mon:02d}-{parts.tm_mday:02d}"
         f"T{parts.tm_hour:02d}:{parts.tm_min:02d}:{parts.tm_sec:02d}"
     )
+
+
+def milliseconds(text: str, *, absolute: bool = False) -> int:
+    """The inverse of ``iso`` for any ISO-8601 date or time; without an offset it is UTC. Raises ValueError.
+
+    With ``absolute`` a text without an offset is refused too.
+    """
+    match = TIME.fullmatch(text)
+    if match is None or absolute and match["offset"] is None:
+        raise ValueError("no time in ISO-8601")
+    moment = datetime.fromisoformat(text.upper())
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
