@@ -31,6 +31,7 @@ from athena_core.providers.registry import registry
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.live import Live
+from athena_core.services.policies import Policies
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.settings import Settings
@@ -87,6 +88,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
         live=live,
         access=Access(log, ROLES),
         catalog=catalog,
+        policies=Policies(log, catalog, frozenset(providers)),
         runs=runs,
         runner=Runner(log, tail, runs, catalog, providers, settings.state_dir, clock, ids),
         providers=providers,

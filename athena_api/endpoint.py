@@ -144,11 +144,12 @@ class Endpoint:
             wanted = _min_position(parameters.get("minPosition"))
             await plane.reached(wanted)
             call.position = max(plane.reader.head(), wanted)
-            call.last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip() or None
+            call.last_event_id = _text(headers.get(b"last-event-id"))
             if operation.reads and parameters.get("stale") != "allow":
                 await plane.caught_up(operation.reads, call.position)
         else:
             call.key = idempotency_key(scope, headers, operation, path, body)
+            call.if_match = _text(headers.get(b"if-match"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
 
@@ -198,6 +199,11 @@ def idempotency_key(
         raise ConfigError.of("idempotency-key", "is no key", f"1 to {KEY_CHARS_MAX} visible ASCII characters")
     content = _encode([path, body])
     return Key.of(scope["athena.identity"].subject, operation.id, text, content)
+
+
+def _text(header: bytes | None) -> str | None:
+    """A header as text; None where there is nothing in it."""
+    return None if header is None else header.decode("latin-1").strip() or None
 
 
 def _min_position(text: str | None) -> int:

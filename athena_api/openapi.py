@@ -88,6 +88,12 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS_MAX, "pattern": "^[!-~]+$"},
         "description": "Makes a repeated request answer what the first one did, instead of doing it twice.",
     },
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "An `ETag` that was answered before: replace only what has not changed since; `*` is any.",
+    },
     "LastEventId": {
         "name": "Last-Event-ID",
         "in": "header",
@@ -114,6 +120,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
 }
 HEADERS: Mapping[str, Json] = {
+    "ETag": {"schema": {"type": "string"}, "description": "Names this version; send it as `If-Match` to replace it."},
     "Position": {"schema": {"type": "integer"}, "description": "The position of the log that the answer reflects."},
     "Replayed": {"schema": {"const": "true"}, "description": "There when a repeated key was answered."},
     "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds to wait, where that is known."},
@@ -206,6 +213,8 @@ def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
             yield _shared("Stale")
     else:
         yield _shared("IdempotencyKey")
+        if row.versioned:
+            yield _shared("IfMatch")
         if row.accepted is not None:
             yield _shared("Prefer")
 
@@ -236,6 +245,8 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
         # OpenAPI 3.1 cannot describe the items of a stream; the extension says what each frame's data holds.
         content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": envelope}}
         return {"200": {"description": "A stream of server-sent events.", "headers": headers, "content": content}}
+    if row.versioned:
+        headers["etag"] = _header("ETag")
     if row.method != "GET":
         headers["idempotency-replayed"] = _header("Replayed")
     answers: Json = {"200": {"description": "Done.", "headers": headers, "content": _json(envelope)}}
@@ -269,6 +280,8 @@ def codes_of(row: Row) -> tuple[str, ...]:
         codes.append("UNKNOWN_ERROR")
     if row.method != "GET":
         codes += WRITING
+        if row.versioned:
+            codes.append("PRECONDITION_FAILED")
     if row.paging is not None:
         codes.append("CURSOR_INVALID")
     if row.reads:

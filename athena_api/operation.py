@@ -18,6 +18,7 @@ Q = TypeVar("Q")
 PREFIX = "/api/v1"
 EVERYBODY = frozenset(Role)
 WRITERS = frozenset({Role.OPERATOR, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
 
 
 class NoBody(Value):
@@ -33,7 +34,7 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
 
     ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
     ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and
-    ``limit`` are the page that was asked for.
+    ``limit`` are the page that was asked for; ``if_match`` is that header of a command, if it was sent.
     """
 
     who: Identity
@@ -47,6 +48,7 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     wait: bool = True
     cursor: str | None = None
     limit: int = 0
+    if_match: str | None = None
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -94,3 +96,5 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """The path that replaces this one, where it is deprecated."""
     stream: bool = False
     """The answer is ``text/event-stream``."""
+    versioned: bool = False
+    """Answers carry an ``ETag``; a command honours ``If-Match``."""

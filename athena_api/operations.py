@@ -7,12 +7,15 @@ import msgspec
 
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
-from athena_api.operation import EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply
+from athena_api.etag import etag, expectation
+from athena_api.operation import ADMINS, EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
+from athena_core.domain.policy import PolicyDocument, PutPolicyBody
 from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Value
 from athena_core.values import (
+    INTEGER_MAX,
     Body,
     Cancelled,
     ClientId,
@@ -23,7 +26,7 @@ from athena_core.values import (
     RunBody,
     RunResult,
 )
-from projections import catalog, feed, runs, sessions
+from projections import catalog, feed, policy, runs, sessions
 from projections.page import Page
 
 if TYPE_CHECKING:
@@ -79,6 +82,19 @@ class StreamQuery(Value):
     session_id: ClientId | None = None
     run_id: Label | None = None
     after: Label | None = None
+
+
+class RejectionsQuery(Value):
+    """Which refusals; times are inclusive, ``offset`` counts only without a cursor."""
+
+    session_id: ClientId | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    offset: Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)] | None = None
+    reason: Label | None = None
+    actor: Label | None = None
+    provider: Label | None = None
+    harness_profile_id: Label | None = None
 
 
 # Handlers: thin, one each
@@ -275,6 +291,42 @@ async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) 
         types=frozenset(query.types) if query.types else None, session_id=query.session_id, run_id=query.run_id
     )
     return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
+
+
+async def get_policy(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """The policy in force, or null."""
+    (document, version), position = plane.query(("policy",), policy.policy_in_force)
+    return Reply(data=document, position=position, headers=(etag(version),))
+
+
+async def put_policy(plane: "ControlPlane", call: Call[PutPolicyBody, NoQuery]) -> Reply:
+    """Replace the policy."""
+    done = await plane.policies.put(call.body, call.who, call.meta, call.key, expectation(call.if_match))
+    put = msgspec.to_builtins(done.answer)
+    return Reply(data=put["document"], position=done.position, replayed=done.replayed, headers=(etag(put["version"]),))
+
+
+async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQuery]) -> Reply:
+    """Refusals, oldest first."""
+    query = call.query
+    page, position = plane.query(
+        ("policy",),
+        lambda rows: policy.list_rejections(
+            rows,
+            plane.log.log_id,
+            session_id=query.session_id,
+            created_after=query.created_after,
+            created_before=query.created_before,
+            reason=query.reason,
+            actor=query.actor,
+            provider=query.provider,
+            harness_profile_id=query.harness_profile_id,
+            offset=query.offset or 0,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position)
 
 
 def found(record: T | None, kind: str, record_id: str) -> T:
@@ -525,6 +577,46 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=HarnessProfile,
         errors=("NOT_FOUND",),
         handle=get_profile,
+    ),
+    Operation(
+        id="getPolicy",
+        context="policy.get",
+        method="GET",
+        path="/policy",
+        tag="policy",
+        summary="The policy in force, or null.",
+        roles=EVERYBODY,
+        reads=("policy",),
+        answer=PolicyDocument | None,
+        versioned=True,
+        handle=get_policy,
+    ),
+    Operation(
+        id="putPolicy",
+        context="policy.put",
+        method="PUT",
+        path="/policy",
+        tag="policy",
+        summary="Replace the policy as a whole: what is left out is no longer limited.",
+        roles=ADMINS,
+        body=PutPolicyBody,
+        answer=PolicyDocument,
+        versioned=True,
+        handle=put_policy,
+    ),
+    Operation(
+        id="listPolicyConcurrencyRejections",
+        context="policy.rejections",
+        method="GET",
+        path="/policy/rejections",
+        tag="policy",
+        summary="Runs that the policy refused, oldest first.",
+        roles=EVERYBODY,
+        query=RejectionsQuery,
+        paging="cursor",
+        reads=("policy",),
+        answer=Page[policy.Rejection],
+        handle=list_rejections,
     ),
     Operation(
         id="listEvents",

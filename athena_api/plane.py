@@ -17,6 +17,7 @@ from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.live import Live
+from athena_core.services.policies import Policies
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.settings import Settings
@@ -47,6 +48,7 @@ class ControlPlane(NamedTuple):
     live: Live
     access: Access
     catalog: Catalog
+    policies: Policies
     runs: Runs
     runner: Runner
     providers: Mapping[str, Provider]

@@ -16,6 +16,7 @@ STATUS: dict[type[AthenaError], int] = {
     errors.TimedOut: 408,
     errors.Conflict: 409,
     errors.Gone: 410,
+    errors.Outdated: 412,
     errors.TooLarge: 413,
     errors.Unprocessable: 422,
     errors.Throttled: 429,

@@ -230,6 +230,70 @@ def tail_events(*, filters: Filters | None = None, cursor: str | None = None, re
             print(f"Cursor: {last}", file=sys.stderr)
 
 
+# The policy
+
+
+def show_policy(*, reach: Reach | None = None) -> None:
+    """Show the policy in force, or null.
+
+    Args:
+        reach: How to reach the plane.
+    """
+    ask(reach, "getPolicy")
+
+
+def put_policy(*, file: Path, comment: Annotated[str | None, TEXT] = None, reach: Reach | None = None) -> None:
+    """Replace the policy as a whole: what is left out is no longer limited.
+
+    Args:
+        file: The new policy, as JSON; `-` reads standard input.
+        comment: Why it changes, for the audit trail.
+        reach: How to reach the plane.
+    """
+    import msgspec
+
+    try:
+        text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        document = msgspec.json.decode(text, type=dict[str, Any])
+    except OSError as error:
+        raise Misused(f"--file: cannot read {file}: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Misused(f"--file: {file} holds no JSON object: {error}") from error
+    ask(reach, "putPolicy", body=document if comment is None else {"policy": document, "auditComment": comment})
+
+
+def list_rejections(
+    *,
+    session: str | None = None,
+    actor: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+    reach: Reach | None = None,
+) -> None:
+    """List the runs that the policy refused, oldest first.
+
+    Args:
+        session: Only of this session.
+        actor: Only of this identity.
+        since: Not before this time (ISO-8601).
+        until: Not after this time.
+        cursor: Go on after the last page.
+        limit: How many, at most 500.
+        reach: How to reach the plane.
+    """
+    query = {
+        "sessionId": session,
+        "actor": actor,
+        "createdAfter": since,
+        "createdBefore": until,
+        "cursor": cursor,
+        "limit": None if limit is None else str(limit),
+    }
+    ask(reach, "listPolicyConcurrencyRejections", query=query)
+
+
 # The state directory
 
 
@@ -418,6 +482,7 @@ def contracts(*, out: Path | None = None) -> None:
 GROUPS: Mapping[str, str] = {
     "api": "The server, and the document that describes it.",
     "events": "What was recorded.",
+    "policy": "The limits of the whole plane, and what they refused.",
 }
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -425,6 +490,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "cancel": cancel,
     "events list": list_events,
     "events tail": tail_events,
+    "policy show": show_policy,
+    "policy put": put_policy,
+    "policy rejections": list_rejections,
     "replay": replay,
     "verify": verify,
     "api serve": serve,

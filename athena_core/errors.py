@@ -50,6 +50,10 @@ class Conflict(AthenaError):
     """The request is right but contradicts the present state."""
 
 
+class Outdated(AthenaError):
+    """The request was made for an earlier state of what it changes."""
+
+
 class Gone(AthenaError):
     """The thing existed and is no longer kept."""
 
@@ -192,6 +196,12 @@ class SessionLockTimeout(Conflict):
     """Another run holds the session."""
 
     code = "SESSION_LOCK_TIMEOUT"
+
+
+class PreconditionFailed(Outdated):
+    """What is to be replaced is not what `If-Match` names; read it again."""
+
+    code = "PRECONDITION_FAILED"
 
 
 class LeaseLost(Conflict):

@@ -6,11 +6,9 @@ values, errors and protocols; read models do not know each other. Read first: ``
 """
 
 from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, SafetyViolation
-from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import (
     EvidenceAttached,
     PolicyConcurrencyRejected,
-    PolicyRejected,
     RunPaused,
     RunResumed,
     ToolCalled,
@@ -18,11 +16,12 @@ from athena_core.domain.run import (
 from athena_core.event import Event
 from projections.catalog import CATALOG
 from projections.feed import FEED
+from projections.policy import POLICY
 from projections.projection import Projection
 from projections.runs import RUNS
 from projections.sessions import SESSIONS
 
-ALL: tuple[Projection, ...] = (RUNS, SESSIONS, CATALOG, FEED)
+ALL: tuple[Projection, ...] = (RUNS, SESSIONS, CATALOG, POLICY, FEED)
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {
@@ -30,9 +29,7 @@ NOT_SHOWN: dict[type[Event], str] = {
     AuthzDenied: "an audit record; the feed is where auditors read",
     SafetyViolation: "an audit record; the feed is where auditors read",
     LogForked: "an audit record; the feed is where auditors read",
-    PolicyUpdated: "the policy is read from its stream, which is one fold away",
-    PolicyConcurrencyRejected: "a refused run never existed; policy.rejected says the same with less",
-    PolicyRejected: "an audit record; the feed is where auditors read",
+    PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
     ToolCalled: "the feed is where it is read",
     EvidenceAttached: "the feed is where it is read",
     RunPaused: "the feed is where it is read",

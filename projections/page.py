@@ -33,14 +33,15 @@ def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
 
 
 class Keyset(Value):
-    """The order of a list, newest first: columns that identify a row together, and their names in the cursor.
+    """The order of a list: columns that identify a row together, and their names in the cursor.
 
-    The first columns of the list's SELECT are those of the keyset.
+    It is newest first, or ``oldest_first``. The first columns of the list's SELECT are those of the keyset.
     """
 
     kind: str
     columns: tuple[tuple[str, str, type], ...]
     """Name in the cursor, column in SQL, type."""
+    oldest_first: bool = False
 
     def encode(self, values: Sequence[Cell]) -> str:
         """The cursor that continues after a row."""
@@ -69,17 +70,24 @@ class Keyset(Value):
         cursor: str | None,
         limit: int,
         show: Callable[[tuple[Cell, ...]], T],
+        offset: int = 0,
     ) -> Page[T]:
-        """A page of the rows of ``select``; a condition of ``where`` counts if its value is not None."""
+        """A page of the rows of ``select``; a condition of ``where`` counts if its value is not None.
+
+        ``offset`` rows are passed over, unless a cursor says where to begin.
+        """
         conditions = [condition for condition, value in where if value is not None]
         values = [value for _, value in where if value is not None]
         columns = [column for _, column, _ in self.columns]
         if cursor is not None:
-            conditions.append(f"({', '.join(columns)}) < ({', '.join('?' * len(columns))})")
+            beyond = ">" if self.oldest_first else "<"
+            conditions.append(f"({', '.join(columns)}) {beyond} ({', '.join('?' * len(columns))})")
             values += self.decode(cursor)
+            offset = 0
         restriction = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        order = ", ".join(f"{column} DESC" for column in columns)
-        found = list(connection.execute(f"{select}{restriction} ORDER BY {order} LIMIT ?", (*values, limit + 1)))
+        order = ", ".join(column if self.oldest_first else f"{column} DESC" for column in columns)
+        statement = f"{select}{restriction} ORDER BY {order} LIMIT ? OFFSET ?"
+        found = list(connection.execute(statement, (*values, limit + 1, offset)))
         more = self.encode(found[limit - 1][: len(columns)]) if len(found) > limit else None
         return Page(items=[show(row) for row in found[:limit]], next_cursor=more)
 

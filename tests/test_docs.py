@@ -87,7 +87,7 @@ def test_paths_in_examples_are_in_the_table() -> None:
         words = shlex.split(example.command)
         for url in [word for word in words if word.startswith(SERVER)]:
             path = urlsplit(url).path
-            method = "POST" if {"-d", "POST"} & set(words) else "GET"
+            method = words[words.index("-X") + 1] if "-X" in words else "POST" if "-d" in words else "GET"
             if path.startswith("/api/v1/"):
                 try:
                     router.find(method, path)

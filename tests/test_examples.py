@@ -18,6 +18,7 @@ import pytest
 
 from athena_core.clock import SystemIds
 from tests.conftest import Serve
+from tests.support.gate import Gates
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "examples" / "replay_client.py"
@@ -200,3 +201,47 @@ def test_a_filter_shows_only_what_was_asked_for(serve: Serve, once: bool) -> Non
         assert line[1:3] == ["run.completed", run_id]
         if once:
             assert client.wait(PATIENCE_SECONDS) == 0
+
+
+# The audit of refusals
+
+
+def audit(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the audit."""
+    command = [sys.executable, str(ROOT / "examples" / "audit_rejections.py"), "--url", url, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+
+
+def test_an_auditor_sees_every_refusal_once_with_its_rule(serve: Serve, gates: Gates) -> None:
+    server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin", **gates.settings)
+    ada, olga = server.client("ada"), server.client("olga")
+    ada.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+    gate = gates["held"]
+    holder = ada.start(gate.order)
+    refusals = []
+    for number in range(3):
+        answer = (olga if number else ada).send("/runs", {"input": "me too", "sessionId": f"-s{number}"})
+        refusals.append(answer.json()["error"]["details"]["runId"])
+    gate.release()
+    ada.await_ending(holder["runId"])
+    lines = audit(server.url, "--identity", "vera").stdout.splitlines()
+    table = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
+    assert [(row["runId"], row["actor"]) for row in table] == list(zip(refusals, ["ada", "olga", "olga"], strict=True))
+    assert {row["rule"] for row in table} == {"policy.maxConcurrentRuns"}
+    assert [(row["activeRuns"], row["limit"]) for row in table] == [("1", "1")] * 3
+    assert table[0]["sessionId"] == "'-s0", "no spreadsheet takes a cell for a formula"
+    events = {event["id"] for event in ada.events(types="policy.rejected")}
+    assert {row["id"].removeprefix("rej_") for row in table} == events
+    hers = audit(server.url, "--identity", "vera", "--actor", "olga", "--csv")
+    assert [line.split(",")[3] for line in hers.stdout.splitlines()[1:]] == refusals[1:]
+    assert hers.stderr == "2 refused; olga: 2\n"
+    assert audit(server.url, "--identity", "vera", "--since", "2100-01-01T00:00:00Z").stdout.count("\n") == 1
+
+
+def test_an_audit_that_the_server_refuses_says_why(serve: Serve) -> None:
+    server = serve(auth_enabled="true")
+    nobody, unreadable = audit(server.url), audit(server.url, "--identity", "vera", "--since", "yesterday")
+    assert (nobody.returncode, unreadable.returncode) == (1, 1)
+    assert "AUTH_IDENTITY_MISSING" in nobody.stderr
+    assert "createdAfter" in unreadable.stderr
+    assert "Traceback" not in nobody.stderr + unreadable.stderr

@@ -1,14 +1,38 @@
 """The policy: the limits of the whole plane; without one, runs are unlimited and take 30 seconds."""
 
-from typing import Annotated, ClassVar
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from athena_core.decider import Context, Decider
+from athena_core.errors import ConfigError
 from athena_core.event import Event, Value
-from athena_core.values import Body, Count, Dollars, Label, Milliseconds
+from athena_core.values import (
+    ID_PATTERN,
+    LIST_ITEMS_MAX,
+    Body,
+    Count,
+    Dollars,
+    Label,
+    Milliseconds,
+    RecordId,
+)
 
 STREAM = "policy"
+SESSION_ID = re.compile(ID_PATTERN)
+
+
+class KeyLimit(Body):
+    """At most ``max`` runs at a time of one session, provider or harness profile, or without ``key`` of each of them.
+
+    A run beyond is refused, or waits.
+    """
+
+    scope: Literal["session", "provider", "harness-profile"]
+    max: Count
+    strategy: Literal["reject", "enqueue"]
+    key: RecordId | None = None
 
 
 class Policy(Body):
@@ -16,10 +40,31 @@ class Policy(Body):
 
     schema_version: Count
     max_concurrent_runs: Count | None = None
+    limits: Annotated[tuple[KeyLimit, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
     default_run_timeout_ms: Milliseconds | None = None
     default_schedule_timeout_ms: Milliseconds | None = None
     retry_budget_per_run: Annotated[int, msgspec.Meta(ge=0, le=1_000)] | None = None
     cost_budget_daily_usd: Dollars | None = None
+
+
+class PolicyDocument(Policy, kw_only=True):
+    """The policy in force, and since when."""
+
+    updated_at: str
+
+
+class PolicyInput(Policy):
+    """A policy as a client sends it: what it got may be sent back, ``updatedAt`` and all."""
+
+    updated_at: Any = None
+
+
+class PutPolicyBody(PolicyInput):
+    """A new policy: the document itself (then ``schemaVersion`` is required), or ``policy`` with ``auditComment``."""
+
+    schema_version: Count | None = None  # type: ignore[assignment]
+    policy: PolicyInput | None = None
+    audit_comment: Label | None = None
 
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -41,8 +86,10 @@ class PolicyUpdated(Event):
 
 
 class PolicyState(Value):
-    """The policy in force."""
+    """The policy in force; ``version`` counts how often it was replaced."""
 
+    version: int = 0
+    updated_at: str = ""
     policy: Policy | None = None
 
 
@@ -50,7 +97,7 @@ def evolve(state: PolicyState, event: Event) -> PolicyState:
     """Follow one event."""
     match event:
         case PolicyUpdated():
-            return PolicyState(policy=event.after)
+            return PolicyState(policy=event.after, version=state.version + 1, updated_at=event.updated_at)
         case _:
             return state
 
@@ -65,6 +112,51 @@ class PutPolicy(Value):
     at: str
     by: str
     audit_comment: Label | None = None
+
+
+def document(state: PolicyState) -> PolicyDocument:
+    """The policy in force, as it is shown. Raises ValueError where there is none."""
+    if state.policy is None:
+        raise ValueError("there is no policy")
+    fields = {name: getattr(state.policy, name) for name in Policy.__struct_fields__}
+    return PolicyDocument(updated_at=state.updated_at, **fields)
+
+
+def read(body: PutPolicyBody) -> tuple[Policy, Label | None]:
+    """The policy in either form of the body, and the comment. Raises ConfigError."""
+    flat = [name for name in Policy.__struct_fields__ if getattr(body, name) is not None]
+    if body.policy is None:
+        if body.schema_version is None:
+            raise ConfigError.of("schemaVersion", "is required", "1")
+        return _plain(body), body.audit_comment
+    if flat:
+        field = msgspec.structs.fields(Policy)[Policy.__struct_fields__.index(flat[0])].encode_name
+        raise ConfigError.of(field, "stands beside policy", "inside policy")
+    if body.audit_comment is None:
+        raise ConfigError.of("auditComment", "is required beside policy", "why the policy changes")
+    return _plain(body.policy), body.audit_comment
+
+
+def _plain(policy: Policy) -> Policy:
+    fields = {name: getattr(policy, name) for name in Policy.__struct_fields__}
+    return Policy(**{**fields, "limits": policy.limits or None})
+
+
+def check_limits(limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str]) -> None:
+    """Refuse limits that repeat each other or can never apply. Raises ConfigError; ``place`` is where they stand."""
+    seen: set[tuple[str, str | None]] = set()
+    for index, limit in enumerate(limits):
+        field = f"{place}limits[{index}]"
+        if (limit.scope, limit.key) in seen:
+            raise ConfigError.of(field, f"there is another limit for {limit.scope} {limit.key or '(each)'}", "one each")
+        seen.add((limit.scope, limit.key))
+        if limit.key is None:
+            continue
+        if limit.scope == "session" and not SESSION_ID.fullmatch(limit.key):
+            raise ConfigError.of(f"{field}.key", f"{limit.key!r} is no session id", "letters, digits, '.', '_', '-'")
+        if limit.scope == "provider" and limit.key not in providers:
+            known = ", ".join(sorted(providers))
+            raise ConfigError.of(f"{field}.key", f"no provider {limit.key!r} is registered", f"one of {known}")
 
 
 def decide(command: PutPolicy, state: PolicyState, context: Context) -> tuple[Event, ...]:

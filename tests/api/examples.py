@@ -16,6 +16,20 @@ PROFILE: dict[str, Any] = {
     "verificationPolicies": [{"id": "v", "kind": "require-evidence", "label": "log", "evidenceType": "text"}],
 }
 
+POLICY_PUT: dict[str, Any] = {
+    "policy": {
+        "schemaVersion": 1,
+        "updatedAt": "whenever",
+        "maxConcurrentRuns": 500,
+        "limits": [{"scope": "provider", "key": "mock", "max": 400, "strategy": "enqueue"}],
+        "defaultRunTimeoutMs": 30_000,
+        "defaultScheduleTimeoutMs": 30_000,
+        "retryBudgetPerRun": 3,
+        "costBudgetDailyUsd": 1_000,
+    },
+    "auditComment": "a budget for the year",
+}
+
 
 class Example(NamedTuple):
     """A request below the prefix, and the status of its answer where nothing exists yet."""
@@ -60,6 +74,21 @@ EXAMPLES: dict[str, Example] = {
     "listHarnessProfiles": Example("/harness-profiles"),
     "createHarnessProfile": Example("/harness-profiles", body=PROFILE),
     "getHarnessProfile": Example("/harness-profiles/hp_unknown", 404),
+    "getPolicy": Example("/policy"),
+    "putPolicy": Example("/policy", body=POLICY_PUT),
+    "listPolicyConcurrencyRejections": Example(
+        "/policy/rejections",
+        query={
+            "sessionId": "session",
+            "createdAfter": "2026-01-01T00:00:00Z",
+            "createdBefore": "2026-12-31T23:59:59.999Z",
+            "offset": "0",
+            "reason": "max-concurrent-runs-exceeded",
+            "actor": "ada",
+            "provider": "mock",
+            "harnessProfileId": "hp_unknown",
+        },
+    ),
     "listEvents": Example(
         "/events",
         query={

@@ -166,7 +166,7 @@ def test_every_field_of_a_body_wrong_in_every_way_is_named(shared: Server, opera
             answer = ask(shared.url, row.method, (PREFIX + example.path).encode(), content)
             check_fault(answer, row.context, wrong.field, content)
             tried.add(wrong.path[0])
-    assert {field.encode_name for field in info.fields} <= tried
+    assert {field.encode_name for field in info.fields if not isinstance(field.type, inspect.AnyType)} <= tried
     assert shared.api.head() == head, "nothing wrong leaves a trace in the log"
 
 

@@ -91,6 +91,8 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
         (["cancel"], "either --session or --run"),
         (["cancel", "--session", "s", "--run", "r"], "either --session or --run"),
         (["events", "list", "--limit", "some"], "--limit"),
+        (["policy", "put", "--file", "nowhere.json"], "cannot read nowhere.json"),
+        (["policy", "put", "--file", "/dev/null"], "holds no JSON object"),
         (["replay", "--verify", "--to", "3"], "--verify"),
         (["replay", "--to", "-1"], "-1 is no position"),
         (["replay"], "holds no log"),

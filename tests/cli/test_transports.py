@@ -218,3 +218,18 @@ def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transpor
         assert alice.code == 0
         carl = terminal.run("cancel", "--session", "s", "--transport", transport, "--identity", "carl")
         assert (carl.code, "AUTHZ_DENIED" in carl.err) == (1, True)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: str) -> None:
+    file = terminal.directory / "policy.json"
+    file.write_text('{"schemaVersion": 1, "maxConcurrentRuns": 3}')
+    with terminal.server():
+        where = ("--transport", transport)
+        assert terminal.run("policy", "show", *where).data is None
+        put = terminal.run("policy", "put", "--file", str(file), "--comment", "- enough", *where).data
+        assert put["maxConcurrentRuns"] == 3
+        assert terminal.run("policy", "show", *where).data == put
+        (event,) = terminal.run("events", "list", "--types", "policy.updated", *where).data["events"]
+        assert event["payload"]["auditComment"] == "- enough"
+        assert terminal.run("policy", "rejections", "--session", "s", "--limit", "3", *where).data == {"items": []}

@@ -4,18 +4,23 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from athena_core.clock import CountingIds
+from athena_core.clock import CountingIds, iso
 from athena_core.domain import EVENTS
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.harness import HarnessProfileCreated
 from athena_core.domain.plane import (
+    AuthzDenied,
     AuthzModeActive,
     PayloadRedacted,
     SafetyViolation,
     ViolationActor,
     ViolationSource,
 )
+from athena_core.domain.policy import Policy, PolicyUpdated
 from athena_core.domain.run import (
+    PolicyOrigin,
+    PolicyRejected,
+    RejectedRunDetails,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -24,6 +29,7 @@ from athena_core.domain.run import (
     RunFailed,
     RunLeased,
     RunQueued,
+    RunRejection,
     RunStarted,
     RunTimedOut,
     TranscriptAppended,
@@ -97,7 +103,14 @@ class History:
     # Writing
 
     def write(
-        self, stream: str, event: Event, *, session_id: str | None = None, run_id: str | None = None, trace: str = "t"
+        self,
+        stream: str,
+        event: Event,
+        *,
+        session_id: str | None = None,
+        run_id: str | None = None,
+        trace: str = "t",
+        actor: str = "local",
     ) -> Position:
         self._salt += 1
         encoded = CODEC.encode(event, self._salt.to_bytes(16, "big"))
@@ -115,7 +128,7 @@ class History:
                 command_id=f"cmd_{position}",
                 correlation=trace,
                 causation=None,
-                actor="local",
+                actor=actor,
                 session_id=session_id,
                 run_id=run_id,
                 data=encoded.data,
@@ -230,13 +243,50 @@ class History:
         )
         return directive_id
 
-    def profile(self) -> str:
+    def profile(self, provider: str = "mock") -> str:
         profile_id = self.ids.new("hp")
         event = HarnessProfileCreated(
-            harness_profile_id=profile_id, version="v1", provider="mock", model="mock-model", profile=SPEC
+            harness_profile_id=profile_id, version="v1", provider=provider, model="mock-model", profile=SPEC
         )
         self.write(profile_id, event)
         return profile_id
+
+    def put_policy(self, limit: int | None, comment: str | None = None, *, actor: str = "ada") -> Position:
+        """Replace the policy, whatever it was."""
+        before = [row for row in self.written if row.type == PolicyUpdated.TYPE]
+        event = PolicyUpdated(
+            schema_version=1,
+            updated_at=iso(self.now),
+            after=Policy(schema_version=1, max_concurrent_runs=limit),
+            before=CODEC.decode(before[-1]).event.after if before else None,  # type: ignore[attr-defined]
+            audit_comment=comment,
+            updated_by=actor,
+        )
+        return self.write("policy", event, actor=actor)
+
+    def refuse(self, session_id: str, *, limit: int = 1, actor: str = "local", profile_id: str | None = None) -> str:
+        """Refuse a run that asked to be admitted."""
+        run_id = self.ids.new("run")
+        rejection = RunRejection(
+            schema_version=1,
+            timestamp=iso(self.now),
+            policy_type="CONCURRENCY",
+            limit=limit,
+            rejected_run_details=RejectedRunDetails(session_id=session_id),
+            reason="max-concurrent-runs-exceeded",
+            active_runs=limit,
+            policy=PolicyOrigin(schema_version=1, engine="athena", rule_type="concurrency", failure_action="enforce"),
+        )
+        event = PolicyRejected(rejection=rejection, directive_id="dir_1", harness_profile_id=profile_id)
+        self.write(run_id, event, session_id=session_id, run_id=run_id, trace="t" + run_id, actor=actor)
+        return run_id
+
+    def deny(self, operation: str, *, actor: str = "vera") -> Position:
+        """Refuse an operation for want of a role."""
+        event = AuthzDenied(
+            subject=actor, role="Viewer", operation=operation, required_roles=("Admin",), deny_reason="ROLE_MISSING"
+        )
+        return self.write("plane", event, actor=actor)
 
     def redact(self, position: Position) -> None:
         """Erase the text of a row, as the store does, and say so."""
@@ -299,8 +349,14 @@ class History:
             self.profile()
         elif kind == 12:
             self.whole_run(session_id)
+        elif kind == 13:
+            self.put_policy(choice % 5 or None, "so decided" if choice % 2 else None)
+        elif kind == 14:
+            self.refuse(session_id, limit=choice % 3 + 1)
+        elif kind == 15:
+            self.deny(f"operation{choice % 3}")
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-MOVES = 14
+MOVES = 17

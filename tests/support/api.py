@@ -59,13 +59,26 @@ class Api:
         return opened(self.send(path, body, key=key, respond_async=respond_async))
 
     def send(
-        self, path: str, body: Any = None, *, key: str | None = None, respond_async: bool = False
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        respond_async: bool = False,
+        method: str = "POST",
+        **headers: str,
     ) -> httpx2.Response:
-        """The answer to a POST."""
-        headers = {} if key is None else {"idempotency-key": key}
+        """The answer to a command; further headers are spelt with underscores."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            headers["idempotency-key"] = key
         if respond_async:
             headers["prefer"] = "respond-async"
-        return self.http.post(path, json={} if body is None else body, headers=headers)
+        return self.http.request(method, path, json={} if body is None else body, headers=headers)
+
+    def put(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        """The data of a PUT. Raises Refused."""
+        return opened(self.send(path, body, key=key, method="PUT"))
 
     def run(self, said: str = "hello", *, key: str | None = None, **fields: Any) -> Any:
         """The result of a run that was waited for."""

@@ -1,0 +1,21 @@
+"""Entity tags: the version of a record as a header, and whether the one that a client names is still in force."""
+
+from collections.abc import Callable
+
+ANY = "*"
+
+
+def etag(version: int) -> tuple[str, str]:
+    """The header of an answer that shows this version (0: there is nothing yet)."""
+    return "etag", f'"{version}"'
+
+
+def expectation(if_match: str | None) -> Callable[[int], bool] | None:
+    """What ``If-Match`` demands of the version in force: one of its tags, or ``*`` for any but none at all.
+
+    A weak tag matches nothing, as the comparison is the strong one; neither does what is no tag.
+    """
+    if if_match is None:
+        return None
+    tags = {tag.strip() for tag in if_match.split(",")}
+    return lambda version: etag(version)[1] in tags or (ANY in tags and version > 0)

@@ -1,0 +1,64 @@
+"""Policies: replacing the limits of the whole plane, by one author at a time."""
+
+from collections.abc import Callable
+
+from athena_core.clock import iso
+from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.domain import policy
+from athena_core.errors import PreconditionFailed
+from athena_core.event import Fact, Meta, Value
+from athena_core.services.catalog import Catalog
+from athena_core.store.log import Committed, Log
+from athena_core.values import Identity
+
+
+class Put(Value):
+    """What is in force after a policy was put: the document, and its version."""
+
+    version: int
+    document: policy.PolicyDocument
+
+
+class Policies:
+    """Replaces the policy."""
+
+    def __init__(self, log: Log, catalog: Catalog, providers: frozenset[str]) -> None:
+        """Take the names of the registered providers."""
+        self._log = log
+        self._catalog = catalog
+        self._providers = providers
+
+    async def put(
+        self,
+        body: policy.PutPolicyBody,
+        who: Identity,
+        meta: Meta,
+        key: Key | None,
+        expected: Callable[[int], bool] | None = None,
+    ) -> Committed:
+        """Replace the policy as a whole; the answer is a ``Put`` (its JSON, where a key is repeated).
+
+        ``expected`` tells whether the version in force may be replaced. Raises ConfigError, PreconditionFailed.
+        """
+        wanted, comment = policy.read(body)
+        self._check(wanted.limits or (), "policy." if body.policy else "")
+
+        def put(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(policy.DECIDER, policy.STREAM)
+            if expected is not None and not expected(state.version):
+                raise PreconditionFailed("the policy was replaced meanwhile", {"version": state.version})
+            command = policy.PutPolicy(policy=wanted, at=iso(context.now), by=who.subject, audit_comment=comment)
+            events = policy.decide(command, state, context)
+            for event in events:
+                state = policy.evolve(state, event)
+            document = policy.document(state)
+            facts = tuple(Fact(stream=policy.STREAM, event=event) for event in events)
+            return Outcome(facts=facts, answer=Put(version=state.version, document=document))
+
+        return await self._log.submit(put, meta, key)
+
+    def _check(self, limits: tuple[policy.KeyLimit, ...], place: str) -> None:
+        policy.check_limits(limits, place, self._providers)
+        for index, limit in enumerate(limits):
+            if limit.scope == "harness-profile" and limit.key is not None:
+                self._catalog.profile(limit.key, f"{place}limits[{index}].key")

@@ -1,0 +1,232 @@
+"""The policy: the document in force, and every refusal by it."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.harness import HarnessProfileCreated
+from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.run import PolicyRejected
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.cursor import event_id
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+IN_FORCE = 1
+
+
+class PolicyRow(msgspec.Struct, gc=False):
+    """The policy in force (there is one row), as JSON; ``version`` counts how often it was replaced."""
+
+    row: int
+    version: int
+    document: str
+
+
+class ProviderRow(msgspec.Struct, gc=False):
+    """The provider of a harness profile, to name it in refusals."""
+
+    profile_id: str
+    provider: str
+
+
+class RejectionRow(msgspec.Struct, gc=False):
+    """A refusal, by the position of its ``policy.rejected``; ``event`` is the rejection as JSON."""
+
+    position: int
+    mark: bytes
+    created_at: int
+    session_id: str
+    run_id: str | None
+    trace_id: str
+    actor: str
+    reason: str
+    active_runs: int
+    max_concurrent_runs: int
+    event: str
+    directive_id: str | None
+    harness_profile_id: str | None
+    provider: str | None
+
+
+DOCUMENT = Table("policy", PolicyRow, key=("row",))
+PROVIDER = Table("policy_provider", ProviderRow, key=("profile_id",))
+REJECTION = Table(
+    "policy_rejection",
+    RejectionRow,
+    key=("position",),
+    indexes=(
+        ("created_at",),
+        ("session_id", "position"),
+        ("actor", "position"),
+        ("provider", "position"),
+        ("harness_profile_id", "position"),
+    ),
+)
+POLICY = Projection("policy", version=1, tables=(DOCUMENT, PROVIDER, REJECTION))
+
+
+@POLICY.on(PolicyUpdated)
+def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
+    """Another policy is in force."""
+    event = recorded.event
+    document = msgspec.to_builtins(event.after) | {"updatedAt": event.updated_at}
+    rows.put(DOCUMENT, PolicyRow(IN_FORCE, recorded.version, msgspec.json.encode(document).decode()))
+
+
+@POLICY.on(HarnessProfileCreated)
+def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
+    """Remember whom it asks."""
+    event = recorded.event
+    rows.append(PROVIDER, ProviderRow(event.harness_profile_id, event.provider))
+
+
+@POLICY.on(PolicyRejected)
+def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
+    """A run was refused; what preceded it in the same transaction says nothing more."""
+    event = recorded.event
+    rejection = event.rejection
+    profile = rows.get(PROVIDER, event.harness_profile_id) if event.harness_profile_id else None
+    rows.append(
+        REJECTION,
+        RejectionRow(
+            position=recorded.position,
+            mark=recorded.mark,
+            created_at=recorded.recorded_at,
+            session_id=rejection.rejected_run_details.session_id,
+            run_id=recorded.run_id,
+            trace_id=recorded.correlation,
+            actor=recorded.actor,
+            reason=rejection.reason,
+            active_runs=rejection.active_runs,
+            max_concurrent_runs=rejection.limit,
+            event=msgspec.json.encode(rejection).decode(),
+            directive_id=event.directive_id,
+            harness_profile_id=event.harness_profile_id,
+            provider=profile.provider if profile else None,
+        ),
+    )
+
+
+# From rows to what clients see
+
+
+class Origin(Value):
+    """Which rule of which engine refused (contract 4.10, PolicyOriginDetails)."""
+
+    schema_version: int
+    engine: str
+    rule_type: str
+    policy_name: str | None = None
+    failure_action: str | None = None
+    message: str | None = None
+
+
+class RejectedRun(Value):
+    """Whose run was refused."""
+
+    session_id: str
+    persona_name: str | None = None
+
+
+class RejectionEvent(Value):
+    """A refusal as it was recorded (contract 4.10, RunRejectionEvent)."""
+
+    schema_version: int
+    timestamp: str
+    policy_type: str
+    limit: int
+    rejected_run_details: RejectedRun
+    reason: str
+    active_runs: int
+    policy: Origin | None = None
+
+
+class Rejection(Value):
+    """A refusal as auditors read it; ``id`` is ``rej_`` and the id of its event in the feed.
+
+    ``provider`` is there where the run named a harness profile.
+    """
+
+    id: str
+    created_at: str
+    session_id: str
+    active_runs: int
+    max_concurrent_runs: int
+    reason: str
+    event: RejectionEvent
+    actor: str
+    trace_id: str
+    policy: Origin | None = None
+    run_id: str | None = None
+    directive_id: str | None = None
+    harness_profile_id: str | None = None
+    provider: str | None = None
+
+
+REJECTIONS = Keyset(kind="rejections", columns=(("position", "position", int),), oldest_first=True)
+
+
+def policy_in_force(connection: Connection) -> tuple[bytes, int]:
+    """The policy in force as JSON (``null`` where there is none), and its version."""
+    for values in connection.execute(DOCUMENT.all):
+        row = DOCUMENT.load(values)
+        return row.document.encode(), row.version
+    return b"null", 0
+
+
+def list_rejections(
+    connection: Connection,
+    log_id: str,
+    *,
+    session_id: str | None = None,
+    created_after: int | None = None,
+    created_before: int | None = None,
+    reason: str | None = None,
+    actor: str | None = None,
+    provider: str | None = None,
+    harness_profile_id: str | None = None,
+    offset: int = 0,
+    cursor: str | None,
+    limit: int,
+) -> Page[Rejection]:
+    """Refusals, oldest first; times are milliseconds since 1970 UTC, inclusive."""
+    where = (
+        ("session_id = ?", session_id),
+        ("created_at >= ?", created_after),
+        ("created_at <= ?", created_before),
+        ("reason = ?", reason),
+        ("actor = ?", actor),
+        ("provider = ?", provider),
+        ("harness_profile_id = ?", harness_profile_id),
+    )
+    return REJECTIONS.page(
+        connection,
+        REJECTION.all,
+        where,
+        cursor=cursor,
+        limit=limit,
+        offset=offset,
+        show=lambda values: _rejection(values, log_id),
+    )
+
+
+def _rejection(values: tuple[Cell, ...], log_id: str) -> Rejection:
+    row = REJECTION.load(values)
+    event = msgspec.json.decode(row.event, type=RejectionEvent)
+    return Rejection(
+        id="rej_" + event_id(log_id, row.position, row.mark),
+        created_at=iso(row.created_at),
+        session_id=row.session_id,
+        active_runs=row.active_runs,
+        max_concurrent_runs=row.max_concurrent_runs,
+        reason=row.reason,
+        event=event,
+        actor=row.actor,
+        trace_id=row.trace_id,
+        policy=event.policy,
+        run_id=row.run_id,
+        directive_id=row.directive_id,
+        harness_profile_id=row.harness_profile_id,
+        provider=row.provider,
+    )
