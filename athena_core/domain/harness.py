@@ -1,16 +1,29 @@
 """The harness profile: which model runs with which tools under which limits, immutable once created."""
 
 import re
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Value
-from athena_core.values import Egress, HarnessSpec
+from athena_core.values import Egress, HarnessSpec, ToolPolicies, VerificationPolicy
 
 HOST = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "require-evidence": (),
+    "command": ("command",),
+    "json-schema": ("schema",),
+    "contains": ("contains",),
+}
+"""What a verification policy of a kind needs beside what all have; ``evidenceType`` is for the first one alone."""
+
+SchemaFault = Callable[[Mapping[str, Any]], str | None]
+"""What is wrong with a JSON Schema, or None."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -54,7 +67,7 @@ class CreateHarnessProfile(Value):
     spec: HarnessSpec
 
 
-def normalise(spec: HarnessSpec, providers: frozenset[str]) -> HarnessSpec:
+def normalise(spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault) -> HarnessSpec:
     """The profile as it is kept: tools once each, hosts in lower case. Raises ConfigError (contract 4.5)."""
     if spec.config.provider not in providers:
         known = ", ".join(sorted(providers))
@@ -65,11 +78,58 @@ def normalise(spec: HarnessSpec, providers: frozenset[str]) -> HarnessSpec:
     policies = spec.verification_policies or ()
     seen: set[str] = set()
     for index, policy in enumerate(policies):
+        field = f"verificationPolicies[{index}]"
         if policy.id in seen:
-            raise ConfigError.of(f"verificationPolicies[{index}].id", f"{policy.id!r} is used twice", "ids are unique")
+            raise ConfigError.of(f"{field}.id", f"{policy.id!r} is used twice", "ids are unique")
         seen.add(policy.id)
-    config = replace(spec.config, tools=tuple(dict.fromkeys(spec.config.tools)))
+        _check_verification(policy, field, spec.tool_policies, schema_fault)
+    tools = tuple(dict.fromkeys(spec.config.tools))
+    if spec.tool_policies is not None:
+        _check_tools(spec.tool_policies, tools, any(policy.command for policy in policies))
+    config = replace(spec.config, tools=tools)
     return replace(spec, config=config, allowed_egress=egress or None, verification_policies=policies or None)
+
+
+def _check_verification(
+    policy: VerificationPolicy, field: str, tools: ToolPolicies | None, schema_fault: SchemaFault
+) -> None:
+    """A policy has the field of its kind and none of another; its command may run, its schema can be used."""
+    needed = FIELDS[policy.kind]
+    for name in ("command", "schema", "contains"):
+        given = getattr(policy, name) is not None
+        if given and name not in needed:
+            raise ConfigError.of(f"{field}.{name}", f"does not belong to kind {policy.kind!r}", "leave it out")
+        if not given and name in needed:
+            raise ConfigError.of(f"{field}.{name}", f"is required by kind {policy.kind!r}", "say what has to hold")
+    if policy.evidence_type is not None and policy.kind != "require-evidence":
+        raise ConfigError.of(f"{field}.evidenceType", f"does not belong to kind {policy.kind!r}", "leave it out")
+    if policy.command is not None:
+        allowed = tools.shell.commands if tools is not None and tools.shell is not None else ()
+        if not any(policy.command[: len(prefix)] == prefix for prefix in allowed):
+            remedy = "add it, or its first words, to toolPolicies.shell.commands"
+            raise ConfigError.of(f"{field}.command", "is not allowed by toolPolicies.shell.commands", remedy)
+    fault = None if policy.schema is None else schema_fault(policy.schema)
+    if fault is not None:
+        raise ConfigError.of(f"{field}.schema", fault, "a JSON Schema within the limits")
+
+
+def _check_tools(policies: ToolPolicies, tools: tuple[str, ...], verifies: bool) -> None:
+    """A tool that has a policy is there (``shell`` may be for verification alone); directories stay inside."""
+    for name, directory in (
+        ("shell", policies.shell and policies.shell.directory),
+        ("files", policies.files and policies.files.directory),
+        ("http", None),
+    ):
+        field = f"toolPolicies.{name}"
+        if getattr(policies, name) is None:
+            continue
+        if name not in tools and not (name == "shell" and verifies):
+            raise ConfigError.of(field, f"config.tools does not name {name!r}", f"add {name!r} to config.tools")
+        if directory is not None:
+            path = PurePosixPath(directory)
+            if path.is_absolute() or ".." in path.parts or "\0" in directory:
+                remedy = "a path that is relative to the workspace, without .."
+                raise ConfigError.of(f"{field}.directory", f"{directory!r} is not inside the workspace", remedy)
 
 
 def _normal_egress(entries: tuple[Egress, ...]) -> tuple[Egress, ...]:

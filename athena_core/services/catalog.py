@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core import schema
 from athena_core.domain import directive, harness
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Fact, Meta
@@ -34,7 +35,7 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
-        normal = harness.normalise(spec, self._providers)
+        normal = harness.normalise(spec, self._providers, schema.check)
         profile_id = self._ids.new("hp")
 
         def create(reader: Reader, context: Context) -> Outcome:
