@@ -10,7 +10,15 @@ from msgspec.structs import replace
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Value
-from athena_core.values import Egress, HarnessSpec, ToolPolicies, VerificationPolicy
+from athena_core.values import (
+    Egress,
+    FilesPolicy,
+    HarnessSpec,
+    HttpPolicy,
+    ShellPolicy,
+    ToolPolicies,
+    VerificationPolicy,
+)
 
 HOST = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
@@ -115,21 +123,22 @@ def _check_verification(
 
 def _check_tools(policies: ToolPolicies, tools: tuple[str, ...], verifies: bool) -> None:
     """A tool that has a policy is there (``shell`` may be for verification alone); directories stay inside."""
-    for name, directory in (
-        ("shell", policies.shell and policies.shell.directory),
-        ("files", policies.files and policies.files.directory),
-        ("http", None),
-    ):
-        field = f"toolPolicies.{name}"
-        if getattr(policies, name) is None:
+    for name in ("shell", "http", "files"):
+        policy: ShellPolicy | HttpPolicy | FilesPolicy | None = getattr(policies, name)
+        if policy is None:
             continue
+        field = f"toolPolicies.{name}"
         if name not in tools and not (name == "shell" and verifies):
             raise ConfigError.of(field, f"config.tools does not name {name!r}", f"add {name!r} to config.tools")
-        if directory is not None:
-            path = PurePosixPath(directory)
-            if path.is_absolute() or ".." in path.parts or "\0" in directory:
-                remedy = "a path that is relative to the workspace, without .."
-                raise ConfigError.of(f"{field}.directory", f"{directory!r} is not inside the workspace", remedy)
+        directory = None if isinstance(policy, HttpPolicy) else policy.directory
+        if directory is not None and not _is_inside(directory):
+            remedy = "a path that is relative to the workspace, without .."
+            raise ConfigError.of(f"{field}.directory", f"{directory!r} is not inside the workspace", remedy)
+
+
+def _is_inside(directory: str) -> bool:
+    path = PurePosixPath(directory)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _normal_egress(entries: tuple[Egress, ...]) -> tuple[Egress, ...]:

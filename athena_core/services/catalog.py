@@ -2,9 +2,9 @@
 
 from typing import TypeVar
 
+from athena_core import schema
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
-from athena_core import schema
 from athena_core.domain import directive, harness
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Fact, Meta

@@ -196,7 +196,7 @@ def _shown(policy: VerificationPolicy, evidence: Sequence[Attached]) -> Verifica
     ]
     if any(not one.stale and not _is_empty(one.event) for one in named):
         return None
-    details = {"evidenceType": policy.evidence_type} if policy.evidence_type else {}
+    details: dict[str, str] = {"evidenceType": policy.evidence_type} if policy.evidence_type else {}
     if not named:
         return _failure(policy, f"no evidence with the label {policy.label!r} was attached", details)
     if all(_is_empty(one.event) for one in named):

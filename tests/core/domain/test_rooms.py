@@ -1,15 +1,30 @@
 """The small rooms: directives, profiles, sessions, policy."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from athena_core.domain import directive, harness, policy, session
 from athena_core.errors import ConfigError
-from athena_core.values import Egress, HarnessSpec, VerificationPolicy
+from athena_core.values import (
+    Egress,
+    FilesPolicy,
+    HarnessSpec,
+    HttpPolicy,
+    ShellPolicy,
+    ToolPolicies,
+    VerificationPolicy,
+)
 from tests.core.domain.given import Given
 from tests.core.domain.test_run import SPEC
 
 PROVIDERS = frozenset({"mock"})
+
+
+def normalise(spec: HarnessSpec) -> HarnessSpec:
+    """The profile as it is kept; a schema with the member ``bad`` is not taken."""
+    return harness.normalise(spec, PROVIDERS, lambda schema: "it is bad" if "bad" in schema else None)
 
 
 def test_a_directive_is_created_once() -> None:
@@ -48,7 +63,7 @@ def test_a_profile_is_created_once() -> None:
 def test_tools_are_kept_once_and_hosts_in_lower_case() -> None:
     config = replace(SPEC.config, tools=("files", "shell", "files"))
     spec = replace(SPEC, config=config, allowed_egress=(Egress(host="API.Example.org", port=443),))
-    normal = harness.normalise(spec, PROVIDERS)
+    normal = normalise(spec)
     assert normal.config.tools == ("files", "shell")
     assert normal.allowed_egress == (Egress(host="api.example.org", port=443),)
 
@@ -57,13 +72,27 @@ def test_tools_are_kept_once_and_hosts_in_lower_case() -> None:
 def test_what_is_no_host_is_refused(host: str) -> None:
     spec = replace(SPEC, allowed_egress=(Egress(host=host),))
     with pytest.raises(ConfigError, match=r"allowedEgress\[0\].host"):
-        harness.normalise(spec, PROVIDERS)
+        normalise(spec)
 
 
 @pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "*.example.org", "xn--bcher-kva.example"])
 def test_what_is_a_host_is_taken(host: str) -> None:
     spec = replace(SPEC, allowed_egress=(Egress(host=host),))
-    assert harness.normalise(spec, PROVIDERS).allowed_egress == (Egress(host=host),)
+    assert normalise(spec).allowed_egress == (Egress(host=host),)
+
+
+SHELL = ToolPolicies(shell=ShellPolicy(commands=(("make",), ("git", "status"))))
+
+
+def verified(kind: str, **fields: Any) -> HarnessSpec:
+    """A profile with one verification policy, and a shell that may run ``make`` and ``git status``."""
+    policy = VerificationPolicy(id="p", kind=kind, label="tests", **fields)  # type: ignore[arg-type]
+    config = replace(SPEC.config, tools=("shell",))
+    return replace(SPEC, config=config, tool_policies=SHELL, verification_policies=(policy,))
+
+
+def with_tools(*tools: str, **policies: Any) -> HarnessSpec:
+    return replace(SPEC, config=replace(SPEC.config, tools=tools), tool_policies=ToolPolicies(**policies))
 
 
 def wrong_profiles() -> list[tuple[HarnessSpec, str]]:
@@ -71,15 +100,55 @@ def wrong_profiles() -> list[tuple[HarnessSpec, str]]:
     same = VerificationPolicy(id="p", kind="require-evidence", label="tests")
     return [
         (replace(SPEC, config=replace(SPEC.config, provider="none")), "config.provider"),
-        (replace(SPEC, allowed_egress=twice), r"allowedEgress\[1\]"),
-        (replace(SPEC, verification_policies=(same, same)), r"verificationPolicies\[1\].id"),
+        (replace(SPEC, allowed_egress=twice), "allowedEgress[1]"),
+        (replace(SPEC, verification_policies=(same, same)), "verificationPolicies[1].id"),
+        (verified("command"), "verificationPolicies[0].command"),
+        (verified("json-schema"), "verificationPolicies[0].schema"),
+        (verified("contains"), "verificationPolicies[0].contains"),
+        (verified("require-evidence", contains="x"), "verificationPolicies[0].contains"),
+        (verified("require-evidence", command=("make",)), "verificationPolicies[0].command"),
+        (verified("contains", contains="x", schema={}), "verificationPolicies[0].schema"),
+        (verified("contains", contains="x", evidence_type="text"), "verificationPolicies[0].evidenceType"),
+        (verified("json-schema", schema={"bad": 1}), "verificationPolicies[0].schema"),
+        (verified("command", command=("rm",)), "verificationPolicies[0].command"),
+        (verified("command", command=("git",)), "verificationPolicies[0].command"),
+        (replace(verified("command", command=("make",)), tool_policies=None), "verificationPolicies[0].command"),
+        (with_tools("files", shell=SHELL.shell), "toolPolicies.shell"),
+        (with_tools("shell", files=FilesPolicy()), "toolPolicies.files"),
+        (with_tools("shell", http=HttpPolicy()), "toolPolicies.http"),
+        (with_tools("files", files=FilesPolicy(directory="/etc")), "toolPolicies.files.directory"),
+        (with_tools("files", files=FilesPolicy(directory="a/../../b")), "toolPolicies.files.directory"),
+        (
+            with_tools("shell", shell=ShellPolicy(commands=(("ls",),), directory="..")),
+            "toolPolicies.shell.directory",
+        ),
     ]
 
 
 @pytest.mark.parametrize(("spec", "field"), wrong_profiles())
 def test_a_wrong_profile_is_refused_with_its_field(spec: HarnessSpec, field: str) -> None:
-    with pytest.raises(ConfigError, match=field):
-        harness.normalise(spec, PROVIDERS)
+    with pytest.raises(ConfigError) as caught:
+        normalise(spec)
+    assert isinstance(caught.value.details, list)
+    (fault,) = caught.value.details
+    assert fault.field == field
+    assert field == "allowedEgress[1]" or fault.remedy
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        verified("require-evidence", evidence_type="json"),
+        verified("command", command=("make", "test")),
+        verified("command", command=("git", "status")),
+        verified("json-schema", schema={"type": "object"}),
+        verified("contains", contains="done"),
+        replace(verified("command", command=("make",)), config=SPEC.config),
+        with_tools("files", "http", files=FilesPolicy(directory="src/a"), http=HttpPolicy()),
+    ],
+)
+def test_a_profile_with_policies_is_kept_as_it_was_written(spec: HarnessSpec) -> None:
+    assert normalise(spec) == spec
 
 
 def test_a_session_is_opened_once() -> None:
