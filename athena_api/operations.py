@@ -14,6 +14,7 @@ from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody
 from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Value
+from athena_core.protocols import Connection
 from athena_core.values import (
     INTEGER_MAX,
     Body,
@@ -26,7 +27,7 @@ from athena_core.values import (
     RunBody,
     RunResult,
 )
-from projections import catalog, feed, policy, runs, sessions
+from projections import catalog, evidence, feed, policy, runs, sessions
 from projections.page import Page
 
 if TYPE_CHECKING:
@@ -147,6 +148,27 @@ async def get_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     run_id = call.path["runId"]
     run, position = plane.query(("runs",), lambda rows: runs.run_by_id(rows, run_id))
     return Reply(data=found(run, "run", run_id), position=position)
+
+
+async def list_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """What a run showed, without contents."""
+    run_id = call.path["runId"]
+
+    def read(rows: Connection) -> Page[evidence.EvidenceRecord]:
+        found(runs.run_by_id(rows, run_id), "run", run_id)
+        return evidence.list_evidence(rows, plane.log.log_id, run_id, cursor=call.cursor, limit=call.limit)
+
+    page, position = plane.query(("runs", "evidence"), read)
+    return Reply(data=page, position=position)
+
+
+async def get_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One thing that a run showed, with its content."""
+    run_id, evidence_id = call.path["runId"], call.path["evidenceId"]
+    record, position = plane.query(
+        ("evidence",), lambda rows: evidence.evidence_by_id(rows, plane.log.log_id, run_id, evidence_id)
+    )
+    return Reply(data=found(record, "evidence", evidence_id), position=position)
 
 
 async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
@@ -408,6 +430,33 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=runs.Run,
         errors=("NOT_FOUND",),
         handle=get_run,
+    ),
+    Operation(
+        id="listRunEvidence",
+        context="runs.evidence.list",
+        method="GET",
+        path="/runs/:runId/evidence",
+        tag="runs",
+        summary="What a run showed, newest first, without contents.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("runs", "evidence"),
+        answer=Page[evidence.EvidenceRecord],
+        errors=("NOT_FOUND",),
+        handle=list_evidence,
+    ),
+    Operation(
+        id="getRunEvidence",
+        context="runs.evidence.get",
+        method="GET",
+        path="/runs/:runId/evidence/:evidenceId",
+        tag="runs",
+        summary="One thing that a run showed, with its content.",
+        roles=EVERYBODY,
+        reads=("evidence",),
+        answer=evidence.Evidence,
+        errors=("NOT_FOUND",),
+        handle=get_evidence,
     ),
     Operation(
         id="listActiveRuns",

@@ -7,21 +7,20 @@ values, errors and protocols; read models do not know each other. Read first: ``
 
 from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, SafetyViolation
 from athena_core.domain.run import (
-    EvidenceAttached,
     PolicyConcurrencyRejected,
     RunPaused,
     RunResumed,
-    ToolCalled,
 )
 from athena_core.event import Event
 from projections.catalog import CATALOG
+from projections.evidence import EVIDENCES
 from projections.feed import FEED
 from projections.policy import POLICY
 from projections.projection import Projection
 from projections.runs import RUNS
 from projections.sessions import SESSIONS
 
-ALL: tuple[Projection, ...] = (RUNS, SESSIONS, CATALOG, POLICY, FEED)
+ALL: tuple[Projection, ...] = (RUNS, SESSIONS, EVIDENCES, CATALOG, POLICY, FEED)
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {
@@ -30,8 +29,6 @@ NOT_SHOWN: dict[type[Event], str] = {
     SafetyViolation: "an audit record; the feed is where auditors read",
     LogForked: "an audit record; the feed is where auditors read",
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
-    ToolCalled: "the feed is where it is read",
-    EvidenceAttached: "the feed is where it is read",
     RunPaused: "the feed is where it is read",
     RunResumed: "the feed is where it is read",
 }

@@ -13,6 +13,7 @@ from athena_core.domain.run import (
     RunQueued,
     RunStarted,
     RunTimedOut,
+    ToolCalled,
     TranscriptAppended,
 )
 from athena_core.domain.session import SessionCreated
@@ -45,7 +46,10 @@ class SessionRunRow(msgspec.Struct, gc=False):
 
 
 class EntryRow(msgspec.Struct, gc=False):
-    """Something that was said; ``mark`` belongs to its event's id, the content is gone once it was redacted."""
+    """Something that was said, or a call of a tool; ``mark`` belongs to its event's id.
+
+    The content is gone once it was redacted; ``remarks`` are words separated by spaces.
+    """
 
     position: int
     mark: bytes
@@ -58,13 +62,17 @@ class EntryRow(msgspec.Struct, gc=False):
     tool_call_id: str | None
     tool_name: str | None
     is_error: bool | None
+    remarks: str | None
     created_at: int
 
 
 SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),))
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",))
 ENTRY = Table("session_entry", EntryRow, key=("position",), indexes=(("session_id", "position"),))
-SESSIONS = Projection("sessions", version=1, tables=(SESSION, SESSION_RUN, ENTRY))
+SESSIONS = Projection("sessions", version=2, tables=(SESSION, SESSION_RUN, ENTRY))
+
+REMARKS = ("sanitized", "truncated", "changed", "interrupted")
+"""What may be said of an entry beside its content; a call that was refused is remarked with why."""
 
 STATUSES: dict[str, str] = {
     RunCompleted.TYPE: "completed",
@@ -109,25 +117,17 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
 
 @SESSIONS.on(TranscriptAppended)
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
-    """Keep what was said."""
+    """Keep what was said, and what a tool came to."""
     event = recorded.event
-    rows.append(
-        ENTRY,
-        EntryRow(
-            position=recorded.position,
-            mark=recorded.mark,
-            session_id=rows.need(SESSION_RUN, recorded.stream).session_id,
-            run_id=recorded.stream,
-            role=event.role,
-            kind=event.kind,
-            content=event.content,
-            redacted=False,
-            tool_call_id=event.tool_call_id,
-            tool_name=event.tool_name,
-            is_error=event.is_error,
-            created_at=recorded.recorded_at,
-        ),
-    )
+    remarks = " ".join(name for name in REMARKS if getattr(event, name))
+    _append(rows, recorded, event.role, event.kind, event.content, remarks or None)
+
+
+@SESSIONS.on(ToolCalled)
+def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
+    """Keep what the assistant asked for; an attempt that was refused is an error."""
+    event = recorded.event
+    _append(rows, recorded, "assistant", "tool-call", event.arguments, event.refused)
 
 
 @SESSIONS.on(RunCompleted)
@@ -150,6 +150,36 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if row is not None:
         row.content, row.redacted = None, True
         rows.put(ENTRY, row)
+
+
+def _append(
+    rows: Rows,
+    recorded: Recorded[TranscriptAppended] | Recorded[ToolCalled],
+    role: str,
+    kind: str,
+    content: str | None,
+    remarks: str | None,
+) -> None:
+    event = recorded.event
+    failed = event.is_error if isinstance(event, TranscriptAppended) else event.refused is not None or None
+    rows.append(
+        ENTRY,
+        EntryRow(
+            position=recorded.position,
+            mark=recorded.mark,
+            session_id=rows.need(SESSION_RUN, recorded.stream).session_id,
+            run_id=recorded.stream,
+            role=role,
+            kind=kind,
+            content=content,
+            redacted=False,
+            tool_call_id=event.tool_call_id,
+            tool_name=event.tool_name,
+            is_error=failed,
+            remarks=remarks,
+            created_at=recorded.recorded_at,
+        ),
+    )
 
 
 def _touch(rows: Rows, recorded: Recorded[Event], session_id: str, provider: str, model: str) -> None:
@@ -238,6 +268,7 @@ def _session(values: tuple[Cell, ...]) -> Session:
 def _entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
     row, trace_id, status = ENTRY.load(values[:-2]), values[-2], values[-1]
     metadata = {"runId": row.run_id, "runTraceId": str(trace_id)}
+    metadata |= dict.fromkeys((row.remarks or "").split(), "true")
     return TranscriptEntry(
         id=event_id(log_id, row.position, row.mark),
         role=row.role,

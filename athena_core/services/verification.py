@@ -72,8 +72,8 @@ def attach(
     kind, content = shown.type, shown.content
     try:
         raw = base64.b64decode(content, validate=True) if kind == "binary" else content.encode()
-        if kind == "json":
-            msgspec.json.decode(raw)
+        if kind == "json" and problems({}, msgspec.json.decode(raw)):  # nested too deeply
+            kind = "text"
     except (binascii.Error, ValueError, RecursionError):
         kind, raw = "text", content.encode()
     salt = ids.salt(SALT_BYTES)

@@ -76,7 +76,16 @@ def test_binary_evidence_is_measured_and_hashed_as_bytes() -> None:
     assert event.sha256 == hashlib.sha256(bytes.fromhex(event.content_salt) + b"\0\1").hexdigest()
 
 
-@pytest.mark.parametrize(("kind", "content"), [("json", "{"), ("json", "[" * 3_000), ("binary", "§"), ("binary", "a")])
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("json", "{"),
+        ("json", "[" * 65 + "]" * 65),
+        ("json", "[" * 3_000 + "]" * 3_000),
+        ("binary", "§"),
+        ("binary", "a"),
+    ],
+)
 def test_evidence_that_is_not_what_it_claims_to_be_is_text(kind: str, content: str) -> None:
     event = attach(CountingIds(), Shown(label="log", type=kind, content=content), "model")  # type: ignore[arg-type]
     assert (event.evidence_type, event.content) == ("text", content)

@@ -1,0 +1,224 @@
+"""The evidence: what runs showed, whether it still holds, and its content."""
+
+from typing import Any
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.run import EvidenceAttached, TranscriptAppended
+from athena_core.event import Position, Recorded, Value
+from athena_core.protocols import Cell, Connection
+from athena_core.values import EvidenceType
+from projections.cursor import event_id
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+
+class EvidenceRow(msgspec.Struct, gc=False):
+    """Something that a run showed; ``mark`` belongs to its event's id, content and salt are gone once redacted."""
+
+    position: int
+    mark: bytes
+    evidence_id: str
+    run_id: str
+    session_id: str | None
+    trace_id: str
+    label: str
+    evidence_type: str
+    size_bytes: int
+    sha256: str
+    source: str
+    workspace: bool
+    redacted: bool
+    created_at: int
+    tool_call_id: str | None
+    policy_id: str | None
+    exit_code: int | None
+    content: str | None
+    content_salt: str | None
+
+
+class ChangeRow(msgspec.Struct, gc=False):
+    """Where a run last changed the workspace: evidence of the workspace from before is stale."""
+
+    run_id: str
+    changed_position: int
+
+
+EVIDENCE = Table("evidence", EvidenceRow, key=("position",), indexes=(("run_id", "position"),))
+CHANGE = Table("evidence_change", ChangeRow, key=("run_id",))
+EVIDENCES = Projection("evidence", version=1, tables=(EVIDENCE, CHANGE))
+
+RECORD = EVIDENCE.columns[: EVIDENCE.columns.index("content")]
+STALE = "workspace AND position < coalesce(changed_position, 0)"
+SELECT_RECORDS = f"SELECT {', '.join(RECORD)}, {STALE} FROM evidence LEFT JOIN evidence_change USING (run_id)"
+SELECT_ONE = (
+    f"SELECT {', '.join(EVIDENCE.columns)}, {STALE} FROM evidence LEFT JOIN evidence_change USING (run_id)"
+    " WHERE run_id = ? AND evidence_id = ?"
+)
+
+# From events to rows
+
+
+@EVIDENCES.on(EvidenceAttached)
+def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
+    """Keep what was shown."""
+    event = recorded.event
+    rows.append(
+        EVIDENCE,
+        EvidenceRow(
+            position=recorded.position,
+            mark=recorded.mark,
+            evidence_id=event.evidence_id,
+            run_id=recorded.stream,
+            session_id=recorded.session_id,
+            trace_id=recorded.correlation,
+            label=event.label,
+            evidence_type=event.evidence_type,
+            size_bytes=event.size_bytes,
+            sha256=event.sha256,
+            source=event.source,
+            workspace=event.workspace,
+            redacted=False,
+            created_at=recorded.recorded_at,
+            tool_call_id=event.tool_call_id,
+            policy_id=event.policy_id,
+            exit_code=event.exit_code,
+            content=event.content,
+            content_salt=event.content_salt,
+        ),
+    )
+
+
+@EVIDENCES.on(TranscriptAppended)
+def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
+    """A tool that changed the workspace makes stale what was shown of it before."""
+    if recorded.event.changed:
+        rows.put(CHANGE, ChangeRow(recorded.stream, recorded.position))
+
+
+@EVIDENCES.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what was shown, and with the salt what its hash could tell."""
+    row = rows.get(EVIDENCE, recorded.event.target)
+    if row is not None:
+        row.content, row.content_salt, row.redacted = None, None, True
+        rows.put(EVIDENCE, row)
+
+
+# From rows to what clients see
+
+
+class EvidenceRecord(Value):
+    """Evidence of a run without its content (contract 4.5)."""
+
+    schema_version: int
+    id: str
+    run_id: str
+    trace_id: str
+    label: str
+    type: EvidenceType
+    size_bytes: int
+    sha256: str
+    source: str
+    stale: bool
+    position: Position
+    event_id: str
+    created_at: str
+    artifact_ref: str
+    session_id: str | None = None
+    tool_call_id: str | None = None
+    policy_id: str | None = None
+    exit_code: int | None = None
+    redacted: bool | None = None
+
+
+class TextContent(Value, tag_field="kind", tag="text"):
+    """Text."""
+
+    text: str
+
+
+class JsonContent(Value, tag_field="kind", tag="json"):
+    """JSON."""
+
+    value: Any
+
+
+class BinaryContent(Value, tag_field="kind", tag="binary"):
+    """Bytes."""
+
+    base64: str
+
+
+class Evidence(EvidenceRecord, kw_only=True):
+    """Evidence of a run with its content, which is null once it was erased.
+
+    ``sha256`` is that of the bytes of ``contentSalt`` and then those of the content, JSON as it was recorded.
+    """
+
+    content: TextContent | JsonContent | BinaryContent | None
+    content_salt: str | None = None
+
+
+NEWEST = Keyset(kind="evidence", columns=(("position", "position", int),))
+
+
+def list_evidence(
+    connection: Connection, log_id: str, run_id: str, *, cursor: str | None, limit: int
+) -> Page[EvidenceRecord]:
+    """What a run showed, newest first."""
+    return NEWEST.page(
+        connection,
+        SELECT_RECORDS,
+        (("run_id = ?", run_id),),
+        cursor=cursor,
+        limit=limit,
+        show=lambda values: EvidenceRecord(**_shown(EVIDENCE.load((*values[:-1], None, None)), values[-1], log_id)),
+    )
+
+
+def evidence_by_id(connection: Connection, log_id: str, run_id: str, evidence_id: str) -> Evidence | None:
+    """One thing that a run showed."""
+    for values in connection.execute(SELECT_ONE, (run_id, evidence_id)):
+        row = EVIDENCE.load(values[:-1])
+        return Evidence(**_shown(row, values[-1], log_id), content=_content(row), content_salt=row.content_salt)
+    return None
+
+
+def _shown(row: EvidenceRow, stale: Cell, log_id: str) -> dict[str, Any]:
+    """The fields of a record."""
+    return {
+        "schema_version": 1,
+        "id": row.evidence_id,
+        "run_id": row.run_id,
+        "session_id": row.session_id,
+        "trace_id": row.trace_id,
+        "label": row.label,
+        "type": row.evidence_type,
+        "size_bytes": row.size_bytes,
+        "sha256": row.sha256,
+        "source": row.source,
+        "stale": bool(stale),
+        "position": row.position,
+        "event_id": event_id(log_id, row.position, row.mark),
+        "created_at": iso(row.created_at),
+        "artifact_ref": f"run-evidence/{row.run_id}/{row.evidence_id}.json",
+        "tool_call_id": row.tool_call_id,
+        "policy_id": row.policy_id,
+        "exit_code": row.exit_code,
+        "redacted": row.redacted or None,
+    }
+
+
+def _content(row: EvidenceRow) -> TextContent | JsonContent | BinaryContent | None:
+    if row.content is None:
+        return None
+    match row.evidence_type:
+        case "json":
+            return JsonContent(value=msgspec.json.decode(row.content))
+        case "binary":
+            return BinaryContent(base64=row.content)
+        case _:
+            return TextContent(text=row.content)
