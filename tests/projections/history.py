@@ -18,6 +18,7 @@ from athena_core.domain.plane import (
 )
 from athena_core.domain.policy import Policy, PolicyUpdated
 from athena_core.domain.run import (
+    EvidenceAttached,
     PolicyOrigin,
     PolicyRejected,
     RejectedRunDetails,
@@ -32,6 +33,7 @@ from athena_core.domain.run import (
     RunRejection,
     RunStarted,
     RunTimedOut,
+    ToolCalled,
     TranscriptAppended,
     UsageRecorded,
     WaitReason,
@@ -42,6 +44,7 @@ from athena_core.protocols import Row
 from athena_core.store.codec import Codec
 from athena_core.values import (
     ContextMeta,
+    EvidenceType,
     HarnessConfig,
     HarnessPolicies,
     HarnessSpec,
@@ -189,6 +192,49 @@ class History:
 
     def answer(self, run_id: str, text: str = "Echo: hello") -> Position:
         return self.in_run(run_id, TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text))
+
+    def call(self, run_id: str, call_id: str = "c1", **fields: Any) -> Position:
+        """The model asks for a tool."""
+        return self.in_run(
+            run_id,
+            ToolCalled(
+                turn=1,
+                tool_call_id=call_id,
+                tool_name="shell",
+                chars=2,
+                repeatable=False,
+                **{"arguments": "{}", **fields},
+            ),
+        )
+
+    def result(self, run_id: str, call_id: str = "c1", **fields: Any) -> Position:
+        """What a tool came to."""
+        return self.in_run(
+            run_id,
+            TranscriptAppended(
+                role="tool",
+                kind="tool-result",
+                chars=2,
+                tool_call_id=call_id,
+                tool_name="shell",
+                **{"content": "ok", **fields},
+            ),
+        )
+
+    def show(self, run_id: str, content: str = "green", kind: EvidenceType = "text", **fields: Any) -> str:
+        """Evidence; the answer is its id."""
+        evidence_id = self.ids.new("evd")
+        event = EvidenceAttached(
+            evidence_id=evidence_id,
+            evidence_type=kind,
+            size_bytes=len(content),
+            sha256="ab" * 32,
+            content=content,
+            content_salt="cd" * 16,
+            **{"label": "log", "source": "tool", "workspace": False, **fields},
+        )
+        self.in_run(run_id, event)
+        return evidence_id
 
     def pay(self, run_id: str, cost: int | None = 7) -> None:
         usage = Usage(input_tokens=2, output_tokens=3, total_tokens=5)
@@ -355,8 +401,14 @@ class History:
             self.refuse(session_id, limit=choice % 3 + 1)
         elif kind == 15:
             self.deny(f"operation{choice % 3}")
+        elif kind == 16 and run_id:
+            self.call(run_id, refused="unknown-tool" if choice % 5 == 0 else None)
+        elif kind == 17 and run_id:
+            self.result(run_id, changed=choice % 2 == 0 or None, is_error=choice % 3 == 0 or None)
+        elif kind == 18 and run_id:
+            self.show(run_id, f"shown {choice}", workspace=choice % 2 == 0)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-MOVES = 17
+MOVES = 20

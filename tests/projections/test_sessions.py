@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from athena_core.clock import iso
-from athena_core.domain.run import TranscriptAppended
+from athena_core.domain.run import RunLeased, RunPaused, RunStarted
 from projections.cursor import event_id
 from projections.sessions import list_sessions, session_by_id, transcript
 from tests.projections.history import BEGINNING, LOG_ID, History
@@ -93,15 +93,45 @@ def test_entries_are_provisional_until_their_run_ends(tmp_path: Path) -> None:
     assert read() == [said | {"runStatus": "timed-out"}]
 
 
-def test_tool_calls_keep_what_they_were(tmp_path: Path) -> None:
+def test_tool_calls_and_results_are_entries(tmp_path: Path) -> None:
     history = History()
     run_id = history.request("s")
-    call = TranscriptAppended(
-        role="tool", kind="tool-result", chars=2, tool_call_id="c1", tool_name="shell", is_error=True, content="no"
+    history.call(run_id, "c1", arguments='{"argv":["ls"]}')
+    history.call(run_id, "c2", refused="unknown-tool")
+    history.result(run_id, "c1", is_error=True, truncated=True, changed=True, content="no")
+    history.result(run_id, "c2", interrupted=True)
+    shown_entries = transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=10)
+    told = [
+        (entry.role, entry.kind, entry.tool_call_id, entry.tool_name, entry.is_error, entry.content)
+        for entry in shown_entries
+    ]
+    assert told == [
+        ("assistant", "tool-call", "c1", "shell", None, '{"argv":["ls"]}'),
+        ("assistant", "tool-call", "c2", "shell", True, "{}"),
+        ("tool", "tool-result", "c1", "shell", True, "no"),
+        ("tool", "tool-result", "c2", "shell", None, "ok"),
+    ]
+    remarks = [entry.metadata.keys() - {"runId", "runTraceId"} for entry in shown_entries]
+    assert remarks == [set(), {"unknown-tool"}, {"truncated", "changed"}, {"interrupted"}]
+
+
+def test_a_run_that_another_executor_takes_over_says_nothing_twice(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.start(run_id, "hello")
+    history.call(run_id)
+    history.in_run(
+        run_id,
+        RunLeased(executor="ex_2", token=2, attempt=2, pid=4243, taken_from="ex_1", because="dead"),
+        RunStarted(attempt=2),
     )
-    history.in_run(run_id, call)
-    (entry,) = transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=10)
-    assert (entry.tool_call_id, entry.tool_name, entry.is_error, entry.kind) == ("c1", "shell", True, "tool-result")
+    history.result(run_id, interrupted=True)
+    paused = RunPaused(reason="budget", elapsed_ms=5, spent_micro_usd=7, budget_micro_usd=7)
+    history.in_run(run_id, paused)
+    connection = shown(tmp_path, history)
+    entries = transcript(connection, LOG_ID, "s", after=None, limit=10)
+    assert [entry.kind for entry in entries] == ["message", "tool-call", "tool-result"]
+    assert all(entry.provisional for entry in entries)
 
 
 def test_a_transcript_is_read_from_its_end_or_after_a_position(tmp_path: Path) -> None:
