@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 PROFILE: dict[str, Any] = {
     "displayName": "Careful",
     "version": "v1",
-    "config": {"provider": "mock", "model": "mock-model", "tools": ["read"]},
+    "config": {"provider": "mock", "model": "mock-model", "tools": ["shell", "http", "files"]},
     "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0.5, "maxTurns": 20},
     "toolPolicies": {
         "shell": {"commands": [["git", "status"]], "directory": "src", "timeoutMs": 5_000, "outputBytesMax": 10_000},
@@ -59,6 +59,8 @@ EXAMPLES: dict[str, Example] = {
     ),
     "listRuns": Example("/runs", query={"sessionId": "session", "status": "completed", "provider": "mock"}),
     "getRun": Example("/runs/run_unknown", 404),
+    "listRunEvidence": Example("/runs/run_unknown/evidence", 404),
+    "getRunEvidence": Example("/runs/run_unknown/evidence/evd_unknown", 404),
     "listActiveRuns": Example("/runs/active", query={"sessionId": "session", "runId": "run_unknown"}),
     "listCancellationRequests": Example("/runs/cancel-requests", query={"sessionId": "session", "runId": "run_1"}),
     "cancelRunByRunId": Example("/run-control/by-run/run_unknown/cancel", body={"reason": "enough"}),

@@ -159,7 +159,7 @@ def test_a_run_that_ended_badly_is_not_tried_again(shared: Server, shared_gates:
     if ending == "timed-out":
         config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
         policies = {"timeoutMs": 100, "retryLimit": 1, "budgetUsd": 0}
-        spec = {**PROFILE, "config": config, "policies": policies}
+        spec = {**PROFILE, "config": config, "policies": policies, "toolPolicies": None}
         body = {"input": gate.order, "harnessProfileId": shared.api.post("/harness-profiles", spec)["id"]}
     with ThreadPoolExecutor(1) as pool:
         caller = pool.submit(shared.api.send, "/runs", body, key=ending)

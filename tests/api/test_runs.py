@@ -22,7 +22,7 @@ ANSWER = ["transcript.appended", "usage.recorded", "run.completed"]
 def profile(server: Server, **policies: Any) -> str:
     """A new profile of the gated model."""
     config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
-    body = {**PROFILE, "config": config, "policies": PROFILE["policies"] | policies}
+    body = {**PROFILE, "config": config, "policies": PROFILE["policies"] | policies, "toolPolicies": None}
     return str(server.api.post("/harness-profiles", body)["id"])
 
 
