@@ -1,204 +1,173 @@
 """The OpenAI provider: any server that speaks OpenAI's chat completions, read as a stream over HTTP."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
-from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from contextlib import aclosing
+from typing import Any
 
-import httpx2
 import msgspec
 
+from athena_core.providers.connection import BrokenOff, Connection, items, number, table, text
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
     Delta,
     Finished,
+    Message,
     ModelRequest,
     ProviderFailure,
     TextDelta,
+    ToolCallDelta,
     UsageReport,
+    arguments_object,
     token_count,
+    tool_name,
 )
 from athena_core.text import clean
 from athena_core.values import Usage
 
-CONNECT_SECONDS = 10.0
-WRITE_SECONDS = 30.0
-ERROR_BODY_SECONDS = 5.0
-MAX_ERROR_BODY_BYTES = 65_536
-MAX_EVENT_BYTES = 1_048_576
-MAX_EXCERPT_CHARS = 200
-MAX_WAIT_SECONDS = 86_400.0
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which a next attempt may succeed."""
+OFFICIAL_URL = "https://api.openai.com/v1"
 
 
 class OpenAI:
-    """A client of one server. ``base_url`` ends where ``/chat/completions`` begins; local servers need no key.
-
-    ``read_idle_seconds`` bounds the silence between two bytes; how long a whole call may take is the caller's to say.
-    """
+    """A client of one server. ``base_url`` ends where ``/chat/completions`` begins; local servers need no key."""
 
     name = "openai"
     default_model = "gpt-4o-mini"
 
-    def __init__(self, base_url: str, api_key: str | None = None, read_idle_seconds: float = 120.0) -> None:
+    def __init__(
+        self,
+        base_url: str = OFFICIAL_URL,
+        api_key: str | None = None,
+        *,
+        mask: Mask | None = None,
+        silence_seconds: float = 120.0,
+    ) -> None:
         """Prepare the client; nothing is sent yet."""
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._is_official = base_url.rstrip("/") == OFFICIAL_URL
         self._key = api_key
-        headers = {"accept": "text/event-stream", "accept-encoding": "identity", "content-type": "application/json"}
+        headers = {"accept": "text/event-stream"}
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
-        self._client = httpx2.AsyncClient(
-            headers=headers,
-            timeout=httpx2.Timeout(read_idle_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-            follow_redirects=False,
-            trust_env=False,
+        self._connection = Connection(
+            self.name,
+            base_url.rstrip("/") + "/chat/completions",
+            headers,
+            mask=mask or Mask([api_key or ""]),
+            silence_seconds=silence_seconds,
         )
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Post the conversation and read the answer as server-sent events."""
+        if self._is_official and not self._key:
+            raise ProviderFailure("openai: no key is set (ATHENA_OPENAI_API_KEY)", worth_retrying=False)
         finish: str | None = None
         request_id: str | None = None
+        calls = Calls()
         try:
-            async with self._client.stream("POST", self._url, content=_body(request)) as response:
-                if response.status_code != 200:
-                    await self._refuse(response)
-                response.encoding = "utf-8"
-                request_id = response.headers.get("x-request-id")
-                async for event in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
-                    if not event.data:
-                        continue
-                    if event.data.strip() == "[DONE]":
-                        break
-                    chunk = self._chunk(event.data)
-                    request_id = request_id or _text(chunk.get("id"))
-                    choice = _first(chunk.get("choices"))
-                    if text := _text(_table(choice.get("delta")).get("content")):
-                        yield TextDelta(text=text)
-                    finish = _text(choice.get("finish_reason")) or finish
+            async with self._connection.post(self._body(request)) as answer, aclosing(answer.events()) as chunks:
+                request_id = answer.headers.get("x-request-id")
+                async for chunk in chunks:
+                    if error := chunk.get("error"):
+                        raise self._connection.broken_off(error)
+                    request_id = request_id or text(chunk.get("id"))
+                    choice = next(iter(items(chunk.get("choices"))), {})
+                    said = table(choice.get("delta"))
+                    if piece := text(said.get("content")) or text(said.get("refusal")):
+                        yield TextDelta(text=piece)
+                    for call in items(said.get("tool_calls")):
+                        yield calls.delta(call)
+                    finish = text(choice.get("finish_reason")) or finish
                     if counts := chunk.get("usage"):
-                        yield UsageReport(usage=_usage(_table(counts)))
-        except httpx2.SSEError:
-            problem = "openai: the answer is no event stream, or an event of it is over 1 MiB"
-            raise ProviderFailure(problem, worth_retrying=False) from None
-        except httpx2.UnsupportedProtocol:
-            raise ProviderFailure("openai: the base URL is not http or https", worth_retrying=False) from None
-        except httpx2.HTTPError as error:
+                        yield UsageReport(usage=_usage(table(counts)))
+        except BrokenOff:
             if finish is None:  # after the finish only usage is missing: what was said stands, and was paid
-                raise ProviderFailure(f"openai: {_words(error)}", worth_retrying=True) from None
-        except httpx2.InvalidURL:
-            raise ProviderFailure("openai: the base URL is malformed", worth_retrying=False) from None
+                raise
         if finish is None:
             raise ProviderFailure("openai: truncated stream", worth_retrying=True)
         yield Finished(reason=finish, request_id=request_id)
 
     async def close(self) -> None:
         """Close idle connections."""
-        await self._client.aclose()
+        await self._connection.close()
 
-    async def _refuse(self, response: httpx2.Response) -> NoReturn:
-        """Raise what a status other than 200 means."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(ERROR_BODY_SECONDS):
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > MAX_ERROR_BODY_BYTES:
-                        break
-        except (TimeoutError, httpx2.HTTPError):
-            pass  # the status says enough
-        status = response.status_code
-        passing = status in PASSING
-        raise ProviderFailure(
-            f"openai: HTTP {status}{self._excerpt(_table(_json(bytes(body))).get('error'))}",
-            worth_retrying=passing,
-            wait_seconds=_wait(response.headers) if passing else None,
-        )
-
-    def _chunk(self, data: str) -> dict[str, Any]:
-        """One chunk of the stream."""
-        chunk = _json(data)
-        if not isinstance(chunk, dict):
-            raise ProviderFailure("openai: a chunk of the stream is no JSON object", worth_retrying=True)
-        if error := chunk.get("error"):
-            code = _table(error).get("code")
-            lasting = isinstance(code, int) and 400 <= code < 500 and code not in PASSING
-            problem = f"openai: the stream broke off{self._excerpt(error)}"
-            raise ProviderFailure(problem, worth_retrying=not lasting)
-        return chunk
-
-    def _excerpt(self, error: object) -> str:
-        """What the server says about an error, short and without the key."""
-        message = _text(error) or _text(_table(error).get("message"))
-        if not message:
-            return ""
-        if self._key:
-            message = message.replace(self._key, "***")
-        return ": " + message[:MAX_EXCERPT_CHARS]
+    def _body(self, request: ModelRequest) -> bytes:
+        """The request as JSON."""
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": [_message(message) for message in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if request.tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                }
+                for tool in request.tools
+            ]
+        if request.schema is not None:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": request.schema},
+            }
+        if request.max_output_tokens is not None:  # other servers know only the older name, OpenAI's models refuse it
+            body["max_completion_tokens" if self._is_official else "max_tokens"] = request.max_output_tokens
+        return msgspec.json.encode(body)
 
 
-def _body(request: ModelRequest) -> bytes:
-    """The request as JSON. Results of tools go as the user's: without tool calls OpenAI has no other place for them."""
-    messages = [
-        {"role": "user" if message.role == "tool" else message.role, "content": clean(message.content)}
-        for message in request.messages
+class Calls:
+    """Which piece of a tool call belongs to which call: some servers give no index, or the same one to several."""
+
+    def __init__(self) -> None:
+        """No call was begun."""
+        self._count = 0
+        self._places: dict[int | None, tuple[int, str | None]] = {}
+
+    def delta(self, call: Mapping[str, Any]) -> ToolCallDelta:
+        """A piece in its place; another id, or a name after the first piece without an index, begins a new call."""
+        index, one = number(call.get("index")), text(call.get("id"))
+        function = table(call.get("function"))
+        name, arguments = text(function.get("name")), function.get("arguments")
+        place, known = self._places.get(index, (-1, None))
+        if place < 0 or one and known and one != known or index is None and one is None and name:
+            place, known = self._count, None
+            self._count += 1
+        self._places[index] = place, known or one
+        if not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments).decode() if isinstance(arguments, dict) else ""
+        return ToolCallDelta(index=place, id=one, name=name, arguments=arguments)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """A message as OpenAI knows it; a result of an unknown call goes as the user's, it has no other place."""
+    content = clean(message.content)
+    if message.role == "tool":
+        if message.tool_call_id is None:
+            return {"role": "user", "content": content}
+        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
+    if not message.calls:
+        return {"role": message.role, "content": content}
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {
+                "name": tool_name(call.name),
+                "arguments": msgspec.json.encode(arguments_object(call.arguments)).decode(),
+            },
+        }
+        for call in message.calls
     ]
-    return msgspec.json.encode(
-        {"model": request.model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
-    )
+    return {"role": message.role, "content": content or None, "tool_calls": calls}
 
 
 def _usage(counts: Mapping[str, Any]) -> Usage:
+    taken = table(counts.get("prompt_tokens_details"))
     return Usage(
         input_tokens=token_count(counts.get("prompt_tokens")),
         output_tokens=token_count(counts.get("completion_tokens")),
         total_tokens=token_count(counts.get("total_tokens")),
-        cached_input_tokens=token_count(_table(counts.get("prompt_tokens_details")).get("cached_tokens")),
-        reasoning_tokens=token_count(_table(counts.get("completion_tokens_details")).get("reasoning_tokens")),
+        cached_input_tokens=token_count(taken.get("cached_tokens")),
+        cache_write_tokens=token_count(taken.get("cache_write_tokens")),
+        reasoning_tokens=token_count(table(counts.get("completion_tokens_details")).get("reasoning_tokens")),
     )
-
-
-def _json(data: str | bytes) -> object:
-    """Decode with the standard library, which takes the NaN that some servers send; None if it is no JSON."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _first(value: object) -> dict[str, Any]:
-    return _table(value[0]) if isinstance(value, list) and value else {}
-
-
-def _wait(headers: Mapping[str, str]) -> float | None:
-    """The seconds of ``Retry-After``; a date counts from the server's own ``Date``."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), MAX_WAIT_SECONDS)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return min(max((until - now).total_seconds(), 0.0), MAX_WAIT_SECONDS)
-    except (ValueError, TypeError):
-        return None
-
-
-def _words(error: httpx2.HTTPError) -> str:
-    """What went wrong on the way, without the library's text (it may quote headers)."""
-    match error:
-        case httpx2.ConnectTimeout():
-            return f"no connection within {CONNECT_SECONDS:g} s"
-        case httpx2.ConnectError():
-            return "cannot connect"
-        case httpx2.TimeoutException():
-            return "the server fell silent"
-        case _:
-            return f"the connection broke ({type(error).__name__})"

@@ -1,7 +1,10 @@
 """The contract of a provider: a stream of deltas that ends with a finish, and ``complete``, which drives one."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
 
 from athena_core.errors import ProviderError
 from athena_core.event import Value
@@ -17,6 +20,8 @@ MAX_CALL_NAME_CHARS = 200
 MAX_CALL_ID_CHARS = 200
 MAX_ARGUMENT_CHARS = 256_000
 NO_ARGUMENTS = "{}"
+MAX_TOOL_NAME_CHARS = 64
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Message(Value):
@@ -205,6 +210,19 @@ async def complete(
         request_id=finished.request_id and one_line(finished.request_id)[:MAX_REQUEST_ID_CHARS],
         calls=spoken.calls(),
     )
+
+
+def arguments_object(arguments: str) -> dict[str, Any]:
+    """The arguments of a call as an object: servers refuse a conversation in which a model once wrote broken ones."""
+    try:
+        return msgspec.json.decode(arguments, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return {"unreadable": arguments}
+
+
+def tool_name(name: str) -> str:
+    """A name that servers accept, also where a model made one up."""
+    return UNNAMEABLE.sub("_", name)[:MAX_TOOL_NAME_CHARS] or "unnamed"
 
 
 def token_count(value: object) -> int | None:

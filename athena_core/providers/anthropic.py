@@ -1,0 +1,229 @@
+"""The Anthropic provider: any server that speaks Anthropic's messages, read as a stream over HTTP."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from athena_core.providers.connection import BrokenOff, Connection, number, table, text
+from athena_core.providers.mask import Mask
+from athena_core.providers.provider import (
+    Delta,
+    Finished,
+    Message,
+    ModelRequest,
+    ProviderFailure,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+    arguments_object,
+    token_count,
+    tool_name,
+)
+from athena_core.text import clean
+from athena_core.values import Usage
+
+OFFICIAL_URL = "https://api.anthropic.com"
+VERSION = "2023-06-01"
+OUTPUT_TOKENS_DEFAULT = 8_192
+"""The most that a model may say in one turn where nobody says less; this server demands a number."""
+
+REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+}
+"""Their words for the end of an answer, in those of OpenAI; others stay."""
+
+
+class Anthropic:
+    """A client of one server. ``base_url`` ends where ``/v1/messages`` begins; local servers need no key."""
+
+    name = "anthropic"
+    default_model = "claude-haiku-4-5"
+
+    def __init__(
+        self,
+        base_url: str = OFFICIAL_URL,
+        api_key: str | None = None,
+        *,
+        mask: Mask | None = None,
+        silence_seconds: float = 120.0,
+    ) -> None:
+        """Prepare the client; nothing is sent yet."""
+        self._is_official = base_url.rstrip("/") == OFFICIAL_URL
+        self._key = api_key
+        headers = {"accept": "text/event-stream", "anthropic-version": VERSION}
+        if api_key:
+            headers["x-api-key"] = api_key
+        self._connection = Connection(
+            self.name,
+            base_url.rstrip("/") + "/v1/messages",
+            headers,
+            mask=mask or Mask([api_key or ""]),
+            silence_seconds=silence_seconds,
+        )
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Post the conversation and read the answer as server-sent events."""
+        if self._is_official and not self._key:
+            raise ProviderFailure("anthropic: no key is set (ATHENA_ANTHROPIC_API_KEY)", worth_retrying=False)
+        finish: str | None = None
+        request_id: str | None = None
+        counts: dict[str, Any] = {}
+        try:
+            async with self._connection.post(_body(request)) as answer, aclosing(answer.events()) as events:
+                request_id = answer.headers.get("request-id")
+                async for event in events:
+                    match event.get("type"):
+                        case "message_start":
+                            message = table(event.get("message"))
+                            request_id = request_id or text(message.get("id"))
+                            counts |= _counts(message)
+                        case "content_block_start":
+                            if delta := _begun(event):
+                                yield delta
+                        case "content_block_delta":
+                            if delta := _said(event):
+                                yield delta
+                        case "message_delta":
+                            counts |= _counts(event)
+                            finish = text(table(event.get("delta")).get("stop_reason")) or finish
+                            yield UsageReport(usage=_usage(counts))
+                        case "message_stop":
+                            break
+                        case "error":
+                            raise self._broken_off(event.get("error"))
+                        case _:
+                            pass  # ping, the end of a block, and what comes in later years
+        except BrokenOff:
+            if finish is None:  # after the finish nothing is missing: what was said stands, and was paid
+                raise
+        if finish is None:
+            raise ProviderFailure("anthropic: truncated stream", worth_retrying=True)
+        yield Finished(reason=REASONS.get(finish, finish), request_id=request_id)
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._connection.close()
+
+    def _broken_off(self, error: object) -> ProviderFailure:
+        passing = table(error).get("type") in {"overloaded_error", "api_error", "rate_limit_error", "timeout_error"}
+        return self._connection.failure(
+            f"the stream broke off{self._connection.excerpt(error)}", worth_retrying=passing
+        )
+
+
+def _body(request: ModelRequest) -> bytes:
+    """The request as JSON. A schema is asked for in words: their own way accepts only some schemas."""
+    system = [clean(message.content) for message in request.messages if message.role == "system" and message.content]
+    if request.schema is not None:
+        schema = msgspec.json.encode(request.schema).decode()
+        system.append(f"Answer with JSON alone, without a fence around it, that fits this JSON Schema: {schema}")
+    body: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_output_tokens or OUTPUT_TOKENS_DEFAULT,
+        "messages": _messages(request.messages, with_tools=bool(request.tools)),
+        "stream": True,
+    }
+    if system:
+        body["system"] = "\n\n".join(system)
+    if request.tools:
+        body["tools"] = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+            for tool in request.tools
+        ]
+    return msgspec.json.encode(body)
+
+
+def _messages(messages: Sequence[Message], *, with_tools: bool) -> list[dict[str, Any]]:
+    """The conversation in turns: the user begins, and results of tools are the user's; nothing is empty.
+
+    Without tools on offer the server wants to hear of none, so earlier calls are told as text.
+    """
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        blocks = _blocks(message if with_tools else _told(message))
+        role = "assistant" if message.role == "assistant" else "user"
+        if message.role == "system" or not blocks:
+            continue
+        if not turns and role == "assistant":
+            turns.append({"role": "user", "content": [{"type": "text", "text": "(The conversation goes on.)"}]})
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        else:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _told(message: Message) -> Message:
+    calls = [f"(Called {call.name}: {call.arguments})" for call in message.calls]
+    return Message(role=message.role, content="\n".join([message.content, *calls]).strip())
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    content = clean(message.content)
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": content}] if content.strip() else []
+    if message.role == "tool" and message.tool_call_id is not None:
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+        if blocks:
+            result["content"] = blocks
+        if message.is_error:
+            result["is_error"] = True
+        return [result]
+    for call in message.calls:
+        arguments = arguments_object(call.arguments)
+        blocks.append({"type": "tool_use", "id": call.id, "name": tool_name(call.name), "input": arguments})
+    return blocks
+
+
+def _begun(event: Mapping[str, Any]) -> Delta | None:
+    """What the beginning of a block says: a tool and, from some servers, all that follows."""
+    block = table(event.get("content_block"))
+    if block.get("type") == "tool_use":
+        given = table(block.get("input"))
+        arguments = msgspec.json.encode(given).decode() if given else ""
+        return ToolCallDelta(
+            index=number(event.get("index")) or 0,
+            id=text(block.get("id")),
+            name=text(block.get("name")),
+            arguments=arguments,
+        )
+    said = text(block.get("text")) if block.get("type") == "text" else None
+    return TextDelta(text=said) if said else None
+
+
+def _said(event: Mapping[str, Any]) -> Delta | None:
+    delta = table(event.get("delta"))
+    match delta.get("type"):
+        case "text_delta" if said := text(delta.get("text")):
+            return TextDelta(text=said)
+        case "input_json_delta" if piece := text(delta.get("partial_json")):
+            return ToolCallDelta(index=number(event.get("index")) or 0, arguments=piece)
+        case _:
+            return None  # thinking, signatures, citations: nothing that is shown
+
+
+def _counts(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of an event; a later one replaces an earlier one, where it is there."""
+    return {name: count for name, count in table(event.get("usage")).items() if count is not None}
+
+
+def _usage(counts: Mapping[str, Any]) -> Usage:
+    """Their input excludes what was read from the cache or written to it, ours includes both."""
+    plain = token_count(counts.get("input_tokens"))
+    cached = token_count(counts.get("cache_read_input_tokens"))
+    written = token_count(counts.get("cache_creation_input_tokens"))
+    taken = None if plain is None else token_count(plain + (cached or 0) + (written or 0))
+    given = token_count(counts.get("output_tokens"))
+    return Usage(
+        input_tokens=taken,
+        output_tokens=given,
+        total_tokens=None if taken is None or given is None else token_count(taken + given),
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        reasoning_tokens=token_count(table(counts.get("output_tokens_details")).get("thinking_tokens")),
+    )

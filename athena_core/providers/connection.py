@@ -1,0 +1,216 @@
+"""The connection to a model server: one POST for a call, its answer as events, its failures as ProviderFailure."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+import httpx2
+
+from athena_core.providers.mask import Mask
+from athena_core.providers.provider import ProviderFailure
+
+CONNECT_SECONDS = 10.0
+WRITE_SECONDS = 30.0
+ERROR_BODY_SECONDS = 5.0
+MAX_ERROR_BODY_BYTES = 65_536
+MAX_EVENT_BYTES = 1_048_576
+MAX_BODY_BYTES = 8_388_608
+MAX_EXCERPT_CHARS = 200
+MAX_WAIT_SECONDS = 86_400.0
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+"""Statuses after which a next attempt may succeed."""
+LASTING = frozenset({"insufficient_quota", "billing_error"})
+"""Codes of errors that stay, whatever the status."""
+
+
+class BrokenOff(ProviderFailure):
+    """The connection failed; what was said before it stands."""
+
+
+class Answer:
+    """What a server answers to a call, while it is being read."""
+
+    def __init__(self, response: httpx2.Response, connection: "Connection") -> None:
+        """Look at a response whose status is 200."""
+        self._response = response
+        self._connection = connection
+        self.headers: Mapping[str, str] = response.headers
+        self.media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    async def events(self) -> AsyncGenerator[dict[str, Any]]:
+        """The JSON objects of a stream of server-sent events, to its end or to ``[DONE]``."""
+        async for event in httpx2.EventSource(self._response, max_event_size=MAX_EVENT_BYTES):
+            if event.data.strip() == "[DONE]":
+                break
+            if event.data:
+                yield self._connection.table(event.data)
+
+    async def lines(self) -> AsyncGenerator[dict[str, Any]]:
+        """The JSON objects of a stream with one on each line."""
+        rest = b""
+        async for piece in self._response.aiter_bytes():
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > MAX_EVENT_BYTES or any(len(line) > MAX_EVENT_BYTES for line in lines):
+                raise self._connection.failure("a line of the answer is over 1 MiB", worth_retrying=False)
+            for line in lines:
+                if line.strip():
+                    yield self._connection.table(line)
+        if rest.strip():
+            yield self._connection.table(rest)
+
+    async def body(self) -> dict[str, Any]:
+        """The JSON object that is the whole answer."""
+        body = bytearray()
+        async for piece in self._response.aiter_bytes():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise self._connection.failure("the answer is over 8 MiB", worth_retrying=False)
+        return self._connection.table(bytes(body))
+
+
+class Connection:
+    """A client of one URL. ``silence_seconds`` bounds the silence between two bytes; the whole call is the caller's."""
+
+    def __init__(
+        self, provider: str, url: str, headers: Mapping[str, str], *, mask: Mask, silence_seconds: float
+    ) -> None:
+        """Prepare the client; nothing is sent yet. ``mask`` hides keys in what the server says about errors."""
+        self._provider = provider
+        self._url = url
+        self._mask = mask
+        self._client = httpx2.AsyncClient(
+            headers={"accept-encoding": "identity", "content-type": "application/json", **headers},
+            timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    @asynccontextmanager
+    async def post(self, body: bytes) -> AsyncIterator[Answer]:
+        """Send a request; the answer is read inside the context. Raises ProviderFailure, BrokenOff for the line."""
+        with self._translated():
+            async with self._client.stream("POST", self._url, content=body) as response:
+                if response.status_code != 200:
+                    await self._refuse(response)
+                response.encoding = "utf-8"
+                yield Answer(response, self)
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._client.aclose()
+
+    def failure(self, problem: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> ProviderFailure:
+        """A failure in the name of the provider."""
+        return ProviderFailure(f"{self._provider}: {problem}", worth_retrying=worth_retrying, wait_seconds=wait_seconds)
+
+    def broken_off(self, error: object) -> ProviderFailure:
+        """The failure that a server tells in the middle of its answer."""
+        code = table(error).get("code")
+        lasting = _lasting(error) or isinstance(code, int) and 400 <= code < 500 and code not in PASSING
+        return self.failure(f"the stream broke off{self.excerpt(error)}", worth_retrying=not lasting)
+
+    def excerpt(self, error: object) -> str:
+        """What the server says about an error, short and without keys."""
+        message = text(error) or text(table(error).get("message"))
+        return ": " + self._mask.hide(message)[:MAX_EXCERPT_CHARS] if message else ""
+
+    def table(self, data: str | bytes) -> dict[str, Any]:
+        """A JSON object that a server sent."""
+        found = decoded(data)
+        if not isinstance(found, dict):
+            raise self.failure("a chunk of the stream is no JSON object", worth_retrying=True)
+        return found
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Tell failures of the library in words of ours: its texts may quote headers."""
+        try:
+            yield
+        except httpx2.SSEError:
+            problem = "the answer is no event stream, or an event of it is over 1 MiB"
+            raise self.failure(problem, worth_retrying=False) from None
+        except httpx2.UnsupportedProtocol:
+            raise self.failure("the base URL is not http or https", worth_retrying=False) from None
+        except httpx2.HTTPError as error:
+            raise BrokenOff(f"{self._provider}: {_words(error)}", worth_retrying=True) from None
+        except httpx2.InvalidURL:
+            raise self.failure("the base URL is malformed", worth_retrying=False) from None
+
+    async def _refuse(self, response: httpx2.Response) -> NoReturn:
+        """Raise what a status other than 200 means."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(ERROR_BODY_SECONDS):
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > MAX_ERROR_BODY_BYTES:
+                        break
+        except (TimeoutError, httpx2.HTTPError):
+            pass  # the status says enough
+        status = response.status_code
+        error = table(decoded(bytes(body))).get("error")
+        passing = status in PASSING and not _lasting(error)
+        wait = _wait(response.headers) if passing else None
+        raise self.failure(f"HTTP {status}{self.excerpt(error)}", worth_retrying=passing, wait_seconds=wait)
+
+
+def decoded(data: str | bytes) -> object:
+    """Decode with the standard library, which takes the NaN that some servers send; None if it is no JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def text(value: object) -> str | None:
+    """The value if it is text."""
+    return value if isinstance(value, str) else None
+
+
+def number(value: object) -> int | None:
+    """The value if it is a whole number."""
+    return value if isinstance(value, int) else None
+
+
+def table(value: object) -> dict[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[dict[str, Any]]:
+    """The JSON objects of a list, if it is one."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _lasting(error: object) -> bool:
+    return any(text(table(error).get(field)) in LASTING for field in ("code", "type"))
+
+
+def _wait(headers: Mapping[str, str]) -> float | None:
+    """The seconds of ``Retry-After``; a date counts from the server's own ``Date``."""
+    value = headers.get("retry-after", "").strip()
+    whole, _, part = value.partition(".")
+    if value.isascii() and whole.isdigit() and (not part or part.isdigit()):
+        return min(float(f"{whole[:9]}.{part[:9]}"), MAX_WAIT_SECONDS)
+    try:
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+        return min(max((until - now).total_seconds(), 0.0), MAX_WAIT_SECONDS)
+    except (ValueError, TypeError):
+        return None
+
+
+def _words(error: httpx2.HTTPError) -> str:
+    """What went wrong on the way."""
+    match error:
+        case httpx2.ConnectTimeout():
+            return f"no connection within {CONNECT_SECONDS:g} s"
+        case httpx2.ConnectError():
+            return "cannot connect"
+        case httpx2.TimeoutException():
+            return "the server fell silent"
+        case _:
+            return f"the connection broke ({type(error).__name__})"

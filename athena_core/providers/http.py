@@ -1,0 +1,117 @@
+"""The http provider: a model server of one's own behind a small JSON protocol (docs/providers.md)."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from athena_core.providers.connection import Answer, BrokenOff, Connection, items, number, table, text
+from athena_core.providers.mask import Mask
+from athena_core.providers.provider import (
+    Delta,
+    Finished,
+    ModelRequest,
+    ProviderFailure,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+    token_count,
+)
+from athena_core.text import clean
+from athena_core.values import Usage
+
+
+class Http:
+    """A client of one URL, which answers with one JSON object or with a stream of such."""
+
+    name = "http"
+    default_model = "default"
+
+    def __init__(
+        self, url: str, api_key: str | None = None, *, mask: Mask | None = None, silence_seconds: float = 20.0
+    ) -> None:
+        """Prepare the client; nothing is sent yet."""
+        headers = {"accept": "application/x-ndjson, text/event-stream, application/json"}
+        if api_key:
+            headers["authorization"] = f"Bearer {api_key}"
+        mask = mask or Mask([api_key or ""])
+        self._connection = Connection(self.name, url, headers, mask=mask, silence_seconds=silence_seconds)
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Post the request and read the answer."""
+        finish: str | None = None
+        request_id: str | None = None
+        try:
+            async with self._connection.post(_body(request)) as answer, aclosing(_parts(answer)) as parts:
+                async for part in parts:
+                    if error := part.get("error"):
+                        raise self._broken_off(error)
+                    request_id = text(part.get("requestId")) or request_id
+                    for delta in _deltas(part):
+                        yield delta
+                    finish = text(part.get("finish")) or finish
+        except BrokenOff:
+            if finish is None:  # after the finish nothing is missing: what was said stands
+                raise
+        if finish is None:
+            raise ProviderFailure("http: truncated stream", worth_retrying=True)
+        yield Finished(reason=finish, request_id=request_id)
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._connection.close()
+
+    def _broken_off(self, error: object) -> ProviderFailure:
+        problem = f"the server failed{self._connection.excerpt(error)}"
+        return self._connection.failure(problem, worth_retrying=table(error).get("retryable") is True)
+
+
+def _body(request: ModelRequest) -> bytes:
+    """The request as JSON: that of the core, less the limit that is kept here."""
+    messages = tuple(msgspec.structs.replace(message, content=clean(message.content)) for message in request.messages)
+    body = msgspec.to_builtins(msgspec.structs.replace(request, messages=messages))
+    body.pop("maxOutputChars", None)
+    return msgspec.json.encode(body)
+
+
+async def _parts(answer: Answer) -> AsyncGenerator[dict[str, Any]]:
+    """The JSON objects of the answer, however they come."""
+    match answer.media_type:
+        case "text/event-stream":
+            parts = answer.events()
+        case "application/x-ndjson":
+            parts = answer.lines()
+        case _:
+            yield await answer.body()
+            return
+    async with aclosing(parts):
+        async for part in parts:
+            yield part
+
+
+def _deltas(part: Mapping[str, Any]) -> Iterator[Delta]:
+    if said := text(part.get("text")):
+        yield TextDelta(text=said)
+    for place, call in enumerate(items(part.get("calls"))):
+        index = number(call.get("index"))
+        arguments = call.get("arguments")
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        yield ToolCallDelta(
+            index=place if index is None else index,
+            id=text(call.get("id")),
+            name=text(call.get("name")),
+            arguments=text(arguments) or "",
+        )
+    if counts := table(part.get("usage")):
+        yield UsageReport(
+            usage=Usage(
+                input_tokens=token_count(counts.get("inputTokens")),
+                output_tokens=token_count(counts.get("outputTokens")),
+                total_tokens=token_count(counts.get("totalTokens")),
+                cached_input_tokens=token_count(counts.get("cachedInputTokens")),
+                cache_write_tokens=token_count(counts.get("cacheWriteTokens")),
+                reasoning_tokens=token_count(counts.get("reasoningTokens")),
+            )
+        )
