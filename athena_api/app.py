@@ -51,13 +51,22 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
     """Open the log and connect the parts; nothing runs yet. Raises ConfigError."""
     default = settings.default_provider
     providers = registry(
-        openai_api_key=settings.openai_api_key or None,
+        openai_api_key=settings.openai_api_key,
         openai_base_url=settings.openai_base_url,
+        anthropic_api_key=settings.anthropic_api_key,
+        anthropic_base_url=settings.anthropic_base_url,
+        http_url=settings.http_provider_url,
+        http_api_key=settings.http_provider_api_key,
+        http_timeout_ms=settings.http_provider_timeout_ms,
         local_command=settings.local_provider_cmd,
         local_arguments=settings.local_provider_args,
     )
+    known = ", ".join(sorted(providers))
     if default not in providers:
-        raise ConfigError(f"ATHENA_DEFAULT_PROVIDER: {default!r} is not one of {', '.join(sorted(providers))}")
+        raise ConfigError(f"ATHENA_DEFAULT_PROVIDER: {default!r} is not one of {known}")
+    for name in settings.provider_fallback_order:
+        if name not in providers:
+            raise ConfigError(f"ATHENA_PROVIDER_FALLBACK_ORDER: {name!r} is not one of {known}")
     log = Log(
         SqliteStore(settings.state_dir, ids),
         Codec(EVENTS),

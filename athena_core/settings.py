@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 class Setting(NamedTuple, Generic[T]):
-    """A variable: its name, its default as text, how it is read, what it means. ``secret`` ones are never shown."""
+    """A variable: its name, its default as text, how it is read, what it means.
+
+    A ``secret`` one is never shown, and may be kept in a file that the variable ``<variable>_FILE`` names.
+    """
 
     variable: str
     default: str
@@ -33,8 +36,14 @@ class Settings(Value):
     default_model: str
     local_provider_cmd: str
     local_provider_args: tuple[str, ...]
+    provider_fallback_order: tuple[str, ...]
     openai_api_key: str
     openai_base_url: str
+    anthropic_api_key: str
+    anthropic_base_url: str
+    http_provider_url: str
+    http_provider_api_key: str
+    http_provider_timeout_ms: int
     runtime_run_timeout_ms: int
     session_wait_ms: int
     context_strategy: str
@@ -91,6 +100,19 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",")) if text else ()
+    if len(set(names)) < len(names) or "" in names:
+        raise ValueError("expected names, each once, separated by commas")
+    return names
+
+
+def _key(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("expected visible ASCII characters without blanks")
+    return text
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -107,6 +129,12 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _url_or_none(text: str) -> str:
+    return text and _url(text)
+
+
+KEY_FILE_BYTES_MAX = 8_192
+
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_STATE_DIR", ".athena", _path, "Where the log and the views are kept."),
     Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from."),
@@ -114,8 +142,19 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_DEFAULT_MODEL", "mock-model", str, "The model of runs that name none."),
     Setting("ATHENA_LOCAL_PROVIDER_CMD", "/bin/cat", str, "The program of provider `local-exec`."),
     Setting("ATHENA_LOCAL_PROVIDER_ARGS", "", _words, "Its arguments, separated by spaces."),
-    Setting("ATHENA_OPENAI_API_KEY", "", str, "The key of provider `openai`; local servers need none.", secret=True),
+    Setting(
+        "ATHENA_PROVIDER_FALLBACK_ORDER",
+        "",
+        _names,
+        "Providers, comma-separated, that are asked in turn when the first fails and the run named none.",
+    ),
+    Setting("ATHENA_OPENAI_API_KEY", "", _key, "The key of provider `openai`; local servers need none.", secret=True),
     Setting("ATHENA_OPENAI_BASE_URL", "https://api.openai.com/v1", _url, "Any OpenAI-compatible server."),
+    Setting("ATHENA_ANTHROPIC_API_KEY", "", _key, "The key of provider `anthropic`.", secret=True),
+    Setting("ATHENA_ANTHROPIC_BASE_URL", "https://api.anthropic.com", _url, "Any server that speaks its messages."),
+    Setting("ATHENA_HTTP_PROVIDER_URL", "", _url_or_none, "Where provider `http` asks; without it there is none."),
+    Setting("ATHENA_HTTP_PROVIDER_API_KEY", "", _key, "The key that it sends.", secret=True),
+    Setting("ATHENA_HTTP_PROVIDER_TIMEOUT_MS", "20000", _count, "How long its server may be silent."),
     Setting("ATHENA_RUNTIME_RUN_TIMEOUT_MS", "30000", _count, "How long a run may take, in milliseconds."),
     Setting("ATHENA_SESSION_WAIT_MS", "10000", _count, "How long a synchronous run waits for its session."),
     Setting("ATHENA_CONTEXT_STRATEGY", "raw", _one_of("raw", "summary"), "How contexts are compiled."),
@@ -161,6 +200,10 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     found: dict[str, Any] = {}
     for setting in SETTINGS:
         text = values.get(setting.variable, "").strip() or setting.default
+        if setting.secret and (path := values.get(f"{setting.variable}_FILE", "").strip()):
+            if text:
+                raise ConfigError(f"{setting.variable}_FILE: expected only one of it and {setting.variable}")
+            text = _read_secret(f"{setting.variable}_FILE", path)
         try:
             found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
         except (ValueError, ConfigError) as error:
@@ -170,6 +213,20 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     if settings.context_reserve_chars >= settings.context_max_chars:
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
     return settings
+
+
+def _read_secret(variable: str, path: str) -> str:
+    """The one line of a file, without the blanks around it."""
+    try:
+        with _path(path).open("rb") as file:
+            text = file.read(KEY_FILE_BYTES_MAX + 1).decode().strip()
+    except OSError as error:
+        raise ConfigError(f"{variable}: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{variable}: {path} does not hold a key") from None
+    if not text or len(text) > KEY_FILE_BYTES_MAX:
+        raise ConfigError(f"{variable}: {path} does not hold a key")
+    return text
 
 
 def replaced(environment: Mapping[str, str] | None = None) -> list[str]:

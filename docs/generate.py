@@ -235,7 +235,8 @@ def settings_table() -> str:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for setting in SETTINGS:
         default = f"`{setting.default}`" if setting.default else ""
-        lines.append(f"| `{setting.variable}` | {default} | {setting.meaning} |")
+        file = f" Or `{setting.variable}_FILE`: the path of a file that holds it." if setting.secret else ""
+        lines.append(f"| `{setting.variable}` | {default} | {setting.meaning}{file} |")
     return "\n".join(lines)
 
 

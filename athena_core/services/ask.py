@@ -172,6 +172,14 @@ class Asker:
         return replace(completion, calls=tuple(calls))
 
 
+def route(
+    provider: str, model: str, fallbacks: Sequence[str], providers: Mapping[str, Provider]
+) -> tuple[tuple[str, str], ...]:
+    """Whom to ask in turn: the provider, then each of the others that still exists, with its default model."""
+    others = (name for name in fallbacks if name != provider and name in providers)
+    return ((provider, model), *((name, providers[name].default_model) for name in others))
+
+
 def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]:
     """The usage of a call, and whether something of it had to be estimated (a token is taken to be four bytes)."""
     usage = completion.usage or Usage()

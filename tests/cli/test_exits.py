@@ -17,7 +17,14 @@ from tests.cli.terminal import Result, Terminal
 WRONG = {
     "ATHENA_STATE_DIR": "/dev/null/state",
     "ATHENA_DEFAULT_PROVIDER": "nobody",
+    "ATHENA_PROVIDER_FALLBACK_ORDER": "mock,nobody",
+    "ATHENA_OPENAI_API_KEY": "two words",
     "ATHENA_OPENAI_BASE_URL": "ftp://somewhere",
+    "ATHENA_ANTHROPIC_API_KEY": "schlüssel",
+    "ATHENA_ANTHROPIC_BASE_URL": "somewhere",
+    "ATHENA_HTTP_PROVIDER_URL": "file:///somewhere",
+    "ATHENA_HTTP_PROVIDER_API_KEY": "tab\tand tab",
+    "ATHENA_HTTP_PROVIDER_TIMEOUT_MS": "0",
     "ATHENA_RUNTIME_RUN_TIMEOUT_MS": "0",
     "ATHENA_SESSION_WAIT_MS": "-1",
     "ATHENA_CONTEXT_STRATEGY": "distill",
@@ -45,7 +52,6 @@ ANY_TEXT = {
     "ATHENA_DEFAULT_MODEL",
     "ATHENA_LOCAL_PROVIDER_CMD",
     "ATHENA_LOCAL_PROVIDER_ARGS",
-    "ATHENA_OPENAI_API_KEY",
     "ATHENA_CLI_IDENTITY",
 }
 

@@ -9,6 +9,11 @@ from athena_core.settings import SETTINGS, Settings, load, read_dotenv, replaced
 from athena_core.values import Role
 
 WRONG = {
+    "ATHENA_PROVIDER_FALLBACK_ORDER": ["mock,mock", "mock,,openai", ","],
+    "ATHENA_OPENAI_API_KEY": ["sk 1", "sk-\u00e9", "sk\x7f"],
+    "ATHENA_ANTHROPIC_BASE_URL": ["127.0.0.1"],
+    "ATHENA_HTTP_PROVIDER_URL": ["127.0.0.1"],
+    "ATHENA_HTTP_PROVIDER_TIMEOUT_MS": ["0"],
     "ATHENA_OPENAI_BASE_URL": ["localhost:8080", "ftp://x", "http://host:99999"],
     "ATHENA_RUNTIME_RUN_TIMEOUT_MS": ["0", "-1", "1.5", "soon", "٣", "99999999999"],
     "ATHENA_SESSION_WAIT_MS": ["0"],
@@ -32,6 +37,7 @@ WRONG = {
     "ATHENA_CLI_TRANSPORT": ["carrier-pigeon"],
     "ATHENA_CLI_API_TIMEOUT_MS": ["0"],
 }
+SECRETS = {"ATHENA_OPENAI_API_KEY", "ATHENA_ANTHROPIC_API_KEY", "ATHENA_HTTP_PROVIDER_API_KEY"}
 
 
 def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
@@ -56,9 +62,50 @@ def test_a_wrong_value_is_refused_by_name(variable: str, text: str, tmp_path: Pa
 
 
 def test_a_secret_is_not_in_the_message(tmp_path: Path) -> None:
-    secrets = [setting for setting in SETTINGS if setting.secret]
-    assert [setting.variable for setting in secrets] == ["ATHENA_OPENAI_API_KEY"]
+    assert {setting.variable for setting in SETTINGS if setting.secret} == SECRETS
     assert load({"ATHENA_OPENAI_API_KEY": "sk-1"}, tmp_path).openai_api_key == "sk-1"
+    for variable in SECRETS:
+        with pytest.raises(ConfigError) as caught:
+            load({variable: "open sesame"}, tmp_path)
+        assert "sesame" not in caught.value.message
+
+
+@pytest.mark.parametrize("variable", sorted(SECRETS))
+def test_a_secret_may_be_in_a_file(variable: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("  sk-2\n")
+    settings = load({f"{variable}_FILE": str(tmp_path / "key")}, tmp_path)
+    assert getattr(settings, variable.removeprefix("ATHENA_").lower()) == "sk-2"
+
+
+@pytest.mark.parametrize(
+    ("content", "also", "words"),
+    [
+        (None, "", "cannot be read: No such file"),
+        (b"", "", "does not hold a key"),
+        (b"\xff", "", "does not hold a key"),
+        (b"x" * 9_000, "", "does not hold a key"),
+        (b"sk-sesame", "sk-1", "expected only one of it"),
+        (b"open sesame", "", "expected visible ASCII"),
+    ],
+)
+def test_a_wrong_file_of_a_secret_is_refused_without_showing_it(
+    content: bytes | None, also: str, words: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ConfigError, match="ATHENA_OPENAI_API_KEY") as caught:
+        load({"ATHENA_OPENAI_API_KEY_FILE": str(tmp_path / "key"), "ATHENA_OPENAI_API_KEY": also}, tmp_path)
+    assert words in caught.value.message
+    assert "sesame" not in caught.value.message
+    assert "xxx" not in caught.value.message
+
+
+def test_the_fallback_order_is_a_list(tmp_path: Path) -> None:
+    assert load({}, tmp_path).provider_fallback_order == ()
+    assert load({"ATHENA_PROVIDER_FALLBACK_ORDER": "openai, mock"}, tmp_path).provider_fallback_order == (
+        "openai",
+        "mock",
+    )
 
 
 def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:

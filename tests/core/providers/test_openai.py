@@ -2,86 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from athena_core.providers.openai import OpenAI
 from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, complete
-from athena_core.values import Usage
+from athena_core.values import ToolCall, ToolSpec, Usage
+from tests.support.stub import Behaviour, Stub, data, refuses, says, serving
 
 KEY = "sk-canary-0123456789"
 PROMPT = "the secret prompt"
 HI = ModelRequest(model="small", messages=(Message(role="user", content=PROMPT),))
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req_1\r\nconnection: close\r\n\r\n"
-
-Behaviour = Callable[["Server", asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Server:
-    """One behaviour on a free port; keeps what it was asked, and knows when the client hung up."""
-
-    behaviour: Behaviour
-    url: str = ""
-    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    client_is_gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
-            self.requests.append((head, json.loads(await reader.readexactly(size))))
-            watch = asyncio.create_task(self.watch(reader))
-            await self.behaviour(self, writer)
-            writer.close()
-            await watch
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    async def watch(self, reader: asyncio.StreamReader) -> None:
-        """Wait until the client hangs up."""
-        with suppress(ConnectionError):
-            await reader.read()
-        self.client_is_gone.set()
-
-
-@asynccontextmanager
-async def serving(behaviour: Behaviour) -> AsyncIterator[Server]:
-    """A server at work."""
-    server = Server(behaviour)
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    async with listener:
-        server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1/"
-        yield server
-
-
-def says(*pieces: bytes) -> Behaviour:
-    """Write the pieces one by one and hang up."""
-
-    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-
-    return behave
-
-
-def refuses(status: int, body: bytes = b"", *headers: str) -> Behaviour:
-    """Answer with an error status."""
-    lines = [f"HTTP/1.1 {status} Nope", f"content-length: {len(body)}", *headers, "", ""]
-    return says("\r\n".join(lines).encode() + body)
-
-
-def data(chunk: object) -> bytes:
-    """One event."""
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 def text(content: str | None, finish: str | None = None) -> bytes:
@@ -104,18 +38,25 @@ NORMAL = (
         prompt_tokens=9,
         completion_tokens=3,
         total_tokens=12,
-        prompt_tokens_details={"cached_tokens": 4},
+        prompt_tokens_details={"cached_tokens": 4, "cache_write_tokens": 2},
         completion_tokens_details={"reasoning_tokens": 0},
     )
     + DONE
 )
-COUNTED = Usage(input_tokens=9, output_tokens=3, total_tokens=12, cached_input_tokens=4, reasoning_tokens=0)
+COUNTED = Usage(
+    input_tokens=9,
+    output_tokens=3,
+    total_tokens=12,
+    cached_input_tokens=4,
+    cache_write_tokens=2,
+    reasoning_tokens=0,
+)
 HELLO = Completion(text="Hello, wörld", usage=COUNTED, reason="stop", request_id="req_1")
 
 
 async def ask(url: str, request: ModelRequest = HI) -> Completion:
     """One call by a client of its own."""
-    provider = OpenAI(url, KEY, read_idle_seconds=30)
+    provider = OpenAI(url + "/v1/", KEY, silence_seconds=30)
     try:
         return await complete(provider, request)
     finally:
@@ -146,7 +87,7 @@ async def test_what_is_sent() -> None:
     async with serving(says(EVENTS, NORMAL)) as server:
         messages = (Message(role="system", content="be kind"), Message(role="tool", content="42\ud800"))
         assert await ask(server.url, ModelRequest(model="small", messages=messages)) == HELLO
-    head, body = server.requests[0]
+    head, _, body = server.asked[0]
     assert head.startswith("post /v1/chat/completions http/1.1\r\n")
     assert f"authorization: bearer {KEY}" in head
     assert body == {
@@ -157,13 +98,174 @@ async def test_what_is_sent() -> None:
     }
 
 
+LOOK = ToolSpec(name="look", description="Looks.", parameters={"type": "object", "properties": {}})
+SHAPE: dict[str, Any] = {"type": "object", "required": ["x"]}
+TALK = (
+    Message(role="user", content="look"),
+    Message(
+        role="assistant",
+        content="",
+        calls=(
+            ToolCall(id="a", name="look", arguments='{"at": "x"}'),
+            ToolCall(id="b", name="made up!", arguments="{broken"),
+        ),
+    ),
+    Message(role="tool", content="seen", tool_call_id="a"),
+    Message(role="tool", content="no such tool", tool_call_id="b", is_error=True),
+)
+
+
+async def sent(request: ModelRequest) -> dict[str, Any]:
+    """The body of a request."""
+    async with serving(says(EVENTS, NORMAL)) as server:
+        await ask(server.url, request)
+    return server.asked[0].body
+
+
+async def test_tools_calls_and_their_results_are_sent() -> None:
+    body = await sent(ModelRequest(model="small", messages=TALK, tools=(LOOK,)))
+    assert body["tools"] == [
+        {
+            "type": "function",
+            "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}},
+        }
+    ]
+    assert body["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "look", "arguments": '{"at":"x"}'}},
+                {
+                    "id": "b",
+                    "type": "function",
+                    "function": {"name": "made_up_", "arguments": '{"unreadable":"{broken"}'},
+                },
+            ],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": "seen"},
+        {"role": "tool", "tool_call_id": "b", "content": "no such tool"},
+    ]
+
+
+async def test_a_schema_and_a_limit_of_tokens_are_asked_for() -> None:
+    body = await sent(ModelRequest(model="small", messages=HI.messages, schema=SHAPE, max_output_tokens=99))
+    assert body["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": SHAPE}}
+    assert body["max_tokens"] == 99
+
+
+async def test_without_a_key_nothing_leaves_for_the_real_server() -> None:
+    provider = OpenAI()
+    with pytest.raises(ProviderFailure, match="no key is set") as caught:
+        await complete(provider, HI)
+    await provider.close()
+    assert not caught.value.worth_retrying
+
+
+def piece(**call: object) -> bytes:
+    """A chunk with one piece of a tool call."""
+    return data({"choices": [{"delta": {"content": None, "tool_calls": [call]}, "finish_reason": None}]})
+
+
+def function(name: str | None = None, arguments: object = "") -> dict[str, object]:
+    """What a call calls."""
+    return ({"name": name} if name else {}) | {"arguments": arguments}
+
+
+ONE, OTHER = ToolCall(id="a", name="look", arguments='{"at": 1}'), ToolCall(id="b", name="see", arguments="{}")
+CALLS: dict[str, tuple[list[bytes], tuple[ToolCall, ...]]] = {
+    "in pieces": (
+        [
+            piece(index=0, id="a", function=function("look")),
+            piece(index=0, function=function(arguments='{"at"')),
+            piece(index=0, function=function(arguments=": 1}")),
+        ],
+        (ONE,),
+    ),
+    "several in turn": (
+        [
+            piece(index=0, id="a", function=function("look", '{"at": 1}')),
+            piece(index=1, id="b", function=function("see", "{}")),
+        ],
+        (ONE, OTHER),
+    ),
+    "several at once": (
+        [
+            piece(index=0, id="a", function=function("look", '{"at"')),
+            piece(index=1, id="b", function=function("see", "{")),
+            piece(index=0, function=function(arguments=": 1}")),
+            piece(index=1, function=function(arguments="}")),
+        ],
+        (ONE, OTHER),
+    ),
+    "an id in every piece": (
+        [
+            piece(index=0, id="a", function=function("look", '{"at"')),
+            piece(index=0, id="a", function=function("look", ": 1}")),
+        ],
+        (ONE,),
+    ),
+    "one index for all": (
+        [
+            piece(index=0, id="a", function=function("look", '{"at"')),
+            piece(index=0, function=function(arguments=": 1}")),
+            piece(index=0, id="b", function=function("see", "{}")),
+        ],
+        (ONE, OTHER),
+    ),
+    "no index": (
+        [
+            piece(id="a", function=function("look", '{"at"')),
+            piece(function=function(arguments=": 1}")),
+            piece(id="b", function=function("see", "{}")),
+        ],
+        (ONE, OTHER),
+    ),
+    "neither index nor id": (
+        [piece(function=function("look", '{"at": 1}')), piece(function=function("see", "{}"))],
+        (replace(ONE, id=""), replace(OTHER, id="")),
+    ),
+    "arguments as an object": (
+        [piece(index=0, id="a", function=function("look", {"at": 1}))],
+        (replace(ONE, arguments='{"at":1}'),),
+    ),
+    "no arguments": ([piece(index=0, id="b", function=function("see"))], (OTHER,)),
+    "broken arguments": (
+        [piece(index=0, id="a", function=function("look", "{at: "))],
+        (replace(ONE, arguments="{at:"),),
+    ),
+    "nonsense": (
+        [piece(index=[7], id={}, function="look"), data({"choices": [{"delta": {"tool_calls": "all"}}]})],
+        (ToolCall(id="", name="", arguments="{}"),),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CALLS)
+async def test_tool_calls_are_read_however_they_come(how: str) -> None:
+    pieces, calls = CALLS[how]
+    completion = await answer(says(EVENTS, *pieces, text(None, "tool_calls"), DONE))
+    assert (completion.calls, completion.reason, completion.text) == (calls, "tool_calls", "")
+
+
+async def test_a_refusal_is_text() -> None:
+    chunk = data({"choices": [{"delta": {"refusal": "I will not."}, "finish_reason": "stop"}]})
+    assert (await answer(says(EVENTS, chunk, DONE))).text == "I will not."
+
+
+@pytest.mark.parametrize("error", [{"code": "insufficient_quota"}, {"type": "insufficient_quota", "code": [1]}])
+async def test_a_quota_that_is_used_up_is_not_worth_retrying(error: dict[str, object]) -> None:
+    caught = await failure(refuses(429, json.dumps({"error": {"message": "pay", **error}}).encode()))
+    assert (caught.message, caught.worth_retrying) == ("openai: HTTP 429: pay", False)
+
+
 async def test_a_local_server_needs_no_key_and_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with serving(says(EVENTS, NORMAL)) as server:
-        provider = OpenAI(server.url)
+        provider = OpenAI(server.url + "/v1/")
         assert await complete(provider, HI) == HELLO
         await provider.close()
-    assert "authorization" not in server.requests[0][0]
+    assert "authorization" not in server.asked[0].head
 
 
 SPELLINGS = {
@@ -191,13 +293,13 @@ async def test_every_spelling_of_a_stream_is_read(spelling: str, is_trickle: boo
 async def test_text_is_seen_as_it_arrives() -> None:
     go_on = asyncio.Event()
 
-    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+    async def behave(server: Stub, writer: asyncio.StreamWriter) -> None:
         writer.write(EVENTS + text("one "))
         await go_on.wait()  # comes only if the first piece was seen
         writer.write(text("two", "stop") + DONE)
 
     async with serving(behave) as server:
-        provider = OpenAI(server.url)
+        provider = OpenAI(server.url + "/v1/")
         seen: list[str] = []
 
         def on_text(piece: str) -> None:
@@ -292,6 +394,8 @@ DATE = "date: Wed, 21 Oct 2026 07:28:00 GMT"
     ("headers", "seconds"),
     [
         (["retry-after: 7"], 7.0),
+        (["retry-after: 0.5"], 0.5),
+        (["retry-after: 1.x"], None),
         (["retry-after: 99999999999999999999"], 86_400.0),
         (["retry-after: Wed, 21 Oct 2026 07:28:30 GMT", DATE], 30.0),
         (["retry-after: Wed, 21 Oct 2020 07:28:30 GMT", DATE], 0.0),
@@ -330,44 +434,10 @@ async def test_an_error_body_that_breaks_off_still_is_its_status() -> None:
     assert (caught.message, caught.worth_retrying, caught.wait_seconds) == ("openai: HTTP 503", True, 3.0)
 
 
-async def test_output_without_end_is_cut_and_the_connection_closed() -> None:
-    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
-        writer.write(EVENTS)
-        while not server.client_is_gone.is_set():
-            writer.write(text("x" * 10_000))
-            await writer.drain()
-
-    async with serving(behave) as server:
-        with pytest.raises(ProviderFailure, match="output over 1000000 characters"):
-            await ask(server.url)
-        await server.client_is_gone.wait()
-
-
-async def test_silence_is_a_failure_worth_retrying() -> None:
-    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
-        writer.write(EVENTS + text("hm"))
-        await server.client_is_gone.wait()
-
-    async with serving(behave) as server:
-        provider = OpenAI(server.url, read_idle_seconds=0.05)
-        with pytest.raises(ProviderFailure, match="the server fell silent") as caught:
-            await complete(provider, HI)
-        await provider.close()
-    assert caught.value.worth_retrying
-
-
-async def test_a_refused_connection_is_worth_retrying() -> None:
-    async with serving(says()) as server:
-        pass
-    with pytest.raises(ProviderFailure, match="cannot connect") as caught:
-        await ask(server.url)
-    assert caught.value.worth_retrying
-
-
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "nonsense", "http://[::1", ""])
 async def test_a_wrong_base_url_is_not_worth_retrying(url: str) -> None:
     with pytest.raises(ProviderFailure, match="the base URL is") as caught:
-        await ask(url)
+        await complete(OpenAI(url, KEY), HI)
     assert not caught.value.worth_retrying
 
 
@@ -375,7 +445,7 @@ async def test_a_wrong_base_url_is_not_worth_retrying(url: str) -> None:
 async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> None:
     asked = asyncio.Event()
 
-    async def behave(server: Server, writer: asyncio.StreamWriter) -> None:
+    async def behave(server: Stub, writer: asyncio.StreamWriter) -> None:
         if is_talking:
             writer.write(EVENTS + text("once upon a time"))
         else:
@@ -383,7 +453,7 @@ async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> 
         await server.client_is_gone.wait()
 
     async with serving(behave) as server:
-        provider = OpenAI(server.url)
+        provider = OpenAI(server.url + "/v1/")
         call = asyncio.create_task(complete(provider, HI, lambda piece: asked.set()))
         await asked.wait()
         call.cancel()
@@ -395,7 +465,7 @@ async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> 
 
 async def test_many_calls_share_a_client() -> None:
     async with serving(says(EVENTS, NORMAL)) as server:
-        provider = OpenAI(server.url)
+        provider = OpenAI(server.url + "/v1/")
         answers = await asyncio.gather(*[complete(provider, HI) for _ in range(120)])
         await provider.close()
     assert answers == [HELLO] * 120

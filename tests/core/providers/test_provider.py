@@ -174,11 +174,15 @@ def test_only_counts_are_counts(sent: object, understood: int | None) -> None:
 
 
 async def test_the_registry_knows_every_provider_by_its_name() -> None:
-    providers = registry()
-    assert {name: provider.default_model for name, provider in providers.items()} == {
+    models = {
         "mock": "mock-model",
         "openai": "gpt-4o-mini",
+        "anthropic": "claude-haiku-4-5",
         "local-exec": "local-exec",
+        "http": "default",
     }
-    for provider in providers.values():
-        await provider.close()
+    for providers in (registry(http_url="http://127.0.0.1:9/"), registry(http_url="x", http_api_key="sk-0123456789")):
+        assert {name: provider.default_model for name, provider in providers.items()} == models
+        for provider in providers.values():
+            await provider.close()
+    assert "http" not in registry()

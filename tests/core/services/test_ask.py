@@ -13,12 +13,13 @@ from athena_core.providers.provider import (
     Finished,
     Message,
     ModelRequest,
+    Provider,
     ProviderFailure,
     TextDelta,
     ToolCallDelta,
     UsageReport,
 )
-from athena_core.services.ask import RETRY_AFTER_SECONDS_MAX, Answered, Asker
+from athena_core.services.ask import RETRY_AFTER_SECONDS_MAX, Answered, Asker, route
 from athena_core.values import ToolCall, ToolSpec, Usage
 
 HI = ModelRequest(model="", messages=(Message(role="user", content="hi there"),))
@@ -235,6 +236,16 @@ async def test_every_call_gets_an_id_of_its_own(sent: list[str], kept: Callable[
     deltas = [ToolCallDelta(index=index, id=one, name="t") for index, one in enumerate(sent)]
     first, second = (await answer(*deltas, DONE, request=request)).completion.calls
     assert kept(first.id, second.id), (first, second)
+
+
+def test_a_route_goes_on_to_the_default_models_of_the_others() -> None:
+    providers: dict[str, Provider] = {"paid": Scripted("paid", []), "other": Scripted("other", []), "mock": Mock()}
+    assert route("paid", "m-1", ("other", "gone", "paid", "mock"), providers) == (
+        ("paid", "m-1"),
+        ("other", "m"),
+        ("mock", "mock-model"),
+    )
+    assert route("mock", "any", (), providers) == (("mock", "any"),)
 
 
 async def test_a_route_is_not_empty() -> None:

@@ -1,0 +1,158 @@
+"""Tests of the http provider: the protocol as docs/providers.md tells it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from athena_core.providers.http import Http
+from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, complete
+from athena_core.values import ToolCall, ToolSpec, Usage
+from tests.support.stub import HTTP, Behaviour, data, refuses, says, serving
+
+KEY = "sk-canary-0123456789"
+HI = ModelRequest(model="small", messages=(Message(role="user", content="hi"),))
+CALLS = (ToolCall(id="a", name="look", arguments='{"at":"x"}'),)
+USAGE = {
+    "inputTokens": 9,
+    "outputTokens": 3,
+    "totalTokens": 12,
+    "cachedInputTokens": 4,
+    "cacheWriteTokens": 2,
+    "reasoningTokens": 1,
+}
+WHOLE = Completion(
+    text="I look",
+    calls=CALLS,
+    usage=Usage(
+        input_tokens=9,
+        output_tokens=3,
+        total_tokens=12,
+        cached_input_tokens=4,
+        cache_write_tokens=2,
+        reasoning_tokens=1,
+    ),
+    reason="stop",
+    request_id="r1",
+)
+PIECES: list[dict[str, Any]] = [
+    {"requestId": "r1", "text": "I "},
+    {"text": "look", "calls": [{"index": 0, "id": "a", "name": "look"}]},
+    {"calls": [{"index": 0, "arguments": '{"at":'}]},
+    {"calls": [{"index": 0, "arguments": '"x"}'}], "other": 1},
+    {"usage": USAGE, "finish": "stop"},
+]
+ANSWER = {
+    "requestId": "r1",
+    "text": "I look",
+    "calls": [{"id": "a", "name": "look", "arguments": {"at": "x"}}],
+    "usage": USAGE,
+    "finish": "stop",
+}
+
+
+def answers(media_type: str, *pieces: bytes) -> Behaviour:
+    """Answer with a body of a type."""
+    return says(f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\nconnection: close\r\n\r\n".encode(), *pieces)
+
+
+WAYS: dict[str, Behaviour] = {
+    "one object": answers("application/json", json.dumps(ANSWER, indent=1).encode()),
+    "lines": answers("application/x-ndjson", *[json.dumps(piece).encode() + b"\r\n\n" for piece in PIECES]),
+    "lines, the last without an end": answers(
+        "application/x-ndjson; charset=utf-8", b"\n".join(json.dumps(piece).encode() for piece in PIECES)
+    ),
+    "events": answers("text/event-stream", *[data(piece) for piece in PIECES], b"data: [DONE]\n\n"),
+}
+
+
+async def ask(url: str, request: ModelRequest = HI) -> Completion:
+    """One call by a client of its own."""
+    provider = Http(url + "/models/ask", KEY)
+    try:
+        return await complete(provider, request)
+    finally:
+        await provider.close()
+
+
+async def failure(behaviour: Behaviour) -> ProviderFailure:
+    """The failure of a call of a server that behaves so."""
+    async with serving(behaviour) as stub:
+        with pytest.raises(ProviderFailure) as caught:
+            await ask(stub.url)
+    return caught.value
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_answer_is_read_however_it_comes(way: str) -> None:
+    async with serving(WAYS[way]) as stub:
+        assert await ask(stub.url) == WHOLE
+
+
+async def test_what_is_sent() -> None:
+    request = ModelRequest(
+        model="small",
+        messages=(
+            Message(role="user", content="look\ud800"),
+            Message(role="assistant", content="", calls=CALLS),
+            Message(role="tool", content="no", tool_call_id="a", is_error=True),
+        ),
+        tools=(ToolSpec(name="look", description="Looks.", parameters={"type": "object"}),),
+        schema={"type": "object"},
+        max_output_tokens=9,
+        max_output_chars=77,
+    )
+    async with serving(says(HTTP.whole)) as stub:
+        await ask(stub.url, request)
+    head, _, body = stub.asked[0]
+    assert head.startswith("post /models/ask http/1.1\r\n")
+    assert f"authorization: bearer {KEY}" in head
+    assert "accept: application/x-ndjson, text/event-stream, application/json" in head
+    assert body == {
+        "model": "small",
+        "messages": [
+            {"role": "user", "content": "look\ufffd"},
+            {"role": "assistant", "content": "", "calls": [{"id": "a", "name": "look", "arguments": '{"at":"x"}'}]},
+            {"role": "tool", "content": "no", "toolCallId": "a", "isError": True},
+        ],
+        "tools": [{"name": "look", "description": "Looks.", "parameters": {"type": "object"}}],
+        "schema": {"type": "object"},
+        "maxOutputTokens": 9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "is_passing"),
+    [
+        ("gone", ": gone", False),
+        ({"message": f"wrong {KEY}", "retryable": False}, ": wrong ***", False),
+        ({"message": "busy", "retryable": True}, ": busy", True),
+        ({"retryable": "yes"}, "", False),
+    ],
+)
+async def test_an_error_in_the_answer_tells_whether_to_retry(
+    error: object, words: str, is_worth_retrying: bool
+) -> None:
+    caught = await failure(answers("application/json", json.dumps({"text": "hm", "error": error}).encode()))
+    assert (caught.message, caught.worth_retrying) == (f"http: the server failed{words}", is_passing)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        (answers("application/json", b'{"text": "half"}'), "truncated stream"),
+        (answers("application/json", b"[]"), "no JSON object"),
+        (answers("application/json", *[b" " * 1_000_000] * 9), "the answer is over 8 MiB"),
+        (answers("application/x-ndjson", *[b"x" * 500_000] * 3, b"\n"), "a line of the answer is over 1 MiB"),
+        (answers("application/x-ndjson", b'{"finish": "stop"}\nrest'), "no JSON object"),
+        (refuses(401, b'{"error": {"message": "who?"}}'), "HTTP 401: who?"),
+    ],
+)
+async def test_a_wrong_answer_is_a_failure(behaviour: Behaviour, words: str) -> None:
+    assert words in (await failure(behaviour)).message
+
+
+async def test_a_connection_that_breaks_after_the_finish_loses_nothing() -> None:
+    head = HTTP.head.replace(b"connection: close", b"content-length: 100000")
+    async with serving(says(head, b'{"text": "hi", "finish": "stop"}\n')) as stub:
+        assert (await ask(stub.url)).text == "hi"

@@ -1,0 +1,96 @@
+"""The mask: keys do not come back, however they are cut into pieces; all else does, unchanged."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_core.providers.mask import Held, Mask, Masked
+from athena_core.providers.provider import (
+    Delta,
+    Finished,
+    Message,
+    ModelRequest,
+    ProviderFailure,
+    TextDelta,
+    ToolCallDelta,
+    complete,
+)
+from athena_core.values import ToolCall
+
+KEY, LONGER = "sk-canary", "sk-canary-longer"
+MASK = Mask([KEY, LONGER, "short", ""])
+HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
+
+
+class Scripted:
+    """Says what it was given."""
+
+    name = "scripted"
+    default_model = "m"
+
+    def __init__(self, *deltas: Delta | ProviderFailure) -> None:
+        self.deltas = deltas
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        for delta in self.deltas:
+            if isinstance(delta, ProviderFailure):
+                raise delta
+            yield delta
+
+    async def close(self) -> None:
+        pass
+
+
+def test_keys_are_hidden_the_longest_first_and_short_ones_stay() -> None:
+    assert MASK.hide(f"a {LONGER}{KEY} short") == "a ****** short"
+    assert MASK
+    assert not Mask(["short", ""])
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from([KEY, LONGER, "sk-", "sk-can", "ary", "ks"]), st.text(max_size=5)), max_size=9),
+    st.lists(st.integers(1, 7), min_size=1),
+)
+def test_no_cut_shows_a_key_or_changes_the_rest(parts: list[str], sizes: list[int]) -> None:
+    text, held, shown, at = "".join(parts), Held(MASK), "", 0
+    while at < len(text):
+        size = sizes[at % len(sizes)]
+        shown += held.more(text[at : at + size])
+        at += size
+    shown += held.rest
+    assert KEY not in shown
+    assert LONGER not in shown
+    if KEY not in text:
+        assert shown == text
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+async def test_text_and_arguments_are_masked_across_deltas(size: int) -> None:
+    text, arguments = f"it is {KEY}, ok? sk-ca", f'{{"key": "{KEY}"}}sk'
+    deltas: list[Delta] = []
+    for at in range(0, len(text), size):
+        deltas.append(TextDelta(text=text[at : at + size]))
+        piece = arguments[at : at + size]
+        deltas.append(ToolCallDelta(index=0, id=f"i{KEY}", name=f"n{KEY}", arguments=piece))
+    finished = Finished(reason=f"stop {KEY}", request_id=f"req {KEY}")
+    answer = await complete(Masked(Scripted(*deltas, finished), MASK), HI)
+    assert answer.text == "it is ***, ok? sk-ca"
+    assert answer.calls == (ToolCall(id="i***", name="n***", arguments='{"key": "***"}sk'),)
+    assert (answer.reason, answer.request_id) == ("stop ***", "req ***")
+
+
+async def test_what_cannot_begin_a_key_is_not_held_back() -> None:
+    seen: list[str] = []
+    deltas = [TextDelta(text="one "), TextDelta(text="two s"), TextDelta(text="ix")]
+    await complete(Masked(Scripted(*deltas, Finished(reason="stop")), MASK), HI, seen.append)
+    assert seen == ["one ", "two ", "six"]
+
+
+async def test_a_failure_is_masked_and_keeps_what_it_tells() -> None:
+    failure = ProviderFailure(f"no {KEY}", worth_retrying=True, wait_seconds=3.0)
+    with pytest.raises(ProviderFailure) as caught:
+        await complete(Masked(Scripted(failure), MASK), HI)
+    assert (caught.value.message, caught.value.worth_retrying, caught.value.wait_seconds) == ("no ***", True, 3.0)
+    assert caught.value.__cause__ is None
