@@ -122,7 +122,7 @@ async def test_what_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "is_passing"),
+    ("error", "words", "is_worth_retrying"),
     [
         ("gone", ": gone", False),
         ({"message": f"wrong {KEY}", "retryable": False}, ": wrong ***", False),
@@ -134,7 +134,7 @@ async def test_an_error_in_the_answer_tells_whether_to_retry(
     error: object, words: str, is_worth_retrying: bool
 ) -> None:
     caught = await failure(answers("application/json", json.dumps({"text": "hm", "error": error}).encode()))
-    assert (caught.message, caught.worth_retrying) == (f"http: the server failed{words}", is_passing)
+    assert (caught.message, caught.worth_retrying) == (f"http: the server failed{words}", is_worth_retrying)
 
 
 @pytest.mark.parametrize(
