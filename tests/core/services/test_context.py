@@ -1,12 +1,22 @@
-"""References into the workspace: what is read, what is refused."""
+"""Contexts: references into the workspace, the history of a session, the turns of a run."""
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from athena_core.decider import Outcome
+from athena_core.domain.run import RunFailed, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
-from athena_core.services.context import resolve
+from athena_core.event import Event, Fact, Position
+from athena_core.providers.provider import Message
+from athena_core.services.context import Compiler, resolve
+from athena_core.services.conversation import UNANSWERED, conversation
+from athena_core.settings import load
+from athena_core.store.log import Log
+from tests.core.domain.test_run import COMPLETED
+from tests.support.records import CODEC, META, opened_log
 
 SALT = bytes(range(16))
 
@@ -73,3 +83,170 @@ def test_what_cannot_be_read_is_refused_by_its_index(workspace: Path, reference:
 def test_more_than_fits_is_refused(workspace: Path) -> None:
     with pytest.raises(ContextOverflow):
         resolve(("file:notes.md", "file:notes.md"), workspace, 20, SALT)
+
+
+# The history of a session
+
+
+class Session:
+    """A session in a log: its runs, and the contexts that follow from them."""
+
+    def __init__(self, directory: Path, log: Log, **settings: str) -> None:
+        names = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
+        self.log = log
+        self.reader = log.reader()
+        self.compiler = Compiler(load(names, directory), CODEC, self.reader)
+        self._runs = 0
+
+    def run(self, *events: Event, ending: Event | None = COMPLETED, session_id: str = "s") -> Position:
+        """A run of these events; the answer is the last position."""
+        self._runs += 1
+        run_id = f"run_{self._runs}"
+        said = (*events, ending) if ending else events
+        facts = tuple(Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id) for event in said)
+        return self.log.submit_in_thread(lambda reader, context: Outcome(facts=facts), META).position
+
+    def compile(self, said: str = "now", turns: Sequence[Message] = ()) -> list[tuple[str, str]]:
+        """Role and content of the messages of the next run."""
+        messages, _ = self.compiler.compile("s", self.log.signal.position + 1, said, (), (), turns)
+        return [(message.role, message.content) for message in messages]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Session]]:
+    with opened_log(tmp_path) as log:
+        sessions: list[Session] = []
+
+        def session(**settings: str) -> Session:
+            sessions.append(Session(tmp_path, log, **settings))
+            return sessions[-1]
+
+        yield session
+        for one in sessions:
+            one.reader.close()
+
+
+def user(text: str | None) -> Event:
+    return TranscriptAppended(role="user", kind="message", chars=len(text or ""), content=text)
+
+
+def assistant(text: str | None) -> Event:
+    return TranscriptAppended(role="assistant", kind="message", chars=len(text or ""), content=text)
+
+
+def call(call_id: str, turn: int = 1) -> Event:
+    return ToolCalled(turn=turn, tool_call_id=call_id, tool_name="files", chars=2, repeatable=True, arguments="{}")
+
+
+def answer(call_id: str, text: str = "found") -> Event:
+    return TranscriptAppended(
+        role="tool", kind="tool-result", chars=len(text), tool_call_id=call_id, tool_name="files", content=text
+    )
+
+
+def test_the_history_holds_completed_runs_with_their_tool_calls(opened: Callable[..., Session]) -> None:
+    session = opened()
+    session.run(user("one"), assistant("look"), call("a"), answer("a"), assistant("1"))
+    session.run(user("failed"), assistant("?"), ending=RunFailed(code="X", message="x", retryable=False))
+    session.run(user("elsewhere"), assistant("!"), session_id="other")
+    session.run(user("open"), call("x"), ending=None)
+    session.run(user("two"), assistant("2"))
+    messages, meta = session.compiler.compile("s", session.log.signal.position + 1, "three", (), ())
+    assert [(message.role, message.content, len(message.calls)) for message in messages] == [
+        ("user", "one", 0),
+        ("assistant", "look", 1),
+        ("tool", "found", 0),
+        ("assistant", "1", 0),
+        ("user", "two", 0),
+        ("assistant", "2", 0),
+        ("user", "three", 0),
+    ]
+    assert messages[2].tool_call_id == messages[1].calls[0].id
+    assert meta.initial_chars == meta.final_chars == 29
+    before_the_second = session.compiler.compile("s", 6, "x", (), ())[0]
+    assert [message.content for message in before_the_second] == ["x"]
+
+
+def test_the_turns_of_the_run_itself_follow_what_the_user_said(opened: Callable[..., Session]) -> None:
+    session = opened()
+    session.run(user("one"), call("a"), answer("a", "old"), assistant("1"))
+    turns = conversation((call("a"), answer("a", "new")))
+    messages, _ = session.compiler.compile("s", session.log.signal.position + 1, "two", (), (), turns)
+    assert [message.content for message in messages] == ["one", "", "old", "1", "two", "", "new"]
+    ids = [one.id for message in messages for one in message.calls]
+    assert len(set(ids)) == 2, "an id that an earlier run used is told apart"
+    assert [message.tool_call_id for message in messages if message.role == "tool"] == ids
+
+
+def test_an_erased_result_leaves_its_call_with_an_answer(opened: Callable[..., Session]) -> None:
+    session = opened()
+    erased = TranscriptAppended(role="tool", kind="tool-result", chars=5, tool_call_id="a")
+    session.run(user("one"), call("a"), erased, assistant("1"))
+    assert session.compile() == [
+        ("user", "one"),
+        ("assistant", ""),
+        ("tool", UNANSWERED),
+        ("assistant", "1"),
+        ("user", "now"),
+    ]
+    unrepaired = opened(history_repair_tool_pairing="false").compile()
+    assert unrepaired == [("user", "one"), ("assistant", ""), ("assistant", "1"), ("user", "now")]
+
+
+def test_a_history_begins_with_words_of_the_user(opened: Callable[..., Session]) -> None:
+    session = opened()
+    session.run(user(None), assistant("to what was erased"))
+    session.run(user("two"), assistant("2"))
+    assert session.compile() == [("user", "two"), ("assistant", "2"), ("user", "now")]
+
+
+def test_a_history_ends_at_its_limit_of_entries_but_keeps_what_the_user_asked(opened: Callable[..., Session]) -> None:
+    session = opened(history_max_entries="3")
+    session.run(user("zero"), assistant("0"))
+    session.run(user("one"), call("a"), answer("a"), call("b", 2), answer("b", "more"), assistant("1"))
+    assert session.compile() == [
+        ("user", "one"),
+        ("assistant", ""),
+        ("tool", "more"),
+        ("assistant", "1"),
+        ("user", "now"),
+    ]
+    session.run(user("two"), assistant("2"))
+    assert session.compile() == [
+        ("user", "one"),
+        ("assistant", "1"),
+        ("user", "two"),
+        ("assistant", "2"),
+        ("user", "now"),
+    ]
+
+
+def test_entries_of_the_history_are_cut_and_cleaned(opened: Callable[..., Session]) -> None:
+    session = opened(history_max_entry_chars="10")
+    session.run(user("bell\x07 and\ttab"), assistant("0123456789abc"))
+    assert session.compile() == [("user", "bell and\tt"), ("assistant", "0123456789"), ("user", "now")]
+    raw = opened(history_strip_control_chars="false").compile()
+    assert raw[0] == ("user", "bell\x07 and\ttab")
+
+
+def test_a_long_history_is_summarised_and_the_same_every_time(opened: Callable[..., Session]) -> None:
+    session = opened(context_max_chars="3000", context_reserve_chars="1000")
+    for number in range(40):
+        session.run(user(f"question {number} " + "x" * 100), assistant(f"answer {number}"))
+    position = session.log.signal.position + 1
+    messages, meta = session.compiler.compile("s", position, "now", (), ())
+    assert messages[0].content.startswith("Summary of what was said before")
+    assert messages[1].role == "user"
+    assert messages[-1].content == "now"
+    assert (meta.final_strategy, meta.overflow_recovered) == ("summary", True)
+    assert 4_000 <= meta.initial_chars < 5_000, "no more is read than twice the size of a context"
+    assert meta.final_chars <= 2_000
+    session.run(user("later"), assistant("later"))
+    again = opened(context_max_chars="3000", context_reserve_chars="1000")
+    assert again.compiler.compile("s", position, "now", (), ()) == (messages, meta)
+
+
+def test_what_cannot_fit_is_an_overflow(opened: Callable[..., Session]) -> None:
+    session = opened(context_max_chars="3000", context_reserve_chars="1000")
+    with pytest.raises(ContextOverflow):
+        session.compile("x" * 2_001)
