@@ -16,6 +16,7 @@ from tests.projections.support import catch_up, new_generation, shown
 
 
 def read(directory: Path, history: History, run_id: str, evidence_id: str) -> Evidence:
+    directory.mkdir(exist_ok=True)
     found = evidence_by_id(shown(directory, history), LOG_ID, run_id, evidence_id)
     assert found is not None
     return found
@@ -87,6 +88,24 @@ def test_pages_of_evidence_hold_while_more_is_attached(tmp_path: Path) -> None:
     second = list_evidence(projector.connection, LOG_ID, run_id, cursor=first.next_cursor, limit=3)
     assert [record.id for record in second.items] == ids[:1]
     assert second.next_cursor is None
+
+
+def test_evidence_of_the_workspace_is_stale_after_a_change_of_the_run(tmp_path: Path) -> None:
+    history = History()
+    run_id, other = history.request("s"), history.request("t")
+    history.result(run_id, changed=True)
+    words, workspace = history.show(run_id), history.show(run_id, workspace=True)
+    elsewhere = history.show(other, workspace=True)
+    history.result(run_id)
+    assert not read(tmp_path / "a", history, run_id, workspace).stale
+    history.show(run_id, workspace=True)
+    history.result(run_id, changed=True)
+    latest = history.show(run_id, workspace=True)
+    connection = shown(tmp_path, history)
+    page = list_evidence(connection, LOG_ID, run_id, cursor=None, limit=10)
+    assert [record.stale for record in page.items] == [False, True, True, False]
+    assert [record.id for record in page.items][::3] == [latest, words]
+    assert not read(tmp_path / "c", history, other, elsewhere).stale
 
 
 def test_evidence_of_a_failed_run_stays_visible(tmp_path: Path) -> None:

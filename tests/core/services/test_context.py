@@ -231,7 +231,7 @@ def test_entries_of_the_history_are_cut_and_cleaned(opened: Callable[..., Sessio
 
 def test_a_long_history_is_summarised_and_the_same_every_time(opened: Callable[..., Session]) -> None:
     session = opened(context_max_chars="3000", context_reserve_chars="1000")
-    for number in range(40):
+    for number in range(80):
         session.run(user(f"question {number} " + "x" * 100), assistant(f"answer {number}"))
     position = session.log.signal.position + 1
     messages, meta = session.compiler.compile("s", position, "now", (), ())

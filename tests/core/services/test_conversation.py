@@ -192,6 +192,15 @@ def test_a_history_that_does_not_fit_is_summarised_but_for_its_newest_half() -> 
     assert size(messages) == meta.final_chars <= meta.effective_max_chars
 
 
+@pytest.mark.parametrize(("chars", "roles"), [(800, ["system", "user"]), (990, ["user"])])
+def test_a_summary_takes_no_more_than_what_is_left(chars: int, roles: list[str]) -> None:
+    history = tuple(Message(role="user", content="x" * 50) for _ in range(9))
+    large = Draft(system=(), history=history, said=Message(role="user", content="y" * chars), turns=())
+    messages, meta = fit(large, LIMITS)
+    assert [message.role for message in messages] == roles
+    assert meta.final_chars <= 1_000
+
+
 def test_old_turns_of_the_run_itself_are_summarised_too() -> None:
     turns = [message for n in range(9) for message in (asks(call(f"c{n}")), result(f"c{n}", str(n) * 150))]
     messages, meta = fit(draft([USER], turns), LIMITS)
@@ -299,5 +308,7 @@ def test_any_conversation_fits_with_its_calls_answered_or_is_an_overflow(
     assert messages.index(USER) >= 0
     assert_well_formed(list(messages))
     assert fit(whole, limits) == (messages, meta)
+    if any(step.kind == "summary" and step.applied for step in meta.steps):
+        assert next(message.role for message in messages if message.role != "system") == "user"
     if whole.chars <= chars_max and strategy == "raw":
         assert messages == whole.messages
