@@ -178,6 +178,5 @@ class Compiler:
         return messages
 
     def _tidied(self, message: Message) -> Message:
-        if self._strip:
-            message = replace(message, content=CONTROL.sub("", message.content))
-        return cut_message(message, self._entry_chars_max)
+        shorter = cut_message(message, self._entry_chars_max)
+        return replace(shorter, content=CONTROL.sub("", shorter.content)) if self._strip else shorter

@@ -199,34 +199,36 @@ class Draft(Value):
 
 def fit(draft: Draft, limits: ContextLimits) -> tuple[tuple[Message, ...], ContextMeta]:
     """The messages that are sent, and what was done to make them fit (contract 9.2). Raises ContextOverflow."""
-    found, steps, attempts = draft, [], 0
+    found, steps, attempts = draft, list[ContextStep](), 0
+    initial = chars = draft.chars
     strategy = limits.strategy
     if strategy == "summary":
         found, step = _summarised(draft, limits)
+        chars = found.chars
         steps += [step] if step.applied else []
     recoveries: list[Callable[[Draft, ContextLimits], tuple[Draft, ContextStep]]] = [_with_results_cut]
     if strategy == "raw":
         recoveries.insert(0, _summarised)
     for recovery in recoveries[: limits.attempts_max]:
-        if found.chars <= limits.chars_max:
+        if chars <= limits.chars_max:
             break
         attempts += 1
-        before = found.chars
         found, step = recovery(draft, limits)
-        steps.append(replace(step, before_chars=before))
+        steps.append(replace(step, before_chars=chars))
+        chars = found.chars
         strategy = "summary"
-    if found.chars > limits.chars_max:
+    if chars > limits.chars_max:
         raise ContextOverflow(
-            f"the context holds {found.chars} characters; at most {limits.chars_max} fit",
-            {"chars": found.chars, "charsMax": limits.chars_max, "attempts": attempts},
+            f"the context holds {chars} characters; at most {limits.chars_max} fit",
+            {"chars": chars, "charsMax": limits.chars_max, "attempts": attempts},
         )
     meta = ContextMeta(
         initial_strategy=limits.strategy,
         final_strategy=strategy,
         overflow_recovered=attempts > 0,
         overflow_attempts=attempts,
-        initial_chars=draft.chars,
-        final_chars=found.chars,
+        initial_chars=initial,
+        final_chars=chars,
         effective_max_chars=limits.chars_max,
         steps=tuple(steps),
     )

@@ -224,7 +224,7 @@ def test_a_history_ends_at_its_limit_of_entries_but_keeps_what_the_user_asked(op
 def test_entries_of_the_history_are_cut_and_cleaned(opened: Callable[..., Session]) -> None:
     session = opened(history_max_entry_chars="10")
     session.run(user("bell\x07 and\ttab"), assistant("0123456789abc"))
-    assert session.compile() == [("user", "bell and\tt"), ("assistant", "0123456789"), ("user", "now")]
+    assert session.compile() == [("user", "bell and\t"), ("assistant", "0123456789"), ("user", "now")]
     raw = opened(history_strip_control_chars="false").compile()
     assert raw[0] == ("user", "bell\x07 and\ttab")
 
