@@ -58,7 +58,7 @@ def check(trigger: Trigger) -> None:
     given = [name for name, value in kinds.items() if value is not None]
     if len(given) != 1:
         reason = f"cannot be combined with {given[0]}" if given else "nothing says when it is due"
-        raise ConfigError.of((given or list(kinds))[-1], reason, f"just one of {', '.join(kinds)}")
+        raise ConfigError.of(given[-1] if given else "everyMinutes", reason, f"one of {', '.join(kinds)}")
     if trigger.cron is not None:
         cron_of(trigger.cron, trigger.timezone or "UTC")
     elif trigger.timezone is not None:

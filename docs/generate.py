@@ -34,6 +34,7 @@ STREAMS = {
     "dir": "`dir_<ULID>`, the directive's id",
     "hp": "`hp_<ULID>`, the profile's id",
     "policy": "`policy`, one stream",
+    "schedule": "`schedule:<id>`, the id being the client's; ticks and requests for an unknown id are in `plane`",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
 }
 EVENTS_HEAD = f"""# Events
@@ -52,8 +53,8 @@ Where a field is kept:
 | extra | beside the payload in the public record |
 
 The envelope (`id`, `traceId`, `type`, `createdAt`, `sessionId`, `runId`) is the same for all: [api.md](api.md#events).
-Fields without a tick in *always* are absent when there is nothing to say. Milliseconds end in `Ms`, money in
-millionths of a dollar ends in `MicroUsd`.
+Fields without a tick in *always* are absent when there is nothing to say. Milliseconds end in `Ms` (an
+instant's since 1970 UTC), money in millionths of a dollar ends in `MicroUsd`.
 """
 ERRORS_HEAD = f"""# Error codes
 

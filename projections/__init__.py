@@ -11,6 +11,22 @@ from athena_core.domain.run import (
     RunPaused,
     RunResumed,
 )
+from athena_core.domain.schedule import (
+    ScheduleDisabled,
+    ScheduleEnabled,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleRunBuffered,
+    ScheduleRunCompleted,
+    ScheduleRunFailed,
+    ScheduleRunSkipped,
+    ScheduleRunStarted,
+    ScheduleRunTriggered,
+    ScheduleSlotsMissed,
+    ScheduleTickExecuted,
+    ScheduleUpserted,
+)
 from athena_core.event import Event
 from projections.catalog import CATALOG
 from projections.evidence import EVIDENCES
@@ -31,5 +47,19 @@ NOT_SHOWN: dict[type[Event], str] = {
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
     RunPaused: "the feed is where it is read",
     RunResumed: "the feed is where it is read",
+    ScheduleUpserted: "the feed is where it is read",
+    ScheduleRemoved: "the feed is where it is read",
+    ScheduleEnabled: "the feed is where it is read",
+    ScheduleDisabled: "the feed is where it is read",
+    SchedulePaused: "the feed is where it is read",
+    ScheduleResumed: "the feed is where it is read",
+    ScheduleTickExecuted: "the feed is where it is read",
+    ScheduleRunStarted: "the feed is where it is read",
+    ScheduleRunBuffered: "the feed is where it is read",
+    ScheduleRunSkipped: "the feed is where it is read",
+    ScheduleSlotsMissed: "the feed is where it is read",
+    ScheduleRunCompleted: "the feed is where it is read",
+    ScheduleRunFailed: "the feed is where it is read",
+    ScheduleRunTriggered: "the feed is where it is read",
 }
 """Events that no read model but the feed shows, and why."""

@@ -7,7 +7,7 @@ input and output, clocks, randomness, threads; and rooms do not know each other.
 from typing import Any
 
 from athena_core.decider import Decider
-from athena_core.domain import directive, harness, plane, policy, run, session
+from athena_core.domain import directive, harness, plane, policy, run, schedule, session
 from athena_core.event import Event
 
 DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
@@ -16,6 +16,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     directive.DECIDER,
     harness.DECIDER,
     policy.DECIDER,
+    schedule.DECIDER,
     plane.DECIDER,
 )
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from athena_core.clock import Clock
+from athena_core.clock import Clock, iso
 from athena_core.decider import Decider
-from athena_core.domain import DECIDERS, policy, run
+from athena_core.domain import DECIDERS, policy, run, schedule
 from athena_core.errors import Overloaded
 from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
@@ -108,6 +108,7 @@ class World:
         self.turns: dict[str, str] = {}
         self.limit: int | None = None
         self.runs = 0
+        self.schedules: dict[str, schedule.ScheduleState] = {}
 
     def status(self, row: Row) -> str:
         """Where the run of a row is before it: ``new``, its status, or ``ended``."""
@@ -125,6 +126,12 @@ class World:
             self.limit = event.after.max_concurrent_runs
         if row.stream.startswith(RUN_PREFIX):
             self._advance_run(row, event, TRANSITIONS.get((status, row.type), status))
+        if category(row.stream) == schedule.DECIDER.category:
+            self.schedules[row.stream] = schedule.evolve(self.schedule(row), event)
+
+    def schedule(self, row: Row) -> schedule.ScheduleState:
+        """The schedule of a row before it."""
+        return self.schedules.get(row.stream, schedule.DECIDER.initial)
 
     def _advance_run(self, row: Row, event: Event, status: str) -> None:
         if status in {"new", "ended"}:
@@ -257,7 +264,45 @@ def cancels(row: Row, event: Event, world: World) -> Iterator[str]:
             yield f"the cancel of {row.stream} was acknowledged, which was not open"
 
 
-RULES: tuple[Rule, ...] = (times, versions, transitions, endings, slots, turns, leases, cancels)
+def schedules(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A schedule does only what it can in its state."""
+    known = world.schedule(row)
+    match event:
+        case schedule.ScheduleEnabled(updated=True):
+            legal = known.exists and not known.enabled
+        case schedule.ScheduleDisabled(updated=True):
+            legal = known.exists and known.enabled
+        case schedule.ScheduleRemoved(removed=True) | schedule.ScheduleRunStarted(slot_ms=None):
+            legal = known.exists
+        case schedule.SchedulePaused() | schedule.ScheduleResumed():
+            legal = known.exists and known.paused == isinstance(event, schedule.ScheduleResumed)
+        case schedule.ScheduleRunStarted() | schedule.ScheduleRunBuffered():
+            legal = known.live
+        case schedule.ScheduleRunSkipped() | schedule.ScheduleSlotsMissed():
+            legal = known.exists and known.enabled
+        case schedule.ScheduleRunCompleted() | schedule.ScheduleRunFailed():
+            legal = any(flight.target_run_id == event.target_run_id for flight in known.running)
+        case _:
+            return
+    if not legal:
+        yield f"{row.type} of {row.stream}, which could not be"
+
+
+def fired(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A slot of a schedule is decided once: one that was passed comes back only from the buffer."""
+    known = world.schedule(row)
+    match event:
+        case schedule.ScheduleRunStarted(slot_ms=int(slot)) | schedule.ScheduleRunSkipped(slot_ms=slot):
+            decided = slot <= known.cursor_ms and slot not in known.buffer
+        case schedule.ScheduleRunBuffered(slot_ms=slot) | schedule.ScheduleSlotsMissed(from_ms=slot):
+            decided = slot <= known.cursor_ms
+        case _:
+            return
+    if decided:
+        yield f"{row.type} of {row.stream} for the slot {iso(slot)}, which was decided before"
+
+
+RULES: tuple[Rule, ...] = (times, versions, transitions, endings, slots, turns, leases, cancels, schedules, fired)
 
 
 # What is checked over several events or beside them

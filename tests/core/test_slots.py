@@ -70,7 +70,7 @@ def test_what_lies_more_than_ten_years_ahead_is_not_looked_for() -> None:
 @pytest.mark.parametrize(
     ("trigger", "field"),
     [
-        (Trigger(), "runAt"),
+        (Trigger(), "everyMinutes"),
         (Trigger(every_minutes=1, cron="* * * * *"), "cron"),
         (Trigger(every_minutes=1, run_at_ms=NOW), "runAt"),
         (Trigger(cron="* * * *"), "cron"),

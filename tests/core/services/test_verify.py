@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, FixedClock
-from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run
+from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run, schedule
 from athena_core.event import Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
 from athena_core.services import verify as verifying
@@ -19,7 +19,9 @@ from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
 from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
+from tests.core.domain.given import NOW
 from tests.core.domain.test_run import ASKED, COMPLETED, CREATED, LEASED, PAID, QUEUED, SAID, STARTED
+from tests.core.domain.test_schedule import HOUR, buffered, missed, skipped, started, upserted
 
 CODEC = Codec(EVENTS)
 LIMIT_ONE = policy.PolicyUpdated(
@@ -181,6 +183,27 @@ def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
     assert (report.ok, report.head, report.chain) == (True, forge.position, forge.chain.hex())
     assert (report.runs, report.open_runs, report.streams) == (6, 1, 9)
     assert report.guards == len(forge.store.guards()) == 3  # the slot, the turn and the lease of run_7
+
+
+ON = schedule.ScheduleEnabled(id="a", updated=True, after_ms=NOW)
+OFF = schedule.ScheduleDisabled(id="a", updated=True)
+PAUSED = schedule.SchedulePaused(id="a", cause="requested")
+RESUMED = schedule.ScheduleResumed(id="a")
+DONE = schedule.ScheduleRunCompleted(id="a", target_run_id=started(None).target_run_id)
+
+
+def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)
+    forge.add("schedule:a", started(NOW + 2 * HOUR), buffered(NOW + 3 * HOUR), skipped(NOW + 3 * HOUR, "buffer-full"))
+    forge.add("schedule:a", PAUSED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), RESUMED, OFF)
+    forge.add("schedule:a", started(None, 2), ON, schedule.ScheduleRemoved(id="a", removed=True), DONE)
+    forge.add("schedule:b", upserted(), started(NOW + HOUR))
+    for unknown in (replace(ON, updated=False), replace(OFF, updated=False)):
+        forge.add("plane", unknown, schedule.ScheduleRemoved(id="a", removed=False))
+    forge.add("plane", schedule.ScheduleTickExecuted(at="2026-01-01T00:00:00.000Z", run=1, skipped=0))
+    report = forge.report()
+    assert report.violations == ()
+    assert report.guards == 2  # that b exists, and the slot that it ran last
 
 
 def test_erased_text_is_right(forge: Forge) -> None:
@@ -388,6 +411,54 @@ def anchor_of_another_history(forge: Forge) -> None:
     forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
 
 
+def ran_while_it_was_disabled(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(enabled=False), started(NOW + HOUR))
+
+
+def ran_while_it_was_paused(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), PAUSED, started(NOW + HOUR))
+
+
+def resumed_without_a_pause(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), RESUMED)
+
+
+def enabled_twice(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), ON)
+
+
+def disabled_what_was_not(forge: Forge) -> None:
+    forge.add("schedule:a", OFF)
+
+
+def ran_by_hand_after_its_removal(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), schedule.ScheduleRemoved(id="a", removed=True), started(None))
+
+
+def ended_a_run_that_was_not_its(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR, 2), DONE)
+
+
+def waited_while_it_was_paused(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), PAUSED, buffered(NOW + HOUR))
+
+
+def missed_while_it_was_disabled(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(enabled=False), missed(NOW + HOUR, NOW + HOUR, 1, "disabled"))
+
+
+def ran_a_slot_twice(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR), DONE, started(NOW + HOUR, 2))
+
+
+def ran_what_was_missed(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), missed(NOW, NOW + 2 * HOUR, 3, "paused"))
+
+
+def missed_what_had_run(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR), missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"))
+
+
 BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
     (tampered_payload, "chain", 2, "the payload does not match its hash"),
     (tampered_text, "chain", 4, "the text does not match its hash"),
@@ -409,6 +480,18 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (crashed_for_another, "leases", 4, "exe_2"),
     (completed_after_its_cancel, "cancels", 5, "completed after its cancel"),
     (cancelled_when_over, "cancels", 5, "which was not open"),
+    (ran_while_it_was_disabled, "schedules", 2, "schedule.run.started of schedule:a, which could not be"),
+    (ran_while_it_was_paused, "schedules", 3, "schedule.run.started"),
+    (resumed_without_a_pause, "schedules", 2, "schedule.resumed"),
+    (enabled_twice, "schedules", 2, "schedule.enabled"),
+    (disabled_what_was_not, "schedules", 1, "schedule.disabled"),
+    (ran_by_hand_after_its_removal, "schedules", 3, "schedule.run.started"),
+    (ended_a_run_that_was_not_its, "schedules", 3, "schedule.run.completed"),
+    (waited_while_it_was_paused, "schedules", 3, "schedule.run.buffered"),
+    (missed_while_it_was_disabled, "schedules", 2, "schedule.slots.missed"),
+    (ran_a_slot_twice, "fired", 4, "the slot 2026-01-01T01:00:00.000Z, which was decided before"),
+    (ran_what_was_missed, "fired", 2, "the slot 2026-01-01T00:00:00.000Z"),
+    (missed_what_had_run, "fired", 3, "the slot 2026-01-01T01:00:00.000Z"),
     (command_in_two_parts, "commands", 3, "goes on"),
     (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's']"),
     (guard_of_nothing, "guards", None, "the guard turn of s is ['run_1'] where the log says absent"),

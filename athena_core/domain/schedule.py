@@ -1,0 +1,662 @@
+"""The schedule: a rule that says when something runs, and what became of each of its slots."""
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider
+from athena_core.errors import ConfigError, NotFound
+from athena_core.event import TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.rule import ScheduleDefinition
+from athena_core.slots import (
+    INSTANT_MAX,
+    Trigger,
+    check_ahead,
+    count_slots,
+    due_at,
+    last_slot,
+    next_slot,
+    slots_between,
+)
+
+SCHEDULES_MAX = 10_000
+BUFFERED_SLOTS_MAX = 100
+RUNS_IN_FLIGHT_MAX = 100
+ON_TIME_SECONDS = 60  # a slot that is later than this was missed
+
+Unrun: TypeAlias = Literal[
+    "overlap-skip",  # a run was in flight
+    "buffer-full",  # a run was in flight, and the buffer had no place for this one
+    "catchup-latest",  # a later one was due too, and only the latest is caught up
+    "catchup-window-exceeded",  # it was too late
+    "paused",
+    "outside-start-end",  # it was buffered when the start or the end moved
+    "superseded",  # it was due, and before it ran, the trigger was changed
+    "disabled",
+    "removed",
+]
+"""Why a slot did not run."""
+Outcome: TypeAlias = Literal["ok", "failed", "cancelled", "policy-rejected"]
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class ScheduleUpserted(Event):
+    """A schedule was created or replaced by ``updated_by``; its slots are those after ``after_ms``."""
+
+    TYPE: ClassVar[str] = "schedule.upserted"
+    id: str
+    enabled: bool
+    definition: ScheduleDefinition
+    after_ms: int
+    updated_by: str
+    input: Text = None
+    params: Annotated[dict[str, str] | None, TEXT] = None
+
+
+class ScheduleRemoved(Event):
+    """A schedule was to be removed; ``removed`` is false where none was."""
+
+    TYPE: ClassVar[str] = "schedule.removed"
+    id: str
+    removed: bool
+
+
+class ScheduleEnabled(Event):
+    """A schedule was to be enabled; unless none was, its slots are those after ``after_ms``, from ``anchor_ms`` on."""
+
+    TYPE: ClassVar[str] = "schedule.enabled"
+    id: str
+    updated: bool
+    anchor_ms: int | None = None
+    after_ms: int | None = None
+
+
+class ScheduleDisabled(Event):
+    """A schedule was to be disabled; ``updated`` is false where none was."""
+
+    TYPE: ClassVar[str] = "schedule.disabled"
+    id: str
+    updated: bool
+
+
+class SchedulePaused(Event):
+    """Slots do not run until the schedule is resumed: on request, or because a run failed."""
+
+    TYPE: ClassVar[str] = "schedule.paused"
+    id: str
+    cause: Literal["requested", "failure"]
+    note: Text = None
+
+
+class ScheduleResumed(Event):
+    """Slots run again."""
+
+    TYPE: ClassVar[str] = "schedule.resumed"
+    id: str
+    note: Text = None
+
+
+class ScheduleTickExecuted(Event):
+    """Somebody had the clock looked at as if it were ``at``: how many slots ran, how many schedules had none."""
+
+    TYPE: ClassVar[str] = "schedule.tick.executed"
+    at: str
+    run: int
+    skipped: int
+
+
+class ScheduleRunStarted(Event):
+    """A slot runs, or without one somebody ran the schedule by hand; the runs that it ``terminates`` make way."""
+
+    TYPE: ClassVar[str] = "schedule.run.started"
+    id: str
+    target_run_id: str
+    slot_ms: int | None = None
+    terminates: tuple[str, ...] | None = None
+
+
+class ScheduleRunBuffered(Event):
+    """A slot waits for the runs in flight; those that it ``cancels`` are asked to end."""
+
+    TYPE: ClassVar[str] = "schedule.run.buffered"
+    id: str
+    slot_ms: int
+    cancels: tuple[str, ...] | None = None
+
+
+class ScheduleRunSkipped(Event):
+    """A slot will not run."""
+
+    TYPE: ClassVar[str] = "schedule.run.skipped"
+    id: str
+    slot_ms: int
+    reason: Unrun
+
+
+class ScheduleSlotsMissed(Event):
+    """The slots from one to another, both included, will not run."""
+
+    TYPE: ClassVar[str] = "schedule.slots.missed"
+    id: str
+    from_ms: int
+    to_ms: int
+    count: int
+    reason: Unrun
+
+
+class ScheduleRunCompleted(Event):
+    """A run of the schedule ended with an answer."""
+
+    TYPE: ClassVar[str] = "schedule.run.completed"
+    id: str
+    target_run_id: str
+    slot_ms: int | None = None
+
+
+class ScheduleRunFailed(Event):
+    """A run of the schedule ended without an answer; ``reason`` is there where the schedule is not to blame."""
+
+    TYPE: ClassVar[str] = "schedule.run.failed"
+    id: str
+    target_run_id: str
+    code: str
+    message: str
+    slot_ms: int | None = None
+    reason: Literal["cancelled", "policy-rejected"] | None = None
+
+
+class ScheduleRunTriggered(Event):
+    """Somebody ran the schedule by hand, and this came of it."""
+
+    TYPE: ClassVar[str] = "schedule.run.triggered"
+    id: str
+    status: Literal["ok", "failed", "already-running"]
+
+
+# State
+
+
+class Flight(Value):
+    """A run of the schedule that has not ended; without a slot it was started by hand."""
+
+    target_run_id: str
+    slot_ms: int | None = None
+
+
+class ScheduleState(Value):
+    """The rule, and what became of its slots: each up to ``cursor_ms`` ran, waits in ``buffer`` or was explained.
+
+    The cursor never goes back, whatever the clock does, so no slot is looked at twice; it outlives a removal.
+    ``revision`` counts what was put; who put it last is who the runs are on behalf of.
+    """
+
+    id: str = ""
+    definition: ScheduleDefinition | None = None
+    enabled: bool = False
+    paused: bool = False
+    revision: int = 0
+    updated_by: str = ""
+    cursor_ms: int = 0
+    running: tuple[Flight, ...] = ()
+    buffer: tuple[int, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a schedule: it was put and not removed since."""
+        return self.definition is not None
+
+    @property
+    def live(self) -> bool:
+        """Whether slots run."""
+        return self.exists and self.enabled and not self.paused
+
+
+def evolve(state: ScheduleState, event: Event) -> ScheduleState:
+    """Follow one event."""
+    match event:
+        case ScheduleUpserted():
+            return replace(
+                state,
+                id=event.id,
+                definition=event.definition,
+                enabled=event.enabled,
+                revision=state.revision + 1,
+                updated_by=event.updated_by,
+                cursor_ms=max(state.cursor_ms, event.after_ms),
+            )
+        case ScheduleRemoved(removed=True):
+            return ScheduleState(id=state.id, revision=state.revision, cursor_ms=state.cursor_ms, running=state.running)
+        case ScheduleEnabled(updated=True):
+            return _reopened(state, event)
+        case ScheduleDisabled(updated=True):
+            return replace(state, enabled=False)
+        case SchedulePaused():
+            return replace(state, paused=True)
+        case ScheduleResumed():
+            return replace(state, paused=False)
+        case ScheduleRunStarted(slot_ms=slot):
+            flight = Flight(target_run_id=event.target_run_id, slot_ms=slot)
+            return replace(_passed(state, slot), running=(*state.running, flight))
+        case ScheduleRunBuffered(slot_ms=slot):
+            return replace(_passed(state, slot), buffer=(*state.buffer, slot))
+        case ScheduleRunSkipped(slot_ms=slot):
+            return _passed(state, slot)
+        case ScheduleSlotsMissed():
+            return replace(state, cursor_ms=max(state.cursor_ms, event.to_ms))
+        case ScheduleRunCompleted() | ScheduleRunFailed():
+            running = tuple(flight for flight in state.running if flight.target_run_id != event.target_run_id)
+            return replace(state, running=running)
+        case _:
+            return state
+
+
+def _reopened(state: ScheduleState, event: ScheduleEnabled) -> ScheduleState:
+    definition = state.definition
+    if definition is not None and event.anchor_ms is not None:
+        definition = replace(definition, trigger=replace(definition.trigger, anchor_ms=event.anchor_ms))
+    cursor = max(state.cursor_ms, event.after_ms or 0)
+    return replace(state, definition=definition, enabled=True, cursor_ms=cursor)
+
+
+def _passed(state: ScheduleState, slot: int | None) -> ScheduleState:
+    """The slot is behind, whether it came from the clock or from the buffer."""
+    if slot is None:
+        return state
+    buffer = tuple(waiting for waiting in state.buffer if waiting != slot)
+    return replace(state, cursor_ms=max(state.cursor_ms, slot), buffer=buffer)
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """What an event occupies: ``schedule`` by id while there is one, ``fired`` by id with the slot that ran last."""
+    match recorded.event:
+        case ScheduleUpserted(id=key):
+            return (Guard(kind="schedule", key=key, value=(recorded.position,)),)
+        case ScheduleRunStarted(id=key, slot_ms=slot) if slot is not None:
+            return (Guard(kind="fired", key=key, value=(slot,)),)
+        case ScheduleRemoved(id=key, removed=True):
+            return (Guard(kind="schedule", key=key, value=None), Guard(kind="fired", key=key, value=None))
+        case _:
+            return ()
+
+
+# Commands
+
+
+class UpsertSchedule(Value):
+    """Create or replace the schedule; with ``start_now`` an interval has a slot at once.
+
+    ``enabled`` and ``paused`` stay what they are where they are None (a new schedule is enabled). ``text_of`` is the
+    revision whose text is known to be the same as this one's, so that putting the same again changes nothing.
+    ``others`` counts the schedules that exist beside this one.
+    """
+
+    id: str
+    definition: ScheduleDefinition
+    input: str | None = None
+    params: dict[str, str] | None = None
+    enabled: bool | None = None
+    start_now: bool = False
+    paused: bool | None = None
+    note: str | None = None
+    text_of: int | None = None
+    others: int = 0
+
+
+class RemoveSchedule(Value):
+    """Remove the schedule; its runs in flight go on."""
+
+    id: str
+
+
+class EnableSchedule(Value):
+    """Let slots come due, from now on."""
+
+    id: str
+
+
+class DisableSchedule(Value):
+    """Let no more slots come due."""
+
+    id: str
+
+
+class PauseSchedule(Value):
+    """Let slots come due without running."""
+
+    note: str | None = None
+
+
+class ResumeSchedule(Value):
+    """Let slots run again, those from now on."""
+
+    note: str | None = None
+
+
+class RunSchedule(Value):
+    """Run it now, by hand: that moves no slot, and a schedule that is disabled or paused runs too."""
+
+    id: str
+
+
+class TickSchedule(Value):
+    """Do the next thing that is due at a time; to be repeated until nothing follows.
+
+    At most one run starts each time. A time in the future brings at most the next slot, so it is not to be repeated.
+    """
+
+    at: int
+
+
+class FinishRun(Value):
+    """A run of the schedule ended; ``code`` and ``message`` are there unless it is ``ok``."""
+
+    target_run_id: str
+    outcome: Outcome
+    code: str = ""
+    message: str = ""
+
+
+ScheduleCommand = (
+    UpsertSchedule
+    | RemoveSchedule
+    | EnableSchedule
+    | DisableSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | RunSchedule
+    | TickSchedule
+    | FinishRun
+)
+
+
+def next_due(state: ScheduleState) -> int | None:
+    """When a tick will next have something to do (0: at once), None while nothing is to be waited for."""
+    if not state.live or state.definition is None:
+        return None
+    if _may_start_buffered(state, state.definition):
+        return 0
+    slot = next_slot(state.definition.trigger, state.cursor_ms)
+    return None if slot is None else due_at(state.definition.trigger, state.id, slot)
+
+
+def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where nothing changes. Raises ConfigError, and NotFound where a schedule must exist."""
+    match command:
+        case UpsertSchedule():
+            return _upserted(command, state, context)
+        case RemoveSchedule(id=key):
+            gone = _closed(state, context.now, "removed") if state.exists else ()
+            return (*gone, ScheduleRemoved(id=key, removed=state.exists))
+        case EnableSchedule(id=key):
+            return _enabled(key, state, context.now)
+        case DisableSchedule(id=key):
+            if state.definition is None:
+                return (ScheduleDisabled(id=key, updated=False),)
+            if not state.enabled:
+                return ()
+            return (*_closed(state, context.now, "disabled"), ScheduleDisabled(id=key, updated=True))
+        case PauseSchedule():
+            _must_exist(state)
+            return () if state.paused else (SchedulePaused(id=state.id, cause="requested", note=command.note),)
+        case ResumeSchedule():
+            _must_exist(state)
+            return _resumed(command, state, context.now)
+        case RunSchedule():
+            _must_exist(state, command.id)
+            return _run_by_hand(state, context)
+        case TickSchedule():
+            return _ticked(command.at, state, context)
+        case FinishRun():
+            return _finished(command, state)
+
+
+def _must_exist(state: ScheduleState, key: str = "") -> None:
+    if state.definition is None:
+        raise NotFound(f"no schedule {key!r} exists" if key else "no such schedule exists")
+
+
+# Defining
+
+
+def _upserted(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+    if not state.exists and command.others >= SCHEDULES_MAX:
+        raise ConfigError.of("id", f"{command.others} schedules exist, which is the most", "remove one first")
+    events = _put(command, state, context)
+    if command.paused is None:
+        return events
+    wish = PauseSchedule(note=command.note) if command.paused else ResumeSchedule(note=command.note)
+    return (*events, *decide(wish, _then(state, events), context))
+
+
+def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+    before, definition, trigger = state.definition, command.definition, command.definition.trigger
+    enabled = (state.enabled if before else True) if command.enabled is None else command.enabled
+    kept = before is not None and replace(trigger, anchor_ms=before.trigger.anchor_ms) == before.trigger
+    if before is not None and kept:
+        definition = replace(definition, trigger=before.trigger)
+    changed = (definition, enabled, command.text_of) != (before, state.enabled, state.revision)
+    if not changed and (not command.start_now or state.cursor_ms < definition.trigger.anchor_ms):
+        return ()  # also where the slot of an earlier start_now still waits
+    # Slots begin anew with another trigger, with every change of an interval, and where there were none.
+    anew = not kept or trigger.every_minutes is not None or enabled and not state.enabled
+    events: tuple[Event, ...] = ()
+    if anew or not enabled:
+        events = _explained(state, context.now, "superseded" if enabled else "disabled")
+    events += _outside(state, trigger) if enabled else _dropped(state, "disabled")
+    after = _then(state, events).cursor_ms
+    if anew:
+        after, anchor = _from_now_on(trigger, after, context.now, start_now=command.start_now)
+        definition = replace(definition, trigger=replace(trigger, anchor_ms=anchor))
+        if not kept:
+            check_ahead(definition.trigger, after)
+    put = ScheduleUpserted(
+        id=command.id,
+        enabled=enabled,
+        definition=definition,
+        after_ms=after,
+        updated_by=context.meta.actor,
+        input=command.input,
+        params=command.params,
+    )
+    return (*events, put)
+
+
+def _enabled(key: str, state: ScheduleState, now: int) -> tuple[Event, ...]:
+    if state.definition is None:
+        return (ScheduleEnabled(id=key, updated=False),)
+    if state.enabled:
+        return ()
+    after, anchor = _from_now_on(state.definition.trigger, state.cursor_ms, now)
+    return (ScheduleEnabled(id=key, updated=True, anchor_ms=anchor, after_ms=after),)
+
+
+def _from_now_on(trigger: Trigger, cursor: int, now: int, *, start_now: bool = False) -> tuple[int, int]:
+    """After which moment slots count, and the anchor of an interval: what was looked at stays behind."""
+    after = max(now - start_now, cursor)
+    if trigger.every_minutes is None:
+        return after, 0
+    return after, max(after + start_now, trigger.start_at_ms or 0)
+
+
+def _resumed(command: ResumeSchedule, state: ScheduleState, now: int) -> tuple[Event, ...]:
+    if not state.paused:
+        return ()
+    return (*_explained(state, now, "paused"), ScheduleResumed(id=state.id, note=command.note))
+
+
+def _closed(state: ScheduleState, now: int, reason: Unrun) -> tuple[Event, ...]:
+    """What has to be said of slots before there are none any more."""
+    return (*_explained(state, now, reason), *_dropped(state, reason))
+
+
+def _explained(state: ScheduleState, now: int, reason: Unrun) -> tuple[Event, ...]:
+    """Why slots up to now did not run, though the schedule was enabled."""
+    if state.definition is None or not state.enabled:
+        return ()
+    last = last_slot(state.definition.trigger, state.cursor_ms, now)
+    return _missed(state, state.definition.trigger, last, "paused" if state.paused else reason)
+
+
+def _missed(state: ScheduleState, trigger: Trigger, last: int | None, reason: Unrun) -> tuple[Event, ...]:
+    """One event for all slots from the cursor to the last of them."""
+    if last is None:
+        return ()
+    (first,) = slots_between(trigger, state.cursor_ms, last, 1)
+    count = count_slots(trigger, state.cursor_ms, last)
+    return (ScheduleSlotsMissed(id=state.id, from_ms=first, to_ms=last, count=count, reason=reason),)
+
+
+def _dropped(state: ScheduleState, reason: Unrun) -> tuple[Event, ...]:
+    return tuple(ScheduleRunSkipped(id=state.id, slot_ms=slot, reason=reason) for slot in state.buffer)
+
+
+def _outside(state: ScheduleState, trigger: Trigger) -> tuple[Event, ...]:
+    """Buffered slots that a moved start or end leaves outside."""
+    start = 0 if trigger.start_at_ms is None else trigger.start_at_ms
+    end = INSTANT_MAX if trigger.end_at_ms is None else trigger.end_at_ms
+    return tuple(
+        ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="outside-start-end")
+        for slot in state.buffer
+        if not start <= slot <= end
+    )
+
+
+def _then(state: ScheduleState, events: tuple[Event, ...]) -> ScheduleState:
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+# Running
+
+
+def _run_by_hand(state: ScheduleState, context: Context) -> tuple[Event, ...]:
+    assert state.definition is not None
+    anyway = state.definition.overlap_policy == "allow-all" and len(state.running) < RUNS_IN_FLIGHT_MAX
+    if state.running and not anyway:
+        return (ScheduleRunTriggered(id=state.id, status="already-running"),)
+    return (_started(state, state.definition, None, context),)
+
+
+def _ticked(at: int, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+    definition = state.definition
+    if definition is None or not state.live:
+        return ()
+    if _may_start_buffered(state, definition):
+        return (_started(state, definition, state.buffer[0], context),)
+    trigger, now = definition.trigger, min(at, context.now)
+    last = _last_due(state, trigger, now)
+    if last is None:
+        slot = next_slot(trigger, state.cursor_ms) if at > now else None
+        if slot is None or due_at(trigger, state.id, slot) > at:
+            return ()
+        return _met(state, definition, slot, context)
+    # Whatever is older than this was missed.
+    window = ON_TIME_SECONDS if definition.catch_up == "none" else definition.catch_up_window_seconds
+    oldest = now - (window + trigger.jitter_seconds) * 1_000
+    late: Unrun = "catchup-window-exceeded"
+    if last < oldest:
+        return _missed(state, trigger, last, late)
+    slot = last
+    if definition.catch_up == "all":
+        (slot,) = slots_between(trigger, max(state.cursor_ms, oldest - 1), last, 1)
+    else:
+        late = "catchup-latest"
+    events = _missed(state, trigger, last_slot(trigger, state.cursor_ms, slot - 1), late)
+    return (*events, *_met(_then(state, events), definition, slot, context))
+
+
+def _last_due(state: ScheduleState, trigger: Trigger, now: int) -> int | None:
+    last = last_slot(trigger, state.cursor_ms, now)
+    if last is not None and due_at(trigger, state.id, last) > now:
+        return last_slot(trigger, state.cursor_ms, last - 1)
+    return last
+
+
+def _may_start_buffered(state: ScheduleState, definition: ScheduleDefinition) -> bool:
+    anyway = definition.overlap_policy == "allow-all" and len(state.running) < RUNS_IN_FLIGHT_MAX
+    return bool(state.buffer) and (anyway or not state.running)
+
+
+def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, context: Context) -> tuple[Event, ...]:
+    """What a slot does that may run now, beside the runs in flight."""
+    runs = tuple(flight.target_run_id for flight in state.running)
+    if not runs:
+        return (_started(state, definition, slot, context),)
+    buffered = ScheduleRunBuffered(id=state.id, slot_ms=slot)
+    match definition.overlap_policy:
+        case "buffer-one" | "buffer-all" as policy:
+            places = 1 if policy == "buffer-one" else BUFFERED_SLOTS_MAX
+            full = ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="buffer-full")
+            return (buffered,) if len(state.buffer) < places else (full,)
+        case "buffer-latest":
+            return (*_dropped(state, "buffer-full"), buffered)
+        case "cancel-other":
+            return (*_dropped(state, "buffer-full"), replace(buffered, cancels=runs))
+        case "terminate-other" if len(runs) < RUNS_IN_FLIGHT_MAX:
+            started = _started(state, definition, slot, context)
+            return (*_dropped(state, "buffer-full"), replace(started, terminates=runs))
+        case "allow-all" if len(runs) < RUNS_IN_FLIGHT_MAX:
+            return (_started(state, definition, slot, context),)
+        case _:
+            return (ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="overlap-skip"),)
+
+
+def _started(
+    state: ScheduleState, definition: ScheduleDefinition, slot: int | None, context: Context
+) -> ScheduleRunStarted:
+    prefix = "wfr" if definition.target.workflow_id else "run"
+    return ScheduleRunStarted(id=state.id, target_run_id=context.ids.new(prefix), slot_ms=slot)
+
+
+def _finished(command: FinishRun, state: ScheduleState) -> tuple[Event, ...]:
+    ended = [flight for flight in state.running if flight.target_run_id == command.target_run_id]
+    if not ended:
+        return ()
+    (flight,) = ended
+    run_id, slot, outcome = flight.target_run_id, flight.slot_ms, command.outcome
+    end: Event = ScheduleRunCompleted(id=state.id, target_run_id=run_id, slot_ms=slot)
+    if outcome != "ok":
+        end = ScheduleRunFailed(
+            id=state.id,
+            target_run_id=run_id,
+            code=command.code,
+            message=command.message,
+            slot_ms=slot,
+            reason=None if outcome == "failed" else outcome,
+        )
+    if slot is None:
+        return (end, ScheduleRunTriggered(id=state.id, status="ok" if outcome == "ok" else "failed"))
+    if outcome == "failed" and state.live and state.definition and state.definition.pause_on_failure:
+        return (end, SchedulePaused(id=state.id, cause="failure"))
+    return (end,)
+
+
+def stream(schedule_id: str) -> str:
+    """The stream of a schedule (its id is the client's, so a prefix outside its alphabet keeps it apart)."""
+    return "schedule:" + schedule_id
+
+
+DECIDER: Decider[ScheduleState] = Decider(
+    category="schedule",
+    events=(
+        ScheduleUpserted,
+        ScheduleRemoved,
+        ScheduleEnabled,
+        ScheduleDisabled,
+        SchedulePaused,
+        ScheduleResumed,
+        ScheduleTickExecuted,
+        ScheduleRunStarted,
+        ScheduleRunBuffered,
+        ScheduleRunSkipped,
+        ScheduleSlotsMissed,
+        ScheduleRunCompleted,
+        ScheduleRunFailed,
+        ScheduleRunTriggered,
+    ),
+    initial=ScheduleState(),
+    evolve=evolve,
+    guards=guards,
+)
