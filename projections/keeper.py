@@ -72,13 +72,11 @@ class Keeper:
                 self._gather()
 
     def _pause(self, position: Position, seconds: float) -> None:
-        self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.waiting else seconds)
+        self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.hurry.is_set() else seconds)
 
     def _gather(self) -> None:
-        now = self._views.clock.monotonic
-        end = now() + GATHER_SECONDS
-        while not self._views.waiting and self._alone() and (left := end - now()) > 0:
-            self._views.log_signal.wait_in_thread(FAR, left)
+        if self._alone():
+            self._views.hurry.wait(GATHER_SECONDS)
 
     def start(self) -> bool:
         """Try to become the keeper, and open the current generation (the first one is made); tell whether it is."""

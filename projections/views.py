@@ -48,8 +48,9 @@ class Views:
         self.kept_here = False
         self.failure: str | None = None
         """What is in the way of the keeper of this process, if anything."""
-        self.waiting = 0
-        """How many readers of this process wait."""
+        self.hurry = threading.Event()
+        """Set while a reader of this process waits."""
+        self._waiting = 0
         self._lock = threading.Lock()
 
     def reader(self, log: LogReader) -> "ViewsReader":
@@ -59,7 +60,11 @@ class Views:
     def wait_more(self, change: int) -> None:
         """Count a reader that begins (1) or ceases (-1) to wait."""
         with self._lock:
-            self.waiting += change
+            self._waiting += change
+            if self._waiting:
+                self.hurry.set()
+            else:
+                self.hurry.clear()
         if change > 0:
             self.log_signal.nudge()
 

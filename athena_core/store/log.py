@@ -8,9 +8,10 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
@@ -92,6 +93,21 @@ class Job(NamedTuple):
 Result = Committed | BaseException
 
 
+class News(NamedTuple):
+    """A commit of this process that is over: its number, the head after it, its rows (or none: they are in the log)."""
+
+    commit: int
+    head: Position
+    rows: Sequence[Row]
+
+
+class Follower(NamedTuple):
+    """Who hears of every commit of this process in its event loop, after everybody there who waited for an answer."""
+
+    loop: asyncio.AbstractEventLoop
+    hear: Callable[[News], None]
+
+
 class Guards:
     """The guard rows at the head, in memory: what is occupied, by kind and key, oldest first."""
 
@@ -158,7 +174,7 @@ class Batch:
     def __init__(self, place: Place) -> None:
         """Start at the head."""
         self.head, self.recorded_at, self.chain = place
-        self.rows: list[tuple[Any, ...]] = []
+        self.rows: list[Row] = []
         self.size = 0
         self.ahead: dict[str, Entry] = {}
         self.guards: list[tuple[Guard, Position]] = []
@@ -231,6 +247,9 @@ class Log:
         self._cache = Cache()
         self._queue: deque[Job] = deque()
         self._ready = threading.Event()
+        self.follower: Follower | None = None
+        self.commits = 0
+        """How many commits have begun; who has heard of all of them may read on in the database."""
         self._stopping = False
         self._failed: AthenaError | None = None
         self._locking_since: float | None = None
@@ -354,12 +373,14 @@ class Log:
 
     def _commit(self) -> None:
         results: list[tuple[Job, Result]] = []
+        rows: Sequence[Row] = ()
         self._locking_since = self._clock.monotonic()
         try:
             with self.store.exclusive():
                 self._locking_since = None
                 batch = self._decide(results)
                 if not batch.empty:
+                    self.commits += 1
                     self._insert(batch)
         except apsw.FullError:
             self._forget()
@@ -374,9 +395,11 @@ class Log:
             return
         else:
             self._publish(batch)
+            if not batch.erase:  # it may have erased text of its own
+                rows = batch.rows
         finally:
             self._locking_since = None
-        answer(results)
+        answer(results, self.follower, News(self.commits, self._place.position, rows))
 
     def _decide(self, results: list[tuple[Job, Result]]) -> Batch:
         """Run the waiting transactions in turn, until the batch is full."""
@@ -436,7 +459,7 @@ class Log:
     def _append(self, facts: tuple[Fact, ...], batch: Batch, context: Context) -> None:
         """Encode and fold the events of one transaction; the batch takes them all or none."""
         mine: dict[str, Entry] = {}
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         guards: list[tuple[Guard, Position]] = []
         command_id = self._ids.new("cmd") if facts else ""
         meta = context.meta
@@ -466,7 +489,7 @@ class Log:
                 None if encoded.text is None else digest(encoded.text),
             )
             chain = link(chain, columns)
-            rows.append((*columns, chain, encoded.text))
+            rows.append(Row(*columns, chain, encoded.text))
             if decider.guards is not no_guards:
                 recorded = _recorded(columns, chain, fact.event)
                 guards += [(guard, position) for guard in decider.guards(recorded)]
@@ -629,9 +652,11 @@ def read_anchor(path: Path) -> Anchor | None:
         return None
 
 
-def answer(results: list[tuple[Job, Result]]) -> None:
-    """Give everybody their result: threads directly, each event loop with one call."""
+def answer(results: list[tuple[Job, Result]], follower: Follower | None = None, news: News | None = None) -> None:
+    """Give everybody their result: threads directly, each event loop with one call; then the follower hears of it."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[Job, Result]]] = {}
+    if follower is not None:
+        loops[follower.loop] = []
     for job, result in results:
         if job.loop is not None:
             loops.setdefault(job.loop, []).append((job, result))
@@ -641,7 +666,8 @@ def answer(results: list[tuple[Job, Result]]) -> None:
             job.future.set_result(result)
     for loop, jobs in loops.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, jobs)
+            after = partial(follower.hear, news) if follower and news and follower.loop is loop else None
+            loop.call_soon_threadsafe(_resolve, jobs, after)
 
 
 def category(stream: str) -> str:
@@ -649,7 +675,7 @@ def category(stream: str) -> str:
     return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
 
 
-def _resolve(jobs: list[tuple[Job, Result]]) -> None:
+def _resolve(jobs: list[tuple[Job, Result]], after: Callable[[], None] | None) -> None:
     for job, result in jobs:
         if job.future.done():
             continue
@@ -657,6 +683,8 @@ def _resolve(jobs: list[tuple[Job, Result]]) -> None:
             job.future.set_exception(result)
         else:
             job.future.set_result(result)
+    if after is not None:
+        asyncio.get_running_loop().call_soon(after)  # whoever waited for an answer goes on before
 
 
 def _recorded(columns: tuple[Any, ...], chain: bytes, event: Event) -> Recorded[Event]:

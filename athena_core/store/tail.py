@@ -1,12 +1,13 @@
 """The tail: hands every row to its listeners in the event loop, soon after any process committed it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import anyio
 
 from athena_core.event import Position
 from athena_core.protocols import Row
-from athena_core.store.log import Log
+from athena_core.store.log import Follower, Log, News
 
 Listener = Callable[[Sequence[Row]], None]
 
@@ -16,43 +17,73 @@ POLL_SECONDS_MAX = 0.05
 
 
 class Tail:
-    """One subscriber for everything in this process that follows the log; listeners must be quick and not raise."""
+    """One subscriber for everything in this process that follows the log; listeners must be quick and not raise.
+
+    What a commit of this process decided is heard of only after everybody has had the answer and could act on it: who
+    leased a run knows of it before a cancel of that run arrives.
+    """
 
     def __init__(self, log: Log) -> None:
         """Begin at the head."""
         self._log = log
         self._reader = log.reader()
-        self._watcher = log.reader()
         self.position: Position = self._reader.head()
+        self._heard = 0
         self._listeners: list[Listener] = []
+        self._broken: asyncio.Future[None] | None = None
 
     def subscribe(self, listener: Listener) -> None:
         """Call a function with every page of new rows, in order."""
         self._listeners.append(listener)
 
     async def follow(self) -> None:
-        """Read what is new and hand it on, for ever."""
-        while True:
-            await self._log.signal.wait(self.position + 1)
-            rows = self._reader.rows(self.position, PAGE_EVENTS)
-            if rows:
-                self.position = rows[-1].position
-                for listener in self._listeners:
-                    listener(rows)
+        """Hand on what this process commits, for ever. Raises what a listener raised."""
+        loop = asyncio.get_running_loop()
+        self._broken = loop.create_future()
+        self._heard = self._log.commits
+        self._log.follower = Follower(loop, self._hear)
+        try:
+            await self._broken
+        finally:
+            self._log.follower = None
 
     async def watch(self) -> None:
         """Notice what other processes commit, for ever: poll often while they do, seldom while they do not."""
         delay = POLL_SECONDS_MIN
         while True:
+            delay = POLL_SECONDS_MIN if self.look() else min(delay * 1.5, POLL_SECONDS_MAX)
             await anyio.sleep(delay)
-            head = self._watcher.head()
-            if head > self._log.signal.position:
-                self._log.signal.advance(head)
-                delay = POLL_SECONDS_MIN
+
+    def look(self) -> bool:
+        """Hand on what other processes have committed; tell whether there is something new."""
+        head = self._reader.head()
+        news = head > self._log.signal.position
+        if news:
+            self._log.signal.advance(head)
+        if self._heard == self._log.commits:  # else the head may be a commit of this process, not answered yet
+            self._read(head)
+        return news
+
+    def _hear(self, news: News) -> None:
+        try:
+            self._heard = news.commit
+            if news.rows and news.rows[0].position == self.position + 1:
+                self._hand_on(news.rows)
             else:
-                delay = min(delay * 1.5, POLL_SECONDS_MAX)
+                self._read(news.head)
+        except Exception as error:
+            if self._broken is not None and not self._broken.done():
+                self._broken.set_exception(error)
+
+    def _read(self, head: Position) -> None:
+        while self.position < head:
+            self._hand_on(self._reader.rows(self.position, PAGE_EVENTS, head))
+
+    def _hand_on(self, rows: Sequence[Row]) -> None:
+        self.position = rows[-1].position
+        for listener in self._listeners:
+            listener(rows)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connection."""
         self._reader.close()
-        self._watcher.close()

@@ -247,10 +247,10 @@ def test_a_reader_waits_until_the_keeper_of_its_process_is_there(tmp_path: Path,
     async def read() -> None:
         waiting = asyncio.ensure_future(plane.reader.wait(plane.names, history.head(), 30))
         await asyncio.sleep(0)
-        assert (plane.views.waiting, waiting.done()) == (1, False)
+        assert (plane.views.hurry.is_set(), waiting.done()) == (True, False)
         plane.keep()
         await waiting
-        assert plane.views.waiting == 0
+        assert not plane.views.hurry.is_set()
 
     asyncio.run(read())
 

@@ -1,17 +1,23 @@
 """Tests of the tail: every row once and in order, whoever committed it."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import apsw
 import pytest
 
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.errors import StoreFull
+from athena_core.event import Fact
 from athena_core.protocols import Row
-from athena_core.store.log import Log
+from athena_core.store.log import Batch, Log
 from athena_core.store.tail import PAGE_EVENTS, Tail
-from tests.core.store.pots import META, commit, fill, new_log
+from tests.core.store.pots import META, Filled, commit, fill, new_log
 
 
 class Listening:
@@ -101,3 +107,101 @@ async def test_a_long_tail_comes_in_pages(logs: tuple[Log, Log]) -> None:
         await heard.reached(1_202)
     assert heard.positions == list(range(3, 1_203))
     assert max(heard.pages) == PAGE_EVENTS
+
+
+async def test_whoever_waited_for_an_answer_goes_on_before_the_listeners_hear_of_it(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.start()
+    order: list[str] = []
+    heard = Listening()
+
+    async def ask() -> None:
+        await log.submit(fill(), META)
+        order.append("answered")
+
+    async with following(log, lambda rows: order.append("heard"), heard):
+        for position in (1, 2, 3):
+            await ask()
+            await heard.reached(position)
+    log.close()
+    assert order == ["answered", "heard"] * 3
+
+
+async def test_what_is_committed_is_not_heard_of_while_the_answer_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = new_log(tmp_path)
+    publish, committed, go_on = log._publish, threading.Event(), threading.Event()
+
+    def held_up(batch: Batch) -> None:
+        committed.set()
+        go_on.wait(60)
+        publish(batch)
+
+    monkeypatch.setattr(log, "_publish", held_up)
+    log.start()
+    heard = Listening()
+    async with following(log, heard) as tail:
+        asking = asyncio.ensure_future(log.submit(fill(), META))
+        await anyio.to_thread.run_sync(committed.wait, 60)
+        assert tail.look()
+        assert (heard.positions, asking.done()) == ([], False)
+        go_on.set()
+        await heard.reached(1)
+        assert asking.done()
+    log.close()
+
+
+async def test_what_is_heard_is_what_is_stored(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.start()
+    heard: list[Row] = []
+    reached = Listening()
+
+    def erase(reader: Reader, context: Context) -> Outcome:
+        fact = Fact(stream="pot_a", event=Filled(amount=2, label="stays"), session_id="s", run_id="r")
+        return Outcome(facts=(fact,), erase=(1, reader.head + 1))
+
+    async with following(log, heard.extend, reached):
+        for transaction in (fill(label="goes"), fill("pot_b", 7), erase, fill(label="new")):
+            await log.submit(transaction, META)
+        await reached.reached(4)
+    stored = log.store.rows(0, 9)
+    log.close()
+    assert [row.text is None for row in stored] == [True, True, True, False]
+    assert heard[1:] == stored[1:]
+    assert heard[0] == stored[0]._replace(text=heard[0].text)  # erased after it was heard
+
+
+async def test_a_commit_that_fails_does_not_hold_up_what_others_commit(
+    logs: tuple[Log, Log], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = logs
+    heard = Listening()
+    async with following(mine, heard) as tail:
+        await anyio.wait_all_tasks_blocked()
+        monkeypatch.setattr(mine.store, "insert", full)
+        with pytest.raises(StoreFull):
+            commit(mine, fill())
+        commit(theirs, fill())
+        await heard.reached(3)
+        assert tail.position == 3
+
+
+async def test_what_a_listener_raises_ends_the_follower(tmp_path: Path) -> None:
+    def stumble(rows: Sequence[Row]) -> None:
+        raise ZeroDivisionError
+
+    log = new_log(tmp_path)
+    tail = Tail(log)
+    tail.subscribe(stumble)
+    following = asyncio.ensure_future(tail.follow())
+    await asyncio.sleep(0)
+    commit(log, fill())
+    with pytest.raises(ZeroDivisionError):
+        await following
+    tail.close()
+
+
+def full(rows: Sequence[Row]) -> None:
+    raise apsw.FullError
