@@ -1,7 +1,9 @@
 """Log of requests: one JSON line each, safe to print whatever the client sent."""
 
+import asyncio
 import functools
 import os
+import select
 import traceback
 from collections.abc import Callable
 
@@ -63,16 +65,27 @@ def to_stderr(text: bytes) -> None:
 
 
 class AccessLog:
-    """Writes the lines."""
+    """Writes the lines; those of one turn of the event loop in one piece, as far as a pipe takes it whole."""
 
     def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr) -> None:
         """Write to ``sink``."""
         self._clock = clock
         self._sink = sink
+        self._lines = b""
 
     def request(self, request: Request) -> None:
         """One line about an answered request."""
-        self._sink(line(request))
+        text = line(request)
+        if len(self._lines) + len(text) > select.PIPE_BUF:
+            self._flush()
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._lines += text
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, b""
+        if lines:
+            self._sink(lines)
 
     def exception(self, trace_id: str, error: Exception) -> None:
         """One line about a bug, with the way to it."""
@@ -83,4 +96,5 @@ class AccessLog:
             "error": type(error).__name__,
             "traceback": "".join(traceback.format_exception(error)).encode("utf-8", "replace").decode(),
         }
+        self._flush()
         self._sink(encode(record) + b"\n")

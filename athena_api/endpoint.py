@@ -157,6 +157,8 @@ class Endpoint:
 def query_pairs(scope: Scope) -> list[tuple[str, str]]:
     """The query parameters in order."""
     text = scope["query_string"].decode("latin-1")
+    if not text:
+        return []
     try:
         # bytes that are no UTF-8 stay visible, so that whoever wants the parameter refuses them
         return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="surrogateescape")

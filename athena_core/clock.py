@@ -4,15 +4,21 @@ import functools
 import os
 import re
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
+DIGITS = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))
+"""What each random byte becomes as a digit: five of its bits."""
+
+VARIANT = "89ab"
+BLOCK_BYTES = 16
+POOL_BYTES = 4_096
 TIME = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<offset>Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 
 
 class Clock(Protocol):
@@ -74,24 +80,40 @@ class FixedClock:
 
 
 class SystemIds:
-    """ULIDs of this machine's clock and random source."""
+    """ULIDs of this machine's clock and random source; safe from any thread.
+
+    Random bytes are drawn by the page: every call of the operating system would also give the interpreter away.
+    """
+
+    def __init__(self) -> None:
+        """Draw nothing yet."""
+        self._blocks: deque[bytes] = deque()
+        os.register_at_fork(after_in_child=self._blocks.clear)
 
     def new(self, prefix: str) -> str:
         """``<prefix>_`` and 26 base-32 digits: 48 bits of milliseconds, 80 random bits."""
-        number = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
-        return prefix + "_" + "".join([PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+        return f"{prefix}_{_stamp(time.time_ns() // 1_000_000)}{self._block().translate(DIGITS).decode()}"
+
+    def _block(self) -> bytes:
+        """Sixteen random bytes that nobody else gets."""
+        try:
+            return self._blocks.popleft()
+        except IndexError:
+            page = os.urandom(POOL_BYTES)
+            self._blocks.extend(
+                page[start : start + BLOCK_BYTES] for start in range(BLOCK_BYTES, len(page), BLOCK_BYTES)
+            )
+            return page[:BLOCK_BYTES]
 
     def trace(self) -> str:
         """A version 4 UUID."""
-        raw = bytearray(os.urandom(16))
-        raw[6] = raw[6] & 0x0F | 0x40
-        raw[8] = raw[8] & 0x3F | 0x80
+        raw = self._block()
         digits = raw.hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{VARIANT[raw[8] & 3]}{digits[17:20]}-{digits[20:]}"
 
     def salt(self, size: int) -> bytes:
         """Random bytes from the operating system."""
-        return os.urandom(size)
+        return self._block() if size == BLOCK_BYTES else os.urandom(size)
 
     def fraction(self) -> float:
         """53 random bits below 1."""
@@ -123,6 +145,12 @@ class CountingIds:
     def fraction(self) -> float:
         """Always the middle."""
         return 0.5
+
+
+@functools.lru_cache(maxsize=4)
+def _stamp(milliseconds: int) -> str:
+    """Ten digits of time."""
+    return "".join([ALPHABET[milliseconds >> shift & 31] for shift in range(45, -1, -5)])
 
 
 def iso(milliseconds: int) -> str:

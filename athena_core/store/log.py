@@ -348,7 +348,8 @@ class Log:
         if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
             raise Overloaded("too many transactions are waiting for the log")
         self._queue.append(job)
-        self._ready.set()
+        if not self._ready.is_set():  # the writer looks at the queue after it has cleared this
+            self._ready.set()
 
     # The writer's thread
 

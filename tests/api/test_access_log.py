@@ -1,6 +1,8 @@
 """The access log: one line of JSON for each request, whatever the client sent."""
 
+import asyncio
 import json
+import select
 from typing import Any
 
 from hypothesis import given
@@ -60,11 +62,38 @@ def test_no_path_breaks_the_line(path: str) -> None:
     json.loads(text)
 
 
-def test_lines_go_to_the_sink() -> None:
-    lines: list[bytes] = []
-    log = AccessLog(FixedClock(), lines.append)
+async def test_the_lines_of_a_turn_go_to_the_sink_in_one_piece() -> None:
+    pieces: list[bytes] = []
+    log = AccessLog(FixedClock(), pieces.append)
     log.request(request())
-    assert lines == [line(request())]
+    log.request(request(status=404))
+    assert pieces == []
+    await asyncio.sleep(0)
+    assert pieces == [line(request()) + line(request(status=404))]
+    log.request(request())
+    await asyncio.sleep(0)
+    assert pieces[1:] == [line(request())]
+
+
+async def test_no_piece_is_longer_than_a_pipe_takes_whole() -> None:
+    pieces: list[bytes] = []
+    log = AccessLog(FixedClock(), pieces.append)
+    long = request(path="/" + "p" * PATH_CHARS_MAX)
+    for _ in range(20):
+        log.request(long)
+    await asyncio.sleep(0)
+    assert b"".join(pieces) == line(long) * 20
+    assert all(len(piece) <= select.PIPE_BUF and piece.endswith(b"\n") for piece in pieces)
+    assert len(pieces) < 5
+
+
+async def test_a_bug_is_told_after_the_requests_before_it() -> None:
+    pieces: list[bytes] = []
+    log = AccessLog(FixedClock(), pieces.append)
+    log.request(request())
+    log.exception("trace", KeyError("missing"))  # noqa: PLE1205 - it is not that kind of log
+    await asyncio.sleep(0)
+    assert [json.loads(piece).get("error") for piece in pieces] == [None, "KeyError"]
 
 
 def test_a_bug_is_one_line_with_the_way_to_it() -> None:
