@@ -11,7 +11,7 @@ import msgspec
 from athena_api.asgi import Receive, Send
 from athena_core.errors import StreamLimit
 from athena_core.event import MARK_BYTES, Position
-from athena_core.protocols import Row
+from athena_core.protocols import Row, Shown
 from athena_core.signal import Signal
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
@@ -35,9 +35,9 @@ HEADERS = [
 
 
 class Frame(NamedTuple):
-    """A rendered event: the row it shows (without its columns of bytes), and what is sent."""
+    """A rendered event: the row it shows (without its payload), and what is sent."""
 
-    row: Row
+    row: Shown
     content: bytes
 
 
@@ -94,29 +94,29 @@ class Feed:
         self.drain = anyio.Event()
         tail.subscribe(self._notice)
 
-    def record(self, row: Row) -> bytes:
+    def record(self, shown: Shown) -> bytes:
         """The public record of a row, as JSON."""
-        return render(row, self._reader.log_id, self.cursor_at)
+        return render(shown, self._reader.log_id, self.cursor_at)
 
     def cursor_at(self, position: Position) -> str:
         """The cursor that continues after a position; ``0`` before the first event."""
         row = self._reader.row(position) if position else None
         return "0" if row is None else self._id(row)
 
-    def _id(self, row: Row) -> str:
+    def _id(self, row: Row | Shown) -> str:
         return event_id(self._reader.log_id, row.position, row.chain[:MARK_BYTES])
 
-    def _frame(self, row: Row) -> Frame:
-        head = f'id: {self._id(row)}\nevent: {row.type}\ndata: {{"ok":true,"data":'.encode()
-        content = head + self.record(row) + b"}\n\n"
-        return Frame(row._replace(data=b"", extra=None, text=None), content)
+    def _frame(self, shown: Shown) -> Frame:
+        head = f'id: {self._id(shown)}\nevent: {shown.type}\ndata: {{"ok":true,"data":'.encode()
+        content = head + self.record(shown) + b"}\n\n"
+        return Frame(shown._replace(data=b"", extra=None), content)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Render what was committed, if anybody listens; wake everybody once for what gathers in 4 ms."""
         if not self.streams:
             self._ring.restart(rows[-1].position)
             return
-        self._ring.add([self._frame(row) for row in rows])
+        self._ring.add([self._frame(Shown.of(row)) for row in rows])
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake)
@@ -174,7 +174,7 @@ class Feed:
         while True:
             frames = self._ring.after(position, PAGE_EVENTS)
             if frames is None:
-                frames = [self._frame(row) for row in self._reader.rows(position, PAGE_EVENTS)]
+                frames = [self._frame(row) for row in self._reader.shown(position, PAGE_EVENTS)]
             shown = [frame.content for frame in frames if matches.matches(frame.row)]
             if frames:
                 position = frames[-1].row.position

@@ -1,6 +1,7 @@
 """The cursor of the feed: an event's id, which is the place after it, provable against the log (contract D10)."""
 
 import base64
+import binascii
 import functools
 import re
 
@@ -11,6 +12,7 @@ from athena_core.protocols import LogReader
 VERSION = b"\x01"
 ID = re.compile(r"[A-Za-z0-9_-]{28}")
 DECIMAL = re.compile(r"[0-9]{1,18}")
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Cursor(Value):
@@ -28,7 +30,8 @@ def _prefix(log_id: str) -> str:
 
 def event_id(log_id: str, position: Position, mark: bytes) -> str:
     """The id of an event: 21 bytes (version, log, position, first bytes of the chain) in 28 characters."""
-    return _prefix(log_id) + base64.urlsafe_b64encode(position.to_bytes(8, "big") + mark).decode()
+    place = binascii.b2a_base64(position.to_bytes(8, "big") + mark, newline=False)
+    return _prefix(log_id) + place.translate(URL_SAFE).decode()
 
 
 def parse_cursor(text: str) -> Cursor:

@@ -10,7 +10,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.errors import CursorInvalid
 from athena_core.event import MARK_BYTES, Position, Value
-from athena_core.protocols import Cell, Connection, LogReader, Row
+from athena_core.protocols import Cell, Connection, LogReader, Row, Shown
 from athena_core.values import FEED_SCAN_EVENTS_MAX
 from projections.cursor import Cursor, event_id, parse_cursor, resolve
 from projections.projection import Projection, Rows, Table
@@ -39,45 +39,43 @@ IdOf: TypeAlias = Callable[[Position], str]
 # Records
 
 
-class _Record(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A public record (contract 6); the payload is the stored bytes."""
-
-    id: str
-    trace_id: str
-    type: str
-    created_at: str
-    payload: msgspec.Raw
-    session_id: str | None = None
-    run_id: str | None = None
-    undecodable: bool = False
-
-
 _encode = msgspec.json.Encoder().encode
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 EMPTY = b"{}"
+NAMES_CACHED_MAX = 8_192
 
 
-def render(row: Row, log_id: str, id_of: IdOf) -> bytes:
-    """The public record of a row as JSON, spliced from its stored bytes; what is damaged is left out and marked."""
-    undecodable = False
+def render(shown: Shown, log_id: str, id_of: IdOf) -> bytes:
+    """The public record of a row as JSON (contract 6), spliced from its stored bytes; what is damaged is left out."""
+    position, kind, recorded_at, correlation, session_id, run_id, data, extra, chain = shown
+    rest = b"}"
     try:
-        payload = _object(REFERRING[row.type](row.data, id_of) if row.type in REFERRING else row.data)
-        extra = EMPTY if row.extra is None else _object(row.extra)
+        payload = _object(REFERRING[kind](data, id_of) if kind in REFERRING else data)
+        if extra is not None and _object(extra) != EMPTY:
+            rest = b"," + extra[1:]
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError):
-        payload, extra, undecodable = EMPTY, EMPTY, True
-    record = _encode(
-        _Record(
-            event_id(log_id, row.position, row.chain[:MARK_BYTES]),
-            row.correlation,
-            row.type,
-            _iso(row.recorded_at),
-            msgspec.Raw(payload),
-            row.session_id,
-            row.run_id,
-            undecodable,
-        )
+        payload, rest = EMPTY, b',"undecodable":true}'
+    return b'{"id":"%b","traceId":%b,"type":%b,"createdAt":%b,"payload":%b%b%b%b' % (
+        event_id(log_id, position, chain[:MARK_BYTES]).encode(),
+        _quoted(correlation),
+        _quoted(kind),
+        _time(recorded_at),
+        payload,
+        b"" if session_id is None else b',"sessionId":' + _quoted(session_id),
+        b"" if run_id is None else b',"runId":' + _quoted(run_id),
+        rest,
     )
-    return record if extra == EMPTY else record[:-1] + b"," + extra[1:]
+
+
+@functools.lru_cache(maxsize=NAMES_CACHED_MAX)
+def _quoted(name: str) -> bytes:
+    """A name as JSON: neighbours have most of theirs in common."""
+    return _encode(name)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _time(milliseconds: int) -> bytes:
+    return _encode(iso(milliseconds))
 
 
 def _object(data: bytes) -> bytes:
@@ -107,15 +105,6 @@ REFERRING: dict[str, Callable[[bytes, IdOf], bytes]] = {
     "payload.redacted": _redaction,
 }
 """The types that refer to other events."""
-
-
-@functools.lru_cache(maxsize=1024)
-def _second(seconds: int) -> str:
-    return iso(seconds * 1000)[:-4]
-
-
-def _iso(milliseconds: int) -> str:
-    return f"{_second(milliseconds // 1000)}{milliseconds % 1000:03d}Z"
 
 
 # The index of what can be filtered
@@ -154,7 +143,7 @@ class FeedFilter(Value):
     created_after: int | None = None
     created_before: int | None = None
 
-    def matches(self, row: Row) -> bool:
+    def matches(self, row: Shown) -> bool:
         """Whether a row is to be shown."""
         return (
             (self.types is None or row.type in self.types)
@@ -180,7 +169,7 @@ class FeedFilter(Value):
 class FeedPage(Value):
     """Rows to show, the last position that was looked at, and the head; more may follow while they differ."""
 
-    rows: list[Row]
+    rows: list[Shown]
     scanned: Position
     head: Position
 
@@ -205,7 +194,7 @@ def page(
         last = _last_before(wanted.created_before + 1, log, head)
     conditions = list(wanted.conditions())
     if not conditions:
-        rows = log.rows(first, limit, last)
+        rows = log.shown(first, limit, last)
         return FeedPage(rows=rows, scanned=rows[-1].position if len(rows) == limit else max(head, after), head=head)
     assert views is not None
     ((newest,),) = list(views.execute(SELECT_NEWEST))
@@ -220,15 +209,15 @@ def page(
     return FeedPage(rows=rows, scanned=max(scanned, after), head=head)
 
 
-def _rows(positions: list[Position], log: LogReader) -> list[Row]:
+def _rows(positions: list[Position], log: LogReader) -> list[Shown]:
     """The rows at ascending positions, read in stretches."""
-    rows: list[Row] = []
+    rows: list[Shown] = []
     start = 0
     for index in range(1, len(positions) + 1):
         if index == len(positions) or positions[index] - positions[index - 1] > GAP_EVENTS_MAX:
             stretch = positions[start:index]
             wanted = set(stretch)
-            found = log.rows(stretch[0] - 1, stretch[-1] - stretch[0] + 1, stretch[-1])
+            found = log.shown(stretch[0] - 1, stretch[-1] - stretch[0] + 1, stretch[-1])
             rows += [row for row in found if row.position in wanted]
             start = index
     return rows

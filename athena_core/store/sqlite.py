@@ -13,7 +13,7 @@ import msgspec
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
-from athena_core.protocols import Cell, Connection, Row, StoredKey
+from athena_core.protocols import Cell, Connection, Row, Shown, StoredKey
 from athena_core.store.chain import GENESIS
 
 FORMAT = 1
@@ -49,7 +49,9 @@ INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fie
 SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
 SELECT_POSITION = "SELECT max(position) FROM log"
 SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = ?"
-SELECT_PAGE = f"SELECT {COLUMNS} FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+PAGE = "FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
+SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
 SELECT_KEY = "SELECT fingerprint, recorded_at, first_position, count, subject, answer FROM command WHERE key_hash = ?"
@@ -155,6 +157,11 @@ class SqliteReader(Reading):
     def changed(self) -> int:
         """A number that changes with every commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").get)
+
+    def shown(self, after: Position, limit: int, until: Position | None = None) -> list[Shown]:
+        """What is published of the same rows; several times as fast, because the text is not read."""
+        last = until if until is not None else 2**62
+        return list(map(Shown._make, self._connection.execute(SELECT_SHOWN, (after, last, limit))))
 
     def row(self, position: Position) -> Row | None:
         """One row."""

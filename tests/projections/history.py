@@ -40,7 +40,7 @@ from athena_core.domain.run import (
 )
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Position
-from athena_core.protocols import Row
+from athena_core.protocols import Row, Shown
 from athena_core.store.codec import Codec
 from athena_core.values import (
     ContextMeta,
@@ -96,6 +96,9 @@ class History:
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         last = len(self.written) if until is None else min(until, len(self.written))
         return self.written[after : min(after + limit, last)]
+
+    def shown(self, after: Position, limit: int, until: Position | None = None) -> list[Shown]:
+        return list(map(Shown.of, self.rows(after, limit, until)))
 
     def row(self, position: Position) -> Row | None:
         return self.written[position - 1] if 0 < position <= len(self.written) else None

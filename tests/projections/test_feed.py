@@ -3,6 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from athena_core.clock import iso
 from athena_core.domain.run import PolicyOrigin, PolicyRejected, RejectedRunDetails, RunRejection
 from athena_core.errors import CursorInvalid
 from athena_core.event import Position
+from athena_core.protocols import Shown
 from projections import feed
 from projections.cursor import event_id
 from projections.feed import FeedFilter, page, position_before, render
@@ -33,7 +35,7 @@ def identify(history: History) -> feed.IdOf:
 def record(history: History, position: Position) -> dict[str, object]:
     row = history.row(position)
     assert row is not None
-    return dict(json.loads(render(row, LOG_ID, identify(history))))
+    return dict(json.loads(render(Shown.of(row), LOG_ID, identify(history))))
 
 
 def test_a_record_is_spliced_from_the_stored_payload() -> None:
@@ -50,7 +52,7 @@ def test_a_record_is_spliced_from_the_stored_payload() -> None:
         ("sessionId", "s"),
         ("runId", run_id),
     ]
-    assert row.data in render(row, LOG_ID, identify(history))
+    assert row.data in render(Shown.of(row), LOG_ID, identify(history))
 
 
 @given(st.integers(0, 4_102_444_800_000))
@@ -100,9 +102,21 @@ def test_an_event_that_cannot_be_rendered_is_served_all_the_same(kind: str, data
     history = History()
     history.directive("x")
     row = history.written[0]._replace(type=kind, data=data)
-    shown = json.loads(render(row, LOG_ID, identify(history)))
+    shown = json.loads(render(Shown.of(row), LOG_ID, identify(history)))
     assert (shown["payload"], shown["undecodable"], shown["type"]) == ({}, True, kind)
     assert shown["id"] == event_id(LOG_ID, 1, row.chain[:4])
+
+
+@given(
+    st.sampled_from(["correlation", "session_id", "run_id", "type"]), st.text(st.characters(exclude_categories=["Cs"]))
+)
+def test_no_name_breaks_the_record(column: str, name: str) -> None:
+    history = History()
+    history.directive("x")
+    named: Any = {column: name}
+    row = Shown.of(history.written[0])._replace(**named)
+    member = {"correlation": "traceId", "session_id": "sessionId", "run_id": "runId", "type": "type"}[column]
+    assert json.loads(render(row, LOG_ID, identify(history)))[member] == name
 
 
 FILTERS = st.builds(
@@ -133,7 +147,7 @@ def test_filtered_pages_show_what_a_full_scan_shows(
             found += one.rows
             after = one.scanned
         connection.close()
-    assert found == [row for row in history.written if wanted.matches(row)]
+    assert found == [row for row in map(Shown.of, history.written) if wanted.matches(row)]
 
 
 def test_a_filtered_page_does_not_claim_what_the_views_have_not_seen(tmp_path: Path) -> None:

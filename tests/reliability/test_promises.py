@@ -13,6 +13,7 @@ from athena_core.domain import policy, run
 from athena_core.domain.plane import AuthzModeActive
 from athena_core.errors import AthenaError, ConcurrencyLimitExceeded, IdempotencyMismatch, StoreFull
 from athena_core.event import Event, Fact
+from athena_core.protocols import Shown
 from athena_core.services.runs import facts_of, shadow_profile
 from athena_core.store.log import Committed, Log
 from tests.reliability.history import history_of, judge_log, rows_of
@@ -296,6 +297,7 @@ def test_pages_of_any_size_join_without_seams(limit: int, state_dir: Path) -> No
         reader = log.reader()
         seen: list[int] = []
         while (page := reader.rows(seen[-1] if seen else 0, limit)) and len(seen) < 100:
+            assert reader.shown(page[0].position - 1, limit, page[-1].position) == [Shown.of(row) for row in page]
             seen += [row.position for row in page]
         reader.close()
     assert seen == list(range(1, 21))
