@@ -27,9 +27,13 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.errors import AthenaError, ConfigError, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
+from athena_core.prices import Prices
 from athena_core.providers.registry import registry
 from athena_core.services.access import Access
+from athena_core.services.agent import Agent
+from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
+from athena_core.services.executors import FROZEN_SECONDS, Executors
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
 from athena_core.services.runner import Runner
@@ -39,6 +43,7 @@ from athena_core.store.codec import Codec
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteDatabases, SqliteStore
 from athena_core.store.tail import Tail
+from athena_core.tools.toolbox import toolbox
 from projections import ALL
 from projections.keeper import Keeper
 from projections.views import Views
@@ -47,7 +52,7 @@ KEEPER_JOIN_SECONDS = 5.0
 READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our envelope, as everywhere
 
 
-def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
+def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = FROZEN_SECONDS) -> ControlPlane:
     """Open the log and connect the parts; nothing runs yet. Raises ConfigError."""
     default = settings.default_provider
     providers = registry(
@@ -82,6 +87,8 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
     reader = log.reader()
     catalog = Catalog(log, ids, frozenset(providers))
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers))
+    asker = Asker(providers, Prices.load(), clock, ids)
+    agent = Agent(runs.compiler, asker, providers, toolbox(settings.state_dir), settings.workspace_root, ids)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
     return ControlPlane(
@@ -99,7 +106,17 @@ def wire(settings: Settings, clock: Clock, ids: Ids) -> ControlPlane:
         catalog=catalog,
         policies=Policies(log, catalog, frozenset(providers)),
         runs=runs,
-        runner=Runner(log, tail, runs, catalog, providers, settings.state_dir, clock, ids),
+        runner=Runner(
+            log,
+            tail,
+            runs,
+            catalog,
+            agent,
+            Executors(settings.state_dir, ids.new("exe"), clock, frozen_seconds),
+            clock,
+            ids,
+            runs_max=settings.executor_max_runs if settings.executor == "inline" else None,
+        ),
         providers=providers,
     )
 
@@ -112,7 +129,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         parts.log.accept_fork()
     parts.log.start()
     stop = threading.Event()
-    keeper = Keeper(parts.views, parts.runner.alone)
+    keeper = Keeper(parts.views, parts.runner.executors.alone)
     thread = threading.Thread(target=keeper.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
     thread.start()
     try:
@@ -231,11 +248,12 @@ def build(
     ids: Ids | None = None,
     access_log: AccessLog | None = None,
     serving: bool = True,
+    frozen_seconds: float = FROZEN_SECONDS,
 ) -> Edge:
     """The application of one state directory; its parts are ``plane``. Raises ConfigError."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     lines = access_log or AccessLog(clock)
-    parts = wire(settings, clock, ids)
+    parts = wire(settings, clock, ids, frozen_seconds=frozen_seconds)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

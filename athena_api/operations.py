@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
@@ -20,6 +21,7 @@ from athena_core.values import (
     Body,
     Cancelled,
     ClientId,
+    Dollars,
     HarnessProfile,
     HarnessSpec,
     Label,
@@ -32,6 +34,7 @@ from projections.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
+    from athena_core.store.log import Committed
 
 T = TypeVar("T")
 
@@ -42,6 +45,12 @@ class CancelBody(Body):
     """Why a run is to be cancelled."""
 
     reason: Label | None = None
+
+
+class ResumeBody(Body):
+    """The budget of a run from now on, in dollars, what it spent so far included; without one it has none."""
+
+    budget_usd: Dollars | None = None
 
 
 class RunsQuery(Value):
@@ -121,9 +130,26 @@ async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Rep
         except AthenaError as error:
             error.replayed = started.replayed
             raise
-        return Reply(data=result, position=position, replayed=started.replayed)
-    run, position = await plane.read(("runs",), started.position, lambda rows: runs.run_by_id(rows, run_id))
-    return Reply(data=run, position=position, status=202, replayed=started.replayed)
+        if result is not None:
+            return Reply(data=result, position=position, replayed=started.replayed)
+        started = replace(started, position=position)  # it is paused
+    return await _record(plane, started, 202)
+
+
+async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> Reply:
+    """Let a paused run go on, and wait for its end unless the caller would rather not."""
+    run_id = call.path["runId"]
+    resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
+    if call.wait and not plane.runs.state(run_id).open:
+        return await _record(plane, replace(resumed, position=plane.reader.head()), 200)
+    return await _record(plane, replace(resumed, position=plane.reader.head()), 202)
+
+
+async def _record(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
+    """The record of the run that a command was about, as it is now."""
+    run_id = done.subject or ""
+    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id))
+    return Reply(data=run, position=position, status=status, replayed=done.replayed)
 
 
 async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Reply:
@@ -401,6 +427,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
             "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
             "PROVIDER_ERROR",
             "RUN_CRASHED",
+            "TURN_LIMIT",
+            "STUCK",
         ),
         handle=create_run,
     ),
@@ -510,6 +538,20 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Cancelled,
         successor="/run-control/by-run/:runId/cancel",
         handle=cancel_session,
+    ),
+    Operation(
+        id="resumeRun",
+        context="runs.resume",
+        method="POST",
+        path="/runs/:runId/resume",
+        tag="runs",
+        summary="Let a paused run go on, with another budget or with none; waits as `createRun` does.",
+        roles=WRITERS,
+        body=ResumeBody,
+        answer=runs.Run,
+        accepted=runs.Run,
+        errors=("NOT_FOUND", "RUN_NOT_PAUSED", "POLICY_CONCURRENCY_LIMIT_EXCEEDED"),
+        handle=resume_run,
     ),
     Operation(
         id="listSessions",

@@ -204,6 +204,24 @@ class PreconditionFailed(Outdated):
     code = "PRECONDITION_FAILED"
 
 
+class RunNotPaused(Conflict):
+    """Only a paused run is resumed."""
+
+    code = "RUN_NOT_PAUSED"
+
+
+class TurnLimit(Upstream):
+    """The model had not come to an answer after as many calls as the profile allows."""
+
+    code = "TURN_LIMIT"
+
+
+class Stuck(Upstream):
+    """The model made the same call again and again."""
+
+    code = "STUCK"
+
+
 class LeaseLost(Conflict):
     """The run belongs to another executor now."""
 

@@ -1,6 +1,18 @@
 """The event: what one is, and the envelope in which it is recorded."""
 
-from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -46,6 +58,23 @@ class Event(Value):
 
     TYPE: ClassVar[str] = ""
     SCHEMA: ClassVar[int] = 1
+
+
+Part: TypeAlias = Literal["data", "text", "extra"]
+
+
+def parts_of(kind: type[Event]) -> dict[str, Part]:
+    """Which part of the stored event each field of a type belongs to: the payload, the text, or beside them."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: _part(hints[name]) for name in kind.__struct_fields__}
+
+
+def _part(hint: Any) -> Part:
+    if get_origin(hint) is Annotated:
+        for note in get_args(hint)[1:]:
+            if isinstance(note, msgspec.Meta) and note.extra and "part" in note.extra:
+                return "text" if note.extra["part"] == "text" else "extra"
+    return "data"
 
 
 class Unknown(Event):

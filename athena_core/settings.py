@@ -58,6 +58,8 @@ class Settings(Value):
     history_strip_control_chars: bool
     idempotency_hours: int
     accept_fork: bool
+    executor: str
+    executor_max_runs: int
     auth_enabled: bool
     auth_identity_header: str
     auth_default_role: Role
@@ -169,6 +171,8 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_HISTORY_STRIP_CONTROL_CHARS", "true", _switch, "Leave control characters out of the history."),
     Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
+    Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),
+    Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs it executes at a time; the others wait."),
     Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
     Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
     Setting("ATHENA_AUTH_DEFAULT_ROLE", "Viewer", parse_role, "The role of identities that the map does not name."),

@@ -6,11 +6,7 @@ values, errors and protocols; read models do not know each other. Read first: ``
 """
 
 from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, SafetyViolation
-from athena_core.domain.run import (
-    PolicyConcurrencyRejected,
-    RunPaused,
-    RunResumed,
-)
+from athena_core.domain.run import PolicyConcurrencyRejected
 from athena_core.domain.schedule import (
     ScheduleDisabled,
     ScheduleEnabled,
@@ -45,8 +41,6 @@ NOT_SHOWN: dict[type[Event], str] = {
     SafetyViolation: "an audit record; the feed is where auditors read",
     LogForked: "an audit record; the feed is where auditors read",
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
-    RunPaused: "the feed is where it is read",
-    RunResumed: "the feed is where it is read",
     ScheduleUpserted: "the feed is where it is read",
     ScheduleRemoved: "the feed is where it is read",
     ScheduleEnabled: "the feed is where it is read",

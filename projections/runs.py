@@ -13,7 +13,9 @@ from athena_core.domain.run import (
     RunCreated,
     RunFailed,
     RunLeased,
+    RunPaused,
     RunQueued,
+    RunResumed,
     RunStarted,
     RunTimedOut,
     TranscriptAppended,
@@ -49,6 +51,10 @@ class RunRow(msgspec.Struct, gc=False):
     evidence_count: int = 0
     verification_status: str | None = None
     verification_failures: str | None = None
+    parent_run_id: str | None = None
+    budget_micro_usd: int | None = None
+    paused_at: int | None = None
+    pause_reason: str | None = None
 
 
 class OutputRow(msgspec.Struct, gc=False):
@@ -59,13 +65,14 @@ class OutputRow(msgspec.Struct, gc=False):
 
 
 class ActiveRow(msgspec.Struct, gc=False):
-    """A run that was admitted and has not ended; ``pid`` is 0 before its lease."""
+    """A run that was admitted and has not ended; ``pid`` is 0 before its lease, ``paused`` is 1 while it is."""
 
     started_at: int
     session_id: str
     run_id: str
     pid: int
     trace_id: str
+    paused: int = 0
 
 
 class WaitingRow(msgspec.Struct, gc=False):
@@ -98,7 +105,7 @@ OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
 ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),))
 WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
-RUNS = Projection("runs", version=1, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL))
+RUNS = Projection("runs", version=2, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL))
 
 
 SELECT_RUNS = f"SELECT {', '.join(RUN.columns)}, text FROM run LEFT JOIN run_output ON entry_position = output_position"
@@ -180,6 +187,29 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     rows.put(RUN, row)
 
 
+@RUNS.on(RunPaused)
+def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
+    """The run has no slot, but its session; its executor has left it."""
+    row = rows.need(RUN, recorded.stream)
+    row.status, row.paused_at, row.pause_reason = "paused", recorded.recorded_at, recorded.event.reason
+    rows.put(RUN, row)
+    active = rows.need(ACTIVE, recorded.stream)
+    active.pid, active.paused = 0, 1
+    rows.put(ACTIVE, active)
+
+
+@RUNS.on(RunResumed)
+def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
+    """The run goes on under another budget, or none."""
+    row = rows.need(RUN, recorded.stream)
+    row.status, row.paused_at, row.pause_reason = "running", None, None
+    row.budget_micro_usd = recorded.event.budget_micro_usd
+    rows.put(RUN, row)
+    active = rows.need(ACTIVE, recorded.stream)
+    active.paused = 0
+    rows.put(ACTIVE, active)
+
+
 @RUNS.on(RunCancelRequested)
 def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> None:
     """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
@@ -220,6 +250,8 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     message = "the run was cancelled" if event.reason is None else f"the run was cancelled: {event.reason}"
     if event.cause == "session-busy":
         kind, message = errors.SessionLockTimeout, "another run held the session"
+    elif event.cause == "executor":
+        kind, message = errors.Overloaded, "no executor had room for the run"
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
@@ -260,6 +292,8 @@ def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) 
         provider=event.provider,
         model=event.model,
         trace_id=recorded.correlation,
+        parent_run_id=event.parent_run_id,
+        budget_micro_usd=event.budget_micro_usd,
     )
 
 
@@ -267,7 +301,7 @@ def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
     row = rows.need(RUN, recorded.stream)
     rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
     rows.delete(CANCEL, recorded.stream)
-    row.status = status
+    row.status, row.paused_at, row.pause_reason = status, None, None
     row.finished_at = recorded.recorded_at
     rows.put(RUN, row)
     return row
@@ -295,6 +329,13 @@ class Waiting(Value):
     reason: str
     position: int
     blocked_by: str | None = None
+
+
+class Paused(Value):
+    """Why a run is paused, and since when; ``POST /runs/:runId/resume`` lets it go on."""
+
+    reason: str
+    since: str
 
 
 class RunError(Value):
@@ -331,16 +372,19 @@ class Run(Value):
     started_at: str | None = None
     finished_at: str | None = None
     waiting: Waiting | None = None
+    paused: Paused | None = None
+    parent_run_id: str | None = None
     output: str | None = None
     usage: Usage | None = None
     cost_micro_usd: int | None = None
+    budget_micro_usd: int | None = None
     error: RunError | None = None
     verification_status: str | None = None
     verification_failures: tuple[VerificationFailure, ...] | None = None
 
 
 class ActiveRun(Value):
-    """A run that was admitted and has not ended; ``pid`` is 0 before an executor has it."""
+    """A run that was admitted, has not ended and is not paused; ``pid`` is 0 before an executor has it."""
 
     session_id: str
     pid: int
@@ -401,8 +445,8 @@ def active_runs(
     cursor: str | None,
     limit: int,
 ) -> Page[ActiveRun]:
-    """Runs that were admitted and have not ended, latest first."""
-    where = (("session_id = ?", session_id), ("run_id = ?", run_id))
+    """Runs that hold a slot, latest first."""
+    where = (("session_id = ?", session_id), ("run_id = ?", run_id), ("paused = ?", 0))
     return LATEST.page(connection, ACTIVE.all, where, cursor=cursor, limit=limit, show=_active)
 
 
@@ -442,9 +486,12 @@ def _shown(connection: Connection, values: tuple[Cell, ...]) -> Run:
         started_at=None if row.started_at is None else iso(row.started_at),
         finished_at=None if row.finished_at is None else iso(row.finished_at),
         waiting=_waiting(connection, row) if row.status == "queued" else None,
+        paused=Paused(reason=row.pause_reason or "", since=iso(row.paused_at)) if row.paused_at is not None else None,
+        parent_run_id=row.parent_run_id,
         output=output if isinstance(output, str) else None,
         usage=None if row.usage is None else msgspec.json.decode(row.usage, type=Usage),
         cost_micro_usd=row.cost_micro_usd,
+        budget_micro_usd=row.budget_micro_usd,
         error=None if row.error is None else msgspec.json.decode(row.error, type=RunError),
         verification_status=row.verification_status,
         verification_failures=None

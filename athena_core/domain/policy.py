@@ -21,6 +21,7 @@ from athena_core.values import (
 
 STREAM = "policy"
 SESSION_ID = re.compile(ID_PATTERN)
+RUN_ATTEMPTS_DEFAULT = 3
 
 
 class KeyLimit(Body):
@@ -36,7 +37,10 @@ class KeyLimit(Body):
 
 
 class Policy(Body):
-    """A policy document (contract 4.10); an absent limit does not limit."""
+    """A policy document (contract 4.10); an absent limit does not limit.
+
+    ``max_run_attempts`` is how many executors a run may lose before it ends as crashed; absent, it is 3.
+    """
 
     schema_version: Count
     max_concurrent_runs: Count | None = None
@@ -45,6 +49,12 @@ class Policy(Body):
     default_schedule_timeout_ms: Milliseconds | None = None
     retry_budget_per_run: Annotated[int, msgspec.Meta(ge=0, le=1_000)] | None = None
     cost_budget_daily_usd: Dollars | None = None
+    max_run_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+
+    @property
+    def run_attempts_max(self) -> int:
+        """How many executors a run may lose."""
+        return self.max_run_attempts or RUN_ATTEMPTS_DEFAULT
 
 
 class PolicyDocument(Policy, kw_only=True):
@@ -91,6 +101,11 @@ class PolicyState(Value):
     version: int = 0
     updated_at: str = ""
     policy: Policy | None = None
+
+    @property
+    def run_attempts_max(self) -> int:
+        """How many executors a run may lose."""
+        return self.policy.run_attempts_max if self.policy else RUN_ATTEMPTS_DEFAULT
 
 
 def evolve(state: PolicyState, event: Event) -> PolicyState:

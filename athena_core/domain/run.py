@@ -1,10 +1,12 @@
 """The run: one execution of a directive in a session, from its request to its one terminal event."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import LeaseLost
-from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value, parts_of
 from athena_core.values import (
     ContextMeta,
     ContextReference,
@@ -16,7 +18,9 @@ from athena_core.values import (
 )
 
 WaitReason = Literal["session-busy", "concurrency", "executor"]
-CancelCause = Literal["requested", "session-busy", "interrupted", "parent"]
+CancelCause = Literal["requested", "session-busy", "executor", "interrupted", "parent"]
+Loss = Literal["dead", "frozen", "left"]
+"""How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -35,6 +39,7 @@ class RunRequest(Event):
     requested_by: str
     fallbacks: tuple[str, ...] | None = None
     budget_micro_usd: int | None = None
+    retry_budget: int | None = None
     parent_run_id: Annotated[str | None, EXTRA] = None
     context_refs: tuple[ContextReference, ...] | None = None
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
@@ -56,7 +61,10 @@ class RunCreated(RunRequest):
 
 
 class RunLeased(Event):
-    """An executor took the run; ``token`` fences off whoever had it before."""
+    """An executor took the run; ``token`` fences off whoever had it before.
+
+    ``attempt`` counts the executors that died or froze with the run, and this one.
+    """
 
     TYPE: ClassVar[str] = "run.leased"
     executor: str
@@ -64,7 +72,7 @@ class RunLeased(Event):
     attempt: int
     pid: int
     taken_from: str | None = None
-    because: Literal["dead", "frozen"] | None = None
+    because: Loss | None = None
 
 
 class RunStarted(Event):
@@ -155,7 +163,10 @@ class RunPaused(Event):
 
 
 class RunResumed(Event):
-    """Somebody let a paused run go on; it holds a slot again. Without a budget there is none any more."""
+    """Somebody let a paused run go on; it holds a slot again. Without a budget there is none any more.
+
+    ``requested_by`` is the executor that will lease it.
+    """
 
     TYPE: ClassVar[str] = "run.resumed"
     requested_by: str
@@ -213,7 +224,7 @@ class RunTimedOut(Event):
 
 
 class RunCrashed(Event):
-    """The run's executor died."""
+    """The run's executor died, and so did all those that the policy allows a run."""
 
     TYPE: ClassVar[str] = "run.crashed"
     executor: str
@@ -287,16 +298,26 @@ STATUS_OF_ENDING: dict[str, str] = {
 }
 
 
+Step = TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
+"""What an executor records on the way."""
+
+
 # State
 
 
 class RunState(Value):
-    """Where the run is. ``status`` is empty before the first event; ``request`` never holds text."""
+    """Where the run is. ``status`` is empty before the first event; ``request`` never holds text.
+
+    ``executor`` is there while the run is leased; money in millionths of a dollar.
+    """
 
     status: str = ""
     request: RunCreated | None = None
     executor: str | None = None
     token: int = 0
+    attempt: int = 0
+    budget_micro_usd: int | None = None
+    spent_micro_usd: int = 0
     cancel: RunCancelRequested | None = None
     withdrawn: bool = False
 
@@ -311,71 +332,77 @@ def evolve(state: RunState, event: Event) -> RunState:
     match event:
         case RunQueued() | RunCreated():
             status = "queued" if isinstance(event, RunQueued) else "running"
-            return RunState(status=status, request=without_text(event), cancel=state.cancel)
+            request = without_text(event)
+            return replace(state, status=status, request=request, budget_micro_usd=event.budget_micro_usd)
         case RunLeased():
-            return RunState(
-                status=state.status,
-                request=state.request,
-                executor=event.executor,
-                token=event.token,
-                cancel=state.cancel,
-            )
-        case RunCancelRequested() if state.open:
-            return RunState(
-                status=state.status,
-                request=state.request,
-                executor=state.executor,
-                token=state.token,
-                cancel=event,
-            )
+            return replace(state, executor=event.executor, token=event.token, attempt=event.attempt)
+        case UsageRecorded() if event.cost_micro_usd:
+            return replace(state, spent_micro_usd=state.spent_micro_usd + event.cost_micro_usd)
+        case RunPaused():
+            return replace(state, status="paused", executor=None)
+        case RunResumed():
+            return replace(state, status="running", budget_micro_usd=event.budget_micro_usd)
+        case RunCancelRequested() if state.open and event.status == "cancelled":
+            return replace(state, cancel=event)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
-            withdrawn = isinstance(event, RunCancelled) and event.cause == "session-busy"
-            status = STATUS_OF_ENDING[event.TYPE]
-            return RunState(status=status, request=state.request, token=state.token, withdrawn=withdrawn)
+            withdrawn = isinstance(event, RunCancelled) and event.cause in {"session-busy", "executor"}
+            return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
         case _:
             return state
 
 
+NO_TEXT: dict[str, Any] = {name: None for name, part in parts_of(RunRequest).items() if part == "text"}
+
+
 def without_text(request: RunRequest) -> RunCreated:
     """The request as states keep it, and as it is repeated when a queued run is admitted."""
-    return RunCreated(
-        session_id=request.session_id,
-        directive_id=request.directive_id,
-        harness_profile_id=request.harness_profile_id,
-        provider=request.provider,
-        model=request.model,
-        harness_profile_snapshot=request.harness_profile_snapshot,
-        profile_named=request.profile_named,
-        timeout_ms=request.timeout_ms,
-        requested_by=request.requested_by,
-        context_refs=request.context_refs,
-    )
+    if isinstance(request, RunCreated):
+        return replace(request, **NO_TEXT)
+    return RunCreated(**{**_fields(request), **NO_TEXT})
+
+
+def _fields(request: RunRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in RunRequest.__struct_fields__}
 
 
 def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``waiting`` and ``slot`` by run, ``turn`` by session, ``lease`` by run."""
+    """What an event occupies: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session."""
     event = recorded.event
     run_id = recorded.stream
     match event:
         case RunQueued():
-            return (Guard(kind="waiting", key=run_id, value=(recorded.position, event.session_id)),)
+            return (
+                Guard(kind="waiting", key=run_id, value=(recorded.position, event.session_id)),
+                *_child(run_id, event),
+            )
         case RunCreated():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
                 Guard(kind="slot", key=run_id, value=(recorded.position, event.session_id)),
                 Guard(kind="turn", key=event.session_id, value=(run_id,)),
+                *_child(run_id, event),
             )
         case RunLeased():
             return (Guard(kind="lease", key=run_id, value=(event.executor, event.token)),)
+        case RunPaused():
+            return (Guard(kind="slot", key=run_id, value=None), Guard(kind="lease", key=run_id, value=None))
+        case RunResumed():
+            return (Guard(kind="slot", key=run_id, value=(recorded.position, recorded.session_id or "")),)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
                 Guard(kind="slot", key=run_id, value=None),
                 Guard(kind="turn", key=recorded.session_id or "", value=None, held=(run_id,)),
                 Guard(kind="lease", key=run_id, value=None),
+                Guard(kind="child", key=run_id, value=None),
             )
         case _:
             return ()
+
+
+def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
+    parent = request.parent_run_id
+    return () if parent is None else (Guard(kind="child", key=run_id, value=(parent,)),)
 
 
 # Commands
@@ -393,18 +420,52 @@ class AdmitRun(Value):
 
 
 class LeaseRun(Value):
-    """An executor takes the run (``pid`` of its process) and starts it with what the user said."""
+    """An executor takes a run that nobody has (``pid`` of its process); the first lease says what the user said."""
 
     executor: str
     pid: int
     said: str
 
 
+class TakeRun(Value):
+    """An executor takes a run from the one that holds ``token``, which is lost.
+
+    A run that was lost by ``attempts_max`` executors ends instead; so does one that was to be cancelled.
+    """
+
+    executor: str
+    pid: int
+    token: int
+    because: Loss
+    attempts_max: int
+
+
+class RecordStep(Value):
+    """The executor that holds ``token`` got on: what it asked, did and paid."""
+
+    token: int
+    steps: tuple[Step, ...]
+
+
+class PauseRun(Value):
+    """The executor that holds ``token`` has no budget left; its run's clock stands at ``elapsed_ms``."""
+
+    token: int
+    elapsed_ms: int
+
+
+class ResumeRun(Value):
+    """Let a paused run go on, with another budget or with none; ``executor`` will lease it."""
+
+    executor: str
+    budget_micro_usd: int | None = None
+
+
 class EndRun(Value):
     """The executor that holds ``token`` ends the run, with what it still has to say before."""
 
     token: int
-    last: tuple[TranscriptAppended | UsageRecorded, ...]
+    last: tuple[Step, ...]
     ending: RunCompleted | RunFailed | RunCancelled | RunTimedOut
 
 
@@ -416,19 +477,29 @@ class CancelRun(Value):
     cause: CancelCause = "requested"
 
 
+class ForceCancel(Value):
+    """The executor did not end a run that was to be cancelled in time."""
+
+
 class WithdrawRun(Value):
     """A synchronous caller waited long enough for its turn."""
 
     cause: CancelCause
 
 
-class CrashRun(Value):
-    """The executor that holds ``token`` is dead."""
-
-    token: int
-
-
-RunCommand = RequestRun | AdmitRun | LeaseRun | EndRun | CancelRun | WithdrawRun | CrashRun
+RunCommand = (
+    RequestRun
+    | AdmitRun
+    | LeaseRun
+    | TakeRun
+    | RecordStep
+    | PauseRun
+    | ResumeRun
+    | EndRun
+    | CancelRun
+    | ForceCancel
+    | WithdrawRun
+)
 
 
 def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Event, ...]:
@@ -440,59 +511,102 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
             return (state.request,) if state.status == "queued" and state.request else ()
         case LeaseRun():
             return _leased(command, state)
-        case EndRun():
+        case TakeRun():
+            return _taken(command, state)
+        case RecordStep() | PauseRun() | EndRun():
             if not state.open:
                 return ()
-            if state.token != command.token:
+            if state.token != command.token or state.executor is None:
                 raise LeaseLost("the run was taken over by another executor")
-            return _ended(command, state)
+            return _gone_on(command, state)
+        case ResumeRun():
+            if state.status != "paused":
+                return ()
+            return (RunResumed(requested_by=command.executor, budget_micro_usd=command.budget_micro_usd),)
         case CancelRun():
             return _cancelled(command, state)
+        case ForceCancel():
+            return (_done(state.cancel, forced=True),) if state.open and state.cancel else ()
         case WithdrawRun():
             return (RunCancelled(cause=command.cause),) if state.status == "queued" else ()
-        case CrashRun():
-            if not state.open or state.token != command.token or state.executor is None:
-                return ()
-            return (RunCrashed(executor=state.executor, attempt=state.token),)
 
 
 def _requested(command: RequestRun) -> Event:
     request = command.request
-    created = without_text(request)
-    fields = {name: getattr(created, name) for name in RunRequest.__struct_fields__}
-    fields |= {
-        "contents": request.contents,
-        "contents_salt": request.contents_salt,
-        "metadata": request.metadata,
-    }
-    return RunCreated(**fields) if command.wait is None else RunQueued(reason=command.wait, **fields)
+    if command.wait is not None:
+        return RunQueued(reason=command.wait, **_fields(request))
+    return request if isinstance(request, RunCreated) else RunCreated(**_fields(request))
 
 
 def _leased(command: LeaseRun, state: RunState) -> tuple[Event, ...]:
     if state.status != "running" or state.executor is not None:
         return ()
-    token = state.token + 1
-    return (
-        RunLeased(executor=command.executor, token=token, attempt=token, pid=command.pid),
-        RunStarted(attempt=token),
-        TranscriptAppended(role="user", kind="message", chars=len(command.said), content=command.said),
+    attempt = state.attempt or 1
+    leased = RunLeased(executor=command.executor, token=state.token + 1, attempt=attempt, pid=command.pid)
+    started = RunStarted(attempt=attempt)
+    if state.token:
+        return leased, started
+    said = TranscriptAppended(role="user", kind="message", chars=len(command.said), content=command.said)
+    return leased, started, said
+
+
+def _taken(command: TakeRun, state: RunState) -> tuple[Event, ...]:
+    if state.status != "running" or state.executor is None or state.token != command.token:
+        return ()
+    if state.cancel is not None:
+        return (_done(state.cancel),)
+    attempt = state.attempt + (command.because != "left")
+    if attempt > command.attempts_max:
+        return (RunCrashed(executor=state.executor, attempt=state.attempt),)
+    leased = RunLeased(
+        executor=command.executor,
+        token=state.token + 1,
+        attempt=attempt,
+        pid=command.pid,
+        taken_from=state.executor,
+        because=command.because,
     )
+    return leased, RunStarted(attempt=attempt)
 
 
-def _ended(command: EndRun, state: RunState) -> tuple[Event, ...]:
-    """A cancel that was acknowledged wins over whatever the executor had to say; what was paid stays recorded."""
+def _gone_on(command: RecordStep | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
+    """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
+    match command:
+        case RecordStep():
+            steps: tuple[Step, ...] = command.steps
+            end: tuple[Event, ...] = ()
+        case EndRun():
+            steps, end = command.last, (command.ending,)
+        case PauseRun():
+            budget = state.budget_micro_usd
+            if state.cancel is None and (budget is None or state.spent_micro_usd < budget):
+                return ()
+            spent = state.spent_micro_usd
+            paused = RunPaused(
+                reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget or 0
+            )
+            steps, end = (), (paused,)
     if state.cancel is None:
-        return (*command.last, command.ending)
-    paid = tuple(event for event in command.last if isinstance(event, UsageRecorded))
-    return (*paid, RunCancelled(cause="requested", reason=state.cancel.reason))
+        return (*steps, *end)
+    return (*(step for step in steps if _was_done(step)), _done(state.cancel))
+
+
+def _was_done(step: Step) -> bool:
+    """Whether something was done or paid, beside being said or meant."""
+    return isinstance(step, UsageRecorded | EvidenceAttached) or (
+        isinstance(step, TranscriptAppended) and step.kind == "tool-result"
+    )
 
 
 def _cancelled(command: CancelRun, state: RunState) -> tuple[Event, ...]:
     status: Literal["cancelled", "not-running"] = "cancelled" if state.open else "not-running"
-    asked = RunCancelRequested(status=status, reason=command.reason, run_id=command.by_run)
-    if state.open and state.executor is None:
-        return (asked, RunCancelled(cause=command.cause, reason=command.reason))
-    return (asked,)
+    cause = None if command.cause == "requested" else command.cause
+    asked = RunCancelRequested(status=status, reason=command.reason, run_id=command.by_run, cause=cause)
+    return (asked, _done(asked)) if state.open and state.executor is None else (asked,)
+
+
+def _done(asked: RunCancelRequested, *, forced: bool = False) -> RunCancelled:
+    return RunCancelled(cause=asked.cause or "requested", reason=asked.reason, forced=forced or None)
 
 
 DECIDER: Decider[RunState] = Decider(

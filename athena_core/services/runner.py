@@ -1,35 +1,47 @@
-"""The runner: executes the runs that this process leased, and takes over from executors that died."""
+"""The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Outcome, Reader
-from athena_core.domain import run
+from athena_core.decider import Context, Outcome, Reader, Transaction
+from athena_core.domain import policy, run
 from athena_core.errors import AthenaError, LeaseLost
-from athena_core.event import Event, Meta, Recorded
+from athena_core.event import Meta
 from athena_core.protocols import Row
-from athena_core.providers.provider import Completion, ModelRequest, Provider, ProviderFailure, complete
+from athena_core.services.admission import Created, Room, cancel, finish
+from athena_core.services.agent import Agent, Done, Talk, Work, work_of
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs import Runs, Work, facts_of, finish
+from athena_core.services.executors import SWEEP_SECONDS, Executors
+from athena_core.services.runs import Runs
 from athena_core.store.log import Log
-from athena_core.store.sqlite import Lock
 from athena_core.store.tail import Tail
-from athena_core.values import ContextMeta, HarnessSpec, Reliability, VerificationFailure
 
-SWEEP_SECONDS = 2.0
-DEFAULT_ATTEMPTS = 2  # of a run that named no profile
 BACKOFF_SECONDS = 0.05
 BACKOFF_SECONDS_MAX = 5.0
+CANCEL_SECONDS_MAX = 5.0
+"""How long an executor has to end a run that is to be cancelled, before it is done without it."""
+
 MESSAGE_CHARS_MAX = 500
 
 
+class Held:
+    """A run that is executed here: what stops it, and the token of its lease."""
+
+    def __init__(self, token: int) -> None:
+        """It was leased."""
+        self.token = token
+        self.scope = anyio.CancelScope()
+        self.over = anyio.Event()
+
+
 class Runner:
-    """One executor: alive while it holds its lock, which the system takes from it when it dies."""
+    """The executor of this process."""
 
     def __init__(
         self,
@@ -37,276 +49,313 @@ class Runner:
         tail: Tail,
         runs: Runs,
         catalog: Catalog,
-        providers: Mapping[str, Provider],
-        directory: Path,
+        agent: Agent,
+        executors: Executors,
         clock: Clock,
         ids: Ids,
+        *,
+        runs_max: int | None,
     ) -> None:
-        """Take the parts, and the lock of a new executor below ``directory``."""
+        """Take the parts; ``runs_max`` is how many runs it takes at a time, None if it takes none."""
         self._log = log
         self._runs = runs
         self._catalog = catalog
-        self._providers = providers
+        self._agent = agent
+        self.executors = executors
         self._clock = clock
-        self._ids = ids
+        self._runs_max = runs_max
         self._reader = log.reader()
-        self._executors = directory / "executors"
-        self._executors.mkdir(exist_ok=True, mode=0o700)
-        self.executor = ids.new("exe")
-        self._lock = Lock.own(self._executors / f"{self.executor}.lock")
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
-        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._held: dict[str, Held] = {}
+        self._cancelled: dict[str, float] = {}
+        self._unleased: set[str] = set()
+        self._foreign: set[str] = set()
         self._tasks: TaskGroup | None = None
-        runs.executor, runs.pid = self.executor, os.getpid()
+        self._serving = False
+        self._leaving = False
+        self.executor = executors.executor
         tail.subscribe(self._notice)
 
     async def serve(self, tasks: TaskGroup, *, take_over: bool) -> None:
-        """Execute runs in a task group from now on; with ``take_over`` also look after those of dead executors."""
-        self._tasks = tasks
-        self._runs.execute = self.execute
-        await self.sweep(take_over=take_over)
-        if take_over:
-            tasks.start_soon(self._sweep_for_ever)
+        """Execute runs in a task group from now on.
 
-    def execute(self, work: Work) -> None:
-        """Start a task for a leased run."""
-        if self._tasks is not None:
-            scope = self._scopes[work.run_id] = anyio.CancelScope()
-            self._tasks.start_soon(self._execute, work, scope)
+        With ``take_over`` those of lost executors go on here, as others will go on with ours; without it, in a command
+        that works alone, runs are executed as long as the command lasts.
+        """
+        self._tasks = tasks
+        self._serving = take_over
+        if self._runs_max is not None:
+            self._runs.room = Room(self.executor, os.getpid(), self._runs_max)
+            self._runs.executor = self
+        await self.sweep()
+        tasks.start_soon(self._live)
 
     def _notice(self, rows: Sequence[Row]) -> None:
-        """Follow the log: a cancel stops the provider's call; an admitted run that was queued here is leased."""
+        """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
         leased = {row.stream for row in rows if row.type == run.RunLeased.TYPE}
         for row in rows:
-            if row.type == run.RunCancelRequested.TYPE and row.stream in self._scopes:
-                self._scopes[row.stream].cancel()
-            elif row.type == run.RunCreated.TYPE and row.stream not in leased and self._tasks is not None:
-                event = self._log.codec.decode(row, text=False).event
-                if isinstance(event, run.RunCreated) and event.requested_by == self.executor:
-                    self._tasks.start_soon(self._lease, row.stream)
+            match row.type:
+                case run.RunCancelRequested.TYPE:
+                    self._note_cancel(row)
+                case run.RunCreated.TYPE | run.RunResumed.TYPE:
+                    if row.stream not in leased and self._tasks is not None:
+                        self._note_admission(row)
+                case run.RunLeased.TYPE:
+                    if self.executor.encode() not in row.data:
+                        self._let_go(row.stream)
+                case kind if kind in run.ENDING_TYPES:
+                    self._cancelled.pop(row.stream, None)
+                    self._let_go(row.stream)
 
-    # One run
+    def _note_cancel(self, row: Row) -> None:
+        event = self._log.codec.decode(row, text=False).event
+        if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
+            self._cancelled.setdefault(row.stream, self._clock.monotonic())
+            self._let_go(row.stream)
+
+    def _note_admission(self, row: Row) -> None:
+        event = self._log.codec.decode(row, text=False).event
+        for_us = isinstance(event, run.RunCreated | run.RunResumed) and event.requested_by in {self.executor, ""}
+        if for_us and self._tasks is not None:
+            self._tasks.start_soon(self._lease, row.stream)
+
+    def _let_go(self, run_id: str) -> None:
+        held = self._held.get(run_id)
+        if held is not None:
+            held.scope.cancel()
+
+    # Getting runs
+
+    def begin(self, run_id: str, created: Created, said: str, contents: Sequence[str], correlation: str) -> None:
+        """Execute a run that was leased here in the commit that created it."""
+        work = Work(
+            run_id=run_id,
+            request=created.request,
+            token=1,
+            correlation=correlation,
+            clock_from=created.at,
+            position=created.position,
+            said=said,
+            contents=tuple(contents),
+            talk=Talk(budget_micro_usd=created.request.budget_micro_usd),
+        )
+        self._execute_soon(work)
+
+    def take_up(self, run_id: str) -> None:
+        """Execute a run that was leased here later on, if it was."""
+        state = self._runs.state(run_id)
+        held = self._held.get(run_id)
+        if not state.open or state.executor != self.executor or (held is not None and held.token == state.token):
+            return
+        work = work_of(self._runs.recorded(run_id))
+        if work is not None:
+            self._execute_soon(work)
+
+    def _execute_soon(self, work: Work) -> None:
+        if self._tasks is None:
+            return
+        held = self._held[work.run_id] = Held(work.token)
+        if work.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
+            held.scope.cancel()
+        self._tasks.start_soon(self._execute, work, held)
 
     async def _lease(self, run_id: str) -> None:
         """Take an admitted run that nobody executes, and execute it."""
-        recorded = self._runs.recorded(run_id)
-        request = next((one.event for one in recorded if isinstance(one.event, run.RunRequest)), None)
-        admitted = next((one for one in recorded if isinstance(one.event, run.RunCreated)), None)
-        if request is None or admitted is None or any(isinstance(one.event, run.RunLeased) for one in recorded):
+        state = self._runs.state(run_id)
+        if state.status != "running" or state.request is None or state.executor is not None or not self._places:
             return
-        found, _ = self._catalog.directive(request.directive_id, "directiveId")
+        found, _ = self._catalog.directive(state.request.directive_id, "directiveId")
         said = found.input or ""  # redacted since it was asked for; the run still has to end
         command = run.LeaseRun(executor=self.executor, pid=os.getpid(), said=said)
+        room = self._runs.room
+        await self._take(run_id, lambda reader, context: finish(reader, context, room, run_id, command))
 
-        def lease(reader: Reader, context: Context) -> Outcome:
-            state = reader.state(run.DECIDER, run_id)
-            events = run.decide(command, state, context)
-            return Outcome(facts=facts_of(run_id, request.session_id, events), answer=bool(events))
+    async def _take_over(self, run_id: str, token: int, loss: run.Loss) -> None:
+        """Take a run from an executor that is lost; where it cannot go on, it ends."""
+        room = self._runs.room
 
-        committed = await self._log.submit(lease, self._meta)
-        if committed.answer:
-            contents = request.contents or ()
-            self.execute(_work(run_id, request, admitted, said, contents))
+        def take(reader: Reader, context: Context) -> Outcome:
+            limits = reader.state(policy.DECIDER, policy.STREAM)
+            command = run.TakeRun(
+                executor=self.executor,
+                pid=os.getpid(),
+                token=token,
+                because=loss,
+                attempts_max=limits.run_attempts_max,
+            )
+            return finish(reader, context, room, run_id, command)
 
-    async def _execute(self, work: Work, scope: anyio.CancelScope) -> None:
-        """See one run to its end, whatever the provider does."""
+        await self._take(run_id, take)
+
+    async def _take(self, run_id: str, transaction: Transaction) -> None:
+        with suppress(AthenaError):  # the log is busy: the next sweep tries again
+            if (await self._log.submit(transaction, self._meta)).answer:
+                self.take_up(run_id)
+
+    @property
+    def _places(self) -> int:
+        """How many more runs are taken here."""
+        return 0 if self._runs_max is None else max(self._runs_max - len(self._held), 0)
+
+    # One run
+
+    async def _execute(self, work: Work, held: Held) -> None:
+        """See one run to its end, or as far as it goes, whatever the provider does."""
         meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
-        left = (work.admitted_at + work.request.timeout_ms - self._clock.now()) / 1000
-        ending: run.RunCompleted | run.RunFailed | run.RunCancelled | run.RunTimedOut
-        last: tuple[run.TranscriptAppended | run.UsageRecorded, ...] = ()
-        ending = run.RunCancelled(cause="requested")
+        books, request = Books(self, work, meta, self._clock), work.request
+        left = (work.clock_from + request.timeout_ms - self._clock.now()) / 1000
+        done: Done | None = None
         try:
-            with scope:
+            with held.scope:
                 try:
-                    with anyio.fail_after(max(left, 0)):
-                        last, ending = await self._answer(work)
-                except TimeoutError:
-                    ending = run.RunTimedOut(timeout_ms=work.request.timeout_ms)
+                    with anyio.move_on_after(max(left, 0)) as deadline:
+                        done = await self._agent.work(work, books)
+                    if deadline.cancelled_caught:
+                        done = Done((), run.RunTimedOut(timeout_ms=request.timeout_ms))
+                except LeaseLost:
+                    return
                 except AthenaError as error:
-                    message = error.message[:MESSAGE_CHARS_MAX]
-                    ending = run.RunFailed(code=error.code, message=message, retryable=error.retryable)
+                    done = _failed(error.code, error.message, retryable=error.retryable)
                 except Exception as error:  # a bug of ours must not strand the run
-                    message = f"{type(error).__name__}: {error}"[:MESSAGE_CHARS_MAX]
-                    ending = run.RunFailed(code="INTERNAL_ERROR", message=message, retryable=False)
-            await self._end(work, last, ending, meta)
+                    done = _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}", retryable=False)
+            if held.scope.cancelled_caught:
+                done = Done((), run.RunCancelled(cause="requested"))
+            if done is not None and not self._leaving:
+                with suppress(LeaseLost):
+                    await books.end(done)
         finally:
-            self._scopes.pop(work.run_id, None)
+            held.over.set()
+            if self._held.get(work.run_id) is held:
+                del self._held[work.run_id]
 
-    async def _end(
-        self,
-        work: Work,
-        last: tuple[run.TranscriptAppended | run.UsageRecorded, ...],
-        ending: run.RunCompleted | run.RunFailed | run.RunCancelled | run.RunTimedOut,
-        meta: Meta,
-    ) -> None:
-        """Commit the end; while the log cannot take it, try again, because the slot depends on it."""
-        command = run.EndRun(token=work.token, last=last, ending=ending)
-        delay = BACKOFF_SECONDS
+    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> bool:
+        """Have something recorded; tell whether the run goes on. While the log cannot take it, try again."""
+        delay, room = BACKOFF_SECONDS, self._runs.room
         while True:
             try:
-                await self._log.submit(lambda reader, context: finish(reader, context, work.run_id, command), meta)
-            except LeaseLost:
-                return
+                done = await self._log.submit(
+                    lambda reader, context: finish(reader, context, room, run_id, command), meta
+                )
             except AthenaError as error:
                 if not error.retryable:
                     raise
                 await anyio.sleep(delay)
                 delay = min(delay * 2, BACKOFF_SECONDS_MAX)
             else:
-                return
+                return bool(done.answer)
 
-    async def _answer(
-        self, work: Work
-    ) -> tuple[tuple[run.TranscriptAppended | run.UsageRecorded, ...], run.RunCompleted]:
-        """Ask the provider, and judge what it said."""
-        request = work.request
-        messages, context_meta = self._runs.compiler.compile(
-            request.session_id, work.position, work.said, request.context_refs or (), work.contents
-        )
-        provider = self._providers[request.provider]
-        attempts = request.harness_profile_snapshot.policies.retry_limit if request.profile_named else DEFAULT_ATTEMPTS
-        started = self._clock.monotonic()
-        completion, tried = await self._ask(provider, ModelRequest(model=request.model, messages=messages), attempts)
-        latency = round((self._clock.monotonic() - started) * 1000)
-        return spoken(request, completion), completed(request, completion, context_meta, tried, latency)
+    # Other executors
 
-    async def _ask(self, provider: Provider, request: ModelRequest, attempts: int) -> tuple[Completion, int]:
-        """Call the provider until it answers, with full jitter between attempts; return the number of attempts."""
-        tried = 0
-        while True:
-            tried += 1
-            try:
-                return await complete(provider, request), tried
-            except ProviderFailure as failure:
-                if tried >= attempts or not failure.worth_retrying:
-                    raise
-                wait = failure.wait_seconds
-                if wait is None:
-                    wait = self._ids.fraction() * BACKOFF_SECONDS * 2**tried
-                await anyio.sleep(min(wait, BACKOFF_SECONDS_MAX))
-
-    # Dead executors
-
-    async def _sweep_for_ever(self) -> None:
+    async def _live(self) -> None:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
-            await self.sweep(take_over=True)
+            self.executors.beat()
+            await self.sweep()
 
-    async def sweep(self, *, take_over: bool) -> None:
-        """End the runs of executors that died; with ``take_over`` lease those that were admitted for one that died."""
+    async def sweep(self) -> None:
+        """Look after runs that nobody looks after: those of lost executors, and those that nobody took.
+
+        Whoever does not take over sees only to those of lost executors that are to be cancelled.
+        """
         guards = self._reader.guards()
-        leases = {key: value for kind, key, value in guards if kind == "lease"}
-        for run_id, (executor, token) in leases.items():
-            if executor != self.executor and self._dead(str(executor)):
-                await self._crash(run_id, int(token))
-        for kind, run_id, _ in guards:
-            if take_over and kind == "slot" and run_id not in leases:
-                request = self._runs.state(run_id).request
-                if request is not None and request.requested_by != self.executor and self._dead(request.requested_by):
-                    await self._lease(run_id)
-        self._tidy({str(executor) for executor, _ in leases.values()})
+        leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
+        losses = {executor: self.executors.loss(executor) for executor, _ in leases.values()}
+        self._look_for_cancels({run_id for run_id, (executor, _) in leases.items() if executor != self.executor})
+        unleased = [key for kind, key, _ in guards if kind == "slot" and key not in leases]
+        places = self._places if self._serving else 0
+        async with anyio.create_task_group() as tasks:
+            for run_id, (executor, token) in leases.items():
+                loss = losses[executor]
+                if loss is not None and (places > 0 or run_id in self._cancelled):
+                    tasks.start_soon(self._take_over, run_id, token, loss)
+                    places -= 1
+            for run_id in unleased:
+                if places > 0 and (run_id in self._unleased or self._orphaned(run_id)):
+                    tasks.start_soon(self._lease, run_id)
+                    places -= 1
+            for run_id in self._overdue():
+                tasks.start_soon(self._force, run_id)
+        self._unleased = set(unleased)
+        self.executors.tidy(set(losses))
 
-    def _dead(self, executor: str) -> bool:
-        """Whether nobody holds an executor's lock."""
-        path = self._executors / f"{executor}.lock"
-        if not path.exists():
-            return True
-        lock = Lock(path)
-        try:
-            return lock.try_acquire()
-        finally:
-            lock.close()
+    def _look_for_cancels(self, foreign: set[str]) -> None:
+        """Requests to cancel runs of others that were made before this process followed the log."""
+        for run_id in foreign - self._foreign:
+            if self._runs.state(run_id).cancel is not None:
+                self._cancelled.setdefault(run_id, self._clock.monotonic())
+        self._foreign = foreign
 
-    def _tidy(self, leased: set[str]) -> None:
-        """Remove the lock files of executors that are dead and hold nothing."""
-        for path in self._executors.glob("exe_*.lock"):
-            if path.stem != self.executor and path.stem not in leased and self._dead(path.stem):
-                path.unlink(missing_ok=True)
+    def _orphaned(self, run_id: str) -> bool:
+        """Whether the executor for which a run was admitted is lost."""
+        request = self._runs.state(run_id).request
+        return request is not None and self.executors.loss(request.requested_by) is not None
+
+    def _overdue(self) -> list[str]:
+        """The runs that should have been cancelled by now; each is named once."""
+        now = self._clock.monotonic()
+        overdue = [run_id for run_id, since in self._cancelled.items() if now - since >= CANCEL_SECONDS_MAX]
+        for run_id in overdue:
+            del self._cancelled[run_id]
+        return overdue
+
+    async def _force(self, run_id: str) -> None:
+        await self.commit(run_id, run.ForceCancel(), self._meta)
 
     async def stop(self) -> None:
-        """Give up what is still running: it ends as crashed, because nobody will finish it.
+        """Give up what is still running: it is recorded as far as it came, and the next executor goes on from there.
 
-        Whatever that admits is left to the next executor: leased here, it would crash as well.
+        What a command executed alone is cancelled instead: whoever ended the command did not mean to leave it behind.
         """
         self._tasks = None
-        for run_id, scope in list(self._scopes.items()):
-            await self._crash(run_id, self._runs.state(run_id).token)
-            scope.cancel()
+        self._runs.executor = None
+        self._runs.room = Room("", 0, 0)
+        if not self._serving:
+            await self._abandon()
+        self._leaving = True
+        for held in list(self._held.values()):
+            held.scope.cancel()
 
-    async def _crash(self, run_id: str, token: int) -> None:
-        command = run.CrashRun(token=token)
-        await self._log.submit(lambda reader, context: finish(reader, context, run_id, command), self._meta)
-
-    def alone(self) -> bool:
-        """Whether no other process has an executor here."""
-        return sum(1 for _ in self._executors.iterdir()) == 1
+    async def _abandon(self) -> None:
+        command = run.CancelRun(reason="the command that executed the run was ended")
+        room = self._runs.room
+        with anyio.move_on_after(CANCEL_SECONDS_MAX):
+            for run_id, held in list(self._held.items()):
+                with suppress(AthenaError):
+                    await self._log.submit(partial(cancel, room=room, run_id=run_id, command=command), self._meta)
+                    await held.over.wait()
 
     def close(self) -> None:
-        """Release the lock."""
+        """Leave: whatever is leased here may be taken."""
         self._reader.close()
-        self._lock.close()
-        (self._executors / f"{self.executor}.lock").unlink(missing_ok=True)
+        self.executors.close()
 
 
-def spoken(request: run.RunCreated, completion: Completion) -> tuple[run.TranscriptAppended | run.UsageRecorded, ...]:
-    """What is recorded of a call before the end of the run."""
-    text = completion.text
-    said = run.TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text)
-    if completion.usage is None:
-        return (said,)
-    free = request.provider in {"mock", "local-exec"}
-    paid = run.UsageRecorded(
-        provider=request.provider,
-        model=request.model,
-        usage=completion.usage,
-        cost_micro_usd=0 if free else None,
-    )
-    return (said, paid)
+class Books:
+    """The record of one run under one lease (``agent.Books``)."""
+
+    def __init__(self, runner: Runner, work: Work, meta: Meta, clock: Clock) -> None:
+        """Begin."""
+        self._runner = runner
+        self._work = work
+        self._meta = meta
+        self._clock = clock
+
+    async def record(self, steps: tuple[run.Step, ...]) -> bool:
+        """What was asked, done and paid; whether the run goes on. Raises LeaseLost."""
+        return await self._commit(run.RecordStep(token=self._work.token, steps=steps))
+
+    async def pause(self) -> bool:
+        """The budget is spent; the clock stands. Raises LeaseLost."""
+        elapsed_ms = max(self._clock.now() - self._work.clock_from, 0)
+        return await self._commit(run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms))
+
+    async def end(self, done: Done) -> bool:
+        """The run ends. Raises LeaseLost."""
+        return await self._commit(run.EndRun(token=self._work.token, last=done.last, ending=done.ending))
+
+    async def _commit(self, command: run.RunCommand) -> bool:
+        return await self._runner.commit(self._work.run_id, command, self._meta)
 
 
-def completed(
-    request: run.RunCreated, completion: Completion, context_meta: ContextMeta, tried: int, latency_ms: int
-) -> run.RunCompleted:
-    """The end of a run that got its answer, verified against its profile."""
-    failures = verify(request.harness_profile_snapshot)
-    return run.RunCompleted(
-        provider=request.provider,
-        model=request.model,
-        harness_profile_id=request.harness_profile_id,
-        usage=completion.usage,
-        evidence_count=0,
-        verification_status="verification-failed" if failures else "passed",
-        verification_failures=failures or None,
-        reliability=Reliability(
-            provider_attempts=tried, provider_retries=tried - 1, fallback_hops=0, turn_latency_ms=latency_ms
-        ),
-        context_meta=context_meta,
-    )
-
-
-def verify(profile: HarnessSpec) -> tuple[VerificationFailure, ...]:
-    """The policies that a run without evidence does not meet (contract 4.5)."""
-    return tuple(
-        VerificationFailure(
-            policy_id=policy.id,
-            kind=policy.kind,
-            message=f"no evidence with the label {policy.label!r} was attached",
-            details={"label": policy.label} | ({"evidenceType": policy.evidence_type} if policy.evidence_type else {}),
-        )
-        for policy in profile.verification_policies or ()
-    )
-
-
-def _work(
-    run_id: str, request: run.RunRequest, admitted: Recorded[Event], said: str, contents: tuple[str, ...]
-) -> Work:
-    return Work(
-        run_id=run_id,
-        request=run.without_text(request),
-        token=1,
-        correlation=admitted.correlation,
-        admitted_at=admitted.recorded_at,
-        position=admitted.position,
-        said=said,
-        contents=contents,
-    )
+def _failed(code: str, message: str, *, retryable: bool) -> Done:
+    return Done((), run.RunFailed(code=code, message=message[:MESSAGE_CHARS_MAX], retryable=retryable))

@@ -93,6 +93,11 @@ class OpenRun:
         self.session_id = ""
         self.executor = ""
         self.token = 0
+        self.attempt = 0
+        self.turn = 0
+        self.calls: set[str] = set()
+        self.spent = 0
+        self.budget: int | None = None
         self.cancelled = False
 
 
@@ -107,6 +112,7 @@ class World:
         self.slots: set[str] = set()
         self.turns: dict[str, str] = {}
         self.limit: int | None = None
+        self.attempts_max = policy.RUN_ATTEMPTS_DEFAULT
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
 
@@ -124,6 +130,7 @@ class World:
         self.versions[row.stream] = row.version
         if isinstance(event, policy.PolicyUpdated):
             self.limit = event.after.max_concurrent_runs
+            self.attempts_max = event.after.run_attempts_max
         if row.stream.startswith(RUN_PREFIX):
             self._advance_run(row, event, TRANSITIONS.get((status, row.type), status))
         if category(row.stream) == schedule.DECIDER.category:
@@ -147,11 +154,23 @@ class World:
         known.status = status
         match event:
             case run.RunCreated():
-                known.session_id = event.session_id
+                known.session_id, known.budget = event.session_id, event.budget_micro_usd
                 self.slots.add(row.stream)
                 self.turns[event.session_id] = row.stream
             case run.RunLeased():
-                known.executor, known.token = event.executor, event.token
+                known.executor, known.token, known.attempt = event.executor, event.token, event.attempt
+            case run.ToolCalled():
+                known.calls.add(event.tool_call_id)
+            case run.TranscriptAppended(kind="tool-result"):
+                known.calls.discard(event.tool_call_id or "")
+            case run.UsageRecorded():
+                known.turn = event.turn or known.turn
+                known.spent += event.cost_micro_usd or 0
+            case run.RunPaused():
+                self.slots.discard(row.stream)
+            case run.RunResumed():
+                self.slots.add(row.stream)
+                known.budget = event.budget_micro_usd
             case run.RunCancelRequested():
                 known.cancelled = known.cancelled or event.status == "cancelled"
 
@@ -166,6 +185,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("new", "run.queued"): "queued",
     ("new", "run.created"): "admitted",
     ("new", "policy.concurrency.rejected"): "refused",
+    ("new", "policy.rejected"): "ended",
     ("refused", "safety.violation"): "refused",
     ("refused", "policy.rejected"): "ended",
     ("queued", "run.created"): "admitted",
@@ -186,6 +206,9 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "evidence.attached"): "started",
     ("started", "run.paused"): "paused",
     ("paused", "run.resumed"): "admitted",
+    ("paused", "policy.concurrency.rejected"): "paused",
+    ("paused", "safety.violation"): "paused",
+    ("paused", "policy.rejected"): "paused",
     ("paused", "run.cancel.requested"): "paused",
     ("paused", "run.cancelled"): "ended",
     ("started", "run.cancel.requested"): "started",
@@ -229,7 +252,8 @@ def endings(row: Row, event: Event, world: World) -> Iterator[str]:
 
 def slots(row: Row, event: Event, world: World) -> Iterator[str]:
     """No admission exceeds the limit of the policy in force at that position."""
-    if row.type == run.RunCreated.TYPE and world.limit is not None and len(world.slots) >= world.limit:
+    taking = row.type in {run.RunCreated.TYPE, run.RunResumed.TYPE}
+    if taking and world.limit is not None and len(world.slots) >= world.limit:
         yield f"{row.stream} was admitted while {len(world.slots)} of {world.limit} slots were taken"
 
 
@@ -242,26 +266,72 @@ def turns(row: Row, event: Event, world: World) -> Iterator[str]:
 
 
 def leases(row: Row, event: Event, world: World) -> Iterator[str]:
-    """The tokens of a run's leases only grow, and nothing is written under an old one."""
-    known = world.open.get(row.stream)
-    executor, token = (known.executor, known.token) if known else ("", 0)
+    """The tokens of a run's leases are 1, 2, 3 and so on, and nothing is written under an old one."""
+    known = world.open.get(row.stream) or OpenRun("new")
     match event:
-        case run.RunLeased() if event.token <= token:
-            yield f"{row.stream} was leased with token {event.token} after {token}"
-        case run.RunStarted() if event.attempt != token:
-            yield f"{row.stream} was started under token {event.attempt} while {token} held it"
-        case run.RunCrashed() if (event.executor, event.attempt) != (executor, token):
-            yield f"{row.stream} crashed under token {event.attempt} of {event.executor} while {token} held it"
+        case run.RunLeased() if event.token != known.token + 1:
+            yield f"{row.stream} was leased with token {event.token} after {known.token}"
+        case run.RunLeased() if event.taken_from not in {None, known.executor}:
+            yield f"{row.stream} was taken from {event.taken_from} while {known.executor} held it"
+        case run.RunStarted() if event.attempt != known.attempt:
+            yield f"{row.stream} was started as attempt {event.attempt} while {known.attempt} was due"
+        case run.RunCrashed() if (event.executor, event.attempt) != (known.executor, known.attempt):
+            held = f"{known.attempt} of {known.executor}"
+            yield f"{row.stream} crashed in attempt {event.attempt} of {event.executor} while it was {held}"
+
+
+def attempts(row: Row, event: Event, world: World) -> Iterator[str]:
+    """An executor that is lost costs an attempt, and a run has no more than the policy in force allows."""
+    known = world.open.get(row.stream)
+    if not isinstance(event, run.RunLeased) or known is None:
+        return
+    lost = known.attempt == 0 or event.because in {"dead", "frozen"}
+    if event.attempt != known.attempt + lost:
+        yield f"{row.stream} was leased for attempt {event.attempt} after {known.attempt}"
+    elif lost and event.attempt > max(world.attempts_max, 1):
+        yield f"{row.stream} was leased for attempt {event.attempt} of {world.attempts_max}"
+
+
+def steps(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A call is recorded before its result, and answered once; the turns of the model are 1, 2, 3 and so on."""
+    known = world.open.get(row.stream)
+    if known is None:
+        return
+    match event:
+        case run.ToolCalled() if event.tool_call_id in known.calls:
+            yield f"the call {event.tool_call_id} of {row.stream} was made twice without a result"
+        case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in known.calls:
+            yield f"{row.stream} has a result of the call {event.tool_call_id}, which waits for none"
+        case run.UsageRecorded() if event.turn not in {None, known.turn + 1}:
+            yield f"{row.stream} has the usage of turn {event.turn} after that of turn {known.turn}"
+
+
+def budgets(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A run is paused because its budget is spent, and tells how much that was."""
+    known = world.open.get(row.stream)
+    if isinstance(event, run.RunPaused) and known is not None:
+        told = (event.spent_micro_usd, event.budget_micro_usd)
+        if told != (known.spent, known.budget) or known.spent < (known.budget or 0):
+            yield f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
+
+
+def children(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A child begins while its parent is open."""
+    parent = event.parent_run_id if isinstance(event, run.RunRequest) and row.version == 1 else None
+    if parent is not None and parent not in world.open:
+        yield f"{row.stream} is a child of {parent}, which was not open"
 
 
 def cancels(row: Row, event: Event, world: World) -> Iterator[str]:
-    """A cancel is acknowledged only while the run is open, and then the run does not complete."""
+    """A cancel is acknowledged only while the run is open, and then the run is cancelled, or else it is not."""
     known = world.open.get(row.stream)
     match event:
         case run.RunCompleted() if known is not None and known.cancelled:
             yield f"{row.stream} completed after its cancel was acknowledged"
         case run.RunCancelRequested(status="cancelled") if known is None:
             yield f"the cancel of {row.stream} was acknowledged, which was not open"
+        case run.RunCancelled(cause="requested" | "interrupted" | "parent") if known and not known.cancelled:
+            yield f"{row.stream} was cancelled though nobody asked for it"
 
 
 def schedules(row: Row, event: Event, world: World) -> Iterator[str]:
@@ -302,7 +372,11 @@ def fired(row: Row, event: Event, world: World) -> Iterator[str]:
         yield f"{row.type} of {row.stream} for the slot {iso(slot)}, which was decided before"
 
 
-RULES: tuple[Rule, ...] = (times, versions, transitions, endings, slots, turns, leases, cancels, schedules, fired)
+RULES: tuple[Rule, ...] = (
+    *(times, versions, transitions, endings, slots, turns),
+    *(leases, attempts, steps, budgets, children, cancels),
+    *(schedules, fired),
+)
 
 
 # What is checked over several events or beside them

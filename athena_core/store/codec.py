@@ -6,12 +6,12 @@ that its hash tells nothing once it is erased.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from athena_core.event import MARK_BYTES, Event, Recorded, Unknown
+from athena_core.event import MARK_BYTES, Event, Recorded, Unknown, parts_of
 from athena_core.protocols import Row
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -40,21 +40,13 @@ class Layout:
         self.kind = kind
         names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
         hints = get_type_hints(kind, include_extras=True)
-        parts = {attribute: _part(hints[attribute]) for attribute in names}
+        parts = parts_of(kind)
         self.data = [(names[name], name) for name, part in parts.items() if part == "data"]
         self.text = [(names[name], name) for name, part in parts.items() if part == "text"]
         self.extra = [(names[name], name) for name, part in parts.items() if part == "extra"]
         self.decode = msgspec.json.Decoder(kind).decode
         self.decode_text = _side_decoder(kind, hints, self.text)
         self.decode_extra = _side_decoder(kind, hints, self.extra)
-
-
-def _part(hint: Any) -> str:
-    if get_origin(hint) is Annotated:
-        for note in get_args(hint)[1:]:
-            if isinstance(note, msgspec.Meta) and note.extra and "part" in note.extra:
-                return str(note.extra["part"])
-    return "data"
 
 
 def _side_decoder(kind: type[Event], hints: dict[str, Any], fields: list[tuple[str, str]]) -> Callable[[bytes], Any]:

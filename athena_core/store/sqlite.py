@@ -83,9 +83,9 @@ KeyRow = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 class Lock:
     """An advisory lock between processes: one open file, ``flock`` on it. Released when the process ends."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, creating it."""
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open the file, creating it unless told not to. Raises FileNotFoundError then."""
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
 
     @classmethod
     def own(cls, path: Path) -> "Lock":

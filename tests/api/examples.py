@@ -65,6 +65,7 @@ EXAMPLES: dict[str, Example] = {
     "listCancellationRequests": Example("/runs/cancel-requests", query={"sessionId": "session", "runId": "run_1"}),
     "cancelRunByRunId": Example("/run-control/by-run/run_unknown/cancel", body={"reason": "enough"}),
     "cancelRun": Example("/runs/unknown/cancel", body={"reason": "enough"}),
+    "resumeRun": Example("/runs/run_unknown/resume", 404, body={"budgetUsd": 1.5}),
     "listSessions": Example("/sessions"),
     "getSession": Example("/sessions/unknown", 404),
     "getSessionTranscript": Example("/sessions/unknown/transcript"),

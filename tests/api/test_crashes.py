@@ -11,63 +11,115 @@ import pytest
 
 from tests.conftest import Serve
 from tests.scale import sized
-from tests.support.api import Api, Json, Refused, events_of, opened
-from tests.support.gate import Gates, gone
+from tests.support.api import Api, Json, Refused, events_of, opened, soon
+from tests.support.gate import Gate, Gates, gone
 from tests.support.server import Server
 
+LONG = {"runtime_run_timeout_ms": "600000"}
+"""A run's clock runs while its server is being started again."""
 
-def test_a_run_whose_server_was_killed_ends_once_as_crashed(serve: Serve, gates: Gates) -> None:
-    server, gate = serve(**gates.settings), gates["killed"]
+
+def killed(server: Server, gate: Gate) -> None:
+    """Kill a server while a run of it is at a gate, and the process that it left behind."""
+    process = gate.arrival()
+    server.kill()
+    os.killpg(process, signal.SIGKILL)
+
+
+def test_a_run_whose_server_was_killed_goes_on_at_the_next_one(serve: Serve, gates: Gates) -> None:
+    server, gate = serve(**gates.settings, **LONG), gates["killed"]
     body = {"input": gate.order, "sessionId": "killed"}
     run = opened(server.api.send("/runs", body, key="killed", respond_async=True))
     waiting = server.api.start("after you", sessionId="killed")
-    process = gate.arrival()
-    server.kill()
-    os.killpg(process, signal.SIGKILL)  # what it left behind
-    for _ in range(2):
+    killed(server, gate)
+    server.start()
+    gate.arrival()
+    gate.release()
+    result = opened(server.api.send("/runs", body, key="killed"))
+    assert (result["runId"], result["output"]) == (run["runId"], "released by killed")
+    assert server.api.await_ending(waiting["runId"]) == "run.completed"
+    first, second = server.api.events(runId=run["runId"], types="run.leased")
+    assert second["payload"]["takenFrom"] == first["payload"]["executor"]
+    assert (second["payload"]["because"], second["payload"]["attempt"]) == ("dead", 2)
+    assert server.api.get(f"/runs/{run['runId']}")["attempt"] == 2
+
+
+def test_a_run_that_lost_as_many_servers_as_it_may_ends_once_as_crashed(serve: Serve, gates: Gates) -> None:
+    server, gate = serve(**gates.settings, **LONG), gates["cursed"]
+    body = {"input": gate.order, "sessionId": "cursed"}
+    run = opened(server.api.send("/runs", body, key="cursed", respond_async=True))
+    waiting = server.api.start("after you", sessionId="cursed")
+    for _ in range(3):
+        killed(server, gate)
         server.start()
-        assert server.api.await_ending(run["runId"]) == "run.crashed"
-        with pytest.raises(Refused) as refused:
-            server.api.post("/runs", body, key="killed")
-        assert (refused.value.status, refused.value.code) == (502, "RUN_CRASHED")
-        assert refused.value.error["retryable"] is True
-        assert server.api.types(runId=run["runId"]).count("run.crashed") == 1
-        assert server.api.await_ending(waiting["runId"]) == "run.completed"
-        server.kill()
+    assert server.api.await_ending(run["runId"]) == "run.crashed"
+    with pytest.raises(Refused) as refused:
+        server.api.post("/runs", body, key="cursed")
+    assert (refused.value.status, refused.value.code) == (502, "RUN_CRASHED")
+    assert refused.value.error["retryable"] is True
+    assert server.api.await_ending(waiting["runId"]) == "run.completed"
+    server.kill()
     server.start()
+    assert server.api.types(runId=run["runId"]).count("run.crashed") == 1
     assert server.api.get(f"/runs/{run['runId']}")["status"] == "crashed"
-    assert opened(server.api.send("/runs", {"input": "again", "sessionId": "killed"}, key="new"))["output"]
+    assert opened(server.api.send("/runs", {"input": "again", "sessionId": "cursed"}, key="new"))["output"]
 
 
-def test_a_server_that_leaves_gives_up_its_runs_and_their_processes(serve: Serve, gates: Gates) -> None:
-    server, gate = serve(**gates.settings), gates["left"]
+def test_a_server_that_leaves_takes_its_processes_along_and_its_runs_cost_no_attempt(
+    serve: Serve, gates: Gates
+) -> None:
+    server, gate = serve(**gates.settings, **LONG), gates["left"]
     run = server.api.start(gate.order)
-    process = gate.arrival()
-    server.stop()
-    assert gone(process)
-    server.start()
-    assert server.api.types(runId=run["runId"])[-1] == "run.crashed"
+    for _ in range(4):
+        process = gate.arrival()
+        server.stop()
+        assert gone(process)
+        server.start()
+    gate.arrival()
+    gate.release()
+    assert server.api.await_ending(run["runId"]) == "run.completed"
+    leases = [event["payload"] for event in server.api.events(runId=run["runId"], types="run.leased")]
+    assert [(lease["attempt"], lease.get("because")) for lease in leases] == [(1, None), *[(1, "left")] * 4]
 
 
 def test_a_run_that_waited_while_its_server_left_is_executed_by_the_next_one(serve: Serve, gates: Gates) -> None:
-    server, gate = serve(**gates.settings), gates["behind"]
-    first, second, other = (server.api.start(gate.order, sessionId=name)["runId"] for name in ("one", "one", "two"))
+    server, gate = serve(**gates.settings, **LONG), gates["behind"]
+    runs = [server.api.start(gate.order, sessionId=name)["runId"] for name in ("one", "one", "two")]
+    gate.arrival()
     gate.arrival()
     server.stop()
     server.start()
+    gate.release(3)
+    assert {server.api.await_ending(run_id) for run_id in runs} == {"run.completed"}
+
+
+def test_the_runs_of_a_dead_server_go_on_at_another_one(serve: Serve, gates: Gates, tmp_path: Path) -> None:
+    other = serve(tmp_path / "plane", **gates.settings, **LONG)
+    dead = serve(tmp_path / "plane", **gates.settings, **LONG)
+    gate = gates["taken-over"]
+    run = dead.api.start(gate.order)
+    killed(dead, gate)
+    gate.arrival()
     gate.release()
-    assert server.api.await_ending(second) == "run.completed"
-    assert [server.api.await_ending(run_id) for run_id in (first, other)] == ["run.crashed"] * 2
+    assert other.api.await_ending(run["runId"]) == "run.completed"
 
 
-def test_the_runs_of_a_dead_server_are_ended_by_another_one(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    other = serve(tmp_path / "plane", **gates.settings)
-    killed = serve(tmp_path / "plane", **gates.settings)
-    run = killed.api.start(gates["taken-over"].order)
-    process = gates["taken-over"].arrival()
-    killed.kill()
-    os.killpg(process, signal.SIGKILL)
-    assert other.api.await_ending(run["runId"]) == "run.crashed"
+def test_a_run_that_is_to_be_cancelled_is_not_resumed(serve: Serve, gates: Gates, tmp_path: Path) -> None:
+    other = serve(tmp_path / "plane", **gates.settings, **LONG)
+    stopped = serve(tmp_path / "plane", **gates.settings, **LONG)
+    gate = gates["doomed"]
+    run = stopped.api.start(gate.order)
+    process = gate.arrival()
+    stopped.signal(signal.SIGSTOP)
+    other.api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": "enough"})
+    assert other.api.await_ending(run["runId"]) == "run.cancelled"
+    ending = other.api.events(runId=run["runId"])[-1]
+    assert ending["payload"] == {"cause": "requested", "reason": "enough", "forced": True}
+    stopped.signal(signal.SIGCONT)
+    for _ in soon():
+        if gone(process):
+            break
+    assert other.api.types(runId=run["runId"])[-1] == "run.cancelled"
 
 
 @pytest.mark.heavy

@@ -39,6 +39,8 @@ WRONG = {
     "ATHENA_HISTORY_STRIP_CONTROL_CHARS": "maybe",
     "ATHENA_IDEMPOTENCY_HOURS": "1e3",
     "ATHENA_ACCEPT_FORK": "maybe",
+    "ATHENA_EXECUTOR": "outline",
+    "ATHENA_EXECUTOR_MAX_RUNS": "0",
     "ATHENA_AUTH_ENABLED": "2",
     "ATHENA_AUTH_IDENTITY_HEADER": "x y",
     "ATHENA_AUTH_DEFAULT_ROLE": "Root",
@@ -202,7 +204,9 @@ def test_ctrl_c_of_a_run_in_this_process_is_130_and_ends_the_run(terminal: Termi
     tail.line()
     result = running.end(signal.SIGINT)
     assert (result.code, result.out, result.err) == (130, "", "")
-    assert [one["type"] for one in all_events(terminal)][-1] == "run.crashed"
+    *_, asked, ending = all_events(terminal)
+    assert (asked["type"], ending["type"]) == ("run.cancel.requested", "run.cancelled")
+    assert ending["payload"] == {"cause": "requested", "reason": "the command that executed the run was ended"}
 
 
 def all_events(terminal: Terminal) -> list[dict[str, object]]:

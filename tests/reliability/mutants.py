@@ -149,8 +149,13 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{PROMISES}::test_a_run_ends_once_whoever_ends_it",
         (
             "athena_core/domain/run.py",
-            "        case EndRun():\n            if not state.open:\n                return ()\n",
-            "        case EndRun():\n",
+            "            if not state.open:\n                return ()\n            if state.token",
+            "            if state.token",
+        ),
+        (
+            "athena_core/domain/run.py",
+            " or state.executor is None:\n                raise LeaseLost",
+            ":\n                raise LeaseLost",
         ),
     ),
     of(
@@ -158,8 +163,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{PROMISES}::test_an_executor_with_an_old_token_is_refused",
         (
             "athena_core/domain/run.py",
-            "            if state.token != command.token:\n                raise LeaseLost",
-            "            if state.token < command.token:\n                raise LeaseLost",
+            "            if state.token != command.token or state.executor is None:\n",
+            "            if state.token < command.token or state.executor is None:\n",
         ),
     ),
     of(
@@ -241,8 +246,8 @@ MUTANTS: tuple[Mutant, ...] = (
         KILLS,
         (
             "athena_core/services/runner.py",
-            "            if executor != self.executor and self._dead(str(executor)):\n",
-            "            if executor == self.executor and self._dead(str(executor)):\n",
+            "                if loss is not None and (places > 0 or run_id in self._cancelled):\n",
+            "                if loss is not None and run_id in self._cancelled:\n",
         ),
     ),
     of(

@@ -14,7 +14,7 @@ from athena_core.domain.plane import AuthzModeActive
 from athena_core.errors import AthenaError, ConcurrencyLimitExceeded, IdempotencyMismatch, StoreFull
 from athena_core.event import Event, Fact
 from athena_core.protocols import Shown
-from athena_core.services.runs import facts_of, shadow_profile
+from athena_core.services.admission import facts_of, shadow_profile
 from athena_core.store.log import Committed, Log
 from tests.reliability.history import history_of, judge_log, rows_of
 from tests.reliability.program import META, create, unstarted_log
@@ -169,7 +169,7 @@ def test_a_run_ends_once_whoever_ends_it(state_dir: Path) -> None:
         run.LeaseRun(executor="exe_1", pid=1, said=""),
         completed,
         completed,
-        run.CrashRun(token=1),
+        run.TakeRun(executor="exe_2", pid=2, token=1, because="dead", attempts_max=1),
         run.WithdrawRun(cause="session-busy"),
         run.CancelRun(),
     ]

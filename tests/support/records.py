@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from athena_api.app import wire
@@ -130,11 +131,15 @@ def judge_history(history: Sequence[Recorded[Event]]) -> None:
             continue
         before = streams.setdefault(one.stream, [])
         ended = any(kind in run.STATUS_OF_ENDING for kind in before)
+        assert before[:1] != REFUSAL[2:], f"{place}: {one.type} after {one.stream} was refused"
         assert not ended or one.type in LATE, f"{place}: {one.type} after the end of {one.stream}"
         before.append(one.type)
-        if isinstance(event, run.RunCreated):
+        if isinstance(event, run.RunCreated | run.RunResumed):
             slots.add(one.stream)
             assert limit is None or len(slots) <= limit, f"{place}: {len(slots)} runs, {limit} allowed"
+        if isinstance(event, run.RunPaused):
+            slots.discard(one.stream)
+        if isinstance(event, run.RunCreated):
             holder = turns.setdefault(event.session_id, one.stream)
             assert holder == one.stream, f"{place}: {holder} still has the session"
         if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
@@ -150,12 +155,16 @@ def judge_history(history: Sequence[Recorded[Event]]) -> None:
 
 def judge_run(run_id: str, kinds: Sequence[str]) -> None:
     """Fail unless the events of one run come in an order that makes sense."""
-    if kinds[0] == REFUSAL[0]:
-        assert kinds == REFUSAL, (run_id, kinds)
+    if kinds[0] in REFUSAL:
+        assert kinds in (REFUSAL, REFUSAL[2:]), (run_id, kinds)
         return
     assert kinds[0] in {"run.queued", "run.created"}, (run_id, kinds)
     order = ["run.queued", "run.created", "run.leased", "run.started"]
     places = [kinds.index(kind) for kind in order if kind in kinds]
     assert places == sorted(places), (run_id, kinds)
-    assert all(kinds.count(kind) <= 1 for kind in order), (run_id, kinds)
+    assert all(kinds.count(kind) <= 1 for kind in order[:2]), (run_id, kinds)
     assert sum(kind in run.STATUS_OF_ENDING for kind in kinds) <= 1, (run_id, kinds)
+    steps = [kind for kind in kinds if kind not in REFUSAL and kind not in LATE]
+    for kind, following in pairwise(steps):
+        assert kind != "run.leased" or following == "run.started", (run_id, kinds)
+        assert kind != "run.paused" or following in {"run.resumed", "run.cancelled"}, (run_id, kinds)

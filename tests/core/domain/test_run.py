@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from hypothesis import given as given_random
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from athena_core.domain import run
 from athena_core.errors import LeaseLost
@@ -64,6 +65,19 @@ COMPLETED = run.RunCompleted(
     ),
 )
 END = run.EndRun(token=1, last=(SAID, PAID), ending=COMPLETED)
+CALLED = run.ToolCalled(
+    turn=1, tool_call_id="call_1", tool_name="files", chars=2, repeatable=True, refused=None, arguments="{}"
+)
+RESULT = run.TranscriptAppended(
+    role="tool", kind="tool-result", chars=4, tool_call_id="call_1", tool_name="files", content="read"
+)
+TAKEN = run.RunLeased(executor="exe_2", token=2, attempt=2, pid=8, taken_from="exe_1", because="dead")
+TAKE = run.TakeRun(executor="exe_2", pid=8, token=1, because="dead", attempts_max=3)
+DEAR = replace(PAID, cost_micro_usd=600)
+BUDGETED = replace(CREATED, budget_micro_usd=1_000)
+PAUSED = run.RunPaused(reason="budget", elapsed_ms=400, spent_micro_usd=1_200, budget_micro_usd=1_000)
+RESUMED = run.RunResumed(requested_by="exe_2", budget_micro_usd=2_000)
+PAUSE = run.PauseRun(token=1, elapsed_ms=400)
 
 
 def given(*events: Event) -> Given[run.RunState]:
@@ -156,15 +170,101 @@ def test_only_a_queued_run_is_withdrawn() -> None:
     assert given(QUEUED, run.RunCancelled(cause="session-busy")).state.withdrawn
 
 
-def test_the_run_of_a_dead_executor_crashes_once() -> None:
-    crashed = run.RunCrashed(executor="exe_1", attempt=1)
-    given(CREATED, LEASED).when(run.CrashRun(token=1)).then(crashed)
-    given(CREATED, LEASED, crashed).when(run.CrashRun(token=1)).then_nothing()
+def test_the_run_of_a_dead_executor_goes_on_with_another_under_the_next_token() -> None:
+    given(CREATED, LEASED, STARTED).when(TAKE).then(TAKEN, run.RunStarted(attempt=2))
 
 
-def test_a_crash_with_an_old_token_changes_nothing() -> None:
-    taken = run.RunLeased(executor="exe_2", token=2, attempt=2, pid=8)
-    given(CREATED, LEASED, taken).when(run.CrashRun(token=1)).then_nothing()
+def test_a_take_over_with_an_old_token_changes_nothing() -> None:
+    given(CREATED, LEASED, STARTED, TAKEN).when(TAKE).then_nothing()
+    given(CREATED, LEASED, STARTED, COMPLETED).when(TAKE).then_nothing()
+    given(CREATED).when(TAKE).then_nothing()
+
+
+def test_a_run_that_lost_as_many_executors_as_it_may_crashes_once() -> None:
+    crashed = run.RunCrashed(executor="exe_2", attempt=2)
+    last = replace(TAKE, token=2, attempts_max=2)
+    given(CREATED, LEASED, STARTED, TAKEN).when(last).then(crashed)
+    given(CREATED, LEASED, STARTED, TAKEN, crashed).when(last).then_nothing()
+
+
+def test_an_executor_that_left_in_order_costs_no_attempt() -> None:
+    left = replace(TAKE, because="left", attempts_max=1)
+    taken = replace(TAKEN, because="left", attempt=1)
+    given(CREATED, LEASED, STARTED).when(left).then(taken, STARTED)
+
+
+def test_a_run_that_is_to_be_cancelled_is_not_taken_over_but_ended() -> None:
+    given(CREATED, LEASED, STARTED, ASKED).when(TAKE).then(run.RunCancelled(cause="requested", reason="enough"))
+
+
+def test_the_holder_of_the_lease_records_what_it_does() -> None:
+    given(CREATED, LEASED, STARTED).when(run.RecordStep(token=1, steps=(SAID, CALLED, PAID))).then(SAID, CALLED, PAID)
+
+
+def test_nobody_else_does() -> None:
+    step = run.RecordStep(token=1, steps=(RESULT,))
+    given(CREATED, LEASED, STARTED, TAKEN).when(step).then_rejected(LeaseLost)
+    given(CREATED, LEASED, STARTED, COMPLETED).when(step).then_nothing()
+    given(BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED).when(step).then_rejected(LeaseLost)
+
+
+def test_after_an_acknowledged_cancel_a_step_ends_the_run_and_what_was_done_stays() -> None:
+    ended = run.RunCancelled(cause="requested", reason="enough")
+    given(CREATED, LEASED, STARTED, ASKED).when(run.RecordStep(token=1, steps=(SAID, CALLED, PAID))).then(PAID, ended)
+    given(CREATED, LEASED, STARTED, CALLED, ASKED).when(run.RecordStep(token=1, steps=(RESULT,))).then(RESULT, ended)
+
+
+def test_a_run_that_spent_its_budget_is_paused() -> None:
+    given(BUDGETED, LEASED, STARTED, DEAR, DEAR).when(PAUSE).then(PAUSED)
+
+
+def test_a_run_with_budget_left_or_without_one_is_not_paused() -> None:
+    given(BUDGETED, LEASED, STARTED, DEAR).when(PAUSE).then_nothing()
+    given(CREATED, LEASED, STARTED, DEAR, DEAR).when(PAUSE).then_nothing()
+
+
+def test_a_run_that_is_to_be_cancelled_is_not_paused_but_ended() -> None:
+    ended = run.RunCancelled(cause="requested", reason="enough")
+    given(BUDGETED, LEASED, STARTED, DEAR, DEAR, ASKED).when(PAUSE).then(ended)
+
+
+def test_a_paused_run_is_resumed_with_a_new_budget_and_leased_again_without_saying_anything() -> None:
+    past = (BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
+    given(*past).when(run.ResumeRun(executor="exe_2", budget_micro_usd=2_000)).then(RESUMED)
+    leased = run.RunLeased(executor="exe_2", token=2, attempt=1, pid=8)
+    given(*past, RESUMED).when(run.LeaseRun(executor="exe_2", pid=8, said="hi")).then(leased, STARTED)
+    assert given(*past, RESUMED).state.budget_micro_usd == 2_000
+
+
+def test_only_a_paused_run_is_resumed() -> None:
+    resume = run.ResumeRun(executor="exe_2")
+    given(CREATED, LEASED, STARTED).when(resume).then_nothing()
+    given(BUDGETED, LEASED, STARTED, PAUSED, RESUMED).when(resume).then_nothing()
+
+
+def test_a_paused_run_is_cancelled_at_once() -> None:
+    ended = run.RunCancelled(cause="requested", reason="enough")
+    past = (BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
+    given(*past).when(run.CancelRun(reason="enough", by_run="run_1")).then(ASKED, ended)
+
+
+def test_a_cancel_is_forced_only_where_one_was_acknowledged() -> None:
+    forced = run.RunCancelled(cause="requested", reason="enough", forced=True)
+    given(CREATED, LEASED, STARTED, ASKED).when(run.ForceCancel()).then(forced)
+    given(CREATED, LEASED, STARTED, ASKED, forced).when(run.ForceCancel()).then_nothing()
+    given(CREATED, LEASED, STARTED).when(run.ForceCancel()).then_nothing()
+
+
+def test_the_end_tells_why_the_cancel_was_asked_for() -> None:
+    asked = run.RunCancelRequested(status="cancelled", cause="parent")
+    given(CREATED, LEASED, STARTED).when(run.CancelRun(cause="parent")).then(asked)
+    given(CREATED, LEASED, STARTED, asked).when(END).then(PAID, run.RunCancelled(cause="parent"))
+
+
+def test_states_keep_everything_of_a_request_but_text() -> None:
+    full = replace(CREATED, parent_run_id="run_0", retry_budget=3, budget_micro_usd=7, fallbacks=("openai",))
+    for first in (full, run.RunQueued(reason="executor", **{n: getattr(full, n) for n in full.__struct_fields__})):
+        assert given(first).state.request == replace(full, contents=None, metadata=None)
 
 
 def recorded(event: Event, position: int = 5) -> Recorded[Event]:
@@ -197,9 +297,23 @@ def test_a_queued_run_waits_and_an_admitted_one_holds_slot_and_turn() -> None:
 def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:
     for ending in (COMPLETED, run.RunCancelled(cause="requested"), run.RunCrashed(executor="exe_1", attempt=1)):
         released = run.guards(recorded(ending))
-        assert {guard.kind for guard in released} == {"waiting", "slot", "turn", "lease"}
+        assert {guard.kind for guard in released} == {"waiting", "slot", "turn", "lease", "child"}
         assert all(guard.value is None for guard in released)
         assert next(guard for guard in released if guard.kind == "turn").held == ("run_1",)
+
+
+def test_a_pause_gives_up_slot_and_lease_and_keeps_the_turn() -> None:
+    assert run.guards(recorded(PAUSED)) == (
+        Guard(kind="slot", key="run_1", value=None),
+        Guard(kind="lease", key="run_1", value=None),
+    )
+    assert run.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s")),)
+
+
+def test_a_child_is_known_by_its_parent() -> None:
+    child = Guard(kind="child", key="run_1", value=("run_0",))
+    for first in (replace(CREATED, parent_run_id="run_0"), replace(QUEUED, parent_run_id="run_0")):
+        assert run.guards(recorded(first))[-1] == child
 
 
 COMMANDS = st.sampled_from(
@@ -213,15 +327,32 @@ COMMANDS = st.sampled_from(
         run.EndRun(token=2, last=(), ending=run.RunTimedOut(timeout_ms=1_000)),
         run.CancelRun(reason="enough"),
         run.WithdrawRun(cause="session-busy"),
-        run.CrashRun(token=1),
+        *(
+            command
+            for token in (1, 2, 3)
+            for command in (
+                replace(TAKE, token=token),
+                replace(TAKE, token=token, because="left"),
+                run.RecordStep(token=token, steps=(SAID, CALLED, DEAR)),
+                run.RecordStep(token=token, steps=(RESULT, PAID)),
+                run.PauseRun(token=token, elapsed_ms=1),
+            )
+        ),
+        run.RequestRun(request=BUDGETED),
+        run.ResumeRun(executor="exe_2"),
+        run.ResumeRun(executor="exe_1", budget_micro_usd=5_000),
+        run.ForceCancel(),
     ]
 )
 EVERY_EVENT = st.sampled_from(
-    [QUEUED, CREATED, LEASED, STARTED, ASKED, SAID, PAID, COMPLETED, run.RunTimedOut(timeout_ms=1)]
+    [
+        *(QUEUED, CREATED, LEASED, STARTED, ASKED, SAID, PAID, COMPLETED, run.RunTimedOut(timeout_ms=1)),
+        *(TAKEN, CALLED, RESULT, DEAR, BUDGETED, PAUSED, RESUMED, run.RunCrashed(executor="exe_1", attempt=1)),
+    ]
 )
 
 
-@given_random(st.lists(COMMANDS, max_size=30))
+@given_random(st.lists(COMMANDS, max_size=40))
 def test_whatever_is_asked_a_run_ends_at_most_once_and_nothing_executes_after(commands: list[object]) -> None:
     events: list[Event] = []
     for command in commands:
@@ -231,7 +362,21 @@ def test_whatever_is_asked_a_run_ends_at_most_once_and_nothing_executes_after(co
     assert len(endings) <= 1
     after = events[endings[0] + 1 :] if endings else []
     assert all(event == run.RunCancelRequested(status="not-running", reason="enough") for event in after)
-    assert sum(isinstance(event, run.RunLeased) for event in events) <= 1
+
+
+@given_random(st.lists(COMMANDS, max_size=40))
+def test_whatever_is_asked_tokens_are_dense_attempts_are_capped_and_a_pause_lasts(commands: list[object]) -> None:
+    events: list[Event] = []
+    for command in commands:
+        with suppress(LeaseLost):
+            events += given(*events).when(command).decision()
+    leases = [event for event in events if isinstance(event, run.RunLeased)]
+    assert [lease.token for lease in leases] == list(range(1, len(leases) + 1))
+    assert all(lease.attempt <= TAKE.attempts_max for lease in leases)
+    paused = False
+    for event in events:
+        assert not (paused and isinstance(event, run.UsageRecorded | run.ToolCalled | run.RunLeased))
+        paused = isinstance(event, run.RunPaused) or (paused and not isinstance(event, run.RunResumed))
 
 
 @given_random(st.lists(EVERY_EVENT, max_size=20))

@@ -20,7 +20,23 @@ from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
 from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
 from tests.core.domain.given import NOW
-from tests.core.domain.test_run import ASKED, COMPLETED, CREATED, LEASED, PAID, QUEUED, SAID, STARTED
+from tests.core.domain.test_run import (
+    ASKED,
+    BUDGETED,
+    CALLED,
+    COMPLETED,
+    CREATED,
+    DEAR,
+    LEASED,
+    PAID,
+    PAUSED,
+    QUEUED,
+    RESULT,
+    RESUMED,
+    SAID,
+    STARTED,
+    TAKEN,
+)
 from tests.core.domain.test_schedule import HOUR, buffered, missed, skipped, started, upserted
 
 CODEC = Codec(EVENTS)
@@ -144,13 +160,28 @@ def whole_lives(forge: Forge) -> None:
     forge.add("run_1", PAID, run.RunCancelled(cause="requested"), command=ended)
     forge.add("run_2", CREATED, command=ended)
     forge.add("run_2", replace(LEASED, executor="exe_2"), STARTED)
-    forge.add("run_2", replace(LEASED, executor="exe_3", token=2, attempt=2), run.RunStarted(attempt=2))
-    forge.add("run_2", SAID, PAID, COMPLETED)
+    forge.add("run_2", replace(TAKEN, executor="exe_3", taken_from="exe_2"), run.RunStarted(attempt=2))
+    forge.add("run_2", SAID, CALLED, replace(PAID, turn=1))
+    forge.add("run_2", RESULT)
+    forge.add("run_2", SAID, replace(PAID, turn=2), COMPLETED)
     forge.add("run_1", replace(ASKED, status="not-running"))
     forge.add("plane", replace(ASKED, status="not-running"))
     forge.add("run_5", CREATED, LEASED, STARTED, CRASHED)
     forge.add("run_6", CREATED, LEASED, STARTED, run.RunTimedOut(timeout_ms=1))
+    forge.add("run_8", *rejection(forge))
+    forge.add("run_9", BUDGETED, LEASED, STARTED, SAID, CALLED, DEAR)
+    forge.add("run_9", RESULT, DEAR, PAUSED)
+    forge.add("run_10", replace(QUEUED, parent_run_id="run_9"))
+    forge.add("run_9", *refusal(forge))
+    forge.add("run_10", ASKED, run.RunCancelled(cause="requested"))
+    forge.add("run_9", RESUMED, replace(LEASED, token=2), STARTED)
+    forge.add("run_9", replace(TAKEN, token=3, attempt=1, taken_from="exe_1", because="left"), STARTED)
+    forge.add("run_9", replace(ASKED, cause="parent"), run.RunCancelled(cause="parent", forced=True))
     forge.add("run_7", CREATED, LEASED, STARTED)
+
+
+def rejection(forge: Forge) -> tuple[Event, ...]:
+    return (refusal(forge)[-1],)
 
 
 def refusal(forge: Forge) -> tuple[Event, ...]:
@@ -181,7 +212,7 @@ def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
     report = forge.report()
     assert report.violations == ()
     assert (report.ok, report.head, report.chain) == (True, forge.position, forge.chain.hex())
-    assert (report.runs, report.open_runs, report.streams) == (6, 1, 9)
+    assert (report.runs, report.open_runs, report.streams) == (8, 1, 12)
     assert report.guards == len(forge.store.guards()) == 3  # the slot, the turn and the lease of run_7
 
 
@@ -328,7 +359,67 @@ def token_again(forge: Forge) -> None:
 
 
 def started_under_an_old_token(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, replace(LEASED, token=2, attempt=2), STARTED)
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(LEASED, token=2), run.RunStarted(attempt=2))
+
+
+def token_skipped(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(LEASED, token=3))
+
+
+def taken_from_another(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(TAKEN, taken_from="exe_7"))
+
+
+def attempt_for_nothing(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(TAKEN, because="left"))
+
+
+def attempt_too_many(forge: Forge) -> None:
+    forge.add("policy", replace(LIMIT_ONE, after=policy.Policy(schema_version=1, max_run_attempts=1)))
+    forge.add("run_1", CREATED, LEASED, STARTED, TAKEN)
+
+
+def result_of_nothing(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, RESULT)
+
+
+def result_twice(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, CALLED, RESULT, RESULT)
+
+
+def call_twice(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, CALLED, CALLED)
+
+
+def turn_twice(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, *[replace(PAID, turn=1)] * 2)
+
+
+def paid_while_paused(forge: Forge) -> None:
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED, DEAR)
+
+
+def paused_for_another_sum(forge: Forge) -> None:
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, replace(PAUSED, spent_micro_usd=1_100))
+
+
+def paused_with_budget_left(forge: Forge) -> None:
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, replace(PAUSED, spent_micro_usd=600))
+
+
+def resumed_without_a_slot(forge: Forge) -> None:
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
+    forge.add("run_2", ELSEWHERE)
+    forge.add("policy", LIMIT_ONE)
+    forge.add("run_1", RESUMED)
+
+
+def child_of_nobody(forge: Forge) -> None:
+    forge.add("run_1", replace(CREATED, parent_run_id="run_0"))
+
+
+def cancelled_by_nobody(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, run.RunCancelled(cause="parent"))
 
 
 def crashed_for_another(forge: Forge) -> None:
@@ -476,8 +567,22 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
     (two_of_one_session, "turns", 2, "run_2 was admitted while run_1 had the turn"),
     (token_again, "leases", 3, "token 1 after 1"),
-    (started_under_an_old_token, "leases", 4, "under token 1 while 2"),
+    (token_skipped, "leases", 4, "token 3 after 1"),
+    (taken_from_another, "leases", 4, "taken from exe_7 while exe_1 held it"),
+    (started_under_an_old_token, "leases", 5, "as attempt 2 while 1 was due"),
     (crashed_for_another, "leases", 4, "exe_2"),
+    (attempt_for_nothing, "attempts", 4, "attempt 2 after 1"),
+    (attempt_too_many, "attempts", 5, "attempt 2 of 1"),
+    (result_of_nothing, "steps", 4, "the call call_1, which waits for none"),
+    (result_twice, "steps", 6, "the call call_1, which waits for none"),
+    (call_twice, "steps", 5, "call_1 of run_1 was made twice"),
+    (turn_twice, "steps", 5, "the usage of turn 1 after that of turn 1"),
+    (paid_while_paused, "transitions", 7, "usage.recorded of run_1, which is paused"),
+    (paused_for_another_sum, "budgets", 6, "1200"),
+    (paused_with_budget_left, "budgets", 5, "it had spent 600 of 1000"),
+    (resumed_without_a_slot, "slots", 9, "1 of 1 slots"),
+    (child_of_nobody, "children", 1, "a child of run_0"),
+    (cancelled_by_nobody, "cancels", 4, "nobody asked"),
     (completed_after_its_cancel, "cancels", 5, "completed after its cancel"),
     (cancelled_when_over, "cancels", 5, "which was not open"),
     (ran_while_it_was_disabled, "schedules", 2, "schedule.run.started of schedule:a, which could not be"),

@@ -1,0 +1,400 @@
+"""Admission: the transactions that keep limits, turns and children, whoever's run begins, pauses or ends."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from athena_core.clock import iso
+from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.domain import directive, plane, policy, run, session
+from athena_core.errors import (
+    ConcurrencyLimitExceeded,
+    ConfigError,
+    NotFound,
+    RunNotPaused,
+    SessionLockTimeout,
+)
+from athena_core.event import Event, Fact
+from athena_core.services.access import violation_of
+from athena_core.services.catalog import directive_facts
+from athena_core.services.context import Resolved
+from athena_core.settings import Settings
+from athena_core.values import Cancelled, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, RunBody
+
+MICRO_USD = 1_000_000
+
+
+class Room(NamedTuple):
+    """The executor of this process, and how many runs it takes at a time; no name where it executes nothing."""
+
+    executor: str
+    pid: int
+    runs_max: int
+
+    def left(self, reader: Reader, over: frozenset[str] = frozenset()) -> int:
+        """How many more runs it takes, once those of ``over`` have ended."""
+        leases = reader.guards("lease")
+        if not self.executor or len(leases) < self.runs_max:
+            return self.runs_max
+        mine = sum(1 for run_id, lease in leases.items() if lease[0] == self.executor and run_id not in over)
+        return max(self.runs_max - mine, 0)
+
+
+class Plan:
+    """A checked request: everything about a run that does not depend on the state of the plane."""
+
+    def __init__(
+        self,
+        body: RunBody,
+        said: str,
+        resolved: Resolved,
+        profile: HarnessSpec | None,
+        provider: str,
+        settings: Settings,
+    ) -> None:
+        """Take what was resolved."""
+        self.body = body
+        self.said = said
+        self.resolved = resolved
+        self.profile = profile
+        self.provider = provider
+        self.default_timeout_ms = settings.runtime_run_timeout_ms
+        own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
+        self.model = profile.config.model if profile else body.model or own_model
+        self.created: Created | None = None
+
+    @property
+    def budget_micro_usd(self) -> int | None:
+        """The run's own budget; 0 in a profile means that there is none (decisions E26)."""
+        return micro_usd(self.profile.policies.budget_usd) if self.profile else None
+
+    def request(
+        self, session_id: str, directive_id: str, limits: policy.Policy | None, executor: str
+    ) -> run.RunCreated:
+        """The run as it is pinned, under the policy in force."""
+        by_policy = limits.default_run_timeout_ms if limits else None
+        timeout = self.profile.policies.timeout_ms if self.profile else by_policy or self.default_timeout_ms
+        profile_id, snapshot = self.body.harness_profile_id, self.profile
+        if profile_id is None or snapshot is None:
+            profile_id, snapshot = shadow_profile(self.provider, self.model, timeout)
+        return run.RunCreated(
+            session_id=session_id,
+            directive_id=directive_id,
+            harness_profile_id=profile_id,
+            provider=self.provider,
+            model=self.model,
+            harness_profile_snapshot=snapshot,
+            profile_named=self.profile is not None,
+            timeout_ms=timeout,
+            requested_by=executor,
+            budget_micro_usd=self.budget_micro_usd,
+            retry_budget=limits.retry_budget_per_run if limits else None,
+            parent_run_id=self.body.parent_run_id,
+            context_refs=tuple(self.resolved.references) or None,
+            contents=tuple(self.resolved.contents) or None,
+            contents_salt=self.resolved.salt.hex() if self.resolved.contents else None,
+            metadata=self.body.metadata or None,
+        )
+
+
+class Created(NamedTuple):
+    """A run that was leased in the commit that created it: its pinned request, and where and when that was recorded.
+
+    It holds text, so it is no answer that a key could store.
+    """
+
+    request: run.RunCreated
+    position: int
+    at: int
+
+
+def micro_usd(dollars: float) -> int | None:
+    """Dollars in millionths, at least one; 0 is None."""
+    return max(round(dollars * MICRO_USD), 1) if dollars > 0 else None
+
+
+def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, HarnessSpec]:
+    """The profile that is shown for a run that named none; it is not stored (contract 4.2, decisions E26)."""
+    digest = hashlib.sha256(f"{provider}\0{model}\0{timeout_ms}".encode()).hexdigest()
+    spec = HarnessSpec(
+        display_name="Shadow harness profile",
+        version="v1",
+        config=HarnessConfig(provider=provider, model=model, tools=("none",)),
+        policies=HarnessPolicies(timeout_ms=timeout_ms, retry_limit=1, budget_usd=0),
+    )
+    return f"shadow-harness-{digest[:12]}", spec
+
+
+def facts_of(run_id: str, session_id: str | None, events: Sequence[Event]) -> tuple[Fact, ...]:
+    """The events of a run in their envelope."""
+    return tuple([Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id) for event in events])
+
+
+class Draft:
+    """What one transaction decides about runs, one command after another."""
+
+    def __init__(self, reader: Reader, context: Context, room: Room) -> None:
+        """Begin with nothing."""
+        self.facts: list[Fact] = []
+        self._reader = reader
+        self._context = context
+        self._room = room
+
+    def state(self, run_id: str) -> run.RunState:
+        """The state of a run, with what was decided here."""
+        state = self._reader.state(run.DECIDER, run_id)
+        for fact in self.facts:
+            if fact.stream == run_id:
+                state = run.evolve(state, fact.event)
+        return state
+
+    def decide(self, run_id: str, command: run.RunCommand) -> tuple[Event, ...]:
+        """Decide about one run."""
+        state = self.state(run_id)
+        events = run.decide(command, state, self._context)
+        session_id = state.request.session_id if state.request else None
+        self.facts += facts_of(run_id, session_id, events)
+        return events
+
+    def cancel(self, run_id: str, command: run.CancelRun) -> None:
+        """Ask for a cancel, of the run's open children as well, and of theirs."""
+        self.decide(run_id, command)
+        parents = self._reader.guards("child")
+        if not parents:
+            return
+        cascade = run.CancelRun(reason=command.reason, cause="parent")
+        found = [run_id]
+        for parent in found:
+            for child in [child for child, (of,) in parents.items() if of == parent]:
+                if self.state(child).cancel is None:
+                    self.decide(child, cascade)
+                found.append(child)
+
+    def settle(self) -> None:
+        """Admit the oldest waiters whose session is free, as far as slots and executors are, if anything was freed."""
+        waiting = self._reader.guards("waiting")
+        queued = [fact for fact in self.facts if isinstance(fact.event, run.RunQueued)]
+        if not waiting and not queued:
+            return
+        slots, turns = self._reader.guards("slot"), self._reader.guards("turn")
+        ended = {fact.stream: fact.session_id or "" for fact in self.facts if fact.event.TYPE in run.ENDING_TYPES}
+        over = frozenset(ended).union(fact.stream for fact in self.facts if isinstance(fact.event, run.RunPaused))
+        freed = sum(1 for run_id in over if run_id in slots)
+        left = {name for run_id, name in ended.items() if turns.get(name) == (run_id,)}
+        if not freed and not left:
+            return
+        limits = self._reader.state(policy.DECIDER, policy.STREAM).policy
+        limit = limits.max_concurrent_runs if limits else None
+        places = self._room.left(self._reader, over)
+        if limit is not None:
+            places = min(places, limit - len(slots) + freed)
+        taken: set[str] = set()
+        waiters = [(run_id, str(name)) for run_id, (_, name) in waiting.items() if run_id not in ended]
+        for run_id, name in [*waiters, *((fact.stream, fact.session_id or "") for fact in queued)]:
+            if places <= 0:
+                break
+            if name in taken or (name in turns and name not in left):
+                continue
+            self.decide(run_id, run.AdmitRun())
+            taken.add(name)
+            places -= 1
+
+
+# Transactions
+
+
+def admit(
+    reader: Reader,
+    context: Context,
+    plan: Plan,
+    room: Room,
+    *,
+    run_id: str,
+    session_id: str,
+    directive_id: str,
+    who: Identity,
+) -> Outcome:
+    """Admit a run, queue it behind its session, or refuse it (decisions E19: the fleet's limit first).
+
+    What was also leased to our executor is left in ``plan.created``.
+    """
+    limits = reader.state(policy.DECIDER, policy.STREAM).policy
+    request = plan.request(session_id, directive_id, limits, room.executor)
+    if request.parent_run_id is not None:
+        _check_parent(reader, request.parent_run_id)
+    slots = reader.guards("slot")
+    limit = limits.max_concurrent_runs if limits else None
+    if limit is not None and len(slots) >= limit:
+        raise refused(reader, context, request, run_id, len(slots), limit, who)
+    holder = reader.guards("turn").get(session_id)
+    busy = holder is not None or any(session_id == queued[1] for queued in reader.guards("waiting").values())
+    if busy and plan.body.session_strategy == "reject":
+        raise rejected(context, request, run_id)
+    opened = session.decide(
+        session.OpenSession(session_id=session_id), reader.state(session.DECIDER, session.stream(session_id)), context
+    )
+    facts = tuple(Fact(stream=session.stream(session_id), event=event, session_id=session_id) for event in opened)
+    if plan.body.directive_id is None:
+        spec = directive.DirectiveSpec(input=plan.said, metadata=plan.body.metadata)
+        facts += directive_facts(reader, context, directive_id, spec, shadow=True)
+    wait: run.WaitReason | None = "session-busy" if busy else None if room.left(reader) else "executor"
+    asked = run.decide(run.RequestRun(request=request, wait=wait), run.DECIDER.initial, context)
+    facts += facts_of(run_id, session_id, asked)
+    if holder is not None and plan.body.session_strategy == "interrupt":
+        draft = Draft(reader, context, room)
+        draft.facts += facts
+        reason = f"interrupted by run {run_id}"
+        draft.cancel(str(holder[0]), run.CancelRun(cause="interrupted", reason=reason))
+        draft.settle()
+        return Outcome(facts=tuple(draft.facts), subject=run_id)
+    if wait is not None or not room.executor:
+        return Outcome(facts=facts, subject=run_id)
+    plan.created = Created(run.without_text(request), reader.head + len(facts), context.now)
+    lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=plan.said)
+    taken = run.decide(lease, run.evolve(run.DECIDER.initial, asked[0]), context)
+    return Outcome(facts=facts + facts_of(run_id, session_id, taken), subject=run_id)
+
+
+def _check_parent(reader: Reader, parent_id: str) -> None:
+    remedy = "the id of a run that has not ended"
+    parent = reader.state(run.DECIDER, parent_id) if parent_id.startswith("run_") else run.DECIDER.initial
+    if parent.request is None:
+        raise ConfigError.of("parentRunId", f"no run {parent_id!r} exists", remedy)
+    if not parent.open:
+        raise ConfigError.of("parentRunId", f"run {parent_id} has ended ({parent.status})", remedy)
+    if parent.cancel is not None:
+        raise ConfigError.of("parentRunId", f"run {parent_id} is being cancelled", remedy)
+
+
+def withdrawn(reader: Reader, run_id: str | None) -> bool:
+    """Whether the run of a key was withdrawn, which frees the key (decisions E11)."""
+    return run_id is not None and reader.state(run.DECIDER, run_id).withdrawn
+
+
+def refused(
+    reader: Reader, context: Context, request: run.RunCreated, run_id: str, active: int, limit: int, who: Identity
+) -> Rejected:
+    """The refusal events in the contract's order (decisions E17), then the error."""
+    origin = _origin("policy.maxConcurrentRuns")
+    rejection = _rejection(context, request, origin, limit, active, "max-concurrent-runs-exceeded")
+    concurrency = run.PolicyConcurrencyRejected(
+        rejection=rejection,
+        active_runs=active,
+        max_concurrent_runs=limit,
+        reason=rejection.reason,
+        directive_id=request.directive_id,
+        harness_profile_id=request.harness_profile_id,
+        policy=origin,
+    )
+    code = "POLICY_CONCURRENCY_REJECTED"
+    violation = violation_of(reader, context, concurrency.TYPE, who, "policy", "blocked", code)
+    error = ConcurrencyLimitExceeded(
+        f"policy.maxConcurrentRuns exceeded: {active} of {limit} runs are active", {"runId": run_id}
+    )
+    events = (concurrency, violation, _rejected(request, rejection))
+    return Rejected(error, facts_of(run_id, request.session_id, events))
+
+
+def rejected(context: Context, request: run.RunCreated, run_id: str) -> Rejected:
+    """The refusal that a client chose with its session strategy, then the error."""
+    rejection = _rejection(context, request, _origin("sessionStrategy"), 1, 1, "lock-acquisition-failed")
+    message = f"session {request.session_id!r} is busy with another run, and the strategy is to be rejected then"
+    error = SessionLockTimeout(message, {"runId": run_id})
+    return Rejected(error, facts_of(run_id, request.session_id, (_rejected(request, rejection),)))
+
+
+def _origin(name: str) -> run.PolicyOrigin:
+    return run.PolicyOrigin(
+        schema_version=1, engine="athena", rule_type="concurrency", policy_name=name, failure_action="enforce"
+    )
+
+
+def _rejection(
+    context: Context, request: run.RunCreated, origin: run.PolicyOrigin, limit: int, active: int, reason: Any
+) -> run.RunRejection:
+    return run.RunRejection(
+        schema_version=1,
+        timestamp=iso(context.now),
+        policy_type="CONCURRENCY",
+        limit=limit,
+        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id),
+        reason=reason,
+        active_runs=active,
+        policy=origin,
+    )
+
+
+def _rejected(request: run.RunCreated, rejection: run.RunRejection) -> run.PolicyRejected:
+    return run.PolicyRejected(
+        rejection=rejection,
+        directive_id=request.directive_id,
+        harness_profile_id=request.harness_profile_id,
+        policy=rejection.policy,
+    )
+
+
+def finish(reader: Reader, context: Context, room: Room, run_id: str, command: run.RunCommand) -> Outcome:
+    """Decide about one run; if that frees a slot or a turn, admit who waits for it.
+
+    The answer is whether the command took effect and the run is still open.
+    """
+    draft = Draft(reader, context, room)
+    events = draft.decide(run_id, command)
+    draft.settle()
+    goes_on = bool(events) and events[-1].TYPE not in run.ENDING_TYPES
+    return Outcome(facts=tuple(draft.facts), subject=run_id, answer=goes_on)
+
+
+def cancel(reader: Reader, context: Context, room: Room, run_id: str, command: run.CancelRun) -> Outcome:
+    """Record the request; a run without an executor ends at once. Unknown runs are recorded on the plane."""
+    state = reader.state(run.DECIDER, run_id) if run_id.startswith("run_") else run.DECIDER.initial
+    if state.request is None:
+        events = run.decide(command, state, context)
+        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
+        return Outcome(facts=facts, answer=Cancelled(run_id=run_id, status="not-running"))
+    draft = Draft(reader, context, room)
+    if not state.open:
+        draft.decide(run_id, command)
+        return Outcome(facts=tuple(draft.facts), answer=Cancelled(run_id=run_id, status="not-running"))
+    draft.cancel(run_id, command)
+    draft.settle()
+    done = Cancelled(run_id=run_id, session_id=state.request.session_id, status="cancelled")
+    return Outcome(facts=tuple(draft.facts), answer=done)
+
+
+def cancel_turn(reader: Reader, context: Context, room: Room, session_id: str, command: run.CancelRun) -> Outcome:
+    """The same for the admitted run of a session, if there is one."""
+    turns: Mapping[str, tuple[str | int, ...]] = reader.guards("turn")
+    holder = turns.get(session_id)
+    if holder is not None:
+        outcome = cancel(reader, context, room, str(holder[0]), command)
+        return Outcome(facts=outcome.facts, answer=Cancelled(session_id=session_id, status="cancelled"))
+    events = run.decide(command, run.DECIDER.initial, context)
+    facts = tuple(Fact(stream=plane.STREAM, event=event, session_id=session_id) for event in events)
+    return Outcome(facts=facts, answer=Cancelled(session_id=session_id, status="not-running"))
+
+
+def resume(
+    reader: Reader, context: Context, room: Room, run_id: str, budget_micro_usd: int | None, who: Identity
+) -> Outcome:
+    """Let a paused run go on, if there is a slot (decisions E25); our executor takes it, if it takes any."""
+    state = reader.state(run.DECIDER, run_id) if run_id.startswith("run_") else run.DECIDER.initial
+    request = state.request
+    if request is None:
+        raise NotFound(f"no run {run_id!r} exists")
+    if state.status != "paused":
+        raise RunNotPaused(f"run {run_id} is {state.status}; only a paused run is resumed", {"runId": run_id})
+    spent = state.spent_micro_usd
+    if budget_micro_usd is not None and budget_micro_usd <= spent:
+        remedy = f"more than {spent / MICRO_USD:.6f}, or none for no budget at all"
+        raise ConfigError.of("budgetUsd", f"the run has spent {spent / MICRO_USD:.6f} already", remedy)
+    limits = reader.state(policy.DECIDER, policy.STREAM).policy
+    limit = limits.max_concurrent_runs if limits else None
+    active = len(reader.guards("slot"))
+    if limit is not None and active >= limit:
+        raise refused(reader, context, request, run_id, active, limit, who)
+    draft = Draft(reader, context, room)
+    draft.decide(run_id, run.ResumeRun(executor=room.executor, budget_micro_usd=budget_micro_usd))
+    if room.executor and room.left(reader):
+        draft.decide(run_id, run.LeaseRun(executor=room.executor, pid=room.pid, said=""))
+    return Outcome(facts=tuple(draft.facts), subject=run_id)

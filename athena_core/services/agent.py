@@ -1,0 +1,496 @@
+"""The agent: a run as a conversation folded from its events, the one thing to do next, and the doing of it.
+
+``follow`` and ``next_step`` are pure: whoever folds the same events does the same next. ``Agent`` asks models and calls
+tools; what it did counts once it is recorded, so that another executor goes on from there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import Ids
+from athena_core.domain import run
+from athena_core.errors import Stuck, TurnLimit
+from athena_core.event import Event, Position, Recorded, Value
+from athena_core.providers.provider import Completion, ModelRequest, Provider
+from athena_core.services.ask import Answered, Asker
+from athena_core.services.context import Compiler
+from athena_core.services.conversation import conversation
+from athena_core.services.verification import Verdict, attach, attached, judge
+from athena_core.tools.tool import BadArguments, Bench, Tool, ToolRefused, ToolResult, UnknownTool
+from athena_core.values import (
+    ContextMeta,
+    HarnessSpec,
+    Reliability,
+    ToolCall,
+    ToolPolicies,
+    ToolSpec,
+    Usage,
+)
+
+TURNS_DEFAULT = 50
+STUCK_CALLS = 5
+"""How often in a row the same tool may be called with the same arguments before the run is given up."""
+
+DEFAULT_ATTEMPTS = 2  # of a run that named no profile
+INTERRUPTED = "The call was interrupted and its outcome is unknown. Check what it did before you make it again."
+ERASED = "The arguments of this call were erased before it was made."
+
+
+class Talk(Value):
+    """A run so far: its own words and calls, the calls without a result, and what it took."""
+
+    events: tuple[Event, ...] = ()
+    turns: int = 0
+    pending: tuple[run.ToolCalled, ...] = ()
+    in_doubt: bool = False
+    """Whether the first of them may have been begun by an executor that was lost."""
+    answer: str | None = None
+    repeats: int = 0
+    usage: Usage | None = None
+    attempts: int = 0
+    calls: int = 0
+    spent_micro_usd: int = 0
+    budget_micro_usd: int | None = None
+
+
+def follow(talk: Talk, event: Event) -> Talk:
+    """Take an event of the run in, with its text."""
+    match event:
+        case run.RunCreated():
+            return replace(talk, budget_micro_usd=event.budget_micro_usd)
+        case run.RunLeased():
+            return replace(talk, in_doubt=bool(talk.pending))
+        case run.RunResumed():
+            return replace(talk, budget_micro_usd=event.budget_micro_usd)
+        case run.TranscriptAppended(role="assistant"):
+            return replace(talk, events=(*talk.events, event), answer=event.content or "")
+        case run.ToolCalled():
+            return replace(
+                talk,
+                events=(*talk.events, event),
+                turns=event.turn,
+                pending=(*talk.pending, event),
+                answer=None,
+                repeats=talk.repeats + 1 if _same(talk.events, event) else 1,
+            )
+        case run.TranscriptAppended(kind="tool-result"):
+            pending = tuple(call for call in talk.pending if call.tool_call_id != event.tool_call_id)
+            return replace(talk, events=(*talk.events, event), pending=pending, in_doubt=False)
+        case run.EvidenceAttached():
+            return replace(talk, events=(*talk.events, event))
+        case run.UsageRecorded():
+            return replace(
+                talk,
+                usage=event.usage if talk.usage is None else total(talk.usage, event.usage),
+                attempts=talk.attempts + (event.attempts or 1),
+                calls=talk.calls + 1,
+                spent_micro_usd=talk.spent_micro_usd + (event.cost_micro_usd or 0),
+            )
+        case _:
+            return talk
+
+
+def _same(events: Sequence[Event], call: run.ToolCalled) -> bool:
+    """Whether a call is the one before it, made again."""
+    before = next((event for event in reversed(events) if isinstance(event, run.ToolCalled)), None)
+    return (
+        before is not None
+        and before.arguments is not None
+        and (before.tool_name, before.arguments) == (call.tool_name, call.arguments)
+    )
+
+
+def total(one: Usage, other: Usage) -> Usage:
+    """The usage of several calls; what none of them reported stays unknown."""
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in Usage.__struct_fields__}
+    sums = {name: sum(count or 0 for count in pair) for name, pair in pairs.items() if pair != (None, None)}
+    return Usage(**sums)
+
+
+class Ask(Value):
+    """Ask the model."""
+
+
+class Use(Value):
+    """Make a call."""
+
+    call: run.ToolCalled
+
+
+class Tell(Value):
+    """Answer a call without making it; nobody knows whether it was made before."""
+
+    call: run.ToolCalled
+    content: str
+    interrupted: bool
+
+
+class Judge(Value):
+    """Look whether the answer passes."""
+
+    answer: str
+
+
+class Pause(Value):
+    """Stop until there is more budget."""
+
+
+class Fail(Value):
+    """Give up."""
+
+    code: str
+    message: str
+
+
+Next = Ask | Use | Tell | Judge | Pause | Fail
+
+
+def next_step(talk: Talk, turns_max: int) -> Next:
+    """What is to be done next."""
+    if talk.answer is not None:
+        return Judge(answer=talk.answer)
+    if talk.repeats >= STUCK_CALLS:
+        name = next(event.tool_name for event in reversed(talk.events) if isinstance(event, run.ToolCalled))
+        return Fail(code=Stuck.code, message=f"the model called {name} {talk.repeats} times with the same arguments")
+    if talk.turns >= turns_max:
+        return Fail(code=TurnLimit.code, message=f"the model had no answer after {talk.turns} calls (maxTurns)")
+    if talk.pending:
+        call = talk.pending[0]
+        if talk.in_doubt and not call.repeatable:
+            return Tell(call=call, content=INTERRUPTED, interrupted=True)
+        if call.arguments is None:
+            return Tell(call=call, content=ERASED, interrupted=False)
+        return Use(call=call)
+    if talk.budget_micro_usd is not None and talk.spent_micro_usd >= talk.budget_micro_usd:
+        return Pause()
+    return Ask()
+
+
+class Work(Value):
+    """A run that this process is to execute, as far as it is recorded.
+
+    ``clock_from`` is when its clock would have begun had it never stood still, in milliseconds since 1970; ``position``
+    is that of its admission: what the session said before is its history.
+    """
+
+    run_id: str
+    request: run.RunCreated
+    token: int
+    correlation: str
+    clock_from: int
+    position: Position
+    said: str
+    contents: tuple[str, ...]
+    talk: Talk
+
+
+def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
+    """The work that the events of a run leave to the holder of its last lease; None where nobody admitted it."""
+    talk = Talk()
+    admitted: Recorded[Event] | None = None
+    request: run.RunRequest | None = None
+    said, token, clock_from, elapsed_ms = "", 0, 0, 0
+    for one in recorded:
+        event = one.event
+        talk = follow(talk, event)
+        match event:
+            case run.RunQueued():
+                request = event
+            case run.RunCreated():
+                request, admitted, clock_from = request or event, one, one.recorded_at
+            case run.RunLeased():
+                token = event.token
+            case run.TranscriptAppended(role="user"):
+                said = event.content or ""  # redacted since it was said; the run still has to end
+            case run.RunPaused():
+                elapsed_ms = event.elapsed_ms
+            case run.RunResumed():
+                clock_from = one.recorded_at - elapsed_ms
+    if request is None or admitted is None:
+        return None
+    references = request.context_refs or ()
+    return Work(
+        run_id=admitted.stream,
+        request=run.without_text(request),
+        token=token,
+        correlation=admitted.correlation,
+        clock_from=clock_from,
+        position=admitted.position,
+        said=said,
+        contents=request.contents or ("",) * len(references),
+        talk=talk,
+    )
+
+
+# The doing of it
+
+
+class Tools(Protocol):
+    """The tools that exist."""
+
+    def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
+        """What a model is told of those of these names that exist."""
+
+    def read(self, name: str, arguments: str, names: Iterable[str]) -> tuple[Tool, Mapping[str, Any]]:
+        """The tool of a call and its arguments. Raises UnknownTool and BadArguments."""
+
+
+class Books(Protocol):
+    """Records what an agent did, under its lease; each tells whether the run goes on. Raises LeaseLost."""
+
+    async def record(self, steps: tuple[run.Step, ...]) -> bool:
+        """What was asked, done and paid."""
+
+    async def pause(self) -> bool:
+        """The budget is spent."""
+
+
+class Done(NamedTuple):
+    """The end of a run, and what has to be recorded with it."""
+
+    last: tuple[run.Step, ...]
+    ending: run.RunCompleted | run.RunFailed | run.RunCancelled | run.RunTimedOut
+
+
+class Asked(NamedTuple):
+    """An answer of this process, and from what context it came."""
+
+    answered: Answered
+    context: ContextMeta
+
+
+Say = Callable[[str, str, int, str | None], None]
+"""Shows text while a model writes it: session, run, turn, the text; None: forget what was shown of the turn."""
+
+
+class Agent:
+    """Goes on with runs until they are to end."""
+
+    def __init__(
+        self,
+        compiler: Compiler,
+        asker: Asker,
+        providers: Mapping[str, Provider],
+        tools: Tools,
+        workspace: Path,
+        ids: Ids,
+        say: Say | None = None,
+    ) -> None:
+        """Take the parts."""
+        self._compiler = compiler
+        self._asker = asker
+        self._providers = providers
+        self._tools = tools
+        self._workspace = workspace
+        self._ids = ids
+        self._say = say
+
+    async def work(self, work: Work, books: Books) -> Done | None:
+        """Go on with a run to its end; None where it was paused, or was ended by somebody else.
+
+        Raises what the provider or the context raises. The deadline is the caller's cancel scope.
+        """
+        turns_max = work.request.harness_profile_snapshot.policies.max_turns or TURNS_DEFAULT
+        talk, asked = work.talk, None
+        while True:
+            step = next_step(talk, turns_max)
+            steps: tuple[run.Step, ...] = ()
+            match step:
+                case Ask():
+                    asked = await self._ask(work, talk)
+                    steps = self._heard(work, talk, asked.answered)
+                case Use():
+                    steps = await self._use(work, step.call)
+                case Tell():
+                    result = ToolResult(content=step.content, is_error=True)
+                    steps = (_result(step.call, result, interrupted=step.interrupted),)
+                case Pause():
+                    await books.pause()
+                    return None
+                case Judge():
+                    return await self._judged(work, talk, asked, ())
+                case Fail():
+                    return failed(step, ())
+            for event in steps:
+                talk = follow(talk, event)
+            match next_step(talk, turns_max):
+                case Judge() if not _takes_time(work.request.harness_profile_snapshot):
+                    return await self._judged(work, talk, asked, steps)
+                case Fail() as failure:
+                    return failed(failure, steps)
+            if not await books.record(steps):
+                return None
+
+    async def _ask(self, work: Work, talk: Talk) -> Asked:
+        """One turn of the model."""
+        request = work.request
+        messages, context = self._compile(work, talk)
+        profile = request.harness_profile_snapshot
+        attempts = profile.policies.retry_limit if request.profile_named else DEFAULT_ATTEMPTS
+        retried = talk.attempts - talk.calls
+        retries = None if request.retry_budget is None else max(request.retry_budget - retried, 0)
+        tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
+        turn, say = talk.turns + 1, self._say
+        answered = await self._asker.ask(
+            ModelRequest(model=request.model, messages=messages, tools=tools),
+            self._route(request),
+            attempts=attempts,
+            retries_left=retries,
+            on_text=say and (lambda text: say(request.session_id, work.run_id, turn, text)),
+        )
+        return Asked(answered, context)
+
+    def _compile(self, work: Work, talk: Talk) -> tuple[tuple[Any, ...], ContextMeta]:
+        request = work.request
+        turns = conversation(talk.events) if talk.events else ()
+        return self._compiler.compile(
+            request.session_id, work.position, work.said, request.context_refs or (), work.contents, turns
+        )
+
+    def _route(self, request: run.RunCreated) -> list[tuple[str, str]]:
+        others = [name for name in request.fallbacks or () if name in self._providers and name != request.provider]
+        return [(request.provider, request.model), *((name, self._providers[name].default_model) for name in others)]
+
+    def _heard(self, work: Work, talk: Talk, answered: Answered) -> tuple[run.Step, ...]:
+        """What is recorded of a turn: words, then calls with the results of those that will not be made, then usage."""
+        completion, turn = answered.completion, talk.turns + 1
+        steps: list[run.Step] = []
+        if completion.text or not completion.calls:
+            steps.append(said(completion))
+        refusals: list[run.Step] = []
+        for call in completion.calls:
+            asked, refusal = self._intent(work.request.harness_profile_snapshot, call, turn)
+            steps.append(asked)
+            if refusal is not None:
+                refusals.append(_result(asked, ToolResult(content=refusal, is_error=True)))
+        return (*steps, *refusals, paid(answered, turn))
+
+    def _intent(self, profile: HarnessSpec, call: ToolCall, turn: int) -> tuple[run.ToolCalled, str | None]:
+        """The record of a call before it is made, and why it will not be made."""
+        repeatable, refused, why = True, None, None
+        try:
+            tool, arguments = self._tools.read(call.name, call.arguments, profile.config.tools)
+            repeatable = tool.repeatable(arguments)
+        except (UnknownTool, BadArguments) as refusal:
+            why = str(refusal)
+            refused = _refusal(refusal)
+        asked = run.ToolCalled(
+            turn=turn,
+            tool_call_id=call.id,
+            tool_name=call.name,
+            chars=len(call.arguments),
+            repeatable=repeatable,
+            refused=refused,
+            arguments=call.arguments,
+        )
+        return asked, why
+
+    async def _use(self, work: Work, call: run.ToolCalled) -> tuple[run.Step, ...]:
+        """Make a call; whatever comes of it is an answer to the model."""
+        profile = work.request.harness_profile_snapshot
+        try:
+            tool, arguments = self._tools.read(call.tool_name, call.arguments or "", profile.config.tools)
+            result = await tool.call(arguments, self._bench(profile))
+        except ToolRefused as refusal:
+            result = ToolResult(content=str(refusal), is_error=True)
+        step = _result(call, result)
+        if result.shown is None:
+            return (step,)
+        return step, attach(self._ids, result.shown, "tool", tool_call_id=call.tool_call_id)
+
+    async def _judged(self, work: Work, talk: Talk, asked: Asked | None, last: tuple[run.Step, ...]) -> Done:
+        """The end of a run that has its answer, held against its profile."""
+        request = work.request
+        profile = request.harness_profile_snapshot
+        evidence = attached(talk.events)
+        verdict = Verdict()
+        if profile.verification_policies:
+            run_command = partial(self._run_command, profile)
+            verdict = await judge(profile, talk.answer or "", evidence, run_command, self._ids)
+        retries = talk.attempts - talk.calls
+        ending = run.RunCompleted(
+            provider=asked.answered.provider if asked else request.provider,
+            model=asked.answered.model if asked else request.model,
+            harness_profile_id=request.harness_profile_id,
+            usage=talk.usage,
+            evidence_count=len(evidence) + len(verdict.evidence),
+            verification_status=verdict.status,
+            verification_failures=verdict.failures or None,
+            reliability=Reliability(
+                provider_attempts=talk.attempts,
+                provider_retries=retries,
+                fallback_hops=asked.answered.hops if asked else 0,
+                turn_latency_ms=asked.answered.latency_ms if asked else None,
+            ),
+            context_meta=asked.context if asked else self._compile(work, talk)[1],
+        )
+        return Done((*last, *verdict.evidence), ending)
+
+    async def _run_command(self, profile: HarnessSpec, argv: tuple[str, ...], label: str) -> ToolResult:
+        """Run a command of a verification policy, within what the profile allows the shell."""
+        arguments = msgspec.json.encode({"command": argv, "evidence": label}).decode()
+        tool, read = self._tools.read("shell", arguments, ("shell",))
+        return await tool.call(read, self._bench(profile))
+
+    def _bench(self, profile: HarnessSpec) -> Bench:
+        return Bench(
+            workspace=self._workspace,
+            policies=profile.tool_policies or ToolPolicies(),
+            allowed_egress=profile.allowed_egress or (),
+        )
+
+
+def _takes_time(profile: HarnessSpec) -> bool:
+    """Whether an answer is recorded before it is judged, so that it is not asked for again if the judge is killed."""
+    return any(policy.kind == "command" for policy in profile.verification_policies or ())
+
+
+def _refusal(refusal: UnknownTool | BadArguments) -> Literal["unknown-tool", "bad-arguments"]:
+    return "unknown-tool" if isinstance(refusal, UnknownTool) else "bad-arguments"
+
+
+def said(completion: Completion) -> run.TranscriptAppended:
+    """The words of a model."""
+    text = completion.text
+    return run.TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text)
+
+
+def paid(answered: Answered, turn: int) -> run.UsageRecorded:
+    """What a turn took; what is usual is left out."""
+    return run.UsageRecorded(
+        provider=answered.provider,
+        model=answered.model,
+        usage=answered.usage,
+        turn=turn,
+        attempts=answered.attempts if answered.attempts > 1 else None,
+        request_id=answered.completion.request_id,
+        estimated=answered.estimated or None,
+        unpriced=answered.unpriced or None,
+        cost_micro_usd=answered.cost_micro_usd,
+        price_version=answered.price_version,
+    )
+
+
+def _result(call: run.ToolCalled, result: ToolResult, *, interrupted: bool = False) -> run.TranscriptAppended:
+    return run.TranscriptAppended(
+        role="tool",
+        kind="tool-result",
+        chars=len(result.content),
+        tool_call_id=call.tool_call_id,
+        tool_name=call.tool_name,
+        is_error=result.is_error or None,
+        truncated=result.truncated or None,
+        changed=result.changed or None,
+        interrupted=interrupted or None,
+        content=result.content,
+    )
+
+
+def failed(failure: Fail, last: tuple[run.Step, ...]) -> Done:
+    """The end of a run that was given up."""
+    return Done(last, run.RunFailed(code=failure.code, message=failure.message, retryable=False))
