@@ -12,9 +12,9 @@ import pytest
 from tests.support.gate import Gates
 from tests.support.server import Server
 
-if os.environ.get("ATHENA_TEST_SEED"):  # the same chances every time
-    hypothesis.settings.register_profile("seeded", derandomize=True)
-    hypothesis.settings.load_profile("seeded")
+# No deadlines: a machine may be busy. With a seed, the same chances every time.
+hypothesis.settings.register_profile("athena", deadline=None, derandomize=bool(os.environ.get("ATHENA_TEST_SEED")))
+hypothesis.settings.load_profile("athena")
 
 
 @pytest.fixture

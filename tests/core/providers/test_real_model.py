@@ -79,7 +79,7 @@ async def test_cancelling_in_mid_stream_stops_the_model(url: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     # The server has one slot: it takes this question once the cancelled one has left.
-    answer = await complete(provider, says("Say yes."))
+    answer = await complete(provider, replace(says("Say yes."), max_output_tokens=10))
     await provider.close()
     assert answer.usage
     assert answer.usage.output_tokens

@@ -218,15 +218,15 @@ def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
 
 ON = schedule.ScheduleEnabled(id="a", updated=True, after_ms=NOW)
 OFF = schedule.ScheduleDisabled(id="a", updated=True)
-PAUSED = schedule.SchedulePaused(id="a", cause="requested")
-RESUMED = schedule.ScheduleResumed(id="a")
+HALTED = schedule.SchedulePaused(id="a", cause="requested")
+CONTINUED = schedule.ScheduleResumed(id="a")
 DONE = schedule.ScheduleRunCompleted(id="a", target_run_id=started(None).target_run_id)
 
 
 def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
     forge.add("schedule:a", upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)
     forge.add("schedule:a", started(NOW + 2 * HOUR), buffered(NOW + 3 * HOUR), skipped(NOW + 3 * HOUR, "buffer-full"))
-    forge.add("schedule:a", PAUSED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), RESUMED, OFF)
+    forge.add("schedule:a", HALTED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), CONTINUED, OFF)
     forge.add("schedule:a", started(None, 2), ON, schedule.ScheduleRemoved(id="a", removed=True), DONE)
     forge.add("schedule:b", upserted(), started(NOW + HOUR))
     for unknown in (replace(ON, updated=False), replace(OFF, updated=False)):
@@ -507,11 +507,11 @@ def ran_while_it_was_disabled(forge: Forge) -> None:
 
 
 def ran_while_it_was_paused(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), PAUSED, started(NOW + HOUR))
+    forge.add("schedule:a", upserted(), HALTED, started(NOW + HOUR))
 
 
 def resumed_without_a_pause(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), RESUMED)
+    forge.add("schedule:a", upserted(), CONTINUED)
 
 
 def enabled_twice(forge: Forge) -> None:
@@ -531,7 +531,7 @@ def ended_a_run_that_was_not_its(forge: Forge) -> None:
 
 
 def waited_while_it_was_paused(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), PAUSED, buffered(NOW + HOUR))
+    forge.add("schedule:a", upserted(), HALTED, buffered(NOW + HOUR))
 
 
 def missed_while_it_was_disabled(forge: Forge) -> None:
