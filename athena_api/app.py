@@ -20,7 +20,8 @@ from athena_api.identity import IdentityMiddleware
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
-from athena_api.sse import Feed
+from athena_api.sse import Feed, Streams
+from athena_api.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
@@ -88,9 +89,12 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     catalog = Catalog(log, ids, frozenset(providers))
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers))
     asker = Asker(providers, Prices.load(), clock, ids)
-    agent = Agent(runs.compiler, asker, providers, toolbox(settings.state_dir), settings.workspace_root, ids)
+    agent = Agent(
+        runs.compiler, asker, providers, toolbox(settings.state_dir), settings.workspace_root, ids, live.said
+    )
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
+    views_reader, feed = views.reader(reader), Feed(tail, reader)
     return ControlPlane(
         settings=settings,
         clock=clock,
@@ -99,9 +103,11 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         tail=tail,
         reader=reader,
         views=views,
-        views_reader=views.reader(reader),
-        feed=Feed(tail, reader),
+        views_reader=views_reader,
+        streams=Streams(),
+        feed=feed,
         live=live,
+        transcripts=Transcripts(feed, live, views_reader, log.log_id),
         access=Access(log, ROLES),
         catalog=catalog,
         policies=Policies(log, catalog, frozenset(providers)),
@@ -139,7 +145,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             yield
-            parts.feed.drain.set()
+            parts.streams.drain.set()
             await parts.runner.stop()
             tasks.cancel_scope.cancel()
     finally:

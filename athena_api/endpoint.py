@@ -91,6 +91,8 @@ class Endpoint:
             call = await self._call(plane, found, scope, receive, meta)
             reply = await self._handle(plane, found.operation, call)
             subscription = reply.data if isinstance(reply.data, Subscription) else None
+            if subscription is not None:
+                plane.streams.admit()
             headers = _headers(reply, found.operation)
             body, status = b"" if subscription else success(reply.data), reply.status
             if reply.position < call.position:  # only where the caller allowed it
@@ -108,7 +110,7 @@ class Endpoint:
             body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
         if subscription is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
-            await plane.feed.serve(subscription, receive, send)
+            await plane.streams.serve(subscription, receive, send)
             return
         start = {"type": "http.response.start", "status": status, "headers": [JSON, *_length(body), *headers]}
         await send(start)
@@ -134,7 +136,7 @@ class Endpoint:
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(headers, receive)
         body = decode_body(operation.body, content, context) if operation.body is not NoBody else NoBody()
-        call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body)
+        call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:
             default = PAGE_ITEMS_DEFAULT if operation.paging == "cursor" else TAIL_ITEMS_DEFAULT

@@ -243,7 +243,9 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     envelope = _envelope(schemas[row.answer])
     if row.stream:
         # OpenAPI 3.1 cannot describe the items of a stream; the extension says what each frame's data holds.
-        content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": envelope}}
+        passing = [] if row.passing is None else [_envelope(schemas[row.passing])]
+        data = {"oneOf": [envelope, *passing]} if passing else envelope
+        content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": data}}
         return {"200": {"description": "A stream of server-sent events.", "headers": headers, "content": content}}
     if row.versioned:
         headers["etag"] = _header("ETag")
@@ -330,8 +332,8 @@ def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
     """The schema of every type in the rows, and the components that they refer to."""
     bodies = [row.body for row in rows if row.body is not NoBody]
     queries = [field.type for row in rows if row.query is not NoQuery for field in msgspec.structs.fields(row.query)]
-    accepted = [row.accepted for row in rows if row.accepted is not None]
-    types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), *accepted, Fault]))
+    others = [type_ for row in rows for type_ in (row.accepted, row.passing) if type_ is not None]
+    types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), *others, Fault]))
     found, parts = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
     names = {name: _readable(name) for name in parts}
     components = {names[name]: _tidy(schema, names) for name, schema in parts.items()}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from athena_api.asgi import Receive
 from athena_core.decider import Key
 from athena_core.event import Meta, Position, Value
 from athena_core.values import Identity, Role
@@ -33,8 +34,8 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
 
     ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
-    ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and
-    ``limit`` are the page that was asked for; ``if_match`` is that header of a command, if it was sent.
+    ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and ``limit`` are the page that was
+    asked for; ``if_match`` is that header of a command, if it was sent; ``receive`` tells when the caller has gone.
     """
 
     who: Identity
@@ -42,6 +43,7 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     path: dict[str, str]
     query: Q
     body: B
+    receive: Receive
     key: Key | None = None
     position: Position = 0
     last_event_id: str | None = None
@@ -98,3 +100,5 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """The answer is ``text/event-stream``."""
     versioned: bool = False
     """Answers carry an ``ETag``; a command honours ``If-Match``."""
+    passing: Any = None
+    """The type of ``data`` of what a stream shows besides and nobody keeps: frames without an id."""

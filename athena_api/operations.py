@@ -1,6 +1,7 @@
 """The table of operations: routes, documents, roles, pagination and the command line are computed from it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -9,15 +10,18 @@ from msgspec.structs import replace
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
-from athena_api.operation import ADMINS, EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply
+from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody
 from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Value
 from athena_core.protocols import Connection
+from athena_core.services import explain
+from athena_core.services.live import TranscriptDelta
 from athena_core.values import (
     INTEGER_MAX,
+    WAIT_SECONDS_MAX,
     Body,
     Cancelled,
     ClientId,
@@ -35,6 +39,7 @@ from projections.page import Page
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.store.log import Committed
+    from athena_core.store.sqlite import SqliteReader
 
 T = TypeVar("T")
 
@@ -59,6 +64,12 @@ class RunsQuery(Value):
     session_id: ClientId | None = None
     status: Label | None = None
     provider: Label | None = None
+
+
+class RunQuery(Value):
+    """How many seconds to wait for the end of the run; without them the answer comes at once."""
+
+    wait: Annotated[int, msgspec.Meta(ge=0, le=WAIT_SECONDS_MAX)] | None = None
 
 
 class ActiveQuery(Value):
@@ -105,6 +116,12 @@ class RejectionsQuery(Value):
     actor: Label | None = None
     provider: Label | None = None
     harness_profile_id: Label | None = None
+
+
+class TranscriptQuery(Value):
+    """Where the stream begins: after an entry, at ``latest``, or at a time."""
+
+    after: Label | None = None
 
 
 # Handlers: thin, one each
@@ -169,11 +186,21 @@ async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Rep
     return Reply(data=page, position=position)
 
 
-async def get_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
-    """One run."""
+async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
+    """One run, now or once it has ended."""
     run_id = call.path["runId"]
-    run, position = plane.query(("runs",), lambda rows: runs.run_by_id(rows, run_id))
-    return Reply(data=found(run, "run", run_id), position=position)
+
+    def read(rows: Connection) -> runs.Run | None:
+        return runs.run_by_id(rows, run_id)
+
+    run, position = plane.query(("runs",), read)
+    record = found(run, "run", run_id)
+    if call.query.wait and record.status in {"queued", "running"}:
+        async with plane.streams.wanted(call.receive):
+            await plane.runs.settled(run_id, call.query.wait)
+        run, position = await plane.read(("runs",), plane.reader.head(), read)
+        record = found(run, "run", run_id)
+    return Reply(data=record, position=position)
 
 
 async def list_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
@@ -195,6 +222,26 @@ async def get_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Re
         ("evidence",), lambda rows: evidence.evidence_by_id(rows, plane.log.log_id, run_id, evidence_id)
     )
     return Reply(data=found(record, "evidence", evidence_id), position=position)
+
+
+async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Why a run is where it is."""
+    run_id = call.path["runId"]
+
+    def read(rows: Connection, log: "SqliteReader") -> explain.Explanation | None:
+        run = runs.run_by_id(rows, run_id)
+        rows_of_run = log.stream(run_id) if run_id.startswith("run_") else []
+        recorded = [plane.log.codec.decode(row, text=False) for row in rows_of_run]
+        waiting = run.waiting if run else None
+        line = explain.Line(waiting.reason, waiting.position, waiting.blocked_by) if waiting else None
+        told = explain.explain(recorded, line, log, partial(feed.event_id, log.log_id))
+        if told is None and recorded:
+            refused = f"run {run_id!r} was refused and never existed; GET {PREFIX}/policy/rejections tells why"
+            raise NotFound(refused)
+        return told
+
+    explanation, position = await plane.search(("runs",), read)
+    return Reply(data=found(explanation, "run", run_id), position=position)
 
 
 async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
@@ -257,6 +304,12 @@ async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
         lambda rows: sessions.transcript(rows, plane.log.log_id, session_id, after=after, limit=call.limit),
     )
     return Reply(data={"items": items}, position=position)
+
+
+async def stream_transcript(plane: "ControlPlane", call: Call[NoBody, TranscriptQuery]) -> Reply:
+    """The entries of a session, live, and what a model writes."""
+    subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
+    return Reply(data=subscription, position=call.position)
 
 
 async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQuery]) -> Reply:
@@ -452,8 +505,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         method="GET",
         path="/runs/:runId",
         tag="runs",
-        summary="One run.",
+        summary="One run; with `wait` once it has ended, or after so many seconds.",
         roles=EVERYBODY,
+        query=RunQuery,
         reads=("runs",),
         answer=runs.Run,
         errors=("NOT_FOUND",),
@@ -485,6 +539,19 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=evidence.Evidence,
         errors=("NOT_FOUND",),
         handle=get_evidence,
+    ),
+    Operation(
+        id="explainRun",
+        context="runs.explain",
+        method="GET",
+        path="/runs/:runId/explain",
+        tag="runs",
+        summary="Why a run is where it is: the causes that led here, and the one thing that it waits for now.",
+        roles=EVERYBODY,
+        reads=("runs",),
+        answer=explain.Explanation,
+        errors=("NOT_FOUND",),
+        handle=explain_run,
     ),
     Operation(
         id="listActiveRuns",
@@ -592,6 +659,22 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Transcript,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         handle=get_transcript,
+    ),
+    Operation(
+        id="streamSessionTranscript",
+        context="sessions.transcript.stream",
+        method="GET",
+        path="/sessions/:sessionId/transcript/stream",
+        tag="sessions",
+        summary="A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
+        roles=EVERYBODY,
+        query=TranscriptQuery,
+        reads=("sessions",),
+        answer=sessions.TranscriptEntry,
+        passing=TranscriptDelta,
+        errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        stream=True,
+        handle=stream_transcript,
     ),
     Operation(
         id="listDirectives",
@@ -733,7 +816,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         query=StreamQuery,
         answer=EventRecord,
-        errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD", "STREAM_LIMIT"),
+        errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
         stream=True,
         handle=stream_events,
     ),

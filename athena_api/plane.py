@@ -7,12 +7,13 @@ import anyio
 from anyio import to_thread
 
 from athena_api.answers import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
-from athena_api.sse import Feed
+from athena_api.sse import Feed, Streams
+from athena_api.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.protocols import Connection, LogReader
+from athena_core.protocols import Connection
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
@@ -44,8 +45,10 @@ class ControlPlane(NamedTuple):
     reader: SqliteReader
     views: Views
     views_reader: ViewsReader
+    streams: Streams
     feed: Feed
     live: Live
+    transcripts: Transcripts
     access: Access
     catalog: Catalog
     policies: Policies
@@ -76,7 +79,7 @@ class ControlPlane(NamedTuple):
         await self.caught_up(names, position)
         return self.query(names, read)
 
-    async def search(self, names: tuple[str, ...], read: Callable[[Connection, LogReader], T]) -> tuple[T, Position]:
+    async def search(self, names: tuple[str, ...], read: Callable[[Connection, SqliteReader], T]) -> tuple[T, Position]:
         """What a slower read finds, in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
@@ -135,12 +138,12 @@ class ControlPlane(NamedTuple):
             head=head,
             lag=lag,
             queue=self.log.waiting,
-            streams=self.feed.streams,
+            streams=self.streams.count,
             projections=projections,
         )
 
     def ready(self) -> None:
         """Return if requests can be served. Raises NotCaughtUp, with what is wrong."""
         health = self.health(self.reader.head())
-        if health.status != "ok" or health.lag > READY_LAG_MAX or self.feed.drain.is_set():
+        if health.status != "ok" or health.lag > READY_LAG_MAX or self.streams.drain.is_set():
             raise NotCaughtUp("the server is not ready", {"status": health.status, "lag": health.lag})

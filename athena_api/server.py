@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then as uvicorn does."""
-        self._app.plane.feed.drain.set()
+        self._app.plane.streams.drain.set()
         await super().shutdown(sockets)
 
 

@@ -1,9 +1,12 @@
 """The stream: server-sent events from any cursor, live, to many subscribers, none of whom can hold up another."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import anyio
 import msgspec
@@ -25,7 +28,6 @@ GATHER_SECONDS = 0.004
 HEARTBEAT_SECONDS = 15.0
 HIDDEN_EVENTS_MAX = 10_000
 LAST_SEND_SECONDS = 0.2
-RETRY = b"retry: 2000\n\n"
 HEARTBEAT = b": heartbeat\n\n"
 HEADERS = [
     (b"content-type", b"text/event-stream"),
@@ -73,25 +75,93 @@ class Ring:
         return [self._frames[index] for index in range(start, min(start + limit, len(self._frames)))]
 
 
-class Subscription(NamedTuple):
-    """A stream that is about to begin: after which position, with which events."""
+class Subscription(ABC):
+    """What one subscriber is shown. It is a context while its stream is open."""
 
-    position: Position
-    matches: FeedFilter
+    retry: bytes
+    """What tells a browser how long to wait before it comes back."""
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    @abstractmethod
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Let go of what was held for the subscriber."""
+
+    @abstractmethod
+    def take(self) -> tuple[list[bytes], bool]:
+        """The next frames, no more than a page of them; whether there may be more without a wait."""
+
+    @abstractmethod
+    async def wait(self) -> None:
+        """Return once there may be more."""
+
+
+class Streams:
+    """The open streams. ``drain`` ends every one cleanly."""
+
+    def __init__(self, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+        """None is open."""
+        self._heartbeat_seconds = heartbeat_seconds
+        self.count = 0
+        self.drain = anyio.Event()
+
+    def admit(self) -> None:
+        """Return if one more may open. Raises StreamLimit."""
+        if self.count >= STREAMS_MAX:
+            raise StreamLimit(f"{STREAMS_MAX} streams are open")
+
+    async def serve(self, subscription: Subscription, receive: Receive, send: Send) -> None:
+        """Stream to one subscriber until it leaves or the server drains."""
+        self.count += 1
+        try:
+            with subscription:
+                async with self.wanted(receive):
+                    await self._pump(subscription, send)
+        finally:
+            self.count -= 1
+        with anyio.move_on_after(LAST_SEND_SECONDS):
+            await send({"type": "http.response.body", "body": b""})
+
+    @asynccontextmanager
+    async def wanted(self, receive: Receive) -> AsyncIterator[None]:
+        """What is done inside ends early, without an error, once the client has gone or the server drains."""
+        async with anyio.create_task_group() as tasks:
+            leave = tasks.cancel_scope.cancel
+            tasks.start_soon(_until_disconnect, receive, leave)
+            tasks.start_soon(_until_drain, self.drain, leave)
+            yield
+            leave()
+
+    async def _pump(self, subscription: Subscription, send: Send) -> None:
+        await _send(send, subscription.retry)
+        beat_at = anyio.current_time() + self._heartbeat_seconds
+        while True:
+            frames, more = subscription.take()
+            await _send_all(send, frames)
+            if frames:
+                beat_at = anyio.current_time() + self._heartbeat_seconds
+            if not more:
+                with anyio.move_on_after(beat_at - anyio.current_time()):
+                    await subscription.wait()
+                if anyio.current_time() >= beat_at:  # also while something happens that is not shown
+                    await _send(send, HEARTBEAT)
+                    beat_at = anyio.current_time() + self._heartbeat_seconds
+            elif not frames:
+                await anyio.sleep(0)  # a long stretch that the filter hides must not hold up the others
 
 
 class Feed:
-    """Serves pages and streams of the public records. ``drain`` ends every stream cleanly."""
+    """Serves pages and streams of the public records."""
 
-    def __init__(self, tail: Tail, reader: SqliteReader, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(self, tail: Tail, reader: SqliteReader) -> None:
         """Take the tail of the log, and a reader of this event loop."""
         self._tail = tail
         self._reader = reader
-        self._heartbeat_seconds = heartbeat_seconds
-        self._ring = Ring(tail.position)
-        self.streams = 0
+        self.ring = Ring(tail.position)
+        self._followers = 0
         self._waking = False
-        self.drain = anyio.Event()
         tail.subscribe(self._notice)
 
     def record(self, shown: Shown) -> bytes:
@@ -107,23 +177,22 @@ class Feed:
         return event_id(self._reader.log_id, row.position, row.chain[:MARK_BYTES])
 
     def _frame(self, shown: Shown) -> Frame:
-        head = f'id: {self._id(shown)}\nevent: {shown.type}\ndata: {{"ok":true,"data":'.encode()
-        content = head + self.record(shown) + b"}\n\n"
+        content = frame(shown.type, self.record(shown), self._id(shown))
         return Frame(shown._replace(data=b"", extra=None), content)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Render what was committed, if anybody listens; wake everybody once for what gathers in 4 ms."""
-        if not self.streams:
-            self._ring.restart(rows[-1].position)
+        if not self._followers:
+            self.ring.restart(rows[-1].position)
             return
-        self._ring.add([self._frame(Shown.of(row)) for row in rows])
+        self.ring.add([self._frame(Shown.of(row)) for row in rows])
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake)
 
     def _wake(self) -> None:
         self._waking = False
-        self._ring.signal.advance(self._tail.position)
+        self.ring.signal.advance(self._tail.position)
 
     def start_of(self, after: str | None, last_event_id: str | None) -> Position:
         """Where a stream begins: ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else 0."""
@@ -144,64 +213,77 @@ class Feed:
         more = b',"nextCursor":"%b"' % cursor.encode() if found.scanned < found.head else b""
         return b'{"events":[%b],"cursor":"%b","head":%d%b}' % (events, cursor.encode(), found.head, more)
 
-    def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> Subscription:
-        """Prepare a stream. Raises CURSOR errors and StreamLimit, so that they are answered before any byte."""
-        position = self.start_of(after, last_event_id)
-        if self.streams >= STREAMS_MAX:
-            raise StreamLimit(f"{STREAMS_MAX} streams are open")
-        return Subscription(position, matches)
+    def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> "FeedSubscription":
+        """Prepare a stream. Raises CURSOR errors, so that they are answered before any byte."""
+        return FeedSubscription(self, self.start_of(after, last_event_id), matches)
 
-    async def serve(self, subscription: Subscription, receive: Receive, send: Send) -> None:
-        """Stream to one subscriber until it leaves or the server drains."""
-        if not self.streams:
-            self._ring.restart(self._tail.position)
-        self.streams += 1
-        try:
-            async with anyio.create_task_group() as tasks:
-                leave = tasks.cancel_scope.cancel
-                tasks.start_soon(_until_disconnect, receive, leave)
-                tasks.start_soon(_until_drain, self.drain, leave)
-                await self._pump(subscription.position, subscription.matches, send)
-        finally:
-            self.streams -= 1
-        with anyio.move_on_after(LAST_SEND_SECONDS):
-            await send({"type": "http.response.body", "body": b""})
+    def follow(self) -> None:
+        """Somebody follows: keep what happens from now on."""
+        if not self._followers:
+            self.ring.restart(self._tail.position)
+        self._followers += 1
 
-    async def _pump(self, position: Position, matches: FeedFilter, send: Send) -> None:
-        await _send(send, RETRY)
-        hidden, caught_up = 0, False
-        beat_at = anyio.current_time() + self._heartbeat_seconds
-        while True:
-            frames = self._ring.after(position, PAGE_EVENTS)
-            if frames is None:
-                frames = [self._frame(row) for row in self._reader.shown(position, PAGE_EVENTS)]
-            shown = [frame.content for frame in frames if matches.matches(frame.row)]
-            if frames:
-                position = frames[-1].row.position
-                hidden = 0 if shown else hidden + len(frames)
-            if hidden >= HIDDEN_EVENTS_MAX:
-                shown.append(self._mark("bookmark", position))
-                hidden = 0
-            if not frames and not caught_up:
-                shown.append(self._mark("caught-up", position))
-                caught_up = True
-            await _send_all(send, shown)
-            if shown:
-                beat_at = anyio.current_time() + self._heartbeat_seconds
-            if len(frames) < PAGE_EVENTS and caught_up:
-                with anyio.move_on_after(beat_at - anyio.current_time()):
-                    await self._ring.signal.wait(position + 1)
-                if anyio.current_time() >= beat_at:  # also while events come that the filter hides
-                    await _send(send, HEARTBEAT)
-                    beat_at = anyio.current_time() + self._heartbeat_seconds
-            elif not shown:
-                await anyio.sleep(0)  # a long stretch that the filter hides must not hold up the others
+    def leave(self) -> None:
+        """Somebody follows no more."""
+        self._followers -= 1
 
-    def _mark(self, name: str, position: Position) -> bytes:
+    def frames(self, position: Position) -> list[Frame]:
+        """The next frames after a position."""
+        found = self.ring.after(position, PAGE_EVENTS)
+        return [self._frame(row) for row in self._reader.shown(position, PAGE_EVENTS)] if found is None else found
+
+    def mark(self, name: str, position: Position) -> bytes:
         """A frame that tells where the stream is, without an event."""
         cursor = self.cursor_at(position)
-        data = msgspec.json.encode({"ok": True, "data": {"cursor": cursor, "head": self._tail.position}})
-        return f"id: {cursor}\nevent: {name}\ndata: ".encode() + data + b"\n\n"
+        return frame(name, msgspec.json.encode({"cursor": cursor, "head": self._tail.position}), cursor)
+
+
+class FeedSubscription(Subscription):
+    """The events after a position that a filter wants."""
+
+    retry = b"retry: 2000\n\n"
+
+    def __init__(self, feed: Feed, position: Position, matches: FeedFilter) -> None:
+        """Take where to begin."""
+        self._feed = feed
+        self._position = position
+        self._matches = matches
+        self._hidden = 0
+        self._caught_up = False
+
+    def __enter__(self) -> Self:
+        """Have the newest frames kept."""
+        self._feed.follow()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """They are no longer needed."""
+        self._feed.leave()
+
+    def take(self) -> tuple[list[bytes], bool]:
+        """A page of the feed as far as it is wanted, and the marks."""
+        frames = self._feed.frames(self._position)
+        shown = [frame.content for frame in frames if self._matches.matches(frame.row)]
+        if frames:
+            self._position = frames[-1].row.position
+            self._hidden = 0 if shown else self._hidden + len(frames)
+        if self._hidden >= HIDDEN_EVENTS_MAX:
+            shown.append(self._feed.mark("bookmark", self._position))
+            self._hidden = 0
+        if not frames and not self._caught_up:
+            shown.append(self._feed.mark("caught-up", self._position))
+            self._caught_up = True
+        return shown, len(frames) == PAGE_EVENTS or not self._caught_up
+
+    async def wait(self) -> None:
+        """Return once something was recorded."""
+        await self._feed.ring.signal.wait(self._position + 1)
+
+
+def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
+    """A frame: its event's name, its data (JSON) in the envelope, and with an id where a stream can be resumed."""
+    head = f"event: {name}\n" if event_id is None else f"id: {event_id}\nevent: {name}\n"
+    return b'%bdata: {"ok":true,"data":%b}\n\n' % (head.encode(), data)
 
 
 async def _until_disconnect(receive: Receive, leave: Callable[[], Any]) -> None:

@@ -13,8 +13,10 @@ import msgspec
 
 from benchmarks.machine import described, load_average
 from benchmarks.report import Report
+from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
+ALL = {**SCENARIOS, **RUNS}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
@@ -25,11 +27,12 @@ class Size(NamedTuple):
     seconds: float
     feed_events: int
     replay_events: int
+    crowd: int
 
 
 SIZES = {
-    "ci": Size(seconds=0.5, feed_events=20_000, replay_events=50_000),
-    "full": Size(seconds=3.0, feed_events=100_000, replay_events=1_000_000),
+    "ci": Size(seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100),
+    "full": Size(seconds=3.0, feed_events=100_000, replay_events=1_000_000, crowd=500),
 }
 
 
@@ -38,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Athena beside its ceilings.")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
     parser.add_argument("--seconds", type=float, help="seconds a variant and round (default: by size)")
-    parser.add_argument("--only", action="append", choices=SCENARIOS, help="only this; may be repeated")
+    parser.add_argument("--only", action="append", choices=ALL, help="only this; may be repeated")
     parser.add_argument("--size", choices=SIZES, default="full", help="how much (default: full)")
     arguments = parser.parse_args()
     if platform.system() != "Linux":
@@ -53,6 +56,7 @@ def main() -> int:
         seconds=seconds,
         feed_events=size.feed_events,
         replay_events=size.replay_events,
+        crowd=size.crowd,
     )
     report = Report(
         machine=described(place),
@@ -64,8 +68,8 @@ def main() -> int:
         sections=[],
     )
     try:
-        for name in arguments.only or SCENARIOS:
-            for section in SCENARIOS[name](bench):
+        for name in arguments.only or ALL:
+            for section in ALL[name](bench):
                 report.sections.append(section)
                 print("\n".join(section.lines()), end="\n\n", flush=True)
     except Failed as failed:

@@ -352,10 +352,15 @@ def apply(spec: Spec) -> Result:
 
 
 def measured(spec: Spec) -> Result:
-    """Do it in a process of its own, on the core of the load."""
-    command = [sys.executable, "-m", "benchmarks.load", msgspec.json.encode(spec).decode()]
+    """Do it in a process of its own."""
+    return msgspec.json.decode(in_process_of_its_own("benchmarks.load", spec), type=Result)
+
+
+def in_process_of_its_own(module: str, spec: msgspec.Struct) -> bytes:
+    """What a load prints that runs on the core of the load."""
+    command = [sys.executable, "-m", module, msgspec.json.encode(spec).decode()]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, preexec_fn=lambda: pin(cores()[1]))
-    return msgspec.json.decode(done.stdout, type=Result)
+    return done.stdout
 
 
 def main() -> None:

@@ -11,6 +11,10 @@ COLUMNS = {
     "p99_ms": "p99 ms",
     "sync_ms": "fdatasync p50 ms",
     "load_cpu": "load's core",
+    "at_once": "runs at once",
+    "peak_mib": "MiB meanwhile",
+    "rest_mib": "MiB afterwards",
+    "objects": "objects afterwards",
 }
 
 

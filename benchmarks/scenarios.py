@@ -1,6 +1,6 @@
 """The scenarios: what is measured, beside which ceilings, against which goals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,6 @@ FEED_LIMIT = 500
 SUBSCRIBERS = 20
 EVENTS_PER_SECOND = 1_000
 DEADLINE_MS = 20.0
-EVENTS_PER_RUN = 9
 HEALTH = b"GET /api/v1/admin/health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
 
 Kind = Literal["directives", "keyed", "runs", "runs-async", "pages", "stream"]
@@ -30,20 +29,23 @@ class Failed(Exception):
 class Bench:
     """One run of the benchmarks: its sizes, its directory, its servers."""
 
-    def __init__(self, directory: Path, *, rounds: int, seconds: float, feed_events: int, replay_events: int) -> None:
+    def __init__(
+        self, directory: Path, *, rounds: int, seconds: float, feed_events: int, replay_events: int, crowd: int
+    ) -> None:
         """Take the sizes."""
         self.directory = directory
         self.rounds = rounds
         self.seconds = seconds
         self.feed_events = feed_events
         self.replay_events = replay_events
+        self.crowd = crowd
         self.syncs: list[float] = []
         self._servers: list[Server] = []
         self._count = 0
 
-    def server(self, name: str, directory: Path | None = None) -> Server:
+    def server(self, name: str, directory: Path | None = None, settings: Mapping[str, str] | None = None) -> Server:
         """A new server, started; its directory is fresh unless one is given."""
-        server = Server(name, directory or self.place(name))
+        server = Server(name, directory or self.place(name), settings)
         self._servers.append(server)
         return server.start()
 
@@ -208,34 +210,6 @@ def start(bench: Bench) -> list[Section]:
     return [section]
 
 
-def runs(bench: Bench) -> list[Section]:
-    """Mock runs from the request to the end."""
-    athena, group = bench.server("athena"), bench.server("group-commit")
-    sections = []
-    for clients in (1, 16, 64):
-        who = f"{clients} clients" if clients > 1 else "1 client"
-        title = f"Mock runs to completion, {who}"
-        section = Section(f"runs-{clients}", title, "runs/s", {}, [], [])
-        section.measure(
-            bench.rounds,
-            {
-                "Athena, synchronous": bench.load(athena, "runs", clients),
-                "Athena, `respond-async`": bench.load(athena, "runs-async", clients),
-                "raw ASGI, group commit (requests/s)": bench.load(group, "directives", clients),
-            },
-        )
-        for name in ("Athena, synchronous", "Athena, `respond-async`"):
-            label = f"{name}: runs / requests of the ceiling"
-            section.ratio(name, "raw ASGI, group commit (requests/s)", label=label)
-        sections.append(section)
-    sections[-1].notes.append(
-        f"A run is {EVENTS_PER_RUN} events in two commits. Asynchronous ones count once all have ended; their p50 and"
-        " p99 are those of the 202."
-    )
-    bench.stop()
-    return sections
-
-
 def settled(server: Server) -> None:
     """Wait until the views have reached the head."""
     while b'"lag":0,' not in server.get(HEALTH):
@@ -248,5 +222,4 @@ SCENARIOS: dict[str, Callable[[Bench], list[Section]]] = {
     "stream": stream,
     "replay": replay,
     "start": start,
-    "runs": runs,
 }

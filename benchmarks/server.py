@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.machine import cores, pin
@@ -18,6 +19,8 @@ STOP_SECONDS_MAX = 15.0
 POLL_SECONDS = 0.001
 READY = b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
 
+PROGRAMS = {"athena": "athena_cli", "counted": "benchmarks.counted"}
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -27,12 +30,13 @@ def free_port() -> int:
 
 
 class Server:
-    """A program under load: ``athena``, or the name of a ceiling in ``benchmarks.apps``."""
+    """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling in ``benchmarks.apps``."""
 
-    def __init__(self, name: str, directory: Path) -> None:
-        """Nothing is started yet."""
+    def __init__(self, name: str, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Nothing is started yet; ``settings`` are named without their prefix, in lower case."""
         self.name = name
         self.directory = directory
+        self._settings = {f"ATHENA_{key.upper()}": value for key, value in (settings or {}).items()}
         self.port = 0
         self.ready_seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,10 +53,10 @@ class Server:
         self.port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         environment |= {"ATHENA_STATE_DIR": str(self.directory), "ATHENA_WORKSPACE_ROOT": str(self.directory)}
-        environment["PYTHONPATH"] = str(ROOT)
-        program = ["athena_cli", "api", "serve", "--port", str(self.port)]
-        if self.name != "athena":
-            program = ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
+        environment |= self._settings | {"PYTHONPATH": str(ROOT)}
+        program = ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
+        if self.name in PROGRAMS:
+            program = [PROGRAMS[self.name], "api", "serve", "--port", str(self.port)]
         with (self.directory / "server.log").open("ab") as log:
             began = time.perf_counter()
             self._process = subprocess.Popen(

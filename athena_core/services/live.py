@@ -23,7 +23,7 @@ ABANDONING_TYPES = frozenset({run.RunLeased.TYPE, *run.ENDING_TYPES})
 """What leaves an open turn without an entry."""
 
 
-class Delta(Value):
+class TranscriptDelta(Value):
     """What was written since the last one, from character ``offset`` of its turn on.
 
     With ``reset`` there is no text: what was shown of the turn so far is to be forgotten.
@@ -166,21 +166,21 @@ class Subscriber:
         """Return once something happened since the last ``take``."""
         await self._news.wait()
 
-    def take(self) -> list[Delta]:
+    def take(self) -> list[TranscriptDelta]:
         """What was written since the last time; ask only after showing the entries that are ``due``."""
         self._news.clear()
-        deltas: list[Delta] = []
+        deltas: list[TranscriptDelta] = []
         turn, shown = self._live.writing(self.session_id), self._shown
         if shown is not None and (shown is not turn or self._offset < shown.start):
             if not shown.recorded:
-                deltas.append(Delta(run_id=shown.run_id, turn=shown.number, reset=True))
+                deltas.append(TranscriptDelta(run_id=shown.run_id, turn=shown.number, reset=True))
             self._shown = None
         if turn is None:
             return deltas
         offset = turn.start if self._shown is None else self._offset
         text = turn.since(offset)
         if text:
-            deltas.append(Delta(run_id=turn.run_id, turn=turn.number, offset=offset, text=text))
+            deltas.append(TranscriptDelta(run_id=turn.run_id, turn=turn.number, offset=offset, text=text))
         self._shown, self._offset = turn, turn.end
         return deltas
 

@@ -263,6 +263,15 @@ class Runs:
                 raise OutcomeUnknown(f"run {run_id} goes on without you; see GET /api/v1/runs/{run_id}")
         return committed
 
+    # Waiting, as somebody who did not ask for the run
+
+    async def settled(self, run_id: str, seconds: float) -> None:
+        """Return once a run has ended or is paused, whoever executes it, or after so many seconds."""
+        with self._wait(run_id) as waiting:
+            if self.state(run_id).status in {"queued", "running"}:
+                with anyio.move_on_after(seconds):
+                    await waiting.settled.wait()
+
     def state(self, run_id: str) -> run.RunState:
         """The state of a run as committed."""
         rows = self._reader.stream(run_id)

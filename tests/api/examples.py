@@ -58,9 +58,10 @@ EXAMPLES: dict[str, Example] = {
         },
     ),
     "listRuns": Example("/runs", query={"sessionId": "session", "status": "completed", "provider": "mock"}),
-    "getRun": Example("/runs/run_unknown", 404),
     "listRunEvidence": Example("/runs/run_unknown/evidence", 404),
     "getRunEvidence": Example("/runs/run_unknown/evidence/evd_unknown", 404),
+    "getRun": Example("/runs/run_unknown", 404, query={"wait": "1"}),
+    "explainRun": Example("/runs/run_unknown/explain", 404),
     "listActiveRuns": Example("/runs/active", query={"sessionId": "session", "runId": "run_unknown"}),
     "listCancellationRequests": Example("/runs/cancel-requests", query={"sessionId": "session", "runId": "run_1"}),
     "cancelRunByRunId": Example("/run-control/by-run/run_unknown/cancel", body={"reason": "enough"}),
@@ -69,6 +70,7 @@ EXAMPLES: dict[str, Example] = {
     "listSessions": Example("/sessions"),
     "getSession": Example("/sessions/unknown", 404),
     "getSessionTranscript": Example("/sessions/unknown/transcript"),
+    "streamSessionTranscript": Example("/sessions/session/transcript/stream", query={"after": "latest"}),
     "listDirectives": Example("/directives"),
     "createDirective": Example(
         "/directives", body={"input": "look", "contextRefs": ["file:a.txt"], "metadata": {"team": "red"}}

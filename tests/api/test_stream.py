@@ -17,7 +17,7 @@ import pytest
 
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
-from athena_api.sse import HEARTBEAT, Feed, Subscription
+from athena_api.sse import HEARTBEAT, Streams
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
@@ -204,20 +204,20 @@ async def append(parts: ControlPlane) -> None:
 
 
 async def test_a_quiet_stream_beats(quick: ControlPlane) -> None:
-    feed, line = Feed(quick.tail, quick.reader, heartbeat_seconds=0.02), Line()
+    streams, line = Streams(heartbeat_seconds=0.02), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(feed.serve, Subscription(0, NO_FILTER), line.receive, line.send)
+            tasks.start_soon(streams.serve, quick.feed.open(NO_FILTER, None, None), line.receive, line.send)
             await line.until(HEARTBEAT, 3)
             await append(quick)
             await line.until(b"event: AUTHZ_MODE_ACTIVE", 2)
             await line.until(HEARTBEAT, 4)
-            feed.drain.set()
+            streams.drain.set()
     assert line.content.count(b"event: caught-up") == 1
 
 
 async def test_a_stream_beats_also_while_its_filter_hides_what_happens(quick: ControlPlane) -> None:
-    feed, line = Feed(quick.tail, quick.reader, heartbeat_seconds=0.1), Line()
+    streams, line = Streams(heartbeat_seconds=0.1), Line()
     matches = FeedFilter(types=frozenset({"run.created"}))
 
     async def keep_writing() -> None:
@@ -227,23 +227,23 @@ async def test_a_stream_beats_also_while_its_filter_hides_what_happens(quick: Co
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(feed.serve, Subscription(0, matches), line.receive, line.send)
+            tasks.start_soon(streams.serve, quick.feed.open(matches, None, None), line.receive, line.send)
             async with anyio.create_task_group() as writers:
                 writers.start_soon(keep_writing)
                 await line.until(HEARTBEAT, 2)
                 writers.cancel_scope.cancel()
-            feed.drain.set()
+            streams.drain.set()
 
 
 async def test_a_stream_with_something_to_tell_does_not_beat(quick: ControlPlane) -> None:
-    feed, line = Feed(quick.tail, quick.reader), Line()
+    streams, line = Streams(), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(feed.serve, Subscription(0, NO_FILTER), line.receive, line.send)
+            tasks.start_soon(streams.serve, quick.feed.open(NO_FILTER, None, None), line.receive, line.send)
             for count in range(2, 20):
                 await append(quick)
                 await line.until(b"event: AUTHZ_MODE_ACTIVE", count)
-            feed.drain.set()
+            streams.drain.set()
     assert HEARTBEAT not in line.content
 
 

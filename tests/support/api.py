@@ -116,10 +116,12 @@ class Api:
         return int(self.get("/events", limit=1)["head"])
 
     @contextmanager
-    def stream(self, *, last_event_id: str | None = None, **query: Any) -> Iterator[Iterator[Frame]]:
+    def stream(
+        self, path: str = "/events/stream", *, last_event_id: str | None = None, **query: Any
+    ) -> Iterator[Iterator[Frame]]:
         """The frames of a stream. Raises Refused."""
         headers = {} if last_event_id is None else {"last-event-id": last_event_id}
-        with self.http.stream("GET", "/events/stream", params=query, headers=headers) as response:
+        with self.http.stream("GET", path, params=query, headers=headers) as response:
             if response.status_code != 200:
                 response.read()
                 raise Refused(response)

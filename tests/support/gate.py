@@ -17,6 +17,14 @@ hold)
     read -r _ <"$dir/$2.releases"
     printf 'released by %s' "$2"
     ;;
+tell)
+    gate=$2
+    shift 2
+    for word; do
+        printf '%s ' "$word"
+        read -r _ <"$dir/$gate.releases"
+    done
+    ;;
 fail)
     echo 'told to fail' >&2
     exit 3
@@ -27,7 +35,10 @@ esac
 
 
 class Gates:
-    """A model for provider ``local-exec``, and the gates at which it stops when it is told ``hold <name>``."""
+    """A model for provider ``local-exec``, and the gates at which it stops when it is told ``hold <name>``.
+
+    Told ``tell <name> <words>`` it says one word after another, and stops after each.
+    """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)

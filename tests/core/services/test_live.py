@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_core.domain import run
 from athena_core.protocols import Row
-from athena_core.services.live import LIVE_CHARS_MAX, Delta, Live, Subscriber
+from athena_core.services.live import LIVE_CHARS_MAX, Live, Subscriber, TranscriptDelta
 from athena_core.signal import Signal
 from athena_core.store.log import Log
 from athena_core.store.tail import Tail
@@ -50,7 +50,7 @@ class Reader:
         for delta in self.subscriber.take():
             self.apply(delta)
 
-    def apply(self, delta: Delta) -> None:
+    def apply(self, delta: TranscriptDelta) -> None:
         """Follow one delta."""
         turn = (delta.run_id, delta.turn)
         if delta.reset:
@@ -136,6 +136,7 @@ def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(li
     live._notice([row(7, run.TranscriptAppended.TYPE)])
     reader.read()
     assert (reader.shown, reader.resets) == ({("run_1", 2): "there"}, 0)
+    assert live.writing("one") is not None
 
 
 def test_what_another_run_or_session_records_closes_no_turn(live: Live) -> None:
@@ -188,6 +189,7 @@ STEPS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(steps=st.lists(STEPS, max_size=sized(30, 100, 300)))
 def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
     log: Log, steps: list[tuple[str, int]]

@@ -1,0 +1,337 @@
+"""The explanation of a run: the chain of causes that led here, and the one thing that it waits for now.
+
+It is told from the run's own events, and from nothing that may be erased. Only the place in line comes from elsewhere.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from athena_core.clock import iso
+from athena_core.domain.run import (
+    STATUS_OF_ENDING,
+    EvidenceAttached,
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunLeased,
+    RunPaused,
+    RunQueued,
+    RunResumed,
+    RunTimedOut,
+    ToolCalled,
+    TranscriptAppended,
+    UsageRecorded,
+)
+from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
+from athena_core.protocols import LogReader, Row
+
+CAUSES_MAX = 1_000
+CAUSES_FIRST = 100
+COMMIT_EVENTS_MAX = 50
+"""How far back the end of another run is looked for that admitted this one."""
+
+REASONS = {
+    "session-busy": "another run has its session",
+    "concurrency": "every slot is taken",
+    "executor": "no executor has room for it",
+}
+LOSSES = {"dead": "which died", "frozen": "which gave no sign of life", "left": "which left"}
+REFUSED = {None: "", "unknown-tool": ", which it may not use", "bad-arguments": ", with wrong arguments"}
+CANCELLED = {
+    "requested": "cancelled on request",
+    "session-busy": "withdrawn, because its caller did not want to wait any longer for its turn",
+    "executor": "withdrawn, because no executor took it in time",
+    "interrupted": "interrupted by a newer run of its session",
+    "parent": "cancelled with its parent",
+}
+
+
+Named: TypeAlias = Callable[[Position, bytes], str]
+"""The id of an event by its position and mark."""
+
+
+class Line(NamedTuple):
+    """Where a run waits: why, at which place, and behind which run, if it is one."""
+
+    reason: str
+    position: int
+    blocked_by: str | None
+
+
+class Cause(Value):
+    """A step on the way: an event of the run in a sentence. ``after`` is the run whose end admitted this one.
+
+    ``waited_ms`` is how long the run had waited for the step, where it waited for one.
+    """
+
+    event_id: str
+    type: str
+    at: str
+    actor: str
+    trace_id: str
+    says: str
+    caused_by: str | None = None
+    turn: int | None = None
+    waited_ms: int | None = None
+    after: str | None = None
+
+
+class WaitsFor(Value):
+    """The one thing that a run waits for now, and since when."""
+
+    reason: str
+    since: str
+    says: str
+    position: int | None = None
+    blocked_by: str | None = None
+    turn: int | None = None
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+
+
+class Explanation(Value):
+    """How a run came to where it is. Of a long history the middle is left out, and ``omitted`` says how much."""
+
+    run_id: str
+    session_id: str
+    status: str
+    causes: tuple[Cause, ...]
+    waits_for: WaitsFor | None
+    omitted: int = 0
+    parent_run_id: str | None = None
+
+
+def explain(recorded: Sequence[Recorded[Event]], line: Line | None, log: LogReader, named: Named) -> Explanation | None:
+    """The explanation of the run with these events, oldest first; None where they are not those of a run."""
+    story = Story(log, named)
+    for one in recorded:
+        story.add(one)
+    if story.request is None:
+        return None
+    causes, omitted = story.causes, max(len(story.causes) - CAUSES_MAX, 0)
+    if omitted:
+        causes = causes[:CAUSES_FIRST] + causes[CAUSES_FIRST + omitted :]
+    return Explanation(
+        run_id=recorded[0].stream,
+        session_id=story.request.session_id,
+        status=story.status,
+        causes=tuple(causes),
+        waits_for=story.waits_for(line),
+        omitted=omitted,
+        parent_run_id=story.request.parent_run_id,
+    )
+
+
+class Told(NamedTuple):
+    """What an event says, and the details beside it."""
+
+    says: str
+    turn: int | None = None
+    waited_ms: int | None = None
+    after: str | None = None
+
+
+class Story:
+    """A run as it is told, event by event."""
+
+    def __init__(self, log: LogReader, named: Named) -> None:
+        """Nothing happened yet."""
+        self.causes: list[Cause] = []
+        self.status = ""
+        self.request: RunQueued | RunCreated | None = None
+        self._log = log
+        self._named = named
+        self._turn = 0
+        self._last: Recorded[Event] | None = None
+        self._asked_at = self._free_since = 0
+        self._executor: str | None = None
+        self._pending: dict[str, tuple[ToolCalled, int]] = {}
+        self._paused: RunPaused | None = None
+        self._cancel_at: int | None = None
+
+    def add(self, one: Recorded[Event]) -> None:
+        """Tell the next event."""
+        told = self._told(one)
+        if told is not None:
+            self.causes.append(
+                Cause(
+                    event_id=self._named(one.position, one.mark),
+                    type=one.type,
+                    at=iso(one.recorded_at),
+                    actor=one.actor,
+                    trace_id=one.correlation,
+                    says=told.says,
+                    caused_by=self._id_at(one.causation),
+                    turn=told.turn,
+                    waited_ms=told.waited_ms,
+                    after=told.after,
+                )
+            )
+        self._last = one
+
+    def waits_for(self, line: Line | None) -> WaitsFor | None:
+        """What the run waits for after what was told so far."""
+        last = self._last
+        if last is None or self.request is None or self.status in STATUS_OF_ENDING.values():
+            return None
+        if self.status == "queued":
+            reason = line.reason if line else getattr(self.request, "reason", "concurrency")
+            return WaitsFor(
+                reason=reason,
+                since=iso(self._asked_at),
+                says=f"its turn: {REASONS[reason]}",
+                position=line.position if line else None,
+                blocked_by=line.blocked_by if line else None,
+            )
+        if self._paused is not None:
+            spent, budget = money(self._paused.spent_micro_usd), money(self._paused.budget_micro_usd)
+            says = f"a budget: {spent} of {budget} were spent; POST /api/v1/runs/{last.stream}/resume lets it go on"
+            return WaitsFor(reason="budget", since=iso(self._free_since), says=says)
+        if self._cancel_at is not None:
+            says = "its executor, which was asked to stop"
+            return WaitsFor(reason="cancel", since=iso(self._cancel_at), says=says)
+        if self._executor is None:
+            says = "an executor that takes it"
+            return WaitsFor(reason="executor", since=iso(self._free_since), says=says)
+        for call, called_at in self._pending.values():
+            return WaitsFor(
+                reason="tool",
+                since=iso(called_at),
+                says=f"the tool {call.tool_name}",
+                turn=call.turn,
+                tool_name=call.tool_name,
+                tool_call_id=call.tool_call_id,
+            )
+        model = f"{self.request.provider}/{self.request.model}"
+        return WaitsFor(reason="model", since=iso(last.recorded_at), says=f"the model {model}", turn=self._turn + 1)
+
+    def _told(self, one: Recorded[Event]) -> Told | None:
+        """What an event says; None where it is nothing new."""
+        event = one.event
+        match event:
+            case RunQueued():
+                self.request, self.status, self._asked_at = event, "queued", one.recorded_at
+                return Told(f"{one.actor} asked for it; it waits, because {REASONS[event.reason]}")
+            case RunCreated():
+                return self._admitted(one, event)
+            case RunLeased():
+                return self._leased(one, event)
+            case TranscriptAppended():
+                return Told(self._said(event), self._turn or None)
+            case ToolCalled():
+                self._turn = event.turn
+                self._pending[event.tool_call_id] = event, one.recorded_at
+                return Told(f"the model called the tool {event.tool_name}{REFUSED[event.refused]}", event.turn)
+            case EvidenceAttached():
+                shown = f"{event.label} ({event.evidence_type}, {event.size_bytes:,} bytes)"
+                return Told(f"the {event.source} showed {shown}", self._turn or None)
+            case UsageRecorded():
+                self._turn = event.turn or self._turn
+                return Told(_paid(event), event.turn)
+            case RunPaused():
+                self.status, self._paused, self._executor = "paused", event, None
+                self._free_since = one.recorded_at
+                spent = f"{money(event.spent_micro_usd)} of its budget of {money(event.budget_micro_usd)}"
+                return Told(f"paused, because {spent} were spent")
+            case RunResumed():
+                waited, self._free_since = one.recorded_at - self._free_since, one.recorded_at
+                self.status, self._paused = "running", None
+                budget = event.budget_micro_usd
+                how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
+                return Told(f"{one.actor} let it go on {how}", waited_ms=waited)
+            case RunCancelRequested():
+                return Told(self._asked_to_stop(one, event))
+            case _ if one.type in STATUS_OF_ENDING:
+                self.status = STATUS_OF_ENDING[one.type]
+                return Told(_ended(event))
+            case _:
+                return None
+
+    def _admitted(self, one: Recorded[Event], event: RunCreated) -> Told:
+        first = self.request is None
+        self.request, self.status, self._free_since = event, "running", one.recorded_at
+        if first:
+            return Told(f"{one.actor} asked for it; it was admitted at once")
+        waited, after = one.recorded_at - self._asked_at, self._ended_before(one)
+        says = f"admitted after {duration(waited)}" + (f", when {after} ended" if after else "")
+        return Told(says, waited_ms=waited, after=after)
+
+    def _leased(self, one: Recorded[Event], event: RunLeased) -> Told:
+        self._executor = event.executor
+        if event.taken_from is None:
+            says = f"taken by {event.executor} (process {event.pid})"
+            return Told(says, waited_ms=one.recorded_at - self._free_since)
+        lost = LOSSES.get(event.because or "", "which lost it")
+        return Told(f"taken over by {event.executor} from {event.taken_from}, {lost}; attempt {event.attempt}")
+
+    def _ended_before(self, one: Recorded[Event]) -> str | None:
+        """The run whose end admitted this one, in the same commit."""
+        for position in range(one.position - 1, max(one.position - COMMIT_EVENTS_MAX, 0), -1):
+            row = self._log.row(position)
+            if row is None or row.command_id != one.command_id:
+                return None
+            if row.type in STATUS_OF_ENDING:
+                return row.stream
+        return None
+
+    def _said(self, event: TranscriptAppended) -> str:
+        if event.kind == "tool-result":
+            self._pending.pop(event.tool_call_id or "", None)
+            how = "failed" if event.is_error else "answered"
+            unknown = ", because it was interrupted and nobody knows what it did" if event.interrupted else ""
+            return f"the tool {event.tool_name} {how}{unknown} ({event.chars} characters)"
+        who = {"user": "the user said", "assistant": "the model wrote"}.get(event.role, "it was told")
+        return f"{who} {event.chars} characters"
+
+    def _asked_to_stop(self, one: Recorded[Event], event: RunCancelRequested) -> str:
+        says = f"{one.actor} asked for its cancel" + (f": {event.reason}" if event.reason else "")
+        if event.status == "not-running":
+            return f"{says}; it had ended before"
+        self._cancel_at = one.recorded_at
+        return says
+
+    def _id_at(self, position: Position | None) -> str | None:
+        row: Row | None = self._log.row(position) if position else None
+        return None if row is None else self._named(row.position, row.chain[:MARK_BYTES])
+
+
+def _paid(event: UsageRecorded) -> str:
+    usage = event.usage
+    counts = ((usage.input_tokens, "input"), (usage.output_tokens, "output"))
+    tokens = " and ".join(f"{count:,} {kind}" for count, kind in counts if count is not None) or "an unknown number of"
+    cost = "of unknown price" if event.cost_micro_usd is None else f"for {money(event.cost_micro_usd)}"
+    tries = f", after {event.attempts} attempts" if (event.attempts or 1) > 1 else ""
+    guessed = " (estimated)" if event.estimated else ""
+    return f"{event.provider}/{event.model} took {tokens} tokens{guessed} {cost}{tries}"
+
+
+def _ended(event: Event) -> str:
+    match event:
+        case RunCompleted():
+            failures = "; ".join(f"{one.policy_id}: {one.message}" for one in event.verification_failures or ())
+            return "completed" + (f", but not verified: {failures}" if failures else "")
+        case RunFailed():
+            return f"failed: {event.code}: {event.message}"
+        case RunCancelled():
+            reason = f": {event.reason}" if event.reason else ""
+            forced = ", without its executor, which did not stop in time" if event.forced else ""
+            return CANCELLED[event.cause] + reason + forced
+        case RunTimedOut():
+            return f"stopped, because it took longer than {duration(event.timeout_ms)}"
+        case RunCrashed():
+            return f"given up after attempt {event.attempt}, because {event.executor} died"
+    return "ended"
+
+
+def duration(milliseconds: int) -> str:
+    """A duration as people say it."""
+    return f"{milliseconds} ms" if milliseconds < 1_000 else f"{milliseconds / 1_000:,.1f} s"
+
+
+def money(micro_usd: int) -> str:
+    """An amount in dollars, to the millionth."""
+    whole, rest = divmod(micro_usd, 1_000_000)
+    return f"${whole:,}.{rest:06}"

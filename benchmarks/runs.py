@@ -1,0 +1,156 @@
+"""The scenarios of runs: how many a second, how soon a token is seen, how much memory a crowd takes."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from benchmarks import talk
+from benchmarks.counted import NAME as OBJECTS
+from benchmarks.report import Section
+from benchmarks.scenarios import Bench, Failed, settled
+from benchmarks.server import Server, free_port
+
+EVENTS_PER_RUN = 9
+RUNS_SHARE = 0.2
+FIRST_TOKEN_MS = 10.0
+TOKENS, PAUSE_MS = 20, 10
+WAVES = 6
+CROWD_TOKENS, CROWD_PAUSE_MS = 20, 200
+GROWTH_MAX = 1.1
+
+
+def runs(bench: Bench) -> list[Section]:
+    """Mock runs from the request to the end."""
+    athena, group = bench.server("athena"), bench.server("group-commit")
+    sections = []
+    for clients in (1, 16, 64):
+        who = f"{clients} clients" if clients > 1 else "1 client"
+        title = f"Mock runs to completion, {who}"
+        section = Section(f"runs-{clients}", title, "runs/s", {}, [], [])
+        section.measure(
+            bench.rounds,
+            {
+                "Athena, synchronous": bench.load(athena, "runs", clients),
+                "Athena, `respond-async`": bench.load(athena, "runs-async", clients),
+                "Athena, `POST /directives` (requests/s)": bench.load(athena, "directives", clients),
+                "raw ASGI, group commit (requests/s)": bench.load(group, "directives", clients),
+            },
+        )
+        for name in ("Athena, synchronous", "Athena, `respond-async`"):
+            share = RUNS_SHARE if clients == 64 and name == "Athena, synchronous" else None
+            label = f"{name}: runs / one-event requests"
+            section.ratio(name, "Athena, `POST /directives` (requests/s)", label=label, at_least=share)
+        for name in ("Athena, synchronous", "Athena, `respond-async`"):
+            label = f"{name}: runs / requests of the ceiling"
+            section.ratio(name, "raw ASGI, group commit (requests/s)", label=label)
+        sections.append(section)
+    sections[-1].notes.append(
+        f"A run is {EVENTS_PER_RUN} events in two commits. Asynchronous ones count once all have ended; their p50 and"
+        " p99 are those of the 202."
+    )
+    bench.stop()
+    return sections
+
+
+def tokens(bench: Bench) -> list[Section]:
+    """From a model's write of its first token to the subscriber of the transcript."""
+    port = free_port()
+    athena = bench.server("athena", settings=_settings(port))
+
+    def measure(sessions: int) -> Callable[[], dict[str, float]]:
+        def one() -> dict[str, float]:
+            disk = bench.sync()
+            settled(athena)
+            spec = talk.Spec(
+                kind="first",
+                port=athena.port,
+                pid=athena.pid,
+                model_port=port,
+                sessions=sessions,
+                seconds=bench.seconds,
+                tokens=TOKENS,
+                pause_ms=PAUSE_MS,
+            )
+            result = talk.measured(spec)
+            if result.errors:
+                raise Failed(f"tokens, {sessions} sessions: {result.errors} errors")
+            return {
+                "rate": result.rate,
+                "cpu_us": result.cpu_us,
+                "p50_ms": result.p50_ms,
+                "p99_ms": result.p99_ms,
+                "load_cpu": result.load_cpu,
+            } | disk
+
+        return one
+
+    title = f"First token to the subscriber of a transcript, {TOKENS} tokens {PAUSE_MS} ms apart"
+    section = Section("tokens", title, "tokens/s", {}, [], [])
+    section.measure(bench.rounds, {"1 session": measure(1), "16 sessions": measure(16)})
+    section.limit("1 session", "p99_ms", FIRST_TOKEN_MS)
+    section.limit("16 sessions", "p99_ms", FIRST_TOKEN_MS)
+    section.notes.append(
+        "From the moment the stub of a model writes its first token until the subscriber of that session has read it"
+        " (p50 and p99); CPU time is that of a token, its share of the run included."
+    )
+    bench.stop()
+    return [section]
+
+
+def crowd(bench: Bench) -> list[Section]:
+    """Many runs at once with a slow model, wave after wave, in one process."""
+    port = free_port()
+    athena = bench.server("counted", settings=_settings(port))
+    seconds = CROWD_TOKENS * CROWD_PAUSE_MS / 1000
+    title = f"{bench.crowd} runs at once in one process, each with a model that takes {seconds:.0f} s"
+    section = Section("crowd", title, "runs/s", {}, [], [])
+    spec = talk.Spec(
+        kind="crowd",
+        port=athena.port,
+        pid=athena.pid,
+        model_port=port,
+        sessions=bench.crowd,
+        tokens=CROWD_TOKENS,
+        pause_ms=CROWD_PAUSE_MS,
+    )
+    for wave in range(1, WAVES + 1):
+        found = talk.crowded(spec)
+        if found.errors or found.at_once < bench.crowd:
+            raise Failed(f"crowd: {found.errors} errors, {found.at_once} runs at once")
+        settled(athena)
+        section.samples[f"wave {wave}"] = {
+            "rate": [found.runs / found.seconds],
+            "at_once": [found.at_once],
+            "peak_mib": [found.peak_mib],
+            "objects": [objects(athena)],
+            "rest_mib": [talk.resident_mib(athena.pid)],
+        }
+    for figure, of in (("rest_mib", "memory"), ("objects", "objects")):
+        label = f"{of} after wave {WAVES} / after wave 2"
+        section.ratio(f"wave {WAVES}", "wave 2", figure=figure, label=label, at_most=GROWTH_MAX)
+    section.notes.append("The sessions are those of the first wave. Objects are those that Python's collector tracks.")
+    bench.stop()
+    return [section]
+
+
+def _settings(port: int) -> dict[str, str]:
+    return {
+        "default_provider": "openai",
+        "default_model": "stub",
+        "openai_base_url": f"http://127.0.0.1:{port}/v1",
+        "openai_api_key": "none",
+    }
+
+
+def objects(server: Server) -> float:
+    """How many objects a server holds, after a collection."""
+    path = server.directory / OBJECTS
+    path.unlink(missing_ok=True)
+    os.kill(server.pid, signal.SIGUSR1)
+    while not path.exists():
+        time.sleep(0.01)
+    return float(path.read_text("ascii"))
+
+
+RUNS: dict[str, Callable[[Bench], list[Section]]] = {"runs": runs, "tokens": tokens, "crowd": crowd}

@@ -1,0 +1,72 @@
+"""``GET /runs/:runId/explain`` over HTTP: what a person reads who asks why a run is not done."""
+
+import pytest
+
+from tests.conftest import Serve
+from tests.support.api import Api, Json, Refused
+from tests.support.gate import Gates
+from tests.support.records import put_policy
+from tests.support.server import Server
+
+
+def explained(api: Api, run_id: str) -> Json:
+    """The explanation of a run."""
+    found: Json = api.get(f"/runs/{run_id}/explain")
+    return found
+
+
+def test_every_step_is_an_event_of_the_run(shared: Server) -> None:
+    run_id = shared.api.run("hello", sessionId="told")["runId"]
+    found = explained(shared.api, run_id)
+    events = {event["id"]: event for event in shared.api.events(runId=run_id)}
+    assert (found["runId"], found["sessionId"], found["status"]) == (run_id, "told", "completed")
+    assert found["waitsFor"] is None
+    for cause in found["causes"]:
+        event = events[cause["eventId"]]
+        assert (cause["type"], cause["at"], cause["traceId"]) == (event["type"], event["createdAt"], event["traceId"])
+    assert [cause["type"] for cause in found["causes"]] == [
+        event["type"] for event in events.values() if event["type"] != "run.started"
+    ]
+    assert found["causes"][-1]["causedBy"] in events
+
+
+def test_a_run_in_line_says_whom_it_waits_for_and_afterwards_whom_it_waited_for(
+    shared: Server, shared_gates: Gates
+) -> None:
+    gate, script = shared_gates["line"], {"sessionId": "line", "provider": "local-exec", "model": "script"}
+    first = shared.api.start(gate.order, **script)["runId"]
+    gate.arrival()
+    assert explained(shared.api, first)["waitsFor"]["reason"] == "model"
+    second = shared.api.start("second", **script)["runId"]
+    waits = explained(shared.api, second)["waitsFor"]
+    assert (waits["reason"], waits["position"], waits["blockedBy"]) == ("session-busy", 1, first)
+    shared.api.post(f"/run-control/by-run/{first}/cancel", {"reason": "enough"})
+    assert shared.api.await_ending(second) == "run.completed"
+    assert explained(shared.api, second)["causes"][1]["after"] == first
+    said = [cause["says"] for cause in explained(shared.api, first)["causes"]]
+    assert said[-2:] == ["local asked for its cancel: enough", "cancelled on request: enough"]
+
+
+def test_a_refused_run_never_existed(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    put_policy(server.state_dir, max_concurrent_runs=1)
+    gate = gates["full"]
+    server.api.start(gate.order, sessionId="one")
+    gate.arrival()
+    with pytest.raises(Refused) as refused:
+        server.api.start("more", sessionId="two")
+    run_id = refused.value.error["details"]["runId"]
+    for path, where in ((f"/runs/{run_id}/explain", "/api/v1/policy/rejections"), (f"/runs/{run_id}", run_id)):
+        with pytest.raises(Refused) as missing:
+            server.api.get(path)
+        assert (missing.value.status, missing.value.code) == (404, "NOT_FOUND")
+        assert where in missing.value.error["message"]
+    gate.release()
+
+
+@pytest.mark.parametrize("name", ["run_unknown", "plane", "policy"])
+def test_what_is_no_run_is_not_explained(shared: Server, name: str) -> None:
+    with pytest.raises(Refused) as missing:
+        explained(shared.api, name)
+    assert (missing.value.status, missing.value.code) == (404, "NOT_FOUND")
+    assert "policy/rejections" not in missing.value.error["message"]

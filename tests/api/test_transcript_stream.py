@@ -1,0 +1,421 @@
+"""The transcript stream over HTTP: every entry once and in order, and between them what a model writes."""
+
+import signal
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_api import transcripts
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_api.sse import HEARTBEAT, Streams
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Outcome
+from athena_core.domain import plane as plane_room
+from athena_core.domain import run
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Fact
+from athena_core.services.live import LIVE_CHARS_MAX
+from athena_core.settings import load
+from athena_core.values import Identity, Role, RunBody
+from tests.conftest import Serve
+from tests.scale import sized
+from tests.support.api import Api, Frame, Json, Refused, soon
+from tests.support.gate import Gates
+from tests.support.records import META
+from tests.support.server import Server
+
+
+@contextmanager
+def following(api: Api, session_id: str, **query: Any) -> Iterator[Iterator[Frame]]:
+    """The frames of a session's stream, after the one that says how long to wait before coming back."""
+    with api.stream(f"/sessions/{session_id}/transcript/stream", **query) as blocks:
+        assert next(blocks).retry == "1500"
+        yield blocks
+
+
+def entries_of(blocks: Iterator[Frame]) -> Iterator[Json]:
+    """The entries in a stream."""
+    for block in blocks:
+        if block.event == "transcript.entry":
+            assert block.data["ok"] is True
+            entry: Json = block.data["data"]
+            assert block.id == entry["id"]
+            yield entry
+
+
+def next_delta(blocks: Iterator[Frame]) -> Json:
+    """The next frame, which is a delta."""
+    block = next(blocks)
+    assert (block.id, block.event) == (None, "transcript.delta")
+    delta: Json = block.data["data"]
+    return delta
+
+
+def transcript(api: Api, session_id: str, **query: Any) -> list[Json]:
+    """The entries of a session as they are listed."""
+    entries: list[Json] = api.get(f"/sessions/{session_id}/transcript", limit=500, **query)["items"]
+    return entries
+
+
+def lasting(entries: Iterable[Json]) -> list[Json]:
+    """Entries without what depends on whether their run has ended."""
+    return [{k: v for k, v in entry.items() if k not in ("provisional", "runStatus")} for entry in entries]
+
+
+def ids(entries: list[Json]) -> list[str]:
+    """The ids of entries."""
+    return [entry["id"] for entry in entries]
+
+
+@pytest.fixture(scope="module")
+def talked(shared: Server) -> list[Json]:
+    """The transcript of session ``talk``, which is long, with another session's entries among its own."""
+    for number in range(10):
+        shared.api.run(f"say {number}", sessionId="talk")
+        shared.api.run("noise", sessionId="noise")
+    return transcript(shared.api, "talk")
+
+
+# Entries
+
+
+def test_a_stream_begins_with_the_transcript_as_it_is_listed(shared: Server, talked: list[Json]) -> None:
+    with shared.api.http.stream("GET", "/sessions/talk/transcript/stream") as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-accel-buffering"] == "no"
+        assert int(response.headers["athena-position"]) > 0
+    with following(shared.api, "talk") as blocks:
+        assert list(islice(entries_of(blocks), 20)) == talked
+
+
+@settings(deadline=None, max_examples=sized(20, 50, 500))
+@given(cuts=st.lists(st.tuples(st.integers(1, 8), st.booleans()), max_size=20))
+def test_from_every_entry_a_stream_goes_on_with_the_next(
+    shared: Server, talked: list[Json], cuts: list[tuple[int, bool]]
+) -> None:
+    found: list[Json] = []
+    for count, by_header in [*cuts, (20, True)]:
+        left = len(talked) - len(found)
+        if not left:
+            break
+        last = found[-1]["id"] if found else "0"
+        query = {"last_event_id": last, "after": "latest"} if by_header else {"after": last}
+        with following(shared.api, "talk", **query) as blocks:
+            found += islice(entries_of(blocks), min(count, left))
+    assert found == talked
+
+
+def test_a_stream_may_begin_at_a_position_at_latest_or_at_a_time(shared: Server, talked: list[Json]) -> None:
+    with following(shared.api, "talk", after=talked[5]["createdAt"]) as blocks:
+        (entry,) = islice(entries_of(blocks), 1)
+        assert entry["createdAt"] == talked[5]["createdAt"]
+    for latest in (True, False):
+        after = "latest" if latest else str(shared.api.head())
+        with following(shared.api, "quiet", after=after) as blocks:
+            shared.api.run("hello", sessionId="quiet")
+            assert lasting(islice(entries_of(blocks), 2)) == lasting(transcript(shared.api, "quiet")[-2:])
+
+
+def test_a_session_that_does_not_exist_yet_is_waited_for(shared: Server) -> None:
+    with following(shared.api, "unborn") as blocks:
+        shared.api.run("hello", sessionId="unborn")
+        assert lasting(islice(entries_of(blocks), 2)) == lasting(transcript(shared.api, "unborn"))
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({"after": "nonsense"}, 400, "CURSOR_INVALID"),
+        ({"last_event_id": "nonsense"}, 400, "CURSOR_INVALID"),
+        ({"after": "9999999"}, 409, "CURSOR_AHEAD"),
+        ({"after": "2026-99-99T00:00:00Z"}, 400, "CURSOR_INVALID"),
+    ],
+)
+def test_a_cursor_that_cannot_be_honoured_is_refused(shared: Server, query: Json, status: int, code: str) -> None:
+    with pytest.raises(Refused) as refused, following(shared.api, "talk", **query):
+        pass
+    assert (refused.value.status, refused.value.code) == (status, code)
+
+
+def test_the_cursor_of_another_log_is_foreign(shared: Server, serve: Serve) -> None:
+    other = serve().api
+    other.run("hello", sessionId="one")
+    foreign = transcript(other, "one")[0]["id"]
+    with pytest.raises(Refused) as refused, following(shared.api, "talk", last_event_id=foreign):
+        pass
+    assert (refused.value.status, refused.value.code) == (409, "CURSOR_FOREIGN")
+
+
+def test_a_name_that_is_no_session_is_refused(shared: Server) -> None:
+    with pytest.raises(Refused) as refused, following(shared.api, "not%20one"):
+        pass
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+
+
+# What a model writes
+
+
+def test_what_a_model_writes_is_shown_as_it_writes_and_then_its_entry(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    gate = gates["words"]
+    with following(server.api, "one") as blocks:
+        run_id = server.api.start("tell words Hello there friend", sessionId="one")["runId"]
+        (asked,) = islice(entries_of(blocks), 1)
+        assert (asked["role"], asked["provisional"]) == ("user", True)
+        for offset, text in ((0, "Hello "), (6, "there "), (12, "friend ")):
+            assert next_delta(blocks) == {"runId": run_id, "turn": 1, "offset": offset, "text": text}
+            gate.release()
+        said = next(blocks)
+    assert said.event == "transcript.entry"
+    assert said.data["data"] == transcript(server.api, "one")[1]
+    assert (said.data["data"]["content"], said.data["data"]["runId"]) == ("Hello there friend ", run_id)
+
+
+def test_who_comes_while_a_model_writes_is_first_shown_what_it_wrote(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    gate = gates["words"]
+    with following(server.api, "one") as blocks:
+        run_id = server.api.start("tell words Hello there", sessionId="one")["runId"]
+        (asked,) = islice(entries_of(blocks), 1)
+        next_delta(blocks)
+        gate.release()
+        next_delta(blocks)
+        with following(server.api, "one", last_event_id=asked["id"]) as late, following(server.api, "two") as other:
+            assert next_delta(late) == {"runId": run_id, "turn": 1, "offset": 0, "text": "Hello there "}
+            gate.release()
+            assert list(islice(late, 1)) == list(islice(blocks, 1))
+            server.api.run("hello", sessionId="two")
+            assert next(other).data["data"]["content"] == "hello"  # and nothing of the other session before
+
+
+def test_what_a_cancelled_run_wrote_is_taken_back(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    gates["words"]  # nobody releases it
+    with following(server.api, "one") as blocks:
+        run_id = server.api.start("tell words Hello", sessionId="one")["runId"]
+        next(blocks)
+        assert next_delta(blocks)["text"] == "Hello "
+        server.api.post(f"/run-control/by-run/{run_id}/cancel")
+        assert next_delta(blocks) == {"runId": run_id, "turn": 1, "reset": True}
+    assert server.api.await_ending(run_id) == "run.cancelled"
+    with following(server.api, "one") as blocks:
+        (asked,) = islice(entries_of(blocks), 1)
+        assert asked["runStatus"] == "cancelled"
+        server.api.run("next", sessionId="one")
+        assert next(entries_of(blocks))["content"] == "next"
+
+
+# Leaving and coming back
+
+
+def test_a_server_that_leaves_ends_every_transcript_stream_cleanly(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    gates["words"]
+    with following(server.client(), "one") as busy, following(server.client(), "two") as quiet:
+        server.api.start("tell words Hello", sessionId="one")
+        next(busy)
+        next_delta(busy)
+        assert server.api.get("/admin/health")["streams"] == 2
+        server.signal(signal.SIGTERM)
+        assert [block for block in quiet if block.event] == []  # ends without an error of the protocol
+        assert [block.event for block in busy if block.event not in (None, "transcript.delta")] == []
+        server.wait()
+
+
+def test_a_transcript_stream_that_its_client_left_is_forgotten(shared: Server) -> None:
+    with following(shared.api, "one"), following(shared.api, "two"):
+        assert shared.api.get("/admin/health")["streams"] >= 2
+    for _ in soon():
+        if shared.api.get("/admin/health")["streams"] == 0:
+            break
+
+
+@pytest.mark.heavy
+def test_who_comes_back_after_kills_has_every_entry_once(serve: Serve) -> None:
+    server = serve()
+    found: list[Json] = []
+    for cycle in range(sized(3, 20, 200)):
+        api = server.client()
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(talk_until_killed, api, cycle)
+            with following(server.api, "one", last_event_id=found[-1]["id"] if found else "0") as blocks:
+                found += islice(entries_of(blocks), 5 + cycle % 3)
+            server.signal(signal.SIGKILL)
+            writing.result()
+        server.kill()
+        server.start()
+    everything = transcript(server.api, "one")
+    with following(server.api, "one", last_event_id=found[-1]["id"]) as blocks:
+        found += islice(entries_of(blocks), len(everything) - len(found))
+    assert ids(found) == ids(everything)
+
+
+def talk_until_killed(api: Api, cycle: int) -> None:
+    """Runs in one session until the server is gone."""
+    import httpx2  # noqa: PLC0415
+
+    try:
+        for number in range(10_000):
+            api.run(f"{cycle}-{number}", sessionId="one")
+    except (httpx2.TransportError, Refused):
+        return
+
+
+def test_a_stream_of_one_server_shows_the_entries_of_another(serve: Serve, tmp_path: Path) -> None:
+    here, there = serve(tmp_path / "plane"), serve(tmp_path / "plane")
+    with following(here.api, "one") as mine, following(there.api, "one") as theirs:
+        for number in range(sized(3, 20, 200)):
+            (there if number % 2 else here).api.run(f"say {number}", sessionId="one")
+            wanted = lasting(transcript(here.api, "one")[-2:])
+            assert lasting(islice(entries_of(mine), 2)) == lasting(islice(entries_of(theirs), 2)) == wanted
+
+
+# A subscriber by hand
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """The parts of a running plane, in this process."""
+    found = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
+    async with running(found, serving=True):
+        yield found
+
+
+class Line:
+    """What a subscriber received. While it is ``held`` it takes nothing."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.free = anyio.Event()
+        self.free.set()
+        self._more = anyio.Event()
+
+    async def send(self, message: Any) -> None:
+        """Take what the stream sends."""
+        await self.free.wait()
+        self.content += message["body"]
+        self._more.set()
+
+    async def receive(self) -> Any:
+        """The client stays."""
+        await anyio.sleep_forever()
+
+    async def until(self, wanted: bytes, count: int = 1) -> None:
+        """Return once something was received so often."""
+        while self.content.count(wanted) < count:
+            self._more = anyio.Event()
+            await self._more.wait()
+
+    def data(self, event: str) -> list[Json]:
+        """The data of the frames of one event."""
+        found = []
+        for block in self.content.decode().split("\n\n"):
+            fields = dict(line.partition(": ")[::2] for line in block.splitlines())
+            if fields.get("event") == event:
+                found.append(msgspec.json.decode(fields["data"])["data"])
+        return found
+
+
+async def start(parts: ControlPlane, session_id: str, said: str = "hello") -> str:
+    """A finished run of the mock provider."""
+    who = Identity(subject="ada", role=Role.ADMIN)
+    done = await parts.runs.start(RunBody(input=said, session_id=session_id), who, META, None, wait=True)
+    return done.subject or ""
+
+
+async def test_who_reads_too_slowly_is_told_to_forget_and_has_the_entry_in_the_end(parts: ControlPlane) -> None:
+    streams, line = Streams(), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            subscription = parts.transcripts.open("one", None, None)
+            tasks.start_soon(streams.serve, subscription, line.receive, line.send)
+            await line.until(b"retry: 1500")
+            parts.live.said("one", "run_1", 1, "first")
+            await line.until(b'"text":"first"')
+            line.free = anyio.Event()  # from here on it takes nothing
+            parts.live.said("one", "run_1", 1, "held")
+            await anyio.wait_all_tasks_blocked()
+            for number in range(LIVE_CHARS_MAX // 500):
+                parts.live.said("one", "run_1", 1, f"{number:05}" * 200)
+            line.free.set()
+            await line.until(b'"reset":true')
+            await line.until(b'"offset":', 3)
+            await start(parts, "one", "a")
+            await line.until(b"event: transcript.entry", 2)
+            streams.drain.set()
+    first, held, reset, rest = line.data("transcript.delta")[:4]
+    assert (first["text"], held["text"], reset["reset"]) == ("first", "held", True)
+    assert len(rest["text"]) == LIVE_CHARS_MAX
+    assert rest["offset"] == 9 + LIVE_CHARS_MAX // 500 * 1_000 - LIVE_CHARS_MAX
+    assert [entry["content"] for entry in line.data("transcript.entry")] == ["a", "Echo: user: a"]
+
+
+async def test_a_quiet_transcript_stream_beats(parts: ControlPlane) -> None:
+    streams, line = Streams(heartbeat_seconds=0.02), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
+            await line.until(HEARTBEAT, 3)
+            streams.drain.set()
+
+
+async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
+    await start(parts, "one", "a secret")
+    rows = parts.reader.rows(0, 100)
+    position = next(row.position for row in rows if row.type == run.TranscriptAppended.TYPE)
+    erased = plane_room.PayloadRedacted(target=position, reason="asked for")
+    fact = Fact(stream=plane_room.STREAM, event=erased)
+    await parts.log.submit(lambda reader, context: Outcome(facts=(fact,)), META)
+    await parts.caught_up(("sessions",), parts.reader.head())
+    streams, line = Streams(), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
+            await line.until(b"event: transcript.entry", 2)
+            streams.drain.set()
+    asked, answered = line.data("transcript.entry")
+    assert asked["metadata"]["redacted"] == "true"
+    assert asked["content"] is None
+    assert answered["content"] == "Echo: user: a secret"
+
+
+async def test_entries_come_late_but_once_where_the_views_stood_still(
+    parts: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcripts, "STANDSTILL_SECONDS", 0.01)
+    query, wait, failures = parts.views_reader.query, parts.views_reader.wait, 3
+
+    def sometimes(*arguments: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise NotCaughtUp("as told")
+        return query(*arguments)
+
+    async def never(*arguments: Any) -> Any:
+        if failures:
+            raise NotCaughtUp("as told")
+        await wait(*arguments)
+
+    await start(parts, "one", "a")
+    monkeypatch.setattr(parts.views_reader, "query", sometimes)
+    monkeypatch.setattr(parts.views_reader, "wait", never)
+    streams, line = Streams(), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
+            await line.until(b"event: transcript.entry", 2)
+            streams.drain.set()
+    assert failures == 0
+    assert [entry["content"] for entry in line.data("transcript.entry")] == ["a", "Echo: user: a"]

@@ -1,0 +1,308 @@
+"""The explanation of a run: one sentence for each step, and the one thing that it waits for."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from athena_core.domain.run import (
+    ENDING_TYPES,
+    EvidenceAttached,
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunLeased,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    ToolCalled,
+    TranscriptAppended,
+    UsageRecorded,
+)
+from athena_core.event import MARK_BYTES, Event, Position
+from athena_core.services import explain
+from athena_core.services.explain import CAUSES_FIRST, CAUSES_MAX, Explanation, Line, WaitsFor
+from athena_core.values import Usage, VerificationFailure
+from projections.cursor import event_id
+from tests.projections.history import CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
+
+ERASABLE = ("what was asked", "hello", "a secret")
+
+
+def named(position: Position, mark: bytes) -> str:
+    """The id of an event."""
+    return event_id(LOG_ID, position, mark)
+
+
+def told(history: History, run_id: str, line: Line | None = None) -> Explanation:
+    """The explanation of a run."""
+    recorded = [CODEC.decode(row, text=False) for row in history.written if row.stream == run_id]
+    found = explain.explain(recorded, line, history, named)
+    assert found is not None
+    return found
+
+
+def sentences(explanation: Explanation) -> list[str]:
+    """What it says."""
+    return [cause.says for cause in explanation.causes]
+
+
+def waits(explanation: Explanation) -> WaitsFor:
+    """What the run waits for, which is something."""
+    assert explanation.waits_for is not None
+    return explanation.waits_for
+
+
+def call(name: str, call_id: str, turn: int = 1, **fields: Any) -> ToolCalled:
+    """A call of a tool."""
+    return ToolCalled(
+        turn=turn, tool_call_id=call_id, tool_name=name, chars=9, repeatable=True, arguments="a secret", **fields
+    )
+
+
+def result(name: str, call_id: str, **fields: Any) -> TranscriptAppended:
+    """The result of a call."""
+    return TranscriptAppended(
+        role="tool", kind="tool-result", chars=8, tool_call_id=call_id, tool_name=name, content="a secret", **fields
+    )
+
+
+def test_a_run_that_was_answered_is_told_from_the_question_to_the_end() -> None:
+    history = History()
+    run_id = history.whole_run("one")
+    found = told(history, run_id)
+    assert sentences(found) == [
+        "local asked for it; it was admitted at once",
+        "taken by ex_1 (process 4242)",
+        "the user said 5 characters",
+        "the model wrote 11 characters",
+        "mock/mock-model took 2 input and 3 output tokens for $0.000007",
+        "completed",
+    ]
+    assert (found.status, found.session_id, found.waits_for, found.omitted) == ("completed", "one", None, 0)
+    first = next(row for row in history.written if row.stream == run_id)
+    assert found.causes[0].event_id == event_id(LOG_ID, first.position, first.chain[:MARK_BYTES])
+    assert {cause.trace_id for cause in found.causes} == {f"t{run_id}"}
+
+
+def test_what_a_run_waited_for_and_how_long_is_told() -> None:
+    history = History()
+    holder = history.request("one")
+    waiting = history.request("one", "session-busy")
+    history.now += 3_200
+    ended = history.end(holder)
+    history.admit(waiting)
+    history.written[ended] = history.written[ended]._replace(command_id=history.written[ended - 1].command_id)
+    history.now += 40
+    history.start(waiting)
+    found = told(history, waiting)
+    assert sentences(found)[:3] == [
+        "local asked for it; it waits, because another run has its session",
+        f"admitted after 3.2 s, when {holder} ended",
+        "taken by ex_1 (process 4242)",
+    ]
+    assert [cause.waited_ms for cause in found.causes[:3]] == [None, 3_200, 40]
+    assert found.causes[1].after == holder
+
+
+def test_an_admission_by_another_commit_names_no_run() -> None:
+    history = History()
+    waiting = history.request("one", "concurrency")
+    history.whole_run("two")
+    history.admit(waiting)
+    assert sentences(told(history, waiting))[1] == "admitted after 0 ms"
+
+
+def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    usage = Usage(input_tokens=12_000, output_tokens=40)
+    history.in_run(
+        run_id,
+        call("shell", "c1"),
+        call("nuke", "c2", refused="unknown-tool"),
+        UsageRecorded(provider="openai", model="gpt", usage=usage, turn=1, attempts=3, cost_micro_usd=1_234_567),
+        result("shell", "c1"),
+        result("nuke", "c2", is_error=True),
+        EvidenceAttached(
+            evidence_id="e1",
+            label="log",
+            evidence_type="text",
+            size_bytes=2_000,
+            sha256="",
+            source="tool",
+            workspace=False,
+            content="a secret",
+        ),
+        UsageRecorded(provider="openai", model="gpt", usage=Usage(), turn=2, estimated=True, unpriced=True),
+        RunCompleted(
+            provider="openai",
+            model="gpt",
+            harness_profile_id="hp",
+            evidence_count=1,
+            verification_status="verification-failed",
+            verification_failures=(
+                VerificationFailure(policy_id="tests", kind="command", message="exit code 1", details={}),
+            ),
+            reliability=RELIABILITY,
+            context_meta=CONTEXT,
+        ),
+    )
+    found = told(history, run_id)
+    assert sentences(found)[3:] == [
+        "the model called the tool shell",
+        "the model called the tool nuke, which it may not use",
+        "openai/gpt took 12,000 input and 40 output tokens for $1.234567, after 3 attempts",
+        "the tool shell answered (8 characters)",
+        "the tool nuke failed (8 characters)",
+        "the tool showed log (text, 2,000 bytes)",
+        "openai/gpt took an unknown number of tokens (estimated) of unknown price",
+        "completed, but not verified: tests: exit code 1",
+    ]
+    assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 2, None]
+
+
+def test_take_overs_pauses_and_cancels_are_told_with_who_and_why() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    history.in_run(
+        run_id,
+        call("shell", "c1"),
+        RunLeased(executor="ex_2", token=2, attempt=2, pid=7, taken_from="ex_1", because="dead"),
+        RunStarted(attempt=2),
+        result("shell", "c1", is_error=True, interrupted=True),
+        RunPaused(reason="budget", elapsed_ms=9, spent_micro_usd=1_500_000, budget_micro_usd=1_000_000),
+    )
+    history.now += 60_000
+    history.in_run(
+        run_id,
+        RunResumed(requested_by="ex_2", budget_micro_usd=2_000_000),
+        RunCancelRequested(status="cancelled", reason="enough", run_id=run_id),
+        RunCancelled(cause="requested", reason="enough", forced=True),
+        RunCancelRequested(status="not-running"),
+    )
+    found = told(history, run_id)
+    assert sentences(found)[4:] == [
+        "taken over by ex_2 from ex_1, which died; attempt 2",
+        "the tool shell failed, because it was interrupted and nobody knows what it did (8 characters)",
+        "paused, because $1.500000 of its budget of $1.000000 were spent",
+        "local let it go on with a budget of $2.000000",
+        "local asked for its cancel: enough",
+        "cancelled on request: enough, without its executor, which did not stop in time",
+        "local asked for its cancel; it had ended before",
+    ]
+    assert found.causes[7].waited_ms == 60_000
+    assert (found.status, found.waits_for) == ("cancelled", None)
+
+
+# What it waits for
+
+
+def test_a_run_in_line_waits_for_its_turn() -> None:
+    history = History()
+    holder = history.request("one")
+    history.now += 5
+    run_id = history.request("one", "session-busy")
+    found = waits(told(history, run_id, Line("session-busy", 3, holder)))
+    assert (found.reason, found.position, found.blocked_by) == ("session-busy", 3, holder)
+    assert found.since == "2026-01-01T00:00:00.005Z"
+    assert waits(told(history, run_id)).reason == "session-busy"  # the views may not know of it
+
+
+STEPS: list[tuple[tuple[Event, ...], tuple[str, int | None, str | None]]] = [
+    ((), ("executor", None, None)),
+    ((RunLeased(executor="ex_1", token=1, attempt=1, pid=1), RunStarted(attempt=1)), ("model", 1, None)),
+    ((call("shell", "c1"), call("files", "c2")), ("tool", 1, "shell")),
+    ((result("shell", "c1"),), ("tool", 1, "files")),
+    ((result("files", "c2"),), ("model", 2, None)),
+    (
+        (RunPaused(reason="budget", elapsed_ms=9, spent_micro_usd=2, budget_micro_usd=1),),
+        ("budget", None, None),
+    ),
+    ((RunResumed(requested_by="ex_1"),), ("executor", None, None)),
+    ((RunLeased(executor="ex_1", token=2, attempt=1, pid=1),), ("model", 2, None)),
+    ((call("shell", "c3", 2),), ("tool", 2, "shell")),
+    ((RunCancelRequested(status="cancelled"),), ("cancel", None, None)),
+]
+
+
+def test_at_every_step_a_run_waits_for_one_thing() -> None:
+    history = History()
+    run_id = history.request("one")
+    for events, expected in STEPS:
+        history.now += 1_000
+        if events:
+            history.in_run(run_id, *events)
+        found = waits(told(history, run_id))
+        assert (found.reason, found.turn, found.tool_name) == expected
+        assert found.since <= f"2026-01-01T00:00:{(history.now // 1000) % 60:02}.000Z"
+    history.end(run_id, "cancelled")
+    assert told(history, run_id).waits_for is None
+
+
+# Whatever the history
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, MOVES - 1), st.integers(0, 50)), max_size=60))
+def test_every_run_of_every_history_can_be_explained_without_its_text(moves: list[tuple[int, int]]) -> None:
+    history = History().play(moves)
+    for run_id in {row.stream for row in history.written if row.type in {"run.queued", "run.created"}}:
+        found = told(history, run_id)
+        ended = any(row.stream == run_id and row.type in ENDING_TYPES for row in history.written)
+        assert (found.waits_for is None) == ended
+        assert found.causes
+        assert not any(text in says for says in sentences(found) for text in ERASABLE)
+
+
+def test_the_middle_of_a_long_history_is_left_out() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    for number in range(CAUSES_MAX):
+        history.in_run(run_id, result("shell", f"c{number}"))
+    found = told(history, run_id)
+    assert (len(found.causes), found.omitted) == (CAUSES_MAX, 3)
+    assert found.causes[0].says == "local asked for it; it was admitted at once"
+    assert found.causes[CAUSES_FIRST - 1].event_id < found.causes[CAUSES_FIRST].event_id
+    assert found.causes[-1].type == "transcript.appended"
+
+
+@pytest.mark.parametrize("how", ["completed", "failed", "withdrawn", "timed-out", "crashed"])
+def test_the_end_says_why(how: str) -> None:
+    history = History()
+    run_id = history.request("one")
+    history.end(run_id, how)
+    assert (
+        sentences(told(history, run_id))[-1]
+        == {
+            "completed": "completed",
+            "failed": "failed: PROVIDER_ERROR: no",
+            "withdrawn": "withdrawn, because its caller did not want to wait any longer for its turn",
+            "timed-out": "stopped, because it took longer than 1.0 s",
+            "crashed": "given up after attempt 1, because ex_1 died",
+        }[how]
+    )
+
+
+def test_a_stream_that_is_no_run_has_no_explanation() -> None:
+    history = History()
+    history.directive("what was asked", directive_id="dir_1")
+    recorded = [CODEC.decode(row) for row in history.written]
+    assert explain.explain(recorded, None, history, named) is None
+    assert explain.explain([], None, history, named) is None
+
+
+def test_what_caused_a_step_is_named_by_its_event() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    created, *rest = [CODEC.decode(row, text=False) for row in history.written if row.stream == run_id]
+    caused = [created, *(replace(one, causation=created.position) for one in rest)]
+    found = explain.explain(caused, None, history, named)
+    assert found is not None
+    assert [cause.caused_by for cause in found.causes] == [None] + [found.causes[0].event_id] * 2
