@@ -334,4 +334,4 @@ def duration(milliseconds: int) -> str:
 def money(micro_usd: int) -> str:
     """An amount in dollars, to the millionth."""
     whole, rest = divmod(micro_usd, 1_000_000)
-    return f"${whole:,}.{rest:06}"
+    return f"${whole:,}.{rest:06}" if micro_usd else "$0"
