@@ -370,6 +370,36 @@ async def test_a_quiet_transcript_stream_beats(parts: ControlPlane) -> None:
             streams.drain.set()
 
 
+async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPlane) -> None:
+    run_id = await start(parts, "one", "a")
+    (request,) = [one.event for one in parts.runs.recorded(run_id) if isinstance(one.event, run.RunCreated)]
+    events = (
+        request,
+        run.RunLeased(executor="exe_nobody", token=1, attempt=1, pid=1),
+        run.RunStarted(attempt=1),
+        run.ToolCalled(turn=1, tool_call_id="c1", tool_name="files", chars=2, repeatable=True, arguments="{}"),
+        run.TranscriptAppended(
+            role="tool", kind="tool-result", chars=4, tool_call_id="c1", tool_name="files", content="done"
+        ),
+        run.RunFailed(code="X", message="made up", retryable=False),
+    )
+    other = f"{run_id[:-1]}X"
+    streams, line = Streams(), Line()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(streams.serve, parts.transcripts.open("one", "latest", None), line.receive, line.send)
+            await line.until(b"retry: 1500")
+            facts = tuple(Fact(stream=other, event=event, session_id="one", run_id=other) for event in events)
+            outcome = Outcome(facts=facts)
+            await parts.log.submit(lambda reader, context: outcome, META)
+            await line.until(b"event: transcript.entry", 2)
+            streams.drain.set()
+    assert [(entry["kind"], entry["toolName"]) for entry in line.data("transcript.entry")] == [
+        ("tool-call", "files"),
+        ("tool-result", "files"),
+    ]
+
+
 async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
     await start(parts, "one", "a secret")
     rows = parts.reader.rows(0, 100)
