@@ -370,6 +370,21 @@ async def test_a_quiet_transcript_stream_beats(parts: ControlPlane) -> None:
             streams.drain.set()
 
 
+async def test_an_entry_that_the_views_know_of_first_waits_until_the_stream_has_heard_of_it(
+    parts: ControlPlane,
+) -> None:
+    await start(parts, "one", "a")
+    await parts.caught_up(("sessions",), parts.reader.head())
+    asked, answered = [row.position for row in parts.reader.rows(0, 100) if row.type == run.TranscriptAppended.TYPE]
+    with parts.transcripts.open("one", None, None) as subscription:
+        shown = []
+        for heard in (asked - 1, asked, answered - 1, answered):
+            subscription._subscriber.heard = heard
+            frames, more = subscription.take()
+            shown.append((len(frames), more))
+    assert shown == [(0, False), (1, False), (0, False), (1, False)]
+
+
 async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPlane) -> None:
     run_id = await start(parts, "one", "a")
     (request,) = [one.event for one in parts.runs.recorded(run_id) if isinstance(one.event, run.RunCreated)]
