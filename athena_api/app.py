@@ -35,6 +35,7 @@ from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
 from athena_core.services.executors import FROZEN_SECONDS, Executors
+from athena_core.services.flood import Flood
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
 from athena_core.services.runner import Runner
@@ -109,6 +110,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         live=live,
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         access=Access(log, ROLES),
+        flood=Flood(log, clock, ids, settings.refusals_per_second),
         catalog=catalog,
         policies=Policies(log, catalog, frozenset(providers)),
         runs=runs,
@@ -142,11 +144,13 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(parts.tail.follow)
             tasks.start_soon(parts.tail.watch)
+            tasks.start_soon(parts.flood.serve)
             await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             yield
             parts.streams.drain.set()
             await parts.runner.stop()
+            await parts.flood.flush()
             tasks.cancel_scope.cancel()
     finally:
         stop.set()

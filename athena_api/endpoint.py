@@ -16,7 +16,16 @@ from athena_api.replies import failure, status_of, success
 from athena_api.sse import HEADERS as STREAM_HEADERS
 from athena_api.sse import Subscription
 from athena_core.decider import Key
-from athena_core.errors import AthenaError, ConfigError, InternalError, PayloadTooLarge, UnknownRoute
+from athena_core.errors import (
+    AthenaError,
+    ConfigError,
+    Forbidden,
+    InternalError,
+    PayloadTooLarge,
+    RateLimited,
+    Throttled,
+    UnknownRoute,
+)
 from athena_core.event import Meta
 from athena_core.values import BODY_BYTES_MAX, INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
 
@@ -25,6 +34,9 @@ JSON = (b"content-type", b"application/json; charset=utf-8")
 REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
+
+REFUSALS = (Forbidden, Throttled)
+"""What is recorded each time that it is answered, until it is too often."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -84,9 +96,12 @@ class Endpoint:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
         trace = scope["athena.trace"]
+        found: Found | None = None
         try:
             found = self._router.find(scope["method"], scope["path"])
-            meta = Meta(actor=scope["athena.identity"].subject, correlation=trace)
+            subject = scope["athena.identity"].subject
+            meta = Meta(actor=subject, correlation=trace)
+            plane.flood.check(subject, found.operation.id)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
             reply = await self._handle(plane, found.operation, call)
@@ -94,11 +109,14 @@ class Endpoint:
             if subscription is not None:
                 plane.streams.admit()
             headers = _headers(reply, found.operation)
-            body, status = b"" if subscription else success(reply.data), reply.status
+            body, status = b"" if subscription else _body(reply), reply.status
+            kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
             if reply.position < call.position:  # only where the caller allowed it
                 headers.append((b"athena-stale", b"true"))
         except AthenaError as error:
-            subscription, body, status = None, failure(error, trace), status_of(error)
+            if found is not None and isinstance(error, REFUSALS) and not isinstance(error, RateLimited):
+                plane.flood.refused(subject, found.operation.id)
+            subscription, kind, body, status = None, JSON, failure(error, trace), status_of(error)
             headers = [(b"athena-position", str(plane.log.signal.position).encode())]
             if error.retry_after is not None:
                 headers.append((b"retry-after", str(error.retry_after).encode()))
@@ -106,13 +124,13 @@ class Endpoint:
                 headers.append(REPLAYED)
         except Exception as error:
             self._access_log.exception(trace, error)
-            subscription, status, headers = None, 500, []
+            subscription, kind, status, headers = None, JSON, 500, []
             body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
         if subscription is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
             await plane.streams.serve(subscription, receive, send)
             return
-        start = {"type": "http.response.start", "status": status, "headers": [JSON, *_length(body), *headers]}
+        start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
@@ -216,6 +234,14 @@ def _min_position(text: str | None) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > INTEGER_MAX:
         raise ConfigError.of("minPosition", f"{text[:40]!r} is no position", "a position of this log, from 0")
     return int(text)
+
+
+def _body(reply: Reply) -> bytes:
+    """The envelope around the data, or the data where it has a type of its own."""
+    if reply.content_type is None:
+        return success(reply.data)
+    content: bytes = reply.data
+    return content
 
 
 def _length(body: bytes) -> list[tuple[bytes, bytes]]:

@@ -120,6 +120,10 @@ PARAMETERS: Mapping[str, Json] = {
     },
 }
 HEADERS: Mapping[str, Json] = {
+    "NextCursor": {
+        "schema": {"type": "string"},
+        "description": "Where the next page of a sheet begins, if one follows.",
+    },
     "ETag": {"schema": {"type": "string"}, "description": "Names this version; send it as `If-Match` to replace it."},
     "Position": {"schema": {"type": "integer"}, "description": "The position of the log that the answer reflects."},
     "Replayed": {"schema": {"const": "true"}, "description": "There when a repeated key was answered."},
@@ -251,7 +255,11 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
         headers["etag"] = _header("ETag")
     if row.method != "GET":
         headers["idempotency-replayed"] = _header("Replayed")
-    answers: Json = {"200": {"description": "Done.", "headers": headers, "content": _json(envelope)}}
+    content = _json(envelope)
+    if row.sheet:
+        headers["athena-next-cursor"] = _header("NextCursor")
+        content["text/csv"] = {"schema": {"type": "string"}}
+    answers: Json = {"200": {"description": "Done.", "headers": headers, "content": content}}
     if row.accepted is not None:
         content = _json(_envelope(schemas[row.accepted]))
         answers["202"] = {"description": "Accepted: the record so far.", "headers": headers, "content": content}
@@ -277,7 +285,7 @@ def codes_of(row: Row) -> tuple[str, ...]:
     """The codes of all errors that an operation may answer, bugs excepted."""
     codes = [*EVERY, *row.errors]
     if row.roles != EVERYBODY:
-        codes.append("AUTHZ_DENIED")
+        codes += ["AUTHZ_DENIED", "RATE_LIMITED"]
     if ":" in row.path:
         codes.append("UNKNOWN_ERROR")
     if row.method != "GET":

@@ -56,7 +56,8 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
 class Reply(msgspec.Struct, kw_only=True):
     """An answer: the data of the envelope (a value, or JSON bytes), the status, extra headers.
 
-    ``position`` is the log position that the answer reflects; ``replayed`` marks the first answer of a repeated key.
+    With a ``content_type`` of its own, ``data`` is the body as it is, without an envelope. ``position`` is the log
+    position that the answer reflects; ``replayed`` marks the first answer of a repeated key.
     """
 
     data: Any
@@ -64,6 +65,7 @@ class Reply(msgspec.Struct, kw_only=True):
     status: int = 200
     replayed: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
 
 
 Handler = Callable[["ControlPlane", Call[B, Q]], Awaitable[Reply]]
@@ -98,6 +100,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """The path that replaces this one, where it is deprecated."""
     stream: bool = False
     """The answer is ``text/event-stream``."""
+    sheet: bool = False
+    """``format=csv`` answers a page as comma-separated values, and the next cursor as a header."""
     versioned: bool = False
     """Answers carry an ``ETag``; a command honours ``If-Match``."""
     passing: Any = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Tr
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
 from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply
+from athena_api.sheet import CONTENT_TYPE, sheet
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody
@@ -33,7 +34,7 @@ from athena_core.values import (
     RunBody,
     RunResult,
 )
-from projections import catalog, evidence, feed, policy, runs, sessions
+from projections import audit, catalog, evidence, feed, fleet, policy, runs, sessions
 from projections.page import Page
 
 if TYPE_CHECKING:
@@ -122,6 +123,22 @@ class TranscriptQuery(Value):
     """Where the stream begins: after an entry, at ``latest``, or at a time."""
 
     after: Label | None = None
+
+
+class AuditQuery(Value):
+    """Which entries of the trail, and how they are written; times are inclusive."""
+
+    actor: Label | None = None
+    kind: audit.Kind | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    format: Literal["json", "csv"] | None = None
+
+
+AUDIT_COLUMNS = (
+    *("createdAt", "kind", "actor", "target", "reason", "before", "after", "details"),
+    *("sessionId", "runId", "traceId", "type", "id"),
+)
 
 
 # Handlers: thin, one each
@@ -430,6 +447,38 @@ async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQu
     return Reply(data=page, position=position)
 
 
+async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery]) -> Reply:
+    """Who changed what and why, newest first."""
+    query = call.query
+    page, position = plane.query(
+        ("audit",),
+        lambda rows: audit.audit_trail(
+            rows,
+            plane.log.log_id,
+            actor=query.actor,
+            kind=query.kind,
+            created_after=query.created_after,
+            created_before=query.created_before,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    if query.format != "csv":
+        return Reply(data=page, position=position)
+    headers = [("content-disposition", 'attachment; filename="audit-trail.csv"'), ("x-content-type-options", "nosniff")]
+    if page.next_cursor is not None:
+        headers.append(("athena-next-cursor", page.next_cursor))
+    content = sheet(AUDIT_COLUMNS, page.items)
+    return Reply(data=content, position=position, content_type=CONTENT_TYPE, headers=tuple(headers))
+
+
+async def get_fleet_summary(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """The fleet at a glance."""
+    now = plane.clock.now()
+    summary, position = plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))
+    return Reply(data=summary, position=position)
+
+
 def found(record: T | None, kind: str, record_id: str) -> T:
     """The record. Raises NotFound."""
     if record is None:
@@ -478,6 +527,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
             "RUN_CANCELLED",
             "CONTEXT_OVERFLOW",
             "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
+            "RATE_LIMITED",
             "PROVIDER_ERROR",
             "RUN_CRASHED",
             "TURN_LIMIT",
@@ -791,6 +841,33 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("policy",),
         answer=Page[policy.Rejection],
         handle=list_rejections,
+    ),
+    Operation(
+        id="getAuditTrail",
+        context="governance.audit.list",
+        method="GET",
+        path="/governance/audit-trail",
+        tag="governance",
+        summary="Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
+        roles=ADMINS,
+        query=AuditQuery,
+        paging="cursor",
+        reads=("audit",),
+        answer=Page[audit.AuditEntry],
+        sheet=True,
+        handle=get_audit_trail,
+    ),
+    Operation(
+        id="getFleetSummary",
+        context="fleet.summary",
+        method="GET",
+        path="/fleet/summary",
+        tag="fleet",
+        summary="How many runs there are and were, how long they take, what waits, and what this month costs.",
+        roles=EVERYBODY,
+        reads=("fleet",),
+        answer=fleet.FleetSummary,
+        handle=get_fleet_summary,
     ),
     Operation(
         id="listEvents",

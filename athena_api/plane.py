@@ -17,6 +17,7 @@ from athena_core.protocols import Connection
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.flood import Flood
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
 from athena_core.services.runner import Runner
@@ -50,6 +51,7 @@ class ControlPlane(NamedTuple):
     live: Live
     transcripts: Transcripts
     access: Access
+    flood: Flood
     catalog: Catalog
     policies: Policies
     runs: Runs

@@ -283,15 +283,51 @@ def list_rejections(
         limit: How many, at most 500.
         reach: How to reach the plane.
     """
-    query = {
-        "sessionId": session,
-        "actor": actor,
-        "createdAfter": since,
-        "createdBefore": until,
-        "cursor": cursor,
-        "limit": None if limit is None else str(limit),
-    }
+    query = {"sessionId": session, "actor": actor, **_when(since, until, cursor, limit)}
     ask(reach, "listPolicyConcurrencyRejections", query=query)
+
+
+# What became of it
+
+
+def fleet(*, reach: Reach | None = None) -> None:
+    """Show how many runs there are and were, how long they take, what waits, and what this month costs.
+
+    Args:
+        reach: How to reach the plane.
+    """
+    ask(reach, "getFleetSummary")
+
+
+def audit(
+    *,
+    actor: str | None = None,
+    kind: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+    reach: Reach | None = None,
+) -> None:
+    """List who changed, cancelled or was denied what, and why, newest first.
+
+    Args:
+        actor: Only what this identity did.
+        kind: Only entries of this kind, such as policy, cancel or denial.
+        since: Not before this time (ISO-8601).
+        until: Not after this time.
+        cursor: Go on after the last page.
+        limit: How many, at most 500.
+        reach: How to reach the plane.
+    """
+    query = {"actor": actor, "kind": kind, **_when(since, until, cursor, limit)}
+    ask(reach, "getAuditTrail", query=query)
+
+
+def _when(since: str | None, until: str | None, cursor: str | None, limit: int | None) -> dict[str, str | None]:
+    """The parameters of a list over time."""
+    page = {"cursor": cursor, "limit": None if limit is None else str(limit)}
+    return {"createdAfter": since, "createdBefore": until, **page}
 
 
 # The state directory
@@ -493,6 +529,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "policy show": show_policy,
     "policy put": put_policy,
     "policy rejections": list_rejections,
+    "fleet": fleet,
+    "audit": audit,
     "replay": replay,
     "verify": verify,
     "api serve": serve,

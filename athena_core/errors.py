@@ -235,6 +235,14 @@ class ConcurrencyLimitExceeded(Throttled):
     retry_after = 1
 
 
+class RateLimited(Throttled):
+    """This identity was refused the same operation too often within a second; surely not done, and not recorded."""
+
+    code = "RATE_LIMITED"
+    retryable = True
+    retry_after = 1
+
+
 class ProviderError(Upstream):
     """The provider failed."""
 

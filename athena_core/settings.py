@@ -60,6 +60,7 @@ class Settings(Value):
     accept_fork: bool
     executor: str
     executor_max_runs: int
+    refusals_per_second: int
     auth_enabled: bool
     auth_identity_header: str
     auth_default_role: Role
@@ -173,6 +174,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
     Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),
     Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs it executes at a time; the others wait."),
+    Setting("ATHENA_REFUSALS_PER_SECOND", "100", _count, "How many refusals of an identity are recorded one by one."),
     Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
     Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
     Setting("ATHENA_AUTH_DEFAULT_ROLE", "Viewer", parse_role, "The role of identities that the map does not name."),

@@ -5,7 +5,7 @@ read models share (``page``, ``cursor``), and one file per read model. What may 
 values, errors and protocols; read models do not know each other. Read first: ``projection.py``, then ``catalog.py``.
 """
 
-from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, SafetyViolation
+from athena_core.domain.plane import SafetyViolation
 from athena_core.domain.run import PolicyConcurrencyRejected
 from athena_core.domain.schedule import (
     ScheduleDisabled,
@@ -24,22 +24,21 @@ from athena_core.domain.schedule import (
     ScheduleUpserted,
 )
 from athena_core.event import Event
+from projections.audit import AUDIT
 from projections.catalog import CATALOG
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
+from projections.fleet import FLEET
 from projections.policy import POLICY
 from projections.projection import Projection
 from projections.runs import RUNS
 from projections.sessions import SESSIONS
 
-ALL: tuple[Projection, ...] = (RUNS, SESSIONS, EVIDENCES, CATALOG, POLICY, FEED)
+ALL: tuple[Projection, ...] = (RUNS, SESSIONS, EVIDENCES, CATALOG, POLICY, AUDIT, FLEET, FEED)
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {
-    AuthzModeActive: "tells auditors how a server was started; the feed is where they read",
-    AuthzDenied: "an audit record; the feed is where auditors read",
-    SafetyViolation: "an audit record; the feed is where auditors read",
-    LogForked: "an audit record; the feed is where auditors read",
+    SafetyViolation: "derived from a denial or a refusal, which are shown",
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
     ScheduleUpserted: "the feed is where it is read",
     ScheduleRemoved: "the feed is where it is read",

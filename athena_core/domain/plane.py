@@ -28,6 +28,15 @@ class AuthzDenied(Event):
     deny_reason: Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"]
 
 
+class RequestsSuppressed(Event):
+    """So many requests of an identity for an operation were stopped unread, for the refusals that came before them."""
+
+    TYPE: ClassVar[str] = "requests.suppressed"
+    count: int
+    subject: str
+    operation: str
+
+
 class ViolationSource(Value):
     """The event that a violation was derived from; the feed adds its id."""
 
@@ -87,7 +96,7 @@ def evolve(state: PlaneState, event: Event) -> PlaneState:
 
 DECIDER: Decider[PlaneState] = Decider(
     category="plane",
-    events=(AuthzModeActive, AuthzDenied, SafetyViolation, LogForked, PayloadRedacted),
+    events=(AuthzModeActive, AuthzDenied, RequestsSuppressed, SafetyViolation, LogForked, PayloadRedacted),
     initial=PlaneState(),
     evolve=evolve,
 )

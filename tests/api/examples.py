@@ -94,6 +94,17 @@ EXAMPLES: dict[str, Example] = {
             "harnessProfileId": "hp_unknown",
         },
     ),
+    "getAuditTrail": Example(
+        "/governance/audit-trail",
+        query={
+            "actor": "ada",
+            "kind": "policy",
+            "createdAfter": "2026-01-01T00:00:00Z",
+            "createdBefore": "2026-12-31T23:59:59.999Z",
+            "format": "json",
+        },
+    ),
+    "getFleetSummary": Example("/fleet/summary"),
     "listEvents": Example(
         "/events",
         query={

@@ -247,7 +247,7 @@ def test_an_error_code_without_a_class_is_refused() -> None:
     ("path", "method", "statuses"),
     [
         ("/runs", "post", "200 202 400 401 408 409 413 422 429 502 503 507"),
-        ("/runs/{sessionId}/cancel", "post", "200 400 401 403 404 409 413 422 503 507"),
+        ("/runs/{sessionId}/cancel", "post", "200 400 401 403 404 409 413 422 429 503 507"),
         ("/directives", "get", "200 400 401 503"),
         ("/directives/{id}", "get", "200 400 401 404 503"),
         ("/events/stream", "get", "200 400 401 409 503"),

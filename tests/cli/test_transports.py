@@ -233,3 +233,6 @@ def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: st
         (event,) = terminal.run("events", "list", "--types", "policy.updated", *where).data["events"]
         assert event["payload"]["auditComment"] == "- enough"
         assert terminal.run("policy", "rejections", "--session", "s", "--limit", "3", *where).data == {"items": []}
+        (entry,) = terminal.run("audit", "--kind", "policy", *where).data["items"]
+        assert (entry["reason"], entry["after"]) == ("- enough", event["payload"]["after"])
+        assert terminal.run("fleet", *where).data["total"] == 0

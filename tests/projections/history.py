@@ -12,6 +12,7 @@ from athena_core.domain.plane import (
     AuthzDenied,
     AuthzModeActive,
     PayloadRedacted,
+    RequestsSuppressed,
     SafetyViolation,
     ViolationActor,
     ViolationSource,
@@ -337,6 +338,11 @@ class History:
         )
         return self.write("plane", event, actor=actor)
 
+    def suppress(self, count: int, *, actor: str = "vera", operation: str = "createRun") -> Position:
+        """Stop requests after too many refusals."""
+        event = RequestsSuppressed(count=count, subject=actor, operation=operation)
+        return self.write("plane", event, actor=actor)
+
     def redact(self, position: Position) -> None:
         """Erase the text of a row, as the store does, and say so."""
         self.written[position - 1] = self.written[position - 1]._replace(text=None)
@@ -410,8 +416,10 @@ class History:
             self.result(run_id, changed=choice % 2 == 0 or None, is_error=choice % 3 == 0 or None)
         elif kind == 18 and run_id:
             self.show(run_id, f"shown {choice}", workspace=choice % 2 == 0)
+        elif kind == 19:
+            self.suppress(choice + 1)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-MOVES = 20
+MOVES = 21

@@ -1,0 +1,225 @@
+"""The audit trail: what people changed or tried to change, who, when and why.
+
+A new kind of entry is one line in ``ENTRIES``.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, PayloadRedacted, RequestsSuppressed
+from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.run import RunCancelRequested, RunResumed
+from athena_core.event import Event, Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.cursor import event_id
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+Kind: TypeAlias = Literal["policy", "cancel", "resume", "denial", "suppression", "server", "redaction", "fork"]
+"""What an entry is about."""
+
+
+class Entry(NamedTuple):
+    """What an event says to auditors beside its envelope; values become JSON."""
+
+    kind: Kind
+    target: str | None = None
+    """The run, session, operation or document that it was about."""
+    reason: str | None = None
+    before: object = None
+    after: object = None
+    details: object = None
+
+
+Of: TypeAlias = Callable[[Recorded[Any]], Entry]
+
+
+def _policy(recorded: Recorded[PolicyUpdated]) -> Entry:
+    event = recorded.event
+    return Entry("policy", "policy", event.audit_comment, before=event.before, after=event.after)
+
+
+def _cancel(recorded: Recorded[RunCancelRequested]) -> Entry:
+    event = recorded.event
+    details = {"status": event.status} | ({"cause": event.cause} if event.cause else {})
+    return Entry("cancel", event.run_id or recorded.run_id or recorded.session_id, event.reason, details=details)
+
+
+def _resume(recorded: Recorded[RunResumed]) -> Entry:
+    return Entry("resume", recorded.run_id, after={"budgetMicroUsd": recorded.event.budget_micro_usd})
+
+
+def _denial(recorded: Recorded[AuthzDenied]) -> Entry:
+    event = recorded.event
+    details = {"role": event.role, "requiredRoles": event.required_roles}
+    return Entry("denial", event.operation, event.deny_reason, details=details)
+
+
+def _suppression(recorded: Recorded[RequestsSuppressed]) -> Entry:
+    return Entry("suppression", recorded.event.operation, details={"count": recorded.event.count})
+
+
+def _server(recorded: Recorded[AuthzModeActive]) -> Entry:
+    return Entry("server", after={"mode": recorded.event.mode})
+
+
+def _redaction(recorded: Recorded[PayloadRedacted]) -> Entry:
+    return Entry("redaction", reason=recorded.event.reason, details={"position": recorded.event.target})
+
+
+def _fork(recorded: Recorded[LogForked]) -> Entry:
+    return Entry("fork", before={"head": recorded.event.expected}, after={"head": recorded.event.head})
+
+
+ENTRIES: dict[type[Event], Of] = {
+    PolicyUpdated: _policy,
+    RunCancelRequested: _cancel,
+    RunResumed: _resume,
+    AuthzDenied: _denial,
+    RequestsSuppressed: _suppression,
+    AuthzModeActive: _server,
+    PayloadRedacted: _redaction,
+    LogForked: _fork,
+}
+"""The events in the trail, and what each says."""
+
+
+class AuditRow(msgspec.Struct, gc=False):
+    """An entry, by the position of its event; ``before``, ``after`` and ``details`` are JSON."""
+
+    position: int
+    mark: bytes
+    created_at: int
+    kind: str
+    type: str
+    actor: str
+    trace_id: str
+    session_id: str | None
+    run_id: str | None
+    target: str | None
+    reason: str | None
+    before: str | None
+    after: str | None
+    details: str | None
+
+
+AUDIT_ENTRY = Table(
+    "audit",
+    AuditRow,
+    key=("position",),
+    indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
+)
+AUDIT = Projection("audit", version=1, tables=(AUDIT_ENTRY,))
+
+
+def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
+    """The handler of an event that is an entry."""
+
+    def keep(rows: Rows, recorded: Recorded[Any]) -> None:
+        entry = of(recorded)
+        rows.append(
+            AUDIT_ENTRY,
+            AuditRow(
+                position=recorded.position,
+                mark=recorded.mark,
+                created_at=recorded.recorded_at,
+                kind=entry.kind,
+                type=recorded.type,
+                actor=recorded.actor,
+                trace_id=recorded.correlation,
+                session_id=recorded.session_id,
+                run_id=recorded.run_id,
+                target=entry.target,
+                reason=entry.reason,
+                before=_json(entry.before),
+                after=_json(entry.after),
+                details=_json(entry.details),
+            ),
+        )
+
+    return keep
+
+
+for _event, _of in ENTRIES.items():
+    AUDIT.on(_event)(_shown_by(_of))
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+# From rows to what clients see
+
+
+class AuditEntry(Value):
+    """Something that somebody changed or tried to change; ``id`` is that of its event in the feed.
+
+    ``target`` is what it was about: a run, a session, an operation, the policy.
+    """
+
+    id: str
+    created_at: str
+    kind: str
+    type: str
+    actor: str
+    trace_id: str
+    target: str | None = None
+    reason: str | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    details: dict[str, Any] | None = None
+    session_id: str | None = None
+    run_id: str | None = None
+
+
+TRAIL = Keyset(kind="audit", columns=(("position", "position", int),))
+
+
+def audit_trail(
+    connection: Connection,
+    log_id: str,
+    *,
+    actor: str | None = None,
+    kind: str | None = None,
+    created_after: int | None = None,
+    created_before: int | None = None,
+    cursor: str | None,
+    limit: int,
+) -> Page[AuditEntry]:
+    """The trail, newest first; times are milliseconds since 1970 UTC, inclusive."""
+    where = (
+        ("actor = ?", actor),
+        ("kind = ?", kind),
+        ("created_at >= ?", created_after),
+        ("created_at <= ?", created_before),
+    )
+    return TRAIL.page(
+        connection, AUDIT_ENTRY.all, where, cursor=cursor, limit=limit, show=lambda values: _entry(values, log_id)
+    )
+
+
+def _entry(values: tuple[Cell, ...], log_id: str) -> AuditEntry:
+    row = AUDIT_ENTRY.load(values)
+    return AuditEntry(
+        id=event_id(log_id, row.position, row.mark),
+        created_at=iso(row.created_at),
+        kind=row.kind,
+        type=row.type,
+        actor=row.actor,
+        trace_id=row.trace_id,
+        target=row.target,
+        reason=row.reason,
+        before=_object(row.before),
+        after=_object(row.after),
+        details=_object(row.details),
+        session_id=row.session_id,
+        run_id=row.run_id,
+    )
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = None if text is None else msgspec.json.decode(text)
+    return found

@@ -1,0 +1,55 @@
+"""The fleet over HTTP: what it says while runs are at work, wait, end and are refused."""
+
+import pytest
+
+from tests.api.examples import PROFILE
+from tests.conftest import Serve
+from tests.support.api import Refused
+from tests.support.gate import Gates
+
+
+def test_the_summary_follows_every_run(serve: Serve, gates: Gates) -> None:
+    api, gate = serve(**gates.settings).api, gates["held"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 2})
+    profile_id = api.post("/harness-profiles", PROFILE)["id"]
+    api.run("one", harnessProfileId=profile_id, sessionId="paid")
+    held = api.start(gate.order, sessionId="busy")
+    waiting = api.start("later", sessionId="busy", provider="mock")
+    stopped = api.start(gates["stopped"].order, sessionId="stopped")
+    with pytest.raises(Refused):
+        api.run("too many")
+    found = api.get("/fleet/summary")
+    assert (found["total"], found["running"], found["pending"], found["succeeded"], found["failed"]) == (3, 2, 1, 1, 0)
+    assert (found["uptime"], found["errorRate"]) == (1, 0)
+    assert found["operationalSummary"] == {
+        "totalActiveRuns": 2,
+        "totalActiveSessions": 2,
+        "aggregateResourceUsage": {"cpuUsage": 0, "memoryUsage": 0},
+        "recentFailureRejectionCount": 1,
+    }
+    assert found["queue"] == {"waiting": 1, "sessions": 1, "oldestWaitingSince": waiting["createdAt"]}
+    assert found["recent"]["refused"] == 1
+    api.post(f"/run-control/by-run/{stopped['runId']}/cancel")
+    api.await_ending(stopped["runId"])
+    gate.release()
+    for run in (held, waiting):
+        assert api.await_ending(run["runId"]) == "run.completed"
+    found = api.get("/fleet/summary")
+    assert (found["total"], found["running"], found["pending"], found["succeeded"], found["failed"]) == (4, 0, 0, 3, 1)
+    assert (found["errorRate"], found["uptime"]) == (0.25, 0.75)
+    assert found["outcomes"] == {"completed": 3, "failed": 0, "cancelled": 1, "timedOut": 0, "crashed": 0}
+    assert found["recent"]["runTimes"]["runs"] == 3
+    assert found["recent"]["runTimes"]["p50Ms"] <= found["recent"]["runTimes"]["p95Ms"]
+
+
+def test_tokens_and_spend_are_those_of_the_runs(serve: Serve) -> None:
+    api = serve().api
+    usage = [api.run(text, sessionId=f"s{len(text)}")["usage"] for text in ("a", "bb", "ccc")]
+    cost = api.get("/fleet/summary")["costSummary"]
+    assert cost["tokenMix"]["inputTokens"] == sum(one["inputTokens"] for one in usage)
+    assert cost["tokenMix"]["outputTokens"] == sum(one["outputTokens"] for one in usage)
+    assert cost["totalEstimatedSpendUsd"] == 0, "the mock is free"
+    (row,) = cost["providerBreakdown"]
+    assert (row["provider"], row["totalTokens"]) == ("mock", sum(one["totalTokens"] for one in usage))
+    assert sorted(row["sessionId"] for row in cost["sessionBreakdown"]) == ["s1", "s2", "s3"]
+    assert cost["month"] == cost["windowStart"][:7] == cost["windowEnd"][:7]

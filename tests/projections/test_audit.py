@@ -1,0 +1,109 @@
+"""The audit trail."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import LogForked
+from athena_core.domain.run import RunCancelRequested, RunPaused, RunResumed
+from projections.audit import audit_trail
+from projections.cursor import event_id
+from tests.projections.history import BEGINNING, LOG_ID, History
+from tests.projections.support import shown
+
+
+def trail(tmp_path: Path, history: History, **filters: Any) -> list[dict[str, Any]]:
+    """The entries that a filter leaves, newest first, page by page."""
+    connection = shown(tmp_path, history)
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = audit_trail(connection, LOG_ID, **filters, cursor=cursor, limit=2)
+        found += [msgspec.to_builtins(entry) for entry in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+def test_a_change_of_policy_shows_who_why_before_and_after(tmp_path: Path) -> None:
+    history = History()
+    history.put_policy(1)
+    history.now += 5
+    history.put_policy(2, "more machines", actor="otto")
+    row = history.written[-1]
+    second, first = trail(tmp_path, history)
+    assert second == {
+        "id": event_id(LOG_ID, row.position, row.chain[:4]),
+        "createdAt": iso(BEGINNING + 5),
+        "kind": "policy",
+        "type": "policy.updated",
+        "actor": "otto",
+        "traceId": "t",
+        "target": "policy",
+        "reason": "more machines",
+        "before": {"schemaVersion": 1, "maxConcurrentRuns": 1},
+        "after": {"schemaVersion": 1, "maxConcurrentRuns": 2},
+    }
+    assert first["after"] == second["before"]
+    assert "before" not in first
+    assert "reason" not in first
+
+
+def test_everything_that_an_operator_decides_is_in_the_trail(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.start(run_id)
+    history.in_run(run_id, RunPaused(reason="budget", elapsed_ms=1, spent_micro_usd=5, budget_micro_usd=5))
+    history.in_run(run_id, RunResumed(requested_by="ex_1", budget_micro_usd=9))
+    history.ask_to_cancel(run_id, "enough")
+    history.write("plane", RunCancelRequested(status="not-running"), session_id="nobody")
+    history.deny("putPolicy")
+    history.suppress(17)
+    history.redact(history.answer(run_id))
+    history.write("plane", LogForked(head=3, expected=9))
+    found = trail(tmp_path, history)[::-1]
+    assert [
+        {
+            name: entry.get(name)
+            for name in ("kind", "target", "reason", "before", "after", "details")
+            if entry.get(name) is not None
+        }
+        for entry in found
+    ] == [
+        {"kind": "resume", "target": run_id, "after": {"budgetMicroUsd": 9}},
+        {"kind": "cancel", "target": run_id, "reason": "enough", "details": {"status": "cancelled"}},
+        {"kind": "cancel", "target": "nobody", "details": {"status": "not-running"}},
+        {
+            "kind": "denial",
+            "target": "putPolicy",
+            "reason": "ROLE_MISSING",
+            "details": {"role": "Viewer", "requiredRoles": ["Admin"]},
+        },
+        {"kind": "suppression", "target": "createRun", "details": {"count": 17}},
+        {"kind": "redaction", "reason": "asked for", "details": {"position": history.head() - 2}},
+        {"kind": "fork", "before": {"head": 9}, "after": {"head": 3}},
+    ]
+    assert (found[0]["sessionId"], found[0]["runId"]) == ("s", run_id)
+
+
+def test_the_trail_is_filtered(tmp_path: Path) -> None:
+    history = History()
+    for number in range(6):
+        history.now = BEGINNING + number
+        history.put_policy(number + 1, actor=f"a{number % 2}")
+        history.deny("x", actor=f"a{number % 2}")
+
+    def moments(**filters: Any) -> list[str]:
+        return [entry["createdAt"] for entry in trail(tmp_path, history, **filters)]
+
+    def all_of(*numbers: int) -> list[str]:
+        return [iso(BEGINNING + number) for number in numbers]
+
+    (tmp_path / "shown.db").unlink(missing_ok=True)
+    assert moments(kind="denial") == all_of(5, 4, 3, 2, 1, 0)
+    (tmp_path / "shown.db").unlink()
+    assert moments(kind="policy", actor="a1") == all_of(5, 3, 1)
+    (tmp_path / "shown.db").unlink()
+    assert moments(kind="policy", created_after=BEGINNING + 2, created_before=BEGINNING + 3) == all_of(3, 2)

@@ -1,0 +1,236 @@
+"""The fleet in counters, compared with what a plain count of the history says."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_core.clock import iso
+from athena_core.domain.run import RunPaused, RunResumed, UsageRecorded
+from athena_core.values import Usage
+from projections.fleet import bucket_of, fleet_counts, fleet_summary, longest_of
+from tests.projections.history import BEGINNING, CODEC, MOVES, History
+from tests.projections.support import shown
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+MOVED = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=120)
+
+
+def summary(tmp_path: Path, history: History, now: int | None = None) -> Any:
+    """The summary at a moment, as clients see it."""
+    with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
+        connection = shown(Path(directory), history)
+        return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now)))
+
+
+def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
+    found = summary(tmp_path, History())
+    assert found == {
+        "total": 0,
+        "running": 0,
+        "paused": 0,
+        "pending": 0,
+        "succeeded": 0,
+        "failed": 0,
+        "uptime": 0,
+        "errorRate": 0,
+        "capabilities": {"supportsPodStatus": False, "supportsCpuMemMetrics": False},
+        "operationalSummary": {
+            "totalActiveRuns": 0,
+            "totalActiveSessions": 0,
+            "aggregateResourceUsage": {"cpuUsage": 0, "memoryUsage": 0},
+            "recentFailureRejectionCount": 0,
+        },
+        "costSummary": {
+            "month": "2026-01",
+            "windowStart": "2026-01-01T00:00:00.000Z",
+            "windowEnd": iso(BEGINNING),
+            "totalEstimatedSpendUsd": 0,
+            "personaBreakdown": [],
+            "providerBreakdown": [],
+            "profileBreakdown": [],
+            "sessionBreakdown": [],
+            "tokenMix": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0, "inputRatio": 0, "outputRatio": 0},
+            "unpricedCalls": 0,
+        },
+        "outcomes": {"completed": 0, "failed": 0, "cancelled": 0, "timedOut": 0, "crashed": 0},
+        "withdrawn": 0,
+        "queue": {"waiting": 0, "sessions": 0},
+        "recent": {
+            "windowStart": iso(BEGINNING - 23 * HOUR_MS),
+            "admitted": 0,
+            "outcomes": {"completed": 0, "failed": 0, "cancelled": 0, "timedOut": 0, "crashed": 0},
+            "refused": 0,
+            "denied": 0,
+            "suppressed": 0,
+            "runTimes": {"runs": 0},
+        },
+    }
+
+
+def test_runs_are_counted_where_they_are_and_how_they_ended(tmp_path: Path) -> None:
+    history = History()
+    for how in ("completed", "completed", "completed", "failed", "cancelled", "timed-out", "crashed"):
+        history.end(history.request("s"), how)
+    history.request("running")
+    paused = history.request("paused")
+    history.in_run(paused, RunPaused(reason="budget", elapsed_ms=1, spent_micro_usd=5, budget_micro_usd=5))
+    first = history.request("busy", "session-busy")
+    history.now += 1_000
+    for _ in range(2):
+        history.request("busy", "session-busy")
+    history.request("other", "concurrency")
+    history.end(first, "withdrawn")
+    found = summary(tmp_path, history)
+    assert (found["total"], found["running"], found["paused"]) == (9, 1, 1)
+    assert (found["succeeded"], found["failed"], found["withdrawn"]) == (3, 4, 1)
+    assert (found["errorRate"], found["uptime"]) == (0.4444, 0.5556)
+    assert found["outcomes"] == {"completed": 3, "failed": 1, "cancelled": 1, "timedOut": 1, "crashed": 1}
+    assert found["pending"] == 2
+    assert found["queue"] == {"waiting": 3, "sessions": 2, "oldestWaitingSince": iso(BEGINNING + 1_000)}
+    assert found["operationalSummary"]["totalActiveRuns"] == 1
+    assert found["operationalSummary"]["totalActiveSessions"] == 2
+
+
+def test_the_month_is_summed_by_provider_profile_and_session(tmp_path: Path) -> None:
+    history = History()
+
+    def spend(session: str, provider: str, given: int, taken: int, cost: int | None) -> None:
+        run_id = history.request(session)
+        usage = Usage(input_tokens=given, output_tokens=taken)
+        history.in_run(
+            run_id, UsageRecorded(provider=provider, model="m", usage=usage, cost_micro_usd=cost, unpriced=cost is None)
+        )
+        history.end(run_id)
+
+    history.now = BEGINNING - 1
+    spend("last-year", "openai", 1_000, 1_000, 5_000_000)
+    history.now = BEGINNING
+    spend("a", "openai", 30, 10, 1_500_000)
+    spend("b", "anthropic", 20, 20, 2_000_000)
+    spend("a", "openai", 10, 0, 250_000)
+    spend("c", "local", 0, 10, None)
+    cost = summary(tmp_path, history)["costSummary"]
+    assert (cost["month"], cost["totalEstimatedSpendUsd"], cost["unpricedCalls"]) == ("2026-01", 3.75, 1)
+    assert cost["tokenMix"] == {
+        "inputTokens": 60,
+        "outputTokens": 40,
+        "totalTokens": 100,
+        "inputRatio": 0.6,
+        "outputRatio": 0.4,
+    }
+    assert cost["providerBreakdown"] == [
+        {"provider": "anthropic", "estimatedSpendUsd": 2, "inputTokens": 20, "outputTokens": 20, "totalTokens": 40},
+        {"provider": "openai", "estimatedSpendUsd": 1.75, "inputTokens": 40, "outputTokens": 10, "totalTokens": 50},
+        {"provider": "local", "estimatedSpendUsd": 0, "inputTokens": 0, "outputTokens": 10, "totalTokens": 10},
+    ]
+    assert [(row["sessionId"], row["estimatedSpendUsd"]) for row in cost["sessionBreakdown"]] == [
+        ("b", 2),
+        ("a", 1.75),
+        ("c", 0),
+    ]
+    (profile,) = cost["profileBreakdown"]
+    assert (profile["harnessProfileId"], profile["estimatedSpendUsd"]) == ("shadow-harness-0123456789ab", 3.75)
+    before = summary(tmp_path, history, BEGINNING - 1)["costSummary"]
+    assert (before["month"], before["totalEstimatedSpendUsd"]) == ("2025-12", 5)
+
+
+def test_a_breakdown_holds_the_fifty_that_spent_most(tmp_path: Path) -> None:
+    history = History()
+    for number in range(60):
+        run_id = history.request(f"s{number}")
+        history.pay(run_id, number)
+        history.end(run_id)
+    rows = summary(tmp_path, history)["costSummary"]["sessionBreakdown"]
+    assert [row["sessionId"] for row in rows] == [f"s{number}" for number in range(59, 9, -1)]
+
+
+def test_the_window_is_this_hour_and_the_23_before(tmp_path: Path) -> None:
+    history = History()
+    for hours_ago in (24, 23, 22, 0):
+        history.now = BEGINNING + DAY_MS - hours_ago * HOUR_MS
+        history.refuse("s")
+        history.deny("x")
+        history.suppress(10)
+        history.end(history.request("s"), "failed")
+    history.now += HOUR_MS - 1
+    found = summary(tmp_path, history)
+    assert found["recent"]["windowStart"] == iso(BEGINNING + HOUR_MS)
+    assert [found["recent"][name] for name in ("admitted", "refused", "denied", "suppressed")] == [3, 3, 3, 30]
+    assert found["recent"]["outcomes"]["failed"] == 3
+    assert found["operationalSummary"]["recentFailureRejectionCount"] == 36
+    assert found["failed"] == 4
+
+
+def test_run_times_are_percentiles_of_the_runs_that_completed_in_the_window(tmp_path: Path) -> None:
+    history = History()
+    long_ago = history.request("s")
+    history.now += 1_000_000
+    history.end(long_ago)
+    history.now += 2 * DAY_MS
+    for milliseconds in range(1, 101):
+        run_id = history.request("s")
+        history.now += milliseconds * 10
+        history.end(run_id)
+    history.end(history.request("s"), "failed")
+    times = summary(tmp_path, history)["recent"]["runTimes"]
+    assert times["runs"] == 100
+    assert 500 <= times["p50Ms"] <= 500 * 9 // 8
+    assert 950 <= times["p95Ms"] <= 950 * 9 // 8
+
+
+def test_the_clock_of_a_run_stands_while_it_waits_and_while_it_is_paused(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s", "concurrency")
+    history.now += 50_000
+    history.admit(run_id)
+    history.now += 3
+    history.in_run(run_id, RunPaused(reason="budget", elapsed_ms=3, spent_micro_usd=5, budget_micro_usd=5))
+    history.now += 70_000
+    history.in_run(run_id, RunResumed(requested_by="ex_1"))
+    history.now += 4
+    history.end(run_id)
+    assert summary(tmp_path, history)["recent"]["runTimes"] == {"runs": 1, "p50Ms": 7, "p95Ms": 7}
+
+
+@given(st.integers(-5, 2**50))
+def test_a_bucket_is_at_most_an_eighth_too_long(milliseconds: int) -> None:
+    length = max(milliseconds, 0)
+    longest = longest_of(bucket_of(milliseconds))
+    assert length <= longest <= length * 9 // 8
+    assert bucket_of(longest) == bucket_of(length)
+    assert bucket_of(longest + 1) == bucket_of(length) + 1, "buckets follow each other without a gap"
+
+
+@settings(max_examples=60, deadline=None)
+@given(MOVED)
+def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) -> None:
+    history = History().play(moves)
+    events = [CODEC.decode(row) for row in history.written]
+    admitted = {one.stream for one in events if one.type == "run.created"}
+    ends = {one.stream: one.type for one in events if one.type in ENDINGS}
+    with tempfile.TemporaryDirectory() as directory:
+        connection = shown(Path(directory), history)
+        found = fleet_summary(connection, history.now)
+        counts = fleet_counts(connection)
+    assert found.total == len(admitted)
+    assert found.running == len(history.open)
+    assert found.queue.waiting == len(history.waiting)
+    assert found.pending == found.queue.sessions == len(set(history.waiting.values()))
+    assert found.succeeded == sum(ends[run] == "run.completed" for run in ends if run in admitted)
+    assert found.failed == sum(ends[run] != "run.completed" for run in ends if run in admitted)
+    assert found.withdrawn == len(ends.keys() - admitted)
+    paid = [one.event for one in events if isinstance(one.event, UsageRecorded)]
+    spent = sum(event.cost_micro_usd or 0 for event in paid)
+    assert found.cost_summary.total_estimated_spend_usd == pytest.approx(spent / 1_000_000)
+    assert sum(row.cost_micro_usd for row in counts.providers) == spent
+    assert found.recent.refused == sum(row.runs for row in counts.refusals)
+    assert found.recent.denied == sum(one.type == "authz.denied" for one in events)
+
+
+ENDINGS = {"run.completed", "run.failed", "run.cancelled", "run.timed-out", "run.crashed"}
