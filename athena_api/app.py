@@ -17,6 +17,7 @@ from athena_api.access_log import AccessLog, Request
 from athena_api.asgi import App, Receive, Scope, Send
 from athena_api.endpoint import Endpoint
 from athena_api.identity import IdentityMiddleware
+from athena_api.metrics import CONTENT_TYPE, Traffic, exposition
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
@@ -109,6 +110,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         feed=feed,
         live=live,
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
+        traffic=Traffic(PAGES),
         access=Access(log, ROLES),
         flood=Flood(log, clock, ids, settings.refusals_per_second),
         catalog=catalog,
@@ -217,14 +219,17 @@ class Edge:
                 await self._app(scope, receive, answer)
         finally:
             identity = scope.get("athena.identity")
+            seconds = self._clock.monotonic() - started
+            method, path = scope["method"], scope["path"]
+            self.plane.traffic.request(scope.get("athena.operation"), method, path, status, seconds)
             self._log.request(
                 Request(
                     at=self._clock.now(),
                     trace_id=trace,
-                    method=scope["method"],
-                    path=scope["path"],
+                    method=method,
+                    path=path,
                     status=status,
-                    ms=(self._clock.monotonic() - started) * 1000,
+                    ms=seconds * 1000,
                     identity=identity.subject if identity else None,
                     bytes=size,
                 )
@@ -296,6 +301,11 @@ async def readyz(request: HttpRequest) -> Response:
     return _json(success({"status": "ready"}), 200)
 
 
+async def metrics(request: HttpRequest) -> Response:
+    """What a monitoring system reads."""
+    return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
+
+
 async def document(request: HttpRequest) -> Response:
     """The OpenAPI document."""
     return _json(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), 200)
@@ -328,5 +338,11 @@ def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
 
 PAGES = {
     path: Route(path, page)
-    for path, page in {"/livez": livez, "/readyz": readyz, "/docs": docs_page, "/openapi.json": document}.items()
+    for path, page in {
+        "/livez": livez,
+        "/readyz": readyz,
+        "/metrics": metrics,
+        "/docs": docs_page,
+        "/openapi.json": document,
+    }.items()
 }

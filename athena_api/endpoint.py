@@ -99,6 +99,7 @@ class Endpoint:
         found: Found | None = None
         try:
             found = self._router.find(scope["method"], scope["path"])
+            scope["athena.operation"] = found.operation
             subject = scope["athena.identity"].subject
             meta = Meta(actor=subject, correlation=trace)
             plane.flood.check(subject, found.operation.id)

@@ -7,6 +7,7 @@ import anyio
 from anyio import to_thread
 
 from athena_api.answers import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
+from athena_api.metrics import Traffic
 from athena_api.sse import Feed, Streams
 from athena_api.transcripts import Transcripts
 from athena_core import __version__
@@ -50,6 +51,7 @@ class ControlPlane(NamedTuple):
     feed: Feed
     live: Live
     transcripts: Transcripts
+    traffic: Traffic
     access: Access
     flood: Flood
     catalog: Catalog

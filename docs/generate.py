@@ -1,4 +1,4 @@
-"""The generator of the documentation's tables: events, error codes, operations, settings.
+"""The generator of the documentation's tables: events, error codes, operations, settings, metrics.
 
 ``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec.inspect as shapes
 
+from athena_api.metrics import FAMILIES
 from athena_api.openapi import CODES, codes_of
 from athena_api.operation import EVERYBODY
 from athena_api.operations import OPERATIONS
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m docs.generate"
 README = ROOT / "README.md"
 API = ROOT / "docs" / "api.md"
+OPERATING = ROOT / "docs" / "operations.md"
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
@@ -251,6 +253,15 @@ def operations_table() -> str:
     return "\n".join(lines)
 
 
+def metrics_table() -> str:
+    """Every family of metrics, in the order in which they are served."""
+    lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    for family in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        lines.append(f"| `{family.name}` | {family.kind} | {labels} | {family.meaning} |")
+    return "\n".join(lines)
+
+
 def filled(path: Path, name: str, table: str) -> str:
     """A page with the table between its markers as it should be."""
     begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
@@ -268,6 +279,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "errors.md": errors_page(),
         README: filled(README, "settings", settings_table()),
         API: filled(API, "operations", operations_table()),
+        OPERATING: filled(OPERATING, "metrics", metrics_table()),
     }
 
 

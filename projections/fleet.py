@@ -4,6 +4,7 @@ Nothing is scanned: the cost of a summary does not grow with the number of runs.
 open; what happened is counted by hour, so that a window of 24 hours is the present hour and the 23 before it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -138,7 +139,10 @@ SPEND = Table(
 )
 FLEET = Projection("fleet", version=1, tables=(NOW_TABLE, OPEN, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
 
-SELECT_HOURS = f"{HOUR.all} WHERE hour > ?"
+SELECT_HOURS = (
+    f"SELECT {', '.join(f'coalesce(sum({column}), 0)' for column in HOUR.columns if column != 'hour')}"
+    " FROM fleet_hour WHERE hour > ?"
+)
 SELECT_RUN_TIMES = "SELECT bucket, sum(runs) FROM fleet_run_time WHERE hour > ? GROUP BY bucket ORDER BY bucket"
 SELECT_OLDEST = "SELECT min(queued_at) FROM fleet_open WHERE waiting = 1"
 SELECT_SPEND = f"{SPEND.all} WHERE month = ? AND dimension = ?"
@@ -581,7 +585,7 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
     )
 
 
-def _outcomes(rows: tuple[ProviderRow, ...] | list[HourRow]) -> Outcomes:
+def _outcomes(rows: Sequence[ProviderRow | HourRow]) -> Outcomes:
     return Outcomes(
         completed=sum(row.completed for row in rows),
         failed=sum(row.failed for row in rows),
@@ -593,14 +597,15 @@ def _outcomes(rows: tuple[ProviderRow, ...] | list[HourRow]) -> Outcomes:
 
 def _recent(connection: Connection, now: int) -> Recent:
     before = now // HOUR_MS - WINDOW_HOURS
-    hours = [HOUR.load(values) for values in connection.execute(SELECT_HOURS, (before,))]
+    ((*sums,),) = list(connection.execute(SELECT_HOURS, (before,)))
+    window = HourRow(before, *(int(number or 0) for number in sums))
     return Recent(
         window_start=iso((before + 1) * HOUR_MS),
-        admitted=sum(row.admitted for row in hours),
-        outcomes=_outcomes(hours),
-        refused=sum(row.refused for row in hours),
-        denied=sum(row.denied for row in hours),
-        suppressed=sum(row.suppressed for row in hours),
+        admitted=window.admitted,
+        outcomes=_outcomes((window,)),
+        refused=window.refused,
+        denied=window.denied,
+        suppressed=window.suppressed,
         run_times=_run_times([(int(b or 0), int(n or 0)) for b, n in connection.execute(SELECT_RUN_TIMES, (before,))]),
     )
 

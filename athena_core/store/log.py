@@ -32,6 +32,7 @@ from athena_core.errors import (
     StoreMoved,
 )
 from athena_core.event import MARK_BYTES, Event, Fact, Guard, Meta, Position, Recorded, Value
+from athena_core.histogram import Histogram
 from athena_core.protocols import Row
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, link
@@ -51,6 +52,8 @@ WAL_BYTES_MAX = 64 << 20
 KEEPER_SECONDS = 0.5
 SALT_BYTES = 16
 PAGE_BYTES = 4_096
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Committed(Value):
@@ -239,6 +242,10 @@ class Log:
         self.store = store
         self.codec = codec
         self.guards = Guards()
+        self.batches = Histogram(BATCH_SIZES)
+        """How many events this process wrote in one commit."""
+        self.commits = Histogram(COMMIT_SECONDS)
+        """How long inserting and committing them took, in seconds."""
         self._deciders = {decider.category: decider for decider in deciders}
         self._clock = clock
         self._ids = ids
@@ -380,6 +387,7 @@ class Log:
             with self.store.exclusive():
                 self._locking_since = None
                 batch = self._decide(results)
+                began = self._clock.monotonic()
                 if not batch.empty:
                     self.commits += 1
                     self._insert(batch)
@@ -395,6 +403,9 @@ class Log:
             self._stop(results, error)
             return
         else:
+            if batch.rows:
+                self.commits.observe(self._clock.monotonic() - began)
+                self.batches.observe(len(batch.rows))
             self._publish(batch)
             if not batch.erase:  # it may have erased text of its own
                 rows = batch.rows

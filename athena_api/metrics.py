@@ -1,0 +1,232 @@
+"""Metrics: what a monitoring system reads, in the text format of Prometheus; never an id, never what was said."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from athena_api.operation import PREFIX, Operation
+from athena_core import __version__
+from athena_core.errors import NotCaughtUp
+from athena_core.histogram import Histogram
+from projections.fleet import FleetCounts, fleet_counts
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+OTHER = "other"
+MEMORY = Path("/proc/self/statm")
+
+Sample: TypeAlias = tuple[tuple[str, ...], float | Histogram]
+"""The values of the labels, and what was measured."""
+
+
+class Family(NamedTuple):
+    """Measurements of one kind: their name, what they mean, which labels tell them apart."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+REQUESTS = Family(
+    "athena_http_requests_total",
+    "counter",
+    "Requests answered, by route template and class of status; streams count when they end.",
+    ("method", "route", "status"),
+)
+REQUEST_TIMES = Family(
+    "athena_http_request_duration_seconds",
+    "histogram",
+    "How long an answer took, waits for runs and views included; streams are left out.",
+    ("method", "route"),
+)
+EVENTS = Family("athena_log_events_appended_total", "counter", "Events that this process appended to the log.")
+BATCHES = Family("athena_log_batch_events", "histogram", "Events in one commit of the log by this process.")
+COMMITS = Family("athena_log_commit_seconds", "histogram", "How long it took to insert a batch and make it durable.")
+HEAD = Family("athena_log_head_position", "gauge", "The last position of the log.")
+QUEUE = Family("athena_log_queue_transactions", "gauge", "Transactions that wait for the next batch.")
+LAG = Family("athena_projection_lag_events", "gauge", "Events that a projection has not taken in yet.", ("projection",))
+STOPPED = Family("athena_projection_stopped", "gauge", "1 where an event stopped a projection.", ("projection",))
+STREAMS = Family("athena_streams_open", "gauge", "Streams of events that are open.")
+RUNS = Family(
+    "athena_runs_total",
+    "counter",
+    "Runs that were admitted and have ended, since the log began, by the provider that they asked for.",
+    ("provider", "outcome"),
+)
+ADMITTED = Family(
+    "athena_runs_admitted_total", "counter", "Runs that were admitted, since the log began.", ("provider",)
+)
+OPEN_RUNS = Family("athena_runs_open", "gauge", "Runs that have not ended.", ("status",))
+REJECTIONS = Family(
+    "athena_rejections_total", "counter", "Runs that the policy refused, since the log began.", ("reason",)
+)
+DENIALS = Family("athena_denials_total", "counter", "Operations that were denied, since the log began.")
+SUPPRESSED = Family(
+    "athena_requests_suppressed_total", "counter", "Requests stopped after too many refusals, since the log began."
+)
+TOKENS = Family(
+    "athena_tokens_total", "counter", "Tokens of model calls, since the log began.", ("provider", "direction")
+)
+COST = Family("athena_cost_usd_total", "counter", "Estimated spend in dollars, since the log began.", ("provider",))
+UNPRICED = Family(
+    "athena_unpriced_calls_total", "counter", "Model calls without a known price, since the log began.", ("provider",)
+)
+BUILD = Family("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
+CPU = Family("process_cpu_seconds_total", "counter", "CPU time of this process.")
+RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
+
+FAMILIES = (
+    *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, RUNS, ADMITTED),
+    *(OPEN_RUNS, REJECTIONS, DENIALS, SUPPRESSED, TOKENS, COST, UNPRICED, BUILD, CPU, RESIDENT),
+)
+"""All of them, in the order in which they are written."""
+
+
+class Series:
+    """The requests of one route."""
+
+    __slots__ = ("classes", "seconds")
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.classes = [0] * len(STATUS_CLASSES)
+        self.seconds = Histogram(REQUEST_SECONDS)
+
+
+class Traffic:
+    """Counts the requests of this process by operation; what no operation answers is counted by page, or together."""
+
+    def __init__(self, pages: Iterable[str]) -> None:
+        """Take the paths of the pages."""
+        self._pages = frozenset(pages)
+        self._series: dict[tuple[str, str], Series] = {}
+
+    def request(
+        self, operation: Operation[Any, Any] | None, method: str, path: str, status: int, seconds: float
+    ) -> None:
+        """Count an answered request; status 0 means that it was never answered."""
+        key: tuple[str, str] = (OTHER, OTHER)
+        if operation is not None:
+            key = (operation.method, operation.path)
+        elif path in self._pages and method in ("GET", "HEAD"):
+            key = (method, path)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series()
+        series.classes[status // 100] += 1
+        if operation is None or not operation.stream:
+            series.seconds.observe(seconds)
+
+    def counts(self) -> Iterator[Sample]:
+        """How often which route was answered how."""
+        for (method, path), series in sorted(self._series.items()):
+            for name, count in zip(STATUS_CLASSES, series.classes, strict=True):
+                if count:
+                    yield (method, self._route(path), name), count
+
+    def times(self) -> Iterator[Sample]:
+        """How long the answers took."""
+        for (method, path), series in sorted(self._series.items()):
+            yield (method, self._route(path)), series.seconds
+
+    def _route(self, path: str) -> str:
+        return path if path == OTHER or path in self._pages else PREFIX + path
+
+
+def exposition(plane: "ControlPlane") -> bytes:
+    """All families with at least one sample, as text."""
+    samples = measured(plane)
+    return "".join(line for family in FAMILIES for line in lines(family, samples[family])).encode()
+
+
+def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
+    """What there is to say now. The counters of the fleet are left out while the views are not there."""
+    log, head = plane.log, plane.reader.head()
+    health = plane.health(head)
+    samples: dict[Family, list[Sample]] = {family: [] for family in FAMILIES}
+    samples[REQUESTS] += plane.traffic.counts()
+    samples[REQUEST_TIMES] += plane.traffic.times()
+    samples[EVENTS].append(((), log.batches.sum))
+    samples[BATCHES].append(((), log.batches))
+    samples[COMMITS].append(((), log.commits))
+    samples[HEAD].append(((), head))
+    samples[QUEUE].append(((), log.waiting))
+    for name, projection in sorted(health.projections.items()):
+        samples[LAG].append(((name,), projection.lag))
+        samples[STOPPED].append(((name,), int(projection.error is not None)))
+    samples[STREAMS].append(((), plane.feed.streams))
+    samples[BUILD].append(((__version__,), 1))
+    samples[CPU].append(((), time.process_time()))
+    samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))
+    try:
+        counts, _ = plane.query(("fleet",), fleet_counts)
+    except NotCaughtUp:
+        return samples
+    for family, found in fleet(counts):
+        samples[family].append(found)
+    return samples
+
+
+def fleet(counts: FleetCounts) -> Iterator[tuple[Family, Sample]]:
+    """The counters of the fleet."""
+    for row in counts.providers:
+        yield ADMITTED, ((row.provider,), row.admitted)
+        for outcome in ("completed", "failed", "cancelled", "timed_out", "crashed"):
+            yield RUNS, ((row.provider, outcome.replace("_", "-")), getattr(row, outcome))
+        yield TOKENS, ((row.provider, "input"), row.input_tokens)
+        yield TOKENS, ((row.provider, "output"), row.output_tokens)
+        yield COST, ((row.provider,), row.cost_micro_usd / 1_000_000)
+        yield UNPRICED, ((row.provider,), row.unpriced_calls)
+    for status in ("queued", "running", "paused"):
+        yield OPEN_RUNS, ((status,), getattr(counts.now, status))
+    for refusal in counts.refusals:
+        yield REJECTIONS, ((refusal.reason,), refusal.runs)
+    yield DENIALS, ((), counts.now.denied)
+    yield SUPPRESSED, ((), counts.now.suppressed)
+
+
+# The text format
+
+
+def lines(family: Family, samples: Iterable[Sample]) -> Iterator[str]:
+    """A family and its samples; nothing where there are none."""
+    begun = False
+    for values, value in samples:
+        if not begun:
+            yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {family.kind}\n"
+            begun = True
+        labels = [f'{name}="{_escaped(text)}"' for name, text in zip(family.labels, values, strict=True)]
+        if isinstance(value, Histogram):
+            yield from _buckets(family.name, labels, value)
+        else:
+            yield f"{family.name}{_braced(labels)} {_number(value)}\n"
+
+
+def _buckets(name: str, labels: list[str], histogram: Histogram) -> Iterator[str]:
+    total = 0
+    for bound, count in zip((*histogram.bounds, float("inf")), list(histogram.counts), strict=True):
+        total += count
+        limit = "+Inf" if bound == float("inf") else _number(bound)
+        bucket = _braced([*labels, f'le="{limit}"'])
+        yield f"{name}_bucket{bucket} {total}\n"
+    yield f"{name}_sum{_braced(labels)} {_number(histogram.sum)}\n"
+    yield f"{name}_count{_braced(labels)} {total}\n"
+
+
+def _braced(labels: list[str]) -> str:
+    return "{" + ",".join(labels) + "}" if labels else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))

@@ -1,0 +1,20 @@
+"""The histogram: how often a measured value fell between which bounds."""
+
+from bisect import bisect_left
+
+
+class Histogram:
+    """Counts by upper bound (inclusive, ascending), and above the last; written by one thread, read by any."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        """Start empty."""
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value

@@ -1,0 +1,210 @@
+"""Metrics: what a monitoring system reads is right, well-formed, bounded, and tells nobody's ids."""
+
+import re
+import shutil
+import subprocess
+
+import httpx2
+import pytest
+
+from athena_api.metrics import FAMILIES, OTHER, Family, Traffic, lines
+from athena_api.operations import OPERATIONS
+from athena_core.histogram import Histogram
+from tests.api.examples import EXAMPLES
+from tests.conftest import Serve
+from tests.support.api import Api, Refused, soon
+from tests.support.gate import Gates
+from tests.support.server import Server
+
+SAMPLE = re.compile(r'^(?P<name>[a-z_]+)(\{(?P<labels>([a-z_]+="([^"\\\n]|\\.)*",?)*)\})? (?P<value>[0-9.e+-]+)$')
+LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def text_of(api: Api) -> str:
+    """The metrics as they are served."""
+    answer = api.http.get(api.url + "/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return answer.text
+
+
+def parsed(text: str) -> Samples:
+    """Every sample by its name and labels; fails where a line is malformed or a family is torn apart."""
+    samples: Samples = {}
+    families: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# "):
+            word, name, _ = line[2:].split(" ", 2)
+            if word == "HELP":
+                assert name not in families, f"{name} comes twice"
+                families.append(name)
+            continue
+        match = SAMPLE.fullmatch(line)
+        assert match, line
+        assert match["name"].startswith(families[-1]), f"{line} stands in {families[-1]}"
+        key = (match["name"], tuple(LABEL.findall(match["labels"] or "")))
+        assert key not in samples, f"{key} comes twice"
+        samples[key] = float(match["value"])
+    return samples
+
+
+def metric(api: Api, name: str, **labels: str) -> float:
+    """The sum of the samples that have these labels."""
+    wanted = set(labels.items())
+    return sum(value for (found, has), value in parsed(text_of(api)).items() if found == name and wanted <= set(has))
+
+
+def test_requests_are_counted_by_route_and_class_of_status(serve: Serve) -> None:
+    api = serve().api
+    run_id = api.run("hello")["runId"]
+    for _ in range(3):
+        api.get(f"/runs/{run_id}")
+    with pytest.raises(Refused):
+        api.get("/runs/run_unknown")
+    with pytest.raises(Refused):
+        api.get("/nowhere")
+    name = "athena_http_requests_total"
+    assert metric(api, name, method="GET", route="/api/v1/runs/:runId", status="2xx") == 3
+    assert metric(api, name, method="GET", route="/api/v1/runs/:runId", status="4xx") == 1
+    assert metric(api, name, method="POST", route="/api/v1/runs", status="2xx") == 1
+    assert metric(api, name, route=OTHER, status="4xx") == 1
+    count = "athena_http_request_duration_seconds_count"
+    assert metric(api, count, method="GET", route="/api/v1/runs/:runId") == 4
+    bucket = "athena_http_request_duration_seconds_bucket"
+    assert metric(api, bucket, route="/api/v1/runs/:runId", le="+Inf") == 4
+
+
+def test_the_log_says_how_much_it_wrote(serve: Serve) -> None:
+    api = serve().api
+    before = metric(api, "athena_log_events_appended_total")
+    commits = metric(api, "athena_log_commit_seconds_count")
+    for number in range(4):
+        api.post("/directives", {"input": str(number)})
+    assert metric(api, "athena_log_events_appended_total") == before + 4
+    assert metric(api, "athena_log_commit_seconds_count") == metric(api, "athena_log_batch_events_count") == commits + 4
+    assert metric(api, "athena_log_head_position") == api.head()
+    assert metric(api, "athena_log_queue_transactions") == 0
+    api.get("/directives")
+    api.get("/fleet/summary")
+    assert metric(api, "athena_projection_stopped") == 0
+    for _ in soon():
+        if metric(api, "athena_projection_lag_events") == 0:
+            break
+
+
+def test_runs_refusals_and_denials_are_counted_since_the_log_began(serve: Serve, gates: Gates) -> None:
+    server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin", **gates.settings)
+    ada, vera, gate = server.client("ada"), server.client("vera"), gates["held"]
+    ada.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+    held = ada.start(gate.order)
+    with pytest.raises(Refused):
+        ada.run("refused")
+    with pytest.raises(Refused):
+        vera.post("/directives", {"input": "denied"})
+    ada.get("/fleet/summary")
+    assert metric(ada, "athena_runs_open", status="running") == 1
+    assert metric(ada, "athena_rejections_total", reason="max-concurrent-runs-exceeded") == 1
+    assert metric(ada, "athena_denials_total") == 1
+    gate.release()
+    ada.await_ending(held["runId"])
+    usage = ada.run("mock", provider="mock")["usage"]
+    server.stop()
+    again = server.start().client("ada")
+    again.get("/fleet/summary")
+    assert metric(again, "athena_runs_total", provider="local-exec", outcome="completed") == 1
+    assert metric(again, "athena_runs_total", provider="mock", outcome="completed") == 1
+    assert metric(again, "athena_runs_total") == metric(again, "athena_runs_admitted_total") == 2
+    assert metric(again, "athena_tokens_total", provider="mock", direction="output") == usage["outputTokens"]
+
+
+def test_open_streams_are_counted_and_not_measured(serve: Serve) -> None:
+    api = serve().api
+    with api.stream() as blocks:
+        next(blocks)
+        assert metric(api, "athena_streams_open") == 1
+    for _ in soon():
+        if metric(api, "athena_http_requests_total", route="/api/v1/events/stream") == 1:
+            break
+    assert metric(api, "athena_streams_open") == 0
+    assert metric(api, "athena_http_request_duration_seconds_count", route="/api/v1/events/stream") == 0
+
+
+def test_the_number_of_series_does_not_grow_with_what_clients_send(serve: Serve) -> None:
+    api = serve().api
+    api.run("hello")
+    names = {key for key in parsed(text_of(api)) if key[0] == "athena_http_requests_total"}
+    for number in range(20):
+        for method in ("GET", "BREW"):
+            api.http.request(method, f"{api.url}/made-up-{number}")
+            api.http.request(method, f"/runs/run_{number}")
+    more = {key for key in parsed(text_of(api)) if key[0] == "athena_http_requests_total"} - names
+    assert {dict(labels)["route"] for _, labels in more} <= {OTHER, "/metrics", "/api/v1/runs/:runId"}
+    assert "run_1" not in text_of(api)
+
+
+def test_metrics_need_an_identity_like_everything_that_tells_something(serve: Serve) -> None:
+    server = serve(auth_enabled="true")
+    assert httpx2.get(server.url + "/metrics").status_code == 401
+    assert httpx2.get(server.url + "/metrics", headers={"x-athena-identity": "prometheus"}).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def busy(shared: Server) -> str:
+    """The metrics of a server on which everything was asked once."""
+    for row in OPERATIONS:
+        if not row.stream:
+            example = EXAMPLES[row.id]
+            shared.api.http.request(row.method, example.path, params=example.query, json=example.body)
+    shared.api.get("/fleet/summary")
+    return text_of(shared.api)
+
+
+def test_every_family_is_well_formed_and_histograms_add_up(busy: str) -> None:
+    samples = parsed(busy)
+    for family in FAMILIES:
+        assert f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {family.kind}\n" in busy or (
+            family.name == "athena_rejections_total"  # nothing was refused here
+        )
+    for (name, labels), value in samples.items():
+        if name.endswith("_bucket") and ("le", "+Inf") in labels:
+            rest = tuple(label for label in labels if label[0] != "le")
+            assert samples[name.removesuffix("_bucket") + "_count", rest] == value
+            below = [v for (n, has), v in samples.items() if n == name and has[:-1] == rest]
+            assert below == sorted(below), "buckets are cumulative"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: promtool)")
+def test_prometheus_itself_finds_nothing_to_complain_about(busy: str) -> None:
+    done = subprocess.run(["promtool", "check", "metrics"], input=busy, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_what_a_label_holds_cannot_end_it() -> None:
+    family = Family("made_up_total", "counter", "Made up.", ("provider",))
+    (_, line) = lines(family, [(('a"b\\c\nd',), 1)])
+    assert line == 'made_up_total{provider="a\\"b\\\\c\\nd"} 1\n'
+    assert list(lines(family, [])) == [], "a family without a sample is left out"
+
+
+def test_a_value_counts_up_to_and_including_its_bound() -> None:
+    histogram = Histogram((1, 2, 5))
+    for value in (0, 1, 1.5, 2, 5, 6):
+        histogram.observe(value)
+    family = Family("made_up_seconds", "histogram", "Made up.")
+    assert [line.split() for line in lines(family, [((), histogram)])][1:] == [
+        ['made_up_seconds_bucket{le="1"}', "2"],
+        ['made_up_seconds_bucket{le="2"}', "4"],
+        ['made_up_seconds_bucket{le="5"}', "5"],
+        ['made_up_seconds_bucket{le="+Inf"}', "6"],
+        ["made_up_seconds_sum", "15.5"],
+        ["made_up_seconds_count", "6"],
+    ]
+
+
+def test_a_request_that_was_never_answered_is_counted() -> None:
+    traffic = Traffic(("/livez",))
+    traffic.request(None, "GET", "/livez", 0, 0.1)
+    traffic.request(None, "BREW", "/livez", 404, 0.1)
+    assert list(traffic.counts()) == [(("GET", "/livez", "none"), 1), ((OTHER, OTHER, "4xx"), 1)]
