@@ -17,11 +17,13 @@ from athena_api.access_log import AccessLog, Request
 from athena_api.asgi import App, Receive, Scope, Send
 from athena_api.endpoint import Endpoint
 from athena_api.identity import IdentityMiddleware
-from athena_api.metrics import CONTENT_TYPE, Traffic, exposition
+from athena_api.metrics import CONTENT_TYPE, exposition
+from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
 from athena_api.sse import Feed, Streams
+from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
@@ -91,9 +93,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     catalog = Catalog(log, ids, frozenset(providers))
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers))
     asker = Asker(providers, Prices.load(), clock, ids)
-    agent = Agent(
-        runs.compiler, asker, providers, toolbox(settings.state_dir), settings.workspace_root, ids, live.said
-    )
+    agent = Agent(runs.compiler, asker, providers, toolbox(settings.state_dir), settings.workspace_root, ids, live.said)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
     views_reader, feed = views.reader(reader), Feed(tail, reader)
@@ -110,7 +110,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         feed=feed,
         live=live,
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
-        traffic=Traffic(PAGES),
+        traffic=Traffic(PAGES, PREFIX),
         access=Access(log, ROLES),
         flood=Flood(log, clock, ids, settings.refusals_per_second),
         catalog=catalog,

@@ -4,9 +4,9 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from athena_api.operation import PREFIX, Operation
+from athena_api.traffic import Sample
 from athena_core import __version__
 from athena_core.errors import NotCaughtUp
 from athena_core.histogram import Histogram
@@ -16,13 +16,7 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-OTHER = "other"
 MEMORY = Path("/proc/self/statm")
-
-Sample: TypeAlias = tuple[tuple[str, ...], float | Histogram]
-"""The values of the labels, and what was measured."""
 
 
 class Family(NamedTuple):
@@ -89,57 +83,6 @@ FAMILIES = (
 """All of them, in the order in which they are written."""
 
 
-class Series:
-    """The requests of one route."""
-
-    __slots__ = ("classes", "seconds")
-
-    def __init__(self) -> None:
-        """None yet."""
-        self.classes = [0] * len(STATUS_CLASSES)
-        self.seconds = Histogram(REQUEST_SECONDS)
-
-
-class Traffic:
-    """Counts the requests of this process by operation; what no operation answers is counted by page, or together."""
-
-    def __init__(self, pages: Iterable[str]) -> None:
-        """Take the paths of the pages."""
-        self._pages = frozenset(pages)
-        self._series: dict[tuple[str, str], Series] = {}
-
-    def request(
-        self, operation: Operation[Any, Any] | None, method: str, path: str, status: int, seconds: float
-    ) -> None:
-        """Count an answered request; status 0 means that it was never answered."""
-        key: tuple[str, str] = (OTHER, OTHER)
-        if operation is not None:
-            key = (operation.method, operation.path)
-        elif path in self._pages and method in ("GET", "HEAD"):
-            key = (method, path)
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = Series()
-        series.classes[status // 100] += 1
-        if operation is None or not operation.stream:
-            series.seconds.observe(seconds)
-
-    def counts(self) -> Iterator[Sample]:
-        """How often which route was answered how."""
-        for (method, path), series in sorted(self._series.items()):
-            for name, count in zip(STATUS_CLASSES, series.classes, strict=True):
-                if count:
-                    yield (method, self._route(path), name), count
-
-    def times(self) -> Iterator[Sample]:
-        """How long the answers took."""
-        for (method, path), series in sorted(self._series.items()):
-            yield (method, self._route(path)), series.seconds
-
-    def _route(self, path: str) -> str:
-        return path if path == OTHER or path in self._pages else PREFIX + path
-
-
 def exposition(plane: "ControlPlane") -> bytes:
     """All families with at least one sample, as text."""
     samples = measured(plane)
@@ -155,13 +98,13 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
     samples[REQUEST_TIMES] += plane.traffic.times()
     samples[EVENTS].append(((), log.batches.sum))
     samples[BATCHES].append(((), log.batches))
-    samples[COMMITS].append(((), log.commits))
+    samples[COMMITS].append(((), log.commit_times))
     samples[HEAD].append(((), head))
     samples[QUEUE].append(((), log.waiting))
     for name, projection in sorted(health.projections.items()):
         samples[LAG].append(((name,), projection.lag))
         samples[STOPPED].append(((name,), int(projection.error is not None)))
-    samples[STREAMS].append(((), plane.feed.streams))
+    samples[STREAMS].append(((), plane.streams.count))
     samples[BUILD].append(((__version__,), 1))
     samples[CPU].append(((), time.process_time()))
     samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))

@@ -7,8 +7,8 @@ import anyio
 from anyio import to_thread
 
 from athena_api.answers import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
-from athena_api.metrics import Traffic
 from athena_api.sse import Feed, Streams
+from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso

@@ -244,7 +244,7 @@ class Log:
         self.guards = Guards()
         self.batches = Histogram(BATCH_SIZES)
         """How many events this process wrote in one commit."""
-        self.commits = Histogram(COMMIT_SECONDS)
+        self.commit_times = Histogram(COMMIT_SECONDS)
         """How long inserting and committing them took, in seconds."""
         self._deciders = {decider.category: decider for decider in deciders}
         self._clock = clock
@@ -404,7 +404,7 @@ class Log:
             return
         else:
             if batch.rows:
-                self.commits.observe(self._clock.monotonic() - began)
+                self.commit_times.observe(self._clock.monotonic() - began)
                 self.batches.observe(len(batch.rows))
             self._publish(batch)
             if not batch.erase:  # it may have erased text of its own

@@ -7,8 +7,10 @@ import subprocess
 import httpx2
 import pytest
 
-from athena_api.metrics import FAMILIES, OTHER, Family, Traffic, lines
+from athena_api.metrics import FAMILIES, Family, lines
+from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS
+from athena_api.traffic import OTHER, Traffic
 from athena_core.histogram import Histogram
 from tests.api.examples import EXAMPLES
 from tests.conftest import Serve
@@ -204,7 +206,7 @@ def test_a_value_counts_up_to_and_including_its_bound() -> None:
 
 
 def test_a_request_that_was_never_answered_is_counted() -> None:
-    traffic = Traffic(("/livez",))
+    traffic = Traffic(("/livez",), PREFIX)
     traffic.request(None, "GET", "/livez", 0, 0.1)
     traffic.request(None, "BREW", "/livez", 404, 0.1)
     assert list(traffic.counts()) == [(("GET", "/livez", "none"), 1), ((OTHER, OTHER, "4xx"), 1)]
