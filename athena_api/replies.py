@@ -37,11 +37,16 @@ def status_of(error: AthenaError | type[AthenaError]) -> int:
     return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
 
 
+class _Success(msgspec.Struct):
+    """The envelope of an answer; encoded together with it, so that a large one is not copied."""
+
+    ok: bool
+    data: Any
+
+
 def success(data: Any) -> bytes:
     """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
-    if isinstance(data, (bytes, msgspec.Raw)):
-        return b'{"ok":true,"data":%b}' % data
-    return b'{"ok":true,"data":%b}' % encode(data)
+    return encode(_Success(True, msgspec.Raw(data) if isinstance(data, bytes) else data))
 
 
 def failure(error: AthenaError, trace_id: str) -> bytes:

@@ -18,7 +18,17 @@ from athena_core.protocols import Row, Shown
 from athena_core.signal import Signal
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
-from projections.feed import FeedFilter, FeedPage, event_id, parse_cursor, position_before, render, resolve
+from projections.feed import (
+    FeedFilter,
+    FeedPage,
+    Records,
+    event_id,
+    parse_cursor,
+    position_before,
+    record,
+    render,
+    resolve,
+)
 
 RING_BYTES_MAX = 64 << 20
 STREAMS_MAX = 10_000
@@ -164,10 +174,6 @@ class Feed:
         self._waking = False
         tail.subscribe(self._notice)
 
-    def record(self, shown: Shown) -> bytes:
-        """The public record of a row, as JSON."""
-        return render(shown, self._reader.log_id, self.cursor_at)
-
     def cursor_at(self, position: Position) -> str:
         """The cursor that continues after a position; ``0`` before the first event."""
         row = self._reader.row(position) if position else None
@@ -177,7 +183,7 @@ class Feed:
         return event_id(self._reader.log_id, row.position, row.chain[:MARK_BYTES])
 
     def _frame(self, shown: Shown) -> Frame:
-        content = frame(shown.type, self.record(shown), self._id(shown))
+        content = frame(shown.type, render(shown, self._reader.log_id, self.cursor_at), self._id(shown))
         return Frame(shown._replace(data=b"", extra=None), content)
 
     def _notice(self, rows: Sequence[Row]) -> None:
@@ -205,13 +211,17 @@ class Feed:
             return position_before(text, self._reader)
         return resolve(parse_cursor(text), self._reader)
 
-    def page(self, found: FeedPage) -> bytes:
-        """A page as JSON; ``nextCursor`` is there unless the head was reached."""
-        events = b",".join([self.record(row) for row in found.rows])
+    def page(self, found: FeedPage) -> Records:
+        """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
+        log_id, id_of = self._reader.log_id, self.cursor_at
         last = found.rows[-1] if found.rows else None
         cursor = self._id(last) if last and last.position == found.scanned else self.cursor_at(found.scanned)
-        more = b',"nextCursor":"%b"' % cursor.encode() if found.scanned < found.head else b""
-        return b'{"events":[%b],"cursor":"%b","head":%d%b}' % (events, cursor.encode(), found.head, more)
+        return Records(
+            events=[record(row, log_id, id_of) for row in found.rows],
+            cursor=cursor,
+            head=found.head,
+            next_cursor=cursor if found.scanned < found.head else None,
+        )
 
     def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> "FeedSubscription":
         """Prepare a stream. Raises CURSOR errors, so that they are answered before any byte."""

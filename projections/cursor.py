@@ -4,6 +4,7 @@ import base64
 import binascii
 import functools
 import re
+import struct
 
 from athena_core.errors import CursorAhead, CursorForeign, CursorInvalid
 from athena_core.event import MARK_BYTES, Position, Value
@@ -12,6 +13,7 @@ from athena_core.protocols import LogReader
 VERSION = b"\x01"
 ID = re.compile(r"[A-Za-z0-9_-]{28}")
 DECIMAL = re.compile(r"[0-9]{1,18}")
+_place = struct.Struct(f">Q{MARK_BYTES}s").pack
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -30,7 +32,7 @@ def _prefix(log_id: str) -> str:
 
 def event_id(log_id: str, position: Position, mark: bytes) -> str:
     """The id of an event: 21 bytes (version, log, position, first bytes of the chain) in 28 characters."""
-    place = binascii.b2a_base64(position.to_bytes(8, "big") + mark, newline=False)
+    place = binascii.b2a_base64(_place(position, mark), newline=False)
     return _prefix(log_id) + place.translate(URL_SAFE).decode()
 
 

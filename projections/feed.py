@@ -20,10 +20,13 @@ __all__ = [
     "Cursor",
     "FeedFilter",
     "FeedPage",
+    "Record",
+    "Records",
     "event_id",
     "page",
     "parse_cursor",
     "position_before",
+    "record",
     "render",
     "resolve",
 ]
@@ -39,43 +42,61 @@ IdOf: TypeAlias = Callable[[Position], str]
 # Records
 
 
+class Record(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """A public record (contract 6); the payload is the stored bytes."""
+
+    id: str
+    trace_id: str
+    type: str
+    created_at: str
+    payload: msgspec.Raw
+    session_id: str | None = None
+    run_id: str | None = None
+    undecodable: bool = False
+
+
+class Records(Value):
+    """Part of the feed as it is answered: ``cursor`` is after what was looked at; ``next_cursor`` if there is more."""
+
+    events: list[Record | msgspec.Raw]
+    cursor: str
+    head: Position
+    next_cursor: str | None = None
+
+
 _encode = msgspec.json.Encoder().encode
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 EMPTY = b"{}"
-NAMES_CACHED_MAX = 8_192
+
+
+def record(shown: Shown, log_id: str, id_of: IdOf) -> Record | msgspec.Raw:
+    """The public record of a row, around its stored bytes; what is damaged is left out and marked."""
+    position, kind, recorded_at, correlation, session_id, run_id, data, extra, chain = shown
+    undecodable = False
+    try:
+        payload = _object(REFERRING[kind](data, id_of) if kind in REFERRING else data)
+        beside = EMPTY if extra is None else _object(extra)
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError):
+        payload, beside, undecodable = EMPTY, EMPTY, True
+    made = Record(
+        event_id(log_id, position, chain[:MARK_BYTES]),
+        correlation,
+        kind,
+        _time(recorded_at),
+        msgspec.Raw(payload),
+        session_id,
+        run_id,
+        undecodable,
+    )
+    return made if beside == EMPTY else msgspec.Raw(_encode(made)[:-1] + b"," + beside[1:])
 
 
 def render(shown: Shown, log_id: str, id_of: IdOf) -> bytes:
-    """The public record of a row as JSON (contract 6), spliced from its stored bytes; what is damaged is left out."""
-    position, kind, recorded_at, correlation, session_id, run_id, data, extra, chain = shown
-    rest = b"}"
-    try:
-        payload = _object(REFERRING[kind](data, id_of) if kind in REFERRING else data)
-        if extra is not None and _object(extra) != EMPTY:
-            rest = b"," + extra[1:]
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError):
-        payload, rest = EMPTY, b',"undecodable":true}'
-    return b'{"id":"%b","traceId":%b,"type":%b,"createdAt":%b,"payload":%b%b%b%b' % (
-        event_id(log_id, position, chain[:MARK_BYTES]).encode(),
-        _quoted(correlation),
-        _quoted(kind),
-        _time(recorded_at),
-        payload,
-        b"" if session_id is None else b',"sessionId":' + _quoted(session_id),
-        b"" if run_id is None else b',"runId":' + _quoted(run_id),
-        rest,
-    )
+    """The same as JSON."""
+    return _encode(record(shown, log_id, id_of))
 
 
-@functools.lru_cache(maxsize=NAMES_CACHED_MAX)
-def _quoted(name: str) -> bytes:
-    """A name as JSON: neighbours have most of theirs in common."""
-    return _encode(name)
-
-
-@functools.lru_cache(maxsize=1_024)
-def _time(milliseconds: int) -> bytes:
-    return _encode(iso(milliseconds))
+_time = functools.lru_cache(maxsize=1_024)(iso)
 
 
 def _object(data: bytes) -> bytes:

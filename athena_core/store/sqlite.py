@@ -2,8 +2,9 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ DISK_TROUBLE = (apsw.FullError, apsw.IOError)
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
+_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)  # what ``Row._make`` does, without a frame
+_shown: Callable[[tuple[Any, ...]], Shown] = partial(tuple.__new__, Shown)
+
 KeyRow = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 
 
@@ -125,11 +129,11 @@ class Reading:
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
         last = until if until is not None else 2**62
-        return list(map(Row._make, self._connection.execute(SELECT_PAGE, (after, last, limit))))
+        return list(map(_row, self._connection.execute(SELECT_PAGE, (after, last, limit))))
 
     def stream(self, stream: str, after: int = 0) -> list[Row]:
         """The rows of one stream after a version."""
-        return list(map(Row._make, self._connection.execute(SELECT_STREAM, (stream, after))))
+        return list(map(_row, self._connection.execute(SELECT_STREAM, (stream, after))))
 
     def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
         """All guard rows, oldest first."""
@@ -161,7 +165,7 @@ class SqliteReader(Reading):
     def shown(self, after: Position, limit: int, until: Position | None = None) -> list[Shown]:
         """What is published of the same rows; several times as fast, because the text is not read."""
         last = until if until is not None else 2**62
-        return list(map(Shown._make, self._connection.execute(SELECT_SHOWN, (after, last, limit))))
+        return list(map(_shown, self._connection.execute(SELECT_SHOWN, (after, last, limit))))
 
     def row(self, position: Position) -> Row | None:
         """One row."""
