@@ -5,8 +5,10 @@ import os
 import pwd
 import select
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import cast
 
@@ -20,8 +22,11 @@ CHUNK_BYTES = 65_536
 MAX_COMPLAINT_BYTES = 4_096
 MAX_COMPLAINT_CHARS = 200
 REAP_SECONDS = 5.0
-SWEEPS_MAX = 10
+SWEEP_SECONDS = 1.0
+MARK = "ATHENA_COMMAND"
 KILL_MILLISECONDS = 100
+
+_marks = count()
 
 
 def environment() -> dict[str, str]:
@@ -53,19 +58,26 @@ class Child(asyncio.SubprocessProtocol):
         merged: bool = False,
     ) -> "Child":
         """Start the command; ``fed``: it gets standard input, ``merged``: complaints are output. Raises CannotStart."""
-        start = asyncio.get_running_loop().subprocess_exec(
-            cls,
-            *argv,
-            env=environment,
-            cwd=directory,
-            stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
-            start_new_session=True,
+        starting = asyncio.ensure_future(
+            asyncio.get_running_loop().subprocess_exec(
+                cls,
+                *argv,
+                env=environment,
+                cwd=directory,
+                stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
         )
         try:
-            _, child = await start
+            _, child = await asyncio.shield(starting)
         except (OSError, ValueError) as error:
             raise CannotStart(str(error.strerror if isinstance(error, OSError) else error)) from error
+        except asyncio.CancelledError:  # it may run already, and asyncio would only end its first process
+            with anyio.CancelScope(shield=True), suppress(OSError, ValueError):
+                _, child = await starting
+                await child.end()
+            raise
         return child
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,35 +135,52 @@ class Child(asyncio.SubprocessProtocol):
             os.killpg(self._group, signal.SIGKILL)
 
 
-def end_escaped(mark: str) -> None:
-    """Kill every process whose environment holds ``mark`` (``NAME=value``), in whatever group or session it hid.
+class Mark:
+    """A variable in the environment of a command, by which all that it started is found, wherever it hid."""
 
-    Needs Linux's /proc, elsewhere it does nothing; a process that forgot its environment is not found. Blocking.
-    """
-    wanted = mark.encode()
-    for _ in range(SWEEPS_MAX):  # what one sweep missed, because it was born meanwhile, the next one finds
-        if not any([_end_marked(int(place.name), wanted) for place in Path("/proc").glob("[0-9]*")]):
-            return
+    def __init__(self) -> None:
+        """Make one that no other command has or had."""
+        self._since = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else 0.0
+        self.environment = {MARK: f"{os.getpid()}.{next(_marks)}.{self._since}"}
+        self._wanted = f"{MARK}={self.environment[MARK]}".encode()
 
+    def end_all(self) -> None:
+        """Kill every marked process, in whatever group or session. Blocking, usually for a few milliseconds.
 
-def _end_marked(pid: int, mark: bytes) -> bool:
-    """Kill one process if it is marked; a handle makes sure that it is still the same."""
-    try:
-        handle = os.pidfd_open(pid)
-    except OSError:
-        return False  # gone
-    try:
-        if mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            return False
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        waiter = select.poll()
-        waiter.register(handle, select.POLLIN)
-        waiter.poll(KILL_MILLISECONDS)
-    except OSError:
-        return False  # gone, or somebody else's
-    finally:
-        os.close(handle)
-    return True
+        Needs Linux's /proc, elsewhere it does nothing; a process that threw its environment away is not found.
+        """
+        until = time.monotonic() + SWEEP_SECONDS
+        before: set[int] = set()
+        while time.monotonic() < until:
+            there = {int(place.name) for place in Path("/proc").glob("[0-9]*")}
+            found = [pid for pid in there if self._end(pid)]
+            if not found and there == before:  # one that ended before we looked may have left one that was born since
+                return
+            before = there
+
+    def _end(self, pid: int) -> bool:
+        """Kill one process if it is marked; whether to look again. A handle makes sure that it is still the same."""
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            return False  # gone
+        try:
+            state, *_, started = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[:20]
+            if state in b"ZX" or (int(started) + 1) / os.sysconf("SC_CLK_TCK") < self._since:
+                return False  # dead, or older
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            if self._wanted in environment.split(b"\0"):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            elif environment:
+                return False
+            waiter = select.poll()  # killed, or about to become another program, whose environment comes in a moment
+            waiter.register(handle, select.POLLIN)
+            waiter.poll(KILL_MILLISECONDS if environment else 1)
+        except OSError:
+            return False  # gone, or somebody else's
+        finally:
+            os.close(handle)
+        return True
 
 
 def _home() -> str:

@@ -140,7 +140,7 @@ KEY_FILE_BYTES_MAX = 8_192
 
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_STATE_DIR", ".athena", _path, "Where the log and the views are kept."),
-    Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from."),
+    Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from and tools work in."),
     Setting("ATHENA_DEFAULT_PROVIDER", "mock", str, "The provider of runs that name none."),
     Setting("ATHENA_DEFAULT_MODEL", "mock-model", str, "The model of runs that name none."),
     Setting("ATHENA_LOCAL_PROVIDER_CMD", "/bin/cat", str, "The program of provider `local-exec`."),

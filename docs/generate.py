@@ -1,4 +1,4 @@
-"""The generator of the documentation's tables: events, error codes, operations, settings, metrics.
+"""The generator of the documentation's tables: events, error codes, operations, settings, metrics, limits of tools.
 
 ``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
 """
@@ -21,7 +21,8 @@ from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
 from athena_core.event import Event
 from athena_core.settings import SETTINGS
-from athena_core.values import Role
+from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
+from athena_core.values import TOOL_BYTES_MAX, Role
 from projections.feed import REFERRING
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,7 @@ COMMAND = "python -m docs.generate"
 README = ROOT / "README.md"
 API = ROOT / "docs" / "api.md"
 OPERATING = ROOT / "docs" / "operations.md"
+TOOLS = ROOT / "docs" / "tools.md"
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
@@ -262,6 +264,33 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
+def limits_table() -> str:
+    """What bounds the tools, and the field of a profile that sets another bound."""
+    limits = [
+        ("`files`: a file", f"{files.FILE_BYTES:,} bytes", "`toolPolicies.files.fileBytesMax`"),
+        ("`files`: a listing", f"{files.LIST_ENTRIES_MAX:,} entries", ""),
+        ("`files`, `memory`: a path", f"{workspace.PATH_CHARS_MAX:,} characters, {workspace.PATH_PARTS_MAX} parts", ""),
+        ("`shell`: a command", f"{shell.TIMEOUT_MS:,} ms", "`toolPolicies.shell.timeoutMs`"),
+        (
+            "`shell`: its output (first and last half are kept)",
+            f"{shell.OUTPUT_BYTES:,} bytes",
+            "`toolPolicies.shell.outputBytesMax`",
+        ),
+        ("`http`: a request in all", f"{http.TIMEOUT_MS:,} ms", "`toolPolicies.http.timeoutMs`"),
+        ("`http`: the body of a response", f"{http.RESPONSE_BYTES:,} bytes", "`toolPolicies.http.responseBytesMax`"),
+        ("`http`: a URL", f"{http.URL_CHARS_MAX:,} characters", ""),
+        ("`http`: the body of a request", f"{http.BODY_CHARS_MAX:,} characters", ""),
+        ("`memory`: a note", f"{memory.FILE_BYTES_MAX:,} bytes", ""),
+        ("`memory`: a search", f"{memory.FILES_MAX:,} notes, {memory.SEARCH_BYTES_MAX:,} bytes", ""),
+        ("`memory`: results", f"{memory.RESULTS}, at most {memory.RESULTS_MAX}", "`max_results` of the call"),
+        ("`evidence`: the content", f"{evidence.EVIDENCE_CHARS_MAX:,} characters", ""),
+        ("arguments of a call", f"{toolbox.ARGUMENTS_BYTES_MAX:,} bytes", ""),
+        ("what a profile may set", f"{TOOL_BYTES_MAX:,} bytes, 86,400,000 ms", ""),
+    ]
+    lines = ["| what | at most | unless the profile says |", "| --- | --- | --- |"]
+    return "\n".join(lines + [f"| {what} | {limit} | {field} |" for what, limit, field in limits])
+
+
 def filled(path: Path, name: str, table: str) -> str:
     """A page with the table between its markers as it should be."""
     begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
@@ -280,6 +309,7 @@ def pages() -> dict[Path, str]:
         README: filled(README, "settings", settings_table()),
         API: filled(API, "operations", operations_table()),
         OPERATING: filled(OPERATING, "metrics", metrics_table()),
+        TOOLS: filled(TOOLS, "limits", limits_table()),
     }
 
 

@@ -4,7 +4,6 @@ import base64
 import binascii
 import stat
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +105,16 @@ class _Work:
         self._bytes_max = bytes_max
 
     def list(self, arguments: Mapping[str, Any]) -> ToolResult:
-        found = self._workspace.walk(self._parts, deep=bool(arguments.get("recursive")))
-        lines = [_line(entry) for entry in islice(found, LIST_ENTRIES_MAX + 1)]
-        cut = len(lines) > LIST_ENTRIES_MAX
-        if cut:
-            lines[LIST_ENTRIES_MAX:] = [f"[only the first {LIST_ENTRIES_MAX} are shown; list a directory below]"]
+        lines: list[str] = []
+        room = self._bytes_max
+        for entry in self._workspace.walk(self._parts, deep=bool(arguments.get("recursive"))):
+            line = _line(entry)
+            room -= len(line)
+            if len(lines) == LIST_ENTRIES_MAX or room < 0:
+                lines.append(f"[only the first {len(lines)} are shown; list a directory below]")
+                break
+            lines.append(line)
+        cut = len(lines) > LIST_ENTRIES_MAX or room < 0
         content = clean("\n".join(lines))
         return ToolResult(
             content=content or "[empty]", truncated=cut, shown=shown(arguments.get("evidence"), content, workspace=True)

@@ -141,7 +141,7 @@ class Http:
         """The addresses of the host, every one of them checked. Raises ToolRefused and OSError."""
         found = [ip_address(text.partition("%")[0]) for text in await self._resolve(target.host, target.port)]
         for address in found:
-            if not (_is_public(address) or (self._allow_loopback and address.is_loopback)):
+            if not (is_public(address) or (self._allow_loopback and address.is_loopback)):
                 raise ToolRefused(
                     f"{target.host} has the address {address}, which is not a public one. Only public addresses are "
                     "reached, also for hosts in allowedEgress. Choose another host."
@@ -303,7 +303,7 @@ def _address(text: str) -> Address | None:
         return None
 
 
-def _is_public(address: Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether an address belongs to the open internet: not to this machine, its networks, or a cloud's inside."""
     if isinstance(address, IPv6Address):
         return address in GLOBAL_V6 and not any(address in network for network in CLOSED_V6)

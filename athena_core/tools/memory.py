@@ -118,8 +118,8 @@ def _notes(workspace: Workspace) -> Iterator[Parts]:
 
 
 def _passages(path: str, text: str, words: list[str]) -> Iterator[Passage]:
-    lines = text.split("\n")
-    folded = text.casefold().split("\n")
+    lines = _lines(text)
+    folded = _lines(text.casefold())
     for start in range(0, max(len(lines) - OVERLAP_LINES, 1), CHUNK_LINES - OVERLAP_LINES):
         stretch = "\n".join(folded[start : start + CHUNK_LINES])
         counts = [stretch.count(word) for word in words]
@@ -145,6 +145,10 @@ def _get(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
     except OSError as error:
         return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'it cannot be read'}", is_error=True)
     first = int(arguments.get("from_line", 1)) - 1
-    lines = data.decode(errors="replace").split("\n")
+    lines = _lines(data.decode(errors="replace"))
     text = clean("\n".join(lines[first : first + int(arguments.get("lines", len(lines)))]))
     return ToolResult(content=text, shown=shown(arguments.get("evidence"), text, workspace=True))
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")

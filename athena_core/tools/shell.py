@@ -1,16 +1,13 @@
 """The tool shell: commands that the profile lists, without a shell, inside the workspace."""
 
-import os
 import shlex
-import time
 from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, end_escaped, environment
+from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, Mark, environment
 from athena_core.text import clean
 from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
 from athena_core.tools.workspace import Workspace, parts_of
@@ -22,7 +19,6 @@ OUTPUT_BYTES = 100_000
 """How much of its output is kept unless the profile says ``outputBytesMax``."""
 WORD_CHARS_MAX = 100_000
 COMMANDS_SHOWN = 20
-MARK = "ATHENA_TOOL_CALL"
 
 SPEC = ToolSpec(
     name="shell",
@@ -43,8 +39,6 @@ SPEC = ToolSpec(
         evidence=EVIDENCE,
     ),
 )
-
-_calls = count()
 
 
 class Shell:
@@ -72,30 +66,34 @@ class Shell:
             raise ToolRefused(_not_allowed(argv, policy))
         timeout_ms = policy.timeout_ms or TIMEOUT_MS
         output = Output(policy.output_bytes_max or OUTPUT_BYTES)
-        mark = f"{os.getpid()}.{next(_calls)}.{time.monotonic_ns()}"
+        mark = Mark()
         parts = (*parts_of(policy.directory or ""), *parts_of(arguments.get("directory", "")))
         try:
             with Workspace(bench.workspace, self._state_dir).directory(parts) as directory:
                 there = _path(directory, bench.workspace.joinpath(*parts))
-                child = await Child.start(argv, environment() | {MARK: mark}, directory=there, fed=False, merged=True)
+                child = await Child.start(
+                    argv, environment() | mark.environment, directory=there, fed=False, merged=True
+                )
+            try:
+                with anyio.move_on_after(timeout_ms / 1_000):
+                    await _follow(child, output, mark)
+                stopped = not child.exited.is_set()
+            finally:
+                await child.end()
         except CannotStart as error:
             return ToolResult(content=f"The command cannot be started: {error}", is_error=True)
         except OSError as error:
             return ToolResult(content=f"{'/'.join(parts) or '.'}: {error.strerror}", is_error=True)
-        try:
-            with anyio.move_on_after(timeout_ms / 1_000) as limit:
-                await _follow(child, output, mark)
         finally:
             with anyio.CancelScope(shield=True):
-                await child.end()
-                await anyio.to_thread.run_sync(end_escaped, f"{MARK}={mark}")
+                await anyio.to_thread.run_sync(mark.end_all)
         ending = child.ending()
-        if limit.cancelled_caught:
+        if stopped:
             ending = f"stopped after {timeout_ms} ms. Do less at a time, or have toolPolicies.shell.timeoutMs raised"
         content = f"[{ending}]\n{output.text()}"
         return ToolResult(
             content=content,
-            is_error=child.status != 0 or limit.cancelled_caught,
+            is_error=child.status != 0 or stopped,
             changed=True,
             truncated=output.left_out > 0,
             shown=shown(arguments.get("evidence"), content, workspace=True, exit_code=child.status),
@@ -130,7 +128,7 @@ class Output:
         return f"{head}\n[{self.left_out} bytes are left out here]\n{tail}"
 
 
-async def _follow(child: Child, output: Output, mark: str) -> None:
+async def _follow(child: Child, output: Output, mark: Mark) -> None:
     """Read until the command ends; then who is left over is killed, so that the output ends too."""
     ended = anyio.Event()
 
@@ -142,7 +140,7 @@ async def _follow(child: Child, output: Output, mark: str) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)
         await child.exited.wait()
-        await anyio.to_thread.run_sync(end_escaped, f"{MARK}={mark}")
+        await anyio.to_thread.run_sync(mark.end_all)
         with anyio.move_on_after(REAP_SECONDS):
             await ended.wait()
         tasks.cancel_scope.cancel()

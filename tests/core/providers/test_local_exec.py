@@ -11,6 +11,7 @@ import uvloop
 from athena_core.process import Child
 from athena_core.providers.local_exec import LocalExec
 from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+from tests.support.witness import Witness
 
 HI = ModelRequest(model="local-exec", messages=(Message(role="user", content="hi"),))
 
@@ -18,23 +19,6 @@ HI = ModelRequest(model="local-exec", messages=(Message(role="user", content="hi
 def shell(script: str, *arguments: str) -> LocalExec:
     """A provider that runs a script of ``/bin/sh``."""
     return LocalExec("/bin/sh", ("-c", script, *arguments))
-
-
-class Witness:
-    """Knows when every process that holds a pipe's writing end is gone: the script opens it with ``exec 3>"$0"``."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self.path = str(path)
-        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        os.set_blocking(self._reader, True)
-
-    async def all_gone(self) -> bool:
-        """Wait for the end of the pipe."""
-        try:
-            return await asyncio.to_thread(os.read, self._reader, 1) == b""
-        finally:
-            os.close(self._reader)
 
 
 async def test_the_default_command_gives_the_only_message_back() -> None:

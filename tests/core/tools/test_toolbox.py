@@ -1,12 +1,17 @@
 """Tests of the toolbox: which tools exist for a run, and how a call that a model wrote is read."""
 
 import json
+import re
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from athena_core.domain.harness import normalise
 from athena_core.schema import check
 from athena_core.tools.tool import BadArguments, ToolRefused, UnknownTool
 from athena_core.tools.toolbox import ARGUMENTS_BYTES_MAX, toolbox
+from athena_core.values import HarnessSpec
 
 TOOLS = toolbox()
 ALL = ("memory", "files", "shell", "http", "evidence")
@@ -88,3 +93,12 @@ def test_arguments_that_are_no_json_object_of_the_schema_are_refused_shortly(tex
 def test_an_answer_as_large_as_a_model_may_give_can_be_written() -> None:
     text = json.dumps({"action": "write", "path": "a", "content": "ü\n" * 500_000}, ensure_ascii=True)
     assert len(TOOLS.read("files", text, ALL)[1]["content"]) == 1_000_000
+
+
+def test_the_profile_in_the_documentation_is_one_and_names_every_tool() -> None:
+    page = (Path(__file__).parents[3] / "docs/tools.md").read_text("utf-8")
+    example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    spec = msgspec.json.decode(example[1], type=HarnessSpec)
+    assert normalise(spec, frozenset({"openai"}), check).tool_policies == spec.tool_policies
+    assert set(spec.config.tools) == TOOLS.names

@@ -1,0 +1,55 @@
+"""A bench to test tools at: a workspace with secrets beside it, and calls as a model writes them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from athena_core.tools.tool import Bench, ToolRefused, ToolResult
+from athena_core.tools.toolbox import Toolbox, toolbox
+from athena_core.values import Egress, FilesPolicy, HttpPolicy, ShellPolicy, ToolPolicies
+
+CANARY = "canary-of-the-outside"
+
+
+def snapshot(root: Path) -> dict[str, bytes | str | None]:
+    """Every name below a directory, with what it holds."""
+    return {
+        path.relative_to(root).as_posix(): (
+            str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        )
+        for path in root.rglob("*")
+    }
+
+
+class Workbench:
+    """Calls tools in ``workspace``; ``outside`` lies beside it and ``state`` inside, and both must stay untouched."""
+
+    def __init__(self, root: Path) -> None:
+        self.workspace = root / "workspace"
+        self.outside = root / "outside"
+        self.state = self.workspace / "state"
+        for directory in (self.outside, self.state, self.workspace / ".athena"):
+            directory.mkdir(parents=True)
+            (directory / "secret.md").write_text(CANARY)
+        self.tools: Toolbox = toolbox(self.state)
+
+    def bench(self, **policies: FilesPolicy | ShellPolicy | HttpPolicy) -> Bench:
+        """A bench with these policies."""
+        return self.reaching(**policies)
+
+    def reaching(self, *egress: Egress, **policies: Any) -> Bench:
+        """A bench that may reach these hosts."""
+        return Bench(workspace=self.workspace, policies=ToolPolicies(**policies), allowed_egress=egress)
+
+    async def call(self, bench: Bench, name: str, **arguments: Any) -> ToolResult:
+        """Make a call as a model writes it."""
+        tool, read = self.tools.read(name, json.dumps(arguments), (name,))
+        return await tool.call(read, bench)
+
+    async def refusal(self, bench: Bench, name: str, **arguments: Any) -> str:
+        """The text of the refusal that a call must meet."""
+        try:
+            result = await self.call(bench, name, **arguments)
+        except ToolRefused as refused:
+            return str(refused)
+        raise AssertionError(f"{name} {arguments} was not refused: {result}")
