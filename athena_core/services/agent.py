@@ -337,7 +337,7 @@ class Agent:
         tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
         turn, say = talk.turns + 1, self._say
         answered = await self._asker.ask(
-            ModelRequest(model=request.model, messages=messages, tools=tools),
+            ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile)),
             self._route(request),
             attempts=attempts,
             retries_left=retries,
@@ -443,6 +443,12 @@ class Agent:
             policies=profile.tool_policies or ToolPolicies(),
             allowed_egress=profile.allowed_egress or (),
         )
+
+
+def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:
+    """The schema that the answer has to fit, if there is one; providers that can are told of it."""
+    schemas = (policy.schema for policy in profile.verification_policies or ())
+    return next((schema for schema in schemas if schema is not None), None)
 
 
 def _takes_time(profile: HarnessSpec) -> bool:

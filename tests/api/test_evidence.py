@@ -70,10 +70,12 @@ def profile(server: Server, policies: list[Json]) -> str:
     return str(server.api.post("/harness-profiles", body)["id"])
 
 
-def test_a_run_that_shows_what_it_has_to_passes(server: Server) -> None:
+def test_a_run_that_shows_what_it_has_to_passes(server: Server, model: Stub) -> None:
     script = [write("a.txt"), show(), '{"n": 1}']
     result = server.api.run(json.dumps(script), harnessProfileId=profile(server, POLICIES))
     assert (result["verificationStatus"], result["evidenceCount"]) == ("passed", 3)
+    wanted = model.asked[-1].body["response_format"]["json_schema"]
+    assert wanted["schema"] == SCHEMA, "the model is told what is wanted"
     assert "verificationFailures" not in result
     path = f"/runs/{result['runId']}/evidence"
     records = server.api.items(path, limit=2)[::-1]
