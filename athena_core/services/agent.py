@@ -16,8 +16,9 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
+from athena_core.prices import Prices
 from athena_core.providers.provider import Completion, ModelRequest, Provider
-from athena_core.services.ask import Answered, Asker
+from athena_core.services.ask import Answered, Asker, tokens_of
 from athena_core.services.context import Compiler
 from athena_core.services.conversation import conversation
 from athena_core.services.verification import Verdict, attach, attached, judge
@@ -275,6 +276,7 @@ class Agent:
         self,
         compiler: Compiler,
         asker: Asker,
+        prices: Prices,
         providers: Mapping[str, Provider],
         tools: Tools,
         workspace: Path,
@@ -284,11 +286,13 @@ class Agent:
         """Take the parts."""
         self._compiler = compiler
         self._asker = asker
+        self._prices = prices
         self._providers = providers
         self._tools = tools
         self._workspace = workspace
         self._ids = ids
         self._say = say
+        self._writing: dict[str, int] = {}
 
     async def work(self, work: Work, books: Books) -> Done | None:
         """Go on with a run to its end; None where it was paused, or was ended by somebody else.
@@ -326,6 +330,12 @@ class Agent:
             if not await books.record(steps):
                 return None
 
+    def leave(self, work: Work) -> None:
+        """Forget a run; text that was shown of it and never recorded is taken back."""
+        turn = self._writing.pop(work.run_id, None)
+        if turn is not None and self._say is not None:
+            self._say(work.request.session_id, work.run_id, turn, None)
+
     async def _ask(self, work: Work, talk: Talk) -> Asked:
         """One turn of the model."""
         request = work.request
@@ -336,8 +346,14 @@ class Agent:
         retries = None if request.retry_budget is None else max(request.retry_budget - retried, 0)
         tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
         turn, say = talk.turns + 1, self._say
+        self._writing[work.run_id] = turn
+        asking = ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile))
+        if talk.budget_micro_usd is not None:
+            left = talk.budget_micro_usd - talk.spent_micro_usd
+            bought = self._prices.output_tokens(request.provider, request.model, tokens_of(asking), left)
+            asking = replace(asking, max_output_tokens=None if bought is None else max(bought, 1))
         answered = await self._asker.ask(
-            ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile)),
+            asking,
             self._route(request),
             attempts=attempts,
             retries_left=retries,

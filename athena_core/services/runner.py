@@ -224,6 +224,7 @@ class Runner:
                 with suppress(LeaseLost):
                     await books.end(done)
         finally:
+            self._agent.leave(work)
             held.over.set()
             if self._held.get(work.run_id) is held:
                 del self._held[work.run_id]

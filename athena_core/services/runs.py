@@ -28,6 +28,7 @@ from athena_core.errors import (
     TurnLimit,
 )
 from athena_core.event import Event, Meta, Position, Recorded
+from athena_core.prices import Prices
 from athena_core.protocols import Row
 from athena_core.services.admission import (
     MICRO_USD,
@@ -86,6 +87,7 @@ class Runs:
         settings: Settings,
         ids: Ids,
         providers: frozenset[str],
+        prices: Prices,
         *,
         grace_seconds: float = WAIT_GRACE_SECONDS,
     ) -> None:
@@ -99,6 +101,7 @@ class Runs:
         self._settings = settings
         self._ids = ids
         self._providers = providers
+        self._prices = prices
         self._reader = log.reader()
         self.compiler = Compiler(settings, log.codec, self._reader)
         self._waiting: dict[str, list[Waiting]] = {}
@@ -200,7 +203,11 @@ class Runs:
                 f"no provider {provider!r} is registered; known: {', '.join(sorted(self._providers))}"
             )
         self.compiler.check(said, resolved)
-        return Plan(body, said, resolved, profile, provider, self._settings)
+        plan = Plan(body, said, resolved, profile, provider, self._settings)
+        if plan.budget_micro_usd is not None and not self._prices.knows(plan.provider, plan.model):
+            reason = f"unpriced-model: nobody could tell when {plan.provider} {plan.model!r} has spent budgetUsd"
+            raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
+        return plan
 
     async def _see_through(self, run_id: str, waiting: Waiting, meta: Meta, created: Created | None) -> None:
         """Wait until the run has ended or is paused; withdraw it if its turn does not come in time."""

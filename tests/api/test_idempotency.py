@@ -15,6 +15,7 @@ from athena_api.operations import OPERATIONS
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Key
 from athena_core.errors import IdempotencyInProgress
+from athena_core.prices import Prices
 from athena_core.services.runs import Runs
 from athena_core.settings import load
 from athena_core.values import LOCAL, HarnessPolicies, HarnessSpec, RunBody
@@ -210,7 +211,15 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
         holder = await parts.runs.start(RunBody(input=gate.order, session_id="one"), LOCAL, META, None, wait=False)
         body = RunBody(input="after you", session_id="one", harness_profile_id=created.subject)
         queued = await parts.runs.start(body, LOCAL, META, key, wait=False)
-        others = (parts.log, parts.tail, parts.catalog, parts.settings, parts.ids, frozenset(parts.providers))
+        others = (
+            parts.log,
+            parts.tail,
+            parts.catalog,
+            parts.settings,
+            parts.ids,
+            frozenset(parts.providers),
+            Prices.load(),
+        )
         impatient = Runs(*others, grace_seconds=0.0)
         with pytest.raises(IdempotencyInProgress):
             await impatient.start(body, LOCAL, META, key, wait=True)

@@ -35,9 +35,11 @@ def opened_log(state_dir: Path) -> Iterator[Log]:
         log.close()
 
 
-def put_policy(state_dir: Path, *, max_concurrent_runs: int | None) -> None:
+def put_policy(state_dir: Path, *, max_concurrent_runs: int | None, retry_budget_per_run: int | None = None) -> None:
     """Replace the policy."""
-    wanted = policy.Policy(schema_version=1, max_concurrent_runs=max_concurrent_runs)
+    wanted = policy.Policy(
+        schema_version=1, max_concurrent_runs=max_concurrent_runs, retry_budget_per_run=retry_budget_per_run
+    )
 
     def put(reader: Reader, context: Context) -> Outcome:
         command = policy.PutPolicy(policy=wanted, at=iso(context.now), by="test")

@@ -1,0 +1,287 @@
+"""Agents over HTTP: turns and tools, limits, budgets and pauses, against a server that speaks OpenAI's protocol."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from athena_core.services.agent import STUCK_CALLS
+from tests.conftest import Serve
+from tests.support.api import Api, Json, Refused, opened, soon
+from tests.support.gate import Gates
+from tests.support.model import Model, Profile, Step, acting, call
+from tests.support.records import put_policy
+from tests.support.server import Server
+
+READ = call("files", action="read", path="notes.txt")
+NOTE = call("files", action="write", path="done.txt", content="yes", evidence="Proof")
+SLOW = call("shell", command=["/bin/sh", "-c", "echo begun >> begun.txt; sleep 1000"])
+TURN_MICRO_USD = 210
+"""What a turn of the model costs: 1,000 tokens in and 100 out of ``gpt-4o-mini``."""
+
+AGENT = Profile()
+Agent = Callable[..., Any]
+
+
+@pytest.fixture
+def at_work(serve: Serve) -> Callable[..., Any]:
+    """A server with a model that follows a script."""
+
+    @contextmanager
+    def begin(*script: Step, **settings: str) -> Iterator[tuple[Server, Model]]:
+        with acting(script) as model:
+            server = serve(openai_base_url=model.url, **settings)
+            (server.workspace / "notes.txt").write_text("remember the milk")
+            yield server, model
+
+    return begin
+
+
+def profile_of(api: Api, profile: Profile = AGENT) -> str:
+    """A profile's id."""
+    return str(api.post("/harness-profiles", profile.body)["id"])
+
+
+def begin(api: Api, profile: Profile = AGENT, **fields: Any) -> Json:
+    """The record of a run of an agent."""
+    return dict(api.start("go", harnessProfileId=profile_of(api, profile), **fields))
+
+
+def payloads(api: Api, run_id: str, *types: str) -> list[Json]:
+    """What the feed says of a run."""
+    return [event["payload"] for event in api.events(runId=run_id, types=",".join(types))]
+
+
+# Turns
+
+
+def test_an_agent_calls_tools_and_answers(at_work: Agent) -> None:
+    with at_work(READ, NOTE, "all done") as (server, model):
+        answer = opened(server.api.send("/runs", {"input": "go", "harnessProfileId": profile_of(server.api)}))
+        assert (answer["output"], answer["evidenceCount"]) == ("all done", 1)
+        assert answer["usage"] == {"inputTokens": 3_000, "outputTokens": 300, "totalTokens": 3_300}
+        assert (server.workspace / "done.txt").read_text() == "yes"
+        assert server.api.types(runId=answer["runId"]) == [
+            *("run.created", "run.leased", "run.started", "transcript.appended"),
+            *("tool.called", "usage.recorded", "transcript.appended"),
+            *("tool.called", "usage.recorded", "transcript.appended", "evidence.attached"),
+            *("transcript.appended", "usage.recorded", "run.completed"),
+        ]
+        assert [usage["turn"] for usage in payloads(server.api, answer["runId"], "usage.recorded")] == [1, 2, 3]
+        record = server.api.get(f"/runs/{answer['runId']}")
+        assert record["costMicroUsd"] == 3 * TURN_MICRO_USD
+        last = model.requests[-1]["messages"]
+        assert [message["role"] for message in last] == ["user", "assistant", "tool", "assistant", "tool"]
+        assert "remember the milk" in last[2]["content"]
+        assert {tool["function"]["name"] for tool in model.requests[0]["tools"]} == set(Profile().tools)
+
+
+def test_tools_of_one_turn_are_called_one_after_another(at_work: Agent) -> None:
+    both: Step = (
+        ("files", {"action": "write", "path": "a.txt", "content": "first"}),
+        ("files", {"action": "read", "path": "a.txt"}),
+    )
+    with at_work(both, "done") as (server, model):
+        server.api.await_ending(begin(server.api)["runId"])
+        assert "first" in model.requests[-1]["messages"][-1]["content"]
+
+
+def test_a_call_that_cannot_be_made_is_recorded_and_the_model_is_told(at_work: Agent) -> None:
+    wrong: Step = (("http", {"url": "http://example.org"}), ("files", "{broken"), ("files", {"action": "fly"}))
+    with at_work(wrong, "I see") as (server, model):
+        run = begin(server.api)
+        assert server.api.await_ending(run["runId"]) == "run.completed"
+        calls = payloads(server.api, run["runId"], "tool.called")
+        assert [one.get("refused") for one in calls] == ["unknown-tool", "bad-arguments", "bad-arguments"]
+        told = [message for message in model.requests[-1]["messages"] if message["role"] == "tool"]
+        assert "no tool 'http'" in told[0]["content"]
+        assert "no JSON" in told[1]["content"]
+        assert "schema" in told[2]["content"]
+
+
+def test_a_run_without_a_profile_has_no_tools(at_work: Agent) -> None:
+    with at_work("hello") as (server, model):
+        assert server.api.run("hi", provider="openai", model="gpt-4o-mini")["output"] == "hello"
+        assert "tools" not in model.requests[0]
+
+
+def test_a_run_has_as_many_turns_as_its_profile_says(at_work: Agent) -> None:
+    script = [call("files", action="list", path=str(number)) for number in range(9)]
+    with at_work(*script) as (server, model):
+        profile = profile_of(server.api, Profile(max_turns=3))
+        with pytest.raises(Refused) as refused:
+            server.api.run("go", harnessProfileId=profile)
+        assert (refused.value.status, refused.value.code) == (502, "TURN_LIMIT")
+        assert sum(model.turns.values()) == 3
+
+
+def test_a_model_that_does_the_same_again_and_again_is_stopped(at_work: Agent) -> None:
+    with at_work(READ) as (server, model):
+        profile = profile_of(server.api)
+        with pytest.raises(Refused) as refused:
+            server.api.run("go", harnessProfileId=profile)
+        assert (refused.value.status, refused.value.code) == (502, "STUCK")
+        assert sum(model.turns.values()) == STUCK_CALLS
+        record = server.api.get(f"/runs/{refused.value.error['details']['runId']}")
+        assert (record["status"], record["error"]["code"]) == ("failed", "STUCK")
+
+
+def test_the_policy_bounds_how_often_a_run_may_ask_again(serve: Serve, tmp_path: Any) -> None:
+    put_policy(tmp_path / "server" / "state", max_concurrent_runs=None, retry_budget_per_run=0)
+    server = serve(openai_base_url="http://127.0.0.1:9/v1")
+    profile = profile_of(server.api, Profile(retry_limit=5))
+    with pytest.raises(Refused) as refused:
+        server.api.run("go", harnessProfileId=profile)
+    assert refused.value.code == "PROVIDER_ERROR"
+
+
+def test_what_a_command_verifies_is_judged_after_the_answer_was_recorded(at_work: Agent) -> None:
+    checks = ({"id": "v", "kind": "command", "label": "Checked", "command": ["/bin/sh", "-c", "test -f done.txt"]},)
+    with at_work(NOTE, "done") as (server, _):
+        run = begin(server.api, Profile(verification=checks))
+        assert server.api.await_ending(run["runId"]) == "run.completed"
+        record = server.api.get(f"/runs/{run['runId']}")
+        assert (record["verificationStatus"], record["evidenceCount"]) == ("passed", 2)
+        assert server.api.types(runId=run["runId"])[-4:] == [
+            *("transcript.appended", "usage.recorded", "evidence.attached", "run.completed")
+        ]
+
+
+# Budgets
+
+
+TWO_TURNS = Profile(budget_usd=(2 * TURN_MICRO_USD - 1) / 1e6)
+
+
+def test_a_run_that_spent_its_budget_is_paused_and_its_caller_is_told_so(at_work: Agent) -> None:
+    with at_work(READ, NOTE, "all done") as (server, model):
+        api = server.api
+        answer = api.send("/runs", {"input": "go", "harnessProfileId": profile_of(api, TWO_TURNS)}, key="k")
+        record = opened(answer)
+        assert (answer.status_code, record["status"], record["paused"]["reason"]) == (202, "paused", "budget")
+        assert (record["costMicroUsd"], record["budgetMicroUsd"]) == (2 * TURN_MICRO_USD, 2 * TURN_MICRO_USD - 1)
+        assert model.requests[1]["max_tokens"] < model.requests[0]["max_tokens"]
+        assert api.items("/runs/active") == []
+        run_id = record["runId"]
+        (paused,) = payloads(api, run_id, "run.paused")
+        assert paused["spentMicroUsd"] == 2 * TURN_MICRO_USD
+        again = api.send("/runs", {"input": "go", "harnessProfileId": record["harnessProfileId"]}, key="k")
+        assert (again.status_code, opened(again)["runId"]) == (202, run_id)
+        resumed = api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1})
+        assert (resumed.status_code, opened(resumed)["status"]) == (200, "completed")
+        assert (opened(resumed)["output"], opened(resumed)["attempt"]) == ("all done", 1)
+        assert model.turns == {1: 1, 2: 1, 3: 1}
+        finished = opened(api.send("/runs", {"input": "go", "harnessProfileId": record["harnessProfileId"]}, key="k"))
+        assert finished["output"] == "all done"
+
+
+def paused(api: Api, **fields: Any) -> str:
+    """A run that spent its budget."""
+    run_id = str(begin(api, TWO_TURNS, **fields)["runId"])
+    api.await_event("run.paused", runId=run_id)
+    return run_id
+
+
+def refusal(api: Api, run_id: str, body: Json) -> tuple[int, str]:
+    """Why a run is not resumed."""
+    with pytest.raises(Refused) as refused:
+        api.post(f"/runs/{run_id}/resume", body)
+    return refused.value.status, refused.value.code
+
+
+def test_only_a_paused_run_is_resumed_and_only_with_a_budget_that_is_not_spent(at_work: Agent) -> None:
+    with at_work(READ, NOTE, "all done") as (server, model):
+        api, run_id = server.api, paused(server.api)
+        assert refusal(api, "run_unknown", {}) == (404, "NOT_FOUND")
+        assert refusal(api, run_id, {"budgetUsd": 2 * TURN_MICRO_USD / 1e6}) == (400, "CONFIG_ERROR")
+        assert refusal(api, run_id, {"budgetUsd": 0}) == (400, "CONFIG_ERROR")
+        answer = api.send(f"/runs/{run_id}/resume", {}, respond_async=True)
+        assert (answer.status_code, opened(answer)["runId"]) == (202, run_id)
+        assert api.await_ending(run_id) == "run.completed"
+        assert "budgetMicroUsd" not in api.get(f"/runs/{run_id}")
+        assert refusal(api, run_id, {}) == (409, "RUN_NOT_PAUSED")
+
+
+def test_a_paused_run_keeps_its_session_and_not_its_slot(at_work: Agent) -> None:
+    with at_work(READ, NOTE, "all done") as (server, _):
+        put_policy(server.state_dir, max_concurrent_runs=1)
+        api, run_id = server.api, paused(server.api, sessionId="kept")
+        waiting = api.start("me too", sessionId="kept")
+        assert waiting["waiting"] == {"reason": "session-busy", "position": 1, "blockedBy": run_id}
+        assert api.run("elsewhere")["output"]
+        opened(api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1}))
+        assert api.await_ending(waiting["runId"]) == "run.completed"
+
+
+def test_without_a_free_slot_a_run_stays_paused(at_work: Agent, gates: Gates) -> None:
+    local = {name: value for name, value in gates.settings.items() if name.startswith("local")}
+    with at_work(READ, NOTE, "all done", **local) as (server, _):
+        put_policy(server.state_dir, max_concurrent_runs=1)
+        api, run_id, gate = server.api, paused(server.api), gates["slot"]
+        other = api.start(gate.order, provider="local-exec")
+        assert refusal(api, run_id, {"budgetUsd": 1}) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
+        assert api.get(f"/runs/{run_id}")["status"] == "paused"
+        gate.release()
+        api.await_ending(other["runId"])
+        assert opened(api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1}))["status"] == "completed"
+
+
+def test_a_paused_run_is_cancelled_at_once_and_who_waits_for_its_session_is_admitted(at_work: Agent) -> None:
+    with at_work(READ, NOTE, "all done") as (server, _):
+        api, run_id = server.api, paused(server.api, sessionId="kept")
+        waiting = api.start("me too", sessionId="kept")
+        api.post(f"/run-control/by-run/{run_id}/cancel")
+        assert api.get(f"/runs/{run_id}")["status"] == "cancelled"
+        assert api.await_ending(waiting["runId"]) == "run.completed"
+
+
+def test_a_paused_run_stays_paused_across_a_restart_and_goes_on_from_there(at_work: Agent) -> None:
+    with at_work(READ, NOTE, "all done") as (server, model):
+        run_id = paused(server.api)
+        server.kill()
+        server.start()
+        assert server.api.get(f"/runs/{run_id}")["status"] == "paused"
+        assert opened(server.api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1}))["output"] == "all done"
+        assert model.turns == {1: 1, 2: 1, 3: 1}
+
+
+def test_a_budget_that_nobody_could_keep_is_refused(at_work: Agent) -> None:
+    with at_work("hi") as (server, _):
+        body = Profile(budget_usd=1).body
+        body["config"]["model"] = "somebodys-own-model"
+        profile = server.api.post("/harness-profiles", body)["id"]
+        with pytest.raises(Refused) as refused:
+            server.api.run("go", harnessProfileId=profile)
+        assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+        assert "unpriced-model" in refused.value.error["message"]
+
+
+# Stopping
+
+
+def test_a_cancel_ends_the_tool_that_is_at_work(at_work: Agent) -> None:
+    with at_work(SLOW, "done") as (server, _):
+        run = begin(server.api)
+        server.api.await_event("tool.called", runId=run["runId"])
+        server.api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": "enough"})
+        assert server.api.await_ending(run["runId"]) == "run.cancelled"
+        assert payloads(server.api, run["runId"], "run.cancelled") == [{"cause": "requested", "reason": "enough"}]
+
+
+def test_an_interrupted_call_that_might_do_harm_is_not_made_again(at_work: Agent) -> None:
+    with at_work(SLOW, "I will look") as (server, model):
+        run = begin(server.api)
+        begun = server.workspace / "begun.txt"
+        server.api.await_event("tool.called", runId=run["runId"])
+        for _ in soon():
+            if begun.exists():
+                break
+        server.kill()
+        server.start()
+        assert server.api.await_ending(run["runId"]) == "run.completed"
+        assert begun.read_text() == "begun\n"
+        (told,) = [message for message in model.requests[-1]["messages"] if message["role"] == "tool"]
+        assert "outcome is unknown" in told["content"]
+        results = [one for one in payloads(server.api, run["runId"], "transcript.appended") if one["role"] == "tool"]
+        assert [one["interrupted"] for one in results] == [True]

@@ -1,0 +1,196 @@
+"""The agent as a fold: what is to be done next after any events of a run, whoever folds them."""
+
+from msgspec.structs import replace
+
+from athena_core.domain import run
+from athena_core.event import Event, Recorded
+from athena_core.services.agent import (
+    STUCK_CALLS,
+    Ask,
+    Fail,
+    Judge,
+    Pause,
+    Talk,
+    Tell,
+    Use,
+    follow,
+    next_step,
+    work_of,
+)
+from athena_core.values import ContextReference, Usage
+from tests.core.domain.given import NOW
+from tests.core.domain.test_run import (
+    BUDGETED,
+    CREATED,
+    DEAR,
+    LEASED,
+    PAUSED,
+    QUEUED,
+    RESUMED,
+    SAID,
+    STARTED,
+    TAKEN,
+)
+
+HELLO = run.TranscriptAppended(role="user", kind="message", chars=5, content="hello")
+BEGUN = (CREATED, LEASED, STARTED, HELLO)
+
+
+def call(number: int, *, turn: int = 1, arguments: str | None = "{}", repeatable: bool = True) -> run.ToolCalled:
+    return run.ToolCalled(
+        turn=turn,
+        tool_call_id=f"call_{number}",
+        tool_name="shell",
+        chars=2,
+        repeatable=repeatable,
+        arguments=arguments,
+    )
+
+
+def result(number: int) -> run.TranscriptAppended:
+    return run.TranscriptAppended(
+        role="tool", kind="tool-result", chars=2, tool_call_id=f"call_{number}", tool_name="shell", content="ok"
+    )
+
+
+def paid(turn: int, cost: int | None = None, attempts: int | None = None) -> run.UsageRecorded:
+    usage = Usage(input_tokens=turn, output_tokens=1)
+    return run.UsageRecorded(
+        provider="mock", model="mock-model", usage=usage, turn=turn, cost_micro_usd=cost, attempts=attempts
+    )
+
+
+def after(*events: Event) -> Talk:
+    talk = Talk()
+    for event in events:
+        talk = follow(talk, event)
+    return talk
+
+
+def test_a_run_that_was_begun_asks_the_model() -> None:
+    assert next_step(after(*BEGUN), 9) == Ask()
+
+
+def test_calls_are_made_one_after_another_and_then_the_model_is_asked_again() -> None:
+    calls = (*BEGUN, SAID, call(1), call(2), paid(1))
+    assert next_step(after(*calls), 9) == Use(call=call(1))
+    assert next_step(after(*calls, result(1)), 9) == Use(call=call(2))
+    assert next_step(after(*calls, result(1), result(2)), 9) == Ask()
+
+
+def test_words_without_calls_are_the_answer() -> None:
+    assert next_step(after(*BEGUN, SAID, paid(1)), 9) == Judge(answer="ok")
+
+
+def test_a_call_that_was_interrupted_is_made_again_only_if_that_does_no_harm() -> None:
+    harmless, harmful = call(1), call(1, repeatable=False)
+    assert next_step(after(*BEGUN, harmless, paid(1), TAKEN), 9) == Use(call=harmless)
+    step = next_step(after(*BEGUN, harmful, paid(1), TAKEN), 9)
+    assert isinstance(step, Tell)
+    assert (step.call, step.interrupted) == (harmful, True)
+
+
+def test_a_call_that_was_not_begun_is_made() -> None:
+    first, second = call(1, repeatable=False), call(2, repeatable=False)
+    talk = after(*BEGUN, first, second, paid(1), TAKEN, replace(result(1), interrupted=True))
+    assert next_step(talk, 9) == Use(call=second)
+
+
+def test_a_call_whose_arguments_were_erased_is_not_made() -> None:
+    step = next_step(after(*BEGUN, call(1, arguments=None), paid(1)), 9)
+    assert isinstance(step, Tell)
+    assert not step.interrupted
+
+
+def test_the_same_call_again_and_again_is_given_up() -> None:
+    events: list[Event] = [*BEGUN]
+    for number in range(1, STUCK_CALLS + 1):
+        assert not isinstance(next_step(after(*events), 99), Fail)
+        events += [call(number, turn=number), paid(number), result(number)]
+    step = next_step(after(*events), 99)
+    assert isinstance(step, Fail)
+    assert step.code == "STUCK"
+
+
+def test_other_arguments_in_between_are_progress() -> None:
+    events: list[Event] = [*BEGUN]
+    for number in range(1, 3 * STUCK_CALLS):
+        arguments = "{}" if number % STUCK_CALLS else '{"other":1}'
+        events += [call(number, turn=number, arguments=arguments), paid(number), result(number)]
+    assert next_step(after(*events), 99) == Ask()
+
+
+def test_a_run_has_so_many_turns_and_does_not_begin_what_it_cannot_use() -> None:
+    events = (*BEGUN, call(1, turn=1), paid(1), result(1), call(2, turn=2, arguments="[]"), paid(2))
+    assert next_step(after(*events), 3) == Use(call=call(2, turn=2, arguments="[]"))
+    step = next_step(after(*events), 2)
+    assert isinstance(step, Fail)
+    assert step.code == "TURN_LIMIT"
+
+
+def test_a_run_that_spent_its_budget_pauses_after_its_calls_until_there_is_more() -> None:
+    events = (BUDGETED, *BEGUN[1:], call(1), paid(1, cost=1_000))
+    assert next_step(after(*events), 9) == Use(call=call(1))
+    spent = (*events, result(1))
+    assert next_step(after(*spent), 9) == Pause()
+    assert next_step(after(*spent, PAUSED, RESUMED), 9) == Ask()
+    assert next_step(after(*spent, PAUSED, replace(RESUMED, budget_micro_usd=None)), 9) == Ask()
+    assert next_step(after(*spent, PAUSED, replace(RESUMED, budget_micro_usd=1_000)), 9) == Pause()
+
+
+def test_what_a_run_took_adds_up() -> None:
+    talk = after(*BEGUN, call(1), paid(1, cost=3, attempts=2), result(1), SAID, paid(2, cost=4))
+    assert talk.usage == Usage(input_tokens=3, output_tokens=2)
+    assert (talk.attempts, talk.calls, talk.spent_micro_usd) == (3, 2, 7)
+
+
+# From a stream to what is left to do
+
+
+def recorded(*events: Event, at: tuple[int, ...] = ()) -> list[Recorded[Event]]:
+    times = at or (0,) * len(events)
+    return [
+        Recorded(
+            position=10 + number,
+            stream="run_1",
+            version=number,
+            type=event.TYPE,
+            recorded_at=NOW + times[number - 1],
+            command_id="cmd",
+            correlation="trace",
+            causation=None,
+            actor="alice",
+            session_id="s",
+            run_id="run_1",
+            mark=b"mark",
+            event=event,
+        )
+        for number, event in enumerate(events, 1)
+    ]
+
+
+def test_the_work_of_a_run_is_what_its_stream_says() -> None:
+    queued = replace(QUEUED, contents=("what a file held",))
+    work = work_of(recorded(queued, run.without_text(CREATED), LEASED, STARTED, HELLO, TAKEN))
+    assert work is not None
+    assert (work.run_id, work.token, work.position, work.said) == ("run_1", 2, 12, "hello")
+    assert work.contents == ("what a file held",)
+    assert work.request == run.without_text(CREATED)
+
+
+def test_the_clock_of_a_run_stands_while_it_is_paused() -> None:
+    events = (BUDGETED, LEASED, STARTED, HELLO, DEAR, DEAR, PAUSED, RESUMED)
+    work = work_of(recorded(*events, at=(0, 0, 0, 0, 300, 390, 400, 90_400)))
+    assert work is not None
+    assert work.clock_from == NOW + 90_000
+
+
+def test_a_run_whose_references_were_erased_still_has_a_context() -> None:
+    reference = ContextReference(ref="file:a", sha256="0", chars=1)
+    work = work_of(recorded(replace(CREATED, context_refs=(reference,), contents=None), LEASED))
+    assert work is not None
+    assert work.contents == ("",)
+
+
+def test_nobody_works_at_a_run_that_waits() -> None:
+    assert work_of(recorded(QUEUED)) is None

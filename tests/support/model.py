@@ -1,0 +1,97 @@
+"""The model of agent tests: it follows a script, so that the same conversation always gets the same next turn."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tests.support.stub import OPENAI, Asked, Behaviour, says, says_and_waits, standing
+
+Step = str | tuple[tuple[str, Mapping[str, Any] | str], ...]
+"""One turn: the answer, or calls (the tool's name and its arguments)."""
+
+TOKENS = (1_000, 100)
+
+
+def call(tool: str, **arguments: Any) -> Step:
+    """A turn with one call."""
+    return ((tool, arguments),)
+
+
+def turn_of(step: Step, number: int, tokens: tuple[int, int] = TOKENS) -> Behaviour:
+    """A turn as an OpenAI-compatible server says it."""
+    if isinstance(step, str):
+        return says(OPENAI.head + OPENAI.start + OPENAI.text(step) + OPENAI.end(*tokens))
+    pieces = []
+    for index, (tool, arguments) in enumerate(step):
+        text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+        piece = OPENAI.call(f"call_{number}_{index}", tool, text)
+        pieces.append(piece.replace(b'"tool_calls": [{"index": 0', b'"tool_calls": [{"index": %d' % index))
+    return says(OPENAI.head + OPENAI.start + b"".join(pieces) + OPENAI.end(*tokens))
+
+
+class Model:
+    """The server of a script. It counts how often it was asked for each turn; ``hold`` makes a turn last."""
+
+    def __init__(self, script: Sequence[Step]) -> None:
+        self.script = script
+        self.url = ""
+        self.turns: Counter[int] = Counter()
+        self.requests: list[dict[str, Any]] = []
+        self.held: set[int] = set()
+        self.reached = threading.Condition()
+
+    def choose(self, asked: Asked) -> Behaviour:
+        """The next turn of a conversation: as many as it holds calls of the assistant."""
+        messages = asked.body["messages"]
+        number = sum(1 for message in messages if message["role"] == "assistant" and message.get("tool_calls"))
+        with self.reached:
+            self.turns[number + 1] += 1
+            self.requests.append(asked.body)
+            self.reached.notify_all()
+        if number + 1 in self.held:
+            return says_and_waits(OPENAI.head + OPENAI.start + OPENAI.text("well"))
+        return turn_of(self.script[min(number, len(self.script) - 1)], number + 1)
+
+    def await_turn(self, number: int, times: int = 1) -> None:
+        """Wait until a turn was asked for so many times."""
+        with self.reached:
+            assert self.reached.wait_for(lambda: self.turns[number] >= times, 60.0), (number, self.turns)
+
+
+@contextmanager
+def acting(script: Sequence[Step], choose: Callable[[Model], Any] | None = None) -> Iterator[Model]:
+    """A model at work; servers find it by ``settings``."""
+    model = Model(script)
+    with standing(model.choose) as stub:
+        model.url = stub.url
+        yield model
+
+
+class Profile(NamedTuple):
+    """A harness profile for the model; ``gpt-4o-mini`` has a price."""
+
+    tools: tuple[str, ...] = ("files", "shell", "memory", "evidence")
+    budget_usd: float = 0
+    max_turns: int | None = None
+    retry_limit: int = 1
+    timeout_ms: int = 600_000
+    commands: tuple[tuple[str, ...], ...] = (("/bin/sh",), ("touch",))
+    write: bool = True
+    verification: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What creates it."""
+        policies = {"timeoutMs": self.timeout_ms, "retryLimit": self.retry_limit, "budgetUsd": self.budget_usd}
+        return {
+            "displayName": "Agent",
+            "version": "v1",
+            "config": {"provider": "openai", "model": "gpt-4o-mini", "tools": self.tools},
+            "policies": policies | ({"maxTurns": self.max_turns} if self.max_turns else {}),
+            "toolPolicies": {"shell": {"commands": self.commands}, "files": {"write": self.write}},
+            "verificationPolicies": list(self.verification),
+        }
