@@ -25,17 +25,20 @@ MICRO_USD = 1_000_000
 
 
 class Room(NamedTuple):
-    """The executor of this process, and how many runs it takes at a time; no name where it executes nothing."""
+    """The executor of this process, and how many runs it takes at a time; no name where it executes nothing.
 
-    executor: str
-    pid: int
-    runs_max: int
+    Then runs are admitted for whoever takes them.
+    """
+
+    executor: str = ""
+    pid: int = 0
+    runs_max: int = 2**31
 
     def left(self, reader: Reader, over: frozenset[str] = frozenset()) -> int:
         """How many more runs it takes, once those of ``over`` have ended."""
         leases = reader.guards("lease")
-        if not self.executor or len(leases) < self.runs_max:
-            return self.runs_max
+        if len(leases) < self.runs_max:
+            return self.runs_max - len(leases)
         mine = sum(1 for run_id, lease in leases.items() if lease[0] == self.executor and run_id not in over)
         return max(self.runs_max - mine, 0)
 
@@ -59,6 +62,8 @@ class Plan:
         self.profile = profile
         self.provider = provider
         self.default_timeout_ms = settings.runtime_run_timeout_ms
+        chosen = profile is not None or body.provider is not None
+        self.fallbacks = None if chosen else settings.provider_fallback_order or None
         own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
         self.model = profile.config.model if profile else body.model or own_model
         self.created: Created | None = None
@@ -87,6 +92,7 @@ class Plan:
             profile_named=self.profile is not None,
             timeout_ms=timeout,
             requested_by=executor,
+            fallbacks=self.fallbacks,
             budget_micro_usd=self.budget_micro_usd,
             retry_budget=limits.retry_budget_per_run if limits else None,
             parent_run_id=self.body.parent_run_id,

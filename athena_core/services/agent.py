@@ -18,7 +18,7 @@ from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.prices import Prices
 from athena_core.providers.provider import Completion, ModelRequest, Provider
-from athena_core.services.ask import Answered, Asker, tokens_of
+from athena_core.services.ask import Answered, Asker, route, tokens_of
 from athena_core.services.context import Compiler
 from athena_core.services.conversation import conversation
 from athena_core.services.verification import Verdict, attach, attached, judge
@@ -354,7 +354,7 @@ class Agent:
             asking = replace(asking, max_output_tokens=None if bought is None else max(bought, 1))
         answered = await self._asker.ask(
             asking,
-            self._route(request),
+            route(request.provider, request.model, request.fallbacks or (), self._providers),
             attempts=attempts,
             retries_left=retries,
             on_text=say and (lambda text: say(request.session_id, work.run_id, turn, text)),
@@ -367,10 +367,6 @@ class Agent:
         return self._compiler.compile(
             request.session_id, work.position, work.said, request.context_refs or (), work.contents, turns
         )
-
-    def _route(self, request: run.RunCreated) -> list[tuple[str, str]]:
-        others = [name for name in request.fallbacks or () if name in self._providers and name != request.provider]
-        return [(request.provider, request.model), *((name, self._providers[name].default_model) for name in others)]
 
     def _heard(self, work: Work, talk: Talk, answered: Answered) -> tuple[run.Step, ...]:
         """What is recorded of a turn: words, then calls with the results of those that will not be made, then usage."""

@@ -28,6 +28,8 @@ CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a run that is to be cancelled, before it is done without it."""
 
 MESSAGE_CHARS_MAX = 500
+FIRST_LEASE_VERSION_MAX = 3
+"""Behind being queued and being created: a lease later in its stream may have been taken from us."""
 
 
 class Held:
@@ -101,8 +103,8 @@ class Runner:
                     if row.stream not in leased and self._tasks is not None:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
-                    if self.executor.encode() not in row.data:
-                        self._let_go(row.stream)
+                    if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:
+                        self._note_lease(row)
                 case kind if kind in run.ENDING_TYPES:
                     self._cancelled.pop(row.stream, None)
                     self._let_go(row.stream)
@@ -111,6 +113,11 @@ class Runner:
         event = self._log.codec.decode(row, text=False).event
         if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
             self._cancelled.setdefault(row.stream, self._clock.monotonic())
+            self._let_go(row.stream)
+
+    def _note_lease(self, row: Row) -> None:
+        event = self._log.codec.decode(row, text=False).event
+        if isinstance(event, run.RunLeased) and event.executor != self.executor:
             self._let_go(row.stream)
 
     def _note_admission(self, row: Row) -> None:
@@ -309,7 +316,7 @@ class Runner:
         """
         self._tasks = None
         self._runs.executor = None
-        self._runs.room = Room("", 0, 0)
+        self._runs.room = Room()
         if not self._serving:
             await self._abandon()
         self._leaving = True

@@ -105,7 +105,7 @@ class Runs:
         self._reader = log.reader()
         self.compiler = Compiler(settings, log.codec, self._reader)
         self._waiting: dict[str, list[Waiting]] = {}
-        self.room = Room("", 0, 0)
+        self.room = Room()
         self.executor: Executor | None = None
         tail.subscribe(self._notice)
 

@@ -1,14 +1,14 @@
 """The model of agent tests: it follows a script, so that the same conversation always gets the same next turn."""
 
-import threading
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tests.support.stub import OPENAI, Asked, Behaviour, says, says_and_waits, standing
+from tests.support.stub import OPENAI, Asked, Behaviour, Stub, says, standing
 
 Step = str | tuple[tuple[str, Mapping[str, Any] | str], ...]
 """One turn: the answer, or calls (the tool's name and its arguments)."""
@@ -34,38 +34,39 @@ def turn_of(step: Step, number: int, tokens: tuple[int, int] = TOKENS) -> Behavi
 
 
 class Model:
-    """The server of a script. It counts how often it was asked for each turn; ``hold`` makes a turn last."""
+    """The server of a script. It counts how often it was asked for each turn, and takes some time to answer."""
 
-    def __init__(self, script: Sequence[Step]) -> None:
+    def __init__(self, script: Sequence[Step], pause_seconds: float) -> None:
         self.script = script
         self.url = ""
         self.turns: Counter[int] = Counter()
         self.requests: list[dict[str, Any]] = []
-        self.held: set[int] = set()
-        self.reached = threading.Condition()
+        self._pause_seconds = pause_seconds
+
+    def forget(self) -> None:
+        """Nothing was asked so far."""
+        self.turns.clear()
+        self.requests.clear()
 
     def choose(self, asked: Asked) -> Behaviour:
         """The next turn of a conversation: as many as it holds calls of the assistant."""
         messages = asked.body["messages"]
         number = sum(1 for message in messages if message["role"] == "assistant" and message.get("tool_calls"))
-        with self.reached:
-            self.turns[number + 1] += 1
-            self.requests.append(asked.body)
-            self.reached.notify_all()
-        if number + 1 in self.held:
-            return says_and_waits(OPENAI.head + OPENAI.start + OPENAI.text("well"))
-        return turn_of(self.script[min(number, len(self.script) - 1)], number + 1)
+        self.turns[number + 1] += 1
+        self.requests.append(asked.body)
+        answer = turn_of(self.script[min(number, len(self.script) - 1)], number + 1)
 
-    def await_turn(self, number: int, times: int = 1) -> None:
-        """Wait until a turn was asked for so many times."""
-        with self.reached:
-            assert self.reached.wait_for(lambda: self.turns[number] >= times, 60.0), (number, self.turns)
+        async def behave(stub: Stub, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(self._pause_seconds)
+            await answer(stub, writer)
+
+        return behave
 
 
 @contextmanager
-def acting(script: Sequence[Step], choose: Callable[[Model], Any] | None = None) -> Iterator[Model]:
-    """A model at work; servers find it by ``settings``."""
-    model = Model(script)
+def acting(script: Sequence[Step], pause_seconds: float = 0.0) -> Iterator[Model]:
+    """A model at work, at ``url``."""
+    model = Model(script, pause_seconds)
     with standing(model.choose) as stub:
         model.url = stub.url
         yield model

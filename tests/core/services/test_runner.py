@@ -6,21 +6,25 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain import run
 from athena_core.event import Meta
+from athena_core.services.admission import finish
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
+from tests.support.gate import Gates
 
 META = Meta(actor="alice", correlation="trace")
 
 
 @asynccontextmanager
-async def plane_at_work(directory: Path) -> AsyncIterator[ControlPlane]:
-    parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")}, directory), SystemClock(), SystemIds())
+async def plane_at_work(directory: Path, **settings: str) -> AsyncIterator[ControlPlane]:
+    named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
+    parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")} | named, directory), SystemClock(), SystemIds())
     async with running(parts, serving=True):
         yield parts
 
@@ -46,3 +50,49 @@ async def test_a_run_that_was_leased_in_the_commit_that_created_it_is_not_looked
         parts.runner._notice(created)  # this one alone, as if it had been queued
         await asked.wait()
     assert looked_up == [run_id]
+
+
+async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path: Path, gates: Gates) -> None:
+    gate = gates["late"]
+    async with plane_at_work(tmp_path, **gates.settings) as parts:
+        committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
+        run_id = committed.subject or ""
+        await to_thread.run_sync(gate.arrival)
+        parts.tail._listeners.clear()  # it does not hear that somebody else took the run
+        take = run.TakeRun(executor="exe_other", pid=1, token=1, because="frozen", attempts_max=3)
+        room = parts.runs.room
+        await parts.log.submit(lambda reader, context: finish(reader, context, room, run_id, take), META)
+        held = parts.runner._held[run_id]
+        gate.release()
+        await held.over.wait()
+        assert [row.type for row in parts.reader.stream(run_id)][-2:] == ["run.leased", "run.started"]
+        assert parts.runs.state(run_id).executor == "exe_other"
+
+
+async def test_a_cancel_that_was_read_before_the_run_was_known_here_stops_it(tmp_path: Path, gates: Gates) -> None:
+    gate = gates["early"]
+    async with plane_at_work(tmp_path, **gates.settings) as parts:
+        begin, begun = parts.runner.begin, list[tuple[object, ...]]()
+        parts.runs.executor = Later(begun)
+        committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
+        run_id = committed.subject or ""
+        cancelled = await parts.runs.cancel_run(run_id, None, META, None)
+        await parts.runs.cancel_run("run_marker", None, META, None)
+        while parts.tail.position <= cancelled.position:
+            await anyio.sleep(0)
+        begin(*begun[0])  # type: ignore[arg-type]
+        await parts.runner._held[run_id].over.wait()
+        assert [row.type for row in parts.reader.stream(run_id)][-1] == "run.cancelled"
+
+
+class Later:
+    """An executor that only remembers what it was to begin."""
+
+    def __init__(self, begun: list[tuple[object, ...]]) -> None:
+        self._begun = begun
+
+    def begin(self, *arguments: object) -> None:
+        self._begun.append(arguments)
+
+    def take_up(self, run_id: str) -> None:
+        raise AssertionError(run_id)

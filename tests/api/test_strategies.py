@@ -1,0 +1,187 @@
+"""What a run does when its session is busy, when its parent is cancelled, and when no executor has room."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Serve
+from tests.support.api import Api, Refused, opened, soon
+from tests.support.gate import Gate, Gates, gone
+from tests.support.server import Server
+
+
+@pytest.fixture
+def server(serve: Serve, gates: Gates) -> Server:
+    """A server whose model stops at gates."""
+    return serve(**gates.settings)
+
+
+def held(api: Api, gate: Gate, **fields: str) -> str:
+    """A run at a gate."""
+    run_id = str(api.start(gate.order, **fields)["runId"])
+    gate.arrival()
+    return run_id
+
+
+def ending(api: Api, run_id: str) -> dict[str, object]:
+    """How a run ended."""
+    api.await_ending(run_id)
+    event = api.events(runId=run_id)[-1]
+    return {"type": event["type"], **event["payload"]}
+
+
+# A busy session
+
+
+def test_who_would_rather_be_refused_than_wait_is_refused_at_once_and_on_record(server: Server, gates: Gates) -> None:
+    api, gate = server.api, gates["reject"]
+    held(api, gate, sessionId="busy")
+    answer = api.send("/runs", {"input": "now", "sessionId": "busy", "sessionStrategy": "reject"}, key="k")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (409, "SESSION_LOCK_TIMEOUT")
+    (event,) = api.events(traceId=answer.headers["x-trace-id"])
+    assert (event["type"], event["runId"], event["sessionId"]) == ("policy.rejected", error["details"]["runId"], "busy")
+    assert event["payload"]["rejection"]["reason"] == "lock-acquisition-failed"
+    assert event["policy"]["policyName"] == "sessionStrategy"
+    assert api.http.get(f"/runs/{event['runId']}").status_code == 404
+    gate.release()
+    fields = {"input": "now", "sessionId": "free", "sessionStrategy": "reject"}
+    assert opened(api.send("/runs", fields, key="k2"))["output"] == "said: now"
+
+
+def test_who_waits_in_line_is_in_the_way_of_who_would_rather_be_refused(server: Server, gates: Gates) -> None:
+    api, gate = server.api, gates["line"]
+    held(api, gate, sessionId="busy")
+    api.start("after you", sessionId="busy")
+    with pytest.raises(Refused) as refused:
+        api.run("now", sessionId="busy", sessionStrategy="reject")
+    assert refused.value.code == "SESSION_LOCK_TIMEOUT"
+    gate.release()
+
+
+def test_an_interrupting_run_takes_the_turn_of_the_one_at_work(server: Server, gates: Gates) -> None:
+    api, gate = server.api, gates["interrupted"]
+    first = str(api.start(gate.order, sessionId="busy")["runId"])
+    process = gate.arrival()
+    second = api.run("now", sessionId="busy", sessionStrategy="interrupt")
+    assert second["output"].endswith("said: now")
+    assert ending(api, first) == {
+        "type": "run.cancelled",
+        "cause": "interrupted",
+        "reason": f"interrupted by run {second['runId']}",
+    }
+    assert gone(process)
+    assert api.types(runId=second["runId"])[:3] == ["run.queued", "run.created", "run.leased"]
+
+
+def test_an_interrupting_run_of_a_free_session_just_runs(server: Server) -> None:
+    assert server.api.run("now", sessionId="free", sessionStrategy="interrupt")["output"] == "said: now"
+
+
+# Children
+
+
+def test_children_are_cancelled_with_their_parent_and_theirs_as_well(server: Server, gates: Gates) -> None:
+    api, gate = server.api, gates["family"]
+    parent = held(api, gate)
+    child = held(api, gate, parentRunId=parent)
+    grandchild = held(api, gate, parentRunId=child)
+    api.run("done before", parentRunId=child)
+    stranger = held(api, gate)
+    assert api.get(f"/runs/{child}")["parentRunId"] == parent
+    assert api.events(runId=child)[0]["parentRunId"] == parent
+    answer = api.send(f"/run-control/by-run/{parent}/cancel", {"reason": "enough"})
+    trace = answer.headers["x-trace-id"]
+    asked = [event["runId"] for event in api.events(traceId=trace, types="run.cancel.requested")]
+    assert asked == [parent, child, grandchild]
+    assert ending(api, parent) == {"type": "run.cancelled", "cause": "requested", "reason": "enough"}
+    for run_id in (child, grandchild):
+        assert ending(api, run_id) == {"type": "run.cancelled", "cause": "parent", "reason": "enough"}
+    assert api.get(f"/runs/{stranger}")["status"] == "running"
+    gate.release(4)
+
+
+def test_a_child_that_waits_is_cancelled_in_the_same_commit(server: Server, gates: Gates) -> None:
+    api, gate = server.api, gates["parent"]
+    parent = held(api, gate, sessionId="one")
+    child = str(api.start("later", sessionId="one", parentRunId=parent)["runId"])
+    api.post(f"/run-control/by-run/{parent}/cancel")
+    assert api.get(f"/runs/{child}")["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("parent", ["run_unknown", "nobody", "ended"])
+def test_a_parent_has_to_be_there_and_open(server: Server, parent: str) -> None:
+    api = server.api
+    if parent == "ended":
+        parent = api.run("hello")["runId"]
+    with pytest.raises(Refused) as refused:
+        api.run("hello", parentRunId=parent)
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+    assert refused.value.error["details"][0]["field"] == "parentRunId"
+
+
+# Executors
+
+
+def test_beyond_what_an_executor_takes_runs_wait_for_it_in_order(serve: Serve, gates: Gates) -> None:
+    api, gate = serve(executor_max_runs="2", **gates.settings).api, gates["room"]
+    runs = [held(api, gate), held(api, gate)]
+    waiting = [api.start(gate.order) for _ in range(2)]
+    assert [one["waiting"] for one in waiting] == [{"reason": "executor", "position": place} for place in (1, 2)]
+    assert len(api.items("/runs/active")) == 2
+    gate.release(4)
+    runs += [one["runId"] for one in waiting]
+    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
+    created = [event["runId"] for event in api.events(types="run.created")]
+    assert created == runs
+
+
+def test_who_waits_for_an_executor_is_told_after_a_while(serve: Serve, gates: Gates) -> None:
+    api, gate = serve(executor_max_runs="1", session_wait_ms="50", **gates.settings).api, gates["full"]
+    held(api, gate)
+    answer = api.send("/runs", {"input": "me too"}, key="k")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "OVERLOADED")
+    withdrawn = answer.json()["error"]["details"]["runId"]
+    assert ending(api, withdrawn) == {"type": "run.cancelled", "cause": "executor"}
+    assert api.get(f"/runs/{withdrawn}")["error"]["code"] == "OVERLOADED"
+    gate.release()
+
+
+def test_runs_of_a_server_without_an_executor_are_executed_by_another_one(
+    serve: Serve, gates: Gates, tmp_path: Path
+) -> None:
+    api = serve(tmp_path / "plane", executor="off", **gates.settings).api
+    run = api.start("hello")
+    assert (run["status"], run["attempt"]) == ("running", 0)
+    worker = serve(tmp_path / "plane", **gates.settings)
+    assert api.await_ending(run["runId"]) == "run.completed"
+    assert api.run("and now?")["output"].endswith("said: and now?")
+    (lease,) = api.events(runId=run["runId"], types="run.leased")
+    assert lease["payload"]["pid"] == worker.pid
+
+
+def test_a_server_that_stands_still_loses_its_runs_and_lets_go_of_them_when_it_goes_on(
+    serve: Serve, gates: Gates, tmp_path: Path
+) -> None:
+    settings = {**gates.settings, "runtime_run_timeout_ms": "600000", "test_frozen_seconds": "3"}
+    other, frozen = serve(tmp_path / "plane", **settings), serve(tmp_path / "plane", **settings)
+    gate = gates["frozen"]
+    run_id = str(frozen.api.start(gate.order)["runId"])
+    process = gate.arrival()
+    frozen.signal(signal.SIGSTOP)
+    gate.arrival()  # at the other server
+    frozen.signal(signal.SIGCONT)
+    for _ in soon():
+        if gone(process):
+            break
+    gate.release()
+    assert other.api.await_ending(run_id) == "run.completed"
+    (_, lease) = other.api.events(runId=run_id, types="run.leased")
+    taken = lease["payload"]
+    assert (taken["because"], taken["attempt"], taken["pid"]) == ("frozen", 2, other.pid)
+    assert other.api.types(runId=run_id) == [
+        *("run.created", "run.leased", "run.started", "transcript.appended"),
+        *("run.leased", "run.started", "transcript.appended", "usage.recorded", "run.completed"),
+    ]
+    assert frozen.api.run("are you well?")["output"].endswith("said: are you well?")

@@ -1,0 +1,162 @@
+"""Agents that lose their server at every moment of their work, and runs that are cancelled while they end."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.domain import run
+from athena_core.event import Event, Meta
+from athena_core.services.verify import Report, verify
+from athena_core.settings import load
+from athena_core.values import LOCAL, RunBody
+from tests.reliability.history import opened
+from tests.reliability.seed import fresh_seed
+from tests.scale import SCALE, sized
+from tests.support.api import soon
+from tests.support.model import Model, Profile, acting, call
+from tests.support.records import CODEC, judge, wired
+from tests.support.server import Server
+
+SCRIPT = (
+    call("files", action="read", path="notes.txt"),
+    call("shell", command=["/bin/sh", "-c", "echo done >> effects.txt"]),
+    call("files", action="write", path="report.txt", content="written", evidence="Report"),
+    "all done",
+)
+EVENTS = (
+    *("run.created", "run.leased", "run.started", "transcript.appended"),
+    *("tool.called", "usage.recorded", "transcript.appended"),
+    *("tool.called", "usage.recorded", "transcript.appended"),
+    *("tool.called", "usage.recorded", "transcript.appended", "evidence.attached"),
+    *("transcript.appended", "usage.recorded", "run.completed"),
+)
+"""What is recorded of the script when nobody dies."""
+
+FIRST, LAST = 4, len(EVENTS)
+KILLS = sized((5, 9, 12), tuple(range(FIRST, LAST + 1)), tuple(range(FIRST, LAST + 1)) * 5)
+TURN_SECONDS = 0.02
+RACES = sized(40, 200, 2_000)
+
+
+def events_of(state_dir: Path, run_id: str) -> list[Event]:
+    """The events of a run, read past its server."""
+    reader = opened(state_dir / "log.db")
+    try:
+        return [CODEC.decode(row).event for row in reader.stream(run_id)]
+    finally:
+        reader.close()
+
+
+def verified(state_dir: Path) -> Report:
+    """What ``athena verify`` says."""
+    with wired(state_dir) as parts:
+        meta = {"log_id": parts.log.log_id, "format": "1"}
+        *_, last = verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
+    assert last.report is not None
+    return last.report
+
+
+def turns_recorded(events: list[Event]) -> set[int]:
+    """The turns whose model calls are recorded as paid."""
+    return {event.turn for event in events if isinstance(event, run.UsageRecorded) and event.turn}
+
+
+def killed_after(server: Server, run_id: str, count: int) -> None:
+    """Kill a server as soon as a run of it has so many events."""
+    reader = opened(server.state_dir / "log.db")
+    try:
+        for _ in soon():
+            if len(reader.stream(run_id)) >= count:
+                break
+    finally:
+        reader.close()
+    server.kill()
+
+
+def journey(directory: Path, model: Model, count: int) -> str:
+    """One agent, whose server is killed after so many events; where it was then."""
+    model.forget()
+    server = Server(directory, openai_base_url=model.url)
+    (server.workspace / "notes.txt").write_text("remember the milk")
+    with server:
+        profile = server.api.post("/harness-profiles", Profile().body)["id"]
+        run_id = server.api.start("go", harnessProfileId=profile)["runId"]
+        killed_after(server, run_id, count)
+        before = events_of(server.state_dir, run_id)
+        asked = Counter(model.turns)
+        server.start()
+        assert server.api.await_ending(run_id) == "run.completed"
+        record = server.api.get(f"/runs/{run_id}")
+        assert (record["output"], record["evidenceCount"]) == ("all done", 1)
+    after = events_of(server.state_dir, run_id)
+    assert after[: len(before)] == before
+    assert sum(isinstance(event, run.ENDINGS) for event in after) == 1
+    again = {turn for turn in turns_recorded(before) if model.turns[turn] != asked[turn]}
+    assert not again, f"recorded, and asked for again: {again}"
+    assert sorted(event.turn or 0 for event in after if isinstance(event, run.UsageRecorded)) == [1, 2, 3, 4]
+    effects = server.workspace / "effects.txt"
+    interrupted = any(isinstance(event, run.TranscriptAppended) and event.interrupted for event in after)
+    assert interrupted or effects.read_text() == "done\n"
+    assert not effects.exists() or effects.read_text() == "done\n"
+    judge(server.state_dir)
+    report = verified(server.state_dir)
+    assert report.ok, report.violations
+    return f"killed after {len(before)} events ({before[-1].TYPE}){', interrupted' if interrupted else ''}"
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(3_600)
+def test_an_agent_whose_server_is_killed_after_any_event_ends_once_and_pays_nothing_twice(tmp_path: Path) -> None:
+    with acting(SCRIPT, pause_seconds=TURN_SECONDS) as model:
+        places = Counter(journey(tmp_path / f"journey-{number}", model, count) for number, count in enumerate(KILLS))
+    print("\n".join(f"{count} x {place}" for place, count in sorted(places.items())))
+
+
+@asynccontextmanager
+async def plane(directory: Path) -> AsyncIterator[ControlPlane]:
+    """A plane at work in this event loop."""
+    parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")}, directory), SystemClock(), SystemIds())
+    async with running(parts, serving=True):
+        yield parts
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+async def test_a_run_that_is_cancelled_while_it_ends_ends_once_and_as_its_canceller_was_told(tmp_path: Path) -> None:
+    rng = random.Random(fresh_seed("cancels"))
+    told: dict[str, str] = {}
+    meta = Meta(actor="alice", correlation="trace")
+    async with plane(tmp_path) as parts:
+
+        async def race(delay: float) -> None:
+            started = await parts.runs.start(RunBody(input="hello"), LOCAL, meta, None, wait=False)
+            run_id = started.subject or ""
+            await anyio.sleep(delay)
+            told[run_id] = (await parts.runs.cancel_run(run_id, None, meta, None)).answer.status
+
+        for _ in range(0, RACES, 20):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(race, rng.choice((0.0, rng.uniform(0, 0.02))))
+        ended = anyio.Event()
+        parts.tail.subscribe(lambda rows: ended.set())
+        while any(parts.runs.state(run_id).open for run_id in told):
+            await ended.wait()
+            ended = anyio.Event()
+    for run_id, status in told.items():
+        endings = [event for event in events_of(tmp_path / "state", run_id) if isinstance(event, run.ENDINGS)]
+        assert len(endings) == 1
+        assert isinstance(endings[0], run.RunCancelled if status == "cancelled" else run.RunCompleted)
+    outcomes = Counter(told.values())
+    print(f"{len(told)} races: {dict(outcomes)}")
+    assert len(outcomes) == 2 or SCALE == "quick", "only one side ever won: this is no race"
+    judge(tmp_path / "state")
+    assert verified(tmp_path / "state").ok
