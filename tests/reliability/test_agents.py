@@ -44,6 +44,8 @@ FIRST, LAST = 4, len(EVENTS)
 KILLS = sized((5, 9, 12), tuple(range(FIRST, LAST + 1)), tuple(range(FIRST, LAST + 1)) * 5)
 TURN_SECONDS = 0.02
 RACES = sized(40, 200, 2_000)
+RACE_SECONDS = 0.3
+"""Within which a cancel comes; a run takes at least 20 ms, and longer where twenty of them share a processor."""
 
 
 def events_of(state_dir: Path, run_id: str) -> list[Event]:
@@ -121,9 +123,10 @@ def test_an_agent_whose_server_is_killed_after_any_event_ends_once_and_pays_noth
 
 
 @asynccontextmanager
-async def plane(directory: Path) -> AsyncIterator[ControlPlane]:
+async def plane(directory: Path, **settings: str) -> AsyncIterator[ControlPlane]:
     """A plane at work in this event loop."""
-    parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")}, directory), SystemClock(), SystemIds())
+    named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
+    parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")} | named, directory), SystemClock(), SystemIds())
     async with running(parts, serving=True):
         yield parts
 
@@ -134,10 +137,14 @@ async def test_a_run_that_is_cancelled_while_it_ends_ends_once_and_as_its_cancel
     rng = random.Random(fresh_seed("cancels"))
     told: dict[str, str] = {}
     meta = Meta(actor="alice", correlation="trace")
-    async with plane(tmp_path) as parts:
+    model = tmp_path / "model.sh"
+    model.write_text("sleep 0.02; cat")
+    settings = {"local_provider_cmd": "/bin/sh", "local_provider_args": str(model)}
+    async with plane(tmp_path, **settings) as parts:
 
         async def race(delay: float) -> None:
-            started = await parts.runs.start(RunBody(input="hello"), LOCAL, meta, None, wait=False)
+            body = RunBody(input="hello", provider="local-exec")
+            started = await parts.runs.start(body, LOCAL, meta, None, wait=False)
             run_id = started.subject or ""
             await anyio.sleep(delay)
             told[run_id] = (await parts.runs.cancel_run(run_id, None, meta, None)).answer.status
@@ -145,7 +152,7 @@ async def test_a_run_that_is_cancelled_while_it_ends_ends_once_and_as_its_cancel
         for _ in range(0, RACES, 20):
             async with anyio.create_task_group() as tasks:
                 for _ in range(20):
-                    tasks.start_soon(race, rng.choice((0.0, rng.uniform(0, 0.02))))
+                    tasks.start_soon(race, rng.uniform(0, RACE_SECONDS))
         ended = anyio.Event()
         parts.tail.subscribe(lambda rows: ended.set())
         while any(parts.runs.state(run_id).open for run_id in told):
