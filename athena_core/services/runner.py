@@ -133,7 +133,7 @@ class Runner:
             self._somebody.set()
 
     async def _lease_admitted(self) -> None:
-        """Lease what was admitted for us, for ever: who follows the log is called outside of any task, and starts none."""
+        """Lease what was admitted for us, for ever: who follows the log is outside of any task."""
         while True:
             await self._somebody.wait()
             self._somebody.clear()
