@@ -1,0 +1,218 @@
+"""A third party's judgement: our client against LLMock, a server that breaks down on demand and grades who asks it."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.prices import Prices
+from athena_core.providers.anthropic import Anthropic
+from athena_core.providers.openai import OpenAI
+from athena_core.providers.provider import Message, ModelRequest, Provider, ProviderFailure
+from athena_core.services.ask import Answered, Asker
+from athena_core.values import ToolSpec
+from tests.support.breakable import Breakable
+
+MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5"}
+HI = ModelRequest(model="", messages=(Message(role="user", content="What is the weather in Paris?"),))
+WEATHER = ToolSpec(
+    name="get_weather",
+    description="The weather of a city.",
+    parameters={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+ATTEMPTS = 5
+
+
+@asynccontextmanager
+async def asking(server: Breakable, silence_seconds: float = 30.0) -> AsyncIterator[Asker]:
+    """An asker whose providers are that server."""
+    providers: dict[str, Provider] = {
+        "openai": OpenAI(server.base_url("openai"), "sk-any", silence_seconds=silence_seconds),
+        "anthropic": Anthropic(server.base_url("anthropic"), "sk-any", silence_seconds=silence_seconds),
+    }
+    try:
+        yield Asker(providers, Prices.load(), SystemClock(), SystemIds())
+    finally:
+        for provider in providers.values():
+            await provider.close()
+
+
+async def ask(
+    server: Breakable,
+    *route: str,
+    request: ModelRequest = HI,
+    attempts: int = ATTEMPTS,
+    silence_seconds: float = 30.0,
+    seen: list[str | None] | None = None,
+) -> Answered:
+    """One turn."""
+    async with asking(server, silence_seconds) as asker:
+        on_text = None if seen is None else seen.append
+        pairs = [(name, MODELS[name]) for name in route]
+        return await asker.ask(request, pairs, attempts=attempts, on_text=on_text)
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Breakable]:
+    """The server of all tests."""
+    server = Breakable()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(process: Breakable) -> Breakable:
+    """The server, well behaved."""
+    process.reset()
+    return process
+
+
+def breaks(how: str, times: int | None = 1, **fields: object) -> dict[str, object]:
+    """A stream that goes wrong after some pieces."""
+    return {"type": "stream_fault", "kind": how, "after_chunks": 2, "times": times, **fields}
+
+
+def says(text: str | None = None, times: int | None = 1, **fields: object) -> dict[str, object]:
+    """What the model answers."""
+    return {"type": "reply", "text": text, "times": times, **fields}
+
+
+def fails(status: int, times: int | None = 1, **fields: object) -> dict[str, object]:
+    """An answer that is an error."""
+    return {"type": "fail", "status": status, "times": times, **fields}
+
+
+@pytest.fixture(params=MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    """A provider."""
+    return str(request.param)
+
+
+async def test_an_answer_has_its_text_usage_and_price(server: Breakable, name: str) -> None:
+    server.behave(says("Rain, as ever."))
+    seen: list[str | None] = []
+    answered = await ask(server, name, seen=seen)
+    assert answered.completion.text == "Rain, as ever."
+    assert "".join(filter(None, seen)) == answered.completion.text
+    assert answered.completion.reason == "stop"
+    assert answered.completion.request_id
+    assert not answered.estimated
+    assert answered.cost_micro_usd
+    server.grade()
+
+
+async def test_a_storm_of_429_is_waited_out(server: Breakable, name: str) -> None:
+    server.behave(fails(429, 3, retry_after=0.2))
+    assert (await ask(server, name)).attempts == 4
+    server.grade()
+
+
+async def test_many_calls_at_once_wait_each_for_itself(server: Breakable, name: str) -> None:
+    server.behave(fails(429, 12, retry_after=0.2))
+    async with asking(server) as asker, anyio.create_task_group() as tasks:
+        for number in range(12):
+            request = ModelRequest(model="", messages=(Message(role="user", content=f"Question {number}"),))
+            tasks.start_soon(lambda it: asker.ask(it, [(name, MODELS[name])], attempts=9), request)
+    assert server.asked() == 24
+    server.grade()
+
+
+@pytest.mark.parametrize("status", [502, 529])
+async def test_a_server_that_comes_back_is_asked_again(server: Breakable, name: str, status: int) -> None:
+    server.behave(fails(status, 2))
+    assert (await ask(server, name)).attempts == 3
+    server.grade(strict=False)  # it warns when the second wait is not longer, which full jitter does not promise
+
+
+async def test_an_outage_ends_in_a_failure_after_so_many_attempts(server: Breakable, name: str) -> None:
+    server.behave(fails(503, None))
+    with pytest.raises(ProviderFailure, match="HTTP 503") as caught:
+        await ask(server, name)
+    assert caught.value.attempts == server.asked() == ATTEMPTS
+    server.grade(strict=False)
+
+
+async def test_an_outage_of_one_provider_is_made_good_by_the_next(server: Breakable, name: str) -> None:
+    other = next(one for one in MODELS if one != name)
+    server.behave(fails(503, None, match={"provider": name}))
+    answered = await ask(server, name, other, attempts=2)
+    assert (answered.provider, answered.attempts, answered.hops) == (other, 3, 1)
+    server.grade(strict=False)
+
+
+@pytest.mark.parametrize("status", [401, 422])
+async def test_what_stays_wrong_is_not_asked_again(server: Breakable, name: str, status: int) -> None:
+    server.behave(fails(status))
+    with pytest.raises(ProviderFailure, match=f"HTTP {status}"):
+        await ask(server, name)
+    assert server.asked() == 1
+    server.grade()
+
+
+@pytest.mark.parametrize("how", ["disconnect", "truncate", "malformed"])
+async def test_a_stream_that_breaks_is_begun_anew(server: Breakable, name: str, how: str) -> None:
+    server.behave(says("The whole answer, from the first word to the last.", None), breaks(how))
+    seen: list[str | None] = []
+    answered = await ask(server, name, seen=seen)
+    assert answered.completion.text == "The whole answer, from the first word to the last."
+    assert answered.attempts == 2
+    after = seen[seen.index(None) + 1 :] if None in seen else seen
+    assert "".join(filter(None, after)) == answered.completion.text
+    server.grade(strict=False)  # it warns of the broken attempt when the next comes before it saw us leave
+
+
+async def test_a_stream_that_always_breaks_is_a_failure(server: Breakable, name: str) -> None:
+    server.behave(breaks("truncate", None))
+    with pytest.raises(ProviderFailure, match="truncated stream"):
+        await ask(server, name, attempts=3)
+    assert server.asked() == 3  # no grade: it cannot see that the last failure was told, only that nobody asked again
+
+
+async def test_a_stream_that_stalls_is_left(server: Breakable, name: str) -> None:
+    server.behave(breaks("stall", stall_seconds=20))
+    assert (await ask(server, name, silence_seconds=0.5)).attempts == 2
+    server.grade()
+
+
+async def test_tools_are_called_and_their_results_are_understood(server: Breakable, name: str) -> None:
+    request = ModelRequest(model="", messages=HI.messages, tools=(WEATHER,))
+    first = (await ask(server, name, request=request)).completion
+    assert [call.name for call in first.calls] == ["get_weather"]
+    assert '"city"' in first.calls[0].arguments
+    assert first.reason == "tool_calls"
+    messages = (
+        *HI.messages,
+        Message(role="assistant", content=first.text, calls=first.calls),
+        Message(role="tool", content="rain", tool_call_id=first.calls[0].id),
+    )
+    second = (await ask(server, name, request=ModelRequest(model="", messages=messages, tools=(WEATHER,)))).completion
+    assert second.text
+    assert not second.calls
+    server.grade()
+
+
+@pytest.mark.parametrize("how", ["malformed_arguments", "unknown_tool"])
+async def test_a_broken_tool_call_passes_as_it_is(server: Breakable, name: str, how: str) -> None:
+    server.behave({"type": "tool_fault", "kind": how})
+    answered = await ask(server, name, request=ModelRequest(model="", messages=HI.messages, tools=(WEATHER,)))
+    (call,) = answered.completion.calls
+    assert call.name
+    assert (call.name == "get_weather") == (how == "malformed_arguments")
+    messages = (
+        *HI.messages,
+        Message(role="assistant", content="", calls=(call,)),
+        Message(role="tool", content="no", tool_call_id=call.id, is_error=True),
+    )
+    await ask(server, name, request=ModelRequest(model="", messages=messages, tools=(WEATHER,)))
+    server.grade()
+
+
+async def test_a_call_that_breaks_in_mid_stream_is_not_half_made(server: Breakable, name: str) -> None:
+    call = {"name": "get_weather", "arguments": {"city": "Paris"}}
+    server.behave(says(None, None, tool_calls=[call]), breaks("disconnect"))
+    answered = await ask(server, name, request=ModelRequest(model="", messages=HI.messages, tools=(WEATHER,)))
+    assert [call.arguments.replace(" ", "") for call in answered.completion.calls] == ['{"city":"Paris"}']
+    assert answered.attempts == 2
+    server.grade(strict=False)
