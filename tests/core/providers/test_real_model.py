@@ -17,7 +17,10 @@ from examples.real_model.model_server import MODEL, missing_packages
 TOKENS = 100
 """Where a long answer is cut: a loaded machine may take a second for a few of them."""
 
-pytestmark = pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+pytestmark = [
+    pytest.mark.heavy,  # CI installs the packages before its second round
+    pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}"),
+]
 
 
 @pytest.fixture(scope="module")
