@@ -10,6 +10,10 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from athena_core.providers.anthropic import Anthropic
+from athena_core.providers.http import Http
+from athena_core.providers.openai import OpenAI
+from athena_core.providers.provider import Provider
 from tests.support.api import PATIENCE_SECONDS
 
 TRICKLE_SECONDS = 0.02
@@ -247,6 +251,17 @@ HTTP = Dialect(
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (OPENAI, ANTHROPIC, HTTP)}
 
 
+def client_of(dialect: str, url: str, silence_seconds: float = PATIENCE_SECONDS) -> Provider:
+    """A provider that asks a stub in its dialect."""
+    match dialect:
+        case "openai":
+            return OpenAI(url + "/v1", silence_seconds=silence_seconds)
+        case "anthropic":
+            return Anthropic(url, silence_seconds=silence_seconds)
+        case _:
+            return Http(url, silence_seconds=silence_seconds)
+
+
 def dialect_of(asked: Asked) -> Dialect:
     """Whose client asks."""
     if asked.path.endswith("/chat/completions"):
@@ -331,3 +346,12 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
 def misbehaving(asked: Asked) -> Behaviour:
     """The behaviour that the model's name says, in the words of whose client asks."""
     return MISBEHAVIOURS[str(asked.body["model"])].behave(dialect_of(asked))
+
+
+def settings_of(stub: Stub) -> dict[str, str]:
+    """The settings of an Athena server all of whose providers ask this one."""
+    return {
+        "openai_base_url": stub.url + "/v1",
+        "anthropic_base_url": stub.url,
+        "http_provider_url": stub.url + "/ask",
+    }

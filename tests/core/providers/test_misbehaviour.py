@@ -3,33 +3,17 @@
 import anyio
 import pytest
 
-from athena_core.providers.anthropic import Anthropic
-from athena_core.providers.http import Http
-from athena_core.providers.openai import OpenAI
-from athena_core.providers.provider import Message, ModelRequest, Provider, ProviderFailure, complete
+from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
 from athena_core.values import INTEGER_MAX
-from tests.support.api import PATIENCE_SECONDS
-from tests.support.stub import DIALECTS, MISBEHAVIOURS, says, serving
+from tests.support.stub import DIALECTS, MISBEHAVIOURS, client_of, says, serving
 
 HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
-PROVIDERS = ["openai", "anthropic", "http"]
 
 
-def provider_of(name: str, url: str, seconds: float = PATIENCE_SECONDS) -> Provider:
-    """A client of a server."""
-    match name:
-        case "openai":
-            return OpenAI(url + "/v1", silence_seconds=seconds)
-        case "anthropic":
-            return Anthropic(url, silence_seconds=seconds)
-        case _:
-            return Http(url, silence_seconds=seconds)
-
-
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", DIALECTS)
 async def test_a_good_answer_is_read(name: str) -> None:
     async with serving(says(DIALECTS[name].whole)) as stub:
-        provider = provider_of(name, stub.url)
+        provider = client_of(name, stub.url)
         answer = await complete(provider, HI)
         await provider.close()
     assert (answer.text, answer.reason, answer.request_id) == ("Hello, wörld", "stop", "req_1")
@@ -38,11 +22,11 @@ async def test_a_good_answer_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("how", [how for how, row in MISBEHAVIOURS.items() if row.outcome != "patience"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", DIALECTS)
 async def test_a_misbehaviour_ends_in_an_answer_or_a_short_failure(name: str, how: str) -> None:
     row = MISBEHAVIOURS[how]
     async with serving(row.behave(DIALECTS[name])) as stub:
-        provider = provider_of(name, stub.url)
+        provider = client_of(name, stub.url)
         if row.outcome == "answer":
             answer = await complete(provider, HI)
             counts = (answer.usage.input_tokens, answer.usage.output_tokens) if answer.usage else ()
@@ -59,10 +43,10 @@ async def test_a_misbehaviour_ends_in_an_answer_or_a_short_failure(name: str, ho
 
 
 @pytest.mark.parametrize("how", [how for how, row in MISBEHAVIOURS.items() if row.outcome == "patience"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", DIALECTS)
 async def test_a_server_that_never_ends_is_left_at_the_deadline(name: str, how: str) -> None:
     async with serving(MISBEHAVIOURS[how].behave(DIALECTS[name])) as stub:
-        provider = provider_of(name, stub.url)
+        provider = client_of(name, stub.url)
         with anyio.move_on_after(0.3) as deadline:
             await complete(provider, HI)
         assert deadline.cancelled_caught
@@ -71,21 +55,21 @@ async def test_a_server_that_never_ends_is_left_at_the_deadline(name: str, how: 
 
 
 @pytest.mark.parametrize("how", ["hangs", "hangs-in-its-head", "hangs-in-mid-stream"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", DIALECTS)
 async def test_silence_is_a_failure_worth_retrying(name: str, how: str) -> None:
     async with serving(MISBEHAVIOURS[how].behave(DIALECTS[name])) as stub:
-        provider = provider_of(name, stub.url, 0.05)
+        provider = client_of(name, stub.url, 0.05)
         with pytest.raises(ProviderFailure, match="the server fell silent") as caught:
             await complete(provider, HI)
         await provider.close()
     assert caught.value.worth_retrying
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", DIALECTS)
 async def test_a_refused_connection_is_worth_retrying(name: str) -> None:
     async with serving(says()) as stub:
         pass
-    provider = provider_of(name, stub.url)
+    provider = client_of(name, stub.url)
     with pytest.raises(ProviderFailure, match="cannot connect") as caught:
         await complete(provider, HI)
     await provider.close()

@@ -12,8 +12,7 @@ from typing_extensions import is_typeddict
 
 from athena_core.providers.provider import Message, ModelRequest, complete
 from athena_core.values import ToolCall, ToolSpec
-from tests.core.providers.test_misbehaviour import provider_of
-from tests.support.stub import DIALECTS, says, serving
+from tests.support.stub import DIALECTS, client_of, says, serving
 
 TYPES = {
     "openai": ("openai.types.chat.completion_create_params", "CompletionCreateParamsStreaming"),
@@ -74,7 +73,7 @@ def consume(value: object) -> None:
 async def sent(name: str, request: ModelRequest) -> dict[str, Any]:
     """The body of a request."""
     async with serving(says(DIALECTS[name].whole)) as stub:
-        provider = provider_of(name, stub.url)
+        provider = client_of(name, stub.url)
         await complete(provider, request)
         await provider.close()
     return stub.asked[0].body
