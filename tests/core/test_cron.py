@@ -322,7 +322,7 @@ def test_a_walk_goes_on_from_anywhere_and_is_counted_without_walking(
 
 CHANGING = [
     "30 2 * * *", "0 0 * * *", "30 1 * * *", "*/30 * * * *", "0 * * * *", "15 */2 * * *",
-    "* 2 * * *", "0,30 0-3 * * *", "0 12 * * SUN", "0 3 */2 * MON",
+    "* 2 * * *", "0 12 * * SUN", "0 3 */2 * MON",
 ]  # fmt: skip
 QUICK = [NEW_YORK, "Australia/Lord_Howe", "America/Santiago", "Antarctica/Troll"]
 
@@ -344,7 +344,7 @@ def disagreements(name: str) -> set[tuple[str, str]]:
         if before is None:
             continue
         for expression in CHANGING:
-            span = (change - 20 * HOUR, change + 20 * HOUR)
+            span = (change - 14 * HOUR, change + 14 * HOUR)
             ours, others = list(Cron(expression, name).walk(*span)), theirs(expression, name, *span)
             if ours == others:
                 continue

@@ -650,5 +650,5 @@ class Slots(RuleBasedStateMachine):
 
 TestSlots = Slots.TestCase
 TestSlots.settings = settings(
-    deadline=None, max_examples=sized(150, 500, 10_000), stateful_step_count=sized(30, 50, 100)
+    deadline=None, max_examples=sized(150, 300, 10_000), stateful_step_count=sized(30, 50, 100)
 )
