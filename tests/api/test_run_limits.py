@@ -17,9 +17,9 @@ LIMIT = 3
 
 @pytest.fixture
 def limited(serve: Serve, gates: Gates, tmp_path: Path) -> Server:
-    """A server whose policy allows three runs."""
+    """A server whose policy allows three runs; no number of refusals is a flood to it."""
     put_policy(tmp_path / "server" / "state", max_concurrent_runs=LIMIT)
-    return serve(**gates.settings)
+    return serve(refusals_per_second="1000000", **gates.settings)
 
 
 def status(api: Api, run_id: str) -> str:
