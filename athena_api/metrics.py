@@ -10,6 +10,7 @@ from athena_api.traffic import Sample
 from athena_core import __version__
 from athena_core.errors import NotCaughtUp
 from athena_core.histogram import Histogram
+from athena_core.values import MICRO_USD
 from projections.fleet import FleetCounts, fleet_counts
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def fleet(counts: FleetCounts) -> Iterator[tuple[Family, Sample]]:
             yield RUNS, ((row.provider, outcome.replace("_", "-")), getattr(row, outcome))
         yield TOKENS, ((row.provider, "input"), row.input_tokens)
         yield TOKENS, ((row.provider, "output"), row.output_tokens)
-        yield COST, ((row.provider,), row.cost_micro_usd / 1_000_000)
+        yield COST, ((row.provider,), row.cost_micro_usd / MICRO_USD)
         yield UNPRICED, ((row.provider,), row.unpriced_calls)
     for status in ("queued", "running", "paused"):
         yield OPEN_RUNS, ((status,), getattr(counts.now, status))

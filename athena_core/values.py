@@ -21,6 +21,9 @@ TURNS_MAX = 1_000
 TOOL_BYTES_MAX = 10_000_000
 LIST_ITEMS_MAX = 256
 MEMBER_CHARS_MAX = 1_000
+MICRO_USD = 1_000_000
+"""Millionths of a dollar in a dollar."""
+
 INTEGER_MAX = 2**53 - 1  # what every JSON reader keeps exact
 
 ID_PATTERN = r"^[A-Za-z0-9._-]+$"
@@ -181,6 +184,12 @@ class Usage(Value):
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The usage of several calls; what none of them reported stays unknown."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__struct_fields__}
+        sums = {name: sum(count or 0 for count in pair) for name, pair in pairs.items() if pair != (None, None)}
+        return Usage(**sums)
 
 
 class ToolSpec(Value):

@@ -26,6 +26,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.values import MICRO_USD
 from projections.projection import Projection, Rows, Table
 
 HOUR_MS = 3_600_000
@@ -672,4 +673,4 @@ def _spend(row: SpendRow) -> dict[str, Any]:
 
 
 def _dollars(micro_usd: int) -> float:
-    return micro_usd / 1_000_000
+    return micro_usd / MICRO_USD

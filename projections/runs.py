@@ -180,7 +180,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Usage and cost add up over the model calls of a run."""
     event = recorded.event
     row = rows.need(RUN, recorded.stream)
-    usage = event.usage if row.usage is None else _sum(msgspec.json.decode(row.usage, type=Usage), event.usage)
+    usage = event.usage if row.usage is None else msgspec.json.decode(row.usage, type=Usage).plus(event.usage)
     row.usage = _json(usage)
     if event.cost_micro_usd is not None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
@@ -305,15 +305,6 @@ def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
     row.finished_at = recorded.recorded_at
     rows.put(RUN, row)
     return row
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    totals: dict[str, int] = {}
-    for name in Usage.__struct_fields__:
-        counts = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
-        if counts:
-            totals[name] = sum(counts)
-    return Usage(**totals)
 
 
 def _json(value: object) -> str:

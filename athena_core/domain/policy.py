@@ -107,6 +107,11 @@ class PolicyState(Value):
         """How many executors a run may lose."""
         return self.policy.run_attempts_max if self.policy else RUN_ATTEMPTS_DEFAULT
 
+    @property
+    def max_concurrent_runs(self) -> int | None:
+        """How many runs may hold a slot; None is any number."""
+        return self.policy.max_concurrent_runs if self.policy else None
+
 
 def evolve(state: PolicyState, event: Event) -> PolicyState:
     """Follow one event."""

@@ -19,9 +19,7 @@ from athena_core.services.access import violation_of
 from athena_core.services.catalog import directive_facts
 from athena_core.services.context import Resolved
 from athena_core.settings import Settings
-from athena_core.values import Cancelled, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, RunBody
-
-MICRO_USD = 1_000_000
+from athena_core.values import MICRO_USD, Cancelled, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, RunBody
 
 
 class Room(NamedTuple):
@@ -189,8 +187,7 @@ class Draft:
         left = {name for run_id, name in ended.items() if turns.get(name) == (run_id,)}
         if not freed and not left:
             return
-        limits = self._reader.state(policy.DECIDER, policy.STREAM).policy
-        limit = limits.max_concurrent_runs if limits else None
+        limit = self._reader.state(policy.DECIDER, policy.STREAM).max_concurrent_runs
         places = self._room.left(self._reader, over)
         if limit is not None:
             places = min(places, limit - len(slots) + freed)
@@ -228,10 +225,7 @@ def admit(
     request = plan.request(session_id, directive_id, limits, room.executor)
     if request.parent_run_id is not None:
         _check_parent(reader, request.parent_run_id)
-    slots = reader.guards("slot")
-    limit = limits.max_concurrent_runs if limits else None
-    if limit is not None and len(slots) >= limit:
-        raise refused(reader, context, request, run_id, len(slots), limit, who)
+    _check_slots(reader, context, request, run_id, who)
     holder = reader.guards("turn").get(session_id)
     busy = holder is not None or any(session_id == queued[1] for queued in reader.guards("waiting").values())
     if busy and plan.body.session_strategy == "reject":
@@ -259,6 +253,14 @@ def admit(
     lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=plan.said)
     taken = run.decide(lease, run.evolve(run.DECIDER.initial, asked[0]), context)
     return Outcome(facts=facts + facts_of(run_id, session_id, taken), subject=run_id)
+
+
+def _check_slots(reader: Reader, context: Context, request: run.RunCreated, run_id: str, who: Identity) -> None:
+    """Refuse a run for which no slot is free."""
+    limit = reader.state(policy.DECIDER, policy.STREAM).max_concurrent_runs
+    active = len(reader.guards("slot"))
+    if limit is not None and active >= limit:
+        raise refused(reader, context, request, run_id, active, limit, who)
 
 
 def _check_parent(reader: Reader, parent_id: str) -> None:
@@ -394,11 +396,7 @@ def resume(
     if budget_micro_usd is not None and budget_micro_usd <= spent:
         remedy = f"more than {spent / MICRO_USD:.6f}, or none for no budget at all"
         raise ConfigError.of("budgetUsd", f"the run has spent {spent / MICRO_USD:.6f} already", remedy)
-    limits = reader.state(policy.DECIDER, policy.STREAM).policy
-    limit = limits.max_concurrent_runs if limits else None
-    active = len(reader.guards("slot"))
-    if limit is not None and active >= limit:
-        raise refused(reader, context, request, run_id, active, limit, who)
+    _check_slots(reader, context, request, run_id, who)
     draft = Draft(reader, context, room)
     draft.decide(run_id, run.ResumeRun(executor=room.executor, budget_micro_usd=budget_micro_usd))
     if room.executor and room.left(reader):

@@ -87,7 +87,7 @@ def follow(talk: Talk, event: Event) -> Talk:
         case run.UsageRecorded():
             return replace(
                 talk,
-                usage=event.usage if talk.usage is None else total(talk.usage, event.usage),
+                usage=event.usage if talk.usage is None else talk.usage.plus(event.usage),
                 attempts=talk.attempts + (event.attempts or 1),
                 calls=talk.calls + 1,
                 spent_micro_usd=talk.spent_micro_usd + (event.cost_micro_usd or 0),
@@ -104,13 +104,6 @@ def _same(events: Sequence[Event], call: run.ToolCalled) -> bool:
         and before.arguments is not None
         and (before.tool_name, before.arguments) == (call.tool_name, call.arguments)
     )
-
-
-def total(one: Usage, other: Usage) -> Usage:
-    """The usage of several calls; what none of them reported stays unknown."""
-    pairs = {name: (getattr(one, name), getattr(other, name)) for name in Usage.__struct_fields__}
-    sums = {name: sum(count or 0 for count in pair) for name, pair in pairs.items() if pair != (None, None)}
-    return Usage(**sums)
 
 
 class Ask(Value):

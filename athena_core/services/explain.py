@@ -27,6 +27,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
+from athena_core.values import MICRO_USD
 
 CAUSES_MAX = 1_000
 CAUSES_FIRST = 100
@@ -333,5 +334,5 @@ def duration(milliseconds: int) -> str:
 
 def money(micro_usd: int) -> str:
     """An amount in dollars, to the millionth."""
-    whole, rest = divmod(micro_usd, 1_000_000)
+    whole, rest = divmod(micro_usd, MICRO_USD)
     return f"${whole:,}.{rest:06}" if micro_usd else "$0"

@@ -31,7 +31,6 @@ from athena_core.event import Event, Meta, Position, Recorded
 from athena_core.prices import Prices
 from athena_core.protocols import Row
 from athena_core.services.admission import (
-    MICRO_USD,
     Created,
     Plan,
     Room,
@@ -47,7 +46,7 @@ from athena_core.services.context import Compiler, Resolved, resolve
 from athena_core.settings import Settings
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
-from athena_core.values import HarnessProfile, Identity, RunBody, RunResult
+from athena_core.values import MICRO_USD, HarnessProfile, Identity, RunBody, RunResult
 
 WAIT_GRACE_SECONDS = 15.0
 SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
