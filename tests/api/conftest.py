@@ -1,9 +1,14 @@
-"""Servers that the tests of a module share."""
+"""Servers that the tests of a module share, and the parts of a plane without a server."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.settings import load
 from tests.support.gate import Gates
 from tests.support.server import Server
 
@@ -22,3 +27,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates) -> Ite
     local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}
     with Server(tmp_path_factory.mktemp("shared"), **local) as server:
         yield server
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """The parts of a running plane, in this process."""
+    found = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
+    async with running(found, serving=True):
+        yield found

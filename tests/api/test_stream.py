@@ -4,7 +4,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice, pairwise
@@ -15,14 +15,11 @@ import anyio
 import httpx2
 import pytest
 
-from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
 from athena_api.sse import HEARTBEAT, Streams
-from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.event import Fact
-from athena_core.settings import load
 from projections.feed import FeedFilter
 from tests.conftest import Serve
 from tests.scale import sized
@@ -165,14 +162,6 @@ def test_what_a_filter_hides_is_bookmarked(serve: Serve, tmp_path: Path) -> None
 # Heartbeats, on a feed whose patience the test chose
 
 
-@pytest.fixture
-async def quick(tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    """The parts of a running plane, in this process."""
-    parts = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
-    async with running(parts, serving=True):
-        yield parts
-
-
 class Line:
     """What a subscriber received, and who waits for more of it."""
 
@@ -203,31 +192,31 @@ async def append(parts: ControlPlane) -> None:
     await parts.log.submit(lambda reader, context: Outcome(facts=(fact,)), META)
 
 
-async def test_a_quiet_stream_beats(quick: ControlPlane) -> None:
+async def test_a_quiet_stream_beats(parts: ControlPlane) -> None:
     streams, line = Streams(heartbeat_seconds=0.02), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, quick.feed.open(NO_FILTER, None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
             await line.until(HEARTBEAT, 3)
-            await append(quick)
+            await append(parts)
             await line.until(b"event: AUTHZ_MODE_ACTIVE", 2)
             await line.until(HEARTBEAT, 4)
             streams.drain.set()
     assert line.content.count(b"event: caught-up") == 1
 
 
-async def test_a_stream_beats_also_while_its_filter_hides_what_happens(quick: ControlPlane) -> None:
+async def test_a_stream_beats_also_while_its_filter_hides_what_happens(parts: ControlPlane) -> None:
     streams, line = Streams(heartbeat_seconds=0.1), Line()
     matches = FeedFilter(types=frozenset({"run.created"}))
 
     async def keep_writing() -> None:
         while True:
-            await append(quick)
+            await append(parts)
             await anyio.sleep(0.01)  # far more often than it should beat
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, quick.feed.open(matches, None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.feed.open(matches, None, None), line.receive, line.send)
             async with anyio.create_task_group() as writers:
                 writers.start_soon(keep_writing)
                 await line.until(HEARTBEAT, 2)
@@ -235,13 +224,13 @@ async def test_a_stream_beats_also_while_its_filter_hides_what_happens(quick: Co
             streams.drain.set()
 
 
-async def test_a_stream_with_something_to_tell_does_not_beat(quick: ControlPlane) -> None:
+async def test_a_stream_with_something_to_tell_does_not_beat(parts: ControlPlane) -> None:
     streams, line = Streams(), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, quick.feed.open(NO_FILTER, None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
             for count in range(2, 20):
-                await append(quick)
+                await append(parts)
                 await line.until(b"event: AUTHZ_MODE_ACTIVE", count)
             streams.drain.set()
     assert HEARTBEAT not in line.content

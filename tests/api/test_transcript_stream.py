@@ -1,7 +1,7 @@
 """The transcript stream over HTTP: every entry once and in order, and between them what a model writes."""
 
 import signal
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
@@ -15,17 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_api import transcripts
-from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
 from athena_api.sse import HEARTBEAT, Streams
-from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.domain import run
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Fact
 from athena_core.services.live import LIVE_CHARS_MAX
-from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody
 from tests.conftest import Serve
 from tests.scale import sized
@@ -282,14 +279,6 @@ def test_a_stream_of_one_server_shows_the_entries_of_another(serve: Serve, tmp_p
 
 
 # A subscriber by hand
-
-
-@pytest.fixture
-async def parts(tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    """The parts of a running plane, in this process."""
-    found = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
-    async with running(found, serving=True):
-        yield found
 
 
 class Line:
