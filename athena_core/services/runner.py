@@ -1,6 +1,8 @@
 """The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
+import asyncio
 import os
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -71,6 +73,8 @@ class Runner:
         self._held: dict[str, Held] = {}
         self._cancelled: dict[str, float] = {}
         self._unleased: set[str] = set()
+        self._admitted: deque[str] = deque()
+        self._somebody = asyncio.Event()
         self._foreign: set[str] = set()
         self._tasks: TaskGroup | None = None
         self._serving = False
@@ -91,6 +95,7 @@ class Runner:
             self._runs.executor = self
         await self.sweep()
         tasks.start_soon(self._live)
+        tasks.start_soon(self._lease_admitted)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
@@ -123,8 +128,17 @@ class Runner:
     def _note_admission(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event
         for_us = isinstance(event, run.RunCreated | run.RunResumed) and event.requested_by in {self.executor, ""}
-        if for_us and self._tasks is not None:
-            self._tasks.start_soon(self._lease, row.stream)
+        if for_us:
+            self._admitted.append(row.stream)
+            self._somebody.set()
+
+    async def _lease_admitted(self) -> None:
+        """Lease what was admitted for us, for ever: who follows the log is outside of any task."""
+        while True:
+            await self._somebody.wait()
+            self._somebody.clear()
+            while self._admitted and self._tasks is not None:
+                self._tasks.start_soon(self._lease, self._admitted.popleft())
 
     def _let_go(self, run_id: str) -> None:
         held = self._held.get(run_id)

@@ -30,19 +30,20 @@ class Tail:
         self.position: Position = self._reader.head()
         self._heard = 0
         self._listeners: list[Listener] = []
+        self._broken: asyncio.Future[None] | None = None
 
     def subscribe(self, listener: Listener) -> None:
         """Call a function with every page of new rows, in order."""
         self._listeners.append(listener)
 
     async def follow(self) -> None:
-        """Hand on what this process commits, for ever, from a task: listeners may start others."""
-        news: asyncio.Queue[News] = asyncio.Queue()
+        """Hand on what this process commits, for ever. Raises what a listener raised."""
+        loop = asyncio.get_running_loop()
+        self._broken = loop.create_future()
         self._heard = self._log.commits
-        self._log.follower = Follower(asyncio.get_running_loop(), news.put_nowait)
+        self._log.follower = Follower(loop, self._hear)
         try:
-            while True:
-                self._hear(await news.get())
+            await self._broken
         finally:
             self._log.follower = None
 
@@ -64,11 +65,15 @@ class Tail:
         return news
 
     def _hear(self, news: News) -> None:
-        self._heard = news.commit
-        if news.rows and news.rows[0].position == self.position + 1:
-            self._hand_on(news.rows)
-        else:
-            self._read(news.head)
+        try:
+            self._heard = news.commit
+            if news.rows and news.rows[0].position == self.position + 1:
+                self._hand_on(news.rows)
+            else:
+                self._read(news.head)
+        except Exception as error:
+            if self._broken is not None and not self._broken.done():
+                self._broken.set_exception(error)
 
     def _read(self, head: Position) -> None:
         while self.position < head:

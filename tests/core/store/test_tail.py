@@ -15,7 +15,7 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.errors import StoreFull
 from athena_core.event import Fact
 from athena_core.protocols import Row
-from athena_core.store.log import Batch, Committed, Job, Log
+from athena_core.store.log import Batch, Log
 from athena_core.store.tail import PAGE_EVENTS, Tail
 from tests.core.store.pots import META, Filled, commit, fill, new_log
 
@@ -127,31 +127,6 @@ async def test_whoever_waited_for_an_answer_goes_on_before_the_listeners_hear_of
     assert order == ["answered", "heard"] * 3
 
 
-async def test_no_commit_is_heard_of_early_because_the_follower_is_awake_for_another(tmp_path: Path) -> None:
-    log, heard = new_log(tmp_path), Listening()
-    order: list[str] = []
-
-    async def ask(number: int, answer: "asyncio.Future[Committed]") -> None:
-        await answer
-        order.append(f"answered {number}")
-
-    def hear(rows: Sequence[Row]) -> None:
-        order.extend(f"heard {row.position}" for row in rows)
-
-    loop = asyncio.get_running_loop()
-    answers: list[asyncio.Future[Committed]] = [loop.create_future(), loop.create_future()]
-    async with following(log, hear, heard), anyio.create_task_group() as tasks:
-        for number, answer in enumerate(answers, 1):
-            tasks.start_soon(ask, number, answer)
-        await anyio.wait_all_tasks_blocked()
-        for answer in answers:  # both commits are over before the event loop goes on
-            log._enqueue(Job(fill(), META, None, frozenset(), loop, answer))
-            log._commit()
-        await heard.reached(2)
-    assert order.index("answered 1") < order.index("heard 1")
-    assert order.index("answered 2") < order.index("heard 2")
-
-
 async def test_what_is_committed_is_not_heard_of_while_the_answer_is_on_its_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,27 +186,6 @@ async def test_a_commit_that_fails_does_not_hold_up_what_others_commit(
         commit(theirs, fill())
         await heard.reached(3)
         assert tail.position == 3
-
-
-async def test_a_listener_may_start_tasks(tmp_path: Path) -> None:
-    log = new_log(tmp_path)
-    log.start()
-    started: list[int] = []
-    async with anyio.create_task_group() as tasks:
-
-        async def note(position: int) -> None:
-            started.append(position)
-
-        def start(rows: Sequence[Row]) -> None:
-            tasks.start_soon(note, rows[-1].position)
-
-        heard = Listening()
-        async with following(log, start, heard):
-            for position in (1, 2, 3):
-                await log.submit(fill(), META)  # its thread knows no event loop
-                await heard.reached(position)
-    log.close()
-    assert started == [1, 2, 3]
 
 
 async def test_what_a_listener_raises_ends_the_follower(tmp_path: Path) -> None:
