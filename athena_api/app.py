@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -33,6 +34,7 @@ from athena_core.errors import AthenaError, ConfigError, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.prices import Prices
 from athena_core.providers.registry import registry
+from athena_core.roles import Roster
 from athena_core.services.access import Access
 from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
@@ -41,6 +43,7 @@ from athena_core.services.executors import FROZEN_SECONDS, Executors
 from athena_core.services.flood import Flood
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
+from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.settings import Settings
@@ -98,6 +101,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     agent = Agent(runs.compiler, asker, prices, providers, tools, settings.workspace_root, ids, live.said)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
+    roster = Roster(
+        enabled=settings.auth_enabled, roles=settings.auth_identity_role_map, default=settings.auth_default_role
+    )
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     return ControlPlane(
         settings=settings,
@@ -113,7 +119,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         live=live,
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
-        access=Access(log, ROLES),
+        access=Access(log, ROLES, roster),
         flood=Flood(log, clock, ids, settings.refusals_per_second),
         catalog=catalog,
         policies=Policies(log, catalog, frozenset(providers)),
@@ -129,6 +135,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
             ids,
             runs_max=settings.executor_max_runs if settings.executor == "inline" else None,
         ),
+        reactors=Reactors(settings.state_dir, tail, ()),
         providers=providers,
     )
 
@@ -151,6 +158,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             tasks.start_soon(parts.flood.serve)
             await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
+            tasks.start_soon(partial(parts.reactors.serve, everything=serving))
             yield
             parts.streams.drain.set()
             await parts.runner.stop()
@@ -162,7 +170,15 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         thread.join(KEEPER_JOIN_SECONDS)
         for provider in parts.providers.values():
             await provider.close()
-        for part in (parts.views_reader, parts.tail, parts.catalog, parts.runs, parts.runner, parts.reader):
+        for part in (
+            parts.reactors,
+            parts.views_reader,
+            parts.tail,
+            parts.catalog,
+            parts.runs,
+            parts.runner,
+            parts.reader,
+        ):
             part.close()
         parts.log.close()
 
@@ -281,10 +297,8 @@ def build(
     pages.state.plane = parts
     identified = IdentityMiddleware(
         Application(Endpoint(parts, OPERATIONS, lines), pages),
-        enabled=settings.auth_enabled,
         header=settings.auth_identity_header,
-        default_role=settings.auth_default_role,
-        role_map=settings.auth_identity_role_map,
+        roster=parts.access.roster,
     )
     return Edge(identified, parts, clock, ids, lines)
 

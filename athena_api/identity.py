@@ -1,12 +1,12 @@
 """Identity of the caller: one header that a proxy vouches for (contract 3.1, D8); what it may do is decided later."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from athena_api.asgi import App, Receive, Scope, Send
 from athena_api.replies import failure, status_of
 from athena_core.errors import AthenaError, IdentityAmbiguous, IdentityInvalid, IdentityMissing
-from athena_core.roles import IDENTITY, role_of
-from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role
+from athena_core.roles import IDENTITY, Roster
+from athena_core.values import IDENTITY_CHARS_MAX, LOCAL
 
 OPEN_PATHS = frozenset(("/livez", "/readyz", "/docs", "/openapi.json"))
 OPEN_FOLDER = "/static/"
@@ -19,20 +19,16 @@ class IdentityMiddleware:
     path gets no identity.
     """
 
-    def __init__(
-        self, app: App, *, enabled: bool, header: str, default_role: Role, role_map: Mapping[str, Role]
-    ) -> None:
-        """Wrap ``app``; with ``enabled`` false every caller is the local Admin."""
+    def __init__(self, app: App, *, header: str, roster: Roster) -> None:
+        """Wrap ``app``; where the roster is not enabled every caller is the local Admin."""
         self.app = app
-        self.enabled = enabled
         self.header = header.lower().encode()
-        self.default_role = default_role
-        self.role_map = role_map
+        self.roster = roster
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Identify one request."""
         if scope["type"] == "http":
-            if not self.enabled:
+            if not self.roster.enabled:
                 scope["athena.identity"] = LOCAL
             elif not is_open(scope["method"], scope["path"]):
                 try:
@@ -40,8 +36,7 @@ class IdentityMiddleware:
                 except AthenaError as error:
                     await _refuse(error, scope["athena.trace"], send)
                     return
-                role = role_of(subject, self.role_map, self.default_role)
-                scope["athena.identity"] = Identity(subject=subject, role=role)
+                scope["athena.identity"] = self.roster.identity(subject)
         await self.app(scope, receive, send)
 
 

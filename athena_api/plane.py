@@ -21,6 +21,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.flood import Flood
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
+from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.settings import Settings
@@ -58,6 +59,7 @@ class ControlPlane(NamedTuple):
     policies: Policies
     runs: Runs
     runner: Runner
+    reactors: Reactors
     providers: Mapping[str, Provider]
 
     async def reached(self, position: Position) -> None:

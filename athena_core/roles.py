@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from athena_core.errors import ConfigError
-from athena_core.values import IDENTITY_CHARS_MAX, Role
+from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role
 
 EVERYBODY_ELSE = "*"
 IDENTITY = re.compile(rf"[A-Za-z0-9._@:+|-]{{1,{IDENTITY_CHARS_MAX}}}")
@@ -65,3 +65,18 @@ def check_header_name(name: str) -> str:
 def role_of(subject: str, roles: Mapping[str, Role], default: Role) -> Role:
     """The role of an identity: its own entry, else everyone else's, else the default."""
     return roles.get(subject) or roles.get(EVERYBODY_ELSE) or default
+
+
+class Roster:
+    """Who everybody is: with authentication off all are the local Admin under their own names."""
+
+    def __init__(self, *, enabled: bool, roles: Mapping[str, Role], default: Role) -> None:
+        """Take the map of roles, and the role of who is not in it."""
+        self.enabled = enabled
+        self._roles = roles
+        self._default = default
+
+    def identity(self, subject: str) -> Identity:
+        """An identity with the role that it has now."""
+        role = role_of(subject, self._roles, self._default) if self.enabled else LOCAL.role
+        return Identity(subject=subject, role=role)

@@ -8,6 +8,7 @@ from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import plane
 from athena_core.errors import AuthzDenied
 from athena_core.event import Fact, Meta
+from athena_core.roles import Roster
 from athena_core.store.log import Log
 from athena_core.values import Identity, Role
 
@@ -15,16 +16,24 @@ from athena_core.values import Identity, Role
 class Access:
     """Authorises operations by role; an operation that the map does not name is denied (decisions E32)."""
 
-    def __init__(self, log: Log, roles: Mapping[str, frozenset[Role]]) -> None:
-        """Take the roles of each operation."""
+    def __init__(self, log: Log, roles: Mapping[str, frozenset[Role]], roster: Roster) -> None:
+        """Take the roles of each operation, and who has which."""
         self._log = log
         self._roles = roles
+        self.roster = roster
+
+    def allows(self, who: Identity, operation: str) -> bool:
+        """Whether an identity may do an operation."""
+        return who.role in self._roles.get(operation, frozenset())
+
+    def on_behalf(self, subject: str) -> Identity:
+        """Whoever is named in a definition, with the role of now: what it causes is checked anew (decisions E36)."""
+        return self.roster.identity(subject)
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
         """Return if allowed; else record the denial and raise AuthzDenied."""
-        allowed = self._roles.get(operation, frozenset())
-        if who.role not in allowed:
-            names = tuple(sorted(allowed))
+        if not self.allows(who, operation):
+            names = tuple(sorted(self._roles.get(operation, frozenset())))
             await self._log.submit(lambda reader, context: deny(reader, context, who, operation, names), meta)
 
 

@@ -216,10 +216,12 @@ def admit(
     session_id: str,
     directive_id: str,
     who: Identity,
-) -> Outcome:
+    behind: int = 0,
+) -> tuple[Fact, ...]:
     """Admit a run, queue it behind its session, or refuse it (decisions E19: the fleet's limit first).
 
-    What was also leased to our executor is left in ``plan.created``.
+    Its events stand ``behind`` so many others of the same transaction. What was also leased to our executor is left in
+    ``plan.created``.
     """
     limits = reader.state(policy.DECIDER, policy.STREAM).policy
     request = plan.request(session_id, directive_id, limits, room.executor)
@@ -246,13 +248,13 @@ def admit(
         reason = f"interrupted by run {run_id}"
         draft.cancel(str(holder[0]), run.CancelRun(cause="interrupted", reason=reason))
         draft.settle()
-        return Outcome(facts=tuple(draft.facts), subject=run_id)
+        return tuple(draft.facts)
     if wait is not None or not room.executor:
-        return Outcome(facts=facts, subject=run_id)
-    plan.created = Created(run.without_text(request), reader.head + len(facts), context.now)
+        return facts
+    plan.created = Created(run.without_text(request), reader.head + behind + len(facts), context.now)
     lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=plan.said)
     taken = run.decide(lease, run.evolve(run.DECIDER.initial, asked[0]), context)
-    return Outcome(facts=facts + facts_of(run_id, session_id, taken), subject=run_id)
+    return facts + facts_of(run_id, session_id, taken)
 
 
 def _check_slots(reader: Reader, context: Context, request: run.RunCreated, run_id: str, who: Identity) -> None:

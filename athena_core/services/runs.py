@@ -9,7 +9,7 @@ import anyio
 from msgspec.structs import replace
 
 from athena_core.clock import Ids, iso
-from athena_core.decider import Key, fold
+from athena_core.decider import Context, Key, Outcome, Reader, Transaction, fold
 from athena_core.domain import run, session
 from athena_core.errors import (
     AthenaError,
@@ -27,7 +27,7 @@ from athena_core.errors import (
     Stuck,
     TurnLimit,
 )
-from athena_core.event import Event, Meta, Position, Recorded
+from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.prices import Prices
 from athena_core.protocols import Row
 from athena_core.services.admission import (
@@ -73,6 +73,46 @@ class Waiting:
         """Nothing happened yet."""
         self.admitted = asyncio.Event()
         self.settled = asyncio.Event()
+
+
+class Launch:
+    """A run that is to be started: what was checked outside of the log, and the ids that it will have."""
+
+    def __init__(self, plan: Plan, who: Identity, room: Room, run_id: str, session_id: str, directive_id: str) -> None:
+        """Take what ``Runs.prepare`` found out."""
+        self.plan = plan
+        self.run_id = run_id
+        self.session_id = session_id
+        self._who = who
+        self._room = room
+        self._directive_id = directive_id
+
+    @property
+    def fresh(self) -> frozenset[str]:
+        """The streams that cannot exist yet."""
+        streams = {self.run_id}
+        if self.plan.body.session_id is None:
+            streams.add(session.stream(self.session_id))
+        if self.plan.body.directive_id is None:
+            streams.add(self._directive_id)
+        return frozenset(streams)
+
+    def admit(self, reader: Reader, context: Context, behind: int = 0) -> tuple[Fact, ...]:
+        """The events that admit or queue the run, ``behind`` so many others of the same transaction.
+
+        At most once in a transaction, because limits do not see what it has decided so far. Raises Rejected.
+        """
+        return admit(
+            reader,
+            context,
+            self.plan,
+            self._room,
+            run_id=self.run_id,
+            session_id=self.session_id,
+            directive_id=self._directive_id,
+            who=self._who,
+            behind=behind,
+        )
 
 
 class Runs:
@@ -125,41 +165,42 @@ class Runs:
         Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, ConcurrencyLimitExceeded; with
         ``wait`` also what ended the run instead of an answer, and SessionLockTimeout.
         """
-        plan = self._plan(body)
+        launch = self.prepare(body, who)
+        run_id = launch.run_id
         key = key and replace(key, released=withdrawn)
-        run_id = self._ids.new("run")
-        session_id = body.session_id or self._ids.new("ses")
-        directive_id = body.directive_id or self._ids.new("dir")
-        fresh = {run_id}
-        if body.session_id is None:
-            fresh.add(session.stream(session_id))
-        if body.directive_id is None:
-            fresh.add(directive_id)
-        room = self.room
+
+        def start(reader: Reader, context: Context) -> Outcome:
+            return Outcome(facts=launch.admit(reader, context), subject=run_id)
+
         with self._wait(run_id) as waiting:  # before the run exists, so that nothing is missed
-            committed = await self._log.submit(
-                lambda reader, context: admit(
-                    reader,
-                    context,
-                    plan,
-                    room,
-                    run_id=run_id,
-                    session_id=session_id,
-                    directive_id=directive_id,
-                    who=who,
-                ),
-                meta,
-                key,
-                frozenset(fresh),
-            )
+            committed = await self.launch(launch, meta, key, start)
             if committed.subject != run_id:
                 return await self._attach(committed, wait=wait)
-            if plan.created is not None and self.executor is not None:
+            created = launch.plan.created
+            if created is not None:
                 waiting.admitted.set()
-                self.executor.begin(run_id, plan.created, plan.said, plan.resolved.contents, meta.correlation)
             if wait:
-                await self._see_through(run_id, waiting, meta, plan.created)
+                await self._see_through(run_id, waiting, meta, created)
             return committed
+
+    def prepare(self, body: RunBody, who: Identity) -> Launch:
+        """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``."""
+        return Launch(
+            self._plan(body),
+            who,
+            self.room,
+            run_id=self._ids.new("run"),
+            session_id=body.session_id or self._ids.new("ses"),
+            directive_id=body.directive_id or self._ids.new("dir"),
+        )
+
+    async def launch(self, launch: Launch, meta: Meta, key: Key | None, transaction: Transaction) -> Committed:
+        """Have a transaction committed that may admit this run, among other things, and let our executor begin."""
+        committed = await self._log.submit(transaction, meta, key, launch.fresh)
+        plan = launch.plan
+        if plan.created is not None and self.executor is not None:
+            self.executor.begin(launch.run_id, plan.created, plan.said, plan.resolved.contents, meta.correlation)
+        return committed
 
     @contextmanager
     def _wait(self, run_id: str) -> Iterator[Waiting]:

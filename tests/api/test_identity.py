@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from athena_api.asgi import Message, Receive, Scope, Send
 from athena_api.identity import IdentityMiddleware
 from athena_core.errors import ConfigError
-from athena_core.roles import check_header_name, parse_role, parse_role_map, role_of
+from athena_core.roles import Roster, check_header_name, parse_role, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role
 
 Headers = list[tuple[bytes, bytes]]
@@ -33,13 +33,9 @@ async def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    middleware = IdentityMiddleware(
-        app,
-        enabled=enabled,
-        header="X-Athena-Identity",
-        default_role=Role.VIEWER,
-        role_map={"alice": Role.ADMIN, "spiffe://a:b": Role.OPERATOR},
-    )
+    roles = {"alice": Role.ADMIN, "spiffe://a:b": Role.OPERATOR}
+    roster = Roster(enabled=enabled, roles=roles, default=Role.VIEWER)
+    middleware = IdentityMiddleware(app, header="X-Athena-Identity", roster=roster)
     scope = {"type": "http", "method": method, "path": path, "headers": headers, "athena.trace": "trace"}
     await middleware(scope, receive, send)
     assert len(reached) + len(sent) // 2 == 1
@@ -166,7 +162,8 @@ async def test_what_is_no_request_passes() -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    middleware = IdentityMiddleware(app, enabled=True, header="x", default_role=Role.VIEWER, role_map={})
+    roster = Roster(enabled=True, roles={}, default=Role.VIEWER)
+    middleware = IdentityMiddleware(app, header="x", roster=roster)
     await middleware({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert seen == ["lifespan"]
 

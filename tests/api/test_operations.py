@@ -10,6 +10,7 @@ import pytest
 
 from athena_api.operations import OPERATIONS, ROLES
 from athena_core.errors import AuthzDenied
+from athena_core.roles import Roster
 from athena_core.services.access import Access
 from athena_core.values import Identity, Role
 from tests.api.examples import EXAMPLES, Example
@@ -187,7 +188,8 @@ def test_no_spelling_of_a_path_gets_around_the_roles(guarded: Server, path: str)
 
 async def test_an_operation_that_the_map_does_not_name_is_denied_to_everybody(tmp_path: Path) -> None:
     with opened_log(tmp_path) as log:
-        access = Access(log, {name: roles for name, roles in ROLES.items() if name != "getCapabilities"})
+        named = {name: roles for name, roles in ROLES.items() if name != "getCapabilities"}
+        access = Access(log, named, Roster(enabled=True, roles={}, default=Role.VIEWER))
         who = Identity(subject="ada", role=Role.ADMIN)
         with pytest.raises(AuthzDenied):
             await access.require(who, "getCapabilities", META)

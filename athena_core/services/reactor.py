@@ -1,0 +1,158 @@
+"""Reactors: what happens by itself because of what happened, in one process of all that share a state directory.
+
+A reactor is asked by key (the id of a workflow run, of a drain, …) to do what is due there. It does not react to single
+events: it looks at the state as it is now, does the next thing in a transaction that decides at the head whether it is
+still to be done, and looks again. So it may be asked too often, by two leaders, or again after a crash between any
+two steps, and nothing happens twice; there is no checkpoint to lose.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from athena_core.errors import AthenaError
+from athena_core.protocols import Row
+from athena_core.store.sqlite import Lock
+from athena_core.store.tail import Tail
+
+LEADER_SECONDS = 0.5
+"""How often a process that does not lead asks whether it may."""
+
+BACKOFF_SECONDS = 0.05
+BACKOFF_SECONDS_MAX = 5.0
+ACTS_MAX = 256
+"""How many keys of a reactor are looked at at a time; the others wait."""
+
+
+class Reactor(Protocol):
+    """Causes what is due."""
+
+    name: str
+
+    def open(self) -> Iterable[str]:
+        """The keys where something may be due, when a leader begins: from guards, never from the whole log."""
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """The keys that new rows may concern. Called with all rows of the log, so it is quick; it does not raise."""
+
+    async def act(self, key: str) -> float | None:
+        """Do what is due, step by step, until nothing more is; in how many seconds to ask again, if time alone matters.
+
+        Raises AthenaError where the log cannot take it now.
+        """
+
+
+class Duty:
+    """One reactor at work: which keys are to be looked at, each by one task at a time."""
+
+    def __init__(self, reactor: Reactor, tasks: TaskGroup, due: Iterable[str]) -> None:
+        """Look at some keys first."""
+        self._reactor = reactor
+        self._tasks = tasks
+        self._due: dict[str, None] = dict.fromkeys(due)
+        self._busy: set[str] = set()
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self.trouble: dict[str, str] = {}
+        """What could not be done lately, and why, by key."""
+
+    def ask(self, keys: Iterable[str]) -> None:
+        """Have keys looked at, soon."""
+        for key in keys:
+            self._due[key] = None
+            self._wake.set()
+
+    async def serve(self) -> None:
+        """Look at what is due, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for key in [key for key in self._due if key not in self._busy]:
+                if len(self._busy) >= ACTS_MAX:
+                    break
+                del self._due[key]
+                self._busy.add(key)
+                self._tasks.start_soon(self._see_to, key)
+
+    async def _see_to(self, key: str) -> None:
+        delay, again = BACKOFF_SECONDS, None
+        try:
+            while True:
+                try:
+                    again = await self._reactor.act(key)
+                except Exception as error:  # a bug of ours must not stop the others; it is tried again, and shown
+                    self.trouble[key] = f"{type(error).__name__}: {error}"
+                    if isinstance(error, AthenaError) and not error.retryable:
+                        delay = BACKOFF_SECONDS_MAX
+                    await anyio.sleep(delay)
+                    delay = min(delay * 2, BACKOFF_SECONDS_MAX)
+                else:
+                    self.trouble.pop(key, None)
+                    break
+        finally:
+            self._busy.discard(key)
+            self._wake.set()
+        if again is not None:
+            self._tasks.start_soon(self._later, key, again)
+
+    async def _later(self, key: str, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self.ask((key,))
+
+
+class Reactors:
+    """All reactors of this process, at work while it leads."""
+
+    def __init__(self, directory: Path, tail: Tail, reactors: Sequence[Reactor]) -> None:
+        """Take part in the choice of a leader of a state directory."""
+        self._lock = Lock(directory / "reactor.lock")
+        self._reactors = reactors
+        self._duties: dict[str, Duty] = {}
+        tail.subscribe(self._notice)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads."""
+        return bool(self._duties)
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """What could not be done lately, by reactor and key."""
+        return {f"{name} {key}": why for name, duty in self._duties.items() for key, why in duty.trouble.items()}
+
+    def _notice(self, rows: Sequence[Row]) -> None:
+        for reactor in self._reactors:
+            duty = self._duties.get(reactor.name)
+            if duty is not None:
+                duty.ask(reactor.concerned(rows))
+
+    def ask(self, name: str, key: str) -> None:
+        """Have a reactor look at a key, if this process leads (who leads elsewhere reads of it in the log)."""
+        duty = self._duties.get(name)
+        if duty is not None:
+            duty.ask((key,))
+
+    async def serve(self, *, everything: bool) -> None:
+        """Lead as soon as nobody else does, for ever; without ``everything`` only what happens from now on is seen to.
+
+        So a command that works alone causes what follows from it, and does not begin what others left.
+        """
+        while not self._lock.try_acquire():
+            await anyio.sleep(LEADER_SECONDS)
+        async with anyio.create_task_group() as tasks:
+            for reactor in self._reactors:
+                duty = self._duties[reactor.name] = Duty(reactor, tasks, reactor.open() if everything else ())
+                tasks.start_soon(duty.serve)
+            await anyio.sleep(math.inf)
+
+    def close(self) -> None:
+        """Let somebody else lead."""
+        self._duties.clear()
+        with suppress(OSError):
+            self._lock.close()

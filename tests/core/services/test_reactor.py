@@ -1,0 +1,146 @@
+"""Reactors: what is open is seen to, once at a time, by one process of all."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from athena_core.errors import Overloaded
+from athena_core.protocols import Row
+from athena_core.services.reactor import Reactors
+from athena_core.store.log import Log
+from athena_core.store.tail import Tail
+from tests.core.store.pots import META, fill, new_log
+
+PATIENCE_SECONDS = 10.0
+
+
+class Counting:
+    """A reactor that counts how often it was asked, and does as it is told."""
+
+    name = "counting"
+
+    def __init__(self, *open_keys: str) -> None:
+        self.open_keys = open_keys
+        self.asked: list[str] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.failing = False
+        self.gate = anyio.Event()
+        self.gate.set()
+        self._moved = anyio.Event()
+
+    def open(self) -> Iterable[str]:
+        return self.open_keys
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        return [row.stream for row in rows]
+
+    async def act(self, key: str) -> float | None:
+        self.asked.append(key)
+        self._moved.set()
+        self._moved = anyio.Event()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await self.gate.wait()
+        finally:
+            self.at_once -= 1
+        if self.failing:
+            raise Overloaded("not now")
+        return None
+
+    async def times(self, count: int) -> None:
+        """Wait until it was asked so often."""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while len(self.asked) < count:
+                await self._moved.wait()
+
+
+@asynccontextmanager
+async def at_work(log: Log, directory: Path, reactor: Counting, *, everything: bool = True) -> AsyncIterator[Reactors]:
+    tail = Tail(log)
+    reactors = Reactors(directory, tail, (reactor,))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tail.follow)
+        tasks.start_soon(tail.watch)
+        tasks.start_soon(partial(reactors.serve, everything=everything))
+        await anyio.wait_all_tasks_blocked()
+        yield reactors
+        tasks.cancel_scope.cancel()
+    reactors.close()
+    tail.close()
+
+
+def started(directory: Path) -> Log:
+    log = new_log(directory)
+    log.start()
+    return log
+
+
+async def pour(log: Log, pot: str) -> None:
+    await log.submit(fill(pot), META)
+
+
+async def test_a_leader_sees_to_what_is_open_and_to_what_happens(tmp_path: Path) -> None:
+    log, reactor = started(tmp_path), Counting("pot_open")
+    async with at_work(log, tmp_path, reactor):
+        await reactor.times(1)
+        await pour(log, "pot_new")
+        await reactor.times(2)
+    log.close()
+    assert reactor.asked == ["pot_open", "pot_new"]
+
+
+async def test_a_command_that_works_alone_does_not_begin_what_others_left(tmp_path: Path) -> None:
+    log, reactor = started(tmp_path), Counting("pot_open")
+    async with at_work(log, tmp_path, reactor, everything=False):
+        await pour(log, "pot_new")
+        await reactor.times(1)
+    log.close()
+    assert reactor.asked == ["pot_new"]
+
+
+async def test_news_of_a_key_that_is_being_seen_to_is_looked_at_afterwards_and_only_once(tmp_path: Path) -> None:
+    log, reactor = started(tmp_path), Counting()
+    async with at_work(log, tmp_path, reactor):
+        reactor.gate = anyio.Event()
+        await pour(log, "pot_a")
+        await reactor.times(1)
+        await pour(log, "pot_a")
+        await pour(log, "pot_a")
+        await pour(log, "pot_b")
+        await reactor.times(2)
+        reactor.gate.set()
+        await reactor.times(3)
+        await anyio.wait_all_tasks_blocked()
+    log.close()
+    assert reactor.asked == ["pot_a", "pot_b", "pot_a"]
+    assert reactor.most_at_once == 2
+
+
+async def test_what_the_log_cannot_take_is_tried_again_and_shown_meanwhile(tmp_path: Path) -> None:
+    log, reactor = started(tmp_path), Counting("pot_a")
+    reactor.failing = True
+    async with at_work(log, tmp_path, reactor) as reactors:
+        await reactor.times(2)
+        assert reactors.trouble == {"counting pot_a": "Overloaded: not now"}
+        reactor.failing = False
+        await reactor.times(len(reactor.asked) + 1)
+        await anyio.wait_all_tasks_blocked()
+        assert reactors.trouble == {}
+    log.close()
+
+
+async def test_one_leads_and_the_next_one_follows_when_it_leaves(tmp_path: Path) -> None:
+    log, first, second = started(tmp_path), Counting("pot_open"), Counting("pot_open")
+    async with at_work(log, tmp_path, first) as leading:
+        await first.times(1)
+        async with at_work(log, tmp_path, second) as waiting:
+            assert (leading.leads, waiting.leads) == (True, False)
+            leading.close()
+            await second.times(1)
+            assert (leading.leads, waiting.leads) == (False, True)
+    log.close()
