@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 PAGE_EVENTS_MAX = 500
 SWITCH = Parameter(negative="")
 TEXT = Parameter(allow_leading_hyphen=True)
+Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 
 
 @Parameter(name="*", group="Transport")
@@ -105,7 +107,9 @@ def run(
     profile: str | None = None,
     provider: str | None = None,
     model: str | None = None,
-    detach: Annotated[bool, Parameter(name="--async", negative="")] = False,
+    strategy: Literal["enqueue", "reject", "interrupt"] | None = None,
+    parent: str | None = None,
+    detach: Detach = False,
     reach: Reach | None = None,
 ) -> None:
     """Start a run and wait for its answer.
@@ -117,6 +121,8 @@ def run(
         profile: A harness profile.
         provider: A provider, instead of a profile.
         model: A model of that provider.
+        strategy: Where the session is busy: wait for its turn, be refused, or have the other run cancelled.
+        parent: The run that it belongs to: it is cancelled with that one.
         detach: Do not wait; a server goes on with it.
         reach: How to reach the plane.
     """
@@ -127,8 +133,24 @@ def run(
         "harnessProfileId": profile,
         "provider": provider,
         "model": model,
+        "sessionStrategy": strategy,
+        "parentRunId": parent,
     }
     ask(reach, "createRun", body=body, stay=detach)
+
+
+def resume(run: str, /, *, budget_usd: float | None = None, detach: Detach = False, reach: Reach | None = None) -> None:
+    """Let a paused run go on, and wait for its end.
+
+    Args:
+        run: The run.
+        budget_usd: Its budget from now on in dollars, what it spent so far included; without one it has none any more.
+        detach: Do not wait; a server goes on with it.
+        reach: How to reach the plane.
+    """
+    if budget_usd is not None and not isfinite(budget_usd):  # JSON has no word for it but null, which means no budget
+        raise Misused(f"--budget-usd: {budget_usd} is no number of dollars")
+    ask(reach, "resumeRun", path={"runId": run}, body={"budgetUsd": budget_usd}, stay=detach)
 
 
 def cancel(
@@ -523,6 +545,7 @@ GROUPS: Mapping[str, str] = {
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run,
+    "resume": resume,
     "cancel": cancel,
     "events list": list_events,
     "events tail": tail_events,

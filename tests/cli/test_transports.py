@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.cli.terminal import Terminal
+from tests.support.api import Api
+from tests.support.model import Profile, acting, call
 
 RESULT = {"sessionId", "runId", "output", "provider", "model", "createdAt", "directiveId", "harnessProfileId"}
 TRANSPORTS = ("api", "local")
@@ -86,16 +88,23 @@ def test_a_body_holds_what_was_given(terminal: Terminal, scripted: Scripted) -> 
     scripted.answers = [GOOD]
     terminal.run("run", "--session", "s", "--input", "--all -v", "--provider", "p", "--model", "m", "--async")
     terminal.run("run", "--directive", "dir_1", "--profile", "hp_1")
+    terminal.run("run", "--input", "x", "--strategy", "interrupt", "--parent", "run_1")
+    terminal.run("resume", "run/1", "--budget-usd", "0.5", "--async")
+    terminal.run("resume", "run_1")
     terminal.run("cancel", "--session", "a/b", "--reason", "-")
     terminal.run("cancel", "--run", "run_1")
     assert [(request, body) for request, _, body in scripted.requests] == [
         ("POST /api/v1/runs", {"sessionId": "s", "input": "--all -v", "provider": "p", "model": "m"}),
         ("POST /api/v1/runs", {"directiveId": "dir_1", "harnessProfileId": "hp_1"}),
+        ("POST /api/v1/runs", {"input": "x", "sessionStrategy": "interrupt", "parentRunId": "run_1"}),
+        ("POST /api/v1/runs/run%2F1/resume", {"budgetUsd": 0.5}),
+        ("POST /api/v1/runs/run_1/resume", {}),
         ("POST /api/v1/runs/a%2Fb/cancel", {"reason": "-"}),
         ("POST /api/v1/run-control/by-run/run_1/cancel", {}),
     ]
-    assert ["prefer" in headers for _, headers, _ in scripted.requests] == [True, False, False, False]
-    assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 4
+    detached = [place for place, (_, headers, _) in enumerate(scripted.requests) if "prefer" in headers]
+    assert detached == [0, 3]
+    assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 7
 
 
 def test_the_identity_is_sent_under_the_name_of_the_setting(terminal: Terminal, scripted: Scripted) -> None:
@@ -205,6 +214,42 @@ def test_a_cancel_reaches_a_run_of_another_process(terminal: Terminal) -> None:
         assert done["status"] == "cancelled"
         tail = terminal.start("events", "tail", "--run", begun["runId"])
         assert tail.read_until(lambda event: event["type"] == "run.cancelled")
+
+
+def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
+    with acting([call("files", action="list", path="."), "all done"]) as model:
+        terminal.settings["openai_base_url"] = model.url
+        with terminal.server():
+            api = Api(terminal.settings["api_base_url"])
+            profile = api.post("/harness-profiles", Profile(budget_usd=0.0001).body)["id"]
+            api.close()
+            for transport in TRANSPORTS:
+                where = ("--transport", transport)
+                paused = terminal.run("run", "--profile", profile, "--input", "go", *where).data
+                assert paused["status"] == "paused"
+                spent = terminal.run("resume", paused["runId"], "--budget-usd", "0.0001", *where)
+                assert (spent.code, "budgetUsd: the run has spent" in spent.err) == (1, True)
+                done = terminal.run("resume", paused["runId"], "--budget-usd", "1", *where).data
+                assert (done["status"], done["output"], done["runId"]) == ("completed", "all done", paused["runId"])
+                again = terminal.run("resume", paused["runId"], *where)
+                assert (again.code, "RUN_NOT_PAUSED" in again.err) == (1, True)
+
+
+def test_a_run_interrupts_its_session_and_ends_with_its_parent(terminal: Terminal) -> None:
+    asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
+    with terminal.server(**asleep):
+        sleeping = ("run", "--provider", "local-exec", "--input", "x", "--async")
+        first = terminal.run(*sleeping, "--session", "s").data["runId"]
+        refused = terminal.run(*sleeping, "--session", "s", "--strategy", "reject")
+        assert (refused.code, "SESSION_LOCK_TIMEOUT" in refused.err) == (1, True)
+        second = terminal.run(*sleeping, "--session", "s", "--strategy", "interrupt").data["runId"]
+        child = terminal.run(*sleeping, "--parent", second).data["runId"]
+        terminal.run("cancel", "--run", second)
+        api = Api(terminal.settings["api_base_url"])
+        ends = [api.await_event("run.cancelled", runId=run_id) for run_id in (first, second, child)]
+        api.close()
+        causes = {end["runId"]: end["payload"]["cause"] for end in ends}
+        assert causes == {first: "interrupted", second: "requested", child: "parent"}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

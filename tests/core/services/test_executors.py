@@ -1,0 +1,172 @@
+"""Executors: who is alive, who died, stands still or left, and what is left of them."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import FixedClock
+from athena_core.services.executors import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, Executors
+
+SWEEP_MS = round(SWEEP_SECONDS * 1000)
+SWEEPS_UNTIL_FROZEN = round(FROZEN_SECONDS / SWEEP_SECONDS)
+
+
+class Other:
+    """Another process that is attached to the state directory."""
+
+    def __init__(self, directory: Path, name: str, clock: FixedClock) -> None:
+        self.executors = Executors(directory, name, clock)
+        self.name = name
+        self._gone = False
+
+    def die(self) -> None:
+        """End as a process that is killed: its lock is free, its file stays."""
+        self._gone = True
+        os.close(self.executors._file)
+        self.executors._lock.close()
+
+    def leave(self) -> None:
+        """End in order."""
+        if not self._gone:
+            self._gone = True
+            self.executors.close()
+
+
+Join = Callable[[str], Other]
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def join(tmp_path: Path, clock: FixedClock) -> Iterator[Join]:
+    """More processes on the same state directory."""
+    joined: list[Other] = []
+
+    def become(name: str) -> Other:
+        joined.append(Other(tmp_path, f"exe_{name}", clock))
+        return joined[-1]
+
+    yield become
+    for other in joined:
+        other.leave()
+
+
+@pytest.fixture
+def ours(join: Join) -> Executors:
+    """The process that looks."""
+    return join("ours").executors
+
+
+def files(directory: Path) -> set[str]:
+    return {path.stem for path in (directory / "executors").iterdir()}
+
+
+def test_who_holds_its_lock_lost_nothing_and_nobody_loses_what_is_its_own(ours: Executors, join: Join) -> None:
+    other = join("other")
+    assert ours.loss(other.name) is None
+    assert ours.loss(ours.executor) is None
+
+
+def test_a_process_that_was_killed_is_dead_at_once(ours: Executors, join: Join) -> None:
+    other = join("other")
+    other.die()
+    assert ours.loss(other.name) == "dead"
+
+
+def test_a_process_that_ended_in_order_has_left(ours: Executors, join: Join) -> None:
+    other = join("other")
+    other.leave()
+    assert ours.loss(other.name) == "left"
+    assert ours.loss("exe_never") == "left"
+
+
+def test_who_looks_takes_no_lock(ours: Executors, join: Join, tmp_path: Path, clock: FixedClock) -> None:
+    other = join("other")
+    other.die()
+    ours.loss(other.name)
+    again = Executors(tmp_path, other.name, clock)
+    assert ours.loss(other.name) is None
+    again.close()
+
+
+def test_a_process_that_counts_no_more_is_frozen_after_the_time_and_not_before(
+    ours: Executors, join: Join, clock: FixedClock
+) -> None:
+    other = join("other")
+    assert ours.loss(other.name) is None
+    for _ in range(SWEEPS_UNTIL_FROZEN - 1):
+        clock.advance(SWEEP_MS)
+        assert ours.loss(other.name) is None
+    clock.advance(SWEEP_MS)
+    assert ours.loss(other.name) == "frozen"
+
+
+def test_a_process_that_counts_is_never_frozen(ours: Executors, join: Join, clock: FixedClock, tmp_path: Path) -> None:
+    other = join("other")
+    counters = set()
+    for _ in range(4 * SWEEPS_UNTIL_FROZEN):
+        clock.advance(SWEEP_MS)
+        other.executors.beat()
+        counters.add((tmp_path / "executors" / f"{other.name}.lock").read_bytes())
+        assert ours.loss(other.name) is None
+    assert 4 * HEARTBEATS <= len(counters) <= 4 * HEARTBEATS + 1, "a write is not needed every time"
+
+
+def test_a_frozen_process_that_goes_on_is_alive_again(ours: Executors, join: Join, clock: FixedClock) -> None:
+    other = join("other")
+    for _ in range(SWEEPS_UNTIL_FROZEN + 1):
+        verdict = ours.loss(other.name)
+        clock.advance(SWEEP_MS)
+    assert verdict == "frozen"
+    other.executors.beat()
+    assert ours.loss(other.name) is None
+
+
+def test_who_stood_still_itself_freezes_nobody(ours: Executors, join: Join, clock: FixedClock) -> None:
+    other = join("other")
+    for _ in range(SWEEPS_UNTIL_FROZEN // 2 - 1):  # each long sleep counts for as much as two looks
+        assert ours.loss(other.name) is None
+        clock.advance(round(10 * FROZEN_SECONDS * 1000))
+    assert ours.loss(other.name) is None
+
+
+def test_what_the_dead_left_behind_is_removed_once_their_runs_are_taken(
+    ours: Executors, join: Join, tmp_path: Path
+) -> None:
+    alive, dead, owing = join("alive"), join("dead"), join("owing")
+    dead.die()
+    owing.die()
+    ours.tidy({owing.name})
+    assert files(tmp_path) == {ours.executor, alive.name, owing.name}
+    assert ours.loss(owing.name) == "dead"
+    ours.tidy(set())
+    assert files(tmp_path) == {ours.executor, alive.name}
+
+
+def test_nothing_else_in_the_directory_is_touched(ours: Executors, tmp_path: Path) -> None:
+    (tmp_path / "executors" / "notes.lock").write_text("mine")
+    ours.tidy(set())
+    assert files(tmp_path) == {ours.executor, "notes"}
+
+
+def test_a_counter_is_forgotten_with_the_last_run(ours: Executors, join: Join, clock: FixedClock) -> None:
+    other = join("other")
+    for _ in range(SWEEPS_UNTIL_FROZEN + 1):
+        verdict = ours.loss(other.name)
+        clock.advance(SWEEP_MS)
+    assert verdict == "frozen"
+    ours.tidy(set())
+    assert ours.loss(other.name) is None, "it is watched anew"
+
+
+def test_a_process_is_alone_until_another_one_comes(ours: Executors, join: Join) -> None:
+    assert ours.alone()
+    other = join("other")
+    assert not ours.alone()
+    other.leave()
+    assert ours.alone()
