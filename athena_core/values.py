@@ -257,6 +257,9 @@ class ContextReference(Value):
     chars: int
 
 
+PersonaStdout: TypeAlias = Literal["summary", "json", "md", "none"]
+"""How a persona's review is printed."""
+
 SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
 """What a run does when its session is busy: wait (the default), be refused, or have the other run cancelled."""
 
