@@ -13,8 +13,8 @@ import msgspec
 
 from athena_api.asgi import Receive, Send
 from athena_core.errors import StreamLimit
-from athena_core.event import MARK_BYTES, Position
-from athena_core.protocols import Row, Shown
+from athena_core.event import Position
+from athena_core.protocols import Row, Shown, ShownCells
 from athena_core.signal import Signal
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
@@ -23,9 +23,10 @@ from projections.feed import (
     FeedPage,
     Records,
     event_id,
+    event_ids,
     parse_cursor,
     position_before,
-    record,
+    records,
     render,
     resolve,
 )
@@ -49,7 +50,7 @@ HEADERS = [
 class Frame(NamedTuple):
     """A rendered event: the row it shows (without its payload), and what is sent."""
 
-    row: Shown
+    row: ShownCells
     content: bytes
 
 
@@ -177,21 +178,22 @@ class Feed:
     def cursor_at(self, position: Position) -> str:
         """The cursor that continues after a position; ``0`` before the first event."""
         row = self._reader.row(position) if position else None
-        return "0" if row is None else self._id(row)
+        return "0" if row is None else event_id(self._reader.log_id, row.position, row.chain)
 
-    def _id(self, row: Row | Shown) -> str:
-        return event_id(self._reader.log_id, row.position, row.chain[:MARK_BYTES])
-
-    def _frame(self, shown: Shown) -> Frame:
-        content = frame(shown.type, render(shown, self._reader.log_id, self.cursor_at), self._id(shown))
-        return Frame(shown._replace(data=b"", extra=None), content)
+    def _frames(self, rows: Sequence[ShownCells]) -> list[Frame]:
+        ids = event_ids(self._reader.log_id, rows)
+        rendered = render(rows, ids, self.cursor_at)
+        return [
+            Frame((*row[:6], b"", None, row[8]), frame(row[1], content, its_id))
+            for row, content, its_id in zip(rows, rendered, ids, strict=True)
+        ]
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Render what was committed, if anybody listens; wake everybody once for what gathers in 4 ms."""
         if not self._followers:
             self.ring.restart(rows[-1].position)
             return
-        self.ring.add([self._frame(Shown.of(row)) for row in rows])
+        self.ring.add(self._frames([Shown.of(row) for row in rows]))
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake)
@@ -213,11 +215,11 @@ class Feed:
 
     def page(self, found: FeedPage) -> Records:
         """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
-        log_id, id_of = self._reader.log_id, self.cursor_at
-        last = found.rows[-1] if found.rows else None
-        cursor = self._id(last) if last and last.position == found.scanned else self.cursor_at(found.scanned)
+        ids = event_ids(self._reader.log_id, found.rows)
+        full = bool(ids) and found.rows[-1][0] == found.scanned
+        cursor = ids[-1] if full else self.cursor_at(found.scanned)
         return Records(
-            events=[record(row, log_id, id_of) for row in found.rows],
+            events=records(found.rows, ids, self.cursor_at),
             cursor=cursor,
             head=found.head,
             next_cursor=cursor if found.scanned < found.head else None,
@@ -240,7 +242,7 @@ class Feed:
     def frames(self, position: Position) -> list[Frame]:
         """The next frames after a position."""
         found = self.ring.after(position, PAGE_EVENTS)
-        return [self._frame(row) for row in self._reader.shown(position, PAGE_EVENTS)] if found is None else found
+        return self._frames(self._reader.shown(position, PAGE_EVENTS)) if found is None else found
 
     def mark(self, name: str, position: Position) -> bytes:
         """A frame that tells where the stream is, without an event."""
@@ -275,7 +277,7 @@ class FeedSubscription(Subscription):
         frames = self._feed.frames(self._position)
         shown = [frame.content for frame in frames if self._matches.matches(frame.row)]
         if frames:
-            self._position = frames[-1].row.position
+            self._position = frames[-1].row[0]
             self._hidden = 0 if shown else self._hidden + len(frames)
         if self._hidden >= HIDDEN_EVENTS_MAX:
             shown.append(self._feed.mark("bookmark", self._position))

@@ -33,6 +33,10 @@ class Row(NamedTuple):
     text: bytes | None
 
 
+ShownCells: TypeAlias = tuple[Position, str, int, str, str | None, str | None, bytes, bytes | None, bytes]
+"""The cells of a ``Shown`` without its names, as the database gives them: five hundred to a page."""
+
+
 class Shown(NamedTuple):
     """What of a row is published, and all that the feed reads of it: no text, none of the hashes but the chain's."""
 
@@ -112,7 +116,7 @@ class LogReader(Protocol):
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> list[Shown]:
+    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
         """What is published of the same rows; several times as fast."""
 
     def row(self, position: Position) -> Row | None:

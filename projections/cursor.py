@@ -5,6 +5,8 @@ import binascii
 import functools
 import re
 import struct
+from collections.abc import Iterable
+from typing import Any
 
 from athena_core.errors import CursorAhead, CursorForeign, CursorInvalid
 from athena_core.event import MARK_BYTES, Position, Value
@@ -13,7 +15,8 @@ from athena_core.protocols import LogReader
 VERSION = b"\x01"
 ID = re.compile(r"[A-Za-z0-9_-]{28}")
 DECIMAL = re.compile(r"[0-9]{1,18}")
-_place = struct.Struct(f">Q{MARK_BYTES}s").pack
+ID_CHARS = 28
+_pack = struct.Struct(f">9sQ{MARK_BYTES}s").pack  # of a whole chain it takes the beginning
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -26,14 +29,26 @@ class Cursor(Value):
 
 
 @functools.lru_cache(maxsize=8)
-def _prefix(log_id: str) -> str:
-    return base64.urlsafe_b64encode(VERSION + bytes.fromhex(log_id)).decode()
+def _prefix(log_id: str) -> bytes:
+    return VERSION + bytes.fromhex(log_id)
 
 
-def event_id(log_id: str, position: Position, mark: bytes) -> str:
-    """The id of an event: 21 bytes (version, log, position, first bytes of the chain) in 28 characters."""
-    place = binascii.b2a_base64(_place(position, mark), newline=False)
-    return _prefix(log_id) + place.translate(URL_SAFE).decode()
+def event_ids(log_id: str, rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    """The ids of events, by rows that begin with the position and end with the chain.
+
+    An id is 21 bytes: version, log, position, first bytes of the chain. That is a whole number of base64's groups, so
+    those of a page are encoded in one piece.
+    """
+    prefix = _prefix(log_id)
+    packed = b"".join([_pack(prefix, row[0], row[-1]) for row in rows])
+    text = binascii.b2a_base64(packed, newline=False).translate(URL_SAFE).decode()
+    return [text[start : start + ID_CHARS] for start in range(0, len(text), ID_CHARS)]
+
+
+def event_id(log_id: str, position: Position, chain: bytes) -> str:
+    """The id of one event, 28 characters."""
+    (made,) = event_ids(log_id, ((position, chain),))
+    return made
 
 
 def parse_cursor(text: str) -> Cursor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
-from athena_core.protocols import Cell, Connection, Row, Shown, StoredKey
+from athena_core.protocols import Cell, Connection, Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
 
 FORMAT = 1
@@ -79,7 +79,6 @@ _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
 _row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)  # what ``Row._make`` does, without a frame
-_shown: Callable[[tuple[Any, ...]], Shown] = partial(tuple.__new__, Shown)
 
 KeyRow = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 
@@ -162,10 +161,10 @@ class SqliteReader(Reading):
         """A number that changes with every commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").get)
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> list[Shown]:
+    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
         """What is published of the same rows; several times as fast, because the text is not read."""
         last = until if until is not None else 2**62
-        return list(map(_shown, self._connection.execute(SELECT_SHOWN, (after, last, limit))))
+        return cast(Sequence[ShownCells], self._connection.execute(SELECT_SHOWN, (after, last, limit)).fetchall())
 
     def row(self, position: Position) -> Row | None:
         """One row."""

@@ -14,9 +14,9 @@ from athena_core.clock import iso
 from athena_core.domain.run import PolicyOrigin, PolicyRejected, RejectedRunDetails, RunRejection
 from athena_core.errors import CursorInvalid
 from athena_core.event import Position
-from athena_core.protocols import Shown
+from athena_core.protocols import Shown, ShownCells
 from projections import feed
-from projections.cursor import event_id
+from projections.cursor import event_id, event_ids
 from projections.feed import FeedFilter, page, position_before, render
 from tests.projections.history import BEGINNING, LOG_ID, MOVES, History
 from tests.projections.support import catch_up, new_generation, shown
@@ -32,10 +32,15 @@ def identify(history: History) -> feed.IdOf:
     return id_of
 
 
+def rendered(row: Shown, history: History) -> bytes:
+    (made,) = render([row], event_ids(LOG_ID, [row]), identify(history))
+    return made
+
+
 def record(history: History, position: Position) -> dict[str, object]:
     row = history.row(position)
     assert row is not None
-    return dict(json.loads(render(Shown.of(row), LOG_ID, identify(history))))
+    return dict(json.loads(rendered(Shown.of(row), history)))
 
 
 def test_a_record_is_spliced_from_the_stored_payload() -> None:
@@ -52,7 +57,7 @@ def test_a_record_is_spliced_from_the_stored_payload() -> None:
         ("sessionId", "s"),
         ("runId", run_id),
     ]
-    assert row.data in render(Shown.of(row), LOG_ID, identify(history))
+    assert row.data in rendered(Shown.of(row), history)
 
 
 @given(st.integers(0, 4_102_444_800_000))
@@ -102,7 +107,7 @@ def test_an_event_that_cannot_be_rendered_is_served_all_the_same(kind: str, data
     history = History()
     history.directive("x")
     row = history.written[0]._replace(type=kind, data=data)
-    shown = json.loads(render(Shown.of(row), LOG_ID, identify(history)))
+    shown = json.loads(rendered(Shown.of(row), history))
     assert (shown["payload"], shown["undecodable"], shown["type"]) == ({}, True, kind)
     assert shown["id"] == event_id(LOG_ID, 1, row.chain[:4])
 
@@ -116,7 +121,7 @@ def test_no_name_breaks_the_record(column: str, name: str) -> None:
     named: Any = {column: name}
     row = Shown.of(history.written[0])._replace(**named)
     member = {"correlation": "traceId", "session_id": "sessionId", "run_id": "runId", "type": "type"}[column]
-    assert json.loads(render(row, LOG_ID, identify(history)))[member] == name
+    assert json.loads(rendered(row, history))[member] == name
 
 
 FILTERS = st.builds(
@@ -139,7 +144,8 @@ def test_filtered_pages_show_what_a_full_scan_shows(
     history = History().play(moves)
     with tempfile.TemporaryDirectory() as path:
         connection = shown(Path(path), history)
-        found, after = [], 0
+        found: list[ShownCells] = []
+        after = 0
         while after < history.head():
             one = page(wanted, after, limit, history, connection, stretch)
             assert len(one.rows) <= limit
@@ -158,7 +164,7 @@ def test_a_filtered_page_does_not_claim_what_the_views_have_not_seen(tmp_path: P
     seen = history.head()
     history.whole_run("s")
     one = page(FeedFilter(types=frozenset({"run.created"})), 0, 10, history, projector.connection)
-    assert ([row.position for row in one.rows], one.scanned, one.head) == ([3], seen, history.head())
+    assert ([row[0] for row in one.rows], one.scanned, one.head) == ([3], seen, history.head())
     nothing = page(FeedFilter(types=frozenset({"run.created"})), seen, 10, history, projector.connection)
     assert (nothing.rows, nothing.scanned) == ([], seen)
 
