@@ -1,7 +1,9 @@
 """The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
 
 import gc
+import signal
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -28,6 +30,10 @@ class Server(uvicorn.Server):
         """Take the application that the streams belong to."""
         super().__init__(config)
         self._app = app
+
+    def leave(self, number: int, frame: object) -> None:
+        """End well. A handler that raises would do for a signal that comes early, and get lost in a callback."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then let the garbage collector look at new objects only, and less often."""
@@ -59,8 +65,8 @@ def listen(host: str, port: int, *, stalled_ms_max: int = STALLED_MS_MAX) -> soc
     return listener
 
 
-def serve(app: Edge, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
+    """Serve until SIGINT or SIGTERM, from the main thread; ``ready`` is called once SIGTERM ends it well."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -72,4 +78,7 @@ def serve(app: Edge, listener: socket.socket) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    Server(config, app).run(sockets=[listener])
+    server = Server(config, app)
+    signal.signal(signal.SIGTERM, server.leave)  # until uvicorn listens, and when it raises the signal again
+    ready()
+    server.run(sockets=[listener])

@@ -472,7 +472,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
         raise Misused(f"--port: {port} is no port; expected 0 to 65535")
 
     import json
-    import signal
+    from functools import partial
     from ipaddress import ip_address
 
     from athena_core.settings import load, replaced
@@ -490,19 +490,12 @@ def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
         if not settings.auth_enabled and not ip_address(address).is_loopback:
             raise Misused(f"--host: {host} is no loopback address, and authentication is off (ATHENA_AUTH_ENABLED)")
         app = build(settings)
-        signal.signal(signal.SIGTERM, _leave)
         ready = {"status": "serving", "host": host, "port": real_port}
-        print(json.dumps(ready, separators=(",", ":")), flush=True)
+        line = json.dumps(ready, separators=(",", ":"))
         try:
-            server.serve(app, listening)
-        except SystemExit as stop:
-            if stop.code:  # the server's own word for a start that went wrong, which it has explained
-                raise Failed("the server could not start") from stop
-
-
-def _leave(number: int, frame: object) -> None:
-    """End well on SIGTERM; the server raises the signal again once it has stopped."""
-    sys.exit(0)
+            server.serve(app, listening, partial(print, line, flush=True))
+        except SystemExit as stop:  # the server's own word for a start that went wrong, which it has explained
+            raise Failed("the server could not start") from stop
 
 
 def contracts(*, out: Path | None = None) -> None:

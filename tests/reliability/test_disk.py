@@ -35,7 +35,7 @@ def mounted(place: Path, *options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)  # somebody else may be looking at it
 
 
 @contextmanager
