@@ -42,8 +42,8 @@ docs: $(READY) ## Write what is generated anew: events, errors, settings, the li
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m tests.api.refresh
 
-proof: $(READY) ## Run the heavy tests at full size (hours)
-	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=3600 -m heavy tests
+proof: $(READY) ## Run the heavy tests at full size and show what each of them counted (two hours or more)
+	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=7200 --numprocesses=2 --dist=loadfile -m heavy -rP --durations=0 tests
 
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
 	@$(BIN)/python -m tests.reliability.mutants

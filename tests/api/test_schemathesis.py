@@ -20,7 +20,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
-    command += ["run", server.url + "/openapi.json", "--no-color", f"--max-examples={sized(5, 100, 2_000)}"]
+    command += ["run", server.url + "/openapi.json", "--no-color", f"--max-examples={sized(5, 100, 500)}"]
     command += [f"--seed={fresh_seed('schemathesis')}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
