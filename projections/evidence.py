@@ -16,7 +16,7 @@ from projections.projection import Projection, Rows, Table
 
 
 class EvidenceRow(msgspec.Struct, gc=False):
-    """Something that a run showed; ``mark`` belongs to its event's id, content and salt are gone once redacted."""
+    """Something that a run showed; ``mark`` belongs to its event's id. Once redacted, text and salt are gone."""
 
     position: int
     mark: bytes
@@ -24,7 +24,7 @@ class EvidenceRow(msgspec.Struct, gc=False):
     run_id: str
     session_id: str | None
     trace_id: str
-    label: str
+    label: str | None
     evidence_type: str
     size_bytes: int
     sha256: str
@@ -35,6 +35,7 @@ class EvidenceRow(msgspec.Struct, gc=False):
     tool_call_id: str | None
     policy_id: str | None
     exit_code: int | None
+    free_label: str | None
     content: str | None
     content_salt: str | None
 
@@ -48,7 +49,7 @@ class ChangeRow(msgspec.Struct, gc=False):
 
 EVIDENCE = Table("evidence", EvidenceRow, key=("position",), indexes=(("run_id", "position"),))
 CHANGE = Table("evidence_change", ChangeRow, key=("run_id",))
-EVIDENCES = Projection("evidence", version=1, tables=(EVIDENCE, CHANGE))
+EVIDENCES = Projection("evidence", version=2, tables=(EVIDENCE, CHANGE))
 
 RECORD = EVIDENCE.columns[: EVIDENCE.columns.index("content")]
 STALE = "workspace AND position < coalesce(changed_position, 0)"
@@ -85,6 +86,7 @@ def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
             tool_call_id=event.tool_call_id,
             policy_id=event.policy_id,
             exit_code=event.exit_code,
+            free_label=event.free_label,
             content=event.content,
             content_salt=event.content_salt,
         ),
@@ -103,7 +105,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was shown, and with the salt what its hash could tell."""
     row = rows.get(EVIDENCE, recorded.event.target)
     if row is not None:
-        row.content, row.content_salt, row.redacted = None, None, True
+        row.free_label, row.content, row.content_salt, row.redacted = None, None, None, True
         rows.put(EVIDENCE, row)
 
 
@@ -111,7 +113,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class EvidenceRecord(Value):
-    """Evidence of a run without its content (contract 4.5)."""
+    """Evidence of a run without its content (contract 4.5). A label of the model's own is empty once it was erased."""
 
     schema_version: int
     id: str
@@ -195,7 +197,7 @@ def _shown(row: EvidenceRow, stale: Cell, log_id: str) -> dict[str, Any]:
         "run_id": row.run_id,
         "session_id": row.session_id,
         "trace_id": row.trace_id,
-        "label": row.label,
+        "label": row.label or row.free_label or "",
         "type": row.evidence_type,
         "size_bytes": row.size_bytes,
         "sha256": row.sha256,

@@ -48,7 +48,7 @@ class SessionRunRow(msgspec.Struct, gc=False):
 class EntryRow(msgspec.Struct, gc=False):
     """Something that was said, or a call of a tool; ``mark`` belongs to its event's id.
 
-    The content is gone once it was redacted; ``remarks`` are words separated by spaces.
+    Content and unknown names of tools are gone once redacted; ``remarks`` are words separated by spaces.
     """
 
     position: int
@@ -61,6 +61,7 @@ class EntryRow(msgspec.Struct, gc=False):
     redacted: bool
     tool_call_id: str | None
     tool_name: str | None
+    unknown_name: str | None
     is_error: bool | None
     remarks: str | None
     created_at: int
@@ -69,7 +70,7 @@ class EntryRow(msgspec.Struct, gc=False):
 SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),))
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",))
 ENTRY = Table("session_entry", EntryRow, key=("position",), indexes=(("session_id", "position"),))
-SESSIONS = Projection("sessions", version=2, tables=(SESSION, SESSION_RUN, ENTRY))
+SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
 """What may be said of an entry beside its content; a call that was refused is remarked with why."""
@@ -148,7 +149,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was said."""
     row = rows.get(ENTRY, recorded.event.target)
     if row is not None:
-        row.content, row.redacted = None, True
+        row.content, row.unknown_name, row.redacted = None, None, True
         rows.put(ENTRY, row)
 
 
@@ -175,6 +176,7 @@ def _append(
             redacted=False,
             tool_call_id=event.tool_call_id,
             tool_name=event.tool_name,
+            unknown_name=event.unknown_name if isinstance(event, ToolCalled) else None,
             is_error=failed,
             remarks=remarks,
             created_at=recorded.recorded_at,
@@ -278,7 +280,7 @@ def _entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
         created_at=iso(row.created_at),
         run_id=row.run_id,
         tool_call_id=row.tool_call_id,
-        tool_name=row.tool_name,
+        tool_name=row.tool_name or row.unknown_name,
         is_error=row.is_error,
         provisional=True if status is None else None,
         run_status=None if status is None else str(status),

@@ -100,35 +100,43 @@ class TranscriptAppended(Event):
 
 
 class ToolCalled(Event):
-    """A model asked for a tool; recorded before the tool acts. ``refused`` tells why it will not."""
+    """A model asked for a tool; recorded before the tool acts. ``refused`` tells why it will not.
+
+    A name that is of no tool at all is the model's own words: ``unknown_name``.
+    """
 
     TYPE: ClassVar[str] = "tool.called"
+    SCHEMA: ClassVar[int] = 2
     turn: int
     tool_call_id: str
-    tool_name: str
     chars: int
     repeatable: bool
+    tool_name: str | None = None
     refused: Literal["unknown-tool", "bad-arguments"] | None = None
+    unknown_name: Text = None
     arguments: Text = None
 
 
 class EvidenceAttached(Event):
     """The run showed something. ``sha256`` is that of the salt and the content, so that erasing both leaves no trace.
 
+    ``label`` is one that a policy of its profile names; any other one is the model's own words: ``free_label``.
     ``workspace`` tells that a later change of the workspace makes it stale.
     """
 
     TYPE: ClassVar[str] = "evidence.attached"
+    SCHEMA: ClassVar[int] = 2
     evidence_id: str
-    label: str
     evidence_type: EvidenceType
     size_bytes: int
     sha256: str
     source: Literal["tool", "model", "verifier"]
     workspace: bool
+    label: str | None = None
     tool_call_id: str | None = None
     policy_id: str | None = None
     exit_code: int | None = None
+    free_label: Text = None
     content: Text = None
     content_salt: Text = None
 

@@ -4,7 +4,7 @@
 tools; what it did counts once it is recorded, so that another executor goes on from there.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -21,7 +21,7 @@ from athena_core.providers.provider import Completion, ModelRequest, Provider
 from athena_core.services.ask import Answered, Asker, route, tokens_of
 from athena_core.services.context import Compiler
 from athena_core.services.conversation import conversation
-from athena_core.services.verification import Verdict, attach, attached, judge
+from athena_core.services.verification import Verdict, attach, attached, judge, labels_of
 from athena_core.tools.tool import BadArguments, Bench, Tool, ToolRefused, ToolResult, UnknownTool
 from athena_core.values import (
     ContextMeta,
@@ -102,7 +102,8 @@ def _same(events: Sequence[Event], call: run.ToolCalled) -> bool:
     return (
         before is not None
         and before.arguments is not None
-        and (before.tool_name, before.arguments) == (call.tool_name, call.arguments)
+        and (before.tool_name, before.unknown_name) == (call.tool_name, call.unknown_name)
+        and before.arguments == call.arguments
     )
 
 
@@ -149,7 +150,8 @@ def next_step(talk: Talk, turns_max: int) -> Next:
     if talk.answer is not None:
         return Judge(answer=talk.answer)
     if talk.repeats >= STUCK_CALLS:
-        name = next(event.tool_name for event in reversed(talk.events) if isinstance(event, run.ToolCalled))
+        call = next(event for event in reversed(talk.events) if isinstance(event, run.ToolCalled))
+        name = call.tool_name or "a tool that does not exist"
         return Fail(code=Stuck.code, message=f"the model called {name} {talk.repeats} times with the same arguments")
     if talk.turns >= turns_max:
         return Fail(code=TurnLimit.code, message=f"the model had no answer after {talk.turns} calls (maxTurns)")
@@ -226,6 +228,10 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
 
 class Tools(Protocol):
     """The tools that exist."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their names."""
 
     def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
         """What a model is told of those of these names that exist."""
@@ -384,10 +390,12 @@ class Agent:
         except (UnknownTool, BadArguments) as refusal:
             why = str(refusal)
             refused = _refusal(refusal)
+        exists = call.name in self._tools.names
         asked = run.ToolCalled(
             turn=turn,
             tool_call_id=call.id,
-            tool_name=call.name,
+            tool_name=call.name if exists else None,
+            unknown_name=None if exists else call.name,
             chars=len(call.arguments),
             repeatable=repeatable,
             refused=refused,
@@ -399,14 +407,15 @@ class Agent:
         """Make a call; whatever comes of it is an answer to the model."""
         profile = work.request.harness_profile_snapshot
         try:
-            tool, arguments = self._tools.read(call.tool_name, call.arguments or "", profile.config.tools)
+            tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
             result = await tool.call(arguments, self._bench(profile))
         except ToolRefused as refusal:
             result = ToolResult(content=str(refusal), is_error=True)
         step = _result(call, result)
         if result.shown is None:
             return (step,)
-        return step, attach(self._ids, result.shown, "tool", tool_call_id=call.tool_call_id)
+        labels = labels_of(profile)
+        return step, attach(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
 
     async def _judged(self, work: Work, talk: Talk, asked: Asked | None, last: tuple[run.Step, ...]) -> Done:
         """The end of a run that has its answer, held against its profile."""

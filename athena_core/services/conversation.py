@@ -46,7 +46,8 @@ def conversation(events: Iterable[Event]) -> list[Message]:
                 messages.append(Message(role=event.role, content=content))
                 turn = None
             case ToolCalled(arguments=str(arguments)):
-                call = ToolCall(id=event.tool_call_id, name=event.tool_name, arguments=arguments)
+                name = event.tool_name or event.unknown_name or ""
+                call = ToolCall(id=event.tool_call_id, name=name, arguments=arguments)
                 if messages and messages[-1].role == "assistant" and turn in {None, event.turn}:
                     messages[-1] = replace(messages[-1], calls=(*messages[-1].calls, call))
                 else:

@@ -201,7 +201,7 @@ class Story:
             return WaitsFor(
                 reason="tool",
                 since=iso(called_at),
-                says=f"the tool {call.tool_name}",
+                says=_tool(call),
                 turn=call.turn,
                 tool_name=call.tool_name,
                 tool_call_id=call.tool_call_id,
@@ -225,9 +225,10 @@ class Story:
             case ToolCalled():
                 self._turn = event.turn
                 self._pending[event.tool_call_id] = event, one.recorded_at
-                return Told(f"the model called the tool {event.tool_name}{REFUSED[event.refused]}", event.turn)
+                refused = REFUSED[event.refused] if event.tool_name else ""
+                return Told(f"the model called {_tool(event)}{refused}", event.turn)
             case EvidenceAttached():
-                shown = f"{event.label} ({event.evidence_type}, {event.size_bytes:,} bytes)"
+                shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
                 return Told(f"the {event.source} showed {shown}", self._turn or None)
             case UsageRecorded():
                 self._turn = event.turn or self._turn
@@ -283,7 +284,7 @@ class Story:
             self._pending.pop(event.tool_call_id or "", None)
             how = "failed" if event.is_error else "answered"
             unknown = ", because it was interrupted and nobody knows what it did" if event.interrupted else ""
-            return f"the tool {event.tool_name} {how}{unknown} ({event.chars} characters)"
+            return f"{_tool(event)} {how}{unknown} ({event.chars} characters)"
         who = {"user": "the user said", "assistant": "the model wrote"}.get(event.role, "it was told")
         return f"{who} {event.chars} characters"
 
@@ -297,6 +298,10 @@ class Story:
     def _id_at(self, position: Position | None) -> str | None:
         row: Row | None = self._log.row(position) if position else None
         return None if row is None else self._named(row.position, row.chain[:MARK_BYTES])
+
+
+def _tool(event: ToolCalled | TranscriptAppended) -> str:
+    return "a tool that does not exist" if event.tool_name is None else f"the tool {event.tool_name}"
 
 
 def _paid(event: UsageRecorded) -> str:

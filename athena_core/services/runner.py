@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -238,7 +240,7 @@ class Runner:
                 except AthenaError as error:
                     done = _failed(error.code, error.message, retryable=error.retryable)
                 except Exception as error:  # a bug of ours must not strand the run
-                    done = _failed("INTERNAL_ERROR", f"{type(error).__name__}: {error}", retryable=False)
+                    done = _failed("INTERNAL_ERROR", _described(error), retryable=False)
             if held.scope.cancelled_caught:
                 done = Done((), run.RunCancelled(cause="requested"))
             if done is not None and not self._leaving:
@@ -377,6 +379,12 @@ class Books:
 
     async def _commit(self, command: run.RunCommand) -> bool:
         return await self._runner.commit(self._work.run_id, command, self._meta)
+
+
+def _described(error: Exception) -> str:
+    """What kind of error it is and where it was raised: its text may quote what a model wrote."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
 def _failed(code: str, message: str, *, retryable: bool) -> Done:

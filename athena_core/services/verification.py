@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import shlex
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -62,10 +62,23 @@ def attached(events: Iterable[Event]) -> tuple[Attached, ...]:
     )
 
 
+def labels_of(profile: HarnessSpec) -> frozenset[str]:
+    """The labels that the policies of a profile name."""
+    return frozenset(policy.label for policy in profile.verification_policies or ())
+
+
 def attach(
-    ids: Ids, shown: Shown, source: Source, *, tool_call_id: str | None = None, policy_id: str | None = None
+    ids: Ids,
+    shown: Shown,
+    source: Source,
+    labels: Collection[str],
+    *,
+    tool_call_id: str | None = None,
+    policy_id: str | None = None,
 ) -> EvidenceAttached:
-    """The event for what was shown. What is not of the type that it claims to be is kept as text.
+    """The event for what was shown; its label is public if it is one of ``labels``, which the profile names.
+
+    What is not of the type that it claims to be is kept as text.
 
     The hash is that of a fresh salt and the content: of the bytes that base64 stands for, else of the UTF-8 text.
     """
@@ -79,7 +92,8 @@ def attach(
     salt = ids.salt(SALT_BYTES)
     return EvidenceAttached(
         evidence_id=ids.new("evd"),
-        label=shown.label,
+        label=shown.label if shown.label in labels else None,
+        free_label=None if shown.label in labels else shown.label,
         evidence_type=kind,
         size_bytes=len(raw),
         sha256=hashlib.sha256(salt + raw).hexdigest(),
@@ -128,7 +142,7 @@ async def judge(
         else:
             shown, failed[policy.id] = _contained(policy, policy.contains or "", output)
         if shown is not None:
-            fresh.append(attach(ids, shown, source, policy_id=policy.id))
+            fresh.append(attach(ids, shown, source, {policy.label}, policy_id=policy.id))
     everything = [*evidence, *(Attached(event=event) for event in fresh)]
     for policy in policies:
         if policy.kind == "require-evidence":

@@ -16,7 +16,16 @@ from athena_core.protocols import Row
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+
+def unchanged(payload: dict[str, Any]) -> dict[str, Any]:
+    """A shape that the next one only made wider."""
+    return payload
+
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    ("evidence.attached", 1): unchanged,  # every label was public; now only those that the profile names
+    ("tool.called", 1): unchanged,  # every name was public; now only those of tools
+}
 """(type, schema version) -> how a payload of that version becomes one of the next."""
 
 _encode = msgspec.json.Encoder(order=None).encode

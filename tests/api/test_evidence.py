@@ -133,10 +133,33 @@ def test_a_command_judges_what_the_run_left_in_the_workspace(server: Server, sai
         assert result["verificationFailures"][0]["details"]["exitCode"] == "1"
 
 
+def test_nothing_that_a_model_wrote_is_public(server: Server) -> None:
+    word = "plutonium"
+    calls = [
+        show(f"what {word} is"),
+        [f"find_{word}", {"what": word}],
+        ["files", {"action": "read", "path": word, "evidence": f"a file of {word}"}],
+        ["files", {word: word}],
+    ]
+    script = json.dumps([*calls, f"{word} is everywhere"])
+    result = server.api.run(script, harnessProfileId=profile(server, POLICIES))
+    with pytest.raises(Refused, match="STUCK"):
+        server.api.run(json.dumps([calls[1]] * 9), harnessProfileId=profile(server, []), sessionId=result["sessionId"])
+    events = server.api.events(sessionId=result["sessionId"])
+    assert {"tool.called", "evidence.attached", "run.completed", "run.failed"} <= {event["type"] for event in events}
+    run_ids = {event["runId"] for event in events if "runId" in event}
+    explained = [server.api.get(f"/runs/{run_id}/explain") for run_id in run_ids]
+    assert word not in json.dumps([events, explained])
+    entries = server.api.get(f"/sessions/{result['sessionId']}/transcript", limit=500)["items"]
+    assert f"find_{word}" in {entry.get("toolName") for entry in entries}
+    labels = {one["label"] for one in server.api.items(f"/runs/{result['runId']}/evidence")}
+    assert f"what {word} is" in labels
+
+
 def test_evidence_of_a_run_that_failed_stays(server: Server) -> None:
     with pytest.raises(Refused):
         server.api.run(json.dumps([show(), None]), harnessProfileId=profile(server, POLICIES))
-    (failed,) = server.api.items("/runs", status="failed")
+    failed, *_ = server.api.items("/runs", status="failed")
     (record,) = server.api.items(f"/runs/{failed['runId']}/evidence")
     assert server.api.get(f"/runs/{failed['runId']}/evidence/{record['id']}")["content"]["text"] == "all is well"
 

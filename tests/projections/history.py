@@ -204,10 +204,9 @@ class History:
             ToolCalled(
                 turn=1,
                 tool_call_id=call_id,
-                tool_name="shell",
                 chars=2,
                 repeatable=False,
-                **{"arguments": "{}", **fields},
+                **{"tool_name": "shell", "arguments": "{}", **fields},
             ),
         )
 
@@ -220,8 +219,7 @@ class History:
                 kind="tool-result",
                 chars=2,
                 tool_call_id=call_id,
-                tool_name="shell",
-                **{"content": "ok", **fields},
+                **{"tool_name": "shell", "content": "ok", **fields},
             ),
         )
 
@@ -411,11 +409,13 @@ class History:
         elif kind == 15:
             self.deny(f"operation{choice % 3}")
         elif kind == 16 and run_id:
-            self.call(run_id, refused="unknown-tool" if choice % 5 == 0 else None)
+            unknown = {"tool_name": None, "unknown_name": "a secret", "refused": "unknown-tool"}
+            self.call(run_id, **(unknown if choice % 5 == 0 else {}))
         elif kind == 17 and run_id:
             self.result(run_id, changed=choice % 2 == 0 or None, is_error=choice % 3 == 0 or None)
         elif kind == 18 and run_id:
-            self.show(run_id, f"shown {choice}", workspace=choice % 2 == 0)
+            free = {"label": None, "free_label": "a secret"} if choice % 3 == 0 else {}
+            self.show(run_id, f"shown {choice}", workspace=choice % 2 == 0, **free)
         elif kind == 19:
             self.suppress(choice + 1)
         else:

@@ -119,15 +119,18 @@ def test_evidence_of_a_failed_run_stays_visible(tmp_path: Path) -> None:
 def test_redaction_erases_content_and_salt(tmp_path: Path) -> None:
     history = History()
     run_id = history.request("s")
-    evidence_id = history.show(run_id, "a secret")
+    named, free = history.show(run_id, "a secret"), history.show(run_id, label=None, free_label="of the secret")
     projector = new_generation(tmp_path / "live.db", history)
     catch_up(projector)
-    history.redact(history.head())
+    before = list_evidence(projector.connection, LOG_ID, run_id, cursor=None, limit=2)
+    assert [one.label for one in before.items] == ["of the secret", "log"]
+    history.redact(history.head() - 1)
+    history.redact(history.head() - 1)
     catch_up(projector)
-    found = evidence_by_id(projector.connection, LOG_ID, run_id, evidence_id)
-    assert found is not None
-    told = msgspec.to_builtins(found)
-    assert (told["content"], told["redacted"], "contentSalt" in told) == (None, True, False)
+    for evidence_id, label in ((named, "log"), (free, "")):
+        told = msgspec.to_builtins(evidence_by_id(projector.connection, LOG_ID, run_id, evidence_id))
+        assert (told["content"], told["redacted"], "contentSalt" in told) == (None, True, False)
+        assert told["label"] == label
 
 
 @given(st.lists(st.tuples(st.integers(0, MOVES - 1), st.integers(0, 20)), max_size=60))

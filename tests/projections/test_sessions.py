@@ -97,9 +97,9 @@ def test_tool_calls_and_results_are_entries(tmp_path: Path) -> None:
     history = History()
     run_id = history.request("s")
     history.call(run_id, "c1", arguments='{"argv":["ls"]}')
-    history.call(run_id, "c2", refused="unknown-tool")
+    history.call(run_id, "c2", tool_name=None, unknown_name="telepathy", refused="unknown-tool")
     history.result(run_id, "c1", is_error=True, truncated=True, changed=True, content="no")
-    history.result(run_id, "c2", interrupted=True)
+    history.result(run_id, "c2", tool_name=None, interrupted=True)
     shown_entries = transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=10)
     told = [
         (entry.role, entry.kind, entry.tool_call_id, entry.tool_name, entry.is_error, entry.content)
@@ -107,9 +107,9 @@ def test_tool_calls_and_results_are_entries(tmp_path: Path) -> None:
     ]
     assert told == [
         ("assistant", "tool-call", "c1", "shell", None, '{"argv":["ls"]}'),
-        ("assistant", "tool-call", "c2", "shell", True, "{}"),
+        ("assistant", "tool-call", "c2", "telepathy", True, "{}"),
         ("tool", "tool-result", "c1", "shell", True, "no"),
-        ("tool", "tool-result", "c2", "shell", None, "ok"),
+        ("tool", "tool-result", "c2", None, None, "ok"),
     ]
     remarks = [entry.metadata.keys() - {"runId", "runTraceId"} for entry in shown_entries]
     assert remarks == [set(), {"unknown-tool"}, {"truncated", "changed"}, {"interrupted"}]
@@ -156,10 +156,14 @@ def test_redaction_erases_an_entry(tmp_path: Path) -> None:
     history = History()
     run_id = history.request("s")
     position = history.answer(run_id, "a secret")
+    asked = history.call(run_id, tool_name=None, unknown_name="a secret tool", refused="unknown-tool")
     projector = new_generation(tmp_path / "live.db", history)
     catch_up(projector)
     history.redact(position)
+    history.redact(asked)
     catch_up(projector)
-    (entry,) = transcript(projector.connection, LOG_ID, "s", after=None, limit=10)
-    assert b'"content":null' in msgspec.json.encode(entry)
-    assert entry.metadata["redacted"] == "true"
+    for entry in transcript(projector.connection, LOG_ID, "s", after=None, limit=10):
+        encoded = msgspec.json.encode(entry)
+        assert b'"content":null' in encoded
+        assert b"secret" not in encoded
+        assert entry.metadata["redacted"] == "true"

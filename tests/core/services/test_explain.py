@@ -55,14 +55,14 @@ def waits(explanation: Explanation) -> WaitsFor:
     return explanation.waits_for
 
 
-def call(name: str, call_id: str, turn: int = 1, **fields: Any) -> ToolCalled:
+def call(name: str | None, call_id: str, turn: int = 1, **fields: Any) -> ToolCalled:
     """A call of a tool."""
     return ToolCalled(
         turn=turn, tool_call_id=call_id, tool_name=name, chars=9, repeatable=True, arguments="a secret", **fields
     )
 
 
-def result(name: str, call_id: str, **fields: Any) -> TranscriptAppended:
+def result(name: str | None, call_id: str, **fields: Any) -> TranscriptAppended:
     """The result of a call."""
     return TranscriptAppended(
         role="tool", kind="tool-result", chars=8, tool_call_id=call_id, tool_name=name, content="a secret", **fields
@@ -123,10 +123,11 @@ def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
     history.in_run(
         run_id,
         call("shell", "c1"),
-        call("nuke", "c2", refused="unknown-tool"),
+        call("nuke", "c3", refused="unknown-tool"),
+        call(None, "c2", refused="unknown-tool", unknown_name="a secret"),
         UsageRecorded(provider="openai", model="gpt", usage=usage, turn=1, attempts=3, cost_micro_usd=1_234_567),
         result("shell", "c1"),
-        result("nuke", "c2", is_error=True),
+        result(None, "c2", is_error=True),
         EvidenceAttached(
             evidence_id="e1",
             label="log",
@@ -155,14 +156,15 @@ def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
     assert sentences(found)[3:] == [
         "the model called the tool shell",
         "the model called the tool nuke, which it may not use",
+        "the model called a tool that does not exist",
         "openai/gpt took 12,000 input and 40 output tokens for $1.234567, after 3 attempts",
         "the tool shell answered (8 characters)",
-        "the tool nuke failed (8 characters)",
+        "a tool that does not exist failed (8 characters)",
         "the tool showed log (text, 2,000 bytes)",
         "openai/gpt took an unknown number of tokens (estimated) of unknown price",
         "completed, but not verified: tests: exit code 1",
     ]
-    assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 2, None]
+    assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, None]
 
 
 def test_take_overs_pauses_and_cancels_are_told_with_who_and_why() -> None:

@@ -26,7 +26,7 @@ def policy(kind: str, policy_id: str = "p", label: str = "log", **fields: Any) -
 
 def evidence(content: str = "green", kind: str = "text", label: str = "log", *, workspace: bool = False) -> Event:
     shown = Shown(label=label, type=kind, content=content, workspace=workspace)  # type: ignore[arg-type]
-    return attach(CountingIds(), shown, "tool")
+    return attach(CountingIds(), shown, "tool", {"log"})
 
 
 CHANGE = TranscriptAppended(role="tool", kind="tool-result", chars=1, changed=True, content="written")
@@ -58,9 +58,8 @@ async def verdict(
 
 
 def test_evidence_is_hashed_with_a_salt_that_is_erased_with_it() -> None:
-    event = attach(
-        CountingIds(), Shown(label="log", type="text", content="grün", exit_code=3), "tool", tool_call_id="c"
-    )
+    shown = Shown(label="log", type="text", content="grün", exit_code=3)
+    event = attach(CountingIds(), shown, "tool", (), tool_call_id="c")
     assert event.content_salt
     salted = bytes.fromhex(event.content_salt) + "grün".encode()
     assert event.sha256 == hashlib.sha256(salted).hexdigest()
@@ -68,9 +67,8 @@ def test_evidence_is_hashed_with_a_salt_that_is_erased_with_it() -> None:
 
 
 def test_binary_evidence_is_measured_and_hashed_as_bytes() -> None:
-    event = attach(
-        CountingIds(), Shown(label="log", type="binary", content=base64.b64encode(b"\0\1").decode()), "model"
-    )
+    shown = Shown(label="log", type="binary", content=base64.b64encode(b"\0\1").decode())
+    event = attach(CountingIds(), shown, "model", ())
     assert event.content_salt
     assert event.size_bytes == 2
     assert event.sha256 == hashlib.sha256(bytes.fromhex(event.content_salt) + b"\0\1").hexdigest()
@@ -87,8 +85,16 @@ def test_binary_evidence_is_measured_and_hashed_as_bytes() -> None:
     ],
 )
 def test_evidence_that_is_not_what_it_claims_to_be_is_text(kind: str, content: str) -> None:
-    event = attach(CountingIds(), Shown(label="log", type=kind, content=content), "model")  # type: ignore[arg-type]
+    event = attach(CountingIds(), Shown(label="log", type=kind, content=content), "model", ())  # type: ignore[arg-type]
     assert (event.evidence_type, event.content) == ("text", content)
+
+
+def test_only_labels_that_the_profile_names_are_public() -> None:
+    named, free = evidence(label="log"), evidence(label="what I found at alice@example.org")
+    assert isinstance(named, EvidenceAttached)
+    assert isinstance(free, EvidenceAttached)
+    assert (named.label, named.free_label) == ("log", None)
+    assert (free.label, free.free_label) == (None, "what I found at alice@example.org")
 
 
 def test_evidence_of_the_workspace_is_stale_after_a_change() -> None:
