@@ -409,12 +409,12 @@ class History:
         elif kind == 15:
             self.deny(f"operation{choice % 3}")
         elif kind == 16 and run_id:
-            unknown = {"tool_name": None, "unknown_name": "a secret", "refused": "unknown-tool"}
+            unknown: dict[str, Any] = {"tool_name": None, "unknown_name": "a secret", "refused": "unknown-tool"}
             self.call(run_id, **(unknown if choice % 5 == 0 else {}))
         elif kind == 17 and run_id:
             self.result(run_id, changed=choice % 2 == 0 or None, is_error=choice % 3 == 0 or None)
         elif kind == 18 and run_id:
-            free = {"label": None, "free_label": "a secret"} if choice % 3 == 0 else {}
+            free: dict[str, Any] = {"label": None, "free_label": "a secret"} if choice % 3 == 0 else {}
             self.show(run_id, f"shown {choice}", workspace=choice % 2 == 0, **free)
         elif kind == 19:
             self.suppress(choice + 1)
