@@ -122,7 +122,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         access=Access(log, ROLES, roster),
         flood=Flood(log, clock, ids, settings.refusals_per_second),
         catalog=catalog,
-        policies=Policies(log, catalog, frozenset(providers)),
+        policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
         runs=runs,
         runner=Runner(
             log,

@@ -249,8 +249,7 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
         run = runs.run_by_id(rows, run_id)
         rows_of_run = log.stream(run_id) if run_id.startswith("run_") else []
         recorded = [plane.log.codec.decode(row, text=False) for row in rows_of_run]
-        waiting = run.waiting if run else None
-        line = explain.Line(waiting.reason, waiting.position, waiting.blocked_by) if waiting else None
+        line = _line(run.waiting) if run and run.waiting else None
         told = explain.explain(recorded, line, log, partial(feed.event_id, log.log_id))
         if told is None and recorded:
             refused = f"run {run_id!r} was refused and never existed; GET {PREFIX}/policy/rejections tells why"
@@ -259,6 +258,12 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
 
     explanation, position = await plane.search(("runs",), read)
     return Reply(data=found(explanation, "run", run_id), position=position)
+
+
+def _line(waiting: runs.Waiting) -> explain.Line:
+    limit = waiting.limit
+    says = None if limit is None else f"{limit.active} of {limit.max} runs of {limit.scope} {limit.key} are active"
+    return explain.Line(waiting.reason, waiting.position, waiting.blocked_by, says)
 
 
 async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:

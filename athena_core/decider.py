@@ -58,6 +58,9 @@ class Reader(Protocol):
     def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
         """The guard rows of one kind by key, oldest first."""
 
+    def count(self, kind: str, word: str) -> int:
+        """How many guard rows of one kind hold a word, without looking at each."""
+
 
 class Outcome(Value):
     """What a transaction decided.

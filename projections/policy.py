@@ -63,7 +63,7 @@ REJECTION = Table(
         ("harness_profile_id", "position"),
     ),
 )
-POLICY = Projection("policy", version=1, tables=(DOCUMENT, PROVIDER, REJECTION))
+POLICY = Projection("policy", version=2, tables=(DOCUMENT, PROVIDER, REJECTION))
 
 
 @POLICY.on(PolicyUpdated)
@@ -86,7 +86,10 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     """A run was refused; what preceded it in the same transaction says nothing more."""
     event = recorded.event
     rejection = event.rejection
-    profile = rows.get(PROVIDER, event.harness_profile_id) if event.harness_profile_id else None
+    provider = event.provider
+    if provider is None and event.harness_profile_id is not None:  # recorded before refusals named it
+        profile = rows.get(PROVIDER, event.harness_profile_id)
+        provider = profile.provider if profile else None
     rows.append(
         REJECTION,
         RejectionRow(
@@ -103,7 +106,7 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
             event=msgspec.json.encode(rejection).decode(),
             directive_id=event.directive_id,
             harness_profile_id=event.harness_profile_id,
-            provider=profile.provider if profile else None,
+            provider=provider,
         ),
     )
 
@@ -118,6 +121,7 @@ class Origin(Value):
     engine: str
     rule_type: str
     policy_name: str | None = None
+    rule_name: str | None = None
     failure_action: str | None = None
     message: str | None = None
 
@@ -145,7 +149,7 @@ class RejectionEvent(Value):
 class Rejection(Value):
     """A refusal as auditors read it; ``id`` is ``rej_`` and the id of its event in the feed.
 
-    ``provider`` is there where the run named a harness profile.
+    ``provider`` is the one that the run would have asked.
     """
 
     id: str

@@ -1,10 +1,14 @@
 """The runs: every run as clients see it, the admitted ones, the waiting ones, and the requests to cancel."""
 
+from bisect import bisect_right
+from functools import cached_property
+
 import msgspec
 
 from athena_core import errors
 from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import (
     RunCancelled,
     RunCancelRequested,
@@ -65,7 +69,10 @@ class OutputRow(msgspec.Struct, gc=False):
 
 
 class ActiveRow(msgspec.Struct, gc=False):
-    """A run that was admitted and has not ended; ``pid`` is 0 before its lease, ``paused`` is 1 while it is."""
+    """A run that was admitted and has not ended; ``pid`` is 0 before its lease, ``paused`` is 1 while it is.
+
+    ``places`` are those that limits by key count it at, with spaces between.
+    """
 
     started_at: int
     session_id: str
@@ -73,6 +80,7 @@ class ActiveRow(msgspec.Struct, gc=False):
     pid: int
     trace_id: str
     paused: int = 0
+    places: str = ""
 
 
 class WaitingRow(msgspec.Struct, gc=False):
@@ -82,6 +90,14 @@ class WaitingRow(msgspec.Struct, gc=False):
     position: int
     session_id: str
     reason: str
+    places: str = ""
+
+
+class LimitsRow(msgspec.Struct, gc=False):
+    """The limits by key of the policy in force, as JSON (there is one row)."""
+
+    row: int
+    limits: str
 
 
 class CancelRow(msgspec.Struct, gc=False):
@@ -105,11 +121,15 @@ OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
 ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),))
 WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
-RUNS = Projection("runs", version=2, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL))
+LIMITS = Table("run_limits", LimitsRow, key=("row",))
+RUNS = Projection("runs", version=3, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS))
+IN_FORCE = 1
 
 
 SELECT_RUNS = f"SELECT {', '.join(RUN.columns)}, text FROM run LEFT JOIN run_output ON entry_position = output_position"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
+SELECT_PLACES = "SELECT run_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
+SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
 COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
 COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
 
@@ -121,7 +141,8 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """The run waits."""
     event = recorded.event
     rows.append(RUN, _run(recorded, event, "queued"))
-    rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason))
+    places = " ".join(event.places)
+    rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
 
 
 @RUNS.on(RunCreated)
@@ -135,7 +156,9 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         row.status = "running"
         rows.put(RUN, row)
         rows.delete(WAITING, recorded.stream)
-    rows.append(ACTIVE, ActiveRow(recorded.recorded_at, row.session_id, row.run_id, 0, row.trace_id))
+    places = " ".join(recorded.event.places)
+    active = ActiveRow(recorded.recorded_at, row.session_id, row.run_id, 0, row.trace_id, places=places)
+    rows.append(ACTIVE, active)
 
 
 @RUNS.on(RunLeased)
@@ -252,6 +275,8 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
         kind, message = errors.SessionLockTimeout, "another run held the session"
     elif event.cause == "executor":
         kind, message = errors.Overloaded, "no executor had room for the run"
+    elif event.cause == "key-limit":
+        kind, message = errors.ConcurrencyLimitExceeded, "policy.limits left no room for the run in time"
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
@@ -269,6 +294,12 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     row = _ended(rows, recorded, "crashed")
     kind, message = errors.RunCrashed, "the executor of the run died"
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(PolicyUpdated)
+def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
+    """Other limits hold: whoever waits has to know which."""
+    rows.put(LIMITS, LimitsRow(IN_FORCE, _json(recorded.event.after.limits or ())))
 
 
 @RUNS.on(PayloadRedacted)
@@ -314,12 +345,25 @@ def _json(value: object) -> str:
 # From rows to what clients see
 
 
+class ReachedLimit(Value):
+    """A limit by key that is reached: so many runs are active of so many (policy ``limits``)."""
+
+    scope: str
+    key: str
+    max: int
+    active: int
+
+
 class Waiting(Value):
-    """Why a run waits: its place in the session's or the fleet's line, and the run that holds the session, if any."""
+    """Why a run waits, and its place in the line of the session, of the limit or of the fleet.
+
+    ``blockedBy`` is the run that holds the session, or the oldest of those that a limit by key counts.
+    """
 
     reason: str
     position: int
     blocked_by: str | None = None
+    limit: ReachedLimit | None = None
 
 
 class Paused(Value):
@@ -409,7 +453,7 @@ ASKED = Keyset(
 def run_by_id(connection: Connection, run_id: str) -> Run | None:
     """One run."""
     found = list(connection.execute(f"{SELECT_RUNS} WHERE run_id = ?", (run_id,)))
-    return _shown(connection, found[0]) if found else None
+    return _shown(Lines(connection), found[0]) if found else None
 
 
 def list_runs(
@@ -423,9 +467,8 @@ def list_runs(
 ) -> Page[Run]:
     """Runs, newest first."""
     where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
-    return NEWEST.page(
-        connection, SELECT_RUNS, where, cursor=cursor, limit=limit, show=lambda row: _shown(connection, row)
-    )
+    lines = Lines(connection)
+    return NEWEST.page(connection, SELECT_RUNS, where, cursor=cursor, limit=limit, show=lambda row: _shown(lines, row))
 
 
 def active_runs(
@@ -454,7 +497,7 @@ def cancel_requests(
     return ASKED.page(connection, CANCEL.all, where, cursor=cursor, limit=limit, show=_cancel)
 
 
-def _shown(connection: Connection, values: tuple[Cell, ...]) -> Run:
+def _shown(lines: "Lines", values: tuple[Cell, ...]) -> Run:
     row, output = RUN.load(values[:-1]), values[-1]
     failures = row.verification_failures
     return Run(
@@ -476,7 +519,7 @@ def _shown(connection: Connection, values: tuple[Cell, ...]) -> Run:
         ),
         started_at=None if row.started_at is None else iso(row.started_at),
         finished_at=None if row.finished_at is None else iso(row.finished_at),
-        waiting=_waiting(connection, row) if row.status == "queued" else None,
+        waiting=lines.waiting(row) if row.status == "queued" else None,
         paused=Paused(reason=row.pause_reason or "", since=iso(row.paused_at)) if row.paused_at is not None else None,
         parent_run_id=row.parent_run_id,
         output=output if isinstance(output, str) else None,
@@ -491,16 +534,64 @@ def _shown(connection: Connection, values: tuple[Cell, ...]) -> Run:
     )
 
 
-def _waiting(connection: Connection, row: RunRow) -> Waiting:
-    """A run at the head of a free session waits for a slot, whatever it was queued for (decisions E19)."""
-    reason = WAITING.load(list(connection.execute(WAITING.select, (row.run_id,)))[0]).reason
-    if reason == "session-busy":
-        holder = [str(run_id) for (run_id,) in connection.execute(SELECT_HOLDER, (row.session_id,))]
-        place = _count(connection, COUNT_WAITING_IN_SESSION, row.session_id, row.position)
+class Lines:
+    """The lines in which runs wait, as one answer shows them; what is looked up for one run serves the others."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Look at nothing yet."""
+        self._connection = connection
+
+    def waiting(self, row: RunRow) -> Waiting:
+        """Why a run waits now, whatever it was queued for (decisions E19): its session, a limit by key, a slot."""
+        waiter = WAITING.load(list(self._connection.execute(WAITING.select, (row.run_id,)))[0])
+        holder = [str(run_id) for (run_id,) in self._connection.execute(SELECT_HOLDER, (row.session_id,))]
+        place = _count(self._connection, COUNT_WAITING_IN_SESSION, row.session_id, row.position)
         if holder or place != 1:
-            return Waiting(reason=reason, position=place, blocked_by=holder[0] if holder else None)
-        reason = "concurrency"
-    return Waiting(reason=reason, position=_count(connection, COUNT_WAITING, row.position))
+            return Waiting(reason="session-busy", position=place, blocked_by=holder[0] if holder else None)
+        for key in waiter.places.split():
+            reached = self._reached(key)
+            if reached is not None:
+                limit, oldest = reached
+                place = bisect_right(self._waiters[key], row.position)
+                return Waiting(reason="key-limit", position=place, blocked_by=oldest, limit=limit)
+        reason = "executor" if waiter.reason == "executor" else "concurrency"
+        return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, row.position))
+
+    def _reached(self, place: str) -> tuple[ReachedLimit, str] | None:
+        """The limit of a place, if it is reached, and the oldest run there."""
+        if not self._limits:
+            return None
+        scope, key = place.split(":", 1) if ":" in place else ("session", place)
+        runs_max = self._limits.get((scope, key), self._limits.get((scope, None)))
+        runs = self._active.get(place, [])
+        if runs_max is None or len(runs) < runs_max:
+            return None
+        return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), runs[0]
+
+    @cached_property
+    def _limits(self) -> dict[tuple[str, str | None], int]:
+        """How many runs may be active, by scope and key."""
+        found = [LIMITS.load(values).limits for values in self._connection.execute(LIMITS.all)]
+        limits = msgspec.json.decode(found[0]) if found else []
+        return {(limit["scope"], limit.get("key")): limit["max"] for limit in limits}
+
+    @cached_property
+    def _active(self) -> dict[str, list[str]]:
+        """The runs with a slot by place, the longest active first."""
+        runs: dict[str, list[str]] = {}
+        for run_id, places in self._connection.execute(SELECT_PLACES):
+            for place in str(places).split():
+                runs.setdefault(place, []).append(str(run_id))
+        return runs
+
+    @cached_property
+    def _waiters(self) -> dict[str, list[int]]:
+        """The positions of waiting runs by place, in order."""
+        waiters: dict[str, list[int]] = {}
+        for position, places in self._connection.execute(SELECT_WAITERS):
+            for place in str(places).split():
+                waiters.setdefault(place, []).append(int(position or 0))
+        return waiters
 
 
 def _count(connection: Connection, statement: str, *values: Cell) -> int:

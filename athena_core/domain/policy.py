@@ -1,6 +1,8 @@
 """The policy: the limits of the whole plane; without one, runs are unlimited and take 30 seconds."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -27,7 +29,8 @@ RUN_ATTEMPTS_DEFAULT = 3
 class KeyLimit(Body):
     """At most ``max`` runs at a time of one session, provider or harness profile, or without ``key`` of each of them.
 
-    A run beyond is refused, or waits.
+    A run beyond is refused, or waits. A limit with a key stands in place of the one of each. A run counts at every
+    provider that it may ask, those that it would fall back to included.
     """
 
     scope: Literal["session", "provider", "harness-profile"]
@@ -101,6 +104,7 @@ class PolicyState(Value):
     version: int = 0
     updated_at: str = ""
     policy: Policy | None = None
+    limits: Mapping[tuple[str, str | None], KeyLimit] = MappingProxyType({})
 
     @property
     def run_attempts_max(self) -> int:
@@ -112,12 +116,25 @@ class PolicyState(Value):
         """How many runs may hold a slot; None is any number."""
         return self.policy.max_concurrent_runs if self.policy else None
 
+    def limit(self, place: str) -> KeyLimit | None:
+        """The limit of a place where runs count: ``provider:openai``, ``harness-profile:hp_1``, or a session's id."""
+        scope, colon, key = place.partition(":")
+        if not colon:
+            scope, key = "session", place
+        return self.limits.get((scope, key)) or self.limits.get((scope, None))
+
 
 def evolve(state: PolicyState, event: Event) -> PolicyState:
     """Follow one event."""
     match event:
         case PolicyUpdated():
-            return PolicyState(policy=event.after, version=state.version + 1, updated_at=event.updated_at)
+            limits = {(str(limit.scope), limit.key): limit for limit in event.after.limits or ()}
+            return PolicyState(
+                policy=event.after,
+                version=state.version + 1,
+                updated_at=event.updated_at,
+                limits=MappingProxyType(limits),
+            )
         case _:
             return state
 

@@ -17,8 +17,9 @@ from athena_core.values import (
     VerificationFailure,
 )
 
-WaitReason = Literal["session-busy", "concurrency", "executor"]
-CancelCause = Literal["requested", "session-busy", "executor", "interrupted", "parent"]
+WaitReason = Literal["session-busy", "concurrency", "executor", "key-limit"]
+CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "interrupted", "parent"]
+WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
 Loss = Literal["dead", "frozen", "left"]
 """How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
 
@@ -45,6 +46,28 @@ class RunRequest(Event):
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
     contents_salt: Text = None
     metadata: Annotated[dict[str, str] | None, TEXT] = None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it counts while it holds a slot."""
+        profile_id = self.harness_profile_id if self.profile_named else None
+        return places_of(self.session_id, profile_id, self.provider, self.fallbacks)
+
+
+def places_of(
+    session_id: str, profile_id: str | None, provider: str | None, fallbacks: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """What limits by key count a run by: its session, its profile if it named one, every provider that it may ask.
+
+    A session stands there by its id alone, which holds no colon.
+    """
+    places = [session_id]
+    if profile_id is not None:
+        places.append(f"harness-profile:{profile_id}")
+    if provider is not None:
+        places.append(f"provider:{provider}")
+    places += [f"provider:{name}" for name in fallbacks or () if name != provider]
+    return tuple(places)
 
 
 class RunQueued(RunRequest, kw_only=True):
@@ -173,12 +196,16 @@ class RunPaused(Event):
 class RunResumed(Event):
     """Somebody let a paused run go on; it holds a slot again. Without a budget there is none any more.
 
-    ``requested_by`` is the executor that will lease it.
+    ``requested_by`` is the executor that will lease it; the profile (if it named one) and the providers are those that
+    it counts at again.
     """
 
     TYPE: ClassVar[str] = "run.resumed"
     requested_by: str
     budget_micro_usd: int | None = None
+    harness_profile_id: str | None = None
+    provider: str | None = None
+    fallbacks: tuple[str, ...] | None = None
 
 
 class RunCancelRequested(Event):
@@ -254,7 +281,7 @@ class RunRejection(Value):
     policy_type: Literal["CONCURRENCY", "COST"]
     limit: int
     rejected_run_details: RejectedRunDetails
-    reason: Literal["max-concurrent-runs-exceeded", "lock-acquisition-failed"]
+    reason: Literal["max-concurrent-runs-exceeded", "lock-acquisition-failed", "key-limit-exceeded"]
     active_runs: int
     policy: "PolicyOrigin | None" = None
 
@@ -266,6 +293,7 @@ class PolicyOrigin(Value):
     engine: Literal["athena", "kyverno"]
     rule_type: Literal["concurrency", "validate", "mutate", "generate"]
     policy_name: str | None = None
+    rule_name: str | None = None
     failure_action: Literal["audit", "enforce"] | None = None
     message: str | None = None
 
@@ -280,6 +308,7 @@ class PolicyConcurrencyRejected(Event):
     reason: str
     directive_id: str | None = None
     harness_profile_id: str | None = None
+    provider: str | None = None
     policy: Annotated[PolicyOrigin | None, EXTRA] = None
 
 
@@ -290,6 +319,7 @@ class PolicyRejected(Event):
     rejection: RunRejection
     directive_id: str | None = None
     harness_profile_id: str | None = None
+    provider: str | None = None
     policy: Annotated[PolicyOrigin | None, EXTRA] = None
 
 
@@ -353,7 +383,7 @@ def evolve(state: RunState, event: Event) -> RunState:
         case RunCancelRequested() if state.open and event.status == "cancelled":
             return replace(state, cancel=event)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
-            withdrawn = isinstance(event, RunCancelled) and event.cause in {"session-busy", "executor"}
+            withdrawn = isinstance(event, RunCancelled) and event.cause in WITHDRAWN_CAUSES
             return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
         case _:
             return state
@@ -374,19 +404,22 @@ def _fields(request: RunRequest) -> dict[str, Any]:
 
 
 def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session."""
+    """What an event occupies: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
+
+    A waiting run and one with a slot are counted at their places.
+    """
     event = recorded.event
     run_id = recorded.stream
     match event:
         case RunQueued():
             return (
-                Guard(kind="waiting", key=run_id, value=(recorded.position, event.session_id)),
+                Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places)),
                 *_child(run_id, event),
             )
         case RunCreated():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
-                Guard(kind="slot", key=run_id, value=(recorded.position, event.session_id)),
+                Guard(kind="slot", key=run_id, value=(recorded.position, *event.places)),
                 Guard(kind="turn", key=event.session_id, value=(run_id,)),
                 *_child(run_id, event),
             )
@@ -395,7 +428,8 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
         case RunPaused():
             return (Guard(kind="slot", key=run_id, value=None), Guard(kind="lease", key=run_id, value=None))
         case RunResumed():
-            return (Guard(kind="slot", key=run_id, value=(recorded.position, recorded.session_id or "")),)
+            places = places_of(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+            return (Guard(kind="slot", key=run_id, value=(recorded.position, *places)),)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
@@ -528,15 +562,27 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
                 raise LeaseLost("the run was taken over by another executor")
             return _gone_on(command, state)
         case ResumeRun():
-            if state.status != "paused":
-                return ()
-            return (RunResumed(requested_by=command.executor, budget_micro_usd=command.budget_micro_usd),)
+            return _resumed(command, state)
         case CancelRun():
             return _cancelled(command, state)
         case ForceCancel():
             return (_done(state.cancel, forced=True),) if state.open and state.cancel else ()
         case WithdrawRun():
             return (RunCancelled(cause=command.cause),) if state.status == "queued" else ()
+
+
+def _resumed(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
+    request = state.request
+    if state.status != "paused" or request is None:
+        return ()
+    resumed = RunResumed(
+        requested_by=command.executor,
+        budget_micro_usd=command.budget_micro_usd,
+        harness_profile_id=request.harness_profile_id if request.profile_named else None,
+        provider=request.provider,
+        fallbacks=request.fallbacks,
+    )
+    return (resumed,)
 
 
 def _requested(command: RequestRun) -> Event:

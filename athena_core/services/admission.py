@@ -1,8 +1,9 @@
 """Admission: the transactions that keep limits, turns and children, whoever's run begins, pauses or ends."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
@@ -20,6 +21,9 @@ from athena_core.services.catalog import directive_facts
 from athena_core.services.context import Resolved
 from athena_core.settings import Settings
 from athena_core.values import MICRO_USD, Cancelled, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, RunBody
+
+ADMITTED_MAX = 256
+"""How many waiters one transaction admits; their ends admit further ones."""
 
 
 class Room(NamedTuple):
@@ -134,6 +138,59 @@ def facts_of(run_id: str, session_id: str | None, events: Sequence[Event]) -> tu
     return tuple([Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id) for event in events])
 
 
+def _places(fact: Fact) -> tuple[str, ...]:
+    return fact.event.places if isinstance(fact.event, run.RunRequest) else ()
+
+
+class Reached(NamedTuple):
+    """A limit that is reached: the rule, the reason that is recorded, and how many runs are active of how many."""
+
+    rule: str
+    reason: Literal["max-concurrent-runs-exceeded", "key-limit-exceeded"]
+    limit: int
+    active: int
+    place: str | None = None
+    strategy: Literal["reject", "enqueue"] = "reject"
+
+    def __str__(self) -> str:
+        """The refusal in words."""
+        of = f" of {self.place}" if self.place else ""
+        return f"{self.rule} exceeded: {self.active} of {self.limit} runs{of} are active"
+
+
+class Keys:
+    """The limits by key, while one transaction frees slots (by their guards) and takes others."""
+
+    def __init__(self, reader: Reader, limits: policy.PolicyState, freed: Sequence[tuple[str | int, ...]] = ()) -> None:
+        """Begin with what is freed."""
+        self._reader = reader
+        self._limits = limits
+        self._change: Counter[str] = Counter()
+        for _, *places in freed:
+            self._change.subtract(map(str, places))
+
+    def reached(self, places: Sequence[str | int]) -> Iterator[Reached]:
+        """The limits that leave no room for a run that counts at these places."""
+        if not self._limits.limits:
+            return
+        for place in map(str, places):
+            limit = self._limits.limit(place)
+            if limit is None:
+                continue
+            active = self._reader.count("slot", place) + self._change[place]
+            if active >= limit.max:
+                named = f"{limit.scope}:{place}" if limit.scope == "session" else place
+                yield Reached("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
+
+    def free(self, places: Sequence[str | int]) -> bool:
+        """Whether every limit has room for a run that counts there."""
+        return next(self.reached(places), None) is None
+
+    def take(self, places: Sequence[str | int]) -> None:
+        """One more run counts there."""
+        self._change.update(map(str, places))
+
+
 class Draft:
     """What one transaction decides about runs, one command after another."""
 
@@ -174,31 +231,38 @@ class Draft:
                     self.decide(child, cascade)
                 found.append(child)
 
-    def settle(self) -> None:
-        """Admit the oldest waiters whose session is free, as far as slots and executors are, if anything was freed."""
-        waiting = self._reader.guards("waiting")
+    def settle(self, raised: policy.PolicyState | None = None) -> None:
+        """Admit the oldest waiters whose session and every limit are free, if anything was freed (decisions E19).
+
+        ``raised`` is a policy that this transaction puts into force, which may free anything.
+        """
+        reader = self._reader
+        waiting = reader.guards("waiting")
         queued = [fact for fact in self.facts if isinstance(fact.event, run.RunQueued)]
         if not waiting and not queued:
             return
-        slots, turns = self._reader.guards("slot"), self._reader.guards("turn")
+        slots, turns = reader.guards("slot"), reader.guards("turn")
         ended = {fact.stream: fact.session_id or "" for fact in self.facts if fact.event.TYPE in run.ENDING_TYPES}
         over = frozenset(ended).union(fact.stream for fact in self.facts if isinstance(fact.event, run.RunPaused))
-        freed = sum(1 for run_id in over if run_id in slots)
+        freed = [slots[run_id] for run_id in over if run_id in slots]
         left = {name for run_id, name in ended.items() if turns.get(name) == (run_id,)}
-        if not freed and not left:
+        if not freed and not left and raised is None:
             return
-        limit = self._reader.state(policy.DECIDER, policy.STREAM).max_concurrent_runs
-        places = self._room.left(self._reader, over)
-        if limit is not None:
-            places = min(places, limit - len(slots) + freed)
+        limits = raised or reader.state(policy.DECIDER, policy.STREAM)
+        places = self._room.left(reader, over)
+        if limits.max_concurrent_runs is not None:
+            places = min(places, limits.max_concurrent_runs - len(slots) + len(freed))
+        keys = Keys(reader, limits, freed)
         taken: set[str] = set()
-        waiters = [(run_id, str(name)) for run_id, (_, name) in waiting.items() if run_id not in ended]
-        for run_id, name in [*waiters, *((fact.stream, fact.session_id or "") for fact in queued)]:
-            if places <= 0:
+        waiters = [(run_id, value[1:]) for run_id, value in waiting.items() if run_id not in ended]
+        for run_id, names in [*waiters, *((fact.stream, _places(fact)) for fact in queued)]:
+            if places <= 0 or len(taken) == ADMITTED_MAX:
                 break
-            if name in taken or (name in turns and name not in left):
+            name = str(names[0])
+            if name in taken or (name in turns and name not in left) or not keys.free(names):
                 continue
             self.decide(run_id, run.AdmitRun())
+            keys.take(names)
             taken.add(name)
             places -= 1
 
@@ -223,13 +287,17 @@ def admit(
     Its events stand ``behind`` so many others of the same transaction. What was also leased to our executor is left in
     ``plan.created``.
     """
-    limits = reader.state(policy.DECIDER, policy.STREAM).policy
-    request = plan.request(session_id, directive_id, limits, room.executor)
+    limits = reader.state(policy.DECIDER, policy.STREAM)
+    request = plan.request(session_id, directive_id, limits.policy, room.executor)
     if request.parent_run_id is not None:
         _check_parent(reader, request.parent_run_id)
-    _check_slots(reader, context, request, run_id, who)
+    _check_slots(reader, context, limits, request, run_id, who)
+    reached = list(Keys(reader, limits).reached(request.places))
+    for one in reached:
+        if one.strategy == "reject":
+            raise refused(reader, context, request, run_id, one, who)
     holder = reader.guards("turn").get(session_id)
-    busy = holder is not None or any(session_id == queued[1] for queued in reader.guards("waiting").values())
+    busy = holder is not None or reader.count("waiting", session_id) > 0
     if busy and plan.body.session_strategy == "reject":
         raise rejected(context, request, run_id)
     opened = session.decide(
@@ -239,7 +307,8 @@ def admit(
     if plan.body.directive_id is None:
         spec = directive.DirectiveSpec(input=plan.said, metadata=plan.body.metadata)
         facts += directive_facts(reader, context, directive_id, spec, shadow=True)
-    wait: run.WaitReason | None = "session-busy" if busy else None if room.left(reader) else "executor"
+    wait: run.WaitReason | None = None if room.left(reader) else "executor"
+    wait = "session-busy" if busy else "key-limit" if reached else wait
     asked = run.decide(run.RequestRun(request=request, wait=wait), run.DECIDER.initial, context)
     facts += facts_of(run_id, session_id, asked)
     if holder is not None and plan.body.session_strategy == "interrupt":
@@ -257,12 +326,15 @@ def admit(
     return facts + facts_of(run_id, session_id, taken)
 
 
-def _check_slots(reader: Reader, context: Context, request: run.RunCreated, run_id: str, who: Identity) -> None:
+def _check_slots(
+    reader: Reader, context: Context, limits: policy.PolicyState, request: run.RunCreated, run_id: str, who: Identity
+) -> None:
     """Refuse a run for which no slot is free."""
-    limit = reader.state(policy.DECIDER, policy.STREAM).max_concurrent_runs
+    limit = limits.max_concurrent_runs
     active = len(reader.guards("slot"))
     if limit is not None and active >= limit:
-        raise refused(reader, context, request, run_id, active, limit, who)
+        full = Reached("policy.maxConcurrentRuns", "max-concurrent-runs-exceeded", limit, active)
+        raise refused(reader, context, request, run_id, full, who)
 
 
 def _check_parent(reader: Reader, parent_id: str) -> None:
@@ -282,25 +354,24 @@ def withdrawn(reader: Reader, run_id: str | None) -> bool:
 
 
 def refused(
-    reader: Reader, context: Context, request: run.RunCreated, run_id: str, active: int, limit: int, who: Identity
+    reader: Reader, context: Context, request: run.RunCreated, run_id: str, reached: Reached, who: Identity
 ) -> Rejected:
     """The refusal events in the contract's order (decisions E17), then the error."""
-    origin = _origin("policy.maxConcurrentRuns")
-    rejection = _rejection(context, request, origin, limit, active, "max-concurrent-runs-exceeded")
+    origin = _origin(reached.rule, reached.place)
+    rejection = _rejection(context, request, origin, reached.limit, reached.active, reached.reason)
     concurrency = run.PolicyConcurrencyRejected(
         rejection=rejection,
-        active_runs=active,
-        max_concurrent_runs=limit,
+        active_runs=reached.active,
+        max_concurrent_runs=reached.limit,
         reason=rejection.reason,
         directive_id=request.directive_id,
         harness_profile_id=request.harness_profile_id,
+        provider=request.provider,
         policy=origin,
     )
     code = "POLICY_CONCURRENCY_REJECTED"
     violation = violation_of(reader, context, concurrency.TYPE, who, "policy", "blocked", code)
-    error = ConcurrencyLimitExceeded(
-        f"policy.maxConcurrentRuns exceeded: {active} of {limit} runs are active", {"runId": run_id}
-    )
+    error = ConcurrencyLimitExceeded(str(reached), {"runId": run_id})
     events = (concurrency, violation, _rejected(request, rejection))
     return Rejected(error, facts_of(run_id, request.session_id, events))
 
@@ -313,9 +384,14 @@ def rejected(context: Context, request: run.RunCreated, run_id: str) -> Rejected
     return Rejected(error, facts_of(run_id, request.session_id, (_rejected(request, rejection),)))
 
 
-def _origin(name: str) -> run.PolicyOrigin:
+def _origin(name: str, rule: str | None = None) -> run.PolicyOrigin:
     return run.PolicyOrigin(
-        schema_version=1, engine="athena", rule_type="concurrency", policy_name=name, failure_action="enforce"
+        schema_version=1,
+        engine="athena",
+        rule_type="concurrency",
+        policy_name=name,
+        rule_name=rule,
+        failure_action="enforce",
     )
 
 
@@ -339,6 +415,7 @@ def _rejected(request: run.RunCreated, rejection: run.RunRejection) -> run.Polic
         rejection=rejection,
         directive_id=request.directive_id,
         harness_profile_id=request.harness_profile_id,
+        provider=request.provider,
         policy=rejection.policy,
     )
 
@@ -398,7 +475,10 @@ def resume(
     if budget_micro_usd is not None and budget_micro_usd <= spent:
         remedy = f"more than {spent / MICRO_USD:.6f}, or none for no budget at all"
         raise ConfigError.of("budgetUsd", f"the run has spent {spent / MICRO_USD:.6f} already", remedy)
-    _check_slots(reader, context, request, run_id, who)
+    limits = reader.state(policy.DECIDER, policy.STREAM)
+    _check_slots(reader, context, limits, request, run_id, who)
+    for reached in Keys(reader, limits).reached(request.places):
+        raise refused(reader, context, request, run_id, reached, who)
     draft = Draft(reader, context, room)
     draft.decide(run_id, run.ResumeRun(executor=room.executor, budget_micro_usd=budget_micro_usd))
     if room.executor and room.left(reader):

@@ -38,6 +38,7 @@ REASONS = {
     "session-busy": "another run has its session",
     "concurrency": "every slot is taken",
     "executor": "no executor has room for it",
+    "key-limit": "a limit by key is reached",
 }
 LOSSES = {"dead": "which died", "frozen": "which gave no sign of life", "left": "which left"}
 REFUSED = {None: "", "unknown-tool": ", which it may not use", "bad-arguments": ", with wrong arguments"}
@@ -45,6 +46,7 @@ CANCELLED = {
     "requested": "cancelled on request",
     "session-busy": "withdrawn, because its caller did not want to wait any longer for its turn",
     "executor": "withdrawn, because no executor took it in time",
+    "key-limit": "withdrawn, because a limit by key left no room for it in time",
     "interrupted": "interrupted by a newer run of its session",
     "parent": "cancelled with its parent",
 }
@@ -55,11 +57,12 @@ Named: TypeAlias = Callable[[Position, bytes], str]
 
 
 class Line(NamedTuple):
-    """Where a run waits: why, at which place, and behind which run, if it is one."""
+    """Where a run waits: why, at which place, behind which run, if it is one, and at which limit, in words."""
 
     reason: str
     position: int
     blocked_by: str | None
+    limit: str | None = None
 
 
 class Cause(Value):
@@ -183,7 +186,7 @@ class Story:
             return WaitsFor(
                 reason=reason,
                 since=iso(self._asked_at),
-                says=f"its turn: {REASONS[reason]}",
+                says=f"its turn: {(line and line.limit) or REASONS[reason]}",
                 position=line.position if line else None,
                 blocked_by=line.blocked_by if line else None,
             )

@@ -7,6 +7,7 @@ from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import policy
 from athena_core.errors import PreconditionFailed
 from athena_core.event import Fact, Meta, Value
+from athena_core.services.admission import Draft, Room
 from athena_core.services.catalog import Catalog
 from athena_core.store.log import Committed, Log
 from athena_core.values import Identity
@@ -22,11 +23,12 @@ class Put(Value):
 class Policies:
     """Replaces the policy."""
 
-    def __init__(self, log: Log, catalog: Catalog, providers: frozenset[str]) -> None:
-        """Take the names of the registered providers."""
+    def __init__(self, log: Log, catalog: Catalog, providers: frozenset[str], room: Callable[[], Room] = Room) -> None:
+        """Take the names of the registered providers, and what tells the room of our executor."""
         self._log = log
         self._catalog = catalog
         self._providers = providers
+        self._room = room
 
     async def put(
         self,
@@ -38,10 +40,12 @@ class Policies:
     ) -> Committed:
         """Replace the policy as a whole; the answer is a ``Put`` (its JSON, where a key is repeated).
 
-        ``expected`` tells whether the version in force may be replaced. Raises ConfigError, PreconditionFailed.
+        Runs that wait and for which it leaves room are admitted with it. ``expected`` tells whether the version in
+        force may be replaced. Raises ConfigError, PreconditionFailed.
         """
         wanted, comment = policy.read(body)
         self._check(wanted.limits or (), "policy." if body.policy else "")
+        room = self._room()
 
         def put(reader: Reader, context: Context) -> Outcome:
             state = reader.state(policy.DECIDER, policy.STREAM)
@@ -52,8 +56,11 @@ class Policies:
             for event in events:
                 state = policy.evolve(state, event)
             document = policy.document(state)
-            facts = tuple(Fact(stream=policy.STREAM, event=event) for event in events)
-            return Outcome(facts=facts, answer=Put(version=state.version, document=document))
+            draft = Draft(reader, context, room)
+            draft.facts += [Fact(stream=policy.STREAM, event=event) for event in events]
+            if events:
+                draft.settle(state)
+            return Outcome(facts=tuple(draft.facts), answer=Put(version=state.version, document=document))
 
         return await self._log.submit(put, meta, key)
 

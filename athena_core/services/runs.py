@@ -13,6 +13,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, Transaction, fold
 from athena_core.domain import run, session
 from athena_core.errors import (
     AthenaError,
+    ConcurrencyLimitExceeded,
     ConfigError,
     ContextOverflow,
     IdempotencyInProgress,
@@ -276,8 +277,10 @@ class Runs:
         """The turn of the run did not come in time."""
         (first,) = self._reader.stream(run_id)[:1] or (None,)
         queued = None if first is None else self._log.codec.decode(first, text=False).event
-        full = isinstance(queued, run.RunQueued) and queued.reason == "executor"
-        withdraw = run.WithdrawRun(cause="executor" if full else "session-busy")
+        cause: run.CancelCause = "session-busy"
+        if isinstance(queued, run.RunQueued) and queued.reason != "concurrency":
+            cause = queued.reason
+        withdraw = run.WithdrawRun(cause=cause)
         room = self.room
         await self._log.submit(lambda reader, context: finish(reader, context, room, run_id, withdraw), meta)
 
@@ -411,6 +414,8 @@ def error_of(run_id: str, ending: Event) -> AthenaError:
             return SessionLockTimeout("the session is busy with another run; the run was withdrawn", details)
         case run.RunCancelled(cause="executor"):
             return Overloaded("no executor had room for the run; it was withdrawn", details)
+        case run.RunCancelled(cause="key-limit"):
+            return ConcurrencyLimitExceeded("policy.limits left no room for the run in time; it was withdrawn", details)
         case run.RunCancelled():
             reason = f": {ending.reason}" if ending.reason else ""
             return RunCancelled(f"run {run_id} was cancelled{reason}", details)

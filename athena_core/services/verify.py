@@ -7,6 +7,7 @@ the version of every stream and where every command began, about 200 bytes a str
 import hashlib
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20
 MOMENT_TRIES = 1_000
 RUN_PREFIX = "run_"
+COUNTED_MAX = 10_000
+ADMITTING = (run.RunCreated, run.RunResumed)
 
 GuardRow = tuple[str, str, tuple[str | int, ...]]
 
@@ -91,6 +94,7 @@ class OpenRun:
         """Begin."""
         self.status = status
         self.session_id = ""
+        self.places: tuple[str, ...] = ()
         self.executor = ""
         self.token = 0
         self.attempt = 0
@@ -111,8 +115,8 @@ class World:
         self.open: dict[str, OpenRun] = {}
         self.slots: set[str] = set()
         self.turns: dict[str, str] = {}
-        self.limit: int | None = None
-        self.attempts_max = policy.RUN_ATTEMPTS_DEFAULT
+        self.policy = policy.DECIDER.initial
+        self.active: Counter[str] = Counter()
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
 
@@ -129,8 +133,7 @@ class World:
         self.recorded_at = row.recorded_at
         self.versions[row.stream] = row.version
         if isinstance(event, policy.PolicyUpdated):
-            self.limit = event.after.max_concurrent_runs
-            self.attempts_max = event.after.run_attempts_max
+            self.policy = policy.evolve(self.policy, event)
         if row.stream.startswith(RUN_PREFIX):
             self._advance_run(row, event, TRANSITIONS.get((status, row.type), status))
         if category(row.stream) == schedule.DECIDER.category:
@@ -143,7 +146,7 @@ class World:
     def _advance_run(self, row: Row, event: Event, status: str) -> None:
         if status in {"new", "ended"}:
             known = self.open.pop(row.stream, None)
-            self.slots.discard(row.stream)
+            self._vacate(row.stream, known)
             if known is not None and self.turns.get(known.session_id) == row.stream:
                 del self.turns[known.session_id]
             return
@@ -155,7 +158,8 @@ class World:
         match event:
             case run.RunCreated():
                 known.session_id, known.budget = event.session_id, event.budget_micro_usd
-                self.slots.add(row.stream)
+                known.places = event.places
+                self._occupy(row.stream, known)
                 self.turns[event.session_id] = row.stream
             case run.RunLeased():
                 known.executor, known.token, known.attempt = event.executor, event.token, event.attempt
@@ -167,12 +171,23 @@ class World:
                 known.turn = event.turn or known.turn
                 known.spent += event.cost_micro_usd or 0
             case run.RunPaused():
-                self.slots.discard(row.stream)
+                self._vacate(row.stream, known)
             case run.RunResumed():
-                self.slots.add(row.stream)
+                self._occupy(row.stream, known)
                 known.budget = event.budget_micro_usd
             case run.RunCancelRequested():
                 known.cancelled = known.cancelled or event.status == "cancelled"
+
+    def _occupy(self, run_id: str, known: OpenRun) -> None:
+        if run_id not in self.slots:
+            self.slots.add(run_id)
+            self.active.update(known.places)
+
+    def _vacate(self, run_id: str, known: OpenRun | None) -> None:
+        if run_id in self.slots:
+            self.slots.discard(run_id)
+            self.active.subtract(known.places if known else ())
+            self.active = +self.active if len(self.active) > COUNTED_MAX else self.active
 
 
 # The rules: an event, and what is known before it, to what is wrong
@@ -252,9 +267,21 @@ def endings(row: Row, event: Event, world: World) -> Iterator[str]:
 
 def slots(row: Row, event: Event, world: World) -> Iterator[str]:
     """No admission exceeds the limit of the policy in force at that position."""
-    taking = row.type in {run.RunCreated.TYPE, run.RunResumed.TYPE}
-    if taking and world.limit is not None and len(world.slots) >= world.limit:
-        yield f"{row.stream} was admitted while {len(world.slots)} of {world.limit} slots were taken"
+    limit = world.policy.max_concurrent_runs
+    if limit is not None and isinstance(event, ADMITTING) and len(world.slots) >= limit:
+        yield f"{row.stream} was admitted while {len(world.slots)} of {limit} slots were taken"
+
+
+def keys(row: Row, event: Event, world: World) -> Iterator[str]:
+    """No admission exceeds a limit by key of the policy in force at that position."""
+    if not world.policy.limits or not isinstance(event, ADMITTING):
+        return
+    known = world.open.get(row.stream)
+    places = event.places if isinstance(event, run.RunCreated) else known.places if known else ()
+    for place in places:
+        limit, active = world.policy.limit(place), world.active[place]
+        if limit is not None and active >= limit.max:
+            yield f"{row.stream} was admitted while {active} of {limit.max} runs of {place} were active"
 
 
 def turns(row: Row, event: Event, world: World) -> Iterator[str]:
@@ -288,8 +315,8 @@ def attempts(row: Row, event: Event, world: World) -> Iterator[str]:
     lost = known.attempt == 0 or event.because in {"dead", "frozen"}
     if event.attempt != known.attempt + lost:
         yield f"{row.stream} was leased for attempt {event.attempt} after {known.attempt}"
-    elif lost and event.attempt > max(world.attempts_max, 1):
-        yield f"{row.stream} was leased for attempt {event.attempt} of {world.attempts_max}"
+    elif lost and event.attempt > world.policy.run_attempts_max:
+        yield f"{row.stream} was leased for attempt {event.attempt} of {world.policy.run_attempts_max}"
 
 
 def steps(row: Row, event: Event, world: World) -> Iterator[str]:
@@ -373,7 +400,7 @@ def fired(row: Row, event: Event, world: World) -> Iterator[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    *(times, versions, transitions, endings, slots, turns),
+    *(times, versions, transitions, endings, slots, keys, turns),
     *(leases, attempts, steps, budgets, children, cancels),
     *(schedules, fired),
 )

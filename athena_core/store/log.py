@@ -117,16 +117,24 @@ class Guards:
     def __init__(self) -> None:
         """Start empty."""
         self._kinds: dict[str, dict[str, tuple[str | int, ...]]] = {}
+        self._words: dict[str, dict[str, int]] = {}
 
     def load(self, rows: Iterable[tuple[str, str, tuple[str | int, ...]]]) -> None:
         """Replace everything by what is stored."""
         self._kinds.clear()
+        self._words.clear()
         for kind, key, value in rows:
             self._kinds.setdefault(kind, {})[key] = value
+            self._tally(kind, value, 1)
 
     def of(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
         """The rows of a kind by key, oldest first; read-only."""
         return MappingProxyType(self._kinds.get(kind) or {})
+
+    def count(self, kind: str, word: str) -> int:
+        """How many rows of a kind hold a word."""
+        words = self._words.get(kind)
+        return words.get(word, 0) if words else 0
 
     def apply(self, guard: Guard) -> bool:
         """Make one change; tell whether it changed anything."""
@@ -134,10 +142,24 @@ class Guards:
         old = rows.get(guard.key)
         if guard.value is None and (old is None or guard.held not in (None, old)):
             return False
-        rows.pop(guard.key, None)
+        if old is not None:
+            del rows[guard.key]
+            self._tally(guard.kind, old, -1)
         if guard.value is not None:
             rows[guard.key] = guard.value
+            self._tally(guard.kind, guard.value, 1)
         return True
+
+    def _tally(self, kind: str, value: tuple[str | int, ...], change: int) -> None:
+        """Count the words of a row in or out."""
+        words = self._words.setdefault(kind, {})
+        for word in value:
+            if type(word) is str:
+                count = words.get(word, 0) + change
+                if count:
+                    words[word] = count
+                else:
+                    del words[word]
 
 
 class Cache:
@@ -216,6 +238,10 @@ class View:
     def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
         """The guard rows of one kind by key, oldest first."""
         return self._log.guards.of(kind)
+
+    def count(self, kind: str, word: str) -> int:
+        """How many guard rows of one kind hold a word."""
+        return self._log.guards.count(kind, word)
 
 
 def die(reason: str) -> None:

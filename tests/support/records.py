@@ -118,6 +118,8 @@ LATE = {"run.cancel.requested"}
 def judge_history(history: Sequence[Recorded[Event]]) -> None:
     """Fail unless every run, session, slot and command is what the promises say."""
     limit: int | None = None
+    keys: dict[tuple[str, str | None], int] = {}
+    places: dict[str, tuple[str, ...]] = {}
     slots: set[str] = set()
     turns: dict[str, str] = {}
     streams: dict[str, list[str]] = {}
@@ -129,6 +131,7 @@ def judge_history(history: Sequence[Recorded[Event]]) -> None:
         commands[one.command_id] = one.position
         if isinstance(event, policy.PolicyUpdated):
             limit = event.after.max_concurrent_runs
+            keys = {(limited.scope, limited.key): limited.max for limited in event.after.limits or ()}
         if not one.stream.startswith("run_"):
             continue
         before = streams.setdefault(one.stream, [])
@@ -139,6 +142,13 @@ def judge_history(history: Sequence[Recorded[Event]]) -> None:
         if isinstance(event, run.RunCreated | run.RunResumed):
             slots.add(one.stream)
             assert limit is None or len(slots) <= limit, f"{place}: {len(slots)} runs, {limit} allowed"
+            if isinstance(event, run.RunCreated):
+                places[one.stream] = event.places
+            for name in places[one.stream] if keys else ():
+                scope, key = name.split(":") if ":" in name else ("session", name)
+                most = keys.get((scope, key), keys.get((scope, None)))
+                active = sum(name in places[held] for held in slots)
+                assert most is None or active <= most, f"{place}: {active} runs of {name}, {most} allowed"
         if isinstance(event, run.RunPaused):
             slots.discard(one.stream)
         if isinstance(event, run.RunCreated):

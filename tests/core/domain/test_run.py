@@ -76,7 +76,7 @@ TAKE = run.TakeRun(executor="exe_2", pid=8, token=1, because="dead", attempts_ma
 DEAR = replace(PAID, cost_micro_usd=600)
 BUDGETED = replace(CREATED, budget_micro_usd=1_000)
 PAUSED = run.RunPaused(reason="budget", elapsed_ms=400, spent_micro_usd=1_200, budget_micro_usd=1_000)
-RESUMED = run.RunResumed(requested_by="exe_2", budget_micro_usd=2_000)
+RESUMED = run.RunResumed(requested_by="exe_2", budget_micro_usd=2_000, provider="mock")
 PAUSE = run.PauseRun(token=1, elapsed_ms=400)
 
 
@@ -286,12 +286,24 @@ def recorded(event: Event, position: int = 5) -> Recorded[Event]:
 
 
 def test_a_queued_run_waits_and_an_admitted_one_holds_slot_and_turn() -> None:
-    assert run.guards(recorded(QUEUED)) == (Guard(kind="waiting", key="run_1", value=(5, "s")),)
+    assert run.guards(recorded(QUEUED)) == (Guard(kind="waiting", key="run_1", value=(5, "s", "provider:mock")),)
     assert run.guards(recorded(CREATED)) == (
         Guard(kind="waiting", key="run_1", value=None),
-        Guard(kind="slot", key="run_1", value=(5, "s")),
+        Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),
         Guard(kind="turn", key="s", value=("run_1",)),
     )
+
+
+def test_a_run_counts_at_its_session_at_a_profile_that_it_named_and_at_every_provider_that_it_may_ask() -> None:
+    named = replace(CREATED, profile_named=True)
+    falling_back = replace(CREATED, fallbacks=("mock", "openai"))
+    assert named.places == ("s", "harness-profile:hp_1", "provider:mock")
+    assert falling_back.places == ("s", "provider:mock", "provider:openai")
+    for first in (named, falling_back):
+        paused = (replace(first, budget_micro_usd=1_000), LEASED, STARTED, DEAR, PAUSED)
+        (resumed,) = given(*paused).when(run.ResumeRun(executor="exe_2")).decision()
+        (slot,) = run.guards(recorded(resumed))
+        assert slot.value == (5, *first.places)
 
 
 def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:
@@ -307,7 +319,7 @@ def test_a_pause_gives_up_slot_and_lease_and_keeps_the_turn() -> None:
         Guard(kind="slot", key="run_1", value=None),
         Guard(kind="lease", key="run_1", value=None),
     )
-    assert run.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s")),)
+    assert run.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),)
 
 
 def test_a_child_is_known_by_its_parent() -> None:

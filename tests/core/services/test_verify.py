@@ -43,6 +43,10 @@ CODEC = Codec(EVENTS)
 LIMIT_ONE = policy.PolicyUpdated(
     schema_version=1, updated_at="", after=policy.Policy(schema_version=1, max_concurrent_runs=1)
 )
+KEY_LIMIT = policy.KeyLimit(scope="provider", max=1, strategy="enqueue")
+ONE_OF_EACH = policy.PolicyUpdated(
+    schema_version=1, updated_at="", after=policy.Policy(schema_version=1, limits=(KEY_LIMIT,))
+)
 CRASHED = run.RunCrashed(executor="exe_1", attempt=1)
 FILLER = plane.AuthzModeActive(mode="off")
 ELSEWHERE = replace(CREATED, session_id="elsewhere")
@@ -349,6 +353,19 @@ def two_of_one_slot(forge: Forge) -> None:
     forge.add("run_2", ELSEWHERE)
 
 
+def two_of_one_provider(forge: Forge) -> None:
+    forge.add("policy", ONE_OF_EACH)
+    forge.add("run_1", replace(CREATED, provider="openai", fallbacks=("mock",)))
+    forge.add("run_2", ELSEWHERE)
+
+
+def resumed_at_a_limit_by_key(forge: Forge) -> None:
+    forge.add("policy", ONE_OF_EACH)
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
+    forge.add("run_2", ELSEWHERE)
+    forge.add("run_1", RESUMED)
+
+
 def two_of_one_session(forge: Forge) -> None:
     forge.add("run_1", CREATED)
     forge.add("run_2", CREATED)
@@ -565,6 +582,8 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (spoken_after_the_end, "transitions", 5, "transcript.appended of run_1, which is ended"),
     (ended_twice, "endings", 5, "run.failed of run_1, which had ended"),
     (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
+    (two_of_one_provider, "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock"),
+    (resumed_at_a_limit_by_key, "keys", 9, "run_1 was admitted while 1 of 1 runs of provider:mock"),
     (two_of_one_session, "turns", 2, "run_2 was admitted while run_1 had the turn"),
     (token_again, "leases", 3, "token 1 after 1"),
     (token_skipped, "leases", 4, "token 3 after 1"),
@@ -598,7 +617,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (ran_what_was_missed, "fired", 2, "the slot 2026-01-01T00:00:00.000Z"),
     (missed_what_had_run, "fired", 3, "the slot 2026-01-01T01:00:00.000Z"),
     (command_in_two_parts, "commands", 3, "goes on"),
-    (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's']"),
+    (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's', 'provider:mock']"),
     (guard_of_nothing, "guards", None, "the guard turn of s is ['run_1'] where the log says absent"),
     (guard_of_another, "guards", None, "the guard turn of s is ['run_2'] where the log says ['run_1']"),
     (key_beyond_the_log, "keys", None, "1 to 2, which the log does not hold"),
