@@ -15,9 +15,11 @@ from starlette.routing import Route
 
 from athena_api import docs, openapi
 from athena_api.access_log import AccessLog, Request
-from athena_api.asgi import App, Receive, Scope, Send
+from athena_api.asgi import Receive, Scope, Send
+from athena_api.browser import Browsers
 from athena_api.endpoint import Endpoint
-from athena_api.identity import IdentityMiddleware
+from athena_api.gate import Gate
+from athena_api.identity import Identification
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS, ROLES
@@ -34,6 +36,7 @@ from athena_core.errors import AthenaError, ConfigError, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.prices import Prices
 from athena_core.providers.registry import registry
+from athena_core.proxies import Proxies
 from athena_core.roles import Roster
 from athena_core.services.access import Access
 from athena_core.services.agent import Agent
@@ -102,7 +105,10 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
     roster = Roster(
-        enabled=settings.auth_enabled, roles=settings.auth_identity_role_map, default=settings.auth_default_role
+        enabled=settings.auth_enabled,
+        roles=settings.auth_identity_role_map,
+        default=settings.auth_default_role,
+        file=settings.auth_role_map_file,
     )
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     return ControlPlane(
@@ -202,10 +208,10 @@ async def announce(parts: ControlPlane, forked: Position | None, *, serving: boo
 class Edge:
     """The outermost layer: gives every request a trace id, and every answer a line in the access log."""
 
-    def __init__(self, app: App, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
+    def __init__(self, gate: Gate, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
         """Wrap the application whose parts are ``plane``."""
         self.plane = plane
-        self._app = app
+        self.gate = gate
         self._clock = clock
         self._ids = ids
         self._log = log
@@ -213,7 +219,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.gate(scope, receive, send)
             return
         trace = scope["athena.trace"] = self._ids.trace()
         echoed = [field for field in scope["headers"] if field[0] in (b"traceparent", b"tracestate")]
@@ -230,11 +236,7 @@ class Edge:
             await send(message)
 
         try:
-            if scope["method"] == "OPTIONS":
-                await answer({"type": "http.response.start", "status": 204, "headers": []})
-                await answer({"type": "http.response.body", "body": b""})
-            else:
-                await self._app(scope, receive, answer)
+            await self.gate(scope, receive, answer)
         finally:
             identity = scope.get("athena.identity")
             seconds = self._clock.monotonic() - started
@@ -295,12 +297,14 @@ def build(
 
     pages = Starlette(routes=[*PAGES.values(), Route("/static/{path:path}", static)], lifespan=lifespan)
     pages.state.plane = parts
-    identified = IdentityMiddleware(
+    proxies = Proxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
+    header, roster = settings.auth_identity_header, parts.access.roster
+    gate = Gate(
         Application(Endpoint(parts, OPERATIONS, lines), pages),
-        header=settings.auth_identity_header,
-        roster=parts.access.roster,
+        browsers=Browsers(settings.allowed_hosts, settings.allowed_origins),
+        identification=Identification(header=header, roster=roster, proxies=proxies) if roster.enabled else None,
     )
-    return Edge(identified, parts, clock, ids, lines)
+    return Edge(gate, parts, clock, ids, lines)
 
 
 async def livez(request: HttpRequest) -> Response:

@@ -1,79 +1,83 @@
-"""Identity of the caller: one header that a proxy vouches for (contract 3.1, D8); what it may do is decided later."""
+"""Identity of the caller: one header that a proxy vouches for (contract 3.1, D8), and how far it is scoped (3.2)."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
-from athena_api.asgi import App, Receive, Scope, Send
-from athena_api.replies import failure, status_of
-from athena_core.errors import AthenaError, IdentityAmbiguous, IdentityInvalid, IdentityMissing
-from athena_core.roles import IDENTITY, Roster
-from athena_core.values import IDENTITY_CHARS_MAX, LOCAL
+from athena_core.errors import IdentityAmbiguous, IdentityInvalid, IdentityMissing, ProxyUntrusted
+from athena_core.proxies import Proxies
+from athena_core.roles import IDENTITY, SECRET_HEADER, Roster
+from athena_core.values import IDENTITY_CHARS_MAX, Identity, Scope
 
-OPEN_PATHS = frozenset(("/livez", "/readyz", "/docs", "/openapi.json"))
-OPEN_FOLDER = "/static/"
+GLOBAL = "x-athena-scope-global"
+SCOPES = {f"x-athena-scope-{kind}": kind for kind in Scope.__struct_fields__}
+YES = frozenset(("1", "true", "yes", "on"))
+SCOPE_NAMES_MAX = 256
+
+Fields = Mapping[bytes, Sequence[bytes]]
+"""Values of header fields that matter here, by name; a name with underscores is that of the twin with dashes."""
 
 
-class IdentityMiddleware:
-    """Puts the caller into ``scope["athena.identity"]``, or answers why it cannot.
+class Identification:
+    """Tells who is asking, from the header fields of a request and the other end of its socket."""
 
-    Stands before the router, behind the layer that sets ``scope["athena.trace"]`` and answers it as a header. An open
-    path gets no identity.
+    def __init__(self, *, header: str, roster: Roster, proxies: Proxies) -> None:
+        """Take the name of the header, who is who, and whose word counts."""
+        self._header = header.lower().encode()
+        self._roster = roster
+        self._proxies = proxies
+        self._scoping = frozenset(name.encode() for name in (GLOBAL, *SCOPES))
+        self.names = frozenset((self._header, SECRET_HEADER.encode(), *self._scoping))
+        """The header fields that matter."""
+
+    def identify(self, fields: Fields, twins: frozenset[bytes], peer: str | None) -> Identity:
+        """Who is asking; ``peer`` is None where only this machine's own user can be. Raises AthenaError.
+
+        ``twins`` are the names that came in a spelling with underscores, which some proxies take for dashes: a client
+        could slip a second value past such a proxy.
+        """
+        if peer is not None:
+            if not self._proxies.trusts(peer):
+                raise ProxyUntrusted("the other end of this connection may not say who is asking")
+            if self._proxies.secret_needed and not self._proxies.vouched(fields.get(SECRET_HEADER.encode(), ())):
+                raise ProxyUntrusted(f"the header {SECRET_HEADER} must be there once and hold the proxy's secret")
+        subject = self._subject(fields, twins)
+        scoped = bool(twins) or not self._scoping.isdisjoint(fields)
+        return self._roster.identity(subject, scope_of(fields, twins) if scoped else None)
+
+    def _subject(self, fields: Fields, twins: frozenset[bytes]) -> str:
+        """The name in the identity header: exactly one field, exactly one name."""
+        header, values, twin = self._header, fields.get(self._header, ()), self._header in twins
+        name = header.decode()
+        if not values or len(values) == 1 and not twin and not values[0].strip():
+            raise IdentityMissing(f"the header {name} with the caller's identity is required")
+        if len(values) > 1 or twin:
+            raise IdentityAmbiguous(f"the header {name} must be there once, in one spelling")
+        subject = values[0].decode("latin-1")
+        if not IDENTITY.fullmatch(subject):
+            raise IdentityInvalid(
+                f"the header {name} must hold one name of 1 to {IDENTITY_CHARS_MAX} letters, digits or ._@:+|-"
+            )
+        return subject
+
+
+def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
+    """What the scope headers narrow the caller to; None where they say nothing. Raises AthenaError.
+
+    An empty list narrows nothing (contract 3.2). Lists beside ``x-athena-scope-global: true`` are refused: a client
+    could add that header to the lists of a proxy that sets only those.
     """
-
-    def __init__(self, app: App, *, header: str, roster: Roster) -> None:
-        """Wrap ``app``; where the roster is not enabled every caller is the local Admin."""
-        self.app = app
-        self.header = header.lower().encode()
-        self.roster = roster
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Identify one request."""
-        if scope["type"] == "http":
-            if not self.roster.enabled:
-                scope["athena.identity"] = LOCAL
-            elif not is_open(scope["method"], scope["path"]):
-                try:
-                    subject = subject_of(scope["headers"], self.header)
-                except AthenaError as error:
-                    await _refuse(error, scope["athena.trace"], send)
-                    return
-                scope["athena.identity"] = self.roster.identity(subject)
-        await self.app(scope, receive, send)
-
-
-def is_open(method: str, path: str) -> bool:
-    """Whether a request needs no identity (contract D7)."""
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
-
-
-def subject_of(headers: Iterable[tuple[bytes, bytes]], header: bytes) -> str:
-    """The identity in the raw header fields: exactly one field, exactly one name. Raises AthenaError."""
-    values: list[bytes] = []
-    twin = False  # some proxies and frameworks take `_` for `-`: a client could slip a second name past the proxy
-    for field, value in headers:
-        if len(field) == len(header):
-            lower = field.lower()
-            if lower == header:
-                values.append(value)
-            elif lower.replace(b"_", b"-") == header:
-                twin = True
-    name = header.decode()
-    if not values or len(values) == 1 and not twin and not values[0].strip():
-        raise IdentityMissing(f"the header {name} with the caller's identity is required")
-    if len(values) > 1 or twin:
-        raise IdentityAmbiguous(f"the header {name} must be there once, in one spelling")
-    subject = values[0].decode("latin-1")
-    if not IDENTITY.fullmatch(subject):
-        raise IdentityInvalid(
-            f"the header {name} must hold one name of 1 to {IDENTITY_CHARS_MAX} letters, digits or ._@:+|-"
-        )
-    return subject
-
-
-async def _refuse(error: AthenaError, trace_id: str, send: Send) -> None:
-    body = failure(error, trace_id)
-    headers = [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    lists: dict[str, frozenset[str]] = {}
+    for header in (GLOBAL, *SCOPES):
+        name = header.encode()
+        values = fields.get(name, ())
+        if len(values) > 1 or name in twins:
+            raise IdentityAmbiguous(f"the header {header} must be there once, in one spelling")
+        if header in SCOPES and values:
+            names = frozenset(part.strip() for part in values[0].decode("latin-1").split(",")) - {""}
+            if len(names) > SCOPE_NAMES_MAX or not all(IDENTITY.fullmatch(each) for each in names):
+                raise IdentityInvalid(f"the header {header} must hold up to {SCOPE_NAMES_MAX} names, comma-separated")
+            if names:
+                lists[SCOPES[header]] = names
+    anywhere = fields.get(GLOBAL.encode(), (b"",))[0].decode("latin-1").strip().lower() in YES
+    if anywhere and lists:
+        raise IdentityAmbiguous(f"the header {GLOBAL} contradicts the lists beside it")
+    return Scope(**lists) if lists else None

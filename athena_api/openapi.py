@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from athena_api.body import is_time, query_kind
-from athena_api.operation import EVERYBODY, PREFIX, NoBody, NoQuery, Operation
+from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.replies import status_of
 from athena_core import errors
 from athena_core.errors import AthenaError, Fault
@@ -35,8 +35,22 @@ CODES: Mapping[str, type[AthenaError]] = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, AthenaError) and "code" in vars(kind)
 }
-EVERY = ("CONFIG_ERROR", "AUTH_IDENTITY_AMBIGUOUS", "AUTH_IDENTITY_INVALID", "AUTH_IDENTITY_MISSING", "OVERLOADED")
+EVERY = (
+    "CONFIG_ERROR",
+    "AUTH_IDENTITY_AMBIGUOUS",
+    "AUTH_IDENTITY_INVALID",
+    "AUTH_IDENTITY_MISSING",
+    "AUTH_PROXY_UNTRUSTED",
+    "AUTHZ_DENIED",
+    "ORIGIN_FORBIDDEN",
+    "URI_TOO_LONG",
+    "HOST_FORBIDDEN",
+    "RATE_LIMITED",
+    "HEADERS_TOO_LARGE",
+    "OVERLOADED",
+)
 WRITING = (
+    "REQUEST_TIMEOUT",
     "PAYLOAD_TOO_LARGE",
     "IDEMPOTENCY_IN_PROGRESS",
     "IDEMPOTENCY_MISMATCH",
@@ -284,8 +298,6 @@ def _failures(row: Row) -> Json:
 def codes_of(row: Row) -> tuple[str, ...]:
     """The codes of all errors that an operation may answer, bugs excepted."""
     codes = [*EVERY, *row.errors]
-    if row.roles != EVERYBODY:
-        codes += ["AUTHZ_DENIED", "RATE_LIMITED"]
     if ":" in row.path:
         codes.append("UNKNOWN_ERROR")
     if row.method != "GET":

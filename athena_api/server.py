@@ -1,14 +1,18 @@
 """The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
 
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
 
 import uvicorn
 
 from athena_api.app import Edge
 from athena_core.errors import ConfigError
+from athena_core.settings import Settings
 
 SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
 STALLED_MS_MAX = 10_000  # a client that takes nothing for so long is cut off, by the kernel
@@ -46,6 +50,44 @@ class Server(uvicorn.Server):
         """End the streams, then as uvicorn does."""
         self._app.plane.streams.drain.set()
         await super().shutdown(sockets)
+
+
+def check_exposure(settings: Settings, address: str | None) -> None:
+    """Refuse to listen on an address where anybody could say who he is; None is a Unix socket. Raises ConfigError."""
+    everywhere = [network for network in settings.auth_trusted_proxies if network.prefixlen == 0]
+    if settings.auth_enabled and everywhere and not settings.auth_proxy_secret:
+        raise ConfigError(f"ATHENA_AUTH_TRUSTED_PROXIES: {everywhere[0]} is everybody; set a secret as well")
+    if address is None or ip_address(address.partition("%")[0]).is_loopback:
+        return
+    if not settings.auth_enabled:
+        raise ConfigError(f"{address} is no loopback address, and authentication is off (ATHENA_AUTH_ENABLED)")
+    if not settings.auth_trusted_proxies:
+        raise ConfigError(f"{address} is no loopback address: ATHENA_AUTH_TRUSTED_PROXIES must say who is believed")
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """A listening Unix socket that only this user may connect to. Raises ConfigError with what is in the way."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                if probe.connect_ex(str(path)) == 0:
+                    raise ConfigError(f"cannot listen on {path}: another server does")
+            path.unlink()  # of a server that is gone
+        before = os.umask(0o177)  # so that it is never there for others, not even for a moment
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {path}: {error}") from error
+    except ConfigError:
+        listener.close()
+        raise
+    return listener
 
 
 def listen(host: str, port: int, *, stalled_ms_max: int = STALLED_MS_MAX) -> socket.socket:

@@ -461,19 +461,22 @@ def verify() -> None:
 # The server
 
 
-def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
+def serve(*, host: str | None = None, port: int | None = None, uds: Path | None = None) -> None:
     """Serve the API until SIGINT or SIGTERM.
 
     Args:
-        host: The address to listen on; only a loopback address while authentication is off.
-        port: The port; 0 takes a free one.
+        host: The address to listen on, else 127.0.0.1; only a loopback address while authentication is off.
+        port: The port, else 8787; 0 takes a free one.
+        uds: A Unix socket to listen on instead, which only this user may connect to.
     """
+    if uds is not None and (host is not None or port is not None):
+        raise Misused("--uds goes with neither --host nor --port")
+    host, port = host or "127.0.0.1", 8787 if port is None else port
     if not 0 <= port <= 65_535:
         raise Misused(f"--port: {port} is no port; expected 0 to 65535")
 
     import json
     from functools import partial
-    from ipaddress import ip_address
 
     from athena_core.settings import load, replaced
 
@@ -484,18 +487,26 @@ def serve(*, host: str = "127.0.0.1", port: int = 8787) -> None:
     from athena_api import server
     from athena_api.app import build
 
-    listening = server.listen(host, port)
+    listening = server.listen(host, port) if uds is None else server.listen_unix(uds)
     with listening:
-        address, real_port = listening.getsockname()[:2]
-        if not settings.auth_enabled and not ip_address(address).is_loopback:
-            raise Misused(f"--host: {host} is no loopback address, and authentication is off (ATHENA_AUTH_ENABLED)")
+        address = listening.getsockname()[0] if uds is None else None
+        server.check_exposure(settings, address)
         app = build(settings)
-        ready = {"status": "serving", "host": host, "port": real_port}
+        if app.plane.access.roster.warning:
+            print("Warning:", app.plane.access.roster.warning, file=sys.stderr)
+        for name in (host, address) if address else ():
+            app.gate.browsers.answers_to(name)
+        ready: dict[str, Any] = {"status": "serving", "uds": str(uds)}
+        if uds is None:
+            ready = {"status": "serving", "host": host, "port": listening.getsockname()[1]}
         line = json.dumps(ready, separators=(",", ":"))
         try:
             server.serve(app, listening, partial(print, line, flush=True))
         except SystemExit as stop:  # the server's own word for a start that went wrong, which it has explained
             raise Failed("the server could not start") from stop
+        finally:
+            if uds is not None:
+                uds.unlink(missing_ok=True)
 
 
 def contracts(*, out: Path | None = None) -> None:

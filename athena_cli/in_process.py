@@ -84,8 +84,8 @@ class InProcess(httpx2.AsyncBaseTransport):
             "query_string": request.url.query,
             "root_path": "",
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
-            "client": ("127.0.0.1", 0),
-            "server": ("127.0.0.1", 0),
+            "client": None,
+            "server": None,  # nobody but this process can ask
         }
         task = asyncio.create_task(self._call(scope, exchange))
         self._tasks.add(task)

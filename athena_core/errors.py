@@ -62,6 +62,18 @@ class TooLarge(AthenaError):
     """The request is over a size limit."""
 
 
+class UriTooLarge(AthenaError):
+    """The path and query are over a size limit."""
+
+
+class HeadTooLarge(AthenaError):
+    """The header fields are over a size limit."""
+
+
+class Misdirected(AthenaError):
+    """The request was meant for another server."""
+
+
 class Unprocessable(AthenaError):
     """The request contradicts an earlier one."""
 
@@ -137,6 +149,24 @@ class IdentityInvalid(Invalid):
     code = "AUTH_IDENTITY_INVALID"
 
 
+class ProxyUntrusted(Unauthenticated):
+    """The other end of the connection is no trusted proxy, or does not know the proxies' secret."""
+
+    code = "AUTH_PROXY_UNTRUSTED"
+
+
+class HostForbidden(Misdirected):
+    """The `Host` is none of the names that this server answers to."""
+
+    code = "HOST_FORBIDDEN"
+
+
+class OriginForbidden(Forbidden):
+    """A page of another site asked, and that site is not allowed."""
+
+    code = "ORIGIN_FORBIDDEN"
+
+
 class AuthzDenied(Forbidden):
     """The role does not allow the operation."""
 
@@ -165,6 +195,25 @@ class PayloadTooLarge(TooLarge):
     """The request body is over its limit."""
 
     code = "PAYLOAD_TOO_LARGE"
+
+
+class UriTooLong(UriTooLarge):
+    """The path and query are over their limit."""
+
+    code = "URI_TOO_LONG"
+
+
+class HeadersTooLarge(HeadTooLarge):
+    """The header fields are over their limit, in bytes or in number."""
+
+    code = "HEADERS_TOO_LARGE"
+
+
+class RequestTimeout(TimedOut):
+    """The rest of the request did not come in time; nothing was done."""
+
+    code = "REQUEST_TIMEOUT"
+    retryable = True
 
 
 class ContextOverflow(TooLarge):

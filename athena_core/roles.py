@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from athena_core.errors import ConfigError
-from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role
+from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role, Scope
 
 EVERYBODY_ELSE = "*"
 IDENTITY = re.compile(rf"[A-Za-z0-9._@:+|-]{{1,{IDENTITY_CHARS_MAX}}}")
+SECRET_HEADER = "x-athena-proxy-secret"
+MAP_BYTES_MAX = 4 << 20
 HEADER = re.compile(r"[a-z0-9-]+")
 ROLES = {role.value.lower(): role for role in Role}
 RESERVED_HEADERS = frozenset(
@@ -16,6 +19,10 @@ RESERVED_HEADERS = frozenset(
         "connection",
         "content-length",
         "content-type",
+        "origin",
+        "forwarded",
+        "x-forwarded-for",
+        SECRET_HEADER,
         "cookie",
         "expect",
         "host",
@@ -52,12 +59,28 @@ def parse_role_map(text: str) -> dict[str, Role]:
     return roles
 
 
+def read_role_map(path: Path) -> dict[str, Role]:
+    """Roles by identity from a file: ``identity:Role`` by line or comma; ``#`` begins a comment. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAP_BYTES_MAX + 1)
+        text = content.decode()
+        if len(content) > MAP_BYTES_MAX:
+            raise ConfigError(f"it is over {MAP_BYTES_MAX} bytes")
+        lines = (line.partition("#")[0].strip().rstrip(",") for line in text.splitlines())
+        return parse_role_map(",".join(line for line in lines if line))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"ATHENA_AUTH_ROLE_MAP_FILE: {path} cannot be read: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"ATHENA_AUTH_ROLE_MAP_FILE: {path}: {error}") from error
+
+
 def check_header_name(name: str) -> str:
     """The identity header's name in lower case. Raises ConfigError for one that a proxy cannot vouch for."""
     lower = name.strip().lower()
     if not HEADER.fullmatch(lower):
         raise ConfigError(f"{name!r} is no header name; expected letters, digits and dashes")
-    if lower in RESERVED_HEADERS:
+    if lower in RESERVED_HEADERS or lower.startswith("x-athena-scope-"):
         raise ConfigError(f"{lower!r} has a meaning of its own; expected a header that only the proxy sets")
     return lower
 
@@ -70,13 +93,28 @@ def role_of(subject: str, roles: Mapping[str, Role], default: Role) -> Role:
 class Roster:
     """Who everybody is: with authentication off all are the local Admin under their own names."""
 
-    def __init__(self, *, enabled: bool, roles: Mapping[str, Role], default: Role) -> None:
-        """Take the map of roles, and the role of who is not in it."""
+    def __init__(self, *, enabled: bool, roles: Mapping[str, Role], default: Role, file: Path | None = None) -> None:
+        """Take the map of roles, or the file that holds it, and the role of who is not in it. Raises ConfigError."""
         self.enabled = enabled
-        self._roles = roles
-        self._default = default
+        self.default = default
+        self.file = file
+        self.roles = roles if file is None else read_role_map(file)
 
-    def identity(self, subject: str) -> Identity:
-        """An identity with the role that it has now."""
-        role = role_of(subject, self._roles, self._default) if self.enabled else LOCAL.role
-        return Identity(subject=subject, role=role)
+    def reload(self) -> bool:
+        """Read the file again, if there is one; what was known stays if that fails. Raises ConfigError."""
+        if self.file is None:
+            return False
+        self.roles = read_role_map(self.file)
+        return True
+
+    @property
+    def warning(self) -> str | None:
+        """What is allowed and seldom meant."""
+        if self.enabled and role_of(EVERYBODY_ELSE, self.roles, self.default) is Role.ADMIN:
+            return "whoever the map of roles does not name is an Admin"
+        return None
+
+    def identity(self, subject: str, scope: Scope | None = None) -> Identity:
+        """An identity with the role that it has now, narrowed to a scope unless it is an Admin's."""
+        role = role_of(subject, self.roles, self.default) if self.enabled else LOCAL.role
+        return Identity(subject=subject, role=role, scope=None if role is Role.ADMIN else scope)

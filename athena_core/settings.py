@@ -1,6 +1,7 @@
 """The settings: ``ATHENA_*`` variables, read once; the only reader of the environment (contract 12, D25, D34)."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -8,10 +9,14 @@ from urllib.parse import urlsplit
 
 from athena_core.errors import ConfigError
 from athena_core.event import Value
+from athena_core.proxies import Network, parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
 from athena_core.values import Role
 
 T = TypeVar("T")
+
+HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
+ORIGIN = re.compile(r"https?://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
 class Setting(NamedTuple, Generic[T]):
@@ -65,6 +70,11 @@ class Settings(Value):
     auth_identity_header: str
     auth_default_role: Role
     auth_identity_role_map: Mapping[str, Role]
+    auth_role_map_file: Path | None
+    auth_trusted_proxies: tuple[Network, ...]
+    auth_proxy_secret: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
     api_base_url: str
     cli_transport: str
     cli_api_timeout_ms: int
@@ -73,6 +83,26 @@ class Settings(Value):
 
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
+
+
+def _path_or_none(text: str) -> Path | None:
+    return _path(text) if text else None
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = _names(text.lower())
+    for name in names:
+        if not HOST.fullmatch(name):
+            raise ValueError("expected names or addresses without ports, separated by commas")
+    return tuple(name.strip("[]") for name in names)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    for name in names:
+        if not ORIGIN.fullmatch(name):
+            raise ValueError("expected origins such as https://console.example.org, separated by commas")
+    return names
 
 
 def _count(text: str) -> int:
@@ -179,6 +209,32 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
     Setting("ATHENA_AUTH_DEFAULT_ROLE", "Viewer", parse_role, "The role of identities that the map does not name."),
     Setting("ATHENA_AUTH_IDENTITY_ROLE_MAP", "", parse_role_map, "`identity:Role`, comma-separated; `*` is the rest."),
+    Setting(
+        "ATHENA_AUTH_ROLE_MAP_FILE",
+        "",
+        _path_or_none,
+        "The map as a file, one entry a line, read again on SIGHUP; instead of the variable.",
+    ),
+    Setting(
+        "ATHENA_AUTH_TRUSTED_PROXIES",
+        "",
+        parse_networks,
+        "Networks, comma-separated, whose word on identities counts; without any, this machine's loopback addresses.",
+    ),
+    Setting(
+        "ATHENA_AUTH_PROXY_SECRET",
+        "",
+        parse_secrets,
+        "What proxies must send as `x-athena-proxy-secret`; for a change, the new and the old one, comma-separated.",
+        secret=True,
+    ),
+    Setting(
+        "ATHENA_ALLOWED_HOSTS",
+        "",
+        _hosts,
+        "Names that requests may be addressed to beside loopback ones and the address that is listened on.",
+    ),
+    Setting("ATHENA_ALLOWED_ORIGINS", "", _origins, "Origins, comma-separated, whose pages may use the API."),
     Setting("ATHENA_API_BASE_URL", "http://127.0.0.1:8787", _url, "Where the command line finds the server."),
     Setting("ATHENA_CLI_TRANSPORT", "auto", _one_of("api", "local", "auto"), "How the command line reaches the plane."),
     Setting("ATHENA_CLI_API_TIMEOUT_MS", "5000", _count, "How long the command line waits for a connection."),
@@ -218,6 +274,8 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     settings = Settings(**found)
     if settings.context_reserve_chars >= settings.context_max_chars:
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
+    if settings.auth_role_map_file is not None and settings.auth_identity_role_map:
+        raise ConfigError("ATHENA_AUTH_ROLE_MAP_FILE: expected only one of it and ATHENA_AUTH_IDENTITY_ROLE_MAP")
     return settings
 
 

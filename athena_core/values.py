@@ -57,11 +57,20 @@ class Role(StrEnum):
     ADMIN = "Admin"
 
 
+class Scope(Value):
+    """What an identity is narrowed to; None does not narrow. Kinds are ANDed (contract 3.2, decisions E46)."""
+
+    personas: frozenset[str] | None = None
+    sessions: frozenset[str] | None = None
+    runs: frozenset[str] | None = None
+
+
 class Identity(Value):
-    """Who is asking. With authentication off everybody is the local Admin."""
+    """Who is asking. With authentication off everybody is the local Admin; an Admin is never narrowed."""
 
     subject: str
     role: Role
+    scope: Scope | None = None
 
 
 LOCAL = Identity(subject="local", role=Role.ADMIN)

@@ -213,7 +213,6 @@ GROUPS: dict[str, frozenset[str]] = {
     "all that write": frozenset(row.id for row in OPERATIONS if row.method != "GET"),
     "all lists": frozenset(row.id for row in OPERATIONS if row.paging is not None),
     "all that read views": frozenset(row.id for row in OPERATIONS if row.reads),
-    "all that not every role may use": frozenset(row.id for row in OPERATIONS if row.roles != EVERYBODY),
 }
 ELSEWHERE = {
     "INTERNAL_ERROR": "any",

@@ -1,6 +1,7 @@
 """Identity: one header field with one name, or a refusal; and how settings spell roles."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,17 +9,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_api.asgi import Message, Receive, Scope, Send
-from athena_api.identity import IdentityMiddleware
+from athena_api.browser import Browsers
+from athena_api.gate import Gate
+from athena_api.identity import Identification
 from athena_core.errors import ConfigError
+from athena_core.proxies import Proxies, parse_networks
 from athena_core.roles import Roster, check_header_name, parse_role, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role
+from athena_core.values import Scope as Narrowed
 
 Headers = list[tuple[bytes, bytes]]
 NAME = b"x-athena-identity"
 
 
+LOCALLY = ("127.0.0.1", 8787)
+
+
 async def ask(
-    headers: Headers, *, enabled: bool = True, method: str = "GET", path: str = "/api/v1/runs"
+    headers: Headers,
+    *,
+    enabled: bool = True,
+    method: str = "GET",
+    path: str = "/api/v1/runs",
+    client: tuple[str, int] | None = ("127.0.0.1", 50_000),
+    server: tuple[str, int | None] | None = LOCALLY,
+    proxies: Proxies | None = None,
 ) -> tuple[Scope | None, list[Message]]:
     """The scope that reached the application, if it was reached, and what was answered instead."""
     reached: list[Scope] = []
@@ -35,9 +50,18 @@ async def ask(
 
     roles = {"alice": Role.ADMIN, "spiffe://a:b": Role.OPERATOR}
     roster = Roster(enabled=enabled, roles=roles, default=Role.VIEWER)
-    middleware = IdentityMiddleware(app, header="X-Athena-Identity", roster=roster)
-    scope = {"type": "http", "method": method, "path": path, "headers": headers, "athena.trace": "trace"}
-    await middleware(scope, receive, send)
+    identification = Identification(header="X-Athena-Identity", roster=roster, proxies=proxies or Proxies())
+    gate = Gate(app, browsers=Browsers(), identification=identification if enabled else None)
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": [(name.lower(), value) for name, value in headers],  # as every server hands them on
+        "client": client,
+        "server": server,
+        "athena.trace": "trace",
+    }
+    await gate(scope, receive, send)
     assert len(reached) + len(sent) // 2 == 1
     return (reached[0] if reached else None), sent
 
@@ -64,7 +88,7 @@ async def test_without_authentication_everybody_is_the_local_admin() -> None:
 
 
 async def test_the_header_names_the_caller_and_the_map_its_role() -> None:
-    assert await identity([(b"host", b"a"), (NAME, b"alice")]) == Identity(subject="alice", role=Role.ADMIN)
+    assert await identity([(b"host", b"localhost"), (NAME, b"alice")]) == Identity(subject="alice", role=Role.ADMIN)
     assert await identity([(b"X-Athena-Identity", b"bob")]) == Identity(subject="bob", role=Role.VIEWER)
     assert await identity([(NAME, b"Alice")]) == Identity(subject="Alice", role=Role.VIEWER)
 
@@ -77,7 +101,7 @@ async def test_a_twin_of_another_header_does_not_matter() -> None:
     "headers",
     [
         [],
-        [(b"host", b"a")],
+        [(b"host", b"localhost")],
         [(b"x_athena_identity", b"alice")],
         [(b"x-athena-identit", b"alice")],
         [(NAME, b"")],
@@ -134,7 +158,8 @@ async def test_open_paths_need_nobody(path: str) -> None:
 
 
 async def test_options_needs_nobody() -> None:
-    assert await identity([], method="OPTIONS") is None
+    scope, (start, _) = await ask([], method="OPTIONS")
+    assert (scope, start["status"]) == (None, 204)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +187,120 @@ async def test_what_is_no_request_passes() -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    roster = Roster(enabled=True, roles={}, default=Role.VIEWER)
-    middleware = IdentityMiddleware(app, header="x", roster=roster)
-    await middleware({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    await Gate(app, browsers=Browsers(), identification=None)({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan"]
+
+
+async def nothing(*message: Any) -> Any:
+    raise AssertionError("nobody asked")
+
+
+# Whose word counts
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.2", "10.9.9.9", "::2", "fe80::1%eth0", "::ffff:10.9.9.9", "nonsense", ""])
+async def test_only_a_trusted_peer_may_say_who_is_asking(peer: str) -> None:
+    answer = await refusal([(NAME, b"alice")], client=(peer, 1))
+    assert answer == (401, "AUTH_PROXY_UNTRUSTED")
+    forwarded = [(NAME, b"alice"), (b"x-forwarded-for", b"127.0.0.1"), (b"forwarded", b"for=127.0.0.1")]
+    assert await refusal(forwarded, client=(peer, 1)) == answer
+
+
+async def test_a_peer_that_is_gone_before_it_has_an_address_is_not_trusted() -> None:
+    assert await refusal([(NAME, b"alice")], client=None) == (401, "AUTH_PROXY_UNTRUSTED")
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+async def test_this_machine_is_trusted_by_default(peer: str) -> None:
+    assert await identity([(NAME, b"bob")], client=(peer, 1)) is not None
+
+
+@pytest.mark.parametrize("server", [("/run/athena.sock", None), None])
+async def test_a_unix_socket_and_this_process_are_trusted(server: tuple[str, None] | None) -> None:
+    proxies = Proxies(parse_networks("10.0.0.0/8"), [SECRET])
+    assert await identity([(NAME, b"bob")], client=None, server=server, proxies=proxies) is not None
+
+
+async def test_networks_that_are_listed_replace_the_loopback_ones() -> None:
+    proxies = Proxies(parse_networks("10.1.0.0/16, 2001:db8::7"))
+    for peer in ("10.1.2.3", "2001:db8::7", "::ffff:10.1.2.3"):
+        assert await identity([(NAME, b"bob")], client=(peer, 1), proxies=proxies) is not None
+    for peer in ("127.0.0.1", "10.2.0.1", "2001:db8::8"):
+        refused = await refusal([(NAME, b"bob")], client=(peer, 1), proxies=proxies)
+        assert refused == (401, "AUTH_PROXY_UNTRUSTED")
+
+
+SECRET, OLD = "a secret of the proxies".replace(" ", "-"), "the-secret-before-this"
+SECRET_NAME = b"x-athena-proxy-secret"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [],
+        [b""],
+        [b"another-secret-altogether"],
+        [SECRET.encode() + b" "],
+        [SECRET.encode()[:-1]],
+        [SECRET.encode(), SECRET.encode()],
+        [SECRET.encode(), b"x"],
+    ],
+)
+async def test_a_proxy_must_know_the_secret(sent: list[bytes]) -> None:
+    headers = [(NAME, b"alice"), *((SECRET_NAME, value) for value in sent)]
+    assert await refusal(headers, proxies=Proxies((), [SECRET, OLD])) == (401, "AUTH_PROXY_UNTRUSTED")
+
+
+@pytest.mark.parametrize("secret", [SECRET, OLD])
+async def test_the_new_and_the_old_secret_are_right_and_nobody_behind_sees_them(secret: str) -> None:
+    headers = [(NAME, b"alice"), (SECRET_NAME, secret.encode())]
+    scope, _ = await ask(headers, proxies=Proxies((), [SECRET, OLD]))
+    assert scope is not None
+    assert scope["headers"] == [(NAME, b"alice")]
+
+
+def test_networks_are_read() -> None:
+    assert [str(network) for network in parse_networks("10.0.0.0/8,::1")] == ["10.0.0.0/8", "::1/128"]
+    assert parse_networks(" ") == ()
+    for text in ("10.0.0.1/8", "localhost", "*", "10.0.0.0/33", "10.0.0.0/8,"):
+        with pytest.raises(ConfigError, match="is no network"):
+            parse_networks(text)
+
+
+# How far an identity is narrowed
+
+
+async def test_scope_headers_narrow_whoever_is_no_admin() -> None:
+    headers = [(b"x-athena-scope-sessions", b"a, b,,"), (b"x-athena-scope-runs", b"run_1"), (NAME, b"bob")]
+    bob = await identity(headers)
+    assert bob is not None
+    assert bob.scope == Narrowed(sessions=frozenset("ab"), runs=frozenset(["run_1"]))
+    alice = await identity([*headers[:2], (NAME, b"alice")])
+    assert alice is not None
+    assert (alice.role, alice.scope) == (Role.ADMIN, None)
+
+
+@pytest.mark.parametrize("value", [b"", b" , ", b","])
+async def test_an_empty_list_narrows_nothing(value: bytes) -> None:
+    bob = await identity([(NAME, b"bob"), (b"x-athena-scope-sessions", value)])
+    assert bob is not None
+    assert bob.scope is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ([(b"x-athena-scope-sessions", b"a"), (b"x-athena-scope-sessions", b"b")], "AUTH_IDENTITY_AMBIGUOUS"),
+        ([(b"x-athena-scope-sessions", b"a"), (b"x_athena_scope_runs", b"b")], "AUTH_IDENTITY_AMBIGUOUS"),
+        ([(b"x-athena-scope-sessions", b"a"), (b"x-athena-scope-global", b"true")], "AUTH_IDENTITY_AMBIGUOUS"),
+        ([(b"x-athena-scope-global", b"no"), (b"x-athena-scope-global", b"yes")], "AUTH_IDENTITY_AMBIGUOUS"),
+        ([(b"x-athena-scope-sessions", b"a b")], "AUTH_IDENTITY_INVALID"),
+        ([(b"x-athena-scope-runs", b"*")], "AUTH_IDENTITY_INVALID"),
+        ([(b"x-athena-scope-runs", ",".join(str(n) for n in range(300)).encode())], "AUTH_IDENTITY_INVALID"),
+    ],
+)
+async def test_a_doubtful_scope_is_refused(headers: Headers, code: str) -> None:
+    assert await refusal([(NAME, b"bob"), *headers]) == (400, code)
 
 
 # Settings
@@ -220,12 +355,53 @@ def test_the_own_entry_beats_everyone_elses_beats_the_default() -> None:
     assert role_of("bob", {}, Role.VIEWER) is Role.VIEWER
 
 
+def test_a_role_map_may_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "roles"
+    file.write_text("# who is who\nalice:Admin,\n\nspiffe:a:b:Operator, bob:Viewer # new\n")
+    roster = Roster(enabled=True, roles={}, default=Role.VIEWER, file=file)
+    assert roster.roles == {"alice": Role.ADMIN, "spiffe:a:b": Role.OPERATOR, "bob": Role.VIEWER}
+    file.write_text("bob:Operator")
+    assert roster.reload()
+    assert roster.identity("alice").role is Role.VIEWER
+    for content in (b"alice", b"\xff", b"x" * (5 << 20)):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match="ATHENA_AUTH_ROLE_MAP_FILE"):
+            roster.reload()
+        assert roster.identity("bob").role is Role.OPERATOR, "what was known stays"
+
+
+def test_who_makes_everybody_an_admin_is_warned() -> None:
+    for roles, default, warned in (
+        ({"*": Role.ADMIN}, Role.VIEWER, True),
+        ({}, Role.ADMIN, True),
+        ({"*": Role.VIEWER}, Role.ADMIN, False),
+        ({"ada": Role.ADMIN}, Role.VIEWER, False),
+    ):
+        roster = Roster(enabled=True, roles=roles, default=default)
+        assert (roster.warning is not None) is warned
+
+
 def test_header_names_are_lower_case() -> None:
     assert check_header_name(" X-Forwarded-User ") == "x-forwarded-user"
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x_identity", "x identity", "x:y", "é", "Host", "cookie", "Authorization", "connection", "TE"]
+    "name",
+    [
+        "",
+        "x_identity",
+        "x identity",
+        "x:y",
+        "é",
+        "Host",
+        "cookie",
+        "Authorization",
+        "connection",
+        "TE",
+        "Origin",
+        "x-athena-proxy-secret",
+        "x-athena-scope-runs",
+    ],
 )
 def test_a_header_that_nobody_can_vouch_for_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):

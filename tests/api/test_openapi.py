@@ -246,11 +246,11 @@ def test_an_error_code_without_a_class_is_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "method", "statuses"),
     [
-        ("/runs", "post", "200 202 400 401 408 409 413 422 429 502 503 507"),
-        ("/runs/{sessionId}/cancel", "post", "200 400 401 403 404 409 413 422 429 503 507"),
-        ("/directives", "get", "200 400 401 503"),
-        ("/directives/{id}", "get", "200 400 401 404 503"),
-        ("/events/stream", "get", "200 400 401 409 503"),
+        ("/runs", "post", "200 202 400 401 403 408 409 413 414 421 422 429 431 502 503 507"),
+        ("/runs/{sessionId}/cancel", "post", "200 400 401 403 404 408 409 413 414 421 422 429 431 503 507"),
+        ("/directives", "get", "200 400 401 403 414 421 429 431 503"),
+        ("/directives/{id}", "get", "200 400 401 403 404 414 421 429 431 503"),
+        ("/events/stream", "get", "200 400 401 403 409 414 421 429 431 503"),
     ],
 )
 def test_an_operation_lists_the_statuses_that_it_can_answer(path: str, method: str, statuses: str) -> None:
@@ -259,7 +259,7 @@ def test_an_operation_lists_the_statuses_that_it_can_answer(path: str, method: s
 
 def test_a_failure_names_its_codes() -> None:
     response = SPEC["paths"]["/api/v1/runs"]["post"]["responses"]["429"]
-    assert response["description"] == "Too Many Requests: `POLICY_CONCURRENCY_LIMIT_EXCEEDED`"
+    assert response["description"] == "Too Many Requests: `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `RATE_LIMITED`"
     assert "retry-after" in response["headers"]
     assert "POLICY_CONCURRENCY_LIMIT_EXCEEDED" in SPEC["components"]["schemas"]["Error"]["properties"]["code"]["enum"]
 

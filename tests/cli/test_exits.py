@@ -3,10 +3,12 @@
 import json
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from athena_cli.commands import COMMANDS
@@ -46,6 +48,11 @@ WRONG = {
     "ATHENA_AUTH_IDENTITY_HEADER": "x y",
     "ATHENA_AUTH_DEFAULT_ROLE": "Root",
     "ATHENA_AUTH_IDENTITY_ROLE_MAP": "alice",
+    "ATHENA_AUTH_ROLE_MAP_FILE": "/dev/null/roles",
+    "ATHENA_AUTH_TRUSTED_PROXIES": "*",
+    "ATHENA_AUTH_PROXY_SECRET": "short",
+    "ATHENA_ALLOWED_HOSTS": "http://a",
+    "ATHENA_ALLOWED_ORIGINS": "*",
     "ATHENA_API_BASE_URL": "localhost:8787",
     "ATHENA_CLI_TRANSPORT": "pigeon",
     "ATHENA_CLI_API_TIMEOUT_MS": "soon",
@@ -160,6 +167,46 @@ def test_a_port_in_use_is_2(terminal: Terminal) -> None:
 def test_without_authentication_only_this_machine_is_served(terminal: Terminal, host: str) -> None:
     line = complaint(terminal.run("api", "serve", "--port", "0", "--host", host), 2)
     assert "no loopback address" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (["--host", "0.0.0.0"], {}, "ATHENA_AUTH_TRUSTED_PROXIES must say who is believed"),
+        ([], {"auth_trusted_proxies": "0.0.0.0/0"}, "0.0.0.0/0 is everybody"),
+        ([], {"auth_trusted_proxies": "10.0.0.0/8,::/0"}, "::/0 is everybody"),
+        (["--uds", "taken"], {}, "another server does"),
+        (["--uds", "file"], {}, "cannot listen on"),
+        (["--uds", "x" * 200], {}, "cannot listen on"),
+        ([], {"auth_identity_role_map": "a:Admin", "auth_role_map_file": "roles"}, "expected only one of it and"),
+    ],
+)
+def test_what_would_let_anybody_in_is_not_served(
+    terminal: Terminal, arguments: list[str], settings: dict[str, str], words: str
+) -> None:
+    (terminal.directory / "file").touch()
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(terminal.directory / "taken"))
+        taken.listen()
+        port = [] if "--uds" in arguments else ["--port", "0"]
+        result = terminal.run("api", "serve", *arguments, *port, auth_enabled="true", **settings)
+    assert words in complaint(result, 2)
+
+
+def test_a_unix_socket_belongs_to_who_serves(terminal: Terminal) -> None:
+    path = terminal.directory / "athena.sock"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(path))  # what a server that was killed leaves behind
+    running = terminal.start("api", "serve", "--uds", str(path), auth_enabled="true", auth_identity_role_map="*:Admin")
+    assert json.loads(running.line()) == {"status": "serving", "uds": str(path)}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://anything") as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/api/v1/runs").status_code == 401
+        assert client.get("/api/v1/runs", headers={"x-athena-identity": "ann"}).status_code == 200
+    result = running.end(signal.SIGTERM)
+    assert (result.code, path.exists()) == (0, False)
+    assert result.err.startswith("Warning: whoever the map of roles does not name is an Admin\n")
 
 
 def test_what_is_no_database_is_2(terminal: Terminal) -> None:

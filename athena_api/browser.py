@@ -1,0 +1,94 @@
+"""Browsers kept at bay: no page of another site drives this server, and no name but ours leads to it (contract D9)."""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from athena_core.errors import HostForbidden, OriginForbidden
+
+LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
+HOST_CHARS_MAX = 255
+REMEMBERED_MAX = 1_000
+ALLOWED_METHODS = b"GET, POST, PUT, DELETE, OPTIONS"
+ALLOWED_HEADERS = b"content-type, idempotency-key, if-match, last-event-id, prefer, traceparent, tracestate"
+EXPOSED_HEADERS = b"athena-position, athena-stale, etag, idempotency-replayed, retry-after, x-trace-id"
+PREFLIGHT_SECONDS = b"600"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Browsers:
+    """Which names this server answers to, and which sites' pages may use it."""
+
+    def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+        """Take the names (without ports) and origins that are allowed beside the server's own."""
+        self._extra = frozenset(host.lower() for host in hosts)
+        self._hosts = LOOPBACK_NAMES | self._extra
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._known: set[bytes] = set()
+
+    def answers_to(self, name: str) -> None:
+        """Answer to another name as well: the address that is listened on."""
+        self._hosts |= {name.lower()}
+
+    def check_host(self, values: list[bytes], *, reachable: bool) -> None:
+        """Refuse a request for another host, which is how a page reaches a server that it may not know.
+
+        No browser leaves ``Host`` out, so whoever does is none. ``reachable`` is false on a socket that no browser can
+        reach; then only a list in the settings is honoured. Raises HostForbidden.
+        """
+        if not values or not reachable and not self._extra:
+            return
+        if len(values) == 1:
+            if values[0] in self._known:
+                return
+            if host_of(values[0]) in self._hosts:
+                if len(self._known) < REMEMBERED_MAX:
+                    self._known.add(values[0])
+                return
+        raise HostForbidden("this server does not answer to that name; ATHENA_ALLOWED_HOSTS lists those that it does")
+
+    def check_origin(self, values: list[bytes], host: list[bytes]) -> Headers:
+        """The headers that let an allowed page read the answer. Raises OriginForbidden for any other page."""
+        if not values:
+            return []
+        if len(values) == 1:
+            origin = values[0]
+            if origin in self._origins:
+                return [
+                    (b"access-control-allow-origin", origin),
+                    (b"access-control-allow-credentials", b"true"),
+                    (b"access-control-expose-headers", EXPOSED_HEADERS),
+                    (b"vary", b"origin"),
+                ]
+            if host and origin.lower() in (b"http://" + host[0].lower(), b"https://" + host[0].lower()):
+                return []
+        raise OriginForbidden("pages of that origin may not use this server; ATHENA_ALLOWED_ORIGINS lists who may")
+
+
+def preflight(headers: Headers) -> Headers:
+    """What the answer to OPTIONS says to an allowed page of another site."""
+    if not headers:
+        return []
+    return [
+        *headers,
+        (b"access-control-allow-methods", ALLOWED_METHODS),
+        (b"access-control-allow-headers", ALLOWED_HEADERS),
+        (b"access-control-max-age", PREFLIGHT_SECONDS),
+    ]
+
+
+def host_of(value: bytes) -> str | None:
+    """The name or address in a ``Host`` field, in lower case; None if it is neither."""
+    if len(value) > HOST_CHARS_MAX:
+        return None
+    text = value.decode("latin-1")
+    if not text.isascii() or any(character in text for character in "/?#@\\ \t,;"):
+        return None
+    try:
+        parts = urlsplit(f"//{text}")
+        _ = parts.port  # raises where it is no number
+        name = parts.hostname
+        return name if name is None or ":" not in name else str(ip_address(name))
+    except ValueError:
+        return None

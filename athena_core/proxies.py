@@ -1,0 +1,77 @@
+"""Proxies whose word counts: which peers may say who is asking, and the secret that shows that it is one of them."""
+
+import hmac
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TypeAlias
+
+from athena_core.errors import ConfigError
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
+SECRET_CHARS_MIN = 16
+SECRETS_MAX = 2
+PEERS_REMEMBERED_MAX = 10_000
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks, comma-separated; an address without a prefix is itself alone. Raises ConfigError."""
+    networks: list[Network] = []
+    for part in text.split(",") if text.strip() else ():
+        try:
+            networks.append(ip_network(part.strip()))
+        except ValueError as error:
+            raise ConfigError(f"{part.strip()!r} is no network: {error}; expected such as 10.0.0.0/8 or ::1") from None
+    return tuple(networks)
+
+
+def parse_secrets(text: str) -> tuple[str, ...]:
+    """The secret, or the new and the old one with a comma between them. Raises ConfigError, without the secret."""
+    secrets = tuple(part.strip() for part in text.split(",")) if text else ()
+    if len(secrets) > SECRETS_MAX:
+        raise ConfigError(f"expected at most {SECRETS_MAX} secrets, the new and the old one")
+    for secret in secrets:
+        if len(secret) < SECRET_CHARS_MIN or not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ConfigError(f"expected at least {SECRET_CHARS_MIN} visible ASCII characters without blanks")
+    return secrets
+
+
+class Proxies:
+    """Whom to believe: peers inside of these networks and, where secrets are set, only with one of them."""
+
+    def __init__(self, networks: Sequence[Network] = (), secrets: Sequence[str] = ()) -> None:
+        """Without networks only this machine is believed."""
+        self._networks = tuple(networks) or LOOPBACK
+        self._secrets = tuple(secret.encode() for secret in secrets)
+        self._known: dict[str, bool] = {}
+
+    @property
+    def secret_needed(self) -> bool:
+        """Whether a secret is asked for."""
+        return bool(self._secrets)
+
+    def trusts(self, peer: str) -> bool:
+        """Whether the address at the other end of the socket is a proxy's."""
+        known = self._known.get(peer)
+        if known is None:
+            if len(self._known) >= PEERS_REMEMBERED_MAX:
+                self._known.clear()
+            known = self._known[peer] = self._inside(peer)
+        return known
+
+    def _inside(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks if network.version == address.version)
+
+    def vouched(self, secrets: Iterable[bytes]) -> bool:
+        """Whether exactly one secret was sent, and it is right; how long that takes tells nothing about which."""
+        sent = list(secrets)
+        if len(sent) != 1:
+            return False
+        return any([hmac.compare_digest(sent[0], secret) for secret in self._secrets])
