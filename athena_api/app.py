@@ -49,6 +49,7 @@ from athena_core.services.policies import Policies
 from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
+from athena_core.services.templates import Templates
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
@@ -130,6 +131,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         catalog=catalog,
         policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
         runs=runs,
+        templates=Templates(log, catalog, runs, ids),
         runner=Runner(
             log,
             tail,
@@ -182,6 +184,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             parts.tail,
             parts.catalog,
             parts.runs,
+            parts.templates,
             parts.runner,
             parts.reader,
         ):

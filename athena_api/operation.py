@@ -7,6 +7,7 @@ import msgspec
 
 from athena_api.asgi import Receive
 from athena_core.decider import Key
+from athena_core.errors import NotFound
 from athena_core.event import Meta, Position, Value
 from athena_core.values import Identity, Role
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 B = TypeVar("B")
 Q = TypeVar("Q")
+T = TypeVar("T")
 
 PREFIX = "/api/v1"
 EVERYBODY = frozenset(Role)
@@ -66,6 +68,13 @@ class Reply(msgspec.Struct, kw_only=True):
     replayed: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = None
+
+
+def found(record: T | None, kind: str, record_id: str) -> T:
+    """The record. Raises NotFound."""
+    if record is None:
+        raise NotFound(f"no {kind} {record_id!r} exists")
+    return record
 
 
 Handler = Callable[["ControlPlane", Call[B, Q]], Awaitable[Reply]]

@@ -10,12 +10,23 @@ from msgspec.structs import replace
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
-from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply
+from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
+from athena_api.running import answered, record_of
 from athena_api.sheet import CONTENT_TYPE, sheet
+from athena_api.templates import (
+    RunTemplateBody,
+    TemplateQuery,
+    create_template,
+    get_template,
+    list_templates,
+    run_template,
+    update_template,
+)
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody
-from athena_core.errors import AthenaError, NotFound
+from athena_core.domain.template import TemplateSpec
+from athena_core.errors import NotFound
 from athena_core.event import Value
 from athena_core.protocols import Connection
 from athena_core.services import explain
@@ -34,12 +45,11 @@ from athena_core.values import (
     RunBody,
     RunResult,
 )
-from projections import audit, catalog, evidence, feed, fleet, policy, runs, sessions
+from projections import audit, catalog, evidence, feed, fleet, policy, runs, sessions, templates
 from projections.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.log import Committed
     from athena_core.store.sqlite import SqliteReader
 
 T = TypeVar("T")
@@ -157,17 +167,7 @@ async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
 async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Reply:
     """Start a run, and wait for its answer unless the caller would rather not."""
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
-    run_id = started.subject or ""
-    if call.wait:
-        try:
-            result, position = plane.runs.result(run_id)
-        except AthenaError as error:
-            error.replayed = started.replayed
-            raise
-        if result is not None:
-            return Reply(data=result, position=position, replayed=started.replayed)
-        started = replace(started, position=position)  # it is paused
-    return await _record(plane, started, 202)
+    return await answered(plane, started, wait=call.wait)
 
 
 async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> Reply:
@@ -175,15 +175,8 @@ async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> 
     run_id = call.path["runId"]
     resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
     if call.wait and not plane.runs.state(run_id).open:
-        return await _record(plane, replace(resumed, position=plane.reader.head()), 200)
-    return await _record(plane, replace(resumed, position=plane.reader.head()), 202)
-
-
-async def _record(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
-    """The record of the run that a command was about, as it is now."""
-    run_id = done.subject or ""
-    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id))
-    return Reply(data=run, position=position, status=status, replayed=done.replayed)
+        return await record_of(plane, replace(resumed, position=plane.reader.head()), 200)
+    return await record_of(plane, replace(resumed, position=plane.reader.head()), 202)
 
 
 async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Reply:
@@ -484,12 +477,20 @@ async def get_fleet_summary(plane: "ControlPlane", call: Call[NoBody, NoQuery]) 
     return Reply(data=summary, position=position)
 
 
-def found(record: T | None, kind: str, record_id: str) -> T:
-    """The record. Raises NotFound."""
-    if record is None:
-        raise NotFound(f"no {kind} {record_id!r} exists")
-    return record
-
+RUN_ERRORS = (
+    "PROVIDER_NOT_FOUND",
+    "RUN_TIMEOUT",
+    "SESSION_LOCK_TIMEOUT",
+    "RUN_CANCELLED",
+    "CONTEXT_OVERFLOW",
+    "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
+    "RATE_LIMITED",
+    "PROVIDER_ERROR",
+    "RUN_CRASHED",
+    "TURN_LIMIT",
+    "STUCK",
+)
+"""How a run may end for who waits for it."""
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
@@ -525,19 +526,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         body=RunBody,
         answer=RunResult,
         accepted=runs.Run,
-        errors=(
-            "PROVIDER_NOT_FOUND",
-            "RUN_TIMEOUT",
-            "SESSION_LOCK_TIMEOUT",
-            "RUN_CANCELLED",
-            "CONTEXT_OVERFLOW",
-            "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
-            "RATE_LIMITED",
-            "PROVIDER_ERROR",
-            "RUN_CRASHED",
-            "TURN_LIMIT",
-            "STUCK",
-        ),
+        errors=RUN_ERRORS,
         handle=create_run,
     ),
     Operation(
@@ -806,6 +795,74 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=HarnessProfile,
         errors=("NOT_FOUND",),
         handle=get_profile,
+    ),
+    Operation(
+        id="listRunTemplates",
+        context="runTemplates.list",
+        method="GET",
+        path="/run-templates",
+        tag="templates",
+        summary="Run templates in their newest version, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("templates",),
+        answer=Page[templates.RunTemplate],
+        handle=list_templates,
+    ),
+    Operation(
+        id="createRunTemplate",
+        context="runTemplates.create",
+        method="POST",
+        path="/run-templates",
+        tag="templates",
+        summary="Create a run template: a directive with placeholders, and the profile that runs it.",
+        roles=WRITERS,
+        body=TemplateSpec,
+        answer=templates.RunTemplate,
+        handle=create_template,
+    ),
+    Operation(
+        id="getRunTemplate",
+        context="runTemplates.get",
+        method="GET",
+        path="/run-templates/:templateId",
+        tag="templates",
+        summary="One run template, in its newest version or in another.",
+        roles=EVERYBODY,
+        query=TemplateQuery,
+        reads=("templates",),
+        answer=templates.RunTemplate,
+        errors=("NOT_FOUND",),
+        versioned=True,
+        handle=get_template,
+    ),
+    Operation(
+        id="updateRunTemplate",
+        context="runTemplates.update",
+        method="PUT",
+        path="/run-templates/:templateId",
+        tag="templates",
+        summary="Make another version of a run template; runs of earlier versions stay what they were.",
+        roles=WRITERS,
+        body=TemplateSpec,
+        answer=templates.RunTemplate,
+        errors=("NOT_FOUND",),
+        versioned=True,
+        handle=update_template,
+    ),
+    Operation(
+        id="runTemplate",
+        context="templates.run",
+        method="POST",
+        path="/templates/:templateId/run",
+        tag="templates",
+        summary="Start a run of a template's newest version; waits as `createRun` does.",
+        roles=EVERYBODY,
+        body=RunTemplateBody,
+        answer=RunResult,
+        accepted=runs.Run,
+        errors=("NOT_FOUND", *RUN_ERRORS),
+        handle=run_template,
     ),
     Operation(
         id="getPolicy",

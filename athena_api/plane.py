@@ -24,6 +24,7 @@ from athena_core.services.policies import Policies
 from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
+from athena_core.services.templates import Templates
 from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteReader
@@ -58,6 +59,7 @@ class ControlPlane(NamedTuple):
     catalog: Catalog
     policies: Policies
     runs: Runs
+    templates: Templates
     runner: Runner
     reactors: Reactors
     providers: Mapping[str, Provider]

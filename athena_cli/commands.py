@@ -109,6 +109,8 @@ def run(
     model: str | None = None,
     strategy: Literal["enqueue", "reject", "interrupt"] | None = None,
     parent: str | None = None,
+    template: str | None = None,
+    param: tuple[str, ...] = (),
     detach: Detach = False,
     reach: Reach | None = None,
 ) -> None:
@@ -123,6 +125,8 @@ def run(
         model: A model of that provider.
         strategy: Where the session is busy: wait for its turn, be refused, or have the other run cancelled.
         parent: The run that it belongs to: it is cancelled with that one.
+        template: A run template, instead of what to say and a profile.
+        param: A parameter of the template, `name=text` or `name:=JSON`; may be repeated.
         detach: Do not wait; a server goes on with it.
         reach: How to reach the plane.
     """
@@ -136,7 +140,30 @@ def run(
         "sessionStrategy": strategy,
         "parentRunId": parent,
     }
-    ask(reach, "createRun", body=body, stay=detach)
+    if template is None:
+        if param:
+            raise Misused("--param goes with --template only")
+        ask(reach, "createRun", body=body, stay=detach)
+        return
+    if any(value is not None for name, value in body.items() if name != "sessionId"):
+        raise Misused("--template goes with --param and --session only; it brings the rest")
+    body = {"sessionId": session, "params": dict(map(_param, param))}
+    ask(reach, "runTemplate", path={"templateId": template}, body=body, stay=detach)
+
+
+def _param(text: str) -> tuple[str, Any]:
+    """A parameter as it is written on the command line."""
+    import msgspec
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise Misused(f"--param: {text!r} is neither name=text nor name:=JSON")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Misused(f"--param: {name[:-1]} is no JSON: {error}") from error
 
 
 def resume(run: str, /, *, budget_usd: float | None = None, detach: Detach = False, reach: Reach | None = None) -> None:
@@ -174,6 +201,46 @@ def cancel(
         ask(reach, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
     else:
         ask(reach, "cancelRun", path={"sessionId": session}, body={"reason": reason})
+
+
+# Run templates
+
+
+def list_templates(*, cursor: str | None = None, limit: int | None = None, reach: Reach | None = None) -> None:
+    """List run templates in their newest version, newest first.
+
+    Args:
+        cursor: Go on after the last page.
+        limit: How many, at most 500.
+        reach: How to reach the plane.
+    """
+    ask(reach, "listRunTemplates", query=_page(cursor, limit))
+
+
+def show_template(template: str, /, *, version: int | None = None, reach: Reach | None = None) -> None:
+    """Show a run template.
+
+    Args:
+        template: Its id.
+        version: Which version; the newest if absent.
+        reach: How to reach the plane.
+    """
+    query = {"version": None if version is None else str(version)}
+    ask(reach, "getRunTemplate", path={"templateId": template}, query=query)
+
+
+def put_template(template: str | None = None, /, *, file: Path, reach: Reach | None = None) -> None:
+    """Create a run template, or make another version of one.
+
+    Args:
+        template: Its id, if there is to be another version.
+        file: The template, as JSON; `-` reads standard input.
+        reach: How to reach the plane.
+    """
+    if template is None:
+        ask(reach, "createRunTemplate", body=_document(file))
+    else:
+        ask(reach, "updateRunTemplate", path={"templateId": template}, body=_document(file))
 
 
 # Events
@@ -272,16 +339,21 @@ def put_policy(*, file: Path, comment: Annotated[str | None, TEXT] = None, reach
         comment: Why it changes, for the audit trail.
         reach: How to reach the plane.
     """
+    document = _document(file)
+    ask(reach, "putPolicy", body=document if comment is None else {"policy": document, "auditComment": comment})
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """The JSON object in a file, or on standard input. Raises Misused."""
     import msgspec
 
     try:
         text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        document = msgspec.json.decode(text, type=dict[str, Any])
+        return msgspec.json.decode(text, type=dict[str, Any])
     except OSError as error:
         raise Misused(f"--file: cannot read {file}: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise Misused(f"--file: {file} holds no JSON object: {error}") from error
-    ask(reach, "putPolicy", body=document if comment is None else {"policy": document, "auditComment": comment})
 
 
 def list_rejections(
@@ -348,8 +420,12 @@ def audit(
 
 def _when(since: str | None, until: str | None, cursor: str | None, limit: int | None) -> dict[str, str | None]:
     """The parameters of a list over time."""
-    page = {"cursor": cursor, "limit": None if limit is None else str(limit)}
-    return {"createdAfter": since, "createdBefore": until, **page}
+    return {"createdAfter": since, "createdBefore": until, **_page(cursor, limit)}
+
+
+def _page(cursor: str | None, limit: int | None) -> dict[str, str | None]:
+    """The parameters of a list."""
+    return {"cursor": cursor, "limit": None if limit is None else str(limit)}
 
 
 # The state directory
@@ -545,12 +621,16 @@ GROUPS: Mapping[str, str] = {
     "api": "The server, and the document that describes it.",
     "events": "What was recorded.",
     "policy": "The limits of the whole plane, and what they refused.",
+    "template": "Directives with placeholders; `run --template` runs one.",
 }
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run,
     "resume": resume,
     "cancel": cancel,
+    "template list": list_templates,
+    "template show": show_template,
+    "template put": put_template,
     "events list": list_events,
     "events tail": tail_events,
     "policy show": show_policy,

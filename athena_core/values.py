@@ -287,6 +287,15 @@ class RunBody(Body):
     parent_run_id: RecordId | None = None
 
 
+class TemplateUse(Value):
+    """Which version of a template a run was started from, and with which parameters (contract 4.6)."""
+
+    id: str
+    version: int
+    harness_profile_id: str
+    effective_params: dict[str, Any]
+
+
 class RunResult(Value):
     """What a synchronous caller gets for a run that completed (contract 4.2)."""
 
@@ -305,6 +314,7 @@ class RunResult(Value):
     reliability: Reliability
     verification_failures: tuple[VerificationFailure, ...] | None = None
     usage: Usage | None = None
+    template: TemplateUse | None = None
 
 
 class Cancelled(Value):

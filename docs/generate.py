@@ -37,6 +37,7 @@ STREAMS = {
     "session": "`session:<id>`, the id being the client's or made by the server",
     "dir": "`dir_<ULID>`, the directive's id",
     "hp": "`hp_<ULID>`, the profile's id",
+    "tpl": "`tpl_<ULID>`, the template's id; `run-template.run` stands in the stream of its run",
     "policy": "`policy`, one stream",
     "schedule": "`schedule:<id>`, the id being the client's; ticks and requests for an unknown id are in `plane`",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",

@@ -33,8 +33,9 @@ from projections.policy import POLICY
 from projections.projection import Projection
 from projections.runs import RUNS
 from projections.sessions import SESSIONS
+from projections.templates import TEMPLATES
 
-ALL: tuple[Projection, ...] = (RUNS, SESSIONS, EVIDENCES, CATALOG, POLICY, AUDIT, FLEET, FEED)
+ALL: tuple[Projection, ...] = (RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, POLICY, AUDIT, FLEET, FEED)
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {

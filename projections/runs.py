@@ -25,6 +25,7 @@ from athena_core.domain.run import (
     TranscriptAppended,
     UsageRecorded,
 )
+from athena_core.domain.template import RunTemplateRun
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Usage, VerificationFailure
@@ -59,6 +60,8 @@ class RunRow(msgspec.Struct, gc=False):
     budget_micro_usd: int | None = None
     paused_at: int | None = None
     pause_reason: str | None = None
+    template_id: str | None = None
+    template_version: int | None = None
 
 
 class OutputRow(msgspec.Struct, gc=False):
@@ -122,7 +125,7 @@ ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",
 WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=3, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS))
+RUNS = Projection("runs", version=4, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS))
 IN_FORCE = 1
 
 
@@ -159,6 +162,14 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     places = " ".join(recorded.event.places)
     active = ActiveRow(recorded.recorded_at, row.session_id, row.run_id, 0, row.trace_id, places=places)
     rows.append(ACTIVE, active)
+
+
+@RUNS.on(RunTemplateRun)
+def run_template_run(rows: Rows, recorded: Recorded[RunTemplateRun]) -> None:
+    """The run is one of a template."""
+    row = rows.need(RUN, recorded.stream)
+    row.template_id, row.template_version = recorded.event.run_template_id, recorded.event.version
+    rows.put(RUN, row)
 
 
 @RUNS.on(RunLeased)
@@ -390,6 +401,13 @@ class Links(Value):
     cancel: str
 
 
+class Template(Value):
+    """The version of a template that a run was started from."""
+
+    id: str
+    version: int
+
+
 class Run(Value):
     """A run as clients see it (contract D29)."""
 
@@ -409,6 +427,7 @@ class Run(Value):
     waiting: Waiting | None = None
     paused: Paused | None = None
     parent_run_id: str | None = None
+    template: Template | None = None
     output: str | None = None
     usage: Usage | None = None
     cost_micro_usd: int | None = None
@@ -522,6 +541,7 @@ def _shown(lines: "Lines", values: tuple[Cell, ...]) -> Run:
         waiting=lines.waiting(row) if row.status == "queued" else None,
         paused=Paused(reason=row.pause_reason or "", since=iso(row.paused_at)) if row.paused_at is not None else None,
         parent_run_id=row.parent_run_id,
+        template=None if row.template_id is None else Template(id=row.template_id, version=row.template_version or 0),
         output=output if isinstance(output, str) else None,
         usage=None if row.usage is None else msgspec.json.decode(row.usage, type=Usage),
         cost_micro_usd=row.cost_micro_usd,

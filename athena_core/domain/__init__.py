@@ -7,7 +7,7 @@ input and output, clocks, randomness, threads; and rooms do not know each other.
 from typing import Any
 
 from athena_core.decider import Decider
-from athena_core.domain import directive, harness, plane, policy, run, schedule, session
+from athena_core.domain import directive, harness, plane, policy, run, schedule, session, template
 from athena_core.event import Event
 
 DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
@@ -15,6 +15,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     session.DECIDER,
     directive.DECIDER,
     harness.DECIDER,
+    template.DECIDER,
     policy.DECIDER,
     schedule.DECIDER,
     plane.DECIDER,

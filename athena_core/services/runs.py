@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Transaction, fold
-from athena_core.domain import run, session
+from athena_core.domain import run, session, template
 from athena_core.errors import (
     AthenaError,
     ConcurrencyLimitExceeded,
@@ -38,6 +38,7 @@ from athena_core.services.admission import (
     admit,
     cancel,
     cancel_turn,
+    facts_of,
     finish,
     resume,
     withdrawn,
@@ -47,7 +48,7 @@ from athena_core.services.context import Compiler, Resolved, resolve
 from athena_core.settings import Settings
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
-from athena_core.values import MICRO_USD, HarnessProfile, Identity, RunBody, RunResult
+from athena_core.values import MICRO_USD, HarnessProfile, Identity, RunBody, RunResult, TemplateUse
 
 WAIT_GRACE_SECONDS = 15.0
 SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
@@ -84,9 +85,11 @@ class Launch:
         self.plan = plan
         self.run_id = run_id
         self.session_id = session_id
+        self.directive_id = directive_id
+        self.origin: Event | None = None
+        """What is recorded behind the request, in the run's own stream: where the run comes from."""
         self._who = who
         self._room = room
-        self._directive_id = directive_id
 
     @property
     def fresh(self) -> frozenset[str]:
@@ -95,7 +98,7 @@ class Launch:
         if self.plan.body.session_id is None:
             streams.add(session.stream(self.session_id))
         if self.plan.body.directive_id is None:
-            streams.add(self._directive_id)
+            streams.add(self.directive_id)
         return frozenset(streams)
 
     def admit(self, reader: Reader, context: Context, behind: int = 0) -> tuple[Fact, ...]:
@@ -103,17 +106,21 @@ class Launch:
 
         At most once in a transaction, because limits do not see what it has decided so far. Raises Rejected.
         """
-        return admit(
+        facts = admit(
             reader,
             context,
             self.plan,
             self._room,
             run_id=self.run_id,
             session_id=self.session_id,
-            directive_id=self._directive_id,
+            directive_id=self.directive_id,
             who=self._who,
             behind=behind,
         )
+        if self.origin is None:
+            return facts
+        place = next(index for index, fact in enumerate(facts, 1) if isinstance(fact.event, run.RunRequest))
+        return facts[:place] + facts_of(self.run_id, self.session_id, (self.origin,)) + facts[place:]
 
 
 class Runs:
@@ -166,7 +173,10 @@ class Runs:
         Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, ConcurrencyLimitExceeded; with
         ``wait`` also what ended the run instead of an answer, and SessionLockTimeout.
         """
-        launch = self.prepare(body, who)
+        return await self.begin(self.prepare(body, who), meta, key, wait=wait)
+
+    async def begin(self, launch: Launch, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
+        """The same for a run that was prepared."""
         run_id = launch.run_id
         key = key and replace(key, released=withdrawn)
 
@@ -364,22 +374,35 @@ class Runs:
 def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | None:
     """The result of a completed run from its events, None while it is paused; else raise what ended it."""
     created: run.RunCreated | None = None
+    used: TemplateUse | None = None
     created_at, output, paused = 0, "", False
     for one in recorded:
         match one.event:
             case run.RunCreated():
                 created, created_at = one.event, one.recorded_at
+            case template.RunTemplateRun():
+                used = template_use(one.event)
             case run.TranscriptAppended(role="assistant", kind="message"):
                 output = one.event.content or ""
             case run.RunPaused() | run.RunResumed():
                 paused = isinstance(one.event, run.RunPaused)
             case run.RunCompleted() if created is not None:
-                return _result(run_id, created, created_at, output, one.event)
+                return replace(_result(run_id, created, created_at, output, one.event), template=used)
             case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
                 raise error_of(run_id, one.event)
     if paused:
         return None
     raise IdempotencyInProgress(f"run {run_id} is still at work")
+
+
+def template_use(event: template.RunTemplateRun) -> TemplateUse:
+    """The template of a run as its caller is told; parameters that were redacted are gone."""
+    return TemplateUse(
+        id=event.run_template_id,
+        version=event.version,
+        harness_profile_id=event.harness_profile_id,
+        effective_params=event.effective_params or {},
+    )
 
 
 def _result(run_id: str, created: run.RunCreated, at: int, output: str, end: run.RunCompleted) -> RunResult:

@@ -16,6 +16,13 @@ PROFILE: dict[str, Any] = {
     "verificationPolicies": [{"id": "v", "kind": "require-evidence", "label": "log", "evidenceType": "text"}],
 }
 
+TEMPLATE: dict[str, Any] = {
+    "harnessProfileId": "hp_unknown",
+    "directiveTemplate": "write {{count}} words about {{topic}}",
+    "defaultParams": {"topic": "apples"},
+    "paramsSchema": {"type": "object", "required": ["count"]},
+}
+
 POLICY_PUT: dict[str, Any] = {
     "policy": {
         "schemaVersion": 1,
@@ -79,6 +86,13 @@ EXAMPLES: dict[str, Example] = {
     "listHarnessProfiles": Example("/harness-profiles"),
     "createHarnessProfile": Example("/harness-profiles", body=PROFILE),
     "getHarnessProfile": Example("/harness-profiles/hp_unknown", 404),
+    "listRunTemplates": Example("/run-templates"),
+    "createRunTemplate": Example("/run-templates", 400, body=TEMPLATE),
+    "getRunTemplate": Example("/run-templates/tpl_unknown", 404, query={"version": "1"}),
+    "updateRunTemplate": Example("/run-templates/tpl_unknown", 404, body=TEMPLATE),
+    "runTemplate": Example(
+        "/templates/tpl_unknown/run", 404, body={"params": {"topic": "pears"}, "sessionId": "session"}
+    ),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "listPolicyConcurrencyRejections": Example(

@@ -70,7 +70,15 @@ def wired(state_dir: Path) -> Iterator[ControlPlane]:
     try:
         yield parts
     finally:
-        for part in (parts.views_reader, parts.tail, parts.catalog, parts.runs, parts.runner, parts.reader):
+        for part in (
+            parts.views_reader,
+            parts.tail,
+            parts.catalog,
+            parts.runs,
+            parts.templates,
+            parts.runner,
+            parts.reader,
+        ):
             part.close()
         parts.log.close()
 

@@ -1,0 +1,35 @@
+"""Answers about runs that were started or let go on, whoever asked for them."""
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from athena_api.operation import Reply
+from athena_core.errors import AthenaError
+from projections import runs
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.store.log import Committed
+
+
+async def answered(plane: "ControlPlane", started: "Committed", *, wait: bool) -> Reply:
+    """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
+    run_id = started.subject or ""
+    if wait:
+        try:
+            result, position = plane.runs.result(run_id)
+        except AthenaError as error:
+            error.replayed = started.replayed
+            raise
+        if result is not None:
+            return Reply(data=result, position=position, replayed=started.replayed)
+        started = replace(started, position=position)  # it is paused
+    return await record_of(plane, started, 202)
+
+
+async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
+    """The record of the run that a command was about, as it is now."""
+    run_id = done.subject or ""
+    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id))
+    return Reply(data=run, position=position, status=status, replayed=done.replayed)

@@ -1,0 +1,130 @@
+"""Run templates: kept in versions, filled with parameters, and run."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from athena_core import schema
+from athena_core.clock import Ids
+from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.domain import template
+from athena_core.errors import ConfigError, NotFound, PreconditionFailed
+from athena_core.event import Fact, Meta
+from athena_core.placeholder import as_text, fill
+from athena_core.services.catalog import Catalog
+from athena_core.services.runs import Launch, Runs
+from athena_core.store.log import Committed, Log
+from athena_core.values import Identity, RunBody
+
+Version = template.RunTemplateCreated | template.RunTemplateUpdated
+
+
+class Templates:
+    """Creates and changes run templates, and makes runs of them."""
+
+    def __init__(self, log: Log, catalog: Catalog, runs: Runs, ids: Ids) -> None:
+        """Take the parts."""
+        self._log = log
+        self._catalog = catalog
+        self._runs = runs
+        self._ids = ids
+        self._reader = log.reader()
+
+    async def create(self, spec: template.TemplateSpec, meta: Meta, key: Key | None) -> Committed:
+        """Create a template; the subject of the outcome is its id. Raises ConfigError."""
+        normal = self._checked(spec)
+        template_id = self._ids.new("tpl")
+        command = template.CreateTemplate(run_template_id=template_id, spec=normal)
+
+        def create(reader: Reader, context: Context) -> Outcome:
+            events = template.decide(command, reader.state(template.DECIDER, template_id), context)
+            facts = tuple(Fact(stream=template_id, event=event) for event in events)
+            return Outcome(facts=facts, subject=template_id)
+
+        return await self._log.submit(create, meta, key, frozenset((template_id,)))
+
+    async def update(
+        self,
+        template_id: str,
+        spec: template.TemplateSpec,
+        meta: Meta,
+        key: Key | None,
+        expected: Callable[[int], bool] | None = None,
+    ) -> Committed:
+        """Make another version of a template; the answer is the number of the version in force.
+
+        ``expected`` tells whether the version in force may be replaced. Raises ConfigError, NotFound,
+        PreconditionFailed.
+        """
+        newest, _ = self.newest(template_id)
+        normal = self._checked(spec)
+        same = newest.version if spec_of(newest) == normal else None
+        command = template.UpdateTemplate(run_template_id=template_id, spec=normal, same_as=same)
+
+        def update(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(template.DECIDER, template_id)
+            if expected is not None and not expected(state.version):
+                raise PreconditionFailed("the template was changed meanwhile", {"version": state.version})
+            events = template.decide(command, state, context)
+            facts = tuple(Fact(stream=template_id, event=event) for event in events)
+            return Outcome(facts=facts, subject=template_id, answer=state.version + len(events))
+
+        return await self._log.submit(update, meta, key)
+
+    def _checked(self, spec: template.TemplateSpec) -> template.TemplateSpec:
+        normal = template.normalise(spec, schema.check, schema.problems)
+        self._catalog.profile(normal.harness_profile_id, "harnessProfileId")
+        return normal
+
+    def newest(self, template_id: str) -> tuple[Version, int]:
+        """The newest version of a template with its text, and when it was made. Raises NotFound."""
+        rows = self._reader.stream(template_id) if template_id.startswith("tpl_") else []
+        if not rows:
+            raise NotFound(f"no run template {template_id!r} exists")
+        recorded = self._log.codec.decode(rows[-1])
+        if not isinstance(recorded.event, Version):
+            raise NotFound(f"{template_id!r} is no run template")
+        return recorded.event, recorded.recorded_at
+
+    def prepare(
+        self, template_id: str, params: Mapping[str, Any] | None, session_id: str | None, who: Identity
+    ) -> Launch:
+        """A run of the newest version of a template, to be launched; nothing of it exists yet.
+
+        Without a session it gets one of its own. Raises NotFound, ConfigError, and what ``Runs.prepare`` raises.
+        """
+        newest, _ = self.newest(template_id)
+        if newest.directive_template is None:
+            raise ConfigError.of("templateId", f"the text of {template_id} was redacted", "another template")
+        values = template.effective(newest.default_params or {}, params or {}, newest.params_schema, schema.problems)
+        said = as_text(fill(newest.directive_template, values, "params"))
+        if not said.strip():
+            raise ConfigError.of("params", "leave nothing of the directive", "values that are not blank")
+        fresh = f"template-{template_id}-{self._ids.trace().replace('-', '')[-12:]}"
+        profile_id = newest.harness_profile_id
+        body = RunBody(session_id=session_id or fresh, input=said, harness_profile_id=profile_id)
+        launch = self._runs.prepare(body, who)
+        launch.origin = template.RunTemplateRun(
+            run_template_id=template_id,
+            version=newest.version,
+            directive_id=launch.directive_id,
+            harness_profile_id=profile_id,
+            provider=launch.plan.provider,
+            model=launch.plan.model,
+            param_names=tuple(values),
+            effective_params=values,
+        )
+        return launch
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
+
+
+def spec_of(version: Version) -> template.TemplateSpec:
+    """A version as its author wrote it; what was redacted is blank."""
+    return template.TemplateSpec(
+        harness_profile_id=version.harness_profile_id,
+        directive_template=version.directive_template or "",
+        default_params=version.default_params or {},
+        params_schema=version.params_schema,
+    )

@@ -1,0 +1,143 @@
+"""The run templates: every version as it was written."""
+
+from typing import Any
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.template import RunTemplateCreated, RunTemplateUpdated
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+
+class TemplateRow(msgspec.Struct, gc=False):
+    """A template, by the position of its first version, and the position of its newest."""
+
+    position: int
+    template_id: str
+    newest: int
+    created_at: int
+
+
+class VersionRow(msgspec.Struct, gc=False):
+    """A version, by position; what people wrote is gone once it was redacted."""
+
+    position: int
+    template_id: str
+    version: int
+    made_at: int
+    harness_profile_id: str
+    params_schema: str | None
+    directive_template: str | None
+    default_params: str | None
+
+
+TEMPLATE = Table("run_template", TemplateRow, key=("template_id",), indexes=(("position",),))
+VERSION = Table("run_template_version", VersionRow, key=("position",), indexes=(("template_id", "version"),))
+TEMPLATES = Projection("templates", version=1, tables=(TEMPLATE, VERSION))
+
+COLUMNS = "t.position, t.template_id, t.created_at, v.version, v.made_at, v.harness_profile_id, v.params_schema"
+TEXTS = "v.directive_template, v.default_params"
+SELECT_NEWEST = f"SELECT {COLUMNS}, {TEXTS} FROM run_template t JOIN run_template_version v ON v.position = t.newest"
+SELECT_VERSION = (
+    f"SELECT {COLUMNS}, {TEXTS} FROM run_template t JOIN run_template_version v ON v.template_id = t.template_id"
+    " WHERE t.template_id = ? AND v.version = ?"
+)
+
+
+@TEMPLATES.on(RunTemplateCreated)
+def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
+    """Keep the template with its first version."""
+    position, template_id = recorded.position, recorded.event.run_template_id
+    rows.append(TEMPLATE, TemplateRow(position, template_id, position, recorded.recorded_at))
+    _keep(rows, recorded)
+
+
+@TEMPLATES.on(RunTemplateUpdated)
+def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None:
+    """Keep another version."""
+    row = rows.need(TEMPLATE, recorded.event.run_template_id)
+    row.newest = recorded.position
+    rows.put(TEMPLATE, row)
+    _keep(rows, recorded)
+
+
+def _keep(rows: Rows, recorded: Recorded[Any]) -> None:
+    event: RunTemplateCreated | RunTemplateUpdated = recorded.event
+    rows.append(
+        VERSION,
+        VersionRow(
+            position=recorded.position,
+            template_id=event.run_template_id,
+            version=event.version,
+            made_at=recorded.recorded_at,
+            harness_profile_id=event.harness_profile_id,
+            params_schema=_json(event.params_schema),
+            directive_template=event.directive_template,
+            default_params=_json(event.default_params),
+        ),
+    )
+
+
+@TEMPLATES.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what a redacted version said."""
+    row = rows.get(VERSION, recorded.event.target)
+    if row is not None:
+        row.directive_template = row.default_params = None
+        rows.put(VERSION, row)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+class RunTemplate(Value):
+    """A version of a run template as clients see it (contract 4.6); what was redacted is null.
+
+    ``updated_at`` is when the version was made, ``created_at`` when the template was.
+    """
+
+    id: str
+    version: int
+    harness_profile_id: str
+    directive_template: str | None
+    default_params: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+    params_schema: dict[str, Any] | None = None
+
+
+NEWEST = Keyset(kind="run-templates", columns=(("position", "t.position", int),))
+
+
+def template_by_id(connection: Connection, template_id: str, version: int | None = None) -> RunTemplate | None:
+    """A version of a template, or its newest."""
+    if version is None:
+        found = list(connection.execute(f"{SELECT_NEWEST} WHERE t.template_id = ?", (template_id,)))
+    else:
+        found = list(connection.execute(SELECT_VERSION, (template_id, version)))
+    return _template(found[0]) if found else None
+
+
+def list_templates(connection: Connection, *, cursor: str | None, limit: int) -> Page[RunTemplate]:
+    """The newest version of each template, newest template first."""
+    return NEWEST.page(connection, SELECT_NEWEST, (), cursor=cursor, limit=limit, show=_template)
+
+
+def _template(values: tuple[Cell, ...]) -> RunTemplate:
+    _, template_id, created_at, version, made_at, profile_id, schema, text, params = values
+    row: dict[str, Any] = {
+        "id": template_id,
+        "version": version,
+        "harnessProfileId": profile_id,
+        "directiveTemplate": text,
+        "defaultParams": None if params is None else msgspec.json.decode(str(params)),
+        "createdAt": iso(int(created_at or 0)),
+        "updatedAt": iso(int(made_at or 0)),
+        "paramsSchema": None if schema is None else msgspec.json.decode(str(schema)),
+    }
+    return msgspec.convert(row, RunTemplate)
