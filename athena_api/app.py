@@ -178,18 +178,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         thread.join(KEEPER_JOIN_SECONDS)
         for provider in parts.providers.values():
             await provider.close()
-        for part in (
-            parts.reactors,
-            parts.views_reader,
-            parts.tail,
-            parts.catalog,
-            parts.runs,
-            parts.templates,
-            parts.runner,
-            parts.reader,
-        ):
-            part.close()
-        parts.log.close()
+        parts.close()
 
 
 async def announce(parts: ControlPlane, forked: Position | None, *, serving: bool) -> None:

@@ -152,6 +152,14 @@ class ControlPlane(NamedTuple):
             projections=projections,
         )
 
+    def close(self) -> None:
+        """Close what reads, then the log."""
+        for part in (self.reactors, self.views_reader, self.tail, self.catalog, self.runs, self.templates):
+            part.close()
+        self.runner.close()
+        self.reader.close()
+        self.log.close()
+
     def ready(self) -> None:
         """Return if requests can be served. Raises NotCaughtUp, with what is wrong."""
         health = self.health(self.reader.head())

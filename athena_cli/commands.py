@@ -147,8 +147,8 @@ def run(
         return
     if any(value is not None for name, value in body.items() if name != "sessionId"):
         raise Misused("--template goes with --param and --session only; it brings the rest")
-    body = {"sessionId": session, "params": dict(map(_param, param))}
-    ask(reach, "runTemplate", path={"templateId": template}, body=body, stay=detach)
+    filled = {"sessionId": session, "params": dict(map(_param, param))}
+    ask(reach, "runTemplate", path={"templateId": template}, body=filled, stay=detach)
 
 
 def _param(text: str) -> tuple[str, Any]:

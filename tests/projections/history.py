@@ -40,6 +40,7 @@ from athena_core.domain.run import (
     WaitReason,
 )
 from athena_core.domain.session import SessionCreated
+from athena_core.domain.template import RunTemplateCreated, RunTemplateRun, RunTemplateUpdated
 from athena_core.event import Event, Position
 from athena_core.protocols import Row, Shown
 from athena_core.store.codec import Codec
@@ -299,6 +300,38 @@ class History:
         self.write(profile_id, event)
         return profile_id
 
+    def template(self, text: str = "about {{topic}}", *, template_id: str | None = None, version: int = 1) -> str:
+        """A run template, or another version of one."""
+        template_id = template_id or self.ids.new("tpl")
+        kind = RunTemplateCreated if version == 1 else RunTemplateUpdated
+        event = kind(
+            run_template_id=template_id,
+            harness_profile_id="hp_1",
+            version=version,
+            param_names=("topic",),
+            params_schema={"type": "object"} if version == 1 else None,
+            directive_template=text,
+            default_params={"topic": "apples"},
+        )
+        self.write(template_id, event)
+        return template_id
+
+    def template_run(self, run_id: str, topic: str = "pears") -> Position:
+        """Say that a run is one of a template that has two versions."""
+        template_id = self.template()
+        self.template("{{topic}}", template_id=template_id, version=2)
+        event = RunTemplateRun(
+            run_template_id=template_id,
+            version=2,
+            directive_id="dir_1",
+            harness_profile_id="hp_1",
+            provider="mock",
+            model="mock-model",
+            param_names=("topic",),
+            effective_params={"topic": topic},
+        )
+        return self.in_run(run_id, event)
+
     def put_policy(self, limit: int | None, comment: str | None = None, *, actor: str = "ada") -> Position:
         """Replace the policy, whatever it was."""
         before = [row for row in self.written if row.type == PolicyUpdated.TYPE]
@@ -416,10 +449,12 @@ class History:
         elif kind == 18 and run_id:
             free: dict[str, Any] = {"label": None, "free_label": "a secret"} if choice % 3 == 0 else {}
             self.show(run_id, f"shown {choice}", workspace=choice % 2 == 0, **free)
+        elif kind == 20 and run_id:
+            self.template_run(run_id, f"topic {choice}")
         elif kind == 19:
             self.suppress(choice + 1)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-MOVES = 21
+MOVES = 22

@@ -70,17 +70,7 @@ def wired(state_dir: Path) -> Iterator[ControlPlane]:
     try:
         yield parts
     finally:
-        for part in (
-            parts.views_reader,
-            parts.tail,
-            parts.catalog,
-            parts.runs,
-            parts.templates,
-            parts.runner,
-            parts.reader,
-        ):
-            part.close()
-        parts.log.close()
+        parts.close()
 
 
 def judge(state_dir: Path) -> None:
@@ -114,8 +104,10 @@ def stored_guards(rows: Sequence[Row]) -> list[tuple[str, str, tuple[str | int, 
 
 
 def guards_of(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """The guards of an event of a run."""
-    return run.guards(recorded) if recorded.stream.startswith("run_") else ()
+    """The guards of an event."""
+    stream = recorded.stream
+    kind = stream.partition(":")[0] if ":" in stream else stream.partition("_")[0]
+    return next((decider.guards(recorded) for decider in DECIDERS if decider.category == kind), ())
 
 
 OPENING = (run.RunQueued, run.RunCreated)

@@ -19,13 +19,4 @@ async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: 
     meta = Meta(actor="alice", correlation="trace")
     with pytest.raises(OutcomeUnknown, match="run_1 still waits"):
         await parts.runs._see_through("run_1", Waiting(), meta, None)
-    for part in (
-        parts.views_reader,
-        parts.tail,
-        parts.catalog,
-        parts.runs,
-        parts.templates,
-        parts.runner,
-        parts.reader,
-    ):
-        part.close()
+    parts.close()

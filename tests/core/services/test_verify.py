@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, FixedClock
-from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run, schedule
+from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run, schedule, template
 from athena_core.event import Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
 from athena_core.services import verify as verifying
@@ -655,7 +655,7 @@ def test_every_rule_has_a_breach() -> None:
 
 
 def test_every_transition_is_of_an_event_of_runs() -> None:
-    tags = {kind.TYPE for kind in run.DECIDER.events} | {plane.SafetyViolation.TYPE}
+    tags = {kind.TYPE for kind in run.DECIDER.events} | {plane.SafetyViolation.TYPE, template.RunTemplateRun.TYPE}
     assert {tag for _, tag in verifying.TRANSITIONS} == tags
 
 
