@@ -102,7 +102,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers), prices)
     tools = toolbox(settings.state_dir)
     asker = Asker(providers, prices, clock, ids)
-    agent = Agent(runs.compiler, asker, prices, providers, tools, settings.workspace_root, ids, live.said)
+    agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, live.said)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
     roster = Roster(

@@ -167,7 +167,8 @@ class EvidenceAttached(Event):
 class UsageRecorded(Event):
     """A model call was paid for; cost in millionths of a dollar, absent (and ``unpriced``) where no price is known.
 
-    ``estimated`` tells that the provider reported no usage, and characters were counted instead.
+    ``estimated`` tells that the provider reported no usage, and characters were counted instead; ``failed`` that no
+    answer came of the call: it failed or was cancelled after its provider had reported what it took.
     """
 
     TYPE: ClassVar[str] = "usage.recorded"
@@ -179,6 +180,7 @@ class UsageRecorded(Event):
     request_id: str | None = None
     estimated: bool | None = None
     unpriced: bool | None = None
+    failed: bool | None = None
     cost_micro_usd: int | None = None
     price_version: str | None = None
 

@@ -83,6 +83,8 @@ class Anthropic:
                             message = table(event.get("message"))
                             request_id = request_id or text(message.get("id"))
                             counts |= _counts(message)
+                            if counts:  # paid, whatever comes of it; their first count of the output is a placeholder
+                                yield UsageReport(usage=_usage(counts | {"output_tokens": None}))
                         case "content_block_start":
                             if delta := _begun(event):
                                 yield delta

@@ -131,7 +131,7 @@ class Call:
 
 
 class Spoken:
-    """What a call has said so far, within the limits of its request."""
+    """What a call has said and reported so far, within the limits of its request."""
 
     def __init__(self, provider: str, chars_max: int) -> None:
         """Nothing was said."""
@@ -139,13 +139,14 @@ class Spoken:
         self._chars_left = chars_max
         self._chars_max = chars_max
         self._calls: dict[int, Call] = {}
-        self.pieces: list[str] = []
+        self._pieces: list[str] = []
+        self.usage: Usage | None = None
 
     def text(self, text: str) -> str:
         """Take a piece of text; the piece as it may be stored."""
         self._spend(len(text))
         cleaned = clean(text)
-        self.pieces.append(cleaned)
+        self._pieces.append(cleaned)
         return cleaned
 
     def call(self, delta: ToolCallDelta) -> None:
@@ -161,11 +162,18 @@ class Spoken:
         if call.chars > MAX_ARGUMENT_CHARS:
             raise self._failure(f"arguments of a tool call over {MAX_ARGUMENT_CHARS} characters")
 
-    def calls(self) -> tuple[ToolCall, ...]:
-        """The calls in the order of their indexes; broken arguments stay as they are."""
-        return tuple(
+    def completion(self, reason: str, request_id: str | None = None) -> Completion:
+        """All of it; calls in the order of their indexes, broken arguments as they are."""
+        calls = [
             ToolCall(id=call.id, name=call.name, arguments=clean("".join(call.pieces)).strip() or NO_ARGUMENTS)
             for _, call in sorted(self._calls.items())
+        ]
+        return Completion(
+            text="".join(self._pieces),
+            usage=self.usage,
+            reason=one_line(reason)[:MAX_REASON_CHARS],
+            request_id=request_id and one_line(request_id)[:MAX_REQUEST_ID_CHARS],
+            calls=tuple(calls),
         )
 
     def _spend(self, chars: int) -> None:
@@ -178,11 +186,16 @@ class Spoken:
 
 
 async def complete(
-    provider: Provider, request: ModelRequest, on_text: Callable[[str], None] | None = None
+    provider: Provider,
+    request: ModelRequest,
+    on_text: Callable[[str], None] | None = None,
+    spoken: Spoken | None = None,
 ) -> Completion:
-    """Drive one call to its finish; ``on_text`` sees every piece of (clean) text as it arrives."""
-    spoken = Spoken(provider.name, request.max_output_chars)
-    usage: Usage | None = None
+    """Drive one call to its finish; ``on_text`` sees every piece of (clean) text as it arrives.
+
+    ``spoken``, if given, is new; it tells what came of a call that failed or was cancelled.
+    """
+    spoken = spoken or Spoken(provider.name, request.max_output_chars)
     finished: Finished | None = None
     deltas = provider.stream(request)
     try:
@@ -195,7 +208,7 @@ async def complete(
                 case ToolCallDelta():
                     spoken.call(delta)
                 case UsageReport():
-                    usage = delta.usage
+                    spoken.usage = delta.usage
                 case Finished():
                     finished = delta
     finally:
@@ -203,13 +216,7 @@ async def complete(
             await deltas.aclose()
     if finished is None:
         raise ProviderFailure(f"{provider.name}: truncated stream", worth_retrying=True)
-    return Completion(
-        text="".join(spoken.pieces),
-        usage=usage,
-        reason=one_line(finished.reason)[:MAX_REASON_CHARS],
-        request_id=finished.request_id and one_line(finished.request_id)[:MAX_REQUEST_ID_CHARS],
-        calls=spoken.calls(),
-    )
+    return spoken.completion(finished.reason, finished.request_id)
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:

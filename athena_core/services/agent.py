@@ -16,9 +16,8 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
-from athena_core.prices import Prices
-from athena_core.providers.provider import Completion, ModelRequest, Provider
-from athena_core.services.ask import Answered, Asker, route, tokens_of
+from athena_core.providers.provider import Completion, ModelRequest, Provider, ProviderFailure
+from athena_core.services.ask import Answered, Asker, Paid, route
 from athena_core.services.context import Compiler
 from athena_core.services.conversation import conversation
 from athena_core.services.verification import Verdict, attach, attached, judge, labels_of
@@ -37,6 +36,7 @@ TURNS_DEFAULT = 50
 STUCK_CALLS = 5
 """How often in a row the same tool may be called with the same arguments before the run is given up."""
 
+MESSAGE_CHARS_MAX = 500
 DEFAULT_ATTEMPTS = 2  # of a run that named no profile
 INTERRUPTED = "The call was interrupted and its outcome is unknown. Check what it did before you make it again."
 ERASED = "The arguments of this call were erased before it was made."
@@ -85,11 +85,12 @@ def follow(talk: Talk, event: Event) -> Talk:
         case run.EvidenceAttached():
             return replace(talk, events=(*talk.events, event))
         case run.UsageRecorded():
+            answered = 0 if event.failed else 1  # whose attempts include the failed ones
             return replace(
                 talk,
                 usage=event.usage if talk.usage is None else talk.usage.plus(event.usage),
-                attempts=talk.attempts + (event.attempts or 1),
-                calls=talk.calls + 1,
+                attempts=talk.attempts + (event.attempts or 1) * answered,
+                calls=talk.calls + answered,
                 spent_micro_usd=talk.spent_micro_usd + (event.cost_micro_usd or 0),
             )
         case _:
@@ -162,9 +163,7 @@ def next_step(talk: Talk, turns_max: int) -> Next:
         if call.arguments is None:
             return Tell(call=call, content=ERASED, interrupted=False)
         return Use(call=call)
-    if talk.budget_micro_usd is not None and talk.spent_micro_usd >= talk.budget_micro_usd:
-        return Pause()
-    return Ask()
+    return Pause() if _spent(talk, ()) else Ask()
 
 
 class Work(Value):
@@ -275,7 +274,6 @@ class Agent:
         self,
         compiler: Compiler,
         asker: Asker,
-        prices: Prices,
         providers: Mapping[str, Provider],
         tools: Tools,
         workspace: Path,
@@ -285,13 +283,13 @@ class Agent:
         """Take the parts."""
         self._compiler = compiler
         self._asker = asker
-        self._prices = prices
         self._providers = providers
         self._tools = tools
         self._workspace = workspace
         self._ids = ids
         self._say = say
         self._writing: dict[str, int] = {}
+        self._in_vain: dict[str, tuple[int, list[Paid]]] = {}
 
     async def work(self, work: Work, books: Books) -> Done | None:
         """Go on with a run to its end; None where it was paused, or was ended by somebody else.
@@ -305,8 +303,14 @@ class Agent:
             steps: tuple[run.Step, ...] = ()
             match step:
                 case Ask():
-                    asked = await self._ask(work, talk)
-                    steps = self._heard(work, talk, asked.answered)
+                    try:
+                        asked = await self._ask(work, talk)
+                    except ProviderFailure as failure:
+                        steps = self.paid_in_vain(work)
+                        if not _spent(talk, steps):
+                            return Done(steps, failed(failure.code, failure.message, retryable=failure.retryable))
+                    else:
+                        steps = self._heard(work, talk, asked.answered)
                 case Use():
                     steps = await self._use(work, step.call)
                 case Tell():
@@ -318,19 +322,25 @@ class Agent:
                 case Judge():
                     return await self._judged(work, talk, asked, ())
                 case Fail():
-                    return failed(step, ())
+                    return Done((), failed(step.code, step.message))
             for event in steps:
                 talk = follow(talk, event)
             match next_step(talk, turns_max):
                 case Judge() if not _takes_time(work.request.harness_profile_snapshot):
                     return await self._judged(work, talk, asked, steps)
-                case Fail() as failure:
-                    return failed(failure, steps)
+                case Fail() as given_up:
+                    return Done(steps, failed(given_up.code, given_up.message))
             if not await books.record(steps):
                 return None
 
+    def paid_in_vain(self, work: Work) -> tuple[run.Step, ...]:
+        """What was paid for calls of a run that failed or were cancelled, and is not recorded so far; told once."""
+        turn, calls = self._in_vain.pop(work.run_id, (0, []))
+        return tuple(paid(call, turn, in_vain=True) for call in calls)
+
     def leave(self, work: Work) -> None:
         """Forget a run; text that was shown of it and never recorded is taken back."""
+        self._in_vain.pop(work.run_id, None)
         turn = self._writing.pop(work.run_id, None)
         if turn is not None and self._say is not None:
             self._say(work.request.session_id, work.run_id, turn, None)
@@ -344,19 +354,17 @@ class Agent:
         retried = talk.attempts - talk.calls
         retries = None if request.retry_budget is None else max(request.retry_budget - retried, 0)
         tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
-        turn, say = talk.turns + 1, self._say
-        self._writing[work.run_id] = turn
-        asking = ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile))
-        if talk.budget_micro_usd is not None:
-            left = talk.budget_micro_usd - talk.spent_micro_usd
-            bought = self._prices.output_tokens(request.provider, request.model, tokens_of(asking), left)
-            asking = replace(asking, max_output_tokens=None if bought is None else max(bought, 1))
+        turn, say, in_vain = talk.turns + 1, self._say, list[Paid]()
+        self._writing[work.run_id], self._in_vain[work.run_id] = turn, (turn, in_vain)
+        budget = talk.budget_micro_usd
         answered = await self._asker.ask(
-            asking,
+            ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile)),
             route(request.provider, request.model, request.fallbacks or (), self._providers),
             attempts=attempts,
             retries_left=retries,
+            left_micro_usd=None if budget is None else budget - talk.spent_micro_usd,
             on_text=say and (lambda text: say(request.session_id, work.run_id, turn, text)),
+            in_vain=in_vain,
         )
         return Asked(answered, context)
 
@@ -379,7 +387,8 @@ class Agent:
             steps.append(asked)
             if refusal is not None:
                 refusals.append(_result(asked, ToolResult(content=refusal, is_error=True)))
-        return (*steps, *refusals, paid(answered, turn))
+        attempts = answered.attempts if answered.attempts > 1 else None
+        return (*steps, *refusals, *self.paid_in_vain(work), paid(answered.paid, turn, attempts=attempts))
 
     def _intent(self, profile: HarnessSpec, call: ToolCall, turn: int) -> tuple[run.ToolCalled, str | None]:
         """The record of a call before it is made, and why it will not be made."""
@@ -428,8 +437,8 @@ class Agent:
             verdict = await judge(profile, talk.answer or "", evidence, run_command, self._ids)
         retries = talk.attempts - talk.calls
         ending = run.RunCompleted(
-            provider=asked.answered.provider if asked else request.provider,
-            model=asked.answered.model if asked else request.model,
+            provider=asked.answered.paid.provider if asked else request.provider,
+            model=asked.answered.paid.model if asked else request.model,
             harness_profile_id=request.harness_profile_id,
             usage=talk.usage,
             evidence_count=len(evidence) + len(verdict.evidence),
@@ -465,6 +474,13 @@ def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:
     return next((schema for schema in schemas if schema is not None), None)
 
 
+def _spent(talk: Talk, steps: Iterable[run.Step]) -> bool:
+    """Whether a run's budget is spent once these steps are recorded."""
+    for event in steps:
+        talk = follow(talk, event)
+    return talk.budget_micro_usd is not None and talk.spent_micro_usd >= talk.budget_micro_usd
+
+
 def _takes_time(profile: HarnessSpec) -> bool:
     """Whether an answer is recorded before it is judged, so that it is not asked for again if the judge is killed."""
     return any(policy.kind == "command" for policy in profile.verification_policies or ())
@@ -480,19 +496,20 @@ def said(completion: Completion) -> run.TranscriptAppended:
     return run.TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text)
 
 
-def paid(answered: Answered, turn: int) -> run.UsageRecorded:
-    """What a turn took; what is usual is left out."""
+def paid(call: Paid, turn: int, *, attempts: int | None = None, in_vain: bool = False) -> run.UsageRecorded:
+    """What a call took; what is usual is left out."""
     return run.UsageRecorded(
-        provider=answered.provider,
-        model=answered.model,
-        usage=answered.usage,
+        provider=call.provider,
+        model=call.model,
+        usage=call.usage,
         turn=turn,
-        attempts=answered.attempts if answered.attempts > 1 else None,
-        request_id=answered.completion.request_id,
-        estimated=answered.estimated or None,
-        unpriced=answered.unpriced or None,
-        cost_micro_usd=answered.cost_micro_usd,
-        price_version=answered.price_version,
+        attempts=attempts,
+        request_id=call.request_id,
+        estimated=call.estimated or None,
+        unpriced=call.unpriced or None,
+        failed=in_vain or None,
+        cost_micro_usd=call.cost_micro_usd,
+        price_version=call.price_version,
     )
 
 
@@ -511,6 +528,6 @@ def _result(call: run.ToolCalled, result: ToolResult, *, interrupted: bool = Fal
     )
 
 
-def failed(failure: Fail, last: tuple[run.Step, ...]) -> Done:
+def failed(code: str, message: str, *, retryable: bool = False) -> run.RunFailed:
     """The end of a run that was given up."""
-    return Done(last, run.RunFailed(code=failure.code, message=failure.message, retryable=False))
+    return run.RunFailed(code=code, message=message[:MESSAGE_CHARS_MAX], retryable=retryable)

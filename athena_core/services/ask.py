@@ -1,7 +1,7 @@
 """The asker: one turn of a model, through failures, over the providers of a route, to an answer with its price."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import anyio
 import msgspec
@@ -10,7 +10,15 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.event import Value
 from athena_core.prices import FREE, Prices
-from athena_core.providers.provider import Completion, ModelRequest, Provider, ProviderFailure, complete
+from athena_core.providers.provider import (
+    Completion,
+    ModelRequest,
+    Provider,
+    ProviderFailure,
+    Spoken,
+    complete,
+    token_count,
+)
 from athena_core.values import Usage
 
 BACKOFF_SECONDS = 0.1
@@ -25,25 +33,35 @@ OnText = Callable[[str | None], None]
 """Sees every piece of text as it arrives; None means: forget what you saw of this turn, it is begun anew."""
 
 
-class Answered(Value):
-    """An answer: who gave it, how hard it was to get, and what it cost.
+class Paid(Value):
+    """What a call took and what it cost.
 
-    ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked. ``usage`` has input,
-    output and total; what the provider did not report was ``estimated`` from the size of the texts. Without a known
-    price ``unpriced`` is true and there is no cost. ``price_version`` is absent for providers that cost nothing.
+    ``usage`` has input, output and total; what the provider did not report was ``estimated`` from the size of the
+    texts. Without a known price ``unpriced`` is true and there is no cost. ``price_version`` is absent for providers
+    that cost nothing.
     """
 
-    completion: Completion
     provider: str
     model: str
-    attempts: int
-    hops: int
-    latency_ms: int
     usage: Usage
     estimated: bool
     cost_micro_usd: int | None
     unpriced: bool
     price_version: str | None
+    request_id: str | None
+
+
+class Answered(Value):
+    """An answer, how hard it was to get, and what the call that gave it cost.
+
+    ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked.
+    """
+
+    completion: Completion
+    paid: Paid
+    attempts: int
+    hops: int
+    latency_ms: int
 
 
 class Asker:
@@ -71,27 +89,40 @@ class Asker:
         *,
         attempts: int,
         retries_left: int | None = None,
+        left_micro_usd: int | None = None,
         on_text: OnText | None = None,
+        in_vain: list[Paid] | None = None,
     ) -> Answered:
         """Ask the first provider and model of the route, and after its failure the next; the request's model is unused.
 
-        ``attempts`` are those of each provider, ``retries_left`` bounds the repeated ones of all together. Raises the
-        last ProviderFailure, which then tells the number of attempts and hops.
+        ``attempts`` are those of each provider, ``retries_left`` bounds the repeated ones of all together, and none is
+        begun once the failed ones cost ``left_micro_usd``. To ``in_vain`` is added what attempts cost that failed or
+        were cancelled, as far as their providers reported it. Raises the last ProviderFailure, which then tells the
+        number of attempts and hops.
         """
         started = self._clock.monotonic()
+        in_vain = [] if in_vain is None else in_vain
         tried = retries = 0
         failure: ProviderFailure | None = None
         for hops, (name, model) in enumerate(route):
             for attempt in range(1, attempts + 1):
                 tried += 1
+                left = None if left_micro_usd is None else left_micro_usd - cost_of(in_vain)
                 try:
-                    completion = await self._call(name, replace(request, model=model), on_text)
+                    completion = await self._call(name, self._within(request, name, model, left), on_text, in_vain)
                 except ProviderFailure as caught:
                     failure = caught
                     failure.attempts, failure.hops = tried, hops
                 else:
-                    latency_ms = round((self._clock.monotonic() - started) * 1000)
-                    return self._answered(request, completion, name, model, tried, hops, latency_ms)
+                    return Answered(
+                        completion=self._named(request, completion),
+                        paid=self._paid(request, completion, name, model),
+                        attempts=tried,
+                        hops=hops,
+                        latency_ms=round((self._clock.monotonic() - started) * 1000),
+                    )
+                if left_micro_usd is not None and cost_of(in_vain) >= left_micro_usd:
+                    raise failure
                 wait = self._wait(failure, attempt)
                 if wait is None or attempt == attempts or retries == retries_left:
                     break
@@ -101,24 +132,32 @@ class Asker:
             raise ValueError("a route names at least one provider, and it is asked at least once")
         raise failure
 
-    async def _call(self, name: str, request: ModelRequest, on_text: OnText | None) -> Completion:
-        """One call; text of a call that fails is taken back."""
+    def _within(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> ModelRequest:
+        """The request to one model, with as much output as what is left buys."""
+        if left_micro_usd is None:
+            return replace(request, model=model)
+        bought = self._prices.output_tokens(name, model, tokens_of(request), left_micro_usd)
+        return replace(request, model=model, max_output_tokens=None if bought is None else max(bought, 1))
+
+    async def _call(self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[Paid]) -> Completion:
+        """One call; text of a call that fails is taken back, and what it cost is kept."""
         provider = self._providers.get(name)
         if provider is None:
             raise ProviderFailure(f"no provider {name!r} is registered", worth_retrying=False)
-        if on_text is None:
-            return await complete(provider, request)
-        shown = False
+        shown, spoken = False, Spoken(name, request.max_output_chars)
 
         def show(text: str) -> None:
             nonlocal shown
             shown = True
-            on_text(text)
+            if on_text is not None:
+                on_text(text)
 
         try:
-            return await complete(provider, request, show)
-        except ProviderFailure:
-            if shown:
+            return await complete(provider, request, show, spoken)
+        except BaseException as error:  # a cancelled call was paid, too
+            if spoken.usage is not None:
+                in_vain.append(self._paid(request, spoken.completion("failed"), name, request.model))
+            if shown and on_text is not None and isinstance(error, ProviderFailure):
                 on_text(None)
             raise
 
@@ -131,30 +170,18 @@ class Asker:
         left = anyio.current_effective_deadline() - anyio.current_time()
         return None if asked > RETRY_AFTER_SECONDS_MAX or wait >= left else wait
 
-    def _answered(
-        self,
-        request: ModelRequest,
-        completion: Completion,
-        provider: str,
-        model: str,
-        attempts: int,
-        hops: int,
-        latency_ms: int,
-    ) -> Answered:
+    def _paid(self, request: ModelRequest, completion: Completion, provider: str, model: str) -> Paid:
         usage, estimated = counted(request, completion)
         cost = self._prices.cost(provider, model, usage)
-        return Answered(
-            completion=self._named(request, completion),
+        return Paid(
             provider=provider,
             model=model,
-            attempts=attempts,
-            hops=hops,
-            latency_ms=latency_ms,
             usage=usage,
             estimated=estimated,
             cost_micro_usd=cost,
             unpriced=cost is None,
             price_version=None if provider in FREE else self._prices.version,
+            request_id=completion.request_id,
         )
 
     def _named(self, request: ModelRequest, completion: Completion) -> Completion:
@@ -180,9 +207,18 @@ def route(
     return ((provider, model), *((name, providers[name].default_model) for name in others))
 
 
+def cost_of(calls: Iterable[Paid]) -> int:
+    """What calls cost together, in micro-USD; those without a price count as nothing."""
+    return sum(call.cost_micro_usd or 0 for call in calls)
+
+
 def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]:
-    """The usage of a call, and whether something of it had to be estimated (a token is taken to be four bytes)."""
+    """The usage of a call, and whether something of it had to be estimated (a token is taken to be four bytes).
+
+    Nothing is taken off an account by a count below 0: it is no count.
+    """
     usage = completion.usage or Usage()
+    usage = Usage(**{name: token_count(getattr(usage, name)) for name in Usage.__struct_fields__})
     if usage.input_tokens is not None and usage.output_tokens is not None:
         if usage.total_tokens is None:
             usage = replace(usage, total_tokens=usage.input_tokens + usage.output_tokens)

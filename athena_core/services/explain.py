@@ -234,7 +234,7 @@ class Story:
                 shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
                 return Told(f"the {event.source} showed {shown}", self._turn or None)
             case UsageRecorded():
-                self._turn = event.turn or self._turn
+                self._turn = self._turn if event.failed else event.turn or self._turn
                 return Told(_paid(event), event.turn)
             case RunPaused():
                 self.status, self._paused, self._executor = "paused", event, None
@@ -314,7 +314,8 @@ def _paid(event: UsageRecorded) -> str:
     cost = "of unknown price" if event.cost_micro_usd is None else f"for {money(event.cost_micro_usd)}"
     tries = f", after {event.attempts} attempts" if (event.attempts or 1) > 1 else ""
     guessed = " (estimated)" if event.estimated else ""
-    return f"{event.provider}/{event.model} took {tokens} tokens{guessed} {cost}{tries}"
+    vain = ", and gave no answer" if event.failed else ""
+    return f"{event.provider}/{event.model} took {tokens} tokens{guessed} {cost}{tries}{vain}"
 
 
 def _ended(event: Event) -> str:

@@ -19,7 +19,7 @@ from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Meta
 from athena_core.protocols import Row
 from athena_core.services.admission import Created, Room, cancel, finish
-from athena_core.services.agent import Agent, Done, Talk, Work, work_of
+from athena_core.services.agent import Agent, Done, Talk, Work, failed, work_of
 from athena_core.services.catalog import Catalog
 from athena_core.services.executors import SWEEP_SECONDS, Executors
 from athena_core.services.runs import Runs
@@ -31,7 +31,6 @@ BACKOFF_SECONDS_MAX = 5.0
 CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a run that is to be cancelled, before it is done without it."""
 
-MESSAGE_CHARS_MAX = 500
 FIRST_LEASE_VERSION_MAX = 3
 """Behind being queued and being created: a lease later in its stream may have been taken from us."""
 
@@ -234,15 +233,15 @@ class Runner:
                     with anyio.move_on_after(max(left, 0)) as deadline:
                         done = await self._agent.work(work, books)
                     if deadline.cancelled_caught:
-                        done = Done((), run.RunTimedOut(timeout_ms=request.timeout_ms))
+                        done = Done(self._agent.paid_in_vain(work), run.RunTimedOut(timeout_ms=request.timeout_ms))
                 except LeaseLost:
                     return
                 except AthenaError as error:
-                    done = _failed(error.code, error.message, retryable=error.retryable)
+                    done = Done((), failed(error.code, error.message, retryable=error.retryable))
                 except Exception as error:  # a bug of ours must not strand the run
-                    done = _failed("INTERNAL_ERROR", _described(error), retryable=False)
+                    done = Done((), failed("INTERNAL_ERROR", _described(error)))
             if held.scope.cancelled_caught:
-                done = Done((), run.RunCancelled(cause="requested"))
+                done = Done(self._agent.paid_in_vain(work), run.RunCancelled(cause="requested"))
             if done is not None and not self._leaving:
                 with suppress(LeaseLost):
                     await books.end(done)
@@ -385,7 +384,3 @@ def _described(error: Exception) -> str:
     """What kind of error it is and where it was raised: its text may quote what a model wrote."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-
-
-def _failed(code: str, message: str, *, retryable: bool) -> Done:
-    return Done((), run.RunFailed(code=code, message=message[:MESSAGE_CHARS_MAX], retryable=retryable))

@@ -23,6 +23,7 @@ from athena_core.store import chain
 from athena_core.store.codec import Codec
 from athena_core.store.log import Anchor, Guards, category
 from athena_core.store.sqlite import FORMAT
+from athena_core.values import Usage
 
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20
@@ -168,7 +169,7 @@ class World:
             case run.TranscriptAppended(kind="tool-result"):
                 known.calls.discard(event.tool_call_id or "")
             case run.UsageRecorded():
-                known.turn = event.turn or known.turn
+                known.turn = known.turn if event.failed else event.turn or known.turn
                 known.spent += event.cost_micro_usd or 0
             case run.RunPaused():
                 self._vacate(row.stream, known)
@@ -336,12 +337,17 @@ def steps(row: Row, event: Event, world: World) -> Iterator[str]:
 
 
 def budgets(row: Row, event: Event, world: World) -> Iterator[str]:
-    """A run is paused because its budget is spent, and tells how much that was."""
+    """Nothing is paid back; a run is paused because its budget is spent, and tells how much that was."""
     known = world.open.get(row.stream)
-    if isinstance(event, run.RunPaused) and known is not None:
-        told = (event.spent_micro_usd, event.budget_micro_usd)
-        if told != (known.spent, known.budget) or known.spent < (known.budget or 0):
-            yield f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
+    match event:
+        case run.UsageRecorded():
+            amounts = (event.cost_micro_usd, *(getattr(event.usage, name) for name in Usage.__struct_fields__))
+            if any(amount is not None and amount < 0 for amount in amounts):
+                yield f"{row.stream} has a usage below 0"
+        case run.RunPaused() if known is not None:
+            told = (event.spent_micro_usd, event.budget_micro_usd)
+            if told != (known.spent, known.budget) or known.spent < (known.budget or 0):
+                yield f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
 
 
 def children(row: Row, event: Event, world: World) -> Iterator[str]:

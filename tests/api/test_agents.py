@@ -10,9 +10,10 @@ from athena_core.services.agent import STUCK_CALLS
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.gate import Gates
-from tests.support.model import Model, Profile, Step, acting, call
+from tests.support.model import Model, Profile, Step, acting, call, turn_of
 from tests.support.records import put_policy
 from tests.support.server import Server
+from tests.support.stub import ANTHROPIC, OPENAI, Stub, data, says, says_and_waits, standing
 
 READ = call("files", action="read", path="notes.txt")
 NOTE = call("files", action="write", path="done.txt", content="yes", evidence="Proof")
@@ -255,6 +256,75 @@ def test_a_budget_that_nobody_could_keep_is_refused(at_work: Agent) -> None:
             server.api.run("go", harnessProfileId=profile)
         assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
         assert "unpriced-model" in refused.value.error["message"]
+
+
+# What is paid for no answer
+
+
+TRUNCATED = says(
+    OPENAI.head + OPENAI.start + OPENAI.text("half an ans"),
+    data({"choices": [], "usage": {"prompt_tokens": 1_000, "completion_tokens": 100}}),
+)
+"""An answer that breaks off after its server has counted it."""
+
+
+@pytest.fixture
+def breaking(serve: Serve) -> Iterator[tuple[Api, Stub]]:
+    """A server with a model whose first answer breaks off."""
+    good = turn_of("all done", 1)
+    with standing(lambda asked: TRUNCATED if len(stub.asked) == 1 else good) as stub:
+        yield serve(openai_base_url=stub.url).api, stub
+
+
+def test_a_failed_attempt_is_on_the_runs_account(breaking: tuple[Api, Stub]) -> None:
+    api, _ = breaking
+    profile = profile_of(api, Profile(retry_limit=2, budget_usd=1))
+    result = api.run("go", harnessProfileId=profile)
+    usages = payloads(api, result["runId"], "usage.recorded")
+    assert [(one.get("failed"), one["turn"], one.get("attempts"), one["costMicroUsd"]) for one in usages] == [
+        (True, 1, None, TURN_MICRO_USD),
+        (None, 1, 2, TURN_MICRO_USD),
+    ]
+    record = api.get(f"/runs/{result['runId']}")
+    assert (record["output"], record["costMicroUsd"]) == ("all done", 2 * TURN_MICRO_USD)
+    assert result["usage"] == {"inputTokens": 2_000, "outputTokens": 200, "totalTokens": 2_200}
+    assert result["reliability"]["providerAttempts"] == 2
+
+
+def test_an_attempt_in_vain_that_spent_the_budget_pauses_the_run(breaking: tuple[Api, Stub]) -> None:
+    api, stub = breaking
+    profile = profile_of(api, Profile(retry_limit=5, budget_usd=TURN_MICRO_USD / 1e6))
+    paused = opened(api.send("/runs", {"input": "go", "harnessProfileId": profile}))
+    assert (paused["status"], paused["costMicroUsd"], len(stub.asked)) == ("paused", TURN_MICRO_USD, 1)
+    done = opened(api.send(f"/runs/{paused['runId']}/resume", {"budgetUsd": 1}))
+    assert (done["status"], done["output"], done["costMicroUsd"]) == ("completed", "all done", 2 * TURN_MICRO_USD)
+
+
+def test_the_last_failure_ends_the_run_with_what_it_cost(breaking: tuple[Api, Stub]) -> None:
+    api, _ = breaking
+    profile = profile_of(api, Profile(retry_limit=1))
+    with pytest.raises(Refused, match="truncated") as refused:
+        api.run("go", harnessProfileId=profile)
+    record = api.get(f"/runs/{refused.value.error['details']['runId']}")
+    assert (record["status"], record["costMicroUsd"]) == ("failed", TURN_MICRO_USD)
+
+
+@pytest.mark.parametrize("how", ["run.cancelled", "run.timed-out"])
+def test_a_call_that_is_stopped_in_mid_stream_is_paid(serve: Serve, how: str) -> None:
+    says_some = says_and_waits(ANTHROPIC.head, ANTHROPIC.start, ANTHROPIC.text("some words of it"))
+    with standing(lambda asked: says_some) as stub:
+        timeout = "500" if how == "run.timed-out" else "600000"
+        api = serve(anthropic_base_url=stub.url, runtime_run_timeout_ms=timeout).api
+        run_id = api.start("go", provider="anthropic", model="claude-haiku-4-5", sessionId="s")["runId"]
+        if how == "run.cancelled":
+            with api.stream("/sessions/s/transcript/stream") as frames:
+                next(frame for frame in frames if frame.event == "transcript.delta")
+            api.post(f"/run-control/by-run/{run_id}/cancel")
+        assert api.await_ending(run_id) == how
+        (usage,) = payloads(api, run_id, "usage.recorded")
+        assert (usage["failed"], usage["turn"], usage["estimated"]) == (True, 1, True)
+        assert usage["usage"] == {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13}
+        assert api.get(f"/runs/{run_id}")["costMicroUsd"] == usage["costMicroUsd"] > 0
 
 
 # Stopping

@@ -98,8 +98,8 @@ async def test_an_answer_has_its_text_usage_and_price(server: Breakable, name: s
     assert "".join(filter(None, seen)) == answered.completion.text
     assert answered.completion.reason == "stop"
     assert answered.completion.request_id
-    assert not answered.estimated
-    assert answered.cost_micro_usd
+    assert not answered.paid.estimated
+    assert answered.paid.cost_micro_usd
     server.grade()
 
 
@@ -138,7 +138,7 @@ async def test_an_outage_of_one_provider_is_made_good_by_the_next(server: Breaka
     other = next(one for one in MODELS if one != name)
     server.behave(fails(503, None, match={"provider": name}))
     answered = await ask(server, name, other, attempts=2)
-    assert (answered.provider, answered.attempts, answered.hops) == (other, 3, 1)
+    assert (answered.paid.provider, answered.attempts, answered.hops) == (other, 3, 1)
     server.grade(strict=False)
 
 

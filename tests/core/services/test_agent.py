@@ -144,6 +144,15 @@ def test_what_a_run_took_adds_up() -> None:
     assert (talk.attempts, talk.calls, talk.spent_micro_usd) == (3, 2, 7)
 
 
+def test_what_was_paid_in_vain_adds_up_and_is_no_turn_of_its_own() -> None:
+    vain = replace(paid(1, cost=5), failed=True)
+    talk = after(*BEGUN, SAID, vain, vain, paid(1, cost=4, attempts=3))
+    assert talk.usage == Usage(input_tokens=3, output_tokens=3)
+    assert (talk.attempts, talk.calls, talk.spent_micro_usd) == (3, 1, 14)
+    budgeted = (BUDGETED, *BEGUN[1:], replace(vain, cost_micro_usd=1_000))
+    assert next_step(after(*budgeted), 9) == Pause()
+
+
 # From a stream to what is left to do
 
 

@@ -1,6 +1,7 @@
 """Asking: attempts, waits, the next of the route, what is counted and what it costs."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -19,7 +20,7 @@ from athena_core.providers.provider import (
     ToolCallDelta,
     UsageReport,
 )
-from athena_core.services.ask import RETRY_AFTER_SECONDS_MAX, Answered, Asker, route
+from athena_core.services.ask import RETRY_AFTER_SECONDS_MAX, Answered, Asker, Paid, route
 from athena_core.values import ToolCall, ToolSpec, Usage
 
 HI = ModelRequest(model="", messages=(Message(role="user", content="hi there"),))
@@ -84,22 +85,30 @@ async def test_an_answer_tells_who_gave_it_and_what_it_cost() -> None:
     usage = Usage(input_tokens=10, output_tokens=5, total_tokens=15, cached_input_tokens=4)
     provider = Scripted("paid", [TextDelta(text="yes"), UsageReport(usage=usage), DONE])
     answered = await Asked(provider).asker.ask(HI, [("paid", "m-1")], attempts=3)
-    assert (answered.completion.text, answered.provider, answered.model) == ("yes", "paid", "m-1")
+    assert (answered.completion.text, answered.paid.provider, answered.paid.model) == ("yes", "paid", "m-1")
     assert (answered.attempts, answered.hops, answered.latency_ms) == (1, 0, 0)
-    assert (answered.usage, answered.estimated) == (usage, False)
-    assert (answered.cost_micro_usd, answered.unpriced, answered.price_version) == (23, False, "of a test")
+    assert (answered.paid.usage, answered.paid.estimated) == (usage, False)
+    assert (answered.paid.cost_micro_usd, answered.paid.unpriced, answered.paid.price_version) == (
+        23,
+        False,
+        "of a test",
+    )
     assert [request.model for request in provider.requests] == ["m-1"]
 
 
 async def test_the_mock_is_free_and_of_no_table() -> None:
     answered = await Asked(Mock()).asker.ask(HI, [("mock", "any")], attempts=1)
-    assert (answered.cost_micro_usd, answered.unpriced, answered.price_version) == (0, False, None)
+    assert (answered.paid.cost_micro_usd, answered.paid.unpriced, answered.paid.price_version) == (0, False, None)
 
 
 async def test_an_unknown_model_is_told_never_free() -> None:
     provider = Scripted("paid", [TextDelta(text="yes"), DONE])
     answered = await Asked(provider).asker.ask(HI, [("paid", "unknown")], attempts=1)
-    assert (answered.cost_micro_usd, answered.unpriced, answered.price_version) == (None, True, "of a test")
+    assert (answered.paid.cost_micro_usd, answered.paid.unpriced, answered.paid.price_version) == (
+        None,
+        True,
+        "of a test",
+    )
 
 
 async def test_failures_that_pass_are_tried_again_with_jitter() -> None:
@@ -140,14 +149,14 @@ async def test_a_wait_beyond_the_limit_or_the_deadline_is_not_begun(
             await asked.asker.ask(HI, [("paid", "m")], attempts=2)
         answered = await asked.asker.ask(HI, [("paid", "m"), ("other", "n")], attempts=2)
     assert caught.value.attempts == 1
-    assert (answered.provider, answered.attempts, answered.hops) == ("other", 2, 1)
+    assert (answered.paid.provider, answered.attempts, answered.hops) == ("other", 2, 1)
     assert asked.waits == []
 
 
 async def test_the_next_of_the_route_is_asked_with_its_own_model() -> None:
     first, second = Scripted("paid", [lasting()]), Scripted("other", [passing()], [TextDelta(text="me"), DONE])
     answered = await Asked(first, second).asker.ask(HI, [("paid", "m"), ("other", "n")], attempts=2)
-    assert (answered.provider, answered.model, answered.completion.text) == ("other", "n", "me")
+    assert (answered.paid.provider, answered.paid.model, answered.completion.text) == ("other", "n", "me")
     assert (answered.attempts, answered.hops) == (3, 1)
     assert [request.model for request in second.requests] == ["n", "n"]
 
@@ -187,6 +196,72 @@ async def test_cancelling_goes_through() -> None:
     assert scope.cancelled_caught
 
 
+# What is paid for no answer
+
+REPORT = UsageReport(usage=Usage(input_tokens=10, output_tokens=5, total_tokens=15))  # 25 micro-USD
+
+
+async def test_what_failed_attempts_reported_is_kept_with_its_price() -> None:
+    provider = Scripted("paid", [REPORT, passing()], [passing()], [REPORT, REPORT], [TextDelta(text="yes"), DONE])
+    in_vain: list[Paid] = []
+    answered = await Asked(provider).asker.ask(HI, [("paid", "m")], attempts=4, in_vain=in_vain)
+    assert [(one.usage, one.cost_micro_usd, one.price_version) for one in in_vain] == [
+        (REPORT.usage, 25, "of a test")
+    ] * 2
+    assert answered.attempts == 4
+
+
+async def test_output_that_a_failed_attempt_did_not_report_is_estimated_from_what_it_said() -> None:
+    started = UsageReport(usage=Usage(input_tokens=7))
+    in_vain: list[Paid] = []
+    with pytest.raises(ProviderFailure):
+        script: Script = [started, TextDelta(text="zwölf bits"), lasting()]
+        await Asked(Scripted("paid", script)).asker.ask(HI, [("paid", "m")], attempts=1, in_vain=in_vain)
+    (vain,) = in_vain
+    assert (vain.usage, vain.estimated) == (Usage(input_tokens=7, output_tokens=3, total_tokens=10), True)
+
+
+async def test_what_a_cancelled_call_reported_is_kept() -> None:
+    class Silent(Scripted):
+        async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+            yield REPORT
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    in_vain: list[Paid] = []
+    with anyio.CancelScope() as scope:
+        await Asked(Silent("paid", [])).asker.ask(HI, [("paid", "m")], attempts=5, in_vain=in_vain)
+    assert [one.usage for one in in_vain] == [REPORT.usage]
+
+
+@pytest.mark.parametrize(("left", "calls"), [(None, 5), (1_000, 5), (51, 3), (50, 2), (25, 1), (1, 1)])
+async def test_nothing_is_tried_again_once_failed_attempts_cost_what_was_left(left: int | None, calls: int) -> None:
+    provider, other = Scripted("paid", [REPORT, passing()]), Scripted("other", [DONE])
+    with pytest.raises(ProviderFailure, match="busy"):
+        route = [("paid", "m"), ("other", "n")] if left is not None and calls < 5 else [("paid", "m")]
+        await Asked(provider, other).asker.ask(HI, route, attempts=5, left_micro_usd=left)
+    assert (len(provider.requests), len(other.requests)) == (calls, 0)
+
+
+async def test_each_attempt_may_say_as_much_as_what_is_left_then_buys() -> None:
+    provider = Scripted("paid", [REPORT, passing()], [REPORT, passing()], [TextDelta(text="yes"), DONE])
+    await Asked(provider).asker.ask(HI, [("paid", "m")], attempts=3, left_micro_usd=100)
+    assert [request.max_output_tokens for request in provider.requests] == [32, 23, 15]  # 3 each, after 2 of input at 2
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_counts_below_0_take_nothing_off_an_account(failing: bool) -> None:
+    report = UsageReport(usage=Usage(input_tokens=-1_000, output_tokens=-5, total_tokens=-9, cached_input_tokens=-3))
+    in_vain: list[Paid] = []
+    asked = Asked(Scripted("paid", [TextDelta(text="zwölf bits"), report, lasting() if failing else DONE]))
+    with suppress(ProviderFailure):
+        answered = await asked.asker.ask(HI, [("paid", "m")], attempts=1, in_vain=in_vain)
+        in_vain.append(answered.paid)
+    (account,) = in_vain
+    assert account.usage == Usage(input_tokens=2, output_tokens=3, total_tokens=5)
+    assert (account.estimated, account.cost_micro_usd) == (True, 11)
+
+
 @pytest.mark.parametrize(
     ("report", "usage", "estimated"),
     [
@@ -206,7 +281,7 @@ async def test_usage_that_is_not_reported_is_estimated_and_flagged(
 ) -> None:
     reports = [UsageReport(usage=report)] if report else []
     answered = await answer(TextDelta(text="zwölf bits"), *reports, DONE)
-    assert (answered.usage, answered.estimated) == (usage, estimated)
+    assert (answered.paid.usage, answered.paid.estimated) == (usage, estimated)
 
 
 async def test_tools_and_calls_count_in_an_estimate() -> None:
@@ -215,9 +290,9 @@ async def test_tools_and_calls_count_in_an_estimate() -> None:
     said = Message(role="assistant", content="", calls=(call,))
     request = ModelRequest(model="", messages=(*HI.messages, said), tools=(tool,))
     answered = await answer(ToolCallDelta(index=0, id="2", name="t", arguments="b" * 99), DONE, request=request)
-    assert answered.usage.input_tokens is not None
-    assert answered.usage.input_tokens > (100 + 99 + 8) // 4
-    assert answered.usage.output_tokens == 25
+    assert answered.paid.usage.input_tokens is not None
+    assert answered.paid.usage.input_tokens > (100 + 99 + 8) // 4
+    assert answered.paid.usage.output_tokens == 25
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
             workspace=False,
             content="a secret",
         ),
+        UsageRecorded(provider="openai", model="gpt", usage=Usage(), turn=2, cost_micro_usd=3, failed=True),
         UsageRecorded(provider="openai", model="gpt", usage=Usage(), turn=2, estimated=True, unpriced=True),
         RunCompleted(
             provider="openai",
@@ -161,10 +162,11 @@ def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
         "the tool shell answered (8 characters)",
         "a tool that does not exist failed (8 characters)",
         "the tool showed log (text, 2,000 bytes)",
+        "openai/gpt took an unknown number of tokens for $0.000003, and gave no answer",
         "openai/gpt took an unknown number of tokens (estimated) of unknown price",
         "completed, but not verified: tests: exit code 1",
     ]
-    assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, None]
+    assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, 2, None]
 
 
 def test_take_overs_pauses_and_cancels_are_told_with_who_and_why() -> None:

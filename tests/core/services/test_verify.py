@@ -19,6 +19,7 @@ from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
 from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
+from athena_core.values import Usage
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import (
     ASKED,
@@ -416,6 +417,18 @@ def paid_while_paused(forge: Forge) -> None:
     forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED, DEAR)
 
 
+def paid_back(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(PAID, cost_micro_usd=-1))
+
+
+def tokens_given_back(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(PAID, usage=Usage(input_tokens=5, output_tokens=-5)))
+
+
+def answered_in_no_turn(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(PAID, turn=1, failed=True), replace(PAID, turn=2))
+
+
 def paused_for_another_sum(forge: Forge) -> None:
     forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, replace(PAUSED, spent_micro_usd=1_100))
 
@@ -597,6 +610,9 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (call_twice, "steps", 5, "call_1 of run_1 was made twice"),
     (turn_twice, "steps", 5, "the usage of turn 1 after that of turn 1"),
     (paid_while_paused, "transitions", 7, "usage.recorded of run_1, which is paused"),
+    (answered_in_no_turn, "steps", 5, "the usage of turn 2 after that of turn 0"),
+    (paid_back, "budgets", 4, "run_1 has a usage below 0"),
+    (tokens_given_back, "budgets", 4, "run_1 has a usage below 0"),
     (paused_for_another_sum, "budgets", 6, "1200"),
     (paused_with_budget_left, "budgets", 5, "it had spent 600 of 1000"),
     (resumed_without_a_slot, "slots", 9, "1 of 1 slots"),
