@@ -105,6 +105,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
     accepted: Any = None
     """The type of ``data`` of an answer 202; None where nobody may ask for one."""
+    command: str | None = None
+    """The words of its command, where they do not follow from its path and method."""
     successor: str | None = None
     """The path that replaces this one, where it is deprecated."""
     stream: bool = False

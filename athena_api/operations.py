@@ -495,6 +495,7 @@ RUN_ERRORS = (
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         id="getCapabilities",
+        command="capabilities",
         context="capabilities",
         method="GET",
         path="/capabilities",
@@ -506,6 +507,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getAdminHealth",
+        command="health",
         context="admin.health",
         method="GET",
         path="/admin/health",
@@ -517,6 +519,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="createRun",
+        command="run",
         context="runs.create",
         method="POST",
         path="/runs",
@@ -573,6 +576,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getRunEvidence",
+        command="runs evidence-get",
         context="runs.evidence.get",
         method="GET",
         path="/runs/:runId/evidence/:evidenceId",
@@ -627,6 +631,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="cancelRunByRunId",
+        command="cancel",
         context="runs.cancel",
         method="POST",
         path="/run-control/by-run/:runId/cancel",
@@ -639,6 +644,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="cancelRun",
+        command="cancel",
         context="runs.cancel",
         method="POST",
         path="/runs/:sessionId/cancel",
@@ -652,6 +658,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="resumeRun",
+        command="resume",
         context="runs.resume",
         method="POST",
         path="/runs/:runId/resume",
@@ -852,6 +859,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="runTemplate",
+        command="run",
         context="templates.run",
         method="POST",
         path="/templates/:templateId/run",
@@ -906,6 +914,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getAuditTrail",
+        command="audit",
         context="governance.audit.list",
         method="GET",
         path="/governance/audit-trail",
@@ -921,6 +930,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getFleetSummary",
+        command="fleet",
         context="fleet.summary",
         method="GET",
         path="/fleet/summary",
@@ -947,6 +957,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="streamEvents",
+        command="events tail",
         context="events.stream",
         method="GET",
         path="/events/stream",

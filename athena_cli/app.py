@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 
 from athena_cli import commands
 from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit
+from athena_cli.words import ROWS
 from athena_core import __version__
 
 
@@ -20,12 +21,21 @@ def build() -> App:
         version_flags=["--version"],
     )
     groups: dict[str, App] = {}
-    for name, text in commands.GROUPS.items():
-        groups[name] = App(name=name, help=text, version_flags=[])
-        app.command(groups[name])
-    for words, command in commands.COMMANDS.items():
+
+    def place(words: str) -> tuple[App, str]:
         group, _, name = words.rpartition(" ")
-        (groups[group] if group else app).command(command, name=name)
+        if group and group not in groups:
+            groups[group] = App(name=group, help=commands.GROUPS.get(group, group.capitalize()), version_flags=[])
+            app.command(groups[group])
+        return groups[group] if group else app, name
+
+    for words, command in commands.COMMANDS.items():
+        parent, name = place(words)
+        parent.command(command, name=name)
+    app.register_install_completion_command()
+    for words, row in ROWS.items():  # read from the table when they are run: the table takes longer than help may
+        parent, name = place(words)
+        parent.command(f"athena_cli.row:{row.operation_id}", name=name, help=row.summary)
     return app
 
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -14,7 +13,8 @@ from athena_cli.exits import Failed, Misused
 if TYPE_CHECKING:
     from athena_core.settings import Settings
 
-PAGE_EVENTS_MAX = 500
+PAGE_ITEMS_MAX = 500
+Output: TypeAlias = Literal["table", "json", "jsonl"]
 SWITCH = Parameter(negative="")
 TEXT = Parameter(allow_leading_hyphen=True)
 Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
@@ -36,6 +36,9 @@ class Reach:
 
     identity: str | None = None
     """Who is asking, where authentication is on (ATHENA_CLI_IDENTITY)."""
+
+    output: Annotated[Output | None, Parameter(alias="-o")] = None
+    """A table, one JSON document, or a line of JSON for each record; by itself a table on a terminal, else JSON."""
 
 
 @Parameter(name="*", group="Filters")
@@ -93,7 +96,73 @@ def ask(reach: Reach | None, operation_id: str, *, stay: bool = False, **parts: 
         async with connect(settings_of(reach), stay=stay) as transport:
             return await transport.request(operation_id, wait=not stay, **parts)
 
-    render.show(asyncio.run(work()))
+    data = asyncio.run(work())
+    if (parts.get("query") or {}).get("format") == "csv":
+        render.write(data)
+    else:
+        render.show(data, reach.output if reach else None)
+
+
+def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
+    """Send requests for all pages of a list and show them as one list."""
+    import asyncio
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    async def work() -> None:
+        async with connect(settings_of(reach)) as transport:
+            pages = render.Pages(reach.output if reach else None)
+            query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
+            while following := pages.add(await transport.request(operation_id, query=query, **parts)):
+                query["cursor"] = following
+
+    asyncio.run(work())
+
+
+def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
+    """Print the records of a stream as they come, a line of JSON each, until Ctrl-C; then the last cursor."""
+    import asyncio
+    from contextlib import aclosing
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    last: str | None = None
+
+    def lost(reason: str) -> None:
+        print(f"Reconnecting: {reason}", file=sys.stderr, flush=True)
+
+    async def work() -> None:
+        nonlocal last
+        async with connect(settings_of(reach)) as transport:
+            cursor = query.pop("after", None)
+            async with aclosing(
+                transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)
+            ) as frames:
+                async for frame in frames:
+                    if frame.record is not None:
+                        render.write(frame.record)
+                    last = frame.cursor
+
+    try:
+        asyncio.run(work())
+    finally:
+        if last is not None:
+            print(f"Cursor: {last}", file=sys.stderr)
+
+
+def read_json(path: str, flag: str) -> dict[str, Any]:
+    """The JSON object in a file; `-` is standard input. Raises Misused."""
+    import msgspec
+
+    try:
+        text = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except OSError as error:
+        raise Misused(f"{flag}: cannot read {path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Misused(f"{flag}: {path} holds no JSON object: {error}") from error
 
 
 # Runs
@@ -166,20 +235,6 @@ def _param(text: str) -> tuple[str, Any]:
         raise Misused(f"--param: {name[:-1]} is no JSON: {error}") from error
 
 
-def resume(run: str, /, *, budget_usd: float | None = None, detach: Detach = False, reach: Reach | None = None) -> None:
-    """Let a paused run go on, and wait for its end.
-
-    Args:
-        run: The run.
-        budget_usd: Its budget from now on in dollars, what it spent so far included; without one it has none any more.
-        detach: Do not wait; a server goes on with it.
-        reach: How to reach the plane.
-    """
-    if budget_usd is not None and not isfinite(budget_usd):  # JSON has no word for it but null, which means no budget
-        raise Misused(f"--budget-usd: {budget_usd} is no number of dollars")
-    ask(reach, "resumeRun", path={"runId": run}, body={"budgetUsd": budget_usd}, stay=detach)
-
-
 def cancel(
     *,
     session: str | None = None,
@@ -203,46 +258,6 @@ def cancel(
         ask(reach, "cancelRun", path={"sessionId": session}, body={"reason": reason})
 
 
-# Run templates
-
-
-def list_templates(*, cursor: str | None = None, limit: int | None = None, reach: Reach | None = None) -> None:
-    """List run templates in their newest version, newest first.
-
-    Args:
-        cursor: Go on after the last page.
-        limit: How many, at most 500.
-        reach: How to reach the plane.
-    """
-    ask(reach, "listRunTemplates", query=_page(cursor, limit))
-
-
-def show_template(template: str, /, *, version: int | None = None, reach: Reach | None = None) -> None:
-    """Show a run template.
-
-    Args:
-        template: Its id.
-        version: Which version; the newest if absent.
-        reach: How to reach the plane.
-    """
-    query = {"version": None if version is None else str(version)}
-    ask(reach, "getRunTemplate", path={"templateId": template}, query=query)
-
-
-def put_template(template: str | None = None, /, *, file: Path, reach: Reach | None = None) -> None:
-    """Create a run template, or make another version of one.
-
-    Args:
-        template: Its id, if there is to be another version.
-        file: The template, as JSON; `-` reads standard input.
-        reach: How to reach the plane.
-    """
-    if template is None:
-        ask(reach, "createRunTemplate", body=_document(file))
-    else:
-        ask(reach, "updateRunTemplate", path={"templateId": template}, body=_document(file))
-
-
 # Events
 
 
@@ -264,23 +279,10 @@ def list_events(
         reach: How to reach the plane.
     """
     query = {**(filters or Filters()).query(), "cursor": cursor, "limit": None if limit is None else str(limit)}
-    if not everything:
+    if everything:
+        ask_all(reach, "listEvents", query=query)
+    else:
         ask(reach, "listEvents", query=query)
-        return
-
-    import asyncio
-
-    from athena_cli import render
-    from athena_cli.transport import connect
-
-    async def work() -> None:
-        async with connect(settings_of(reach)) as transport:
-            pages = render.Pages()
-            query["limit"] = query["limit"] or str(PAGE_EVENTS_MAX)
-            while following := pages.add(await transport.request("listEvents", query=query)):
-                query["cursor"] = following
-
-    asyncio.run(work())
 
 
 def tail_events(*, filters: Filters | None = None, cursor: str | None = None, reach: Reach | None = None) -> None:
@@ -291,141 +293,7 @@ def tail_events(*, filters: Filters | None = None, cursor: str | None = None, re
         cursor: Begin after this event (its id, or a position), at `latest`, or at a time; else with the first.
         reach: How to reach the plane.
     """
-    import asyncio
-    from contextlib import aclosing
-
-    from athena_cli import render
-    from athena_cli.transport import connect
-
-    last: str | None = None
-
-    def lost(reason: str) -> None:
-        print(f"Reconnecting: {reason}", file=sys.stderr, flush=True)
-
-    async def work() -> None:
-        nonlocal last
-        async with connect(settings_of(reach)) as transport:
-            query = (filters or Filters()).query()
-            async with aclosing(transport.follow("streamEvents", query=query, cursor=cursor, lost=lost)) as frames:
-                async for frame in frames:
-                    if frame.record is not None:
-                        render.write(frame.record)
-                    last = frame.cursor
-
-    try:
-        asyncio.run(work())
-    finally:
-        if last is not None:
-            print(f"Cursor: {last}", file=sys.stderr)
-
-
-# The policy
-
-
-def show_policy(*, reach: Reach | None = None) -> None:
-    """Show the policy in force, or null.
-
-    Args:
-        reach: How to reach the plane.
-    """
-    ask(reach, "getPolicy")
-
-
-def put_policy(*, file: Path, comment: Annotated[str | None, TEXT] = None, reach: Reach | None = None) -> None:
-    """Replace the policy as a whole: what is left out is no longer limited.
-
-    Args:
-        file: The new policy, as JSON; `-` reads standard input.
-        comment: Why it changes, for the audit trail.
-        reach: How to reach the plane.
-    """
-    document = _document(file)
-    ask(reach, "putPolicy", body=document if comment is None else {"policy": document, "auditComment": comment})
-
-
-def _document(file: Path) -> dict[str, Any]:
-    """The JSON object in a file, or on standard input. Raises Misused."""
-    import msgspec
-
-    try:
-        text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except OSError as error:
-        raise Misused(f"--file: cannot read {file}: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise Misused(f"--file: {file} holds no JSON object: {error}") from error
-
-
-def list_rejections(
-    *,
-    session: str | None = None,
-    actor: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    cursor: str | None = None,
-    limit: int | None = None,
-    reach: Reach | None = None,
-) -> None:
-    """List the runs that the policy refused, oldest first.
-
-    Args:
-        session: Only of this session.
-        actor: Only of this identity.
-        since: Not before this time (ISO-8601).
-        until: Not after this time.
-        cursor: Go on after the last page.
-        limit: How many, at most 500.
-        reach: How to reach the plane.
-    """
-    query = {"sessionId": session, "actor": actor, **_when(since, until, cursor, limit)}
-    ask(reach, "listPolicyConcurrencyRejections", query=query)
-
-
-# What became of it
-
-
-def fleet(*, reach: Reach | None = None) -> None:
-    """Show how many runs there are and were, how long they take, what waits, and what this month costs.
-
-    Args:
-        reach: How to reach the plane.
-    """
-    ask(reach, "getFleetSummary")
-
-
-def audit(
-    *,
-    actor: str | None = None,
-    kind: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    cursor: str | None = None,
-    limit: int | None = None,
-    reach: Reach | None = None,
-) -> None:
-    """List who changed, cancelled or was denied what, and why, newest first.
-
-    Args:
-        actor: Only what this identity did.
-        kind: Only entries of this kind, such as policy, cancel or denial.
-        since: Not before this time (ISO-8601).
-        until: Not after this time.
-        cursor: Go on after the last page.
-        limit: How many, at most 500.
-        reach: How to reach the plane.
-    """
-    query = {"actor": actor, "kind": kind, **_when(since, until, cursor, limit)}
-    ask(reach, "getAuditTrail", query=query)
-
-
-def _when(since: str | None, until: str | None, cursor: str | None, limit: int | None) -> dict[str, str | None]:
-    """The parameters of a list over time."""
-    return {"createdAfter": since, "createdBefore": until, **_page(cursor, limit)}
-
-
-def _page(cursor: str | None, limit: int | None) -> dict[str, str | None]:
-    """The parameters of a list."""
-    return {"cursor": cursor, "limit": None if limit is None else str(limit)}
+    follow(reach, "streamEvents", query={**(filters or Filters()).query(), "after": cursor})
 
 
 # The state directory
@@ -620,24 +488,19 @@ def contracts(*, out: Path | None = None) -> None:
 GROUPS: Mapping[str, str] = {
     "api": "The server, and the document that describes it.",
     "events": "What was recorded.",
+    "directives": "What runs are told to do.",
+    "harness-profiles": "Provider, model, tools and limits of runs.",
     "policy": "The limits of the whole plane, and what they refused.",
-    "template": "Directives with placeholders; `run --template` runs one.",
+    "run-templates": "Directives with placeholders; `run --template` runs one.",
+    "runs": "Runs, one by one.",
+    "sessions": "Conversations.",
 }
 
-COMMANDS: Mapping[str, Callable[..., None]] = {
+COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (row.py)
     "run": run,
-    "resume": resume,
     "cancel": cancel,
-    "template list": list_templates,
-    "template show": show_template,
-    "template put": put_template,
     "events list": list_events,
     "events tail": tail_events,
-    "policy show": show_policy,
-    "policy put": put_policy,
-    "policy rejections": list_rejections,
-    "fleet": fleet,
-    "audit": audit,
     "replay": replay,
     "verify": verify,
     "api serve": serve,

@@ -8,8 +8,10 @@ from typing import Any, Protocol, TypeVar
 
 UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # a terminal might obey it
 COLUMNS: Mapping[str, Sequence[str]] = {
-    "events": ("createdAt", "type", "sessionId", "runId", "id"),
+    "traceId": ("createdAt", "type", "sessionId", "runId", "id"),
+    "runId": ("runId", "status", "sessionId", "provider", "model", "createdAt", "startedAt"),
 }
+"""Which members of a record are shown, by one that only such records have first or second."""
 
 
 class Step(Protocol):
@@ -27,21 +29,49 @@ class Step(Protocol):
 S = TypeVar("S", bound=Step)
 
 
-def show(data: bytes) -> None:
-    """The data of an answer: one line of JSON, or on a terminal a table of its list, or its members."""
-    if not sys.stdout.isatty():
+LISTS = ("items", "events")
+"""How the list of an answer is called."""
+
+
+def show(data: bytes, output: str | None = None) -> None:
+    """The data of an answer as a table, as one line of JSON, or as a line for each record of its list.
+
+    Without ``output`` it is a table on a terminal, and JSON where somebody pipes it.
+    """
+    if output is None:
+        output = "table" if sys.stdout.isatty() else "json"
+    if output == "json":
         write(data)
         return
     import msgspec
 
+    if output == "jsonl":
+        for record in records_of(data):
+            write(record)
+        return
     decoded = msgspec.json.decode(data)
-    name = next((name for name in ("items", "events") if isinstance(decoded, dict) and name in decoded), None)
-    if name is None:
+    name = next((name for name in LISTS if isinstance(decoded, dict) and name in decoded), None)
+    listed = decoded if isinstance(decoded, list) else decoded[name] if name is not None else None
+    if listed is None or not all(isinstance(record, dict) for record in listed):
         print(printable(msgspec.json.format(data, indent=2).decode()))
         return
-    show_table(decoded[name], COLUMNS.get(name))
-    if "nextCursor" in decoded:
+    show_table(listed)
+    if isinstance(decoded, dict) and "nextCursor" in decoded:
         print(f"More: --cursor {decoded['nextCursor']}", file=sys.stderr)
+
+
+def records_of(data: bytes) -> Iterator[bytes]:
+    """The records of the list that an answer is or holds, as they came; the answer itself where there is none."""
+    import msgspec
+
+    document = msgspec.json.decode(data, type=msgspec.Raw | list[msgspec.Raw] | dict[str, msgspec.Raw])
+    if isinstance(document, dict):
+        name = next((name for name in LISTS if name in document), None)
+        document = data if name is None else msgspec.json.decode(document[name], type=list[msgspec.Raw])
+    if isinstance(document, list):
+        yield from map(bytes, document)
+    else:
+        yield data
 
 
 def write(data: bytes) -> None:
@@ -51,44 +81,56 @@ def write(data: bytes) -> None:
 
 
 class Pages:
-    """Shows pages of events as one list of the same shape, without keeping them."""
+    """Shows pages of a list as one list of the same shape, without keeping them."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: str | None = None) -> None:
         """Nothing was shown yet."""
+        self._output = output or ("table" if sys.stdout.isatty() else "json")
         self._opened = self._filled = False
 
     def add(self, data: bytes) -> str | None:
-        """Show the events of a page; return the cursor of the next one, if there is one."""
+        """Show the records of a page; return the cursor of the next one, if there is one."""
         import msgspec
 
         page = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         following = page.pop("nextCursor", None)
-        events = bytes(page.pop("events"))
-        if sys.stdout.isatty():
-            show_table(msgspec.json.decode(events), COLUMNS["events"])
+        name = next(name for name in LISTS if name in page)
+        records = bytes(page.pop(name))
+        if self._output == "table":
+            show_table(msgspec.json.decode(records))
+        elif self._output == "jsonl":
+            for record in records_of(records):
+                write(record)
         else:
-            inner = events[1:-1]
-            opening = b"" if self._opened else b'{"events":['
+            inner = records[1:-1]
+            opening = b"" if self._opened else b'{"' + name.encode() + b'":['
             sys.stdout.buffer.write(opening + (b"," if self._filled and inner else b"") + inner)
             self._opened, self._filled = True, self._filled or bool(inner)
             if following is None:
-                write(b"]," + msgspec.json.encode(page)[1:])
+                rest = msgspec.json.encode(page)[1:]
+                write(b"]" + (b"," if page else b"") + rest)
         return None if following is None else str(msgspec.json.decode(following))
 
 
-def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """A table of records; without ``columns`` of their plain members."""
+def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table of records: of the members that matter, or of the plain ones, as many as the terminal has room for."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    plain = [name for row in rows for name, value in row.items() if not isinstance(value, dict | list)]
-    names = columns or list(dict.fromkeys(plain))
+    plain = dict.fromkeys(name for row in rows for name, value in row.items() if not isinstance(value, dict | list))
+    names = [*next((COLUMNS[name] for name in list(plain)[:2] if name in COLUMNS), plain)]
+    names = [name for name in names if name in plain]
+    cells = [[printable(str(row.get(name, ""))) for name in names] for row in rows]
+    console = Console()
+    widths = [max([len(name), *(len(row[place]) for row in cells)]) + 3 for place, name in enumerate(names)]
+    while len(names) > 1 and sum(widths[: len(names)]) > console.width:
+        names.pop()
     table = Table(*names, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(Text(printable(str(row.get(name, "")))) for name in names))
-    Console().print(table)
+    for row in cells:
+        table.add_row(*map(Text, row[: len(names)]))
+    console.print(table)
 
 
 def printable(text: str) -> str:

@@ -95,9 +95,10 @@ class Transport:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str | None] | None = None,
         body: Mapping[str, object] | None = None,
+        if_match: str | None = None,
         wait: bool = True,
     ) -> bytes:
-        """The ``data`` of the answer, as JSON. Raises Refused, Unreachable.
+        """The ``data`` of the answer, as JSON (or the answer, where it is none). Raises Refused, Unreachable.
 
         ``wait`` false asks a run-like operation to answer at once. One key goes with all attempts of a command.
         """
@@ -107,6 +108,8 @@ class Transport:
         if operation.method != "GET":
             headers |= {"idempotency-key": self._ids.trace(), "content-type": "application/json"}
             content = msgspec.json.encode({name: value for name, value in (body or {}).items() if value is not None})
+        if if_match is not None:
+            headers["if-match"] = if_match
         if operation.accepted is not None and not wait:
             headers["prefer"] = "respond-async"
         place = place_of(operation, path or {})
@@ -124,6 +127,8 @@ class Transport:
             response = await self._send(build, attempt)
             if response is None:
                 continue
+            if response.status_code == 200 and response.headers.get("content-type", "").startswith("text/csv"):
+                return response.content.removesuffix(b"\n")
             envelope = _opened(response, f"{operation.method} {place}")
             if envelope.error is None:
                 return bytes(envelope.data)
@@ -176,6 +181,7 @@ class Transport:
         *,
         query: Mapping[str, str | None],
         cursor: str | None,
+        path: Mapping[str, str] | None = None,
         lost: Callable[[str], None],
     ) -> AsyncGenerator[Frame, None]:
         """The frames of a stream after a cursor, for ever, over as many connections as it takes.
@@ -188,7 +194,7 @@ class Transport:
         while True:
             try:
                 parameters = {**query, "after": cursor if last is None else last}
-                async for frame in self._frames(operation_id, parameters, last):
+                async for frame in self._frames(operation_id, path or {}, parameters, last):
                     last, failures = frame.cursor, 0
                     yield frame
                 reason = "the server ended the stream"
@@ -204,11 +210,11 @@ class Transport:
             failures += 1
 
     async def _frames(
-        self, operation_id: str, query: Mapping[str, str | None], last: str | None
+        self, operation_id: str, path: Mapping[str, str], query: Mapping[str, str | None], last: str | None
     ) -> AsyncIterator[Frame]:
         """The frames of one connection."""
         operation = TABLE[operation_id]
-        place = place_of(operation, {})
+        place = place_of(operation, path)
         headers = {**self._identity, **({} if last is None else {"last-event-id": last})}
         patience = self._client.timeout
         timeout = httpx2.Timeout(connect=patience.connect, read=SILENCE_SECONDS_MAX, write=patience.write, pool=None)

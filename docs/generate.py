@@ -5,17 +5,20 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec.inspect as shapes
+from cyclopts import App
 
 from athena_api.metrics import FAMILIES
 from athena_api.openapi import CODES, codes_of
 from athena_api.operation import EVERYBODY
 from athena_api.operations import OPERATIONS
 from athena_api.replies import status_of
+from athena_cli.commands import COMMANDS, Reach
+from athena_cli.row import command_of, rows
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
@@ -73,6 +76,29 @@ An error whose meaning says *surely not done* left no trace in the log.
 | code | status | retryable | `Retry-After` | meaning | answered by |
 | --- | --- | --- | --- | --- | --- |
 """
+CLI_HEAD = f"""# The command line
+
+Generated from the table of operations and `athena_cli/commands.py` by `{COMMAND}`; do not edit.
+
+`athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
+own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It
+falls back only where the connection is refused. Both ways print the same JSON.
+
+**Output.** Data goes to standard output, all else to standard error. On a terminal lists are tables; where the output
+is piped it is JSON, one line that is the `data` of the answer. `-o json` and `-o table` say so explicitly; `-o jsonl`
+prints each record of a list on a line of its own. Streams print a line of JSON a record, and the last cursor on standard
+error when they end. Colours and progress bars appear on terminals only, and not with `NO_COLOR`.
+
+**Exit codes.** 0 done · 1 the operation failed or was refused · 2 wrong usage or configuration · 3 no server answered ·
+130 Ctrl-C. Errors are one line on standard error that begins with `Error: `.
+
+**Completion.** `athena --install-completion` installs it for the shell that runs it: bash, zsh or fish.
+
+Lists of texts may be given several times (`--tags a --tags b`). Options that hold objects take JSON. `--body FILE`
+gives a whole body at once, `-` from standard input; options given beside it go before its members.
+"""
+LINE_CHARS_MAX = 120
+REACH = frozenset(Reach.__dataclass_fields__)
 
 
 # Types, as readers of JSON call them
@@ -291,6 +317,61 @@ def limits_table() -> str:
     return "\n".join(lines + [f"| {what} | {limit} | {field} |" for what, limit, field in limits])
 
 
+def words_module() -> str:
+    """The words of the commands that are rows of the table, for help that is quicker than the table."""
+    lines = [
+        f'"""The words of commands that are rows of the table; written by ``{COMMAND}``, do not edit."""',
+        "",
+        "from collections.abc import Mapping",
+        "from typing import NamedTuple",
+        "",
+        "",
+        "class Named(NamedTuple):",
+        '    """The operation behind a command, and what it does."""',
+        "",
+        "    operation_id: str",
+        "    summary: str",
+        "",
+        "",
+        "ROWS: Mapping[str, Named] = {",
+    ]
+    for words, row in sorted(rows().items()):
+        line = f'    "{words}": Named("{row.id}", "{row.summary}"),'
+        if len(line) > LINE_CHARS_MAX:
+            line = f'    "{words}": Named(\n        "{row.id}",\n        "{row.summary}",\n    ),'
+        lines.append(line)
+    return "\n".join([*lines, "}", ""])
+
+
+def commands_page() -> str:
+    """Every command with its parameters."""
+    parts = [CLI_HEAD, "## Flags of every command that asks a plane", "", *flags_of(asking)]
+    for words, command in sorted({**COMMANDS, **{words: command_of(row.id) for words, row in rows().items()}}.items()):
+        what, _, _ = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:")
+        parts += [f"## athena {words}", "", what, "", *flags_of(command, but=REACH)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def asking(*, reach: Reach | None = None) -> None:
+    """Only what all commands have that ask a plane."""
+
+
+def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) -> list[str]:
+    """A table of what can be given to a command."""
+    app = App(help_flags=[], version_flags=[])
+    app.command(command, name="it")
+    lines = []
+    for argument in app["it"].assemble_argument_collection(parse_docstring=True):
+        if not argument.show or argument.field_info.name in but:
+            continue
+        names = ", ".join(f"`{name}`" for name in argument.names)
+        choices = " ".join(f"`{choice}`" for choice in argument.get_choices() or ())
+        said = (argument.parameter.help or "").replace("|", "\\|")
+        needed = "needed" if argument.required else ""
+        lines.append(f"| {names} | {', '.join(part for part in (said, choices, needed) if part)} |")
+    return ["| | |", "| --- | --- |", *lines, ""] if lines else []
+
+
 def filled(path: Path, name: str, table: str) -> str:
     """A page with the table between its markers as it should be."""
     begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
@@ -306,6 +387,8 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "errors.md": errors_page(),
+        ROOT / "docs" / "cli.md": commands_page(),
+        ROOT / "athena_cli" / "words.py": words_module(),
         README: filled(README, "settings", settings_table()),
         API: filled(API, "operations", operations_table()),
         OPERATING: filled(OPERATING, "metrics", metrics_table()),

@@ -17,6 +17,7 @@ import pytest
 from athena_api.endpoint import Router
 from athena_api.operations import OPERATIONS
 from athena_cli.commands import COMMANDS
+from athena_cli.words import ROWS
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve
 
@@ -99,7 +100,7 @@ def test_paths_in_examples_are_in_the_table() -> None:
 
 
 def test_commands_in_documents_exist() -> None:
-    known = {tuple(words.split()) for words in COMMANDS}
+    known = {tuple(words.split()) for words in [*COMMANDS, *ROWS]}
     said = re.findall(r"(?:`|bin/|^)athena ((?:[a-z]+ ?)+)", "\n".join(documents().values()), re.MULTILINE)
     unknown = {text for text in said if not any(tuple(text.split())[: len(words)] == words for words in known)}
     assert not unknown, f"no such command: {', '.join(sorted(unknown))}"

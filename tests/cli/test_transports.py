@@ -268,16 +268,16 @@ def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transpor
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: str) -> None:
     file = terminal.directory / "policy.json"
-    file.write_text('{"schemaVersion": 1, "maxConcurrentRuns": 3}')
+    file.write_text('{"policy": {"schemaVersion": 1, "maxConcurrentRuns": 3}, "auditComment": "?"}')
     with terminal.server():
         where = ("--transport", transport)
         assert terminal.run("policy", "show", *where).data is None
-        put = terminal.run("policy", "put", "--file", str(file), "--comment", "- enough", *where).data
+        put = terminal.run("policy", "put", "--body", str(file), "--audit-comment", "- enough", *where).data
         assert put["maxConcurrentRuns"] == 3
         assert terminal.run("policy", "show", *where).data == put
         (event,) = terminal.run("events", "list", "--types", "policy.updated", *where).data["events"]
         assert event["payload"]["auditComment"] == "- enough"
-        assert terminal.run("policy", "rejections", "--session", "s", "--limit", "3", *where).data == {"items": []}
+        assert terminal.run("policy", "rejections", "--session-id", "s", "--limit", "3", *where).data == {"items": []}
         (entry,) = terminal.run("audit", "--kind", "policy", *where).data["items"]
         assert (entry["reason"], entry["after"]) == ("- enough", event["payload"]["after"])
         assert terminal.run("fleet", *where).data["total"] == 0

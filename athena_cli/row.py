@@ -1,0 +1,240 @@
+"""A row of the table of operations as a command: its words, its parameters, its help, one request."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+import msgspec
+from cyclopts import Group, Parameter
+from msgspec import inspect as shapes
+
+from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
+from athena_api.operations import OPERATIONS
+from athena_cli import commands
+from athena_cli.exits import Misused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Row = Operation[Any, Any]
+
+VERBS: Mapping[str, str] = {"POST": "create", "PUT": "put", "DELETE": "remove"}
+FILTERS = Group("Filters", sort_key=1)
+BODY = Group("Body", sort_key=0)
+PAGE = Group("Page", sort_key=2)
+
+
+def words_of(row: Row) -> str:
+    """The words of a row: its own, or a noun from its path and a verb from the rest of it, or from its method."""
+    if row.command is not None:
+        return row.command
+    segments = row.path.strip("/").split("/")
+    noun, *rest = [segment for segment in segments if not segment.startswith(":")]
+    if rest:
+        return f"{noun} {'-'.join(rest)}"
+    if row.method != "GET":
+        return f"{noun} {VERBS[row.method]}"
+    return f"{noun} {'get' if ':' in row.path else 'list' if row.paging else 'show'}"
+
+
+def rows() -> dict[str, Row]:
+    """The row behind each command that needs no code of its own."""
+    return {words_of(row): row for row in OPERATIONS if words_of(row) not in commands.COMMANDS}
+
+
+def command_of(operation_id: str) -> Callable[..., None]:
+    """The command of a row: a function with a signature that says what can be given."""
+    row = next(row for row in OPERATIONS if row.id == operation_id)
+    places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
+    parameters = {**_paths(places), **_queries(row), **_bodies(row), **_extras(row)}
+    reach = inspect.Parameter("reach", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=commands.Reach | None)
+
+    def command(*named: str, **given: Any) -> None:
+        _ask(row, dict(zip(places, named, strict=True)), parameters, given)
+
+    signature = inspect.Signature([*(parameter for _, parameter in parameters.values()), reach])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
+    command.__name__ = row.id
+    command.__doc__ = help_of(row)
+    return command
+
+
+def help_of(row: Row) -> str:
+    """What the row does, which request it is, and who may make it."""
+    roles = ", ".join(sorted(role.value for role in row.roles))
+    return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
+
+
+Part = Literal["path", "query", "body", "raw", "page", "detach", "everything", "match"]
+Parameters = dict[str, tuple[Part, inspect.Parameter]]
+
+
+def _paths(places: list[str]) -> Parameters:
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    return {name: ("path", inspect.Parameter(_snake(name), kind, annotation=str)) for name in places}
+
+
+def _queries(row: Row) -> Parameters:
+    found: Parameters = {}
+    if row.query is not NoQuery:
+        for field in _fields(row.query):
+            note = Parameter(group=FILTERS, help=_hint(field.type), allow_leading_hyphen=True)
+            found[field.encode_name] = ("query", _option(field, note, str))
+    return found
+
+
+def _bodies(row: Row) -> Parameters:
+    found: Parameters = {}
+    if row.body is NoBody:
+        return found
+    for field in _fields(row.body):
+        required = "required" if field.required else ""
+        words = ", ".join(word for word in (_hint(field.type), required) if word)
+        note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
+        found[field.encode_name] = ("body", _option(field, note, _kind(field.type)))
+    note = Parameter(group=BODY, help="The body as JSON, from a file; `-` reads standard input. Options go before it.")
+    found["body"] = ("raw", _plain("body", note, str))
+    return found
+
+
+def _extras(row: Row) -> Parameters:
+    found: Parameters = {}
+    if row.paging is not None:
+        place = "cursor" if row.paging == "cursor" else "after"
+        found[place] = ("page", _plain(place, Parameter(group=PAGE, help="Go on after this one."), str))
+        found["limit"] = ("page", _plain("limit", Parameter(group=PAGE, help="How many, at most 500."), int))
+        if row.paging == "cursor":
+            note = Parameter(name="--all", group=PAGE, negative="", help="All pages, as one list.")
+            found["everything"] = ("everything", _plain("everything", note, bool))
+    if row.versioned and row.method != "GET":
+        note = Parameter(help="Only while the version in force has this ETag.")
+        found["ifMatch"] = ("match", _plain("if_match", note, str))
+    if row.accepted is not None:
+        note = Parameter(name="--async", negative="", help="Do not wait; a server goes on with it.")
+        found["detach"] = ("detach", _plain("detach", note, bool))
+    return found
+
+
+def _plain(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
+    annotation = Annotated[Union[kind, None], note]  # noqa: UP007 - the kind is a value
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Parameter:
+    return _plain(_snake(field.encode_name), note, kind)
+
+
+def _fields(kind: type) -> "Iterator[shapes.Field]":
+    info = shapes.type_info(kind)
+    while isinstance(info, shapes.Metadata):
+        info = info.type
+    if isinstance(info, shapes.StructType):
+        yield from info.fields
+
+
+def _bare(info: shapes.Type) -> shapes.Type:
+    """A type without its notes and without None."""
+    while True:
+        if isinstance(info, shapes.Metadata):
+            info = info.type
+        elif isinstance(info, shapes.UnionType):
+            parts = [part for part in info.types if not isinstance(part, shapes.NoneType)]
+            if len(parts) != 1:
+                return info
+            (info,) = parts
+        else:
+            return info
+
+
+def _kind(info: shapes.Type) -> Any:
+    """How an option is read: plain values as what they are, lists of them by repetition, all else as JSON."""
+    match bare := _bare(info):
+        case shapes.IntType():
+            return int
+        case shapes.FloatType():
+            return float
+        case shapes.BoolType():
+            return bool
+        case shapes.LiteralType():
+            return Literal[tuple(bare.values)]
+        case shapes.EnumType():
+            return Literal[tuple(member.value for member in bare.cls)]
+        case shapes.VarTupleType() | shapes.ListType() if isinstance(_bare(bare.item_type), shapes.StrType):
+            return list[str]
+        case _:
+            return str
+
+
+def _hint(info: shapes.Type) -> str:
+    match bare := _bare(info):
+        case shapes.LiteralType():
+            return "one of " + ", ".join(sorted(map(str, bare.values)))
+        case shapes.VarTupleType() | shapes.ListType() if isinstance(_bare(bare.item_type), shapes.StrType):
+            return "may be given several times"
+        case shapes.StrType() | shapes.IntType() | shapes.FloatType() | shapes.BoolType() | shapes.EnumType():
+            return ""
+        case _:
+            return "as JSON"
+
+
+def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:
+    reach = given.get("reach")
+    query: dict[str, str | None] = {}
+    body: dict[str, object] = {}
+    for name, (part, parameter) in parameters.items():
+        value = given.get(parameter.name)
+        if value is None:
+            continue
+        if part in {"query", "page"}:
+            query[name] = str(value)
+        elif part == "body":
+            body[name] = _member(row, name, value)
+    if given.get("body") is not None:
+        body = commands.read_json(given["body"], "--body") | body
+    elif row.body is not NoBody:
+        for field in _fields(row.body):
+            if field.required and field.encode_name not in body:
+                raise Misused(f"{_flag(field.encode_name)} is needed")
+    if row.stream:
+        commands.follow(reach, row.id, path=path, query=query)
+    elif given.get("everything"):
+        commands.ask_all(reach, row.id, path=path, query=query)
+    else:
+        parts: dict[str, Any] = {"path": path, "query": query}
+        if row.body is not NoBody:
+            parts["body"] = body
+        if given.get("if_match") is not None:
+            parts["if_match"] = given["if_match"]
+        commands.ask(reach, row.id, stay=bool(given.get("detach")), **parts)
+
+
+def _member(row: Row, name: str, value: Any) -> Any:
+    """A member of the body: what is neither a plain value nor a list of texts was written as JSON."""
+    field = next(field for field in _fields(row.body) if field.encode_name == name)
+    bare = _bare(field.type)
+    if isinstance(value, float) and not isfinite(value):  # JSON has no word for it but null, which means none
+        raise Misused(f"{_flag(name)}: {value} is no number")
+    if _kind(field.type) is not str or isinstance(bare, shapes.StrType):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.MsgspecError as error:
+        raise Misused(f"{_flag(name)}: {value[:80]!r} is no JSON: {error}") from error
+
+
+def _flag(name: str) -> str:
+    return "--" + _snake(name).replace("_", "-")
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def __getattr__(name: str) -> Callable[..., None]:
+    """The command of a row by its id, made when it is asked for: one command is run, and a hundred are listed."""
+    try:
+        return command_of(name)
+    except StopIteration:
+        raise AttributeError(name) from None

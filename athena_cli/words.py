@@ -1,0 +1,61 @@
+"""The words of commands that are rows of the table; written by ``python -m docs.generate``, do not edit."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Named(NamedTuple):
+    """The operation behind a command, and what it does."""
+
+    operation_id: str
+    summary: str
+
+
+ROWS: Mapping[str, Named] = {
+    "audit": Named(
+        "getAuditTrail",
+        "Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
+    ),
+    "capabilities": Named("getCapabilities", "What this server can do."),
+    "directives create": Named("createDirective", "Create a directive."),
+    "directives get": Named("getDirective", "One directive."),
+    "directives list": Named("listDirectives", "Directives, newest first."),
+    "fleet": Named(
+        "getFleetSummary",
+        "How many runs there are and were, how long they take, what waits, and what this month costs.",
+    ),
+    "harness-profiles create": Named("createHarnessProfile", "Create a harness profile."),
+    "harness-profiles get": Named("getHarnessProfile", "One harness profile."),
+    "harness-profiles list": Named("listHarnessProfiles", "Harness profiles, newest first."),
+    "health": Named("getAdminHealth", "Whether the server is well, and how far each projection is."),
+    "policy put": Named("putPolicy", "Replace the policy as a whole: what is left out is no longer limited."),
+    "policy rejections": Named("listPolicyConcurrencyRejections", "Runs that the policy refused, oldest first."),
+    "policy show": Named("getPolicy", "The policy in force, or null."),
+    "resume": Named(
+        "resumeRun",
+        "Let a paused run go on, with another budget or with none; waits as `createRun` does.",
+    ),
+    "runs active": Named("listActiveRuns", "Runs that were admitted and have not ended, newest first."),
+    "runs cancel-requests": Named(
+        "listCancellationRequests",
+        "Cancel requests of runs that have not ended, newest first.",
+    ),
+    "runs evidence": Named("listRunEvidence", "What a run showed, newest first, without contents."),
+    "runs evidence-get": Named("getRunEvidence", "One thing that a run showed, with its content."),
+    "runs explain": Named(
+        "explainRun",
+        "Why a run is where it is: the causes that led here, and the one thing that it waits for now.",
+    ),
+    "runs get": Named("getRun", "One run; with `wait` once it has ended, or after so many seconds."),
+    "runs list": Named("listRuns", "Runs, newest first."),
+    "sessions get": Named("getSession", "One session."),
+    "sessions list": Named("listSessions", "Sessions, most recently used first."),
+    "sessions transcript": Named(
+        "getSessionTranscript",
+        "The newest entries of a session, or those after one, in the order of time.",
+    ),
+    "sessions transcript-stream": Named(
+        "streamSessionTranscript",
+        "A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
+    ),
+}

@@ -1,0 +1,155 @@
+"""Every row of the table is a command: its words, its parameters, what it asks, what it prints."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_api.operations import OPERATIONS
+from athena_cli import app
+from athena_cli.commands import COMMANDS
+from athena_cli.row import Row, rows, words_of
+from athena_cli.words import ROWS
+from tests.api.examples import EXAMPLES
+from tests.cli.terminal import Terminal
+from tests.conftest import Serve
+from tests.scale import sized
+from tests.support.server import Server
+
+PLAIN = [row for row in OPERATIONS if words_of(row) in ROWS and not row.stream]
+READS = [row for row in PLAIN if row.method == "GET" and EXAMPLES[row.id].status == 200]
+CHANGING = {"getAdminHealth", "getFleetSummary", "getCapabilities"}
+"""What tells the time, or of the process that answers."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all rows; it holds a run."""
+    with Server(tmp_path_factory.mktemp("rows")) as server:
+        server.api.run("hello", sessionId="session")
+        yield server
+
+
+def arguments_of(row: Row, body: Path) -> list[str]:
+    """The example of a row as arguments."""
+    example = EXAMPLES[row.id]
+    pattern, path = row.path.strip("/").split("/"), example.path.strip("/").split("/")
+    named = [value for name, value in zip(pattern, path, strict=True) if name.startswith(":")]
+    flags = []
+    for name, value in (example.query or {}).items():
+        flags += ["--" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name), value]
+    if example.body is not None:
+        body.write_text(json.dumps(example.body))
+        flags += ["--body", str(body)]
+    return [*words_of(row).split(), *named, *flags]
+
+
+def test_only_commands_with_code_of_their_own_share_words() -> None:
+    shared = {words for words, count in Counter(map(words_of, OPERATIONS)).items() if count > 1}
+    assert shared <= set(COMMANDS)
+
+
+def test_every_operation_has_a_command() -> None:
+    assert {words_of(row) for row in OPERATIONS} <= set(COMMANDS) | set(ROWS)
+    assert {words: row.id for words, row in rows().items()} == {words: row.operation_id for words, row in ROWS.items()}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_them(shell: str) -> None:
+    script = app.build().generate_completion(prog_name="athena", shell=shell)  # type: ignore[arg-type]
+    for words in ("harness-profiles", "--budget-usd"):
+        assert words in script
+
+
+@pytest.mark.parametrize("row", PLAIN, ids=lambda row: row.id)
+def test_a_row_asks_what_its_example_asks(
+    server: Server,
+    row: Row,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    monkeypatch.setenv("ATHENA_API_BASE_URL", server.url)
+    monkeypatch.setenv("ATHENA_CLI_TRANSPORT", "api")
+    example = EXAMPLES[row.id]
+    expected = server.api.http.request(row.method, example.path, params=example.query, json=example.body).content
+    code = app.main(arguments_of(row, tmp_path / "body.json"))
+    printed, complaint = capsysbinary.readouterr()
+    answer = json.loads(expected)
+    if not answer["ok"]:
+        assert (code, printed) == (1, b"")
+        assert answer["error"]["code"].encode() in complaint
+        return
+    assert (code, complaint) == (0, b"")
+    if row.method == "GET" and row.id not in CHANGING:
+        assert b'{"ok":true,"data":' + printed.strip() + b"}" == expected
+    else:
+        assert json.loads(printed).keys() == answer["data"].keys()
+
+
+def test_a_list_of_all_pages_is_one_list_in_every_form(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATHENA_API_BASE_URL", server.url)
+    for number in range(3):
+        server.api.run(f"run {number}")
+    wanted = server.api.get("/runs", limit=500)["items"]
+    assert app.main(["runs", "list", "--all", "--limit", "2"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"items": wanted}
+    assert app.main(["runs", "list", "--all", "--limit", "2", "-o", "jsonl"]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == wanted
+    assert app.main(["runs", "list", "-o", "jsonl", "--limit", "1"]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == wanted[:1]
+    assert app.main(["runs", "list", "-o", "table", "--limit", "1"]) == 0
+    table, hint = capsys.readouterr()
+    assert wanted[0]["runId"] in "".join(table.split())
+    assert hint.startswith("More: --cursor ")
+
+
+def test_options_go_before_the_members_of_a_body_and_objects_are_json(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATHENA_API_BASE_URL", server.url)
+    file = tmp_path / "directive.json"
+    file.write_text('{"input": "from the file", "metadata": {"team": "red"}}')
+    options = [
+        "--body",
+        str(file),
+        "--input",
+        "-- from the option",
+        "--context-refs",
+        "file:a",
+        "--context-refs",
+        "file:b",
+    ]
+    assert app.main(["directives", "create", *options]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["input"] == "-- from the option"
+    assert (made["metadata"], made["contextRefs"]) == ({"team": "red"}, ["file:a", "file:b"])
+    assert app.main(["directives", "create", "--input", "x", "--metadata", "{team}"]) == 2
+    assert capsys.readouterr().err.startswith("Error: --metadata: '{team}' is no JSON")
+    assert app.main(["directives", "create"]) == 2
+    assert capsys.readouterr().err == "Error: --input is needed\n"
+
+
+def test_a_sheet_is_printed_as_it_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATHENA_API_BASE_URL", server.url)
+    assert app.main(["audit", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.startswith("createdAt,kind,actor,")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("row", READS[:: sized(8, 1, 1)], ids=lambda row: row.id)
+def test_a_read_prints_the_same_over_both_transports(terminal: Terminal, serve: Serve, row: Row) -> None:
+    arguments = arguments_of(row, terminal.directory / "body.json")
+    terminal.run("run", "--session", "session", "--input", "hello", "--transport", "local")
+    with terminal.server():
+        over_http = terminal.run(*arguments, "--transport", "api")
+        inside = terminal.run(*arguments, "--transport", "local")
+    assert (over_http.code, inside.code) == (0, 0)
+    if row.id not in CHANGING:
+        assert over_http.out == inside.out
