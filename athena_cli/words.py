@@ -35,6 +35,16 @@ ROWS: Mapping[str, Named] = {
         "resumeRun",
         "Let a paused run go on, with another budget or with none; waits as `createRun` does.",
     ),
+    "run-templates create": Named(
+        "createRunTemplate",
+        "Create a run template: a directive with placeholders, and the profile that runs it.",
+    ),
+    "run-templates get": Named("getRunTemplate", "One run template, in its newest version or in another."),
+    "run-templates list": Named("listRunTemplates", "Run templates in their newest version, newest first."),
+    "run-templates put": Named(
+        "updateRunTemplate",
+        "Make another version of a run template; runs of earlier versions stay what they were.",
+    ),
     "runs active": Named("listActiveRuns", "Runs that were admitted and have not ended, newest first."),
     "runs cancel-requests": Named(
         "listCancellationRequests",

@@ -86,8 +86,8 @@ falls back only where the connection is refused. Both ways print the same JSON.
 
 **Output.** Data goes to standard output, all else to standard error. On a terminal lists are tables; where the output
 is piped it is JSON, one line that is the `data` of the answer. `-o json` and `-o table` say so explicitly; `-o jsonl`
-prints each record of a list on a line of its own. Streams print a line of JSON a record, and the last cursor on standard
-error when they end. Colours and progress bars appear on terminals only, and not with `NO_COLOR`.
+prints each record of a list on a line of its own. Streams print a line of JSON a record, and the last cursor on
+standard error when they end. Colours and progress bars appear on terminals only, and not with `NO_COLOR`.
 
 **Exit codes.** 0 done · 1 the operation failed or was refused · 2 wrong usage or configuration · 3 no server answered ·
 130 Ctrl-C. Errors are one line on standard error that begins with `Error: `.
