@@ -2,10 +2,12 @@
 
 import asyncio
 import functools
+import logging
 import os
 import select
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -16,6 +18,32 @@ PATH_CHARS_MAX = 500
 STDERR = 2
 
 encode = msgspec.json.Encoder().encode
+
+
+class JsonLines(logging.Formatter):
+    """What a library logs, as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        found: dict[str, str] = {
+            "time": iso(int(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info is not None and record.exc_info[1] is not None:
+            found["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+        return encode({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
+
+
+LOG_LINES: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": JsonLines}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}
+"""How Python's logging is set up in a server."""
 
 
 class Request(Value):

@@ -26,6 +26,18 @@ class LimitCapabilities(Value):
     run_timeout_ms: int
     context_chars_max: int
     idempotency_hours: int
+    idempotency_key_chars_max: int
+    reason_chars_max: int
+    header_bytes_max: int
+    headers_max: int
+    url_bytes_max: int
+    header_timeout_ms: int
+    body_timeout_ms: int
+    send_timeout_ms: int
+    streams_max: int
+    streams_per_identity_max: int
+    refusals_per_second: int
+    requests_per_second: int | None = None
 
 
 class Capabilities(Value):

@@ -24,6 +24,7 @@ from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
+from athena_api.protocol import Limits
 from athena_api.replies import failure, status_of, success
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
@@ -46,6 +47,7 @@ from athena_core.services.executors import FROZEN_SECONDS, Executors
 from athena_core.services.flood import Flood
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
+from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
@@ -121,13 +123,14 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         reader=reader,
         views=views,
         views_reader=views_reader,
-        streams=Streams(),
+        streams=Streams(streams_max=settings.streams_max, per_identity_max=settings.streams_per_identity_max),
         feed=feed,
         live=live,
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
         access=Access(log, ROLES, roster),
         flood=Flood(log, clock, ids, settings.refusals_per_second),
+        rates=Rates(clock, settings.requests_per_second if settings.auth_enabled else None),
         catalog=catalog,
         policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
         runs=runs,
@@ -204,6 +207,15 @@ class Edge:
         """Wrap the application whose parts are ``plane``."""
         self.plane = plane
         self.gate = gate
+        settings = plane.settings
+        self.limits = Limits(
+            header_bytes=settings.header_bytes_max,
+            headers=settings.headers_max,
+            url_bytes=settings.url_bytes_max,
+            header_seconds=settings.header_timeout_ms / 1000,
+            body_seconds=settings.body_timeout_ms / 1000,
+            send_seconds=settings.send_timeout_ms / 1000,
+        )
         self._clock = clock
         self._ids = ids
         self._log = log
@@ -246,6 +258,31 @@ class Edge:
                     bytes=size,
                 )
             )
+
+    def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Body and headers of the answer to what is no request, which has a line in the access log as well."""
+        trace = self._ids.trace()
+        body = failure(error, trace)
+        status = status_of(error)
+        self._log.request(
+            Request(
+                at=self._clock.now(),
+                trace_id=trace,
+                method="",
+                path="",
+                status=status,
+                ms=0.0,
+                identity=None,
+                bytes=len(body),
+            )
+        )
+        headers = [
+            (b"content-type", b"application/json; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            (b"x-trace-id", trace.encode()),
+        ]
+        return body, headers
 
 
 class Application:

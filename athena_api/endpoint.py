@@ -10,6 +10,7 @@ import msgspec
 from athena_api.access_log import AccessLog
 from athena_api.asgi import Receive, Scope, Send
 from athena_api.body import check_path, clamp_limit, decode_body, decode_query
+from athena_api.gate import LATE
 from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
@@ -23,11 +24,12 @@ from athena_core.errors import (
     InternalError,
     PayloadTooLarge,
     RateLimited,
+    RequestTimeout,
     Throttled,
     UnknownRoute,
 )
 from athena_core.event import Meta
-from athena_core.values import BODY_BYTES_MAX, INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
+from athena_core.values import INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
 
 ROOT = tuple(PREFIX.strip("/").split("/"))
 JSON = (b"content-type", b"application/json; charset=utf-8")
@@ -102,13 +104,13 @@ class Endpoint:
             scope["athena.operation"] = found.operation
             subject = scope["athena.identity"].subject
             meta = Meta(actor=subject, correlation=trace)
-            plane.flood.check(subject, found.operation.id)
+            self._limit(subject, found.operation.id)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
             reply = await self._handle(plane, found.operation, call)
             subscription = reply.data if isinstance(reply.data, Subscription) else None
             if subscription is not None:
-                plane.streams.admit()
+                plane.streams.admit(subject)
             headers = _headers(reply, found.operation)
             body, status = b"" if subscription else _body(reply), reply.status
             kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
@@ -129,11 +131,21 @@ class Endpoint:
             body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
         if subscription is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
-            await plane.streams.serve(subscription, receive, send)
+            await plane.streams.serve(subscription, receive, send, subject)
             return
         start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}
         await send(start)
         await send({"type": "http.response.body", "body": body})
+
+    def _limit(self, subject: str, operation: str) -> None:
+        """Return, or raise RateLimited for who asks, or was refused, too often."""
+        plane = self._plane
+        plane.flood.check(subject, operation)
+        try:
+            plane.rates.take(subject)
+        except RateLimited:
+            plane.flood.suppress(subject, operation)
+            raise
 
     async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> Reply:
         """What the row's handler says; a field that it finds wrong is named as this operation knows it."""
@@ -153,7 +165,7 @@ class Endpoint:
         pairs = query_pairs(scope)
         query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
         reading = operation.method == "GET"
-        content = b"" if reading else await read_body(headers, receive)
+        content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
         body = decode_body(operation.body, content, context) if operation.body is not NoBody else NoBody()
         call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
@@ -187,14 +199,18 @@ def query_pairs(scope: Scope) -> list[tuple[str, str]]:
         raise ConfigError("the query string holds more than 100 parameters") from error
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The body. Raises PayloadTooLarge over its limit, ConfigError for a length that is no length or a cut body."""
+async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
+    """The body.
+
+    Raises PayloadTooLarge over its limit, RequestTimeout once the server says that it is late, ConfigError for a length
+    that is no length or a cut body.
+    """
     declared = headers.get(b"content-length")
     if declared is not None:
         if not declared.isdigit():
             raise ConfigError.of("content-length", "is no number", "a number of bytes")
-        if len(declared) > 12 or int(declared) > BODY_BYTES_MAX:
-            raise PayloadTooLarge(f"the body is over {BODY_BYTES_MAX} bytes")
+        if len(declared) > 12 or int(declared) > bytes_max:
+            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -203,11 +219,13 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
             raise ConfigError("the connection closed before the body was complete")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise PayloadTooLarge(f"the body is over {BODY_BYTES_MAX} bytes")
+        if size > bytes_max:
+            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+        if LATE in scope:
+            raise RequestTimeout("the body did not come in time; nothing was done")
 
 
 def idempotency_key(

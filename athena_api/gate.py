@@ -14,7 +14,9 @@ PROBES = frozenset(("/livez", "/readyz"))
 OPEN_PATHS = PROBES | {"/docs", "/openapi.json"}
 OPEN_FOLDER = "/static/"
 REFUSED = "athena.refused"
-"""Where the server puts the error of a request that is over a limit of its own."""
+"""Where the server puts the error of a request whose head is over a limit."""
+LATE = "athena.late"
+"""What the server puts into the scope of a request whose body has taken too long."""
 
 
 class Gate:

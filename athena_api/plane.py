@@ -21,6 +21,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.flood import Flood
 from athena_core.services.live import Live
 from athena_core.services.policies import Policies
+from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
@@ -29,7 +30,7 @@ from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
-from athena_core.values import BODY_BYTES_MAX, FEED_SCAN_EVENTS_MAX, JSON_DEPTH_MAX, PAGE_ITEMS_MAX
+from athena_core.values import FEED_SCAN_EVENTS_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, PAGE_ITEMS_MAX
 from projections.views import Views, ViewsReader
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class ControlPlane(NamedTuple):
     traffic: Traffic
     access: Access
     flood: Flood
+    rates: Rates
     catalog: Catalog
     policies: Policies
     runs: Runs
@@ -124,13 +126,25 @@ class ControlPlane(NamedTuple):
             ),
             providers=tuple(sorted(self.providers)),
             limits=LimitCapabilities(
-                body_bytes_max=BODY_BYTES_MAX,
+                body_bytes_max=settings.body_bytes_max,
                 json_depth_max=JSON_DEPTH_MAX,
                 page_items_max=PAGE_ITEMS_MAX,
                 feed_scan_events_max=FEED_SCAN_EVENTS_MAX,
                 run_timeout_ms=settings.runtime_run_timeout_ms,
                 context_chars_max=settings.context_max_chars,
                 idempotency_hours=settings.idempotency_hours,
+                idempotency_key_chars_max=KEY_CHARS_MAX,
+                reason_chars_max=MEMBER_CHARS_MAX,
+                header_bytes_max=settings.header_bytes_max,
+                headers_max=settings.headers_max,
+                url_bytes_max=settings.url_bytes_max,
+                header_timeout_ms=settings.header_timeout_ms,
+                body_timeout_ms=settings.body_timeout_ms,
+                send_timeout_ms=settings.send_timeout_ms,
+                streams_max=settings.streams_max,
+                streams_per_identity_max=settings.streams_per_identity_max,
+                requests_per_second=settings.requests_per_second if settings.auth_enabled else None,
+                refusals_per_second=settings.refusals_per_second,
             ),
         )
 

@@ -1,5 +1,6 @@
 """The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -10,13 +11,15 @@ from pathlib import Path
 
 import uvicorn
 
+from athena_api.access_log import LOG_LINES
 from athena_api.app import Edge
+from athena_api.protocol import Protocol
 from athena_core.errors import ConfigError
 from athena_core.settings import Settings
 
 SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
-STALLED_MS_MAX = 10_000  # a client that takes nothing for so long is cut off, by the kernel
 GRACE_SECONDS = 3
+TICKS_A_SECOND = 10  # uvicorn's
 BACKLOG = 2_048
 PORT_MAX = 65_535
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -45,6 +48,15 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look once a second for connections that have taken too long."""
+        if counter % TICKS_A_SECOND == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Protocol)
+                connection.check(now)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then as uvicorn does."""
@@ -90,8 +102,8 @@ def listen_unix(path: Path) -> socket.socket:
     return listener
 
 
-def listen(host: str, port: int, *, stalled_ms_max: int = STALLED_MS_MAX) -> socket.socket:
-    """A listening socket. Raises ConfigError with what is in the way."""
+def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
+    """A listening socket; the kernel cuts off a client that is gone without a word. Raises ConfigError."""
     if not 0 <= port <= PORT_MAX:
         raise ConfigError(f"{port} is no port; expected 0 to {PORT_MAX}")
     try:
@@ -99,7 +111,7 @@ def listen(host: str, port: int, *, stalled_ms_max: int = STALLED_MS_MAX) -> soc
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stalled_ms_max)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, send_timeout_ms)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
@@ -111,13 +123,14 @@ def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lamb
     """Serve until SIGINT or SIGTERM, from the main thread; ``ready`` is called once SIGTERM ends it well."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
+        log_config=LOG_LINES,
         ws="none",
         lifespan="on",
         proxy_headers=False,  # trust is decided on the socket's peer
         server_header=False,
         access_log=False,
-        log_level="warning",
+        log_level="error",  # a warning for each request that cannot be read is what the access log is for
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config, app)

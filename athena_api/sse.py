@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -32,7 +32,6 @@ from projections.feed import (
 )
 
 RING_BYTES_MAX = 64 << 20
-STREAMS_MAX = 10_000
 PAGE_EVENTS = 500
 CHUNK_BYTES_MAX = 64 << 10
 GATHER_SECONDS = 0.004
@@ -112,26 +111,41 @@ class Subscription(ABC):
 class Streams:
     """The open streams. ``drain`` ends every one cleanly."""
 
-    def __init__(self, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        streams_max: int = 10_000,
+        per_identity_max: int = 1_000,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
         """None is open."""
+        self._streams_max = streams_max
+        self._per_identity_max = per_identity_max
         self._heartbeat_seconds = heartbeat_seconds
+        self._open = Counter[str]()
         self.count = 0
         self.drain = anyio.Event()
 
-    def admit(self) -> None:
-        """Return if one more may open. Raises StreamLimit."""
-        if self.count >= STREAMS_MAX:
-            raise StreamLimit(f"{STREAMS_MAX} streams are open")
+    def admit(self, subject: str) -> None:
+        """Return if one more may open, for this identity. Raises StreamLimit."""
+        if self.count >= self._streams_max:
+            raise StreamLimit(f"{self._streams_max} streams are open")
+        if self._open[subject] >= self._per_identity_max:
+            raise StreamLimit(f"{self._per_identity_max} streams of {subject} are open")
 
-    async def serve(self, subscription: Subscription, receive: Receive, send: Send) -> None:
+    async def serve(self, subscription: Subscription, receive: Receive, send: Send, subject: str = "local") -> None:
         """Stream to one subscriber until it leaves or the server drains."""
         self.count += 1
+        self._open[subject] += 1
         try:
             with subscription:
                 async with self.wanted(receive):
                     await self._pump(subscription, send)
         finally:
             self.count -= 1
+            self._open[subject] -= 1
+            if not self._open[subject]:
+                del self._open[subject]
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})
 

@@ -431,7 +431,8 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     from athena_api import server
     from athena_api.app import build
 
-    listening = server.listen(host, port) if uds is None else server.listen_unix(uds)
+    timeout_ms = settings.send_timeout_ms
+    listening = server.listen_unix(uds) if uds else server.listen(host, port, send_timeout_ms=timeout_ms)
     with listening:
         address = listening.getsockname()[0] if uds is None else None
         server.check_exposure(settings, address)

@@ -285,7 +285,7 @@ class ConcurrencyLimitExceeded(Throttled):
 
 
 class RateLimited(Throttled):
-    """This identity was refused the same operation too often within a second; surely not done, and not recorded."""
+    """This identity asked, or was refused the same operation, too often within a second; surely not done."""
 
     code = "RATE_LIMITED"
     retryable = True
@@ -335,7 +335,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class StreamLimit(Unavailable):
-    """Too many streams are open."""
+    """Too many streams are open, in all or of this identity."""
 
     code = "STREAM_LIMIT"
     retryable = True

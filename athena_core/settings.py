@@ -66,6 +66,16 @@ class Settings(Value):
     executor: str
     executor_max_runs: int
     refusals_per_second: int
+    header_bytes_max: int
+    headers_max: int
+    url_bytes_max: int
+    body_bytes_max: int
+    header_timeout_ms: int
+    body_timeout_ms: int
+    send_timeout_ms: int
+    streams_max: int
+    streams_per_identity_max: int
+    requests_per_second: int
     auth_enabled: bool
     auth_identity_header: str
     auth_default_role: Role
@@ -205,6 +215,21 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),
     Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs it executes at a time; the others wait."),
     Setting("ATHENA_REFUSALS_PER_SECOND", "100", _count, "How many refusals of an identity are recorded one by one."),
+    Setting("ATHENA_HEADER_BYTES_MAX", "65536", _count, "The header fields of a request, in bytes."),
+    Setting("ATHENA_HEADERS_MAX", "100", _count, "How many header fields it may have."),
+    Setting("ATHENA_URL_BYTES_MAX", "16384", _count, "Its path and query, in bytes."),
+    Setting("ATHENA_BODY_BYTES_MAX", "1000000", _count, "Its body, in bytes."),
+    Setting("ATHENA_HEADER_TIMEOUT_MS", "10000", _count, "How long its head may take, in milliseconds."),
+    Setting("ATHENA_BODY_TIMEOUT_MS", "30000", _count, "How long its body may take after that."),
+    Setting("ATHENA_SEND_TIMEOUT_MS", "10000", _count, "How long a client may take (almost) nothing of an answer."),
+    Setting("ATHENA_STREAMS_MAX", "10000", _count, "How many streams may be open."),
+    Setting("ATHENA_STREAMS_PER_IDENTITY_MAX", "1000", _count, "How many of them may be one identity's."),
+    Setting(
+        "ATHENA_REQUESTS_PER_SECOND",
+        "1000",
+        _count,
+        "How many requests an identity may make, twice as many at once; only where authentication is on.",
+    ),
     Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
     Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
     Setting("ATHENA_AUTH_DEFAULT_ROLE", "Viewer", parse_role, "The role of identities that the map does not name."),

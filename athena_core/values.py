@@ -7,7 +7,6 @@ import msgspec
 
 from athena_core.event import Value
 
-BODY_BYTES_MAX = 1_000_000
 JSON_DEPTH_MAX = 64
 PAGE_ITEMS_DEFAULT = 50
 TAIL_ITEMS_DEFAULT = 100

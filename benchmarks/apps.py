@@ -205,7 +205,7 @@ def main() -> None:
         log_level="warning",
         timeout_graceful_shutdown=1,
     )
-    uvicorn.Server(config).run(sockets=[listen("127.0.0.1", port)])
+    uvicorn.Server(config).run(sockets=[listen("127.0.0.1", port, send_timeout_ms=10_000)])
 
 
 if __name__ == "__main__":

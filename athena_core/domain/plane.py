@@ -29,7 +29,7 @@ class AuthzDenied(Event):
 
 
 class RequestsSuppressed(Event):
-    """So many requests of an identity for an operation were stopped unread, for the refusals that came before them."""
+    """So many requests of an identity for an operation were stopped unread, because there were too many before them."""
 
     TYPE: ClassVar[str] = "requests.suppressed"
     count: int

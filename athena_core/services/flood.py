@@ -50,9 +50,14 @@ class Flood:
         if self._clock.monotonic() - count.since >= WINDOW_SECONDS:
             del self._counts[key]
             return
-        self._suppressed[key] = self._suppressed.get(key, 0) + 1
+        self.suppress(subject, operation)
         limit = f"{self._refusals_max} refusals a second"
         raise RateLimited(f"{subject} was refused {operation} more often than {limit}; nothing was tried")
+
+    def suppress(self, subject: str, operation: str) -> None:
+        """A request was stopped and is to be counted."""
+        key = (subject, operation)
+        self._suppressed[key] = self._suppressed.get(key, 0) + 1
 
     def refused(self, subject: str, operation: str) -> None:
         """A refusal was recorded."""

@@ -275,7 +275,7 @@ def test_a_stream_that_its_client_left_is_forgotten(shared: Server) -> None:
 
 def test_a_client_that_stops_reading_is_cut_off_while_others_go_on(serve: Serve, tmp_path: Path) -> None:
     put_filler(tmp_path / "server" / "state", 20_000)  # more than all buffers together hold
-    server = serve(test_stalled_ms_max="500")
+    server = serve(send_timeout_ms="500")
     host, port = server.url.removeprefix("http://").split(":")
     with socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,0 +1,259 @@
+"""Limits on what a client may send, and on how long it may take; each answers with its own code."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import FixedClock
+from athena_core.errors import RateLimited
+from athena_core.services.rates import Rates
+from tests.conftest import Serve
+from tests.support.api import PATIENCE_SECONDS, Refused, events_of, soon, until_caught_up
+from tests.support.server import Server
+from tests.support.wire import Answer, ask, exchange
+
+LIMITS = {
+    "header_bytes_max": "4096",
+    "headers_max": "30",
+    "url_bytes_max": "2048",
+    "body_bytes_max": "5000",
+    "header_timeout_ms": "400",
+    "body_timeout_ms": "400",
+    "streams_max": "3",
+    "streams_per_identity_max": "2",
+}
+HEAD = b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\n"
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that allows little."""
+    directory: Path = tmp_path_factory.mktemp("narrow")
+    with Server(directory, **LIMITS) as server:
+        yield server
+
+
+def refusal(answer: Answer) -> tuple[int, str]:
+    """Status and code, in the envelope as always."""
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.error["traceId"] == answer.headers["x-trace-id"]
+    return answer.status, answer.error["code"]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "expected"),
+    [
+        (b"/api/v1/runs?x=" + b"y" * 2_100, [], (414, "URI_TOO_LONG")),
+        (b"/" + b"y" * 6_000, [], (414, "URI_TOO_LONG")),
+        (b"/livez", [b"x: " + b"y" * 5_000], (431, "HEADERS_TOO_LARGE")),
+        (b"/livez", [b"x" * 5_000 + b": y"], (431, "HEADERS_TOO_LARGE")),
+        (b"/livez", [b"a: b"] * 40, (431, "HEADERS_TOO_LARGE")),
+        (b"/livez", [b"x: " + b"y" * 100_000], (431, "HEADERS_TOO_LARGE")),
+        (b"/livez", [b"a: b"] * 5_000, (431, "HEADERS_TOO_LARGE")),
+    ],
+)
+def test_a_head_over_a_limit_is_refused(
+    narrow: Server, target: bytes, headers: list[bytes], expected: tuple[int, str]
+) -> None:
+    assert refusal(ask(narrow.url, "GET", target, b"", *headers)) == expected
+
+
+def test_a_head_that_never_ends_is_cut(narrow: Server) -> None:
+    answer = exchange(narrow.url, [HEAD + b"x: ", *[b"y" * 1_000] * 100])
+    assert refusal(answer) == (431, "HEADERS_TOO_LARGE")
+    assert answer.headers["connection"] == "close"
+
+
+def test_the_second_of_two_requests_in_one_piece_is_measured_as_well(narrow: Server) -> None:
+    first = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    large = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 5_000 + b"\r\n\r\n"
+    answer = exchange(narrow.url, [first + large])
+    assert answer.status == 200
+    assert b"HTTP/1.1 431 " in answer.body
+
+
+def test_requests_in_one_piece_are_answered_in_turn(narrow: Server) -> None:
+    request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    answer = exchange(narrow.url, [request * 3 + request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")])
+    assert answer.body.count(b"HTTP/1.1 200 ") == 3
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 6000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n1770\r\n"])
+def test_a_body_over_its_limit_is_refused(narrow: Server, framing: bytes) -> None:
+    answer = exchange(narrow.url, [HEAD + b"connection: close\r\n" + framing + b" " * 6_000 + b"\r\n0\r\n\r\n"])
+    assert refusal(answer) == (413, "PAYLOAD_TOO_LARGE")
+
+
+# Times
+
+
+def test_a_silent_connection_is_closed_without_a_word(narrow: Server) -> None:
+    host, port = narrow.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), PATIENCE_SECONDS) as silent:
+        assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("part", [b"G", HEAD, HEAD + b"x: y"])
+def test_half_a_head_is_answered_in_time(narrow: Server, part: bytes) -> None:
+    assert refusal(exchange(narrow.url, [part])) == (408, "REQUEST_TIMEOUT")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"content-length: 20\r\n\r\n",
+        b"content-length: 20\r\n\r\n{",
+        b"transfer-encoding: chunked\r\n\r\n",
+        b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"expect: 100-continue\r\ncontent-length: 20\r\n\r\n",
+    ],
+)
+def test_half_a_body_is_answered_in_time_and_does_nothing(narrow: Server, rest: bytes) -> None:
+    before = narrow.api.head()
+    answer = exchange(narrow.url, [HEAD + rest])
+    if answer.status == 100:
+        status, _, body = answer.body.partition(b"\r\n\r\n")
+        assert status.startswith(b"HTTP/1.1 408 ")
+        answer = answer._replace(status=408, body=body)
+    assert (answer.status, answer.error["code"], answer.error["retryable"]) == (408, "REQUEST_TIMEOUT", True)
+    assert narrow.api.head() == before
+
+
+def test_a_connection_that_was_answered_may_be_slow_again_but_not_for_ever(narrow: Server) -> None:
+    answer = exchange(narrow.url, [b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\nGET /live"])
+    assert answer.status == 200
+    assert b"HTTP/1.1 408 " in answer.body
+
+
+# What is no request (reliability: smuggling)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        HEAD + b"content-length: +2\r\n\r\n{}",
+        HEAD + b"content-length : 2\r\n\r\n{}",
+        HEAD + b"content-length: 2, 2\r\n\r\n{}",
+        HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"transfer-encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        HEAD + b"x: a\x00b\r\n\r\n",
+        HEAD + b" folded: x\r\n\r\n",
+        b"POST /api/v1/runs HTTP/1.1\nhost: localhost\n\n",
+        b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\nx: y\n\r\n",
+        b"GET @x HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_not_read(narrow: Server, request_: bytes) -> None:
+    before = narrow.api.head()
+    answer = exchange(narrow.url, [request_])
+    assert refusal(answer) == (400, "CONFIG_ERROR")
+    assert answer.headers["connection"] == "close"
+    assert narrow.api.head() == before
+
+
+def test_what_is_no_request_has_a_line_in_the_log_and_no_other(narrow: Server) -> None:
+    before = len(narrow.log_path.read_text().splitlines())
+    trace = exchange(narrow.url, [b"nonsense\r\n\r\n"]).headers["x-trace-id"]
+    for _ in soon():
+        lines = [json.loads(line) for line in narrow.log_path.read_text().splitlines()[before:]]
+        if lines:
+            break
+    assert [(line["traceId"], line["status"]) for line in lines] == [(trace, 400)]
+
+
+@pytest.mark.parametrize("target", [b"http://evil.example.org/api/v1/capabilities", b"//evil.example.org/api/v1/runs"])
+def test_a_host_in_the_target_leads_nowhere_else(narrow: Server, target: bytes) -> None:
+    assert ask(narrow.url, "GET", target).status in {200, 404}
+
+
+# Streams
+
+
+def test_streams_are_limited_in_all_and_for_each_identity(serve: Serve) -> None:
+    server = serve(auth_enabled="true", streams_max="3", streams_per_identity_max="2")
+    ann, bob = server.client("ann"), server.client("bob")
+    with ann.stream() as first, ann.stream() as second:
+        until_caught_up(first)
+        until_caught_up(second)
+        with pytest.raises(Refused) as mine, ann.stream():
+            pass
+        assert (mine.value.status, mine.value.code) == (503, "STREAM_LIMIT")
+        assert "2 streams of ann" in mine.value.error["message"]
+        assert mine.value.response.headers["retry-after"] == "5"
+        with bob.stream() as third:
+            until_caught_up(third)
+            with pytest.raises(Refused, match="3 streams are open"), server.client("eve").stream():
+                pass
+    for _ in soon():
+        try:
+            with ann.stream() as again:
+                until_caught_up(again)
+            break
+        except Refused as refused:  # it has not noticed yet
+            assert refused.code == "STREAM_LIMIT"
+
+
+# Requests of an identity
+
+
+def test_an_identity_has_so_many_requests_and_gets_more_with_time() -> None:
+    clock = FixedClock()
+    rates = Rates(clock, 10)
+
+    def taken(subject: str) -> int:
+        for count in range(1_000):
+            try:
+                rates.take(subject)
+            except RateLimited:
+                return count
+        return 1_000
+
+    assert taken("ann") == 20
+    assert taken("bob") == 20
+    clock.advance(500)
+    assert taken("ann") == 5
+    clock.advance(60_000)
+    assert taken("ann") == 20
+
+
+def test_without_authentication_requests_are_not_counted() -> None:
+    rates = Rates(FixedClock(), None)
+    for _ in range(10_000):
+        rates.take("local")
+
+
+def test_who_asks_too_often_is_told_when_to_come_back_and_it_is_counted(serve: Serve) -> None:
+    server = serve(auth_enabled="true", requests_per_second="5", auth_identity_role_map="ann:Admin")
+    bob, ann = server.client("bob"), server.client("ann")
+    limited = 0
+    for _ in soon():
+        answer = bob.http.get("/capabilities")
+        if answer.status_code == 429:
+            limited += 1
+            assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == ("RATE_LIMITED", "1")
+        if limited == 3:
+            break
+    counted = 0
+    with ann.stream(types="requests.suppressed") as blocks:
+        for event in events_of(blocks):
+            assert event["payload"] | {"count": 0} == {"count": 0, "subject": "bob", "operation": "getCapabilities"}
+            counted += event["payload"]["count"]
+            if counted == limited:
+                break
+
+
+def test_every_limit_is_told(narrow: Server) -> None:
+    told = narrow.api.get("/capabilities")["limits"]
+    for name, value in LIMITS.items():
+        first, *others = name.split("_")
+        assert told[first + "".join(part.title() for part in others)] == int(value), name
