@@ -11,7 +11,7 @@ from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.proxies import Network, parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
-from athena_core.values import Role
+from athena_core.values import BODY_BYTES_MAX, Role
 
 T = TypeVar("T")
 
@@ -218,7 +218,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_HEADER_BYTES_MAX", "65536", _count, "The header fields of a request, in bytes."),
     Setting("ATHENA_HEADERS_MAX", "100", _count, "How many header fields it may have."),
     Setting("ATHENA_URL_BYTES_MAX", "16384", _count, "Its path and query, in bytes."),
-    Setting("ATHENA_BODY_BYTES_MAX", "1000000", _count, "Its body, in bytes."),
+    Setting("ATHENA_BODY_BYTES_MAX", str(BODY_BYTES_MAX), _count, "Its body, in bytes."),
     Setting("ATHENA_HEADER_TIMEOUT_MS", "10000", _count, "How long its head may take, in milliseconds."),
     Setting("ATHENA_BODY_TIMEOUT_MS", "30000", _count, "How long its body may take after that."),
     Setting("ATHENA_SEND_TIMEOUT_MS", "10000", _count, "How long a client may take (almost) nothing of an answer."),

@@ -7,6 +7,7 @@ import msgspec
 
 from athena_core.event import Value
 
+BODY_BYTES_MAX = 1_000_000  # unless ATHENA_BODY_BYTES_MAX says otherwise
 JSON_DEPTH_MAX = 64
 PAGE_ITEMS_DEFAULT = 50
 TAIL_ITEMS_DEFAULT = 100
