@@ -284,6 +284,13 @@ class ConcurrencyLimitExceeded(Throttled):
     retry_after = 1
 
 
+class DailyBudgetExceeded(Throttled):
+    """``policy.costBudgetDailyUsd`` is spent for this UTC day."""
+
+    code = "POLICY_BUDGET_EXCEEDED"
+    retry_after = 60
+
+
 class RateLimited(Throttled):
     """This identity asked, or was refused the same operation, too often within a second; surely not done."""
 

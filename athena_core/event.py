@@ -126,9 +126,13 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
 
 
 class Guard(Value):
-    """A change to a guard row: ``value`` None releases ``key``, with ``held`` only while the row holds just that."""
+    """A change to a guard row: ``value`` None releases ``key``, with ``held`` only while the row holds just that.
+
+    With ``adds`` the last number of ``value`` is added to that of the row, as long as what is before it is the same.
+    """
 
     kind: str
     key: str
     value: tuple[str | int, ...] | None
     held: tuple[str | int, ...] | None = None
+    adds: bool = False

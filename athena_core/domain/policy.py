@@ -13,6 +13,7 @@ from athena_core.event import Event, Value
 from athena_core.values import (
     ID_PATTERN,
     LIST_ITEMS_MAX,
+    MICRO_USD,
     Body,
     Count,
     Dollars,
@@ -115,6 +116,12 @@ class PolicyState(Value):
     def max_concurrent_runs(self) -> int | None:
         """How many runs may hold a slot; None is any number."""
         return self.policy.max_concurrent_runs if self.policy else None
+
+    @property
+    def daily_budget_micro_usd(self) -> int | None:
+        """What model calls of one UTC day may cost together; None (and a budget of 0) is any sum (decisions E26)."""
+        dollars = self.policy.cost_budget_daily_usd if self.policy else None
+        return max(round(dollars * MICRO_USD), 1) if dollars else None
 
     def limit(self, place: str) -> KeyLimit | None:
         """The limit of a place where runs count: ``provider:openai``, ``harness-profile:hp_1``, or a session's id."""

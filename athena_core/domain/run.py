@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec.structs import replace
 
+from athena_core.clock import iso
 from athena_core.decider import Context, Decider
 from athena_core.errors import LeaseLost
 from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value, parts_of
@@ -20,6 +21,7 @@ from athena_core.values import (
 WaitReason = Literal["session-busy", "concurrency", "executor", "key-limit"]
 CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "interrupted", "parent"]
 WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
+PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
 Loss = Literal["dead", "frozen", "left"]
 """How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
 
@@ -185,11 +187,28 @@ class UsageRecorded(Event):
     price_version: str | None = None
 
 
+class BudgetReserved(Event):
+    """A model call may begin: what it may cost at most, and what its turn cost so far, is set aside for the day.
+
+    The usage that is recorded next settles it, a pause or the end of the run releases it.
+    """
+
+    TYPE: ClassVar[str] = "budget.reserved"
+    turn: int
+    provider: str
+    model: str
+    reserved_micro_usd: int
+
+
 class RunPaused(Event):
-    """The run's budget is spent: it keeps its session and gives up its slot; its clock stands at ``elapsed_ms``."""
+    """A budget is spent: the run keeps its session and gives up its slot; its clock stands at ``elapsed_ms``.
+
+    ``budget`` is the run's own one; ``daily-budget`` that of the policy, and the sums are those of the UTC day;
+    ``unpriced-model`` tells that nobody knows what the next call would take of it.
+    """
 
     TYPE: ClassVar[str] = "run.paused"
-    reason: Literal["budget"]
+    reason: PauseReason
     elapsed_ms: int
     spent_micro_usd: int
     budget_micro_usd: int
@@ -276,16 +295,27 @@ class RejectedRunDetails(Value):
 
 
 class RunRejection(Value):
-    """A refusal as auditors read it (contract 4.10, RunRejectionEvent)."""
+    """A refusal as auditors read it (contract 4.10, RunRejectionEvent).
+
+    Of type ``COST`` it tells the sums of the UTC day, and ``limit``, a number of runs, is 0.
+    """
 
     schema_version: int
     timestamp: str
     policy_type: Literal["CONCURRENCY", "COST"]
     limit: int
     rejected_run_details: RejectedRunDetails
-    reason: Literal["max-concurrent-runs-exceeded", "lock-acquisition-failed", "key-limit-exceeded"]
+    reason: Literal[
+        "max-concurrent-runs-exceeded",
+        "lock-acquisition-failed",
+        "key-limit-exceeded",
+        "daily-cost-budget-exceeded",
+        "unpriced-model",
+    ]
     active_runs: int
     policy: "PolicyOrigin | None" = None
+    spent_micro_usd: int | None = None
+    budget_micro_usd: int | None = None
 
 
 class PolicyOrigin(Value):
@@ -348,7 +378,7 @@ Step = TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
 class RunState(Value):
     """Where the run is. ``status`` is empty before the first event; ``request`` never holds text.
 
-    ``executor`` is there while the run is leased; money in millionths of a dollar.
+    ``executor`` is there while the run is leased, ``paused`` while it is paused; money in millionths of a dollar.
     """
 
     status: str = ""
@@ -360,6 +390,7 @@ class RunState(Value):
     spent_micro_usd: int = 0
     cancel: RunCancelRequested | None = None
     withdrawn: bool = False
+    paused: PauseReason | None = None
 
     @property
     def open(self) -> bool:
@@ -376,12 +407,13 @@ def evolve(state: RunState, event: Event) -> RunState:
             return replace(state, status=status, request=request, budget_micro_usd=event.budget_micro_usd)
         case RunLeased():
             return replace(state, executor=event.executor, token=event.token, attempt=event.attempt)
-        case UsageRecorded() if event.cost_micro_usd:
-            return replace(state, spent_micro_usd=state.spent_micro_usd + event.cost_micro_usd)
+        case UsageRecorded():
+            cost = max(event.cost_micro_usd or 0, 0)
+            return replace(state, spent_micro_usd=state.spent_micro_usd + cost) if cost else state
         case RunPaused():
-            return replace(state, status="paused", executor=None)
+            return replace(state, status="paused", executor=None, paused=event.reason)
         case RunResumed():
-            return replace(state, status="running", budget_micro_usd=event.budget_micro_usd)
+            return replace(state, status="running", budget_micro_usd=event.budget_micro_usd, paused=None)
         case RunCancelRequested() if state.open and event.status == "cancelled":
             return replace(state, cancel=event)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
@@ -408,7 +440,8 @@ def _fields(request: RunRequest) -> dict[str, Any]:
 def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     """What an event occupies: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
 
-    A waiting run and one with a slot are counted at their places.
+    A waiting run and one with a slot are counted at their places. ``reserved`` is what a run has set aside of the day's
+    budget, ``spent`` (there is one row) what all runs spent on the last UTC day on which one did.
     """
     event = recorded.event
     run_id = recorded.stream
@@ -427,8 +460,16 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
             )
         case RunLeased():
             return (Guard(kind="lease", key=run_id, value=(event.executor, event.token)),)
+        case BudgetReserved():
+            return (Guard(kind="reserved", key=run_id, value=(event.reserved_micro_usd,)),)
+        case UsageRecorded():
+            settled = Guard(kind="reserved", key=run_id, value=None)
+            cost = event.cost_micro_usd or 0
+            if cost <= 0:  # a provider that reports less than nothing gives nothing back
+                return (settled,)
+            return settled, Guard(kind="spent", key="day", value=(day_of(recorded.recorded_at), cost), adds=True)
         case RunPaused():
-            return (Guard(kind="slot", key=run_id, value=None), Guard(kind="lease", key=run_id, value=None))
+            return tuple(Guard(kind=kind, key=run_id, value=None) for kind in ("slot", "lease", "reserved"))
         case RunResumed():
             places = places_of(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
             return (Guard(kind="slot", key=run_id, value=(recorded.position, *places)),)
@@ -439,9 +480,15 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
                 Guard(kind="turn", key=recorded.session_id or "", value=None, held=(run_id,)),
                 Guard(kind="lease", key=run_id, value=None),
                 Guard(kind="child", key=run_id, value=None),
+                Guard(kind="reserved", key=run_id, value=None),
             )
         case _:
             return ()
+
+
+def day_of(at: int) -> str:
+    """The UTC day of a time in milliseconds, ``2026-01-31``."""
+    return iso(at)[:10]
 
 
 def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
@@ -491,11 +538,33 @@ class RecordStep(Value):
     steps: tuple[Step, ...]
 
 
+class ReserveBudget(Value):
+    """The executor that holds ``token`` is about to ask a model, which may cost ``reserved_micro_usd`` at most."""
+
+    token: int
+    turn: int
+    provider: str
+    model: str
+    reserved_micro_usd: int
+
+
 class PauseRun(Value):
-    """The executor that holds ``token`` has no budget left; its run's clock stands at ``elapsed_ms``."""
+    """The executor that holds ``token`` has no budget left; its run's clock stands at ``elapsed_ms``.
+
+    Without ``reached`` it is the run's own budget; with it, that of the day.
+    """
 
     token: int
     elapsed_ms: int
+    reached: "DayReached | None" = None
+
+
+class DayReached(Value):
+    """The day's budget leaves no room for a model call; or its price is unknown (``reason``). Sums of the UTC day."""
+
+    reason: Literal["daily-budget", "unpriced-model"]
+    spent_micro_usd: int
+    budget_micro_usd: int
 
 
 class ResumeRun(Value):
@@ -537,6 +606,7 @@ RunCommand = (
     | LeaseRun
     | TakeRun
     | RecordStep
+    | ReserveBudget
     | PauseRun
     | ResumeRun
     | EndRun
@@ -557,7 +627,7 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
             return _leased(command, state)
         case TakeRun():
             return _taken(command, state)
-        case RecordStep() | PauseRun() | EndRun():
+        case RecordStep() | ReserveBudget() | PauseRun() | EndRun():
             if not state.open:
                 return ()
             if state.token != command.token or state.executor is None:
@@ -577,9 +647,12 @@ def _resumed(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
     request = state.request
     if state.status != "paused" or request is None:
         return ()
+    budget = command.budget_micro_usd
+    if budget is None and state.paused != "budget":  # its own budget was not what it waited for
+        budget = state.budget_micro_usd
     resumed = RunResumed(
         requested_by=command.executor,
-        budget_micro_usd=command.budget_micro_usd,
+        budget_micro_usd=budget,
         harness_profile_id=request.harness_profile_id if request.profile_named else None,
         provider=request.provider,
         fallbacks=request.fallbacks,
@@ -625,7 +698,7 @@ def _taken(command: TakeRun, state: RunState) -> tuple[Event, ...]:
     return leased, RunStarted(attempt=attempt)
 
 
-def _gone_on(command: RecordStep | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
+def _gone_on(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
     """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
     match command:
         case RecordStep():
@@ -633,18 +706,36 @@ def _gone_on(command: RecordStep | PauseRun | EndRun, state: RunState) -> tuple[
             end: tuple[Event, ...] = ()
         case EndRun():
             steps, end = command.last, (command.ending,)
-        case PauseRun():
-            budget = state.budget_micro_usd
-            if state.cancel is None and (budget is None or state.spent_micro_usd < budget):
-                return ()
-            spent = state.spent_micro_usd
-            paused = RunPaused(
-                reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget or 0
+        case ReserveBudget():
+            reserved = BudgetReserved(
+                turn=command.turn,
+                provider=command.provider,
+                model=command.model,
+                reserved_micro_usd=command.reserved_micro_usd,
             )
-            steps, end = (), (paused,)
+            steps, end = (), (reserved,)
+        case PauseRun():
+            paused = _paused(command, state)
+            if paused is None and state.cancel is None:
+                return ()
+            steps, end = (), () if paused is None else (paused,)
     if state.cancel is None:
         return (*steps, *end)
     return (*(step for step in steps if _was_done(step)), _done(state.cancel))
+
+
+def _paused(command: PauseRun, state: RunState) -> RunPaused | None:
+    reached, spent, budget = command.reached, state.spent_micro_usd, state.budget_micro_usd
+    if reached is not None:
+        return RunPaused(
+            reason=reached.reason,
+            elapsed_ms=command.elapsed_ms,
+            spent_micro_usd=reached.spent_micro_usd,
+            budget_micro_usd=reached.budget_micro_usd,
+        )
+    if budget is None or spent < budget:
+        return None
+    return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 
 
 def _was_done(step: Step) -> bool:
@@ -676,6 +767,7 @@ DECIDER: Decider[RunState] = Decider(
         ToolCalled,
         EvidenceAttached,
         UsageRecorded,
+        BudgetReserved,
         RunPaused,
         RunResumed,
         RunCancelRequested,

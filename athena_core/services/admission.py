@@ -9,13 +9,15 @@ from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import directive, plane, policy, run, session
 from athena_core.errors import (
+    AthenaError,
     ConcurrencyLimitExceeded,
     ConfigError,
+    DailyBudgetExceeded,
     NotFound,
     RunNotPaused,
     SessionLockTimeout,
 )
-from athena_core.event import Event, Fact
+from athena_core.event import Event, Fact, Value
 from athena_core.services.access import violation_of
 from athena_core.services.catalog import directive_facts
 from athena_core.services.context import Resolved
@@ -57,7 +59,7 @@ class Plan:
         provider: str,
         settings: Settings,
     ) -> None:
-        """Take what was resolved."""
+        """Take what was resolved; ``priced`` (set later) tells whether the model has a price."""
         self.body = body
         self.said = said
         self.resolved = resolved
@@ -68,6 +70,7 @@ class Plan:
         self.fallbacks = None if chosen else settings.provider_fallback_order or None
         own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
         self.model = profile.config.model if profile else body.model or own_model
+        self.priced = True
         self.created: Created | None = None
 
     @property
@@ -291,6 +294,7 @@ def admit(
     request = plan.request(session_id, directive_id, limits.policy, room.executor)
     if request.parent_run_id is not None:
         _check_parent(reader, request.parent_run_id)
+    _check_day(reader, context, limits, request, run_id, priced=plan.priced)
     _check_slots(reader, context, limits, request, run_id, who)
     reached = list(Keys(reader, limits).reached(request.places))
     for one in reached:
@@ -335,6 +339,71 @@ def _check_slots(
     if limit is not None and active >= limit:
         full = Reached("policy.maxConcurrentRuns", "max-concurrent-runs-exceeded", limit, active)
         raise refused(reader, context, request, run_id, full, who)
+
+
+class Day(NamedTuple):
+    """The present UTC day: what was spent, and what runs have set aside, in millionths of a dollar."""
+
+    spent: int
+    reserved: int
+
+
+def day(reader: Reader, now: int, but: str = "") -> Day:
+    """What the day took so far; what run ``but`` has set aside is left out."""
+    spent = reader.guards("spent").get("day")
+    today = int(spent[1]) if spent is not None and spent[0] == run.day_of(now) else 0
+    return Day(today, sum(int(amount) for run_id, (amount,) in reader.guards("reserved").items() if run_id != but))
+
+
+def _check_day(
+    reader: Reader, context: Context, limits: policy.PolicyState, request: run.RunCreated, run_id: str, *, priced: bool
+) -> None:
+    """Refuse a run once the day's budget is spent, and one of a model that nobody could tell the cost of."""
+    budget = limits.daily_budget_micro_usd
+    if budget is None:
+        return
+    spent = day(reader, context.now).spent
+    if not priced:
+        reason = f"unpriced-model: nobody could tell what {request.provider} {request.model!r} takes of a daily budget"
+        field = "harnessProfileId" if request.profile_named else "model"
+        unpriced = ConfigError.of(field, reason, "a model with a known price, or no costBudgetDailyUsd")
+        raise _over_budget(reader, context, request, run_id, "unpriced-model", spent, budget, unpriced)
+    if spent >= budget:
+        message = f"policy.costBudgetDailyUsd exceeded: {spent / MICRO_USD:.6f} of {budget / MICRO_USD:.6f} were spent"
+        over = DailyBudgetExceeded(f"{message} this UTC day", {"runId": run_id})
+        raise _over_budget(reader, context, request, run_id, "daily-cost-budget-exceeded", spent, budget, over)
+
+
+def _over_budget(
+    reader: Reader,
+    context: Context,
+    request: run.RunCreated,
+    run_id: str,
+    reason: Literal["daily-cost-budget-exceeded", "unpriced-model"],
+    spent: int,
+    budget: int,
+    error: AthenaError,
+) -> Rejected:
+    """The refusal by the day's budget, then the error."""
+    rejection = run.RunRejection(
+        schema_version=1,
+        timestamp=iso(context.now),
+        policy_type="COST",
+        limit=0,
+        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id),
+        reason=reason,
+        active_runs=len(reader.guards("slot")),
+        policy=run.PolicyOrigin(
+            schema_version=1,
+            engine="athena",
+            rule_type="validate",
+            policy_name="policy.costBudgetDailyUsd",
+            failure_action="enforce",
+        ),
+        spent_micro_usd=spent,
+        budget_micro_usd=budget,
+    )
+    return Rejected(error, facts_of(run_id, request.session_id, (_rejected(request, rejection),)))
 
 
 def _check_parent(reader: Reader, parent_id: str) -> None:
@@ -476,6 +545,7 @@ def resume(
         remedy = f"more than {spent / MICRO_USD:.6f}, or none for no budget at all"
         raise ConfigError.of("budgetUsd", f"the run has spent {spent / MICRO_USD:.6f} already", remedy)
     limits = reader.state(policy.DECIDER, policy.STREAM)
+    _check_day(reader, context, limits, request, run_id, priced=True)  # a call whose price is unknown pauses it again
     _check_slots(reader, context, limits, request, run_id, who)
     for reached in Keys(reader, limits).reached(request.places):
         raise refused(reader, context, request, run_id, reached, who)
@@ -484,3 +554,53 @@ def resume(
     if room.executor and room.left(reader):
         draft.decide(run_id, run.LeaseRun(executor=room.executor, pid=room.pid, said=""))
     return Outcome(facts=tuple(draft.facts), subject=run_id)
+
+
+class Asked(Value):
+    """What a model call of a run may cost: between ``least`` and ``most``, beside ``lost`` on failed calls of its turn.
+
+    Without ``most`` its price is unknown. Millionths of a dollar.
+    """
+
+    turn: int
+    provider: str
+    model: str
+    lost: int
+    least: int
+    most: int | None
+
+
+class Granted(Value):
+    """The answer to ``Asked``: what the call may cost, or why the run is to pause.
+
+    With ``wait`` others may leave enough once they settle; with neither there is no budget of the day. ``over`` tells
+    that the run has ended.
+    """
+
+    micro_usd: int | None = None
+    reached: run.DayReached | None = None
+    wait: bool = False
+    over: bool = False
+
+
+def reserve(reader: Reader, context: Context, room: Room, run_id: str, token: int, asked: Asked) -> Outcome:
+    """Set aside of the day's budget what a model call may cost at most; the answer is a ``Granted``."""
+    budget = reader.state(policy.DECIDER, policy.STREAM).daily_budget_micro_usd
+    if budget is None:
+        return Outcome(answer=Granted())
+    today = day(reader, context.now, run_id)
+    left = budget - today.spent - asked.lost
+    reason: Literal["daily-budget", "unpriced-model"] = "unpriced-model" if asked.most is None else "daily-budget"
+    grant = min(left - today.reserved, asked.most or 0)
+    if asked.most is None or grant < asked.least:
+        reached = run.DayReached(reason=reason, spent_micro_usd=today.spent, budget_micro_usd=budget)
+        return Outcome(answer=Granted(reached=reached, wait=asked.most is not None and left >= asked.least))
+    command = run.ReserveBudget(
+        token=token,
+        turn=asked.turn,
+        provider=asked.provider,
+        model=asked.model,
+        reserved_micro_usd=asked.lost + grant,
+    )
+    outcome = finish(reader, context, room, run_id, command)
+    return Outcome(facts=outcome.facts, subject=run_id, answer=Granted(micro_usd=grant, over=not outcome.answer))

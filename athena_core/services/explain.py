@@ -191,9 +191,8 @@ class Story:
                 blocked_by=line.blocked_by if line else None,
             )
         if self._paused is not None:
-            spent, budget = money(self._paused.spent_micro_usd), money(self._paused.budget_micro_usd)
-            says = f"a budget: {spent} of {budget} were spent; POST /api/v1/runs/{last.stream}/resume lets it go on"
-            return WaitsFor(reason="budget", since=iso(self._free_since), says=says)
+            says = f"{_wanted(self._paused)}; POST /api/v1/runs/{last.stream}/resume lets it go on"
+            return WaitsFor(reason=self._paused.reason, since=iso(self._free_since), says=says)
         if self._cancel_at is not None:
             says = "its executor, which was asked to stop"
             return WaitsFor(reason="cancel", since=iso(self._cancel_at), says=says)
@@ -239,8 +238,7 @@ class Story:
             case RunPaused():
                 self.status, self._paused, self._executor = "paused", event, None
                 self._free_since = one.recorded_at
-                spent = f"{money(event.spent_micro_usd)} of its budget of {money(event.budget_micro_usd)}"
-                return Told(f"paused, because {spent} were spent")
+                return Told(f"paused, because {_spent(event)}")
             case RunResumed():
                 waited, self._free_since = one.recorded_at - self._free_since, one.recorded_at
                 self.status, self._paused = "running", None
@@ -305,6 +303,23 @@ class Story:
 
 def _tool(event: ToolCalled | TranscriptAppended) -> str:
     return "a tool that does not exist" if event.tool_name is None else f"the tool {event.tool_name}"
+
+
+def _spent(event: RunPaused) -> str:
+    spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
+    if event.reason == "unpriced-model":
+        return f"nobody knows what its model takes of the day's budget of {budget}"
+    return f"{spent} of {'its' if event.reason == 'budget' else 'the daily'} budget of {budget} were spent"
+
+
+def _wanted(event: RunPaused) -> str:
+    """What a paused run waits for."""
+    spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
+    if event.reason == "unpriced-model":
+        return f"a price of its model, or a policy without the daily budget of {budget}"
+    if event.reason == "budget":
+        return f"a budget: {spent} of {budget} were spent"
+    return f"the next UTC day, or a higher daily budget: {spent} of {budget} were spent"
 
 
 def _paid(event: UsageRecorded) -> str:

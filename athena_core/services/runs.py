@@ -255,7 +255,8 @@ class Runs:
             )
         self.compiler.check(said, resolved)
         plan = Plan(body, said, resolved, profile, provider, self._settings)
-        if plan.budget_micro_usd is not None and not self._prices.knows(plan.provider, plan.model):
+        plan.priced = self._prices.knows(plan.provider, plan.model)
+        if plan.budget_micro_usd is not None and not plan.priced:
             reason = f"unpriced-model: nobody could tell when {plan.provider} {plan.model!r} has spent budgetUsd"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
         return plan

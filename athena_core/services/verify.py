@@ -118,6 +118,8 @@ class World:
         self.turns: dict[str, str] = {}
         self.policy = policy.DECIDER.initial
         self.active: Counter[str] = Counter()
+        self.spent = ("", 0)
+        self.reserved: dict[str, int] = {}
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
 
@@ -148,6 +150,7 @@ class World:
         if status in {"new", "ended"}:
             known = self.open.pop(row.stream, None)
             self._vacate(row.stream, known)
+            self.reserved.pop(row.stream, None)
             if known is not None and self.turns.get(known.session_id) == row.stream:
                 del self.turns[known.session_id]
             return
@@ -168,16 +171,27 @@ class World:
                 known.calls.add(event.tool_call_id)
             case run.TranscriptAppended(kind="tool-result"):
                 known.calls.discard(event.tool_call_id or "")
+            case run.BudgetReserved():
+                self.reserved[row.stream] = event.reserved_micro_usd
             case run.UsageRecorded():
                 known.turn = known.turn if event.failed else event.turn or known.turn
-                known.spent += event.cost_micro_usd or 0
+                cost = max(event.cost_micro_usd or 0, 0)
+                known.spent += cost
+                self.spent = (run.day_of(row.recorded_at), self.spent_on(row.recorded_at) + cost)
+                self.reserved.pop(row.stream, None)
             case run.RunPaused():
                 self._vacate(row.stream, known)
+                self.reserved.pop(row.stream, None)
             case run.RunResumed():
                 self._occupy(row.stream, known)
                 known.budget = event.budget_micro_usd
             case run.RunCancelRequested():
                 known.cancelled = known.cancelled or event.status == "cancelled"
+
+    def spent_on(self, at: int) -> int:
+        """What was spent so far on the UTC day of a time."""
+        day, spent = self.spent
+        return spent if day == run.day_of(at) else 0
 
     def _occupy(self, run_id: str, known: OpenRun) -> None:
         if run_id not in self.slots:
@@ -222,6 +236,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "usage.recorded"): "started",
     ("started", "tool.called"): "started",
     ("started", "evidence.attached"): "started",
+    ("started", "budget.reserved"): "started",
     ("started", "run.paused"): "paused",
     ("paused", "run.resumed"): "admitted",
     ("paused", "policy.concurrency.rejected"): "paused",
@@ -344,10 +359,21 @@ def budgets(row: Row, event: Event, world: World) -> Iterator[str]:
             amounts = (event.cost_micro_usd, *(getattr(event.usage, name) for name in Usage.__struct_fields__))
             if any(amount is not None and amount < 0 for amount in amounts):
                 yield f"{row.stream} has a usage below 0"
-        case run.RunPaused() if known is not None:
+        case run.RunPaused(reason="budget") if known is not None:
             told = (event.spent_micro_usd, event.budget_micro_usd)
             if told != (known.spent, known.budget) or known.spent < (known.budget or 0):
                 yield f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
+
+
+def reservations(row: Row, event: Event, world: World) -> Iterator[str]:
+    """What a UTC day spent and what runs have set aside is never more than the daily budget of the policy in force."""
+    budget = world.policy.daily_budget_micro_usd
+    if not isinstance(event, run.BudgetReserved) or budget is None:
+        return
+    others = sum(amount for run_id, amount in world.reserved.items() if run_id != row.stream)
+    taken = world.spent_on(row.recorded_at) + others
+    if taken + event.reserved_micro_usd > budget:
+        yield f"{row.stream} reserved {event.reserved_micro_usd} of {budget} for the day, of which {taken} were taken"
 
 
 def children(row: Row, event: Event, world: World) -> Iterator[str]:
@@ -409,7 +435,7 @@ def fired(row: Row, event: Event, world: World) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     *(times, versions, transitions, endings, slots, keys, turns),
-    *(leases, attempts, steps, budgets, children, cancels),
+    *(leases, attempts, steps, budgets, reservations, children, cancels),
     *(schedules, fired),
 )
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import apsw
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Decider, Key, Rejected, Transaction, no_guards
@@ -136,19 +137,21 @@ class Guards:
         words = self._words.get(kind)
         return words.get(word, 0) if words else 0
 
-    def apply(self, guard: Guard) -> bool:
-        """Make one change; tell whether it changed anything."""
+    def apply(self, guard: Guard) -> Guard | None:
+        """Make one change; the change as the row has it then, None if it changed nothing."""
         rows = self._kinds.setdefault(guard.kind, {})
         old = rows.get(guard.key)
         if guard.value is None and (old is None or guard.held not in (None, old)):
-            return False
+            return None
+        if guard.adds:
+            guard = _added(guard, old)
         if old is not None:
             del rows[guard.key]
             self._tally(guard.kind, old, -1)
         if guard.value is not None:
             rows[guard.key] = guard.value
             self._tally(guard.kind, guard.value, 1)
-        return True
+        return guard
 
     def _tally(self, kind: str, value: tuple[str | int, ...], change: int) -> None:
         """Count the words of a row in or out."""
@@ -538,7 +541,7 @@ class Log:
         batch.head, batch.chain, batch.size = position, chain, batch.size + size
         batch.recorded_at = context.now
         batch.ahead |= mine
-        batch.guards += [change for change in guards if self.guards.apply(change[0])]
+        batch.guards += [(made, at) for guard, at in guards if (made := self.guards.apply(guard))]
 
     def decider(self, stream: str) -> Decider[Any]:
         """The decider of a stream, by the prefix of its name. Raises InternalError if there is none."""
@@ -688,6 +691,13 @@ def read_anchor(path: Path) -> Anchor | None:
         return msgspec.json.decode(path.read_bytes(), type=Anchor)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def _added(guard: Guard, old: tuple[str | int, ...] | None) -> Guard:
+    """The change that sets a row to its sum."""
+    if guard.value is None or old is None or old[:-1] != guard.value[:-1]:
+        return guard
+    return replace(guard, value=(*old[:-1], int(old[-1]) + int(guard.value[-1])))
 
 
 def answer(results: list[tuple[Job, Result]], follower: Follower | None = None, news: News | None = None) -> None:

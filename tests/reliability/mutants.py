@@ -88,7 +88,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "guards do not change inside a batch",
         f"{PROMISES}::test_a_slot_that_is_taken_in_a_batch_is_seen_by_the_next_in_it",
-        (LOG, "[change for change in guards if self.guards.apply(change[0])]", "guards"),
+        (LOG, "[(made, at) for guard, at in guards if (made := self.guards.apply(guard))]", "guards"),
         (
             LOG,
             "        self._place = Place(batch.head, batch.recorded_at, batch.chain)\n",

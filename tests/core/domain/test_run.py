@@ -309,7 +309,7 @@ def test_a_run_counts_at_its_session_at_a_profile_that_it_named_and_at_every_pro
 def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:
     for ending in (COMPLETED, run.RunCancelled(cause="requested"), run.RunCrashed(executor="exe_1", attempt=1)):
         released = run.guards(recorded(ending))
-        assert {guard.kind for guard in released} == {"waiting", "slot", "turn", "lease", "child"}
+        assert {guard.kind for guard in released} == {"waiting", "slot", "turn", "lease", "child", "reserved"}
         assert all(guard.value is None for guard in released)
         assert next(guard for guard in released if guard.kind == "turn").held == ("run_1",)
 
@@ -318,8 +318,45 @@ def test_a_pause_gives_up_slot_and_lease_and_keeps_the_turn() -> None:
     assert run.guards(recorded(PAUSED)) == (
         Guard(kind="slot", key="run_1", value=None),
         Guard(kind="lease", key="run_1", value=None),
+        Guard(kind="reserved", key="run_1", value=None),
     )
     assert run.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),)
+
+
+RESERVED = run.BudgetReserved(turn=1, provider="openai", model="gpt-4o", reserved_micro_usd=900)
+DAY_SPENT = run.DayReached(reason="daily-budget", spent_micro_usd=5_000, budget_micro_usd=6_000)
+
+
+def test_a_reservation_is_set_aside_until_usage_settles_it_and_cost_counts_on_the_day() -> None:
+    assert run.guards(recorded(RESERVED)) == (Guard(kind="reserved", key="run_1", value=(900,)),)
+    settled = Guard(kind="reserved", key="run_1", value=None)
+    day = Guard(kind="spent", key="day", value=("2026-01-01", 600), adds=True)
+    assert run.guards(recorded(DEAR)) == (settled, day)
+    for cost in (None, 0, -600):  # a provider that reports less than nothing gives nothing back
+        assert run.guards(recorded(replace(DEAR, cost_micro_usd=cost))) == (settled,)
+
+
+def test_a_run_without_a_budget_is_not_charged_less_than_nothing() -> None:
+    spent = given(CREATED, LEASED, STARTED, DEAR, replace(DEAR, cost_micro_usd=-10_000)).state.spent_micro_usd
+    assert spent == DEAR.cost_micro_usd
+
+
+def test_the_holder_of_the_lease_reserves_and_pauses_for_the_day() -> None:
+    running = given(CREATED, LEASED, STARTED)
+    reserve = run.ReserveBudget(token=1, turn=1, provider="openai", model="gpt-4o", reserved_micro_usd=900)
+    running.when(reserve).then(RESERVED)
+    running.when(replace(reserve, token=2)).then_rejected(LeaseLost)
+    given(CREATED, LEASED, STARTED, ASKED).when(reserve).then_types(run.RunCancelled)
+    given(CREATED, LEASED, STARTED, COMPLETED).when(reserve).then_nothing()
+    paused = run.RunPaused(reason="daily-budget", elapsed_ms=400, spent_micro_usd=5_000, budget_micro_usd=6_000)
+    running.when(replace(PAUSE, reached=DAY_SPENT)).then(paused)
+
+
+def test_a_run_that_waited_for_the_day_keeps_its_own_budget() -> None:
+    paused = run.RunPaused(reason="daily-budget", elapsed_ms=400, spent_micro_usd=5_000, budget_micro_usd=6_000)
+    waited = given(BUDGETED, LEASED, STARTED, paused)
+    (resumed,) = waited.when(run.ResumeRun(executor="exe_2")).decision()
+    assert resumed == replace(RESUMED, budget_micro_usd=BUDGETED.budget_micro_usd)
 
 
 def test_a_child_is_known_by_its_parent() -> None:

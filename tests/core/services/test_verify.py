@@ -105,7 +105,8 @@ class Forge:
         self.store.insert([row])
         with suppress(ValueError):
             guards = [guard for decider in DECIDERS for guard in decider.guards(CODEC.decode(row))]
-            self.store.put_guards([(guard, self.position) for guard in guards if self.guards.apply(guard)])
+            made = [self.guards.apply(guard) for guard in guards]
+            self.store.put_guards([(guard, self.position) for guard in made if guard])
 
     def execute(self, statement: str, *values: Any) -> None:
         """Change the database behind everybody's back."""
@@ -218,7 +219,12 @@ def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
     assert report.violations == ()
     assert (report.ok, report.head, report.chain) == (True, forge.position, forge.chain.hex())
     assert (report.runs, report.open_runs, report.streams) == (8, 1, 12)
-    assert report.guards == len(forge.store.guards()) == 3  # the slot, the turn and the lease of run_7
+    assert report.guards == len(forge.store.guards()) == 4  # the slot, the turn and the lease of run_7; the day
+
+
+def test_reservations_that_are_settled_or_released_and_those_of_the_next_day_are_right(forge: Forge) -> None:
+    days(forge)
+    assert forge.report().violations == ()
 
 
 ON = schedule.ScheduleEnabled(id="a", updated=True, after_ms=NOW)
@@ -444,6 +450,29 @@ def resumed_without_a_slot(forge: Forge) -> None:
     forge.add("run_1", RESUMED)
 
 
+DAILY = policy.PolicyUpdated(
+    schema_version=1, updated_at="", after=policy.Policy(schema_version=1, cost_budget_daily_usd=0.001)
+)
+RESERVED = run.BudgetReserved(turn=1, provider="openai", model="gpt-4o", reserved_micro_usd=300)
+
+
+def reserved_too_much(forge: Forge) -> None:
+    forge.add("policy", DAILY)
+    forge.add("run_1", CREATED, LEASED, STARTED, RESERVED, DEAR)
+    forge.add("run_2", ELSEWHERE, LEASED, STARTED, RESERVED)
+    forge.add("run_3", replace(CREATED, session_id="third"), LEASED, STARTED, replace(RESERVED, reserved_micro_usd=101))
+
+
+def days(forge: Forge) -> None:
+    """What is legal: reservations that are settled or released, and the budget of the next day."""
+    forge.add("policy", DAILY)
+    forge.add("run_1", CREATED, LEASED, STARTED, RESERVED, DEAR, replace(RESERVED, reserved_micro_usd=400))
+    forge.add("run_1", run.RunPaused(reason="daily-budget", elapsed_ms=1, spent_micro_usd=0, budget_micro_usd=0))
+    forge.add("run_2", ELSEWHERE, LEASED, STARTED, replace(RESERVED, reserved_micro_usd=400), CRASHED)
+    forge.add("plane", FILLER, later=86_400_000)
+    forge.add("run_3", replace(CREATED, session_id="third"), LEASED, STARTED, replace(RESERVED, reserved_micro_usd=999))
+
+
 def child_of_nobody(forge: Forge) -> None:
     forge.add("run_1", replace(CREATED, parent_run_id="run_0"))
 
@@ -595,6 +624,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (spoken_after_the_end, "transitions", 5, "transcript.appended of run_1, which is ended"),
     (ended_twice, "endings", 5, "run.failed of run_1, which had ended"),
     (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
+    (reserved_too_much, "reservations", 14, "run_3 reserved 101 of 1000 for the day, of which 900 were taken"),
     (two_of_one_provider, "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock"),
     (resumed_at_a_limit_by_key, "keys", 9, "run_1 was admitted while 1 of 1 runs of provider:mock"),
     (two_of_one_session, "turns", 2, "run_2 was admitted while run_1 had the turn"),
