@@ -484,6 +484,7 @@ RUN_ERRORS = (
     "RUN_CANCELLED",
     "CONTEXT_OVERFLOW",
     "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
+    "POLICY_BUDGET_EXCEEDED",
     "RATE_LIMITED",
     "PROVIDER_ERROR",
     "RUN_CRASHED",
@@ -668,7 +669,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         body=ResumeBody,
         answer=runs.Run,
         accepted=runs.Run,
-        errors=("NOT_FOUND", "RUN_NOT_PAUSED", "POLICY_CONCURRENCY_LIMIT_EXCEEDED"),
+        errors=("NOT_FOUND", "RUN_NOT_PAUSED", "POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
         handle=resume_run,
     ),
     Operation(

@@ -90,6 +90,17 @@ class Prices:
         )
         return min(-(-pico // PICO_PER_MICRO), INTEGER_MAX)
 
+    def ceiling(self, provider: str, model: str, input_tokens: int, output_tokens: int) -> int | None:
+        """What a call of so many tokens costs at most, in micro-USD, rounded up; None where no price is known."""
+        if provider in FREE:
+            return 0
+        found = self._found(provider, model)
+        if found is None:
+            return None
+        rates = _rates(found, input_tokens)
+        taken, given = max(rates.input, rates.cached, rates.written), max(rates.output, rates.reasoning)
+        return min(-(-(input_tokens * taken + output_tokens * given) // PICO_PER_MICRO), INTEGER_MAX)
+
     def output_tokens(self, provider: str, model: str, input_tokens: int, micro_usd: int) -> int | None:
         """How many output tokens a sum buys after the input of a call, at least 0; None where nothing bounds them."""
         found = None if provider in FREE else self._found(provider, model)

@@ -134,7 +134,10 @@ class RejectedRun(Value):
 
 
 class RejectionEvent(Value):
-    """A refusal as it was recorded (contract 4.10, RunRejectionEvent)."""
+    """A refusal as it was recorded (contract 4.10, RunRejectionEvent).
+
+    Of type ``COST`` it tells the sums of the UTC day, and ``limit``, a number of runs, is 0.
+    """
 
     schema_version: int
     timestamp: str
@@ -144,6 +147,8 @@ class RejectionEvent(Value):
     reason: str
     active_runs: int
     policy: Origin | None = None
+    spent_micro_usd: int | None = None
+    budget_micro_usd: int | None = None
 
 
 class Rejection(Value):

@@ -59,7 +59,7 @@ class Plan:
         provider: str,
         settings: Settings,
     ) -> None:
-        """Take what was resolved; ``priced`` (set later) tells whether the model has a price."""
+        """Take what was resolved; ``least`` (set later) is the least that a call costs, None for an unknown price."""
         self.body = body
         self.said = said
         self.resolved = resolved
@@ -70,7 +70,7 @@ class Plan:
         self.fallbacks = None if chosen else settings.provider_fallback_order or None
         own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
         self.model = profile.config.model if profile else body.model or own_model
-        self.priced = True
+        self.least: int | None = 0
         self.created: Created | None = None
 
     @property
@@ -294,7 +294,7 @@ def admit(
     request = plan.request(session_id, directive_id, limits.policy, room.executor)
     if request.parent_run_id is not None:
         _check_parent(reader, request.parent_run_id)
-    _check_day(reader, context, limits, request, run_id, priced=plan.priced)
+    _check_day(reader, context, limits, request, run_id, plan.least)
     _check_slots(reader, context, limits, request, run_id, who)
     reached = list(Keys(reader, limits).reached(request.places))
     for one in reached:
@@ -356,19 +356,24 @@ def day(reader: Reader, now: int, but: str = "") -> Day:
 
 
 def _check_day(
-    reader: Reader, context: Context, limits: policy.PolicyState, request: run.RunCreated, run_id: str, *, priced: bool
+    reader: Reader,
+    context: Context,
+    limits: policy.PolicyState,
+    request: run.RunCreated,
+    run_id: str,
+    least: int | None,
 ) -> None:
-    """Refuse a run once the day's budget is spent, and one of a model that nobody could tell the cost of."""
+    """Refuse a run once the day's budget does not buy a call of it, and one that nobody could tell the cost of."""
     budget = limits.daily_budget_micro_usd
     if budget is None:
         return
     spent = day(reader, context.now).spent
-    if not priced:
+    if least is None:
         reason = f"unpriced-model: nobody could tell what {request.provider} {request.model!r} takes of a daily budget"
         field = "harnessProfileId" if request.profile_named else "model"
         unpriced = ConfigError.of(field, reason, "a model with a known price, or no costBudgetDailyUsd")
         raise _over_budget(reader, context, request, run_id, "unpriced-model", spent, budget, unpriced)
-    if spent >= budget:
+    if spent + max(least, 1) > budget:
         message = f"policy.costBudgetDailyUsd exceeded: {spent / MICRO_USD:.6f} of {budget / MICRO_USD:.6f} were spent"
         over = DailyBudgetExceeded(f"{message} this UTC day", {"runId": run_id})
         raise _over_budget(reader, context, request, run_id, "daily-cost-budget-exceeded", spent, budget, over)
@@ -545,7 +550,7 @@ def resume(
         remedy = f"more than {spent / MICRO_USD:.6f}, or none for no budget at all"
         raise ConfigError.of("budgetUsd", f"the run has spent {spent / MICRO_USD:.6f} already", remedy)
     limits = reader.state(policy.DECIDER, policy.STREAM)
-    _check_day(reader, context, limits, request, run_id, priced=True)  # a call whose price is unknown pauses it again
+    _check_day(reader, context, limits, request, run_id, 0)  # what a call takes is asked before it
     _check_slots(reader, context, limits, request, run_id, who)
     for reached in Keys(reader, limits).reached(request.places):
         raise refused(reader, context, request, run_id, reached, who)
@@ -556,7 +561,7 @@ def resume(
     return Outcome(facts=tuple(draft.facts), subject=run_id)
 
 
-class Asked(Value):
+class Wanted(NamedTuple):
     """What a model call of a run may cost: between ``least`` and ``most``, beside ``lost`` on failed calls of its turn.
 
     Without ``most`` its price is unknown. Millionths of a dollar.
@@ -571,7 +576,7 @@ class Asked(Value):
 
 
 class Granted(Value):
-    """The answer to ``Asked``: what the call may cost, or why the run is to pause.
+    """The answer to ``Wanted``: what the call may cost, or why the run is to pause.
 
     With ``wait`` others may leave enough once they settle; with neither there is no budget of the day. ``over`` tells
     that the run has ended.
@@ -583,24 +588,24 @@ class Granted(Value):
     over: bool = False
 
 
-def reserve(reader: Reader, context: Context, room: Room, run_id: str, token: int, asked: Asked) -> Outcome:
+def reserve(reader: Reader, context: Context, room: Room, run_id: str, token: int, wanted: Wanted) -> Outcome:
     """Set aside of the day's budget what a model call may cost at most; the answer is a ``Granted``."""
     budget = reader.state(policy.DECIDER, policy.STREAM).daily_budget_micro_usd
     if budget is None:
         return Outcome(answer=Granted())
     today = day(reader, context.now, run_id)
-    left = budget - today.spent - asked.lost
-    reason: Literal["daily-budget", "unpriced-model"] = "unpriced-model" if asked.most is None else "daily-budget"
-    grant = min(left - today.reserved, asked.most or 0)
-    if asked.most is None or grant < asked.least:
+    left = budget - today.spent - wanted.lost
+    reason: Literal["daily-budget", "unpriced-model"] = "unpriced-model" if wanted.most is None else "daily-budget"
+    grant = min(left - today.reserved, wanted.most or 0)
+    if wanted.most is None or grant < wanted.least:
         reached = run.DayReached(reason=reason, spent_micro_usd=today.spent, budget_micro_usd=budget)
-        return Outcome(answer=Granted(reached=reached, wait=asked.most is not None and left >= asked.least))
+        return Outcome(answer=Granted(reached=reached, wait=wanted.most is not None and left >= wanted.least))
     command = run.ReserveBudget(
         token=token,
-        turn=asked.turn,
-        provider=asked.provider,
-        model=asked.model,
-        reserved_micro_usd=asked.lost + grant,
+        turn=wanted.turn,
+        provider=wanted.provider,
+        model=wanted.model,
+        reserved_micro_usd=wanted.lost + grant,
     )
     outcome = finish(reader, context, room, run_id, command)
     return Outcome(facts=outcome.facts, subject=run_id, answer=Granted(micro_usd=grant, over=not outcome.answer))

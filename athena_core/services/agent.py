@@ -17,6 +17,7 @@ from athena_core.domain import run
 from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.providers.provider import Completion, ModelRequest, Provider, ProviderFailure
+from athena_core.services.admission import Wanted
 from athena_core.services.ask import Answered, Asker, Paid, route
 from athena_core.services.context import Compiler
 from athena_core.services.conversation import conversation
@@ -245,8 +246,20 @@ class Books(Protocol):
     async def record(self, steps: tuple[run.Step, ...]) -> bool:
         """What was asked, done and paid."""
 
-    async def pause(self) -> bool:
-        """The budget is spent."""
+    async def reserve(self, wanted: Wanted) -> int | None:
+        """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached."""
+
+    async def pause(self, reached: run.DayReached | None = None) -> bool:
+        """The budget is spent, the run's own or that of the day."""
+
+
+class BudgetReached(Exception):
+    """The day's budget leaves no room for a call."""
+
+    def __init__(self, reached: run.DayReached) -> None:
+        """Carry why, and the sums."""
+        super().__init__(reached.reason)
+        self.reached = reached
 
 
 class Done(NamedTuple):
@@ -304,7 +317,12 @@ class Agent:
             match step:
                 case Ask():
                     try:
-                        asked = await self._ask(work, talk)
+                        asked = await self._ask(work, talk, books)
+                    except BudgetReached as stop:
+                        steps = self.paid_in_vain(work)
+                        if not steps or await books.record(steps):
+                            await books.pause(stop.reached)
+                        return None
                     except ProviderFailure as failure:
                         steps = self.paid_in_vain(work)
                         if not _spent(talk, steps):
@@ -345,7 +363,7 @@ class Agent:
         if turn is not None and self._say is not None:
             self._say(work.request.session_id, work.run_id, turn, None)
 
-    async def _ask(self, work: Work, talk: Talk) -> Asked:
+    async def _ask(self, work: Work, talk: Talk, books: Books) -> Asked:
         """One turn of the model."""
         request = work.request
         messages, context = self._compile(work, talk)
@@ -357,6 +375,10 @@ class Agent:
         turn, say, in_vain = talk.turns + 1, self._say, list[Paid]()
         self._writing[work.run_id], self._in_vain[work.run_id] = turn, (turn, in_vain)
         budget = talk.budget_micro_usd
+
+        async def reserve(provider: str, model: str, lost: int, least: int, most: int | None) -> int | None:
+            return await books.reserve(Wanted(turn, provider, model, lost, least, most))
+
         answered = await self._asker.ask(
             ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile)),
             route(request.provider, request.model, request.fallbacks or (), self._providers),
@@ -365,6 +387,7 @@ class Agent:
             left_micro_usd=None if budget is None else budget - talk.spent_micro_usd,
             on_text=say and (lambda text: say(request.session_id, work.run_id, turn, text)),
             in_vain=in_vain,
+            reserve=reserve,
         )
         return Asked(answered, context)
 

@@ -29,6 +29,15 @@ RETRY_AFTER_SECONDS_MAX = 60.0
 BYTES_PER_TOKEN = 4
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+OUTPUT_TOKENS_LEAST = 256
+"""What is left for the day has to buy at least so much of an answer, or its call is not begun."""
+
+OUTPUT_TOKENS_RESERVED = 8_192
+"""What a call may say at most while there is a daily budget, of which this much is set aside."""
+
+FRAME_TOKENS = 1_024
+"""What a vendor may add to a request: roles, the way it tells a model of its tools."""
+
 OnText = Callable[[str | None], None]
 """Sees every piece of text as it arrives; None means: forget what you saw of this turn, it is begun anew."""
 
@@ -64,6 +73,12 @@ class Answered(Value):
     latency_ms: int
 
 
+Reserve = Callable[[str, str, int, int, int | None], Awaitable[int | None]]
+"""Sets aside what a call may cost, before it is made: by provider and model, beside what was lost on failed calls of
+the turn, between the least that makes sense and the most (None: of unknown price), in micro-USD. How much it may cost,
+None for any sum."""
+
+
 class Asker:
     """Asks models. The deadline is the caller's cancel scope."""
 
@@ -92,13 +107,14 @@ class Asker:
         left_micro_usd: int | None = None,
         on_text: OnText | None = None,
         in_vain: list[Paid] | None = None,
+        reserve: Reserve | None = None,
     ) -> Answered:
         """Ask the first provider and model of the route, and after its failure the next; the request's model is unused.
 
         ``attempts`` are those of each provider, ``retries_left`` bounds the repeated ones of all together, and none is
         begun once the failed ones cost ``left_micro_usd``. To ``in_vain`` is added what attempts cost that failed or
-        were cancelled, as far as their providers reported it. Raises the last ProviderFailure, which then tells the
-        number of attempts and hops.
+        were cancelled, as far as their providers reported it. Each call that is not free is announced to ``reserve``.
+        Raises the last ProviderFailure, which then tells the number of attempts and hops; what ``reserve`` raises.
         """
         started = self._clock.monotonic()
         in_vain = [] if in_vain is None else in_vain
@@ -108,8 +124,13 @@ class Asker:
             for attempt in range(1, attempts + 1):
                 tried += 1
                 left = None if left_micro_usd is None else left_micro_usd - cost_of(in_vain)
+                granted = None
+                if reserve is not None and name not in FREE:
+                    least, most = self._bounds(request, name, model)
+                    granted = await reserve(name, model, cost_of(in_vain), least, most)
+                asking = self._within(request, name, model, left, granted)
                 try:
-                    completion = await self._call(name, self._within(request, name, model, left), on_text, in_vain)
+                    completion = await self._call(name, asking, on_text, in_vain)
                 except ProviderFailure as caught:
                     failure = caught
                     failure.attempts, failure.hops = tried, hops
@@ -132,12 +153,23 @@ class Asker:
             raise ValueError("a route names at least one provider, and it is asked at least once")
         raise failure
 
-    def _within(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> ModelRequest:
-        """The request to one model, with as much output as what is left buys."""
-        if left_micro_usd is None:
-            return replace(request, model=model)
-        bought = self._prices.output_tokens(name, model, tokens_of(request), left_micro_usd)
-        return replace(request, model=model, max_output_tokens=None if bought is None else max(bought, 1))
+    def _bounds(self, request: ModelRequest, name: str, model: str) -> tuple[int, int | None]:
+        """What a call may cost: the least that makes sense, and the most."""
+        taken = tokens_at_most(request)
+        least = self._prices.ceiling(name, model, taken, OUTPUT_TOKENS_LEAST)
+        return least or 0, self._prices.ceiling(name, model, taken, OUTPUT_TOKENS_RESERVED)
+
+    def _within(
+        self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None, granted: int | None
+    ) -> ModelRequest:
+        """The request to one model, with as much output as what is left of the run's budget, and of the day's, buys."""
+        buys = self._prices.output_tokens
+        bought = [
+            None if left_micro_usd is None else buys(name, model, tokens_of(request), left_micro_usd),
+            None if granted is None else buys(name, model, tokens_at_most(request), granted),
+        ]
+        known = [tokens for tokens in bought if tokens is not None]
+        return replace(request, model=model, max_output_tokens=max(min(known), 1) if known else None)
 
     async def _call(self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[Paid]) -> Completion:
         """One call; text of a call that fails is taken back, and what it cost is kept."""
@@ -234,10 +266,18 @@ def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]
 
 def tokens_of(request: ModelRequest) -> int:
     """The tokens that a request will take, estimated."""
+    return _tokens(_request_size(request))
+
+
+def tokens_at_most(request: ModelRequest) -> int:
+    """The tokens that a request cannot exceed: a token is at least a byte."""
+    return _request_size(request) + FRAME_TOKENS
+
+
+def _request_size(request: ModelRequest) -> int:
     size = sum(_size(message.content) for message in request.messages)
     size += sum(_size(call.name + call.arguments) for message in request.messages for call in message.calls)
-    size += sum(len(msgspec.json.encode(part)) for part in (request.tools, request.schema) if part)
-    return _tokens(size)
+    return size + sum(len(msgspec.json.encode(part)) for part in (request.tools, request.schema) if part)
 
 
 def _size(text: str) -> int:

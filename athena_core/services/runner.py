@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,8 +19,8 @@ from athena_core.domain import policy, run
 from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Meta
 from athena_core.protocols import Row
-from athena_core.services.admission import Created, Room, cancel, finish
-from athena_core.services.agent import Agent, Done, Talk, Work, failed, work_of
+from athena_core.services.admission import Created, Granted, Room, Wanted, cancel, finish, reserve
+from athena_core.services.agent import Agent, BudgetReached, Done, Talk, Work, failed, work_of
 from athena_core.services.catalog import Catalog
 from athena_core.services.executors import SWEEP_SECONDS, Executors
 from athena_core.services.runs import Runs
@@ -28,6 +29,9 @@ from athena_core.store.tail import Tail
 
 BACKOFF_SECONDS = 0.05
 BACKOFF_SECONDS_MAX = 5.0
+RESERVE_SECONDS_MAX = 30.0
+"""How long a call waits for what others have set aside of the day's budget, before its run is paused."""
+
 CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a run that is to be cancelled, before it is done without it."""
 
@@ -253,19 +257,41 @@ class Runner:
 
     async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> bool:
         """Have something recorded; tell whether the run goes on. While the log cannot take it, try again."""
-        delay, room = BACKOFF_SECONDS, self._runs.room
+        room = self._runs.room
+        return bool(await self._submit(lambda reader, context: finish(reader, context, room, run_id, command), meta))
+
+    async def reserve(self, run_id: str, token: int, wanted: Wanted, meta: Meta) -> int | None:
+        """Set aside of the day's budget what a call may cost; how much it may, None for any sum.
+
+        What others have set aside may be free soon, and is waited for. Raises BudgetReached, and LeaseLost where the
+        run has ended.
+        """
+        delay, waited, room = BACKOFF_SECONDS, 0.0, self._runs.room
+        while True:
+            granted: Granted = await self._submit(
+                lambda reader, context: reserve(reader, context, room, run_id, token, wanted), meta
+            )
+            if granted.over:
+                raise LeaseLost("the run has ended")
+            if granted.reached is None:
+                return granted.micro_usd
+            if not granted.wait or waited >= RESERVE_SECONDS_MAX:
+                raise BudgetReached(granted.reached)
+            await anyio.sleep(delay)
+            waited += delay
+            delay = min(delay * 2, BACKOFF_SECONDS_MAX)
+
+    async def _submit(self, transaction: Transaction, meta: Meta) -> Any:
+        """The answer of a transaction. While the log cannot take it, try again."""
+        delay = BACKOFF_SECONDS
         while True:
             try:
-                done = await self._log.submit(
-                    lambda reader, context: finish(reader, context, room, run_id, command), meta
-                )
+                return (await self._log.submit(transaction, meta)).answer
             except AthenaError as error:
                 if not error.retryable:
                     raise
                 await anyio.sleep(delay)
                 delay = min(delay * 2, BACKOFF_SECONDS_MAX)
-            else:
-                return bool(done.answer)
 
     # Other executors
 
@@ -367,10 +393,14 @@ class Books:
         """What was asked, done and paid; whether the run goes on. Raises LeaseLost."""
         return await self._commit(run.RecordStep(token=self._work.token, steps=steps))
 
-    async def pause(self) -> bool:
-        """The budget is spent; the clock stands. Raises LeaseLost."""
+    async def reserve(self, wanted: Wanted) -> int | None:
+        """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached, LeaseLost."""
+        return await self._runner.reserve(self._work.run_id, self._work.token, wanted, self._meta)
+
+    async def pause(self, reached: run.DayReached | None = None) -> bool:
+        """The budget is spent, the run's own or that of the day; the clock stands. Raises LeaseLost."""
         elapsed_ms = max(self._clock.now() - self._work.clock_from, 0)
-        return await self._commit(run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms))
+        return await self._commit(run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached))
 
     async def end(self, done: Done) -> bool:
         """The run ends. Raises LeaseLost."""

@@ -43,6 +43,7 @@ from athena_core.services.admission import (
     resume,
     withdrawn,
 )
+from athena_core.services.ask import FRAME_TOKENS, OUTPUT_TOKENS_LEAST
 from athena_core.services.catalog import Catalog
 from athena_core.services.context import Compiler, Resolved, resolve
 from athena_core.settings import Settings
@@ -255,8 +256,9 @@ class Runs:
             )
         self.compiler.check(said, resolved)
         plan = Plan(body, said, resolved, profile, provider, self._settings)
-        plan.priced = self._prices.knows(plan.provider, plan.model)
-        if plan.budget_micro_usd is not None and not plan.priced:
+        tokens = len(said.encode(errors="replace")) + FRAME_TOKENS
+        plan.least = self._prices.ceiling(plan.provider, plan.model, tokens, OUTPUT_TOKENS_LEAST)
+        if plan.budget_micro_usd is not None and plan.least is None:
             reason = f"unpriced-model: nobody could tell when {plan.provider} {plan.model!r} has spent budgetUsd"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
         return plan

@@ -1,0 +1,112 @@
+"""The day's budget as it is decided in the writer: what is set aside, who waits, who is refused, and the next day."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from athena_core.clock import CountingIds
+from athena_core.decider import Context, Decider
+from athena_core.domain import policy, run
+from athena_core.event import Meta
+from athena_core.services.admission import Granted, Room, Wanted, day, reserve
+from tests.core.domain.given import NOW, Given
+from tests.core.domain.test_run import CREATED, LEASED, STARTED
+
+DAY_MS = 86_400_000
+BUDGET = 1_000
+RUNNING = Given(run.DECIDER, run.decide, CREATED, LEASED, STARTED).state
+TODAY = run.day_of(NOW)
+
+
+class Head:
+    """The state at the head: a policy, a run at work, and guards."""
+
+    head = 9
+
+    def __init__(self, budget_usd: float | None, **guards: Mapping[str, tuple[str | int, ...]]) -> None:
+        self._policy = policy.evolve(
+            policy.PolicyState(),
+            policy.PolicyUpdated(
+                schema_version=1,
+                updated_at="",
+                after=policy.Policy(schema_version=1, cost_budget_daily_usd=budget_usd),
+            ),
+        )
+        self._guards = guards
+
+    def state(self, decider: Decider[Any], stream: str) -> Any:
+        return self._policy if stream == policy.STREAM else RUNNING
+
+    def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
+        return MappingProxyType(dict(self._guards.get(kind, {})))
+
+    def count(self, kind: str, word: str) -> int:
+        return 0
+
+
+def context(now: int = NOW) -> Context:
+    return Context(now=now, ids=CountingIds(), meta=Meta(actor="system:executor", correlation="trace"))
+
+
+def asked(
+    head: Head, *, least: int = 100, most: int | None = 400, lost: int = 0, now: int = NOW
+) -> tuple[Granted, int]:
+    """The answer to whoever is about to ask a model, and how much was set aside."""
+    outcome = reserve(head, context(now), Room(), "run_1", 1, Wanted(1, "openai", "gpt-4o", lost, least, most))
+    amounts = [fact.event.reserved_micro_usd for fact in outcome.facts if isinstance(fact.event, run.BudgetReserved)]
+    assert isinstance(outcome.answer, Granted)
+    return outcome.answer, sum(amounts)
+
+
+def spent(amount: int, on: str = TODAY) -> Mapping[str, tuple[str | int, ...]]:
+    return {"day": (on, amount)}
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+def test_without_a_daily_budget_any_sum_may_be_spent(budget: float | None) -> None:
+    assert asked(Head(budget, spent=spent(10**9))) == (Granted(), 0)
+
+
+def test_what_a_call_may_cost_at_most_is_set_aside() -> None:
+    assert asked(Head(0.001, spent=spent(500))) == (Granted(micro_usd=400), 400)
+
+
+def test_the_last_call_gets_what_is_left() -> None:
+    assert asked(Head(0.001, spent=spent(750))) == (Granted(micro_usd=250), 250)
+
+
+def test_what_failed_calls_of_the_turn_cost_is_kept_aside() -> None:
+    assert asked(Head(0.001, spent=spent(500)), lost=300) == (Granted(micro_usd=200), 500)
+
+
+def test_an_own_reservation_is_replaced_and_those_of_others_count() -> None:
+    others = {"run_1": (400,), "run_2": (300,)}
+    assert asked(Head(0.001, spent=spent(500), reserved=others)) == (Granted(micro_usd=200), 200)
+
+
+def test_what_others_have_set_aside_may_be_free_soon() -> None:
+    granted, amount = asked(Head(0.001, spent=spent(500), reserved={"run_2": (450,)}))
+    assert (granted.wait, granted.micro_usd, amount) == (True, None, 0)
+
+
+def test_where_nothing_is_left_the_run_is_to_pause() -> None:
+    granted, amount = asked(Head(0.001, spent=spent(901)))
+    assert granted.reached == run.DayReached(reason="daily-budget", spent_micro_usd=901, budget_micro_usd=BUDGET)
+    assert (granted.wait, amount) == (False, 0)
+
+
+def test_a_call_of_unknown_price_is_not_made() -> None:
+    granted, _ = asked(Head(0.001), most=None)
+    assert granted.reached == run.DayReached(reason="unpriced-model", spent_micro_usd=0, budget_micro_usd=BUDGET)
+    assert not granted.wait
+
+
+def test_a_new_day_begins_at_midnight_utc_and_what_is_set_aside_stays_so() -> None:
+    head = Head(0.001, spent=spent(1_000), reserved={"run_2": (700,)})
+    last = NOW + DAY_MS - 1
+    assert day(head, last) == (1_000, 700)
+    assert day(head, last + 1) == (0, 700)
+    assert asked(head, now=last)[0].reached
+    assert asked(head, now=last + 1) == (Granted(micro_usd=300), 300)
