@@ -88,6 +88,8 @@ class EventRecord(Value):
     payload: dict[str, Any]
     session_id: str | None = None
     run_id: str | None = None
+    task_id: str | None = None
+    parent_run_id: str | None = None
     policy: dict[str, Any] | None = None
     undecodable: bool | None = None
 

@@ -43,15 +43,20 @@ from athena_core.services.access import Access
 from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
+from athena_core.services.drains import Drains
 from athena_core.services.executors import FROZEN_SECONDS, Executors
 from athena_core.services.flood import Flood
+from athena_core.services.letters import Letters
 from athena_core.services.live import Live
+from athena_core.services.messages import Messages
+from athena_core.services.personas import PersonaFiles
 from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
+from athena_core.services.work import Work
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
@@ -113,6 +118,22 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         default=settings.auth_default_role,
         file=settings.auth_role_map_file,
     )
+    access = Access(log, ROLES, roster)
+    work = Work(log, reader, tail, runs, ids, frozenset(providers))
+    personas = PersonaFiles(settings.workspace_root, settings.state_dir)
+    messages = Messages(log, reader, runs, personas, ids, hops_max=settings.a2a_max_hops)
+    drains = Drains(
+        log,
+        reader,
+        runs,
+        work,
+        messages,
+        access,
+        clock,
+        ids,
+        attempts_max=settings.work_max_attempts,
+        retry_seconds=settings.a2a_retry_ms / 1000,
+    )
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     return ControlPlane(
         settings=settings,
@@ -128,7 +149,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         live=live,
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
-        access=Access(log, ROLES, roster),
+        access=access,
         flood=Flood(log, clock, ids, settings.refusals_per_second),
         rates=Rates(clock, settings.requests_per_second if settings.auth_enabled else None),
         catalog=catalog,
@@ -146,7 +167,10 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
             ids,
             runs_max=settings.executor_max_runs if settings.executor == "inline" else None,
         ),
-        reactors=Reactors(settings.state_dir, tail, ()),
+        work=work,
+        messages=messages,
+        letters=Letters(log, reader, ids),
+        reactors=Reactors(settings.state_dir, tail, (drains,)),
         providers=providers,
     )
 

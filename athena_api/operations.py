@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
+from athena_api import queues
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
@@ -30,7 +31,10 @@ from athena_core.errors import NotFound
 from athena_core.event import Value
 from athena_core.protocols import Connection
 from athena_core.services import explain
+from athena_core.services.letters import NoteBody
 from athena_core.services.live import TranscriptDelta
+from athena_core.services.messages import MessageBody
+from athena_core.services.work import DrainBody, DrainResult, EnqueueBody
 from athena_core.values import (
     INTEGER_MAX,
     WAIT_SECONDS_MAX,
@@ -45,14 +49,25 @@ from athena_core.values import (
     RunBody,
     RunResult,
 )
-from projections import audit, catalog, evidence, feed, fleet, policy, runs, sessions, templates
+from projections import (
+    audit,
+    catalog,
+    dead_letters,
+    evidence,
+    feed,
+    fleet,
+    messages,
+    policy,
+    runs,
+    sessions,
+    templates,
+    work,
+)
 from projections.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.store.sqlite import SqliteReader
-
-T = TypeVar("T")
 
 # What goes in and out beside the records of the core and of the read models
 
@@ -872,6 +887,174 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         accepted=runs.Run,
         errors=("NOT_FOUND", *RUN_ERRORS),
         handle=run_template,
+    ),
+    Operation(
+        id="enqueueWork",
+        context="work.enqueue",
+        method="POST",
+        path="/work/enqueue",
+        tag="work",
+        summary="Put an item at the end of a session's queue, unless one with the same payload and mode waits there.",
+        roles=WRITERS,
+        body=EnqueueBody,
+        answer=work.WorkQueueState,
+        errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
+        handle=queues.enqueue_work,
+    ),
+    Operation(
+        id="getSessionWorkQueue",
+        context="work.status",
+        method="GET",
+        path="/sessions/:sessionId/work-queue",
+        tag="work",
+        summary="What waits in a session's queue, oldest first.",
+        command="work status",
+        roles=EVERYBODY,
+        reads=("work",),
+        answer=work.WorkQueueState,
+        handle=queues.get_work_queue,
+    ),
+    Operation(
+        id="drainWork",
+        context="work.drain",
+        method="POST",
+        path="/work/:sessionId/drain",
+        tag="work",
+        summary="Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent.",
+        command="work drain",
+        roles=WRITERS,
+        body=DrainBody,
+        answer=DrainResult,
+        accepted=work.WorkDrain,
+        errors=RUN_ERRORS,
+        handle=queues.drain_work,
+    ),
+    Operation(
+        id="getWorkDrain",
+        context="work.drains.get",
+        method="GET",
+        path="/work/drains/:drainId",
+        tag="work",
+        summary="One drain.",
+        command="work drain-get",
+        roles=EVERYBODY,
+        reads=("work",),
+        answer=work.WorkDrain,
+        errors=("NOT_FOUND",),
+        handle=queues.get_drain,
+    ),
+    Operation(
+        id="sendA2aMessage",
+        context="a2a.messages.send",
+        method="POST",
+        path="/a2a/messages",
+        tag="a2a",
+        summary="Hand a message to a persona; its session's queue is worked off by itself.",
+        command="a2a send",
+        roles=WRITERS,
+        body=MessageBody,
+        answer=messages.Message,
+        errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
+        handle=queues.send_message,
+    ),
+    Operation(
+        id="listA2aMessages",
+        context="a2a.messages.list",
+        method="GET",
+        path="/a2a/messages",
+        tag="a2a",
+        summary="Messages between personas, newest first.",
+        command="a2a list",
+        roles=EVERYBODY,
+        query=queues.MessagesQuery,
+        paging="cursor",
+        reads=("messages",),
+        answer=Page[messages.Message],
+        handle=queues.list_messages,
+    ),
+    Operation(
+        id="getA2aMessage",
+        context="a2a.messages.get",
+        method="GET",
+        path="/a2a/messages/:messageId",
+        tag="a2a",
+        summary="One message.",
+        command="a2a get",
+        roles=EVERYBODY,
+        reads=("messages",),
+        answer=messages.Message,
+        errors=("NOT_FOUND",),
+        handle=queues.get_message,
+    ),
+    Operation(
+        id="listA2aDlq",
+        context="a2a.dlq",
+        method="GET",
+        path="/a2a/dlq",
+        tag="a2a",
+        summary="Dead letters: work and messages that could not be done, oldest first.",
+        command="a2a dlq",
+        roles=EVERYBODY,
+        query=queues.LettersQuery,
+        paging="cursor",
+        reads=("dead_letters",),
+        answer=Page[dead_letters.DeadLetter],
+        handle=queues.list_letters,
+    ),
+    Operation(
+        id="getA2aDlqItem",
+        context="a2a.dlq",
+        method="GET",
+        path="/a2a/dlq/:id",
+        tag="a2a",
+        summary="One dead letter.",
+        command="a2a dlq-get",
+        roles=EVERYBODY,
+        reads=("dead_letters",),
+        answer=dead_letters.DeadLetter,
+        errors=("NOT_FOUND",),
+        handle=queues.get_letter,
+    ),
+    Operation(
+        id="requeueA2aDlqItem",
+        context="a2a.dlq",
+        method="POST",
+        path="/a2a/dlq/:id/requeue",
+        tag="a2a",
+        summary="Put the work of a dead letter back, once.",
+        command="a2a requeue",
+        roles=WRITERS,
+        answer=queues.DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT", "WORK_QUEUE_FULL"),
+        handle=queues.requeue_letter,
+    ),
+    Operation(
+        id="discardA2aDlqItem",
+        context="a2a.dlq",
+        method="POST",
+        path="/a2a/dlq/:id/discard",
+        tag="a2a",
+        summary="Decide that the work of a dead letter will not be done.",
+        command="a2a discard",
+        roles=WRITERS,
+        body=NoteBody,
+        answer=queues.DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=queues.discard_letter,
+    ),
+    Operation(
+        id="restoreA2aDlqItem",
+        context="a2a.dlq",
+        method="POST",
+        path="/a2a/dlq/:id/restore",
+        tag="a2a",
+        summary="Take a discard back.",
+        command="a2a restore",
+        roles=WRITERS,
+        body=NoteBody,
+        answer=queues.DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=queues.restore_letter,
     ),
     Operation(
         id="getPolicy",

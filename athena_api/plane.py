@@ -19,13 +19,16 @@ from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.flood import Flood
+from athena_core.services.letters import Letters
 from athena_core.services.live import Live
+from athena_core.services.messages import Messages
 from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
+from athena_core.services.work import Work
 from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteReader
@@ -63,6 +66,9 @@ class ControlPlane(NamedTuple):
     runs: Runs
     templates: Templates
     runner: Runner
+    work: Work
+    messages: Messages
+    letters: Letters
     reactors: Reactors
     providers: Mapping[str, Provider]
 

@@ -85,8 +85,15 @@ def settings_of(reach: Reach | None) -> "Settings":
     return replace(settings, **found)
 
 
-def ask(reach: Reach | None, operation_id: str, *, stay: bool = False, **parts: Any) -> None:
-    """Send one request and show its answer."""
+def ask(
+    reach: Reach | None,
+    operation_id: str,
+    *,
+    stay: bool = False,
+    told: Callable[[Any], Any] | None = None,
+    **parts: Any,
+) -> None:
+    """Send one request and show its answer, or what is ``told`` of it."""
     import asyncio
 
     from athena_cli import render
@@ -97,6 +104,10 @@ def ask(reach: Reach | None, operation_id: str, *, stay: bool = False, **parts: 
             return await transport.request(operation_id, wait=not stay, **parts)
 
     data = asyncio.run(work())
+    if told is not None:
+        import msgspec
+
+        data = msgspec.json.encode(told(msgspec.json.decode(data)))
     if (parts.get("query") or {}).get("format") == "csv":
         render.write(data)
     else:
@@ -256,6 +267,81 @@ def cancel(
         ask(reach, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
     else:
         ask(reach, "cancelRun", path={"sessionId": session}, body={"reason": reason})
+
+
+# Work
+
+
+def enqueue_work(
+    *,
+    session: str,
+    input: Annotated[str, TEXT],
+    mode: Literal["followup", "collect"] = "followup",
+    reach: Reach | None = None,
+) -> None:
+    """Put an item at the end of a session's queue.
+
+    Args:
+        session: The session.
+        input: What is to be done.
+        mode: Alone, or together with the `collect` items before and after it.
+        reach: How to reach the plane.
+    """
+
+    def told(queue: Any) -> Any:
+        depth = len(queue["items"])
+        return {"sessionId": queue["sessionId"], "queuedItems": depth, "queueDepth": depth}
+
+    ask(reach, "enqueueWork", body={"sessionId": session, "payload": input, "mode": mode}, told=told)
+
+
+def show_work(*, session: str, reach: Reach | None = None) -> None:
+    """Show what waits in a session's queue.
+
+    Args:
+        session: The session.
+        reach: How to reach the plane.
+    """
+
+    def told(queue: Any) -> Any:
+        modes = [item["mode"] for item in queue["items"]]
+        return {
+            "sessionId": queue["sessionId"],
+            "draining": queue["draining"],
+            "queuedItems": len(modes),
+            "queueDepth": len(modes),
+            "modes": {mode: modes.count(mode) for mode in ("followup", "collect")},
+        }
+
+    ask(reach, "getSessionWorkQueue", path={"sessionId": session}, told=told)
+
+
+def drain_work(
+    *,
+    session: str,
+    provider: str | None = None,
+    model: str | None = None,
+    detach: Annotated[bool, Parameter(name="--async", negative="")] = False,
+    reach: Reach | None = None,
+) -> None:
+    """Work off a session's queue, and wait for the end.
+
+    Args:
+        session: The session.
+        provider: A provider, instead of the default.
+        model: A model of that provider.
+        detach: Do not wait; a server goes on with it.
+        reach: How to reach the plane.
+    """
+
+    def told(result: Any) -> Any:
+        if "drainId" in result:
+            return result
+        delta = result["queueDepthAfter"] - result["queueDepthBefore"]
+        return {**result, "sessionId": session, "queueDepthDelta": delta}
+
+    body = {"provider": provider, "model": model}
+    ask(reach, "drainWork", path={"sessionId": session}, body=body, stay=detach, told=told)
 
 
 # Events
@@ -487,6 +573,7 @@ def contracts(*, out: Path | None = None) -> None:
 
 
 GROUPS: Mapping[str, str] = {
+    "a2a": "Messages between personas, and what could not be done.",
     "api": "The server, and the document that describes it.",
     "events": "What was recorded.",
     "directives": "What runs are told to do.",
@@ -495,11 +582,15 @@ GROUPS: Mapping[str, str] = {
     "run-templates": "Directives with placeholders; `run --template` runs one.",
     "runs": "Runs, one by one.",
     "sessions": "Conversations.",
+    "work": "What waits to be done in sessions.",
 }
 
 COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (row.py)
     "run": run,
     "cancel": cancel,
+    "work enqueue": enqueue_work,
+    "work status": show_work,
+    "work drain": drain_work,
     "events list": list_events,
     "events tail": tail_events,
     "replay": replay,

@@ -12,6 +12,14 @@ class Named(NamedTuple):
 
 
 ROWS: Mapping[str, Named] = {
+    "a2a discard": Named("discardA2aDlqItem", "Decide that the work of a dead letter will not be done."),
+    "a2a dlq": Named("listA2aDlq", "Dead letters: work and messages that could not be done, oldest first."),
+    "a2a dlq-get": Named("getA2aDlqItem", "One dead letter."),
+    "a2a get": Named("getA2aMessage", "One message."),
+    "a2a list": Named("listA2aMessages", "Messages between personas, newest first."),
+    "a2a requeue": Named("requeueA2aDlqItem", "Put the work of a dead letter back, once."),
+    "a2a restore": Named("restoreA2aDlqItem", "Take a discard back."),
+    "a2a send": Named("sendA2aMessage", "Hand a message to a persona; its session's queue is worked off by itself."),
     "audit": Named(
         "getAuditTrail",
         "Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
@@ -68,4 +76,5 @@ ROWS: Mapping[str, Named] = {
         "streamSessionTranscript",
         "A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
     ),
+    "work drain-get": Named("getWorkDrain", "One drain."),
 }

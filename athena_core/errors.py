@@ -271,6 +271,20 @@ class Stuck(Upstream):
     code = "STUCK"
 
 
+class Contradicted(Conflict):
+    """Something else was decided about it before, or is at work on it."""
+
+    code = "CONFLICT"
+
+
+class WorkQueueFull(Conflict):
+    """The queue holds as many items as it may; surely not done."""
+
+    code = "WORK_QUEUE_FULL"
+    retryable = True
+    retry_after = 1
+
+
 class LeaseLost(Conflict):
     """The run belongs to another executor now."""
 

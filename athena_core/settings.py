@@ -65,6 +65,9 @@ class Settings(Value):
     accept_fork: bool
     executor: str
     executor_max_runs: int
+    work_max_attempts: int
+    a2a_max_hops: int
+    a2a_retry_ms: int
     refusals_per_second: int
     header_bytes_max: int
     headers_max: int
@@ -214,6 +217,11 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
     Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),
     Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs it executes at a time; the others wait."),
+    Setting("ATHENA_WORK_MAX_ATTEMPTS", "3", _count, "How often work may fail before it becomes a dead letter."),
+    Setting("ATHENA_A2A_MAX_HOPS", "8", _count, "How many messages may lead to one another."),
+    Setting(
+        "ATHENA_A2A_RETRY_MS", "1000", _count, "How long a message waits after a failure; each time twice as long."
+    ),
     Setting("ATHENA_REFUSALS_PER_SECOND", "100", _count, "How many refusals of an identity are recorded one by one."),
     Setting("ATHENA_HEADER_BYTES_MAX", "65536", _count, "The header fields of a request, in bytes."),
     Setting("ATHENA_HEADERS_MAX", "100", _count, "How many header fields it may have."),

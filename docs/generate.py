@@ -43,6 +43,9 @@ STREAMS = {
     "tpl": "`tpl_<ULID>`, the template's id; `run-template.run` stands in the stream of its run",
     "policy": "`policy`, one stream",
     "schedule": "`schedule:<id>`, the id being the client's; ticks and requests for an unknown id are in `plane`",
+    "work": "`work:<id>`, the id being the session's",
+    "dlq": "`dlq_<ULID>`, the dead letter's id",
+    "msg": "`msg_<ULID>`, the message's id",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
 }
 EVENTS_HEAD = f"""# Events

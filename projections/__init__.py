@@ -26,16 +26,22 @@ from athena_core.domain.schedule import (
 from athena_core.event import Event
 from projections.audit import AUDIT
 from projections.catalog import CATALOG
+from projections.dead_letters import DEAD_LETTERS
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
 from projections.fleet import FLEET
+from projections.messages import MESSAGES
 from projections.policy import POLICY
 from projections.projection import Projection
 from projections.runs import RUNS
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
+from projections.work import WORK
 
-ALL: tuple[Projection, ...] = (RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, POLICY, AUDIT, FLEET, FEED)
+ALL: tuple[Projection, ...] = (
+    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORK, DEAD_LETTERS, MESSAGES),
+    *(POLICY, AUDIT, FLEET, FEED),
+)
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {

@@ -7,7 +7,19 @@ input and output, clocks, randomness, threads; and rooms do not know each other.
 from typing import Any
 
 from athena_core.decider import Decider
-from athena_core.domain import directive, harness, plane, policy, run, schedule, session, template
+from athena_core.domain import (
+    a2a,
+    dead_letter,
+    directive,
+    harness,
+    plane,
+    policy,
+    run,
+    schedule,
+    session,
+    template,
+    work,
+)
 from athena_core.event import Event
 
 DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
@@ -18,6 +30,9 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     template.DECIDER,
     policy.DECIDER,
     schedule.DECIDER,
+    work.DECIDER,
+    dead_letter.DECIDER,
+    a2a.DECIDER,
     plane.DECIDER,
 )
 

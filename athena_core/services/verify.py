@@ -15,7 +15,7 @@ import msgspec
 
 from athena_core.clock import Clock, iso
 from athena_core.decider import Decider
-from athena_core.domain import DECIDERS, policy, run, schedule
+from athena_core.domain import DECIDERS, a2a, dead_letter, policy, run, schedule, work
 from athena_core.errors import Overloaded
 from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
@@ -122,6 +122,17 @@ class World:
         self.reserved: dict[str, int] = {}
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
+        self.queues: dict[str, work.WorkState] = {}
+        self.working: dict[str, str] = {}
+        """The runs that have items of a queue, and how they ended."""
+        self.letters: dict[str, str] = {}
+        """The status of each dead letter."""
+        self.buried: dict[str, tuple[str, ...]] = {}
+        """The items that left a queue for a dead letter which is to follow."""
+        self.requeued: dict[str, str] = {}
+        """The items that are to come back to a queue, and from which dead letter."""
+        self.messages: dict[str, str] = {}
+        """The status of each message that is to be delivered."""
 
     def status(self, row: Row) -> str:
         """Where the run of a row is before it: ``new``, its status, or ``ended``."""
@@ -141,6 +152,41 @@ class World:
             self._advance_run(row, event, TRANSITIONS.get((status, row.type), status))
         if category(row.stream) == schedule.DECIDER.category:
             self.schedules[row.stream] = schedule.evolve(self.schedule(row), event)
+        if category(row.stream) == work.DECIDER.category:
+            self.queues[row.stream] = work.evolve(self.queue(row), event)
+        if row.stream in self.working and row.type in run.ENDING_TYPES:
+            self.working[row.stream] = row.type
+        self._advance_work(row, event)
+
+    def _advance_work(self, row: Row, event: Event) -> None:
+        match event:
+            case work.WorkBatchStarted():
+                self.working[event.run_id] = ""
+            case work.WorkItemDrained() | work.WorkBatchReturned():
+                if self.queue(row).batch is None:
+                    self.working.pop(event.run_id, None)
+            case work.WorkBatchBuried():
+                self.buried[event.dead_letter_id] = event.item_ids
+            case work.WorkEnqueued(dead_letter_id=str()):
+                self.requeued.pop(event.item_id, None)
+            case dead_letter.DeadLetterAdded():
+                self.letters[row.stream] = "pending"
+                self.buried.pop(row.stream, None)
+            case dead_letter.DeadLetterRequeued():
+                self.letters[row.stream] = "requeued"
+                self.requeued |= dict.fromkeys(event.item_ids, row.stream)
+            case dead_letter.DeadLetterDiscarded():
+                self.letters[row.stream] = "discarded"
+            case dead_letter.DeadLetterRestored():
+                self.letters[row.stream] = "pending"
+            case a2a.MessageSent() | a2a.MessageStarted():
+                self.messages[row.stream] = event.status
+            case a2a.MessageCompleted() | a2a.MessageFailed():
+                self.messages.pop(row.stream, None)
+
+    def queue(self, row: Row) -> work.WorkState:
+        """The queue of a row before it."""
+        return self.queues.get(row.stream, work.DECIDER.initial)
 
     def schedule(self, row: Row) -> schedule.ScheduleState:
         """The schedule of a row before it."""
@@ -433,10 +479,91 @@ def fired(row: Row, event: Event, world: World) -> Iterator[str]:
         yield f"{row.type} of {row.stream} for the slot {iso(slot)}, which was decided before"
 
 
+def queues(row: Row, event: Event, world: World) -> Iterator[str]:
+    """An item waits in its queue until it is done or becomes a dead letter: it leaves once, to one of them."""
+    known = world.queue(row)
+    waiting = {item.id for item in known.items}
+    batch, drain = known.batch, known.drain
+    leased = set(batch.item_ids) if batch else set()
+    match event:
+        case work.WorkEnqueued():
+            legal = event.item_id not in waiting
+        case work.WorkDrainStarted():
+            legal = drain is None and bool(waiting)
+        case work.WorkBatchStarted():
+            legal = drain is not None and batch is None and waiting.issuperset(event.item_ids)
+        case work.WorkItemDrained():
+            legal = event.item_id in leased and batch is not None and batch.run_id == event.run_id
+        case work.WorkBatchReturned():
+            legal = batch is not None and batch.run_id == event.run_id and leased == set(event.item_ids)
+        case work.WorkBatchBuried():
+            legal = drain is not None and batch is None and waiting.issuperset(event.item_ids)
+        case work.WorkDrained() | work.WorkDrainFailed():
+            legal = drain is not None and batch is None and drain.id == event.drain_id
+            legal = legal and event.queue_depth_after == len(waiting)
+        case _:
+            return
+    if not legal:
+        yield f"{row.type} of {row.stream}, which could not be"
+
+
+def acknowledged(row: Row, event: Event, world: World) -> Iterator[str]:
+    """The items of a run are acknowledged once it completed, given back once it ended otherwise."""
+    batch = world.queue(row).batch
+    ended = world.working.get(batch.run_id) if batch else None
+    match event:
+        case work.WorkItemDrained() if batch and ended != run.RunCompleted.TYPE:
+            yield f"{row.stream} acknowledged {event.item_id} while its run {batch.run_id} had not completed"
+        case work.WorkBatchReturned() if batch and ended in {"", run.RunCompleted.TYPE}:
+            yield f"{row.stream} gave back the items of {batch.run_id}, which had {ended or 'not ended'}"
+        case work.WorkBatchStarted(run_id=run_id) if run_id in world.versions:
+            yield f"{row.stream} gave items to {run_id}, which had been there before"
+
+
+LETTER_TRANSITIONS: Mapping[str, str] = {
+    dead_letter.DeadLetterAdded.TYPE: "",
+    dead_letter.DeadLetterRequeued.TYPE: "pending",
+    dead_letter.DeadLetterDiscarded.TYPE: "pending",
+    dead_letter.DeadLetterRestored.TYPE: "discarded",
+}
+"""What a dead letter has to be for an event of it."""
+
+
+def letters(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A dead letter is requeued once or discarded, not both; it holds what left a queue, and only that comes back."""
+    status = world.letters.get(row.stream, "")
+    if row.type in LETTER_TRANSITIONS and status != LETTER_TRANSITIONS[row.type]:
+        yield f"{row.type} of {row.stream}, which was {status or 'not there'}"
+    match event:
+        case dead_letter.DeadLetterAdded():
+            held = tuple(item.item_id for item in event.items)
+            if world.buried.get(row.stream, ()) != held:
+                yield f"{row.stream} holds other items than those that left a queue for it"
+        case work.WorkEnqueued(dead_letter_id=str(letter)) if world.requeued.get(event.item_id) != letter:
+            yield f"{event.item_id} came back from {letter}, which does not know of it"
+
+
+def messages(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A message is sent once, and nothing is heard of it after it was delivered or failed."""
+    status = world.messages.get(row.stream, "")
+    match event:
+        case a2a.MessageSent():
+            legal = row.version == 1
+        case a2a.MessageStarted() | a2a.MessageFailed():
+            legal = status in {"sent", "started"}
+        case a2a.MessageCompleted():
+            legal = status == "started"
+        case _:
+            return
+    if not legal:
+        yield f"{row.type} of {row.stream}, which was {status or 'over'}"
+
+
 RULES: tuple[Rule, ...] = (
     *(times, versions, transitions, endings, slots, keys, turns),
     *(leases, attempts, steps, budgets, reservations, children, cancels),
     *(schedules, fired),
+    *(queues, acknowledged, letters, messages),
 )
 
 
@@ -598,6 +725,10 @@ class Verifier:
         """Look at what stands beside the rows."""
         for position in self._commands.torn():
             self.note("commands", "a command goes on after another one came between", position)
+        for letter, items in self._world.buried.items():
+            self.note("letters", f"{', '.join(items)} left a queue for {letter}, which is not there")
+        for item, letter in self._world.requeued.items():
+            self.note("letters", f"{item} was to come back from {letter}, and did not")
         for reason in misguarded(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
         for reason in misdescribed(meta):

@@ -53,7 +53,7 @@ SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = ?"
 PAGE = "FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
 SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
-SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? ORDER BY version"
+SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
 SELECT_KEY = "SELECT fingerprint, recorded_at, first_position, count, subject, answer FROM command WHERE key_hash = ?"
 SELECT_KEYS = "SELECT key_hash, first_position, first_position + count - 1 FROM command"
@@ -130,9 +130,10 @@ class Reading:
         last = until if until is not None else 2**62
         return list(map(_row, self._connection.execute(SELECT_PAGE, (after, last, limit))))
 
-    def stream(self, stream: str, after: int = 0) -> list[Row]:
-        """The rows of one stream after a version."""
-        return list(map(_row, self._connection.execute(SELECT_STREAM, (stream, after))))
+    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
+        """The rows of one stream with ``after < version <= until``."""
+        last = until if until is not None else 2**62
+        return list(map(_row, self._connection.execute(SELECT_STREAM, (stream, after, last))))
 
     def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
         """All guard rows, oldest first."""

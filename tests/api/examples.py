@@ -93,6 +93,44 @@ EXAMPLES: dict[str, Example] = {
     "runTemplate": Example(
         "/templates/tpl_unknown/run", 404, body={"params": {"topic": "pears"}, "sessionId": "session"}
     ),
+    "enqueueWork": Example(
+        "/work/enqueue", body={"sessionId": "queued", "payload": "what is to be done", "mode": "collect"}
+    ),
+    "getSessionWorkQueue": Example("/sessions/unknown/work-queue"),
+    "drainWork": Example("/work/unknown/drain", body={"provider": "mock", "model": "mock-model"}),
+    "getWorkDrain": Example("/work/drains/drn_unknown", 404),
+    "sendA2aMessage": Example(
+        "/a2a/messages",
+        400,  # nobody is defined yet
+        body={
+            "fromPersona": "ada",
+            "toPersona": "bob",
+            "payload": {"do": "it"},
+            "taskId": "task-1",
+            "stepId": "step-1",
+            "parentRunId": None,
+        },
+    ),
+    "listA2aMessages": Example(
+        "/a2a/messages", query={"fromPersona": "ada", "toPersona": "bob", "status": "completed"}
+    ),
+    "getA2aMessage": Example("/a2a/messages/msg_unknown", 404),
+    "listA2aDlq": Example(
+        "/a2a/dlq",
+        query={
+            "status": "pending",
+            "sessionId": "session",
+            "sourcePersona": "ada",
+            "targetPersona": "bob",
+            "reason": "attempts-exhausted",
+            "createdAfter": "2026-01-01T00:00:00Z",
+            "createdBefore": "2026-12-31T23:59:59.999Z",
+        },
+    ),
+    "getA2aDlqItem": Example("/a2a/dlq/dlq_unknown", 404),
+    "requeueA2aDlqItem": Example("/a2a/dlq/dlq_unknown/requeue", 404),
+    "discardA2aDlqItem": Example("/a2a/dlq/dlq_unknown/discard", 404, body={"auditNote": "not worth it"}),
+    "restoreA2aDlqItem": Example("/a2a/dlq/dlq_unknown/restore", 404, body={"auditNote": "it was"}),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "listPolicyConcurrencyRejections": Example(

@@ -15,7 +15,7 @@ from athena_core.protocols import Row
 from athena_core.settings import load
 from athena_core.store.chain import verify
 from athena_core.store.codec import Codec
-from athena_core.store.log import Guards, Log
+from athena_core.store.log import Guards, Log, category
 from athena_core.store.sqlite import SqliteStore
 from projections import replay
 
@@ -103,11 +103,13 @@ def stored_guards(rows: Sequence[Row]) -> list[tuple[str, str, tuple[str | int, 
     return [(kind, key, value) for _, kind, key, value in sorted(found)]
 
 
+BY_CATEGORY = {decider.category: decider for decider in DECIDERS}
+
+
 def guards_of(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     """The guards of an event."""
-    stream = recorded.stream
-    kind = stream.partition(":")[0] if ":" in stream else stream.partition("_")[0]
-    return next((decider.guards(recorded) for decider in DECIDERS if decider.category == kind), ())
+    decider = BY_CATEGORY.get(category(recorded.stream))
+    return () if decider is None else decider.guards(recorded)
 
 
 OPENING = (run.RunQueued, run.RunCreated)

@@ -20,6 +20,8 @@ from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
 from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
 from athena_core.values import Usage
+from tests.core.domain import test_dead_letter as letter
+from tests.core.domain import test_work as queue
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import (
     ASKED,
@@ -609,6 +611,119 @@ def missed_what_had_run(forge: Forge) -> None:
     forge.add("schedule:a", upserted(), started(NOW + HOUR), missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"))
 
 
+def worked(forge: Forge, *, end: Event = COMPLETED) -> None:
+    """An item is leased to a run, which ends."""
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1))
+    forge.add("run_1", CREATED, LEASED, STARTED, end)
+
+
+def queued_and_worked_off(forge: Forge) -> None:
+    """All that becomes of work: done, given back, a dead letter that is discarded, restored, requeued."""
+    worked(forge)
+    forge.add("work:s", queue.drained(1, 0), queue.done(1, 1))
+    forge.add("work:s", queue.enqueued(2, depth=1), queue.draining(1), queue.started(2, run_id="run_2"))
+    forge.add("run_2", CREATED, LEASED, STARTED, run.RunFailed(code="PROVIDER_ERROR", message="no", retryable=True))
+    forge.add("work:s", queue.returned(2, run_id="run_2"), queue.stopped(1, 1, run_id="run_2"))
+    forge.add("work:s", queue.draining(1), queue.buried(2, depth=0, run_id=None, reason="unrunnable"))
+    forge.add("dlq_1", letter_of("wi_2"))
+    forge.add("work:s", queue.stopped(1, 0, run_id=None))
+    forge.add("dlq_1", letter.DISCARDED, letter.RESTORED, requeued("wi_3"))
+    forge.add("work:s", queue.enqueued(3, depth=1, dead_letter_id="dlq_1"))
+    forge.add("msg_1", letter.SENT, letter.STARTED, letter.COMPLETED)
+    forge.add("msg_2", letter.SENT, letter.FAILED)
+
+
+def test_whatever_may_become_of_work_is_right(forge: Forge) -> None:
+    queued_and_worked_off(forge)
+    assert forge.report().violations == ()
+
+
+def letter_of(item_id: str) -> Event:
+    return replace(letter.ADDED, items=(replace(letter.ADDED.items[0], item_id=item_id),))
+
+
+def requeued(item_id: str) -> Event:
+    return replace(letter.REQUEUED, item_ids=(item_id,))
+
+
+def drained_twice(forge: Forge) -> None:
+    worked(forge)
+    forge.add("work:s", queue.drained(1, 0), queue.drained(1, 0))
+
+
+def enqueued_twice(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1), queue.enqueued(1))
+
+
+def drained_twice_at_once(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.draining(1))
+
+
+def leased_twice(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.started(1, run_id="run_2"))
+
+
+def ended_with_a_run_at_work(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.done(1, 0, 1))
+
+
+def ended_with_another_depth(forge: Forge) -> None:
+    worked(forge)
+    forge.add("work:s", queue.drained(1, 0), queue.done(1, 1, 1))
+
+
+def acknowledged_before_the_end(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.drained(1, 0))
+
+
+def given_back_though_done(forge: Forge) -> None:
+    worked(forge)
+    forge.add("work:s", queue.returned(1))
+
+
+def given_to_an_old_run(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED)
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1))
+
+
+def buried_nowhere(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.buried(1, depth=0, run_id=None))
+
+
+def buried_as_another(forge: Forge) -> None:
+    buried_nowhere(forge)
+    forge.add("dlq_1", letter_of("wi_7"))
+
+
+def requeued_after_a_discard(forge: Forge) -> None:
+    forge.add("dlq_1", replace(letter.ADDED, items=()), letter.DISCARDED, replace(letter.REQUEUED, item_ids=()))
+
+
+def requeued_twice(forge: Forge) -> None:
+    again = replace(letter.REQUEUED, item_ids=())
+    forge.add("dlq_1", replace(letter.ADDED, items=()), again, again)
+
+
+def requeued_and_lost(forge: Forge) -> None:
+    forge.add("dlq_1", replace(letter.ADDED, items=()), letter.REQUEUED)
+
+
+def came_back_from_nowhere(forge: Forge) -> None:
+    forge.add("work:s", queue.enqueued(1, dead_letter_id="dlq_1"))
+
+
+def delivered_without_a_run(forge: Forge) -> None:
+    forge.add("msg_1", letter.SENT, letter.COMPLETED)
+
+
+def delivered_and_failed(forge: Forge) -> None:
+    forge.add("msg_1", letter.SENT, letter.STARTED, letter.COMPLETED, letter.FAILED)
+
+
+def sent_twice(forge: Forge) -> None:
+    forge.add("msg_1", letter.SENT, letter.SENT)
+
+
 BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
     (tampered_payload, "chain", 2, "the payload does not match its hash"),
     (tampered_text, "chain", 4, "the text does not match its hash"),
@@ -662,6 +777,24 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (ran_a_slot_twice, "fired", 4, "the slot 2026-01-01T01:00:00.000Z, which was decided before"),
     (ran_what_was_missed, "fired", 2, "the slot 2026-01-01T00:00:00.000Z"),
     (missed_what_had_run, "fired", 3, "the slot 2026-01-01T01:00:00.000Z"),
+    (enqueued_twice, "queues", 2, "work.enqueued of work:s, which could not be"),
+    (drained_twice, "queues", 9, "work.item.drained of work:s"),
+    (drained_twice_at_once, "queues", 3, "work.drain.started"),
+    (leased_twice, "queues", 4, "work.batch.started"),
+    (ended_with_a_run_at_work, "queues", 4, "work.drained"),
+    (ended_with_another_depth, "queues", 9, "work.drained"),
+    (acknowledged_before_the_end, "acknowledged", 4, "wi_1 while its run run_1 had not completed"),
+    (given_back_though_done, "acknowledged", 8, "gave back the items of run_1, which had run.completed"),
+    (given_to_an_old_run, "acknowledged", 7, "run_1, which had been there before"),
+    (buried_nowhere, "letters", None, "wi_1 left a queue for dlq_1, which is not there"),
+    (buried_as_another, "letters", 4, "dlq_1 holds other items"),
+    (requeued_after_a_discard, "letters", 3, "a2a.dlq.requeued of dlq_1, which was discarded"),
+    (requeued_twice, "letters", 3, "a2a.dlq.requeued of dlq_1, which was requeued"),
+    (requeued_and_lost, "letters", None, "wi_2 was to come back from dlq_1, and did not"),
+    (came_back_from_nowhere, "letters", 1, "wi_1 came back from dlq_1, which does not know of it"),
+    (delivered_without_a_run, "messages", 2, "a2a.message.completed of msg_1, which was sent"),
+    (delivered_and_failed, "messages", 4, "a2a.message.failed of msg_1, which was over"),
+    (sent_twice, "messages", 2, "a2a.message.sent of msg_1, which was sent"),
     (command_in_two_parts, "commands", 3, "goes on"),
     (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's', 'provider:mock']"),
     (guard_of_nothing, "guards", None, "the guard turn of s is ['run_1'] where the log says absent"),

@@ -1,0 +1,176 @@
+"""Queues: what goes in and out of the operations on work, messages and dead letters, and who handles them."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from athena_api.body import Time
+from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.errors import AthenaError
+from athena_core.event import Value
+from athena_core.services.letters import NoteBody
+from athena_core.services.messages import MessageBody
+from athena_core.services.work import DrainBody, EnqueueBody
+from athena_core.values import ClientId, Label
+from projections import dead_letters, messages, work
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.store.log import Committed
+
+DRAIN_WAIT_SECONDS_MAX = 300
+"""How long whoever asked for a drain waits for its end, before the answer is its record as it is then."""
+
+
+class LettersQuery(Value):
+    """Which dead letters; times are inclusive."""
+
+    status: dead_letters.Status | None = None
+    session_id: ClientId | None = None
+    source_persona: Label | None = None
+    target_persona: Label | None = None
+    reason: Label | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+
+
+class MessagesQuery(Value):
+    """Which messages."""
+
+    from_persona: Label | None = None
+    to_persona: Label | None = None
+    status: Label | None = None
+
+
+class DecidedLetter(Value):
+    """A dead letter about which something was decided; ``updated`` is false where it had been decided before."""
+
+    id: str
+    status: str
+    updated: bool
+    item: dead_letters.DeadLetter
+
+
+async def enqueue_work(plane: "ControlPlane", call: Call[EnqueueBody, NoQuery]) -> Reply:
+    """Put an item into a queue; the answer is the queue."""
+    session_id = call.body.session_id
+    done = await plane.work.enqueue(call.body, call.who, call.meta, call.key)
+    queue, position = await plane.read(
+        ("work",), done.position, lambda rows: work.queue_of(rows, session_id, done.recorded_at)
+    )
+    return Reply(data=queue, position=position, replayed=done.replayed)
+
+
+async def get_work_queue(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """What waits in a session."""
+    session_id, now = call.path["sessionId"], plane.clock.now()
+    queue, position = plane.query(("work",), lambda rows: work.queue_of(rows, session_id, now))
+    return Reply(data=queue, position=position)
+
+
+async def drain_work(plane: "ControlPlane", call: Call[DrainBody, NoQuery]) -> Reply:
+    """Work off a queue, and wait for the end unless the caller would rather not."""
+    session_id = call.path["sessionId"]
+    began, result = await plane.work.drain(session_id, call.body, call.who, call.meta, call.key)
+    if result is not None:
+        return Reply(data=result, position=began.position, replayed=began.replayed)
+    if call.wait:
+        async with plane.streams.wanted(call.receive):
+            await plane.work.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)
+        try:
+            ended = plane.work.result(session_id, began.position)
+        except AthenaError as error:
+            error.replayed = began.replayed
+            raise
+        if ended is not None:
+            return Reply(data=ended[0], position=ended[1], replayed=began.replayed)
+        began = msgspec.structs.replace(began, position=plane.reader.head())
+    drain_id = began.subject or ""
+    drain, position = await plane.read(("work",), began.position, lambda rows: work.drain_by_id(rows, drain_id))
+    return Reply(data=drain, position=position, status=202, replayed=began.replayed)
+
+
+async def get_drain(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One drain."""
+    drain_id = call.path["drainId"]
+    drain, position = plane.query(("work",), lambda rows: work.drain_by_id(rows, drain_id))
+    return Reply(data=found(drain, "drain", drain_id), position=position)
+
+
+async def send_message(plane: "ControlPlane", call: Call[MessageBody, NoQuery]) -> Reply:
+    """Hand a message to a persona."""
+    done = await plane.messages.send(call.body, call.who, call.meta, call.key)
+    message_id = done.subject or ""
+    message, position = await plane.read(
+        ("messages",), done.position, lambda rows: messages.message_by_id(rows, message_id)
+    )
+    return Reply(data=message, position=position, replayed=done.replayed)
+
+
+async def list_messages(plane: "ControlPlane", call: Call[NoBody, MessagesQuery]) -> Reply:
+    """Messages, newest first."""
+    query = call.query
+    page, position = plane.query(
+        ("messages",),
+        lambda rows: messages.list_messages(
+            rows,
+            from_persona=query.from_persona,
+            to_persona=query.to_persona,
+            status=query.status,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_message(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One message."""
+    message_id = call.path["messageId"]
+    message, position = plane.query(("messages",), lambda rows: messages.message_by_id(rows, message_id))
+    return Reply(data=found(message, "message", message_id), position=position)
+
+
+async def list_letters(plane: "ControlPlane", call: Call[NoBody, LettersQuery]) -> Reply:
+    """Dead letters, oldest first."""
+    wanted = dead_letters.LetterFilter(**msgspec.structs.asdict(call.query))
+    page, position = plane.query(
+        ("dead_letters",),
+        lambda rows: dead_letters.list_letters(rows, wanted, cursor=call.cursor, limit=call.limit),
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_letter(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One dead letter."""
+    letter_id = call.path["id"]
+    letter, position = plane.query(("dead_letters",), lambda rows: dead_letters.letter_by_id(rows, letter_id))
+    return Reply(data=found(letter, "dead letter", letter_id), position=position)
+
+
+async def requeue_letter(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Put its work back."""
+    return await _decided(plane, await plane.letters.requeue(call.path["id"], call.who, call.meta, call.key))
+
+
+async def discard_letter(plane: "ControlPlane", call: Call[NoteBody, NoQuery]) -> Reply:
+    """Decide that its work will not be done."""
+    note = call.body.audit_note
+    return await _decided(plane, await plane.letters.discard(call.path["id"], note, call.meta, call.key))
+
+
+async def restore_letter(plane: "ControlPlane", call: Call[NoteBody, NoQuery]) -> Reply:
+    """Take a discard back."""
+    note = call.body.audit_note
+    return await _decided(plane, await plane.letters.restore(call.path["id"], note, call.meta, call.key))
+
+
+async def _decided(plane: "ControlPlane", done: "Committed") -> Reply:
+    """The letter, and what became of it."""
+    letter_id, answer = done.subject or "", msgspec.to_builtins(done.answer)
+    item, position = await plane.read(
+        ("dead_letters",), done.position, lambda rows: dead_letters.letter_by_id(rows, letter_id)
+    )
+    letter = found(item, "dead letter", letter_id)
+    decided = DecidedLetter(id=letter_id, status=answer["status"], updated=answer["updated"], item=letter)
+    return Reply(data=decided, position=position, replayed=done.replayed)

@@ -1,0 +1,161 @@
+"""The message: what an agent hands to another, and whether it got there."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider
+from athena_core.event import EXTRA, Event, Guard, Recorded, Text, Value
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class MessageEvent(Event):
+    """What each event of a message says (contract 6); the sender's run and task stand beside the payload."""
+
+    message_id: str
+    from_agent: str
+    to_agent: str
+    step_id: str | None = None
+    task_id: Annotated[str | None, EXTRA] = None
+    parent_run_id: Annotated[str | None, EXTRA] = None
+
+
+class MessageSent(MessageEvent, kw_only=True):
+    """A message was accepted, and unless it had come too far, queued; ``hops`` counts the messages that led to it."""
+
+    TYPE: ClassVar[str] = "a2a.message.sent"
+    status: Literal["sent"]
+    hops: int
+    sent_by: str
+    item_id: str | None = None
+    dead_letter_id: str | None = None
+    payload: Text = None
+
+
+class MessageStarted(MessageEvent, kw_only=True):
+    """A run works on the message."""
+
+    TYPE: ClassVar[str] = "a2a.message.started"
+    status: Literal["started"]
+    attempt: int
+
+
+class MessageCompleted(MessageEvent, kw_only=True):
+    """The run completed."""
+
+    TYPE: ClassVar[str] = "a2a.message.completed"
+    status: Literal["completed"]
+
+
+class MessageFailed(MessageEvent, kw_only=True):
+    """The message could not be delivered, and became a dead letter."""
+
+    TYPE: ClassVar[str] = "a2a.message.failed"
+    status: Literal["failed"]
+    reason: str
+    code: str
+    error: str
+    dead_letter_id: str
+
+
+# State
+
+
+class MessageState(Value):
+    """Where the message is; ``status`` is empty before it was sent."""
+
+    status: Literal["", "sent", "started", "completed", "failed"] = ""
+    sent: MessageSent | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be delivered."""
+        return self.status in {"sent", "started"}
+
+
+def evolve(state: MessageState, event: Event) -> MessageState:
+    """Follow one event."""
+    match event:
+        case MessageSent():
+            return MessageState(status="sent", sent=replace(event, payload=None))
+        case MessageStarted() | MessageCompleted() | MessageFailed():
+            return replace(state, status=event.status)
+        case _:
+            return state
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """What an event occupies: ``message`` by id, with its session, while it is to be delivered."""
+    match recorded.event:
+        case MessageSent(message_id=key):
+            return (Guard(kind="message", key=key, value=(recorded.session_id or "",)),)
+        case MessageCompleted(message_id=key) | MessageFailed(message_id=key):
+            return (Guard(kind="message", key=key, value=None),)
+        case _:
+            return ()
+
+
+# Commands
+
+
+class SendMessage(Value):
+    """Accept a message."""
+
+    sent: MessageSent
+
+
+class StartMessage(Value):
+    """A run begins to work on it, for the ``attempt``-th time."""
+
+    attempt: int
+
+
+class CompleteMessage(Value):
+    """Its run completed."""
+
+
+class FailMessage(Value):
+    """It will not be delivered."""
+
+    reason: str
+    code: str
+    error: str
+    dead_letter_id: str
+
+
+MessageCommand = SendMessage | StartMessage | CompleteMessage | FailMessage
+
+
+def decide(command: MessageCommand, state: MessageState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where it is too late."""
+    if isinstance(command, SendMessage):
+        return () if state.status else (command.sent,)
+    if not state.open or state.sent is None:
+        return ()
+    names = {name: getattr(state.sent, name) for name in MessageEvent.__struct_fields__}
+    match command:
+        case StartMessage():
+            return (MessageStarted(status="started", attempt=command.attempt, **names),)
+        case CompleteMessage():
+            return (MessageCompleted(status="completed", **names),)
+        case FailMessage():
+            return (
+                MessageFailed(
+                    status="failed",
+                    reason=command.reason,
+                    code=command.code,
+                    error=command.error,
+                    dead_letter_id=command.dead_letter_id,
+                    **names,
+                ),
+            )
+
+
+DECIDER: Decider[MessageState] = Decider(
+    category="msg",
+    events=(MessageSent, MessageStarted, MessageCompleted, MessageFailed),
+    initial=MessageState(),
+    evolve=evolve,
+    guards=guards,
+)

@@ -1,0 +1,194 @@
+"""The dead letter: work that could not be done, until somebody puts it back to work or discards it, never both."""
+
+from typing import ClassVar, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider
+from athena_core.errors import Contradicted, NotFound
+from athena_core.event import Event, Text, Value
+
+DEAD_LETTER_PREFIX = "dlq_"
+
+Status: TypeAlias = Literal["pending", "requeued", "discarded"]
+Reason: TypeAlias = Literal[
+    "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"
+]
+"""Why it could not be done (as a work queue says it)."""
+
+
+class LetterItem(Value):
+    """A work item that the letter holds."""
+
+    item_id: str
+    mode: Literal["followup", "collect"]
+    chars: int
+
+
+class LetterAttempt(Value):
+    """A run that failed: which, when (ISO-8601), and with what."""
+
+    run_id: str
+    at: str
+    code: str
+    message: str
+
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class DeadLetterAdded(Event):
+    """Work could not be done. ``retry_count`` tells how often it was tried again; ``payload`` is a JSON object.
+
+    ``previous_id`` is the dead letter from which the work had come back.
+    """
+
+    TYPE: ClassVar[str] = "a2a.dlq.added"
+    id: str
+    source: Literal["work", "a2a"]
+    session_id: str
+    reason: Reason
+    code: str
+    error: str
+    retry_count: int
+    items: tuple[LetterItem, ...]
+    attempts: tuple[LetterAttempt, ...]
+    message_id: str | None = None
+    source_persona: str | None = None
+    target_persona: str | None = None
+    previous_id: str | None = None
+    payload: Text = None
+
+
+class DeadLetterRequeued(Event):
+    """The work was put back, as new items, or as a new message."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.requeued"
+    id: str
+    retry_count: int
+    item_ids: tuple[str, ...]
+    message_id: str | None = None
+
+
+class DeadLetterDiscarded(Event):
+    """Somebody decided that the work will not be done."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.discarded"
+    id: str
+    audit_note: str | None = None
+
+
+class DeadLetterRestored(Event):
+    """Somebody decided that it was not to be discarded."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.restored"
+    id: str
+    audit_note: str | None = None
+
+
+# State
+
+
+class LetterState(Value):
+    """What was decided about the letter; ``status`` is empty where there is none."""
+
+    status: Status | Literal[""] = ""
+    retry_count: int = 0
+    added: DeadLetterAdded | None = None
+
+
+def evolve(state: LetterState, event: Event) -> LetterState:
+    """Follow one event."""
+    match event:
+        case DeadLetterAdded():
+            return LetterState(status="pending", retry_count=event.retry_count, added=replace(event, payload=None))
+        case DeadLetterRequeued():
+            return replace(state, status="requeued", retry_count=event.retry_count)
+        case DeadLetterDiscarded():
+            return replace(state, status="discarded")
+        case DeadLetterRestored():
+            return replace(state, status="pending")
+        case _:
+            return state
+
+
+# Commands
+
+
+class AddLetter(Value):
+    """Keep work that could not be done."""
+
+    letter: DeadLetterAdded
+
+
+class RequeueLetter(Value):
+    """Put the work back, under new ids."""
+
+    id: str
+    item_ids: tuple[str, ...]
+    message_id: str | None = None
+
+
+class DiscardLetter(Value):
+    """Decide that it will not be done."""
+
+    id: str
+    audit_note: str | None = None
+
+
+class RestoreLetter(Value):
+    """Take that back."""
+
+    id: str
+    audit_note: str | None = None
+
+
+LetterCommand = AddLetter | RequeueLetter | DiscardLetter | RestoreLetter
+
+
+def decide(command: LetterCommand, state: LetterState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where it was decided before. Raises NotFound, Contradicted where the opposite was."""
+    if isinstance(command, AddLetter):
+        return () if state.status else (command.letter,)
+    if not state.status:
+        raise NotFound(f"no dead letter {command.id!r} exists")
+    match command:
+        case RequeueLetter():
+            if state.status == "discarded":
+                raise _contradicted(command.id, state, "restore it first")
+            if state.status == "requeued":
+                return ()
+            return (
+                DeadLetterRequeued(
+                    id=command.id,
+                    retry_count=state.retry_count + 1,
+                    item_ids=command.item_ids,
+                    message_id=command.message_id,
+                ),
+            )
+        case DiscardLetter():
+            if state.status == "requeued":
+                raise _contradicted(command.id, state, "its work is queued again")
+            return (
+                ()
+                if state.status == "discarded"
+                else (DeadLetterDiscarded(id=command.id, audit_note=command.audit_note),)
+            )
+        case RestoreLetter():
+            if state.status == "requeued":
+                raise _contradicted(command.id, state, "its work is queued again")
+            return (
+                () if state.status == "pending" else (DeadLetterRestored(id=command.id, audit_note=command.audit_note),)
+            )
+
+
+def _contradicted(letter_id: str, state: LetterState, why: str) -> Contradicted:
+    return Contradicted(f"{letter_id} was {state.status}: {why}", {"id": letter_id, "status": state.status})
+
+
+DECIDER: Decider[LetterState] = Decider(
+    category="dlq",
+    events=(DeadLetterAdded, DeadLetterRequeued, DeadLetterDiscarded, DeadLetterRestored),
+    initial=LetterState(),
+    evolve=evolve,
+)

@@ -1,0 +1,526 @@
+"""The work queue of a session: items that wait, and the drain that works them off."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from athena_core.clock import iso
+from athena_core.decider import Context, Decider
+from athena_core.errors import WorkQueueFull
+from athena_core.event import Event, Guard, Recorded, Text, Value
+
+QUEUE_ITEMS_MAX = 1_000
+BATCH_ITEMS_MAX = 100
+DRAIN_RUNS_MAX = 1_000
+"""A drain goes on until the queue is empty, but no further than this: what is enqueued meanwhile may never end."""
+
+JOINT = "\n\n"
+"""What stands between the payloads of one run: a blank line."""
+
+Mode: TypeAlias = Literal["followup", "collect"]
+Grave: TypeAlias = Literal[
+    "attempts-exhausted",  # its runs failed as often as they may
+    "unrunnable",  # no run could be made of it: its text was erased, it does not fit, its profile is gone
+    "unknown-persona",  # the persona that it was for is defined no longer
+    "not-allowed",  # whoever sent it may do so no longer
+    "cancelled",  # somebody cancelled the run of a queue that is drained by itself
+    "hop-limit",  # it came of a message that came of a message, too often
+]
+"""Why work left its queue undone."""
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class WorkEnqueued(Event):
+    """An item waits in the queue; it may deliver a message, or come back from a dead letter."""
+
+    TYPE: ClassVar[str] = "work.enqueued"
+    queue_depth: int
+    item_id: str
+    mode: Mode
+    chars: int
+    enqueued_by: str
+    message_id: str | None = None
+    dead_letter_id: str | None = None
+    payload: Text = None
+
+
+class WorkDrainStarted(Event):
+    """Items are worked off from now on: because somebody asked for it, or by itself."""
+
+    TYPE: ClassVar[str] = "work.drain.started"
+    drain_id: str
+    queue_depth_before: int
+    requested_by: str
+    automatic: bool | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class WorkBatchStarted(Event):
+    """Items are leased to a run, which was admitted in the same transaction."""
+
+    TYPE: ClassVar[str] = "work.batch.started"
+    drain_id: str
+    run_id: str
+    item_ids: tuple[str, ...]
+
+
+class WorkItemDrained(Event):
+    """An item was acknowledged: its run completed, and it left the queue."""
+
+    TYPE: ClassVar[str] = "work.item.drained"
+    drain_id: str
+    run_id: str
+    item_id: str
+    queue_depth: int
+
+
+class WorkBatchReturned(Event):
+    """Items were given back, because their run did not complete; ``counted`` tells that this was an attempt."""
+
+    TYPE: ClassVar[str] = "work.batch.returned"
+    drain_id: str
+    run_id: str
+    item_ids: tuple[str, ...]
+    code: str
+    message: str
+    failed_at: str
+    counted: bool
+
+
+class WorkBatchBuried(Event):
+    """Items left the queue as one dead letter; without ``run_id`` there was no last run."""
+
+    TYPE: ClassVar[str] = "work.batch.dead-lettered"
+    drain_id: str
+    dead_letter_id: str
+    item_ids: tuple[str, ...]
+    reason: Grave
+    code: str
+    message: str
+    queue_depth: int
+    run_id: str | None = None
+
+
+class WorkDrained(Event):
+    """A drain worked off what there was (contract 6)."""
+
+    TYPE: ClassVar[str] = "work.drained"
+    status: Literal["ok"]
+    drained_items: int
+    queue_depth_before: int
+    queue_depth_after: int
+    drain_id: str
+
+
+class WorkDrainFailed(Event):
+    """A drain stopped with an error: that of the run, or of there being none."""
+
+    TYPE: ClassVar[str] = "work.drain.failed"
+    drain_id: str
+    code: str
+    message: str
+    drained_items: int
+    queue_depth_before: int
+    queue_depth_after: int
+    run_id: str | None = None
+
+
+# State
+
+
+class Attempt(Value):
+    """A run that failed: which, when (ISO-8601), and with what."""
+
+    run_id: str
+    at: str
+    code: str
+    message: str
+
+
+class Item(Value):
+    """Something that waits; its payload is text, so it is not here but in the event of this ``version``."""
+
+    id: str
+    version: int
+    mode: Mode
+    chars: int
+    enqueued_by: str
+    message_id: str | None = None
+    dead_letter_id: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Drain(Value):
+    """The drain that is at work, since the event of this ``version``, and how far it is; ``runs`` counts batches."""
+
+    id: str
+    version: int
+    requested_by: str
+    automatic: bool
+    provider: str | None
+    model: str | None
+    queue_depth_before: int
+    drained_items: int = 0
+    runs: int = 0
+
+
+class Batch(Value):
+    """The items that a run has now."""
+
+    run_id: str
+    item_ids: tuple[str, ...]
+
+
+class WorkState(Value):
+    """What waits, oldest first, and the drain; the items of ``batch`` wait until their run has completed.
+
+    ``version`` counts the events of the stream.
+    """
+
+    version: int = 0
+    items: tuple[Item, ...] = ()
+    drain: Drain | None = None
+    batch: Batch | None = None
+
+    def named(self, item_ids: tuple[str, ...]) -> tuple[Item, ...]:
+        """Those of the items that wait, in their order."""
+        return tuple(item for item in self.items if item.id in item_ids)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether something waits that is drained by itself: a message."""
+        return any(item.message_id is not None for item in self.items)
+
+
+def evolve(state: WorkState, event: Event) -> WorkState:
+    """Follow one event."""
+    state = replace(state, version=state.version + 1)
+    match event:
+        case WorkEnqueued():
+            item = Item(
+                id=event.item_id,
+                version=state.version,
+                mode=event.mode,
+                chars=event.chars,
+                enqueued_by=event.enqueued_by,
+                message_id=event.message_id,
+                dead_letter_id=event.dead_letter_id,
+            )
+            return replace(state, items=(*state.items, item))
+        case WorkDrainStarted():
+            drain = Drain(
+                id=event.drain_id,
+                version=state.version,
+                requested_by=event.requested_by,
+                automatic=bool(event.automatic),
+                provider=event.provider,
+                model=event.model,
+                queue_depth_before=event.queue_depth_before,
+            )
+            return replace(state, drain=drain)
+        case WorkBatchStarted():
+            batch = Batch(run_id=event.run_id, item_ids=event.item_ids)
+            return replace(state, drain=_further(state.drain, runs=1), batch=batch)
+        case WorkItemDrained():
+            return replace(_without(state, (event.item_id,)), drain=_further(state.drain, items=1))
+        case WorkBatchReturned():
+            return replace(_tried(state, event) if event.counted else state, batch=None)
+        case WorkBatchBuried():
+            return replace(_without(state, event.item_ids), batch=None)
+        case WorkDrained() | WorkDrainFailed():
+            return replace(state, drain=None, batch=None)
+        case _:
+            return state
+
+
+def _further(drain: Drain | None, *, items: int = 0, runs: int = 0) -> Drain | None:
+    return drain and replace(drain, drained_items=drain.drained_items + items, runs=drain.runs + runs)
+
+
+def _without(state: WorkState, item_ids: tuple[str, ...]) -> WorkState:
+    """The items have left the queue, and so the batch, which ends with the last of them."""
+    items = tuple(item for item in state.items if item.id not in item_ids)
+    batch = state.batch
+    if batch is not None:
+        left = tuple(item_id for item_id in batch.item_ids if item_id not in item_ids)
+        batch = replace(batch, item_ids=left) if left else None
+    return replace(state, items=items, batch=batch)
+
+
+def _tried(state: WorkState, event: WorkBatchReturned) -> WorkState:
+    attempt = Attempt(run_id=event.run_id, at=event.failed_at, code=event.code, message=event.message)
+    items = (
+        replace(item, attempts=(*item.attempts, attempt)) if item.id in event.item_ids else item for item in state.items
+    )
+    return replace(state, items=tuple(items))
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """What an event occupies: ``drain`` by session while one is at work."""
+    match recorded.event:
+        case WorkDrainStarted(drain_id=drain_id):
+            return (Guard(kind="drain", key=recorded.session_id or "", value=(drain_id,)),)
+        case WorkDrained() | WorkDrainFailed():
+            return (Guard(kind="drain", key=recorded.session_id or "", value=None),)
+        case _:
+            return ()
+
+
+# Commands
+
+
+class EnqueueWork(Value):
+    """Put an item at the end; ``duplicate`` tells that one with the same payload and mode waits already."""
+
+    item_id: str
+    mode: Mode
+    payload: str
+    enqueued_by: str
+    duplicate: bool = False
+    message_id: str | None = None
+    dead_letter_id: str | None = None
+
+
+class StartDrain(Value):
+    """Begin to work off the queue, unless that has begun or there is nothing in it."""
+
+    drain_id: str
+    requested_by: str
+    automatic: bool = False
+    provider: str | None = None
+    model: str | None = None
+
+
+class StartBatch(Value):
+    """Lease items to a run; nothing if they are not those that come next."""
+
+    run_id: str
+    item_ids: tuple[str, ...]
+    chars_max: int
+
+
+class CompleteBatch(Value):
+    """The run completed: acknowledge its items."""
+
+    run_id: str
+
+
+class FailBatch(Value):
+    """The run ended otherwise: give its items back, and bury those that were tried often enough, or all.
+
+    ``counted`` tells that it was an attempt; with ``grave`` there is no other.
+    """
+
+    run_id: str
+    code: str
+    message: str
+    counted: bool
+    attempts_max: int
+    dead_letter_id: str
+    grave: Grave | None = None
+
+
+class RefuseBatch(Value):
+    """No run could begin with these items: with ``grave`` they are buried, else they wait for the next drain."""
+
+    item_ids: tuple[str, ...]
+    code: str
+    message: str
+    dead_letter_id: str
+    grave: Grave | None = None
+
+
+class FinishDrain(Value):
+    """End the drain, if it has nothing more to do."""
+
+
+WorkCommand = EnqueueWork | StartDrain | StartBatch | CompleteBatch | FailBatch | RefuseBatch | FinishDrain
+
+
+def next_batch(state: WorkState, chars_max: int) -> tuple[Item, ...]:
+    """The items that belong into the next run: one ``followup``, or all ``collect`` items up to the next one.
+
+    Together they hold at most ``chars_max`` characters and 100 items, unless the first alone holds more.
+    """
+    if not state.items or state.items[0].mode == "followup":
+        return state.items[:1]
+    count, chars = 1, state.items[0].chars
+    for item in state.items[1:BATCH_ITEMS_MAX]:
+        chars += len(JOINT) + item.chars
+        if item.mode != "collect" or chars > chars_max:
+            break
+        count += 1
+    return state.items[:count]
+
+
+def acknowledged(state: WorkState) -> WorkState:
+    """The queue once the run of its batch has completed."""
+    if state.batch is None:
+        return state
+    item_ids = state.batch.item_ids
+    return replace(_without(state, item_ids), drain=_further(state.drain, items=len(item_ids)))
+
+
+def more(state: WorkState) -> bool:
+    """Whether the drain goes on once its batch is done."""
+    return bool(state.items) and state.drain is not None and state.drain.runs < DRAIN_RUNS_MAX
+
+
+def decide(command: WorkCommand, state: WorkState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where the command is late. Raises WorkQueueFull."""
+    drain, batch = state.drain, state.batch
+    match command:
+        case EnqueueWork():
+            return () if command.duplicate else (_enqueued(command, state),)
+        case StartDrain():
+            return () if drain is not None or not state.items else (_drain_started(command, state),)
+        case StartBatch():
+            following = tuple(item.id for item in next_batch(state, command.chars_max))
+            asked = command.item_ids
+            if drain is None or batch is not None or not asked or following[: len(asked)] != asked:
+                return ()
+            return (WorkBatchStarted(drain_id=drain.id, run_id=command.run_id, item_ids=asked),)
+        case CompleteBatch():
+            if drain is None or batch is None or batch.run_id != command.run_id:
+                return ()
+            return tuple(
+                WorkItemDrained(
+                    drain_id=drain.id,
+                    run_id=batch.run_id,
+                    item_id=item_id,
+                    queue_depth=len(state.items) - count,
+                )
+                for count, item_id in enumerate(batch.item_ids, start=1)
+            )
+        case FailBatch():
+            if drain is None or batch is None or batch.run_id != command.run_id:
+                return ()
+            return _failed(command, state, drain, batch, iso(context.now))
+        case RefuseBatch():
+            if drain is None or batch is not None or state.named(command.item_ids) == ():
+                return ()
+            return _refused(command, state, drain)
+        case FinishDrain():
+            if drain is None or batch is not None or more(state):
+                return ()
+            return (WorkDrained(status="ok", **_summary(drain, len(state.items))),)
+
+
+def _enqueued(command: EnqueueWork, state: WorkState) -> Event:
+    if len(state.items) >= QUEUE_ITEMS_MAX:
+        raise WorkQueueFull(f"{QUEUE_ITEMS_MAX} items wait in the queue; drain it first")
+    return WorkEnqueued(
+        queue_depth=len(state.items) + 1,
+        item_id=command.item_id,
+        mode=command.mode,
+        chars=len(command.payload),
+        enqueued_by=command.enqueued_by,
+        message_id=command.message_id,
+        dead_letter_id=command.dead_letter_id,
+        payload=command.payload,
+    )
+
+
+def _drain_started(command: StartDrain, state: WorkState) -> Event:
+    return WorkDrainStarted(
+        drain_id=command.drain_id,
+        queue_depth_before=len(state.items),
+        requested_by=command.requested_by,
+        automatic=command.automatic or None,
+        provider=command.provider,
+        model=command.model,
+    )
+
+
+def _failed(command: FailBatch, state: WorkState, drain: Drain, batch: Batch, at: str) -> tuple[Event, ...]:
+    """The attempt of all, the grave of some, the end of the drain."""
+    events: tuple[Event, ...] = (
+        WorkBatchReturned(
+            drain_id=drain.id,
+            run_id=batch.run_id,
+            item_ids=batch.item_ids,
+            code=command.code,
+            message=command.message,
+            failed_at=at,
+            counted=command.counted,
+        ),
+    )
+    after = evolve(state, events[0])
+    worn = (item for item in after.named(batch.item_ids) if len(item.attempts) >= command.attempts_max)
+    dead = batch.item_ids if command.grave else tuple(item.id for item in worn) if command.counted else ()
+    if dead:
+        buried = WorkBatchBuried(
+            drain_id=drain.id,
+            dead_letter_id=command.dead_letter_id,
+            item_ids=dead,
+            reason=command.grave or "attempts-exhausted",
+            code=command.code,
+            message=command.message,
+            queue_depth=len(state.items) - len(dead),
+            run_id=batch.run_id,
+        )
+        events += (buried,)
+    return (*events, _stopped(drain, command, len(state.items) - len(dead), batch.run_id))
+
+
+def _refused(command: RefuseBatch, state: WorkState, drain: Drain) -> tuple[Event, ...]:
+    dead = tuple(item.id for item in state.named(command.item_ids)) if command.grave else ()
+    depth = len(state.items) - len(dead)
+    events: tuple[Event, ...] = (_stopped(drain, command, depth, None),)
+    if command.grave is None:
+        return events
+    buried = WorkBatchBuried(
+        drain_id=drain.id,
+        dead_letter_id=command.dead_letter_id,
+        item_ids=dead,
+        reason=command.grave,
+        code=command.code,
+        message=command.message,
+        queue_depth=depth,
+    )
+    return (buried, *events)
+
+
+def _stopped(drain: Drain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
+    return WorkDrainFailed(code=command.code, message=command.message, run_id=run_id, **_summary(drain, depth))
+
+
+def _summary(drain: Drain, depth: int) -> dict[str, Any]:
+    return {
+        "drain_id": drain.id,
+        "drained_items": drain.drained_items,
+        "queue_depth_before": drain.queue_depth_before,
+        "queue_depth_after": depth,
+    }
+
+
+def attempts_of(items: Iterable[Item]) -> tuple[Attempt, ...]:
+    """The runs that items went through, each once, in order."""
+    found = {attempt.run_id: attempt for item in items for attempt in item.attempts}
+    return tuple(sorted(found.values(), key=lambda attempt: attempt.at))
+
+
+def stream(session_id: str) -> str:
+    """The stream of a session's queue (its id is the client's, so a prefix outside its alphabet keeps it apart)."""
+    return "work:" + session_id
+
+
+DECIDER: Decider[WorkState] = Decider(
+    category="work",
+    events=(
+        WorkEnqueued,
+        WorkDrainStarted,
+        WorkBatchStarted,
+        WorkItemDrained,
+        WorkBatchReturned,
+        WorkBatchBuried,
+        WorkDrained,
+        WorkDrainFailed,
+    ),
+    initial=WorkState(),
+    evolve=evolve,
+    guards=guards,
+)

@@ -1,0 +1,271 @@
+"""Dead letters: work that could not be done, why, and what was decided about it."""
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.dead_letter import (
+    DeadLetterAdded,
+    DeadLetterDiscarded,
+    DeadLetterRequeued,
+    DeadLetterRestored,
+)
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+Status: TypeAlias = Literal["pending", "requeued", "discarded"]
+
+
+class LetterRow(msgspec.Struct, gc=False):
+    """A dead letter; ``items``, ``attempts`` and ``item_ids`` (of what was requeued) are JSON, as is the payload."""
+
+    position: int
+    id: str
+    created_at: int
+    updated_at: int
+    status: str
+    source: str
+    session_id: str
+    reason: str
+    code: str
+    error: str
+    retry_count: int
+    items: str
+    attempts: str
+    message_id: str | None
+    source_persona: str | None
+    target_persona: str | None
+    previous_id: str | None
+    payload: str | None
+    decided_by: str | None = None
+    audit_note: str | None = None
+    item_ids: str | None = None
+    new_message_id: str | None = None
+
+
+class PlaceRow(msgspec.Struct, gc=False):
+    """Which event added a letter."""
+
+    id: str
+    position: int
+
+
+LETTER = Table(
+    "dead_letter",
+    LetterRow,
+    key=("position",),
+    indexes=(
+        ("status", "position"),
+        ("session_id", "position"),
+        ("target_persona", "position"),
+        ("source_persona", "position"),
+    ),
+)
+PLACE = Table("dead_letter_place", PlaceRow, key=("id",))
+DEAD_LETTERS = Projection("dead_letters", version=1, tables=(LETTER, PLACE))
+
+SELECT_BY_ID = f"{LETTER.all} WHERE position = (SELECT position FROM dead_letter_place WHERE id = ?)"
+LETTERS = Keyset(kind="dead-letters", columns=(("position", "position", int),), oldest_first=True)
+
+# From events to rows
+
+
+@DEAD_LETTERS.on(DeadLetterAdded)
+def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
+    """Work could not be done."""
+    event, at = recorded.event, recorded.recorded_at
+    row = LetterRow(
+        position=recorded.position,
+        id=event.id,
+        created_at=at,
+        updated_at=at,
+        status="pending",
+        source=event.source,
+        session_id=event.session_id,
+        reason=event.reason,
+        code=event.code,
+        error=event.error,
+        retry_count=event.retry_count,
+        items=_json(event.items),
+        attempts=_json(event.attempts),
+        message_id=event.message_id,
+        source_persona=event.source_persona,
+        target_persona=event.target_persona,
+        previous_id=event.previous_id,
+        payload=event.payload,
+    )
+    rows.append(LETTER, row)
+    rows.append(PLACE, PlaceRow(event.id, recorded.position))
+
+
+@DEAD_LETTERS.on(DeadLetterRequeued)
+def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
+    """Its work waits again."""
+    row = _decided(rows, recorded, "requeued", None)
+    row.retry_count = recorded.event.retry_count
+    row.item_ids, row.new_message_id = _json(recorded.event.item_ids), recorded.event.message_id
+
+
+@DEAD_LETTERS.on(DeadLetterDiscarded)
+def letter_discarded(rows: Rows, recorded: Recorded[DeadLetterDiscarded]) -> None:
+    """Its work will not be done."""
+    _decided(rows, recorded, "discarded", recorded.event.audit_note)
+
+
+@DEAD_LETTERS.on(DeadLetterRestored)
+def letter_restored(rows: Rows, recorded: Recorded[DeadLetterRestored]) -> None:
+    """Nothing is decided about it."""
+    _decided(rows, recorded, "pending", recorded.event.audit_note)
+
+
+@DEAD_LETTERS.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """What it held is gone."""
+    row = rows.get(LETTER, recorded.event.target)
+    if row is not None:
+        row.payload = None
+        rows.put(LETTER, row)
+
+
+def _decided(
+    rows: Rows,
+    recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored],
+    status: Status,
+    note: str | None,
+) -> LetterRow:
+    row = rows.need(LETTER, rows.need(PLACE, recorded.event.id).position)
+    row.status, row.updated_at = status, recorded.recorded_at
+    row.decided_by, row.audit_note = recorded.actor, note
+    rows.put(LETTER, row)
+    return row
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+# From rows to what clients see
+
+
+class LetterError(Value):
+    """What a run ended with; ``runId`` is absent where there was none."""
+
+    code: str
+    message: str
+    at: str
+    run_id: str | None = None
+
+
+class LetterItem(Value):
+    """A work item that the letter holds."""
+
+    item_id: str
+    mode: str
+    chars: int
+
+
+class DeadLetter(Value):
+    """Work that could not be done (contract 4.14). ``retryCount`` tells how often it was tried again, or is to be.
+
+    ``firstError`` and ``lastError`` are the ends of ``attempts``, oldest first. What became of a requeue is told by
+    ``requeuedItemIds`` or ``requeuedMessageId``; ``requeuedFrom`` is the dead letter from which this work came back.
+    """
+
+    id: str
+    created_at: str
+    updated_at: str
+    status: Status
+    payload: dict[str, Any]
+    source: str
+    session_id: str
+    reason: str
+    code: str
+    error: str
+    retry_count: int
+    items: tuple[LetterItem, ...]
+    attempts: tuple[LetterError, ...]
+    first_error: LetterError
+    last_error: LetterError
+    source_persona: str | None = None
+    target_persona: str | None = None
+    message_id: str | None = None
+    requeued_from: str | None = None
+    requeued_item_ids: tuple[str, ...] | None = None
+    requeued_message_id: str | None = None
+    decided_by: str | None = None
+    audit_note: str | None = None
+    redacted: bool | None = None
+
+
+class LetterFilter(Value):
+    """Which dead letters; times are milliseconds since 1970 UTC, inclusive."""
+
+    status: Status | None = None
+    session_id: str | None = None
+    source: str | None = None
+    source_persona: str | None = None
+    target_persona: str | None = None
+    reason: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+
+    def where(self) -> tuple[tuple[str, Cell], ...]:
+        """As conditions of a query."""
+        return (
+            ("status = ?", self.status),
+            ("session_id = ?", self.session_id),
+            ("source = ?", self.source),
+            ("source_persona = ?", self.source_persona),
+            ("target_persona = ?", self.target_persona),
+            ("reason = ?", self.reason),
+            ("created_at >= ?", self.created_after),
+            ("created_at <= ?", self.created_before),
+        )
+
+
+def list_letters(connection: Connection, wanted: LetterFilter, *, cursor: str | None, limit: int) -> Page[DeadLetter]:
+    """Dead letters, oldest first."""
+    return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_shown)
+
+
+def letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:
+    """A dead letter."""
+    for values in connection.execute(SELECT_BY_ID, (letter_id,)):
+        return _shown(values)
+    return None
+
+
+def _shown(values: tuple[Cell, ...]) -> DeadLetter:
+    row = LETTER.load(values)
+    attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
+    last = LetterError(code=row.code, message=row.error, at=iso(row.created_at))
+    return DeadLetter(
+        id=row.id,
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+        status=row.status,  # type: ignore[arg-type]
+        payload={} if row.payload is None else msgspec.json.decode(row.payload),
+        source=row.source,
+        session_id=row.session_id,
+        reason=row.reason,
+        code=row.code,
+        error=row.error,
+        retry_count=row.retry_count,
+        items=msgspec.json.decode(row.items, type=tuple[LetterItem, ...]),
+        attempts=attempts,
+        first_error=attempts[0] if attempts else last,
+        last_error=attempts[-1] if attempts else last,
+        source_persona=row.source_persona,
+        target_persona=row.target_persona,
+        message_id=row.message_id,
+        requeued_from=row.previous_id,
+        requeued_item_ids=None if row.item_ids is None else msgspec.json.decode(row.item_ids, type=tuple[str, ...]),
+        requeued_message_id=row.new_message_id,
+        decided_by=row.decided_by,
+        audit_note=row.audit_note,
+        redacted=True if row.payload is None else None,
+    )

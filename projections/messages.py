@@ -1,0 +1,187 @@
+"""Messages: what agents handed to each other, and whether it got there."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.a2a import MessageCompleted, MessageFailed, MessageSent, MessageStarted
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+
+class MessageRow(msgspec.Struct, gc=False):
+    """A message; ``run_id`` is the last run that worked on it."""
+
+    position: int
+    message_id: str
+    from_persona: str
+    to_persona: str
+    session_id: str
+    status: str
+    created_at: int
+    updated_at: int
+    sent_by: str
+    hops: int
+    payload: str | None
+    task_id: str | None
+    step_id: str | None
+    parent_run_id: str | None
+    requeued_from: str | None
+    attempts: int = 0
+    run_id: str | None = None
+    dead_letter_id: str | None = None
+    code: str | None = None
+    error: str | None = None
+
+
+class PlaceRow(msgspec.Struct, gc=False):
+    """Which event sent a message."""
+
+    message_id: str
+    position: int
+
+
+MESSAGE = Table(
+    "message",
+    MessageRow,
+    key=("position",),
+    indexes=(("status", "position"), ("to_persona", "position"), ("from_persona", "position")),
+)
+PLACE = Table("message_place", PlaceRow, key=("message_id",))
+MESSAGES = Projection("messages", version=1, tables=(MESSAGE, PLACE))
+
+SELECT_BY_ID = f"{MESSAGE.all} WHERE position = (SELECT position FROM message_place WHERE message_id = ?)"
+NEWEST = Keyset(kind="messages", columns=(("position", "position", int),))
+
+# From events to rows
+
+
+@MESSAGES.on(MessageSent)
+def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
+    """A message was accepted."""
+    event, at = recorded.event, recorded.recorded_at
+    row = MessageRow(
+        position=recorded.position,
+        message_id=event.message_id,
+        from_persona=event.from_agent,
+        to_persona=event.to_agent,
+        session_id=recorded.session_id or "",
+        status=event.status,
+        created_at=at,
+        updated_at=at,
+        sent_by=event.sent_by,
+        hops=event.hops,
+        payload=event.payload,
+        task_id=event.task_id,
+        step_id=event.step_id,
+        parent_run_id=event.parent_run_id,
+        requeued_from=event.dead_letter_id,
+    )
+    rows.append(MESSAGE, row)
+    rows.append(PLACE, PlaceRow(event.message_id, recorded.position))
+
+
+@MESSAGES.on(MessageStarted, MessageCompleted, MessageFailed)
+def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageCompleted | MessageFailed]) -> None:
+    """A run works on a message, or did, or will not."""
+    event = recorded.event
+    row = rows.need(MESSAGE, rows.need(PLACE, event.message_id).position)
+    row.status, row.updated_at = event.status, recorded.recorded_at
+    row.run_id = recorded.run_id or row.run_id
+    if isinstance(event, MessageStarted):
+        row.attempts = event.attempt
+    if isinstance(event, MessageFailed):
+        row.dead_letter_id, row.code, row.error = event.dead_letter_id, event.code, event.error
+    rows.put(MESSAGE, row)
+
+
+@MESSAGES.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """What it said is gone."""
+    row = rows.get(MESSAGE, recorded.event.target)
+    if row is not None:
+        row.payload = None
+        rows.put(MESSAGE, row)
+
+
+# From rows to what clients see
+
+
+class MessageError(Value):
+    """Why a message was not delivered."""
+
+    code: str
+    message: str
+
+
+class Message(Value):
+    """A message: ``sent``, ``started``, ``completed`` or ``failed``; ``payload`` is null once it was redacted.
+
+    ``hops`` counts the messages that led to it, itself included; ``attempts`` the runs that worked on it.
+    """
+
+    message_id: str
+    from_persona: str
+    to_persona: str
+    session_id: str
+    status: str
+    created_at: str
+    updated_at: str
+    payload: str | None
+    hops: int
+    attempts: int
+    sent_by: str
+    task_id: str | None = None
+    step_id: str | None = None
+    parent_run_id: str | None = None
+    run_id: str | None = None
+    dead_letter_id: str | None = None
+    requeued_from: str | None = None
+    error: MessageError | None = None
+
+
+def list_messages(
+    connection: Connection,
+    *,
+    from_persona: str | None = None,
+    to_persona: str | None = None,
+    status: str | None = None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Message]:
+    """Messages, newest first."""
+    where = (("from_persona = ?", from_persona), ("to_persona = ?", to_persona), ("status = ?", status))
+    return NEWEST.page(connection, MESSAGE.all, where, cursor=cursor, limit=limit, show=_shown)
+
+
+def message_by_id(connection: Connection, message_id: str) -> Message | None:
+    """A message."""
+    for values in connection.execute(SELECT_BY_ID, (message_id,)):
+        return _shown(values)
+    return None
+
+
+def _shown(values: tuple[Cell, ...]) -> Message:
+    row = MESSAGE.load(values)
+    return Message(
+        message_id=row.message_id,
+        from_persona=row.from_persona,
+        to_persona=row.to_persona,
+        session_id=row.session_id,
+        status=row.status,
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+        payload=row.payload,
+        hops=row.hops,
+        attempts=row.attempts,
+        sent_by=row.sent_by,
+        task_id=row.task_id,
+        step_id=row.step_id,
+        parent_run_id=row.parent_run_id,
+        run_id=row.run_id,
+        dead_letter_id=row.dead_letter_id,
+        requeued_from=row.requeued_from,
+        error=None if row.code is None else MessageError(code=row.code, message=row.error or ""),
+    )
