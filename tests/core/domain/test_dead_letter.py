@@ -1,4 +1,4 @@
-"""The dead letter: requeued once or discarded, never both; a discard can be taken back. And the message before it."""
+"""The dead letter: requeued once or discarded, never both, until that is taken back; and the message before it."""
 
 from typing import Any
 
