@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -48,6 +49,7 @@ from athena_core.services.executors import FROZEN_SECONDS, Executors
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
 from athena_core.services.live import Live
+from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.messages import Messages
 from athena_core.services.personas import PersonaFiles
 from athena_core.services.policies import Policies
@@ -63,8 +65,9 @@ from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteDatabases, SqliteStore
 from athena_core.store.tail import Tail
 from athena_core.tools.toolbox import toolbox
-from projections import ALL
+from projections import ALL, sessions
 from projections.keeper import Keeper
+from projections.memory_index import MemoryIndex
 from projections.views import Views
 
 KEEPER_JOIN_SECONDS = 5.0
@@ -109,9 +112,21 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     runs = Runs(log, tail, catalog, settings, ids, frozenset(providers), prices)
     tools = toolbox(settings.state_dir)
     asker = Asker(providers, prices, clock, ids)
-    agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, live.said)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
-    views = Views(settings.state_dir / "views", SqliteDatabases(), log.reader, log.codec.decode, clock, ALL, log.signal)
+    databases = SqliteDatabases()
+    views = Views(settings.state_dir / "views", databases, log.reader, log.codec.decode, clock, ALL, log.signal)
+    notes = NoteFiles(settings.workspace_root, settings.state_dir, clock)
+    index = MemoryIndex(
+        Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),
+        databases,
+        views,
+        notes,
+        partial(sessions.said_after, log_id=log.log_id) if settings.memory_include_transcripts else None,
+        snippet_chars_max=settings.memory_max_snippet_chars,
+    )
+    memory = Memory(log, ids, settings, notes, index)
+    remember = memory.recall if settings.memory_enabled else None
+    agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, live.said, remember)
     roster = Roster(
         enabled=settings.auth_enabled,
         roles=settings.auth_identity_role_map,
@@ -153,6 +168,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         flood=Flood(log, clock, ids, settings.refusals_per_second),
         rates=Rates(clock, settings.requests_per_second if settings.auth_enabled else None),
         catalog=catalog,
+        memory=memory,
         policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
         runs=runs,
         templates=Templates(log, catalog, runs, ids),
@@ -193,6 +209,8 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             tasks.start_soon(parts.flood.serve)
             await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
+            if serving:
+                tasks.start_soon(parts.memory.serve)
             tasks.start_soon(partial(parts.reactors.serve, everything=serving))
             yield
             parts.streams.drain.set()

@@ -11,6 +11,16 @@ from athena_api import queues
 from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
+from athena_api.memory import (
+    ReadMemoryBody,
+    SearchQuery,
+    forget_memory,
+    get_memory,
+    get_memory_entry,
+    list_memory,
+    record_memory,
+    search_memory,
+)
 from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
 from athena_api.running import answered, record_of
 from athena_api.sheet import CONTENT_TYPE, sheet
@@ -25,14 +35,16 @@ from athena_api.templates import (
 )
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
+from athena_core.domain.memory import MemoryBody
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody
 from athena_core.domain.template import TemplateSpec
 from athena_core.errors import NotFound
 from athena_core.event import Value
-from athena_core.protocols import Connection
+from athena_core.protocols import Connection, Passage
 from athena_core.services import explain
 from athena_core.services.letters import NoteBody
 from athena_core.services.live import TranscriptDelta
+from athena_core.services.memory import Forgotten, NoteText
 from athena_core.services.messages import MessageBody
 from athena_core.services.work import DrainBody, DrainResult, EnqueueBody
 from athena_core.values import (
@@ -56,6 +68,7 @@ from projections import (
     evidence,
     feed,
     fleet,
+    memory,
     messages,
     policy,
     runs,
@@ -1055,6 +1068,85 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=queues.DecidedLetter,
         errors=("NOT_FOUND", "CONFLICT"),
         handle=queues.restore_letter,
+    ),
+    Operation(
+        id="searchMemory",
+        context="memory.search",
+        method="GET",
+        path="/memory/search",
+        tag="memory",
+        summary="Passages of notes and entries that hold every word of the query, best first.",
+        roles=EVERYBODY,
+        query=SearchQuery,
+        reads=("memory", "sessions"),
+        answer=list[Passage],
+        handle=search_memory,
+    ),
+    Operation(
+        id="getMemory",
+        context="memory.get",
+        method="POST",
+        path="/memory/get",
+        tag="memory",
+        summary="Lines of a note: `MEMORY.md` or `memory/**.md` of the workspace.",
+        roles=EVERYBODY,
+        body=ReadMemoryBody,
+        answer=NoteText,
+        handle=get_memory,
+    ),
+    Operation(
+        id="listMemory",
+        context="memory.list",
+        method="GET",
+        path="/memory",
+        tag="memory",
+        summary="Entries that were noted down and not forgotten, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("memory",),
+        answer=Page[memory.MemoryEntry],
+        handle=list_memory,
+    ),
+    Operation(
+        id="recordMemory",
+        command="memory add",
+        context="memory.record",
+        method="POST",
+        path="/memory",
+        tag="memory",
+        summary="Note something down.",
+        roles=WRITERS,
+        body=MemoryBody,
+        answer=memory.MemoryEntry,
+        errors=("NOT_FOUND",),
+        handle=record_memory,
+    ),
+    Operation(
+        id="getMemoryEntry",
+        command="memory show",
+        context="memory.entry.get",
+        method="GET",
+        path="/memory/:entryId",
+        tag="memory",
+        summary="One entry.",
+        roles=EVERYBODY,
+        reads=("memory",),
+        answer=memory.MemoryEntry,
+        errors=("NOT_FOUND",),
+        handle=get_memory_entry,
+    ),
+    Operation(
+        id="forgetMemory",
+        command="memory forget",
+        context="memory.forget",
+        method="DELETE",
+        path="/memory/:entryId",
+        tag="memory",
+        summary="Forget an entry; its text is erased everywhere, the log included.",
+        roles=WRITERS,
+        answer=Forgotten,
+        errors=("NOT_FOUND",),
+        handle=forget_memory,
     ),
     Operation(
         id="getPolicy",

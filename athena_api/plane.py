@@ -21,6 +21,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
 from athena_core.services.live import Live
+from athena_core.services.memory import Memory
 from athena_core.services.messages import Messages
 from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
@@ -63,6 +64,7 @@ class ControlPlane(NamedTuple):
     rates: Rates
     catalog: Catalog
     policies: Policies
+    memory: Memory
     runs: Runs
     templates: Templates
     runner: Runner
@@ -174,7 +176,7 @@ class ControlPlane(NamedTuple):
 
     def close(self) -> None:
         """Close what reads, then the log."""
-        for part in (self.reactors, self.views_reader, self.tail, self.catalog, self.runs, self.templates):
+        for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.runs, self.templates):
             part.close()
         self.runner.close()
         self.reader.close()

@@ -382,6 +382,61 @@ def tail_events(*, filters: Filters | None = None, cursor: str | None = None, re
     follow(reach, "streamEvents", query={**(filters or Filters()).query(), "after": cursor})
 
 
+# The memory
+
+
+def search_memory(
+    *,
+    query: Annotated[str, TEXT],
+    max_results: int | None = None,
+    min_score: float | None = None,
+    reach: Reach | None = None,
+) -> None:
+    """Search notes, entries and, if the server does, transcripts.
+
+    Args:
+        query: Words that a passage has to hold, all of them.
+        max_results: How many passages, as many as the settings say if absent.
+        min_score: How well they have to fit.
+        reach: How to reach the plane.
+    """
+    import asyncio
+
+    import msgspec
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    numbers = {"maxResults": max_results, "minScore": min_score}
+    given = {"query": query} | {name: str(number) for name, number in numbers.items() if number is not None}
+
+    async def work() -> bytes:
+        async with connect(settings_of(reach)) as transport:
+            return await transport.request("searchMemory", query=given)
+
+    found = asyncio.run(work())
+    count = len(msgspec.json.decode(found, type=list[msgspec.Raw]))
+    render.show(msgspec.json.encode({"query": query, "count": count, "results": msgspec.Raw(found)}))
+
+
+def get_memory(
+    *,
+    path: str,
+    from_line: Annotated[int | None, Parameter(name="--from")] = None,
+    lines: int | None = None,
+    reach: Reach | None = None,
+) -> None:
+    """Show lines of a note.
+
+    Args:
+        path: MEMORY.md, or a file below memory/ that ends with .md.
+        from_line: The first line, from 1.
+        lines: How many.
+        reach: How to reach the plane.
+    """
+    ask(reach, "getMemory", body={"path": path, "from": from_line, "lines": lines})
+
+
 # The state directory
 
 
@@ -578,6 +633,7 @@ GROUPS: Mapping[str, str] = {
     "events": "What was recorded.",
     "directives": "What runs are told to do.",
     "harness-profiles": "Provider, model, tools and limits of runs.",
+    "memory": "Notes, and what was noted down.",
     "policy": "The limits of the whole plane, and what they refused.",
     "run-templates": "Directives with placeholders; `run --template` runs one.",
     "runs": "Runs, one by one.",
@@ -593,6 +649,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "work drain": drain_work,
     "events list": list_events,
     "events tail": tail_events,
+    "memory search": search_memory,
+    "memory get": get_memory,
     "replay": replay,
     "verify": verify,
     "api serve": serve,

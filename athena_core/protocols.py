@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
-from athena_core.event import Event, Position, Recorded
+from athena_core.event import Event, Position, Recorded, Value
 
 Cell: TypeAlias = int | str | bytes | None
 
@@ -74,6 +74,10 @@ class StoredKey(NamedTuple):
     last: Position
 
 
+class Damaged(Exception):
+    """A database that can be built anew is not one any more."""
+
+
 class Connection(Protocol):
     """A connection to a database of views; statements use ``?`` for their values."""
 
@@ -88,6 +92,9 @@ class Connection(Protocol):
 
     def changed(self) -> int:
         """A number that changes when another connection has committed (cheap: about 4 µs)."""
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
 
     def close(self) -> None:
         """Close it."""
@@ -124,6 +131,52 @@ class LogReader(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+
+
+class Note(NamedTuple):
+    """A note in a file: its path, what changes when it does, and whether that can be relied on already."""
+
+    path: str
+    stamp: str
+    settled: bool
+
+
+class Notes(Protocol):
+    """The notes in files; blocking."""
+
+    def list(self) -> Iterator[Note]:
+        """Those that there are."""
+
+    def read(self, path: str) -> str | None:
+        """What one says; None if it cannot be read, or holds too much."""
+
+
+class Passage(Value):
+    """A place where something was found (contract 4.8); ``score`` is higher the better it fits."""
+
+    id: str
+    source_path: str
+    snippet: str
+    score: float
+    line_start: int | None = None
+    line_end: int | None = None
+    citation: str | None = None
+
+
+class Recall(Protocol):
+    """Finds what was noted down; blocking."""
+
+    def search(self, terms: Sequence[str], *, least: int, limit: int, seconds: float) -> list[Passage]:
+        """The passages that hold ``least`` of the terms at least, best first.
+
+        Raises TimeoutError, and NotCaughtUp while what is searched is not ready.
+        """
+
+    def refresh(self) -> None:
+        """Make ready what is searched, however long it takes."""
+
+    def close(self) -> None:
+        """Stop getting ready, and close what is open."""
 
 
 class Decode(Protocol):

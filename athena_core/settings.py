@@ -61,6 +61,13 @@ class Settings(Value):
     history_max_entry_chars: int
     history_repair_tool_pairing: bool
     history_strip_control_chars: bool
+    memory_enabled: bool
+    memory_sqlite_path: str
+    memory_include_transcripts: bool
+    memory_max_results: int
+    memory_max_snippet_chars: int
+    memory_max_injected_chars: int
+    memory_search_timeout_ms: int
     idempotency_hours: int
     accept_fork: bool
     executor: str
@@ -213,6 +220,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_HISTORY_MAX_ENTRY_CHARS", "8000", _count, "Where an earlier entry is cut."),
     Setting("ATHENA_HISTORY_REPAIR_TOOL_PAIRING", "true", _switch, "Match earlier tool calls and their results."),
     Setting("ATHENA_HISTORY_STRIP_CONTROL_CHARS", "true", _switch, "Leave control characters out of the history."),
+    Setting("ATHENA_MEMORY_ENABLED", "false", _switch, "Search notes, and remind runs of them."),
+    Setting("ATHENA_MEMORY_SQLITE_PATH", "", str, "The index; `memory/index.sqlite` of the state directory if absent."),
+    Setting("ATHENA_MEMORY_INCLUDE_TRANSCRIPTS", "false", _switch, "Search what was said in sessions as well."),
+    Setting("ATHENA_MEMORY_MAX_RESULTS", "6", _count, "How many passages a search finds, and a run is reminded of."),
+    Setting("ATHENA_MEMORY_MAX_SNIPPET_CHARS", "700", _count, "The largest passage that is shown, in characters."),
+    Setting("ATHENA_MEMORY_MAX_INJECTED_CHARS", "2500", _count, "What a run is reminded of at most, in characters."),
+    Setting("ATHENA_MEMORY_SEARCH_TIMEOUT_MS", "2000", _count, "How long a search of the memory may take."),
     Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
     Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),

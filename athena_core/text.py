@@ -3,6 +3,7 @@
 import re
 
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 

@@ -1,5 +1,7 @@
 """Shared values: identities, roles, harness profiles, usage, and the limits that have names."""
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -28,6 +30,7 @@ INTEGER_MAX = 2**53 - 1  # what every JSON reader keeps exact
 
 ID_PATTERN = r"^[A-Za-z0-9._-]+$"
 CLIENT_ID_CHARS_MAX = 128
+NAME = re.compile(ID_PATTERN)
 
 ClientId: TypeAlias = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length=1, max_length=CLIENT_ID_CHARS_MAX)]
 """An id that a client chose: letters, digits, dot, underscore, dash; 1 to 128 characters."""
@@ -40,6 +43,17 @@ LongText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 """Text bounded only by the size of a request body."""
 
 Metadata: TypeAlias = Annotated[dict[Label, Label], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
+
+PERSONA_KEYS = ("specialistName", "specialist", "personaName", "persona")
+"""Where the metadata of a run says for which persona it is (contract 3.2)."""
+
+
+def persona_of(metadata: Mapping[str, str] | None) -> str | None:
+    """The persona that metadata names, where it could be the name of one (it is published, other metadata is not)."""
+    name = next((metadata[key] for key in PERSONA_KEYS if key in metadata), None) if metadata else None
+    return name if name is not None and len(name) <= CLIENT_ID_CHARS_MAX and NAME.fullmatch(name) else None
+
+
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
 Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]

@@ -46,6 +46,7 @@ STREAMS = {
     "work": "`work:<id>`, the id being the session's",
     "dlq": "`dlq_<ULID>`, the dead letter's id",
     "msg": "`msg_<ULID>`, the message's id",
+    "mem": "`mem_<ULID>`, the entry's id; what is recalled of it stands in the streams of runs",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
 }
 EVENTS_HEAD = f"""# Events

@@ -5,6 +5,7 @@ read models share (``page``, ``cursor``), and one file per read model. What may 
 values, errors and protocols; read models do not know each other. Read first: ``projection.py``, then ``catalog.py``.
 """
 
+from athena_core.domain.memory import MemoryForgotten
 from athena_core.domain.plane import SafetyViolation
 from athena_core.domain.run import PolicyConcurrencyRejected
 from athena_core.domain.schedule import (
@@ -30,6 +31,7 @@ from projections.dead_letters import DEAD_LETTERS
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
 from projections.fleet import FLEET
+from projections.memory import MEMORY
 from projections.messages import MESSAGES
 from projections.policy import POLICY
 from projections.projection import Projection
@@ -40,13 +42,14 @@ from projections.work import WORK
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORK, DEAD_LETTERS, MESSAGES),
-    *(POLICY, AUDIT, FLEET, FEED),
+    *(MEMORY, POLICY, AUDIT, FLEET, FEED),
 )
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {
     SafetyViolation: "derived from a denial or a refusal, which are shown",
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
+    MemoryForgotten: "payload.redacted, which is recorded with it, takes the entry away",
     ScheduleUpserted: "the feed is where it is read",
     ScheduleRemoved: "the feed is where it is read",
     ScheduleEnabled: "the feed is where it is read",

@@ -5,6 +5,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import (
+    MemoryRecalled,
     RunCancelled,
     RunCompleted,
     RunCrashed,
@@ -35,7 +36,10 @@ class SessionRow(msgspec.Struct, gc=False):
 
 
 class SessionRunRow(msgspec.Struct, gc=False):
-    """What a transcript needs to know of a run; ``status`` is there once it ended."""
+    """What a transcript needs to know of a run; ``status`` is there once it ended.
+
+    ``citations`` name the notes that it was reminded of.
+    """
 
     run_id: str
     session_id: str
@@ -43,6 +47,7 @@ class SessionRunRow(msgspec.Struct, gc=False):
     model: str
     trace_id: str
     status: str | None = None
+    citations: str | None = None
 
 
 class EntryRow(msgspec.Struct, gc=False):
@@ -84,10 +89,13 @@ STATUSES: dict[str, str] = {
 }
 
 SELECT_ENTRIES = (
-    f"SELECT {', '.join('e.' + column for column in ENTRY.columns)}, r.trace_id, r.status"
+    f"SELECT {', '.join('e.' + column for column in ENTRY.columns)}, r.trace_id, r.status, r.citations"
     " FROM session_entry e LEFT JOIN session_run r ON r.run_id = e.run_id WHERE e.session_id = ?"
 )
 ENTRIES_AFTER = f"{SELECT_ENTRIES} AND e.position > ? ORDER BY e.position LIMIT ?"
+SELECT_SAID = (
+    f"{ENTRY.all} WHERE position > ? AND kind = 'message' AND role IN ('user', 'assistant') ORDER BY position LIMIT ?"
+)
 ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
 
 # From events to rows
@@ -114,6 +122,14 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
     """The session is in use."""
     run = rows.need(SESSION_RUN, recorded.stream)
     _touch(rows, recorded, run.session_id, run.provider, run.model)
+
+
+@SESSIONS.on(MemoryRecalled)
+def memory_recalled(rows: Rows, recorded: Recorded[MemoryRecalled]) -> None:
+    """The run was reminded of notes."""
+    run = rows.need(SESSION_RUN, recorded.stream)
+    run.citations = ", ".join(recorded.event.citations)
+    rows.put(SESSION_RUN, run)
 
 
 @SESSIONS.on(TranscriptAppended)
@@ -254,6 +270,18 @@ def transcript(
     return [_entry(row, log_id) for row in found]
 
 
+def said_after(
+    connection: Connection, position: Position, limit: int, *, log_id: str
+) -> list[tuple[Position, str, str, str | None]]:
+    """What users and assistants said after a position: where, in which session, as which entry; None once redacted."""
+    found = map(ENTRY.load, connection.execute(SELECT_SAID, (position, limit)))
+    return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _line(row)) for row in found]
+
+
+def _line(row: EntryRow) -> str | None:
+    return None if row.content is None else f"{row.role}: {row.content}"
+
+
 def _session(values: tuple[Cell, ...]) -> Session:
     row = SESSION.load(values)
     return Session(
@@ -268,8 +296,10 @@ def _session(values: tuple[Cell, ...]) -> Session:
 
 
 def _entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
-    row, trace_id, status = ENTRY.load(values[:-2]), values[-2], values[-1]
+    row, (trace_id, status, citations) = ENTRY.load(values[:-3]), values[-3:]
     metadata = {"runId": row.run_id, "runTraceId": str(trace_id)}
+    if citations is not None and row.role == "assistant" and row.kind == "message":
+        metadata["memoryCitations"] = str(citations)
     metadata |= dict.fromkeys((row.remarks or "").split(), "true")
     return TranscriptEntry(
         id=event_id(log_id, row.position, row.mark),

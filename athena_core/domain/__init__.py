@@ -12,6 +12,7 @@ from athena_core.domain import (
     dead_letter,
     directive,
     harness,
+    memory,
     plane,
     policy,
     run,
@@ -33,6 +34,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     work.DECIDER,
     dead_letter.DECIDER,
     a2a.DECIDER,
+    memory.DECIDER,
     plane.DECIDER,
 )
 

@@ -47,6 +47,7 @@ class RunRequest(Event):
     context_refs: tuple[ContextReference, ...] | None = None
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
     contents_salt: Text = None
+    persona_name: str | None = None
     metadata: Annotated[dict[str, str] | None, TEXT] = None
 
     @property
@@ -122,6 +123,15 @@ class TranscriptAppended(Event):
     changed: bool | None = None
     interrupted: bool | None = None
     content: Text = None
+
+
+class MemoryRecalled(Event):
+    """The run was reminded of notes before its model was asked; ``chars`` is how many characters of them."""
+
+    TYPE: ClassVar[str] = "memory.recalled"
+    citations: tuple[str, ...]
+    chars: int
+    snippets: Annotated[tuple[str, ...] | None, TEXT] = None
 
 
 class ToolCalled(Event):
@@ -368,7 +378,7 @@ STATUS_OF_ENDING: dict[str, str] = {
 }
 
 
-Step = TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
+Step = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
 """What an executor records on the way."""
 
 
@@ -763,6 +773,7 @@ DECIDER: Decider[RunState] = Decider(
         RunCreated,
         RunLeased,
         RunStarted,
+        MemoryRecalled,
         TranscriptAppended,
         ToolCalled,
         EvidenceAttached,

@@ -22,7 +22,16 @@ from athena_core.services.access import violation_of
 from athena_core.services.catalog import directive_facts
 from athena_core.services.context import Resolved
 from athena_core.settings import Settings
-from athena_core.values import MICRO_USD, Cancelled, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, RunBody
+from athena_core.values import (
+    MICRO_USD,
+    Cancelled,
+    HarnessConfig,
+    HarnessPolicies,
+    HarnessSpec,
+    Identity,
+    RunBody,
+    persona_of,
+)
 
 ADMITTED_MAX = 256
 """How many waiters one transaction admits; their ends admit further ones."""
@@ -104,6 +113,7 @@ class Plan:
             context_refs=tuple(self.resolved.references) or None,
             contents=tuple(self.resolved.contents) or None,
             contents_salt=self.resolved.salt.hex() if self.resolved.contents else None,
+            persona_name=persona_of(self.body.metadata),
             metadata=self.body.metadata or None,
         )
 
@@ -477,7 +487,7 @@ def _rejection(
         timestamp=iso(context.now),
         policy_type="CONCURRENCY",
         limit=limit,
-        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id),
+        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id, persona_name=request.persona_name),
         reason=reason,
         active_runs=active,
         policy=origin,

@@ -124,8 +124,9 @@ class Compiler:
         references: tuple[ContextReference, ...],
         contents: tuple[str, ...],
         turns: Sequence[Message] = (),
+        reminder: tuple[Message, ...] = (),
     ) -> tuple[tuple[Message, ...], ContextMeta]:
-        """The messages of a run's next turn: references, history, the user's words, then the run's own turns.
+        """The messages of a run's next turn: references, its reminder, history, the user's words, then its own turns.
 
         ``turns`` is what ``conversation`` makes of the run's own events, without what the user said. Raises
         ContextOverflow where nothing makes it fit.
@@ -136,7 +137,7 @@ class Compiler:
         )
         history, seen = self._history(session_id, before), set[str]()
         draft = Draft(
-            system=system,
+            system=(*system, *reminder),
             history=tuple(paired(history, seen) if self._repair else history),
             said=Message(role="user", content=said),
             turns=tuple(paired(turns, seen)),

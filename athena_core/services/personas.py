@@ -1,6 +1,5 @@
 """Personas: who a reviewer or a correspondent is, as files of the workspace define it."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.tools.tool import ToolRefused
 from athena_core.tools.workspace import Parts, Workspace
-from athena_core.values import ID_PATTERN, LIST_ITEMS_MAX, Label, PersonaStdout, RecordId
+from athena_core.values import LIST_ITEMS_MAX, NAME, Label, PersonaStdout, RecordId
 
 FOLDER = "personas"
 DEFINITION_BYTES_MAX = 256_000
@@ -21,7 +20,6 @@ REFERENCED_FILES_MAX = 50
 
 Files = Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
 Chars = Annotated[int, msgspec.Meta(ge=1, le=CHARS_MAX)]
-NAME = re.compile(ID_PATTERN)
 
 
 class PersonaContext(Value):

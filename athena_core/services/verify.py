@@ -278,6 +278,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("leased", "run.cancelled"): "ended",
     ("leased", "run.crashed"): "ended",
     ("started", "run.leased"): "leased",
+    ("started", "memory.recalled"): "started",
     ("started", "transcript.appended"): "started",
     ("started", "usage.recorded"): "started",
     ("started", "tool.called"): "started",

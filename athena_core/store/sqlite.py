@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ import msgspec
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
-from athena_core.protocols import Cell, Connection, Row, Shown, ShownCells, StoredKey
+from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
 
 FORMAT = 1
@@ -74,6 +75,9 @@ PUT_CHECKPOINT = (
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
 
 DISK_TROUBLE = (apsw.FullError, apsw.IOError)
+DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+STEPS_BETWEEN_LOOKS = 1_000
+"""How many instructions of SQLite's machine (some microseconds) pass between two looks at the clock."""
 
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
@@ -382,6 +386,8 @@ class ViewConnection:
             return self._connection.execute(statement, tuple(values))
         except DISK_TROUBLE as error:
             raise OSError(str(error)) from error
+        except DAMAGE as error:
+            raise Damaged(str(error)) from error
 
     def executemany(self, statement: str, rows: Any) -> object:
         """Run one statement for many rows."""
@@ -389,6 +395,8 @@ class ViewConnection:
             return self._connection.executemany(statement, rows)
         except DISK_TROUBLE as error:
             raise OSError(str(error)) from error
+        except DAMAGE as error:
+            raise Damaged(str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -406,6 +414,18 @@ class ViewConnection:
         """A number that changes when another connection has committed."""
         return int(self._connection.execute("PRAGMA data_version").get)
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
+        until = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > until, STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        except apsw.InterruptError as error:
+            raise TimeoutError from error
+        finally:
+            self._connection.set_progress_handler(None)
+
     def close(self) -> None:
         """Close it."""
         self._connection.close()
@@ -416,7 +436,10 @@ class SqliteDatabases:
 
     def write(self, path: Path) -> Connection:
         """Open for writing, creating it if needed; SQLite checkpoints it by itself."""
-        connection = open_writer(path, "NORMAL")
+        try:
+            connection = open_writer(path, "NORMAL")
+        except DAMAGE as error:
+            raise Damaged(str(error)) from error
         connection.pragma("wal_autocheckpoint", 1_000)
         return ViewConnection(connection)
 

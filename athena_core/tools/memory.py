@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
+from athena_core.notes import cited, lines_of, stretches
 from athena_core.text import clean
 from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
 from athena_core.tools.workspace import Parts, Workspace, parts_of
@@ -21,8 +22,6 @@ ENTRIES_MAX = 10_000
 FILE_BYTES_MAX = 1_000_000
 SEARCH_BYTES_MAX = 10_000_000
 WORDS_MAX = 32
-CHUNK_LINES = 40
-OVERLAP_LINES = 10
 RESULTS = 6
 RESULTS_MAX = 50
 SNIPPET_CHARS = 700
@@ -53,7 +52,8 @@ class Passage(NamedTuple):
     score: int
     path: str
     first: int
-    lines: list[str]
+    last: int
+    text: str
 
 
 class Memory:
@@ -85,7 +85,7 @@ def _search(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
         raise ToolRefused("memory search needs a query with at least one word. Send it again with that.")
     found: list[Passage] = []
     read, left_out = 0, 0
-    for parts in islice(_notes(workspace), FILES_MAX):
+    for parts in islice(notes_in(workspace), FILES_MAX):
         try:
             data = workspace.read(parts, min(FILE_BYTES_MAX, SEARCH_BYTES_MAX - read), TOO_LARGE)
         except FileNotFoundError:
@@ -107,7 +107,16 @@ def _search(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
     )
 
 
-def _notes(workspace: Workspace) -> Iterator[Parts]:
+def note_parts(path: str) -> Parts:
+    """The names in the path of a note. Raises ToolRefused for one that is none."""
+    parts = parts_of(path)
+    if parts != (FILE,) and not (len(parts) > 1 and parts[0] == FOLDER and parts[-1].endswith(".md")):
+        raise ToolRefused(f"Memory holds {FILE} and the .md files in {FOLDER}/. Name one of these, or use tool files.")
+    return parts
+
+
+def notes_in(workspace: Workspace) -> Iterator[Parts]:
+    """The notes of a workspace, by name; ``MEMORY.md`` is named whether it is there or not."""
     yield (FILE,)
     try:
         for entry in islice(workspace.walk((FOLDER,), deep=True), ENTRIES_MAX):
@@ -118,37 +127,29 @@ def _notes(workspace: Workspace) -> Iterator[Parts]:
 
 
 def _passages(path: str, text: str, words: list[str]) -> Iterator[Passage]:
-    lines = _lines(text)
-    folded = _lines(text.casefold())
-    for start in range(0, max(len(lines) - OVERLAP_LINES, 1), CHUNK_LINES - OVERLAP_LINES):
-        stretch = "\n".join(folded[start : start + CHUNK_LINES])
-        counts = [stretch.count(word) for word in words]
+    for stretch in stretches(text):
+        folded = stretch.text.casefold()
+        counts = [folded.count(word) for word in words]
         if all(counts):
-            yield Passage(sum(counts), path, start + 1, lines[start : start + CHUNK_LINES])
+            yield Passage(sum(counts), path, stretch.first, stretch.last, stretch.text)
 
 
 def _tell(passage: Passage, words: list[str]) -> str:
-    text = "\n".join(passage.lines)
+    text = passage.text
     place = max(text.casefold().find(words[0]) - SNIPPET_CHARS // 4, 0)
-    last = passage.first + len(passage.lines) - 1
-    return f"{passage.path}#L{passage.first}-L{last} (score {passage.score})\n{text[place : place + SNIPPET_CHARS]}"
+    citation = cited(passage.path, passage.first, passage.last)
+    return f"{citation} (score {passage.score})\n{text[place : place + SNIPPET_CHARS]}"
 
 
 def _get(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
     if "path" not in arguments:
         raise ToolRefused("memory get needs path. Send it again with that.")
-    parts = parts_of(arguments["path"])
-    if parts != (FILE,) and not (len(parts) > 1 and parts[0] == FOLDER and parts[-1].endswith(".md")):
-        raise ToolRefused(f"Memory holds {FILE} and the .md files in {FOLDER}/. Name one of these, or use tool files.")
+    parts = note_parts(arguments["path"])
     try:
         data = workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE)
     except OSError as error:
         return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'it cannot be read'}", is_error=True)
     first = int(arguments.get("from_line", 1)) - 1
-    lines = _lines(data.decode(errors="replace"))
+    lines = lines_of(data.decode(errors="replace"))
     text = clean("\n".join(lines[first : first + int(arguments.get("lines", len(lines)))]))
     return ToolResult(content=text, shown=shown(arguments.get("evidence"), text, workspace=True))
-
-
-def _lines(text: str) -> list[str]:
-    return text.removesuffix("\n").split("\n")

@@ -131,6 +131,12 @@ EXAMPLES: dict[str, Example] = {
     "requeueA2aDlqItem": Example("/a2a/dlq/dlq_unknown/requeue", 404),
     "discardA2aDlqItem": Example("/a2a/dlq/dlq_unknown/discard", 404, body={"auditNote": "not worth it"}),
     "restoreA2aDlqItem": Example("/a2a/dlq/dlq_unknown/restore", 404, body={"auditNote": "it was"}),
+    "searchMemory": Example("/memory/search", query={"query": "deploy", "maxResults": "3", "minScore": "0.5"}),
+    "getMemory": Example("/memory/get", 400, body={"path": "MEMORY.md", "from": 1, "lines": 5}),  # it is off
+    "listMemory": Example("/memory"),
+    "recordMemory": Example("/memory", 400, body={"text": "Deploy on Mondays", "metadata": {"team": "red"}}),
+    "getMemoryEntry": Example("/memory/mem_unknown", 404),
+    "forgetMemory": Example("/memory/mem_unknown", 404),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "listPolicyConcurrencyRejections": Example(

@@ -281,3 +281,19 @@ def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: st
         (entry,) = terminal.run("audit", "--kind", "policy", *where).data["items"]
         assert (entry["reason"], entry["after"]) == ("- enough", event["payload"]["after"])
         assert terminal.run("fleet", *where).data["total"] == 0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transport: str) -> None:
+    terminal.settings |= {"memory_enabled": "true", "workspace_root": str(terminal.directory)}
+    (terminal.directory / "MEMORY.md").write_text("one\ndeploy on Mondays\nthree\n")
+    with terminal.server():
+        where = ("--transport", transport)
+        entry = terminal.run("memory", "add", "--text", "--never deploy on Fridays", *where).data
+        found = terminal.run("memory", "search", "--query", "deploy on", "--max-results", "5", *where).data
+        assert (found["query"], found["count"]) == ("deploy on", 2)
+        assert {passage["sourcePath"] for passage in found["results"]} == {"MEMORY.md", entry["citation"]}
+        note = terminal.run("memory", "get", "--path", "MEMORY.md", "--from", "2", "--lines", "1", *where).data
+        assert note == {"path": "MEMORY.md", "text": "deploy on Mondays", "lineStart": 2, "lineEnd": 2}
+        assert terminal.run("memory", "forget", entry["id"], *where).data["removed"] is True
+        assert terminal.run("memory", "list", *where).data == {"items": []}

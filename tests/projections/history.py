@@ -8,6 +8,7 @@ from athena_core.clock import CountingIds, iso
 from athena_core.domain import EVENTS
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.harness import HarnessProfileCreated
+from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
 from athena_core.domain.plane import (
     AuthzDenied,
     AuthzModeActive,
@@ -20,6 +21,7 @@ from athena_core.domain.plane import (
 from athena_core.domain.policy import Policy, PolicyUpdated
 from athena_core.domain.run import (
     EvidenceAttached,
+    MemoryRecalled,
     PolicyOrigin,
     PolicyRejected,
     RejectedRunDetails,
@@ -362,6 +364,17 @@ class History:
         self.write(run_id, event, session_id=session_id, run_id=run_id, trace="t" + run_id, actor=actor)
         return run_id
 
+    def remember(self, text: str) -> Position:
+        """Note something down."""
+        entry_id = self.ids.new("mem")
+        return self.write(entry_id, MemoryRecorded(entry_id=entry_id, chars=len(text), has_metadata=False, text=text))
+
+    def forget(self, position: Position) -> None:
+        """Forget what was noted down there."""
+        stream = self.written[position - 1].stream
+        self.write(stream, MemoryForgotten(entry_id=stream))
+        self.redact(position)
+
     def deny(self, operation: str, *, actor: str = "vera") -> Position:
         """Refuse an operation for want of a role."""
         event = AuthzDenied(
@@ -453,8 +466,12 @@ class History:
             self.template_run(run_id, f"topic {choice}")
         elif kind == 19:
             self.suppress(choice + 1)
+        elif kind == 21:
+            self.remember(f"note {choice} ÿ")
+        elif kind == 22 and run_id:
+            self.in_run(run_id, MemoryRecalled(citations=("MEMORY.md#L1",), chars=4, snippets=("note",)))
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-MOVES = 22
+MOVES = 24

@@ -1,0 +1,77 @@
+"""The memory over the API: searching and reading notes, noting down and forgetting."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.domain.memory import MemoryBody
+from athena_core.event import Value
+from athena_core.protocols import Connection
+from athena_core.values import Body, Count, Label
+from projections import memory
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class SearchQuery(Value):
+    """The words that a passage has to hold, how many passages there may be (6), and how well they have to fit."""
+
+    query: Label
+    max_results: Count | None = None
+    min_score: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class ReadMemoryBody(Body):
+    """A note: ``MEMORY.md`` or ``memory/<name>.md``, from which line, and how many lines."""
+
+    path: Label
+    from_line: Count = msgspec.field(name="from", default=1)
+    lines: Count | None = None
+
+
+async def search_memory(plane: "ControlPlane", call: Call[NoBody, SearchQuery]) -> Reply:
+    """Passages that hold every word of the query."""
+    query = call.query
+    passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0)
+    return Reply(data=passages, position=call.position)
+
+
+async def get_memory(plane: "ControlPlane", call: Call[ReadMemoryBody, NoQuery]) -> Reply:
+    """Lines of a note."""
+    body = call.body
+    return Reply(data=await plane.memory.get(body.path, body.from_line, body.lines), position=plane.reader.head())
+
+
+async def record_memory(plane: "ControlPlane", call: Call[MemoryBody, NoQuery]) -> Reply:
+    """Note something down."""
+    done = await plane.memory.record(call.body, call.meta, call.key)
+    entry_id = done.subject or ""
+    entry, position = await plane.read(("memory",), done.position, lambda rows: memory.entry_by_id(rows, entry_id))
+    return Reply(data=found(entry, "memory entry", entry_id), position=position, replayed=done.replayed)
+
+
+async def list_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """What was noted down, newest first."""
+    page, position = plane.query(
+        ("memory",), lambda rows: memory.list_entries(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_memory_entry(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One entry."""
+    entry_id = call.path["entryId"]
+
+    def read(rows: Connection) -> memory.MemoryEntry | None:
+        return memory.entry_by_id(rows, entry_id)
+
+    entry, position = plane.query(("memory",), read)
+    return Reply(data=found(entry, "memory entry", entry_id), position=position)
+
+
+async def forget_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Forget an entry."""
+    done = await plane.memory.forget(call.path["entryId"], call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)

@@ -1,0 +1,229 @@
+"""Memory: noting down and forgetting, reading notes, searching them, and reminding a run of them."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from anyio import to_thread
+
+from athena_core.clock import Clock, Ids
+from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.domain import memory, plane
+from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
+from athena_core.event import Fact, Meta, Value
+from athena_core.notes import lines_of
+from athena_core.protocols import Damaged, Note, Passage, Recall
+from athena_core.settings import Settings
+from athena_core.store.log import Committed, Log
+from athena_core.text import CONTROL_BUT_BREAKS, clean
+from athena_core.tools.memory import FILE_BYTES_MAX, TOO_LARGE, note_parts, notes_in
+from athena_core.tools.tool import ToolRefused
+from athena_core.tools.workspace import Workspace
+
+FILES_MAX = 10_000
+RESULTS_MAX = 100
+TERMS_MAX = 32
+SETTLED_NS = 2_000_000_000
+"""How old a change of a file has to be so that a second one within the same tick of its clock cannot hide."""
+
+RECALL_WORDS_MAX = 24
+RECALL_WORD_CHARS_MIN = 3
+RECALL_SECONDS_MAX = 0.5
+WORD = re.compile(r"\w+")
+COMMON = frozenset(
+    WORD.findall(
+        "about after all and any are but can could does for from give had has have her him his how into its just let"
+        " like may more not now one our out please say she should some tell than that the their them then there these"
+        " they this was were what when where which who why will with would you your"
+    )
+)
+"""Words that a note is not recalled for."""
+
+
+class NoteText(Value):
+    """Lines of a note (contract 4.8)."""
+
+    path: str
+    text: str
+    line_start: int
+    line_end: int
+
+
+class Forgotten(Value):
+    """Whether an entry was forgotten by this request; it is not known either way."""
+
+    id: str
+    removed: bool
+
+
+class NoteFiles:
+    """The notes of the workspace (``protocols.Notes``): no link is followed, what is too large is left out."""
+
+    def __init__(self, root: Path, state_dir: Path, clock: Clock) -> None:
+        """Open nothing yet."""
+        self._workspace = Workspace(root, state_dir)
+        self._clock = clock
+
+    def list(self) -> Iterator[Note]:
+        """Those that there are; at most 10,000 names are looked at."""
+        now = self._clock.now() * 1_000_000
+        for parts in islice(notes_in(self._workspace), FILES_MAX):
+            try:
+                with self._workspace.directory(parts[:-1]) as above:
+                    status = os.stat(parts[-1], dir_fd=above, follow_symlinks=False)
+            except (OSError, ToolRefused):
+                continue
+            if stat.S_ISREG(status.st_mode):
+                changed = max(status.st_mtime_ns, status.st_ctime_ns)
+                stamp = f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+                yield Note("/".join(parts), stamp, now - changed > SETTLED_NS)
+
+    def read(self, path: str) -> str | None:
+        """What one says, without control characters; None if it cannot be read, or holds too much."""
+        try:
+            text = self._workspace.read(note_parts(path), FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace")
+        except (OSError, ToolRefused):
+            return None
+        return CONTROL_BUT_BREAKS.sub(" ", clean(text))
+
+    def lines(self, path: str, first: int, count: int | None) -> NoteText:
+        """Lines of a note as they are in the file. Raises ConfigError."""
+        try:
+            parts = note_parts(path)
+            text = clean(self._workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace"))
+        except ToolRefused as refusal:
+            raise ConfigError.of("path", str(refusal), "MEMORY.md or memory/<name>.md") from refusal
+        except OSError as error:
+            raise ConfigError.of("path", f"{path!r} cannot be read: {error.strerror or 'unknown'}") from error
+        lines = lines_of(text)
+        last = len(lines) if count is None else min(first + count - 1, len(lines))
+        return NoteText(path="/".join(parts), text="\n".join(lines[first - 1 : last]), line_start=first, line_end=last)
+
+
+class Memory:
+    """What was noted down, and what of it a run is reminded of. Off unless the settings turn it on."""
+
+    def __init__(self, log: Log, ids: Ids, settings: Settings, notes: NoteFiles, recall: Recall) -> None:
+        """Take the parts."""
+        self._log = log
+        self._ids = ids
+        self._settings = settings
+        self._notes = notes
+        self._recall = recall
+        self._seconds = settings.memory_search_timeout_ms / 1_000
+
+    # Noting down and forgetting
+
+    async def record(self, body: memory.MemoryBody, meta: Meta, key: Key | None) -> Committed:
+        """Note something down; the subject of the outcome is the id of the entry. Raises ConfigError."""
+        self._enabled("text")
+        entry_id = self._ids.new("mem")
+
+        def record(reader: Reader, context: Context) -> Outcome:
+            command = memory.RecordMemory(entry_id=entry_id, body=body)
+            events = memory.decide(command, reader.state(memory.DECIDER, entry_id), context)
+            return Outcome(facts=tuple(Fact(stream=entry_id, event=event) for event in events), subject=entry_id)
+
+        return await self._log.submit(record, meta, key, frozenset((entry_id,)))
+
+    async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed:
+        """Forget an entry and erase its text; the answer is a ``Forgotten``. Raises NotFound."""
+
+        def forget(reader: Reader, context: Context) -> Outcome:
+            known = entry_id.startswith("mem_")
+            state = reader.state(memory.DECIDER, entry_id) if known else memory.DECIDER.initial
+            if not state.exists:
+                raise NotFound(f"no memory entry {entry_id!r} exists")
+            events = memory.decide(memory.ForgetMemory(entry_id=entry_id), state, context)
+            facts = tuple(Fact(stream=entry_id, event=event) for event in events)
+            if not facts:
+                return Outcome(answer=Forgotten(id=entry_id, removed=False))
+            erased = plane.PayloadRedacted(target=position, reason="forgotten")
+            facts += (Fact(stream=plane.STREAM, event=erased),)
+            return Outcome(facts=facts, answer=Forgotten(id=entry_id, removed=True), erase=(position,))
+
+        reader = self._log.reader()
+        try:
+            rows = reader.stream(entry_id)
+        finally:
+            reader.close()
+        position = rows[0].position if rows else 0
+        return await self._log.submit(forget, meta, key)
+
+    # Reading
+
+    async def get(self, path: str, first: int, count: int | None) -> NoteText:
+        """Lines of a note. Raises ConfigError."""
+        self._enabled("path")
+        return await to_thread.run_sync(self._notes.lines, path, first, count)
+
+    async def search(self, query: str, limit: int | None, score_min: float) -> list[Passage]:
+        """The passages that hold every word of a query, best first; nothing while the memory is off.
+
+        Raises NotCaughtUp, and Overloaded where it takes too long.
+        """
+        if not self._settings.memory_enabled:
+            return []
+        terms = query.split()[:TERMS_MAX]
+        wanted = min(limit or self._settings.memory_max_results, RESULTS_MAX)
+
+        def search() -> list[Passage]:
+            return self._recall.search(terms, least=len(terms), limit=wanted, seconds=self._seconds)
+
+        try:
+            found = await to_thread.run_sync(search)
+        except TimeoutError:
+            told = f"the search took longer than {self._settings.memory_search_timeout_ms} ms; search for rarer words"
+            raise Overloaded(told) from None
+        return [passage for passage in found if passage.score >= score_min]
+
+    # Reminding
+
+    async def recall(self, said: str, chars_max: int) -> tuple[Passage, ...]:
+        """What a run is reminded of by what its user said, within so many characters; nothing rather than late."""
+        words = telling(said)
+        if not self._settings.memory_enabled or not words:
+            return ()
+        least = min(2, len(words))
+
+        def search() -> list[Passage]:
+            limit, seconds = self._settings.memory_max_results, min(self._seconds, RECALL_SECONDS_MAX)
+            return self._recall.search(words, least=least, limit=limit, seconds=seconds)
+
+        try:
+            found = await to_thread.run_sync(search)
+        except (TimeoutError, NotCaughtUp, Damaged, OSError):
+            return ()
+        kept: list[Passage] = []
+        left = min(chars_max, self._settings.memory_max_injected_chars)
+        for passage in found:
+            left -= len(passage.snippet)
+            if left < 0:
+                break
+            kept.append(passage)
+        return tuple(kept)
+
+    # Life
+
+    async def serve(self) -> None:
+        """Make the index ready before somebody asks."""
+        if self._settings.memory_enabled:
+            await to_thread.run_sync(self._recall.refresh, abandon_on_cancel=True)  # ``close`` makes it stop
+
+    def close(self) -> None:
+        """Close the index."""
+        self._recall.close()
+
+    def _enabled(self, field: str) -> None:
+        if not self._settings.memory_enabled:
+            raise ConfigError.of(field, "the memory is disabled", "a server with ATHENA_MEMORY_ENABLED=true")
+
+
+def telling(said: str) -> Sequence[str]:
+    """The words by which notes are recalled: long enough, not too common, each once, the first ones."""
+    words = (word.casefold() for word in WORD.findall(said))
+    fit = (word for word in words if len(word) >= RECALL_WORD_CHARS_MIN and word not in COMMON)
+    return list(islice(dict.fromkeys(fit), RECALL_WORDS_MAX))

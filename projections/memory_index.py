@@ -1,0 +1,330 @@
+"""The index of the memory: full-text search over notes, entries and transcripts, in a cache that may be deleted.
+
+It belongs to no generation and no digest. Files are compared by what their stamp says, entries and transcripts are
+followed by position in the views; so it is as fresh as these are, and files at most a second older than they are.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Position
+from athena_core.notes import cited, stretches
+from athena_core.protocols import Connection, Damaged, Databases, Notes, Passage
+from athena_core.text import clean
+from projections import memory
+from projections.views import Views, ViewsReader
+
+VERSION = 1
+WALK_SECONDS = 1.0
+"""How long the list of files is believed."""
+
+PAGE_ROWS = 500
+OPEN, CLOSE = "\x02", "\x03"
+"""Around what was found in a passage; notes hold no control characters."""
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS source (
+        name TEXT PRIMARY KEY, kind TEXT NOT NULL, place TEXT NOT NULL, stamp TEXT NOT NULL, settled INTEGER NOT NULL,
+        hash BLOB
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS chunk (
+        id INTEGER PRIMARY KEY, source TEXT NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL,
+        last INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE INDEX IF NOT EXISTS chunk_by_source ON chunk (source)""",
+    """CREATE VIRTUAL TABLE IF NOT EXISTS search USING fts5 (text, tokenize = 'porter unicode61')""",
+    """INSERT INTO search (search, rank) VALUES ('secure-delete', 1)""",
+)
+SELECT_META = "SELECT value FROM meta WHERE name = ?"
+PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
+SELECT_FILES = "SELECT name, stamp, settled, hash FROM source WHERE kind = 'file'"
+PUT_SOURCE = "INSERT OR REPLACE INTO source (name, kind, place, stamp, settled, hash) VALUES (?, ?, ?, ?, ?, ?)"
+TOUCH_SOURCE = "UPDATE source SET stamp = ?, settled = ? WHERE name = ?"
+DELETE_SOURCE = "DELETE FROM source WHERE name = ?"
+DELETE_SEARCH = "DELETE FROM search WHERE rowid IN (SELECT id FROM chunk WHERE source = ?)"
+DELETE_CHUNKS = "DELETE FROM chunk WHERE source = ?"
+INSERT_CHUNK = "INSERT INTO chunk (source, number, first, last) VALUES (?, ?, ?, ?) RETURNING id"
+INSERT_SEARCH = "INSERT INTO search (rowid, text) VALUES (?, ?)"
+SELECT_FOUND = "SELECT rowid, -rank, highlight(search, 0, ?, ?) FROM search WHERE search MATCH ? ORDER BY rank LIMIT ?"
+SELECT_CHUNK = "SELECT number, first, last, kind, place, source FROM chunk JOIN source ON name = source WHERE id = ?"
+
+Said = Callable[[Connection, Position, int], list[tuple[Position, str, str, str | None]]]
+"""What was said after a position: where, in which session, as which entry, and the words (None: erased)."""
+
+
+class MemoryIndex:
+    """Searches the memory (``protocols.Recall``). It may be used by several threads and processes."""
+
+    def __init__(
+        self,
+        path: Path,
+        databases: Databases,
+        views: Views,
+        notes: Notes,
+        said: Said | None,
+        *,
+        snippet_chars_max: int,
+    ) -> None:
+        """Open nothing yet; without ``said`` transcripts are left out."""
+        self._path = path
+        self._databases = databases
+        self._views = views
+        self._notes = notes
+        self._said = said
+        self._snippet_chars_max = snippet_chars_max
+        self._lock = threading.Lock()
+        self._writing: Connection | None = None
+        self._reader: ViewsReader | None = None
+        self._close_log: Callable[[], None] = lambda: None
+        self._idle: list[Connection] = []
+        self._walked: float | None = None
+        self._closed = False
+
+    # Searching
+
+    def search(self, terms: Sequence[str], *, least: int, limit: int, seconds: float) -> list[Passage]:
+        """The passages that hold ``least`` of the terms at least, best first."""
+        until = time.monotonic() + seconds
+        every = least >= len(terms)
+        wanted = match(terms, every=every)
+        if not wanted:
+            return []
+        try:
+            self._bring_up(until)
+            with self._reading() as connection, connection.within(max(until - time.monotonic(), 0.0)):
+                found: list[Any] = list(connection.execute(SELECT_FOUND, (OPEN, CLOSE, wanted, limit)))
+                passages = [self._passage(connection, *row) for row in found if every or _distinct(row[2]) >= least]
+        except Damaged:
+            self._discard()
+            raise NotCaughtUp("the index of the memory was damaged and is built anew") from None
+        return [passage for passage in passages if passage is not None]
+
+    def _passage(self, connection: Connection, chunk: int, score: float, marked: str) -> Passage | None:
+        """What was found, with its place; None where it went meanwhile."""
+        rows: Iterator[tuple[Any, ...]] = connection.execute(SELECT_CHUNK, (chunk,))
+        for number, first, last, kind, place, source in rows:
+            whole = kind == "transcript"
+            return Passage(
+                id=f"{source}:{number}:{first}",
+                source_path=place.partition("#")[0] if whole else place,
+                snippet=snippet(marked, self._snippet_chars_max),
+                score=round(score, 6),
+                line_start=None if whole else first,
+                line_end=None if whole else last,
+                citation=place if whole else cited(place, first, last),
+            )
+        return None
+
+    # Keeping it fresh
+
+    def refresh(self) -> None:
+        """Make ready what is searched, however long it takes."""
+        with suppress(NotCaughtUp):
+            try:
+                self._bring_up(None)
+            except Damaged:
+                self._discard()
+
+    def _bring_up(self, until: float | None) -> None:
+        with self._lock:
+            if self._closed:
+                raise NotCaughtUp("the memory is being closed")
+            connection = self._open()
+            reader = self._reader
+            assert reader is not None
+            names = ("memory",) if self._said is None else ("memory", "sessions")
+            reader.query(names, lambda rows: self._follow(connection, rows, until))
+            if self._walked is None or time.monotonic() - self._walked >= WALK_SECONDS:
+                began = time.monotonic()
+                self._compare_files(connection, until)
+                self._walked = began
+
+    def _follow(self, connection: Connection, rows: Connection, until: float | None) -> None:
+        """Take in what changed in the views: entries, what was said, and what was erased."""
+        position = _number(connection, "entries")
+        while changed := memory.changed_after(rows, position, PAGE_ROWS):
+            with connection.transaction():
+                for _, entry_id, text in changed:
+                    _put(connection, entry_id, "entry", memory.place_of(entry_id), "", text)
+                position = changed[-1][0]
+                connection.execute(PUT_META, ("entries", str(position)))
+            self._in_time(until)
+        if self._said is None:
+            return
+        position = _number(connection, "said")
+        while said := self._said(rows, position, PAGE_ROWS):
+            with connection.transaction():
+                for at, session_id, entry_id, words in said:
+                    place = f".athena/transcripts/{session_id}.jsonl#{entry_id}"
+                    _put(connection, f"said:{at}", "transcript", place, "", words)
+                position = said[-1][0]
+                connection.execute(PUT_META, ("said", str(position)))
+            self._in_time(until)
+        position = _number(connection, "erased")
+        while erased := memory.erased_after(rows, position, PAGE_ROWS):
+            with connection.transaction():
+                for _, target in erased:
+                    _drop(connection, f"said:{target}")
+                position = erased[-1][0]
+                connection.execute(PUT_META, ("erased", str(position)))
+            self._in_time(until)
+
+    def _compare_files(self, connection: Connection, until: float | None) -> None:
+        files: Iterator[tuple[Any, ...]] = connection.execute(SELECT_FILES)
+        known = {name: (stamp, settled, mark) for name, stamp, settled, mark in files}
+        for note in self._notes.list():
+            stamp, settled, mark = known.pop(note.path, (None, 0, None))
+            if stamp == note.stamp and settled:
+                continue
+            text = self._notes.read(note.path)
+            now = None if text is None else hashlib.sha256(text.encode()).digest()
+            with connection.transaction():
+                if stamp is not None and now == mark:
+                    connection.execute(TOUCH_SOURCE, (note.stamp, int(note.settled), note.path))
+                else:
+                    _put(connection, note.path, "file", note.path, note.stamp, text, settled=note.settled, mark=now)
+            self._in_time(until)
+        if known:
+            with connection.transaction():
+                for name in known:
+                    _drop(connection, name)
+
+    def _in_time(self, until: float | None) -> None:
+        if self._closed or (until is not None and time.monotonic() > until):
+            raise NotCaughtUp("the memory is being indexed; what is done so far is kept")
+
+    # Connections
+
+    def _open(self) -> Connection:
+        if self._reader is None:
+            log = self._views.logs()
+            self._reader, self._close_log = self._views.reader(log), log.close
+            self._log_id = log.log_id
+        if self._writing is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._writing = self._prepared()
+            except (Damaged, LookupError):
+                self._delete()
+                self._writing = self._prepared()
+        return self._writing
+
+    def _prepared(self) -> Connection:
+        """The index of this log. Raises LookupError for that of another one, or of another release."""
+        connection = self._databases.write(self._path)
+        try:
+            with connection.transaction():
+                for statement in SCHEMA:
+                    connection.execute(statement)
+                mine = f"{self._log_id} {VERSION} {self._said is not None}"
+                if (_meta(connection, "belongs") or mine) != mine:
+                    raise LookupError(self._path)
+                connection.execute(PUT_META, ("belongs", mine))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._databases.read(self._path)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    def _discard(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._let_go()
+            self._delete()
+            self._walked = None
+
+    def _delete(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    def _let_go(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        if self._writing is not None:
+            self._writing.close()
+            self._writing = None
+
+    def close(self) -> None:
+        """Stop getting ready, and close what is open."""
+        self._closed = True
+        with self._lock:
+            self._let_go()
+            if self._reader is not None:
+                self._reader.close()
+                self._close_log()
+                self._reader = None
+
+
+def match(terms: Sequence[str], *, every: bool) -> str:
+    """The terms as FTS5 reads them: each quoted, so that none is an operator."""
+    quoted = ['"' + clean(term).replace('"', '""') + '"' for term in terms if term.strip()]
+    return (" AND " if every else " OR ").join(quoted)
+
+
+def snippet(marked: str, chars_max: int) -> str:
+    """The part of a passage around the first thing that was found."""
+    place = max(marked.find(OPEN), 0)
+    text = marked.replace(OPEN, "").replace(CLOSE, "")
+    start = max(min(place - chars_max // 4, len(text) - chars_max), 0)
+    return text[start : start + chars_max]
+
+
+def _distinct(marked: str) -> int:
+    """How many different words were found."""
+    return len({part.partition(CLOSE)[0].casefold() for part in marked.split(OPEN)[1:]})
+
+
+def _meta(connection: Connection, name: str) -> str | None:
+    for (value,) in connection.execute(SELECT_META, (name,)):
+        return str(value)
+    return None
+
+
+def _number(connection: Connection, name: str) -> int:
+    return int(_meta(connection, name) or 0)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    for statement in (DELETE_SEARCH, DELETE_CHUNKS, DELETE_SOURCE):
+        connection.execute(statement, (name,))
+
+
+def _put(
+    connection: Connection,
+    name: str,
+    kind: str,
+    place: str,
+    stamp: str,
+    text: str | None,
+    *,
+    settled: bool = True,
+    mark: bytes | None = None,
+) -> None:
+    """A source as it is now; one that says nothing is only remembered."""
+    _drop(connection, name)
+    if text is None and kind != "file":
+        return
+    connection.execute(PUT_SOURCE, (name, kind, place, stamp, int(settled), mark))
+    for stretch in stretches((text or "").replace(OPEN, " ").replace(CLOSE, " ")):
+        values = (name, stretch.number, stretch.first, stretch.last)
+        ((chunk,),) = connection.execute(INSERT_CHUNK, values)
+        connection.execute(INSERT_SEARCH, (chunk, stretch.text))
