@@ -22,6 +22,7 @@ from athena_api.memory import (
     search_memory,
 )
 from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
+from athena_api.policies import simulate_policy
 from athena_api.running import answered, record_of
 from athena_api.sheet import CONTENT_TYPE, sheet
 from athena_api.templates import (
@@ -36,12 +37,12 @@ from athena_api.templates import (
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.memory import MemoryBody
-from athena_core.domain.policy import PolicyDocument, PutPolicyBody
+from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody
 from athena_core.domain.template import TemplateSpec
 from athena_core.errors import NotFound
 from athena_core.event import Value
 from athena_core.protocols import Connection, Passage
-from athena_core.services import explain
+from athena_core.services import explain, simulate
 from athena_core.services.letters import NoteBody
 from athena_core.services.live import TranscriptDelta
 from athena_core.services.memory import Forgotten, NoteText
@@ -1173,6 +1174,19 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=PolicyDocument,
         versioned=True,
         handle=put_policy,
+    ),
+    Operation(
+        id="simulatePolicy",
+        context="policy.simulate",
+        method="POST",
+        path="/policy/simulate",
+        tag="policy",
+        summary="What the recorded requests for runs would have met under another policy; changes nothing.",
+        roles=WRITERS,
+        body=SimulateBody,
+        answer=simulate.Simulation,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        handle=simulate_policy,
     ),
     Operation(
         id="listPolicyConcurrencyRejections",

@@ -113,6 +113,18 @@ class ControlPlane(NamedTuple):
 
         return await to_thread.run_sync(work)
 
+    async def scan(self, read: Callable[[SqliteReader], T]) -> T:
+        """What is found in the log itself, in a thread with a connection of its own."""
+
+        def work() -> T:
+            log = self.log.reader()
+            try:
+                return read(log)
+            finally:
+                log.close()
+
+        return await to_thread.run_sync(work)
+
     def capabilities(self) -> Capabilities:
         """What this server can do."""
         settings = self.settings

@@ -43,6 +43,10 @@ ROWS: Mapping[str, Named] = {
     "policy put": Named("putPolicy", "Replace the policy as a whole: what is left out is no longer limited."),
     "policy rejections": Named("listPolicyConcurrencyRejections", "Runs that the policy refused, oldest first."),
     "policy show": Named("getPolicy", "The policy in force, or null."),
+    "policy simulate": Named(
+        "simulatePolicy",
+        "What the recorded requests for runs would have met under another policy; changes nothing.",
+    ),
     "resume": Named(
         "resumeRun",
         "Let a paused run go on, with another budget or with none; waits as `createRun` does.",

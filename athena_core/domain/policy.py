@@ -81,6 +81,13 @@ class PutPolicyBody(PolicyInput):
     audit_comment: Label | None = None
 
 
+class SimulateBody(Body):
+    """Another policy, and since when: an ISO-8601 time, a position or the id of an event; absent, since yesterday."""
+
+    policy: PolicyInput
+    since: Label | None = None
+
+
 # Stored events. Their TYPE is storage: never rename one.
 
 
@@ -179,6 +186,11 @@ def read(body: PutPolicyBody) -> tuple[Policy, Label | None]:
     if body.audit_comment is None:
         raise ConfigError.of("auditComment", "is required beside policy", "why the policy changes")
     return _plain(body.policy), body.audit_comment
+
+
+def supposed(body: SimulateBody) -> PolicyState:
+    """The state that a policy would lead to."""
+    return evolve(PolicyState(), PolicyUpdated(schema_version=1, updated_at="", after=_plain(body.policy)))
 
 
 def _plain(policy: Policy) -> Policy:

@@ -44,7 +44,7 @@ class Policies:
         force may be replaced. Raises ConfigError, PreconditionFailed.
         """
         wanted, comment = policy.read(body)
-        self._check(wanted.limits or (), "policy." if body.policy else "")
+        self.check(wanted.limits or (), "policy." if body.policy else "")
         room = self._room()
 
         def put(reader: Reader, context: Context) -> Outcome:
@@ -64,7 +64,8 @@ class Policies:
 
         return await self._log.submit(put, meta, key)
 
-    def _check(self, limits: tuple[policy.KeyLimit, ...], place: str) -> None:
+    def check(self, limits: tuple[policy.KeyLimit, ...], place: str) -> None:
+        """Refuse limits that repeat each other or name what does not exist. Raises ConfigError."""
         policy.check_limits(limits, place, self._providers)
         for index, limit in enumerate(limits):
             if limit.scope == "harness-profile" and limit.key is not None:

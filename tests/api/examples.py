@@ -139,6 +139,9 @@ EXAMPLES: dict[str, Example] = {
     "forgetMemory": Example("/memory/mem_unknown", 404),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
+    "simulatePolicy": Example(
+        "/policy/simulate", body={"policy": POLICY_PUT["policy"], "since": "2026-01-01T00:00:00Z"}
+    ),
     "listPolicyConcurrencyRejections": Example(
         "/policy/rejections",
         query={

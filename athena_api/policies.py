@@ -1,0 +1,46 @@
+"""Handlers of policies: what another one would have done."""
+
+from typing import TYPE_CHECKING
+
+from athena_api.operation import Call, NoQuery, Reply
+from athena_core.clock import iso
+from athena_core.domain.policy import SimulateBody, supposed
+from athena_core.errors import ConfigError, CursorInvalid
+from athena_core.event import Position
+from athena_core.services import simulate
+from projections import feed
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.store.sqlite import SqliteReader
+
+DAY_MS = 86_400_000
+
+
+async def simulate_policy(plane: "ControlPlane", call: Call[SimulateBody, NoQuery]) -> Reply:
+    """What the recorded requests would have met under another policy."""
+    limits = supposed(call.body)
+    plane.policies.check(call.body.policy.limits or (), "policy.")
+    yesterday = iso(plane.clock.now() - DAY_MS)
+
+    def read(log: "SqliteReader") -> simulate.Simulation:
+        since = _since(call.body.since or yesterday, log)
+        collector = simulate.Collector(log, plane.log.codec.decode, since)
+        requests = collector.collect()
+        return simulate.simulate(requests, limits, since, collector.position, truncated=collector.truncated)
+
+    simulation = await plane.scan(read)
+    return Reply(data=simulation, position=simulation.to)
+
+
+def _since(text: str, log: "SqliteReader") -> Position:
+    """The position before a time, or of a cursor. Raises ConfigError."""
+    try:
+        return feed.resolve(feed.parse_cursor(text), log)
+    except CursorInvalid:
+        pass
+    try:
+        return feed.position_before(text, log)
+    except (CursorInvalid, OverflowError) as error:
+        remedy = "an ISO-8601 time, a position, or the id of an event"
+        raise ConfigError.of("since", f"{text[:40]!r} is no time and no place in the log", remedy) from error

@@ -1,0 +1,89 @@
+"""The simulation over HTTP: the recorded requests under another policy; nothing is changed by it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.api.examples import PROFILE
+from tests.support.api import Api, Json, Refused
+from tests.support.gate import Gates
+from tests.support.server import Server
+
+ONE = {"max": 1, "strategy": "reject"}
+
+
+def simulated(api: Api, since: str | None = None, **policy: Any) -> Json:
+    """What another policy would have done."""
+    body: Json = {"policy": {"schemaVersion": 1, **policy}}
+    found: Json = api.post("/policy/simulate", body if since is None else body | {"since": since})
+    return found
+
+
+def test_what_was_asked_for_meets_another_policy(shared: Server, shared_gates: Gates) -> None:
+    api, gate = shared.api, shared_gates["simulated"]
+    profile = {**PROFILE, "config": {**PROFILE["config"], "provider": "local-exec", "model": "script"}}
+    profile_id = str(api.post("/harness-profiles", profile)["id"])
+    start = str(api.head())
+    held = [api.start(gate.order, harnessProfileId=profile_id, sessionId=f"held-{n}")["runId"] for n in range(2)]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 2})
+    with pytest.raises(Refused):
+        api.run("too many", sessionId="refused")
+    gate.release(2)
+    for run_id in held:
+        api.await_ending(run_id)
+    head = api.head()
+
+    none = simulated(api, start)
+    assert (none["requests"], none["recorded"]["admitted"], none["recorded"]["refused"]) == (3, 2, 1)
+    assert (none["newlyAllowed"]["runs"], none["newlyRejected"]["runs"], none["estimated"]) == (1, 0, 1)
+    assert [share["name"] for share in none["newlyAllowed"]["bySession"]] == ["refused"]
+    assert none["newlyAllowed"]["byReason"] == [{"name": "max-concurrent-runs-exceeded", "runs": 1, "costUsd": 0.0}]
+    assert (none["since"], none["to"], none["truncated"]) == (int(start), head, False)
+
+    strict = simulated(api, start, limits=[{"scope": "harness-profile", "max": 1, "strategy": "reject"}])
+    assert [share["name"] for share in strict["newlyRejected"]["byProfile"]] == [profile_id]
+    assert [share["name"] for share in strict["newlyRejected"]["bySession"]] == ["held-1"]
+
+    patient = simulated(api, start, limits=[{"scope": "provider", "max": 1, "strategy": "enqueue"}])
+    assert (patient["waited"], patient["newlyRejected"]["runs"]) == (1, 0)
+
+    assert simulated(api, str(head))["requests"] == 0
+    assert simulated(api)["requests"] >= 3  # since yesterday
+    assert simulated(api, "2026-01-01T00:00:00Z")["requests"] >= 3
+    assert api.get("/policy")["maxConcurrentRuns"] == 2
+    assert api.head() == head, "nothing was changed"
+    api.put("/policy", {"schemaVersion": 1})
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "policy"),
+        ({"policy": {}}, "policy.schemaVersion"),
+        ({"policy": {"schemaVersion": 1}, "since": "yesterday"}, "since"),
+        ({"policy": {"schemaVersion": 1, "costBudgetDailyUsd": -1}}, "policy.costBudgetDailyUsd"),
+        (
+            {
+                "policy": {
+                    "schemaVersion": 1,
+                    "limits": [{"scope": "provider", "key": "x", "max": 1, "strategy": "reject"}],
+                }
+            },
+            "policy.limits[0].key",
+        ),
+    ],
+)
+def test_a_wrong_one_is_refused_with_its_field(shared: Server, body: Json, field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/policy/simulate", body)
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+    assert refused.value.error["details"][0]["field"] == field
+
+
+def test_it_may_be_asked_beside_runs_that_go_on(shared: Server) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(shared.api.run, str(number)) for number in range(20)]
+        found = [simulated(shared.api, maxConcurrentRuns=1) for _ in range(3)]
+        assert all(run.result()["output"] for run in runs)
+    assert all(one["requests"] >= one["simulated"]["admitted"] for one in found)
