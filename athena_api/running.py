@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 
 async def answered(plane: "ControlPlane", started: "Committed", *, wait: bool) -> Reply:
     """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
-    run_id = started.subject or ""
     if wait:
         try:
-            result, position = plane.runs.result(run_id)
+            told = plane.runs.told(started)
         except AthenaError as error:
             error.replayed = started.replayed
             raise
-        if result is not None:
-            return Reply(data=result, position=position, replayed=started.replayed)
-        started = replace(started, position=position)  # it is paused
+        if told.result is not None:
+            return Reply(data=told.result, position=told.position, replayed=started.replayed)
+        started = replace(started, position=told.position)  # it is paused
     return await record_of(plane, started, 202)
 
 

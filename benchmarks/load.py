@@ -146,7 +146,7 @@ def post(path: str, body: object, *fields: str) -> bytes:
     content = msgspec.json.encode(body)
     lines = [
         f"POST {path} HTTP/1.1",
-        "host: bench",
+        "host: localhost",
         "content-type: application/json",
         f"content-length: {len(content)}",
     ]
@@ -155,7 +155,7 @@ def post(path: str, body: object, *fields: str) -> bytes:
 
 def get(path: str) -> bytes:
     """A GET."""
-    return f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
 
 
 def requests(spec: Spec) -> Iterator[bytes]:

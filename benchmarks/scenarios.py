@@ -1,5 +1,6 @@
 """The scenarios: what is measured, beside which ceilings, against which goals."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,8 @@ FEED_LIMIT = 500
 SUBSCRIBERS = 20
 EVENTS_PER_SECOND = 1_000
 DEADLINE_MS = 20.0
-HEALTH = b"GET /api/v1/admin/health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
+SETTLE_SECONDS_MAX = 60.0
+HEALTH = b"GET /api/v1/admin/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 Kind = Literal["directives", "keyed", "runs", "runs-async", "pages", "stream"]
 
@@ -212,8 +214,10 @@ def start(bench: Bench) -> list[Section]:
 
 def settled(server: Server) -> None:
     """Wait until the views have reached the head."""
-    while b'"lag":0,' not in server.get(HEALTH):
-        pass
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    while b'"lag":0,' not in (health := server.get(HEALTH)):
+        if time.monotonic() > deadline:
+            raise Failed(f"{server.name}: the views do not reach the head: {health[:500].decode(errors='replace')}")
 
 
 SCENARIOS: dict[str, Callable[[Bench], list[Section]]] = {

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 15.0
 POLL_SECONDS = 0.001
-READY = b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
+READY = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 PROGRAMS = {"athena": "athena_cli", "counted": "benchmarks.counted"}
 

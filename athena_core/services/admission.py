@@ -507,13 +507,17 @@ def _rejected(request: run.RunCreated, rejection: run.RunRejection) -> run.Polic
 def finish(reader: Reader, context: Context, room: Room, run_id: str, command: run.RunCommand) -> Outcome:
     """Decide about one run; if that frees a slot or a turn, admit who waits for it.
 
-    The answer is whether the command took effect and the run is still open.
+    The answer is the last event of this run that was decided; None where the command was late.
     """
     draft = Draft(reader, context, room)
     events = draft.decide(run_id, command)
     draft.settle()
-    goes_on = bool(events) and events[-1].TYPE not in run.ENDING_TYPES
-    return Outcome(facts=tuple(draft.facts), subject=run_id, answer=goes_on)
+    return Outcome(facts=tuple(draft.facts), subject=run_id, answer=events[-1] if events else None)
+
+
+def goes_on(last: object) -> bool:
+    """Whether a command that ``finish`` gave this answer took effect and left the run open."""
+    return isinstance(last, Event) and last.TYPE not in run.ENDING_TYPES
 
 
 def cancel(reader: Reader, context: Context, room: Room, run_id: str, command: run.CancelRun) -> Outcome:
@@ -618,4 +622,6 @@ def reserve(reader: Reader, context: Context, room: Room, run_id: str, token: in
         reserved_micro_usd=wanted.lost + grant,
     )
     outcome = finish(reader, context, room, run_id, command)
-    return Outcome(facts=outcome.facts, subject=run_id, answer=Granted(micro_usd=grant, over=not outcome.answer))
+    return Outcome(
+        facts=outcome.facts, subject=run_id, answer=Granted(micro_usd=grant, over=not goes_on(outcome.answer))
+    )

@@ -275,6 +275,8 @@ class Done(NamedTuple):
 
     last: tuple[run.Step, ...]
     ending: run.RunCompleted | run.RunFailed | run.RunCancelled | run.RunTimedOut
+    answer: str = ""
+    """What a run that completed says."""
 
 
 class Asked(NamedTuple):
@@ -372,11 +374,11 @@ class Agent:
         turn, calls = self._in_vain.pop(work.run_id, (0, []))
         return tuple(paid(call, turn, in_vain=True) for call in calls)
 
-    def leave(self, work: Work) -> None:
-        """Forget a run; text that was shown of it and never recorded is taken back."""
+    def leave(self, work: Work, *, ended: bool) -> None:
+        """Forget a run; text that was shown is taken back, unless the end was recorded with all that was said."""
         self._in_vain.pop(work.run_id, None)
         turn = self._writing.pop(work.run_id, None)
-        if turn is not None and self._say is not None:
+        if turn is not None and self._say is not None and not ended:
             self._say(work.request.session_id, work.run_id, turn, None)
 
     async def _recalled(self, work: Work, talk: Talk) -> tuple[run.MemoryRecalled, ...]:
@@ -509,7 +511,7 @@ class Agent:
             ),
             context_meta=asked.context if asked else self._compile(work, talk)[1],
         )
-        return Done((*last, *verdict.evidence), ending)
+        return Done((*last, *verdict.evidence), ending, talk.answer or "")
 
     async def _run_command(self, profile: HarnessSpec, argv: tuple[str, ...], label: str) -> ToolResult:
         """Run a command of a verification policy, within what the profile allows the shell."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,12 +18,12 @@ from athena_core.domain import policy, run
 from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Meta
 from athena_core.protocols import Row
-from athena_core.services.admission import Created, Granted, Room, Wanted, cancel, finish, reserve
+from athena_core.services.admission import Created, Granted, Room, Wanted, cancel, finish, goes_on, reserve
 from athena_core.services.agent import Agent, BudgetReached, Done, Talk, Work, failed, work_of
 from athena_core.services.catalog import Catalog
 from athena_core.services.executors import SWEEP_SECONDS, Executors
 from athena_core.services.runs import Runs
-from athena_core.store.log import Log
+from athena_core.store.log import Committed, Log
 from athena_core.store.tail import Tail
 
 BACKOFF_SECONDS = 0.05
@@ -46,7 +45,13 @@ class Held:
         """It was leased."""
         self.token = token
         self.scope = anyio.CancelScope()
-        self.over = anyio.Event()
+        self.stopped = False
+        self.over = asyncio.Event()
+
+    def stop(self) -> None:
+        """Stop the work, before its time is over."""
+        self.stopped = True
+        self.scope.cancel()
 
 
 class Runner:
@@ -148,7 +153,7 @@ class Runner:
     def _let_go(self, run_id: str) -> None:
         held = self._held.get(run_id)
         if held is not None:
-            held.scope.cancel()
+            held.stop()
 
     # Getting runs
 
@@ -182,7 +187,7 @@ class Runner:
             return
         held = self._held[work.run_id] = Held(work.token)
         if work.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
-            held.scope.cancel()
+            held.stop()
         self._tasks.start_soon(self._execute, work, held)
 
     async def _lease(self, run_id: str) -> None:
@@ -215,7 +220,7 @@ class Runner:
 
     async def _take(self, run_id: str, transaction: Transaction) -> None:
         with suppress(AthenaError):  # the log is busy: the next sweep tries again
-            if (await self._log.submit(transaction, self._meta)).answer:
+            if goes_on((await self._log.submit(transaction, self._meta)).answer):
                 self.take_up(run_id)
 
     @property
@@ -230,14 +235,13 @@ class Runner:
         meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
         books, request = Books(self, work, meta, self._clock), work.request
         left = (work.clock_from + request.timeout_ms - self._clock.now()) / 1000
+        held.scope.deadline = anyio.current_time() + left
         done: Done | None = None
+        ended = False
         try:
             with held.scope:
                 try:
-                    with anyio.move_on_after(max(left, 0)) as deadline:
-                        done = await self._agent.work(work, books)
-                    if deadline.cancelled_caught:
-                        done = Done(self._agent.paid_in_vain(work), run.RunTimedOut(timeout_ms=request.timeout_ms))
+                    done = await self._agent.work(work, books)
                 except LeaseLost:
                     return
                 except AthenaError as error:
@@ -245,20 +249,26 @@ class Runner:
                 except Exception as error:  # a bug of ours must not strand the run
                     done = Done((), failed("INTERNAL_ERROR", _described(error)))
             if held.scope.cancelled_caught:
-                done = Done(self._agent.paid_in_vain(work), run.RunCancelled(cause="requested"))
+                late = run.RunTimedOut(timeout_ms=request.timeout_ms)
+                done = Done(
+                    self._agent.paid_in_vain(work), run.RunCancelled(cause="requested") if held.stopped else late
+                )
             if done is not None and not self._leaving:
                 with suppress(LeaseLost):
-                    await books.end(done)
+                    committed = await books.end(done)
+                    ended = committed.answer is done.ending
+                    if ended and isinstance(done.ending, run.RunCompleted):
+                        self._runs.completed(work.run_id, done.answer, done.ending, committed.position)
         finally:
-            self._agent.leave(work)
+            self._agent.leave(work, ended=ended)
             held.over.set()
             if self._held.get(work.run_id) is held:
                 del self._held[work.run_id]
 
-    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> bool:
-        """Have something recorded; tell whether the run goes on. While the log cannot take it, try again."""
+    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed:
+        """Have something recorded (the answer is that of ``finish``). While the log cannot take it, try again."""
         room = self._runs.room
-        return bool(await self._submit(lambda reader, context: finish(reader, context, room, run_id, command), meta))
+        return await self._submit(lambda reader, context: finish(reader, context, room, run_id, command), meta)
 
     async def reserve(self, run_id: str, token: int, wanted: Wanted, meta: Meta) -> int | None:
         """Set aside of the day's budget what a call may cost; how much it may, None for any sum.
@@ -268,9 +278,10 @@ class Runner:
         """
         delay, waited, room = BACKOFF_SECONDS, 0.0, self._runs.room
         while True:
-            granted: Granted = await self._submit(
+            committed = await self._submit(
                 lambda reader, context: reserve(reader, context, room, run_id, token, wanted), meta
             )
+            granted: Granted = committed.answer
             if granted.over:
                 raise LeaseLost("the run has ended")
             if granted.reached is None:
@@ -281,12 +292,12 @@ class Runner:
             waited += delay
             delay = min(delay * 2, BACKOFF_SECONDS_MAX)
 
-    async def _submit(self, transaction: Transaction, meta: Meta) -> Any:
-        """The answer of a transaction. While the log cannot take it, try again."""
+    async def _submit(self, transaction: Transaction, meta: Meta) -> Committed:
+        """What became of a transaction. While the log cannot take it, try again."""
         delay = BACKOFF_SECONDS
         while True:
             try:
-                return (await self._log.submit(transaction, meta)).answer
+                return await self._log.submit(transaction, meta)
             except AthenaError as error:
                 if not error.retryable:
                     raise
@@ -391,7 +402,8 @@ class Books:
 
     async def record(self, steps: tuple[run.Step, ...]) -> bool:
         """What was asked, done and paid; whether the run goes on. Raises LeaseLost."""
-        return await self._commit(run.RecordStep(token=self._work.token, steps=steps))
+        committed = await self._commit(run.RecordStep(token=self._work.token, steps=steps))
+        return goes_on(committed.answer)
 
     async def reserve(self, wanted: Wanted) -> int | None:
         """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached, LeaseLost."""
@@ -400,13 +412,14 @@ class Books:
     async def pause(self, reached: run.DayReached | None = None) -> bool:
         """The budget is spent, the run's own or that of the day; the clock stands. Raises LeaseLost."""
         elapsed_ms = max(self._clock.now() - self._work.clock_from, 0)
-        return await self._commit(run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached))
+        pause = run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached)
+        return goes_on((await self._commit(pause)).answer)
 
-    async def end(self, done: Done) -> bool:
-        """The run ends. Raises LeaseLost."""
+    async def end(self, done: Done) -> Committed:
+        """The run ends; the answer is what ended it, None where that was something else before. Raises LeaseLost."""
         return await self._commit(run.EndRun(token=self._work.token, last=done.last, ending=done.ending))
 
-    async def _commit(self, command: run.RunCommand) -> bool:
+    async def _commit(self, command: run.RunCommand) -> Committed:
         return await self._runner.commit(self._work.run_id, command, self._meta)
 
 

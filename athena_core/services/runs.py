@@ -1,12 +1,11 @@
 """Runs: asking for one, waiting for it, letting it go on, cancelling it, and what its caller is told."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, Protocol, Self
 
-import anyio
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from athena_core.clock import Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Transaction, fold
@@ -70,12 +69,43 @@ class Executor(Protocol):
 
 
 class Waiting:
-    """Somebody waits for a run: to be admitted, to end or be paused."""
+    """Somebody waits for a run: to be admitted, to end or be paused. It is a context while it waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, everybody: dict[str, list["Waiting"]], run_id: str) -> None:
         """Nothing happened yet."""
+        self._everybody = everybody
+        self._run_id = run_id
         self.admitted = asyncio.Event()
         self.settled = asyncio.Event()
+        self.completion: Completion | None = None
+        """How the run completed, where this process executed it."""
+
+    def __enter__(self) -> Self:
+        """Be told of the run."""
+        self._everybody.setdefault(self._run_id, []).append(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """No more."""
+        others = self._everybody[self._run_id]
+        others.remove(self)
+        if not others:
+            del self._everybody[self._run_id]
+
+
+class Completion(NamedTuple):
+    """The end of a run as whoever executed it knows it, without a look into the log."""
+
+    output: str
+    ending: run.RunCompleted
+    position: Position
+
+
+class Told(NamedTuple):
+    """The result of a run, None while it is paused, and the position that it reflects."""
+
+    result: RunResult | None
+    position: Position
 
 
 class Launch:
@@ -171,6 +201,8 @@ class Runs:
     async def start(self, body: RunBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
         """Have a run admitted or queued, and with ``wait`` see it through; the subject is the run's id.
 
+        The answer is a ``Told``, what ``result`` would say, where this process knows it already; else there is none.
+
         Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, ConcurrencyLimitExceeded; with
         ``wait`` also what ended the run instead of an answer, and SessionLockTimeout.
         """
@@ -193,7 +225,11 @@ class Runs:
                 waiting.admitted.set()
             if wait:
                 await self._see_through(run_id, waiting, meta, created)
-            return committed
+            if created is None or waiting.completion is None:
+                return committed
+            output, ending, position = waiting.completion
+            told = Told(_result(run_id, created.request, created.at, output, ending), position)
+            return replace(committed, answer=told)
 
     def prepare(self, body: RunBody, who: Identity) -> Launch:
         """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``."""
@@ -214,17 +250,15 @@ class Runs:
             self.executor.begin(launch.run_id, plan.created, plan.said, plan.resolved.contents, meta.correlation)
         return committed
 
-    @contextmanager
-    def _wait(self, run_id: str) -> Iterator[Waiting]:
+    def _wait(self, run_id: str) -> Waiting:
         """Be told of a run."""
-        waiting = Waiting()
-        self._waiting.setdefault(run_id, []).append(waiting)
-        try:
-            yield waiting
-        finally:
-            self._waiting[run_id].remove(waiting)
-            if not self._waiting[run_id]:
-                del self._waiting[run_id]
+        return Waiting(self._waiting, run_id)
+
+    def completed(self, run_id: str, output: str, ending: run.RunCompleted, position: Position) -> None:
+        """A run completed here: whoever waits for it need not look it up."""
+        for waiting in self._waiting.get(run_id, ()):
+            waiting.completion = Completion(output, ending, position)
+            waiting.settled.set()
 
     def _plan(self, body: RunBody) -> "Plan":
         """Check the request in the contract's order, resolve its references."""
@@ -265,9 +299,7 @@ class Runs:
 
     async def _see_through(self, run_id: str, waiting: Waiting, meta: Meta, created: Created | None) -> None:
         """Wait until the run has ended or is paused; withdraw it if its turn does not come in time."""
-        with anyio.move_on_after(self._settings.session_wait_ms / 1000):
-            await waiting.admitted.wait()
-        if not waiting.admitted.is_set():
+        if not await _within(self._settings.session_wait_ms / 1000, waiting.admitted):
             try:
                 await self._withdraw(run_id, meta)
             except AthenaError as error:  # it says "not done", but of the withdrawal: the run itself is in the log
@@ -282,9 +314,7 @@ class Runs:
             if not state.open or state.status == "paused":
                 return True
             request = state.request
-        with anyio.move_on_after((request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds):
-            await waiting.settled.wait()
-        return waiting.settled.is_set()
+        return await _within((request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds, waiting.settled)
 
     async def _withdraw(self, run_id: str, meta: Meta) -> None:
         """The turn of the run did not come in time."""
@@ -332,8 +362,7 @@ class Runs:
         """Return once a run has ended or is paused, whoever executes it, or after so many seconds."""
         with self._wait(run_id) as waiting:
             if self.state(run_id).status in {"queued", "running"}:
-                with anyio.move_on_after(seconds):
-                    await waiting.settled.wait()
+                await _within(seconds, waiting.settled)
 
     def state(self, run_id: str) -> run.RunState:
         """The state of a run as committed."""
@@ -344,13 +373,18 @@ class Runs:
         """The events of a run with their text."""
         return [self._log.codec.decode(row) for row in self._reader.stream(run_id)]
 
-    def result(self, run_id: str) -> tuple[RunResult | None, Position]:
+    def told(self, started: Committed) -> Told:
+        """What became of a run that was started and waited for. Raises what ended it instead of an answer."""
+        known: object = started.answer
+        return known if isinstance(known, Told) else self.result(started.subject or "")
+
+    def result(self, run_id: str) -> Told:
         """The answer of a run that completed, rendered from its events; None while it is paused.
 
         Raises what ended it instead of an answer.
         """
         recorded = self.recorded(run_id)
-        return result_of(run_id, recorded), recorded[-1].position
+        return Told(result_of(run_id, recorded), recorded[-1].position)
 
     # Cancelling
 
@@ -369,6 +403,15 @@ class Runs:
     def close(self) -> None:
         """Close the connection."""
         self._reader.close()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event, but no longer than that; tell whether it happened."""
+    if not event.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+    return event.is_set()
 
 
 # Rendering
@@ -409,8 +452,7 @@ def template_use(event: template.RunTemplateRun) -> TemplateUse:
 
 
 def _result(run_id: str, created: run.RunCreated, at: int, output: str, end: run.RunCompleted) -> RunResult:
-    spec = created.harness_profile_snapshot
-    fields = {name: getattr(spec, name) for name in spec.__struct_fields__}
+    fields = asdict(created.harness_profile_snapshot)
     return RunResult(
         session_id=created.session_id,
         run_id=run_id,

@@ -18,5 +18,5 @@ async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: 
     parts.log.close()  # from now on it refuses: nothing was written
     meta = Meta(actor="alice", correlation="trace")
     with pytest.raises(OutcomeUnknown, match="run_1 still waits"):
-        await parts.runs._see_through("run_1", Waiting(), meta, None)
+        await parts.runs._see_through("run_1", Waiting({}, "run_1"), meta, None)
     parts.close()
