@@ -26,6 +26,7 @@ from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
 from athena_api.protocol import Limits
+from athena_api.queues import PendingLetters
 from athena_api.replies import failure, status_of, success
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
@@ -55,6 +56,7 @@ from athena_core.services.personas import PersonaFiles
 from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
+from athena_core.services.redrives import Redrives
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
@@ -150,6 +152,8 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         retry_seconds=settings.a2a_retry_ms / 1000,
     )
     views_reader, feed = views.reader(reader), Feed(tail, reader)
+    letters = Letters(log, reader, ids)
+    redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
     return ControlPlane(
         settings=settings,
         clock=clock,
@@ -185,8 +189,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         ),
         work=work,
         messages=messages,
-        letters=Letters(log, reader, ids),
-        reactors=Reactors(settings.state_dir, tail, (drains,)),
+        letters=letters,
+        redrives=redrives,
+        reactors=Reactors(settings.state_dir, tail, (drains, redrives)),
         providers=providers,
     )
 

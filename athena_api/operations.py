@@ -47,6 +47,7 @@ from athena_core.services.letters import NoteBody
 from athena_core.services.live import TranscriptDelta
 from athena_core.services.memory import Forgotten, NoteText
 from athena_core.services.messages import MessageBody
+from athena_core.services.redrives import RedriveBody
 from athena_core.services.work import DrainBody, DrainResult, EnqueueBody
 from athena_core.values import (
     INTEGER_MAX,
@@ -72,6 +73,7 @@ from projections import (
     memory,
     messages,
     policy,
+    redrives,
     runs,
     sessions,
     templates,
@@ -1148,6 +1150,48 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Forgotten,
         errors=("NOT_FOUND",),
         handle=forget_memory,
+    ),
+    Operation(
+        id="redriveA2aDlq",
+        context="a2a.dlq.redrive",
+        method="POST",
+        path="/a2a/dlq/redrive",
+        tag="a2a",
+        summary="Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them.",
+        command="a2a redrive",
+        roles=WRITERS,
+        body=RedriveBody,
+        answer=redrives.Redrive,
+        errors=("CONFLICT",),
+        handle=queues.redrive_letters,
+    ),
+    Operation(
+        id="getA2aDlqRedrive",
+        context="a2a.dlq.redrive",
+        method="GET",
+        path="/a2a/dlq/redrive/:id",
+        tag="a2a",
+        summary="How far a redrive is, and what became of each dead letter.",
+        command="a2a redrive-get",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("redrives",),
+        answer=redrives.Redrive,
+        errors=("NOT_FOUND",),
+        handle=queues.get_redrive,
+    ),
+    Operation(
+        id="cancelA2aDlqRedrive",
+        context="a2a.dlq.redrive",
+        method="DELETE",
+        path="/a2a/dlq/redrive/:id",
+        tag="a2a",
+        summary="Stop a redrive; what it put back stays so.",
+        command="a2a redrive-cancel",
+        roles=WRITERS,
+        answer=redrives.Redrive,
+        errors=("NOT_FOUND",),
+        handle=queues.cancel_redrive,
     ),
     Operation(
         id="getPolicy",

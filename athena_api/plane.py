@@ -26,6 +26,7 @@ from athena_core.services.messages import Messages
 from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
+from athena_core.services.redrives import Redrives
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
@@ -71,6 +72,7 @@ class ControlPlane(NamedTuple):
     work: Work
     messages: Messages
     letters: Letters
+    redrives: Redrives
     reactors: Reactors
     providers: Mapping[str, Provider]
 

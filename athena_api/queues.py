@@ -6,20 +6,28 @@ import msgspec
 
 from athena_api.body import Time
 from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.domain import redrive
 from athena_core.errors import AthenaError
-from athena_core.event import Value
+from athena_core.event import Position, Value
 from athena_core.services.letters import NoteBody
 from athena_core.services.messages import MessageBody
+from athena_core.services.redrives import RATE_DEFAULT, Match, RedriveBody
 from athena_core.services.work import DrainBody, EnqueueBody
-from athena_core.values import ClientId, Label
-from projections import dead_letters, messages, work
+from athena_core.values import PAGE_ITEMS_DEFAULT, ClientId, Label
+from projections import dead_letters, messages, redrives, work
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.store.log import Committed
+    from athena_core.store.sqlite import SqliteReader
+    from projections.views import ViewsReader
 
 DRAIN_WAIT_SECONDS_MAX = 300
 """How long whoever asked for a drain waits for its end, before the answer is its record as it is then."""
+
+
+PENDING_SECONDS_MAX = 5.0
+"""How long a redrive waits for the read model of dead letters."""
 
 
 class LettersQuery(Value):
@@ -174,3 +182,79 @@ async def _decided(plane: "ControlPlane", done: "Committed") -> Reply:
     letter = found(item, "dead letter", letter_id)
     decided = DecidedLetter(id=letter_id, status=answer["status"], updated=answer["updated"], item=letter)
     return Reply(data=decided, position=position, replayed=done.replayed)
+
+
+# Redrives
+
+
+class PendingLetters:
+    """Finds dead letters for redrives, in the read model."""
+
+    def __init__(self, views: "ViewsReader", log: "SqliteReader") -> None:
+        """Take the read model, and the log for its head."""
+        self._views = views
+        self._log = log
+
+    async def count(self, wanted: redrive.LetterFilter) -> tuple[int, Position]:
+        """How many pending ones match, and the position that this reflects."""
+        head = self._log.head()
+        await self._views.wait(("dead_letters",), head, PENDING_SECONDS_MAX)
+        which = dead_letters.LetterFilter(**msgspec.structs.asdict(wanted))
+        return self._views.query(("dead_letters",), lambda rows: dead_letters.count_pending(rows, which))
+
+    async def next(self, wanted: redrive.LetterFilter, after: Position, until: Position) -> Match | None:
+        """The oldest pending one that was added after one position and up to another."""
+        await self._views.wait(("dead_letters",), until, PENDING_SECONDS_MAX)
+        which = dead_letters.LetterFilter(**msgspec.structs.asdict(wanted))
+        found, _ = self._views.query(
+            ("dead_letters",), lambda rows: dead_letters.next_pending(rows, which, after, until)
+        )
+        return None if found is None else Match(*found)
+
+
+async def redrive_letters(plane: "ControlPlane", call: Call[RedriveBody, NoQuery]) -> Reply:
+    """Put dead letters back in bulk, or say how many there are."""
+    body = call.body
+    if body.dry_run:
+        plan = await plane.redrives.plan(body)
+        shown = redrives.Redrive(
+            id=None,
+            status="dry-run",
+            filter=msgspec.convert(msgspec.to_builtins(body.filter), redrives.WantedLetters),
+            rate_per_second=body.rate_per_second or RATE_DEFAULT,
+            total=plan.total,
+            done=0,
+            requeued=0,
+            skipped=0,
+            failed=0,
+            requested_by=call.who.subject,
+            results=(),
+        )
+        return Reply(data=shown, position=plan.position)
+    return await _redrive(plane, await plane.redrives.start(body, call.who, call.meta, call.key))
+
+
+async def get_redrive(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One redrive, with a page of its results."""
+    redrive_id = call.path["id"]
+    job, position = plane.query(
+        ("redrives",),
+        lambda rows: redrives.redrive_by_id(rows, redrive_id, cursor=call.cursor, limit=call.limit),
+    )
+    return Reply(data=found(job, "redrive", redrive_id), position=position)
+
+
+async def cancel_redrive(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Stop a redrive."""
+    return await _redrive(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
+
+
+async def _redrive(plane: "ControlPlane", done: "Committed") -> Reply:
+    """The job as it is now."""
+    redrive_id = done.subject or ""
+    job, position = await plane.read(
+        ("redrives",),
+        done.position,
+        lambda rows: redrives.redrive_by_id(rows, redrive_id, cursor=None, limit=PAGE_ITEMS_DEFAULT),
+    )
+    return Reply(data=found(job, "redrive", redrive_id), position=position, replayed=done.replayed)

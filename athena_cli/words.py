@@ -17,6 +17,12 @@ ROWS: Mapping[str, Named] = {
     "a2a dlq-get": Named("getA2aDlqItem", "One dead letter."),
     "a2a get": Named("getA2aMessage", "One message."),
     "a2a list": Named("listA2aMessages", "Messages between personas, newest first."),
+    "a2a redrive": Named(
+        "redriveA2aDlq",
+        "Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them.",
+    ),
+    "a2a redrive-cancel": Named("cancelA2aDlqRedrive", "Stop a redrive; what it put back stays so."),
+    "a2a redrive-get": Named("getA2aDlqRedrive", "How far a redrive is, and what became of each dead letter."),
     "a2a requeue": Named("requeueA2aDlqItem", "Put the work of a dead letter back, once."),
     "a2a restore": Named("restoreA2aDlqItem", "Take a discard back."),
     "a2a send": Named("sendA2aMessage", "Hand a message to a persona; its session's queue is worked off by itself."),

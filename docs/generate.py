@@ -47,6 +47,7 @@ STREAMS = {
     "dlq": "`dlq_<ULID>`, the dead letter's id",
     "msg": "`msg_<ULID>`, the message's id",
     "mem": "`mem_<ULID>`, the entry's id; what is recalled of it stands in the streams of runs",
+    "rdr": "`rdr_<ULID>`, the redrive's id",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
 }
 EVENTS_HEAD = f"""# Events

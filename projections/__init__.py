@@ -35,13 +35,14 @@ from projections.memory import MEMORY
 from projections.messages import MESSAGES
 from projections.policy import POLICY
 from projections.projection import Projection
+from projections.redrives import REDRIVES
 from projections.runs import RUNS
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
 from projections.work import WORK
 
 ALL: tuple[Projection, ...] = (
-    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORK, DEAD_LETTERS, MESSAGES),
+    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORK, DEAD_LETTERS, MESSAGES, REDRIVES),
     *(MEMORY, POLICY, AUDIT, FLEET, FEED),
 )
 """Every read model."""

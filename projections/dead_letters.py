@@ -12,7 +12,7 @@ from athena_core.domain.dead_letter import (
     DeadLetterRestored,
 )
 from athena_core.domain.plane import PayloadRedacted
-from athena_core.event import Recorded, Value
+from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
@@ -69,6 +69,8 @@ PLACE = Table("dead_letter_place", PlaceRow, key=("id",))
 DEAD_LETTERS = Projection("dead_letters", version=1, tables=(LETTER, PLACE))
 
 SELECT_BY_ID = f"{LETTER.all} WHERE position = (SELECT position FROM dead_letter_place WHERE id = ?)"
+COUNT = "SELECT count(*) FROM dead_letter"
+SELECT_PLACES = "SELECT id, position FROM dead_letter"
 LETTERS = Keyset(kind="dead-letters", columns=(("position", "position", int),), oldest_first=True)
 
 # From events to rows
@@ -230,6 +232,31 @@ class LetterFilter(Value):
 def list_letters(connection: Connection, wanted: LetterFilter, *, cursor: str | None, limit: int) -> Page[DeadLetter]:
     """Dead letters, oldest first."""
     return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_shown)
+
+
+def count_pending(connection: Connection, wanted: LetterFilter) -> int:
+    """How many pending dead letters match."""
+    conditions, values = _pending(wanted)
+    for (count,) in connection.execute(f"{COUNT} WHERE {conditions}", values):
+        return int(count or 0)
+    return 0
+
+
+def next_pending(
+    connection: Connection, wanted: LetterFilter, after: Position, until: Position
+) -> tuple[str, Position] | None:
+    """The oldest pending dead letter that was added after one position and up to another."""
+    conditions, values = _pending(wanted)
+    statement = f"{SELECT_PLACES} WHERE {conditions} AND position > ? AND position <= ? ORDER BY position LIMIT 1"
+    for letter_id, position in connection.execute(statement, (*values, after, until)):
+        return str(letter_id), int(position or 0)
+    return None
+
+
+def _pending(wanted: LetterFilter) -> tuple[str, list[Cell]]:
+    where = [(condition, value) for condition, value in wanted.where() if value is not None]
+    conditions = ["status = 'pending'", *(condition for condition, _ in where)]
+    return " AND ".join(conditions), [value for _, value in where]
 
 
 def letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:

@@ -15,6 +15,7 @@ from athena_core.domain import (
     memory,
     plane,
     policy,
+    redrive,
     run,
     schedule,
     session,
@@ -35,6 +36,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     dead_letter.DECIDER,
     a2a.DECIDER,
     memory.DECIDER,
+    redrive.DECIDER,
     plane.DECIDER,
 )
 

@@ -137,6 +137,24 @@ EXAMPLES: dict[str, Example] = {
     "recordMemory": Example("/memory", 400, body={"text": "Deploy on Mondays", "metadata": {"team": "red"}}),
     "getMemoryEntry": Example("/memory/mem_unknown", 404),
     "forgetMemory": Example("/memory/mem_unknown", 404),
+    "redriveA2aDlq": Example(
+        "/a2a/dlq/redrive",
+        body={
+            "filter": {
+                "sessionId": "session",
+                "source": "a2a",
+                "sourcePersona": "ada",
+                "targetPersona": "bob",
+                "reason": "hop-limit",
+                "createdAfter": "2026-01-01T00:00:00Z",
+                "createdBefore": "2026-12-31T23:59:59.999Z",
+            },
+            "ratePerSecond": 50,
+            "dryRun": True,
+        },
+    ),
+    "getA2aDlqRedrive": Example("/a2a/dlq/redrive/rdr_unknown", 404),
+    "cancelA2aDlqRedrive": Example("/a2a/dlq/redrive/rdr_unknown", 404),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(

@@ -1,0 +1,189 @@
+"""The redrive: a job that requeues the dead letters of a filter, one after another."""
+
+from typing import ClassVar, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider
+from athena_core.event import Event, Guard, Recorded, Value
+
+RATE_PER_SECOND_MAX = 500
+
+Result: TypeAlias = Literal[
+    "requeued",
+    "skipped",  # somebody had decided about it meanwhile
+    "failed",  # it could not be put back
+]
+
+
+class LetterFilter(Value):
+    """Which pending dead letters; times in milliseconds since 1970 UTC, inclusive."""
+
+    session_id: str | None = None
+    source: str | None = None
+    source_persona: str | None = None
+    target_persona: str | None = None
+    reason: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class RedriveStarted(Event):
+    """Somebody asked for it: ``total`` letters match, all of them added up to position ``until``."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.redrive.started"
+    redrive_id: str
+    filter: LetterFilter
+    filter_hash: str
+    rate_per_second: int
+    total: int
+    until: int
+    requested_by: str
+
+
+class RedriveAdvanced(Event):
+    """What became of one letter, which was added at ``letter_position``; ``code`` says why where it failed."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.redrive.advanced"
+    redrive_id: str
+    dead_letter_id: str
+    letter_position: int
+    result: Result
+    code: str | None = None
+
+
+class RedriveCompleted(Event):
+    """All letters were seen to."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.redrive.completed"
+    redrive_id: str
+    filter_hash: str
+    requeued: int
+    skipped: int
+    failed: int
+
+
+class RedriveCancelled(Event):
+    """Somebody stopped it; what was requeued stays so."""
+
+    TYPE: ClassVar[str] = "a2a.dlq.redrive.cancelled"
+    redrive_id: str
+    filter_hash: str
+    requeued: int
+    skipped: int
+    failed: int
+
+
+# State
+
+
+class RedriveState(Value):
+    """How far the job is: all letters up to position ``after`` were seen to."""
+
+    status: Literal["", "running", "completed", "cancelled"] = ""
+    started: RedriveStarted | None = None
+    after: int = 0
+    requeued: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+def evolve(state: RedriveState, event: Event) -> RedriveState:
+    """Follow one event."""
+    match event:
+        case RedriveStarted():
+            return RedriveState(status="running", started=event)
+        case RedriveAdvanced():
+            counts = {event.result: getattr(state, event.result) + 1}
+            return replace(state, after=max(state.after, event.letter_position), **counts)
+        case RedriveCompleted():
+            return replace(state, status="completed")
+        case RedriveCancelled():
+            return replace(state, status="cancelled")
+        case _:
+            return state
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """What an event occupies: ``redrive`` by the hash of its filter, while one is at work."""
+    match recorded.event:
+        case RedriveStarted(filter_hash=key, redrive_id=redrive_id):
+            return (Guard(kind="redrive", key=key, value=(redrive_id,)),)
+        case RedriveCompleted(filter_hash=key) | RedriveCancelled(filter_hash=key):
+            return (Guard(kind="redrive", key=key, value=None),)
+        case _:
+            return ()
+
+
+# Commands
+
+
+class StartRedrive(Value):
+    """Begin."""
+
+    started: RedriveStarted
+
+
+class AdvanceRedrive(Value):
+    """One letter was seen to."""
+
+    dead_letter_id: str
+    letter_position: int
+    result: Result
+    code: str | None = None
+
+
+class CompleteRedrive(Value):
+    """There is none left."""
+
+
+class CancelRedrive(Value):
+    """Stop."""
+
+
+RedriveCommand = StartRedrive | AdvanceRedrive | CompleteRedrive | CancelRedrive
+
+
+def decide(command: RedriveCommand, state: RedriveState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where it is too late."""
+    if isinstance(command, StartRedrive):
+        return () if state.status else (command.started,)
+    started = state.started
+    if state.status != "running" or started is None:
+        return ()
+    match command:
+        case AdvanceRedrive():
+            if command.letter_position <= state.after:
+                return ()
+            return (
+                RedriveAdvanced(
+                    redrive_id=started.redrive_id,
+                    dead_letter_id=command.dead_letter_id,
+                    letter_position=command.letter_position,
+                    result=command.result,
+                    code=command.code,
+                ),
+            )
+        case CompleteRedrive() | CancelRedrive():
+            kind = RedriveCompleted if isinstance(command, CompleteRedrive) else RedriveCancelled
+            return (
+                kind(
+                    redrive_id=started.redrive_id,
+                    filter_hash=started.filter_hash,
+                    requeued=state.requeued,
+                    skipped=state.skipped,
+                    failed=state.failed,
+                ),
+            )
+
+
+DECIDER: Decider[RedriveState] = Decider(
+    category="rdr",
+    events=(RedriveStarted, RedriveAdvanced, RedriveCompleted, RedriveCancelled),
+    initial=RedriveState(),
+    evolve=evolve,
+    guards=guards,
+)

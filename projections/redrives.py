@@ -1,0 +1,171 @@
+"""Redrives: jobs that put dead letters back, and what became of each letter."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.redrive import RedriveAdvanced, RedriveCancelled, RedriveCompleted, RedriveStarted
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.page import Keyset
+from projections.projection import Projection, Rows, Table
+
+
+class RedriveRow(msgspec.Struct, gc=False):
+    """A job; ``wanted`` is its filter as JSON."""
+
+    redrive_id: str
+    status: str
+    wanted: str
+    rate_per_second: int
+    total: int
+    requested_by: str
+    started_at: int
+    requeued: int = 0
+    skipped: int = 0
+    failed: int = 0
+    finished_at: int | None = None
+
+
+class ResultRow(msgspec.Struct, gc=False):
+    """What became of one letter, by the position of that event."""
+
+    position: int
+    redrive_id: str
+    dead_letter_id: str
+    result: str
+    code: str | None
+    at: int
+
+
+REDRIVE = Table("redrive", RedriveRow, key=("redrive_id",))
+RESULT = Table("redrive_result", ResultRow, key=("position",), indexes=(("redrive_id", "position"),))
+REDRIVES = Projection("redrives", version=1, tables=(REDRIVE, RESULT))
+
+RESULTS = Keyset(kind="redrive-results", columns=(("position", "position", int),), oldest_first=True)
+
+# From events to rows
+
+
+@REDRIVES.on(RedriveStarted)
+def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
+    """A job began."""
+    event = recorded.event
+    row = RedriveRow(
+        redrive_id=event.redrive_id,
+        status="running",
+        wanted=msgspec.json.encode(event.filter).decode(),
+        rate_per_second=event.rate_per_second,
+        total=event.total,
+        requested_by=event.requested_by,
+        started_at=recorded.recorded_at,
+    )
+    rows.append(REDRIVE, row)
+
+
+@REDRIVES.on(RedriveAdvanced)
+def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
+    """A letter was seen to."""
+    event = recorded.event
+    row = rows.need(REDRIVE, event.redrive_id)
+    setattr(row, event.result, getattr(row, event.result) + 1)
+    rows.put(REDRIVE, row)
+    result = ResultRow(
+        recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.recorded_at
+    )
+    rows.append(RESULT, result)
+
+
+@REDRIVES.on(RedriveCompleted, RedriveCancelled)
+def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCancelled]) -> None:
+    """A job ended."""
+    row = rows.need(REDRIVE, recorded.event.redrive_id)
+    row.status = "completed" if isinstance(recorded.event, RedriveCompleted) else "cancelled"
+    row.finished_at = recorded.recorded_at
+    rows.put(REDRIVE, row)
+
+
+# From rows to what clients see
+
+
+class WantedLetters(Value):
+    """Which dead letters a job is about; times are inclusive."""
+
+    session_id: str | None = None
+    source: str | None = None
+    source_persona: str | None = None
+    target_persona: str | None = None
+    reason: str | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+
+
+class RedriveResult(Value):
+    """What became of one dead letter: ``requeued``, ``skipped`` (it was decided meanwhile), or ``failed``."""
+
+    dead_letter_id: str
+    result: str
+    at: str
+    code: str | None = None
+
+
+class Redrive(Value):
+    """A job: ``running``, ``completed``, ``cancelled``, or ``dry-run`` where nothing was to be done.
+
+    ``total`` is how many dead letters matched when it began; ``results`` is a page of what became of them, oldest
+    first.
+    """
+
+    id: str | None
+    status: str
+    filter: WantedLetters
+    rate_per_second: int
+    total: int
+    done: int
+    requeued: int
+    skipped: int
+    failed: int
+    requested_by: str
+    results: tuple[RedriveResult, ...]
+    started_at: str | None = None
+    finished_at: str | None = None
+    next_cursor: str | None = None
+
+
+def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None, limit: int) -> Redrive | None:
+    """A job with a page of its results."""
+    for values in connection.execute(REDRIVE.select, (redrive_id,)):
+        row = REDRIVE.load(values)
+        page = RESULTS.page(
+            connection, RESULT.all, (("redrive_id = ?", redrive_id),), cursor=cursor, limit=limit, show=_result
+        )
+        return Redrive(
+            id=row.redrive_id,
+            status=row.status,
+            filter=wanted_letters(row.wanted.encode()),
+            rate_per_second=row.rate_per_second,
+            total=row.total,
+            done=row.requeued + row.skipped + row.failed,
+            requeued=row.requeued,
+            skipped=row.skipped,
+            failed=row.failed,
+            requested_by=row.requested_by,
+            results=tuple(page.items),
+            started_at=iso(row.started_at),
+            finished_at=None if row.finished_at is None else iso(row.finished_at),
+            next_cursor=page.next_cursor,
+        )
+    return None
+
+
+def wanted_letters(text: bytes) -> WantedLetters:
+    """A filter as it is shown."""
+    fields = msgspec.json.decode(text)
+    for name in ("createdAfter", "createdBefore"):
+        if name in fields:
+            fields[name] = iso(fields[name])
+    return msgspec.convert(fields, WantedLetters)
+
+
+def _result(values: tuple[Cell, ...]) -> RedriveResult:
+    row = RESULT.load(values)
+    return RedriveResult(dead_letter_id=row.dead_letter_id, result=row.result, at=iso(row.at), code=row.code)

@@ -1,0 +1,248 @@
+"""Work over HTTP: what is enqueued is done in order, joined as the contract says, and what fails is not lost."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.conftest import Serve
+from tests.support.api import Api, Json, Refused, opened
+from tests.support.gate import Gates
+from tests.support.server import Server
+
+
+def enqueue(api: Api, session_id: str, payload: str, mode: str = "followup") -> Json:
+    """The queue once an item was put into it."""
+    return dict(api.post("/work/enqueue", {"sessionId": session_id, "payload": payload, "mode": mode}))
+
+
+def queue(api: Api, session_id: str) -> Json:
+    return dict(api.get(f"/sessions/{session_id}/work-queue"))
+
+
+def drain(api: Api, session_id: str, **body: str) -> Json:
+    return dict(api.post(f"/work/{session_id}/drain", body))
+
+
+def said(api: Api, session_id: str) -> list[str]:
+    """What the runs of a session were told."""
+    entries = api.get(f"/sessions/{session_id}/transcript", limit=500)["items"]
+    return [entry["content"] for entry in entries if entry["role"] == "user"]
+
+
+def test_an_item_waits_until_its_queue_is_drained(shared: Server) -> None:
+    api = shared.api
+    state = enqueue(api, "one", "look", "collect")
+    assert state == queue(api, "one")
+    (item,) = state["items"]
+    assert (state["schemaVersion"], state["sessionId"], state["draining"]) == (1, "one", False)
+    assert (item["sessionId"], item["payload"], item["mode"], item["attempts"]) == ("one", "look", "collect", 0)
+    assert drain(api, "one") == {"status": "ok", "drainedItems": 1, "queueDepthBefore": 1, "queueDepthAfter": 0}
+    assert queue(api, "one")["items"] == []
+    assert api.types(sessionId="one", types="work.enqueued,work.drained") == ["work.enqueued", "work.drained"]
+
+
+def test_a_queue_that_never_had_an_item_is_empty(shared: Server) -> None:
+    state = queue(shared.api, "never")
+    assert (state["items"], state["draining"]) == ([], False)
+    before = shared.api.head()
+    assert drain(shared.api, "never") == {
+        "status": "ok",
+        "drainedItems": 0,
+        "queueDepthBefore": 0,
+        "queueDepthAfter": 0,
+    }
+    assert shared.api.head() == before, "nothing changed, so nothing is recorded"
+
+
+def test_the_same_again_is_not_enqueued_again(shared: Server) -> None:
+    api = shared.api
+    first = enqueue(api, "same", "look")
+    before = api.head()
+    assert enqueue(api, "same", "look") == first
+    assert api.head() == before
+    assert len(enqueue(api, "same", "look", "collect")["items"]) == 2
+    drain(api, "same")
+    assert len(enqueue(api, "same", "look")["items"]) == 1, "what was done may be asked for again"
+
+
+def test_the_same_is_known_after_a_restart(serve: Serve) -> None:
+    server = serve()
+    first = enqueue(server.api, "s", "look")
+    server.stop()
+    server.start()
+    assert enqueue(server.api, "s", "look") == first
+
+
+def test_collects_that_follow_each_other_are_one_run_and_a_followup_is_its_own(shared: Server) -> None:
+    api = shared.api
+    for payload, mode in (("a", "collect"), ("b", "collect"), ("c", "followup"), ("d", "followup"), ("e", "collect")):
+        enqueue(api, "joined", payload, mode)
+    assert drain(api, "joined")["drainedItems"] == 5
+    assert said(api, "joined") == ["a\n\nb", "c", "d", "e"]
+    drained = api.events(sessionId="joined", types="work.item.drained")
+    assert [event["payload"]["queueDepth"] for event in drained] == [4, 3, 2, 1, 0]
+    assert len({event["runId"] for event in drained}) == 4
+
+
+def test_items_are_welcome_during_a_drain_and_done_by_it(shared: Server, shared_gates: Gates) -> None:
+    api, gate = shared.api, shared_gates["welcome"]
+    enqueue(api, "welcome", gate.order)
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(drain, shared.client(), "welcome", provider="local-exec")
+        gate.arrival()
+        state = enqueue(api, "welcome", "later")
+        assert (state["draining"], len(state["items"])) == (True, 2)
+        assert state["items"][0]["runId"].startswith("run_")
+        assert drain(api, "welcome") == {
+            "status": "already-draining",
+            "drainedItems": 0,
+            "queueDepthBefore": 2,
+            "queueDepthAfter": 2,
+        }
+        gate.release()
+        expected = {"status": "ok", "drainedItems": 2, "queueDepthBefore": 1, "queueDepthAfter": 0}
+        assert result.result() == expected
+
+
+def test_who_would_rather_not_wait_gets_the_record_of_the_drain(shared: Server) -> None:
+    api = shared.api
+    enqueue(api, "record", "look")
+    answer = api.send("/work/record/drain", respond_async=True)
+    assert answer.status_code == 202
+    record = opened(answer)
+    assert (record["sessionId"], record["queueDepthBefore"]) == ("record", 1)
+    api.await_event("work.drained", sessionId="record")
+    ended = api.get(f"/work/drains/{record['drainId']}")
+    assert (ended["status"], ended["drainedItems"], ended["queueDepthAfter"]) == ("ok", 1, 0)
+    with pytest.raises(Refused) as refused:
+        api.get("/work/drains/drn_unknown")
+    assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
+
+
+def test_a_repeated_key_gets_the_first_drain(shared: Server) -> None:
+    api = shared.api
+    enqueue(api, "key", "look")
+    first = api.send("/work/key/drain", key="drain-once")
+    enqueue(api, "key", "again")
+    second = api.send("/work/key/drain", key="drain-once")
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.json() == first.json()
+    assert len(queue(api, "key")["items"]) == 1
+
+
+def test_a_run_that_fails_stops_the_drain_with_its_error_and_gives_its_items_back(shared: Server) -> None:
+    api = shared.api
+    for payload in ("fail", "after"):
+        enqueue(api, "fails", payload)
+    with pytest.raises(Refused) as refused:
+        drain(api, "fails", provider="local-exec")
+    assert (refused.value.status, refused.value.code) == (502, "PROVIDER_ERROR")
+    state = queue(api, "fails")
+    assert [(item["payload"], item["attempts"]) for item in state["items"]] == [("fail", 1), ("after", 0)]
+    assert state["draining"] is False
+    (failed,) = api.events(sessionId="fails", types="work.drain.failed")
+    assert (failed["payload"]["queueDepthAfter"], failed["payload"]["code"]) == (2, "PROVIDER_ERROR")
+    assert api.types(sessionId="fails", types="work.drained") == []
+
+
+def test_what_fails_too_often_becomes_a_dead_letter_and_the_next_drain_goes_on(shared: Server) -> None:
+    api = shared.api
+    for payload in ("fail", "after"):
+        enqueue(api, "dead", payload)
+    for _ in range(3):
+        with pytest.raises(Refused, match="PROVIDER_ERROR"):
+            drain(api, "dead", provider="local-exec")
+    assert drain(api, "dead", provider="local-exec")["drainedItems"] == 1
+    (letter,) = api.items("/a2a/dlq", sessionId="dead")
+    assert (letter["status"], letter["reason"], letter["source"]) == ("pending", "attempts-exhausted", "work")
+    assert letter["payload"]["items"][0]["payload"] == "fail"
+    assert len(letter["attempts"]) == 3
+    assert letter["firstError"]["runId"] != letter["lastError"]["runId"]
+    assert (letter["code"], letter["retryCount"]) == ("PROVIDER_ERROR", 2)
+
+
+def test_a_requeue_that_fails_again_is_a_new_letter_that_names_the_old_one(shared: Server) -> None:
+    api = shared.api
+    enqueue(api, "again", "fail")
+    for turn in range(2):
+        for _ in range(3):
+            with pytest.raises(Refused):
+                drain(api, "again", provider="local-exec")
+        letter = api.items("/a2a/dlq", sessionId="again", status="pending")[0]
+        if turn == 0:
+            first = api.post(f"/a2a/dlq/{letter['id']}/requeue")["item"]
+    assert (first["status"], first["retryCount"]) == ("requeued", 3)
+    assert (letter["requeuedFrom"], letter["retryCount"], len(letter["attempts"])) == (first["id"], 5, 3)
+    assert [item["itemId"] for item in letter["items"]] == first["requeuedItemIds"]
+
+
+def test_a_cancelled_run_is_no_attempt(shared: Server, shared_gates: Gates) -> None:
+    api, gate = shared.api, shared_gates["cancelled"]
+    enqueue(api, "cancelled", gate.order)
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(drain, shared.client(), "cancelled", provider="local-exec")
+        gate.arrival()
+        api.post("/runs/cancelled/cancel", {"reason": "enough"})
+        with pytest.raises(Refused) as refused:
+            result.result()
+    assert (refused.value.status, refused.value.code) == (409, "RUN_CANCELLED")
+    (item,) = queue(api, "cancelled")["items"]
+    assert item["attempts"] == 0
+
+
+def test_a_drain_obeys_the_policy_and_loses_nothing(serve: Serve, gates: Gates) -> None:
+    server = serve(**gates.settings)
+    api, gate = server.api, gates["full"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+    api.start(gate.order, sessionId="other")
+    gate.arrival()
+    enqueue(api, "s", "look")
+    with pytest.raises(Refused) as refused:
+        drain(api, "s")
+    assert (refused.value.status, refused.value.code) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
+    (item,) = queue(api, "s")["items"]
+    assert item["attempts"] == 0
+    assert api.types(types="policy.concurrency.rejected,safety.violation,policy.rejected") == [
+        "policy.concurrency.rejected",
+        "safety.violation",
+        "policy.rejected",
+    ]
+    gate.release()
+    api.await_event("run.completed", sessionId="other")
+    assert drain(api, "s")["drainedItems"] == 1
+
+
+def test_what_does_not_fit_into_a_context_is_not_enqueued(shared: Server) -> None:
+    with pytest.raises(Refused) as refused:
+        enqueue(shared.api, "long", "x" * 40_000)
+    assert (refused.value.status, refused.value.code) == (413, "CONTEXT_OVERFLOW")
+    for number in range(2):
+        enqueue(shared.api, "long", f"{number}" + "x" * 20_000, "collect")
+    assert drain(shared.api, "long")["drainedItems"] == 2
+    assert len(said(shared.api, "long")) == 2, "together they would not have fitted"
+
+
+def test_a_provider_that_nobody_knows_is_404(shared: Server) -> None:
+    enqueue(shared.api, "unknown", "look")
+    with pytest.raises(Refused) as refused:
+        drain(shared.api, "unknown", provider="nobody")
+    assert (refused.value.status, refused.value.code) == (404, "PROVIDER_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"payload": "x", "mode": "followup"}, "sessionId"),
+        ({"sessionId": "s", "mode": "followup"}, "payload"),
+        ({"sessionId": "s", "payload": "x"}, "mode"),
+        ({"sessionId": "s", "payload": "x", "mode": "later"}, "mode"),
+        ({"sessionId": "a b", "payload": "x", "mode": "followup"}, "sessionId"),
+        ({"sessionId": "s", "payload": " ", "mode": "followup"}, "payload"),
+        ({"sessionId": "s", "payload": "x", "mode": "followup", "more": 1}, "more"),
+    ],
+)
+def test_a_wrong_item_is_refused_with_its_field(shared: Server, body: Json, field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/work/enqueue", body)
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+    assert f"work.enqueue.{field}" in str(refused.value)
