@@ -59,6 +59,10 @@ ADMITTED = Family(
     "athena_runs_admitted_total", "counter", "Runs that were admitted, since the log began.", ("provider",)
 )
 OPEN_RUNS = Family("athena_runs_open", "gauge", "Runs that have not ended.", ("status",))
+ITEMS = Family("athena_work_items", "gauge", "Items that wait in the queues of sessions.")
+DRAINED = Family("athena_work_items_drained_total", "counter", "Items that were done, since the log began.")
+LETTERS = Family("athena_dead_letters", "gauge", "Dead letters about which nothing was decided.")
+BURIED = Family("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
 REJECTIONS = Family(
     "athena_rejections_total", "counter", "Runs that the policy refused, since the log began.", ("reason",)
 )
@@ -79,7 +83,22 @@ RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this pr
 
 FAMILIES = (
     *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, RUNS, ADMITTED),
-    *(OPEN_RUNS, REJECTIONS, DENIALS, SUPPRESSED, TOKENS, COST, UNPRICED, BUILD, CPU, RESIDENT),
+    *(
+        OPEN_RUNS,
+        ITEMS,
+        DRAINED,
+        LETTERS,
+        BURIED,
+        REJECTIONS,
+        DENIALS,
+        SUPPRESSED,
+        TOKENS,
+        COST,
+        UNPRICED,
+        BUILD,
+        CPU,
+        RESIDENT,
+    ),
 )
 """All of them, in the order in which they are written."""
 
@@ -130,6 +149,11 @@ def fleet(counts: FleetCounts) -> Iterator[tuple[Family, Sample]]:
         yield UNPRICED, ((row.provider,), row.unpriced_calls)
     for status in ("queued", "running", "paused"):
         yield OPEN_RUNS, ((status,), getattr(counts.now, status))
+    for family, count in (
+        *((ITEMS, counts.now.items), (DRAINED, counts.now.drained)),
+        *((LETTERS, counts.now.letters), (BURIED, counts.now.buried)),
+    ):
+        yield family, ((), count)
     for refusal in counts.refusals:
         yield REJECTIONS, ((refusal.reason,), refusal.runs)
     yield DENIALS, ((), counts.now.denied)

@@ -9,8 +9,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from athena_core.clock import iso
+from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
 from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, PayloadRedacted, RequestsSuppressed
 from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
 from athena_core.domain.run import RunCancelRequested, RunResumed
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
@@ -18,7 +20,9 @@ from projections.cursor import event_id
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
-Kind: TypeAlias = Literal["policy", "cancel", "resume", "denial", "suppression", "server", "redaction", "fork"]
+Kind: TypeAlias = Literal[
+    "policy", "cancel", "resume", "denial", "suppression", "server", "redaction", "fork", "dead-letter"
+]
 """What an entry is about."""
 
 
@@ -74,6 +78,28 @@ def _fork(recorded: Recorded[LogForked]) -> Entry:
     return Entry("fork", before={"head": recorded.event.expected}, after={"head": recorded.event.head})
 
 
+def _requeue(recorded: Recorded[DeadLetterRequeued]) -> Entry:
+    return Entry("dead-letter", recorded.event.id, details={"decision": "requeued"})
+
+
+def _discard(recorded: Recorded[DeadLetterDiscarded]) -> Entry:
+    return Entry("dead-letter", recorded.event.id, recorded.event.audit_note, details={"decision": "discarded"})
+
+
+def _restore(recorded: Recorded[DeadLetterRestored]) -> Entry:
+    return Entry("dead-letter", recorded.event.id, recorded.event.audit_note, details={"decision": "restored"})
+
+
+def _redrive(recorded: Recorded[RedriveStarted]) -> Entry:
+    event = recorded.event
+    details = {"decision": "redrive", "filter": event.filter, "total": event.total}
+    return Entry("dead-letter", event.redrive_id, details=details)
+
+
+def _stop(recorded: Recorded[RedriveCancelled]) -> Entry:
+    return Entry("dead-letter", recorded.event.redrive_id, details={"decision": "redrive-cancelled"})
+
+
 ENTRIES: dict[type[Event], Of] = {
     PolicyUpdated: _policy,
     RunCancelRequested: _cancel,
@@ -83,6 +109,11 @@ ENTRIES: dict[type[Event], Of] = {
     AuthzModeActive: _server,
     PayloadRedacted: _redaction,
     LogForked: _fork,
+    DeadLetterRequeued: _requeue,
+    DeadLetterDiscarded: _discard,
+    DeadLetterRestored: _restore,
+    RedriveStarted: _redrive,
+    RedriveCancelled: _stop,
 }
 """The events in the trail, and what each says."""
 
@@ -112,7 +143,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=1, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=2, tables=(AUDIT_ENTRY,))
 
 
 def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:

@@ -10,6 +10,12 @@ from typing import Any
 import msgspec
 
 from athena_core.clock import iso
+from athena_core.domain.dead_letter import (
+    DeadLetterAdded,
+    DeadLetterDiscarded,
+    DeadLetterRequeued,
+    DeadLetterRestored,
+)
 from athena_core.domain.plane import AuthzDenied, RequestsSuppressed
 from athena_core.domain.run import (
     PolicyRejected,
@@ -24,6 +30,7 @@ from athena_core.domain.run import (
     RunTimedOut,
     UsageRecorded,
 )
+from athena_core.domain.work import WorkBatchBuried, WorkEnqueued, WorkItemDrained
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import MICRO_USD
@@ -36,7 +43,7 @@ NOW = 1
 
 
 class NowRow(msgspec.Struct, gc=False):
-    """What is at work and what waits (there is one row); ``pending`` counts sessions in which runs wait."""
+    """What is at work and what waits (there is one row); ``pending`` counts sessions in which runs or items wait."""
 
     row: int
     running: int = 0
@@ -46,6 +53,10 @@ class NowRow(msgspec.Struct, gc=False):
     withdrawn: int = 0
     denied: int = 0
     suppressed: int = 0
+    items: int = 0
+    drained: int = 0
+    letters: int = 0
+    buried: int = 0
 
 
 class OpenRow(msgspec.Struct, gc=False):
@@ -62,10 +73,10 @@ class OpenRow(msgspec.Struct, gc=False):
 
 
 class PendingRow(msgspec.Struct, gc=False):
-    """A session in which runs wait, and how many."""
+    """A session in which runs wait, or items of its queue, and how many."""
 
     session_id: str
-    runs: int
+    waiting: int
 
 
 class ProviderRow(msgspec.Struct, gc=False):
@@ -138,7 +149,7 @@ RUN_TIME = Table("fleet_run_time", RunTimeRow, key=("hour", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
-FLEET = Projection("fleet", version=1, tables=(NOW_TABLE, OPEN, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
+FLEET = Projection("fleet", version=2, tables=(NOW_TABLE, OPEN, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
 
 SELECT_HOURS = (
     f"SELECT {', '.join(f'coalesce(sum({column}), 0)' for column in HOUR.columns if column != 'hour')}"
@@ -291,6 +302,46 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     _ended(rows, recorded, "crashed")
 
 
+@FLEET.on(WorkEnqueued)
+def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
+    """An item waits."""
+    _now(rows).items += 1
+    _pend(rows, recorded.session_id or "", 1)
+
+
+@FLEET.on(WorkItemDrained)
+def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
+    """An item is done."""
+    now = _now(rows)
+    now.items -= 1
+    now.drained += 1
+    _pend(rows, recorded.session_id or "", -1)
+
+
+@FLEET.on(WorkBatchBuried)
+def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchBuried]) -> None:
+    """Items became a dead letter."""
+    count = len(recorded.event.item_ids)
+    _now(rows).items -= count
+    _pend(rows, recorded.session_id or "", -count)
+
+
+@FLEET.on(DeadLetterAdded)
+def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
+    """Something could not be done."""
+    now = _now(rows)
+    now.letters += 1
+    now.buried += 1
+
+
+@FLEET.on(DeadLetterRequeued, DeadLetterDiscarded, DeadLetterRestored)
+def dead_letter_decided(
+    rows: Rows, recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored]
+) -> None:
+    """Something was decided about it, or that was taken back."""
+    _now(rows).letters += 1 if isinstance(recorded.event, DeadLetterRestored) else -1
+
+
 @FLEET.on(PolicyRejected)
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     """A run was refused."""
@@ -332,16 +383,20 @@ def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: 
 
 def _wait(rows: Rows, session_id: str, change: int) -> None:
     """One more run waits in a session, or one less."""
+    _now(rows).queued += change
+    _pend(rows, session_id, change)
+
+
+def _pend(rows: Rows, session_id: str, change: int) -> None:
+    """More or less waits in a session."""
     now = _now(rows)
-    now.queued += change
     pending = rows.get(PENDING, session_id) or PendingRow(session_id, 0)
-    pending.runs += change
-    if pending.runs:
+    now.pending += (pending.waiting + change > 0) - (pending.waiting > 0)
+    pending.waiting += change
+    if pending.waiting:
         rows.put(PENDING, pending)
-        now.pending += change == pending.runs
     else:
         rows.delete(PENDING, session_id)
-        now.pending -= 1
 
 
 def _ended(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRow:
@@ -479,10 +534,12 @@ class Outcomes(Value):
 
 
 class FleetQueue(Value):
-    """What waits: runs, the sessions that they wait in, since when the oldest does."""
+    """What waits: runs, since when the oldest does; items of queues; the sessions of both; dead letters."""
 
     waiting: int
     sessions: int
+    items: int
+    dead_letters: int
     oldest_waiting_since: str | None = None
 
 
@@ -510,7 +567,7 @@ class FleetSummary(Value):
     """The fleet at a glance (contract 4.11).
 
     ``total`` counts runs ever admitted; ``failed`` those that ended without an answer; ``pending`` the sessions in
-    which runs wait; ``errorRate`` is failed by total, ``uptime`` the rest.
+    which runs or items of a queue wait; ``errorRate`` is failed by total, ``uptime`` the rest.
     """
 
     total: int
@@ -580,6 +637,8 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
         queue=FleetQueue(
             waiting=at.queued,
             sessions=at.pending,
+            items=at.items,
+            dead_letters=at.letters,
             oldest_waiting_since=iso(oldest) if isinstance(oldest, int) else None,
         ),
         recent=recent,
