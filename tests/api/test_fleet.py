@@ -27,7 +27,8 @@ def test_the_summary_follows_every_run(serve: Serve, gates: Gates) -> None:
         "aggregateResourceUsage": {"cpuUsage": 0, "memoryUsage": 0},
         "recentFailureRejectionCount": 1,
     }
-    assert found["queue"] == {"waiting": 1, "sessions": 1, "oldestWaitingSince": waiting["createdAt"]}
+    since = waiting["createdAt"]
+    assert found["queue"] == {"waiting": 1, "sessions": 1, "items": 0, "deadLetters": 0, "oldestWaitingSince": since}
     assert found["recent"]["refused"] == 1
     api.post(f"/run-control/by-run/{stopped['runId']}/cancel")
     api.await_ending(stopped["runId"])

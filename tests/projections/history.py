@@ -55,6 +55,7 @@ from athena_core.values import (
     Reliability,
     Usage,
 )
+from tests.projections import queued
 
 LOG_ID = "0123456789abcdef"
 BEGINNING = 1_767_225_600_000
@@ -91,6 +92,7 @@ class History:
         self.waiting: dict[str, str] = {}
         self.versions: dict[str, int] = {}
         self._salt = 0
+        self.queued = queued.Queued(self)
 
     # Reading
 
@@ -470,8 +472,11 @@ class History:
             self.remember(f"note {choice} ÿ")
         elif kind == 22 and run_id:
             self.in_run(run_id, MemoryRecalled(citations=("MEMORY.md#L1",), chars=4, snippets=("note",)))
+        elif FIRST_QUEUED <= kind < FIRST_QUEUED + queued.MOVES:
+            self.queued.move(kind - FIRST_QUEUED, choice)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-MOVES = 24
+FIRST_QUEUED = 32
+MOVES = FIRST_QUEUED + queued.MOVES

@@ -60,7 +60,7 @@ def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
         },
         "outcomes": {"completed": 0, "failed": 0, "cancelled": 0, "timedOut": 0, "crashed": 0},
         "withdrawn": 0,
-        "queue": {"waiting": 0, "sessions": 0},
+        "queue": {"waiting": 0, "sessions": 0, "items": 0, "deadLetters": 0},
         "recent": {
             "windowStart": iso(BEGINNING - 23 * HOUR_MS),
             "admitted": 0,
@@ -92,7 +92,8 @@ def test_runs_are_counted_where_they_are_and_how_they_ended(tmp_path: Path) -> N
     assert (found["errorRate"], found["uptime"]) == (0.4444, 0.5556)
     assert found["outcomes"] == {"completed": 3, "failed": 1, "cancelled": 1, "timedOut": 1, "crashed": 1}
     assert found["pending"] == 2
-    assert found["queue"] == {"waiting": 3, "sessions": 2, "oldestWaitingSince": iso(BEGINNING + 1_000)}
+    since = iso(BEGINNING + 1_000)
+    assert found["queue"] == {"waiting": 3, "sessions": 2, "items": 0, "deadLetters": 0, "oldestWaitingSince": since}
     assert found["operationalSummary"]["totalActiveRuns"] == 1
     assert found["operationalSummary"]["totalActiveSessions"] == 2
 
@@ -221,7 +222,10 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
     assert found.total == len(admitted)
     assert found.running == len(history.open)
     assert found.queue.waiting == len(history.waiting)
-    assert found.pending == found.queue.sessions == len(set(history.waiting.values()))
+    queues = {name: items for name, items in history.queued.items.items() if items}
+    assert found.pending == found.queue.sessions == len(set(history.waiting.values()) | queues.keys())
+    assert found.queue.items == sum(map(len, queues.values()))
+    assert found.queue.dead_letters == list(history.queued.letters.values()).count("pending")
     assert found.succeeded == sum(ends[run] == "run.completed" for run in ends if run in admitted)
     assert found.failed == sum(ends[run] != "run.completed" for run in ends if run in admitted)
     assert found.withdrawn == len(ends.keys() - admitted)

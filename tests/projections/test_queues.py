@@ -1,0 +1,142 @@
+"""Read models of queues, dead letters, messages and redrives: what they show, and what is gone once redacted."""
+
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import iso
+from projections import dead_letters, messages, redrives, work
+from tests.projections.history import BEGINNING, History
+from tests.projections.support import shown
+
+
+@pytest.fixture
+def history() -> History:
+    return History()
+
+
+def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History) -> None:
+    queued = history.queued
+    first, second, third = (queued.enqueue("s", f"do {number}", "collect") for number in range(3))
+    queued.drain("s")
+    queued.do("s")
+    queue = work.queue_of(shown(tmp_path, history), "s", 0)
+    assert [item.id for item in queue.items] == [second, third]
+    assert first not in {item.id for item in queue.items}
+    assert (queue.draining, queue.updated_at) == (True, iso(BEGINNING))
+    assert [item.payload for item in queue.items] == ["do 1", "do 2"]
+
+
+def test_a_queue_without_a_past_is_empty_now(tmp_path: Path, history: History) -> None:
+    queue = work.queue_of(shown(tmp_path, history), "s", BEGINNING)
+    assert (queue.items, queue.draining, queue.updated_at) == ((), False, iso(BEGINNING))
+
+
+def test_a_drain_shows_how_it_ended(tmp_path: Path, history: History) -> None:
+    queued = history.queued
+    for number in range(2):
+        queued.enqueue("s", f"do {number}")
+    failed = queued.drain("s")
+    queued.fail("s", bury=False)
+    good = queued.drain("s")
+    queued.do("s")
+    queued.do("s")
+    connection = shown(tmp_path, history)
+    first, second = work.drain_by_id(connection, failed), work.drain_by_id(connection, good)
+    assert first is not None
+    assert second is not None
+    assert (first.status, first.error, first.queue_depth_after) == (
+        "failed",
+        work.DrainError(code="PROVIDER_ERROR", message="no"),
+        2,
+    )
+    assert (second.status, second.drained_items, second.queue_depth_after) == ("ok", 2, 0)
+    assert work.drain_by_id(connection, "drn_unknown") is None
+
+
+def test_what_an_item_said_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
+    history.queued.enqueue("s", "secret")
+    history.redact(history.head())
+    history.queued.enqueue("s", "public")
+    queue = work.queue_of(shown(tmp_path, history), "s", 0)
+    assert [item.payload for item in queue.items] == [None, "public"]
+
+
+def test_dead_letters_are_listed_by_what_was_decided(tmp_path: Path, history: History) -> None:
+    queued, made = history.queued, []
+    for number in range(3):
+        queued.enqueue(f"s{number}", "do it")
+        queued.drain(f"s{number}")
+        made.append(queued.fail(f"s{number}", bury=True) or "")
+    queued.decide(made[0], "discarded")
+    queued.decide(made[1], "discarded")
+    queued.decide(made[1], "pending")
+    queued.decide(made[2], "requeued")
+    connection = shown(tmp_path, history)
+
+    def listed(**wanted: str) -> list[str]:
+        found = dead_letters.LetterFilter(**wanted)  # type: ignore[arg-type]
+        return [item.id for item in dead_letters.list_letters(connection, found, cursor=None, limit=9).items]
+
+    assert listed() == made
+    assert [listed(status=status) for status in ("discarded", "pending", "requeued")] == [[one] for one in made]
+    assert listed(session_id="s1") == made[1:2]
+    assert listed(reason="hop-limit") == []
+    first = dead_letters.letter_by_id(connection, made[0])
+    assert first is not None
+    assert (first.decided_by, first.audit_note, first.first_error) == ("ada", "so be it", first.attempts[0])
+    assert dead_letters.count_pending(connection, dead_letters.LetterFilter()) == 1
+    position = next(row.position for row in history.written if row.stream == made[1])
+    every = dead_letters.LetterFilter()
+    assert dead_letters.next_pending(connection, every, 0, position) == (made[1], position)
+    assert dead_letters.next_pending(connection, every, position, history.head()) is None
+    assert dead_letters.next_pending(connection, every, 0, position - 1) is None
+
+
+def test_what_a_dead_letter_holds_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
+    history.queued.enqueue("s", "do it")
+    history.queued.drain("s")
+    letter_id = history.queued.fail("s", bury=True) or ""
+    history.redact(next(row.position for row in history.written if row.stream == letter_id))
+    letter = dead_letters.letter_by_id(shown(tmp_path, history), letter_id)
+    assert letter is not None
+    assert (letter.payload, letter.redacted) == ({}, True)
+
+
+def test_a_message_shows_how_far_it_came(tmp_path: Path, history: History) -> None:
+    queued = history.queued
+    first, second, third = (queued.send(f"look at {number}") for number in range(3))
+    queued.move_message(first, "started")
+    queued.move_message(first, "completed")
+    queued.move_message(second, "failed")
+    history.redact(next(row.position for row in history.written if row.stream == third))
+    connection = shown(tmp_path, history)
+    page = messages.list_messages(connection, cursor=None, limit=9)
+    assert [(message.message_id, message.status) for message in page.items] == [
+        (third, "sent"),
+        (second, "failed"),
+        (first, "completed"),
+    ]
+    assert page.items[0].payload is None
+    assert page.items[1].error == messages.MessageError(code="CONFIG_ERROR", message="no")
+    assert (page.items[2].attempts, page.items[2].run_id, page.items[2].payload) == (1, "run_1", "look at 0")
+    assert messages.message_by_id(connection, first) == page.items[2]
+    only = messages.list_messages(connection, to_persona="bob", status="failed", cursor=None, limit=9)
+    assert [message.message_id for message in only.items] == [second]
+
+
+def test_a_redrive_tells_of_each_letter(tmp_path: Path, history: History) -> None:
+    job = history.queued.begin_redrive()
+    for result in ("requeued", "skipped", "failed"):
+        history.queued.advance_redrive(result)
+    history.queued.end_redrive()
+    connection = shown(tmp_path, history)
+    found = redrives.redrive_by_id(connection, job, cursor=None, limit=2)
+    assert found is not None
+    assert (found.status, found.done, found.total, found.finished_at) == ("completed", 3, 3, iso(BEGINNING))
+    assert [one.result for one in found.results] == ["requeued", "skipped"]
+    assert found.filter == redrives.WantedLetters(session_id="s1", created_after=iso(BEGINNING))
+    rest = redrives.redrive_by_id(connection, job, cursor=found.next_cursor, limit=2)
+    assert rest is not None
+    assert ([one.result for one in rest.results], rest.next_cursor) == (["failed"], None)
+    assert redrives.redrive_by_id(connection, "rdr_unknown", cursor=None, limit=2) is None
