@@ -1,7 +1,9 @@
 """The plane against a model: whatever is asked, repeated, restarted or replayed leads where a small dictionary says."""
 
+import json
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +30,40 @@ from tests.scale import SCALE, sized
 from tests.support.api import opened, soon
 from tests.support.gate import Gate, Gates
 from tests.support.inside import Inside
+from tests.support.model import Profile, call, turn_of
 from tests.support.records import META, judge
+from tests.support.stub import Asked, Behaviour, standing
 
-SESSIONS = st.sampled_from(["red", "green", "blue"])
+NAMES = ["red", "green", "blue"]
+SESSIONS = st.sampled_from(NAMES)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(str.strip)
 DATA: st.SearchStrategy[st.DataObject] = st.data()
 
+PROOF = {"label": "Proof", "type": "text", "content": "it works"}
+AGENT = {**Profile(tools=("evidence",), budget_usd=0.0001).body, "toolPolicies": None}
+"""One whose first turn costs more than its budget."""
+
+
+def shows_and_answers(asked: Asked) -> Behaviour:
+    """The model of an agent: it shows something, and then it is done."""
+    roles = [message["role"] for message in asked.body["messages"]]
+    return turn_of("all done" if roles[-1] == "tool" else call("evidence", **PROOF), 1)
+
 
 class Run:
-    """What the model knows about a run."""
+    """What the model knows about a run; ``request`` and ``key`` started it."""
 
-    def __init__(self, run_id: str, session: str, said: str, gate: Gate | None = None) -> None:
+    def __init__(
+        self, run_id: str, request: dict[str, str], said: str, *, key: str | None = None, gate: Gate | None = None
+    ) -> None:
         self.run_id = run_id
-        self.session = session
+        self.request = request
+        self.session = request["sessionId"]
         self.said = said
+        self.key = key
         self.gate = gate
         self.status = "running"
         self.output: str | None = None
-
-    @property
-    def request(self) -> dict[str, str]:
-        """The body that started a run at a gate."""
-        return {"input": self.said, "sessionId": self.session, "provider": "local-exec"}
 
 
 class Machine(RuleBasedStateMachine):
@@ -60,6 +74,8 @@ class Machine(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="machine"))
         self.gates = Gates(self.directory / "gates")
         local = {name: value for name, value in self.gates.settings.items() if name.startswith("local")}
+        self.stack = ExitStack()
+        local["openai_base_url"] = self.stack.enter_context(standing(shows_and_answers)).url
         self.plane = Inside(self.directory, session_wait_ms="1", runtime_run_timeout_ms="3600000", **local)
         self.plane.start()
         self.limit: int | None = None
@@ -77,9 +93,17 @@ class Machine(RuleBasedStateMachine):
         """Runs that hold a slot and their session."""
         return [run for run in self.runs.values() if run.status == "running"]
 
+    def paused(self) -> list[Run]:
+        """Runs that hold their session and no slot."""
+        return [run for run in self.runs.values() if run.status == "paused"]
+
+    def holds(self, session: str) -> bool:
+        """Whether a session has an admitted run."""
+        return any(run.session == session for run in [*self.running(), *self.paused()])
+
     def busy(self, session: str) -> bool:
         """Whether a new run of a session has to wait."""
-        return any(run.session == session for run in [*self.running(), *self.waiting])
+        return self.holds(session) or any(run.session == session for run in self.waiting)
 
     def full(self) -> bool:
         """Whether a new run is refused."""
@@ -91,20 +115,24 @@ class Machine(RuleBasedStateMachine):
         self.transcripts[run.session].append((run.run_id, "user", run.said))
 
     def end(self, run: Run, status: str, output: str | None = None) -> None:
-        """The run ends; whoever waits for its slot or its session is admitted, oldest first."""
-        was_running = run.status == "running"
+        """The run ends."""
+        was_admitted = run.status != "queued"
         run.status, run.output = status, output
         if output is not None:
             self.transcripts[run.session].append((run.run_id, "assistant", output))
-        if not was_running:
+        if was_admitted:
+            self.settle()
+        else:
             self.waiting.remove(run)
-            return
+
+    def settle(self) -> None:
+        """A slot or a session was freed: whoever waits for one is admitted, oldest first."""
         for other in list(self.waiting):
-            if not self.full() and other.session not in {one.session for one in self.running()}:
+            if not self.full() and not self.holds(other.session):
                 self.waiting.remove(other)
                 self.begin(other)
                 assert other.gate is not None
-                other.gate.arrival()  # it is admitted in the commit that ended the other one, and executed soon after
+                other.gate.arrival()  # it is admitted in the commit that freed its place, and executed soon after
 
     # Requests
 
@@ -132,6 +160,8 @@ class Machine(RuleBasedStateMachine):
     @initialize(limit=st.sampled_from([None, 1, 2, 2]))
     def begin_with_a_limit(self, limit: int | None) -> None:
         self.put_policy(limit)
+        self.agent = str(opened(self.post("/harness-profiles", AGENT))["id"])
+        self.profiles[self.agent] = AGENT["displayName"]
 
     @rule(limit=st.sampled_from([None, 1, 2, 2]))
     def put_policy(self, limit: int | None) -> None:
@@ -176,19 +206,75 @@ class Machine(RuleBasedStateMachine):
         self.transcripts.setdefault(session, [])
         if self.busy(session):
             assert not new_session
-            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "SESSION_LOCK_TIMEOUT")
-            run = Run(answer.json()["error"]["details"]["runId"], session, said.strip())
-            run.status = "cancelled"
-            self.runs[run.run_id] = run
+            run = self.withdrawn(answer, body, said)
         else:
             result = opened(answer)
-            run = self.runs[result["runId"]] = Run(result["runId"], session, said.strip())
+            run = self.runs[result["runId"]] = Run(result["runId"], body, said.strip())
             self.begin(run)
             assert result["output"].endswith(f"user: {run.said}")
             self.end(run, "completed", result["output"])
             self.remember(key, "/runs", body, answer)
         if "directiveId" not in body:
             self.directives[self.get(f"/runs/{run.run_id}")["directiveId"]] = run.said
+
+    def withdrawn(self, answer: httpx2.Response, body: dict[str, str], said: str) -> Run:
+        """The run of somebody who did not want to wait for the session."""
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "SESSION_LOCK_TIMEOUT")
+        run = Run(answer.json()["error"]["details"]["runId"], body, said.strip())
+        run.status = "cancelled"
+        self.runs[run.run_id] = run
+        return run
+
+    @rule(said=WORDS, data=DATA)
+    def spend_a_budget(self, said: str, data: st.DataObject) -> None:
+        free = [session for session in NAMES if not self.busy(session)]
+        session = data.draw(st.sampled_from(free * 3 + NAMES))
+        key, body = self.new_key(), {"input": said, "sessionId": session, "harnessProfileId": self.agent}
+        answer = self.post("/runs", body, key)
+        if self.full():
+            assert answer.status_code == 429
+            return
+        self.transcripts.setdefault(session, [])
+        if self.busy(session):
+            run = self.withdrawn(answer, body, said)
+        else:
+            record = opened(answer)
+            assert (answer.status_code, record["status"]) == (202, "paused")
+            run = self.runs[record["runId"]] = Run(record["runId"], body, said.strip(), key=key)
+            self.begin(run)
+            shown = [("assistant", json.dumps(PROOF, separators=(",", ":"))), ("tool", "Attached as 'Proof'.")]
+            self.transcripts[session] += [(run.run_id, role, content) for role, content in shown]
+            run.status = "paused"
+            self.settle()
+        self.directives[self.get(f"/runs/{run.run_id}")["directiveId"]] = run.said
+
+    @rule(said=WORDS, data=DATA)
+    def spend_a_budget_and_get_another(self, said: str, data: st.DataObject) -> None:
+        self.spend_a_budget(said, data)
+        if self.paused():
+            self.resume_a_run(data, data.draw(st.sampled_from([None, 1])))
+
+    @precondition(lambda self: any(run.status != "paused" for run in self.runs.values()))
+    @rule(data=DATA)
+    def resume_what_is_not_paused(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from([run for run in self.runs.values() if run.status != "paused"]))
+        answer = self.post(f"/runs/{run.run_id}/resume", {})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "RUN_NOT_PAUSED")
+
+    @precondition(lambda self: self.paused())
+    @rule(data=DATA, budget=st.sampled_from([None, 1, 0.0001]))
+    def resume_a_run(self, data: st.DataObject, budget: float | None) -> None:
+        run = data.draw(st.sampled_from(self.paused()))
+        answer = self.post(f"/runs/{run.run_id}/resume", {} if budget is None else {"budgetUsd": budget})
+        if budget is not None and budget < 1:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CONFIG_ERROR")
+        elif self.full():
+            assert answer.status_code == 429
+        else:
+            record = opened(answer)
+            assert (record["status"], record["output"]) == ("completed", "all done")
+            self.end(run, "completed", "all done")
+            assert opened(self.wait_for(run))["output"] == "all done"
 
     @rule(first=SESSIONS, second=SESSIONS)
     def start_two_at_gates(self, first: str, second: str) -> None:
@@ -198,8 +284,9 @@ class Machine(RuleBasedStateMachine):
     @rule(session=SESSIONS)
     def start_at_a_gate(self, session: str) -> None:
         gate = self.gates[f"g{len(self.runs)}-{len(self.answers)}-{self.plane.app.plane.log.signal.position}"]
-        run = Run("", session, gate.order, gate)
-        answer = self.post("/runs", run.request, gate.order.replace(" ", "-"), prefer="respond-async")
+        body = {"input": gate.order, "sessionId": session, "provider": "local-exec"}
+        run = Run("", body, gate.order, key=gate.order.replace(" ", "-"), gate=gate)
+        answer = self.post("/runs", body, run.key, prefer="respond-async")
         if self.full():
             assert answer.status_code == 429
             return
@@ -217,8 +304,8 @@ class Machine(RuleBasedStateMachine):
 
     def wait_for(self, run: Run) -> httpx2.Response:
         """The answer of a run, by repeating the request that started it."""
-        assert run.gate is not None
-        answer = self.post("/runs", run.request, run.gate.order.replace(" ", "-"))
+        assert run.key is not None
+        answer = self.post("/runs", run.request, run.key)
         assert answer.headers["idempotency-replayed"] == "true"
         return answer
 
@@ -235,10 +322,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(data=DATA)
     def cancel_a_run(self, data: st.DataObject) -> None:
-        open_ones = [*self.running(), *self.waiting]
+        open_ones = [*self.running(), *self.waiting, *self.paused()]
         run = data.draw(st.sampled_from(open_ones * 3 + list(self.runs.values())))
         done = opened(self.post(f"/run-control/by-run/{run.run_id}/cancel", {"reason": "model"}))
-        if run.status not in {"queued", "running"}:
+        if run.status not in {"queued", "running", "paused"}:
             assert done == {"runId": run.run_id, "status": "not-running"}
             return
         assert done == {"runId": run.run_id, "sessionId": run.session, "status": "cancelled"}
@@ -249,7 +336,7 @@ class Machine(RuleBasedStateMachine):
     @rule(session=SESSIONS)
     def cancel_a_session(self, session: str) -> None:
         done = opened(self.post(f"/runs/{session}/cancel"))
-        holders = [run for run in self.running() if run.session == session]
+        holders = [run for run in [*self.running(), *self.paused()] if run.session == session]
         assert done == {"sessionId": session, "status": "cancelled" if holders else "not-running"}
         for run in holders:
             self.wait_for(run)
@@ -334,6 +421,7 @@ class Machine(RuleBasedStateMachine):
             self.plane.stop()
             judge(self.plane.state_dir)
         finally:
+            self.stack.close()
             self.gates.close()
             shutil.rmtree(self.directory)
 
