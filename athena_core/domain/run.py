@@ -109,7 +109,11 @@ class RunStarted(Event):
 
 
 class TranscriptAppended(Event):
-    """Something was said in the run's session."""
+    """Something was said in the run's session.
+
+    Words of a model are ``truncated`` where a limit of tokens ended them, and ``interrupted`` as well where the run's
+    budget bought no more: then they are no answer. A tool's result is ``interrupted`` where nobody knows what it did.
+    """
 
     TYPE: ClassVar[str] = "transcript.appended"
     role: Literal["system", "user", "assistant", "tool"]
@@ -388,7 +392,8 @@ Step = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | Usa
 class RunState(Value):
     """Where the run is. ``status`` is empty before the first event; ``request`` never holds text.
 
-    ``executor`` is there while the run is leased, ``paused`` while it is paused; money in millionths of a dollar.
+    ``executor`` is there while the run is leased, ``paused`` while it is paused; money in millionths of a dollar;
+    ``cut`` tells that the budget ended what the model said last.
     """
 
     status: str = ""
@@ -398,6 +403,7 @@ class RunState(Value):
     attempt: int = 0
     budget_micro_usd: int | None = None
     spent_micro_usd: int = 0
+    cut: bool = False
     cancel: RunCancelRequested | None = None
     withdrawn: bool = False
     paused: PauseReason | None = None
@@ -420,10 +426,13 @@ def evolve(state: RunState, event: Event) -> RunState:
         case UsageRecorded():
             cost = max(event.cost_micro_usd or 0, 0)
             return replace(state, spent_micro_usd=state.spent_micro_usd + cost) if cost else state
+        case TranscriptAppended(role="assistant") if state.cut or event.interrupted:
+            return replace(state, cut=bool(event.interrupted))
         case RunPaused():
             return replace(state, status="paused", executor=None, paused=event.reason)
         case RunResumed():
-            return replace(state, status="running", budget_micro_usd=event.budget_micro_usd, paused=None)
+            budget = event.budget_micro_usd
+            return replace(state, status="running", budget_micro_usd=budget, cut=False, paused=None)
         case RunCancelRequested() if state.open and event.status == "cancelled":
             return replace(state, cancel=event)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
@@ -743,7 +752,7 @@ def _paused(command: PauseRun, state: RunState) -> RunPaused | None:
             spent_micro_usd=reached.spent_micro_usd,
             budget_micro_usd=reached.budget_micro_usd,
         )
-    if budget is None or spent < budget:
+    if budget is None or (spent < budget and not state.cut):
         return None
     return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 

@@ -9,6 +9,7 @@ import msgspec
 from athena_core.providers.connection import BrokenOff, Connection, number, table, text
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
+    CUT,
     Delta,
     Finished,
     Message,
@@ -32,8 +33,8 @@ OUTPUT_TOKENS_DEFAULT = 8_192
 REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
+    "max_tokens": CUT,
+    "model_context_window_exceeded": CUT,
     "tool_use": "tool_calls",
 }
 """Their words for the end of an answer, in those of OpenAI; others stay."""

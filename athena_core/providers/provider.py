@@ -20,6 +20,9 @@ MAX_CALL_NAME_CHARS = 200
 MAX_CALL_ID_CHARS = 200
 MAX_ARGUMENT_CHARS = 256_000
 NO_ARGUMENTS = "{}"
+CUT = "length"
+"""The reason of an answer that ends where a limit of tokens was reached."""
+
 MAX_TOOL_NAME_CHARS = 64
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
 

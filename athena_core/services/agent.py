@@ -17,7 +17,7 @@ from athena_core.domain import run
 from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Passage
-from athena_core.providers.provider import Completion, Message, ModelRequest, Provider, ProviderFailure
+from athena_core.providers.provider import CUT, Completion, Message, ModelRequest, Provider, ProviderFailure
 from athena_core.services.admission import Wanted
 from athena_core.services.ask import Answered, Asker, Paid, route
 from athena_core.services.context import Compiler
@@ -64,6 +64,8 @@ class Talk(Value):
     calls: int = 0
     spent_micro_usd: int = 0
     budget_micro_usd: int | None = None
+    cut: bool = False
+    """Whether the budget ended what the model said last."""
 
 
 def follow(talk: Talk, event: Event) -> Talk:
@@ -74,9 +76,11 @@ def follow(talk: Talk, event: Event) -> Talk:
         case run.RunLeased():
             return replace(talk, in_doubt=bool(talk.pending))
         case run.RunResumed():
-            return replace(talk, budget_micro_usd=event.budget_micro_usd)
+            return replace(talk, budget_micro_usd=event.budget_micro_usd, cut=False)
         case run.MemoryRecalled():
             return replace(talk, recalled=event)
+        case run.TranscriptAppended(role="assistant", interrupted=True):
+            return replace(talk, cut=True)
         case run.TranscriptAppended(role="assistant"):
             return replace(talk, events=(*talk.events, event), answer=event.content or "")
         case run.ToolCalled():
@@ -99,6 +103,7 @@ def follow(talk: Talk, event: Event) -> Talk:
                 talk,
                 usage=event.usage if talk.usage is None else talk.usage.plus(event.usage),
                 attempts=talk.attempts + (event.attempts or 1) * answered,
+                turns=(event.turn or talk.turns) if answered else talk.turns,
                 calls=talk.calls + answered,
                 spent_micro_usd=talk.spent_micro_usd + (event.cost_micro_usd or 0),
             )
@@ -439,7 +444,7 @@ class Agent:
         completion, turn = answered.completion, talk.turns + 1
         steps: list[run.Step] = []
         if completion.text or not completion.calls:
-            steps.append(said(completion))
+            steps.append(said(completion, cut=answered.cut and not completion.calls))
         refusals: list[run.Step] = []
         for call in completion.calls:
             asked, refusal = self._intent(work.request.harness_profile_snapshot, call, turn)
@@ -537,7 +542,7 @@ def _spent(talk: Talk, steps: Iterable[run.Step]) -> bool:
     """Whether a run's budget is spent once these steps are recorded."""
     for event in steps:
         talk = follow(talk, event)
-    return talk.budget_micro_usd is not None and talk.spent_micro_usd >= talk.budget_micro_usd
+    return talk.cut or (talk.budget_micro_usd is not None and talk.spent_micro_usd >= talk.budget_micro_usd)
 
 
 def _takes_time(profile: HarnessSpec) -> bool:
@@ -557,10 +562,12 @@ def reminder(recalled: run.MemoryRecalled) -> tuple[Message, ...]:
     return (Message(role="system", content="\n\n".join((REMINDER, *quoted))),)
 
 
-def said(completion: Completion) -> run.TranscriptAppended:
-    """The words of a model."""
-    text = completion.text
-    return run.TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text)
+def said(completion: Completion, *, cut: bool = False) -> run.TranscriptAppended:
+    """The words of a model; ``cut`` by the run's budget they are no answer."""
+    text, truncated = completion.text, completion.reason == CUT or None
+    return run.TranscriptAppended(
+        role="assistant", kind="message", chars=len(text), truncated=truncated, interrupted=cut or None, content=text
+    )
 
 
 def paid(call: Paid, turn: int, *, attempts: int | None = None, in_vain: bool = False) -> run.UsageRecorded:

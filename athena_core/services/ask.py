@@ -11,6 +11,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.event import Value
 from athena_core.prices import FREE, Prices
 from athena_core.providers.provider import (
+    CUT,
     Completion,
     ModelRequest,
     Provider,
@@ -63,7 +64,8 @@ class Paid(Value):
 class Answered(Value):
     """An answer, how hard it was to get, and what the call that gave it cost.
 
-    ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked.
+    ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked. ``cut`` tells that
+    the model had more to say than what was left of the run's own budget buys.
     """
 
     completion: Completion
@@ -71,6 +73,7 @@ class Answered(Value):
     attempts: int
     hops: int
     latency_ms: int
+    cut: bool
 
 
 Reserve = Callable[[str, str, int, int, int | None], Awaitable[int | None]]
@@ -135,9 +138,11 @@ class Asker:
                     failure = caught
                     failure.attempts, failure.hops = tried, hops
                 else:
+                    paid, most = self._paid(request, completion, name, model), self._bought(request, name, model, left)
                     return Answered(
                         completion=self._named(request, completion),
-                        paid=self._paid(request, completion, name, model),
+                        paid=paid,
+                        cut=completion.reason == CUT and most is not None and (paid.usage.output_tokens or 0) >= most,
                         attempts=tried,
                         hops=hops,
                         latency_ms=round((self._clock.monotonic() - started) * 1000),
@@ -163,13 +168,19 @@ class Asker:
         self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None, granted: int | None
     ) -> ModelRequest:
         """The request to one model, with as much output as what is left of the run's budget, and of the day's, buys."""
-        buys = self._prices.output_tokens
-        bought = [
-            None if left_micro_usd is None else buys(name, model, tokens_of(request), left_micro_usd),
-            None if granted is None else buys(name, model, tokens_at_most(request), granted),
-        ]
+        today = None
+        if granted is not None:
+            today = self._prices.output_tokens(name, model, tokens_at_most(request), granted)
+        bought = (self._bought(request, name, model, left_micro_usd), today)
         known = [tokens for tokens in bought if tokens is not None]
         return replace(request, model=model, max_output_tokens=max(min(known), 1) if known else None)
+
+    def _bought(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> int | None:
+        """How much output what is left of the run's budget buys, at least a token; None where nothing bounds it."""
+        if left_micro_usd is None:
+            return None
+        bought = self._prices.output_tokens(name, model, tokens_of(request), left_micro_usd)
+        return None if bought is None else max(bought, 1)
 
     async def _call(self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[Paid]) -> Completion:
         """One call; text of a call that fails is taken back, and what it cost is kept."""

@@ -33,7 +33,10 @@ Strategy = Literal["raw", "summary"]
 
 
 def conversation(events: Iterable[Event]) -> list[Message]:
-    """What was said in one run, in order; the calls of a turn are one message. Erased text is left out."""
+    """What was said in one run, in order; the calls of a turn are one message. Erased text is left out.
+
+    So is what the budget cut off: it is asked for again.
+    """
     messages: list[Message] = []
     turn: int | None = None
     for event in events:
@@ -41,6 +44,8 @@ def conversation(events: Iterable[Event]) -> list[Message]:
             case TranscriptAppended(content=str(content), role="tool"):
                 failed = event.is_error or False
                 messages.append(Message(role="tool", content=content, tool_call_id=event.tool_call_id, is_error=failed))
+                turn = None
+            case TranscriptAppended(role="assistant", interrupted=True):
                 turn = None
             case TranscriptAppended(content=str(content)):
                 messages.append(Message(role=event.role, content=content))

@@ -287,7 +287,8 @@ class Story:
             unknown = ", because it was interrupted and nobody knows what it did" if event.interrupted else ""
             return f"{_tool(event)} {how}{unknown} ({event.chars} characters)"
         who = {"user": "the user said", "assistant": "the model wrote"}.get(event.role, "it was told")
-        return f"{who} {event.chars} characters"
+        cut = ", and its budget allowed no more" if event.interrupted else ""
+        return f"{who} {event.chars} characters{cut}"
 
     def _asked_to_stop(self, one: Recorded[Event], event: RunCancelRequested) -> str:
         says = f"{one.actor} asked for its cancel" + (f": {event.reason}" if event.reason else "")

@@ -102,6 +102,7 @@ class OpenRun:
         self.turn = 0
         self.calls: set[str] = set()
         self.spent = 0
+        self.cut = False
         self.budget: int | None = None
         self.cancelled = False
 
@@ -219,6 +220,8 @@ class World:
                 known.calls.discard(event.tool_call_id or "")
             case run.BudgetReserved():
                 self.reserved[row.stream] = event.reserved_micro_usd
+            case run.TranscriptAppended(role="assistant"):
+                known.cut = bool(event.interrupted)
             case run.UsageRecorded():
                 known.turn = known.turn if event.failed else event.turn or known.turn
                 cost = max(event.cost_micro_usd or 0, 0)
@@ -230,7 +233,7 @@ class World:
                 self.reserved.pop(row.stream, None)
             case run.RunResumed():
                 self._occupy(row.stream, known)
-                known.budget = event.budget_micro_usd
+                known.budget, known.cut = event.budget_micro_usd, False
             case run.RunCancelRequested():
                 known.cancelled = known.cancelled or event.status == "cancelled"
 
@@ -408,7 +411,7 @@ def budgets(row: Row, event: Event, world: World) -> Iterator[str]:
                 yield f"{row.stream} has a usage below 0"
         case run.RunPaused(reason="budget") if known is not None:
             told = (event.spent_micro_usd, event.budget_micro_usd)
-            if told != (known.spent, known.budget) or known.spent < (known.budget or 0):
+            if told != (known.spent, known.budget) or not known.cut and known.spent < (known.budget or 0):
                 yield f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
 
 

@@ -13,7 +13,7 @@ from tests.support.gate import Gates
 from tests.support.model import Model, Profile, Step, acting, call, turn_of
 from tests.support.records import put_policy
 from tests.support.server import Server
-from tests.support.stub import ANTHROPIC, OPENAI, Stub, data, says, says_and_waits, standing
+from tests.support.stub import ANTHROPIC, OPENAI, Asked, Behaviour, Stub, data, says, says_and_waits, standing
 
 READ = call("files", action="read", path="notes.txt")
 NOTE = call("files", action="write", path="done.txt", content="yes", evidence="Proof")
@@ -256,6 +256,32 @@ def test_a_budget_that_nobody_could_keep_is_refused(at_work: Agent) -> None:
             server.api.run("go", harnessProfileId=profile)
         assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
         assert "unpriced-model" in refused.value.error["message"]
+
+
+def as_long_as_it_may(asked: Asked) -> Behaviour:
+    """A model that has 1,000 tokens to say, and stops earlier where it has to."""
+    may = int(asked.body.get("max_tokens", 10_000))
+    words, end = ("all of it", OPENAI.end(1_000, 1_000)) if may >= 1_000 else ("a part", OPENAI.end(900, may))
+    end = end if may >= 1_000 else end.replace(b'"finish_reason": "stop"', b'"finish_reason": "length"')
+    return says(OPENAI.head, OPENAI.start, OPENAI.text(words), end)
+
+
+def test_words_that_the_budget_cuts_off_are_no_answer(serve: Serve) -> None:
+    with standing(as_long_as_it_may) as stub:
+        api = serve(openai_base_url=stub.url).api
+        profile = profile_of(api, Profile(budget_usd=300 / 1e6))
+        paused = opened(api.send("/runs", {"input": "go", "harnessProfileId": profile, "sessionId": "s"}))
+        assert (paused["status"], paused["paused"]["reason"]) == ("paused", "budget")
+        said = api.get("/sessions/s/transcript")["items"][-1]
+        assert (said["content"], said["metadata"]["truncated"], said["metadata"]["interrupted"]) == (
+            "a part",
+            "true",
+            "true",
+        )
+        done = opened(api.send(f"/runs/{paused['runId']}/resume", {}))
+        assert (done["status"], done["output"]) == ("completed", "all of it")
+        assert [message["role"] for message in stub.asked[-1].body["messages"]] == ["user"], "it is asked anew"
+        assert [one["turn"] for one in payloads(api, paused["runId"], "usage.recorded")] == [1, 2]
 
 
 # What is paid for no answer

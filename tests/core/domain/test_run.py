@@ -218,6 +218,12 @@ def test_a_run_that_spent_its_budget_is_paused() -> None:
     given(BUDGETED, LEASED, STARTED, DEAR, DEAR).when(PAUSE).then(PAUSED)
 
 
+def test_a_run_whose_budget_cut_its_answer_off_is_paused() -> None:
+    cut, paused = replace(SAID, truncated=True, interrupted=True), replace(PAUSED, spent_micro_usd=600)
+    given(BUDGETED, LEASED, STARTED, cut, DEAR).when(PAUSE).then(paused)
+    given(BUDGETED, LEASED, STARTED, cut, SAID, DEAR).when(PAUSE).then_nothing()
+
+
 def test_a_run_with_budget_left_or_without_one_is_not_paused() -> None:
     given(BUDGETED, LEASED, STARTED, DEAR).when(PAUSE).then_nothing()
     given(CREATED, LEASED, STARTED, DEAR, DEAR).when(PAUSE).then_nothing()

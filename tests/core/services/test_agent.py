@@ -17,6 +17,7 @@ from athena_core.services.agent import (
     next_step,
     work_of,
 )
+from athena_core.services.conversation import conversation
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import (
@@ -136,6 +137,21 @@ def test_a_run_that_spent_its_budget_pauses_after_its_calls_until_there_is_more(
     assert next_step(after(*spent, PAUSED, RESUMED), 9) == Ask()
     assert next_step(after(*spent, PAUSED, replace(RESUMED, budget_micro_usd=None)), 9) == Ask()
     assert next_step(after(*spent, PAUSED, replace(RESUMED, budget_micro_usd=1_000)), 9) == Pause()
+
+
+def test_words_that_the_budget_cut_off_are_no_answer_until_there_is_more() -> None:
+    cut = replace(SAID, truncated=True, interrupted=True)
+    events = (BUDGETED, *BEGUN[1:], cut, paid(1, cost=900))
+    assert next_step(after(*events), 9) == Pause()
+    assert next_step(after(*events, TAKEN), 9) == Pause()
+    assert next_step(after(*events, PAUSED, RESUMED), 9) == Ask()
+    assert next_step(after(*events, PAUSED, RESUMED, SAID, paid(2)), 9) == Judge(answer="ok")
+    assert isinstance(next_step(after(*events, PAUSED, RESUMED), 1), Fail), "it was a turn"
+    assert conversation(after(*events, PAUSED, RESUMED).events) == []
+
+
+def test_an_answer_that_another_limit_ended_is_one() -> None:
+    assert next_step(after(*BEGUN, replace(SAID, truncated=True), paid(1)), 9) == Judge(answer="ok")
 
 
 def test_what_a_run_took_adds_up() -> None:

@@ -249,6 +249,24 @@ async def test_each_attempt_may_say_as_much_as_what_is_left_then_buys() -> None:
     assert [request.max_output_tokens for request in provider.requests] == [32, 23, 15]  # 3 each, after 2 of input at 2
 
 
+@pytest.mark.parametrize(
+    ("left", "reason", "given", "cut"),
+    [
+        (100, "length", 32, True),
+        (100, "length", 31, False),  # the model's own limit came first
+        (100, "stop", 32, False),
+        (None, "length", 32, False),
+    ],
+)
+async def test_an_answer_that_ends_where_the_budget_does_is_cut(
+    left: int | None, reason: str, given: int, cut: bool
+) -> None:
+    report = UsageReport(usage=Usage(input_tokens=2, output_tokens=given))
+    asked = Asked(Scripted("paid", [TextDelta(text="y"), report, Finished(reason=reason)]))
+    answered = await asked.asker.ask(HI, [("paid", "m")], attempts=1, left_micro_usd=left)
+    assert answered.cut == cut
+
+
 @pytest.mark.parametrize("failing", [False, True])
 async def test_counts_below_0_take_nothing_off_an_account(failing: bool) -> None:
     report = UsageReport(usage=Usage(input_tokens=-1_000, output_tokens=-5, total_tokens=-9, cached_input_tokens=-3))

@@ -441,6 +441,11 @@ def paused_for_another_sum(forge: Forge) -> None:
     forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, replace(PAUSED, spent_micro_usd=1_100))
 
 
+def paused_after_words_that_were_not_cut(forge: Forge) -> None:
+    cut = replace(SAID, truncated=True, interrupted=True)
+    forge.add("run_1", BUDGETED, LEASED, STARTED, cut, SAID, DEAR, replace(PAUSED, spent_micro_usd=600))
+
+
 def paused_with_budget_left(forge: Forge) -> None:
     forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, replace(PAUSED, spent_micro_usd=600))
 
@@ -759,6 +764,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (paid_back, "budgets", 4, "run_1 has a usage below 0"),
     (tokens_given_back, "budgets", 4, "run_1 has a usage below 0"),
     (paused_for_another_sum, "budgets", 6, "1200"),
+    (paused_after_words_that_were_not_cut, "budgets", 7, "it had spent 600 of 1000"),
     (paused_with_budget_left, "budgets", 5, "it had spent 600 of 1000"),
     (resumed_without_a_slot, "slots", 9, "1 of 1 slots"),
     (child_of_nobody, "children", 1, "a child of run_0"),
