@@ -11,7 +11,7 @@ from athena_core import __version__
 from athena_core.errors import NotCaughtUp
 from athena_core.histogram import Histogram
 from athena_core.values import MICRO_USD
-from projections.fleet import FleetCounts, fleet_counts
+from projections.fleet import FleetCounts, day_spend, fleet_counts
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -77,6 +77,9 @@ COST = Family("athena_cost_usd_total", "counter", "Estimated spend in dollars, s
 UNPRICED = Family(
     "athena_unpriced_calls_total", "counter", "Model calls without a known price, since the log began.", ("provider",)
 )
+TODAY = Family("athena_cost_today_usd", "gauge", "Estimated spend of this UTC day in dollars.")
+RESERVED = Family("athena_cost_reserved_usd", "gauge", "What runs have set aside of the daily budget, in dollars.")
+BUDGET = Family("athena_cost_budget_daily_usd", "gauge", "The daily budget of the policy in dollars, if there is one.")
 BUILD = Family("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
 CPU = Family("process_cpu_seconds_total", "counter", "CPU time of this process.")
 RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
@@ -95,6 +98,9 @@ FAMILIES = (
         TOKENS,
         COST,
         UNPRICED,
+        TODAY,
+        RESERVED,
+        BUDGET,
         BUILD,
         CPU,
         RESIDENT,
@@ -130,8 +136,13 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
     samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))
     try:
         counts, _ = plane.query(("fleet",), fleet_counts)
+        today, _ = plane.query(("fleet",), lambda rows: day_spend(rows, plane.clock.now()))
     except NotCaughtUp:
         return samples
+    samples[TODAY].append(((), today.spent_usd))
+    samples[RESERVED].append(((), today.reserved_usd))
+    if today.budget_usd is not None:
+        samples[BUDGET].append(((), today.budget_usd))
     for family, found in fleet(counts):
         samples[family].append(found)
     return samples

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
-ALL = {**SCENARIOS, **RUNS}
+ALL = {**SCENARIOS, **RUNS, **LIMITS}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 

@@ -17,7 +17,9 @@ from athena_core.domain.dead_letter import (
     DeadLetterRestored,
 )
 from athena_core.domain.plane import AuthzDenied, RequestsSuppressed
+from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import (
+    BudgetReserved,
     PolicyRejected,
     RunCancelled,
     RunCompleted,
@@ -70,6 +72,21 @@ class OpenRow(msgspec.Struct, gc=False):
     queued_at: int
     since: int | None
     elapsed_ms: int = 0
+    persona: str | None = None
+    reserved_micro_usd: int = 0
+
+
+class DayRow(msgspec.Struct, gc=False):
+    """The last UTC day on which something was spent (``2026-01-31``), and what runs have set aside (there is one row).
+
+    ``budget_micro_usd`` is that of the policy in force.
+    """
+
+    row: int
+    day: str = ""
+    spent_micro_usd: int = 0
+    reserved_micro_usd: int = 0
+    budget_micro_usd: int | None = None
 
 
 class PendingRow(msgspec.Struct, gc=False):
@@ -126,7 +143,7 @@ class RunTimeRow(msgspec.Struct, gc=False):
 
 
 class SpendRow(msgspec.Struct, gc=False):
-    """What was consumed in a month (``2026-01``, UTC) by one provider, profile or session, or by all (no name)."""
+    """What was consumed in a month (``2026-01``, UTC) by a provider, profile, session, persona, or all (no name)."""
 
     month: str
     dimension: str
@@ -149,7 +166,8 @@ RUN_TIME = Table("fleet_run_time", RunTimeRow, key=("hour", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
-FLEET = Projection("fleet", version=2, tables=(NOW_TABLE, OPEN, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
+DAY = Table("fleet_day", DayRow, key=("row",))
+FLEET = Projection("fleet", version=3, tables=(NOW_TABLE, OPEN, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
 
 SELECT_HOURS = (
     f"SELECT {', '.join(f'coalesce(sum({column}), 0)' for column in HOUR.columns if column != 'hour')}"
@@ -164,6 +182,7 @@ OVERALL = "all"
 BY_PROVIDER = "provider"
 BY_PROFILE = "profile"
 BY_SESSION = "session"
+BY_PERSONA = "persona"
 
 
 # Durations in buckets: exact below 8 ms, then eight to each doubling, so that a bucket is at most an eighth too long.
@@ -214,11 +233,29 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     hour.admitted += 1
 
 
+@FLEET.on(BudgetReserved)
+def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
+    """A part of the day's budget is set aside."""
+    row = rows.need(OPEN, recorded.stream)
+    _release(rows, row)
+    row.reserved_micro_usd = recorded.event.reserved_micro_usd
+    rows.put(OPEN, row)
+    _day(rows).reserved_micro_usd += row.reserved_micro_usd
+
+
+@FLEET.on(PolicyUpdated)
+def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
+    """Another budget holds."""
+    dollars = recorded.event.after.cost_budget_daily_usd
+    _day(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
+
+
 @FLEET.on(RunPaused)
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     """A run's clock stands."""
     row = rows.need(OPEN, recorded.stream)
     row.since, row.elapsed_ms = None, recorded.event.elapsed_ms
+    _release(rows, row)
     rows.put(OPEN, row)
     now = _now(rows)
     now.running -= 1
@@ -250,6 +287,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
         (BY_PROVIDER, event.provider),
         (BY_PROFILE, row.harness_profile_id),
         (BY_SESSION, row.session_id),
+        *(((BY_PERSONA, row.persona),) if row.persona is not None else ()),
     )
     for dimension, name in spent:
         spend = rows.get(SPEND, month, dimension, name) or SpendRow(month, dimension, name)
@@ -265,6 +303,11 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     provider.output_tokens += taken
     provider.cost_micro_usd += cost
     provider.unpriced_calls += unpriced
+    if row.reserved_micro_usd or cost > 0:
+        _release(rows, row)
+        today, spent_on = _day(rows), iso(recorded.recorded_at)[:10]
+        today.spent_micro_usd = (today.spent_micro_usd if today.day == spent_on else 0) + max(cost, 0)
+        today.day = spent_on
 
 
 @FLEET.on(RunCompleted)
@@ -378,7 +421,23 @@ def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: 
         waiting=waiting,
         queued_at=recorded.recorded_at,
         since=None if waiting else recorded.recorded_at,
+        persona=event.persona_name,
     )
+
+
+def _release(rows: Rows, row: OpenRow) -> None:
+    """What a run has set aside is free."""
+    if row.reserved_micro_usd:
+        _day(rows).reserved_micro_usd -= row.reserved_micro_usd
+        row.reserved_micro_usd = 0
+        rows.put(OPEN, row)
+
+
+def _day(rows: Rows) -> DayRow:
+    """The row of the day, as changed from here on."""
+    row = rows.get(DAY, NOW) or DayRow(NOW)
+    rows.put(DAY, row)
+    return row
 
 
 def _wait(rows: Rows, session_id: str, change: int) -> None:
@@ -402,6 +461,7 @@ def _pend(rows: Rows, session_id: str, change: int) -> None:
 def _ended(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRow:
     """Count an ending; what was never admitted is only withdrawn."""
     row = rows.need(OPEN, recorded.stream)
+    _release(rows, row)
     rows.delete(OPEN, recorded.stream)
     now = _now(rows)
     if row.waiting:
@@ -508,6 +568,15 @@ class TokenMix(Value):
     output_ratio: float
 
 
+class DaySpend(Value):
+    """What the UTC day cost so far, what runs have set aside, and the daily budget of the policy, if there is one."""
+
+    day: str
+    spent_usd: float
+    reserved_usd: float
+    budget_usd: float | None = None
+
+
 class CostSummary(Value):
     """What was consumed since the month began (UTC); breakdowns hold the 50 that spent most."""
 
@@ -521,6 +590,7 @@ class CostSummary(Value):
     session_breakdown: tuple[SessionSpend, ...]
     token_mix: TokenMix
     unpriced_calls: int
+    today: DaySpend
 
 
 class Outcomes(Value):
@@ -696,7 +766,9 @@ def _cost(connection: Connection, now: int) -> CostSummary:
         window_start=f"{month}-01T00:00:00.000Z",
         window_end=moment,
         total_estimated_spend_usd=_dollars(total.cost_micro_usd),
-        persona_breakdown=(),
+        persona_breakdown=tuple(
+            PersonaSpend(persona_name=row.name, **_spend(row)) for row in _most(connection, month, BY_PERSONA)
+        ),
         provider_breakdown=tuple(
             ProviderSpend(provider=row.name, **_spend(row)) for row in _most(connection, month, BY_PROVIDER)
         ),
@@ -714,6 +786,19 @@ def _cost(connection: Connection, now: int) -> CostSummary:
             output_ratio=round(total.output_tokens / both, 4) if both else 0.0,
         ),
         unpriced_calls=total.unpriced_calls,
+        today=day_spend(connection, now),
+    )
+
+
+def day_spend(connection: Connection, now: int) -> DaySpend:
+    """The UTC day of a moment, in milliseconds since 1970."""
+    found = [DAY.load(values) for values in connection.execute(DAY.all)]
+    row, today = found[0] if found else DayRow(NOW), iso(now)[:10]
+    return DaySpend(
+        day=today,
+        spent_usd=_dollars(row.spent_micro_usd if row.day == today else 0),
+        reserved_usd=_dollars(row.reserved_micro_usd),
+        budget_usd=None if row.budget_micro_usd is None else _dollars(row.budget_micro_usd),
     )
 
 

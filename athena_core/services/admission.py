@@ -405,7 +405,7 @@ def _over_budget(
         timestamp=iso(context.now),
         policy_type="COST",
         limit=0,
-        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id),
+        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id, persona_name=request.persona_name),
         reason=reason,
         active_runs=len(reader.guards("slot")),
         policy=run.PolicyOrigin(

@@ -89,6 +89,35 @@ def test_a_wrong_policy_is_refused_with_its_field(shared: Server, body: Json, fi
     assert shared.api.head() == head
 
 
+@pytest.mark.parametrize("number", ["-0.01", "1e999", "-1e999", "NaN", "Infinity", "1000000001", '"5"', "true", "[1]"])
+def test_a_budget_that_is_no_sum_of_money_is_refused(shared: Server, number: str) -> None:
+    head = shared.api.head()
+    raw = '{"schemaVersion": 1, "costBudgetDailyUsd": ' + number + "}"
+    answer = shared.api.http.put("/policy", content=raw)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "CONFIG_ERROR")
+    if number not in {"NaN", "Infinity"}:  # those are not even JSON
+        assert error["details"][0]["field"] == "costBudgetDailyUsd"
+    assert shared.api.head() == head
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("maxConcurrentRuns", 0),
+        ("maxConcurrentRuns", 1.5),
+        ("retryBudgetPerRun", -1),
+        ("defaultRunTimeoutMs", 0),
+        ("defaultScheduleTimeoutMs", "5"),
+    ],
+)
+def test_a_limit_that_is_no_number_of_its_kind_is_refused(shared: Server, field: str, value: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.api.put("/policy", {"schemaVersion": 1, field: value})
+    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
+    assert refused.value.error["details"][0]["field"] == field
+
+
 # Limits by key
 
 

@@ -161,7 +161,9 @@ class History:
     def _session(self, run_id: str) -> str:
         return self.open.get(run_id) or self.waiting[run_id]
 
-    def request(self, session_id: str, wait: WaitReason | None = None, *, provider: str = "mock") -> str:
+    def request(
+        self, session_id: str, wait: WaitReason | None = None, *, provider: str = "mock", persona: str | None = None
+    ) -> str:
         """A run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
         if f"session:{session_id}" not in self.versions:
             self.write(f"session:{session_id}", SessionCreated(session_id=session_id), session_id=session_id)
@@ -178,6 +180,7 @@ class History:
             "profile_named": False,
             "timeout_ms": 30_000,
             "requested_by": "ex_1",
+            "persona_name": persona,
         }
         (self.waiting if wait else self.open)[run_id] = session_id
         self.in_run(run_id, RunQueued(reason=wait, **fields) if wait else RunCreated(**fields))

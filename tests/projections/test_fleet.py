@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_core.clock import iso
-from athena_core.domain.run import RunPaused, RunResumed, UsageRecorded
+from athena_core.domain.policy import Policy, PolicyUpdated
+from athena_core.domain.run import BudgetReserved, RunPaused, RunResumed, UsageRecorded
 from athena_core.values import Usage
 from projections.fleet import bucket_of, fleet_counts, fleet_summary, longest_of
 from tests.projections.history import BEGINNING, CODEC, MOVES, History
@@ -57,6 +58,7 @@ def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
             "sessionBreakdown": [],
             "tokenMix": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0, "inputRatio": 0, "outputRatio": 0},
             "unpricedCalls": 0,
+            "today": {"day": "2026-01-01", "spentUsd": 0, "reservedUsd": 0},
         },
         "outcomes": {"completed": 0, "failed": 0, "cancelled": 0, "timedOut": 0, "crashed": 0},
         "withdrawn": 0,
@@ -96,6 +98,45 @@ def test_runs_are_counted_where_they_are_and_how_they_ended(tmp_path: Path) -> N
     assert found["queue"] == {"waiting": 3, "sessions": 2, "items": 0, "deadLetters": 0, "oldestWaitingSince": since}
     assert found["operationalSummary"]["totalActiveRuns"] == 1
     assert found["operationalSummary"]["totalActiveSessions"] == 2
+
+
+def test_the_day_has_its_spend_what_is_set_aside_and_its_budget(tmp_path: Path) -> None:
+    history = History()
+    after = Policy(schema_version=1, cost_budget_daily_usd=20)
+    history.write("policy", PolicyUpdated(schema_version=1, updated_at="", after=after))
+
+    def reserve(run_id: str, dollars: int) -> None:
+        reserved = BudgetReserved(turn=1, provider="mock", model="m", reserved_micro_usd=dollars * 1_000_000)
+        history.in_run(run_id, reserved)
+
+    def today(name: str, now: int | None = None) -> object:
+        directory = tmp_path / name
+        directory.mkdir()
+        return summary(directory, history, now)["costSummary"]["today"]
+
+    first, second, third = (history.request(name) for name in ("a", "b", "c"))
+    reserve(first, 4)
+    reserve(first, 5)  # in place of the one before
+    reserve(second, 3)
+    history.pay(first, 2_000_000)
+    assert today("settled") == {"day": "2026-01-01", "spentUsd": 2, "reservedUsd": 3, "budgetUsd": 20}
+    history.end(second, "crashed")
+    history.pay(third, -1_000_000)  # less than nothing is nothing
+    assert today("released") == {"day": "2026-01-01", "spentUsd": 2, "reservedUsd": 0, "budgetUsd": 20}
+    assert today("tomorrow", BEGINNING + 24 * HOUR_MS)["spentUsd"] == 0  # type: ignore[index]
+    history.now += 24 * HOUR_MS
+    history.pay(third, 1_000_000)
+    assert today("next") == {"day": "2026-01-02", "spentUsd": 1, "reservedUsd": 0, "budgetUsd": 20}
+
+
+def test_the_month_is_summed_by_persona(tmp_path: Path) -> None:
+    history = History()
+    for persona, cost in (("reviewer", 2_000_000), ("writer", 3_000_000), ("reviewer", 2_000_000)):
+        run_id = history.request(persona, persona=persona)
+        history.pay(run_id, cost)
+        history.end(run_id)
+    found = summary(tmp_path, history)["costSummary"]["personaBreakdown"]
+    assert [(row["personaName"], row["estimatedSpendUsd"]) for row in found] == [("reviewer", 4), ("writer", 3)]
 
 
 def test_the_month_is_summed_by_provider_profile_and_session(tmp_path: Path) -> None:
