@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from athena_cli import commands
 from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit
+from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
 
@@ -25,11 +25,11 @@ def build() -> App:
     def place(words: str) -> tuple[App, str]:
         group, _, name = words.rpartition(" ")
         if group and group not in groups:
-            groups[group] = App(name=group, help=commands.GROUPS.get(group, group.capitalize()), version_flags=[])
+            groups[group] = App(name=group, help=GROUPS.get(group, group.capitalize()), version_flags=[])
             app.command(groups[group])
         return groups[group] if group else app, name
 
-    for words, command in commands.COMMANDS.items():
+    for words, command in COMMANDS.items():
         parent, name = place(words)
         parent.command(command, name=name)
     app.register_install_completion_command()

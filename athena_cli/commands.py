@@ -1,7 +1,6 @@
 """The commands: arguments to one request each, or to work on the state directory itself."""
 
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -444,40 +443,52 @@ def replay(
     *,
     verify: Annotated[bool, SWITCH] = False,
     dry_run: Annotated[bool, SWITCH] = False,
-    to: int | None = None,
+    to: str | None = None,
+    projection: list[str] | None = None,
 ) -> None:
     """Rebuild all read models from the log; the server goes on answering meanwhile.
 
     Args:
         verify: Change nothing; compare what is served with a replay to the same position.
         dry_run: Replay without letting the result serve.
-        to: Replay to this position; the result never serves.
+        to: Replay to this position, to this event (its id), or to what was recorded before this time (ISO-8601); the
+            result never serves.
+        projection: With --verify or --dry-run, only this projection; may be given several times.
     """
     if verify and (dry_run or to is not None):
         raise Misused("--verify goes with neither --dry-run nor --to")
-    if to is not None and to < 0:
-        raise Misused(f"--to: {to} is no position")
+    if projection and not (verify or dry_run):
+        raise Misused("--projection goes with --verify or --dry-run: what serves is rebuilt as a whole")
 
     from msgspec.json import encode
     from msgspec.structs import replace
 
     from athena_cli import render
-    from athena_cli.offline import state_directory
+    from athena_cli.offline import place_of, state_directory
+    from projections import ALL
     from projections import replay as replaying
 
-    views = state_directory(settings_of(None)).views()
+    unknown = set(projection or ()) - {one.name for one in ALL}
+    if unknown:
+        known = ", ".join(one.name for one in ALL)
+        raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
+    state = state_directory(settings_of(None))
+    views = state.views()
     if verify:
-        _compare(views)
+        _compare(views, projection)
         return
     if dry_run or to is not None:
-        done = render.last(replaying.rehearse(views, to=to), "replay")
+        reader = state.reader()
+        until = None if to is None else place_of(to, reader)
+        reader.close()
+        done = render.last(replaying.rehearse(views, to=until, names=projection), "replay")
     else:
         done = render.last(replaying.rebuild(views), "replay")
         done = replace(done, digests=_digests(views))
     render.show(encode(done))
 
 
-def _compare(views: Any) -> None:
+def _compare(views: Any, names: list[str] | None) -> None:
     """Show whether the views are what a replay gives. Raises Failed if not."""
     from time import perf_counter
 
@@ -487,7 +498,7 @@ def _compare(views: Any) -> None:
     from projections import replay as replaying
 
     began = perf_counter()
-    verdicts = replaying.verify(views)
+    verdicts = replaying.verify(views, names)
     seconds = perf_counter() - began
     position = max(verdict.position for verdict in verdicts)
     different = [verdict for verdict in verdicts if not verdict.equal]
@@ -500,8 +511,8 @@ def _compare(views: Any) -> None:
     }
     render.show(encode(summary))
     if different:
-        names = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
-        raise Failed(f"the views differ from a replay: {names}")
+        those = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
+        raise Failed(f"the views differ from a replay: {those}")
 
 
 def _digests(views: Any) -> dict[str, str]:
@@ -518,8 +529,12 @@ def _digests(views: Any) -> dict[str, str]:
         connection.close()
 
 
-def verify() -> None:
-    """Prove the log: its hash chain, and the invariants that every decision keeps."""
+def verify(*, bundle: Path | None = None) -> None:
+    """Prove the log: its hash chain, and the invariants that every decision keeps.
+
+    Args:
+        bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
+    """
     from msgspec.json import encode
 
     from athena_cli import render
@@ -529,6 +544,9 @@ def verify() -> None:
     from athena_core.services import verify as verifying
     from athena_core.store.codec import Codec
 
+    if bundle is not None:
+        _prove(bundle)
+        return
     state = state_directory(settings_of(None))
     reader = state.reader()
     steps = verifying.verify(
@@ -541,6 +559,27 @@ def verify() -> None:
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
         raise Failed(f"the log does not verify: {report.violations[0]}{more}")
+
+
+def _prove(path: Path) -> None:
+    """Prove a bundle. Raises Failed if it is not what was exported."""
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from athena_core.services.bundle import prove
+    from athena_core.store.chain import Broken
+
+    try:
+        if str(path) == "-":
+            proof = prove(sys.stdin.buffer)
+        else:
+            with path.open("rb") as file:
+                proof = prove(file)
+    except OSError as error:
+        raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
+    except Broken as broken:
+        raise Failed(f"the bundle does not verify: {broken}") from broken
+    render.show(encode(proof))
 
 
 # The server
@@ -625,35 +664,3 @@ def contracts(*, out: Path | None = None) -> None:
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error
     render.show(msgspec.json.encode({"status": "written", "path": str(path), "routeCount": len(OPERATIONS)}))
-
-
-GROUPS: Mapping[str, str] = {
-    "a2a": "Messages between personas, and what could not be done.",
-    "api": "The server, and the document that describes it.",
-    "events": "What was recorded.",
-    "directives": "What runs are told to do.",
-    "harness-profiles": "Provider, model, tools and limits of runs.",
-    "memory": "Notes, and what was noted down.",
-    "policy": "The limits of the whole plane, and what they refused.",
-    "run-templates": "Directives with placeholders; `run --template` runs one.",
-    "runs": "Runs, one by one.",
-    "sessions": "Conversations.",
-    "work": "What waits to be done in sessions.",
-}
-
-COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (row.py)
-    "run": run,
-    "cancel": cancel,
-    "work enqueue": enqueue_work,
-    "work status": show_work,
-    "work drain": drain_work,
-    "events list": list_events,
-    "events tail": tail_events,
-    "memory search": search_memory,
-    "memory get": get_memory,
-    "replay": replay,
-    "verify": verify,
-    "api serve": serve,
-    "api contracts": contracts,
-}
-"""The words of a command, and what it does."""

@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 from athena_core.clock import SystemClock
 from athena_core.domain import EVENTS
-from athena_core.errors import ConfigError
+from athena_core.errors import ConfigError, CursorInvalid
 from athena_core.settings import Settings
 from athena_core.signal import Signal
 from athena_core.store.codec import Codec
 from athena_core.store.log import Anchor, read_anchor
 from athena_core.store.sqlite import SELECT_META, SqliteDatabases, SqliteReader, ViewConnection, open_reader
 from projections import ALL
+from projections.cursor import parse_cursor, resolve
+from projections.feed import position_before
 from projections.views import Views
 
 
@@ -56,6 +58,14 @@ def state_directory(settings: Settings) -> StateDirectory:
     except Exception as error:  # whatever the database says
         raise ConfigError(f"ATHENA_STATE_DIR: cannot read {path}: {error}") from error
     return StateDirectory(settings.state_dir, meta)
+
+
+def place_of(text: str, reader: SqliteReader) -> int:
+    """A position, or the position of an event by its id, or the last one before a time. Raises AthenaError."""
+    try:
+        return resolve(parse_cursor(text), reader)
+    except CursorInvalid:
+        return position_before(text, reader)
 
 
 def _only(connection: ViewConnection, name: str) -> str:

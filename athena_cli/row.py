@@ -13,6 +13,7 @@ from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli import commands
 from athena_cli.exits import Misused
+from athena_cli.tree import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def words_of(row: Row) -> str:
 
 def rows() -> dict[str, Row]:
     """The row behind each command that needs no code of its own."""
-    return {words_of(row): row for row in OPERATIONS if words_of(row) not in commands.COMMANDS}
+    return {words_of(row): row for row in OPERATIONS if words_of(row) not in COMMANDS}
 
 
 def command_of(operation_id: str) -> Callable[..., None]:

@@ -17,8 +17,9 @@ from athena_api.openapi import CODES, codes_of
 from athena_api.operation import EVERYBODY
 from athena_api.operations import OPERATIONS
 from athena_api.replies import status_of
-from athena_cli.commands import COMMANDS, Reach
+from athena_cli.commands import Reach
 from athena_cli.row import command_of, rows
+from athena_cli.tree import COMMANDS
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
@@ -83,7 +84,7 @@ An error whose meaning says *surely not done* left no trace in the log.
 """
 CLI_HEAD = f"""# The command line
 
-Generated from the table of operations and `athena_cli/commands.py` by `{COMMAND}`; do not edit.
+Generated from the table of operations and `athena_cli/tree.py` by `{COMMAND}`; do not edit.
 
 `athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
 own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It

@@ -16,7 +16,7 @@ import pytest
 
 from athena_api.endpoint import Router
 from athena_api.operations import OPERATIONS
-from athena_cli.commands import COMMANDS
+from athena_cli.tree import COMMANDS
 from athena_cli.words import ROWS
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve

@@ -25,6 +25,11 @@ def digest(content: bytes) -> bytes:
     return _sha256(content).digest()
 
 
+def leaf(columns: tuple[object, ...]) -> bytes:
+    """What a row adds to the chain, from its first sixteen columns."""
+    return _sha256(_encode(columns)).digest()
+
+
 def link(previous: bytes, columns: tuple[object, ...]) -> bytes:
     """The chain value of a row, from the one before it and the row's first sixteen columns."""
     return _sha256(previous + _sha256(_encode(columns)).digest()).digest()

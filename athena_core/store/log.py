@@ -671,10 +671,8 @@ class Log:
         known = read_anchor(self._anchor_path)
         if known is not None and known.log_id == anchor.log_id and known.position >= anchor.position:
             return
-        draft = self._anchor_path.with_name(f"log.anchor.{os.getpid()}")
         with suppress(OSError):  # the anchor is a second witness; the log itself is not at stake
-            draft.write_bytes(msgspec.json.encode(anchor))
-            draft.replace(self._anchor_path)
+            write_anchor(self._anchor_path, anchor)
 
 
 class Anchor(Value):
@@ -683,6 +681,13 @@ class Anchor(Value):
     log_id: str
     position: Position
     chain: str
+
+
+def write_anchor(path: Path, anchor: Anchor) -> None:
+    """Replace the anchor as a whole. Raises OSError."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_bytes(msgspec.json.encode(anchor))
+    draft.replace(path)
 
 
 def read_anchor(path: Path) -> Anchor | None:

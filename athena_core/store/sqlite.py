@@ -200,7 +200,7 @@ class SqliteStore(Reading):
 
     def __init__(self, directory: Path, ids: Ids) -> None:
         """Open or create ``log.db`` in a state directory. Raises ConfigError where it cannot be used."""
-        _check_library()
+        check_library()
         _check_directory(directory)
         self.path = directory / "log.db"
         self._turnstile = Lock(directory / "log.turnstile")
@@ -448,12 +448,12 @@ class SqliteDatabases:
         return ViewConnection(open_reader(path))
 
 
-def _check_library() -> None:
-    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if found < SQLITE_VERSION_MIN:
-        raise ConfigError(
-            f"SQLite {apsw.sqlite_lib_version()} can corrupt a WAL; 3.51.3 or newer is needed: update apsw"
-        )
+def check_library() -> str:
+    """The version of SQLite. Raises ConfigError for one that may lose a log."""
+    found = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in found.split(".")) < SQLITE_VERSION_MIN:
+        raise ConfigError(f"SQLite {found} can corrupt a WAL; 3.51.3 or newer is needed: update apsw")
+    return found
 
 
 def _check_directory(directory: Path) -> None:
@@ -463,7 +463,7 @@ def _check_directory(directory: Path) -> None:
         raise ConfigError(f"ATHENA_STATE_DIR: cannot create {directory}: {error.strerror}") from error
     if not os.access(directory, os.W_OK):
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is not writable")
-    kind = _file_system(directory)
+    kind = file_system(directory)
     if kind in NETWORK_FILE_SYSTEMS:
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is on {kind}; SQLite needs a local file system")
 
@@ -478,7 +478,7 @@ def _check_presence(path: Path) -> None:
         )
 
 
-def _file_system(directory: Path) -> str:
+def file_system(directory: Path) -> str:
     """The type of the file system that holds a directory, by the longest mount point above it."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():

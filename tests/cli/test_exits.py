@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from athena_cli.commands import COMMANDS
+from athena_cli.tree import COMMANDS
 from athena_core import __version__
 from athena_core.settings import SETTINGS
 from tests.cli.terminal import Result, Terminal

@@ -9,8 +9,8 @@ import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_cli import app
-from athena_cli.commands import COMMANDS
 from athena_cli.row import Row, rows, words_of
+from athena_cli.tree import COMMANDS
 from athena_cli.words import ROWS
 from tests.api.examples import EXAMPLES
 from tests.cli.terminal import Terminal

@@ -1,0 +1,210 @@
+"""What may be wrong with a set-up, looked at without a server and without changing anything."""
+
+import os
+import platform
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx2
+
+from athena_cli.offline import StateDirectory, state_directory
+from athena_core.clock import SystemClock, iso
+from athena_core.domain import EVENTS
+from athena_core.errors import ConfigError
+from athena_core.event import Value
+from athena_core.settings import Settings, load, replaced
+from athena_core.store.sqlite import FORMAT, NETWORK_FILE_SYSTEMS, check_library, file_system
+
+SPACE_BYTES_MIN = 1 << 30
+ANSWER_SECONDS_MAX = 2.0
+AHEAD_SECONDS_MAX = 5.0
+RECENT_EVENTS = 1_000
+KNOWN = {event.TYPE for event in EVENTS}
+
+
+class Finding(Value):
+    """One thing that was looked at; ``wrong`` breaks a promise, a ``notice`` may surprise."""
+
+    check: str
+    status: Literal["ok", "notice", "wrong"]
+    says: str
+    remedy: str | None = None
+
+
+def examine() -> list[Finding]:
+    """Everything, in order; later checks need what earlier ones found."""
+    findings = list(_versions())
+    try:
+        settings = load()
+    except ConfigError as error:
+        return [*findings, Finding(check="settings", status="wrong", says=error.message, remedy="correct the setting")]
+    findings += _settings(settings)
+    findings += _directory(settings.state_dir)
+    findings += _server(settings)
+    try:
+        state = state_directory(settings)
+    except ConfigError as error:
+        present = (settings.state_dir / "log.db").exists()
+        findings.append(Finding(check="log", status="wrong" if present else "notice", says=error.message))
+        return findings
+    return [*findings, *_log(state), *_views(state)]
+
+
+def _versions() -> Iterator[Finding]:
+    found = sys.version_info[:3]
+    says = f"Python {platform.python_version()} on {platform.system()} {platform.release()}"
+    good = found >= (3, 11) and platform.system() == "Linux"
+    yield Finding(
+        check="python", status="ok" if good else "wrong", says=says, remedy=None if good else "Python 3.11, Linux"
+    )
+    try:
+        yield Finding(check="sqlite", status="ok", says=f"SQLite {check_library()}")
+    except ConfigError as error:
+        yield Finding(check="sqlite", status="wrong", says=error.message)
+    lines = [line.split(";")[0] for line in requires("projectathena") or () if "extra ==" not in line]
+    names = sorted(line.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip() for line in lines)
+    try:
+        says = ", ".join(f"{name} {version(name)}" for name in names)
+        yield Finding(check="libraries", status="ok", says=says)
+    except PackageNotFoundError as error:
+        yield Finding(
+            check="libraries", status="wrong", says=f"{error.name} is not installed", remedy="install Athena again"
+        )
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    yield Finding(check="settings", status="ok", says="every setting can be read")
+    for warning in replaced():
+        yield Finding(check="settings", status="notice", says=warning)
+    workspace = settings.workspace_root
+    if not workspace.is_dir():
+        yield Finding(
+            check="workspace",
+            status="wrong",
+            says=f"{workspace} is no directory",
+            remedy="set ATHENA_WORKSPACE_ROOT to one",
+        )
+
+
+def _directory(directory: Path) -> Iterator[Finding]:
+    if not directory.exists():
+        yield Finding(check="state directory", status="ok", says=f"{directory} does not exist yet; a server creates it")
+        directory = next(parent for parent in directory.absolute().parents if parent.exists())
+    if not os.access(directory, os.W_OK | os.X_OK):
+        yield Finding(
+            check="state directory", status="wrong", says=f"{directory} is not writable", remedy="give it to this user"
+        )
+    kind = file_system(directory)
+    yield Finding(
+        check="file system",
+        status="wrong" if kind in NETWORK_FILE_SYSTEMS else "ok",
+        says=f"{directory} is on {kind}",
+        remedy="move the state directory to a local disk" if kind in NETWORK_FILE_SYSTEMS else None,
+    )
+    free = shutil.disk_usage(directory).free
+    low = free < SPACE_BYTES_MIN
+    yield Finding(
+        check="space",
+        status="notice" if low else "ok",
+        says=f"{free / (1 << 30):.1f} GiB free",
+        remedy="a full disk refuses writes with STORE_FULL: make space" if low else None,
+    )
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if (directory / "log.db").exists():
+        open_to = mode & 0o077
+        yield Finding(
+            check="permissions",
+            status="notice" if open_to else "ok",
+            says=f"{directory} has mode {mode:04o}",
+            remedy=f"others may read what was said: chmod 700 {directory}" if open_to else None,
+        )
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    url = settings.api_base_url
+    parts = urlsplit(url)
+    try:
+        answer = httpx2.get(url + "/readyz", timeout=ANSWER_SECONDS_MAX, trust_env=False)
+    except httpx2.HTTPError:
+        host, port = parts.hostname or "127.0.0.1", parts.port or 80
+        with socket.socket() as probe:
+            taken = probe.connect_ex((host, port)) == 0
+        yield Finding(
+            check="server",
+            status="notice" if taken else "ok",
+            says=f"something at {host}:{port} does not speak HTTP in time" if taken else f"nothing listens at {url}",
+            remedy="look what has the port" if taken else None,
+        )
+        return
+    if answer.status_code == 200:
+        yield Finding(check="server", status="ok", says=f"a server at {url} is ready")
+    elif "athena-position" in answer.headers or "x-trace-id" in answer.headers:
+        yield Finding(
+            check="server",
+            status="wrong",
+            says=f"the server at {url} is not ready: {answer.text[:200]}",
+            remedy="GET /api/v1/admin/health says what is behind",
+        )
+    else:
+        yield Finding(
+            check="server",
+            status="notice",
+            says=f"whoever answers at {url} is no Athena server (status {answer.status_code})",
+            remedy="serve on another port, and set ATHENA_API_BASE_URL",
+        )
+
+
+def _log(state: StateDirectory) -> Iterator[Finding]:
+    if not state.meta["format"].isdigit() or int(state.meta["format"]) > FORMAT:
+        says = f"the log has format {state.meta['format']}, this release reads {FORMAT}"
+        yield Finding(check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one")
+        return
+    reader = state.reader()
+    try:
+        head = reader.head()
+        row = reader.row(head) if head else None
+        size = state.log.stat().st_size / (1 << 20)
+        yield Finding(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
+        anchor = state.anchor
+        if anchor is not None and anchor.log_id == reader.log_id:
+            vouched = reader.row(anchor.position) if anchor.position else None
+            cut = anchor.position > head or (vouched is not None and vouched.chain.hex() != anchor.chain)
+            yield Finding(
+                check="anchor",
+                status="wrong" if cut else "ok",
+                says=f"the log once reached position {anchor.position}"
+                + (" with another history, or more of it" if cut else ""),
+                remedy="restore the rest, or start once with ATHENA_ACCEPT_FORK=true" if cut else None,
+            )
+        ahead = 0.0 if row is None else (row.recorded_at - SystemClock().now()) / 1000
+        yield Finding(
+            check="clock",
+            status="notice" if ahead > AHEAD_SECONDS_MAX else "ok",
+            says=f"the clock says {iso(SystemClock().now())}"
+            + (f", {ahead:.0f} s before the last event" if ahead > AHEAD_SECONDS_MAX else ""),
+            remedy="set the clock; until it has caught up, events carry the time of the last one"
+            if ahead > AHEAD_SECONDS_MAX
+            else None,
+        )
+        newer = {row.type for row in reader.rows(max(head - RECENT_EVENTS, 0), RECENT_EVENTS)} - KNOWN
+        if newer:
+            says = f"events of a newer release: {', '.join(sorted(newer))}"
+            yield Finding(check="events", status="notice", says=says, remedy="update Athena to see them in views")
+    finally:
+        reader.close()
+
+
+def _views(state: StateDirectory) -> Iterator[Finding]:
+    views = state.views()
+    path = views.files.named(views.files.current)
+    if path is None or not path.exists():
+        yield Finding(check="views", status="ok", says="there are none yet; a server builds them")
+        return
+    yield Finding(check="views", status="ok", says=f"generation {path.name} serves")

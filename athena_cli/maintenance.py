@@ -1,0 +1,181 @@
+"""Commands that look after a state directory: copies of the log, slices of it, and what is wrong with a set-up."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from athena_cli.commands import SWITCH, settings_of
+from athena_cli.exits import Failed, Misused
+
+if TYPE_CHECKING:
+    from athena_cli.doctor import Finding
+    from athena_core.services.verify import Report
+
+
+def backup(target: Path, /) -> None:
+    """Copy the log into one file while others write to it, and verify the copy.
+
+    Everything that was acknowledged before the command began is in it, with idempotency keys; views are not, they are
+    rebuilt. Restore it with `athena restore`.
+
+    Args:
+        target: The file to write; it must not exist.
+    """
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from athena_cli.offline import state_directory
+    from athena_core.store.backup import copy_log
+
+    source = state_directory(settings_of(None)).log
+    try:
+        render.last(copy_log(source, target), "backup")
+    except OSError as error:
+        raise Failed(f"cannot write {target}: {error.strerror}") from error
+    report = _verified(target)
+    render.show(
+        encode(
+            {
+                "status": "written",
+                "path": str(target),
+                "bytes": target.stat().st_size,
+                "logId": report.log_id,
+                "position": report.head,
+                "chain": report.chain,
+            }
+        )
+    )
+
+
+def restore(source: Path, /) -> None:
+    """Verify a backup and put it in the place of the log; no process may be at work there.
+
+    A log that was there is kept under another name. If it had gone further than the backup, the next start refuses
+    until ATHENA_ACCEPT_FORK=true says that this is meant; cursors up to the backup's end stay valid.
+
+    Args:
+        source: The file that `athena backup` wrote.
+    """
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from athena_core.store.backup import restore_log
+
+    report = _verified(source)
+    try:
+        done = restore_log(source, settings_of(None).state_dir)
+    except OSError as error:
+        raise Failed(f"cannot restore {source}: {error.strerror}") from error
+    answer = {"status": "restored", "logId": done.log_id, "position": done.position, "chain": report.chain}
+    if done.kept is not None:
+        answer["kept"] = done.kept
+    if done.forks:
+        answer["next"] = "start once with ATHENA_ACCEPT_FORK=true"
+    render.show(encode(answer))
+
+
+def _verified(path: Path) -> "Report":
+    """The report on a copy of a log. Raises Failed if it does not verify."""
+    from athena_cli import render
+    from athena_core.clock import SystemClock
+    from athena_core.domain import EVENTS
+    from athena_core.services import verify as verifying
+    from athena_core.store.backup import opened
+    from athena_core.store.codec import Codec
+
+    reader, meta = opened(path)
+    try:
+        steps = verifying.verify(reader, Codec(EVENTS), SystemClock(), meta=meta, keys=reader.keys())
+        report = render.last(steps, "verify").report
+    finally:
+        reader.close()
+    assert report is not None
+    if not report.ok:
+        raise Failed(f"{path} does not verify: {report.violations[0]}")
+    return report
+
+
+def export(
+    *,
+    run: str | None = None,
+    session: str | None = None,
+    since: str | None = None,
+    redact: Annotated[bool, SWITCH] = False,
+    out: Path | None = None,
+) -> None:
+    """Write a slice of the log that proves itself elsewhere: `athena verify --bundle FILE`.
+
+    Args:
+        run: The events of this run.
+        session: The events of this session.
+        since: Everything after an event (its id, or a position), or since a time (ISO-8601).
+        redact: Without what people, models and tools wrote; the bundle says so, and still proves itself.
+        out: The file to write; standard output if absent.
+    """
+    if (run is not None) + (session is not None) + (since is not None) != 1:
+        raise Misused("export needs one of --run, --session and --since")
+
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from athena_cli.offline import place_of, state_directory
+    from athena_core.services.bundle import Scope
+    from athena_core.services.bundle import export as lines_of
+
+    reader = state_directory(settings_of(None)).reader()
+    try:
+        after = None if since is None else place_of(since, reader)
+        lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact)
+        if out is None:
+            sys.stdout.buffer.writelines(lines)
+            return
+        draft = out.with_name(out.name + ".part")
+        with draft.open("wb") as file:
+            file.writelines(lines)
+        draft.replace(out)
+    except OSError as error:
+        raise Failed(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        reader.close()
+    render.show(encode({"status": "written", "path": str(out), "bytes": out.stat().st_size}))
+
+
+def doctor(*, output: Annotated[Literal["table", "json"] | None, Parameter(alias="-o")] = None) -> None:
+    """Look at versions, settings, disk, clock, port and log: what is wrong, and what mends it.
+
+    Exit code 1 if something keeps Athena from working as promised.
+
+    Args:
+        output: A list of findings, or one JSON document; by itself a list on a terminal, else JSON.
+    """
+    from msgspec.json import encode
+
+    from athena_cli.doctor import examine
+    from athena_cli.render import write
+
+    findings = examine()
+    if output == "json" or (output is None and not sys.stdout.isatty()):
+        write(encode({"ok": all(found.status != "wrong" for found in findings), "findings": findings}))
+    else:
+        _list(findings)
+    wrong = [found for found in findings if found.status == "wrong"]
+    if wrong:
+        raise Failed(f"{wrong[0].check}: {wrong[0].says}")
+
+
+def _list(findings: "list[Finding]") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from athena_cli.render import printable
+
+    colours = {"ok": "green", "notice": "yellow", "wrong": "red"}
+    console = Console()
+    for found in findings:
+        line = Text(f"{found.status:>6}  ", style=colours[found.status])
+        line.append(f"{found.check}: {printable(found.says)}", style="default")
+        console.print(line)
+        if found.remedy:
+            console.print(Text(f"        {printable(found.remedy)}", style="dim"))

@@ -1,0 +1,40 @@
+"""The commands that have code of their own, by their words, and what the groups of commands are about."""
+
+from collections.abc import Callable, Mapping
+
+from athena_cli import commands, maintenance
+
+GROUPS: Mapping[str, str] = {
+    "a2a": "Messages between personas, and what could not be done.",
+    "api": "The server, and the document that describes it.",
+    "events": "What was recorded.",
+    "directives": "What runs are told to do.",
+    "harness-profiles": "Provider, model, tools and limits of runs.",
+    "memory": "Notes, and what was noted down.",
+    "policy": "The limits of the whole plane, and what they refused.",
+    "run-templates": "Directives with placeholders; `run --template` runs one.",
+    "runs": "Runs, one by one.",
+    "sessions": "Conversations.",
+    "work": "What waits to be done in sessions.",
+}
+
+COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (row.py)
+    "run": commands.run,
+    "cancel": commands.cancel,
+    "work enqueue": commands.enqueue_work,
+    "work status": commands.show_work,
+    "work drain": commands.drain_work,
+    "events list": commands.list_events,
+    "events tail": commands.tail_events,
+    "memory search": commands.search_memory,
+    "memory get": commands.get_memory,
+    "replay": commands.replay,
+    "verify": commands.verify,
+    "backup": maintenance.backup,
+    "restore": maintenance.restore,
+    "export": maintenance.export,
+    "doctor": maintenance.doctor,
+    "api serve": commands.serve,
+    "api contracts": commands.contracts,
+}
+"""The words of a command, and what it does."""

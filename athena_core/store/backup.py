@@ -1,0 +1,165 @@
+"""Copies of a log: taken while others write to it, and put back in its place."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from athena_core.errors import ConfigError
+from athena_core.event import Position, Value
+from athena_core.store.log import Anchor, read_anchor, write_anchor
+from athena_core.store.sqlite import SELECT_META, Lock, SqliteReader, open_reader
+
+PAGES_A_STEP = 1_024
+NAME = "log.db"
+
+
+class Copied(Value):
+    """How far a copy is, in pages of the database."""
+
+    position: int
+    head: int
+    events_per_second: int = 0
+
+
+def copy_log(source: Path, target: Path) -> Iterator[Copied]:
+    """Copy a log as it is at one moment, with keys, guards and checkpoints, into one new file that is synced.
+
+    Others may write meanwhile: one read transaction sees them all or not. Raises ConfigError if the file exists.
+    """
+    if target.exists():
+        raise ConfigError(f"{target} exists; a backup never replaces a file")
+    draft = target.with_name(target.name + ".part")
+    draft.unlink(missing_ok=True)
+    reading = open_reader(source)
+    try:
+        reading.execute("BEGIN")  # what is committed from now on belongs to the next backup
+        reading.execute("SELECT count(*) FROM meta").fetchall()
+        writing = apsw.Connection(str(draft))
+        try:
+            with writing.backup("main", reading, "main") as backup:
+                while not backup.done:
+                    backup.step(PAGES_A_STEP)
+                    yield Copied(position=backup.page_count - backup.remaining, head=backup.page_count)
+            writing.pragma("journal_mode", "DELETE")  # one file, that needs no WAL beside it
+        finally:
+            writing.close()
+    finally:
+        reading.close()
+    _sync(draft)
+    draft.replace(target)
+    _sync(target.parent)
+
+
+def opened(path: Path) -> tuple[SqliteReader, dict[str, str]]:
+    """A reader of a log, and its meta. Raises ConfigError for a file that is none."""
+    try:
+        connection = open_reader(path)
+        try:
+            meta = {name: str(connection.execute(SELECT_META, (name,)).get or "") for name in ("log_id", "format")}
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise ConfigError(f"{path} is no log: {error}") from error
+    if not meta["log_id"]:
+        raise ConfigError(f"{path} is no log: it has no id")
+    return SqliteReader(path, meta["log_id"]), meta
+
+
+class Restored(Value):
+    """What was put in place: ``forks`` tells whether the log that was there had gone further."""
+
+    log_id: str
+    position: Position
+    forks: bool
+    kept: str | None = None
+
+
+def restore_log(source: Path, directory: Path) -> Restored:
+    """Put a copy of a log in its place; what was there is kept beside it under another name.
+
+    Views are left as they are: what does not fit this log is rebuilt. Raises ConfigError while a process uses the
+    directory.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with alone(directory):
+        reader, meta = opened(source)
+        head = reader.head()
+        reader.close()
+        place, kept = directory / NAME, None
+        if place.exists():
+            kept = _set_aside(place, directory / "log.anchor")
+        draft = place.with_name(NAME + ".part")
+        shutil.copyfile(source, draft)
+        draft.chmod(0o600)
+        _sync(draft)
+        draft.replace(place)
+        _sync(directory)
+    anchor = read_anchor(directory / "log.anchor")
+    forks = anchor is not None and anchor.log_id == meta["log_id"] and not _vouched(place, anchor)
+    return Restored(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
+
+
+def _vouched(place: Path, anchor: Anchor) -> bool:
+    """Whether a log holds what an anchor says."""
+    reader, _ = opened(place)
+    try:
+        row = reader.row(anchor.position) if anchor.position else None
+        return not anchor.position or (row is not None and row.chain.hex() == anchor.chain)
+    finally:
+        reader.close()
+
+
+class alone:  # noqa: N801 - it is used as a function
+    """Holds a state directory against every other process. Raises ConfigError where one is at work."""
+
+    def __init__(self, directory: Path) -> None:
+        """Look who is there."""
+        executors = directory / "executors"
+        for path in executors.glob("*.lock") if executors.is_dir() else ():
+            lock = Lock(path, create=False)
+            try:
+                if not lock.try_acquire():
+                    raise ConfigError(f"ATHENA_STATE_DIR: a process is at work in {directory}; stop it first")
+            finally:
+                lock.close()
+        self._lock = Lock(directory / "log.lock")
+
+    def __enter__(self) -> None:
+        """Take the lock of the log."""
+        if not self._lock.try_acquire():
+            self._lock.close()
+            raise ConfigError("ATHENA_STATE_DIR: a process is writing to the log; stop it first")
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of it."""
+        self._lock.close()
+
+
+def _set_aside(place: Path, anchor: Path) -> str:
+    """Rename a log with its WAL; the name, and the anchor, say how far it went."""
+    reader, meta = opened(place)
+    head = reader.head()
+    row = reader.row(head) if head else None
+    reader.close()
+    known = read_anchor(anchor)
+    if row is not None and (known is None or known.position < head or known.log_id != meta["log_id"]):
+        write_anchor(anchor, Anchor(log_id=meta["log_id"], position=head, chain=row.chain.hex()))
+    number = 0
+    while (aside := place.with_name(f"log-{head}{f'-{number}' if number else ''}.db")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):  # the WAL first: a log without it would lack its end
+        part = place.with_name(place.name + suffix)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + suffix))
+    return str(aside)
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

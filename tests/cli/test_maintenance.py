@@ -1,0 +1,241 @@
+"""Copies of the log, slices of it, replays to a place, and what a set-up lacks."""
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from athena_core.event import Position
+from athena_core.services.bundle import prove
+from athena_core.store.chain import Broken
+from tests.cli.terminal import Terminal
+from tests.conftest import Serve
+from tests.support.api import Api, Refused, soon
+
+
+def url_of(terminal: Terminal) -> str:
+    return terminal.settings["api_base_url"]
+
+
+class Writing:
+    """Clients that write directives until they are told to stop, and remember what was acknowledged, in order."""
+
+    def __init__(self, url: str, clients: int = 4) -> None:
+        self.acknowledged: list[tuple[str, Position]] = []
+        self._over = threading.Event()
+        self._apis = [Api(url) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._write, args=(api,)) for api in self._apis]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self, api: Api) -> None:
+        while not self._over.is_set():
+            answer = api.send("/directives", {"input": "x"})
+            self.acknowledged.append((answer.json()["data"]["id"], int(answer.headers["athena-position"])))
+
+    def stop(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        for api in self._apis:
+            api.close()
+
+
+def test_a_backup_under_load_restores_to_a_log_that_holds_all_that_was_acknowledged_before(
+    terminal: Terminal, serve: Serve
+) -> None:
+    copy = terminal.directory / "copy.athena"
+    server = serve()
+    terminal.settings["state_dir"] = str(server.state_dir)
+    first = server.api.send("/directives", {"input": "with a key"}, key="k").json()["data"]
+    writing = Writing(server.url)
+    for _ in soon():
+        if len(writing.acknowledged) > 50:
+            break
+    before = list(writing.acknowledged)
+    made = terminal.run("backup", str(copy)).data
+    writing.stop()
+    assert made["position"] >= max(position for _, position in before)
+    assert terminal.run("backup", str(copy)).code == 2, "a backup never replaces a file"
+
+    other = {"state_dir": str(terminal.directory / "other")}
+    restored = terminal.run("restore", str(copy), **other).data
+    assert (restored["status"], restored["position"]) == ("restored", made["position"])
+    assert terminal.run("verify", **other).data["chain"] == made["chain"]
+    with terminal.server(0, **other):
+        api = Api(url_of(terminal))
+        there = {item["id"] for item in api.items("/directives", limit=500)}
+        assert {directive_id for directive_id, _ in before} <= there
+        again = api.send("/directives", {"input": "with a key"}, key="k")
+        assert (again.json()["data"], again.headers["idempotency-replayed"]) == (first, "true")
+        api.close()
+
+
+def test_after_a_restore_cursors_up_to_the_fork_are_valid_and_those_above_it_are_foreign(terminal: Terminal) -> None:
+    copy = terminal.directory / "copy.athena"
+    with terminal.server():
+        api = Api(url_of(terminal))
+        api.run("before")
+        below = api.events()[-1]["id"]
+        terminal.run("backup", str(copy))
+        live = terminal.run("restore", str(copy))
+        assert (live.code, "stop it first" in live.err) == (2, True)
+        api.run("lost")
+        above = api.events()[-1]["id"]
+        api.close()
+    restored = terminal.run("restore", str(copy)).data
+    assert restored["next"] == "start once with ATHENA_ACCEPT_FORK=true"
+    assert Path(restored["kept"]).exists()
+    assert terminal.run("api", "serve", "--port", "0").code == 2
+    with terminal.server(0, accept_fork="true"):
+        api = Api(url_of(terminal))
+        for number in range(3):
+            api.run(f"instead {number}")
+        assert api.types(cursor=below)[0] == "log.forked"
+        with pytest.raises(Refused) as refused:
+            api.get("/events", cursor=above)
+        assert refused.value.code == "CURSOR_FOREIGN"
+        api.close()
+    assert terminal.run("verify").data["ok"]
+    assert terminal.run("replay", "--verify").data["outcome"] == "equal"
+
+
+def test_what_is_no_backup_is_not_restored(terminal: Terminal) -> None:
+    terminal.run("run", "--input", "x", "--transport", "local")
+    copy = terminal.directory / "copy.athena"
+    assert terminal.run("backup", str(copy)).code == 0
+    before = (terminal.state_dir / "log.db").read_bytes()
+    damaged = terminal.directory / "damaged.athena"
+    content = bytearray(copy.read_bytes())
+    place = content.index(b'"requestedBy"')
+    content[place : place + 13] = b'"requestedBx"'
+    damaged.write_bytes(content)
+    refused = terminal.run("restore", str(damaged))
+    assert (refused.code, "does not verify: position" in refused.err) == (1, True)
+    letter = terminal.directory / "letter"
+    letter.write_text("Dear all")
+    assert terminal.run("restore", str(letter)).code == 2
+    assert (terminal.state_dir / "log.db").read_bytes() == before
+
+
+@pytest.fixture
+def history(terminal: Terminal) -> Terminal:
+    """Two sessions with a run each, one after the other."""
+    for session in ("one", "two", "one"):
+        terminal.run("run", "--session", session, "--input", f"said in {session}", "--transport", "local")
+    return terminal
+
+
+def test_a_bundle_proves_itself_elsewhere(history: Terminal) -> None:
+    bundle = history.directory / "one.bundle"
+    assert history.run("export", "--session", "one", "--out", str(bundle)).code == 0
+    shutil.rmtree(history.state_dir)
+    proof = history.run("verify", "--bundle", str(bundle)).data
+    assert (proof["ok"], proof["withoutText"], proof["redacted"]) == (True, 0, False)
+    assert proof["events"] > 10
+    assert proof["skipped"] >= 9, "the other session's run lies between"
+
+
+@pytest.mark.parametrize("scope", [("--session", "two"), ("--since", "5"), ("--since", "2020-01-01")])
+def test_a_bundle_without_text_holds_none_and_proves_itself(history: Terminal, scope: tuple[str, str]) -> None:
+    bundle = history.directory / "redacted.bundle"
+    assert history.run("export", *scope, "--redact", "--out", str(bundle)).code == 0
+    assert b"said in" not in bundle.read_bytes()
+    proof = history.run("verify", "--bundle", str(bundle)).data
+    assert (proof["ok"], proof["redacted"]) == (True, True)
+    assert proof["withoutText"] > 0
+
+
+def test_no_line_of_a_bundle_can_be_changed_left_out_swapped_or_added_unnoticed(history: Terminal) -> None:
+    bundle = history.directory / "one.bundle"
+    history.run("export", "--session", "one", "--out", str(bundle))
+    lines = bundle.read_bytes().splitlines(keepends=True)
+    skipping = max(
+        range(len(lines)), key=lambda number: lines[number].count(b'","') if b'"leaves"' in lines[number] else 0
+    )
+    said = next(number for number, line in enumerate(lines) if b"said in" in line)
+    event = json.loads(lines[3])
+    forged = {**event["row"], "actor": "mallory"}
+    leaves = json.loads(lines[skipping])["leaves"]
+    changes = {
+        "an edited column": {3: json.dumps({"row": forged}).encode() + b"\n"},
+        "an edited text": {said: lines[said].replace(b"said in", b"sung in")},
+        "a lost event": {3: b""},
+        "a repeated event": {3: lines[3] * 2},
+        "a lost leaf": {skipping: json.dumps({"leaves": leaves[1:]}).encode() + b"\n"},
+        "swapped events": {3: lines[4], 4: lines[3]},
+        "another beginning": {0: lines[0].replace(b'"after":0', b'"after":1')},
+        "no end": {len(lines) - 1: b""},
+        "more after the end": {len(lines) - 1: lines[-1] + lines[3]},
+        "no JSON": {3: b"{\n"},
+        "no bundle": {0: b"{}\n"},
+    }
+    assert prove(lines).ok
+    for name, change in changes.items():
+        changed = b"".join(change.get(number, line) for number, line in enumerate(lines))
+        with pytest.raises(Broken):
+            prove(changed.splitlines(keepends=True))
+            pytest.fail(name)
+    bundle.write_bytes(changed)
+    result = history.run("verify", "--bundle", str(bundle))
+    assert (result.code, result.err.startswith("Error: the bundle does not verify")) == (1, True)
+
+
+def test_a_bundle_needs_one_scope(terminal: Terminal) -> None:
+    assert terminal.run("export").code == 2
+    assert terminal.run("export", "--run", "run_1", "--session", "s").code == 2
+
+
+def test_a_replay_goes_to_a_place_that_is_named_in_any_way(history: Terminal) -> None:
+    events = history.run("events", "list", "--limit", "500", "--transport", "local").data["events"]
+    place = events[11]
+    to_position = history.run("replay", "--to", "12").data
+    assert to_position["position"] == 12
+    to_event = history.run("replay", "--to", place["id"]).data
+    assert (to_event["position"], to_event["digests"]) == (12, to_position["digests"])
+    before = history.run("replay", "--to", events[-1]["createdAt"]).data
+    assert 0 < before["position"] < len(events)
+    foreign = history.run("replay", "--to", "9" * 6)
+    assert (foreign.code, "CURSOR_AHEAD" in foreign.err) == (1, True)
+    assert history.run("replay", "--to", "some day").code == 1
+
+
+def test_one_projection_can_be_compared_or_rehearsed_alone_but_not_rebuilt(history: Terminal) -> None:
+    (verdict,) = history.run("replay", "--verify", "--projection", "runs").data["verdicts"]
+    assert (verdict["projection"], verdict["equal"]) == ("runs", True)
+    assert list(history.run("replay", "--dry-run", "--projection", "runs").data["digests"]) == ["runs"]
+    assert history.run("replay", "--projection", "runs").code == 2
+    assert "known: " in history.run("replay", "--verify", "--projection", "wishes").err
+
+
+def statuses(terminal: Terminal, **settings: str) -> dict[str, str]:
+    result = terminal.run("doctor", **settings)
+    findings = json.loads(result.out)["findings"]
+    assert result.code == (1 if any(found["status"] == "wrong" for found in findings) else 0)
+    assert all(found.get("remedy") or found["status"] == "ok" for found in findings if found["check"] != "log"), (
+        findings
+    )
+    return {found["check"]: found["status"] for found in findings}
+
+
+def test_the_doctor_finds_nothing_where_nothing_is_wrong(history: Terminal) -> None:
+    assert set(statuses(history).values()) == {"ok"}
+    with history.server():
+        assert statuses(history)["server"] == "ok"
+
+
+def test_the_doctor_finds_what_is_wrong(history: Terminal) -> None:
+    assert statuses(history, auth_enabled="perhaps")["settings"] == "wrong"
+    assert statuses(history, workspace_root=str(history.directory / "nowhere"))["workspace"] == "wrong"
+    history.state_dir.chmod(0o755)
+    assert statuses(history)["permissions"] == "notice"
+    copy = history.directory / "copy.athena"
+    history.run("backup", str(copy))
+    history.run("run", "--input", "more", "--transport", "local")
+    history.run("restore", str(copy))
+    assert statuses(history)["anchor"] == "wrong"
+    (history.state_dir / "log.db").write_text("Dear all, this was a log once, and it is no more. " * 100)
+    assert statuses(history)["log"] == "wrong"
+    assert "no log" in history.seen("doctor") or "cannot read" in history.seen("doctor")
