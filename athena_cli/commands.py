@@ -1,6 +1,7 @@
 """The commands: arguments to one request each, or to work on the state directory itself."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
