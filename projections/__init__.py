@@ -40,10 +40,11 @@ from projections.runs import RUNS
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
 from projections.work import WORK
+from projections.workflows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (
-    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORK, DEAD_LETTERS, MESSAGES, REDRIVES),
-    *(MEMORY, POLICY, AUDIT, FLEET, FEED),
+    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, WORK, DEAD_LETTERS),
+    *(MESSAGES, REDRIVES, MEMORY, POLICY, AUDIT, FLEET, FEED),
 )
 """Every read model."""
 

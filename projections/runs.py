@@ -1,6 +1,7 @@
 """The runs: every run as clients see it, the admitted ones, the waiting ones, and the requests to cancel."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from functools import cached_property
 
 import msgspec
@@ -130,6 +131,7 @@ IN_FORCE = 1
 
 
 SELECT_RUNS = f"SELECT {', '.join(RUN.columns)}, text FROM run LEFT JOIN run_output ON entry_position = output_position"
+SELECT_OUTPUT = "SELECT text FROM run JOIN run_output ON entry_position = output_position WHERE run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
 SELECT_PLACES = "SELECT run_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
@@ -473,6 +475,15 @@ def run_by_id(connection: Connection, run_id: str) -> Run | None:
     """One run."""
     found = list(connection.execute(f"{SELECT_RUNS} WHERE run_id = ?", (run_id,)))
     return _shown(Lines(connection), found[0]) if found else None
+
+
+def outputs_of(connection: Connection, run_ids: Iterable[str]) -> dict[str, str | None]:
+    """The outputs of runs by their ids; None where one was redacted."""
+    found: dict[str, str | None] = {}
+    for run_id in run_ids:
+        for (text,) in connection.execute(SELECT_OUTPUT, (run_id,)):
+            found[run_id] = None if text is None else str(text)
+    return found
 
 
 def list_runs(

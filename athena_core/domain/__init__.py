@@ -21,6 +21,8 @@ from athena_core.domain import (
     session,
     template,
     work,
+    workflow,
+    workflow_run,
 )
 from athena_core.event import Event
 
@@ -30,6 +32,8 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     directive.DECIDER,
     harness.DECIDER,
     template.DECIDER,
+    workflow.DECIDER,
+    workflow_run.DECIDER,
     policy.DECIDER,
     schedule.DECIDER,
     work.DECIDER,

@@ -81,6 +81,12 @@ class Plan:
         self.model = profile.config.model if profile else body.model or own_model
         self.least: int | None = 0
         self.created: Created | None = None
+        self.references: tuple[str, ...] | None = None
+        """The context references of a directive that is made for this run."""
+        self.timeout_ms: int | None = None
+        """A timeout of its own, within that of its profile."""
+        self.patient = False
+        """Whether it waits for a slot where another run would be refused: nobody waits for its answer."""
 
     @property
     def budget_micro_usd(self) -> int | None:
@@ -93,6 +99,8 @@ class Plan:
         """The run as it is pinned, under the policy in force."""
         by_policy = limits.default_run_timeout_ms if limits else None
         timeout = self.profile.policies.timeout_ms if self.profile else by_policy or self.default_timeout_ms
+        if self.timeout_ms is not None:
+            timeout = min(self.timeout_ms, timeout) if self.profile else self.timeout_ms
         profile_id, snapshot = self.body.harness_profile_id, self.profile
         if profile_id is None or snapshot is None:
             profile_id, snapshot = shadow_profile(self.provider, self.model, timeout)
@@ -305,7 +313,9 @@ def admit(
     if request.parent_run_id is not None:
         _check_parent(reader, request.parent_run_id)
     _check_day(reader, context, limits, request, run_id, plan.least)
-    _check_slots(reader, context, limits, request, run_id, who)
+    full = plan.patient and _is_full(reader, limits)
+    if not full:
+        _check_slots(reader, context, limits, request, run_id, who)
     reached = list(Keys(reader, limits).reached(request.places))
     for one in reached:
         if one.strategy == "reject":
@@ -319,10 +329,10 @@ def admit(
     )
     facts = tuple(Fact(stream=session.stream(session_id), event=event, session_id=session_id) for event in opened)
     if plan.body.directive_id is None:
-        spec = directive.DirectiveSpec(input=plan.said, metadata=plan.body.metadata)
+        spec = directive.DirectiveSpec(input=plan.said, context_refs=plan.references, metadata=plan.body.metadata)
         facts += directive_facts(reader, context, directive_id, spec, shadow=True)
     wait: run.WaitReason | None = None if room.left(reader) else "executor"
-    wait = "session-busy" if busy else "key-limit" if reached else wait
+    wait = "session-busy" if busy else "concurrency" if full else "key-limit" if reached else wait
     asked = run.decide(run.RequestRun(request=request, wait=wait), run.DECIDER.initial, context)
     facts += facts_of(run_id, session_id, asked)
     if holder is not None and plan.body.session_strategy == "interrupt":
@@ -338,6 +348,11 @@ def admit(
     lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=plan.said)
     taken = run.decide(lease, run.evolve(run.DECIDER.initial, asked[0]), context)
     return facts + facts_of(run_id, session_id, taken)
+
+
+def _is_full(reader: Reader, limits: policy.PolicyState) -> bool:
+    limit = limits.max_concurrent_runs
+    return limit is not None and len(reader.guards("slot")) >= limit
 
 
 def _check_slots(

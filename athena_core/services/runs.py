@@ -231,10 +231,13 @@ class Runs:
             told = Told(_result(run_id, created.request, created.at, output, ending), position)
             return replace(committed, answer=told)
 
-    def prepare(self, body: RunBody, who: Identity) -> Launch:
-        """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``."""
+    def prepare(self, body: RunBody, who: Identity, *, references: tuple[str, ...] | None = None) -> Launch:
+        """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``.
+
+        ``references`` are the context references that go with its input.
+        """
         return Launch(
-            self._plan(body),
+            self._plan(body, references),
             who,
             self.room,
             run_id=self._ids.new("run"),
@@ -260,7 +263,7 @@ class Runs:
             waiting.completion = Completion(output, ending, position)
             waiting.settled.set()
 
-    def _plan(self, body: RunBody) -> "Plan":
+    def _plan(self, body: RunBody, references: tuple[str, ...] | None) -> "Plan":
         """Check the request in the contract's order, resolve its references."""
         if body.input is None and body.directive_id is None:
             raise ConfigError.of("input", "a run requires either input or directiveId", "one of the two")
@@ -276,10 +279,9 @@ class Runs:
                 raise ConfigError.of(
                     "directiveId", f"the text of {body.directive_id} was redacted", "another directive"
                 )
-            said = found.input
-            resolved = resolve(
-                found.context_refs or (), self._settings.workspace_root, self.compiler.chars_max, resolved.salt
-            )
+            said, references = found.input, found.context_refs
+        if references:
+            resolved = resolve(references, self._settings.workspace_root, self.compiler.chars_max, resolved.salt)
         profile = None
         if body.harness_profile_id is not None:
             profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
@@ -292,6 +294,7 @@ class Runs:
         plan = Plan(body, said, resolved, profile, provider, self._settings)
         tokens = len(said.encode(errors="replace")) + FRAME_TOKENS
         plan.least = self._prices.ceiling(plan.provider, plan.model, tokens, OUTPUT_TOKENS_LEAST)
+        plan.references = references
         if plan.budget_micro_usd is not None and plan.least is None:
             reason = f"unpriced-model: nobody could tell when {plan.provider} {plan.model!r} has spent budgetUsd"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")

@@ -1,0 +1,87 @@
+"""The workflow: steps and what they wait for, immutable once created."""
+
+from typing import Annotated, ClassVar
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider
+from athena_core.event import TEXT, Event, Value
+from athena_core.flow import Graph, WorkflowDefinition
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class WorkflowCreated(Event):
+    """A workflow exists; its steps run on behalf of ``created_by``. ``metadata`` is that of steps, by their id."""
+
+    TYPE: ClassVar[str] = "workflow.created"
+    workflow_id: str
+    step_count: int
+    dependency_count: int
+    created_by: str
+    definition: WorkflowDefinition
+    metadata: Annotated[dict[str, dict[str, str]] | None, TEXT] = None
+
+
+# State
+
+
+class WorkflowState(Value):
+    """The steps as they are walked, once there are any; without the metadata, which is text."""
+
+    graph: Graph | None = None
+    created_by: str = ""
+
+
+def evolve(state: WorkflowState, event: Event) -> WorkflowState:
+    """Follow one event."""
+    match event:
+        case WorkflowCreated():
+            return WorkflowState(graph=Graph(event.definition), created_by=event.created_by)
+        case _:
+            return state
+
+
+# Commands
+
+
+class CreateWorkflow(Value):
+    """Create a workflow under a new id; its definition was checked."""
+
+    workflow_id: str
+    definition: WorkflowDefinition
+    by: str
+
+
+def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> tuple[Event, ...]:
+    """Create it once."""
+    if state.graph is not None:
+        return ()
+    definition, metadata = apart(command.definition)
+    return (
+        WorkflowCreated(
+            workflow_id=command.workflow_id,
+            step_count=len(definition.steps),
+            dependency_count=len(definition.dependencies),
+            created_by=command.by,
+            definition=definition,
+            metadata=metadata or None,
+        ),
+    )
+
+
+def apart(definition: WorkflowDefinition) -> tuple[WorkflowDefinition, dict[str, dict[str, str]]]:
+    """A definition without its metadata, and the metadata of each step by its id."""
+    metadata: dict[str, dict[str, str]] = {}
+    steps = []
+    for step in definition.steps:
+        if step.execution is not None and step.execution.metadata:
+            metadata[step.id] = step.execution.metadata
+            step = replace(step, execution=replace(step.execution, metadata=None))  # noqa: PLW2901
+        steps.append(step)
+    return replace(definition, steps=tuple(steps)), metadata
+
+
+DECIDER: Decider[WorkflowState] = Decider(
+    category="wf", events=(WorkflowCreated,), initial=WorkflowState(), evolve=evolve
+)

@@ -1,0 +1,732 @@
+"""The workflow run: one traversal of a workflow, whose state is how far each step is."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider
+from athena_core.errors import ConfigError, Contradicted, NotFound
+from athena_core.event import TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.flow import Graph, Held, SkipReason, StepStatus
+
+Cause: TypeAlias = Literal["identity", "expiry"]
+"""Who decided about an approval: somebody, or its expiry."""
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class WorkflowRunCreated(Event):
+    """A workflow is walked; the values of ``input_names`` fill placeholders of its directives."""
+
+    TYPE: ClassVar[str] = "workflow.run.created"
+    workflow_id: str
+    requested_by: str
+    input_names: tuple[str, ...]
+    resumed_from_run_id: str | None = None
+    input: Annotated[dict[str, Any] | None, TEXT] = None
+
+
+class WorkflowResumed(Event):
+    """Somebody had a workflow go on; the steps of ``reset`` begin again, with attempts of their own."""
+
+    TYPE: ClassVar[str] = "workflow.resumed"
+    workflow_id: str
+    workflow_run_id: str
+    status: str
+    requested_by: str
+    reset: tuple[str, ...]
+    input_names: tuple[str, ...]
+    input: Annotated[dict[str, Any] | None, TEXT] = None
+
+
+class WorkflowStepStarted(Event):
+    """A step has a run, which was admitted or queued in the same commit; ``item`` is there where it is one of many."""
+
+    TYPE: ClassVar[str] = "workflow.step.started"
+    workflow_id: str
+    step_id: str
+    attempt: int
+    step_run_id: str
+    item: int | None = None
+    condition: Held | None = None
+    condition_salt: Text = None
+
+
+class WorkflowStepExpanded(Event):
+    """A step runs once for each item of a list."""
+
+    TYPE: ClassVar[str] = "workflow.step.expanded"
+    workflow_id: str
+    step_id: str
+    items: int
+    condition: Held | None = None
+    condition_salt: Text = None
+
+
+class WorkflowStepCompleted(Event):
+    """A step came to an output, or one of its items did; without a run: all of its items did."""
+
+    TYPE: ClassVar[str] = "workflow.step.completed"
+    workflow_id: str
+    step_id: str
+    attempt: int
+    output_chars: int
+    step_run_id: str | None = None
+    item: int | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class WorkflowStepFailed(Event):
+    """An attempt of a step, or of one of its items, came to nothing; it may be tried again (``will_retry``)."""
+
+    TYPE: ClassVar[str] = "workflow.step.failed"
+    workflow_id: str
+    step_id: str
+    attempt: int
+    code: str
+    message: str
+    will_retry: bool
+    step_run_id: str | None = None
+    item: int | None = None
+    condition: Held | None = None
+    condition_salt: Text = None
+
+
+class WorkflowStepSkipped(Event):
+    """A step was left out."""
+
+    TYPE: ClassVar[str] = "workflow.step.skipped"
+    workflow_id: str
+    step_id: str
+    reason: SkipReason
+    condition: Held | None = None
+    condition_salt: Text = None
+
+
+class WorkflowStepCancelled(Event):
+    """A step was stopped with its workflow run."""
+
+    TYPE: ClassVar[str] = "workflow.step.cancelled"
+    workflow_id: str
+    step_id: str
+    attempt: int
+    step_run_id: str | None = None
+    item: int | None = None
+
+
+class WorkflowApprovalRequested(Event):
+    """Somebody has to approve; ``subject_sha256`` is that of the salt and of what is to be approved."""
+
+    TYPE: ClassVar[str] = "workflow.approval.requested"
+    workflow_id: str
+    step_id: str
+    attempt: int
+    subject_sha256: str
+    expires_at_ms: int | None = None
+    condition: Held | None = None
+    condition_salt: Text = None
+    subject: Text = None
+    subject_salt: Text = None
+
+
+class WorkflowApprovalGranted(Event):
+    """What was to be approved was approved."""
+
+    TYPE: ClassVar[str] = "workflow.approval.granted"
+    workflow_id: str
+    step_id: str
+    subject_sha256: str
+    cause: Cause
+    by: str | None = None
+    note: Text = None
+
+
+class WorkflowApprovalRejected(Event):
+    """What was to be approved was rejected."""
+
+    TYPE: ClassVar[str] = "workflow.approval.rejected"
+    workflow_id: str
+    step_id: str
+    subject_sha256: str
+    cause: Cause
+    by: str | None = None
+    note: Text = None
+
+
+class WorkflowRunSuspended(Event):
+    """Nothing goes on until somebody has decided about these approvals."""
+
+    TYPE: ClassVar[str] = "workflow.run.suspended"
+    workflow_id: str
+    step_ids: tuple[str, ...]
+
+
+class WorkflowRunCancelRequested(Event):
+    """Somebody wants a workflow run to stop."""
+
+    TYPE: ClassVar[str] = "workflow.run.cancel.requested"
+    workflow_id: str
+    reason: str | None = None
+
+
+class WorkflowRunCompleted(Event):
+    """Every step is ok, or was skipped."""
+
+    TYPE: ClassVar[str] = "workflow.run.completed"
+    workflow_id: str
+
+
+class WorkflowRunFailed(Event):
+    """No step can begin any more, because of those that failed."""
+
+    TYPE: ClassVar[str] = "workflow.run.failed"
+    workflow_id: str
+    failed_steps: tuple[str, ...]
+
+
+class WorkflowRunCancelled(Event):
+    """It was stopped."""
+
+    TYPE: ClassVar[str] = "workflow.run.cancelled"
+    workflow_id: str
+    reason: str | None = None
+
+
+# State
+
+
+class ItemState(Value):
+    """How far one item of a step is; ``spent`` counts the attempts since it was last reset."""
+
+    status: StepStatus = "pending"
+    attempt: int = 0
+    spent: int = 0
+    run_id: str | None = None
+
+
+class StepState(Value):
+    """How far a step is; ``items`` are there once it was expanded, the approval's fields while it waits."""
+
+    status: StepStatus = "pending"
+    attempt: int = 0
+    spent: int = 0
+    run_id: str | None = None
+    items: tuple[ItemState, ...] | None = None
+    subject_sha256: str | None = None
+    expires_at_ms: int | None = None
+
+    def running(self) -> tuple[tuple[int | None, str], ...]:
+        """The runs that this step waits for, with the items that they are for."""
+        if self.items is None:
+            return ((None, self.run_id),) if self.status == "running" and self.run_id else ()
+        found = enumerate(self.items)
+        return tuple((item, one.run_id) for item, one in found if one.status == "running" and one.run_id)
+
+
+PENDING = StepState()
+
+
+class WorkflowRunState(Value):
+    """How far a workflow run is; steps that nothing happened to are not in ``steps``. Nobody changes the mapping."""
+
+    workflow_id: str = ""
+    status: Literal["", "running", "waiting", "ok", "failed", "cancelled"] = ""
+    steps: Mapping[str, StepState] = {}
+    cancel: WorkflowRunCancelRequested | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it goes on by itself, or once somebody approves."""
+        return self.status in {"running", "waiting"}
+
+    def step(self, step_id: str) -> StepState:
+        """How far a step is."""
+        return self.steps.get(step_id, PENDING)
+
+    def statuses(self) -> dict[str, StepStatus]:
+        """The status of each step that is not pending."""
+        return {step_id: step.status for step_id, step in self.steps.items() if step.status != "pending"}
+
+
+def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
+    """Follow one event."""
+    match event:
+        case WorkflowRunCreated():
+            return replace(state, workflow_id=event.workflow_id, status="running")
+        case WorkflowResumed():
+            steps = {**state.steps, **{step_id: _reset(state.step(step_id)) for step_id in event.reset}}
+            return replace(state, status="running", steps=steps, cancel=None)
+        case WorkflowStepStarted() | WorkflowStepCompleted() | WorkflowStepFailed() | WorkflowStepCancelled():
+            step = state.step(event.step_id)
+            return _with(state, event.step_id, _item(step, event) if event.item is not None else _stepped(step, event))
+        case WorkflowStepExpanded():
+            items = (ItemState(),) * event.items
+            return _with(state, event.step_id, replace(state.step(event.step_id), status="running", items=items))
+        case WorkflowStepSkipped():
+            return _with(state, event.step_id, replace(state.step(event.step_id), status="skipped"))
+        case WorkflowApprovalRequested():
+            step = replace(
+                state.step(event.step_id),
+                status="waiting",
+                attempt=event.attempt,
+                subject_sha256=event.subject_sha256,
+                expires_at_ms=event.expires_at_ms,
+            )
+            return _with(state, event.step_id, step)
+        case WorkflowApprovalGranted() | WorkflowApprovalRejected():
+            status: StepStatus = "ok" if isinstance(event, WorkflowApprovalGranted) else "failed"
+            decided = _with(state, event.step_id, replace(state.step(event.step_id), status=status, expires_at_ms=None))
+            return replace(decided, status="running") if state.status == "waiting" else decided
+        case WorkflowRunSuspended():
+            return replace(state, status="waiting")
+        case WorkflowRunCancelRequested():
+            return replace(state, cancel=event)
+        case WorkflowRunCompleted():
+            return replace(state, status="ok")
+        case WorkflowRunFailed():
+            return replace(state, status="failed")
+        case WorkflowRunCancelled():
+            return replace(state, status="cancelled")
+        case _:
+            return state
+
+
+def _with(state: WorkflowRunState, step_id: str, step: StepState) -> WorkflowRunState:
+    return replace(state, steps={**state.steps, step_id: step})
+
+
+Stepped = WorkflowStepStarted | WorkflowStepCompleted | WorkflowStepFailed | WorkflowStepCancelled
+
+
+def _stepped(step: StepState, event: Stepped) -> StepState:
+    match event:
+        case WorkflowStepStarted():
+            spent = step.spent + 1
+            return replace(step, status="running", attempt=event.attempt, spent=spent, run_id=event.step_run_id)
+        case WorkflowStepCompleted():
+            return replace(step, status="ok")
+        case WorkflowStepFailed():
+            return replace(step, status="pending" if event.will_retry else "failed", attempt=event.attempt)
+        case WorkflowStepCancelled():
+            return replace(step, status="cancelled")
+
+
+def _item(step: StepState, event: Stepped) -> StepState:
+    items = list(step.items or ())
+    index = event.item or 0
+    if not 0 <= index < len(items):
+        return step
+    old = items[index]
+    one = _stepped(StepState(status=old.status, attempt=old.attempt, spent=old.spent, run_id=old.run_id), event)
+    items[index] = ItemState(status=one.status, attempt=one.attempt, spent=one.spent, run_id=one.run_id)
+    attempt = max(step.attempt, one.attempt)
+    return replace(step, items=tuple(items), attempt=attempt)
+
+
+def _reset(step: StepState) -> StepState:
+    """What begins again keeps its count of attempts, and the items that are ok."""
+    if step.items is None:
+        return replace(step, status="pending", spent=0, subject_sha256=None, expires_at_ms=None)
+    items = tuple(one if one.status == "ok" else replace(one, status="pending", spent=0) for one in step.items)
+    return replace(step, status="running", spent=0, items=items)
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """What an event occupies: ``flow`` by workflow run while it is open, ``step`` by the run of a step."""
+    event = recorded.event
+    match event:
+        case WorkflowRunCreated() | WorkflowResumed():
+            return (Guard(kind="flow", key=recorded.stream, value=(event.workflow_id,)),)
+        case WorkflowRunCompleted() | WorkflowRunFailed() | WorkflowRunCancelled():
+            return (Guard(kind="flow", key=recorded.stream, value=None),)
+        case WorkflowStepStarted():
+            return (Guard(kind="step", key=event.step_run_id, value=(recorded.stream, event.step_id)),)
+        case WorkflowStepCompleted() | WorkflowStepFailed() | WorkflowStepCancelled() if event.step_run_id:
+            return (Guard(kind="step", key=event.step_run_id, value=None),)
+        case _:
+            return ()
+
+
+# Commands
+
+
+class CreateRun(Value):
+    """Walk a workflow from its beginning."""
+
+    workflow_id: str
+    requested_by: str
+    input: dict[str, Any]
+    resumed_from_run_id: str | None = None
+
+
+class Resume(Value):
+    """Go on from what failed, or was cancelled; what is ok is not repeated."""
+
+    workflow_run_id: str
+    requested_by: str
+    graph: Graph
+    input: dict[str, Any]
+
+
+class Ended(Value):
+    """The run of a step is over: with an output, or with an error."""
+
+    step_id: str
+    run_id: str
+    item: int | None = None
+    code: str | None = None
+    message: str = ""
+    cancelled: bool = False
+    output_chars: int = 0
+    provider: str | None = None
+    model: str | None = None
+
+
+class Looked(Value):
+    """What was looked at before a step was begun or left out, and the salt of its hash."""
+
+    held: Held
+    salt: str
+
+
+class Start(Value):
+    """Begin a step, or one of its items, with a run."""
+
+    step_id: str
+    run_id: str
+    item: int | None = None
+    looked: Looked | None = None
+
+
+class Expand(Value):
+    """Begin a step that runs once for each item of a list."""
+
+    step_id: str
+    items: int
+    looked: Looked | None = None
+
+
+class Skip(Value):
+    """Leave a step out."""
+
+    step_id: str
+    reason: SkipReason
+    looked: Looked | None = None
+
+
+class Ask(Value):
+    """Have somebody approve."""
+
+    step_id: str
+    subject: str
+    subject_sha256: str
+    subject_salt: str
+    expires_after_ms: int | None = None
+    looked: Looked | None = None
+
+
+class Fail(Value):
+    """A step, or one of its items, cannot be begun."""
+
+    step_id: str
+    code: str
+    message: str
+    item: int | None = None
+    looked: Looked | None = None
+
+
+Move = Start | Expand | Skip | Ask | Fail
+
+
+class Advance(Value):
+    """Note what ended and expired, make moves, and end what is at its end (unless it is not to be ``closed`` yet)."""
+
+    graph: Graph
+    ended: tuple[Ended, ...] = ()
+    moves: tuple[Move, ...] = ()
+    close: bool = True
+
+
+class Judge(Value):
+    """Somebody approves or rejects just what has this hash."""
+
+    step_id: str
+    subject_sha256: str
+    approve: bool
+    by: str
+    note: str | None = None
+
+
+class Cancel(Value):
+    """Stop it."""
+
+    reason: str | None = None
+
+
+WorkflowRunCommand = CreateRun | Resume | Advance | Judge | Cancel
+
+
+def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where the command is late. Raises NotFound, Contradicted."""
+    match command:
+        case CreateRun():
+            if state.status:
+                return ()
+            return (
+                WorkflowRunCreated(
+                    workflow_id=command.workflow_id,
+                    requested_by=command.requested_by,
+                    input_names=tuple(command.input),
+                    resumed_from_run_id=command.resumed_from_run_id,
+                    input=command.input or None,
+                ),
+            )
+        case Resume():
+            return _resumed(command, state)
+        case Advance():
+            return _advanced(command, state, context) if state.open else ()
+        case Judge():
+            return _judged(command, state)
+        case Cancel():
+            if not state.open or state.cancel is not None:
+                return ()
+            return (WorkflowRunCancelRequested(workflow_id=state.workflow_id, reason=command.reason),)
+
+
+def _resumed(command: Resume, state: WorkflowRunState) -> tuple[Event, ...]:
+    if state.status not in {"failed", "cancelled"}:
+        return ()
+    graph = command.graph
+    for step_id, step in state.steps.items():
+        over = graph.steps[step_id].map if step_id in graph.steps else None
+        if over is not None and over.input in command.input and step.items is not None:
+            reason = f"the items of step {step_id!r} come from it, and some of them were begun"
+            raise ConfigError.of(f"inputOverrides.{over.input}", reason, "start another run of the workflow")
+    lost = [step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"}]
+    below = graph.after(lost)
+    reset = tuple(
+        step_id
+        for step_id in graph.ids
+        if step_id in state.steps and state.step(step_id).status != "ok" and (step_id in lost or step_id in below)
+    )
+    return (
+        WorkflowResumed(
+            workflow_id=state.workflow_id,
+            workflow_run_id=command.workflow_run_id,
+            status="running",
+            requested_by=command.requested_by,
+            reset=reset,
+            input_names=tuple(command.input),
+            input=command.input or None,
+        ),
+    )
+
+
+class _Walk:
+    """What one command makes of a workflow run, event by event."""
+
+    def __init__(self, graph: Graph, state: WorkflowRunState, now: int) -> None:
+        """Begin."""
+        self.graph = graph
+        self.state = state
+        self.now = now
+        self.events: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        """Another event."""
+        self.events.append(event)
+        self.state = evolve(self.state, event)
+
+
+def _advanced(command: Advance, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
+    walk = _Walk(command.graph, state, context.now)
+    for step_id, step in state.steps.items():
+        if step.status == "waiting" and step.expires_at_ms is not None and step.expires_at_ms <= context.now:
+            walk.add(_expired(walk, step_id, step))
+    for ended in command.ended:
+        _note(walk, ended)
+    for move in command.moves if walk.state.cancel is None else ():
+        _move(walk, move)
+    if command.close:
+        _close(walk)
+    return tuple(walk.events)
+
+
+def _expired(walk: _Walk, step_id: str, step: StepState) -> Event:
+    approval = walk.graph.steps[step_id].approval
+    granted = approval is not None and approval.on_expiry == "approve"
+    kind = WorkflowApprovalGranted if granted else WorkflowApprovalRejected
+    workflow_id, sha256 = walk.state.workflow_id, step.subject_sha256 or ""
+    return kind(workflow_id=workflow_id, step_id=step_id, subject_sha256=sha256, cause="expiry")
+
+
+def _note(walk: _Walk, ended: Ended) -> None:
+    """The run of a step is over."""
+    step = walk.state.step(ended.step_id)
+    if (ended.item, ended.run_id) not in step.running():
+        return
+    one = step if ended.item is None or step.items is None else step.items[ended.item]
+    fields: dict[str, Any] = {
+        "workflow_id": walk.state.workflow_id,
+        "step_id": ended.step_id,
+        "attempt": one.attempt,
+        "step_run_id": ended.run_id,
+        "item": ended.item,
+    }
+    if ended.code is None:
+        fields |= {"output_chars": ended.output_chars, "provider": ended.provider, "model": ended.model}
+        walk.add(WorkflowStepCompleted(**fields))
+    elif ended.cancelled and walk.state.cancel is not None:
+        walk.add(WorkflowStepCancelled(**fields))
+    else:
+        execution = walk.graph.steps[ended.step_id].execution
+        most = (execution and execution.max_attempts) or 1
+        again = one.spent < most and not ended.cancelled and walk.state.cancel is None
+        walk.add(WorkflowStepFailed(**fields, code=ended.code, message=ended.message, will_retry=again))
+    if ended.item is not None:
+        _gather(walk, ended.step_id)
+
+
+def _gather(walk: _Walk, step_id: str) -> None:
+    """A step is at its end with its items."""
+    step = walk.state.step(step_id)
+    statuses = [one.status for one in step.items or ()]
+    if step.status != "running" or "running" in statuses:
+        return
+    fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": step_id, "attempt": step.attempt}
+    if "failed" in statuses:
+        failed = [str(index) for index, status in enumerate(statuses) if status == "failed"]
+        message = f"{len(failed)} of {len(statuses)} items failed: {', '.join(failed[:20])}"
+        walk.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", message=message, will_retry=False))
+    elif walk.state.cancel is not None:
+        walk.add(WorkflowStepCancelled(**fields))
+    elif all(status == "ok" for status in statuses):
+        walk.add(WorkflowStepCompleted(**fields, output_chars=0))
+
+
+def _move(walk: _Walk, move: Move) -> None:
+    """Make a move, if it is still to be made."""
+    step = walk.state.step(move.step_id)
+    item = move.item if isinstance(move, Start | Fail) else None
+    if item is None:
+        what = walk.graph.verdict(move.step_id, walk.state.statuses()).what
+        if step.status != "pending" or what != ("skip" if _is_upstream(move) else "ready"):
+            return
+        attempt = step.attempt
+    else:
+        if step.status != "running" or not step.items or step.items[item].status != "pending":
+            return
+        attempt = step.items[item].attempt
+    fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": move.step_id}
+    if move.looked is not None:
+        fields |= {"condition": move.looked.held, "condition_salt": move.looked.salt}
+    match move:
+        case Start():
+            walk.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
+        case Expand():
+            walk.add(WorkflowStepExpanded(**fields, items=move.items))
+            _gather(walk, move.step_id)
+        case Skip():
+            walk.add(WorkflowStepSkipped(**fields, reason=move.reason))
+        case Ask():
+            expires = None if move.expires_after_ms is None else walk.now + move.expires_after_ms
+            asked = WorkflowApprovalRequested(
+                **fields,
+                attempt=attempt + 1,
+                subject_sha256=move.subject_sha256,
+                expires_at_ms=expires,
+                subject=move.subject,
+                subject_salt=move.subject_salt,
+            )
+            walk.add(asked)
+        case Fail():
+            fields |= {"code": move.code, "message": move.message, "attempt": attempt + 1, "item": item}
+            walk.add(WorkflowStepFailed(**fields, will_retry=False))
+            if item is not None:
+                _gather(walk, move.step_id)
+
+
+def _is_upstream(move: Move) -> bool:
+    return isinstance(move, Skip) and move.reason != "condition"
+
+
+def _close(walk: _Walk) -> None:
+    """End the run if nothing goes on, or say that it waits for somebody."""
+    state = walk.state
+    statuses = [step.status for step in state.steps.values()]
+    if "running" in statuses:
+        return
+    workflow_id = state.workflow_id
+    waiting = tuple(step_id for step_id, step in state.steps.items() if step.status == "waiting")
+    if state.cancel is not None:
+        for step_id in waiting:
+            attempt = state.step(step_id).attempt
+            walk.add(WorkflowStepCancelled(workflow_id=workflow_id, step_id=step_id, attempt=attempt))
+        walk.add(WorkflowRunCancelled(workflow_id=workflow_id, reason=state.cancel.reason))
+        return
+    if walk.graph.due(state.statuses()):
+        return
+    if waiting:
+        if state.status != "waiting":
+            walk.add(WorkflowRunSuspended(workflow_id=workflow_id, step_ids=waiting))
+        return
+    failed = tuple(step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"})
+    if failed:
+        walk.add(WorkflowRunFailed(workflow_id=workflow_id, failed_steps=failed))
+    else:
+        walk.add(WorkflowRunCompleted(workflow_id=workflow_id))
+
+
+def _judged(command: Judge, state: WorkflowRunState) -> tuple[Event, ...]:
+    step = state.steps.get(command.step_id)
+    if step is None or step.subject_sha256 is None:
+        raise NotFound(f"no approval is asked for at step {command.step_id!r}")
+    decided = {True: "ok", False: "failed"}[command.approve]
+    if step.subject_sha256 != command.subject_sha256:
+        raise Contradicted("what is to be approved is not what has this hash; look at it again")
+    if step.status == decided:
+        return ()
+    if step.status != "waiting" or not state.open or state.cancel is not None:
+        raise Contradicted(f"step {command.step_id!r} is {step.status}: somebody decided, or it expired")
+    kind = WorkflowApprovalGranted if command.approve else WorkflowApprovalRejected
+    return (
+        kind(
+            workflow_id=state.workflow_id,
+            step_id=command.step_id,
+            subject_sha256=command.subject_sha256,
+            cause="identity",
+            by=command.by,
+            note=command.note,
+        ),
+    )
+
+
+ENDING_TYPES = frozenset((WorkflowRunCompleted.TYPE, WorkflowRunFailed.TYPE, WorkflowRunCancelled.TYPE))
+SETTLING_TYPES = ENDING_TYPES | {WorkflowRunSuspended.TYPE}
+
+DECIDER: Decider[WorkflowRunState] = Decider(
+    category="wfr",
+    events=(
+        WorkflowRunCreated,
+        WorkflowResumed,
+        WorkflowStepStarted,
+        WorkflowStepExpanded,
+        WorkflowStepCompleted,
+        WorkflowStepFailed,
+        WorkflowStepSkipped,
+        WorkflowStepCancelled,
+        WorkflowApprovalRequested,
+        WorkflowApprovalGranted,
+        WorkflowApprovalRejected,
+        WorkflowRunSuspended,
+        WorkflowRunCancelRequested,
+        WorkflowRunCompleted,
+        WorkflowRunFailed,
+        WorkflowRunCancelled,
+    ),
+    initial=WorkflowRunState(),
+    evolve=evolve,
+    guards=guards,
+)

@@ -1,0 +1,459 @@
+"""The flow of a workflow: its steps and what they wait for, checked, and which of them may begin."""
+
+import re
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from athena_core.errors import ConfigError, Fault
+from athena_core.event import Value
+from athena_core.values import (
+    ID_PATTERN,
+    LIST_ITEMS_MAX,
+    Body,
+    Label,
+    Metadata,
+    Milliseconds,
+    RecordId,
+)
+
+STEPS_MAX = 1_000
+EDGES_MAX = 10_000
+ATTEMPTS_MAX = 100
+MAP_ITEMS_MAX = 1_000
+PARALLEL_MAX = 100
+PARALLEL_DEFAULT = 10
+APPROVAL_MS_MAX = 31_536_000_000  # a year of 365 days
+FAULTS_MAX = 20
+NAMES_SHOWN_MAX = 50
+OUTPUT = "output"
+"""The name under which a step's whole output is mapped, whatever it declares."""
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ID = re.compile(ID_PATTERN)
+
+TriggerRule: TypeAlias = Literal["all-succeeded", "all-done", "one-failed"]
+"""When a step begins: once all its parents are ok; once all are through, however; once one has failed."""
+Operator: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge", "contains", "exists"]
+StepStatus: TypeAlias = Literal["pending", "running", "waiting", "ok", "failed", "skipped", "cancelled"]
+SkipReason: TypeAlias = Literal["condition", "upstream-skipped", "no-failure"]
+
+Attempts: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=ATTEMPTS_MAX)]
+Parallel: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=PARALLEL_MAX)]
+ApprovalMs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=APPROVAL_MS_MAX)]
+
+
+class Execution(Body):
+    """How a step is executed: attempts on its own, milliseconds of each, metadata of its runs."""
+
+    max_attempts: Attempts | None = None
+    timeout_ms: Milliseconds | None = None
+    metadata: Metadata | None = None
+
+
+class Condition(Body):
+    """What an earlier step's output has to be, or the step is skipped.
+
+    ``path`` is a JSON pointer into the output, which is JSON then; without one the output is compared as text.
+    """
+
+    step: RecordId
+    op: Operator
+    path: Label | None = None
+    value: Any = None
+
+
+class MapOver(Body):
+    """A list, for each item of which the step runs once: in an earlier step's output, or in the workflow's input.
+
+    ``path`` is a JSON pointer to it. The item fills the placeholder ``item`` (or ``itemName``), its place ``index``.
+    """
+
+    step: RecordId | None = None
+    input: Label | None = None
+    path: Label | None = None
+    item_name: Label | None = None
+    max_parallel: Parallel | None = None
+
+
+class Approval(Body):
+    """Somebody has to approve before the flow goes on: one of ``approvers``, or whoever has the ``role``."""
+
+    message: Label | None = None
+    approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
+    role: Literal["Operator", "Admin"] | None = None
+    expires_after_ms: ApprovalMs | None = None
+    on_expiry: Literal["approve", "reject"] | None = None
+
+
+class Step(Body):
+    """A step: a directive with the profile that runs it, or an approval."""
+
+    id: RecordId
+    directive_id: RecordId | None = None
+    harness_profile_id: RecordId | None = None
+    outputs: Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+    execution: Execution | None = None
+    trigger_rule: TriggerRule | None = None
+    when: Condition | None = None
+    map: MapOver | None = None
+    approval: Approval | None = None
+
+
+class OutputMapping(Body):
+    """An output of one step that fills a placeholder of another's directive."""
+
+    from_output: Label
+    to_input: Label
+
+
+class Dependency(Body):
+    """An edge: ``to`` begins after ``from``."""
+
+    source: RecordId = msgspec.field(name="from")
+    target: RecordId = msgspec.field(name="to")
+    mappings: Annotated[tuple[OutputMapping, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+
+
+class WorkflowDefinition(Body):
+    """Steps and what they wait for (contract 4.15)."""
+
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1, max_length=STEPS_MAX)]
+    dependencies: Annotated[tuple[Dependency, ...], msgspec.Meta(max_length=EDGES_MAX)]
+
+
+# Checking
+
+
+class Faults:
+    """What is wrong with a definition, as far as it is told."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.found: list[Fault] = []
+
+    def add(self, field: str, reason: str, remedy: str | None = None) -> None:
+        """Note one."""
+        if len(self.found) < FAULTS_MAX:
+            self.found.append(Fault(field=field, reason=reason, remedy=remedy))
+
+    def settle(self) -> None:
+        """Raise ConfigError if there is any."""
+        if self.found:
+            message = "; ".join(f"{fault.field}: {fault.reason}" for fault in self.found)
+            raise ConfigError(message, *self.found)
+
+
+def check(definition: WorkflowDefinition) -> "Graph":
+    """The graph of a definition that fits together. Raises ConfigError with every fault, nodes and edges by name."""
+    faults = Faults()
+    seen: set[str] = set()
+    for index, step in enumerate(definition.steps):
+        if step.id in seen:
+            faults.add(f"definition.steps[{index}].id", f"{step.id!r} is used twice", "ids are unique")
+        seen.add(step.id)
+    edges: set[tuple[str, str]] = set()
+    for index, edge in enumerate(definition.dependencies):
+        field, name = f"definition.dependencies[{index}]", f"{edge.source} → {edge.target}"
+        for end, step_id in (("from", edge.source), ("to", edge.target)):
+            if step_id not in seen:
+                faults.add(f"{field}.{end}", f"no step {step_id!r} exists", "the id of a step")
+        if edge.source == edge.target:
+            faults.add(field, f"the edge {name} leads from a step to itself", "leave it out")
+        elif (edge.source, edge.target) in edges:
+            faults.add(field, f"the edge {name} is there twice", "leave one out")
+        edges.add((edge.source, edge.target))
+    faults.settle()
+    graph = Graph(definition)
+    _check_cycles(graph, faults)
+    faults.settle()
+    _check_steps(graph, faults)
+    _check_mappings(graph, faults)
+    faults.settle()
+    return graph
+
+
+def _check_cycles(graph: "Graph", faults: Faults) -> None:
+    try:
+        TopologicalSorter(graph.parents).prepare()
+    except CycleError as error:
+        path = " → ".join(reversed(error.args[1]))
+        nodes = sorted(_circling(graph))
+        more = f" and {len(nodes) - NAMES_SHOWN_MAX} more" if len(nodes) > NAMES_SHOWN_MAX else ""
+        names = ", ".join(nodes[:NAMES_SHOWN_MAX]) + more
+        faults.add("definition.dependencies", f"the steps {names} form a cycle: {path}", "leave an edge out")
+
+
+def _circling(graph: "Graph") -> set[str]:
+    """The steps that are in a cycle or between two."""
+    left = set(graph.ids)
+    for before in (graph.parents, graph.children):
+        after = graph.children if before is graph.parents else graph.parents
+        count = {step_id: sum(1 for other in before[step_id] if other in left) for step_id in left}
+        free = [step_id for step_id in left if not count[step_id]]
+        while free:
+            step_id = free.pop()
+            left.discard(step_id)
+            for other in after[step_id]:
+                if other in left:
+                    count[other] -= 1
+                    if not count[other]:
+                        free.append(other)
+    return left
+
+
+def _check_steps(graph: "Graph", faults: Faults) -> None:
+    for index, step in enumerate(graph.steps.values()):
+        field = f"definition.steps[{index}]"
+        runs = ("directiveId", step.directive_id), ("harnessProfileId", step.harness_profile_id)
+        if step.approval is None:
+            for name, value in runs:
+                if value is None:
+                    faults.add(f"{field}.{name}", f"is required by step {step.id!r}", "or make it an approval")
+        else:
+            others = (*runs, ("outputs", step.outputs), ("execution", step.execution), ("map", step.map))
+            for name, given in others:
+                if given is not None:
+                    faults.add(f"{field}.{name}", f"does not belong to the approval {step.id!r}", "leave it out")
+            if not ID.fullmatch(step.id):
+                faults.add(f"{field}.id", f"{step.id!r} cannot be part of a path", "letters, digits, dots, dashes")
+            if step.approval.on_expiry is not None and step.approval.expires_after_ms is None:
+                faults.add(f"{field}.approval.onExpiry", "belongs to expiresAfterMs", "say when it expires")
+        if step.trigger_rule == "one-failed" and not graph.parents[step.id]:
+            faults.add(f"{field}.triggerRule", f"step {step.id!r} has no parents that could fail", "leave it out")
+        if step.when is not None:
+            _check_earlier(graph, faults, f"{field}.when", step.id, step.when.step, step.when.path)
+        if step.map is not None:
+            _check_map(graph, faults, f"{field}.map", step.id, step.map)
+
+
+def _check_earlier(graph: "Graph", faults: Faults, field: str, step_id: str, other: str, path: str | None) -> None:
+    if other not in graph.steps:
+        faults.add(f"{field}.step", f"no step {other!r} exists", "the id of an earlier step")
+    elif graph.steps[other].approval is not None:
+        faults.add(f"{field}.step", f"the approval {other!r} has no output", "the id of a step with a directive")
+    elif not graph.is_before(other, step_id):
+        faults.add(f"{field}.step", f"{other!r} does not come before {step_id!r}", "the id of an earlier step")
+    if path is not None and path != "/" and not path.startswith("/"):
+        faults.add(f"{field}.path", f"{path!r} is no JSON pointer", "one that begins with a slash, such as /items/0")
+
+
+def _check_map(graph: "Graph", faults: Faults, field: str, step_id: str, over: MapOver) -> None:
+    if (over.step is None) == (over.input is None):
+        faults.add(field, "needs either step or input", "where the list is")
+    elif over.step is not None:
+        _check_earlier(graph, faults, field, step_id, over.step, over.path)
+    if over.item_name is not None and not IDENTIFIER.fullmatch(over.item_name):
+        faults.add(f"{field}.itemName", f"{over.item_name!r} is no placeholder", "letters, digits, underscores")
+
+
+def _check_mappings(graph: "Graph", faults: Faults) -> None:
+    filled: dict[tuple[str, str], str] = {}
+    for index, edge in enumerate(graph.definition.dependencies):
+        source, target = graph.steps[edge.source], graph.steps[edge.target]
+        for place, mapping in enumerate(edge.mappings or ()):
+            field = f"definition.dependencies[{index}].mappings[{place}]"
+            known = (OUTPUT, *(source.outputs or ()))
+            if source.approval is not None or target.approval is not None:
+                faults.add(field, f"{edge.source} → {edge.target}: an approval has no outputs", "leave it out")
+            elif mapping.from_output not in known:
+                reason = f"step {source.id!r} does not declare the output {mapping.from_output!r}"
+                faults.add(f"{field}.fromOutput", reason, f"one of {', '.join(known)}")
+            key = (edge.target, mapping.to_input)
+            if key in filled:
+                reason = f"{mapping.to_input!r} of step {edge.target!r} is filled from {filled[key]!r} already"
+                faults.add(f"{field}.toInput", reason, "another placeholder")
+            filled[key] = edge.source
+
+
+# The graph
+
+
+class Verdict(NamedTuple):
+    """Whether a pending step may begin, is to be skipped (and why), or waits."""
+
+    what: Literal["ready", "skip", "blocked"]
+    reason: SkipReason | None = None
+
+
+READY, BLOCKED = Verdict("ready"), Verdict("blocked")
+THROUGH = frozenset(("ok", "failed", "skipped", "cancelled"))
+LOST = frozenset(("failed", "cancelled"))
+
+
+class Graph:
+    """A definition as it is walked: parents and children of each step, in the order of the definition."""
+
+    def __init__(self, definition: WorkflowDefinition) -> None:
+        """Index a definition whose edges lead from steps to steps."""
+        self.definition = definition
+        self.steps = {step.id: step for step in definition.steps}
+        self.ids = tuple(self.steps)
+        parents: dict[str, list[str]] = {step_id: [] for step_id in self.ids}
+        children: dict[str, list[str]] = {step_id: [] for step_id in self.ids}
+        self.mappings: dict[str, list[Dependency]] = {}
+        for edge in definition.dependencies:
+            parents[edge.target].append(edge.source)
+            children[edge.source].append(edge.target)
+            if edge.mappings:
+                self.mappings.setdefault(edge.target, []).append(edge)
+        self.parents = {step_id: tuple(some) for step_id, some in parents.items()}
+        self.children = {step_id: tuple(some) for step_id, some in children.items()}
+        self._order: tuple[str, ...] | None = None
+        self._before: dict[str, int] | None = None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The steps, each after its parents."""
+        if self._order is None:
+            self._order = tuple(TopologicalSorter(self.parents).static_order())
+        return self._order
+
+    def is_before(self, first: str, second: str) -> bool:
+        """Whether one step is among those that another one follows, directly or not."""
+        if self._before is None:
+            bits = {step_id: 1 << index for index, step_id in enumerate(self.ids)}
+            self._before = {}
+            for step_id in self.order:
+                found = 0
+                for parent in self.parents[step_id]:
+                    found |= self._before[parent] | bits[parent]
+                self._before[step_id] = found
+        return bool(self._before[second] >> self.ids.index(first) & 1)
+
+    def after(self, step_ids: Iterable[str]) -> set[str]:
+        """The steps that come after some, on any way."""
+        found: set[str] = set()
+        left = list(step_ids)
+        while left:
+            for child in self.children[left.pop()]:
+                if child not in found:
+                    found.add(child)
+                    left.append(child)
+        return found
+
+    def verdict(self, step_id: str, statuses: Mapping[str, str], stuck: frozenset[str] | None = None) -> Verdict:
+        """Whether a pending step may begin; a step that is not in ``statuses`` is pending.
+
+        ``stuck`` are the pending steps that cannot begin any more, if they are known.
+        """
+        parents = self.parents[step_id]
+        found = [statuses.get(parent, "pending") for parent in parents]
+        rule = self.steps[step_id].trigger_rule or "all-succeeded"
+        if rule == "all-succeeded":
+            if all(status == "ok" for status in found):
+                return READY
+            if any(status == "skipped" for status in found) and not any(status in LOST for status in found):
+                return Verdict("skip", "upstream-skipped")
+            return BLOCKED
+        if rule == "one-failed" and any(status in LOST for status in found):
+            return READY
+        if "running" in found or "waiting" in found:
+            return BLOCKED
+        pending = [parent for parent, status in zip(parents, found, strict=True) if status == "pending"]
+        if pending:
+            known = self.stuck(statuses) if stuck is None else stuck
+            if not known.issuperset(pending):
+                return BLOCKED
+            if rule == "one-failed":
+                return READY
+        return READY if rule == "all-done" else Verdict("skip", "no-failure")
+
+    def stuck(self, statuses: Mapping[str, str]) -> frozenset[str]:
+        """The pending steps that cannot begin because of what failed before them."""
+        if not any(status in LOST for status in statuses.values()):
+            return frozenset()
+        found: set[str] = set()
+        for step_id in self.order:
+            if statuses.get(step_id, "pending") != "pending":
+                continue
+            if (self.steps[step_id].trigger_rule or "all-succeeded") == "all-succeeded" and any(
+                parent in found or statuses.get(parent) in LOST for parent in self.parents[step_id]
+            ):
+                found.add(step_id)
+        return frozenset(found)
+
+    def due(self, statuses: Mapping[str, str]) -> list[tuple[str, Verdict]]:
+        """The pending steps that may begin or are to be skipped, in the order of the definition."""
+        stuck = self.stuck(statuses)
+        found = []
+        for step_id in self.ids:
+            if statuses.get(step_id, "pending") == "pending" and step_id not in stuck:
+                verdict = self.verdict(step_id, statuses, stuck)
+                if verdict.what != "blocked":
+                    found.append((step_id, verdict))
+        return found
+
+    def longest(self, lengths: Mapping[str, float]) -> float:
+        """The length of the longest way through, where a step without a length takes none."""
+        ends: dict[str, float] = {}
+        for step_id in self.order:
+            begin = max((ends[parent] for parent in self.parents[step_id]), default=0.0)
+            ends[step_id] = begin + lengths.get(step_id, 0.0)
+        return max(ends.values(), default=0.0)
+
+
+# Conditions
+
+
+class Unfit(Exception):
+    """A value has no such part, or cannot be compared so."""
+
+
+def part_of(value: Any, path: str) -> Any:
+    """What a JSON pointer leads to. Raises Unfit."""
+    for step in path.split("/")[1:] if path != "/" else ():
+        name = step.replace("~1", "/").replace("~0", "~")
+        try:
+            value = value[int(name)] if isinstance(value, list) and name.isdecimal() else value[name]
+        except (KeyError, IndexError, TypeError):
+            raise Unfit(f"there is nothing at {path}") from None
+    return value
+
+
+def parsed(output: str) -> Any:
+    """An output as JSON. Raises Unfit."""
+    try:
+        return msgspec.json.decode(output)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise Unfit("the output is no JSON") from None
+
+
+def holds(condition: Condition, output: str) -> bool:
+    """Whether an output is as a condition says. Raises Unfit where it cannot be told."""
+    try:
+        found = output if condition.path is None else part_of(parsed(output), condition.path)
+    except Unfit:
+        if condition.op == "exists":
+            return condition.value is False
+        raise
+    wanted = condition.value
+    match condition.op:
+        case "exists":
+            return condition.value is not False
+        case "eq" | "ne":
+            return (found == wanted and isinstance(found, bool) == isinstance(wanted, bool)) == (condition.op == "eq")
+        case "contains":
+            if isinstance(found, str) and isinstance(wanted, str):
+                return wanted in found
+            if isinstance(found, list):
+                return wanted in found
+            raise Unfit("only texts and lists contain something")
+        case _:
+            return _compared(condition.op, found, wanted)
+
+
+def _compared(op: str, found: Any, wanted: Any) -> bool:
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (found, wanted))
+    if not numbers and not (isinstance(found, str) and isinstance(wanted, str)):
+        raise Unfit("only two numbers or two texts have an order")
+    return bool({"lt": found < wanted, "le": found <= wanted, "gt": found > wanted, "ge": found >= wanted}[op])
+
+
+class Held(Value):
+    """Whose output was looked at, for a condition or a list: SHA-256 of a salt and the text, which may be erased."""
+
+    step_id: str
+    sha256: str

@@ -1,0 +1,952 @@
+"""The workflows: their definitions, how far each run of them is, and how long their steps took."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.workflow import WorkflowCreated
+from athena_core.domain.workflow_run import (
+    WorkflowApprovalGranted,
+    WorkflowApprovalRejected,
+    WorkflowApprovalRequested,
+    WorkflowResumed,
+    WorkflowRunCancelled,
+    WorkflowRunCancelRequested,
+    WorkflowRunCompleted,
+    WorkflowRunCreated,
+    WorkflowRunFailed,
+    WorkflowRunSuspended,
+    WorkflowStepCancelled,
+    WorkflowStepCompleted,
+    WorkflowStepExpanded,
+    WorkflowStepFailed,
+    WorkflowStepSkipped,
+    WorkflowStepStarted,
+)
+from athena_core.event import Recorded, Value
+from athena_core.flow import Approval, Graph, Step, WorkflowDefinition
+from athena_core.protocols import Cell, Connection
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+SAMPLES_MAX = 50
+"""How many of the last durations of a step are kept."""
+HELD_RUNS_MAX = 50
+"""Over how many of the last runs it is told how often an estimate held."""
+QUANTILES = (50, 80, 95)
+
+
+class WorkflowRow(msgspec.Struct, gc=False):
+    """A workflow; ``definition`` is JSON."""
+
+    position: int
+    workflow_id: str
+    created_at: int
+    created_by: str
+    definition: str
+
+
+class WorkflowTextRow(msgspec.Struct, gc=False):
+    """What was written about the steps of a workflow, by its position, as JSON; NULL once redacted."""
+
+    position: int
+    metadata: str | None
+
+
+class FlowRow(msgspec.Struct, gc=False):
+    """A run of a workflow; the estimates are those that were made when it began, in milliseconds."""
+
+    position: int
+    run_id: str
+    workflow_id: str
+    status: str
+    created_at: int
+    updated_at: int
+    requested_by: str
+    began_at: int | None
+    resumed_from: str | None
+    finished_at: int | None
+    estimates: str | None
+    resumed: int
+
+
+class StepRow(msgspec.Struct, gc=False):
+    """How far a step of a run is; without one it is pending."""
+
+    run_id: str
+    step_id: str
+    status: str
+    attempt: int
+    updated_at: int
+    started_at: int | None
+    finished_at: int | None
+    step_run_id: str | None
+    error: str | None
+    provider: str | None
+    model: str | None
+    output_chars: int
+    items: int | None
+    note: str | None
+    approval: str | None
+
+
+class ItemRow(msgspec.Struct, gc=False):
+    """How far one item of a step is."""
+
+    run_id: str
+    step_id: str
+    item: int
+    status: str
+    attempt: int
+    step_run_id: str | None
+    error: str | None
+
+
+class LineRow(msgspec.Struct, gc=False):
+    """A line of the log of a run, by the position of its event."""
+
+    position: int
+    run_id: str
+    level: str
+    message: str
+    created_at: int
+    step_id: str | None
+
+
+class HistoryRow(msgspec.Struct, gc=False):
+    """How long a step took, the last times; a list of milliseconds as JSON."""
+
+    workflow_id: str
+    step_id: str
+    durations: str
+
+
+WORKFLOW = Table("workflow", WorkflowRow, key=("workflow_id",), indexes=(("position",),))
+TEXT = Table("workflow_text", WorkflowTextRow, key=("position",))
+FLOW = Table("workflow_run", FlowRow, key=("run_id",), indexes=(("workflow_id", "position"), ("position",)))
+STEP = Table("workflow_step", StepRow, key=("run_id", "step_id"))
+ITEM = Table("workflow_item", ItemRow, key=("run_id", "step_id", "item"))
+LINE = Table("workflow_line", LineRow, key=("position",), indexes=(("run_id", "position"),))
+HISTORY = Table("workflow_history", HistoryRow, key=("workflow_id", "step_id"))
+WORKFLOWS = Projection("workflows", version=1, tables=(WORKFLOW, TEXT, FLOW, STEP, ITEM, LINE, HISTORY))
+
+SELECT_WORKFLOWS = (
+    f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata"
+    " FROM workflow w LEFT JOIN workflow_text t ON t.position = w.position"
+)
+SELECT_STEP_RUNS = "SELECT step_run_id FROM workflow_step WHERE run_id = ? AND status = 'ok'"
+SELECT_ITEM_RUNS = "SELECT step_run_id FROM workflow_item WHERE run_id = ? AND status = 'ok'"
+SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
+SELECT_NEWEST_RUN = f"{FLOW.all} WHERE workflow_id = ? ORDER BY position DESC LIMIT 1"
+SELECT_NEWEST_UNFINISHED = f"{FLOW.all} WHERE workflow_id = ? AND status <> 'ok' ORDER BY position DESC LIMIT 1"
+SELECT_NEWEST_OK = f"{FLOW.all} WHERE workflow_id = ? AND status = 'ok' ORDER BY position DESC LIMIT 1"
+SELECT_HELD = (
+    "SELECT estimates, finished_at - created_at FROM workflow_run"
+    " WHERE workflow_id = ? AND status = 'ok' AND estimates IS NOT NULL AND resumed = 0 AND finished_at IS NOT NULL"
+    " ORDER BY position DESC LIMIT ?"
+)
+
+
+# From events to rows
+
+
+@WORKFLOWS.on(WorkflowCreated)
+def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
+    """Keep the definition."""
+    event = recorded.event
+    rows.append(
+        WORKFLOW,
+        WorkflowRow(
+            position=recorded.position,
+            workflow_id=event.workflow_id,
+            created_at=recorded.recorded_at,
+            created_by=event.created_by,
+            definition=_json(event.definition),
+        ),
+    )
+    if event.metadata is not None:
+        rows.append(TEXT, WorkflowTextRow(recorded.position, _json(event.metadata)))
+
+
+@WORKFLOWS.on(WorkflowRunCreated)
+def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
+    """A run begins, with an estimate of how long it will take."""
+    event = recorded.event
+    graph = _graph(rows.need(WORKFLOW, event.workflow_id))
+    history = {step_id: _durations(rows.get(HISTORY, event.workflow_id, step_id)) for step_id in graph.ids}
+    estimates = _estimates(graph, history)
+    rows.append(
+        FLOW,
+        FlowRow(
+            position=recorded.position,
+            run_id=recorded.stream,
+            workflow_id=event.workflow_id,
+            status="running",
+            created_at=recorded.recorded_at,
+            updated_at=recorded.recorded_at,
+            requested_by=event.requested_by,
+            began_at=None,
+            resumed_from=event.resumed_from_run_id,
+            finished_at=None,
+            estimates=None if estimates is None else _json(estimates),
+            resumed=0,
+        ),
+    )
+    _line(rows, recorded, "info", "the run was created")
+
+
+@WORKFLOWS.on(WorkflowResumed)
+def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
+    """Steps begin again."""
+    row = _moved(rows, recorded)
+    row.status, row.finished_at = "running", None
+    failed = None
+    for step_id in recorded.event.reset:
+        step = rows.need(STEP, recorded.stream, step_id)
+        if step.status == "failed" and failed is None:
+            failed = step_id
+        for item in range(step.items or 0):
+            one = rows.need(ITEM, recorded.stream, step_id, item)
+            if one.status != "ok":
+                one.status, one.error = "pending", None
+                rows.put(ITEM, one)
+        step.status = "pending" if step.items is None else "running"
+        step.updated_at, step.finished_at, step.error, step.note = recorded.recorded_at, None, None, None
+        step.approval = None
+        rows.put(STEP, step)
+    row.resumed += 1 if recorded.event.reset else 0
+    _line(rows, recorded, "info", f"resumed at step {failed!r}" if failed else "resumed", failed)
+
+
+@WORKFLOWS.on(WorkflowStepStarted)
+def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
+    """A step has a run."""
+    event = recorded.event
+    row = _moved(rows, recorded)
+    if row.began_at is None:
+        row.began_at = recorded.recorded_at
+    step = _step(rows, recorded, event.step_id)
+    if event.item is None:
+        step.status, step.started_at, step.finished_at = "running", recorded.recorded_at, None
+        step.attempt, step.step_run_id, step.error = event.attempt, event.step_run_id, None
+        _line(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
+        return
+    step.attempt = max(step.attempt, event.attempt)
+    one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+    one.status, one.attempt, one.step_run_id = "running", event.attempt, event.step_run_id
+    rows.put(ITEM, one)
+    message = f"attempt {event.attempt} of item {event.item} started as {event.step_run_id}"
+    _line(rows, recorded, "info", message, event.step_id)
+
+
+@WORKFLOWS.on(WorkflowStepExpanded)
+def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
+    """A step runs once for each item."""
+    event = recorded.event
+    row = _moved(rows, recorded)
+    if row.began_at is None:
+        row.began_at = recorded.recorded_at
+    step = _step(rows, recorded, event.step_id)
+    step.status, step.started_at, step.items = "running", recorded.recorded_at, event.items
+    for item in range(event.items):
+        rows.put(ITEM, ItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
+    _line(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
+
+
+@WORKFLOWS.on(WorkflowStepCompleted)
+def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> None:
+    """A step, or one of its items, came to an output."""
+    event = recorded.event
+    row = _moved(rows, recorded)
+    step = _step(rows, recorded, event.step_id)
+    if event.item is not None:
+        one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+        one.status = "ok"
+        rows.put(ITEM, one)
+        step.output_chars += event.output_chars
+        step.provider, step.model = event.provider, event.model
+        _line(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
+        return
+    step.status, step.finished_at = "ok", recorded.recorded_at
+    if event.step_run_id is not None:
+        step.output_chars, step.provider, step.model = event.output_chars, event.provider, event.model
+    if step.started_at is not None:
+        history = rows.get(HISTORY, row.workflow_id, event.step_id)
+        durations = [*_durations(history), recorded.recorded_at - step.started_at][-SAMPLES_MAX:]
+        rows.put(HISTORY, HistoryRow(row.workflow_id, event.step_id, _json(durations)))
+    _line(rows, recorded, "info", "ok", event.step_id)
+
+
+@WORKFLOWS.on(WorkflowStepFailed)
+def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
+    """An attempt came to nothing."""
+    event = recorded.event
+    _moved(rows, recorded)
+    step = _step(rows, recorded, event.step_id)
+    error = f"{event.code}: {event.message}"
+    status = "pending" if event.will_retry else "failed"
+    if event.item is not None:
+        one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+        one.status, one.attempt, one.error = status, event.attempt, error
+        rows.put(ITEM, one)
+        _line(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
+        return
+    step.status, step.attempt, step.error = status, event.attempt, error
+    step.finished_at = None if event.will_retry else recorded.recorded_at
+    _line(rows, recorded, "error", error, event.step_id)
+
+
+@WORKFLOWS.on(WorkflowStepSkipped)
+def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
+    """A step was left out."""
+    event = recorded.event
+    _moved(rows, recorded)
+    step = _step(rows, recorded, event.step_id)
+    step.status, step.finished_at, step.note = "skipped", recorded.recorded_at, event.reason
+    _line(rows, recorded, "info", f"skipped: {event.reason}", event.step_id)
+
+
+@WORKFLOWS.on(WorkflowStepCancelled)
+def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
+    """A step was stopped."""
+    event = recorded.event
+    _moved(rows, recorded)
+    if event.item is not None:
+        one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+        one.status = "cancelled"
+        rows.put(ITEM, one)
+        return
+    step = _step(rows, recorded, event.step_id)
+    step.status, step.finished_at = "cancelled", recorded.recorded_at
+    _line(rows, recorded, "info", "cancelled", event.step_id)
+
+
+@WORKFLOWS.on(WorkflowApprovalRequested)
+def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
+    """A step waits for somebody."""
+    event = recorded.event
+    _moved(rows, recorded)
+    step = _step(rows, recorded, event.step_id)
+    step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.recorded_at
+    step.approval = _json(Asked(event.subject_sha256, recorded.recorded_at, event.expires_at_ms))
+    _line(rows, recorded, "info", "waits for an approval", event.step_id)
+
+
+@WORKFLOWS.on(WorkflowApprovalGranted, WorkflowApprovalRejected)
+def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
+    """Somebody decided, or nobody did in time."""
+    event = recorded.event
+    row = _moved(rows, recorded)
+    row.status = "running" if row.status == "waiting" else row.status
+    step = _step(rows, recorded, event.step_id)
+    granted = isinstance(event, WorkflowApprovalGranted)
+    by = event.by if event.cause == "identity" else "its expiry"
+    says = f"{'approved' if granted else 'rejected'} by {by}"
+    step.status, step.finished_at, step.note = "ok" if granted else "failed", recorded.recorded_at, says
+    if not granted:
+        step.error = f"{'APPROVAL_EXPIRED' if event.cause == 'expiry' else 'APPROVAL_REJECTED'}: {says}"
+    _line(rows, recorded, "info" if granted else "error", says, event.step_id)
+
+
+@WORKFLOWS.on(WorkflowRunSuspended)
+def run_suspended(rows: Rows, recorded: Recorded[WorkflowRunSuspended]) -> None:
+    """Nothing goes on until somebody has decided."""
+    _moved(rows, recorded).status = "waiting"
+
+
+@WORKFLOWS.on(WorkflowRunCancelRequested)
+def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested]) -> None:
+    """Somebody wants it to stop."""
+    _moved(rows, recorded)
+    reason = recorded.event.reason
+    _line(rows, recorded, "info", "to be cancelled" if reason is None else f"to be cancelled: {reason}")
+
+
+@WORKFLOWS.on(WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled)
+def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
+    """It is at its end."""
+    row = _moved(rows, recorded)
+    statuses = {WorkflowRunCompleted: "ok", WorkflowRunFailed: "failed", WorkflowRunCancelled: "cancelled"}
+    row.status, row.finished_at = statuses[type(recorded.event)], recorded.recorded_at
+    _line(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
+
+
+@WORKFLOWS.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what was written about the steps of a workflow."""
+    row = rows.get(TEXT, recorded.event.target)
+    if row is not None:
+        row.metadata = None
+        rows.put(TEXT, row)
+
+
+def _moved(rows: Rows, recorded: Recorded[Any]) -> FlowRow:
+    row = rows.need(FLOW, recorded.stream)
+    row.updated_at = recorded.recorded_at
+    rows.put(FLOW, row)
+    return row
+
+
+def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
+    """The row of a step, which is about to change."""
+    row = rows.get(STEP, recorded.stream, step_id)
+    if row is None:
+        nothing = (None,) * 6
+        row = StepRow(recorded.stream, step_id, "pending", 0, 0, *nothing, 0, None, None, None)
+    row.updated_at = recorded.recorded_at
+    rows.put(STEP, row)
+    return row
+
+
+def _line(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
+    line = LineRow(recorded.position, recorded.stream, level, message, recorded.recorded_at, step_id)
+    rows.append(LINE, line)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class Asked(msgspec.Struct, rename="camel"):
+    """What an approval is about, by hash, and how long it may be given."""
+
+    subject_sha256: str
+    requested_at: int
+    expires_at: int | None
+
+
+# Estimates
+
+
+def _graph(row: WorkflowRow) -> Graph:
+    return Graph(msgspec.json.decode(row.definition, type=WorkflowDefinition))
+
+
+def _durations(row: HistoryRow | None) -> list[int]:
+    return [] if row is None else msgspec.json.decode(row.durations, type=list[int])
+
+
+def _estimates(
+    graph: Graph, history: Mapping[str, Sequence[int]], gone: Mapping[str, float] | None = None
+) -> dict[str, int] | None:
+    """How long the longest way will take, by quantile, and on average; None where no step was ever through.
+
+    ``gone`` is how long each step has been at work already; a step that is through is not in ``history``.
+    """
+    every = sorted(duration for durations in history.values() for duration in durations)
+    if not every:
+        return None
+    found: dict[str, int] = {}
+    for name, measure in (
+        *((f"p{quantile}", _quantile(quantile)) for quantile in QUANTILES),
+        ("mean", lambda durations: sum(durations) / len(durations)),
+    ):
+        lengths = {
+            step_id: max(measure(sorted(durations) or every) - (gone or {}).get(step_id, 0.0), 0.0)
+            for step_id, durations in history.items()
+        }
+        found[name] = round(graph.longest(lengths))
+    return found
+
+
+def _quantile(percent: int) -> Any:
+    """The measure that so many of a hundred durations stay within (sorted ones)."""
+    return lambda durations: float(durations[min(len(durations) * percent // 100, len(durations) - 1)])
+
+
+# From rows to what clients see
+
+
+class Workflow(Value):
+    """A workflow as clients see it (contract 4.15)."""
+
+    id: str
+    definition: WorkflowDefinition
+    created_at: str
+    created_by: str
+
+
+class DependencyReadiness(Value):
+    """How many of the steps before it are ok, and which are not."""
+
+    total_dependencies: int
+    ready_dependencies: int
+    blocking_step_ids: tuple[str, ...]
+
+
+class Artifact(Value):
+    """What a step came to; ``output`` is null once it was redacted."""
+
+    kind: str
+    output: str | None
+    provider: str
+    model: str
+    created_at: str
+
+
+class Checkpoint(Value):
+    """How the last attempt of a step went."""
+
+    attempt: int
+    started_at: str | None = None
+    finished_at: str | None = None
+    artifact: Artifact | None = None
+    error: str | None = None
+
+
+class PendingApproval(Value):
+    """What is asked for at a step: whoever decides names ``subjectHash``, so that it is this that is decided."""
+
+    subject_hash: str
+    requested_at: str
+    expires_at: str | None = None
+    message: str | None = None
+    approvers: tuple[str, ...] | None = None
+    role: str | None = None
+
+
+class ItemStatus(Value):
+    """How far one item of a step is."""
+
+    item: int
+    status: str
+    attempt: int
+    run_id: str | None = None
+    error: str | None = None
+
+
+class StepState(Value):
+    """How far a step is."""
+
+    step_id: str
+    status: str
+    attempt: int
+    ready: bool
+    dependency_readiness: DependencyReadiness
+    updated_at: str
+    checkpoint: Checkpoint | None = None
+    run_id: str | None = None
+    note: str | None = None
+    items: tuple[ItemStatus, ...] | None = None
+    approval: PendingApproval | None = None
+
+
+class LogLine(Value):
+    """A line of the log of a run."""
+
+    id: str
+    level: str
+    message: str
+    created_at: str
+    step_id: str | None = None
+
+
+class DryRun(Value):
+    """What a resume would do: the steps that begin again, those that are kept, or a run of its own."""
+
+    resets: tuple[str, ...]
+    keeps: tuple[str, ...]
+    starts_new_run: bool
+
+
+class WorkflowRun(Value):
+    """A run of a workflow as clients see it (contract 4.15)."""
+
+    schema_version: int
+    id: str
+    workflow_id: str
+    status: str
+    step_order: tuple[str, ...]
+    step_states: dict[str, StepState]
+    execution_log: tuple[LogLine, ...]
+    created_at: str
+    updated_at: str
+    requested_by: str
+    resumed_from_run_id: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    dry_run: DryRun | None = None
+
+
+class RunSummary(Value):
+    """A run of a workflow in a list."""
+
+    id: str
+    workflow_id: str
+    status: str
+    created_at: str
+    updated_at: str
+    requested_by: str
+    resumed_from_run_id: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+class Progress(Value):
+    """How many steps are where; of a hundred, how many are through."""
+
+    total_steps: int
+    completed_steps: int
+    running_steps: int
+    failed_steps: int
+    pending_steps: int
+    skipped_steps: int
+    waiting_steps: int
+    percent_complete: float
+
+
+class ArtifactRef(Value):
+    """Where what a step came to is found."""
+
+    step_id: str
+    artifact_ref: str
+    kind: str
+    provider: str
+    model: str
+    created_at: str
+    output_chars: int
+
+
+class EtaHeld(Value):
+    """How many of the last runs took no longer than was estimated when they began."""
+
+    runs: int
+    p50: float
+    p80: float
+    p95: float
+
+
+class Eta(Value):
+    """When a run will be through, from how long its steps took before, along the longest way (contract 10)."""
+
+    computed_at: str
+    source: str
+    historical_sample_size: int
+    estimated_remaining_ms: int | None = None
+    estimated_completion_at: str | None = None
+    remaining_ms: dict[str, int] | None = None
+    held: EtaHeld | None = None
+
+
+class Observed(Value):
+    """A workflow, and how far its run is; without a run that, and what tells of it, is null or empty."""
+
+    workflow: Workflow
+    run: WorkflowRun | None
+    nodes: tuple[StepState, ...]
+    progress: Progress
+    artifact_refs: tuple[ArtifactRef, ...]
+    eta: Eta
+
+
+class Outputs:
+    """Where the outputs of step runs are read: by run, the text (None once redacted)."""
+
+    def __init__(self, found: Mapping[str, str | None]) -> None:
+        """Take what was found."""
+        self._found = found
+
+    def of(self, run_ids: Iterable[str | None]) -> str | None:
+        """The output of a run, or the list of those of several as JSON."""
+        texts = [self._found.get(run_id or "") for run_id in run_ids]
+        return None if None in texts else _json(texts)
+
+    def one(self, run_id: str | None) -> str | None:
+        """The output of one run."""
+        return self._found.get(run_id or "")
+
+
+NEWEST = Keyset(kind="workflows", columns=(("position", "w.position", int),))
+RUNS = Keyset(kind="workflow-runs", columns=(("position", "position", int),))
+
+
+def list_workflows(connection: Connection, *, cursor: str | None, limit: int) -> Page[Workflow]:
+    """Workflows, newest first."""
+    return NEWEST.page(connection, SELECT_WORKFLOWS, (), cursor=cursor, limit=limit, show=_workflow)
+
+
+def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
+    """One workflow."""
+    found = list(connection.execute(f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,)))
+    return _workflow(found[0]) if found else None
+
+
+def list_workflow_runs(connection: Connection, workflow_id: str, *, cursor: str | None, limit: int) -> Page[RunSummary]:
+    """The runs of a workflow, newest first."""
+    where = (("workflow_id = ?", workflow_id),)
+    return RUNS.page(connection, FLOW.all, where, cursor=cursor, limit=limit, show=_summary)
+
+
+def newest_run(connection: Connection, workflow_id: str) -> FlowRow | None:
+    """The newest run of a workflow."""
+    return _flow(connection, SELECT_NEWEST_RUN, workflow_id)
+
+
+def newest_unfinished(connection: Connection, workflow_id: str) -> FlowRow | None:
+    """The newest run of a workflow that is not ok."""
+    return _flow(connection, SELECT_NEWEST_UNFINISHED, workflow_id)
+
+
+def newest_ok(connection: Connection, workflow_id: str) -> FlowRow | None:
+    """The newest run of a workflow that is ok."""
+    return _flow(connection, SELECT_NEWEST_OK, workflow_id)
+
+
+def run_row(connection: Connection, run_id: str) -> FlowRow | None:
+    """The row of a run."""
+    return _flow(connection, FLOW.select, run_id)
+
+
+def _flow(connection: Connection, statement: str, value: str) -> FlowRow | None:
+    found = list(connection.execute(statement, (value,)))
+    return FLOW.load(found[0]) if found else None
+
+
+def step_runs(connection: Connection, run_id: str) -> list[str]:
+    """The runs of the steps of a run that came to something."""
+    found = [*connection.execute(SELECT_STEP_RUNS, (run_id,)), *connection.execute(SELECT_ITEM_RUNS, (run_id,))]
+    return [str(step_run) for (step_run,) in found if step_run is not None]
+
+
+def _workflow(values: tuple[Cell, ...]) -> Workflow:
+    row, text = WORKFLOW.load(values[:-1]), values[-1]
+    definition = msgspec.json.decode(row.definition, type=WorkflowDefinition)
+    if text is not None:
+        metadata = msgspec.json.decode(str(text), type=dict[str, dict[str, str]])
+        definition = msgspec.structs.replace(
+            definition, steps=tuple(_with_metadata(step, metadata.get(step.id)) for step in definition.steps)
+        )
+    return Workflow(
+        id=row.workflow_id, definition=definition, created_at=iso(row.created_at), created_by=row.created_by
+    )
+
+
+def _with_metadata(step: Step, metadata: dict[str, str] | None) -> Step:
+    if metadata is None or step.execution is None:
+        return step
+    return msgspec.structs.replace(step, execution=msgspec.structs.replace(step.execution, metadata=metadata))
+
+
+def _summary(values: tuple[Cell, ...]) -> RunSummary:
+    return RunSummary(**_times(FLOW.load(values)))
+
+
+def _times(row: FlowRow) -> dict[str, Any]:
+    return {
+        "id": row.run_id,
+        "workflow_id": row.workflow_id,
+        "status": row.status,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+        "requested_by": row.requested_by,
+        "resumed_from_run_id": row.resumed_from,
+        "started_at": None if row.began_at is None else iso(row.began_at),
+        "finished_at": None if row.finished_at is None else iso(row.finished_at),
+    }
+
+
+class View:
+    """A run with its workflow, read at one moment."""
+
+    def __init__(self, connection: Connection, row: FlowRow, outputs: Outputs) -> None:
+        """Read what belongs to a run."""
+        self._row = row
+        ((*values,),) = list(connection.execute(WORKFLOW.select, (row.workflow_id,)))
+        self.graph = _graph(WORKFLOW.load(tuple(values)))
+        self._outputs = outputs
+        steps = connection.execute(f"{STEP.all} WHERE run_id = ?", (row.run_id,))
+        self._steps = {step.step_id: step for step in map(STEP.load, steps)}
+        self._items: dict[str, list[ItemRow]] = {}
+        for item in map(ITEM.load, connection.execute(f"{ITEM.all} WHERE run_id = ? ORDER BY item", (row.run_id,))):
+            self._items.setdefault(item.step_id, []).append(item)
+        lines = connection.execute(f"{LINE.all} WHERE run_id = ? ORDER BY position", (row.run_id,))
+        self._lines = list(map(LINE.load, lines))
+        self._connection = connection
+
+    def run(self) -> WorkflowRun:
+        """The run as clients see it."""
+        log = tuple(
+            LogLine(
+                id=f"wfl_{line.position}",
+                level=line.level,
+                message=line.message,
+                created_at=iso(line.created_at),
+                step_id=line.step_id,
+            )
+            for line in self._lines
+        )
+        return WorkflowRun(
+            schema_version=1,
+            step_order=self.graph.ids,
+            step_states={node.step_id: node for node in self.nodes()},
+            execution_log=log,
+            **_times(self._row),
+        )
+
+    def nodes(self) -> tuple[StepState, ...]:
+        """The steps, in the order of the definition."""
+        statuses = {step_id: step.status for step_id, step in self._steps.items()}
+        due = {step_id for step_id, verdict in self.graph.due(statuses) if verdict.what == "ready"}
+        return tuple(self._node(step, statuses, due) for step in self.graph.steps.values())
+
+    def _node(self, step: Step, statuses: Mapping[str, str], due: set[str]) -> StepState:
+        row = self._steps.get(step.id)
+        parents = self.graph.parents[step.id]
+        blocking = tuple(sorted(parent for parent in parents if statuses.get(parent) != "ok"))
+        ready = step.id in due or not blocking or (row is not None and row.started_at is not None)
+        readiness = DependencyReadiness(
+            total_dependencies=len(parents),
+            ready_dependencies=len(parents) - len(blocking),
+            blocking_step_ids=blocking,
+        )
+        items = self._items.get(step.id)
+        return StepState(
+            step_id=step.id,
+            status="pending" if row is None else row.status,
+            attempt=0 if row is None else row.attempt,
+            ready=ready,
+            dependency_readiness=readiness,
+            updated_at=iso(self._row.created_at if row is None else row.updated_at),
+            checkpoint=None if row is None or row.attempt == 0 else self._checkpoint(row),
+            run_id=None if row is None else row.step_run_id,
+            note=None if row is None else row.note,
+            items=None
+            if items is None
+            else tuple(
+                ItemStatus(
+                    item=one.item, status=one.status, attempt=one.attempt, run_id=one.step_run_id, error=one.error
+                )
+                for one in items
+            ),
+            approval=None
+            if row is None or row.approval is None or step.approval is None
+            else _pending(row.approval, step.approval),
+        )
+
+    def _checkpoint(self, row: StepRow) -> Checkpoint:
+        return Checkpoint(
+            attempt=row.attempt,
+            started_at=None if row.started_at is None else iso(row.started_at),
+            finished_at=None if row.finished_at is None else iso(row.finished_at),
+            artifact=self._artifact(row),
+            error=row.error,
+        )
+
+    def _artifact(self, row: StepRow) -> Artifact | None:
+        if row.status != "ok" or (row.step_run_id is None and row.items is None):
+            return None
+        if row.items is None:
+            output = self._outputs.one(row.step_run_id)
+        else:
+            output = self._outputs.of(one.step_run_id for one in self._items.get(row.step_id, ()))
+        return Artifact(
+            kind="run-result",
+            output=output,
+            provider=row.provider or "",
+            model=row.model or "",
+            created_at=iso(row.finished_at or 0),
+        )
+
+    def refs(self) -> tuple[ArtifactRef, ...]:
+        """What the steps came to, by reference."""
+        found = []
+        for step_id in self.graph.ids:
+            row = self._steps.get(step_id)
+            artifact = None if row is None else self._artifact(row)
+            if row is not None and artifact is not None:
+                found.append(
+                    ArtifactRef(
+                        step_id=step_id,
+                        artifact_ref=f"workflow-run:{self._row.run_id}:step:{step_id}:artifact:{artifact.kind}",
+                        kind=artifact.kind,
+                        provider=artifact.provider,
+                        model=artifact.model,
+                        created_at=artifact.created_at,
+                        output_chars=row.output_chars,
+                    )
+                )
+        return tuple(found)
+
+    def eta(self, now: int) -> Eta:
+        """When it will be through, as far as that can be told."""
+        row = self._row
+        common: dict[str, Any] = {"computed_at": iso(now), "held": _held(self._connection, row.workflow_id)}
+        if row.finished_at is not None and row.status == "ok":
+            at = iso(row.finished_at)
+            return Eta(
+                source="completed",
+                historical_sample_size=0,
+                estimated_remaining_ms=0,
+                estimated_completion_at=at,
+                **common,
+            )
+        all_history = {
+            str(step_id): msgspec.json.decode(str(durations), type=list[int])
+            for step_id, durations in self._connection.execute(SELECT_HISTORY, (row.workflow_id,))
+        }
+        size = sum(map(len, all_history.values()))
+        through = {step_id for step_id, step in self._steps.items() if step.status in {"ok", "skipped"}}
+        gone = {
+            step_id: float(now - (step.started_at or now))
+            for step_id, step in self._steps.items()
+            if step.status == "running"
+        }
+        overall = [duration for durations in all_history.values() for duration in durations]
+        history = {step_id: all_history.get(step_id) or overall for step_id in self.graph.ids if step_id not in through}
+        estimates = _estimates(self.graph, history, gone) if overall else None
+        if estimates is None:
+            return Eta(source="insufficient-history", historical_sample_size=size, **common)
+        remaining = estimates.pop("mean")
+        return Eta(
+            source="historical-average",
+            historical_sample_size=size,
+            estimated_remaining_ms=remaining,
+            estimated_completion_at=iso(now + remaining),
+            remaining_ms=estimates,
+            **common,
+        )
+
+
+def _pending(text: str, approval: Approval) -> PendingApproval:
+    asked = msgspec.json.decode(text, type=Asked)
+    return PendingApproval(
+        subject_hash=asked.subject_sha256,
+        requested_at=iso(asked.requested_at),
+        expires_at=None if asked.expires_at is None else iso(asked.expires_at),
+        message=approval.message,
+        approvers=approval.approvers,
+        role=approval.role or "Operator",
+    )
+
+
+def _held(connection: Connection, workflow_id: str) -> EtaHeld | None:
+    found = [
+        (msgspec.json.decode(str(estimates), type=dict[str, int]), int(took or 0))
+        for estimates, took in connection.execute(SELECT_HELD, (workflow_id, HELD_RUNS_MAX))
+    ]
+    if not found:
+        return None
+    shares = {
+        f"p{quantile}": round(sum(took <= estimates[f"p{quantile}"] for estimates, took in found) / len(found), 4)
+        for quantile in QUANTILES
+    }
+    return EtaHeld(runs=len(found), **shares)
+
+
+def progress(nodes: Sequence[StepState]) -> Progress:
+    """How many steps are where; a step that was skipped is through."""
+    count = {status: sum(1 for node in nodes if node.status == status) for status in {node.status for node in nodes}}
+    through = count.get("ok", 0) + count.get("skipped", 0)
+    return Progress(
+        total_steps=len(nodes),
+        completed_steps=count.get("ok", 0),
+        running_steps=count.get("running", 0),
+        failed_steps=count.get("failed", 0) + count.get("cancelled", 0),
+        pending_steps=count.get("pending", 0),
+        skipped_steps=count.get("skipped", 0),
+        waiting_steps=count.get("waiting", 0),
+        percent_complete=round(100 * through / len(nodes), 2) if nodes else 100.0,
+    )
