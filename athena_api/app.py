@@ -60,7 +60,9 @@ from athena_core.services.redrives import Redrives
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
+from athena_core.services.walker import Walker
 from athena_core.services.work import Work
+from athena_core.services.workflows import Workflows
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
@@ -151,6 +153,8 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         attempts_max=settings.work_max_attempts,
         retry_seconds=settings.a2a_retry_ms / 1000,
     )
+    workflows = Workflows(log, tail, catalog, runs, access, ids)
+    walker = Walker(log, catalog, runs, workflows, access, clock, ids)
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     letters = Letters(log, reader, ids)
     redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
@@ -176,6 +180,8 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
         runs=runs,
         templates=Templates(log, catalog, runs, ids),
+        workflows=workflows,
+        walker=walker,
         runner=Runner(
             log,
             tail,
@@ -191,7 +197,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         messages=messages,
         letters=letters,
         redrives=redrives,
-        reactors=Reactors(settings.state_dir, tail, (drains, redrives)),
+        reactors=Reactors(settings.state_dir, tail, (drains, redrives, walker)),
         providers=providers,
     )
 

@@ -30,7 +30,9 @@ from athena_core.services.redrives import Redrives
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
+from athena_core.services.walker import Walker
 from athena_core.services.work import Work
+from athena_core.services.workflows import Workflows
 from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteReader
@@ -68,6 +70,8 @@ class ControlPlane(NamedTuple):
     memory: Memory
     runs: Runs
     templates: Templates
+    workflows: Workflows
+    walker: Walker
     runner: Runner
     work: Work
     messages: Messages
@@ -192,7 +196,8 @@ class ControlPlane(NamedTuple):
         """Close what reads, then the log."""
         for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.runs, self.templates):
             part.close()
-        self.runner.close()
+        for service in (self.workflows, self.walker, self.runner):
+            service.close()
         self.reader.close()
         self.log.close()
 

@@ -42,6 +42,8 @@ STREAMS = {
     "dir": "`dir_<ULID>`, the directive's id",
     "hp": "`hp_<ULID>`, the profile's id",
     "tpl": "`tpl_<ULID>`, the template's id; `run-template.run` stands in the stream of its run",
+    "wf": "`wf_<ULID>`, the workflow's id",
+    "wfr": "`wfr_<ULID>`, the workflow run's id",
     "policy": "`policy`, one stream",
     "schedule": "`schedule:<id>`, the id being the client's; ticks and requests for an unknown id are in `plane`",
     "work": "`work:<id>`, the id being the session's",

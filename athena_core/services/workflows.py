@@ -150,8 +150,8 @@ class Workflows:
     ) -> Committed:
         """Go on with a run, or with ``run_id`` None start one; the subject of the outcome is its id.
 
-        Unless it is to be ``exactly`` this run, one of the same workflow that is at work is it. ``after`` is the run
-        that a new one follows. Raises NotFound, ConfigError.
+        The answer is whether something was begun. Unless it is to be ``exactly`` this run, one of the same workflow
+        that is at work is it. ``after`` is the run that a new one follows. Raises NotFound, ConfigError.
         """
         fresh = self._ids.new("wfr")
         given = dict(values or {})
@@ -161,7 +161,7 @@ class Workflows:
             if not exactly:
                 open_ = [key for key, (of,) in reader.guards("flow").items() if of == workflow_id]
                 if open_:
-                    return Outcome(subject=open_[-1])
+                    return Outcome(subject=open_[-1], answer=False)
             state = reader.state(workflow_run.DECIDER, chosen) if chosen else workflow_run.DECIDER.initial
             graph = reader.state(workflow.DECIDER, workflow_id).graph
             if graph is None or (chosen is not None and not state.status):
@@ -187,7 +187,7 @@ class Workflows:
                     workflow_run_id=chosen, requested_by=who.subject, graph=graph, input=given
                 )
                 events = workflow_run.decide(command, state, context)
-            return Outcome(facts=facts_of(chosen, events), subject=chosen)
+            return Outcome(facts=facts_of(chosen, events), subject=chosen, answer=bool(events))
 
         return await self._log.submit(resume, meta, key)
 

@@ -23,6 +23,35 @@ TEMPLATE: dict[str, Any] = {
     "paramsSchema": {"type": "object", "required": ["count"]},
 }
 
+STEP: dict[str, Any] = {"directiveId": "dir_unknown", "harnessProfileId": "hp_unknown"}
+WORKFLOW: dict[str, Any] = {
+    "steps": [
+        {"id": "draft", "outputs": ["items"], "execution": {"maxAttempts": 2, "timeoutMs": 1000}, **STEP},
+        {
+            "id": "each",
+            "triggerRule": "all-succeeded",
+            "when": {"step": "draft", "op": "exists", "path": "/items", "value": True},
+            "map": {"step": "draft", "path": "/items", "itemName": "item", "maxParallel": 2},
+            **STEP,
+        },
+        {
+            "id": "ask",
+            "approval": {
+                "message": "good?",
+                "approvers": ["ada"],
+                "role": "Admin",
+                "expiresAfterMs": 1000,
+                "onExpiry": "reject",
+            },
+        },
+    ],
+    "dependencies": [
+        {"from": "draft", "to": "each", "mappings": [{"fromOutput": "output", "toInput": "text"}]},
+        {"from": "each", "to": "ask"},
+    ],
+}
+JUDGEMENT = {"subjectHash": "00", "note": "fine"}
+
 POLICY_PUT: dict[str, Any] = {
     "policy": {
         "schemaVersion": 1,
@@ -155,6 +184,18 @@ EXAMPLES: dict[str, Example] = {
     ),
     "getA2aDlqRedrive": Example("/a2a/dlq/redrive/rdr_unknown", 404),
     "cancelA2aDlqRedrive": Example("/a2a/dlq/redrive/rdr_unknown", 404),
+    "listWorkflows": Example("/workflows"),
+    "createWorkflow": Example("/workflows", 400, body={"definition": WORKFLOW}),
+    "getWorkflow": Example("/workflows/wf_unknown", 404),
+    "listWorkflowRuns": Example("/workflows/wf_unknown/runs", 404),
+    "runWorkflow": Example("/workflows/wf_unknown/run", 404, body={"input": {"topic": "pears"}}),
+    "getWorkflowRun": Example("/workflows/run/wf_unknown", 404),
+    "resumeWorkflow": Example(
+        "/workflows/run/wf_unknown/resume", 404, body={"inputOverrides": {"topic": "pears"}, "dryRun": True}
+    ),
+    "cancelWorkflowRun": Example("/workflows/run/wfr_unknown/cancel", 404, body={"reason": "enough"}),
+    "approveWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/approve", 404, body=JUDGEMENT),
+    "rejectWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/reject", 404, body=JUDGEMENT),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(

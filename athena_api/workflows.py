@@ -1,0 +1,230 @@
+"""Workflows over HTTP: what goes in, and the handlers of their operations."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.clock import iso
+from athena_core.domain.workflow_run import Judge
+from athena_core.errors import NotFound
+from athena_core.flow import WorkflowDefinition
+from athena_core.protocols import Connection
+from athena_core.values import LIST_ITEMS_MAX, Body, Label
+from projections import runs, workflows
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.store.log import Committed
+
+WAIT_SECONDS_MAX = 3_600
+"""How long who waits for a workflow run waits, before the answer is its record so far."""
+VIEWS = ("workflows", "runs")
+Values = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
+
+
+class WorkflowBody(Body):
+    """A workflow as its author wrote it."""
+
+    definition: WorkflowDefinition
+
+
+class StartBody(Body):
+    """Values for placeholders of the directives, by name."""
+
+    input: Values | None = None
+
+
+class ResumeWorkflowBody(Body):
+    """Values that replace earlier ones from now on; with ``dryRun`` nothing happens but an answer."""
+
+    input_overrides: Values | None = None
+    dry_run: bool | None = None
+
+
+class StopBody(Body):
+    """Why a workflow run is to be cancelled."""
+
+    reason: Label | None = None
+
+
+class JudgeBody(Body):
+    """The hash of what is approved or rejected, as the node of the step shows it, and a note."""
+
+    subject_hash: Label
+    note: Label | None = None
+
+
+async def create_workflow(plane: "ControlPlane", call: Call[WorkflowBody, NoQuery]) -> Reply:
+    """Create a workflow."""
+    created = await plane.workflows.create(call.body.definition, call.who, call.meta, call.key)
+    record = workflows.Workflow(
+        id=created.subject or "",
+        definition=call.body.definition,
+        created_at=iso(created.recorded_at),
+        created_by=call.who.subject,
+    )
+    return Reply(data=record, position=created.position, replayed=created.replayed)
+
+
+async def list_workflows(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Workflows, newest first."""
+    page, position = plane.query(
+        ("workflows",), lambda rows: workflows.list_workflows(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_workflow(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One workflow."""
+    workflow_id = call.path["workflowId"]
+    record, position = plane.query(("workflows",), lambda rows: workflows.workflow_by_id(rows, workflow_id))
+    return Reply(data=found(record, "workflow", workflow_id), position=position)
+
+
+async def list_workflow_runs(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """The runs of a workflow, newest first."""
+    workflow_id = call.path["workflowId"]
+
+    def read(rows: Connection) -> Any:
+        found(workflows.workflow_by_id(rows, workflow_id), "workflow", workflow_id)
+        return workflows.list_workflow_runs(rows, workflow_id, cursor=call.cursor, limit=call.limit)
+
+    page, position = plane.query(("workflows",), read)
+    return Reply(data=page, position=position)
+
+
+async def get_workflow_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """A workflow and its newest run, or the run of this id."""
+    target, now = call.path["id"], plane.clock.now()
+
+    def read(rows: Connection) -> workflows.Observed:
+        row = workflows.run_row(rows, target) or workflows.newest_run(rows, target)
+        workflow_id = row.workflow_id if row is not None else target
+        record = found(workflows.workflow_by_id(rows, workflow_id), "workflow or workflow run", target)
+        if row is None:
+            eta = workflows.Eta(computed_at=iso(now), source="insufficient-history", historical_sample_size=0)
+            none = workflows.progress(())
+            return workflows.Observed(workflow=record, run=None, nodes=(), progress=none, artifact_refs=(), eta=eta)
+        view = _view(rows, row)
+        run = view.run()
+        nodes = tuple(run.step_states[step_id] for step_id in run.step_order)
+        return workflows.Observed(
+            workflow=record,
+            run=run,
+            nodes=nodes,
+            progress=workflows.progress(nodes),
+            artifact_refs=view.refs(),
+            eta=view.eta(now),
+        )
+
+    observed, position = plane.query(VIEWS, read)
+    return Reply(data=observed, position=position)
+
+
+def _view(rows: Connection, row: workflows.FlowRow) -> workflows.View:
+    outputs = runs.outputs_of(rows, workflows.step_runs(rows, row.run_id))
+    return workflows.View(rows, row, workflows.Outputs(outputs))
+
+
+async def start_workflow(plane: "ControlPlane", call: Call[StartBody, NoQuery]) -> Reply:
+    """Start a run of a workflow, and see it through unless the caller would rather not."""
+    started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
+    return await _settled(plane, call, started)
+
+
+async def resume_workflow(plane: "ControlPlane", call: Call[ResumeWorkflowBody, NoQuery]) -> Reply:
+    """Go on with the newest run that is not ok, with this one, or start one, and see it through."""
+    target, body = call.path["id"], call.body
+    exactly = target.startswith("wfr_")
+    run_id: str | None = target if exactly else None
+    after: str | None = None
+    if exactly:
+        state, _ = await plane.workflows.look(target)
+        workflow_id = state.workflow_id
+    else:
+        workflow_id = target
+        if not plane.workflows.exists(workflow_id):
+            raise NotFound(f"no workflow or workflow run {target!r} exists")
+
+        def newest(rows: Connection) -> tuple[workflows.FlowRow | None, workflows.FlowRow | None]:
+            return workflows.newest_unfinished(rows, workflow_id), workflows.newest_ok(rows, workflow_id)
+
+        (unfinished, ok), _ = await plane.read(("workflows",), plane.reader.head(), newest)
+        run_id, after = unfinished.run_id if unfinished else None, ok.run_id if ok else None
+    if body.dry_run:
+        return await _rehearsed(plane, run_id, after, body.input_overrides)
+    resumed = await plane.workflows.resume(
+        workflow_id, run_id, body.input_overrides, call.who, call.meta, call.key, exactly=exactly, after=after
+    )
+    if not resumed.answer:  # it is at work, or through: nothing was begun that could be waited for
+        return await record_of(plane, resumed, 200)
+    return await _settled(plane, call, resumed)
+
+
+async def _rehearsed(
+    plane: "ControlPlane", run_id: str | None, after: str | None, values: dict[str, Any] | None
+) -> Reply:
+    """What a resume would do, told beside the run as it is."""
+    resets = () if run_id is None else await plane.workflows.would_reset(run_id, values)
+    shown = run_id or after
+
+    def read(rows: Connection) -> workflows.WorkflowRun | None:
+        row = None if shown is None else workflows.run_row(rows, shown)
+        return None if row is None else _view(rows, row).run()
+
+    run, position = await plane.read(VIEWS, plane.reader.head(), read)
+    if run is None:
+        return Reply(data=None, position=position)
+    kept = tuple(step_id for step_id in run.step_order if run.step_states[step_id].status == "ok")
+    plan = workflows.DryRun(resets=resets, keeps=kept if run_id else (), starts_new_run=run_id is None)
+    return Reply(data=msgspec.structs.replace(run, dry_run=plan), position=position)
+
+
+async def cancel_workflow_run(plane: "ControlPlane", call: Call[StopBody, NoQuery]) -> Reply:
+    """Have a workflow run stop."""
+    done = await plane.workflows.cancel(call.path["id"], call.body.reason, call.meta, call.key)
+    return await record_of(plane, done, 200)
+
+
+async def approve_step(plane: "ControlPlane", call: Call[JudgeBody, NoQuery]) -> Reply:
+    """Approve what a step asks for."""
+    return await _judged(plane, call, approve=True)
+
+
+async def reject_step(plane: "ControlPlane", call: Call[JudgeBody, NoQuery]) -> Reply:
+    """Reject what a step asks for."""
+    return await _judged(plane, call, approve=False)
+
+
+async def _judged(plane: "ControlPlane", call: Call[JudgeBody, NoQuery], *, approve: bool) -> Reply:
+    command = Judge(
+        step_id=call.path["step"],
+        subject_sha256=call.body.subject_hash,
+        approve=approve,
+        by=call.who.subject,
+        note=call.body.note,
+    )
+    operation = "approveWorkflowStep" if approve else "rejectWorkflowStep"
+    done = await plane.workflows.judge(call.path["id"], command, call.who, operation, call.meta, call.key)
+    return await record_of(plane, done, 200)
+
+
+async def _settled(plane: "ControlPlane", call: Call[Any, Any], done: "Committed") -> Reply:
+    """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
+    settled = False
+    if call.wait:
+        async with plane.streams.wanted(call.receive):
+            settled = await plane.workflows.settled(done.subject or "", WAIT_SECONDS_MAX)
+    return await record_of(plane, done, 200 if settled else 202)
+
+
+async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
+    """The record of the workflow run that a command was about, as it is now."""
+    run_id = done.subject or ""
+
+    def read(rows: Connection) -> workflows.WorkflowRun:
+        return _view(rows, found(workflows.run_row(rows, run_id), "workflow run", run_id)).run()
+
+    run, position = await plane.read(VIEWS, plane.reader.head(), read)
+    return Reply(data=run, position=position, status=status, replayed=done.replayed)
