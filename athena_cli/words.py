@@ -91,4 +91,20 @@ ROWS: Mapping[str, Named] = {
         "A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
     ),
     "work drain-get": Named("getWorkDrain", "One drain."),
+    "workflow approve": Named("approveWorkflowStep", "Approve just what has this hash."),
+    "workflow cancel": Named("cancelWorkflowRun", "Have a workflow run stop, with the runs of its steps."),
+    "workflow reject": Named("rejectWorkflowStep", "Reject just what has this hash: the step fails."),
+    "workflow resume": Named(
+        "resumeWorkflow",
+        "Go on from what failed, in this run or the newest that is not ok; else start one. Waits alike.",
+    ),
+    "workflow run": Named(
+        "runWorkflow",
+        "Start a run of a workflow; waits until it has ended, or waits for an approval.",
+    ),
+    "workflow runs": Named("listWorkflowRuns", "The runs of a workflow, newest first."),
+    "workflow status": Named("getWorkflowRun", "A workflow and how far its newest run is, or this run."),
+    "workflows create": Named("createWorkflow", "Create a workflow: steps, and what each waits for."),
+    "workflows get": Named("getWorkflow", "One workflow."),
+    "workflows list": Named("listWorkflows", "Workflows, newest first."),
 }
