@@ -115,6 +115,11 @@ class AccessLog:
         if lines:
             self._sink(lines)
 
+    def warning(self, message: str) -> None:
+        """One line about something that an operator should know."""
+        self._flush()
+        self._sink(encode({"time": iso(self._clock.now()), "level": "warning", "message": message}) + b"\n")
+
     def exception(self, trace_id: str, error: Exception) -> None:
         """One line about a bug, with the way to it."""
         record = {

@@ -1,6 +1,7 @@
 """The application: the composition root, and what runs beside the requests."""
 
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -40,7 +41,7 @@ from athena_core.event import Event, Fact, Meta, Position
 from athena_core.prices import Prices
 from athena_core.providers.registry import registry
 from athena_core.proxies import Proxies
-from athena_core.roles import Roster
+from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.services.access import Access
 from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
@@ -69,6 +70,7 @@ from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteDatabases, SqliteStore
 from athena_core.store.tail import Tail
 from athena_core.tools.toolbox import toolbox
+from athena_core.values import Identity, Role
 from projections import ALL, sessions
 from projections.keeper import Keeper
 from projections.memory_index import MemoryIndex
@@ -137,7 +139,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         default=settings.auth_default_role,
         file=settings.auth_role_map_file,
     )
-    access = Access(log, ROLES, roster)
+    flood = Flood(log, clock, ids, settings.refusals_per_second)
+    strict = settings.authz_default_decision == "deny"
+    access = Access(log, ROLES, roster, flood, mode=settings.authz_mode, strict=strict)
     work = Work(log, reader, tail, runs, ids, frozenset(providers))
     personas = PersonaFiles(settings.workspace_root, settings.state_dir)
     messages = Messages(log, reader, runs, personas, ids, hops_max=settings.a2a_max_hops)
@@ -173,7 +177,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
         access=access,
-        flood=Flood(log, clock, ids, settings.refusals_per_second),
+        flood=flood,
         rates=Rates(clock, settings.requests_per_second if settings.auth_enabled else None),
         catalog=catalog,
         memory=memory,
@@ -243,7 +247,9 @@ async def announce(parts: ControlPlane, forked: Position | None, *, serving: boo
     if forked is not None:
         events.append(plane.LogForked(head=parts.log.signal.position, expected=forked))
     if serving:
-        events.append(plane.AuthzModeActive(mode="enforce" if parts.settings.auth_enabled else "off"))
+        events.append(plane.AuthzModeActive(mode=parts.access.mode))
+        if parts.access.roster.enabled:
+            events.append(roles_loaded(parts.access.roster))
     if events:
         facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
 
@@ -251,6 +257,19 @@ async def announce(parts: ControlPlane, forked: Position | None, *, serving: boo
             return Outcome(facts=facts)
 
         await parts.log.submit(record, Meta(actor="system:server", correlation=parts.ids.trace()))
+
+
+def roles_loaded(roster: Roster) -> plane.RolesLoaded:
+    """What is recorded each time that roles are read."""
+    named = Counter(role for name, role in roster.roles.items() if name != EVERYBODY_ELSE)
+    return plane.RolesLoaded(
+        source="settings" if roster.file is None else "file",
+        viewers=named[Role.VIEWER],
+        operators=named[Role.OPERATOR],
+        admins=named[Role.ADMIN],
+        everybody_else=roster.identity(EVERYBODY_ELSE).role,
+        sha256=roster.sha256,
+    )
 
 
 class Edge:
@@ -311,6 +330,24 @@ class Edge:
                     bytes=size,
                 )
             )
+
+    async def reload_roles(self) -> None:
+        """Read the file with the roles again, record it, and end the streams of those who may no longer read."""
+        access = self.plane.access
+        try:
+            if not access.roster.enabled or not access.roster.reload():
+                return
+            facts = (Fact(stream=plane.STREAM, event=roles_loaded(access.roster)),)
+            meta = Meta(actor="system:server", correlation=self._ids.trace())
+            await self.plane.log.submit(lambda reader, context: Outcome(facts=facts), meta)
+        except AthenaError as error:
+            self._log.warning(f"the roles were not read anew: {error.message}")
+        finally:
+            self.plane.streams.review(self._may_still_read)
+
+    def _may_still_read(self, who: Identity, operation: str) -> bool:
+        now = self.plane.access.roster.identity(who.subject, who.asked)
+        return now.scope == who.scope and self.plane.access.allows(now, operation)
 
     def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Body and headers of the answer to what is no request, which has a line in the access log as well."""
@@ -404,7 +441,13 @@ async def readyz(request: HttpRequest) -> Response:
 
 
 async def metrics(request: HttpRequest) -> Response:
-    """What a monitoring system reads."""
+    """What a monitoring system reads; it tells of everybody."""
+    parts: ControlPlane = request.app.state.plane
+    who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
+    try:
+        await parts.access.require_scope(who, "getMetrics", {}, Meta(actor=who.subject, correlation=trace), None, None)
+    except AthenaError as error:
+        return _json(failure(error, trace), status_of(error))
     return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
 
 

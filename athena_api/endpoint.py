@@ -14,6 +14,7 @@ from athena_api.gate import LATE
 from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
+from athena_api.scoped import require_scope
 from athena_api.sse import HEADERS as STREAM_HEADERS
 from athena_api.sse import Subscription
 from athena_core.decider import Key
@@ -107,6 +108,8 @@ class Endpoint:
             self._limit(subject, found.operation.id)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
+            if call.who.scope is not None:
+                await require_scope(plane, found.operation, call)
             reply = await self._handle(plane, found.operation, call)
             subscription = reply.data if isinstance(reply.data, Subscription) else None
             if subscription is not None:
@@ -129,9 +132,9 @@ class Endpoint:
             self._access_log.exception(trace, error)
             subscription, kind, status, headers = None, JSON, 500, []
             body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
-        if subscription is not None:
+        if subscription is not None and found is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
-            await plane.streams.serve(subscription, receive, send, subject)
+            await plane.streams.serve(subscription, receive, send, scope["athena.identity"], found.operation.id)
             return
         start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}
         await send(start)

@@ -109,6 +109,10 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """The words of its command, where they do not follow from its path and method."""
     successor: str | None = None
     """The path that replaces this one, where it is deprecated."""
+    shared: bool = False
+    """It shows nothing of anybody: an identity that is narrowed to some sessions, runs or personas may use it."""
+    narrows: frozenset[Literal["sessions", "runs", "personas"]] = frozenset()
+    """Where the path names nothing: the kinds of scope that a read honours by itself, or a command by its body."""
     stream: bool = False
     """The answer is ``text/event-stream``."""
     sheet: bool = False

@@ -222,6 +222,7 @@ async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Rep
             session_id=query.session_id,
             status=query.status,
             provider=query.provider,
+            scope=call.who.scope,
             cursor=call.cursor,
             limit=call.limit,
         ),
@@ -298,7 +299,12 @@ async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery
     page, position = plane.query(
         ("runs",),
         lambda rows: runs.active_runs(
-            rows, session_id=query.session_id, run_id=query.run_id, cursor=call.cursor, limit=call.limit
+            rows,
+            session_id=query.session_id,
+            run_id=query.run_id,
+            scope=call.who.scope,
+            cursor=call.cursor,
+            limit=call.limit,
         ),
     )
     return Reply(data=page, position=position)
@@ -310,7 +316,12 @@ async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQ
     page, position = plane.query(
         ("runs",),
         lambda rows: runs.cancel_requests(
-            rows, session_id=query.session_id, run_id=query.run_id, cursor=call.cursor, limit=call.limit
+            rows,
+            session_id=query.session_id,
+            run_id=query.run_id,
+            scope=call.who.scope,
+            cursor=call.cursor,
+            limit=call.limit,
         ),
     )
     return Reply(data=page, position=position)
@@ -331,7 +342,8 @@ async def cancel_session(plane: "ControlPlane", call: Call[CancelBody, NoQuery])
 async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Sessions, most recently used first."""
     page, position = plane.query(
-        ("sessions",), lambda rows: sessions.list_sessions(rows, cursor=call.cursor, limit=call.limit)
+        ("sessions",),
+        lambda rows: sessions.list_sessions(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
     )
     return Reply(data=page, position=position)
 
@@ -423,6 +435,7 @@ async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) ->
         trace_id=query.trace_id,
         created_after=query.created_after,
         created_before=query.created_before,
+        scope=call.who.scope,
     )
     after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     if any(True for _ in matches.conditions()):
@@ -437,7 +450,10 @@ async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) 
     """The feed from any cursor, live."""
     query = call.query
     matches = feed.FeedFilter(
-        types=frozenset(query.types) if query.types else None, session_id=query.session_id, run_id=query.run_id
+        types=frozenset(query.types) if query.types else None,
+        session_id=query.session_id,
+        run_id=query.run_id,
+        scope=call.who.scope,
     )
     return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
 
@@ -529,6 +545,7 @@ RUN_ERRORS = (
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         id="getCapabilities",
+        shared=True,
         command="capabilities",
         context="capabilities",
         method="GET",
@@ -541,6 +558,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getAdminHealth",
+        shared=True,
         command="health",
         context="admin.health",
         method="GET",
@@ -553,6 +571,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="createRun",
+        narrows=frozenset({"sessions", "personas"}),
         command="run",
         context="runs.create",
         method="POST",
@@ -568,6 +587,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listRuns",
+        narrows=frozenset({"sessions", "runs"}),
         context="runs.list",
         method="GET",
         path="/runs",
@@ -637,6 +657,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listActiveRuns",
+        narrows=frozenset({"sessions", "runs"}),
         context="runs.active",
         method="GET",
         path="/runs/active",
@@ -651,6 +672,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listCancellationRequests",
+        narrows=frozenset({"sessions", "runs"}),
         context="runs.cancelRequests",
         method="GET",
         path="/runs/cancel-requests",
@@ -707,6 +729,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listSessions",
+        narrows=frozenset({"sessions"}),
         context="sessions.list",
         method="GET",
         path="/sessions",
@@ -776,6 +799,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="createDirective",
+        narrows=frozenset({"personas"}),
         context="directives.create",
         method="POST",
         path="/directives",
@@ -801,6 +825,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listHarnessProfiles",
+        shared=True,
         context="harnessProfiles.list",
         method="GET",
         path="/harness-profiles",
@@ -826,6 +851,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getHarnessProfile",
+        shared=True,
         context="harnessProfiles.get",
         method="GET",
         path="/harness-profiles/:harnessProfileId",
@@ -908,6 +934,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="enqueueWork",
+        narrows=frozenset({"sessions"}),
         context="work.enqueue",
         method="POST",
         path="/work/enqueue",
@@ -934,6 +961,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="drainWork",
+        narrows=frozenset({"sessions"}),
         context="work.drain",
         method="POST",
         path="/work/:sessionId/drain",
@@ -1336,6 +1364,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="getPolicy",
+        shared=True,
         context="policy.get",
         method="GET",
         path="/policy",
@@ -1418,6 +1447,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listEvents",
+        narrows=frozenset({"sessions", "runs"}),
         context="events.list",
         method="GET",
         path="/events",
@@ -1432,6 +1462,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="streamEvents",
+        narrows=frozenset({"sessions", "runs"}),
         command="events tail",
         context="events.stream",
         method="GET",

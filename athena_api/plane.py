@@ -147,7 +147,7 @@ class ControlPlane(NamedTuple):
             scheduler="off",
             auth=AuthCapabilities(
                 enabled=settings.auth_enabled,
-                mode="enforce" if settings.auth_enabled else "off",
+                mode=self.access.mode,
                 identity_header=settings.auth_identity_header,
             ),
             providers=tuple(sorted(self.providers)),

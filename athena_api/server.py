@@ -37,6 +37,7 @@ class Server(uvicorn.Server):
         """Take the application that the streams belong to."""
         super().__init__(config)
         self._app = app
+        self._reloads: set[asyncio.Task[None]] = set()
 
     def leave(self, number: int, frame: object) -> None:
         """End well. A handler that raises would do for a signal that comes early, and get lost in a callback."""
@@ -45,6 +46,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then let the garbage collector look at new objects only, and less often."""
         await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload_roles())))
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -52,6 +55,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look once a second for connections that have taken too long."""
         if counter % TICKS_A_SECOND == 0:
+            self._reloads = {task for task in self._reloads if not task.done()}
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 assert isinstance(connection, Protocol)

@@ -18,6 +18,7 @@ from athena_core.protocols import Row, Shown, ShownCells
 from athena_core.signal import Signal
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
+from athena_core.values import LOCAL, Identity
 from projections.feed import (
     FeedFilter,
     FeedPage,
@@ -108,6 +109,18 @@ class Subscription(ABC):
         """Return once there may be more."""
 
 
+class Reading:
+    """An open stream: who reads what, and how it is ended."""
+
+    __slots__ = ("leave", "operation", "who")
+
+    def __init__(self, who: Identity, operation: str, leave: Callable[[], None]) -> None:
+        """Take the three."""
+        self.who = who
+        self.operation = operation
+        self.leave = leave
+
+
 class Streams:
     """The open streams. ``drain`` ends every one cleanly."""
 
@@ -123,6 +136,7 @@ class Streams:
         self._per_identity_max = per_identity_max
         self._heartbeat_seconds = heartbeat_seconds
         self._open = Counter[str]()
+        self._readings: set[Reading] = set()
         self.count = 0
         self.drain = anyio.Event()
 
@@ -133,30 +147,42 @@ class Streams:
         if self._open[subject] >= self._per_identity_max:
             raise StreamLimit(f"{self._per_identity_max} streams of {subject} are open")
 
-    async def serve(self, subscription: Subscription, receive: Receive, send: Send, subject: str = "local") -> None:
-        """Stream to one subscriber until it leaves or the server drains."""
+    async def serve(
+        self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
+    ) -> None:
+        """Stream to one subscriber until it leaves, may no longer read, or the server drains."""
         self.count += 1
-        self._open[subject] += 1
-        try:
-            with subscription:
-                async with self.wanted(receive):
+        self._open[who.subject] += 1
+        with subscription:
+            async with self.wanted(receive) as leave:
+                reading = Reading(who, operation, leave)
+                self._readings.add(reading)
+                try:
                     await self._pump(subscription, send)
-        finally:
-            self.count -= 1
-            self._open[subject] -= 1
-            if not self._open[subject]:
-                del self._open[subject]
+                finally:
+                    self._readings.discard(reading)
+                    self.count -= 1
+                    self._open[who.subject] -= 1
+                    if not self._open[who.subject]:
+                        del self._open[who.subject]
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})
 
+    def review(self, may_read: Callable[[Identity, str], bool]) -> int:
+        """End the streams of those who may no longer read, by identity and operation; how many there were."""
+        ended = [reading for reading in self._readings if not may_read(reading.who, reading.operation)]
+        for reading in ended:
+            reading.leave()
+        return len(ended)
+
     @asynccontextmanager
-    async def wanted(self, receive: Receive) -> AsyncIterator[None]:
+    async def wanted(self, receive: Receive) -> AsyncIterator[Callable[[], None]]:
         """What is done inside ends early, without an error, once the client has gone or the server drains."""
         async with anyio.create_task_group() as tasks:
             leave = tasks.cancel_scope.cancel
             tasks.start_soon(_until_disconnect, receive, leave)
             tasks.start_soon(_until_drain, self.drain, leave)
-            yield
+            yield leave
             leave()
 
     async def _pump(self, subscription: Subscription, send: Send) -> None:

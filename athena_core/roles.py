@@ -1,5 +1,6 @@
 """Roles of identities: how settings spell them, and who gets which."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,6 +109,12 @@ class Roster:
         return True
 
     @property
+    def sha256(self) -> str:
+        """A hash of who has which role."""
+        lines = [f"{name}:{role}\n" for name, role in sorted(self.roles.items())]
+        return hashlib.sha256("".join([*lines, f"default:{self.default}\n"]).encode()).hexdigest()
+
+    @property
     def warning(self) -> str | None:
         """What is allowed and seldom meant."""
         if self.enabled and role_of(EVERYBODY_ELSE, self.roles, self.default) is Role.ADMIN:
@@ -117,4 +124,4 @@ class Roster:
     def identity(self, subject: str, scope: Scope | None = None) -> Identity:
         """An identity with the role that it has now, narrowed to a scope unless it is an Admin's."""
         role = role_of(subject, self.roles, self.default) if self.enabled else LOCAL.role
-        return Identity(subject=subject, role=role, scope=None if role is Role.ADMIN else scope)
+        return Identity(subject=subject, role=role, scope=None if role is Role.ADMIN else scope, asked=scope)

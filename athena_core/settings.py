@@ -91,6 +91,8 @@ class Settings(Value):
     auth_default_role: Role
     auth_identity_role_map: Mapping[str, Role]
     auth_role_map_file: Path | None
+    authz_mode: str
+    authz_default_decision: str
     auth_trusted_proxies: tuple[Network, ...]
     auth_proxy_secret: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
@@ -173,6 +175,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _mode(text: str) -> str:
+    joined = {"softenforce": "soft-enforce"}
+    word = text.lower().replace("_", "-")
+    return _one_of("off", "observe", "soft-enforce", "enforce")(joined.get(word, word))
 
 
 def _url(text: str) -> str:
@@ -261,6 +269,18 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "",
         _path_or_none,
         "The map as a file, one entry a line, read again on SIGHUP; instead of the variable.",
+    ),
+    Setting(
+        "ATHENA_AUTHZ_MODE",
+        "enforce",
+        _mode,
+        "With authentication on: `off`, `observe` (record denials only), `soft-enforce` or `enforce`.",
+    ),
+    Setting(
+        "ATHENA_AUTHZ_DEFAULT_DECISION",
+        "allow",
+        _one_of("allow", "deny"),
+        "What `observe` and `soft-enforce` decide where they do not guard.",
     ),
     Setting(
         "ATHENA_AUTH_TRUSTED_PROXIES",

@@ -85,6 +85,8 @@ class Identity(Value):
     subject: str
     role: Role
     scope: Scope | None = None
+    asked: Scope | None = None
+    """The scope that was asked for, also of an Admin, who may be one no longer."""
 
 
 LOCAL = Identity(subject="local", role=Role.ADMIN)

@@ -10,7 +10,14 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
-from athena_core.domain.plane import AuthzDenied, AuthzModeActive, LogForked, PayloadRedacted, RequestsSuppressed
+from athena_core.domain.plane import (
+    AuthzDenied,
+    AuthzModeActive,
+    LogForked,
+    PayloadRedacted,
+    RequestsSuppressed,
+    RolesLoaded,
+)
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
 from athena_core.domain.run import RunCancelRequested, RunResumed
@@ -21,7 +28,7 @@ from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
 Kind: TypeAlias = Literal[
-    "policy", "cancel", "resume", "denial", "suppression", "server", "redaction", "fork", "dead-letter"
+    "policy", "cancel", "resume", "denial", "suppression", "server", "roles", "redaction", "fork", "dead-letter"
 ]
 """What an entry is about."""
 
@@ -70,6 +77,12 @@ def _server(recorded: Recorded[AuthzModeActive]) -> Entry:
     return Entry("server", after={"mode": recorded.event.mode})
 
 
+def _roles(recorded: Recorded[RolesLoaded]) -> Entry:
+    event = recorded.event
+    counts = {"viewers": event.viewers, "operators": event.operators, "admins": event.admins}
+    return Entry("roles", event.source, after={**counts, "everybodyElse": event.everybody_else, "sha256": event.sha256})
+
+
 def _redaction(recorded: Recorded[PayloadRedacted]) -> Entry:
     return Entry("redaction", reason=recorded.event.reason, details={"position": recorded.event.target})
 
@@ -107,6 +120,7 @@ ENTRIES: dict[type[Event], Of] = {
     AuthzDenied: _denial,
     RequestsSuppressed: _suppression,
     AuthzModeActive: _server,
+    RolesLoaded: _roles,
     PayloadRedacted: _redaction,
     LogForked: _fork,
     DeadLetterRequeued: _requeue,

@@ -10,7 +10,7 @@ from athena_core.clock import iso
 from athena_core.errors import CursorInvalid
 from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection, LogReader, Row, ShownCells
-from athena_core.values import FEED_SCAN_EVENTS_MAX
+from athena_core.values import FEED_SCAN_EVENTS_MAX, Scope
 from projections.cursor import Cursor, event_id, event_ids, parse_cursor, resolve
 from projections.projection import Projection, Rows, Table
 
@@ -166,6 +166,8 @@ class FeedFilter(Value):
     trace_id: str | None = None
     created_after: int | None = None
     created_before: int | None = None
+    scope: Scope | None = None
+    """What the client is narrowed to; what belongs to no session or run is hidden from who is."""
 
     def matches(self, row: ShownCells) -> bool:
         """Whether a row is to be shown."""
@@ -177,7 +179,13 @@ class FeedFilter(Value):
             and (self.trace_id is None or correlation == self.trace_id)
             and (self.created_after is None or recorded_at >= self.created_after)
             and (self.created_before is None or recorded_at <= self.created_before)
+            and (self.scope is None or self._covers(session_id, run_id))
         )
+
+    def _covers(self, session_id: str | None, run_id: str | None) -> bool:
+        assert self.scope is not None
+        sessions, runs = self.scope.sessions, self.scope.runs
+        return (sessions is None or session_id in sessions) and (runs is None or run_id in runs)
 
     def conditions(self) -> Iterator[tuple[str, tuple[Cell, ...]]]:
         """What the index can restrict, as SQL with its values."""
@@ -187,6 +195,10 @@ class FeedFilter(Value):
             yield "session_id = ?", (self.session_id,)
         if self.run_id is not None:
             yield "run_id = ?", (self.run_id,)
+        kinds = () if self.scope is None else (("session_id", self.scope.sessions), ("run_id", self.scope.runs))
+        for column, names in kinds:
+            if names is not None:
+                yield f"{column} IN ({', '.join('?' * len(names))})", tuple(sorted(names))
         if self.trace_id is not None:
             yield "trace_id = ?", (self.trace_id,)
 

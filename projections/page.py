@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -67,6 +67,7 @@ class Keyset(Value):
         select: str,
         where: Sequence[tuple[str, Cell]],
         *,
+        within: Mapping[str, frozenset[str] | None] | None = None,
         cursor: str | None,
         limit: int,
         show: Callable[[tuple[Cell, ...]], T],
@@ -74,10 +75,16 @@ class Keyset(Value):
     ) -> Page[T]:
         """A page of the rows of ``select``; a condition of ``where`` counts if its value is not None.
 
+        ``within`` names columns whose values must be among these, where they are not None.
+
         ``offset`` rows are passed over, unless a cursor says where to begin.
         """
         conditions = [condition for condition, value in where if value is not None]
         values = [value for _, value in where if value is not None]
+        for column, names in (within or {}).items():
+            if names is not None:
+                conditions.append(f"{column} IN ({', '.join('?' * len(names))})")
+                values += sorted(names)
         columns = [column for _, column, _ in self.columns]
         if cursor is not None:
             beyond = ">" if self.oldest_first else "<"

@@ -29,7 +29,7 @@ from athena_core.domain.run import (
 from athena_core.domain.template import RunTemplateRun
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import Usage, VerificationFailure
+from athena_core.values import Scope, Usage, VerificationFailure
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
@@ -492,13 +492,22 @@ def list_runs(
     session_id: str | None = None,
     status: str | None = None,
     provider: str | None = None,
+    scope: Scope | None = None,
     cursor: str | None,
     limit: int,
 ) -> Page[Run]:
     """Runs, newest first."""
     where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
     lines = Lines(connection)
-    return NEWEST.page(connection, SELECT_RUNS, where, cursor=cursor, limit=limit, show=lambda row: _shown(lines, row))
+    return NEWEST.page(
+        connection,
+        SELECT_RUNS,
+        where,
+        within=_within(scope),
+        cursor=cursor,
+        limit=limit,
+        show=lambda row: _shown(lines, row),
+    )
 
 
 def active_runs(
@@ -506,12 +515,13 @@ def active_runs(
     *,
     session_id: str | None = None,
     run_id: str | None = None,
+    scope: Scope | None = None,
     cursor: str | None,
     limit: int,
 ) -> Page[ActiveRun]:
     """Runs that hold a slot, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id), ("paused = ?", 0))
-    return LATEST.page(connection, ACTIVE.all, where, cursor=cursor, limit=limit, show=_active)
+    return LATEST.page(connection, ACTIVE.all, where, within=_within(scope), cursor=cursor, limit=limit, show=_active)
 
 
 def cancel_requests(
@@ -519,12 +529,18 @@ def cancel_requests(
     *,
     session_id: str | None = None,
     run_id: str | None = None,
+    scope: Scope | None = None,
     cursor: str | None,
     limit: int,
 ) -> Page[CancelRequest]:
     """Requests to cancel runs that have not ended, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id))
-    return ASKED.page(connection, CANCEL.all, where, cursor=cursor, limit=limit, show=_cancel)
+    return ASKED.page(connection, CANCEL.all, where, within=_within(scope), cursor=cursor, limit=limit, show=_cancel)
+
+
+def _within(scope: Scope | None) -> dict[str, frozenset[str] | None]:
+    """What of the runs a narrowed identity may see."""
+    return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
 def _shown(lines: "Lines", values: tuple[Cell, ...]) -> Run:

@@ -20,6 +20,7 @@ from athena_core.domain.run import (
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.values import Scope
 from projections.cursor import event_id
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
@@ -254,9 +255,12 @@ def session_by_id(connection: Connection, session_id: str) -> Session | None:
     return _session(found[0]) if found else None
 
 
-def list_sessions(connection: Connection, *, cursor: str | None, limit: int) -> Page[Session]:
+def list_sessions(
+    connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int
+) -> Page[Session]:
     """Sessions, latest used first."""
-    return LATEST.page(connection, SESSION.all, (), cursor=cursor, limit=limit, show=_session)
+    within = None if scope is None else {"session_id": scope.sessions}
+    return LATEST.page(connection, SESSION.all, (), within=within, cursor=cursor, limit=limit, show=_session)
 
 
 def transcript(

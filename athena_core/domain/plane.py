@@ -17,6 +17,18 @@ class AuthzModeActive(Event):
     mode: str
 
 
+class RolesLoaded(Event):
+    """Who has which role was read: when a server started, or anew; numbers of identities, and a hash of the whole."""
+
+    TYPE: ClassVar[str] = "rbac.roles.loaded"
+    source: Literal["settings", "file"]
+    viewers: int
+    operators: int
+    admins: int
+    everybody_else: str
+    sha256: str
+
+
 class AuthzDenied(Event):
     """An identity was refused an operation."""
 
@@ -96,7 +108,7 @@ def evolve(state: PlaneState, event: Event) -> PlaneState:
 
 DECIDER: Decider[PlaneState] = Decider(
     category="plane",
-    events=(AuthzModeActive, AuthzDenied, RequestsSuppressed, SafetyViolation, LogForked, PayloadRedacted),
+    events=(AuthzModeActive, RolesLoaded, AuthzDenied, RequestsSuppressed, SafetyViolation, LogForked, PayloadRedacted),
     initial=PlaneState(),
     evolve=evolve,
 )

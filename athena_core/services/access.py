@@ -1,55 +1,142 @@
-"""Access: whether an identity may do an operation; a denial is recorded before it is answered."""
+"""Access: whether an identity may do an operation, and to whose things; a denial is recorded before it is answered."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import plane
-from athena_core.errors import AuthzDenied
+from athena_core.errors import AthenaError, AuthzDenied
 from athena_core.event import Fact, Meta
 from athena_core.roles import Roster
+from athena_core.services.flood import Flood
 from athena_core.store.log import Log
 from athena_core.values import Identity, Role
 
+Proof: TypeAlias = Mapping[str, tuple[str, ...]]
+"""By kind of scope, what a request is about: all of it must be covered. A kind that is absent cannot be told."""
+
+PROTECTED = frozenset(("putPolicy", "cancelRun", "cancelRunByRunId", "getAuditTrail"))
+"""What ``soft-enforce`` guards (contract 3.1)."""
+
 
 class Access:
-    """Authorises operations by role; an operation that the map does not name is denied (decisions E32)."""
+    """Authorises operations by role and scope; an operation that the map does not name is denied (decisions E32).
 
-    def __init__(self, log: Log, roles: Mapping[str, frozenset[Role]], roster: Roster) -> None:
+    ``mode`` (contract 3.1): ``off`` checks nothing, ``observe`` only records denials, ``soft-enforce`` guards what is
+    protected, ``enforce`` everything; ``strict`` makes the middle two deny what else they would let pass.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        roles: Mapping[str, frozenset[Role]],
+        roster: Roster,
+        flood: Flood,
+        *,
+        mode: str = "enforce",
+        strict: bool = False,
+    ) -> None:
         """Take the roles of each operation, and who has which."""
         self._log = log
         self._roles = roles
         self.roster = roster
+        self._flood = flood
+        self.mode = mode if roster.enabled else "off"
+        self._strict = strict
 
     def allows(self, who: Identity, operation: str) -> bool:
-        """Whether an identity may do an operation."""
+        """Whether an identity may do an operation, as far as its role goes."""
+        return self._granted(who, operation) or not self._guards(operation)
+
+    def _granted(self, who: Identity, operation: str) -> bool:
         return who.role in self._roles.get(operation, frozenset())
+
+    def _guards(self, operation: str) -> bool:
+        """Whether a denial of this operation is more than a record."""
+        match self.mode:
+            case "off":
+                return False
+            case "observe":
+                return self._strict
+            case "soft-enforce":
+                return self._strict or operation in PROTECTED
+        return True
 
     def on_behalf(self, subject: str) -> Identity:
         """Whoever is named in a definition, with the role of now: what it causes is checked anew (decisions E36)."""
         return self.roster.identity(subject)
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
-        """Return if allowed; else record the denial and raise AuthzDenied."""
-        if not self.allows(who, operation):
+        """Return if the role allows it; else record the denial, and raise AuthzDenied where the mode guards it."""
+        if not self._granted(who, operation) and self.mode != "off":
             names = tuple(sorted(self._roles.get(operation, frozenset())))
-            await self._log.submit(lambda reader, context: deny(reader, context, who, operation, names), meta)
+            denied = plane.AuthzDenied(
+                subject=who.subject,
+                role=who.role,
+                operation=operation,
+                required_roles=names,
+                deny_reason="ROLE_MISSING",
+            )
+            allowed = " or ".join(names) or "nobody"
+            message = f"{operation} needs the role {allowed}; {who.subject} is {who.role}"
+            await self._deny(who, denied, message, meta)
 
+    async def require_scope(
+        self, who: Identity, operation: str, proof: Proof, meta: Meta, session_id: str | None, run_id: str | None
+    ) -> None:
+        """Return if every kind of the identity's scope covers what the request is about; else as ``require``.
 
-def deny(reader: Reader, context: Context, who: Identity, operation: str, required: tuple[str, ...]) -> Outcome:
-    """The denial and the violation that is derived from it (contract 6), then the error."""
-    denied = plane.AuthzDenied(
-        subject=who.subject,
-        role=who.role,
-        operation=operation,
-        required_roles=required,
-        deny_reason="ROLE_MISSING",
-    )
-    violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", "ROLE_MISSING")
-    facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (denied, violation))
-    allowed = " or ".join(required) or "nobody"
-    raise Rejected(AuthzDenied(f"{operation} needs the role {allowed}; {who.subject} is {who.role}"), facts)
+        Whether the thing exists is nobody's business who may not see it: the answer is the same.
+        """
+        if who.scope is None or self.mode == "off":
+            return
+        for kind in who.scope.__struct_fields__:
+            covered = getattr(who.scope, kind)
+            if covered is not None and (kind not in proof or not covered.issuperset(proof[kind])):
+                denied = plane.AuthzDenied(
+                    subject=who.subject,
+                    role=who.role,
+                    operation=operation,
+                    required_roles=(),
+                    deny_reason="SCOPED_ACCESS_VIOLATION",
+                )
+                message = f"{operation} is beyond the {kind} that {who.subject} is scoped to"
+                await self._deny(who, denied, message, meta, session_id, run_id)
+                return
+
+    async def _deny(
+        self,
+        who: Identity,
+        denied: plane.AuthzDenied,
+        message: str,
+        meta: Meta,
+        session_id: str | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        guarded = self._guards(denied.operation)
+
+        def deny(reader: Reader, context: Context) -> Outcome:
+            """The denial and the violation that is derived from it (contract 6), then the error."""
+            outcome: Literal["denied", "violated"] = "denied" if guarded else "violated"
+            reason = denied.deny_reason
+            violation = violation_of(reader, context, denied.TYPE, who, "authorization", outcome, reason)
+            facts = tuple(
+                Fact(stream=plane.STREAM, event=event, session_id=session_id, run_id=run_id)
+                for event in (denied, violation)
+            )
+            if guarded:
+                raise Rejected(AuthzDenied(message), facts)
+            return Outcome(facts=facts)
+
+        if guarded:
+            await self._log.submit(deny, meta)
+        elif self._flood.spares(who.subject, denied.operation):
+            self._flood.refused(who.subject, denied.operation)
+            try:
+                await self._log.submit(deny, meta)
+            except AthenaError:  # nothing was denied, so nothing fails for want of a record
+                return
 
 
 def violation_of(

@@ -41,18 +41,21 @@ class Flood:
 
     def check(self, subject: str, operation: str) -> None:
         """Return, or raise RateLimited if this identity was refused this operation too often just now."""
-        if not self._counts:
-            return
+        if self._counts and not self.spares(subject, operation):
+            limit = f"{self._refusals_max} refusals a second"
+            raise RateLimited(f"{subject} was refused {operation} more often than {limit}; nothing was tried")
+
+    def spares(self, subject: str, operation: str) -> bool:
+        """Whether one more refusal may be recorded by itself; if not, it is counted."""
         key = (subject, operation)
         count = self._counts.get(key)
         if count is None or count.refusals < self._refusals_max:
-            return
+            return True
         if self._clock.monotonic() - count.since >= WINDOW_SECONDS:
             del self._counts[key]
-            return
+            return True
         self.suppress(subject, operation)
-        limit = f"{self._refusals_max} refusals a second"
-        raise RateLimited(f"{subject} was refused {operation} more often than {limit}; nothing was tried")
+        return False
 
     def suppress(self, subject: str, operation: str) -> None:
         """A request was stopped and is to be counted."""

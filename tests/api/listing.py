@@ -28,3 +28,4 @@ def openapi_text() -> str:
 
 
 LISTINGS = {"operations.txt": operations_text, "openapi.json": openapi_text}
+"""What ``refresh`` writes, beside the table of ``access``, which is found out by asking."""

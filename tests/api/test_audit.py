@@ -31,6 +31,7 @@ def test_the_trail_is_in_the_order_of_the_feed_backwards_and_points_into_it(ada:
         ("cancel", "otto", "run_1"),
         ("policy", "ada", "policy"),
         ("policy", "ada", "policy"),
+        ("roles", "system:server", "settings"),
         ("server", "system:server", None),
     ]
     feed = {event["id"]: event for event in ada.events()}
@@ -75,7 +76,7 @@ def test_the_same_as_csv_page_by_page_without_a_formula(ada: Api) -> None:
         query["cursor"] = answer.headers["athena-next-cursor"]
     items = ada.items(PATH)
     assert [line["id"] for line in lines] == [item["id"] for item in items]
-    assert [line["reason"] for line in lines] == ["ROLE_MISSING", 'enough, "really"', "no limit", "'=1+1", ""]
+    assert [line["reason"] for line in lines] == ["ROLE_MISSING", 'enough, "really"', "no limit", "'=1+1", "", ""]
     assert lines[2]["before"] == '{"schemaVersion":1,"maxConcurrentRuns":5}'
     assert ada.get(PATH, format="json", limit=1)["items"] == items[:1]
 

@@ -59,6 +59,8 @@ WRONG = {
     "ATHENA_AUTH_DEFAULT_ROLE": "Root",
     "ATHENA_AUTH_IDENTITY_ROLE_MAP": "alice",
     "ATHENA_AUTH_ROLE_MAP_FILE": "/dev/null/roles",
+    "ATHENA_AUTHZ_MODE": "on",
+    "ATHENA_AUTHZ_DEFAULT_DECISION": "maybe",
     "ATHENA_AUTH_TRUSTED_PROXIES": "*",
     "ATHENA_AUTH_PROXY_SECRET": "short",
     "ATHENA_ALLOWED_HOSTS": "http://a",

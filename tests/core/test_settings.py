@@ -43,6 +43,8 @@ WRONG = {
     "ATHENA_AUTH_IDENTITY_HEADER": ["x_identity", "host", "cookie", "a b"],
     "ATHENA_AUTH_DEFAULT_ROLE": ["root"],
     "ATHENA_AUTH_IDENTITY_ROLE_MAP": ["alice", "alice:root", "a:Viewer,a:Admin"],
+    "ATHENA_AUTHZ_MODE": ["on", "soft enforce"],
+    "ATHENA_AUTHZ_DEFAULT_DECISION": ["maybe"],
     "ATHENA_AUTH_TRUSTED_PROXIES": ["*", "10.0.0.1/8", "proxy"],
     "ATHENA_AUTH_PROXY_SECRET": ["short", "long-enough-as-it-is,x", "a,b,c"],
     "ATHENA_ALLOWED_HOSTS": ["a/b", "a:80", "a,,b", "*"],

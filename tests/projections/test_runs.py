@@ -1,6 +1,7 @@
 """The runs as clients see them."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -178,7 +179,7 @@ def test_runs_are_listed_newest_first_and_filtered(tmp_path: Path) -> None:
     history.end(ids[4], "failed")
     connection = shown(tmp_path, history)
 
-    def listed(**filters: str) -> list[str]:
+    def listed(**filters: Any) -> list[str]:
         found, cursor = [], None
         while True:
             page = list_runs(connection, **filters, cursor=cursor, limit=2)

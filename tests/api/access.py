@@ -1,0 +1,112 @@
+"""Who may do what, found out by asking: each operation, as nobody, in each role, and narrowed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from athena_api.operations import OPERATIONS
+from athena_core.values import Role
+from tests.api.examples import EXAMPLES
+from tests.support.inside import Inside
+
+PEOPLE = {"vera": Role.VIEWER, "otto": Role.OPERATOR, "ada": Role.ADMIN}
+ROLES = ",".join(f"{name}:{role}" for name, role in PEOPLE.items())
+OWN_SESSION, OWN_PERSONA = "session", "researcher"
+KINDS = ("sessions", "runs", "personas")
+
+HEAD = """\
+# Who may do what, found out by asking. "yes": the operation is not denied; "-": denied; "401": nobody is not heard.
+# V O A: Viewer, Operator, Admin. Then a Viewer and an Operator who are narrowed to one session, one run, one persona,
+# asking for a thing of their own and of somebody else's: V.s O.s V.s' O.s' (session), the same with r (run) and p.
+"""
+
+
+def cells() -> Iterator[tuple[str, str, dict[str, str]]]:
+    """The headers of each question: its column, whose thing it asks for, who asks."""
+    yield "none", "own", {}
+    for name, role in PEOPLE.items():
+        yield role[0], "own", {"x_athena_identity": name}
+    for kind in KINDS:
+        for whose in ("own", "other"):
+            for name in ("vera", "otto"):
+                mark = f"{PEOPLE[name][0]}.{kind[0]}{'' if whose == 'own' else chr(39)}"
+                yield mark, whose, {"x_athena_identity": name, "kind": kind}
+
+
+@contextmanager
+def asked() -> Iterator["Question"]:
+    """A plane with a run in a session of ours, and one elsewhere."""
+    with TemporaryDirectory() as directory:
+        inside = Inside(
+            Path(directory),
+            auth_enabled="true",
+            auth_identity_role_map=ROLES,
+            refusals_per_second="100000",
+            requests_per_second="100000",
+            workspace_root=directory,
+        )
+        inside.start()
+        try:
+            yield Question(inside)
+        finally:
+            inside.stop()
+
+
+class Question:
+    """Asks for an example as somebody."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self.run_id = self._run(OWN_SESSION)
+        self._run("elsewhere")
+
+    def _run(self, session: str) -> str:
+        body = {"sessionId": session, "input": "hello", "metadata": {"personaName": OWN_PERSONA}}
+        answer = self._inside.ask("POST", "/runs", body, x_athena_identity="ada")
+        return str(answer.json()["data"]["runId"])
+
+    def answer(self, operation: str, whose: str, headers: dict[str, str]) -> str:
+        """What the table says of one question."""
+        (row,) = [row for row in OPERATIONS if row.id == operation]
+        example = EXAMPLES[operation]
+        first = next((part for part in row.path.split("/") if part.startswith(":")), None)
+        ours = {":sessionId": OWN_SESSION, ":runId": self.run_id}
+        parts = zip(row.path.split("/"), example.path.split("/"), strict=True)
+        segments = [ours.get(part, had) if part == first else had for part, had in parts]
+        headers = dict(headers)
+        kind = headers.pop("kind", None)
+        if kind is not None:
+            own = {"sessions": OWN_SESSION, "runs": self.run_id, "personas": OWN_PERSONA}[kind]
+            headers[f"x_athena_scope_{kind}"] = own if whose == "own" else "another"
+        body = None
+        if row.method != "GET":
+            body = dict(example.body or {})
+            if "sessionId" in body:
+                body["sessionId"] = OWN_SESSION
+            if "metadata" in body:
+                body["metadata"] = {"personaName": OWN_PERSONA}
+        path = "/".join(segments)
+        if example.query and row.method == "GET":
+            path += "?" + "&".join(f"{name}={value}" for name, value in example.query.items())
+        if row.stream:
+            headers["last_event_id"] = "not-a-cursor"  # refused after access, and before it streams for ever
+        answer = self._inside.ask(row.method, path, body, **headers)
+        if answer.status_code == 403:
+            assert answer.json()["error"]["code"] == "AUTHZ_DENIED"
+            return "-"
+        if answer.status_code == 401:
+            return "401"
+        assert answer.status_code < 500, answer.text
+        return "yes"
+
+
+def access_text() -> str:
+    """The whole, by operation."""
+    columns = [(mark, whose, headers) for mark, whose, headers in cells()]
+    lines = [HEAD, f"{'':<36}" + "".join(f"{mark:<6}" for mark, _, _ in columns).rstrip() + "\n"]
+    with asked() as question:
+        for row in sorted(OPERATIONS, key=lambda row: row.id):
+            found = [question.answer(row.id, whose, headers) for _, whose, headers in columns]
+            lines.append(f"{row.id:<36}" + "".join(f"{cell:<6}" for cell in found).rstrip() + "\n")
+    return "".join(lines)

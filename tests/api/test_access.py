@@ -1,0 +1,171 @@
+"""Access: the committed table of who may do what, scopes, modes, and roles that change while somebody reads."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.access import access_text
+from tests.api.listing import FOLDER
+from tests.conftest import Serve
+from tests.support.api import Api, Refused, events_of, soon, until_caught_up
+from tests.support.server import Server
+
+TABLE = FOLDER / "access.txt"
+ROLES = "ada:Admin,otto:Operator,vera:Viewer"
+
+
+def test_the_committed_table_is_what_is_answered() -> None:
+    committed = TABLE.read_text(encoding="utf-8")
+    assert access_text() == committed, "who may do what changed: run `make docs`, review access.txt"
+
+
+def test_nothing_in_the_table_is_a_surprise() -> None:
+    """Another's is no more than one's own, a scope gives nothing, and each role may what the ones before it may."""
+    lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    header, *rows = [line.split() for line in lines if line.strip()]
+    for operation, *cells in rows:
+        cell = dict(zip(header, cells, strict=True))
+        assert cell["none"] == "401", operation
+        order = [cell[role] == "yes" for role in "VOA"]
+        assert order == sorted(order), operation
+        assert cell["A"] == "yes", operation
+        for narrowed in ("s", "r", "p"):
+            for role in "VO":
+                own, other = cell[f"{role}.{narrowed}"], cell[f"{role}.{narrowed}'"]
+                assert (own, cell[role]) != ("yes", "-"), f"{operation}: a scope gives nothing"
+                assert (other, own) != ("yes", "-"), f"{operation}: another's is no more than one's own"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a run in each of two sessions."""
+    directory: Path = tmp_path_factory.mktemp("guarded")
+    with Server(directory, auth_enabled="true", auth_identity_role_map=ROLES) as server:
+        for session in ("mine", "theirs"):
+            server.client("ada").run(sessionId=session)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def narrowed(guarded: Server) -> Api:
+    """An Operator who is narrowed to one of them."""
+    return guarded.client("otto", **{"x-athena-scope-sessions": "mine,later"})
+
+
+def sessions_of(events: list[dict[str, str]]) -> set[str | None]:
+    return {event.get("sessionId") for event in events}
+
+
+def test_lists_hold_only_what_a_scope_covers(guarded: Server, narrowed: Api) -> None:
+    assert [run["sessionId"] for run in narrowed.items("/runs")] == ["mine"]
+    assert [session["id"] for session in narrowed.items("/sessions")] == ["mine"]
+    assert narrowed.items("/runs", sessionId="theirs") == []
+    run_id = narrowed.items("/runs")[0]["runId"]
+    one = guarded.client("vera", **{"x-athena-scope-runs": run_id})
+    assert [run["runId"] for run in one.items("/runs")] == [run_id]
+    both = guarded.client("vera", **{"x-athena-scope-runs": run_id, "x-athena-scope-sessions": "theirs"})
+    assert both.items("/runs") == []
+
+
+def test_events_without_a_session_of_the_scope_are_hidden_in_pages_and_streams(guarded: Server, narrowed: Api) -> None:
+    everything = guarded.client("ada").events()
+    assert sessions_of(everything) >= {None, "mine", "theirs"}
+    assert narrowed.events() == [event for event in everything if event.get("sessionId") == "mine"]
+    with narrowed.stream() as blocks:
+        shown = [block.data["data"] for block in until_caught_up(blocks) if block.event not in ("caught-up", None)]
+    assert shown == narrowed.events()
+
+
+def test_anothers_thing_is_denied_whether_it_exists_or_not(guarded: Server, narrowed: Api) -> None:
+    ada = guarded.client("ada")
+    (theirs,) = ada.items("/runs", sessionId="theirs")
+    answers = []
+    for path in (f"/runs/{theirs['runId']}", "/runs/run_01KD0000000000000000000001", "/runs/nothing"):
+        with pytest.raises(Refused) as refused:
+            narrowed.get(path)
+        answers.append((refused.value.status, refused.value.code, refused.value.error["message"]))
+    assert answers == [(403, "AUTHZ_DENIED", "getRun is beyond the sessions that otto is scoped to")] * 3
+    with pytest.raises(Refused) as denied:
+        narrowed.run(sessionId="theirs")
+    assert denied.value.status == 403
+    trace = denied.value.error["traceId"]
+    event, violation = ada.events(traceId=trace)
+    assert (event["type"], event["payload"]["denyReason"]) == ("authz.denied", "SCOPED_ACCESS_VIOLATION")
+    assert (violation["payload"]["outcome"], event["sessionId"]) == ("denied", "theirs")
+    with pytest.raises(Refused, match="sessions"):
+        narrowed.run(sessionId="mine", parentRunId=theirs["runId"])
+    assert narrowed.run(sessionId="later")["sessionId"] == "later"
+
+
+def test_what_tells_of_everybody_is_denied(guarded: Server, narrowed: Api) -> None:
+    for path in ("/fleet/summary", "/policy/rejections", "/directives"):
+        with pytest.raises(Refused, match="AUTHZ_DENIED"):
+            narrowed.get(path)
+    answer = narrowed.http.get(guarded.url + "/metrics")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AUTHZ_DENIED")
+    assert guarded.client("vera").http.get(guarded.url + "/metrics").status_code == 200
+
+
+def test_an_admin_is_never_narrowed(guarded: Server) -> None:
+    ada = guarded.client("ada", **{"x-athena-scope-sessions": "mine"})
+    assert {run["sessionId"] for run in ada.items("/runs")} >= {"mine", "theirs"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "decision", "creates", "cancels"),
+    [
+        ("off", "deny", 200, 200),
+        ("observe", "allow", 200, 200),
+        ("observe", "deny", 403, 403),
+        ("soft_enforce", "allow", 200, 403),
+        ("softenforce", "deny", 403, 403),
+    ],
+)
+def test_modes_record_and_guard_as_they_say(serve: Serve, mode: str, decision: str, creates: int, cancels: int) -> None:
+    server = serve(auth_enabled="true", auth_identity_role_map=ROLES, authz_mode=mode, authz_default_decision=decision)
+    vera, ada = server.client("vera"), server.client("ada")
+    assert vera.send("/directives", {"input": "x"}).status_code == creates
+    assert vera.send("/runs/nobody/cancel").status_code == cancels
+    denials = [(event["payload"]["operation"]) for event in ada.events(types="authz.denied")]
+    assert denials == ([] if mode == "off" else ["createDirective", "cancelRun"])
+    outcomes = [event["payload"]["outcome"] for event in ada.events(types="safety.violation")]
+    assert outcomes == [{200: "violated", 403: "denied"}[status] for status in (creates, cancels)][: len(denials)]
+    (active,) = ada.events(types="AUTHZ_MODE_ACTIVE")
+    assert active["payload"]["mode"] == ada.get("/capabilities")["auth"]["mode"]
+    assert active["payload"]["mode"].replace("-", "") == mode.replace("_", "")
+
+
+def test_roles_are_read_again_and_whoever_may_no_longer_read_reads_no_more(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "roles"
+    file.write_text("ada:Admin\nroot:Admin\n")
+    server = serve(auth_enabled="true", auth_role_map_file=str(file))
+    ada, root = server.client("ada", **{"x-athena-scope-sessions": "mine"}), server.client("root")
+    assert [event["payload"]["admins"] for event in root.events(types="rbac.roles.loaded")] == [2]
+    with ada.stream() as blocks, root.stream(after="latest", types="rbac.roles.loaded") as others:
+        until_caught_up(blocks)
+        until_caught_up(others)
+        file.write_text("root:Admin # ada has left\n")
+        server.signal(signal.SIGHUP)
+        assert next(events_of(others))["payload"] | {"sha256": ""} == {
+            "source": "file",
+            "viewers": 0,
+            "operators": 0,
+            "admins": 1,
+            "everybodyElse": "Viewer",
+            "sha256": "",
+        }
+        assert [block for block in blocks if block.event == "run.created"] == [], "her stream has an end"
+        file.write_text("root:Nobody\n")
+        server.signal(signal.SIGHUP)
+        for _ in soon():
+            lines = server.log_path.read_text().splitlines()
+            if any("'Nobody' is no role" in line for line in lines):
+                break
+        assert json.loads(lines[-1])["level"]
+        assert root.send("/directives", {"input": "still an Admin"}).status_code == 200
+        assert ada.send("/directives", {"input": "no"}).status_code == 403
+    kinds = [item["kind"] for item in root.items("/governance/audit-trail")]
+    assert kinds.count("roles") == 2
