@@ -13,11 +13,12 @@ import msgspec
 
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
+from benchmarks.operators import OPERATOR
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS}
+ALL = {**SCENARIOS, **RUNS, **LIMITS, **OPERATOR}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
@@ -29,11 +30,12 @@ class Size(NamedTuple):
     feed_events: int
     replay_events: int
     crowd: int
+    fleet_runs: int
 
 
 SIZES = {
-    "ci": Size(seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100),
-    "full": Size(seconds=3.0, feed_events=100_000, replay_events=1_000_000, crowd=500),
+    "ci": Size(seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100, fleet_runs=20_000),
+    "full": Size(seconds=3.0, feed_events=100_000, replay_events=1_000_000, crowd=500, fleet_runs=1_000_000),
 }
 
 
@@ -58,6 +60,7 @@ def main() -> int:
         feed_events=size.feed_events,
         replay_events=size.replay_events,
         crowd=size.crowd,
+        fleet_runs=size.fleet_runs,
     )
     report = Report(
         machine=described(place),

@@ -1,4 +1,7 @@
-"""The history: a log of as many events as wanted, as mock runs leave them, written through the product's own log."""
+"""The history: a log of as many events as wanted, as mock runs leave them, written through the product's own log.
+
+``python -m benchmarks.history DIRECTORY EVENTS [short]`` writes one; the runs of a short one are only begun and ended.
+"""
 
 import os
 import subprocess
@@ -21,6 +24,7 @@ from athena_core.values import ContextMeta, HarnessConfig, HarnessPolicies, Harn
 
 TRANSACTION_EVENTS = 2_000
 RUNS_PER_SESSION = 10
+SHORT_RUN_EVENTS = 4
 SAID = "Summarise the incidents of the last night, group them by service, and say which of them need a person today."
 ANSWER = "Echo: " + SAID
 
@@ -44,8 +48,8 @@ CONTEXT = ContextMeta(
 RELIABILITY = Reliability(provider_attempts=1, provider_retries=0, fallback_hops=0, turn_latency_ms=0)
 
 
-def facts(ids: SystemIds) -> Iterator[Fact]:
-    """Mock runs one after another, ten in each session, for ever."""
+def facts(ids: SystemIds, *, short: bool = False) -> Iterator[Fact]:
+    """Mock runs one after another, ten in each session, for ever; ``short`` leaves out what does not count them."""
     executor = ids.new("exe")
     while True:
         session_id = ids.new("ses")
@@ -54,13 +58,15 @@ def facts(ids: SystemIds) -> Iterator[Fact]:
         )
         for _ in range(RUNS_PER_SESSION):
             directive_id, run_id = ids.new("dir"), ids.new("run")
-            yield Fact(
-                stream=directive_id,
-                event=DirectiveCreated(
-                    directive_id=directive_id, has_context_refs=False, has_metadata=False, shadow=True, input=SAID
-                ),
-            )
-            for event in run_events(session_id, directive_id, executor):
+            if not short:
+                yield Fact(
+                    stream=directive_id,
+                    event=DirectiveCreated(
+                        directive_id=directive_id, has_context_refs=False, has_metadata=False, shadow=True, input=SAID
+                    ),
+                )
+            events = run_events(session_id, directive_id, executor)
+            for event in (*events[:3], events[-1]) if short else events:
                 yield Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id)
 
 
@@ -96,12 +102,12 @@ def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event
     )
 
 
-def write(directory: Path, events: int) -> None:
+def write(directory: Path, events: int, *, short: bool) -> None:
     """Write a log of so many events into a state directory."""
     ids = SystemIds()
     log = Log(SqliteStore(directory, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
-    source = facts(ids)
+    source = facts(ids, short=short)
     for done in range(0, events, TRANSACTION_EVENTS):
         page = tuple(islice(source, min(TRANSACTION_EVENTS, events - done)))
 
@@ -112,11 +118,17 @@ def write(directory: Path, events: int) -> None:
     log.close()
 
 
-def written(directory: Path, events: int) -> Path:
+def written(directory: Path, events: int, *, short: bool = False) -> Path:
     """The same in a process of its own (so that the caller stays small)."""
-    subprocess.run([sys.executable, "-m", "benchmarks.history", str(directory), str(events)], check=True)
+    command = [sys.executable, "-m", "benchmarks.history", str(directory), str(events), *(["short"] if short else [])]
+    subprocess.run(command, check=True)
     return directory
 
 
+def with_runs(directory: Path, runs: int) -> Path:
+    """A log with so many runs that began and ended, and little else."""
+    return written(directory, -(-runs // RUNS_PER_SESSION) * (1 + RUNS_PER_SESSION * SHORT_RUN_EVENTS), short=True)
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), int(sys.argv[2]))
+    write(Path(sys.argv[1]), int(sys.argv[2]), short=sys.argv[3:] == ["short"])

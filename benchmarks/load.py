@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, cast
 
 import msgspec
@@ -28,12 +28,13 @@ CURSOR_PATTERN = re.compile(rb'"nextCursor":"([^"]+)"')
 class Spec(msgspec.Struct, kw_only=True):
     """What to do: ``kind`` is what is asked for, ``pid`` the process whose CPU time counts.
 
-    ``directives``, ``keyed`` (each with an ``Idempotency-Key``), ``runs`` and ``runs-async`` are posted by ``clients``
-    who wait for each answer; ``pages`` are read one after another by each client; ``stream`` posts ``rate`` directives
-    a second and times their way to ``clients`` subscribers.
+    ``directives``, ``keyed`` (each with an ``Idempotency-Key``), ``runs``, ``runs-async`` and ``admissions`` (of runs
+    that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` is read by them; ``pages`` are
+    read one after another by each client; ``stream`` posts ``rate`` directives a second and times their way to
+    ``clients`` subscribers.
     """
 
-    kind: Literal["directives", "keyed", "runs", "runs-async", "pages", "stream"]
+    kind: Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "pages", "stream"]
     port: int
     pid: int
     clients: int
@@ -132,20 +133,29 @@ class Watch:
             p50_ms=quantile(latencies, 0.5) * 1000,
             p99_ms=quantile(latencies, 0.99) * 1000,
             load_cpu=self._load_cpu / self._seconds,
-            errors=self.errors,
+            errors=self.errors + (not latencies),  # also a server that answered nothing is wrong
         )
 
 
 def quantile(ordered: list[float], share: float) -> float:
     """The value that a share of ordered values does not exceed."""
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else float("nan")
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
 
 
 def post(path: str, body: object, *fields: str) -> bytes:
     """A POST."""
+    return _sent("POST", path, body, fields)
+
+
+def put(path: str, body: object, *fields: str) -> bytes:
+    """A PUT."""
+    return _sent("PUT", path, body, fields)
+
+
+def _sent(method: str, path: str, body: object, fields: Sequence[str]) -> bytes:
     content = msgspec.json.encode(body)
     lines = [
-        f"POST {path} HTTP/1.1",
+        f"{method} {path} HTTP/1.1",
         "host: localhost",
         "content-type: application/json",
         f"content-length: {len(content)}",
@@ -170,6 +180,8 @@ def requests(spec: Spec) -> Iterator[bytes]:
         "stream": post("/api/v1/directives", {"input": WORDS}),
         "runs": post("/api/v1/runs", {"input": WORDS}),
         "runs-async": post("/api/v1/runs", {"input": WORDS}, "prefer: respond-async"),
+        "admissions": post("/api/v1/runs", {"input": WORDS}, "prefer: respond-async"),
+        "summary": get("/api/v1/fleet/summary"),
     }[spec.kind]
     while True:
         yield one

@@ -21,7 +21,7 @@ DEADLINE_MS = 20.0
 SETTLE_SECONDS_MAX = 60.0
 HEALTH = b"GET /api/v1/admin/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
-Kind = Literal["directives", "keyed", "runs", "runs-async", "pages", "stream"]
+Kind = Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "pages", "stream"]
 
 
 class Failed(Exception):
@@ -32,7 +32,15 @@ class Bench:
     """One run of the benchmarks: its sizes, its directory, its servers."""
 
     def __init__(
-        self, directory: Path, *, rounds: int, seconds: float, feed_events: int, replay_events: int, crowd: int
+        self,
+        directory: Path,
+        *,
+        rounds: int,
+        seconds: float,
+        feed_events: int,
+        replay_events: int,
+        crowd: int,
+        fleet_runs: int,
     ) -> None:
         """Take the sizes."""
         self.directory = directory
@@ -41,6 +49,7 @@ class Bench:
         self.feed_events = feed_events
         self.replay_events = replay_events
         self.crowd = crowd
+        self.fleet_runs = fleet_runs
         self.syncs: list[float] = []
         self._servers: list[Server] = []
         self._count = 0
