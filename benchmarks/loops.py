@@ -12,14 +12,15 @@ from typing import Any
 
 import apsw
 import msgspec
+from msgspec.structs import astuple
 
-from athena_core.clock import SystemClock, SystemIds
+from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.domain import EVENTS
 from athena_core.signal import Signal
 from athena_core.store.codec import Codec
 from athena_core.store.sqlite import SELECT_PAGE, SqliteDatabases, SqliteStore
 from benchmarks.machine import cores, pin
-from projections import ALL
+from projections import ALL, fleet
 from projections.catalog import DIRECTIVE
 from projections.feed import TABLE as FEED
 from projections.projection import Table
@@ -142,13 +143,92 @@ class AskedFields(msgspec.Struct, gc=False):
     input: str
 
 
+class Tokens(msgspec.Struct, rename="camel", gc=False):
+    """Of the usage."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
 created = msgspec.json.Decoder(RunFields).decode
+tokens = msgspec.json.Decoder(Tokens).decode
 leased = msgspec.json.Decoder(LeaseFields).decode
 entry = msgspec.json.Decoder(EntryFields).decode
 used = msgspec.json.Decoder(UsageFields).decode
 ended = msgspec.json.Decoder(EndFields).decode
 said = msgspec.json.Decoder(SaidFields).decode
 asked = msgspec.json.Decoder(AskedFields).decode
+
+
+NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 20)
+
+
+class FoldedFleet:
+    """The counters of the fleet, kept in memory."""
+
+    def __init__(self) -> None:
+        """Nothing happened."""
+        self._now = fleet.NowRow(fleet.NOW)
+        self._providers: dict[str, fleet.ProviderRow] = {}
+        self._hours: dict[int, fleet.HourRow] = {}
+        self._times: dict[tuple[int, int], fleet.RunTimeRow] = {}
+        self._spends: dict[tuple[str, str, str], fleet.SpendRow] = {}
+        self.tables: dict[Table[Any], dict[Any, Any]] = {
+            fleet.NOW_TABLE: {fleet.NOW: self._now},
+            fleet.PROVIDER: self._providers,
+            fleet.HOUR: self._hours,
+            fleet.RUN_TIME: self._times,
+            fleet.SPEND: self._spends,
+        }
+
+    def _counts(self, provider: str, at: int) -> tuple[fleet.ProviderRow, fleet.HourRow]:
+        hour = at // fleet.HOUR_MS
+        if provider not in self._providers:
+            self._providers[provider] = fleet.ProviderRow(provider)
+        if hour not in self._hours:
+            self._hours[hour] = fleet.HourRow(hour)
+        return self._providers[provider], self._hours[hour]
+
+    def admitted(self, provider: str, at: int) -> None:
+        """A run began."""
+        self._now.running += 1
+        for counts in self._counts(provider, at):
+            counts.admitted += 1
+
+    def used(self, run: list[Any], tokens: Tokens, cost: int | None, at: int) -> None:
+        """A call of a model was paid."""
+        given, taken, month = tokens.input_tokens, tokens.output_tokens, iso(at)[:7]
+        names = (fleet.OVERALL, ""), (fleet.BY_PROVIDER, run[7]), (fleet.BY_PROFILE, run[6]), (fleet.BY_SESSION, run[2])
+        for dimension, name in names:
+            key = month, dimension, name
+            spend = self._spends.get(key)
+            if spend is None:
+                spend = self._spends[key] = fleet.SpendRow(*key)
+            spend.cost_micro_usd += cost or 0
+            spend.input_tokens += given
+            spend.output_tokens += taken
+            spend.total_tokens += tokens.total_tokens
+            spend.calls += 1
+        provider, _ = self._counts(run[7], at)
+        provider.input_tokens += given
+        provider.output_tokens += taken
+        provider.cost_micro_usd += cost or 0
+
+    def completed(self, provider: str, began: int, at: int) -> None:
+        """A run ended."""
+        self._now.running -= 1
+        for counts in self._counts(provider, at):
+            counts.completed += 1
+        key = at // fleet.HOUR_MS, fleet.bucket_of(at - began)
+        if key not in self._times:
+            self._times[key] = fleet.RunTimeRow(*key, 0)
+        self._times[key].runs += 1
+
+    def keep(self, sessions: set[str]) -> None:
+        """Forget the sums of other sessions."""
+        for key in [key for key in self._spends if key[1] == fleet.BY_SESSION and key[2] not in sessions]:
+            del self._spends[key]
 
 
 class Folded:
@@ -164,6 +244,7 @@ class Folded:
         self.runs: dict[str, list[Any]] = {}
         self.ended: dict[str, list[Any]] = {}
         self.sessions: dict[str, list[Any]] = {}
+        self.fleet = FoldedFleet()
         self.new: dict[Table[Any], list[tuple[Any, ...]]] = {DIRECTIVE: [], OUTPUT: [], ENTRY: [], FEED: []}
 
     def fold(self, rows: list[tuple[Any, ...]]) -> None:
@@ -177,7 +258,7 @@ class Folded:
                 new[ENTRY].append(
                     (
                         *(position, chain[:4], session_id, run_id, what.role, what.kind, content),
-                        *(False, None, None, None, at),
+                        *(False, None, None, None, None, None, at),
                     )
                 )
                 if what.role == "assistant":
@@ -189,6 +270,7 @@ class Folded:
                     *(position, stream, session_id, "running", at, run.directive_id, run.harness_profile_id),
                     *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
                 ]
+                self.fleet.admitted(run.provider, at)
             elif kind == "run.leased":
                 row = runs[stream]
                 row[10], row[20] = 1, leased(data).pid
@@ -199,11 +281,13 @@ class Folded:
             elif kind == "usage.recorded":
                 paid, row = used(data), runs[stream]
                 row[14], row[15] = bytes(paid.usage).decode(), (row[15] or 0) + (paid.cost_micro_usd or 0)
+                self.fleet.used(row, tokens(paid.usage), paid.cost_micro_usd, at)
             elif kind == "run.completed":
                 end, row = ended(data), runs.pop(stream)
                 row[3], row[12], row[7], row[8] = "completed", at, end.provider, end.model
                 row[17], row[18] = end.evidence_count, end.verification_status
                 self.ended[stream] = row
+                self.fleet.completed(row[7], row[4], at)
                 sessions[session_id][0] = at
             elif kind == "directive.created":
                 new[DIRECTIVE].append((position, stream, at, True, asked(text).input, None, None))
@@ -218,12 +302,15 @@ class Folded:
             many(table.insert, rows)
             rows.clear()
         done = list(self.ended.values())
-        many(RUN.insert, [row[:20] for row in done])
-        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3]) for row in done])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS) for row in done])
+        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
         many(SESSION.upsert, list(self.sessions.values()))
+        for table, counters in self.fleet.tables.items():
+            many(table.upsert, list(map(astuple, counters.values())))
         self._connection.execute("COMMIT")
         open_sessions = {row[2] for row in self.runs.values()} | {next(reversed(self.sessions), "")}
         self.ended.clear()
+        self.fleet.keep(open_sessions)
         self.sessions = {name: row for name, row in self.sessions.items() if name in open_sessions}
 
     def finish(self) -> None:
@@ -231,9 +318,14 @@ class Folded:
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
-        many(RUN.insert, [row[:20] for row in rows])
-        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None) for row in rows])
-        many(ACTIVE.insert, [(row[11] or row[4], row[2], row[1], row[20], row[9]) for row in rows])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS) for row in rows])
+        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
+        active = [
+            (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}") for row in rows
+        ]
+        many(ACTIVE.insert, active)
+        still = [fleet.OpenRow(row[1], row[2], row[6], row[7], False, row[4], row[4]) for row in rows]
+        many(fleet.OPEN.insert, list(map(astuple, still)))
         self._connection.execute("COMMIT")
 
 

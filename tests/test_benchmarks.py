@@ -1,0 +1,20 @@
+"""The benchmarks: what they compare with is the same thing."""
+
+from pathlib import Path
+
+from benchmarks import loops
+from benchmarks.history import with_runs, write
+
+EVENTS = 1_003  # ends within a run
+
+
+def test_the_ceiling_of_a_replay_writes_the_same_rows_as_the_views(tmp_path: Path) -> None:
+    write(tmp_path, EVENTS, short=False)
+    replayed, folded = loops.replay(tmp_path, 0), loops.folded(tmp_path, 0)
+    assert replayed.events == folded.events == EVENTS
+    assert replayed.digests == folded.digests
+
+
+def test_short_histories_hold_as_many_runs_as_they_are_asked_for(tmp_path: Path) -> None:
+    done = loops.replay(with_runs(tmp_path, 20), 0)
+    assert done.events == 2 * (1 + 10 * 4)
