@@ -13,12 +13,11 @@ import msgspec
 
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
-from benchmarks.operators import OPERATOR
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS, **OPERATOR}
+ALL = {**SCENARIOS, **RUNS, **LIMITS}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
