@@ -58,6 +58,7 @@ from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.redrives import Redrives
+from athena_core.services.reviews import Reviews
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
@@ -159,6 +160,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     )
     workflows = Workflows(log, tail, catalog, runs, access, ids)
     walker = Walker(log, catalog, runs, workflows, access, clock, ids)
+    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids)
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     letters = Letters(log, reader, ids)
     redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
@@ -201,7 +203,8 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         messages=messages,
         letters=letters,
         redrives=redrives,
-        reactors=Reactors(settings.state_dir, tail, (drains, redrives, walker)),
+        reviews=reviews,
+        reactors=Reactors(settings.state_dir, tail, (drains, redrives, walker, reviews)),
         providers=providers,
     )
 

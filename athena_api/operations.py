@@ -23,6 +23,7 @@ from athena_api.memory import (
     search_memory,
 )
 from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
+from athena_api.personas import PersonaRunAnswer, PersonaRunsQuery, get_persona_run, list_persona_runs, run_persona
 from athena_api.policies import simulate_policy
 from athena_api.running import answered, record_of
 from athena_api.sheet import CONTENT_TYPE, sheet
@@ -49,6 +50,7 @@ from athena_core.services.live import TranscriptDelta
 from athena_core.services.memory import Forgotten, NoteText
 from athena_core.services.messages import MessageBody
 from athena_core.services.redrives import RedriveBody
+from athena_core.services.reviews import PersonaRunBody
 from athena_core.services.work import DrainBody, DrainResult, EnqueueBody
 from athena_core.values import (
     INTEGER_MAX,
@@ -73,6 +75,7 @@ from projections import (
     fleet,
     memory,
     messages,
+    personas,
     policy,
     redrives,
     runs,
@@ -1361,6 +1364,52 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
         handle=flows.reject_step,
+    ),
+    Operation(
+        id="runPersona",
+        context="personas.run",
+        method="POST",
+        path="/personas/run",
+        tag="personas",
+        summary="Have a persona review what changed between two commits; a failed model call is a failed result.",
+        roles=WRITERS,
+        body=PersonaRunBody,
+        answer=PersonaRunAnswer,
+        accepted=personas.PersonaRunDetails,
+        errors=(
+            *("PROVIDER_NOT_FOUND", "CONTEXT_OVERFLOW", "NOT_FOUND", "RATE_LIMITED"),
+            *("POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
+        ),
+        handle=run_persona,
+    ),
+    Operation(
+        id="listPersonaRuns",
+        context="personas.runs.list",
+        command="persona list",
+        method="GET",
+        path="/personas/runs",
+        tag="personas",
+        summary="Reviews of personas, newest first.",
+        roles=EVERYBODY,
+        query=PersonaRunsQuery,
+        paging="cursor",
+        reads=("personas",),
+        answer=Page[personas.PersonaRun],
+        handle=list_persona_runs,
+    ),
+    Operation(
+        id="getPersonaRun",
+        context="personas.runs.get",
+        command="persona show",
+        method="GET",
+        path="/personas/runs/:runId",
+        tag="personas",
+        summary="One review, with its result.",
+        roles=EVERYBODY,
+        reads=("personas",),
+        answer=personas.PersonaRunDetails,
+        errors=("NOT_FOUND",),
+        handle=get_persona_run,
     ),
     Operation(
         id="getPolicy",

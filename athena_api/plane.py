@@ -27,6 +27,7 @@ from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.redrives import Redrives
+from athena_core.services.reviews import Reviews
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
 from athena_core.services.templates import Templates
@@ -77,6 +78,7 @@ class ControlPlane(NamedTuple):
     messages: Messages
     letters: Letters
     redrives: Redrives
+    reviews: Reviews
     reactors: Reactors
     providers: Mapping[str, Provider]
 

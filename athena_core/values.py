@@ -282,6 +282,9 @@ class ContextReference(Value):
     chars: int
 
 
+PERSONA_REVIEW = "Review of a change, asked of a persona."
+"""How the prompt of a persona run begins."""
+
 PersonaStdout: TypeAlias = Literal["summary", "json", "md", "none"]
 """How a persona's review is printed."""
 

@@ -49,6 +49,7 @@ STREAMS = {
     "work": "`work:<id>`, the id being the session's",
     "dlq": "`dlq_<ULID>`, the dead letter's id",
     "msg": "`msg_<ULID>`, the message's id",
+    "persona": "`persona:<id>`, the id being that of the run that was admitted with the review",
     "mem": "`mem_<ULID>`, the entry's id; what is recalled of it stands in the streams of runs",
     "rdr": "`rdr_<ULID>`, the redrive's id",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",

@@ -6,6 +6,7 @@ values, errors and protocols; read models do not know each other. Read first: ``
 """
 
 from athena_core.domain.memory import MemoryForgotten
+from athena_core.domain.persona import PersonaRunFailed
 from athena_core.domain.plane import SafetyViolation
 from athena_core.domain.run import PolicyConcurrencyRejected
 from athena_core.domain.schedule import (
@@ -33,6 +34,7 @@ from projections.feed import FEED
 from projections.fleet import FLEET
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
+from projections.personas import PERSONAS
 from projections.policy import POLICY
 from projections.projection import Projection
 from projections.redrives import REDRIVES
@@ -44,13 +46,14 @@ from projections.workflows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, WORK, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, POLICY, AUDIT, FLEET, FEED),
+    *(MESSAGES, REDRIVES, MEMORY, PERSONAS, POLICY, AUDIT, FLEET, FEED),
 )
 """Every read model."""
 
 NOT_SHOWN: dict[type[Event], str] = {
     SafetyViolation: "derived from a denial or a refusal, which are shown",
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
+    PersonaRunFailed: "it never began, and whoever asked was told; the feed is where it is read",
     MemoryForgotten: "payload.redacted, which is recorded with it, takes the entry away",
     ScheduleUpserted: "the feed is where it is read",
     ScheduleRemoved: "the feed is where it is read",

@@ -13,6 +13,7 @@ from athena_core.domain import (
     directive,
     harness,
     memory,
+    persona,
     plane,
     policy,
     redrive,
@@ -41,6 +42,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     a2a.DECIDER,
     memory.DECIDER,
     redrive.DECIDER,
+    persona.DECIDER,
     plane.DECIDER,
 )
 

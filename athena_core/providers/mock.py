@@ -3,13 +3,21 @@
 from collections.abc import AsyncIterator
 
 from athena_core.providers.provider import Delta, Finished, ModelRequest, TextDelta, UsageReport, render
-from athena_core.values import Usage
+from athena_core.values import PERSONA_REVIEW, Usage
 
 PIECES = 4
+PASSING = (
+    '{"schemaVersion":1,"mergeGate":"pass",'
+    '"reportMarkdown":"# Review of the mock provider\\n\\nIt finds nothing, whatever it is shown.\\n","findings":[]}'
+)
+"""What it answers to the prompt of a persona run (contract 4.13)."""
 
 
 class Mock:
-    """Answers ``Echo: `` and the conversation, in a few pieces; its usage counts characters."""
+    """Answers ``Echo: `` and the conversation, in a few pieces; its usage counts characters.
+
+    Asked for a review it passes whatever it is shown.
+    """
 
     name = "mock"
     default_model = "mock-model"
@@ -17,7 +25,8 @@ class Mock:
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Echo the conversation."""
         context = render(request.messages)
-        output = "Echo: " + context
+        asked = request.messages[-1].content if request.messages else ""
+        output = PASSING if asked.startswith(PERSONA_REVIEW) else "Echo: " + context
         step = -(-len(output) // PIECES)
         for start in range(0, len(output), step):
             yield TextDelta(text=output[start : start + step])

@@ -196,6 +196,24 @@ EXAMPLES: dict[str, Example] = {
     "cancelWorkflowRun": Example("/workflows/run/wfr_unknown/cancel", 404, body={"reason": "enough"}),
     "approveWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/approve", 404, body=JUDGEMENT),
     "rejectWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/reject", 404, body=JUDGEMENT),
+    "runPersona": Example(
+        "/personas/run",
+        400,  # nobody is defined
+        body={
+            "name": "critic",
+            "repoPath": ".",
+            "headRef": "HEAD",
+            "baseRef": "main",
+            "sessionId": "session",
+            "provider": "mock",
+            "model": "mock-model",
+            "outJsonPath": "out/review.json",
+            "outMarkdownPath": "out/review.md",
+            "stdout": "summary",
+        },
+    ),
+    "listPersonaRuns": Example("/personas/runs", query={"name": "critic", "status": "ok"}),
+    "getPersonaRun": Example("/personas/runs/run_unknown", 404),
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(

@@ -1,0 +1,63 @@
+"""Persona runs over HTTP: reviewing a repository, and what reviews there were."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.event import Value
+from athena_core.services.review import ReviewResult, printed
+from athena_core.services.reviews import PersonaRunBody
+from athena_core.values import Label
+from projections import personas
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class PersonaRunAnswer(Value):
+    """The result of a review, and as it is printed."""
+
+    result: ReviewResult
+    stdout: str
+
+
+class PersonaRunsQuery(Value):
+    """Which reviews."""
+
+    name: Label | None = None
+    status: Literal["running", "ok", "failed"] | None = None
+
+
+async def run_persona(plane: "ControlPlane", call: Call[PersonaRunBody, NoQuery]) -> Reply:
+    """Review a repository, and wait for the result unless the caller would rather not."""
+    started = await plane.reviews.start(call.body, call.who, call.meta, call.key)
+    run_id = started.subject or ""
+    if call.wait:
+        await plane.reviews.settled(run_id)
+        outcome = plane.reviews.outcome(run_id)
+        if outcome is not None:
+            result, form, position = outcome
+            answer: dict[str, Any] = {"result": result, "stdout": printed(result, form)}
+            return Reply(data=answer, position=max(position, started.position), replayed=started.replayed)
+    record, position = await plane.read(
+        ("personas",), plane.reader.head(), lambda rows: personas.persona_run_by_id(rows, run_id)
+    )
+    return Reply(data=record, position=position, status=202, replayed=started.replayed)
+
+
+async def list_persona_runs(plane: "ControlPlane", call: Call[NoBody, PersonaRunsQuery]) -> Reply:
+    """Reviews, newest first."""
+    query = call.query
+    page, position = plane.query(
+        ("personas",),
+        lambda rows: personas.list_persona_runs(
+            rows, persona_name=query.name, status=query.status, cursor=call.cursor, limit=call.limit
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_persona_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One review."""
+    run_id = call.path["runId"]
+    record, position = plane.query(("personas",), lambda rows: personas.persona_run_by_id(rows, run_id))
+    return Reply(data=found(record, "persona run", run_id), position=position)
