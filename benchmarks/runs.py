@@ -1,9 +1,13 @@
 """The scenarios of runs: how many a second, how soon a token is seen, how much memory a crowd takes."""
 
+import http.client
 import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from benchmarks import talk
 from benchmarks.counted import NAME as OBJECTS
@@ -18,6 +22,13 @@ TOKENS, PAUSE_MS = 20, 10
 WAVES = 6
 CROWD_TOKENS, CROWD_PAUSE_MS = 20, 200
 GROWTH_MAX = 1.1
+FLOW_STEPS, FLOW_SHARE, FLOW_SECONDS_MAX = 100, 0.6, 120.0
+PROFILE = {
+    "displayName": "Mock",
+    "version": "v1",
+    "config": {"provider": "mock", "model": "mock-model", "tools": ["none"]},
+    "policies": {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0},
+}
 
 
 def runs(bench: Bench) -> list[Section]:
@@ -51,6 +62,58 @@ def runs(bench: Bench) -> list[Section]:
     )
     bench.stop()
     return sections
+
+
+def flows(bench: Bench) -> list[Section]:
+    """Workflows of mock steps: one after another, and all at once."""
+    athena = bench.server("athena")
+    profile = _post(athena, "/harness-profiles", PROFILE)["id"]
+    directive = _post(athena, "/directives", {"input": "hello"})["id"]
+    steps = [{"id": f"s{n}", "directiveId": directive, "harnessProfileId": profile} for n in range(FLOW_STEPS)]
+    edges = [{"from": f"s{n}", "to": f"s{n + 1}"} for n in range(FLOW_STEPS - 1)]
+    sections = []
+    shapes: tuple[tuple[str, list[dict[str, str]], int], ...] = (("chain", edges, 1), ("fan", [], 64))
+    for shape, dependencies, clients in shapes:
+        definition = {"steps": steps, "dependencies": dependencies}
+        workflow_id = _post(athena, "/workflows", {"definition": definition})["id"]
+        who = f"{clients} clients" if clients > 1 else "1 client"
+        section = Section(f"flow-{shape}", f"A workflow of {FLOW_STEPS} mock steps, {shape}", "steps/s", {}, [], [])
+        runs_name = f"Athena, synchronous runs, {who} (runs/s)"
+        variants = {
+            f"Athena, {shape}": _flow(bench, athena, workflow_id),
+            runs_name: bench.load(athena, "runs", clients),
+        }
+        section.measure(bench.rounds, variants)
+        section.ratio(f"Athena, {shape}", runs_name, label=f"steps of a {shape} / runs, {who}", at_least=FLOW_SHARE)
+        sections.append(section)
+    sections[-1].notes.append("From the POST to the answer of the workflow run that is through; each step is a run.")
+    bench.stop()
+    return sections
+
+
+def _flow(bench: Bench, athena: Server, workflow_id: str) -> Callable[[], dict[str, float]]:
+    def measure() -> dict[str, float]:
+        disk = bench.sync()
+        settled(athena)
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < bench.seconds or not steps:
+            run = _post(athena, f"/workflows/{workflow_id}/run", {})
+            if run["status"] != "ok":
+                raise Failed(f"workflow run {run['id']} is {run['status']}")
+            steps += FLOW_STEPS
+        return {"rate": steps / (time.perf_counter() - began)} | disk
+
+    return measure
+
+
+def _post(server: Server, path: str, body: object) -> Any:
+    """The data of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=FLOW_SECONDS_MAX)
+    try:
+        connection.request("POST", f"/api/v1{path}", msgspec.json.encode(body))
+        return msgspec.json.decode(connection.getresponse().read())["data"]
+    finally:
+        connection.close()
 
 
 def tokens(bench: Bench) -> list[Section]:
@@ -153,4 +216,4 @@ def objects(server: Server) -> float:
     return float(path.read_text("ascii"))
 
 
-RUNS: dict[str, Callable[[Bench], list[Section]]] = {"runs": runs, "tokens": tokens, "crowd": crowd}
+RUNS: dict[str, Callable[[Bench], list[Section]]] = {"runs": runs, "flows": flows, "tokens": tokens, "crowd": crowd}

@@ -21,6 +21,12 @@ from athena_core.domain.plane import (
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
 from athena_core.domain.run import RunCancelRequested, RunResumed
+from athena_core.domain.workflow_run import (
+    WorkflowApprovalGranted,
+    WorkflowApprovalRejected,
+    WorkflowResumed,
+    WorkflowRunCancelRequested,
+)
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.cursor import event_id
@@ -28,7 +34,17 @@ from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
 Kind: TypeAlias = Literal[
-    "policy", "cancel", "resume", "denial", "suppression", "server", "roles", "redaction", "fork", "dead-letter"
+    "policy",
+    "cancel",
+    "resume",
+    "approval",
+    "denial",
+    "suppression",
+    "server",
+    "roles",
+    "redaction",
+    "fork",
+    "dead-letter",
 ]
 """What an entry is about."""
 
@@ -113,9 +129,28 @@ def _stop(recorded: Recorded[RedriveCancelled]) -> Entry:
     return Entry("dead-letter", recorded.event.redrive_id, details={"decision": "redrive-cancelled"})
 
 
+def _approval(recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> Entry:
+    event = recorded.event
+    verdict = "approved" if isinstance(event, WorkflowApprovalGranted) else "rejected"
+    details = {"stepId": event.step_id, "cause": event.cause, "subjectHash": event.subject_sha256}
+    return Entry("approval", recorded.stream, after={"verdict": verdict}, details=details)
+
+
+def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> Entry:
+    return Entry("cancel", recorded.stream, recorded.event.reason)
+
+
+def _workflow_resume(recorded: Recorded[WorkflowResumed]) -> Entry:
+    return Entry("resume", recorded.stream, details={"reset": recorded.event.reset})
+
+
 ENTRIES: dict[type[Event], Of] = {
     PolicyUpdated: _policy,
     RunCancelRequested: _cancel,
+    WorkflowRunCancelRequested: _workflow_cancel,
+    WorkflowResumed: _workflow_resume,
+    WorkflowApprovalGranted: _approval,
+    WorkflowApprovalRejected: _approval,
     RunResumed: _resume,
     AuthzDenied: _denial,
     RequestsSuppressed: _suppression,
@@ -157,7 +192,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=2, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=3, tables=(AUDIT_ENTRY,))
 
 
 def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:

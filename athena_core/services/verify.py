@@ -15,7 +15,7 @@ import msgspec
 
 from athena_core.clock import Clock, iso
 from athena_core.decider import Decider
-from athena_core.domain import DECIDERS, a2a, dead_letter, policy, run, schedule, work
+from athena_core.domain import DECIDERS, a2a, dead_letter, policy, run, schedule, work, workflow_run
 from athena_core.errors import Overloaded
 from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
@@ -123,6 +123,7 @@ class World:
         self.reserved: dict[str, int] = {}
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
+        self.flows: dict[str, workflow_run.WorkflowRunState] = {}
         self.queues: dict[str, work.WorkState] = {}
         self.working: dict[str, str] = {}
         """The runs that have items of a queue, and how they ended."""
@@ -151,6 +152,8 @@ class World:
             self.policy = policy.evolve(self.policy, event)
         if row.stream.startswith(RUN_PREFIX):
             self._advance_run(row, event, TRANSITIONS.get((status, row.type), status))
+        if category(row.stream) == workflow_run.DECIDER.category:
+            self.flows[row.stream] = workflow_run.evolve(self.flow(row), event)
         if category(row.stream) == schedule.DECIDER.category:
             self.schedules[row.stream] = schedule.evolve(self.schedule(row), event)
         if category(row.stream) == work.DECIDER.category:
@@ -188,6 +191,10 @@ class World:
     def queue(self, row: Row) -> work.WorkState:
         """The queue of a row before it."""
         return self.queues.get(row.stream, work.DECIDER.initial)
+
+    def flow(self, row: Row) -> workflow_run.WorkflowRunState:
+        """The workflow run of a row before it."""
+        return self.flows.get(row.stream, workflow_run.DECIDER.initial)
 
     def schedule(self, row: Row) -> schedule.ScheduleState:
         """The schedule of a row before it."""
@@ -563,10 +570,42 @@ def messages(row: Row, event: Event, world: World) -> Iterator[str]:
         yield f"{row.type} of {row.stream}, which was {status or 'over'}"
 
 
+STEPPED = (
+    workflow_run.WorkflowStepStarted,
+    workflow_run.WorkflowStepCompleted,
+    workflow_run.WorkflowStepFailed,
+    workflow_run.WorkflowStepCancelled,
+)
+
+
+def flows(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A step that is ok is not begun again, and what ends was begun; a workflow run goes on only while it is open."""
+    if category(row.stream) != workflow_run.DECIDER.category:
+        return
+    known = world.flow(row)
+    if not isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed) and not known.open:
+        yield f"{row.type} of {row.stream}, which is {known.status or 'new'}"
+        return
+    if not isinstance(event, STEPPED):
+        return
+    step = known.step(event.step_id)
+    one = step if event.item is None else (step.items or ())[event.item : event.item + 1]
+    found = one[0] if isinstance(one, tuple) and one else step
+    match event:
+        case workflow_run.WorkflowStepStarted() if found.status != "pending":
+            yield f"step {event.step_id} of {row.stream} was started while it was {found.status}"
+        case workflow_run.WorkflowStepStarted() if row.run_id != event.step_run_id:
+            yield f"step {event.step_id} of {row.stream} was started without its run in the envelope"
+        case workflow_run.WorkflowStepStarted():
+            pass
+        case _ if event.step_run_id is not None and found.run_id != event.step_run_id:
+            yield f"{row.type} of {row.stream} by the run {event.step_run_id}, which step {event.step_id} has not"
+
+
 RULES: tuple[Rule, ...] = (
     *(times, versions, transitions, endings, slots, keys, turns),
     *(leases, attempts, steps, budgets, reservations, children, cancels),
-    *(schedules, fired),
+    *(flows, schedules, fired),
     *(queues, acknowledged, letters, messages),
 )
 

@@ -1,0 +1,226 @@
+"""Workflow runs as deciders: steps, attempts, items, approvals, resumes, ends."""
+
+from typing import Any
+
+import pytest
+
+from athena_core.domain import workflow_run as wr
+from athena_core.errors import ConfigError, Contradicted, NotFound
+from athena_core.event import Event
+from athena_core.flow import Graph
+from tests.core.domain.given import NOW, Given
+from tests.core.test_flow import approval, graph, step
+
+CREATED = wr.WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
+PAIR = graph("ab", "a>b")
+
+
+def given(*events: Event) -> Given[wr.WorkflowRunState]:
+    return Given(wr.DECIDER, wr.decide, CREATED, *events)
+
+
+def started(step_id: str = "a", attempt: int = 1, **fields: Any) -> wr.WorkflowStepStarted:
+    run_id = f"run_{step_id}{attempt}"
+    return wr.WorkflowStepStarted(workflow_id="wf_1", step_id=step_id, attempt=attempt, step_run_id=run_id, **fields)
+
+
+def completed(step_id: str = "a", attempt: int = 1) -> wr.WorkflowStepCompleted:
+    run_id = f"run_{step_id}{attempt}"
+    return wr.WorkflowStepCompleted(
+        workflow_id="wf_1", step_id=step_id, attempt=attempt, output_chars=0, step_run_id=run_id
+    )
+
+
+def failed(step_id: str = "a", attempt: int = 1, *, again: bool = False) -> wr.WorkflowStepFailed:
+    return wr.WorkflowStepFailed(
+        workflow_id="wf_1",
+        step_id=step_id,
+        attempt=attempt,
+        code="X",
+        message="no",
+        will_retry=again,
+        step_run_id=f"run_{step_id}{attempt}",
+    )
+
+
+def start(step_id: str, attempt: int = 1, **fields: Any) -> wr.Start:
+    return wr.Start(step_id=step_id, run_id=f"run_{step_id}{attempt}", **fields)
+
+
+def ended(step_id: str = "a", attempt: int = 1, **fields: Any) -> wr.Ended:
+    return wr.Ended(step_id=step_id, run_id=f"run_{step_id}{attempt}", **fields)
+
+
+def advance(of: Graph = PAIR, *moves: wr.Move, over: tuple[wr.Ended, ...] = ()) -> wr.Advance:
+    return wr.Advance(graph=of, ended=over, moves=moves)
+
+
+ENDED = wr.WorkflowRunFailed(workflow_id="wf_1", failed_steps=("a",))
+
+
+def resumed(*reset: str) -> wr.WorkflowResumed:
+    return wr.WorkflowResumed(
+        workflow_id="wf_1",
+        workflow_run_id="wfr_1",
+        status="running",
+        requested_by="bob",
+        reset=reset,
+        input_names=(),
+    )
+
+
+def resume(of: Graph = PAIR, **values: Any) -> wr.Resume:
+    return wr.Resume(workflow_run_id="wfr_1", requested_by="bob", graph=of, input=values)
+
+
+def test_a_run_is_created_once() -> None:
+    command = wr.CreateRun(workflow_id="wf_1", requested_by="ada", input={})
+    Given(wr.DECIDER, wr.decide).when(command).then(CREATED)
+    given().when(command).then_nothing()
+
+
+def test_a_step_starts_once_and_only_after_its_parents() -> None:
+    given().when(advance(PAIR, start("a"), start("b"))).then(started())
+    given(started()).when(advance(PAIR, start("a", 2))).then_nothing()
+    given(started(), completed()).when(advance(PAIR, start("a", 2), start("b"))).then(started("b"))
+
+
+def test_an_end_and_the_next_start_are_one_decision_and_told_twice_they_are_one() -> None:
+    command = advance(PAIR, start("b"), over=(ended(output_chars=0),))
+    given(started()).when(command).then(completed(), started("b"))
+    given(started(), completed(), started("b")).when(command).then_nothing()
+
+
+def test_attempts_are_used_up_before_a_step_fails() -> None:
+    twice = graph([step("a", execution={"maxAttempts": 2})])
+    over = ended(code="X", message="no")
+    given(started()).when(advance(twice, over=(over,))).then(failed(again=True))
+    second = (started(), failed(again=True), started(attempt=2))
+    last = advance(twice, over=(ended(attempt=2, code="X", message="no"),))
+    given(*second).when(last).then(failed(attempt=2), ENDED)
+
+
+def test_a_run_that_somebody_cancelled_is_not_tried_again() -> None:
+    twice = graph([step("a", execution={"maxAttempts": 2})])
+    over = ended(code="RUN_CANCELLED", message="no", cancelled=True)
+    given(started()).when(advance(twice, over=(over,))).then_types(wr.WorkflowStepFailed, wr.WorkflowRunFailed)
+
+
+def test_a_run_ends_when_nothing_can_begin_any_more() -> None:
+    done = (started(), completed(), started("b"))
+    given(*done).when(advance(PAIR, over=(ended("b"),))).then_types(wr.WorkflowStepCompleted, wr.WorkflowRunCompleted)
+    branches = graph("abc", "a>b")
+    given(started(), started("c")).when(advance(branches, over=(ended(code="X", message="no"),))).then(failed())
+
+
+def test_a_resume_begins_what_failed_and_counts_on() -> None:
+    over = (started(), failed(), ENDED)
+    given(*over).when(resume()).then(resumed("a"))
+    given(*over, resumed("a")).when(resume()).then_nothing()
+    given(*over, resumed("a")).when(advance(PAIR, start("a", 2))).then(started(attempt=2))
+    through = (started(), completed(), started("b"), completed("b"), wr.WorkflowRunCompleted(workflow_id="wf_1"))
+    given(*through).when(resume()).then_nothing()
+
+
+def test_what_was_skipped_after_a_failure_begins_again_with_it() -> None:
+    three = graph([step("a"), step("b"), step("c", triggerRule="one-failed")], "a>b", "a>c")
+    skipped = wr.WorkflowStepSkipped(workflow_id="wf_1", step_id="b", reason="upstream-skipped")
+    over = (started(), failed(), started("c"), completed("c"), skipped, ENDED)
+    (event,) = given(*over).when(resume(three)).then_types(wr.WorkflowResumed)
+    assert getattr(event, "reset", None) == ("a", "b"), "c is ok and stays so"
+
+
+EACH = graph([step("a", map={"input": "list"})])
+
+
+def test_items_start_end_and_are_gathered() -> None:
+    expand = wr.Expand(step_id="a", items=2)
+    expanded = wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=2)
+    given().when(advance(EACH, expand)).then(expanded)
+    given(expanded).when(advance(EACH, expand)).then_nothing()
+    first, second = started(item=0), started(attempt=1, item=1)
+    second = wr.WorkflowStepStarted(workflow_id="wf_1", step_id="a", attempt=1, step_run_id="run_x", item=1)
+    over = (ended(item=0), wr.Ended(step_id="a", run_id="run_x", item=1))
+    types = (
+        given(expanded, first, second)
+        .when(advance(EACH, over=over))
+        .then_types(*(wr.WorkflowStepCompleted,) * 3, wr.WorkflowRunCompleted)
+    )
+    assert [getattr(event, "item", None) for event in types] == [0, 1, None, None]
+    bad = (over[0], wr.Ended(step_id="a", run_id="run_x", item=1, code="X", message="no"))
+    events = (
+        given(expanded, first, second)
+        .when(advance(EACH, over=bad))
+        .then_types(wr.WorkflowStepCompleted, wr.WorkflowStepFailed, wr.WorkflowStepFailed, wr.WorkflowRunFailed)
+    )
+    again = given(expanded, first, second, *events)
+    again.when(resume(EACH, list=[])).then_rejected(ConfigError)
+    (event,) = again.when(resume(EACH)).then_types(wr.WorkflowResumed)
+    state = wr.evolve(again.state, event)
+    assert [one.status for one in state.step("a").items or ()] == ["ok", "pending"]
+    given().when(advance(EACH, wr.Expand(step_id="a", items=0))).then_types(
+        wr.WorkflowStepExpanded, wr.WorkflowStepCompleted, wr.WorkflowRunCompleted
+    )
+
+
+ASKING = graph([approval("a", expiresAfterMs=1000), step("b")], "a>b")
+ASK = wr.Ask(step_id="a", subject="s", subject_sha256="aa", subject_salt="00", expires_after_ms=1000)
+
+
+def asked(expires_at: int) -> wr.WorkflowApprovalRequested:
+    return wr.WorkflowApprovalRequested(
+        workflow_id="wf_1", step_id="a", attempt=1, subject_sha256="aa", expires_at_ms=expires_at
+    )
+
+
+SUSPENDED = wr.WorkflowRunSuspended(workflow_id="wf_1", step_ids=("a",))
+
+
+def judge(*, approve: bool = True, sha256: str = "aa") -> wr.Judge:
+    return wr.Judge(step_id="a", subject_sha256=sha256, approve=approve, by="ada")
+
+
+def test_an_approval_is_asked_for_once_and_the_run_waits() -> None:
+    first, _ = given().when(advance(ASKING, ASK)).then_types(wr.WorkflowApprovalRequested, wr.WorkflowRunSuspended)
+    assert getattr(first, "expires_at_ms", None) == NOW + 1000
+    given(asked(NOW + 1000), SUSPENDED).when(advance(ASKING, ASK)).then_nothing()
+
+
+def test_an_approval_is_given_once_for_what_it_is_about() -> None:
+    waiting = given(asked(NOW + 1000), SUSPENDED)
+    (granted,) = waiting.when(judge()).then_types(wr.WorkflowApprovalGranted)
+    waiting.when(judge(sha256="bb")).then_rejected(Contradicted)
+    given().when(judge()).then_rejected(NotFound)
+    after = given(asked(NOW + 1000), SUSPENDED, granted)
+    after.when(judge()).then_nothing()
+    after.when(judge(approve=False)).then_rejected(Contradicted)
+    after.when(advance(ASKING, start("b"))).then(started("b"))
+
+
+@pytest.mark.parametrize(
+    ("default", "kind"), [("approve", wr.WorkflowApprovalGranted), ("reject", wr.WorkflowApprovalRejected)]
+)
+def test_an_approval_that_expires_is_decided_by_its_default(default: str, kind: type[Event]) -> None:
+    of = graph([approval("a", expiresAfterMs=1, onExpiry=default)])
+    end = wr.WorkflowRunCompleted if default == "approve" else wr.WorkflowRunFailed
+    given(asked(NOW), SUSPENDED).when(advance(of)).then_types(kind, end)
+    given(asked(NOW + 1), SUSPENDED).when(advance(of)).then_nothing()
+
+
+def test_a_cancel_lets_nothing_begin_and_ends_what_waits() -> None:
+    stop = wr.WorkflowRunCancelRequested(workflow_id="wf_1", reason="enough")
+    given(started()).when(wr.Cancel(reason="enough")).then(stop)
+    given(started(), stop).when(wr.Cancel()).then_nothing()
+    over = ended(code="RUN_CANCELLED", message="no", cancelled=True)
+    given(started(), stop).when(advance(PAIR, start("b"), over=(over,))).then_types(
+        wr.WorkflowStepCancelled, wr.WorkflowRunCancelled
+    )
+    given(asked(NOW + 1000), SUSPENDED, stop).when(advance(ASKING)).then_types(
+        wr.WorkflowStepCancelled, wr.WorkflowRunCancelled
+    )
+
+
+def test_what_has_ended_does_not_go_on() -> None:
+    over = (started(), failed(), ENDED)
+    given(*over).when(advance(PAIR, start("a", 2))).then_nothing()
+    given(*over).when(wr.Cancel()).then_nothing()
