@@ -22,6 +22,7 @@ from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
 from athena_core.values import Usage
 from tests.core.domain import test_dead_letter as letter
 from tests.core.domain import test_work as queue
+from tests.core.domain import test_workflow_run as flow
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import (
     ASKED,
@@ -729,6 +730,25 @@ def sent_twice(forge: Forge) -> None:
     forge.add("msg_1", letter.SENT, letter.SENT)
 
 
+def step_started_twice(forge: Forge) -> None:
+    forge.add("wfr_1", flow.CREATED, flow.started(), flow.completed(), flow.started(attempt=2))
+
+
+def step_completed_by_another(forge: Forge) -> None:
+    forge.add("wfr_1", flow.CREATED, flow.started(), flow.completed(attempt=2))
+
+
+def step_after_the_end(forge: Forge) -> None:
+    forge.add("wfr_1", flow.CREATED, flow.started(), flow.failed(), flow.ENDED, flow.started(attempt=2))
+
+
+def test_whatever_a_workflow_run_may_do_is_right(forge: Forge) -> None:
+    forge.add("wfr_1", flow.CREATED, flow.started(), flow.failed(), flow.ENDED, flow.resumed("a"))
+    forge.add("wfr_1", flow.started(attempt=2), flow.completed(attempt=2), flow.started("b"), flow.completed("b"))
+    report = forge.report()
+    assert report.ok, report.violations
+
+
 BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
     (tampered_payload, "chain", 2, "the payload does not match its hash"),
     (tampered_text, "chain", 4, "the text does not match its hash"),
@@ -800,6 +820,9 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (came_back_from_nowhere, "letters", 1, "wi_1 came back from dlq_1, which does not know of it"),
     (delivered_without_a_run, "messages", 2, "a2a.message.completed of msg_1, which was sent"),
     (delivered_and_failed, "messages", 4, "a2a.message.failed of msg_1, which was over"),
+    (step_started_twice, "flows", 4, "step a of wfr_1 was started while it was ok"),
+    (step_completed_by_another, "flows", 3, "by the run run_a2, which step a has not"),
+    (step_after_the_end, "flows", 5, "workflow.step.started of wfr_1, which is failed"),
     (sent_twice, "messages", 2, "a2a.message.sent of msg_1, which was sent"),
     (command_in_two_parts, "commands", 3, "goes on"),
     (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's', 'provider:mock']"),
