@@ -34,7 +34,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "ci": Size(seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100, fleet_runs=20_000),
-    "full": Size(seconds=3.0, feed_events=100_000, replay_events=1_000_000, crowd=500, fleet_runs=1_000_000),
+    "full": Size(seconds=2.5, feed_events=100_000, replay_events=1_000_000, crowd=500, fleet_runs=1_000_000),
 }
 
 
