@@ -1367,6 +1367,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="runPersona",
+        command="persona run",
         context="personas.run",
         method="POST",
         path="/personas/run",

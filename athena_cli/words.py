@@ -48,10 +48,6 @@ ROWS: Mapping[str, Named] = {
     "memory show": Named("getMemoryEntry", "One entry."),
     "persona list": Named("listPersonaRuns", "Reviews of personas, newest first."),
     "persona show": Named("getPersonaRun", "One review, with its result."),
-    "personas run": Named(
-        "runPersona",
-        "Have a persona review what changed between two commits; a failed model call is a failed result.",
-    ),
     "policy put": Named("putPolicy", "Replace the policy as a whole: what is left out is no longer limited."),
     "policy rejections": Named("listPolicyConcurrencyRejections", "Runs that the policy refused, oldest first."),
     "policy show": Named("getPolicy", "The policy in force, or null."),

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.terminal import Terminal
 from tests.support.api import Api
 from tests.support.model import Profile, acting, call
+from tests.support.repository import branch, make
 
 RESULT = {"sessionId", "runId", "output", "provider", "model", "createdAt", "directiveId", "harnessProfileId"}
 TRANSPORTS = ("api", "local")
@@ -297,3 +298,20 @@ def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transpo
         assert note == {"path": "MEMORY.md", "text": "deploy on Mondays", "lineStart": 2, "lineEnd": 2}
         assert terminal.run("memory", "forget", entry["id"], *where).data["removed"] is True
         assert terminal.run("memory", "list", *where).data == {"items": []}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_persona_is_made_and_reviews(terminal: Terminal, transport: str) -> None:
+    terminal.settings |= {"workspace_root": str(terminal.directory)}
+    branch(make(terminal.directory / "library"), "work", a_py="x = 1\n")
+    with terminal.server():
+        assert terminal.run("persona", "init", "critic", "--role", "reviewer").data["path"] == "personas/critic.json"
+        assert terminal.run("persona", "init", "critic").code == 1
+        assert terminal.run("persona", "validate", "critic").data["definition"]["description"] == "reviewer"
+        asked = ("--name", "critic", "--repo", "library", "--head", "work", "--transport", transport)
+        done = terminal.run("persona", "run", *asked, "--stdout", "md")
+        assert (done.code, done.out.splitlines()[0]) == (0, "# Review of the mock provider")
+        summary = terminal.run("persona", "run", *asked).out.splitlines()
+        assert [line.partition(":")[0] for line in summary][:4] == ["name", "runId", "status", "compare"]
+        wrong = terminal.run("persona", "run", *asked, "--base", "nowhere")
+        assert (wrong.code, "baseRef" in wrong.err) == (1, True)
