@@ -13,11 +13,12 @@ import msgspec
 
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
+from benchmarks.queues import QUEUES
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS}
+ALL = {**SCENARIOS, **RUNS, **LIMITS, **QUEUES}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
