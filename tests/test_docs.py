@@ -101,7 +101,7 @@ def test_paths_in_examples_are_in_the_table() -> None:
 
 def test_commands_in_documents_exist() -> None:
     known = {tuple(words.split()) for words in [*COMMANDS, *ROWS]}
-    said = re.findall(r"(?:`|bin/|^)athena ((?:[a-z][a-z-]* ?)+)", "\n".join(documents().values()), re.MULTILINE)
+    said = re.findall(r"(?:`|bin/|^)athena ((?:[a-z][a-z0-9-]* ?)+)", "\n".join(documents().values()), re.MULTILINE)
     unknown = {text for text in said if not any(tuple(text.split())[: len(words)] == words for words in known)}
     assert not unknown, f"no such command: {', '.join(sorted(unknown))}"
 
