@@ -61,7 +61,9 @@ from athena_core.services.redrives import Redrives
 from athena_core.services.reviews import Reviews
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
+from athena_core.services.schedules import Schedules
 from athena_core.services.templates import Templates
+from athena_core.services.timer import Timer
 from athena_core.services.walker import Walker
 from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
@@ -161,9 +163,14 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     workflows = Workflows(log, tail, catalog, runs, access, ids)
     walker = Walker(log, catalog, runs, workflows, access, clock, ids)
     reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids)
+    templates = Templates(log, catalog, runs, ids)
+    schedules = Schedules(log, tail, runs, templates, catalog, access, clock, ids, settings)
+    timer = Timer(log, schedules, clock)
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     letters = Letters(log, reader, ids)
     redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
+    reactors = Reactors(settings.state_dir, tail, (drains, redrives, walker, reviews, timer))
+    timer.ask = partial(reactors.ask, timer.name)
     return ControlPlane(
         settings=settings,
         clock=clock,
@@ -185,9 +192,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         memory=memory,
         policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
         runs=runs,
-        templates=Templates(log, catalog, runs, ids),
         workflows=workflows,
         walker=walker,
+        templates=templates,
         runner=Runner(
             log,
             tail,
@@ -204,7 +211,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         letters=letters,
         redrives=redrives,
         reviews=reviews,
-        reactors=Reactors(settings.state_dir, tail, (drains, redrives, walker, reviews)),
+        schedules=schedules,
+        timer=timer,
+        reactors=reactors,
         providers=providers,
     )
 
@@ -229,6 +238,8 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
                 tasks.start_soon(parts.memory.serve)
+            if serving and parts.settings.scheduler:
+                tasks.start_soon(parts.timer.serve)
             tasks.start_soon(partial(parts.reactors.serve, everything=serving))
             yield
             parts.streams.drain.set()

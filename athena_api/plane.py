@@ -30,7 +30,9 @@ from athena_core.services.redrives import Redrives
 from athena_core.services.reviews import Reviews
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
+from athena_core.services.schedules import Schedules
 from athena_core.services.templates import Templates
+from athena_core.services.timer import Timer
 from athena_core.services.walker import Walker
 from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
@@ -79,6 +81,8 @@ class ControlPlane(NamedTuple):
     letters: Letters
     redrives: Redrives
     reviews: Reviews
+    schedules: Schedules
+    timer: Timer
     reactors: Reactors
     providers: Mapping[str, Provider]
 
@@ -146,7 +150,7 @@ class ControlPlane(NamedTuple):
             version=__version__,
             log_id=self.log.log_id,
             durability="fsync",
-            scheduler="off",
+            scheduler="on" if settings.scheduler else "off",
             auth=AuthCapabilities(
                 enabled=settings.auth_enabled,
                 mode=self.access.mode,
@@ -196,8 +200,10 @@ class ControlPlane(NamedTuple):
 
     def close(self) -> None:
         """Close what reads, then the log."""
-        for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.runs, self.templates):
+        for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.schedules):
             part.close()
+        self.runs.close()
+        self.templates.close()
         for service in (self.workflows, self.walker, self.runner):
             service.close()
         self.reader.close()

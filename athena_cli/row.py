@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from keyword import iskeyword
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -124,7 +125,10 @@ def _plain(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
 
 
 def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Parameter:
-    return _plain(_snake(field.encode_name), note, kind)
+    name = _snake(field.encode_name)
+    if iskeyword(name):  # which the language keeps for itself, but a flag may be called
+        return _plain(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
+    return _plain(name, note, kind)
 
 
 def _fields(kind: type) -> "Iterator[shapes.Field]":

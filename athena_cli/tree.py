@@ -15,6 +15,7 @@ GROUPS: Mapping[str, str] = {
     "policy": "The limits of the whole plane, and what they refused.",
     "run-templates": "Directives with placeholders; `run --template` runs one.",
     "runs": "Runs, one by one.",
+    "schedule": "What runs by itself.",
     "sessions": "Conversations.",
     "work": "What waits to be done in sessions.",
 }

@@ -82,6 +82,37 @@ ROWS: Mapping[str, Named] = {
     ),
     "runs get": Named("getRun", "One run; with `wait` once it has ended, or after so many seconds."),
     "runs list": Named("listRuns", "Runs, newest first."),
+    "schedule add": Named(
+        "createSchedule",
+        "Create a schedule, or replace the one with this id; putting the same again changes nothing.",
+    ),
+    "schedule disable": Named("disableSchedule", "Let no more slots come due."),
+    "schedule enable": Named("enableSchedule", "Let slots come due, from now on."),
+    "schedule get": Named("getSchedule", "One schedule."),
+    "schedule list": Named("listSchedules", "Schedules, in the order in which they were created."),
+    "schedule logs": Named(
+        "getScheduleLogs",
+        "What became of every slot that came due, newest first: the newest, or those that follow an entry.",
+    ),
+    "schedule pause": Named("pauseSchedule", "Let slots come due without running, and say why."),
+    "schedule preview": Named(
+        "previewSchedule",
+        "When a schedule is due next, within ten years, also while it is disabled.",
+    ),
+    "schedule put": Named(
+        "updateSchedule",
+        "Replace a schedule as a whole, or create it; putting the same again changes nothing.",
+    ),
+    "schedule remove": Named("deleteSchedule", "Remove a schedule; its runs in flight go on, and its log stays."),
+    "schedule resume": Named("resumeSchedule", "Let slots run again, those from now on."),
+    "schedule run": Named(
+        "runSchedule",
+        "Run a schedule by hand, which moves no slot; waits unless `Prefer: respond-async` is sent.",
+    ),
+    "schedule tick": Named(
+        "tickSchedules",
+        "Run what is due, as the server does by itself, and wait for the runs that started.",
+    ),
     "sessions get": Named("getSession", "One session."),
     "sessions list": Named("listSessions", "Sessions, most recently used first."),
     "sessions transcript": Named(

@@ -104,8 +104,11 @@ def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
 
 
 def _instant(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
+    return None if text is None else instant(field, text)
+
+
+def instant(field: str, text: str) -> int:
+    """A time that an author wrote, in milliseconds since 1970 UTC. Raises ConfigError for the field."""
     try:
         return msgspec.convert(milliseconds(text, absolute=True), Instant)
     except ValueError:  # msgspec's error is one too: a time before 1970 or too far ahead

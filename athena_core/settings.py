@@ -50,6 +50,7 @@ class Settings(Value):
     http_provider_api_key: str
     http_provider_timeout_ms: int
     runtime_run_timeout_ms: int
+    schedule_run_timeout_ms: int
     session_wait_ms: int
     context_strategy: str
     context_max_chars: int
@@ -70,6 +71,9 @@ class Settings(Value):
     memory_search_timeout_ms: int
     idempotency_hours: int
     accept_fork: bool
+    scheduler: bool
+    schedules_max: int
+    schedule_minutes_min: int
     executor: str
     executor_max_runs: int
     work_max_attempts: int
@@ -217,6 +221,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_HTTP_PROVIDER_API_KEY", "", _key, "The key that it sends.", secret=True),
     Setting("ATHENA_HTTP_PROVIDER_TIMEOUT_MS", "20000", _count, "How long its server may be silent."),
     Setting("ATHENA_RUNTIME_RUN_TIMEOUT_MS", "30000", _count, "How long a run may take, in milliseconds."),
+    Setting("ATHENA_SCHEDULE_RUN_TIMEOUT_MS", "45000", _count, "How long a run of a schedule may take."),
     Setting("ATHENA_SESSION_WAIT_MS", "10000", _count, "How long a synchronous run waits for its session."),
     Setting("ATHENA_CONTEXT_STRATEGY", "raw", _one_of("raw", "summary"), "How contexts are compiled."),
     Setting("ATHENA_CONTEXT_MAX_CHARS", "32000", _count, "The largest context, in characters."),
@@ -237,6 +242,11 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_MEMORY_SEARCH_TIMEOUT_MS", "2000", _count, "How long a search of the memory may take."),
     Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
+    Setting(
+        "ATHENA_SCHEDULER", "on", _switch, "Whether this server runs what is due; `POST /schedules/tick` always does."
+    ),
+    Setting("ATHENA_SCHEDULES_MAX", "10000", _count, "How many schedules there may be."),
+    Setting("ATHENA_SCHEDULE_MINUTES_MIN", "1", _count, "How many minutes must lie between two slots of a schedule."),
     Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),
     Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs it executes at a time; the others wait."),
     Setting("ATHENA_WORK_MAX_ATTEMPTS", "3", _count, "How often work may fail before it becomes a dead letter."),

@@ -9,22 +9,7 @@ from athena_core.domain.memory import MemoryForgotten
 from athena_core.domain.persona import PersonaRunFailed
 from athena_core.domain.plane import SafetyViolation
 from athena_core.domain.run import PolicyConcurrencyRejected
-from athena_core.domain.schedule import (
-    ScheduleDisabled,
-    ScheduleEnabled,
-    SchedulePaused,
-    ScheduleRemoved,
-    ScheduleResumed,
-    ScheduleRunBuffered,
-    ScheduleRunCompleted,
-    ScheduleRunFailed,
-    ScheduleRunSkipped,
-    ScheduleRunStarted,
-    ScheduleRunTriggered,
-    ScheduleSlotsMissed,
-    ScheduleTickExecuted,
-    ScheduleUpserted,
-)
+from athena_core.domain.schedule import ScheduleTickExecuted
 from athena_core.event import Event
 from projections.audit import AUDIT
 from projections.catalog import CATALOG
@@ -39,6 +24,7 @@ from projections.policy import POLICY
 from projections.projection import Projection
 from projections.redrives import REDRIVES
 from projections.runs import RUNS
+from projections.schedules import SCHEDULES
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
 from projections.work import WORK
@@ -46,7 +32,7 @@ from projections.workflows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, WORK, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, PERSONAS, POLICY, AUDIT, FLEET, FEED),
+    *(MESSAGES, REDRIVES, MEMORY, PERSONAS, POLICY, SCHEDULES, AUDIT, FLEET, FEED),
 )
 """Every read model."""
 
@@ -55,19 +41,6 @@ NOT_SHOWN: dict[type[Event], str] = {
     PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
     PersonaRunFailed: "it never began, and whoever asked was told; the feed is where it is read",
     MemoryForgotten: "payload.redacted, which is recorded with it, takes the entry away",
-    ScheduleUpserted: "the feed is where it is read",
-    ScheduleRemoved: "the feed is where it is read",
-    ScheduleEnabled: "the feed is where it is read",
-    ScheduleDisabled: "the feed is where it is read",
-    SchedulePaused: "the feed is where it is read",
-    ScheduleResumed: "the feed is where it is read",
-    ScheduleTickExecuted: "the feed is where it is read",
-    ScheduleRunStarted: "the feed is where it is read",
-    ScheduleRunBuffered: "the feed is where it is read",
-    ScheduleRunSkipped: "the feed is where it is read",
-    ScheduleSlotsMissed: "the feed is where it is read",
-    ScheduleRunCompleted: "the feed is where it is read",
-    ScheduleRunFailed: "the feed is where it is read",
-    ScheduleRunTriggered: "the feed is where it is read",
+    ScheduleTickExecuted: "what the slots did that it brought is in the logs of their schedules",
 }
 """Events that no read model but the feed shows, and why."""

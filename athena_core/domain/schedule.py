@@ -268,12 +268,18 @@ def _passed(state: ScheduleState, slot: int | None) -> ScheduleState:
 
 
 def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``schedule`` by id while there is one, ``fired`` by id with the slot that ran last."""
+    """What an event occupies: a schedule, the slot of it that ran last, and its runs while they are in flight.
+
+    Kinds are ``schedule`` and ``fired`` by the schedule's id, ``scheduled`` by that of the run.
+    """
     match recorded.event:
         case ScheduleUpserted(id=key):
             return (Guard(kind="schedule", key=key, value=(recorded.position,)),)
-        case ScheduleRunStarted(id=key, slot_ms=slot) if slot is not None:
-            return (Guard(kind="fired", key=key, value=(slot,)),)
+        case ScheduleRunStarted(id=key, slot_ms=slot, target_run_id=run_id):
+            flight = Guard(kind="scheduled", key=run_id, value=(key,))
+            return (flight,) if slot is None else (flight, Guard(kind="fired", key=key, value=(slot,)))
+        case ScheduleRunCompleted(target_run_id=run_id) | ScheduleRunFailed(target_run_id=run_id):
+            return (Guard(kind="scheduled", key=run_id, value=None),)
         case ScheduleRemoved(id=key, removed=True):
             return (Guard(kind="schedule", key=key, value=None), Guard(kind="fired", key=key, value=None))
         case _:
@@ -288,7 +294,7 @@ class UpsertSchedule(Value):
 
     ``enabled`` and ``paused`` stay what they are where they are None (a new schedule is enabled). ``text_of`` is the
     revision whose text is known to be the same as this one's, so that putting the same again changes nothing.
-    ``others`` counts the schedules that exist beside this one.
+    ``others`` counts the schedules that exist beside this one, ``most`` how many there may be.
     """
 
     id: str
@@ -301,6 +307,7 @@ class UpsertSchedule(Value):
     note: str | None = None
     text_of: int | None = None
     others: int = 0
+    most: int = SCHEDULES_MAX
 
 
 class RemoveSchedule(Value):
@@ -334,18 +341,24 @@ class ResumeSchedule(Value):
 
 
 class RunSchedule(Value):
-    """Run it now, by hand: that moves no slot, and a schedule that is disabled or paused runs too."""
+    """Run it now, by hand: that moves no slot, and a schedule that is disabled or paused runs too.
+
+    ``target_run_id`` is the id of the run, if one starts.
+    """
 
     id: str
+    target_run_id: str
 
 
 class TickSchedule(Value):
     """Do the next thing that is due at a time; to be repeated until nothing follows.
 
-    At most one run starts each time. A time in the future brings at most the next slot, so it is not to be repeated.
+    At most one run starts each time, under ``target_run_id``. A time in the future brings at most the next slot, so it
+    is not to be repeated.
     """
 
     at: int
+    target_run_id: str
 
 
 class FinishRun(Value):
@@ -404,9 +417,9 @@ def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> 
             return _resumed(command, state, context.now)
         case RunSchedule():
             _must_exist(state, command.id)
-            return _run_by_hand(state, context)
+            return _run_by_hand(command, state)
         case TickSchedule():
-            return _ticked(command.at, state, context)
+            return _ticked(command, state, context)
         case FinishRun():
             return _finished(command, state)
 
@@ -420,7 +433,7 @@ def _must_exist(state: ScheduleState, key: str = "") -> None:
 
 
 def _upserted(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
-    if not state.exists and command.others >= SCHEDULES_MAX:
+    if not state.exists and command.others >= command.most:
         raise ConfigError.of("id", f"{command.others} schedules exist, which is the most", "remove one first")
     events = _put(command, state, context)
     if command.paused is None:
@@ -531,27 +544,27 @@ def _then(state: ScheduleState, events: tuple[Event, ...]) -> ScheduleState:
 # Running
 
 
-def _run_by_hand(state: ScheduleState, context: Context) -> tuple[Event, ...]:
+def _run_by_hand(command: RunSchedule, state: ScheduleState) -> tuple[Event, ...]:
     assert state.definition is not None
     anyway = state.definition.overlap_policy == "allow-all" and len(state.running) < RUNS_IN_FLIGHT_MAX
     if state.running and not anyway:
         return (ScheduleRunTriggered(id=state.id, status="already-running"),)
-    return (_started(state, state.definition, None, context),)
+    return (ScheduleRunStarted(id=state.id, target_run_id=command.target_run_id),)
 
 
-def _ticked(at: int, state: ScheduleState, context: Context) -> tuple[Event, ...]:
-    definition = state.definition
+def _ticked(command: TickSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+    definition, at = state.definition, command.at
     if definition is None or not state.live:
         return ()
     if _may_start_buffered(state, definition):
-        return (_started(state, definition, state.buffer[0], context),)
+        return (ScheduleRunStarted(id=state.id, target_run_id=command.target_run_id, slot_ms=state.buffer[0]),)
     trigger, now = definition.trigger, min(at, context.now)
     last = _last_due(state, trigger, now)
     if last is None:
         slot = next_slot(trigger, state.cursor_ms) if at > now else None
         if slot is None or due_at(trigger, state.id, slot) > at:
             return ()
-        return _met(state, definition, slot, context)
+        return _met(state, definition, slot, command.target_run_id)
     # Whatever is older than this was missed.
     window = ON_TIME_SECONDS if definition.catch_up == "none" else definition.catch_up_window_seconds
     oldest = now - (window + trigger.jitter_seconds) * 1_000
@@ -564,7 +577,7 @@ def _ticked(at: int, state: ScheduleState, context: Context) -> tuple[Event, ...
     else:
         late = "catchup-latest"
     events = _missed(state, trigger, last_slot(trigger, state.cursor_ms, slot - 1), late)
-    return (*events, *_met(_then(state, events), definition, slot, context))
+    return (*events, *_met(_then(state, events), definition, slot, command.target_run_id))
 
 
 def _last_due(state: ScheduleState, trigger: Trigger, now: int) -> int | None:
@@ -579,11 +592,12 @@ def _may_start_buffered(state: ScheduleState, definition: ScheduleDefinition) ->
     return bool(state.buffer) and (anyway or not state.running)
 
 
-def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, context: Context) -> tuple[Event, ...]:
+def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, run_id: str) -> tuple[Event, ...]:
     """What a slot does that may run now, beside the runs in flight."""
     runs = tuple(flight.target_run_id for flight in state.running)
+    started = ScheduleRunStarted(id=state.id, target_run_id=run_id, slot_ms=slot)
     if not runs:
-        return (_started(state, definition, slot, context),)
+        return (started,)
     buffered = ScheduleRunBuffered(id=state.id, slot_ms=slot)
     match definition.overlap_policy:
         case "buffer-one" | "buffer-all" as policy:
@@ -595,19 +609,11 @@ def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, contex
         case "cancel-other":
             return (*_dropped(state, "buffer-full"), replace(buffered, cancels=runs))
         case "terminate-other" if len(runs) < RUNS_IN_FLIGHT_MAX:
-            started = _started(state, definition, slot, context)
             return (*_dropped(state, "buffer-full"), replace(started, terminates=runs))
         case "allow-all" if len(runs) < RUNS_IN_FLIGHT_MAX:
-            return (_started(state, definition, slot, context),)
+            return (started,)
         case _:
             return (ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="overlap-skip"),)
-
-
-def _started(
-    state: ScheduleState, definition: ScheduleDefinition, slot: int | None, context: Context
-) -> ScheduleRunStarted:
-    prefix = "wfr" if definition.target.workflow_id else "run"
-    return ScheduleRunStarted(id=state.id, target_run_id=context.ids.new(prefix), slot_ms=slot)
 
 
 def _finished(command: FinishRun, state: ScheduleState) -> tuple[Event, ...]:

@@ -1,7 +1,7 @@
 """Access: whether an identity may do an operation, and to whose things; a denial is recorded before it is answered."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
@@ -70,17 +70,28 @@ class Access:
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
         """Return if the role allows it; else record the denial, and raise AuthzDenied where the mode guards it."""
         if not self._granted(who, operation) and self.mode != "off":
-            names = tuple(sorted(self._roles.get(operation, frozenset())))
-            denied = plane.AuthzDenied(
-                subject=who.subject,
-                role=who.role,
-                operation=operation,
-                required_roles=names,
-                deny_reason="ROLE_MISSING",
-            )
-            allowed = " or ".join(names) or "nobody"
-            message = f"{operation} needs the role {allowed}; {who.subject} is {who.role}"
+            denied, message = self._missing(who, operation)
             await self._deny(who, denied, message, meta)
+
+    def _missing(self, who: Identity, operation: str) -> tuple[plane.AuthzDenied, str]:
+        """That a role is missing, as an event and in words."""
+        names = tuple(sorted(self._roles.get(operation, frozenset())))
+        denied = plane.AuthzDenied(
+            subject=who.subject,
+            role=who.role,
+            operation=operation,
+            required_roles=names,
+            deny_reason="ROLE_MISSING",
+        )
+        allowed = " or ".join(names) or "nobody"
+        return denied, f"{operation} needs the role {allowed}; {who.subject} is {who.role}"
+
+    def refuse(self, reader: Reader, context: Context, who: Identity, operation: str) -> NoReturn:
+        """Raise that a role is missing for what is done on somebody's behalf, as the first events of a transaction."""
+        denied, message = self._missing(who, operation)
+        violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", denied.deny_reason)
+        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (denied, violation))
+        raise Rejected(AuthzDenied(message), facts)
 
     async def require_scope(
         self, who: Identity, operation: str, proof: Proof, meta: Meta, session_id: str | None, run_id: str | None

@@ -67,6 +67,8 @@ class Plan:
         profile: HarnessSpec | None,
         provider: str,
         settings: Settings,
+        *,
+        scheduled: bool = False,
     ) -> None:
         """Take what was resolved; ``least`` (set later) is the least that a call costs, None for an unknown price."""
         self.body = body
@@ -74,7 +76,8 @@ class Plan:
         self.resolved = resolved
         self.profile = profile
         self.provider = provider
-        self.default_timeout_ms = settings.runtime_run_timeout_ms
+        self.scheduled = scheduled
+        self.default_timeout_ms = settings.schedule_run_timeout_ms if scheduled else settings.runtime_run_timeout_ms
         chosen = profile is not None or body.provider is not None
         self.fallbacks = None if chosen else settings.provider_fallback_order or None
         own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
@@ -97,7 +100,9 @@ class Plan:
         self, session_id: str, directive_id: str, limits: policy.Policy | None, executor: str
     ) -> run.RunCreated:
         """The run as it is pinned, under the policy in force."""
-        by_policy = limits.default_run_timeout_ms if limits else None
+        by_policy = None
+        if limits is not None:
+            by_policy = limits.default_schedule_timeout_ms if self.scheduled else limits.default_run_timeout_ms
         timeout = self.profile.policies.timeout_ms if self.profile else by_policy or self.default_timeout_ms
         if self.timeout_ms is not None:
             timeout = min(self.timeout_ms, timeout) if self.profile else self.timeout_ms

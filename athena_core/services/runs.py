@@ -231,13 +231,16 @@ class Runs:
             told = Told(_result(run_id, created.request, created.at, output, ending), position)
             return replace(committed, answer=told)
 
-    def prepare(self, body: RunBody, who: Identity, *, references: tuple[str, ...] | None = None) -> Launch:
+    def prepare(
+        self, body: RunBody, who: Identity, *, references: tuple[str, ...] | None = None, scheduled: bool = False
+    ) -> Launch:
         """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``.
 
-        ``references`` are the context references that go with its input.
+        ``references`` are the context references that go with its input. A ``scheduled`` one may take as long as runs
+        of schedules do.
         """
         return Launch(
-            self._plan(body, references),
+            self._plan(body, references, scheduled=scheduled),
             who,
             self.room,
             run_id=self._ids.new("run"),
@@ -263,7 +266,7 @@ class Runs:
             waiting.completion = Completion(output, ending, position)
             waiting.settled.set()
 
-    def _plan(self, body: RunBody, references: tuple[str, ...] | None) -> "Plan":
+    def _plan(self, body: RunBody, references: tuple[str, ...] | None, *, scheduled: bool) -> "Plan":
         """Check the request in the contract's order, resolve its references."""
         if body.input is None and body.directive_id is None:
             raise ConfigError.of("input", "a run requires either input or directiveId", "one of the two")
@@ -291,7 +294,7 @@ class Runs:
                 f"no provider {provider!r} is registered; known: {', '.join(sorted(self._providers))}"
             )
         self.compiler.check(said, resolved)
-        plan = Plan(body, said, resolved, profile, provider, self._settings)
+        plan = Plan(body, said, resolved, profile, provider, self._settings, scheduled=scheduled)
         tokens = len(said.encode(errors="replace")) + FRAME_TOKENS
         plan.least = self._prices.ceiling(plan.provider, plan.model, tokens, OUTPUT_TOKENS_LEAST)
         plan.references = references

@@ -66,6 +66,31 @@ POLICY_PUT: dict[str, Any] = {
     "auditComment": "a budget for the year",
 }
 
+SCHEDULE: dict[str, Any] = {
+    "sessionId": "session",
+    "input": "good night",
+    "directiveId": None,
+    "harnessProfileId": None,
+    "runTemplateId": None,
+    "params": None,
+    "workflowId": None,
+    "everyMinutes": None,
+    "cron": "0 3 * * *",
+    "timezone": "Europe/Berlin",
+    "runAt": None,
+    "startAt": "2026-01-01T00:00:00Z",
+    "endAt": "2126-01-01T00:00:00Z",
+    "jitterSeconds": 60,
+    "overlapPolicy": "skip",
+    "catchUp": "latest",
+    "catchUpWindowSeconds": 3_600,
+    "pauseOnFailure": True,
+    "enabled": True,
+    "startNow": None,
+    "paused": False,
+    "note": "as agreed",
+}
+
 
 class Example(NamedTuple):
     """A request below the prefix, and the status of its answer where nothing exists yet."""
@@ -232,6 +257,21 @@ EXAMPLES: dict[str, Example] = {
             "harnessProfileId": "hp_unknown",
         },
     ),
+    "listSchedules": Example("/schedules"),
+    "createSchedule": Example("/schedules", body={"id": "nightly"} | SCHEDULE),
+    "tickSchedules": Example(
+        "/schedules/tick", body={"at": "2026-01-01T00:00:00Z", "provider": "mock", "model": "mock-model"}
+    ),
+    "getSchedule": Example("/schedules/unknown", 404),
+    "updateSchedule": Example("/schedules/nightly", body=SCHEDULE),
+    "deleteSchedule": Example("/schedules/unknown"),
+    "runSchedule": Example("/schedules/unknown/run", 404, body={"provider": "mock", "model": "mock-model"}),
+    "enableSchedule": Example("/schedules/unknown/enable"),
+    "disableSchedule": Example("/schedules/unknown/disable"),
+    "pauseSchedule": Example("/schedules/unknown/pause", 404, body={"note": "not now"}),
+    "resumeSchedule": Example("/schedules/unknown/resume", 404, body={"note": "now"}),
+    "getScheduleLogs": Example("/schedules/unknown/logs"),
+    "previewSchedule": Example("/schedules/unknown/preview", 404, query={"count": "5", "from": "2026-01-01T00:00:00Z"}),
     "getAuditTrail": Example(
         "/governance/audit-trail",
         query={

@@ -36,6 +36,9 @@ PUT = schedule.UpsertSchedule(id="a", definition=HOURLY, input="hello")
 EVERY = replace(HOURLY, trigger=Trigger(every_minutes=60))
 
 
+RUN_ID = f"run_{1:026d}"
+
+
 def upserted(
     definition: ScheduleDefinition = HOURLY, *, after: int = NOW, enabled: bool = True
 ) -> schedule.ScheduleUpserted:
@@ -77,7 +80,7 @@ def buffered(slot: int, cancels: tuple[str, ...] | None = None) -> schedule.Sche
 
 
 def tick(at: int) -> schedule.TickSchedule:
-    return schedule.TickSchedule(at=at)
+    return schedule.TickSchedule(at=at, target_run_id=RUN_ID)
 
 
 # Putting
@@ -232,7 +235,11 @@ def test_what_is_asked_of_an_unknown_one_is_recorded_as_not_done() -> None:
 
 
 def test_an_unknown_one_is_not_run_paused_or_resumed() -> None:
-    for command in (schedule.RunSchedule(id="x"), schedule.PauseSchedule(), schedule.ResumeSchedule()):
+    for command in (
+        schedule.RunSchedule(id="x", target_run_id=RUN_ID),
+        schedule.PauseSchedule(),
+        schedule.ResumeSchedule(),
+    ):
         given().when(command).then_rejected(NotFound)
 
 
@@ -289,7 +296,7 @@ def test_a_refusal_a_cancel_and_a_run_by_hand_pause_nothing() -> None:
 def test_a_run_by_hand_asks_neither_whether_it_is_enabled_nor_the_clock() -> None:
     paused = schedule.SchedulePaused(id="a", cause="requested")
     for past in ((upserted(),), (upserted(enabled=False),), (upserted(), paused)):
-        given(*past).when(schedule.RunSchedule(id="a")).then(started(None))
+        given(*past).when(schedule.RunSchedule(id="a", target_run_id=RUN_ID)).then(started(None))
     done = schedule.FinishRun(target_run_id=started(None).target_run_id, outcome="ok")
     given(upserted(), started(None)).when(done).then(
         schedule.ScheduleRunCompleted(id="a", target_run_id=done.target_run_id),
@@ -299,22 +306,15 @@ def test_a_run_by_hand_asks_neither_whether_it_is_enabled_nor_the_clock() -> Non
 
 def test_a_run_by_hand_beside_another_is_refused_unless_all_are_allowed() -> None:
     busy = schedule.ScheduleRunTriggered(id="a", status="already-running")
-    given(upserted(), started(None, 7)).when(schedule.RunSchedule(id="a")).then(busy)
+    given(upserted(), started(None, 7)).when(schedule.RunSchedule(id="a", target_run_id=RUN_ID)).then(busy)
     lax = upserted(replace(HOURLY, overlap_policy="allow-all"))
-    given(lax, started(None, 7)).when(schedule.RunSchedule(id="a")).then(started(None))
+    given(lax, started(None, 7)).when(schedule.RunSchedule(id="a", target_run_id=RUN_ID)).then(started(None))
 
 
 def test_a_run_ends_once() -> None:
     done = schedule.ScheduleRunCompleted(id="a", target_run_id=FAILED.target_run_id, slot_ms=NOW)
     given(upserted(), started(NOW), done).when(FAILED).then_nothing()
     given(upserted()).when(FAILED).then_nothing()
-
-
-def test_a_workflow_gets_the_id_of_a_workflow_run() -> None:
-    flow = upserted(replace(HOURLY, target=ScheduleTarget(workflow_id="wf_1")))
-    (event,) = given(flow, now=NOW + HOUR).when(tick(NOW + HOUR)).decision()
-    assert isinstance(event, schedule.ScheduleRunStarted)
-    assert event.target_run_id.startswith("wfr_")
 
 
 # Ticking
@@ -427,10 +427,13 @@ def test_when_a_tick_will_next_have_something_to_do() -> None:
 # Guards and states
 
 
-def test_guards_name_what_exists_and_the_slot_that_ran_last() -> None:
+def test_guards_name_what_exists_the_slot_that_ran_last_and_the_runs_in_flight() -> None:
     assert schedule.guards(recorded(upserted())) == (Guard(kind="schedule", key="a", value=(5,)),)
-    assert schedule.guards(recorded(started(NOW))) == (Guard(kind="fired", key="a", value=(NOW,)),)
-    assert schedule.guards(recorded(started(None))) == ()
+    flight = Guard(kind="scheduled", key=RUN_ID, value=("a",))
+    assert schedule.guards(recorded(started(NOW))) == (flight, Guard(kind="fired", key="a", value=(NOW,)))
+    assert schedule.guards(recorded(started(None))) == (flight,)
+    done = schedule.ScheduleRunCompleted(id="a", target_run_id=RUN_ID)
+    assert schedule.guards(recorded(done)) == (Guard(kind="scheduled", key=RUN_ID, value=None),)
     released = schedule.guards(recorded(schedule.ScheduleRemoved(id="a", removed=True)))
     assert released == (Guard(kind="schedule", key="a", value=None), Guard(kind="fired", key="a", value=None))
     assert schedule.guards(recorded(schedule.ScheduleRemoved(id="a", removed=False))) == ()
@@ -497,6 +500,8 @@ class Slots(RuleBasedStateMachine):
 
     def do(self, command: schedule.ScheduleCommand) -> tuple[Event, ...]:
         """Decide, and keep the book."""
+        if isinstance(command, schedule.RunSchedule | schedule.TickSchedule):
+            command = replace(command, target_run_id=self.ids.new("run"))
         context = Context(now=self.now, ids=self.ids, meta=Meta(actor="alice", correlation="trace"))
         events = schedule.decide(command, self.state, context)
         for event in events:
@@ -619,7 +624,7 @@ class Slots(RuleBasedStateMachine):
             "remove": schedule.RemoveSchedule(id="a"),
             "pause": schedule.PauseSchedule(),
             "resume": schedule.ResumeSchedule(),
-            "run": schedule.RunSchedule(id="a"),
+            "run": schedule.RunSchedule(id="a", target_run_id=RUN_ID),
         }
         self.do(command[does])
         if does in {"disable", "remove"} or does == "resume" and paused:

@@ -248,7 +248,7 @@ def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
     forge.add("plane", schedule.ScheduleTickExecuted(at="2026-01-01T00:00:00.000Z", run=1, skipped=0))
     report = forge.report()
     assert report.violations == ()
-    assert report.guards == 2  # that b exists, and the slot that it ran last
+    assert report.guards == 4  # that b exists, the slot that it ran last, and a run of each in flight
 
 
 def test_erased_text_is_right(forge: Forge) -> None:

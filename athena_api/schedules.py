@@ -1,0 +1,243 @@
+"""Schedules: what goes in and out of their operations, and who handles them."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from athena_api.body import Time
+from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.domain import schedule
+from athena_core.errors import CursorInvalid
+from athena_core.event import Value
+from athena_core.protocols import Connection
+from athena_core.rule import ScheduleBody, ScheduleSpec, instant
+from athena_core.services.schedules import RunScheduleBody
+from athena_core.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
+from athena_core.values import Body, Label
+from projections import feed, schedules
+from projections.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.store.log import Committed
+
+PREVIEW_SLOTS_DEFAULT = 10
+
+
+class ScheduleNote(Body):
+    """Why a schedule is paused or resumed."""
+
+    note: Label | None = None
+
+
+class TickBody(RunScheduleBody, kw_only=True):
+    """When it is supposed to be (ISO-8601 with an offset); now, if absent."""
+
+    at: Label | None = None
+
+
+class PreviewQuery(Value):
+    """How many slots, from when on (now, if absent)."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None = None
+    begin: Time | None = msgspec.field(default=None, name="from")
+
+
+class RemovedSchedule(Value):
+    """Whether there was a schedule to remove."""
+
+    id: str
+    removed: bool
+
+
+class UpdatedSchedule(Value):
+    """Whether a schedule was changed, and the schedule, if there is one."""
+
+    id: str
+    updated: bool
+    schedule: schedules.ScheduledTask | None = None
+
+
+class ScheduleRunResult(Value):
+    """What came of a run of a schedule (contract 4.9).
+
+    ``status`` is ok, failed, already-running, or running where nobody waited for the end; ``reason`` says why it
+    failed where the schedule is not to blame.
+    """
+
+    status: str
+    id: str
+    session_id: str | None
+    started_at: str
+    finished_at: str | None = None
+    error: str | None = None
+    error_code: str | None = None
+    reason: str | None = None
+    run_id: str | None = None
+
+
+class TickResult(Value):
+    """What a tick came to: the runs that it started, and how many schedules had none."""
+
+    at: str
+    run: list[ScheduleRunResult]
+    skipped: int
+
+
+async def create_schedule(plane: "ControlPlane", call: Call[ScheduleBody, NoQuery]) -> Reply:
+    """Create or replace a schedule under the id in the body."""
+    return await _put(plane, call.body.id, call.body, call)
+
+
+async def update_schedule(plane: "ControlPlane", call: Call[ScheduleSpec, NoQuery]) -> Reply:
+    """Create or replace a schedule under the id in the path."""
+    return await _put(plane, call.path["scheduleId"], call.body, call)
+
+
+async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call: Call[Any, NoQuery]) -> Reply:
+    done = await plane.schedules.put(schedule_id, spec, call.meta, call.key)
+    task, position = await _task(plane, schedule_id, done)
+    return Reply(data=found(task, "schedule", schedule_id), position=position, replayed=done.replayed)
+
+
+async def _task(
+    plane: "ControlPlane", schedule_id: str, done: "Committed"
+) -> tuple[schedules.ScheduledTask | None, int]:
+    return await plane.read(("schedules",), done.position, lambda rows: schedules.schedule_by_id(rows, schedule_id))
+
+
+async def remove_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Remove a schedule; its runs in flight go on."""
+    schedule_id = call.path["scheduleId"]
+    done = await plane.schedules.change(schedule_id, schedule.RemoveSchedule(id=schedule_id), call.meta, call.key)
+    answer = msgspec.to_builtins(done.answer)
+    return Reply(
+        data=RemovedSchedule(id=schedule_id, removed=answer["exists"]), position=done.position, replayed=done.replayed
+    )
+
+
+async def enable_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Let slots come due, from now on."""
+    schedule_id = call.path["scheduleId"]
+    return await _change(plane, schedule_id, schedule.EnableSchedule(id=schedule_id), call)
+
+
+async def disable_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Let no more slots come due."""
+    schedule_id = call.path["scheduleId"]
+    return await _change(plane, schedule_id, schedule.DisableSchedule(id=schedule_id), call)
+
+
+async def pause_schedule(plane: "ControlPlane", call: Call[ScheduleNote, NoQuery]) -> Reply:
+    """Let slots come due without running."""
+    return await _change(plane, call.path["scheduleId"], schedule.PauseSchedule(note=call.body.note), call)
+
+
+async def resume_schedule(plane: "ControlPlane", call: Call[ScheduleNote, NoQuery]) -> Reply:
+    """Let slots run again, those from now on."""
+    return await _change(plane, call.path["scheduleId"], schedule.ResumeSchedule(note=call.body.note), call)
+
+
+async def _change(
+    plane: "ControlPlane", schedule_id: str, command: schedule.ScheduleCommand, call: Call[Any, NoQuery]
+) -> Reply:
+    done = await plane.schedules.change(schedule_id, command, call.meta, call.key)
+    updated = msgspec.to_builtins(done.answer)["updated"]
+    task, position = await _task(plane, schedule_id, done)
+    data = UpdatedSchedule(id=schedule_id, updated=updated, schedule=task)
+    return Reply(data=data, position=position, replayed=done.replayed)
+
+
+async def run_schedule(plane: "ControlPlane", call: Call[RunScheduleBody, NoQuery]) -> Reply:
+    """Run a schedule by hand, and wait for the end unless the caller would rather not."""
+    schedule_id = call.path["scheduleId"]
+    done = await plane.schedules.run(schedule_id, call.body, call.who, call.meta, call.key, wait=call.wait)
+    run_id, log_id = done.subject or "", plane.log.log_id
+    if not run_id:
+        logs, position = await plane.read(
+            ("schedules",),
+            done.position,
+            lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=(done.position - 1, 0), limit=1),
+        )
+        return Reply(data=_result(logs[0]), position=position, replayed=done.replayed)
+    entry, position = await plane.read(
+        ("schedules",), plane.reader.head(), lambda rows: schedules.slot_by_run(rows, log_id, run_id)
+    )
+    result = _result(found(entry, "run", run_id))
+    status = 200 if call.wait and result.status != "running" else 202
+    return Reply(data=result, position=position, status=status, replayed=done.replayed)
+
+
+async def tick_schedules(plane: "ControlPlane", call: Call[TickBody, NoQuery]) -> Reply:
+    """Do what is due, and wait for the runs that it started."""
+    asked = RunScheduleBody(provider=call.body.provider, model=call.body.model)
+    at = None if call.body.at is None else instant("at", call.body.at)
+    done = await plane.schedules.tick(at, asked, call.meta, call.key)
+    ticked, log_id = msgspec.to_builtins(done.answer), plane.log.log_id
+
+    def read(rows: Connection) -> list[ScheduleRunResult]:
+        entries = (schedules.slot_by_run(rows, log_id, run_id) for _, run_id in ticked.get("runs", ()))
+        return [_result(entry) for entry in entries if entry is not None]
+
+    results, position = await plane.read(("schedules",), plane.reader.head(), read)
+    data = TickResult(at=ticked["at"], run=results, skipped=ticked["skipped"])
+    return Reply(data=data, position=position, replayed=done.replayed)
+
+
+def _result(entry: schedules.ScheduleRunLog) -> ScheduleRunResult:
+    return ScheduleRunResult(
+        status=entry.status,
+        id=entry.schedule_id,
+        session_id=entry.session_id,
+        started_at=entry.started_at,
+        finished_at=entry.finished_at,
+        error=entry.error,
+        error_code=entry.error_code,
+        reason=entry.reason,
+        run_id=entry.run_id,
+    )
+
+
+async def list_schedules(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Schedules, in the order in which they were created."""
+    page, position = plane.query(
+        ("schedules",), lambda rows: schedules.list_schedules(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """One schedule."""
+    schedule_id = call.path["scheduleId"]
+    task, position = plane.query(("schedules",), lambda rows: schedules.schedule_by_id(rows, schedule_id))
+    return Reply(data=found(task, "schedule", schedule_id), position=position)
+
+
+async def list_schedule_logs(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """What became of the slots of a schedule, newest first."""
+    schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
+    after = None if call.cursor is None else _entry(plane, call.cursor)
+    logs, position = plane.query(
+        ("schedules",),
+        lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=after, limit=call.limit),
+    )
+    return Reply(data=logs, position=position)
+
+
+def _entry(plane: "ControlPlane", text: str) -> tuple[int, int]:
+    """The position of an entry, and its slot where it is one of many. Raises as a cursor of the feed does."""
+    event, dot, slot = text.partition(".")
+    if dot and not (slot.isascii() and slot.isdigit() and int(slot[:16]) <= INSTANT_MAX and len(slot) <= 16):
+        raise CursorInvalid("the cursor is not the id of an entry of the log")
+    return feed.resolve(feed.parse_cursor(event), plane.reader), int(slot or 0)
+
+
+async def preview_schedule(plane: "ControlPlane", call: Call[NoBody, PreviewQuery]) -> Reply:
+    """The next slots of a schedule, also of one that is disabled."""
+    schedule_id, query = call.path["scheduleId"], call.query
+    begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
+    times, position = plane.query(
+        ("schedules",),
+        lambda rows: schedules.preview(rows, schedule_id, begin, query.count or PREVIEW_SLOTS_DEFAULT),
+    )
+    return Reply(data=Page(items=found(times, "schedule", schedule_id)), position=position)

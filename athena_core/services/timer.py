@@ -1,0 +1,126 @@
+"""The timer: has schedules looked at when they are due; the door of APScheduler, which is the alarm clock and no more.
+
+There is one alarm, for the moment at which something is due next. APScheduler knows of no schedule, no trigger and no
+slot; what is due is asked of the board, and what follows is decided at the head of the log.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from athena_core.clock import Clock
+from athena_core.domain import run, schedule
+from athena_core.protocols import Row
+from athena_core.services.schedules import PREFIX, Schedules
+from athena_core.store.log import Log
+
+LOOK_SECONDS = 1.0
+"""How often the wall clock is looked at: the alarm itself runs on a clock that nobody sets."""
+
+REST_MS = 20
+"""How soon the alarm may ring, so that it never rings without a rest."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ALARM = "next"
+
+
+class Alarm:
+    """Calls a function at a time of the wall clock, however that is set meanwhile."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        """Ring nothing yet."""
+        self._ring = ring
+        self._scheduler: AsyncIOScheduler | None = None
+        self._at: int | None = None
+
+    async def serve(self) -> None:
+        """Be an alarm clock, for ever."""
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler.start()
+        try:
+            self.set(self._at, again=True)
+            while True:
+                await anyio.sleep(LOOK_SECONDS)
+                self._scheduler.wakeup()
+        finally:
+            self._scheduler.shutdown(wait=False)
+            self._scheduler = None
+
+    def set(self, at: int | None, *, again: bool = False) -> None:
+        """Ring at a time (milliseconds since 1970 UTC) instead of any other; at once if that has passed."""
+        unchanged = at == self._at and not again
+        self._at = at
+        if self._scheduler is None or unchanged:
+            return
+        if at is None:
+            if self._scheduler.get_job(ALARM) is not None:
+                self._scheduler.remove_job(ALARM)
+            return
+        when = DateTrigger(EPOCH + timedelta(milliseconds=at), timezone=UTC)
+        self._scheduler.add_job(self._rings, when, id=ALARM, replace_existing=True, misfire_grace_time=None)
+
+    async def _rings(self) -> None:
+        self._at = None
+        self._ring()
+
+
+class Timer:
+    """The reactor of schedules: what is due runs, what ended is brought back.
+
+    Without ``ticking`` nothing runs because of the clock: where the scheduler is off, and in commands that work alone.
+    """
+
+    name = "schedules"
+
+    def __init__(self, log: Log, schedules: Schedules, clock: Clock) -> None:
+        """Take the parts; ``ask`` and ``ticking`` are set by who wires them."""
+        self._codec = log.codec
+        self._schedules = schedules
+        self._board = schedules.board
+        self._clock = clock
+        self._flights: dict[str, str] = {}
+        self._alarm = Alarm(self._ring)
+        self.ticking = False
+        self.ask: Callable[[str], None] = lambda key: None
+
+    async def serve(self) -> None:
+        """Let the clock decide from now on, for ever, wherever this process leads."""
+        self.ticking = True
+        await self._alarm.serve()
+
+    def open(self) -> Iterable[str]:
+        """All schedules, and those that were removed while a run was in flight."""
+        self._flights = self._board.flights()
+        return [*self._board.keys(), *self._flights.values()]
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """Those that changed, and those of which a run ended."""
+        found: list[str] = []
+        for row in rows:
+            if row.stream.startswith(PREFIX):
+                key = row.stream[len(PREFIX) :]
+                if row.type == schedule.ScheduleRunStarted.TYPE and row.run_id is not None:
+                    self._flights[row.run_id] = key
+                found.append(key)
+            elif row.type in run.ENDING_TYPES and row.stream in self._flights:
+                found.append(self._flights.pop(row.stream))
+        return found
+
+    async def act(self, key: str) -> None:
+        """Bring back what ended, do what is due."""
+        await self._schedules.bring_back(key)
+        if self.ticking:
+            await self._schedules.advance(key, self._clock.now())
+            self._wind()
+
+    def _ring(self) -> None:
+        for key in self._board.take(self._clock.now()):
+            self.ask(key)
+        self._wind()
+
+    def _wind(self) -> None:
+        first = self._board.first()
+        self._alarm.set(None if first is None else max(first, self._clock.now() + REST_MS))

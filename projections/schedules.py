@@ -1,0 +1,565 @@
+"""Schedules: each as it is now, and the log of its slots: what became of every one that came due, and why."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import iso
+from athena_core.cron import zone
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.schedule import (
+    ScheduleDisabled,
+    ScheduleEnabled,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleRunBuffered,
+    ScheduleRunCompleted,
+    ScheduleRunFailed,
+    ScheduleRunSkipped,
+    ScheduleRunStarted,
+    ScheduleRunTriggered,
+    ScheduleSlotsMissed,
+    ScheduleUpserted,
+)
+from athena_core.event import Event, Recorded, Value
+from athena_core.protocols import Connection
+from athena_core.rule import CatchUp, OverlapPolicy, ScheduleDefinition
+from athena_core.slots import AHEAD, Trigger, due_at, last_slot, next_slot, slots_between
+from projections.cursor import event_id
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ScheduleRow(msgspec.Struct, gc=False):
+    """A schedule; ``position`` is where it was created, ``cursor_ms`` up to where its slots are decided.
+
+    The definition and the parameters are JSON; what people wrote, at ``put_at`` and ``note_at``, is gone once it was
+    redacted.
+    """
+
+    schedule_id: str
+    position: int
+    created_at: int
+    updated_at: int
+    updated_by: str
+    revision: int
+    definition: str
+    input: str | None
+    params: str | None
+    enabled: bool
+    paused: bool
+    note: str | None
+    cursor_ms: int
+    put_at: int
+    note_at: int | None = None
+    last_run_at: int | None = None
+
+
+class TextRow(msgspec.Struct, gc=False):
+    """Which schedule shows the text of an event, so that it can be forgotten."""
+
+    position: int
+    schedule_id: str
+
+
+class SlotRow(msgspec.Struct, gc=False):
+    """What became of a slot, or of all ``slots`` from one to another that were missed (then with the trigger as JSON).
+
+    ``position`` is that of the first event about it. Without a slot it is about somebody who ran the schedule by hand.
+    """
+
+    position: int
+    mark: bytes
+    schedule_id: str
+    session_id: str | None
+    status: str
+    started_at: int
+    finished_at: int | None = None
+    slot_ms: int | None = None
+    to_ms: int | None = None
+    slots: int = 1
+    trigger: str | None = None
+    reason: str | None = None
+    run_id: str | None = None
+    error: str | None = None
+    error_code: str | None = None
+
+
+class FlightRow(msgspec.Struct, gc=False):
+    """A run in flight, and where the log of its schedule has it."""
+
+    run_id: str
+    schedule_id: str
+    position: int
+
+
+class BufferedRow(msgspec.Struct, gc=False):
+    """A slot that waits, and where the log of its schedule has it."""
+
+    schedule_id: str
+    slot_ms: int
+    position: int
+
+
+SCHEDULE = Table("schedule", ScheduleRow, key=("schedule_id",), indexes=(("position",),))
+TEXT = Table("schedule_text", TextRow, key=("position",))
+SLOT = Table("schedule_slot", SlotRow, key=("position",), indexes=(("schedule_id", "position"), ("run_id",)))
+FLIGHT = Table("schedule_flight", FlightRow, key=("run_id",), indexes=(("schedule_id",),))
+BUFFERED = Table("schedule_buffered", BufferedRow, key=("schedule_id", "slot_ms"))
+SCHEDULES = Projection("schedules", version=1, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED))
+
+
+# From events to rows
+
+
+@SCHEDULES.on(ScheduleUpserted)
+def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
+    """It was put."""
+    event = recorded.event
+    row = rows.get(SCHEDULE, event.id)
+    if row is None:
+        row = ScheduleRow(
+            schedule_id=event.id,
+            position=recorded.position,
+            created_at=recorded.recorded_at,
+            updated_at=0,
+            updated_by="",
+            revision=0,
+            definition="",
+            input=None,
+            params=None,
+            enabled=True,
+            paused=False,
+            note=None,
+            cursor_ms=0,
+            put_at=0,
+        )
+    row.put_at = recorded.position
+    row.updated_at, row.updated_by, row.revision = recorded.recorded_at, event.updated_by, row.revision + 1
+    row.definition, row.enabled = _json(event.definition), event.enabled
+    row.input, row.params = event.input, None if event.params is None else _json(event.params)
+    row.cursor_ms = max(row.cursor_ms, event.after_ms)
+    rows.put(SCHEDULE, row)
+    rows.append(TEXT, TextRow(recorded.position, event.id))
+
+
+@SCHEDULES.on(ScheduleRemoved)
+def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
+    """It is no more; its log stays."""
+    rows.delete(SCHEDULE, recorded.event.id)
+
+
+@SCHEDULES.on(ScheduleEnabled)
+def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
+    """Slots come due from now on."""
+    event = recorded.event
+    row = _changed(rows, recorded, event.id) if event.updated else None
+    if row is not None:
+        row.enabled = True
+        row.cursor_ms = max(row.cursor_ms, event.after_ms or 0)
+        if event.anchor_ms is not None:
+            definition = _definition(row)
+            trigger = replace(definition.trigger, anchor_ms=event.anchor_ms)
+            row.definition = _json(replace(definition, trigger=trigger))
+
+
+@SCHEDULES.on(ScheduleDisabled)
+def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
+    """No more slots come due."""
+    row = _changed(rows, recorded, recorded.event.id) if recorded.event.updated else None
+    if row is not None:
+        row.enabled = False
+
+
+@SCHEDULES.on(SchedulePaused, ScheduleResumed)
+def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResumed]) -> None:
+    """Slots do not run, or run again."""
+    row = _changed(rows, recorded, recorded.event.id)
+    if row is not None:
+        row.paused = isinstance(recorded.event, SchedulePaused)
+        row.note, row.note_at = recorded.event.note, recorded.position
+        rows.append(TEXT, TextRow(recorded.position, recorded.event.id))
+
+
+@SCHEDULES.on(ScheduleRunStarted)
+def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> None:
+    """A slot runs."""
+    event = recorded.event
+    row = _slot(rows, recorded, event.id, event.slot_ms)
+    row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.recorded_at
+    rows.put(FLIGHT, FlightRow(event.target_run_id, event.id, row.position))
+
+
+@SCHEDULES.on(ScheduleRunBuffered)
+def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -> None:
+    """A slot waits for the runs in flight."""
+    event = recorded.event
+    row = _slot(rows, recorded, event.id, event.slot_ms)
+    row.status = "buffered"
+    rows.put(BUFFERED, BufferedRow(event.id, event.slot_ms, row.position))
+
+
+@SCHEDULES.on(ScheduleRunSkipped)
+def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
+    """A slot will not run."""
+    row = _slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
+    row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.recorded_at
+
+
+@SCHEDULES.on(ScheduleSlotsMissed)
+def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -> None:
+    """Slots will not run; the trigger of now says which they are."""
+    event = recorded.event
+    known = rows.need(SCHEDULE, event.id)
+    row = _slot(rows, recorded, event.id, event.to_ms)
+    row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.recorded_at
+    row.slot_ms, row.to_ms, row.slots = event.from_ms, event.to_ms, event.count
+    row.trigger = _json(_definition(known).trigger)
+
+
+@SCHEDULES.on(ScheduleRunCompleted)
+def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted]) -> None:
+    """A run ended with an answer."""
+    row = _landed(rows, recorded, recorded.event.target_run_id)
+    row.status = "ok"
+    known = rows.get(SCHEDULE, recorded.event.id)
+    if known is not None:
+        known.last_run_at = recorded.recorded_at
+        rows.put(SCHEDULE, known)
+
+
+@SCHEDULES.on(ScheduleRunFailed)
+def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> None:
+    """A run ended without one, or was refused."""
+    event = recorded.event
+    row = _landed(rows, recorded, event.target_run_id)
+    row.status, row.reason, row.error, row.error_code = "failed", event.reason, event.message, event.code
+
+
+@SCHEDULES.on(ScheduleRunTriggered)
+def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
+    """Somebody was told that it runs already; other answers are in the row of their run."""
+    if recorded.event.status == "already-running":
+        row = _slot(rows, recorded, recorded.event.id, None)
+        row.status, row.finished_at = recorded.event.status, recorded.recorded_at
+
+
+@SCHEDULES.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what a redacted event said."""
+    text = rows.get(TEXT, recorded.event.target)
+    row = rows.get(SCHEDULE, text.schedule_id) if text else None
+    if row is None:
+        return
+    if row.put_at == recorded.event.target:
+        row.input = row.params = None
+    if row.note_at == recorded.event.target:
+        row.note = None
+    rows.put(SCHEDULE, row)
+
+
+def _changed(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> ScheduleRow | None:
+    """The row of a schedule, as changed from here on."""
+    row = rows.get(SCHEDULE, schedule_id)
+    if row is not None:
+        row.updated_at = recorded.recorded_at
+        rows.put(SCHEDULE, row)
+    return row
+
+
+def _slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
+    """The row of a slot, as changed from here on: the one in which it waited, or a new one."""
+    waiting = rows.get(BUFFERED, schedule_id, slot) if slot is not None else None
+    if waiting is not None:
+        rows.delete(BUFFERED, schedule_id, slot)
+        row = rows.need(SLOT, waiting.position)
+    else:
+        row = SlotRow(
+            position=recorded.position,
+            mark=recorded.mark,
+            schedule_id=schedule_id,
+            session_id=recorded.session_id,
+            status="",
+            started_at=recorded.recorded_at,
+            slot_ms=slot,
+        )
+    rows.put(SLOT, row)
+    known = rows.get(SCHEDULE, schedule_id)
+    if known is not None and slot is not None and slot > known.cursor_ms:
+        known.cursor_ms = slot
+        rows.put(SCHEDULE, known)
+    return row
+
+
+def _landed(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
+    """The row of the slot whose run has ended, as changed from here on."""
+    flight = rows.need(FLIGHT, run_id)
+    rows.delete(FLIGHT, run_id)
+    row = rows.need(SLOT, flight.position)
+    row.finished_at = recorded.recorded_at
+    rows.put(SLOT, row)
+    return row
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _definition(row: ScheduleRow) -> ScheduleDefinition:
+    return msgspec.json.decode(row.definition, type=ScheduleDefinition)
+
+
+# From rows to what clients see
+
+
+class ScheduledTask(Value):
+    """A schedule (contract 4.9 and D14): what triggers it, what runs, how it is.
+
+    ``nextRunAt`` is null while nothing is to come. ``buffered`` counts slots that wait, ``revision`` how often it was
+    put. ``input`` is null where a directive runs, and once it was redacted.
+    """
+
+    schema_version: int
+    id: str
+    session_id: str | None
+    input: str | None
+    enabled: bool
+    paused: bool
+    running: bool
+    overlap_policy: OverlapPolicy
+    catch_up: CatchUp
+    catch_up_window_seconds: int
+    pause_on_failure: bool
+    jitter_seconds: int
+    buffered: int
+    revision: int
+    created_at: str
+    updated_at: str
+    updated_by: str
+    next_run_at: str | None
+    last_run_at: str | None = None
+    every_minutes: int | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    run_at: str | None = None
+    start_at: str | None = None
+    end_at: str | None = None
+    directive_id: str | None = None
+    harness_profile_id: str | None = None
+    run_template_id: str | None = None
+    params: dict[str, str] | None = None
+    workflow_id: str | None = None
+    note: str | None = None
+
+
+class ScheduleRunLog(Value):
+    """What became of a slot (contract 4.9, D15, E35); without ``nominalTime`` somebody ran the schedule by hand.
+
+    ``nominalTime`` is when it was due, ``startedAt`` when it ran, or when it was clear that it would not. ``status`` is
+    one of running, buffered, ok, failed, already-running, skipped; ``reason`` says why it is no ``ok``.
+    """
+
+    id: str
+    schedule_id: str
+    session_id: str | None
+    started_at: str
+    status: str
+    finished_at: str | None = None
+    nominal_time: str | None = None
+    reason: str | None = None
+    run_id: str | None = None
+    error: str | None = None
+    error_code: str | None = None
+
+
+class FireTime(Value):
+    """When a slot is due, in UTC and on the wall of the schedule's zone (UTC where it has none)."""
+
+    utc: str
+    local: str
+
+
+class ScheduleCounts(Value):
+    """How many schedules there are, and in which state."""
+
+    total: int
+    enabled: int
+    paused: int
+    disabled: int
+
+
+LIST = Keyset(kind="schedules", columns=(("position", "position", int),), oldest_first=True)
+SELECT_LIST = SCHEDULE.all.replace("SELECT schedule_id", "SELECT position, schedule_id", 1)
+SELECT_FLIGHTS = "SELECT count(*) FROM schedule_flight WHERE schedule_id = ?"
+SELECT_WAITING = "SELECT count(*) FROM schedule_buffered WHERE schedule_id = ?"
+SELECT_NEWEST = f"{SLOT.all} WHERE schedule_id = ? ORDER BY position DESC LIMIT ?"
+SELECT_AFTER = f"{SLOT.all} WHERE schedule_id = ? AND position >= ? ORDER BY position LIMIT ?"
+SELECT_BY_RUN = f"{SLOT.all} WHERE run_id = ?"
+SELECT_COUNTS = (
+    "SELECT count(*), coalesce(sum(enabled AND NOT paused), 0), coalesce(sum(enabled AND paused), 0),"
+    " coalesce(sum(NOT enabled), 0) FROM schedule"
+)
+
+
+def schedule_by_id(connection: Connection, schedule_id: str) -> ScheduledTask | None:
+    """One schedule."""
+    found = list(connection.execute(SCHEDULE.select, (schedule_id,)))
+    return _task(connection, SCHEDULE.load(found[0])) if found else None
+
+
+def list_schedules(connection: Connection, *, cursor: str | None, limit: int) -> Page[ScheduledTask]:
+    """Schedules, in the order in which they were created."""
+    return LIST.page(
+        connection,
+        SELECT_LIST,
+        (),
+        cursor=cursor,
+        limit=limit,
+        show=lambda values: _task(connection, SCHEDULE.load(values[1:])),
+    )
+
+
+def preview(connection: Connection, schedule_id: str, begin: int, count: int) -> list[FireTime] | None:
+    """The next slots from a moment on, within ten years, also of a schedule that is disabled; None if there is none."""
+    found = list(connection.execute(SCHEDULE.select, (schedule_id,)))
+    if not found:
+        return None
+    trigger = _definition(SCHEDULE.load(found[0])).trigger
+    wall = zone(trigger.timezone or "UTC")
+    return [
+        FireTime(utc=iso(slot), local=(EPOCH + timedelta(milliseconds=slot)).astimezone(wall).isoformat())
+        for slot in slots_between(trigger, begin - 1, begin + AHEAD, count)
+    ]
+
+
+def schedule_counts(connection: Connection) -> ScheduleCounts:
+    """How many there are."""
+    (values,) = connection.execute(SELECT_COUNTS)
+    total, enabled, paused, disabled = map(int, values)  # type: ignore[arg-type]
+    return ScheduleCounts(total=total, enabled=enabled, paused=paused, disabled=disabled)
+
+
+def slot_by_run(connection: Connection, log_id: str, run_id: str) -> ScheduleRunLog | None:
+    """What became of the slot for which a run was started, or of the run by hand."""
+    for values in connection.execute(SELECT_BY_RUN, (run_id,)):
+        return _log(SLOT.load(values), log_id)
+    return None
+
+
+def schedule_logs(
+    connection: Connection, log_id: str, schedule_id: str, *, after: tuple[int, int] | None, limit: int
+) -> list[ScheduleRunLog]:
+    """What became of slots, newest first: the newest ones, or those that follow an entry.
+
+    An entry is a position, and for one of many missed slots the slot (else 0).
+    """
+    found: list[ScheduleRunLog] = []
+    if after is None:
+        for values in connection.execute(SELECT_NEWEST, (schedule_id, limit)):
+            for entry in _newest(SLOT.load(values), log_id):
+                found.append(entry)
+                if len(found) == limit:
+                    return found
+        return found
+    position, slot = after
+    for values in connection.execute(SELECT_AFTER, (schedule_id, position, limit + 1)):
+        row = SLOT.load(values)
+        if row.position > position:
+            found += _oldest(row, log_id, 0, limit - len(found))
+        elif slot and row.to_ms is not None:
+            found += _oldest(row, log_id, slot, limit)
+        if len(found) >= limit:
+            break
+    return found[:limit][::-1]
+
+
+def _newest(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:
+    """The entries of a row, newest first."""
+    if row.trigger is None or row.slot_ms is None or row.to_ms is None:
+        yield _log(row, log_id)
+        return
+    trigger = msgspec.json.decode(row.trigger, type=Trigger)
+    slot = last_slot(trigger, row.slot_ms - 1, row.to_ms)
+    while slot is not None:
+        yield _log(row, log_id, slot)
+        slot = last_slot(trigger, row.slot_ms - 1, slot - 1)
+
+
+def _oldest(row: SlotRow, log_id: str, after: int, limit: int) -> list[ScheduleRunLog]:
+    """The first entries of a row after a slot, oldest first."""
+    if row.trigger is None or row.slot_ms is None or row.to_ms is None:
+        return [_log(row, log_id)]
+    trigger = msgspec.json.decode(row.trigger, type=Trigger)
+    slots = slots_between(trigger, max(after, row.slot_ms - 1), row.to_ms, limit)
+    return [_log(row, log_id, slot) for slot in slots]
+
+
+def _log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLog:
+    of_many = "" if slot is None else f".{slot}"
+    nominal = row.slot_ms if slot is None else slot
+    return ScheduleRunLog(
+        id=event_id(log_id, row.position, row.mark) + of_many,
+        schedule_id=row.schedule_id,
+        session_id=row.session_id,
+        started_at=iso(row.started_at),
+        status=row.status,
+        finished_at=None if row.finished_at is None else iso(row.finished_at),
+        nominal_time=None if nominal is None else iso(nominal),
+        reason=row.reason,
+        run_id=row.run_id,
+        error=row.error,
+        error_code=row.error_code,
+    )
+
+
+def _task(connection: Connection, row: ScheduleRow) -> ScheduledTask:
+    definition = _definition(row)
+    trigger, target = definition.trigger, definition.target
+    slot = next_slot(trigger, row.cursor_ms) if row.enabled and not row.paused else None
+    return ScheduledTask(
+        schema_version=1,
+        id=row.schedule_id,
+        session_id=target.session_id,
+        input=row.input,
+        enabled=row.enabled,
+        paused=row.paused,
+        running=_count(connection, SELECT_FLIGHTS, row) > 0,
+        overlap_policy=definition.overlap_policy,
+        catch_up=definition.catch_up,
+        catch_up_window_seconds=definition.catch_up_window_seconds,
+        pause_on_failure=definition.pause_on_failure,
+        jitter_seconds=trigger.jitter_seconds,
+        buffered=_count(connection, SELECT_WAITING, row),
+        revision=row.revision,
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+        updated_by=row.updated_by,
+        next_run_at=None if slot is None else iso(due_at(trigger, row.schedule_id, slot)),
+        last_run_at=_time(row.last_run_at),
+        every_minutes=trigger.every_minutes,
+        cron=trigger.cron,
+        timezone=trigger.timezone,
+        run_at=_time(trigger.run_at_ms),
+        start_at=_time(trigger.start_at_ms),
+        end_at=_time(trigger.end_at_ms),
+        directive_id=target.directive_id,
+        harness_profile_id=target.harness_profile_id,
+        run_template_id=target.run_template_id,
+        params=None if row.params is None else msgspec.json.decode(row.params, type=dict[str, str]),
+        workflow_id=target.workflow_id,
+        note=row.note,
+    )
+
+
+def _count(connection: Connection, statement: str, row: ScheduleRow) -> int:
+    (values,) = connection.execute(statement, (row.schedule_id,))
+    return int(values[0])  # type: ignore[arg-type]
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else iso(milliseconds)
