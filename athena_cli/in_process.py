@@ -1,14 +1,14 @@
 """The plane in this process: the server's application, answering the client of a command without a socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 
 from athena_api.access_log import AccessLog, Request
-from athena_api.app import build, running
+from athena_api.app import Edge, build, running
 from athena_core.clock import SystemClock
 from athena_core.settings import Settings
 
@@ -62,9 +62,10 @@ async def _ended(life: "asyncio.Task[None]") -> None:
 class InProcess(httpx2.AsyncBaseTransport):
     """Calls an ASGI application, one task for each request; answers stream as they are sent."""
 
-    def __init__(self, app: Callable[..., Any]) -> None:
+    def __init__(self, app: Edge) -> None:
         """Take the application."""
         self._app = app
+        self.plane = app.plane
         self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from athena_cli.commands import SWITCH, settings_of
+from athena_cli.commands import SWITCH, TEXT, settings_of
 from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_cli.doctor import Finding
     from athena_core.services.verify import Report
+
+REASON_CHARS_MAX = 1_000
 
 
 def backup(target: Path, /) -> None:
@@ -179,3 +181,65 @@ def _list(findings: "list[Finding]") -> None:
         console.print(line)
         if found.remedy:
             console.print(Text(f"        {printable(found.remedy)}", style="dim"))
+
+
+def redact(
+    *,
+    position: int | None = None,
+    run: str | None = None,
+    session: str | None = None,
+    reason: Annotated[str, TEXT],
+) -> None:
+    """Erase what people, models and tools wrote, for ever; the facts stay and the log still verifies.
+
+    Works on the state directory, also beside a server.
+
+    Args:
+        position: Erase the text of the event at this position.
+        run: Erase all text of this run, its input included.
+        session: Erase all text of this session and its runs.
+        reason: Why, for the audit trail.
+    """
+    if [position, run, session].count(None) != 2:
+        raise Misused("redact needs one of --position, --run and --session")
+    if not reason.strip() or len(reason) > REASON_CHARS_MAX:
+        raise Misused(f"--reason: expected 1 to {REASON_CHARS_MAX} characters")
+
+    import asyncio
+
+    from msgspec.json import encode
+
+    from athena_cli import render
+    from athena_cli.in_process import in_process
+    from athena_cli.offline import state_directory
+    from athena_core.event import Meta
+    from athena_core.services import redaction
+    from athena_core.store.sqlite import SqliteDatabases
+    from projections import ALL
+
+    settings = settings_of(None)
+    state_directory(settings)
+
+    async def work() -> dict[str, int]:
+        async with in_process(settings) as inside:
+            plane = inside.plane
+            if run is not None:
+                positions = redaction.text_of_run(plane.reader, plane.log.codec, run)
+            elif session is not None:
+                positions = redaction.text_of_session(plane.reader, plane.log.codec, session)
+            else:
+                positions = redaction.text_of_event(plane.reader, position or 0)
+            meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
+            done = await redaction.redact(plane.log, positions, reason.strip(), meta)
+            await plane.caught_up(tuple(projection.name for projection in ALL), done)
+            return {"redacted": len(positions), "position": done}
+
+    done = asyncio.run(work())
+    views = state_directory(settings).views()
+    try:
+        SqliteDatabases().scrub(views.files.named(views.files.current))
+    except OSError as error:
+        raise Failed(
+            f"the text is erased, but traces of it may be left in the views: {error}; run redact again"
+        ) from error
+    render.show(encode(done))

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "restore": maintenance.restore,
     "export": maintenance.export,
     "doctor": maintenance.doctor,
+    "redact": maintenance.redact,
     "api serve": commands.serve,
     "api contracts": commands.contracts,
 }

@@ -443,6 +443,21 @@ class SqliteDatabases:
         connection.pragma("wal_autocheckpoint", 1_000)
         return ViewConnection(connection)
 
+    def scrub(self, path: Path) -> None:
+        """Write a database anew: what was erased may be left between rows that a page had to move.
+
+        A server goes on meanwhile. Raises OSError where it is too busy.
+        """
+        try:
+            connection = open_writer(path, "NORMAL")
+            try:
+                connection.execute("VACUUM")
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                connection.close()
+        except apsw.Error as error:
+            raise OSError(f"{path}: {error}") from error
+
     def read(self, path: Path) -> Connection:
         """Open read-only; the file must exist."""
         return ViewConnection(open_reader(path))
