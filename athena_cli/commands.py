@@ -727,9 +727,10 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     for warning in replaced():
         print("Warning:", warning, file=sys.stderr)
 
-    from athena_api import server
+    from athena_api import server, versions
     from athena_api.app import build
 
+    versions.check()
     timeout_ms = settings.send_timeout_ms
     listening = server.listen_unix(uds) if uds else server.listen(host, port, send_timeout_ms=timeout_ms)
     with listening:

@@ -236,10 +236,10 @@ def redact(
 
     done = asyncio.run(work())
     views = state_directory(settings).views()
+    current = views.files.named(views.files.current)
+    assert current is not None  # they have just been brought up to the redaction
     try:
-        SqliteDatabases().scrub(views.files.named(views.files.current))
+        SqliteDatabases().scrub(current)
     except OSError as error:
-        raise Failed(
-            f"the text is erased, but traces of it may be left in the views: {error}; run redact again"
-        ) from error
+        raise Failed(f"the text is erased, but traces may be left in the views; run redact again: {error}") from error
     render.show(encode(done))
