@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from athena_core.providers.connection import BrokenOff, Connection, number, table, text
-from athena_core.providers.mask import Mask
+from athena_core.providers.connection import BrokenOff, number, table, text
 from athena_core.providers.provider import (
     CUT,
     Delta,
@@ -22,6 +21,7 @@ from athena_core.providers.provider import (
     token_count,
     tool_name,
 )
+from athena_core.providers.vendor import Vendor
 from athena_core.text import clean
 from athena_core.values import Usage
 
@@ -40,38 +40,20 @@ REASONS = {
 """Their words for the end of an answer, in those of OpenAI; others stay."""
 
 
-class Anthropic:
+class Anthropic(Vendor):
     """A client of one server. ``base_url`` ends where ``/v1/messages`` begins; local servers need no key."""
 
     name = "anthropic"
     default_model = "claude-haiku-4-5"
+    official_url = OFFICIAL_URL
+    path = "/v1/messages"
 
-    def __init__(
-        self,
-        base_url: str = OFFICIAL_URL,
-        api_key: str | None = None,
-        *,
-        mask: Mask | None = None,
-        silence_seconds: float = 120.0,
-    ) -> None:
-        """Prepare the client; nothing is sent yet."""
-        self._is_official = base_url.rstrip("/") == OFFICIAL_URL
-        self._key = api_key
-        headers = {"accept": "text/event-stream", "anthropic-version": VERSION}
-        if api_key:
-            headers["x-api-key"] = api_key
-        self._connection = Connection(
-            self.name,
-            base_url.rstrip("/") + "/v1/messages",
-            headers,
-            mask=mask or Mask([api_key or ""]),
-            silence_seconds=silence_seconds,
-        )
+    def _headers(self, key: str) -> Mapping[str, str]:
+        return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Post the conversation and read the answer as server-sent events."""
-        if self._is_official and not self._key:
-            raise ProviderFailure("anthropic: no key is set (ATHENA_ANTHROPIC_API_KEY)", worth_retrying=False)
+        self._check_key()
         finish: str | None = None
         request_id: str | None = None
         counts: dict[str, Any] = {}
@@ -108,10 +90,6 @@ class Anthropic:
         if finish is None:
             raise ProviderFailure("anthropic: truncated stream", worth_retrying=True)
         yield Finished(reason=REASONS.get(finish, finish), request_id=request_id)
-
-    async def close(self) -> None:
-        """Close idle connections."""
-        await self._connection.close()
 
     def _broken_off(self, error: object) -> ProviderFailure:
         passing = table(error).get("type") in {"overloaded_error", "api_error", "rate_limit_error", "timeout_error"}

@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from athena_core.providers.connection import BrokenOff, Connection, items, number, table, text
-from athena_core.providers.mask import Mask
+from athena_core.providers.connection import BrokenOff, items, number, table, text
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -21,44 +20,27 @@ from athena_core.providers.provider import (
     token_count,
     tool_name,
 )
+from athena_core.providers.vendor import Vendor
 from athena_core.text import clean
 from athena_core.values import Usage
 
 OFFICIAL_URL = "https://api.openai.com/v1"
 
 
-class OpenAI:
+class OpenAI(Vendor):
     """A client of one server. ``base_url`` ends where ``/chat/completions`` begins; local servers need no key."""
 
     name = "openai"
     default_model = "gpt-4o-mini"
+    official_url = OFFICIAL_URL
+    path = "/chat/completions"
 
-    def __init__(
-        self,
-        base_url: str = OFFICIAL_URL,
-        api_key: str | None = None,
-        *,
-        mask: Mask | None = None,
-        silence_seconds: float = 120.0,
-    ) -> None:
-        """Prepare the client; nothing is sent yet."""
-        self._is_official = base_url.rstrip("/") == OFFICIAL_URL
-        self._key = api_key
-        headers = {"accept": "text/event-stream"}
-        if api_key:
-            headers["authorization"] = f"Bearer {api_key}"
-        self._connection = Connection(
-            self.name,
-            base_url.rstrip("/") + "/chat/completions",
-            headers,
-            mask=mask or Mask([api_key or ""]),
-            silence_seconds=silence_seconds,
-        )
+    def _headers(self, key: str) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {key}"} if key else {}
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Post the conversation and read the answer as server-sent events."""
-        if self._is_official and not self._key:
-            raise ProviderFailure("openai: no key is set (ATHENA_OPENAI_API_KEY)", worth_retrying=False)
+        self._check_key()
         finish: str | None = None
         request_id: str | None = None
         calls = Calls()
@@ -84,10 +66,6 @@ class OpenAI:
         if finish is None:
             raise ProviderFailure("openai: truncated stream", worth_retrying=True)
         yield Finished(reason=finish, request_id=request_id)
-
-    async def close(self) -> None:
-        """Close idle connections."""
-        await self._connection.close()
 
     def _body(self, request: ModelRequest) -> bytes:
         """The request as JSON."""
