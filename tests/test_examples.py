@@ -22,13 +22,6 @@ from tests.support.gate import Gates
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "examples" / "replay_client.py"
-SERVER = """
-import sys
-from athena_api.app import build
-from athena_api.server import listen, serve
-from athena_core.settings import load
-serve(build(load()), listen("127.0.0.1", int(sys.argv[1])))
-"""
 PATIENCE_SECONDS = 60.0
 
 Json = dict[str, Any]
@@ -67,7 +60,7 @@ def process(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]
 @contextmanager
 def server_at(port: int, directory: Path) -> Iterator[subprocess.Popen[str]]:
     """A server on a port of our choice, so that another can follow it there; returns once it answers."""
-    with process("-c", SERVER, str(port), ATHENA_STATE_DIR=str(directory)) as started:
+    with process("-m", "tests.support.serving", str(port), ATHENA_STATE_DIR=str(directory)) as started:
         until(lambda: started.poll() is not None or answers(port))
         assert started.poll() is None
         yield started

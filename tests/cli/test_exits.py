@@ -289,14 +289,20 @@ def test_sigterm_ends_a_server_well(terminal: Terminal) -> None:
 def test_a_sigterm_that_comes_before_the_server_listens_to_signals_is_not_lost(tmp_path: Path) -> None:
     program = (
         "import os, signal\n"
-        "from athena_api.app import build\n"
-        "from athena_api.server import listen, serve\n"
-        "from athena_core.settings import load\n"
-        "serve(build(load()), listen('127.0.0.1', 0), lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "from tests.support.serving import main\n"
+        "main(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
     )
     environment = {"ATHENA_STATE_DIR": str(tmp_path / "state"), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, timeout=60, check=False)
-    assert done.returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_reader_that_leaves_ends_the_tail_quietly(terminal: Terminal) -> None:

@@ -1,6 +1,11 @@
-"""The program that tests run as a server: settings from the environment, any free port, which it prints."""
+"""The program that tests run as a server: settings from the environment, the port that is named or a free one.
+
+It prints the port.
+"""
 
 import os
+import sys
+from collections.abc import Callable
 
 from athena_api.app import build
 from athena_api.server import listen, serve
@@ -8,14 +13,15 @@ from athena_core.services.executors import FROZEN_SECONDS
 from athena_core.settings import load
 
 
-def main() -> None:
-    """Serve until told to stop."""
+def main(ready: Callable[[], object] = lambda: None) -> None:
+    """Serve until told to stop; ``ready`` as ``serve`` has it."""
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     frozen_seconds = float(os.environ.get("ATHENA_TEST_FROZEN_SECONDS", FROZEN_SECONDS))
     settings = load()
     app = build(settings, frozen_seconds=frozen_seconds)
-    listener = listen("127.0.0.1", 0, send_timeout_ms=settings.send_timeout_ms)
+    listener = listen("127.0.0.1", port, send_timeout_ms=settings.send_timeout_ms)
     print(listener.getsockname()[1], flush=True)
-    serve(app, listener)
+    serve(app, listener, ready)
 
 
 if __name__ == "__main__":
