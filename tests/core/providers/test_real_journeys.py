@@ -1,15 +1,37 @@
-"""Runs of a real language model through a server: watched while it writes, and cancelled in the middle."""
+"""Runs of a real language model through a server: watched, cancelled, cut by a budget, held to a schema.
 
+No request waits for the model: a loaded machine may take a second for a few tokens. Runs end in time by themselves.
+"""
+
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from examples.real_model.model_server import missing_packages
-from tests.support.api import Api
+from tests.support.api import ENDINGS, Api
 from tests.support.server import Server
+
+PRICED = "gpt-4o-mini"
+"""What the small model is asked for as: it answers to any name, and this one has a price."""
+
+QUESTION = "What is the capital of France? One short sentence."
+"""The model ends its answer by itself: once a budget is sent along, its server's own cap no longer holds."""
+
+BUDGET_USD = 4 / 1e6
+"""Enough for the question and the first three tokens of its answer."""
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"animal": {"type": "string", "maxLength": 20}, "legs": {"type": "integer", "maximum": 99}},
+    "required": ["animal", "legs"],
+    "additionalProperties": False,
+}
+RUN_TIMEOUT_MS = 600_000
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the packages before its second round
@@ -26,16 +48,34 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         assert model.stdout
         url = model.stdout.readline().strip()
         try:
-            settings = {"openai_base_url": f"{url}/v1", "runtime_run_timeout_ms": "600000"}
+            settings = {"openai_base_url": f"{url}/v1", "runtime_run_timeout_ms": str(RUN_TIMEOUT_MS)}
             with Server(tmp_path_factory.mktemp("real"), **settings) as server:
                 yield server.api
         finally:
             model.terminate()
 
 
+def settled(api: Api, run: Any) -> Any:
+    """A run that was started, once it has ended or is paused."""
+    api.await_event("run.paused", *ENDINGS, runId=run["runId"])
+    return api.get(f"/runs/{run['runId']}")
+
+
+def profile(api: Api, *, budget_usd: float = 0, policies: tuple[object, ...] = ()) -> str:
+    """A harness profile without tools: the model is too small for any."""
+    body = {
+        "displayName": "Small",
+        "version": "v1",
+        "config": {"provider": "openai", "model": PRICED, "tools": ["none"]},
+        "policies": {"timeoutMs": RUN_TIMEOUT_MS, "retryLimit": 1, "budgetUsd": budget_usd},
+        "verificationPolicies": list(policies),
+    }
+    return str(api.post("/harness-profiles", body)["id"])
+
+
 def test_a_chat_is_seen_as_it_is_written_and_remembered(api: Api) -> None:
     with api.stream("/sessions/chat/transcript/stream") as frames:
-        run = api.start("What is the capital of France? One short sentence.", sessionId="chat", provider="openai")
+        run = api.start(QUESTION, sessionId="chat", provider="openai")
         written: list[str] = []
         for frame in frames:
             if frame.event == "transcript.delta":
@@ -43,13 +83,14 @@ def test_a_chat_is_seen_as_it_is_written_and_remembered(api: Api) -> None:
             elif frame.event == "transcript.entry" and frame.data["data"]["role"] == "assistant":
                 entry = frame.data["data"]
                 break
-    assert api.await_ending(run["runId"]) == "run.completed"
+    first = settled(api, run)
+    assert first["status"] == "completed"
     assert "Paris" in entry["content"]
     assert len(written) > 3
     assert "".join(written) == entry["content"][: len("".join(written))]
-    first = api.get(f"/runs/{run['runId']}")["usage"]
-    second = api.run("And what did I ask you?", sessionId="chat", provider="openai")
-    assert second["usage"]["inputTokens"] > first["inputTokens"] + first["outputTokens"], "it was told what was said"
+    second = settled(api, api.start("And what did I ask you?", sessionId="chat", provider="openai"))
+    told = first["usage"]["inputTokens"] + first["usage"]["outputTokens"]
+    assert second["usage"]["inputTokens"] > told, "it was told what was said"
 
 
 def test_a_cancel_in_mid_stream_stops_the_model(api: Api) -> None:
@@ -57,7 +98,42 @@ def test_a_cancel_in_mid_stream_stops_the_model(api: Api) -> None:
     with api.stream("/sessions/fox/transcript/stream") as frames:
         next(frame for frame in frames if frame.event == "transcript.delta")
     api.post(f"/run-control/by-run/{story['runId']}/cancel", {"reason": "enough"})
-    assert api.await_ending(story["runId"]) == "run.cancelled"
+    assert settled(api, story)["status"] == "cancelled"
     entries = api.get("/sessions/fox/transcript")["items"]
     assert [entry["role"] for entry in entries] == ["user"], "what was only begun is not recorded"
-    assert api.run("Say yes.", sessionId="fox", provider="openai")["output"], "the model has room for the next one"
+    after = settled(api, api.start("Say yes.", sessionId="fox", provider="openai"))
+    assert (after["status"], bool(after["output"])) == ("completed", True), "the model has room for the next one"
+
+
+def test_a_budget_cuts_an_answer_and_another_budget_lets_the_run_go_on(api: Api) -> None:
+    costly = profile(api, budget_usd=BUDGET_USD)
+    paused = settled(api, api.start(QUESTION, harnessProfileId=costly))
+    assert (paused["status"], paused["paused"]["reason"]) == ("paused", "budget")
+    assert 0 < paused["usage"]["outputTokens"] < 6
+    assert "Paris" not in paused["output"]
+    run_id = paused["runId"]
+    with api.stream(types="run.resumed", runId=run_id) as frames:
+        api.post(f"/runs/{run_id}/resume", {"budgetUsd": 1}, respond_async=True)
+        next(frame for frame in frames if frame.event == "run.resumed")
+    assert api.await_ending(run_id) == "run.completed"
+    done = api.get(f"/runs/{run_id}")
+    assert (done["status"], done["runId"]) == ("completed", run_id)
+    assert "Paris" in done["output"]
+    assert done["costMicroUsd"] > paused["costMicroUsd"] > 0
+    assert api.types(runId=run_id, types="run.paused,run.resumed,run.completed") == [
+        "run.paused",
+        "run.resumed",
+        "run.completed",
+    ]
+
+
+def test_an_answer_that_fits_its_schema_is_evidence(api: Api) -> None:
+    policy = {"id": "form", "kind": "json-schema", "label": "answer", "schema": SCHEMA}
+    said = "Name an animal and how many legs it has, as JSON."
+    run = settled(api, api.start(said, harnessProfileId=profile(api, policies=(policy,))))
+    assert (run["verificationStatus"], run["evidenceCount"]) == ("passed", 1)
+    (record,) = api.items(f"/runs/{run['runId']}/evidence")
+    evidence = api.get(f"/runs/{run['runId']}/evidence/{record['id']}")
+    assert (evidence["label"], evidence["type"], evidence["policyId"]) == ("answer", "json", "form")
+    assert evidence["content"]["value"] == json.loads(run["output"])
+    assert set(evidence["content"]["value"]) == {"animal", "legs"}
