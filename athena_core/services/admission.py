@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import directive, plane, policy, run, session
@@ -293,6 +295,11 @@ class Draft:
             places -= 1
 
 
+def _state(reader: Reader, run_id: str) -> run.RunState:
+    """The state of a run that a client named; an id of another kind is that of no run."""
+    return reader.state(run.DECIDER, run_id) if run_id.startswith("run_") else run.DECIDER.initial
+
+
 # Transactions
 
 
@@ -308,8 +315,9 @@ def admit(
     who: Identity,
     behind: int = 0,
 ) -> tuple[Fact, ...]:
-    """Admit a run, queue it behind its session, or refuse it (decisions E19: the fleet's limit first).
+    """Admit a run, have it wait for its session, a slot or an executor, or refuse it.
 
+    It is refused by the day's budget, the fleet's limit, a limit by key, or its own session strategy, in this order.
     Its events stand ``behind`` so many others of the same transaction. What was also leased to our executor is left in
     ``plan.created``.
     """
@@ -324,11 +332,11 @@ def admit(
     reached = list(Keys(reader, limits).reached(request.places))
     for one in reached:
         if one.strategy == "reject":
-            raise refused(reader, context, request, run_id, one, who)
+            raise _over_limit(reader, context, request, run_id, one, who)
     holder = reader.guards("turn").get(session_id)
     busy = holder is not None or reader.count("waiting", session_id) > 0
     if busy and plan.body.session_strategy == "reject":
-        raise rejected(context, request, run_id)
+        raise _session_busy(context, request, run_id)
     opened = session.decide(
         session.OpenSession(session_id=session_id), reader.state(session.DECIDER, session.stream(session_id)), context
     )
@@ -368,7 +376,7 @@ def _check_slots(
     active = len(reader.guards("slot"))
     if limit is not None and active >= limit:
         full = Reached("policy.maxConcurrentRuns", "max-concurrent-runs-exceeded", limit, active)
-        raise refused(reader, context, request, run_id, full, who)
+        raise _over_limit(reader, context, request, run_id, full, who)
 
 
 class Day(NamedTuple):
@@ -420,30 +428,15 @@ def _over_budget(
     error: AthenaError,
 ) -> Rejected:
     """The refusal by the day's budget, then the error."""
-    rejection = run.RunRejection(
-        schema_version=1,
-        timestamp=iso(context.now),
-        policy_type="COST",
-        limit=0,
-        rejected_run_details=run.RejectedRunDetails(session_id=request.session_id, persona_name=request.persona_name),
-        reason=reason,
-        active_runs=len(reader.guards("slot")),
-        policy=run.PolicyOrigin(
-            schema_version=1,
-            engine="athena",
-            rule_type="validate",
-            policy_name="policy.costBudgetDailyUsd",
-            failure_action="enforce",
-        ),
-        spent_micro_usd=spent,
-        budget_micro_usd=budget,
-    )
+    origin = _origin("policy.costBudgetDailyUsd", rule_type="validate")
+    rejection = _rejection(context, request, origin, 0, len(reader.guards("slot")), reason)
+    rejection = replace(rejection, policy_type="COST", spent_micro_usd=spent, budget_micro_usd=budget)
     return Rejected(error, facts_of(run_id, request.session_id, (_rejected(request, rejection),)))
 
 
 def _check_parent(reader: Reader, parent_id: str) -> None:
     remedy = "the id of a run that has not ended"
-    parent = reader.state(run.DECIDER, parent_id) if parent_id.startswith("run_") else run.DECIDER.initial
+    parent = _state(reader, parent_id)
     if parent.request is None:
         raise ConfigError.of("parentRunId", f"no run {parent_id!r} exists", remedy)
     if not parent.open:
@@ -457,7 +450,7 @@ def withdrawn(reader: Reader, run_id: str | None) -> bool:
     return run_id is not None and reader.state(run.DECIDER, run_id).withdrawn
 
 
-def refused(
+def _over_limit(
     reader: Reader, context: Context, request: run.RunCreated, run_id: str, reached: Reached, who: Identity
 ) -> Rejected:
     """The refusal events in the contract's order (decisions E17), then the error."""
@@ -480,7 +473,7 @@ def refused(
     return Rejected(error, facts_of(run_id, request.session_id, events))
 
 
-def rejected(context: Context, request: run.RunCreated, run_id: str) -> Rejected:
+def _session_busy(context: Context, request: run.RunCreated, run_id: str) -> Rejected:
     """The refusal that a client chose with its session strategy, then the error."""
     rejection = _rejection(context, request, _origin("sessionStrategy"), 1, 1, "lock-acquisition-failed")
     message = f"session {request.session_id!r} is busy with another run, and the strategy is to be rejected then"
@@ -488,11 +481,13 @@ def rejected(context: Context, request: run.RunCreated, run_id: str) -> Rejected
     return Rejected(error, facts_of(run_id, request.session_id, (_rejected(request, rejection),)))
 
 
-def _origin(name: str, rule: str | None = None) -> run.PolicyOrigin:
+def _origin(
+    name: str, rule: str | None = None, rule_type: Literal["concurrency", "validate"] = "concurrency"
+) -> run.PolicyOrigin:
     return run.PolicyOrigin(
         schema_version=1,
         engine="athena",
-        rule_type="concurrency",
+        rule_type=rule_type,
         policy_name=name,
         rule_name=rule,
         failure_action="enforce",
@@ -542,7 +537,7 @@ def goes_on(last: object) -> bool:
 
 def cancel(reader: Reader, context: Context, room: Room, run_id: str, command: run.CancelRun) -> Outcome:
     """Record the request; a run without an executor ends at once. Unknown runs are recorded on the plane."""
-    state = reader.state(run.DECIDER, run_id) if run_id.startswith("run_") else run.DECIDER.initial
+    state = _state(reader, run_id)
     if state.request is None:
         events = run.decide(command, state, context)
         facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
@@ -573,7 +568,7 @@ def resume(
     reader: Reader, context: Context, room: Room, run_id: str, budget_micro_usd: int | None, who: Identity
 ) -> Outcome:
     """Let a paused run go on, if there is a slot (decisions E25); our executor takes it, if it takes any."""
-    state = reader.state(run.DECIDER, run_id) if run_id.startswith("run_") else run.DECIDER.initial
+    state = _state(reader, run_id)
     request = state.request
     if request is None:
         raise NotFound(f"no run {run_id!r} exists")
@@ -587,7 +582,7 @@ def resume(
     _check_day(reader, context, limits, request, run_id, 0)  # what a call takes is asked before it
     _check_slots(reader, context, limits, request, run_id, who)
     for reached in Keys(reader, limits).reached(request.places):
-        raise refused(reader, context, request, run_id, reached, who)
+        raise _over_limit(reader, context, request, run_id, reached, who)
     draft = Draft(reader, context, room)
     draft.decide(run_id, run.ResumeRun(executor=room.executor, budget_micro_usd=budget_micro_usd))
     if room.executor and room.left(reader):

@@ -203,8 +203,9 @@ class Runs:
 
         The answer is a ``Told``, what ``result`` would say, where this process knows it already; else there is none.
 
-        Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, ConcurrencyLimitExceeded; with
-        ``wait`` also what ended the run instead of an answer, and SessionLockTimeout.
+        Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, DailyBudgetExceeded,
+        ConcurrencyLimitExceeded, SessionLockTimeout; with ``wait`` also OutcomeUnknown while the run goes on, and
+        IdempotencyInProgress while that of a repeated key does. What ended the run is for ``told`` to raise.
         """
         return await self.begin(self.prepare(body, who), meta, key, wait=wait)
 
@@ -266,7 +267,7 @@ class Runs:
             waiting.completion = Completion(output, ending, position)
             waiting.settled.set()
 
-    def _plan(self, body: RunBody, references: tuple[str, ...] | None, *, scheduled: bool) -> "Plan":
+    def _plan(self, body: RunBody, references: tuple[str, ...] | None, *, scheduled: bool) -> Plan:
         """Check the request in the contract's order, resolve its references."""
         if body.input is None and body.directive_id is None:
             raise ConfigError.of("input", "a run requires either input or directiveId", "one of the two")
@@ -348,7 +349,8 @@ class Runs:
     ) -> Committed:
         """Let a paused run go on, with a new budget or with none, and with ``wait`` see it through.
 
-        Raises NotFound, RunNotPaused, ConfigError for a budget that is spent, ConcurrencyLimitExceeded.
+        Raises NotFound, RunNotPaused, ConfigError for a budget that is spent, DailyBudgetExceeded,
+        ConcurrencyLimitExceeded; with ``wait`` also OutcomeUnknown, while the run goes on.
         """
         budget = None if budget_usd is None else round(budget_usd * MICRO_USD)
         room = self.room
