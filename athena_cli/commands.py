@@ -152,6 +152,8 @@ def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | Non
                 transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)
             ) as frames:
                 async for frame in frames:
+                    if frame.cursor is None:  # it only passes by
+                        continue
                     if frame.record is not None:
                         render.write(frame.record)
                     last = frame.cursor

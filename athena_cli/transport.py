@@ -47,9 +47,12 @@ class Envelope(msgspec.Struct):
 
 
 class Frame(NamedTuple):
-    """A published event of a stream, as JSON; None where the frame only tells how far the stream is."""
+    """A record of a stream, as JSON; None where the frame only tells how far the stream is.
 
-    cursor: str
+    What a stream shows in passing, such as text that is being written, has no cursor.
+    """
+
+    cursor: str | None
     record: bytes | None
 
 
@@ -195,7 +198,7 @@ class Transport:
             try:
                 parameters = {**query, "after": cursor if last is None else last}
                 async for frame in self._frames(operation_id, path or {}, parameters, last):
-                    last, failures = frame.cursor, 0
+                    last, failures = frame.cursor or last, 0
                     yield frame
                 reason = "the server ended the stream"
             except Cut as cut:
@@ -231,6 +234,8 @@ class Transport:
                     if sse.id:
                         envelope = _envelope(sse.data)
                         yield Frame(sse.id, None if sse.event in MARKS else bytes(envelope.data))
+                    elif sse.data and operation.passing is not None:
+                        yield Frame(None, sse.data.encode())
         except httpx2.ConnectError as error:
             if await self._fall_back(error):
                 raise Cut("no server answers; going on in this process") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from athena_cli import commands, maintenance
+from athena_cli import board, commands, maintenance, watch
 
 GROUPS: Mapping[str, str] = {
     "a2a": "Messages between personas, and what could not be done.",
@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "persona validate": commands.validate_persona,
     "memory search": commands.search_memory,
     "memory get": commands.get_memory,
+    "runs watch": watch.watch,
+    "top": board.top,
     "replay": commands.replay,
     "verify": commands.verify,
     "backup": maintenance.backup,

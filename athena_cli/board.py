@@ -1,0 +1,215 @@
+"""The board: the fleet at a glance, live, from what every client can read."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from athena_cli.commands import SWITCH, Reach, settings_of
+from athena_cli.exits import Misused
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from athena_cli.transport import Transport
+
+FRAMES_A_SECOND = 4
+SECONDS_MAX = 2.0  # times pass, also where nothing happens
+RUNS = 12
+REFUSALS = 5
+SCHEDULES = 5
+COLOURS = {
+    "completed": "green",
+    "running": "cyan",
+    "queued": "yellow",
+    "paused": "yellow",
+    "failed": "red",
+    "crashed": "red",
+    "timed-out": "red",
+    "cancelled": "magenta",
+}
+
+
+def top(*, once: Annotated[bool, SWITCH] = False, reach: Reach | None = None) -> None:
+    """Show the fleet live: runs, queue, refusals, schedules, lag and spend; Ctrl-C ends it.
+
+    Args:
+        once: Show one frame and end.
+        reach: How to reach the plane.
+    """
+    if not once and not sys.stdout.isatty():
+        raise Misused("top draws on a terminal; --once shows one frame anywhere")
+    import asyncio
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from athena_cli.transport import connect
+
+    console = Console()
+
+    async def work() -> None:
+        async with connect(settings_of(reach)) as transport:
+            if once:
+                console.print(drawn(await looked(transport), console.width))
+                return
+            news = asyncio.Event()
+            watching = asyncio.create_task(_watch(transport, news))
+            try:
+                with Live(console=console, screen=True, auto_refresh=False) as live:
+                    while True:
+                        live.update(drawn(await looked(transport), console.width), refresh=True)
+                        news.clear()
+                        await asyncio.sleep(1 / FRAMES_A_SECOND)
+                        await _either(news, watching)
+            finally:
+                watching.cancel()
+
+    asyncio.run(work())
+
+
+async def _watch(transport: "Transport", news: Any) -> None:
+    """Tell of everything that happens."""
+    async for _ in transport.follow("streamEvents", query={}, cursor="latest", lost=lambda reason: news.set()):
+        news.set()
+
+
+async def _either(news: Any, watching: Any) -> None:
+    """Wait for news, for a while; raise what ended the stream of them."""
+    import asyncio
+
+    waiting = asyncio.create_task(news.wait())
+    try:
+        await asyncio.wait((waiting, watching), timeout=SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if watching.done():
+        watching.result()
+
+
+Seen = dict[str, Any]
+
+
+async def looked(transport: "Transport") -> Seen:
+    """What there is to see now."""
+    import msgspec
+
+    async def read(operation_id: str, **query: str) -> Any:
+        return msgspec.json.decode(await transport.request(operation_id, query=query))
+
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "fleet": await read("getFleetSummary"),
+        "health": await read("getAdminHealth"),
+        "runs": (await read("listRuns", limit=str(RUNS)))["items"],
+        "refusals": (await read("listPolicyConcurrencyRejections", createdAfter=hour_ago, limit="500"))["items"],
+        "schedules": (await read("listSchedules"))["items"],
+        "policy": await read("getPolicy"),
+    }
+
+
+def drawn(seen: Seen, width: int) -> "RenderableType":
+    """One frame."""
+    from rich.console import Group
+
+    return Group(_headline(seen), _counts(seen), _runs(seen, width), _schedules(seen), _refusals(seen))
+
+
+def _headline(seen: Seen) -> "RenderableType":
+    from rich.text import Text
+
+    health = seen["health"]
+    line = Text()
+    line.append(" athena ", style="bold reverse")
+    line.append(f" {health['status']}", style="green" if health["status"] == "ok" else "bold red")
+    line.append(f" · {health['now']} · position {health['head']:,} · lag {health['lag']:,}")
+    line.append(f" · {health['streams']} streams · {health['queue']} writes waiting\n")
+    return line
+
+
+def _counts(seen: Seen) -> "RenderableType":
+    from rich.columns import Columns
+    from rich.panel import Panel
+
+    fleet, policy = seen["fleet"], seen["policy"] or {}
+    queue, recent, cost = fleet["queue"], fleet["recent"], fleet["costSummary"]
+    limit = policy.get("maxConcurrentRuns")
+    budget = policy.get("costBudgetDailyUsd")
+    times = recent["runTimes"]
+    panels = {
+        "running": f"{fleet['running']}{f' of {limit}' if limit is not None else ''}\n{fleet['paused']} paused",
+        "waiting": f"{queue['waiting']} runs\n{queue['items']} work items",
+        "24 h": f"{recent['outcomes']['completed']} completed\n"
+        + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} not",
+        "run time": f"p50 {times.get('p50Ms', 0):,} ms\np95 {times.get('p95Ms', 0):,} ms",
+        "refused 24 h": f"{recent['refused']} runs\n{recent['denied']} requests",
+        "today": f"${cost['today']['spentUsd']:.4f}\n" + (f"of ${budget:g}" if budget else "no budget"),
+        "this month": f"${cost['totalEstimatedSpendUsd']:.4f}\n{cost['tokenMix']['totalTokens']:,} tokens",
+        "dead letters": f"{queue['deadLetters']}\n",
+    }
+    return Columns([Panel(text, title=title, padding=(0, 1)) for title, text in panels.items()], equal=True)
+
+
+def _table(title: str, *names: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True)
+
+
+def _runs(seen: Seen, width: int) -> "RenderableType":
+    from rich.text import Text
+
+    from athena_cli.render import printable
+
+    wide = width >= 120
+    table = _table("Runs", "run", "status", "session", *(("model", "cost") if wide else ()), "since", "waits for")
+    for run in seen["runs"]:
+        cost = run.get("costMicroUsd")
+        more = (f"{run['provider']} {run['model']}", "" if cost is None else f"${cost / 1e6:.4f}") if wide else ()
+        waiting = run.get("waiting") or {}
+        cells = (run["sessionId"], *more, _age(run["createdAt"], seen["health"]["now"]), waiting.get("reason", ""))
+        status = Text(run["status"], style=COLOURS.get(run["status"], ""))
+        table.add_row(run["runId"][-12:], status, *(Text(printable(cell), overflow="ellipsis") for cell in cells))
+    return table
+
+
+def _schedules(seen: Seen) -> "RenderableType":
+    from rich.text import Text
+
+    table = _table("Schedules, next first", "schedule", "next")
+    due = sorted((one for one in seen["schedules"] if one.get("nextRunAt")), key=lambda one: one["nextRunAt"])
+    for one in due[:SCHEDULES]:
+        table.add_row(Text(one["id"]), one["nextRunAt"])
+    return table if due else Text(" No schedule is due.\n", style="dim")
+
+
+def _refusals(seen: Seen) -> "RenderableType":
+    from rich.text import Text
+
+    from athena_cli.render import printable
+
+    found = seen["refusals"][-REFUSALS:][::-1]
+    if not found:
+        return Text(" Nothing was refused in the last hour.", style="dim")
+    table = _table("Refused in the last hour, newest first", "when", "reason", "session", "provider", "who")
+    for one in found:
+        details = one.get("rejectedRunDetails") or {}
+        cells = (
+            _age(one.get("timestamp") or one["createdAt"], seen["health"]["now"]),
+            one.get("reason", ""),
+            one.get("sessionId") or details.get("sessionId") or "",
+            one.get("provider") or "",
+            one.get("actor") or "",
+        )
+        table.add_row(*(Text(printable(str(cell))) for cell in cells))
+    return table
+
+
+def _age(then: str, now: str) -> str:
+    """How long ago, in one unit."""
+    seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(then)).total_seconds()
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"

@@ -1,0 +1,73 @@
+"""A run that is watched as it is written, and the board of the fleet."""
+
+import json
+
+import pytest
+
+from tests.cli.terminal import Terminal
+from tests.support.api import Api
+from tests.support.gate import Gates
+
+TRANSPORTS = ["api", "local"]
+
+
+def test_a_run_is_shown_as_it_is_written_and_its_end_is_told(terminal: Terminal, gates: Gates) -> None:
+    gate = gates["told"]
+    with terminal.server(0, **gates.settings):
+        api = Api(terminal.settings["api_base_url"])
+        run = api.start("tell told one two three", sessionId="s")
+        watching = terminal.start("runs", "watch", run["runId"])
+        text = ""
+        for word in ("one ", "two ", "three "):
+            while not text.endswith(word):
+                text += watching.stdout.read(1)
+            gate.release()
+        ended = watching.end()
+        api.close()
+    assert (text, ended.out, ended.code) == ("one two three ", "\n", 0)
+    assert ended.err.splitlines() == ["[user] tell told one two three", "[completed] passed, $0.000000"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_run_that_has_ended_is_shown_whole(terminal: Terminal, transport: str) -> None:
+    with terminal.server():
+        api = Api(terminal.settings["api_base_url"])
+        api.run("first", sessionId="s")
+        run = api.run("hello", sessionId="s")
+        record = api.get(f"/runs/{run['runId']}")
+        api.close()
+        shown = terminal.run("runs", "watch", run["runId"], "--transport", transport)
+        assert (shown.code, shown.out) == (0, run["output"] + "\n")
+        told = terminal.run("runs", "watch", run["runId"], "--transport", transport, "-o", "json")
+        assert json.loads(told.out.removeprefix(run["output"] + "\n")) == record
+        lines = terminal.run("runs", "watch", run["runId"], "--transport", transport, "-o", "jsonl").out.splitlines()
+        assert [json.loads(line)["role"] for line in lines] == ["user", "assistant"]
+
+
+def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal: Terminal, gates: Gates) -> None:
+    with terminal.server(0, **gates.settings):
+        api = Api(terminal.settings["api_base_url"])
+        run = api.start("fail")
+        api.close()
+        watched = terminal.run("runs", "watch", run["runId"])
+        assert (watched.code, watched.err.splitlines()[-1]) == (1, f"Error: run {run['runId']} is failed")
+        assert "NOT_FOUND" in terminal.run("runs", "watch", "run_nobody").err
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_board_shows_the_fleet_once(terminal: Terminal, transport: str) -> None:
+    with terminal.server(0):
+        api = Api(terminal.settings["api_base_url"])
+        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 0, "costBudgetDailyUsd": 5})
+        api.send("/runs", {"input": "x", "sessionId": "refused-session"})
+        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 9, "costBudgetDailyUsd": 5})
+        api.run("hello", sessionId="shown-session")
+        api.close()
+        shown = terminal.run("top", "--once", "--transport", transport)
+    assert (shown.code, shown.err) == (0, "")
+    for words in ("0 of 9", "of $5", "shown-session", "completed", "refused-session", "1 completed"):
+        assert words in shown.out, words
+
+
+def test_the_board_needs_a_terminal_unless_it_is_shown_once(terminal: Terminal) -> None:
+    assert terminal.run("top").code == 2
