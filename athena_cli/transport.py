@@ -23,6 +23,7 @@ BACKOFF_SECONDS_MAX = 5.0
 SILENCE_SECONDS_MAX = 45.0  # a stream sends a heartbeat every 15 s
 FRAME_BYTES_MAX = 16 << 20
 RETRIED = frozenset({"OVERLOADED", "OUTCOME_UNKNOWN"})
+PASSING = frozenset({"transcript.delta"})
 MARKS = frozenset({"bookmark", "caught-up"})
 LOCAL_URL = "http://127.0.0.1"
 
@@ -231,11 +232,11 @@ class Transport:
                     await source.response.aread()
                     raise _not_streamed(_opened(source.response, f"{operation.method} {place}"), operation, place)
                 async for sse in source:
-                    if sse.id:
+                    if sse.event in PASSING:  # its id is that of the frame before
+                        yield Frame(None, bytes(_envelope(sse.data).data))
+                    elif sse.id:
                         envelope = _envelope(sse.data)
                         yield Frame(sse.id, None if sse.event in MARKS else bytes(envelope.data))
-                    elif sse.data and operation.passing is not None:
-                        yield Frame(None, sse.data.encode())
         except httpx2.ConnectError as error:
             if await self._fall_back(error):
                 raise Cut("no server answers; going on in this process") from error
