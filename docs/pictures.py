@@ -1,0 +1,134 @@
+"""The pictures of the command line, drawn from what it really prints: ``python -m docs.pictures``.
+
+A server is started on an empty state directory and given some work; then the commands run on a terminal of their own, and
+what they wrote on it becomes an SVG.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS, LINES = 118, 40
+SESSIONS = ("billing", "billing", "release-notes", "triage", "triage", "triage", "research")
+SLOW = 'while read -r line || [ -n "$line" ]; do last=$line; done; sleep 20; printf \'%s\' "$last"'
+EVENTS = 60_000
+CURSOR_UP = re.compile(r"\x1b\[[0-9]*[AKJ]|\x1b\[\?[0-9]+[hl]|\r")
+
+
+def terminal(arguments: list[str], environment: dict[str, str], directory: Path) -> Iterator[bytes]:
+    """What a command writes on a terminal, piece by piece."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    command = [sys.executable, "-m", "athena_cli", *arguments]
+    process = subprocess.Popen(command, cwd=directory, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    with suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65_536):
+            yield part
+    os.close(ours)
+    process.wait()
+
+
+def draw(name: str, command: str, written: str) -> None:
+    """An SVG of what a terminal showed."""
+    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console.print(Text.assemble(("$ ", "bold green"), command))
+    console.print(Text.from_ansi(written.replace("\r\n", "\n")))
+    path = ROOT / "docs" / f"{name}.svg"
+    console.save_svg(str(path), title="athena")
+    print(f"wrote {path.relative_to(ROOT)}")
+
+
+@contextmanager
+def server(directory: Path) -> Iterator[tuple[httpx2.Client, dict[str, str]]]:
+    """A server on an empty state directory, whose default model takes its time."""
+    model = directory / "slow.sh"
+    model.write_text(SLOW)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "NO_COLOR"))}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "ATHENA_STATE_DIR": str(directory / "state"),
+        "ATHENA_LOCAL_PROVIDER_CMD": "/bin/sh",
+        "ATHENA_LOCAL_PROVIDER_ARGS": str(model),
+        "TERM": "xterm-256color",
+        "COLUMNS": str(COLUMNS),
+    }
+    command = [sys.executable, "-m", "athena_cli", "api", "serve", "--port", "0"]
+    with (directory / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert process.stdout is not None
+    url = f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+    environment["ATHENA_API_BASE_URL"] = url
+    try:
+        with httpx2.Client(base_url=url + "/api/v1", timeout=60) as client:
+            yield client, environment
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def work(client: httpx2.Client) -> None:
+    """Something to see: runs that ended, that run, that wait, that were refused; schedules."""
+
+    def post(path: str, body: dict[str, Any], **headers: str) -> None:
+        client.post(path, json=body, headers=headers)
+
+    client.put("/policy", json={"schemaVersion": 1, "maxConcurrentRuns": 3, "costBudgetDailyUsd": 20})
+    for number, session in enumerate(SESSIONS):
+        post("/runs", {"sessionId": session, "input": f"Task {number}"})
+    for session in ("research", "triage", "release-notes"):
+        slow = {"sessionId": session, "input": "Take your time", "provider": "local-exec"}
+        post("/runs", slow, prefer="respond-async")
+    post("/runs", {"sessionId": "billing", "input": "One too many"})
+    post("/schedules", {"id": "nightly-report", "sessionId": "reports", "input": "Report", "cron": "0 2 * * *"})
+    post("/schedules", {"id": "inbox", "sessionId": "inbox", "input": "Look", "everyMinutes": 15})
+
+
+def fill(directory: Path, client: httpx2.Client) -> None:
+    """Enough events for a replay that can be watched."""
+    body = {"input": "x" * 40}
+    while int(client.get("/events", params={"limit": 1}).json()["data"]["head"]) < EVENTS:
+        for _ in range(500):
+            client.post("/directives", json=body)
+
+
+def main() -> None:
+    """Draw all of them."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with server(directory) as (client, environment):
+            work(client)
+            for picture, words in (("top", "top --once"), ("runs-list", "runs list --limit 12")):
+                written = b"".join(terminal(words.split(), environment, directory)).decode()
+                draw(picture, f"athena {words}", written)
+            fill(directory, client)
+            began, frames = time.monotonic(), list[str]()
+            for part in terminal(["replay"], environment, directory):
+                frames.append(CURSOR_UP.sub("", part.decode()))
+            bars = [frame for frame in frames if "━" in frame and "100%" not in frame]
+            middle = bars[len(bars) // 2] if bars else frames[-1]
+            draw("replay", f"athena replay    # after {(time.monotonic() - began) / 2:.1f} s", middle.strip("\n"))
+
+
+if __name__ == "__main__":
+    main()
