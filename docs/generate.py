@@ -31,7 +31,6 @@ from projections.feed import REFERRING
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m docs.generate"
-README = ROOT / "README.md"
 API = ROOT / "docs" / "api.md"
 OPERATING = ROOT / "docs" / "operations.md"
 TOOLS = ROOT / "docs" / "tools.md"
@@ -84,6 +83,14 @@ An error whose meaning says *surely not done* left no trace in the log.
 
 | code | status | retryable | `Retry-After` | meaning | answered by |
 | --- | --- | --- | --- | --- | --- |
+"""
+SETTINGS_HEAD = f"""# Settings
+
+Generated from `athena_core/settings.py` by `{COMMAND}`; do not edit.
+
+Read from the environment, or from `.env` in the working directory; the environment wins. A value that cannot be read
+stops the start with one line and exit code 2.
+
 """
 CLI_HEAD = f"""# The command line
 
@@ -398,7 +405,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "cli.md": commands_page(),
         ROOT / "athena_cli" / "words.py": words_module(),
-        README: filled(README, "settings", settings_table()),
+        ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, "operations", operations_table()),
         OPERATING: filled(OPERATING, "metrics", metrics_table()),
         TOOLS: filled(TOOLS, "limits", limits_table()),

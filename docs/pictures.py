@@ -1,7 +1,7 @@
 """The pictures of the command line, drawn from what it really prints: ``python -m docs.pictures``.
 
-A server is started on an empty state directory and given some work; then the commands run on a terminal of their own, and
-what they wrote on it becomes an SVG.
+A server is started on an empty state directory and given some work; then the commands run on a terminal of their own,
+and what they wrote on it becomes an SVG.
 """
 
 import fcntl
