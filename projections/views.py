@@ -92,6 +92,11 @@ class ViewsReader:
         checkpoints = self.checkpoints()
         return min(checkpoints[name].position if name in checkpoints else 0 for name in names)
 
+    def _reached(self, names: Collection[str], position: Position) -> bool:
+        """Whether all of these projections are served and that far; an empty log has views, too, once they are made."""
+        checkpoints = self.checkpoints()
+        return all(name in checkpoints and checkpoints[name].position >= position for name in names)
+
     def error(self, names: Collection[str]) -> str | None:
         """What stopped one of these projections, if anything."""
         checkpoints = self.checkpoints()
@@ -112,14 +117,14 @@ class ViewsReader:
 
     async def wait(self, names: Collection[str], position: Position, timeout: float = WAIT_SECONDS) -> None:
         """Return once these projections have reached ``position``; raise NotCaughtUp after ``timeout`` seconds."""
-        if self.position(names) >= position:
+        if self._reached(names, position):
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         pause = POLL_SECONDS_MIN
         self._views.wait_more(1)
         try:
-            while self.position(names) < position:
+            while not self._reached(names, position):
                 left = deadline - loop.time()
                 if left <= 0 or self.error(names) is not None:
                     raise self._not_caught_up(names)

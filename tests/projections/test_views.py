@@ -255,6 +255,20 @@ def test_a_reader_waits_until_the_keeper_of_its_process_is_there(tmp_path: Path,
     asyncio.run(read())
 
 
+def test_a_reader_of_an_empty_log_waits_until_there_are_views(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, History())
+
+    async def read() -> None:
+        waiting = asyncio.ensure_future(plane.reader.wait(plane.names, 0, 30))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        plane.keep()
+        await waiting
+        plane.reader.query(plane.names, lambda rows: None)
+
+    asyncio.run(read())
+
+
 def test_a_reader_waits_for_a_keeper_in_another_process(tmp_path: Path, history: History) -> None:
     keeper, plane = Plane(tmp_path, history), Plane(tmp_path, history)
 
