@@ -48,7 +48,7 @@ def terminal(arguments: list[str], environment: dict[str, str], directory: Path)
 
 def draw(name: str, command: str, written: str) -> None:
     """An SVG of what a terminal showed."""
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console = Console(record=True, width=COLUMNS + 4, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
     console.print(Text.assemble(("$ ", "bold green"), command))
     console.print(Text.from_ansi(written.replace("\r\n", "\n")))
     path = ROOT / "docs" / f"{name}.svg"

@@ -55,18 +55,21 @@ def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_board_shows_the_fleet_once(terminal: Terminal, transport: str) -> None:
-    with terminal.server(0):
+def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transport: str) -> None:
+    gate = gates["shown"]
+    with terminal.server(0, **gates.settings):
         api = Api(terminal.settings["api_base_url"])
-        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 0, "costBudgetDailyUsd": 5})
-        api.send("/runs", {"input": "x", "sessionId": "refused-session"})
-        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 9, "costBudgetDailyUsd": 5})
-        api.run("hello", sessionId="shown-session")
-        api.close()
+        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1, "costBudgetDailyUsd": 5})
+        api.post("/schedules", {"id": "shown-schedule", "sessionId": "s", "input": "x", "everyMinutes": 15})
+        api.start(gate.order, sessionId="shown-session")
+        gate.arrival()
+        assert api.send("/runs", {"input": "x", "sessionId": "refused-session"}).status_code == 429
         shown = terminal.run("top", "--once", "--transport", transport)
+        gate.release()
+        api.close()
     assert (shown.code, shown.err) == (0, "")
-    for words in ("0 of 9", "of $5", "shown-session", "completed", "refused-session", "1 completed"):
-        assert words in shown.out, words
+    for words in ("1 of 1", "of $5", "shown-session", "running", "refused-session", "shown-schedule"):
+        assert words in shown.out, (words, shown.out)
 
 
 def test_the_board_needs_a_terminal_unless_it_is_shown_once(terminal: Terminal) -> None:
