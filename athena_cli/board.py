@@ -1,7 +1,7 @@
 """The board: the fleet at a glance, live, from what every client can read."""
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_cli.commands import SWITCH, Reach, settings_of
@@ -97,10 +97,11 @@ async def looked(transport: "Transport") -> Seen:
     async def read(operation_id: str, **query: str) -> Any:
         return msgspec.json.decode(await transport.request(operation_id, query=query))
 
-    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    health = await read("getAdminHealth")
+    hour_ago = (datetime.fromisoformat(health["now"]) - timedelta(hours=1)).isoformat()
     return {
         "fleet": await read("getFleetSummary"),
-        "health": await read("getAdminHealth"),
+        "health": health,
         "runs": (await read("listRuns", limit=str(RUNS)))["items"],
         "refusals": (await read("listPolicyConcurrencyRejections", createdAfter=hour_ago, limit="500"))["items"],
         "schedules": (await read("listSchedules"))["items"],
