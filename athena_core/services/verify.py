@@ -15,7 +15,7 @@ import msgspec
 
 from athena_core.clock import Clock, iso
 from athena_core.decider import Decider
-from athena_core.domain import DECIDERS, a2a, dead_letter, policy, run, schedule, work, workflow_run
+from athena_core.domain import DECIDERS, a2a, dead_letter, persona, policy, redrive, run, schedule, work, workflow_run
 from athena_core.errors import Overloaded
 from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
@@ -135,6 +135,10 @@ class World:
         """The items that are to come back to a queue, and from which dead letter."""
         self.messages: dict[str, str] = {}
         """The status of each message that is to be delivered."""
+        self.reviews: dict[str, persona.PersonaState] = {}
+        self.reviewing: dict[str, str] = {}
+        """The runs that are of a review, by which persona."""
+        self.redrives: dict[str, redrive.RedriveState] = {}
 
     def status(self, row: Row) -> str:
         """Where the run of a row is before it: ``new``, its status, or ``ended``."""
@@ -158,6 +162,10 @@ class World:
             self.schedules[row.stream] = schedule.evolve(self.schedule(row), event)
         if category(row.stream) == work.DECIDER.category:
             self.queues[row.stream] = work.evolve(self.queue(row), event)
+        if category(row.stream) == persona.DECIDER.category:
+            self._advance_review(row, event)
+        if category(row.stream) == redrive.DECIDER.category:
+            self.redrives[row.stream] = redrive.evolve(self.redrive(row), event)
         if row.stream in self.working and row.type in run.ENDING_TYPES:
             self.working[row.stream] = row.type
         self._advance_work(row, event)
@@ -187,6 +195,26 @@ class World:
                 self.messages[row.stream] = event.status
             case a2a.MessageCompleted() | a2a.MessageFailed():
                 self.messages.pop(row.stream, None)
+
+    def _advance_review(self, row: Row, event: Event) -> None:
+        known = self.review(row)
+        match event:
+            case persona.PersonaRunStarted():
+                self.reviewing[row.stream.removeprefix(persona.PREFIX)] = event.persona_name
+            case persona.PersonaRunRepairRequested():
+                self.reviewing[event.repair_run_id] = event.persona_name
+            case persona.PersonaRunCompleted():
+                for run_id in (row.stream.removeprefix(persona.PREFIX), known.run_id):
+                    self.reviewing.pop(run_id, None)
+        self.reviews[row.stream] = persona.evolve(known, event)
+
+    def review(self, row: Row) -> persona.PersonaState:
+        """The review of a row before it."""
+        return self.reviews.get(row.stream, persona.DECIDER.initial)
+
+    def redrive(self, row: Row) -> redrive.RedriveState:
+        """The redrive of a row before it."""
+        return self.redrives.get(row.stream, redrive.DECIDER.initial)
 
     def queue(self, row: Row) -> work.WorkState:
         """The queue of a row before it."""
@@ -600,11 +628,64 @@ def flows(row: Row, event: Event, world: World) -> Iterator[str]:
             yield f"{row.type} of {row.stream} by the run {event.step_run_id}, which step {event.step_id} has not"
 
 
+def reviews(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A review is repaired once and ends once, after its run; a run of a review is a new one, of its persona."""
+    if isinstance(event, run.RunCreated | run.RunQueued):
+        wanted = world.reviewing.get(row.stream, event.persona_name)
+        if event.persona_name != wanted:
+            yield f"{row.stream} is a run of {event.persona_name or 'nobody'} in a review of {wanted}"
+        return
+    known, key = world.review(row), row.stream.removeprefix(persona.PREFIX)
+    match event:
+        case persona.PersonaRunStarted() | persona.PersonaRunFailed():
+            legal, new = not known.status, key
+        case persona.PersonaRunRepairRequested():
+            legal, new = known.status == "running" and not known.repaired, event.repair_run_id
+        case persona.PersonaRunCompleted():
+            legal, new = known.status == "running", ""
+        case _:
+            return
+    waits_for = known.run_id or key
+    if not legal:
+        repaired = " and was repaired" if known.repaired else ""
+        yield f"{row.type} of {row.stream}, which is {known.status or 'new'}{repaired}"
+    elif known.status and (waits_for not in world.versions or waits_for in world.open):
+        yield f"{row.type} of {row.stream}, whose run {waits_for} has not ended"
+    elif new in world.versions and not isinstance(event, persona.PersonaRunFailed):
+        yield f"{row.type} of {row.stream} with the run {new}, which had been there before"
+
+
+def redrives(row: Row, event: Event, world: World) -> Iterator[str]:
+    """A redrive sees to each letter once, as the letter is, and ends once with what it counted."""
+    known = world.redrive(row)
+    match event:
+        case redrive.RedriveStarted():
+            if known.status:
+                yield f"{row.type} of {row.stream}, which is {known.status}"
+        case redrive.RedriveAdvanced() | redrive.RedriveCompleted() | redrive.RedriveCancelled() if (
+            known.status != "running"
+        ):
+            yield f"{row.type} of {row.stream}, which is {known.status or 'new'}"
+        case redrive.RedriveAdvanced():
+            status = world.letters.get(event.dead_letter_id, "not there")
+            if event.letter_position <= known.after:
+                yield f"{row.stream} saw to {event.dead_letter_id} after what came later"
+            elif (event.result == "requeued" and status != "pending") or (
+                event.result == "skipped" and status == "pending"
+            ):
+                yield f"{row.stream} has {event.dead_letter_id} as {event.result}, which was {status}"
+        case redrive.RedriveCompleted() | redrive.RedriveCancelled():
+            counted = (known.requeued, known.skipped, known.failed)
+            if (event.requeued, event.skipped, event.failed) != counted:
+                yield f"{row.type} of {row.stream} with other counts than {counted}"
+
+
 RULES: tuple[Rule, ...] = (
     *(times, versions, transitions, endings, slots, keys, turns),
     *(leases, attempts, steps, budgets, reservations, children, cancels),
     *(flows, schedules, fired),
     *(queues, acknowledged, letters, messages),
+    *(reviews, redrives),
 )
 
 

@@ -273,10 +273,10 @@ def test_states_keep_everything_of_a_request_but_text() -> None:
         assert given(first).state.request == replace(full, contents=None, metadata=None)
 
 
-def recorded(event: Event, position: int = 5) -> Recorded[Event]:
+def recorded(event: Event, position: int = 5, stream: str = "run_1") -> Recorded[Event]:
     return Recorded(
         position=position,
-        stream="run_1",
+        stream=stream,
         version=1,
         type=event.TYPE,
         recorded_at=NOW,

@@ -21,6 +21,8 @@ from athena_core.store.log import Anchor, Guards
 from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
 from athena_core.values import Usage
 from tests.core.domain import test_dead_letter as letter
+from tests.core.domain import test_persona as critic
+from tests.core.domain import test_redrive as bulk
 from tests.core.domain import test_work as queue
 from tests.core.domain import test_workflow_run as flow
 from tests.core.domain.given import NOW
@@ -749,6 +751,84 @@ def test_whatever_a_workflow_run_may_do_is_right(forge: Forge) -> None:
     assert report.ok, report.violations
 
 
+REVIEW = "persona:run_1"
+OF_CRITIC = replace(CREATED, persona_name="critic")
+LIFE = (OF_CRITIC, LEASED, STARTED, SAID, COMPLETED)
+
+
+def review_ended_twice(forge: Forge) -> None:
+    forge.add(REVIEW, critic.STARTED)
+    forge.add("run_1", *LIFE)
+    forge.add(REVIEW, critic.COMPLETED, critic.COMPLETED)
+
+
+def review_repaired_twice(forge: Forge) -> None:
+    forge.add(REVIEW, critic.STARTED)
+    forge.add("run_1", *LIFE)
+    forge.add(REVIEW, critic.REPAIR)
+    forge.add("run_2", *LIFE)
+    forge.add(REVIEW, replace(critic.REPAIR, repair_run_id="run_3"))
+
+
+def review_ended_before_its_run(forge: Forge) -> None:
+    forge.add(REVIEW, critic.STARTED)
+    forge.add("run_1", *LIFE[:-1])
+    forge.add(REVIEW, critic.COMPLETED)
+
+
+def review_without_a_run(forge: Forge) -> None:
+    forge.add(REVIEW, critic.STARTED, critic.COMPLETED)
+
+
+def review_of_an_old_run(forge: Forge) -> None:
+    forge.add("run_1", *LIFE)
+    forge.add(REVIEW, critic.STARTED)
+
+
+def review_run_of_another(forge: Forge) -> None:
+    forge.add(REVIEW, critic.STARTED)
+    forge.add("run_1", replace(CREATED, persona_name="scribe"))
+
+
+def review_repaired_by_an_old_run(forge: Forge) -> None:
+    forge.add("run_2", *LIFE)
+    forge.add(REVIEW, critic.STARTED)
+    forge.add("run_1", *LIFE)
+    forge.add(REVIEW, critic.REPAIR)
+
+
+def test_whatever_a_review_may_do_is_right(forge: Forge) -> None:
+    forge.add("persona:run_9", critic.FAILED)
+    forge.add(REVIEW, critic.STARTED)
+    forge.add("run_1", *LIFE)
+    forge.add(REVIEW, critic.REPAIR)
+    forge.add("run_2", *LIFE)
+    forge.add(REVIEW, critic.COMPLETED)
+    report = forge.report()
+    assert report.ok, report.violations
+    assert "review" not in [kind for kind, _, _ in forge.store.guards()]
+
+
+def redriven_after_the_end(forge: Forge) -> None:
+    forge.add("rdr_1", bulk.STARTED, bulk.completed(), bulk.advanced(3, "failed"))
+
+
+def redriven_twice(forge: Forge) -> None:
+    forge.add("rdr_1", bulk.STARTED, bulk.advanced(3, "failed"), bulk.advanced(3, "failed"))
+
+
+def redriven_what_is_not_there(forge: Forge) -> None:
+    forge.add("rdr_1", bulk.STARTED, bulk.advanced(3))
+
+
+def redrive_that_counts_wrong(forge: Forge) -> None:
+    forge.add("rdr_1", bulk.STARTED, bulk.advanced(3, "failed"), bulk.completed(requeued=1))
+
+
+def redrive_begun_twice(forge: Forge) -> None:
+    forge.add("rdr_1", bulk.STARTED, bulk.STARTED)
+
+
 BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
     (tampered_payload, "chain", 2, "the payload does not match its hash"),
     (tampered_text, "chain", 4, "the text does not match its hash"),
@@ -823,6 +903,18 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (step_started_twice, "flows", 4, "step a of wfr_1 was started while it was ok"),
     (step_completed_by_another, "flows", 3, "by the run run_a2, which step a has not"),
     (step_after_the_end, "flows", 5, "workflow.step.started of wfr_1, which is failed"),
+    (review_ended_twice, "reviews", 8, "persona.run.completed of persona:run_1, which is ended"),
+    (review_repaired_twice, "reviews", 13, "which is running and was repaired"),
+    (review_ended_before_its_run, "reviews", 6, "whose run run_1 has not ended"),
+    (review_without_a_run, "reviews", 2, "whose run run_1 has not ended"),
+    (review_of_an_old_run, "reviews", 6, "with the run run_1, which had been there before"),
+    (review_run_of_another, "reviews", 2, "run_1 is a run of scribe in a review of critic"),
+    (review_repaired_by_an_old_run, "reviews", 12, "with the run run_2, which had been there before"),
+    (redriven_after_the_end, "redrives", 3, "a2a.dlq.redrive.advanced of rdr_1, which is completed"),
+    (redriven_twice, "redrives", 3, "saw to dlq_3 after what came later"),
+    (redriven_what_is_not_there, "redrives", 2, "dlq_3 as requeued, which was not there"),
+    (redrive_that_counts_wrong, "redrives", 3, "other counts than (0, 0, 1)"),
+    (redrive_begun_twice, "redrives", 2, "a2a.dlq.redrive.started of rdr_1, which is running"),
     (sent_twice, "messages", 2, "a2a.message.sent of msg_1, which was sent"),
     (command_in_two_parts, "commands", 3, "goes on"),
     (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's', 'provider:mock']"),

@@ -1,0 +1,74 @@
+"""Reviews as deciders: begun once, repaired once at most, ended once; and what is known of those at work."""
+
+import pytest
+
+from athena_core.domain import persona
+from athena_core.event import Event, Guard
+from tests.core.domain.given import Given
+from tests.core.domain.test_run import recorded
+
+STARTED = persona.PersonaRunStarted(
+    persona_name="critic",
+    repo_path="library",
+    head_ref="good",
+    base_ref="main",
+    base_ref_resolved_from="main",
+    head_commit="a" * 40,
+    base_commit="b" * 40,
+    files=1,
+    requested_by="ada",
+    stdout="summary",
+)
+REPAIR = persona.PersonaRunRepairRequested(persona_name="critic", repair_run_id="run_2", problem="no JSON")
+COMPLETED = persona.PersonaRunCompleted(
+    persona_name="critic",
+    status="ok",
+    merge_gate="pass",
+    p1=0,
+    p2=0,
+    p3=1,
+    repaired=False,
+    artifacts=persona.PersonaArtifacts(audit_dir="d", result_json_path="j", report_markdown_path="m"),
+)
+FAILED = persona.PersonaRunFailed(persona_name="critic", repo_path="library", head_ref="good", error="not clean")
+
+
+def review(*events: Event) -> Given[persona.PersonaState]:
+    return Given(persona.DECIDER, persona.decide, *events)
+
+
+def test_a_review_begins_or_is_refused_once() -> None:
+    for first in (STARTED, FAILED):
+        review().when(first).then(first)
+        for past in ((STARTED,), (STARTED, REPAIR), (STARTED, COMPLETED), (FAILED,)):
+            review(*past).when(first).then_nothing()
+
+
+def test_a_review_is_repaired_once_at_most_and_while_it_is_at_work() -> None:
+    review(STARTED).when(REPAIR).then(REPAIR)
+    for past in ((), (FAILED,), (STARTED, REPAIR), (STARTED, COMPLETED)):
+        review(*past).when(REPAIR).then_nothing()
+
+
+def test_a_review_ends_once_repaired_or_not() -> None:
+    review(STARTED).when(COMPLETED).then(COMPLETED)
+    review(STARTED, REPAIR).when(COMPLETED).then(COMPLETED)
+    for past in ((), (FAILED,), (STARTED, COMPLETED), (STARTED, REPAIR, COMPLETED)):
+        review(*past).when(COMPLETED).then_nothing()
+
+
+def test_a_review_waits_for_its_run_and_then_for_the_repair() -> None:
+    assert review(STARTED).state.run_id == ""
+    assert review(STARTED, REPAIR).state == persona.PersonaState(status="running", run_id="run_2", repaired=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "value"), [(STARTED, ("run_1",)), (REPAIR, ("run_2",)), (COMPLETED, None)], ids=["start", "repair", "end"]
+)
+def test_a_review_at_work_is_found_again(event: Event, value: tuple[str] | None) -> None:
+    found = persona.guards(recorded(event, stream=persona.stream("run_1")))
+    assert found == (Guard(kind="review", key="run_1", value=value),)
+
+
+def test_a_review_that_did_not_begin_occupies_nothing() -> None:
+    assert persona.guards(recorded(FAILED, stream=persona.stream("run_1"))) == ()
