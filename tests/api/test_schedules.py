@@ -1,0 +1,139 @@
+"""Schedules over HTTP: what is put, refused, run by hand, ticked, changed and read back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.api.examples import PROFILE
+from tests.support.api import Api, Json, Refused
+from tests.support.server import Server
+
+YEARLY: Json = {"sessionId": "s", "input": "hello", "cron": "0 0 1 1 *"}
+
+
+@pytest.fixture
+def api(shared: Server) -> Iterator[Api]:
+    """A client of a server without schedules."""
+    yield shared.api
+    for one in shared.api.items("/schedules"):
+        shared.api.http.delete(f"/schedules/{one['id']}").raise_for_status()
+
+
+def refused(api: Api, changes: Json) -> tuple[int, str]:
+    body = {name: value for name, value in {"id": "bad", **YEARLY, **changes}.items() if value is not None}
+    with pytest.raises(Refused) as found:
+        api.post("/schedules", body)
+    assert found.value.code == "CONFIG_ERROR"
+    return found.value.status, found.value.error["details"][0]["field"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"cron": "0 0 30 2 *"}, "cron"),
+        ({"cron": "* " * 200_000}, "cron"),
+        ({"cron": "61 * * * *"}, "cron"),
+        ({"timezone": "../../etc/passwd"}, "timezone"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"everyMinutes": 5}, "cron"),
+        ({"cron": None, "everyMinutes": 0}, "everyMinutes"),
+        ({"cron": None, "runAt": "tomorrow"}, "runAt"),
+        ({"cron": None, "runAt": "2020-01-01T00:00:00Z"}, "runAt"),
+        ({"input": None}, "input"),
+        ({"sessionId": None}, "sessionId"),
+        ({"directiveId": "dir_1"}, "directiveId"),
+        ({"input": None, "directiveId": "dir_1"}, "directiveId"),
+        ({"input": None, "sessionId": None, "workflowId": "wf_1"}, "workflowId"),
+        ({"input": None, "sessionId": None, "runTemplateId": "tpl_1"}, "runTemplateId"),
+        ({"harnessProfileId": "hp_1"}, "harnessProfileId"),
+        ({"params": {"a": "b"}}, "params"),
+        ({"overlapPolicy": "pray"}, "overlapPolicy"),
+        ({"catchUpWindowSeconds": 1}, "catchUpWindowSeconds"),
+        ({"jitterSeconds": -1}, "jitterSeconds"),
+        ({"startNow": True}, "startNow"),
+    ],
+)
+def test_a_wrong_schedule_is_refused_with_the_field(api: Api, changes: Json, field: str) -> None:
+    assert refused(api, changes) == (400, field)
+    assert api.items("/schedules") == []
+
+
+def test_a_schedule_is_put_read_changed_and_removed(api: Api) -> None:
+    made = api.post("/schedules", {"id": "a", **YEARLY})
+    assert api.get("/schedules/a") == made
+    assert (made["enabled"], made["paused"], made["timezone"], made["revision"]) == (True, False, "UTC", 1)
+    assert api.put("/schedules/a", YEARLY) == made, "putting the same changes nothing"
+    changed = api.put("/schedules/a", YEARLY | {"input": "bye", "overlapPolicy": "buffer-one"})
+    assert (changed["input"], changed["overlapPolicy"], changed["revision"]) == ("bye", "buffer-one", 2)
+    off = api.post("/schedules/a/disable")
+    assert (off["updated"], off["schedule"]["enabled"], off["schedule"]["nextRunAt"]) == (True, False, None)
+    assert api.post("/schedules/a/disable")["updated"] is False
+    preview = api.get("/schedules/a/preview", count=2, **{"from": "2030-06-01T00:00:00Z"})["items"]
+    assert [slot["utc"][:10] for slot in preview] == ["2031-01-01", "2032-01-01"]
+    assert api.post("/schedules/a/enable")["schedule"]["nextRunAt"] == made["nextRunAt"]
+    held = api.post("/schedules/a/pause", {"note": "a holiday"})["schedule"]
+    assert (held["paused"], held["note"], held["nextRunAt"]) == (True, "a holiday", None)
+    assert api.post("/schedules/a/resume")["schedule"]["paused"] is False
+    assert api.http.delete("/schedules/a").json()["data"] == {"id": "a", "removed": True}
+    assert api.http.delete("/schedules/a").json()["data"] == {"id": "a", "removed": False}
+    assert api.post("/schedules/a/enable") == {"id": "a", "updated": False}
+    with pytest.raises(Refused, match="NOT_FOUND"):
+        api.get("/schedules/a")
+
+
+def test_ticks_by_hand_bring_one_slot_each_and_the_same_key_brings_none(api: Api) -> None:
+    api.post("/schedules", {"id": "a", **YEARLY})
+    api.post("/schedules", {"id": "off", **YEARLY, "enabled": False})
+    first = api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"}, key="tick-1")
+    assert ([one["status"] for one in first["run"]], first["skipped"]) == (["ok"], 1)
+    assert api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"}, key="tick-1") == first
+    api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"})
+    logs = log(api)
+    assert [entry["status"] for entry in logs] == ["ok", "ok"]
+    assert logs[0]["nominalTime"] > logs[1]["nominalTime"]
+    assert api.get("/schedules/a/logs", after=logs[1]["id"]) == logs[:1]
+    assert api.get("/schedules/a/logs", limit=1) == logs[:1]
+    run = api.get(f"/runs/{logs[0]['runId']}")
+    assert (run["sessionId"], run["status"]) == ("s", "completed")
+    assert api.post("/schedules/tick")["run"] == []
+
+
+def log(api: Api) -> list[Json]:
+    found: list[Json] = api.get("/schedules/a/logs")
+    return found
+
+
+def test_a_run_by_hand_moves_no_slot_and_the_same_key_starts_one(api: Api) -> None:
+    made = api.post("/schedules", {"id": "a", **YEARLY, "enabled": False})
+    entries = len(log(api))
+    first = api.post("/schedules/a/run", key="hand-1")
+    assert (first["status"], first["id"], first["sessionId"]) == ("ok", "a", "s")
+    assert api.post("/schedules/a/run", key="hand-1") == first
+    assert api.post("/schedules/a/run")["runId"] != first["runId"]
+    assert len(log(api)) == entries + 2
+    assert "nominalTime" not in log(api)[0]
+    assert api.get("/schedules/a")["nextRunAt"] == made["nextRunAt"]
+    with pytest.raises(Refused, match="PROVIDER_NOT_FOUND"):
+        api.post("/schedules/a/run", {"provider": "nobody"})
+
+
+def test_a_template_runs_with_the_parameters_of_the_schedule(api: Api) -> None:
+    profile = api.post("/harness-profiles", PROFILE | {"verificationPolicies": None})["id"]
+    spec = {"harnessProfileId": profile, "directiveTemplate": "say {{what}}", "defaultParams": {"what": "hello"}}
+    template = api.post("/run-templates", spec)["id"]
+    made = api.post(
+        "/schedules", {"id": "a", "cron": "0 0 1 1 *", "runTemplateId": template, "params": {"what": "bye"}}
+    )
+    assert (made["params"], made["input"]) == ({"what": "bye"}, None)
+    result = api.post("/schedules/a/run")
+    assert result["status"] == "ok"
+    run: dict[str, Any] = api.get(f"/runs/{result['runId']}")
+    assert (run["output"], run["template"]) == ("Echo: user: say bye", {"id": template, "version": 1})
+
+
+def test_an_interval_that_starts_now_is_run_by_the_server_itself(api: Api, shared: Server) -> None:
+    with api.stream("/events/stream", types="schedule.run.completed", after=api.head()) as frames:
+        api.post("/schedules", {"id": "now", "sessionId": "s", "input": "x", "everyMinutes": 60, "startNow": True})
+        found = next(frame for frame in frames if frame.event == "schedule.run.completed")
+    assert found.data["data"]["payload"]["id"] == "now"

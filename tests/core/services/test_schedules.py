@@ -1,0 +1,278 @@
+"""Schedules on a plane at work: what a slot becomes, through service, reactor, runs and read model."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_core.clock import FixedClock, SystemIds, iso
+from athena_core.domain import schedule
+from athena_core.domain.policy import PutPolicyBody
+from athena_core.event import Meta
+from athena_core.rule import OverlapPolicy, ScheduleSpec
+from athena_core.settings import load
+from athena_core.slots import MINUTE
+from athena_core.store.sqlite import SqliteStore
+from athena_core.values import LOCAL, RunBody
+from projections import schedules as views
+from tests.support.gate import Gates
+
+META = Meta(actor="local", correlation="trace")
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Hours:
+    """A plane with a clock that stands still; its reactor runs what is due at that time."""
+
+    def __init__(self, parts: ControlPlane, clock: FixedClock) -> None:
+        self.parts = parts
+        self.clock = clock
+        self._news = anyio.Event()
+        parts.tail.subscribe(lambda rows: self._news.set())
+
+    async def put(self, said: str = "hello", *, actor: str = "local", key: str = "a", **fields: object) -> None:
+        spec = ScheduleSpec(**{"session_id": "s", "input": said, "cron": "0 * * * *"} | fields)  # type: ignore[arg-type]
+        await self.parts.schedules.put(key, spec, Meta(actor=actor, correlation="trace"), None)
+
+    async def slot(self, hours: int = 1) -> list[str]:
+        """Move the clock on by so many slots, and see to what is due; the runs that started."""
+        self.clock.time = (self.clock.time // HOUR + hours) * HOUR
+        return await self.parts.schedules.advance("a", self.clock.now())
+
+    async def logs(self, after: tuple[int, int] | None = None, limit: int = 50) -> list[views.ScheduleRunLog]:
+        """The log of the schedule, oldest first."""
+        parts = self.parts
+        found, _ = await parts.read(
+            ("schedules",),
+            parts.reader.head(),
+            lambda rows: views.schedule_logs(rows, parts.log.log_id, "a", after=after, limit=limit),
+        )
+        return found[::-1]
+
+    async def became(self, limit: int = 50) -> list[str]:
+        entries = await self.logs(limit=limit)
+        return [f"{entry.status} {entry.reason}" if entry.reason else entry.status for entry in entries]
+
+    async def until(self, *expected: str, limit: int = 50) -> None:
+        """Wait until the log of the schedule reads like this."""
+        found: list[str] = []
+        try:
+            with anyio.fail_after(10):
+                while found != list(expected):
+                    self._news = anyio.Event()
+                    found = await self.became(limit)
+                    if found != list(expected):
+                        await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(found) from None
+
+    @property
+    def state(self) -> schedule.ScheduleState:
+        return self.parts.schedules.board.know("a").state
+
+
+@asynccontextmanager
+async def hours(directory: Path, time: FixedClock | None = None, /, **settings: str) -> AsyncIterator[Hours]:
+    clock = time or FixedClock()
+    named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
+    home = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_SCHEDULER": "off"}
+    parts = wire(load(home | named, directory), clock, SystemIds())
+    parts.timer.ticking = True
+    async with running(parts, serving=True):
+        yield Hours(parts, clock)
+
+
+@pytest.mark.parametrize(
+    ("policy", "second", "third", "end"),
+    [
+        ("skip", ["skipped overlap-skip"], ["skipped overlap-skip"] * 2, ["ok"]),
+        ("buffer-one", ["buffered"], ["buffered", "skipped buffer-full"], ["ok", "ok", "skipped buffer-full"]),
+        ("buffer-latest", ["buffered"], ["skipped buffer-full", "buffered"], ["ok", "skipped buffer-full", "ok"]),
+        ("buffer-all", ["buffered"], ["buffered", "buffered"], ["ok", "ok", "ok"]),
+    ],
+)
+async def test_what_a_slot_does_while_a_run_is_in_flight_and_what_follows_when_that_ends(
+    tmp_path: Path, gates: Gates, policy: OverlapPolicy, second: list[str], third: list[str], end: list[str]
+) -> None:
+    gate = gates["busy"]
+    async with hours(tmp_path, **gates.settings) as at:
+        await at.put(gate.order, overlap_policy=policy)
+        (first,) = await at.slot()
+        await to_thread.run_sync(gate.arrival)
+        assert await at.slot() == []
+        assert await at.became() == ["running", *second]
+        assert await at.slot() == []
+        assert await at.became() == ["running", *third]
+        runs = 1 + sum(word == "buffered" for word in third)
+        gate.release()
+        for _ in range(runs - 1):  # what waited is started by the reactor, one after another
+            await to_thread.run_sync(gate.arrival)
+            gate.release()
+        await at.until(*end, *third[len(end) - 1 :])
+        assert (at.state.running, at.state.buffer) == ((), ())
+        assert (await at.logs())[0].run_id == first
+
+
+async def test_a_slot_that_cancels_waits_for_the_end_and_one_that_terminates_does_not(
+    tmp_path: Path, gates: Gates
+) -> None:
+    gate = gates["slow"]
+    async with hours(tmp_path, **gates.settings) as at:
+        await at.put(gate.order, overlap_policy="cancel-other")
+        await at.slot()
+        await to_thread.run_sync(gate.arrival)
+        await at.slot()
+        await at.until("failed cancelled", "running")  # the reactor started the one that waited
+        await to_thread.run_sync(gate.arrival)
+        await at.put(gate.order, overlap_policy="terminate-other")
+        (third,) = await at.slot()
+        assert third in {flight.target_run_id for flight in at.state.running}
+        await at.until("failed cancelled", "failed cancelled", "running")
+        await to_thread.run_sync(gate.arrival)
+        gate.release()
+        await at.until("failed cancelled", "failed cancelled", "ok")
+        assert not at.state.paused
+
+
+async def test_all_at_once_starts_all_and_the_session_gives_each_its_turn(tmp_path: Path, gates: Gates) -> None:
+    gate = gates["all"]
+    async with hours(tmp_path, **gates.settings) as at:
+        await at.put(gate.order, overlap_policy="allow-all")
+        first = await at.slot()
+        await to_thread.run_sync(gate.arrival)
+        second = await at.slot()
+        assert len({*first, *second}) == 2
+        assert await at.became() == ["running", "running"]
+        gate.release()
+        await to_thread.run_sync(gate.arrival)
+        gate.release()
+        await at.until("ok", "ok")
+
+
+async def test_a_run_that_failed_pauses_its_schedule_if_that_was_wanted(tmp_path: Path, gates: Gates) -> None:
+    async with hours(tmp_path, **gates.settings) as at:
+        await at.put("fail", pause_on_failure=True)
+        await at.slot()
+        await at.until("failed")
+        assert at.state.paused
+        assert await at.slot(2) == []
+        change = at.parts.schedules.change
+        await change("a", schedule.ResumeSchedule(note="mended"), META, None)
+        await at.until("failed", "skipped paused", "skipped paused")
+        await at.slot()
+        await at.until("failed", "skipped paused", "skipped paused", "failed")
+
+
+async def test_what_the_policy_refuses_is_in_the_log_of_the_schedule_and_does_not_pause_it(
+    tmp_path: Path, gates: Gates
+) -> None:
+    gate = gates["only"]
+    async with hours(tmp_path, **gates.settings) as at:
+        parts = at.parts
+        await parts.policies.put(PutPolicyBody(schema_version=1, max_concurrent_runs=1), LOCAL, META, None)
+        await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
+        await to_thread.run_sync(gate.arrival)
+        await at.put("hello", pause_on_failure=True)
+        (refused,) = await at.slot()
+        assert await at.became() == ["failed policy-rejected"]
+        (entry,) = await at.logs()
+        assert (entry.error_code, entry.run_id) == ("POLICY_CONCURRENCY_LIMIT_EXCEEDED", refused)
+        assert (at.state.paused, at.state.running) == (False, ())
+        assert "run.created" not in {row.type for row in parts.reader.stream(refused)}, "no run began"
+        gate.release()
+
+
+async def test_a_slot_runs_on_behalf_of_the_last_writer_with_the_role_of_now(tmp_path: Path) -> None:
+    file = tmp_path / "roles.json"
+    file.write_text("ada:Operator\n*:Viewer")
+    settings = {"auth_enabled": "true", "authz_mode": "enforce", "auth_role_map_file": str(file)}
+    async with hours(tmp_path, **settings) as at:
+        await at.put(actor="ada")
+        (run_id,) = await at.slot()
+        await at.until("ok")
+        assert at.parts.reader.stream(run_id)[0].actor == "system:scheduler"
+        file.write_text("ada:Viewer\n*:Viewer")
+        assert at.parts.access.roster.reload()
+        await at.slot()
+        await at.until("ok", "failed policy-rejected")
+        assert (await at.logs())[-1].error_code == "AUTHZ_DENIED"
+        assert not at.state.paused
+        await at.put(actor="bob", note="mine now", paused=False)
+        await at.slot()
+        assert (await at.became())[-1] == "failed policy-rejected"
+
+
+async def test_a_clock_that_jumps_brings_no_slot_twice_and_leaves_none_unexplained(tmp_path: Path) -> None:
+    async with hours(tmp_path) as at:
+        await at.put(catch_up="latest")
+        start = at.clock.now()
+        await at.slot()
+        await at.until("ok")
+        at.clock.advance(-2 * HOUR)
+        for _ in range(3):  # what was decided stays decided, and the hour before it is behind
+            assert await at.parts.schedules.advance("a", at.clock.now()) == []
+            at.clock.advance(HOUR)
+        assert len(await at.parts.schedules.advance("a", at.clock.now())) == 1
+        await at.until("ok", "ok")
+        at.clock.advance(3 * DAY)
+        assert len(await at.parts.schedules.advance("a", at.clock.now())) == 1
+        await at.until(*["ok"] * 2, *["skipped catchup-latest"] * 71, "ok", limit=100)
+        due = [entry.nominal_time for entry in await at.logs(limit=100)]
+        assert due == [iso(start + hour * HOUR) for hour in range(1, 75)]
+
+
+async def test_missed_slots_are_listed_one_by_one_and_paged(tmp_path: Path) -> None:
+    async with hours(tmp_path) as at:
+        await at.put(catch_up="none")
+        at.clock.advance(5 * HOUR + 30 * MINUTE)
+        assert await at.parts.schedules.advance("a", at.clock.now()) == []
+        whole = await at.logs()
+        assert [entry.reason for entry in whole] == ["catchup-window-exceeded"] * 5
+        assert len({entry.id for entry in whole}) == 5
+        newest = await at.logs(limit=2)
+        assert newest == whole[-2:]
+        for index, entry in enumerate(whole):
+            slot = entry.id.partition(".")[2]
+            position = next(row.position for row in at.parts.reader.stream("schedule:a") if row.version == 2)
+            assert await at.logs(after=(position, int(slot)), limit=2) == whole[index + 1 : index + 3]
+
+
+async def test_without_the_scheduler_the_clock_decides_nothing(tmp_path: Path) -> None:
+    async with hours(tmp_path) as at:
+        at.parts.timer.ticking = False
+        await at.put(every_minutes=1, cron=None, start_now=True)
+        await at.parts.timer.act("a")
+        assert await at.became() == []
+        at.parts.timer.ticking = True
+        await at.parts.timer.act("a")
+        await at.until("ok")
+
+
+async def test_two_planes_on_one_log_run_a_slot_once(tmp_path: Path) -> None:
+    clock = FixedClock()
+    async with hours(tmp_path, clock) as one, hours(tmp_path, clock) as two:
+        await one.put(overlap_policy="allow-all")
+        for count in range(1, 6):
+            clock.advance(HOUR)
+            async with anyio.create_task_group() as tasks:
+                for at in (one, two, one, two):
+                    tasks.start_soon(at.parts.schedules.advance, "a", clock.now())
+            await two.until(*["ok"] * count)
+    starts = [row for row in _rows(tmp_path) if row == schedule.ScheduleRunStarted.TYPE]
+    assert len(starts) == 5
+
+
+def _rows(directory: Path) -> list[str]:
+    store = SqliteStore(directory / "state", SystemIds())
+    reader = store.reader()
+    try:
+        return [row.type for row in reader.rows(0, 10_000)]
+    finally:
+        reader.close()
+        store.close()
