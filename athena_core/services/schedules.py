@@ -10,11 +10,12 @@ from functools import partial
 from typing import NamedTuple
 
 import anyio
+from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected
-from athena_core.domain import plane, run, schedule
-from athena_core.errors import AthenaError, ConfigError, NotFound, ProviderNotFound
+from athena_core.domain import plane, run, schedule, workflow_run
+from athena_core.errors import AthenaError, ConfigError, NotFound, ProviderError, ProviderNotFound, RunCancelled
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.protocols import Row
 from athena_core.rule import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
@@ -23,9 +24,10 @@ from athena_core.services.admission import Draft
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs import Launch, Runs, error_of
 from athena_core.services.templates import Templates
+from athena_core.services.workflows import WorkflowLaunch, Workflows, stop
 from athena_core.settings import Settings
 from athena_core.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
-from athena_core.store.log import Committed, Log
+from athena_core.store.log import Committed, Log, category
 from athena_core.store.tail import Tail
 from athena_core.values import Body, Identity, Label, RunBody
 
@@ -36,6 +38,9 @@ RUN_OPERATION = "runSchedule"
 PREFIX = schedule.stream("")
 GRACE_SECONDS = 15.0
 MESSAGE_CHARS_MAX = 500
+ENDING_TYPES = run.ENDING_TYPES | workflow_run.ENDING_TYPES
+"""What ends a run of a schedule."""
+
 YEAR_MS = 366 * 24 * 60 * MINUTE
 
 
@@ -190,9 +195,17 @@ class Board:
     def ending(self, run_id: str) -> tuple[Event, Row] | None:
         """How a run ended, if it did."""
         for row in reversed(self._reader.stream(run_id)):
-            if row.type in run.ENDING_TYPES:
+            if row.type in ENDING_TYPES:
                 return self._codec.decode(row, text=False).event, row
         return None
+
+    def step_failure(self, run_id: str) -> str:
+        """The code with which a step of a workflow run failed last."""
+        for row in reversed(self._reader.stream(run_id)):
+            event = self._codec.decode(row, text=False).event
+            if isinstance(event, workflow_run.WorkflowStepFailed):
+                return event.code
+        return ProviderError.code
 
     def close(self) -> None:
         """Close the connection."""
@@ -208,6 +221,7 @@ class Schedules:
         tail: Tail,
         runs: Runs,
         templates: Templates,
+        workflows: Workflows,
         catalog: Catalog,
         access: Access,
         clock: Clock,
@@ -218,6 +232,7 @@ class Schedules:
         self._log = log
         self._runs = runs
         self._templates = templates
+        self._workflows = workflows
         self._catalog = catalog
         self._access = access
         self._clock = clock
@@ -267,8 +282,8 @@ class Schedules:
                 self._templates.newest(target.run_template_id)
             except NotFound as error:
                 raise ConfigError.of("runTemplateId", error.message, "the id of a run template") from None
-        if target.workflow_id is not None:
-            raise ConfigError.of("workflowId", f"no workflow {target.workflow_id!r} exists", "input")
+        if target.workflow_id is not None and not self._workflows.exists(target.workflow_id):
+            raise ConfigError.of("workflowId", f"no workflow {target.workflow_id!r} exists", "the id of a workflow")
         least = self._settings.schedule_minutes_min
         field = "everyMinutes" if trigger.every_minutes is not None else "cron"
         now = self._clock.now()
@@ -394,6 +409,8 @@ class Schedules:
             if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
                 raise
             return Attempt(self._ids.new("run"), _raising(error))
+        if isinstance(launch, WorkflowLaunch):
+            return Attempt(launch.run_id, lambda reader, context, behind: launch.admit(reader, context))
         return Attempt(launch.run_id, launch.admit, launch)
 
     def _launch(
@@ -402,10 +419,12 @@ class Schedules:
         put: schedule.ScheduleUpserted | None,
         who: Identity,
         asked: RunScheduleBody,
-    ) -> Launch:
+    ) -> Launch | WorkflowLaunch:
         """The run that a target asks for: the one place where a target becomes a run. Raises AthenaError."""
         if target is None or put is None:
             raise ConfigError.of("id", "the schedule is gone", "put it again")
+        if target.workflow_id is not None:
+            return self._workflows.prepare(target.workflow_id, None, who)
         if target.run_template_id is not None:
             return self._templates.prepare(target.run_template_id, put.params, target.session_id, who)
         if target.directive_id is None and put.input is None:
@@ -457,7 +476,7 @@ class Schedules:
                         state = schedule.evolve(state, event)
                     why = error.facts if isinstance(error, Rejected) else ()  # a violation names the first event
                     draft.facts = [*why, *said, *_facts(schedule_id, definition, ends)]
-            self._make_way(draft, events, refused=refused)
+            self._make_way(draft, reader, context, events, refused=refused)
             return Outcome(
                 facts=tuple(draft.facts),
                 subject=starts.target_run_id if starts else "",
@@ -474,7 +493,7 @@ class Schedules:
         return await self._log.submit(step, meta, key)
 
     @staticmethod
-    def _make_way(draft: Draft, events: Iterable[Event], *, refused: bool) -> None:
+    def _make_way(draft: Draft, reader: Reader, context: Context, events: Iterable[Event], *, refused: bool) -> None:
         """Cancel the runs that a slot displaces; where it was refused itself, they may go on."""
         displaced: list[str] = []
         for event in events:
@@ -482,10 +501,13 @@ class Schedules:
                 displaced += event.terminates or ()
             elif isinstance(event, schedule.ScheduleRunBuffered):
                 displaced += event.cancels or ()
+        reason = "the next slot of its schedule is due"
         for run_id in displaced:
+            if _is_workflow(run_id):
+                stop(draft, reader, context, run_id, reason)
+                continue
             state = draft.state(run_id)
             if state.open and state.request is not None and state.cancel is None:
-                reason = "the next slot of its schedule is due"
                 draft.cancel(run_id, run.CancelRun(cause="interrupted", reason=reason))
         draft.settle()
 
@@ -499,6 +521,8 @@ class Schedules:
                 continue
             ending, row = found
             finish = _finish(flight.target_run_id, ending)
+            if isinstance(ending, workflow_run.WorkflowRunFailed):
+                finish = replace(finish, code=self.board.step_failure(flight.target_run_id))
             meta = Meta(actor=ACTOR, correlation=row.correlation, causation=row.position)
 
             await self._log.submit(
@@ -510,11 +534,16 @@ class Schedules:
         seconds = self._settings.schedule_run_timeout_ms / 1000 + GRACE_SECONDS
         async with anyio.create_task_group() as tasks:
             for run_id in run_ids:
-                tasks.start_soon(self._runs.settled, run_id, seconds)
+                settled = self._workflows.settled if _is_workflow(run_id) else self._runs.settled
+                tasks.start_soon(settled, run_id, seconds)
 
     def close(self) -> None:
         """Close the connection."""
         self.board.close()
+
+
+def _is_workflow(run_id: str) -> bool:
+    return category(run_id) == workflow_run.DECIDER.category
 
 
 class Unbound(Exception):
@@ -549,6 +578,14 @@ def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishRun:
 def _finish(run_id: str, ending: Event) -> schedule.FinishRun:
     if isinstance(ending, run.RunCompleted):
         return schedule.FinishRun(target_run_id=run_id, outcome="ok")
+    if isinstance(ending, workflow_run.WorkflowRunCompleted):
+        return schedule.FinishRun(target_run_id=run_id, outcome="ok")
+    if isinstance(ending, workflow_run.WorkflowRunCancelled):
+        message = "the workflow run was cancelled"
+        return schedule.FinishRun(target_run_id=run_id, outcome="cancelled", code=RunCancelled.code, message=message)
+    if isinstance(ending, workflow_run.WorkflowRunFailed):
+        message = f"steps failed: {', '.join(ending.failed_steps)}"[:MESSAGE_CHARS_MAX]
+        return schedule.FinishRun(target_run_id=run_id, outcome="failed", code=ProviderError.code, message=message)
     error = error_of(run_id, ending)
     outcome: schedule.Outcome = "cancelled" if isinstance(ending, run.RunCancelled) else "failed"
     message = error.message[:MESSAGE_CHARS_MAX]

@@ -12,9 +12,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from athena_core.clock import Clock
-from athena_core.domain import run, schedule
+from athena_core.domain import schedule
 from athena_core.protocols import Row
-from athena_core.services.schedules import PREFIX, Schedules
+from athena_core.services.schedules import ENDING_TYPES, PREFIX, Schedules
 from athena_core.store.log import Log
 
 LOOK_SECONDS = 1.0
@@ -105,7 +105,7 @@ class Timer:
                 if row.type == schedule.ScheduleRunStarted.TYPE and row.run_id is not None:
                     self._flights[row.run_id] = key
                 found.append(key)
-            elif row.type in run.ENDING_TYPES and row.stream in self._flights:
+            elif row.type in ENDING_TYPES and row.stream in self._flights:
                 found.append(self._flights.pop(row.stream))
         return found
 

@@ -46,6 +46,20 @@ def facts_of(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
     return tuple([Fact(stream=run_id, event=event, run_id=getattr(event, "step_run_id", None)) for event in events])
 
 
+def stop(draft: Draft, reader: Reader, context: Context, run_id: str, reason: str | None) -> bool:
+    """Have a workflow run stop, with the runs of its steps, as part of a transaction; whether it was still at work."""
+    state = reader.state(workflow_run.DECIDER, run_id)
+    events = workflow_run.decide(workflow_run.Cancel(reason=reason), state, context)
+    draft.facts += facts_of(run_id, events)
+    if events:
+        command = run.CancelRun(reason=reason, cause="parent")
+        for step in state.steps.values():
+            for _, step_run in step.running():
+                if draft.state(step_run).open:
+                    draft.cancel(step_run, command)
+    return bool(events)
+
+
 class Workflows:
     """Creates workflows and commands their runs."""
 
@@ -226,17 +240,10 @@ class Workflows:
         room = self._runs.room
 
         def cancel(reader: Reader, context: Context) -> Outcome:
-            state = reader.state(workflow_run.DECIDER, run_id)
-            events = workflow_run.decide(workflow_run.Cancel(reason=reason), state, context)
             draft = Draft(reader, context, room)
-            if events:
-                stop = run.CancelRun(reason=reason, cause="parent")
-                for step in state.steps.values():
-                    for _, step_run in step.running():
-                        if draft.state(step_run).open:
-                            draft.cancel(step_run, stop)
+            if stop(draft, reader, context, run_id, reason):
                 draft.settle()
-            return Outcome(facts=(*facts_of(run_id, events), *draft.facts), subject=run_id)
+            return Outcome(facts=tuple(draft.facts), subject=run_id)
 
         return await self._log.submit(cancel, meta, key)
 

@@ -1,12 +1,14 @@
 """Schedules over HTTP: what is put, refused, run by hand, ticked, changed and read back."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.api.examples import PROFILE
 from tests.support.api import Api, Json, Refused
+from tests.support.gate import Gates
 from tests.support.server import Server
 
 YEARLY: Json = {"sessionId": "s", "input": "hello", "cron": "0 0 1 1 *"}
@@ -130,6 +132,58 @@ def test_a_template_runs_with_the_parameters_of_the_schedule(api: Api) -> None:
     assert result["status"] == "ok"
     run: dict[str, Any] = api.get(f"/runs/{result['runId']}")
     assert (run["output"], run["template"]) == ("Echo: user: say bye", {"id": template, "version": 1})
+
+
+def test_a_workflow_runs_and_its_end_is_in_the_log(api: Api) -> None:
+    profile = api.post("/harness-profiles", PROFILE | {"verificationPolicies": None})["id"]
+    directive = api.post("/directives", {"input": "hello"})["id"]
+    step = {"id": "a", "directiveId": directive, "harnessProfileId": profile}
+    workflow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    api.post("/schedules", {"id": "a", "cron": "0 0 1 1 *", "workflowId": workflow})
+    before = len(log(api))
+    result = api.post("/schedules/a/run")
+    assert (result["status"], result["runId"][:4], result["sessionId"]) == ("ok", "wfr_", None)
+    assert api.get(f"/workflows/run/{result['runId']}")["run"]["status"] == "ok"
+    ticked = api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"})["run"]
+    assert [one["status"] for one in ticked] == ["ok"]
+    assert len(log(api)) == before + 2
+
+
+def test_a_workflow_makes_way_for_the_next_slot(api: Api, shared_gates: Gates) -> None:
+    gate = shared_gates["way"]
+    quiet = {"verificationPolicies": None, "toolPolicies": None, "allowedEgress": None}
+    config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
+    profile = api.post("/harness-profiles", PROFILE | quiet | {"config": config})["id"]
+    directive = api.post("/directives", {"input": gate.order})["id"]
+    step = {"id": "a", "directiveId": directive, "harnessProfileId": profile}
+    workflow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    body = {"id": "a", "cron": "0 0 1 1 *", "workflowId": workflow, "overlapPolicy": "terminate-other"}
+    api.post("/schedules", body)
+    first = api.post("/schedules/a/run", respond_async=True)
+    gate.arrival()
+    ending = api.stream("/events/stream", types="schedule.run.failed", after=api.head())
+    with ending as frames, ThreadPoolExecutor(1) as pool:
+        second = pool.submit(api.post, "/schedules/tick", {"at": "2040-01-01T00:00:00Z"})
+        gate.arrival()
+        gate.release()
+        assert [one["status"] for one in second.result()["run"]] == ["ok"]
+        next(frame for frame in frames if frame.event == "schedule.run.failed")
+    assert api.get(f"/workflows/run/{first['runId']}")["run"]["status"] == "cancelled"
+    assert [(entry["status"], entry.get("reason")) for entry in log(api)[:2]] == [("ok", None), ("failed", "cancelled")]
+
+
+def test_a_workflow_that_fails_says_which_step_and_why(api: Api) -> None:
+    quiet = {"verificationPolicies": None, "toolPolicies": None, "allowedEgress": None}
+    config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
+    profile = api.post("/harness-profiles", PROFILE | quiet | {"config": config})["id"]
+    directive = api.post("/directives", {"input": "fail"})["id"]
+    step = {"id": "bad-step", "directiveId": directive, "harnessProfileId": profile}
+    workflow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    api.post("/schedules", {"id": "a", "cron": "0 0 1 1 *", "workflowId": workflow})
+    result = api.post("/schedules/a/run")
+    assert (result["status"], result["error"], result["errorCode"]) == (
+        *("failed", "steps failed: bad-step", "PROVIDER_ERROR"),
+    )
 
 
 def test_an_interval_that_starts_now_is_run_by_the_server_itself(api: Api, shared: Server) -> None:
