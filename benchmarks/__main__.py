@@ -13,12 +13,13 @@ import msgspec
 
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
+from benchmarks.memory import MEMORY
 from benchmarks.queues import QUEUES
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS, **QUEUES}
+ALL = {**SCENARIOS, **RUNS, **LIMITS, **QUEUES, **MEMORY}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
@@ -31,11 +32,21 @@ class Size(NamedTuple):
     replay_events: int
     crowd: int
     fleet_runs: int
+    memory_chunks: int
 
 
 SIZES = {
-    "ci": Size(seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100, fleet_runs=20_000),
-    "full": Size(seconds=2.5, feed_events=100_000, replay_events=1_000_000, crowd=500, fleet_runs=1_000_000),
+    "ci": Size(
+        seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100, fleet_runs=20_000, memory_chunks=10_000
+    ),
+    "full": Size(
+        seconds=2.5,
+        feed_events=100_000,
+        replay_events=1_000_000,
+        crowd=500,
+        fleet_runs=1_000_000,
+        memory_chunks=100_000,
+    ),
 }
 
 
@@ -61,6 +72,7 @@ def main() -> int:
         replay_events=size.replay_events,
         crowd=size.crowd,
         fleet_runs=size.fleet_runs,
+        memory_chunks=size.memory_chunks,
     )
     report = Report(
         machine=described(place),

@@ -41,6 +41,7 @@ class Bench:
         replay_events: int,
         crowd: int,
         fleet_runs: int,
+        memory_chunks: int,
     ) -> None:
         """Take the sizes."""
         self.directory = directory
@@ -50,6 +51,7 @@ class Bench:
         self.replay_events = replay_events
         self.crowd = crowd
         self.fleet_runs = fleet_runs
+        self.memory_chunks = memory_chunks
         self.syncs: list[float] = []
         self._servers: list[Server] = []
         self._count = 0

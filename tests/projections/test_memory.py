@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from athena_core.clock import FixedClock, SystemClock
 from athena_core.domain.run import MemoryRecalled
 from athena_core.errors import NotCaughtUp
+from athena_core.notes import CHUNK_LINES, OVERLAP_LINES
 from athena_core.protocols import Passage
 from athena_core.services.memory import NoteFiles
 from projections import memory, sessions
-from projections.memory_index import MemoryIndex
+from projections.memory_index import CANDIDATES_MAX, MemoryIndex
 from tests.projections.history import LOG_ID, History
 from tests.projections.support import DATABASES, Plane, shown
 
@@ -192,6 +193,16 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corner]:
     found.find("one")
     yield found
     found.index.close()
+
+
+def test_of_what_holds_a_common_word_the_newest_is_ranked(corner: Corner) -> None:
+    corner.note("memory/old.md", "deploy deploy")
+    assert corner.places("deploy") == ["memory/old.md#L1"]
+    lines_between = "\n" * (CHUNK_LINES - OVERLAP_LINES)
+    corner.note("memory/large.md", f"deploy and more{lines_between}" * CANDIDATES_MAX)
+    assert "memory/old.md#L1" not in corner.places("deploy")
+    corner.note("memory/old.md", "deploy deploy deploy")
+    assert corner.places("deploy")[0] == "memory/old.md#L1"
 
 
 def test_a_query_ends_at_its_deadline(corner: Corner) -> None:
