@@ -12,6 +12,7 @@ from athena_core.errors import NotCaughtUp
 from athena_core.histogram import Histogram
 from athena_core.values import MICRO_USD
 from projections.fleet import FleetCounts, day_spend, fleet_counts
+from projections.schedules import schedule_counts
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -63,6 +64,7 @@ ITEMS = Family("athena_work_items", "gauge", "Items that wait in the queues of s
 DRAINED = Family("athena_work_items_drained_total", "counter", "Items that were done, since the log began.")
 LETTERS = Family("athena_dead_letters", "gauge", "Dead letters about which nothing was decided.")
 BURIED = Family("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
+SCHEDULES = Family("athena_schedules", "gauge", "Schedules, by state.", ("state",))
 REJECTIONS = Family(
     "athena_rejections_total", "counter", "Runs that the policy refused, since the log began.", ("reason",)
 )
@@ -92,6 +94,7 @@ FAMILIES = (
         DRAINED,
         LETTERS,
         BURIED,
+        SCHEDULES,
         REJECTIONS,
         DENIALS,
         SUPPRESSED,
@@ -137,8 +140,11 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
     try:
         counts, _ = plane.query(("fleet",), fleet_counts)
         today, _ = plane.query(("fleet",), lambda rows: day_spend(rows, plane.clock.now()))
+        schedules, _ = plane.query(("schedules",), schedule_counts)
     except NotCaughtUp:
         return samples
+    for state in ("enabled", "paused", "disabled"):
+        samples[SCHEDULES].append(((state,), getattr(schedules, state)))
     samples[TODAY].append(((), today.spent_usd))
     samples[RESERVED].append(((), today.reserved_usd))
     if today.budget_usd is not None:

@@ -21,6 +21,14 @@ from athena_core.domain.plane import (
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
 from athena_core.domain.run import RunCancelRequested, RunResumed
+from athena_core.domain.schedule import (
+    ScheduleDisabled,
+    ScheduleEnabled,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleUpserted,
+)
 from athena_core.domain.workflow_run import (
     WorkflowApprovalGranted,
     WorkflowApprovalRejected,
@@ -45,6 +53,7 @@ Kind: TypeAlias = Literal[
     "redaction",
     "fork",
     "dead-letter",
+    "schedule",
 ]
 """What an entry is about."""
 
@@ -144,6 +153,30 @@ def _workflow_resume(recorded: Recorded[WorkflowResumed]) -> Entry:
     return Entry("resume", recorded.stream, details={"reset": recorded.event.reset})
 
 
+def _schedule_put(recorded: Recorded[ScheduleUpserted]) -> Entry:
+    event = recorded.event
+    return Entry("schedule", event.id, after={"enabled": event.enabled, "definition": event.definition})
+
+
+def _schedule_removed(recorded: Recorded[ScheduleRemoved]) -> Entry:
+    return Entry("schedule", recorded.event.id, details={"removed": recorded.event.removed})
+
+
+def _schedule_switched(recorded: Recorded[ScheduleEnabled | ScheduleDisabled]) -> Entry:
+    event = recorded.event
+    enabled = isinstance(event, ScheduleEnabled)
+    if not event.updated:
+        return Entry("schedule", event.id, details={"updated": False})
+    return Entry("schedule", event.id, before={"enabled": not enabled}, after={"enabled": enabled})
+
+
+def _schedule_paused(recorded: Recorded[SchedulePaused | ScheduleResumed]) -> Entry:
+    event = recorded.event
+    paused = isinstance(event, SchedulePaused)
+    details = {"cause": event.cause} if isinstance(event, SchedulePaused) else None
+    return Entry("schedule", event.id, before={"paused": not paused}, after={"paused": paused}, details=details)
+
+
 ENTRIES: dict[type[Event], Of] = {
     PolicyUpdated: _policy,
     RunCancelRequested: _cancel,
@@ -163,6 +196,12 @@ ENTRIES: dict[type[Event], Of] = {
     DeadLetterRestored: _restore,
     RedriveStarted: _redrive,
     RedriveCancelled: _stop,
+    ScheduleUpserted: _schedule_put,
+    ScheduleRemoved: _schedule_removed,
+    ScheduleEnabled: _schedule_switched,
+    ScheduleDisabled: _schedule_switched,
+    SchedulePaused: _schedule_paused,
+    ScheduleResumed: _schedule_paused,
 }
 """The events in the trail, and what each says."""
 
@@ -192,7 +231,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=3, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=4, tables=(AUDIT_ENTRY,))
 
 
 def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:

@@ -385,9 +385,8 @@ class FireTime(Value):
 
 
 class ScheduleCounts(Value):
-    """How many schedules there are, and in which state."""
+    """How many schedules there are in which state; one that is disabled counts as that, paused or not."""
 
-    total: int
     enabled: int
     paused: int
     disabled: int
@@ -401,7 +400,7 @@ SELECT_NEWEST = f"{SLOT.all} WHERE schedule_id = ? ORDER BY position DESC LIMIT 
 SELECT_AFTER = f"{SLOT.all} WHERE schedule_id = ? AND position >= ? ORDER BY position LIMIT ?"
 SELECT_BY_RUN = f"{SLOT.all} WHERE run_id = ?"
 SELECT_COUNTS = (
-    "SELECT count(*), coalesce(sum(enabled AND NOT paused), 0), coalesce(sum(enabled AND paused), 0),"
+    "SELECT coalesce(sum(enabled AND NOT paused), 0), coalesce(sum(enabled AND paused), 0),"
     " coalesce(sum(NOT enabled), 0) FROM schedule"
 )
 
@@ -440,8 +439,8 @@ def preview(connection: Connection, schedule_id: str, begin: int, count: int) ->
 def schedule_counts(connection: Connection) -> ScheduleCounts:
     """How many there are."""
     (values,) = connection.execute(SELECT_COUNTS)
-    total, enabled, paused, disabled = map(int, values)  # type: ignore[arg-type]
-    return ScheduleCounts(total=total, enabled=enabled, paused=paused, disabled=disabled)
+    enabled, paused, disabled = map(int, values)  # type: ignore[arg-type]
+    return ScheduleCounts(enabled=enabled, paused=paused, disabled=disabled)
 
 
 def slot_by_run(connection: Connection, log_id: str, run_id: str) -> ScheduleRunLog | None:

@@ -82,6 +82,27 @@ def test_a_schedule_is_put_read_changed_and_removed(api: Api) -> None:
     assert api.post("/schedules/a/enable") == {"id": "a", "updated": False}
     with pytest.raises(Refused, match="NOT_FOUND"):
         api.get("/schedules/a")
+    trail = [item for item in api.items("/governance/audit-trail", kind="schedule") if item["target"] == "a"][:8][::-1]
+    assert [(item["type"].removeprefix("schedule."), item.get("after", {}).get("enabled")) for item in trail] == [
+        *(("upserted", True), ("disabled", False), ("enabled", True), ("paused", None), ("resumed", None)),
+        *(("removed", None), ("removed", None), ("enabled", None)),
+    ]
+    assert trail[0]["after"]["definition"]["overlapPolicy"] == "buffer-one"
+    assert trail[1]["before"] == {"enabled": True}
+
+
+def test_schedules_are_counted_by_state(api: Api) -> None:
+    api.post("/schedules", {"id": "a", **YEARLY})
+    api.post("/schedules", {"id": "b", **YEARLY, "enabled": False, "paused": True})
+    api.post("/schedules", {"id": "c", **YEARLY, "paused": True})
+    api.post("/schedules", {"id": "d", **YEARLY, "paused": True})
+    text = api.http.get(api.url + "/metrics").text
+    found = {
+        line.split()[0]: int(line.split()[1]) for line in text.splitlines() if line.startswith("athena_schedules{")
+    }
+    assert found == {
+        f'athena_schedules{{state="{state}"}}': n for state, n in dict(enabled=1, paused=2, disabled=1).items()
+    }
 
 
 def test_ticks_by_hand_bring_one_slot_each_and_the_same_key_brings_none(api: Api) -> None:

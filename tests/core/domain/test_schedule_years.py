@@ -16,7 +16,7 @@ from tests.scale import sized
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 SCHEDULERS = 4
-SCHEDULES, DAYS = sized((5, 60), (50, 365), (1_000, 3_652))
+SCHEDULES, DAYS = sized((20, 365), (50, 365), (1_000, 3_652))
 WRONG = (-2 * HOUR, 3 * DAY, 17, -1)
 """By how much the clock of a scheduler is wrong at times, in milliseconds."""
 
@@ -89,7 +89,7 @@ class Simulation:
             if random.random() < 0.5:  # this one is down
                 self.tick(self.time + self.wrong[number])
         for flight in self.state.running:
-            if random.random() < 0.6:
+            if random.random() < 0.3:
                 outcome: schedule.Outcome = "failed" if random.random() < 0.1 else "ok"
                 self.do(schedule.FinishRun(target_run_id=flight.target_run_id, outcome=outcome), self.time)
         if random.random() < 0.02 and not self.state.paused:
