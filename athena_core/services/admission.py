@@ -156,7 +156,7 @@ def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, Har
         display_name="Shadow harness profile",
         version="v1",
         config=HarnessConfig(provider=provider, model=model, tools=("none",)),
-        policies=HarnessPolicies(timeout_ms=timeout_ms, retry_limit=1, budget_usd=0),
+        policies=HarnessPolicies(timeout_ms=timeout_ms, retry_limit=1, budget_usd=0.0),
     )
     return f"shadow-harness-{digest[:12]}", spec
 

@@ -229,7 +229,8 @@ class Runs:
             if created is None or waiting.completion is None:
                 return committed
             output, ending, position = waiting.completion
-            told = Told(_result(run_id, created.request, created.at, output, ending), position)
+            used = template_use(launch.origin) if isinstance(launch.origin, template.RunTemplateRun) else None
+            told = Told(_result(run_id, created.request, created.at, output, ending, used), position)
             return replace(committed, answer=told)
 
     def prepare(
@@ -441,7 +442,7 @@ def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | N
             case run.RunPaused() | run.RunResumed():
                 paused = isinstance(one.event, run.RunPaused)
             case run.RunCompleted() if created is not None:
-                return replace(_result(run_id, created, created_at, output, one.event), template=used)
+                return _result(run_id, created, created_at, output, one.event, used)
             case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
                 raise error_of(run_id, one.event)
     if paused:
@@ -459,7 +460,9 @@ def template_use(event: template.RunTemplateRun) -> TemplateUse:
     )
 
 
-def _result(run_id: str, created: run.RunCreated, at: int, output: str, end: run.RunCompleted) -> RunResult:
+def _result(
+    run_id: str, created: run.RunCreated, at: int, output: str, end: run.RunCompleted, used: TemplateUse | None
+) -> RunResult:
     fields = asdict(created.harness_profile_snapshot)
     return RunResult(
         session_id=created.session_id,
@@ -477,6 +480,7 @@ def _result(run_id: str, created: run.RunCreated, at: int, output: str, end: run
         context_meta=end.context_meta,
         reliability=end.reliability,
         usage=end.usage,
+        template=used,
     )
 
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
@@ -255,7 +255,8 @@ def wrong_parameters(info: inspect.Type) -> Iterator[str]:
 @pytest.mark.parametrize("operation", [row.id for row in OPERATIONS if row.method == "GET" and row.reads])
 @pytest.mark.parametrize("text", ["-1", "1.0", "x", "%D9%A1", "9" * 17, str(INTEGER_MAX + 1), "1%20"])
 def test_what_is_no_position_is_refused(shared: Server, operation: str, text: str) -> None:
-    answer = ask(shared.url, "GET", f"{PREFIX}{EXAMPLES[operation].path}?minPosition={text}".encode())
+    query = urlencode(EXAMPLES[operation].query or {})
+    answer = ask(shared.url, "GET", f"{PREFIX}{EXAMPLES[operation].path}?{query}&minPosition={text}".encode())
     assert (answer.status, answer.error["details"][0]["field"]) == (400, "minPosition")
 
 

@@ -170,7 +170,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "the chain covers fewer columns",
         "tests/reliability/test_tampering.py::test_a_flipped_bit_is_found_in_column",
-        ("athena_core/store/chain.py", "_sha256(_encode(columns))", "_sha256(_encode(columns[:9]))"),
+        ("athena_core/store/chain.py", "leaf(columns)).digest()", "leaf(columns[:9])).digest()"),
     ),
     of(
         "the anchor is not compared",
@@ -183,9 +183,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{SYSCALLS}::test_the_anchor_is_whole_whenever_a_process_dies",
         (
             LOG,
-            "            draft.write_bytes(msgspec.json.encode(anchor))\n"
-            "            draft.replace(self._anchor_path)\n",
-            "            self._anchor_path.write_bytes(msgspec.json.encode(anchor))\n",
+            "    draft.write_bytes(msgspec.json.encode(anchor))\n    draft.replace(path)\n",
+            "    path.write_bytes(msgspec.json.encode(anchor))\n",
         ),
     ),
     of(
