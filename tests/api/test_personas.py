@@ -1,19 +1,21 @@
 """Tests of persona runs: a real repository, a real diff, a model that follows a script."""
 
+import asyncio
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.api import Api, Refused
+from tests.support.api import PATIENCE_SECONDS, Api, Refused
 from tests.support.model import turn_of
 from tests.support.repository import branch, commit, git, make
 from tests.support.server import Server
-from tests.support.stub import Asked, Behaviour, standing
+from tests.support.stub import Asked, Behaviour, Stub, standing
 
 GOOD = {
     "schemaVersion": 1,
@@ -31,6 +33,7 @@ class Reviewer:
 
     def __init__(self) -> None:
         self.prompts: list[str] = []
+        self.held = threading.Event()
         self.answers: dict[str, str] = {
             "good": json.dumps(GOOD),
             "bad": json.dumps(BAD),
@@ -45,8 +48,15 @@ class Reviewer:
         if REPAIRED in said:
             first = next(str(one["content"]) for one in asked.body["messages"] if "between main and" in one["content"])
             return turn_of(json.dumps(GOOD) if "and mended" in first else "still no JSON", 1)
+        if "and held." in said:
+            return self.hold
         found = re.search(r"between \S+ and (\S+)\.", said)
         return turn_of(self.answers.get(found[1] if found else "", json.dumps(GOOD)), 1)
+
+    async def hold(self, stub: Stub, writer: asyncio.StreamWriter) -> None:
+        """Answer once the test says so."""
+        await asyncio.to_thread(self.held.wait, PATIENCE_SECONDS)
+        await turn_of(json.dumps(GOOD), 1)(stub, writer)
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +290,39 @@ def test_a_review_obeys_the_limit_of_the_policy(server: Server, api: Api) -> Non
         assert len(list((server.state_dir / "persona-runs").iterdir())) == folders
     finally:
         api.put("/policy", {"schemaVersion": 1})
+
+
+def test_a_review_takes_a_slot_as_every_run(api: Api, reviewer: Reviewer) -> None:
+    try:
+        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+        body = {"name": "critic", "repoPath": "library", "headRef": "held"}
+        held = api.post("/personas/run", body, respond_async=True)
+        before = api.head()
+        with pytest.raises(Refused) as refused:
+            review(api, "good", sessionId="crowded")
+        assert (refused.value.status, refused.value.code) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
+        refusal, failed = api.events(types="policy.concurrency.rejected,persona.run.failed", cursor=str(before))
+        assert (refusal["sessionId"], refusal["payload"]["maxConcurrentRuns"]) == ("crowded", 1)
+        assert (failed["sessionId"], failed["payload"]["error"]) == ("crowded", refused.value.error["message"])
+        (rejection,) = api.items("/policy/rejections", sessionId="crowded")
+        assert rejection["reason"] == "max-concurrent-runs-exceeded"
+    finally:
+        reviewer.held.set()
+        api.put("/policy", {"schemaVersion": 1})
+    assert api.await_ending(held["runId"]) == "run.completed"
+
+
+def test_the_cost_of_a_review_is_that_of_its_persona(api: Api) -> None:
+    def spent() -> float:
+        rows = api.get("/fleet/summary")["costSummary"]["personaBreakdown"]
+        return float(sum(row["estimatedSpendUsd"] for row in rows if row["personaName"] == "critic"))
+
+    before = spent()
+    runs = [review(api, "good")["result"]["runId"], review(api, "mended")["result"]]
+    ids = [runs[0], runs[1]["runId"], runs[1]["repairRunId"]]
+    cost = sum(api.get(f"/runs/{run_id}")["costMicroUsd"] for run_id in ids)
+    assert cost > 0
+    assert spent() - before == pytest.approx(cost / 1_000_000), "the repair included"
 
 
 def test_a_review_need_not_be_waited_for_and_is_there_once(api: Api) -> None:
