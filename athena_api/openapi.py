@@ -219,7 +219,11 @@ def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     if row.query is not NoQuery:
         for field in msgspec.structs.fields(row.query):
-            yield {"name": field.encode_name, "in": "query", **_query_schema(field.type, schemas[field.type])}
+            schema = schemas[field.type]
+            if field.required:
+                yield {"name": field.encode_name, "in": "query", "required": True, "schema": _input(schema, {})}
+            else:
+                yield {"name": field.encode_name, "in": "query", **_query_schema(field.type, schema)}
     if row.paging is not None:
         yield _shared("Cursor" if row.paging == "cursor" else "After")
         yield _shared(LIMITS[row.paging][0])

@@ -105,7 +105,8 @@ def wrongs(info: inspect.Type, path: tuple[str | int, ...], *, required: bool) -
             yield Wrong(path, {" ": "x"})
             yield from wrongs(info.value_type, (*path, "key"), required=True)
         case inspect.StructType():
-            yield Wrong((*path, "role"), "Admin")
+            known = {field.encode_name for field in info.fields}
+            yield from (Wrong((*path, name), "Admin") for name in {"role", "createdBy"} - known)
             yield Wrong((*path, "createdAt"), None)
             for field in info.fields:
                 yield from wrongs(field.type, (*path, field.encode_name), required=field.required)
