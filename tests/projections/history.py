@@ -55,7 +55,7 @@ from athena_core.values import (
     Reliability,
     Usage,
 )
-from tests.projections import queued
+from tests.projections import flowed, queued
 
 LOG_ID = "0123456789abcdef"
 BEGINNING = 1_767_225_600_000
@@ -93,6 +93,7 @@ class History:
         self.versions: dict[str, int] = {}
         self._salt = 0
         self.queued = queued.Queued(self)
+        self.flowed = flowed.Flowed(self)
 
     # Reading
 
@@ -477,9 +478,12 @@ class History:
             self.in_run(run_id, MemoryRecalled(citations=("MEMORY.md#L1",), chars=4, snippets=("note",)))
         elif FIRST_QUEUED <= kind < FIRST_QUEUED + queued.MOVES:
             self.queued.move(kind - FIRST_QUEUED, choice)
+        elif FIRST_FLOWED <= kind < MOVES:
+            self.flowed.move(kind - FIRST_FLOWED, choice)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
 FIRST_QUEUED = 32
-MOVES = FIRST_QUEUED + queued.MOVES
+FIRST_FLOWED = FIRST_QUEUED + queued.MOVES
+MOVES = FIRST_FLOWED + flowed.MOVES
