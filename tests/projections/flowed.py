@@ -1,6 +1,6 @@
 """The made-up history of workflows: definitions, runs of two steps and of items, approvals, resumes and ends."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.workflow import WorkflowCreated
@@ -49,13 +49,13 @@ class Flowed:
     def _start(self, run_id: str, attempt: int, *, items: bool) -> None:
         for item in range(ITEMS) if items else (None,):
             step_run_id = self._history.ids.new("run")
-            fields = {"workflow_id": self.runs[run_id], "step_id": "a", "attempt": attempt}
+            fields: dict[str, Any] = {"workflow_id": self.runs[run_id], "step_id": "a", "attempt": attempt}
             self._write(run_id, wr.WorkflowStepStarted(**fields, step_run_id=step_run_id, item=item))
         self.running[run_id] = ITEMS if items else 0
 
     def complete(self, run_id: str) -> None:
         """The first step is ok; an approval is asked for, and the run waits."""
-        fields = {"workflow_id": self.runs[run_id], "step_id": "a", "attempt": 1}
+        fields: dict[str, Any] = {"workflow_id": self.runs[run_id], "step_id": "a", "attempt": 1}
         for item in range(self.running[run_id]):
             self._write(
                 run_id, wr.WorkflowStepCompleted(**fields, output_chars=3, item=item, step_run_id=f"run_of_{item}")
@@ -72,7 +72,13 @@ class Flowed:
     def fail(self, run_id: str, *, resume: bool) -> None:
         """The first step fails, and with it the run; or somebody has it go on."""
         workflow_id, items = self.runs[run_id], self.running.pop(run_id)
-        fields = {"workflow_id": workflow_id, "step_id": "a", "attempt": 1, "code": "X", "message": "no"}
+        fields: dict[str, Any] = {
+            "workflow_id": workflow_id,
+            "step_id": "a",
+            "attempt": 1,
+            "code": "X",
+            "message": "no",
+        }
         for item in range(items):
             self._write(run_id, wr.WorkflowStepFailed(**fields, will_retry=False, item=item))
         self._write(run_id, wr.WorkflowStepFailed(**fields, will_retry=False))
@@ -95,7 +101,7 @@ class Flowed:
         """Somebody decides, or nobody does; the run ends."""
         self.asked.remove(run_id)
         workflow_id = self.runs[run_id]
-        fields = {"workflow_id": workflow_id, "step_id": "b", "subject_sha256": "ab"}
+        fields: dict[str, Any] = {"workflow_id": workflow_id, "step_id": "b", "subject_sha256": "ab"}
         if grant:
             self._write(run_id, wr.WorkflowApprovalGranted(**fields, cause="identity", by="bob", note="fine"))
             self._write(run_id, wr.WorkflowRunCompleted(workflow_id=workflow_id))
@@ -109,7 +115,7 @@ class Flowed:
         workflow_id, items = self.runs[run_id], self.running.pop(run_id)
         self._write(run_id, wr.WorkflowRunCancelRequested(workflow_id=workflow_id, reason="enough"))
         for item in (*range(items), None):
-            fields = {"workflow_id": workflow_id, "step_id": "a", "attempt": 1}
+            fields: dict[str, Any] = {"workflow_id": workflow_id, "step_id": "a", "attempt": 1}
             self._write(run_id, wr.WorkflowStepCancelled(**fields, item=item))
         self._write(run_id, wr.WorkflowStepSkipped(workflow_id=workflow_id, step_id="b", reason="upstream-skipped"))
         self._write(run_id, wr.WorkflowRunCancelled(workflow_id=workflow_id, reason="enough"))
