@@ -381,7 +381,7 @@ def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) ->
         if not argument.show or argument.field_info.name in but:
             continue
         names = ", ".join(f"`{name}`" for name in argument.names)
-        choices = " ".join(f"`{choice}`" for choice in argument.get_choices() or ())
+        choices = " ".join(f"`{choice}`" for choice in sorted(argument.get_choices() or ()))
         said = (argument.parameter.help or "").replace("|", "\\|")
         needed = "needed" if argument.required else ""
         lines.append(f"| {names} | {', '.join(part for part in (said, choices, needed) if part)} |")

@@ -74,7 +74,7 @@ class DrainResult(Value):
     queue_depth_after: int
 
 
-class Unread(AthenaError):
+class Unread(Exception):
     """Items wait whose payloads were not read yet, so nobody can tell whether one is the same."""
 
 
