@@ -29,7 +29,7 @@ $(READY): pyproject.toml constraints.txt
 serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
 
-test: check ## Run all checks and all tests (under 5 minutes; two processes of tests at a time)
+test: check ## Run all checks and all tests (six minutes; two processes of tests at a time)
 	@$(BIN)/python -m pytest --quiet --numprocesses=2 --dist=loadfile tests
 
 check: $(READY) ## Run the checks that execute nothing: style, types, import directions
@@ -42,7 +42,7 @@ docs: $(READY) ## Write what is generated anew: events, errors, settings, the li
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m tests.api.refresh
 
-proof: $(READY) ## Run the heavy tests at full size and show what each of them counted (two hours or more)
+proof: $(READY) ## Run the heavy tests at full size and show what each of them counted (three hours or more)
 	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=7200 --numprocesses=2 --dist=loadfile -m heavy -rP --durations=0 tests
 
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
