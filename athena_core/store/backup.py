@@ -1,6 +1,5 @@
 """Copies of a log: taken while others write to it, and put back in its place."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import apsw
 from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
 from athena_core.store.log import Anchor, read_anchor, write_anchor
-from athena_core.store.sqlite import SELECT_META, Lock, SqliteReader, open_reader
+from athena_core.store.sqlite import SELECT_META, Lock, SqliteReader, open_reader, sync
 
 PAGES_A_STEP = 1_024
 NAME = "log.db"
@@ -48,9 +47,9 @@ def copy_log(source: Path, target: Path) -> Iterator[Copied]:
             writing.close()
     finally:
         reading.close()
-    _sync(draft)
+    sync(draft)
     draft.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def opened(path: Path) -> tuple[SqliteReader, dict[str, str]]:
@@ -94,9 +93,9 @@ def restore_log(source: Path, directory: Path) -> Restored:
         draft = place.with_name(NAME + ".part")
         shutil.copyfile(source, draft)
         draft.chmod(0o600)
-        _sync(draft)
+        sync(draft)
         draft.replace(place)
-        _sync(directory)
+        sync(directory)
     anchor = read_anchor(directory / "log.anchor")
     forks = anchor is not None and anchor.log_id == meta["log_id"] and not _vouched(place, anchor)
     return Restored(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
@@ -155,11 +154,3 @@ def _set_aside(place: Path, anchor: Path) -> str:
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
     return str(aside)
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

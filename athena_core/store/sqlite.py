@@ -215,7 +215,7 @@ class SqliteStore(Reading):
             raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
         self._connection.set_wal_hook(self._count_wal_pages)
         self._inode = self.path.stat().st_ino
-        _sync_directory(directory)
+        sync(directory)  # SQLite's own attempt at the new file's name hides its errors
 
     def _prepare(self, ids: Ids) -> str:
         """Create the tables, or check the format of those that are there; return the log's id."""
@@ -508,9 +508,9 @@ def file_system(directory: Path) -> str:
     return kind
 
 
-def _sync_directory(directory: Path) -> None:
-    """Make the new file's name durable; SQLite's own attempt hides its errors."""
-    file = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make durable what a file holds, or the names that a directory holds."""
+    file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:
