@@ -1,6 +1,7 @@
 """The journeys: what each reader of the plane does from beginning to end, with what is there now."""
 
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -43,9 +44,10 @@ def test_a_client_that_follows_with_cursors_ends_with_the_same_state_across_a_cr
             with server.api.stream(last_event_id=cursor) as blocks:  # then live
                 for event in islice(events_of(blocks), count):
                     take(event)
-            server.kill()
+            server.signal(signal.SIGKILL)
             for writer in writers:
                 writer.result()
+        server.kill()
         server.start()
     with server.api.stream(last_event_id=cursor) as blocks:
         for event in events_of(iter(until_caught_up(blocks))):

@@ -107,12 +107,12 @@ class Server:
         return code
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        self._close()
+        """End it at once, as a power cut would: its clients learn of it by their connections."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._forget()
+        self._close()
 
     def _forget(self) -> None:
         assert self._process is not None
