@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from athena_core.clock import Ids
 from athena_core.errors import AthenaError
@@ -24,10 +24,16 @@ def no_guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     return ()
 
 
+def never_over(state: Any) -> bool:
+    """The rule of categories whose streams may always go on."""
+    return False
+
+
 class Decider(Value, Generic[S]):
     """One category of streams: its stored events, its state, how the state follows the events, what they occupy.
 
     ``evolve`` must accept every event of the category in any order without raising, and states are deeply immutable.
+    ``over`` tells of a state that hardly anybody asks for again, so that it is not kept in memory.
     """
 
     category: str
@@ -35,6 +41,7 @@ class Decider(Value, Generic[S]):
     initial: S
     evolve: Callable[[S, Event], S]
     guards: Callable[[Recorded[Event]], tuple[Guard, ...]] = no_guards
+    over: Callable[[S], bool] = never_over
 
 
 def fold(decider: Decider[S], events: Iterable[Event]) -> S:

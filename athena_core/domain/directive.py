@@ -79,5 +79,9 @@ def decide(command: CreateDirective, state: DirectiveState, context: Context) ->
 
 
 DECIDER: Decider[DirectiveState] = Decider(
-    category="dir", events=(DirectiveCreated,), initial=DirectiveState(), evolve=evolve
+    category="dir",
+    events=(DirectiveCreated,),
+    initial=DirectiveState(),
+    evolve=evolve,
+    over=lambda state: state.exists,  # it never changes
 )

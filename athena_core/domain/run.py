@@ -802,4 +802,5 @@ DECIDER: Decider[RunState] = Decider(
     initial=RunState(),
     evolve=evolve,
     guards=guards,
+    over=lambda state: not state.open,
 )

@@ -729,4 +729,5 @@ DECIDER: Decider[WorkflowRunState] = Decider(
     initial=WorkflowRunState(),
     evolve=evolve,
     guards=guards,
+    over=lambda state: not state.open,
 )

@@ -46,6 +46,7 @@ QUEUE_TRANSACTIONS_MAX = 8_192
 BATCH_EVENTS_MAX = 512
 BATCH_BYTES_MAX = 1 << 20
 CACHE_BYTES_MAX = 64 << 20
+ENTRY_BYTES = 1_024
 CATCH_UP_EVENTS_MAX = 10_000
 LOCK_WAIT_SECONDS_MAX = 5.0
 WAL_PAGES_MAX = 1_000
@@ -76,11 +77,11 @@ class Place(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A cached stream."""
+    """A cached stream; ``size`` is what it takes in memory, by a guess: its stored bytes and what an entry needs."""
 
     state: Any
     version: int
-    size: int
+    size: int = ENTRY_BYTES
 
 
 class Job(NamedTuple):
@@ -166,7 +167,7 @@ class Guards:
 
 
 class Cache:
-    """Committed states by stream, least recently used out first, bounded by their stored bytes."""
+    """Committed states by stream, least recently used out first, bounded by their bytes."""
 
     def __init__(self, limit: int = CACHE_BYTES_MAX) -> None:
         """Start empty; ``limit`` in bytes."""
@@ -189,6 +190,12 @@ class Cache:
         while self._size > self._limit and len(self._entries) > 1:
             _, dropped = self._entries.popitem(last=False)
             self._size -= dropped.size
+
+    def drop(self, stream: str) -> None:
+        """Forget an entry, if there is one."""
+        entry = self._entries.pop(stream, None)
+        if entry is not None:
+            self._size -= entry.size
 
     def clear(self) -> None:
         """Forget everything."""
@@ -466,7 +473,7 @@ class Log:
             if known is not None:
                 return known
         for stream in job.fresh:
-            batch.ahead.setdefault(stream, Entry(self.decider(stream).initial, 0, len(stream)))
+            batch.ahead.setdefault(stream, Entry(self.decider(stream).initial, 0))
         context = Context(now=now, ids=self._ids, meta=job.meta)
         try:
             outcome = job.transaction(view, context)
@@ -554,15 +561,22 @@ class Log:
         """The state of a stream: of this batch, of the cache, or folded from what is stored."""
         entry = batch.ahead.get(stream) or self._cache.get(stream)
         if entry is None:
-            entry = Entry(decider.initial, 0, len(stream))
+            entry = Entry(decider.initial, 0)
             for row in self.store.stream(stream):
                 entry = self._advance(decider, entry, row)
-            self._cache.put(stream, entry)  # none of this batch is stored yet, so what was read is committed
+            self._remember(decider, stream, entry)  # none of this batch is stored yet, so what was read is committed
         return entry
 
     def _advance(self, decider: Decider[Any], entry: Entry, row: Row) -> Entry:
         state = decider.evolve(entry.state, self.codec.decode(row, text=False).event)
         return Entry(state, row.version, entry.size + len(row.data) + len(row.text or b""))
+
+    def _remember(self, decider: Decider[Any], stream: str, entry: Entry) -> None:
+        """Have a committed state at hand, unless its stream is over."""
+        if decider.over(entry.state):
+            self._cache.drop(stream)
+        else:
+            self._cache.put(stream, entry)
 
     def _catch_up(self) -> None:
         """Take in what other processes appended since our last batch."""
@@ -586,7 +600,7 @@ class Log:
             return
         entry = self._cache.get(row.stream)
         if entry is not None:
-            self._cache.put(row.stream, self._advance(decider, entry, row))
+            self._remember(decider, row.stream, self._advance(decider, entry, row))
         if decider.guards is not no_guards:
             for guard in decider.guards(self.codec.decode(row, text=False)):
                 self.guards.apply(guard)
@@ -603,7 +617,7 @@ class Log:
     def _publish(self, batch: Batch) -> None:
         """The batch is durable: let everybody see it."""
         for stream, entry in batch.ahead.items():
-            self._cache.put(stream, entry)
+            self._remember(self.decider(stream), stream, entry)
         self._place = Place(batch.head, batch.recorded_at, batch.chain)
         self.signal.advance(batch.head)
 

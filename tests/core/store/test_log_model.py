@@ -15,7 +15,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.errors import ConcurrencyLimitExceeded, OutcomeUnknown
 from athena_core.event import Event, Fact
 from athena_core.store import chain
-from athena_core.store.log import Cache, Committed, Log
+from athena_core.store.log import ENTRY_BYTES, Cache, Committed, Log
 from tests.core.store.pots import (
     MEMORY,
     POTS,
@@ -234,7 +234,7 @@ class World:
     def open(self) -> Log:
         """A process starts; its cache is so small that states come and go."""
         log = new_log(self.directory, clock=self.clock, deaths=self.deaths, key_hours=KEY_HOURS)
-        log._cache = Cache(limit=40)
+        log._cache = Cache(limit=3 * ENTRY_BYTES)
         return log
 
     def run(self, plan: Plan) -> None:
