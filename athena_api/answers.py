@@ -58,6 +58,15 @@ class Capabilities(Value):
     limits: LimitCapabilities
 
 
+class Caller(Value):
+    """Who is asking, and what they may do: ids of operations, as far as the role goes; ``scope`` narrows it."""
+
+    identity: str
+    role: str
+    operations: tuple[str, ...]
+    scope: dict[str, tuple[str, ...]] | None = None
+
+
 class ProjectionHealth(Value):
     """How far a projection is, and what stopped it."""
 

@@ -470,13 +470,18 @@ async def document(request: HttpRequest) -> Response:
     return _json(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), 200)
 
 
+async def console(request: HttpRequest) -> Response:
+    """The console, which shows what the API tells to whoever looks at it."""
+    return _file(request, docs.console_page())
+
+
 async def docs_page(request: HttpRequest) -> Response:
     """The documentation page."""
     return _file(request, docs.docs_page())
 
 
 async def static(request: HttpRequest) -> Response:
-    """A file of the documentation page."""
+    """A file of a page."""
     found = docs.static_file(request.path_params["path"])
     if found is None:
         error = UnknownRoute("Not found")
@@ -489,7 +494,8 @@ def _json(body: bytes, status: int) -> Response:
 
 
 def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
-    headers = {"etag": file.etag, "cache-control": "no-cache", **dict(docs.SECURITY_HEADERS)}
+    cached = "public, max-age=31536000, immutable" if file.immutable else "no-cache"
+    headers = {"etag": file.etag, "cache-control": cached, **dict(docs.SECURITY_HEADERS)}
     if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)
     return Response(file.content, 200, headers, media_type=file.content_type)
@@ -498,6 +504,7 @@ def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
 PAGES = {
     path: Route(path, page)
     for path, page in {
+        "/": console,
         "/livez": livez,
         "/readyz": readyz,
         "/metrics": metrics,

@@ -1,4 +1,4 @@
-"""Documentation page and static files: everything comes from this server, and works without a network."""
+"""Pages and static files: everything comes from this server, and works without a network."""
 
 import functools
 import hashlib
@@ -45,17 +45,28 @@ PAGE = b"""<!doctype html>
 """
 
 
+CONSOLE = "dashboard/index.html"
+HASHED = "dashboard/assets/"
+"""Where the names of files hold a hash of their content."""
+
+
 class StaticFile(NamedTuple):
-    """A file as it is served."""
+    """A file as it is served; one that is ``immutable`` never has another content under its name."""
 
     content: bytes
     content_type: str
     etag: str
+    immutable: bool = False
 
 
 def docs_page() -> StaticFile:
     """The page at ``/docs``."""
     return StaticFile(PAGE, CONTENT_TYPES[".html"], _etag(PAGE))
+
+
+def console_page() -> StaticFile:
+    """The page at ``/``; its sources are in ``athena_api/dashboard``."""
+    return static_files()[CONSOLE]
 
 
 def static_file(path: str) -> StaticFile | None:
@@ -71,7 +82,8 @@ def static_files() -> dict[str, StaticFile]:
         content_type = CONTENT_TYPES.get(file.suffix)
         if content_type is not None and file.is_file():
             content = file.read_bytes()
-            files[file.relative_to(ROOT).as_posix()] = StaticFile(content, content_type, _etag(content))
+            path = file.relative_to(ROOT).as_posix()
+            files[path] = StaticFile(content, content_type, _etag(content), immutable=path.startswith(HASHED))
     return files
 
 

@@ -11,7 +11,7 @@ from athena_core.roles import SECRET_HEADER
 from athena_core.values import LOCAL
 
 PROBES = frozenset(("/livez", "/readyz"))
-OPEN_PATHS = PROBES | {"/docs", "/openapi.json"}
+OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/static/"
 REFUSED = "athena.refused"
 """Where the server puts the error of a request whose head is over a limit."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from athena_api import queues
 from athena_api import schedules as scheduling
 from athena_api import workflows as flows
-from athena_api.answers import Capabilities, EventRecord, EventsPage, Health, Transcript
+from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, Transcript
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
 from athena_api.memory import (
@@ -157,7 +157,10 @@ class StreamQuery(Value):
 
 
 class RejectionsQuery(Value):
-    """Which refusals; times are inclusive, ``offset`` counts only without a cursor."""
+    """Which refusals, and in which order (the oldest first); times are inclusive.
+
+    ``offset`` counts only without a cursor; a cursor goes on in the order that it came from.
+    """
 
     session_id: ClientId | None = None
     created_after: Time | None = None
@@ -167,6 +170,7 @@ class RejectionsQuery(Value):
     actor: Label | None = None
     provider: Label | None = None
     harness_profile_id: Label | None = None
+    order: Literal["newest", "oldest"] | None = None
 
 
 class TranscriptQuery(Value):
@@ -197,6 +201,17 @@ AUDIT_COLUMNS = (
 async def get_capabilities(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """What this server can do."""
     return Reply(data=plane.capabilities(), position=call.position)
+
+
+async def get_caller(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Who is asking."""
+    who, narrowed = call.who, None
+    if who.scope is not None:
+        kinds = {kind: getattr(who.scope, kind) for kind in who.scope.__struct_fields__}
+        narrowed = {kind: tuple(sorted(names)) for kind, names in kinds.items() if names is not None}
+    allowed = tuple(operation for operation in ROLES if plane.access.allows(who, operation))
+    caller = Caller(identity=who.subject, role=who.role.value, operations=allowed, scope=narrowed)
+    return Reply(data=caller, position=call.position)
 
 
 async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
@@ -493,6 +508,7 @@ async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQu
             actor=query.actor,
             provider=query.provider,
             harness_profile_id=query.harness_profile_id,
+            newest_first=query.order == "newest",
             offset=query.offset or 0,
             cursor=call.cursor,
             limit=call.limit,
@@ -562,6 +578,19 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         answer=Capabilities,
         handle=get_capabilities,
+    ),
+    Operation(
+        id="getCaller",
+        shared=True,
+        command="whoami",
+        context="caller",
+        method="GET",
+        path="/caller",
+        tag="core",
+        summary="Who is asking, and which operations they may use.",
+        roles=EVERYBODY,
+        answer=Caller,
+        handle=get_caller,
     ),
     Operation(
         id="getAdminHealth",
@@ -1462,7 +1491,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         method="GET",
         path="/policy/rejections",
         tag="policy",
-        summary="Runs that the policy refused, oldest first.",
+        summary="Runs that the policy refused, oldest first unless `order=newest` is asked for.",
         roles=EVERYBODY,
         query=RejectionsQuery,
         paging="cursor",

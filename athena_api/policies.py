@@ -27,7 +27,8 @@ async def simulate_policy(plane: "ControlPlane", call: Call[SimulateBody, NoQuer
         since = _since(call.body.since or yesterday, log)
         collector = simulate.Collector(log, plane.log.codec.decode, since)
         requests = collector.collect()
-        return simulate.simulate(requests, limits, since, collector.position, truncated=collector.truncated)
+        to, truncated = collector.position, collector.truncated
+        return simulate.simulate(requests, limits, since, to, truncated=truncated, run_id=call.body.run_id)
 
     simulation = await plane.scan(read)
     return Reply(data=simulation, position=simulation.to)

@@ -49,7 +49,10 @@ ROWS: Mapping[str, Named] = {
     "persona list": Named("listPersonaRuns", "Reviews of personas, newest first."),
     "persona show": Named("getPersonaRun", "One review, with its result."),
     "policy put": Named("putPolicy", "Replace the policy as a whole: what is left out is no longer limited."),
-    "policy rejections": Named("listPolicyConcurrencyRejections", "Runs that the policy refused, oldest first."),
+    "policy rejections": Named(
+        "listPolicyConcurrencyRejections",
+        "Runs that the policy refused, oldest first unless `order=newest` is asked for.",
+    ),
     "policy show": Named("getPolicy", "The policy in force, or null."),
     "policy simulate": Named(
         "simulatePolicy",
@@ -123,6 +126,7 @@ ROWS: Mapping[str, Named] = {
         "streamSessionTranscript",
         "A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
     ),
+    "whoami": Named("getCaller", "Who is asking, and which operations they may use."),
     "work drain-get": Named("getWorkDrain", "One drain."),
     "workflow approve": Named("approveWorkflowStep", "Approve just what has this hash."),
     "workflow cancel": Named("cancelWorkflowRun", "Have a workflow run stop, with the runs of its steps."),

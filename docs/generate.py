@@ -1,4 +1,4 @@
-"""The generator of the documentation's tables: events, error codes, operations, settings, metrics, limits of tools.
+"""The generator of what documents list and the console knows: events, errors, operations, settings, metrics, limits.
 
 ``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
 """
@@ -27,6 +27,7 @@ from athena_core.event import Event
 from athena_core.settings import SETTINGS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
+from docs import typescript
 from projections.feed import REFERRING
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -405,6 +406,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "cli.md": commands_page(),
         ROOT / "athena_cli" / "words.py": words_module(),
+        ROOT / "athena_api" / "dashboard" / "src" / "generated.ts": typescript.module(),
         ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, "operations", operations_table()),
         OPERATING: filled(OPERATING, "metrics", metrics_table()),

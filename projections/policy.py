@@ -173,7 +173,8 @@ class Rejection(Value):
     provider: str | None = None
 
 
-REJECTIONS = Keyset(kind="rejections", columns=(("position", "position", int),), oldest_first=True)
+OLDEST = Keyset(kind="rejections", columns=(("position", "position", int),), oldest_first=True)
+NEWEST = Keyset(kind="rejections-newest", columns=OLDEST.columns)
 
 
 def policy_in_force(connection: Connection) -> tuple[bytes, int]:
@@ -195,11 +196,12 @@ def list_rejections(
     actor: str | None = None,
     provider: str | None = None,
     harness_profile_id: str | None = None,
+    newest_first: bool = False,
     offset: int = 0,
     cursor: str | None,
     limit: int,
 ) -> Page[Rejection]:
-    """Refusals, oldest first; times are milliseconds since 1970 UTC, inclusive."""
+    """Refusals, oldest or newest first; times are milliseconds since 1970 UTC, inclusive."""
     where = (
         ("session_id = ?", session_id),
         ("created_at >= ?", created_after),
@@ -209,7 +211,7 @@ def list_rejections(
         ("provider = ?", provider),
         ("harness_profile_id = ?", harness_profile_id),
     )
-    return REJECTIONS.page(
+    return (NEWEST if newest_first else OLDEST).page(
         connection,
         REJECTION.all,
         where,

@@ -82,10 +82,14 @@ class PutPolicyBody(PolicyInput):
 
 
 class SimulateBody(Body):
-    """Another policy, and since when: an ISO-8601 time, a position or the id of an event; absent, since yesterday."""
+    """Another policy, and since when: an ISO-8601 time, a position or the id of an event; absent, since yesterday.
+
+    ``run_id`` asks what became of this one, refused ones included.
+    """
 
     policy: PolicyInput
     since: Label | None = None
+    run_id: Label | None = None
 
 
 # Stored events. Their TYPE is storage: never rename one.

@@ -71,12 +71,21 @@ class Counts(Value):
     cost_usd: float
 
 
+class Verdict(Value):
+    """What one request met and would have met: the reason and the rule of a refusal, or whether it would wait."""
+
+    run_id: str
+    waited: bool
+    recorded: str | None = None
+    simulated: str | None = None
+
+
 class Simulation(Value):
     """The requests since a position, as they were decided and as another policy would have decided them.
 
     ``truncated`` tells that there were more than 10,000 requests or 500,000 events: ``to`` says how far it came.
     ``estimated`` counts the newly allowed runs whose time and cost are half-way values of runs like them; ``waited``
-    those that the other policy would have let wait.
+    those that the other policy would have let wait. ``run`` is there where one was asked for that is among them.
     """
 
     since: Position
@@ -89,6 +98,7 @@ class Simulation(Value):
     newly_rejected: Change
     newly_allowed: Change
     estimated: int
+    run: Verdict | None = None
 
 
 # From events to requests
@@ -355,9 +365,16 @@ def _kin(one: Request) -> tuple[tuple[str, str], ...]:
 
 
 def simulate(
-    requests: Sequence[Request], limits: policy.PolicyState, since: Position, to: Position, *, truncated: bool
+    requests: Sequence[Request],
+    limits: policy.PolicyState,
+    since: Position,
+    to: Position,
+    *,
+    truncated: bool,
+    run_id: str | None = None,
 ) -> Simulation:
-    """What requests, in the order of their arrival, would have met under other limits."""
+    """What requests, in the order of their arrival, would have met under other limits; ``run_id`` names one of them."""
+    verdict: Verdict | None = None
     fleet = Fleet(limits)
     rejected: list[tuple[Request, str]] = []
     allowed: list[tuple[Request, str]] = []
@@ -367,6 +384,8 @@ def simulate(
         choice = request.refused == CLIENTS_CHOICE
         decided = Decided(CLIENTS_CHOICE, waited=False) if choice else fleet.decide(request)
         waited += decided.waited
+        if request.run_id == run_id:
+            verdict = Verdict(run_id=run_id, waited=decided.waited, recorded=request.refused, simulated=decided.refused)
         if decided.refused is None:
             taken.append(request)
             if request.refused is not None:
@@ -385,6 +404,7 @@ def simulate(
         newly_rejected=_change(rejected),
         newly_allowed=_change(allowed),
         estimated=len(allowed),
+        run=verdict,
     )
 
 

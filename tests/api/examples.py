@@ -104,6 +104,7 @@ class Example(NamedTuple):
 EXAMPLES: dict[str, Example] = {
     "getCapabilities": Example("/capabilities"),
     "getAdminHealth": Example("/admin/health"),
+    "getCaller": Example("/caller"),
     "createRun": Example(
         "/runs",
         body={
@@ -242,7 +243,8 @@ EXAMPLES: dict[str, Example] = {
     "getPolicy": Example("/policy"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(
-        "/policy/simulate", body={"policy": POLICY_PUT["policy"], "since": "2026-01-01T00:00:00Z"}
+        "/policy/simulate",
+        body={"policy": POLICY_PUT["policy"], "since": "2026-01-01T00:00:00Z", "runId": "run_unknown"},
     ),
     "listPolicyConcurrencyRejections": Example(
         "/policy/rejections",
@@ -255,6 +257,7 @@ EXAMPLES: dict[str, Example] = {
             "actor": "ada",
             "provider": "mock",
             "harnessProfileId": "hp_unknown",
+            "order": "newest",
         },
     ),
     "listSchedules": Example("/schedules"),

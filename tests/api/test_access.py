@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from athena_api.operations import OPERATIONS
+from athena_core.values import Role
 from tests.api.access import access_text
 from tests.api.listing import FOLDER
 from tests.conftest import Serve
@@ -53,6 +55,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def narrowed(guarded: Server) -> Api:
     """An Operator who is narrowed to one of them."""
     return guarded.client("otto", **{"x-athena-scope-sessions": "mine,later"})
+
+
+def test_everybody_is_told_who_they_are_and_what_they_may_do(guarded: Server, narrowed: Api) -> None:
+    ada, vera = (guarded.client(name).get("/caller") for name in ("ada", "vera"))
+    assert (ada["identity"], ada["role"], "scope" in ada) == ("ada", "Admin", False)
+    assert set(ada["operations"]) == {row.id for row in OPERATIONS}
+    assert set(vera["operations"]) == {row.id for row in OPERATIONS if Role.VIEWER in row.roles}
+    assert narrowed.get("/caller")["scope"] == {"sessions": ["later", "mine"]}
 
 
 def sessions_of(events: list[dict[str, str]]) -> set[str | None]:

@@ -1,5 +1,6 @@
 """Browsers: no page of another site, and no name that is not ours, gets an answer (contract D9)."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def test_a_request_for_another_host_is_misdirected(browsed: Server, host: str) -
     assert (answer.status_code, answer.json()["error"]["code"]) == (421, "HOST_FORBIDDEN")
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics", "/static/docs.js", "/nothing", "/api/v1/runs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/metrics", "/static/docs.js", "/nothing", "/api/v1/runs"]
+)
 def test_no_page_is_shown_under_another_name(browsed: Server, path: str) -> None:
     assert ask(browsed, path=path, host="evil.example.org").status_code == 421
 
@@ -117,10 +120,19 @@ def test_without_an_origin_nothing_is_said_about_them(browsed: Server) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/static/docs.js", "/static/vendor/swagger-ui.css"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/docs.js", "/static/vendor/swagger-ui.css"])
 def test_pages_run_only_what_comes_from_here(browsed: Server, path: str) -> None:
     policy = ask(browsed, path=path).headers["content-security-policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
     assert rules["script-src"] == rules["connect-src"] == "'self'"
     assert "unsafe" not in policy
+
+
+def test_what_is_named_by_its_content_is_kept_and_all_else_is_asked_for_again(browsed: Server) -> None:
+    page = ask(browsed, path="/")
+    assert page.headers["cache-control"] == "no-cache"
+    assert ask(browsed, path="/", **{"if-none-match": page.headers["etag"]}).status_code == 304
+    (script,) = re.findall(r'src="(/static/dashboard/assets/[^"]+)"', page.text)
+    assert ask(browsed, path=script).headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert ask(browsed, path="/static/docs.js").headers["cache-control"] == "no-cache"

@@ -1,10 +1,13 @@
-"""The documentation page: only files of this release, no other host, no inline script."""
+"""The pages: only files of this release, no other host, no inline script, and the console is small."""
 
+import gzip
 import re
 
 import pytest
 
-from athena_api.docs import ROOT, SECURITY_HEADERS, docs_page, static_file, static_files
+from athena_api.docs import ROOT, SECURITY_HEADERS, console_page, docs_page, static_file, static_files
+
+CONSOLE_BYTES_MAX = 60_000  # compressed, all files together
 
 
 def test_the_files_of_the_page_are_there() -> None:
@@ -16,6 +19,21 @@ def test_the_files_of_the_page_are_there() -> None:
         assert found is not None
         assert found.content == (ROOT / link).read_bytes()
         assert found.content_type.partition(";")[0] in ("text/css", "text/javascript")
+
+
+def test_the_console_is_its_page_and_files_named_by_their_content() -> None:
+    page = console_page().content.decode()
+    links = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
+    assert sorted(link.rpartition(".")[2] for link in links) == ["css", "js"]
+    assert not console_page().immutable
+    for link in links:
+        found = static_file(link)
+        assert found is not None
+        assert found.immutable
+    there = {path for path in static_files() if path.startswith("dashboard/")}
+    assert there == {*links, "dashboard/index.html"}, "what is left from another build is removed"
+    size = sum(len(gzip.compress(static_files()[path].content)) for path in there)
+    assert size < CONSOLE_BYTES_MAX, f"the console has {size:,} bytes, compressed"
 
 
 @pytest.mark.parametrize(
@@ -37,8 +55,9 @@ def test_a_changed_file_has_another_tag() -> None:
 
 
 def test_nothing_is_asked_of_another_host() -> None:
-    page = docs_page().content.decode()
-    assert re.findall(r"<script(?![^>]*\ssrc=)|\son\w+=|https?:", page) == []
+    elsewhere = r"https?:(?!//www\.w3\.org/2000/svg')"
+    for page in (docs_page().content.decode(), console_page().content.decode()):
+        assert re.findall(rf"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|{elsewhere}", page) == []
     policy = dict(SECURITY_HEADERS)["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy

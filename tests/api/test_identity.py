@@ -151,7 +151,7 @@ async def test_any_value_is_a_name_or_refused(value: bytes) -> None:
         assert sent[0]["status"] in (400, 401)
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
 async def test_open_paths_need_nobody(path: str) -> None:
     assert await identity([], path=path) is None
     assert await identity([(NAME, b"alice")], path=path) is None
@@ -165,7 +165,7 @@ async def test_options_needs_nobody() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "//",
         "/nowhere",
         "/static",
         "/livez/",

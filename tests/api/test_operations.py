@@ -159,7 +159,7 @@ def test_a_doubtful_identity_is_refused(guarded: Server, fields: list[tuple[str,
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
 def test_what_tells_nothing_needs_no_identity(guarded: Server, path: str) -> None:
     assert httpx2.get(guarded.url + path).status_code == 200
 

@@ -284,6 +284,10 @@ def test_refusals_are_listed_with_the_rule_and_the_event_in_the_feed(serve: Serv
     assert ada.items("/policy/rejections", offset=1) == found[1:]
     first = ada.get("/policy/rejections", limit=1)
     assert ada.get("/policy/rejections", offset=2, cursor=first["nextCursor"])["items"] == found[1:]
+    assert ada.items("/policy/rejections", order="newest", limit=2) == found[::-1]
+    with pytest.raises(Refused) as refused:
+        ada.get("/policy/rejections", order="newest", cursor=first["nextCursor"])
+    assert refused.value.code == "CURSOR_INVALID", "a cursor goes on in the order that it came from"
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5"])

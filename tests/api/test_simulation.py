@@ -27,7 +27,7 @@ def test_what_was_asked_for_meets_another_policy(shared: Server, shared_gates: G
     start = str(api.head())
     held = [api.start(gate.order, harnessProfileId=profile_id, sessionId=f"held-{n}")["runId"] for n in range(2)]
     api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 2})
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as refused:
         api.run("too many", sessionId="refused")
     gate.release(2)
     for run_id in held:
@@ -47,6 +47,16 @@ def test_what_was_asked_for_meets_another_policy(shared: Server, shared_gates: G
 
     patient = simulated(api, start, limits=[{"scope": "provider", "max": 1, "strategy": "enqueue"}])
     assert (patient["waited"], patient["newlyRejected"]["runs"]) == (1, 0)
+
+    asked = {"policy": {"schemaVersion": 1}, "since": start, "runId": refused.value.error["details"]["runId"]}
+    assert api.post("/policy/simulate", asked)["run"] == {
+        "runId": asked["runId"],
+        "waited": False,
+        "recorded": "max-concurrent-runs-exceeded",
+    }
+    still = {**asked, "policy": {"schemaVersion": 1, "maxConcurrentRuns": 2}}
+    assert api.post("/policy/simulate", still)["run"]["simulated"] == "policy.maxConcurrentRuns"
+    assert "run" not in api.post("/policy/simulate", {**asked, "runId": "run_elsewhere"})
 
     assert simulated(api, str(head))["requests"] == 0
     assert simulated(api)["requests"] >= 3  # since yesterday

@@ -1,0 +1,106 @@
+// The public API, and nothing else: one request for each row of the table.
+
+import { signal } from "@preact/signals";
+import type { Failure, Operation } from "./generated";
+
+const PREFIX = "/api/v1";
+
+type Plain = string | number | boolean;
+
+/** What a request says: path parameters, query, body, and how it wants to be answered. */
+export interface Asked {
+  readonly path?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, Plain | undefined>>;
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** The idempotency key of a command. */
+  readonly key?: string;
+  /** Do not wait for the end of a run. */
+  readonly detached?: boolean;
+}
+
+/** What was answered, and the position of the log that it reflects. */
+export interface Answer<T> {
+  readonly data: T;
+  readonly position: number;
+}
+
+/** An answer that is an error, or none at all (`UNREACHABLE`). */
+export class Refused extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly status: number,
+    readonly traceId?: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The last position of the log that any answer told of. */
+export const head = signal(0);
+
+/** The path and query of a request. */
+export function pathOf(operation: Operation<unknown>, asked: Asked): string {
+  const path = operation.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(asked.path?.[name] ?? ""));
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(asked.query ?? {})) {
+    if (value !== undefined && value !== "") query.set(name, String(value));
+  }
+  return PREFIX + path + (query.size ? `?${query}` : "");
+}
+
+/** Asks once; throws Refused. */
+export async function ask<T>(operation: Operation<T>, asked: Asked = {}): Promise<Answer<T>> {
+  const headers: Record<string, string> = {};
+  if (asked.key !== undefined) headers["idempotency-key"] = asked.key;
+  if (asked.detached) headers["prefer"] = "respond-async";
+  const request: RequestInit = { method: operation.method, headers, cache: "no-store" };
+  if (operation.method !== "GET" && asked.body !== undefined) {
+    headers["content-type"] = "application/json";
+    request.body = JSON.stringify(asked.body);
+  }
+  let response: Response;
+  try {
+    response = await fetch(pathOf(operation, asked), request);
+  } catch {
+    throw new Refused("UNREACHABLE", "the server does not answer", 0);
+  }
+  const position = Number(response.headers.get("athena-position") ?? 0);
+  if (position > head.value) head.value = position;
+  let said: { ok: true; data: T } | Failure;
+  try {
+    said = (await response.json()) as { ok: true; data: T } | Failure;
+  } catch {
+    throw new Refused("UNREACHABLE", `something before the server answered ${response.status}`, response.status);
+  }
+  if (!said.ok) {
+    const { code, message, traceId } = said.error;
+    throw new Refused(code, message, response.status, traceId);
+  }
+  return { data: said.data, position };
+}
+
+/** All items of a list, up to a number of pages. */
+export async function askAll<T>(
+  operation: Operation<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>,
+  asked: Asked = {},
+  pages = 4,
+): Promise<Answer<readonly T[]>> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  let position = 0;
+  for (let page = 0; page < pages; page++) {
+    const found = await ask(operation, { ...asked, query: { limit: 500, ...asked.query, cursor } });
+    position ||= found.position; // what came later may be on later pages: the stream tells it again
+    items.push(...found.data.items);
+    if (!found.data.nextCursor) break;
+    cursor = found.data.nextCursor;
+  }
+  return { data: items, position };
+}
+
+/** A new idempotency key. */
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID is not there without TLS
+  return "console-" + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

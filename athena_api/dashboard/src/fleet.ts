@@ -1,0 +1,147 @@
+// The fleet's counters as a fold of events over a snapshot.
+
+import type { Happened } from "./feed";
+import type { FleetSummary } from "./generated";
+import type { Fold } from "./live";
+import { number, text } from "./runs";
+
+type Draft<T> = { -readonly [K in keyof T]: T[K] extends object | null | undefined ? Draft<T[K]> : T[K] };
+
+const OUTCOMES: Readonly<Record<string, "completed" | "failed" | "cancelled" | "timedOut" | "crashed">> = {
+  "run.completed": "completed",
+  "run.failed": "failed",
+  "run.cancelled": "cancelled",
+  "run.timed-out": "timedOut",
+  "run.crashed": "crashed",
+};
+
+/** Folds events into a summary. */
+export const foldFleet: Fold<FleetSummary> = (state, events, again) => {
+  const next = structuredClone(state) as Draft<FleetSummary>;
+  let known = true;
+  for (const event of events) known = take(next, event) && known;
+  next.errorRate = next.total ? next.failed / next.total : 0;
+  next.operationalSummary.totalActiveRuns = next.running;
+  if (!known) again();
+  return next as FleetSummary;
+};
+
+/** Takes one event in; false where the events do not tell all of it. */
+function take(state: Draft<FleetSummary>, event: Happened): boolean {
+  switch (event.type) {
+    case "run.queued":
+      state.queue.waiting++;
+      state.queue.oldestWaitingSince ??= event.createdAt;
+      return true;
+    case "run.created":
+      state.total++;
+      state.running++;
+      state.recent.admitted++;
+      if (event.was === "queued") leave(state);
+      return event.was !== undefined || state.queue.waiting === 0;
+    case "run.paused":
+      state.running--;
+      state.paused++;
+      return true;
+    case "run.resumed":
+      state.running++;
+      state.paused--;
+      return true;
+    case "usage.recorded": {
+      const cost = number(event, "costMicroUsd") ?? 0;
+      state.costSummary.totalEstimatedSpendUsd += cost / 1e6;
+      state.costSummary.today.spentUsd += cost / 1e6;
+      return true;
+    }
+    case "policy.rejected":
+      state.recent.refused++;
+      return true;
+    case "authz.denied":
+      state.recent.denied++;
+      return true;
+    case "requests.suppressed":
+      state.recent.suppressed += number(event, "count") ?? 0;
+      return true;
+    case "work.enqueued":
+      state.queue.items++;
+      return true;
+    case "work.item.drained":
+      state.queue.items--;
+      return true;
+    case "a2a.dlq.restored":
+      state.queue.deadLetters++;
+      return true;
+    case "a2a.dlq.requeued":
+    case "a2a.dlq.discarded":
+      state.queue.deadLetters--;
+      return true;
+    case "a2a.dlq.added":
+    case "policy.updated":
+      return false;
+  }
+  const outcome = OUTCOMES[event.type];
+  if (outcome === undefined) return true;
+  if (event.was === "queued") {
+    state.withdrawn++;
+    leave(state);
+    return true;
+  }
+  state[event.was === "paused" ? "paused" : "running"]--;
+  state.outcomes[outcome]++;
+  state.recent.outcomes[outcome]++;
+  if (outcome === "completed") state.succeeded++;
+  else state.failed++;
+  return event.was !== undefined;
+}
+
+/** A run waits no longer; since when the oldest does is known only where none is left. */
+function leave(state: Draft<FleetSummary>): void {
+  state.queue.waiting--;
+  if (state.queue.waiting === 0) delete state.queue.oldestWaitingSince;
+}
+
+/** What an event says, in a few words. */
+export function sentence(event: Happened): string {
+  const code = text(event, "code");
+  switch (event.type) {
+    case "run.queued":
+      return `waits: ${text(event, "reason").replaceAll("-", " ")}`;
+    case "run.created":
+      return `was admitted: ${text(event, "provider")} ${text(event, "model")}`;
+    case "run.started":
+      return "started";
+    case "run.completed":
+      return text(event, "verificationStatus") === "verification-failed" ? "completed, but did not pass" : "completed";
+    case "run.failed":
+    case "schedule.run.failed":
+    case "a2a.message.failed":
+      return `failed: ${code}`;
+    case "run.cancelled":
+      return `was cancelled: ${text(event, "reason") || text(event, "cause").replaceAll("-", " ")}`;
+    case "run.cancel.requested":
+      return "was asked to stop";
+    case "run.paused":
+      return `was paused: ${text(event, "reason").replaceAll("-", " ")}`;
+    case "policy.rejected": {
+      const { reason } = event.payload["rejection"] as { reason: string };
+      return `was refused: ${reason.replaceAll("-", " ")}`;
+    }
+    case "tool.called":
+      return `called ${text(event, "toolName") || "a tool"}`;
+    case "policy.updated":
+      return `policy replaced${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`;
+    case "schedule.run.started":
+      return `schedule ${text(event, "id")} fired`;
+    case "schedule.run.skipped":
+      return `schedule ${text(event, "id")} skipped a slot: ${text(event, "reason").replaceAll("-", " ")}`;
+    case "a2a.dlq.added":
+      return `dead letter: ${text(event, "reason").replaceAll("-", " ")}`;
+    case "authz.denied":
+      return `${text(event, "subject")} was denied ${text(event, "operation")}`;
+    case "workflow.approval.requested":
+      return `step ${text(event, "stepId")} waits for approval`;
+    case "workflow.step.failed":
+      return `step ${text(event, "stepId")} failed: ${code}`;
+  }
+  return event.type;
+}

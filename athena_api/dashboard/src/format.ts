@@ -1,0 +1,49 @@
+// Numbers, times and money as people read them.
+
+const whole = new Intl.NumberFormat("en");
+
+export const count = (value: number): string => whole.format(value);
+
+/** Micro-dollars. */
+export function dollars(micro: number): string {
+  const value = micro / 1e6;
+  if (value === 0) return "$0";
+  return "$" + (Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toFixed(2));
+}
+
+/** Milliseconds. */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
+  if (ms < 172_800_000) return `${Math.floor(ms / 3_600_000)} h ${Math.round((ms % 3_600_000) / 60_000)} min`;
+  return `${Math.round(ms / 86_400_000)} days`;
+}
+
+/** A time of day, with the date where it is not today's. */
+export function clock(iso: string): string {
+  const at = new Date(iso);
+  const time = at.toLocaleTimeString("en-GB");
+  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-CA")} ${time}`;
+}
+
+/** How far away a time is: `3 min ago`, `in 2 h`. */
+export function distance(iso: string, now: number): string {
+  const ms = new Date(iso).getTime() - now;
+  const far = Math.abs(ms);
+  const [value, unit] =
+    far < 60_000 ? [far / 1_000, "s"] : far < 3_600_000 ? [far / 60_000, "min"] : far < 172_800_000 ? [far / 3_600_000, "h"] : [far / 86_400_000, "days"];
+  const said = `${Math.round(value)} ${unit}`;
+  return ms > 0 ? `in ${said}` : `${said} ago`;
+}
+
+/** The end of an id, where it differs. */
+export function short(id: string): string {
+  return id.length > 18 ? `${id.slice(0, id.indexOf("_") + 1)}…${id.slice(-6)}` : id;
+}
+
+/** The time between two instants. */
+export const between = (from: string, to: string | number): number => new Date(to).getTime() - new Date(from).getTime();
+
+/** `session-busy` as words. */
+export const words = (name: string): string => name.replaceAll("-", " ");

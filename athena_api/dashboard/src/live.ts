@@ -1,0 +1,113 @@
+// What is on the screen: a snapshot of the API, and every event after it folded in.
+
+import { batch, effect, signal, type Signal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { Refused, type Answer } from "./api";
+import { epoch, listen, type Happened } from "./feed";
+
+/**
+ * Takes events into a state; the same state where nothing changes. `again` asks for another snapshot, where the events
+ * alone do not tell what the server would answer now.
+ */
+export type Fold<T> = (state: T, events: readonly Happened[], again: () => void) => T;
+
+const AGAIN_MS = 700; // between two snapshots
+
+/** A snapshot and its fold. */
+export class Live<T> {
+  readonly data: Signal<T | undefined> = signal(undefined);
+  readonly error: Signal<Refused | undefined> = signal(undefined);
+  private position = -1;
+  private pending: Happened[] = [];
+  private loading = false;
+  private wanted = false;
+  private readAt = 0;
+  private timer: number | undefined;
+  private closed = false;
+  private readonly stops: (() => void)[];
+
+  constructor(
+    private readonly read: () => Promise<Answer<T>>,
+    private readonly fold: Fold<T>,
+  ) {
+    this.stops = [listen((events) => this.take(events))];
+    let first = true;
+    this.stops.push(
+      effect(() => {
+        void epoch.value;
+        if (first) first = false;
+        else this.again();
+      }),
+    );
+    void this.load();
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+    for (const stop of this.stops) stop();
+  }
+
+  /** Reads anew, soon and once, however often it is asked. */
+  again = (): void => {
+    if (this.loading) {
+      this.wanted = true;
+      return;
+    }
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + AGAIN_MS - performance.now()));
+  };
+
+  private take(events: readonly Happened[]): void {
+    if (this.loading) this.pending.push(...events);
+    if (this.data.value !== undefined) this.apply(events);
+  }
+
+  private apply(events: readonly Happened[]): void {
+    const state = this.data.value;
+    const news = events.filter((event) => event.position > this.position);
+    if (state === undefined || !news.length) return;
+    this.data.value = this.fold(state, news, this.again);
+  }
+
+  private async load(): Promise<void> {
+    if (this.loading || this.closed) return;
+    this.loading = true;
+    this.wanted = false;
+    this.pending = [];
+    try {
+      const answer = await this.read();
+      if (this.closed) return;
+      batch(() => {
+        this.position = answer.position;
+        this.data.value = answer.data;
+        this.error.value = undefined;
+        this.apply(this.pending);
+      });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.error.value = error;
+      if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.wanted = true;
+    } finally {
+      this.loading = false;
+      this.pending = [];
+      this.readAt = performance.now();
+      if (this.wanted && !this.closed) this.again();
+    }
+  }
+}
+
+/** A live value for as long as a component shows it; another key is another value. */
+export function useLive<T>(key: string, read: () => Promise<Answer<T>>, fold: Fold<T>): Live<T> {
+  const live = useMemo(() => new Live(read, fold), [key]);
+  useEffect(() => () => live.close(), [live]);
+  return live;
+}
+
+/** A fold that reads anew whenever something happened that it concerns. */
+export function whenever<T>(concerns: (event: Happened) => boolean): Fold<T> {
+  return (state, events, again) => {
+    if (events.some(concerns)) again();
+    return state;
+  };
+}

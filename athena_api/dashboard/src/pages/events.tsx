@@ -1,0 +1,182 @@
+// The feed: the newest events that fit, live, and further back page by page.
+
+import { signal, useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { ask, Refused, type Answer } from "../api";
+import { listen, position, positionOf, type Happened } from "../feed";
+import { sentence } from "../fleet";
+import { count } from "../format";
+import { EVENT_TYPES, listEvents, type EventsPage } from "../generated";
+import { href, place } from "../place";
+import { Copy, Empty, Filter, Json, RunLink, Time, Trouble } from "../ui";
+
+const SHOWN_MAX = 500;
+const WANTED = 60;
+const WINDOW = 400;
+const WINDOW_MAX = 40_000; // one page of the API looks at 50,000 events at most
+
+interface Wanted {
+  readonly types: string;
+  readonly sessionId: string;
+  readonly runId: string;
+  readonly traceId: string;
+}
+
+function fits(event: Happened, wanted: Wanted): boolean {
+  return (
+    (!wanted.types || wanted.types.split(",").includes(event.type)) &&
+    (!wanted.sessionId || event.sessionId === wanted.sessionId) &&
+    (!wanted.runId || event.runId === wanted.runId) &&
+    (!wanted.traceId || event.traceId === wanted.traceId)
+  );
+}
+
+/** The events of a reader: those shown, newest first, and how far back they go. */
+class Reading {
+  readonly shown = signal<readonly Happened[]>([]);
+  readonly from = signal(0);
+  readonly error = signal<Refused | undefined>(undefined);
+  readonly busy = signal(false);
+
+  constructor(private readonly wanted: Wanted) {
+    this.from.value = position.value;
+    void this.back();
+  }
+
+  take = (events: readonly Happened[]): void => {
+    const news = events.filter((event) => fits(event, this.wanted));
+    if (news.length) this.shown.value = [...news.reverse(), ...this.shown.value].slice(0, SHOWN_MAX);
+  };
+
+  /** Looks further back, in windows that grow, until there is a page full of what fits. */
+  back = async (): Promise<void> => {
+    if (this.busy.value) return;
+    this.busy.value = true;
+    try {
+      const found: Happened[] = [];
+      const narrow = Object.values(this.wanted).some(Boolean);
+      for (let window = WINDOW; found.length < WANTED && this.from.value > 0; window = Math.min(window * 4, WINDOW_MAX)) {
+        const from = Math.max(0, this.from.value - (narrow ? window : WANTED));
+        found.unshift(...(await this.between(from, this.from.value)));
+        this.from.value = from;
+      }
+      this.shown.value = [...this.shown.value, ...found.reverse()];
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.error.value = error;
+    } finally {
+      this.busy.value = false;
+    }
+  };
+
+  private async between(from: number, to: number): Promise<readonly Happened[]> {
+    const found: Happened[] = [];
+    let cursor: string | number | undefined = from;
+    while (cursor !== undefined) {
+      const { data }: Answer<EventsPage> = await ask(listEvents, { query: { ...this.wanted, cursor, limit: 500 } });
+      for (const event of data.events) found.push({ ...event, position: positionOf(event.id) });
+      const seen = data.cursor === "0" ? 0 : positionOf(data.cursor);
+      cursor = data.nextCursor && seen < to ? data.nextCursor : undefined;
+    }
+    return found.filter((event) => event.position <= to);
+  }
+}
+
+export function Events(): JSX.Element {
+  const { filters } = place.value;
+  const wanted: Wanted = {
+    types: filters["types"] ?? "",
+    sessionId: filters["sessionId"] ?? "",
+    runId: filters["runId"] ?? "",
+    traceId: filters["traceId"] ?? "",
+  };
+  const key = JSON.stringify(wanted);
+  const reading = useMemo(() => new Reading(wanted), [key]);
+  useEffect(() => listen(reading.take), [reading]);
+  const { shown, error, busy, from } = reading;
+  const at = Number(filters["at"] ?? 0);
+  return (
+    <>
+      <h1>Events</h1>
+      <p class="quiet">Everything that happened, newest first, as it is published. What people and models said is not in it. An event's id is the cursor that continues after it.</p>
+      <div class="filters">
+        <label class="filter">
+          <span>Types</span>
+          <Types value={wanted.types} />
+        </label>
+        <Filter name="sessionId" label="Session" />
+        <Filter name="runId" label="Run" first />
+        <Filter name="traceId" label="Trace" />
+      </div>
+      {error.value && <Trouble error={error.value} />}
+      <ol class="events">
+        {shown.value.map((event) => (
+          <One key={event.position} event={event} open={event.position === at} />
+        ))}
+      </ol>
+      {!shown.value.length && !busy.value && <Empty>No event fits these filters.</Empty>}
+      {from.value > 0 && (
+        <p>
+          <button type="button" disabled={busy.value} onClick={() => void reading.back()}>
+            Older events
+          </button>{" "}
+          <span class="quiet">{busy.value ? "looking …" : `${count(from.value)} before these`}</span>
+        </p>
+      )}
+    </>
+  );
+}
+
+function Types({ value }: { value: string }): JSX.Element {
+  return (
+    <>
+      <input
+        type="search"
+        list="types"
+        spellcheck={false}
+        value={value}
+        placeholder="run.failed,run.crashed"
+        onChange={(event) => {
+          location.hash = href("events", undefined, { ...place.value.filters, types: event.currentTarget.value.replaceAll(" ", "") });
+        }}
+      />
+      <datalist id="types">
+        {EVENT_TYPES.map((type) => (
+          <option key={type} value={type} />
+        ))}
+      </datalist>
+    </>
+  );
+}
+
+function One({ event, open }: { event: Happened; open: boolean }): JSX.Element {
+  const shown = useSignal(open);
+  const told = sentence(event);
+  return (
+    <li data-position={event.position} data-type={event.type}>
+      <button type="button" class="row" aria-expanded={shown.value} onClick={() => (shown.value = !shown.value)}>
+        <span class="num quiet">{event.position}</span>
+        <span>
+          <b>{event.type}</b> {told !== event.type && <span class="quiet">{told}</span>}
+        </span>
+        <Time at={event.createdAt} />
+      </button>
+      {shown.value && (
+        <div class="inner">
+          <p>
+            <Copy text={event.id} label="Copy as cursor" /> <Copy text={JSON.stringify(event)} label="Copy as JSON" />{" "}
+            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>all of this trace</a>
+          </p>
+          <Json value={bare(event)} />
+        </div>
+      )}
+    </li>
+  );
+}
+
+/** The record as it was published. */
+function bare(event: Happened): unknown {
+  const { position: _, was: __, ...record } = event;
+  return record;
+}

@@ -1,0 +1,481 @@
+// One run: its waterfall, what was said, what it called and showed, what it may spend, why it is where it is.
+
+import { signal, useSignal, type Signal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { ask, Refused, type Answer } from "../api";
+import { positionOf, type Happened } from "../feed";
+import { sentence } from "../fleet";
+import { clock, count, dollars, duration, short } from "../format";
+import {
+  explainRun,
+  getRun,
+  getRunEvidence,
+  getSessionTranscript,
+  listEvents,
+  listRunEvidence,
+  resumeRun,
+  type Evidence,
+  type EvidenceRecord,
+  type Run,
+  type TranscriptDelta,
+  type TranscriptEntry,
+} from "../generated";
+import { useLive, whenever } from "../live";
+import { href } from "../place";
+import { ENDINGS, life, OPEN, text, type Life, type Span } from "../runs";
+import { Action, Bar, caller, Copy, Empty, Facts, Json, now, Panel, RunLink, SessionLink, Shown, Status, Table, Time, Trouble, type Deed } from "../ui";
+import { cancelling } from "./runs";
+
+const EVENTS_MAX = 5_000;
+
+export function OneRun({ id }: { id: string }): JSX.Element {
+  const mine = (event: Happened): boolean => event.runId === id;
+  const run = useLive(`run ${id}`, () => ask(getRun, { path: { runId: id } }), whenever(mine));
+  const events = useLive<readonly Happened[]>(
+    `events ${id}`,
+    () => eventsOf(id),
+    (had, more) => {
+      const news = more.filter(mine);
+      return news.length ? [...had, ...news] : had;
+    },
+  );
+  const at = useSignal<number | undefined>(undefined); // how many events are folded; all, unless the slider says so
+  const all = events.data.value ?? [];
+  const until = at.value === undefined || at.value >= all.length ? undefined : at.value;
+  const folded = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
+  const told = useMemo(() => life(folded), [folded]);
+  const record = run.data.value;
+  if (run.error.value && !record) {
+    return (
+      <>
+        <h1>Run</h1>
+        <Trouble error={run.error.value} />
+        <p>
+          A run that was refused never existed: <a href={href("rejections")}>the rejections</a> tell why.
+        </p>
+      </>
+    );
+  }
+  if (!record || !all.length) return <p class="empty">Loading …</p>;
+  const horizon = folded[folded.length - 1];
+  return (
+    <>
+      <h1>
+        Run <span class="mono">{short(id)}</span> <Status is={told.status} /> <Copy text={id} label="Copy id" />
+        {OPEN.has(record.status) && <Action deed={cancelling(id)} />}
+        {record.status === "paused" && <Action deed={resuming(id)} />}
+      </h1>
+      <Slider events={all} at={at} />
+      <div class="columns">
+        <Panel title="Why it is where it is">
+          {until === undefined ? <Causes id={id} /> : <p class="quiet">Causes are told of the present; move the slider to its end.</p>}
+        </Panel>
+        <Panel title="What it may take">
+          <Budgets record={record} told={told} past={until === undefined ? undefined : horizon} />
+        </Panel>
+        <Panel title="Waterfall" wide>
+          <Waterfall told={told} events={folded} past={until !== undefined} />
+        </Panel>
+        <Panel title="Transcript" wide>
+          <Talk run={record} from={all[0]?.position ?? 0} until={until === undefined ? undefined : horizon?.position} />
+        </Panel>
+        <Panel title="Evidence" wide aside={record.verificationStatus && until === undefined ? <Status is={record.verificationStatus} /> : undefined}>
+          <Shows run={record} seen={told.evidence} until={until === undefined ? undefined : horizon?.position} />
+        </Panel>
+        <Panel title={`Events (${folded.length})`} wide>
+          <Log events={folded} />
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+async function eventsOf(runId: string): Promise<Answer<readonly Happened[]>> {
+  const found: Happened[] = [];
+  let cursor: string | undefined;
+  let position = 0;
+  do {
+    const page = await ask(listEvents, { query: { runId, limit: 500, cursor } });
+    position = page.data.head;
+    for (const event of page.data.events) found.push({ ...event, position: positionOf(event.id) });
+    cursor = page.data.nextCursor ?? undefined;
+  } while (cursor !== undefined && found.length < EVENTS_MAX);
+  return { data: found, position };
+}
+
+function resuming(runId: string): Deed<Run> {
+  return {
+    operation: resumeRun,
+    label: "Resume run",
+    question: "The run goes on with the budget below, what it spent so far included; with none it has no budget of its own any more.",
+    fields: [{ name: "budgetUsd", label: "Budget in dollars", kind: "number" }],
+    asked: (values) => ({
+      path: { runId },
+      body: values["budgetUsd"] ? { budgetUsd: Number(values["budgetUsd"]) } : {},
+      detached: true,
+    }),
+    done: () => "The run goes on.",
+  };
+}
+
+function Slider({ events, at }: { events: readonly Happened[]; at: Signal<number | undefined> }): JSX.Element {
+  const value = at.value ?? events.length;
+  const event = events[Math.min(value, events.length) - 1];
+  return (
+    <div class="slider">
+      <label>
+        <span>Time</span>
+        <input
+          type="range"
+          min={1}
+          max={events.length}
+          value={value}
+          aria-valuetext={event ? `${event.type}, ${clock(event.createdAt)}` : ""}
+          onInput={(input) => {
+            const chosen = Number(input.currentTarget.value);
+            at.value = chosen >= events.length ? undefined : chosen;
+          }}
+        />
+      </label>
+      <output>
+        {event && (
+          <>
+            {Math.min(value, events.length)} of {events.length} · <b>{event.type}</b> · {clock(event.createdAt)}
+          </>
+        )}
+        {at.value !== undefined && (
+          <>
+            {" "}
+            <strong class="past">the past</strong>{" "}
+            <button type="button" class="small" onClick={() => (at.value = undefined)}>
+              To the present
+            </button>
+          </>
+        )}
+      </output>
+    </div>
+  );
+}
+
+function Causes({ id }: { id: string }): JSX.Element {
+  const live = useLive(`why ${id}`, () => ask(explainRun, { path: { runId: id } }), whenever((event) => event.runId === id));
+  return (
+    <Shown live={live}>
+      {({ causes, waitsFor, omitted, parentRunId }) => (
+        <>
+          {waitsFor && (
+            <p class="waits">
+              Waits for <b>{waitsFor.says}</b> <span class="quiet">since</span> <Time at={waitsFor.since} />
+              {waitsFor.blockedBy && (
+                <>
+                  , behind <RunLink id={waitsFor.blockedBy} />
+                </>
+              )}
+            </p>
+          )}
+          <ol class="causes">
+            {causes.map((cause) => (
+              <li key={cause.eventId}>
+                <time dateTime={cause.at}>{clock(cause.at)}</time>
+                <span>
+                  {cause.says}
+                  {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
+                  {cause.after && (
+                    <span class="quiet">
+                      {" "}
+                      when <RunLink id={cause.after} /> ended
+                    </span>
+                  )}
+                </span>
+              </li>
+            ))}
+          </ol>
+          {omitted ? <p class="quiet">{omitted} causes in the middle are left out.</p> : null}
+          {parentRunId && (
+            <p>
+              Child of <RunLink id={parentRunId} />
+            </p>
+          )}
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function Budgets({ record, told, past }: { record: Run; told: Life; past: Happened | undefined }): JSX.Element {
+  const at = past ? new Date(past.createdAt).getTime() : now.value;
+  const elapsed = told.elapsedMs + (told.runningSince === undefined ? 0 : Math.max(0, at - told.runningSince));
+  return (
+    <>
+      <Bar label="Time" value={elapsed} max={told.timeoutMs} told={told.timeoutMs ? `${duration(elapsed)} of ${duration(told.timeoutMs)}` : duration(elapsed)} />
+      <Bar
+        label="Money"
+        value={told.costMicroUsd}
+        max={told.budgetMicroUsd}
+        told={told.budgetMicroUsd ? `${dollars(told.costMicroUsd)} of ${dollars(told.budgetMicroUsd)}` : `${dollars(told.costMicroUsd)}, no budget of its own`}
+      />
+      <Facts
+        of={[
+          ["Session", <SessionLink id={record.sessionId} />],
+          ["Model", `${record.provider} ${record.model}`],
+          ["Turns", count(told.turns)],
+          ["Tool calls", count(told.toolCalls)],
+          ["Tokens", told.inputTokens || told.outputTokens ? `${count(told.inputTokens)} in, ${count(told.outputTokens)} out` : "none yet"],
+          ["Profile", <span class="mono">{short(record.harnessProfileId)}</span>],
+          ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
+          ["Parent", record.parentRunId ? <RunLink id={record.parentRunId} /> : undefined],
+          ["Began", <Time at={record.createdAt} />],
+          ["Ended", !past && record.finishedAt ? <Time at={record.finishedAt} /> : undefined],
+          ["Error", !past && record.error ? `${record.error.code}: ${record.error.message}` : undefined],
+        ]}
+      />
+    </>
+  );
+}
+
+function Waterfall({ told, events, past }: { told: Life; events: readonly Happened[]; past: boolean }): JSX.Element {
+  const first = new Date(events[0]?.createdAt ?? 0).getTime();
+  const newest = new Date(events[events.length - 1]?.createdAt ?? 0).getTime();
+  const open = OPEN.has(told.status) && !past;
+  const end = Math.max(first + 1, open ? Math.max(newest, now.value) : newest);
+  if (!told.spans.length) return <Empty>Nothing took any time yet.</Empty>;
+  return (
+    <ol class="waterfall">
+      {told.spans.map((span) => (
+        <Row key={span.position + span.kind} span={span} first={first} end={end} />
+      ))}
+      <li class="scale" aria-hidden="true">
+        <span />
+        <span class="track">
+          <i>0</i>
+          <i>{duration((end - first) / 2)}</i>
+          <i>{duration(end - first)}</i>
+        </span>
+        <span />
+      </li>
+    </ol>
+  );
+}
+
+function Row({ span, first, end }: { span: Span; first: number; end: number }): JSX.Element {
+  const whole = end - first;
+  const to = span.to ?? end;
+  const left = (100 * (span.from - first)) / whole;
+  const width = Math.max(0.4, (100 * (to - span.from)) / whole);
+  return (
+    <li class={`${span.kind} ${span.failed ? "failed" : ""} ${span.to === undefined ? "open" : ""}`}>
+      <span class="cut" title={span.detail}>
+        {span.name}
+      </span>
+      <span class="track">
+        <i style={{ left: `${Math.min(left, 99.6)}%`, width: `${Math.min(width, 100 - Math.min(left, 99.6))}%` }} />
+      </span>
+      <span class="num">
+        {duration(to - span.from)}
+        {span.to === undefined ? " …" : ""}
+      </span>
+    </li>
+  );
+}
+
+// The transcript
+
+interface Written {
+  readonly turn: number;
+  readonly text: string;
+}
+
+function useTalk(run: Run, from: number): { entries: Signal<readonly TranscriptEntry[]>; writing: Signal<Written | undefined>; error: Signal<Refused | undefined> } {
+  const talk = useMemo(
+    () => ({
+      entries: signal<readonly TranscriptEntry[]>([]),
+      writing: signal<Written | undefined>(undefined),
+      error: signal<Refused | undefined>(undefined),
+    }),
+    [run.runId],
+  );
+  const live = OPEN.has(run.status);
+  useEffect(() => {
+    if (!from) return undefined;
+    if (!live) {
+      talk.writing.value = undefined;
+      void read(run, from)
+        .then((found) => (talk.entries.value = found))
+        .catch((error: unknown) => {
+          if (error instanceof Refused) talk.error.value = error;
+        });
+      return undefined;
+    }
+    // beside the stream of events: what a model writes is no event, and is kept nowhere
+    const stream = new EventSource(`/api/v1/sessions/${encodeURIComponent(run.sessionId)}/transcript/stream?after=${from - 1}`);
+    stream.addEventListener("transcript.entry", (message: MessageEvent<string>) => {
+      const { data } = JSON.parse(message.data) as { data: TranscriptEntry };
+      if (data.runId !== run.runId) return;
+      if (!talk.entries.value.some((one) => one.id === data.id)) talk.entries.value = [...talk.entries.value, data];
+      if (data.role === "assistant" || data.kind === "tool-call") talk.writing.value = undefined;
+    });
+    stream.addEventListener("transcript.delta", (message: MessageEvent<string>) => {
+      const { data } = JSON.parse(message.data) as { data: TranscriptDelta };
+      if (data.runId !== run.runId) return;
+      const had = talk.writing.value?.turn === data.turn && !data.reset ? talk.writing.value.text.slice(0, data.offset ?? undefined) : "";
+      talk.writing.value = data.text ? { turn: data.turn, text: had + data.text } : undefined;
+    });
+    return () => stream.close();
+  }, [run.runId, live, from > 0]);
+  return talk;
+}
+
+/** The entries of a run that has ended: its session from its first event on. */
+async function read(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
+  const found: TranscriptEntry[] = [];
+  let after = String(from - 1);
+  for (;;) {
+    const { items } = (await ask(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after, limit: 500 } })).data;
+    found.push(...items.filter((entry) => entry.runId === run.runId));
+    const last = items[items.length - 1];
+    if (items.length < 500 || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return found;
+    after = last.id;
+  }
+}
+
+function Talk({ run, from, until }: { run: Run; from: number; until: number | undefined }): JSX.Element {
+  const { entries, writing, error } = useTalk(run, from);
+  const shown = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
+  const text = until === undefined ? writing.value : undefined;
+  if (error.value) return <Trouble error={error.value} />;
+  return (
+    <div class="talk">
+      {shown.map((entry) => (
+        <Said key={entry.id} entry={entry} />
+      ))}
+      {text && (
+        <article class="assistant writing" aria-live="polite">
+          <header>assistant writes · turn {text.turn}</header>
+          <pre>{text.text}</pre>
+        </article>
+      )}
+      {!shown.length && !text && <Empty>Nothing was said {until === undefined ? "yet" : "until then"}.</Empty>}
+    </div>
+  );
+}
+
+function Said({ entry }: { entry: TranscriptEntry }): JSX.Element {
+  const who = entry.kind === "tool-call" ? `calls ${entry.toolName ?? "a tool"}` : entry.role === "tool" ? `${entry.toolName ?? "tool"} answers` : entry.role;
+  return (
+    <article class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
+      <header>
+        {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
+        {entry.isError && <b> failed</b>}
+      </header>
+      <pre>{entry.content ?? "(erased)"}</pre>
+    </article>
+  );
+}
+
+// Evidence
+
+function Shows({ run, seen, until }: { run: Run; seen: number; until: number | undefined }): JSX.Element {
+  const live = useLive(
+    `evidence ${run.runId}`,
+    () => ask(listRunEvidence, { path: { runId: run.runId }, query: { limit: 200 } }),
+    whenever((event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS)),
+  );
+  const open = useSignal<string | undefined>(undefined);
+  return (
+    <Shown live={live}>
+      {({ items }) => {
+        const shown = items.filter((one) => until === undefined || one.position <= until);
+        return (
+          <>
+            {until === undefined &&
+              run.verificationFailures?.map((failure) => (
+                <p class="trouble" key={failure.policyId}>
+                  <strong>{failure.policyId}</strong> {failure.message}
+                </p>
+              ))}
+            {shown.length ? (
+              <Table label="Evidence" heads={["Label", "Type", "#Size", "From", "Recorded", ""]}>
+                {shown.map((one) => (
+                  <Piece key={one.id} one={one} open={open} />
+                ))}
+              </Table>
+            ) : (
+              <Empty>{seen ? "" : "It showed nothing so far."}</Empty>
+            )}
+          </>
+        );
+      }}
+    </Shown>
+  );
+}
+
+function Piece({ one, open }: { one: EvidenceRecord; open: Signal<string | undefined> }): JSX.Element {
+  const content = useSignal<Evidence | undefined>(undefined);
+  const shown = open.value === one.id;
+  const toggle = (): void => {
+    open.value = shown ? undefined : one.id;
+    if (!shown && !content.value) {
+      void ask(getRunEvidence, { path: { runId: one.runId, evidenceId: one.id } }).then(({ data }) => (content.value = data));
+    }
+  };
+  return (
+    <>
+      <tr>
+        <td>
+          {one.label}
+          {one.stale && <small class="warn"> stale</small>}
+        </td>
+        <td>{one.type}</td>
+        <td class="num">{count(one.sizeBytes)} B</td>
+        <td class="opt">{one.source}</td>
+        <td>
+          <Time at={one.createdAt} />
+        </td>
+        <td class="num">
+          <button type="button" class="small" aria-expanded={shown} onClick={toggle}>
+            {shown ? "Hide" : "Show"}
+          </button>
+        </td>
+      </tr>
+      {shown && (
+        <tr class="inner">
+          <td colSpan={6}>
+            {content.value ? <Content of={content.value} /> : "Loading …"}
+            <p class="quiet mono">sha256 {one.sha256}</p>
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
+
+function Content({ of }: { of: Evidence }): JSX.Element {
+  const { content } = of;
+  if (!content) return <p class="quiet">It was erased.</p>;
+  if (content.kind === "text") return <Json value={content.text} />;
+  if (content.kind === "json") return <Json value={content.value} />;
+  return <Json value={content.base64} />;
+}
+
+function Log({ events }: { events: readonly Happened[] }): JSX.Element {
+  return (
+    <details>
+      <summary>What was recorded, event by event</summary>
+      <ol class="ticker">
+        {events.map((event) => (
+          <li key={event.position}>
+            <time dateTime={event.createdAt}>{clock(event.createdAt)}</time>
+            <span>
+              <a href={href("events", undefined, { runId: event.runId ?? "", at: String(event.position) })}>{event.type}</a>{" "}
+              <span class="quiet">{sentence(event) === event.type ? text(event, "toolName") : sentence(event)}</span>
+            </span>
+          </li>
+        ))}
+      </ol>
+      <p class="quiet">
+        {caller.value?.scope ? "Only what your scope covers. " : ""}The feed tells the payloads: <a href={href("events", undefined, { runId: events[0]?.runId ?? "" })}>events of this run</a>.
+      </p>
+    </details>
+  );
+}

@@ -1,0 +1,215 @@
+// Runs, newest first, as they change; filters are in the address.
+
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { ask, Refused } from "../api";
+import { duration, dollars, between, words } from "../format";
+import type { Happened } from "../feed";
+import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from "../generated";
+import { useLive, type Fold } from "../live";
+import { href, place } from "../place";
+import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../runs";
+import { Action, Empty, Filter, note, now, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+
+const ROWS_MAX = 100;
+
+type Wanted = Readonly<Record<string, string>>;
+
+function fits(run: Run, wanted: Wanted): boolean {
+  return (
+    (!wanted["status"] || run.status === wanted["status"]) &&
+    (!wanted["sessionId"] || run.sessionId === wanted["sessionId"]) &&
+    (!wanted["provider"] || run.provider === wanted["provider"])
+  );
+}
+
+/** A page of runs, newest first, after events: begun runs come on top, what fits no longer goes. */
+function foldRuns(wanted: Wanted): Fold<RunPage> {
+  return (page, events, again) => {
+    const rows = new Map(page.items.map((run) => [run.runId, run]));
+    const fresh: Run[] = [];
+    let changed = false;
+    for (const event of events) {
+      const runId = event.runId ?? "";
+      const row = rows.get(runId);
+      if (row) {
+        const next = after(row, event);
+        changed ||= next !== row;
+        rows.set(runId, next);
+      } else if (event.type === "run.queued" || (event.type === "run.created" && event.was === undefined)) {
+        const run = begun(event);
+        rows.set(runId, run);
+        fresh.push(run);
+        changed = true;
+      } else if (unseen(event, wanted)) again();
+    }
+    if (!changed) return page;
+    const all = [...fresh.reverse().map((run) => run.runId), ...page.items.map((run) => run.runId)];
+    const items = all.map((id) => rows.get(id)).filter((run): run is Run => run !== undefined && fits(run, wanted));
+    return { ...page, items: items.slice(0, ROWS_MAX) };
+  };
+}
+
+/** Whether a run that is not shown may belong here now. */
+function unseen(event: Happened, wanted: Wanted): boolean {
+  const status = ENDINGS[event.type] ?? stateAfter(event.type);
+  return status !== undefined && wanted["status"] === status;
+}
+
+export function Runs(): JSX.Element {
+  const { status, sessionId, provider } = place.value.filters;
+  const wanted: Wanted = { status: status ?? "", sessionId: sessionId ?? "", provider: provider ?? "" };
+  const key = JSON.stringify(wanted);
+  const live = useLive(key, () => ask(listRuns, { query: { ...wanted, limit: 50 } }), foldRuns(wanted));
+  return (
+    <>
+      <h1>
+        Runs <StartRun session={sessionId} />
+      </h1>
+      <div class="filters">
+        <Filter name="status" label="Status" options={STATUSES} />
+        <Filter name="sessionId" label="Session" first />
+        <Filter name="provider" label="Provider" />
+        <Find />
+      </div>
+      <Shown live={live}>
+        {(page) =>
+          page.items.length ? (
+            <>
+              <Rows runs={page.items} />
+              <Older key={key} first={page} wanted={wanted} />
+            </>
+          ) : (
+            <Empty>
+              {Object.values(wanted).some(Boolean) ? "No run fits these filters." : "No run yet. Start one here, or with: athena run --input hello"}
+            </Empty>
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+function Find(): JSX.Element {
+  return (
+    <label class="filter">
+      <span>Run id</span>
+      <input
+        type="search"
+        spellcheck={false}
+        placeholder="run_…"
+        onChange={(event) => {
+          const id = event.currentTarget.value.trim();
+          if (id) location.hash = href("runs", id);
+        }}
+      />
+    </label>
+  );
+}
+
+export function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
+  return (
+    <Table label="Runs" heads={["Run", "Status", "Session", "Model", "Began", "#Took", "#Cost", "#"]}>
+      {runs.map((run) => (
+        <tr key={run.runId} data-run={run.runId}>
+          <td>
+            <RunLink id={run.runId} />
+          </td>
+          <td>
+            <Status is={run.status} title={run.error?.message} />
+            <small class="quiet"> {why(run)}</small>
+          </td>
+          <td>
+            <SessionLink id={run.sessionId} />
+          </td>
+          <td class="opt cut" title={run.model}>
+            {run.provider} <span class="quiet">{run.model}</span>
+          </td>
+          <td>
+            <Time at={run.createdAt} />
+          </td>
+          <td class="num">{took(run)}</td>
+          <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
+          <td class="num">{OPEN.has(run.status) && <Action deed={cancelling(run.runId)} />}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+}
+
+/** What keeps a run, or what ended it. */
+function why(run: Run): string {
+  if (run.waiting) return words(run.waiting.reason);
+  if (run.paused) return words(run.paused.reason);
+  if (run.error) return run.error.code;
+  return run.verificationStatus === "verification-failed" ? "did not pass" : "";
+}
+
+function took(run: Run): string {
+  if (run.finishedAt) return duration(between(run.createdAt, run.finishedAt));
+  return duration(between(run.createdAt, now.value));
+}
+
+function Older({ first, wanted }: { first: RunPage; wanted: Wanted }): JSX.Element | null {
+  const more = useSignal<readonly Run[]>([]);
+  const cursor = useSignal(first.nextCursor);
+  if (!cursor.value) return null;
+  const load = async (): Promise<void> => {
+    try {
+      const { data } = await ask(listRuns, { query: { ...wanted, limit: 100, cursor: cursor.value ?? undefined } });
+      more.value = [...more.value, ...data.items];
+      cursor.value = data.nextCursor;
+    } catch (error) {
+      if (error instanceof Refused) note(error.message, true);
+    }
+  };
+  return (
+    <>
+      {more.value.length > 0 && (
+        <>
+          <h2>Older, as they were when they were read</h2>
+          <Rows runs={more.value} />
+        </>
+      )}
+      <p>
+        <button type="button" onClick={() => void load()}>
+          Older runs
+        </button>
+      </p>
+    </>
+  );
+}
+
+/** Asking a run to stop. */
+export function cancelling(runId: string): Deed<{ status: string }> {
+  return {
+    operation: cancelRunByRunId,
+    label: "Cancel run",
+    danger: true,
+    question: "The run is stopped, with its children, its model call and the processes of its tools. What it did stays recorded.",
+    fields: [{ name: "reason", label: "Reason", hint: "stands in the audit trail" }],
+    asked: (values) => ({ path: { runId }, body: said({ reason: values["reason"] }) }),
+    done: (data) => (data.status === "cancelled" ? "The run was asked to stop." : "The run was not running any more."),
+  };
+}
+
+export function StartRun({ session }: { session?: string | undefined }): JSX.Element {
+  const deed: Deed<unknown> = {
+    operation: createRun,
+    label: "Start a run",
+    fields: [
+      { name: "input", label: "Input", kind: "area", required: true },
+      { name: "sessionId", label: "Session", value: session ?? "", hint: "empty: a new one" },
+      { name: "provider", label: "Provider", hint: "empty: the server's default" },
+      { name: "model", label: "Model" },
+      { name: "harnessProfileId", label: "Harness profile", hint: "hp_…, instead of provider and model" },
+    ],
+    asked: (values) => ({ body: said(values), detached: true }),
+    done: () => "The run was accepted.",
+    then: (data) => {
+      const { runId } = data as { runId: string }; // the answer to `respond-async` is the record of the run
+      location.hash = href("runs", runId);
+    },
+  };
+  return <Action deed={deed} />;
+}

@@ -1,0 +1,278 @@
+// Workflows: their steps in the order of their dependencies, live; resume, cancel, approve.
+
+import type { JSX } from "preact";
+import { ask } from "../api";
+import type { Happened } from "../feed";
+import { duration, short } from "../format";
+import {
+  approveWorkflowStep,
+  cancelWorkflowRun,
+  getWorkflowRun,
+  listWorkflowRuns,
+  listWorkflows,
+  rejectWorkflowStep,
+  resumeWorkflow,
+  runWorkflow,
+  type Observed,
+  type StepState,
+  type Workflow,
+  type WorkflowRun,
+} from "../generated";
+import { useLive, whenever } from "../live";
+import { href, place } from "../place";
+import { text } from "../runs";
+import { Action, Bar, Empty, Facts, Panel, RunLink, said, Shown, Status, Table, Time, type Deed } from "../ui";
+
+const about = (event: Happened, workflowId?: string): boolean =>
+  event.type.startsWith("workflow.") && (workflowId === undefined || text(event, "workflowId") === workflowId);
+
+export function Workflows(): JSX.Element {
+  const { id } = place.value;
+  if (id !== undefined) return <OneWorkflow key={id} id={id} />;
+  const live = useLive("workflows", () => ask(listWorkflows, { query: { limit: 100 } }), whenever((event) => event.type === "workflow.created"));
+  return (
+    <>
+      <h1>Workflows</h1>
+      <Shown live={live}>
+        {({ items }) =>
+          items.length ? (
+            <Table label="Workflows" heads={["Workflow", "Newest run", "Progress", "Steps", "Made", "By"]}>
+              {items.map((one) => (
+                <Row key={one.id} one={one} />
+              ))}
+            </Table>
+          ) : (
+            <Empty>No workflow. One is made with: athena workflows create --body workflow.json</Empty>
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+function Row({ one }: { one: Workflow }): JSX.Element {
+  const live = useLive(`of ${one.id}`, () => ask(getWorkflowRun, { path: { id: one.id } }), whenever((event) => about(event, one.id)));
+  const seen = live.data.value;
+  return (
+    <tr>
+      <td>
+        <a class="mono" href={href("workflows", one.id)} title={one.id}>
+          …{one.id.slice(-8)}
+        </a>
+      </td>
+      <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "never ran" : "…"}</span>}</td>
+      <td>{seen?.run ? <Bar label="" value={seen.progress.percentComplete} max={100} told={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
+      <td class="opt cut">{one.definition.steps.map((step) => step.id).join(", ")}</td>
+      <td class="opt">
+        <Time at={one.createdAt} />
+      </td>
+      <td class="opt">{one.createdBy}</td>
+    </tr>
+  );
+}
+
+function OneWorkflow({ id }: { id: string }): JSX.Element {
+  const live = useLive(
+    `workflow ${id}`,
+    () => ask(getWorkflowRun, { path: { id } }),
+    (state, events, again) => {
+      if (events.some((event) => about(event, state.workflow.id) || touches(state, event))) again();
+      return state;
+    },
+  );
+  return (
+    <>
+      <p>
+        <a href={href("workflows")}>All workflows</a>
+      </p>
+      <Shown live={live}>{(seen) => <Walk seen={seen} id={id} />}</Shown>
+    </>
+  );
+}
+
+function touches(state: Observed, event: Happened): boolean {
+  return event.runId !== undefined && event.runId !== null && state.nodes.some((node) => node.runId === event.runId || node.items?.some((item) => item.runId === event.runId));
+}
+
+function Walk({ seen, id }: { seen: Observed; id: string }): JSX.Element {
+  const { workflow, run, nodes, progress, eta } = seen;
+  const open = run !== null && !["ok", "failed", "cancelled"].includes(run.status);
+  const resumable = run !== null && (run.status === "failed" || run.status === "cancelled");
+  return (
+    <>
+      <h1>
+        Workflow <span class="mono">{short(workflow.id)}</span> {run ? <Status is={run.status} /> : <Status is="never-ran" />}
+        {resumable && <Action deed={resuming(run.id)} />}
+        {open && <Action deed={cancelling(run.id)} />}
+        {!open && <Action deed={starting(workflow.id)} />}
+      </h1>
+      <div class="columns">
+        <Panel title="How far it is">
+          <Bar label="Steps" value={progress.completedSteps + progress.skippedSteps} max={progress.totalSteps} told={`${progress.completedSteps} of ${progress.totalSteps} ok`} />
+          <Facts
+            of={[
+              ["Failed", progress.failedSteps ? String(progress.failedSteps) : undefined],
+              ["Skipped", progress.skippedSteps ? String(progress.skippedSteps) : undefined],
+              ["Left, as far as known", open && eta.estimatedRemainingMs ? duration(eta.estimatedRemainingMs) : undefined],
+              ["Began", run ? <Time at={run.startedAt ?? run.createdAt} /> : undefined],
+              ["Ended", run?.finishedAt ? <Time at={run.finishedAt} /> : undefined],
+              ["Asked for by", run?.requestedBy],
+              ["Its run", run ? <span class="mono">{short(run.id)}</span> : undefined],
+            ]}
+          />
+        </Panel>
+        <Panel title="Runs">
+          <Runs id={workflow.id} shown={run?.id ?? id} />
+        </Panel>
+        <Panel title="Steps, in the order of their dependencies" wide>
+          <Steps workflow={workflow} nodes={nodes} run={run} />
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
+  const live = useLive(`runs of ${id}`, () => ask(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }), whenever((event) => about(event, id)));
+  return (
+    <Shown live={live}>
+      {({ items }) =>
+        items.length ? (
+          <ul class="list">
+            {items.map((one) => (
+              <li key={one.id}>
+                <Status is={one.status} />
+                <a class="mono" aria-current={one.id === shown ? "true" : undefined} href={href("workflows", one.id)}>
+                  …{one.id.slice(-8)}
+                </a>
+                <Time at={one.createdAt} />
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <Empty>It never ran.</Empty>
+        )
+      }
+    </Shown>
+  );
+}
+
+/** How deep each step is: one more than the deepest of those that it needs. */
+function depths(workflow: Workflow): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  const needs = new Map<string, string[]>();
+  for (const { from, to } of workflow.definition.dependencies) needs.set(to, [...(needs.get(to) ?? []), from]);
+  const ready = workflow.definition.steps.map((step) => step.id);
+  while (ready.length) {
+    const step = ready.shift() ?? "";
+    const parents = needs.get(step) ?? [];
+    if (parents.some((parent) => !found.has(parent))) ready.push(step); // there are no cycles
+    else found.set(step, parents.length ? 1 + Math.max(...parents.map((parent) => found.get(parent) ?? 0)) : 0);
+  }
+  return found;
+}
+
+function Steps({ workflow, nodes, run }: { workflow: Workflow; nodes: readonly StepState[]; run: WorkflowRun | null }): JSX.Element {
+  const deep = depths(workflow);
+  const states = new Map(nodes.map((node) => [node.stepId, node]));
+  const needs = (id: string): string[] => workflow.definition.dependencies.filter((edge) => edge.to === id).map((edge) => edge.from);
+  const layers = [...new Set(deep.values())].sort((a, b) => a - b);
+  return (
+    <div class="layers" tabIndex={0} role="region" aria-label="Steps">
+      {layers.map((layer) => (
+        <ol key={layer}>
+          {workflow.definition.steps
+            .filter((step) => deep.get(step.id) === layer)
+            .map((step) => (
+              <Step key={step.id} id={step.id} state={states.get(step.id)} needs={needs(step.id)} run={run} />
+            ))}
+        </ol>
+      ))}
+    </div>
+  );
+}
+
+function Step(props: { id: string; state: StepState | undefined; needs: readonly string[]; run: WorkflowRun | null }): JSX.Element {
+  const { id, state, needs, run } = props;
+  const status = state?.status ?? "pending";
+  const { approval, checkpoint } = state ?? {};
+  return (
+    <li class={`step ${status}`}>
+      <header>
+        <b>{id}</b> <Status is={status} />
+      </header>
+      {needs.length > 0 && <p class="quiet">after {needs.join(", ")}</p>}
+      {state?.runId && (
+        <p>
+          <RunLink id={state.runId} /> <span class="quiet">attempt {state.attempt}</span>
+        </p>
+      )}
+      {checkpoint?.error && <p class="bad">{checkpoint.error}</p>}
+      {checkpoint?.artifact?.output && <p class="output">{checkpoint.artifact.output}</p>}
+      {state?.items && <p class="quiet">{state.items.filter((item) => item.status === "ok").length} of {state.items.length} items ok</p>}
+      {state?.note && <p class="quiet">{state.note}</p>}
+      {approval && run && (
+        <>
+          <p>{approval.message ?? "Somebody has to approve."}</p>
+          {approval.expiresAt && (
+            <p class="quiet">
+              expires <Time at={approval.expiresAt} />
+            </p>
+          )}
+          <p>
+            <Action deed={judging(run.id, id, approval.subjectHash, approveWorkflowStep, "Approve")} />
+            <Action deed={judging(run.id, id, approval.subjectHash, rejectWorkflowStep, "Reject")} />
+          </p>
+        </>
+      )}
+    </li>
+  );
+}
+
+// What can be done with one
+
+function resuming(id: string): Deed<unknown> {
+  return {
+    operation: resumeWorkflow,
+    label: "Resume",
+    asked: () => ({ path: { id }, body: {}, detached: true }),
+    done: () => "It goes on; what is ok is not repeated.",
+  };
+}
+
+function starting(workflowId: string): Deed<WorkflowRun> {
+  return {
+    operation: runWorkflow,
+    label: "Run it",
+    question: "A new run of the workflow begins with its first steps.",
+    asked: () => ({ path: { workflowId }, body: {}, detached: true }),
+    done: () => "It began.",
+    then: (run) => {
+      location.hash = href("workflows", run.id);
+    },
+  };
+}
+
+function cancelling(id: string): Deed<unknown> {
+  return {
+    operation: cancelWorkflowRun,
+    label: "Cancel",
+    danger: true,
+    question: "The workflow run stops, and so do the runs of its steps. It can be resumed.",
+    fields: [{ name: "reason", label: "Reason" }],
+    asked: (values) => ({ path: { id }, body: said({ reason: values["reason"] }) }),
+    done: () => "It was asked to stop.",
+  };
+}
+
+function judging(id: string, step: string, subjectHash: string, operation: typeof approveWorkflowStep, label: string): Deed<unknown> {
+  return {
+    operation,
+    label,
+    danger: label === "Reject",
+    question: `${label} just what has the hash ${subjectHash.slice(0, 12)}…`,
+    fields: [{ name: "note", label: "Note" }],
+    asked: (values) => ({ path: { id, step }, body: said({ subjectHash, note: values["note"] }) }),
+    done: () => `${step}: ${label === "Approve" ? "approved" : "rejected"}.`,
+  };
+}

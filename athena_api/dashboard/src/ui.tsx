@@ -1,0 +1,418 @@
+// The pieces that pages are made of.
+
+import { signal } from "@preact/signals";
+import type { ComponentChildren, JSX, TargetedEvent } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ask, newKey, Refused, type Asked } from "./api";
+import { athenaOf, curlOf } from "./commands";
+import { clock, distance } from "./format";
+import type { Caller, Operation } from "./generated";
+import type { Live } from "./live";
+import { filter, href, place } from "./place";
+
+/** Who is asking; there before anything else is shown. */
+export const caller = signal<Caller | undefined>(undefined);
+
+export const may = (operation: Operation<unknown>): boolean => caller.value?.operations.includes(operation.id) ?? false;
+
+export const now = signal(Date.now());
+setInterval(() => {
+  now.value = Date.now();
+}, 1_000);
+
+// Words
+
+export function Status({ is, title }: { is: string; title?: string | undefined }): JSX.Element {
+  return (
+    <span class={`status ${is}`} title={title}>
+      {is.replaceAll("-", " ")}
+    </span>
+  );
+}
+
+export function Time({ at }: { at: string | null | undefined }): JSX.Element {
+  if (!at) return <span class="quiet">never</span>;
+  return (
+    <time dateTime={at} title={`${new Date(at).toUTCString()}\n${clock(at)} here`}>
+      {distance(at, now.value)}
+    </time>
+  );
+}
+
+export function RunLink({ id, full = false }: { id: string; full?: boolean }): JSX.Element {
+  return (
+    <a class="mono" href={href("runs", id)} title={id}>
+      {full ? id : `…${id.slice(-8)}`}
+    </a>
+  );
+}
+
+export function SessionLink({ id }: { id: string }): JSX.Element {
+  return (
+    <a href={href("runs", undefined, { sessionId: id })} title={`Runs of the session ${id}`} class="cut">
+      {id}
+    </a>
+  );
+}
+
+// Blocks
+
+export function Panel(props: { title: string; aside?: ComponentChildren; children: ComponentChildren; wide?: boolean }): JSX.Element {
+  return (
+    <section class={props.wide ? "panel wide" : "panel"}>
+      <header>
+        <h2>{props.title}</h2>
+        {props.aside}
+      </header>
+      {props.children}
+    </section>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }): JSX.Element {
+  return <p class="empty">{children}</p>;
+}
+
+export function Trouble({ error }: { error: Refused }): JSX.Element {
+  const told = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : error.message;
+  return (
+    <p class="trouble" role="alert">
+      <strong>{error.code}</strong> {told}
+      {error.traceId && <span class="quiet mono"> trace {error.traceId}</span>}
+    </p>
+  );
+}
+
+/** What is live, once it is there; before and beside it what is wrong. */
+export function Shown<T>({ live, children }: { live: Live<T>; children: (data: T) => ComponentChildren }): JSX.Element {
+  const { value } = live.data;
+  const error = live.error.value;
+  return (
+    <>
+      {error && <Trouble error={error} />}
+      {value === undefined ? !error && <p class="empty">Loading …</p> : children(value)}
+    </>
+  );
+}
+
+/** A table; numbers stand right, below heads that begin with `#`. */
+export function Table(props: { label: string; heads: readonly string[]; children: ComponentChildren }): JSX.Element {
+  return (
+    <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {props.heads.map((head) => (
+              <th key={head} scope="col" class={head.startsWith("#") ? "num" : ""}>
+                {head.replace("#", "")}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{props.children}</tbody>
+      </table>
+    </div>
+  );
+}
+
+export function Facts({ of }: { of: readonly (readonly [string, ComponentChildren])[] }): JSX.Element {
+  return (
+    <dl class="facts">
+      {of
+        .filter(([, value]) => value !== undefined && value !== null && value !== "")
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}
+
+export function Bar(props: { label: string; value: number; max: number | undefined; told: string; class?: string }): JSX.Element {
+  const { max, value } = props;
+  const part = max ? Math.min(1, value / max) : 0;
+  return (
+    <div class="bar">
+      <span>{props.label}</span>
+      <div
+        role="meter"
+        aria-label={props.label}
+        aria-valuemin={0}
+        aria-valuemax={max ?? value}
+        aria-valuenow={Math.min(value, max ?? value)}
+        aria-valuetext={props.told}
+        class={part >= 0.9 ? "full" : part >= 0.7 ? "high" : ""}
+      >
+        <i style={{ width: `${part * 100}%` }} />
+      </div>
+      <span class="told">{props.told}</span>
+    </div>
+  );
+}
+
+export function Json({ value }: { value: unknown }): JSX.Element {
+  return (
+    <pre class="json" tabIndex={0}>
+      {typeof value === "string" ? value : JSON.stringify(value, null, 2)}
+    </pre>
+  );
+}
+
+// Filters
+
+export function Filter(props: { name: string; label: string; options?: readonly string[]; first?: boolean }): JSX.Element {
+  const { name, label, options } = props;
+  const value = place.value.filters[name] ?? "";
+  const change = (event: TargetedEvent<HTMLInputElement | HTMLSelectElement>): void => {
+    filter({ [name]: event.currentTarget.value.trim() });
+  };
+  return (
+    <label class="filter">
+      <span>{label}</span>
+      {options ? (
+        <select value={value} onChange={change}>
+          <option value="">any</option>
+          {options.map((option) => (
+            <option key={option} value={option}>
+              {option}
+            </option>
+          ))}
+        </select>
+      ) : (
+        <input type="search" value={value} onChange={change} spellcheck={false} data-first={props.first ? "" : undefined} />
+      )}
+    </label>
+  );
+}
+
+// Copying
+
+export async function copy(text: string): Promise<void> {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea"); // a page without TLS has no clipboard
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  return undefined;
+}
+
+export function Copy({ text, label = "Copy" }: { text: string; label?: string }): JSX.Element {
+  const [copied, setCopied] = useState(false);
+  return (
+    <button
+      type="button"
+      class="small"
+      onClick={() => {
+        void copy(text).then(() => {
+          setCopied(true);
+          setTimeout(() => setCopied(false), 1_500);
+        });
+      }}
+    >
+      {copied ? "Copied" : label}
+    </button>
+  );
+}
+
+export function Commands({ operation, asked }: { operation: Operation<unknown>; asked: Asked }): JSX.Element {
+  const lines: readonly (readonly [string, string])[] = [
+    ["athena", athenaOf(operation, asked)],
+    ["curl", curlOf(operation, asked)],
+  ];
+  return (
+    <div class="commands">
+      {lines.map(([name, line]) => (
+        <div key={name}>
+          <code data-command={name} tabIndex={0}>
+            {line}
+          </code>
+          <Copy text={line} label={`Copy ${name}`} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+// Actions
+
+/** A value that a dialog asks for. */
+export interface Field {
+  readonly name: string;
+  readonly label: string;
+  readonly kind?: "text" | "area" | "number";
+  readonly options?: readonly string[];
+  readonly value?: string;
+  readonly hint?: string;
+  readonly required?: boolean;
+}
+
+/** Something that can be done: a row of the table, with what is asked of it. */
+export interface Deed<T> {
+  readonly operation: Operation<T>;
+  readonly label: string;
+  readonly asked: (values: Readonly<Record<string, string>>) => Asked;
+  /** What is asked before it is done; without it and without fields it is done at once. */
+  readonly question?: string;
+  readonly fields?: readonly Field[];
+  readonly danger?: boolean;
+  /** What is said when it was done; a link may follow. */
+  readonly done: (data: T) => string;
+  readonly then?: (data: T) => void;
+}
+
+interface Note {
+  readonly id: number;
+  readonly text: string;
+  readonly failed: boolean;
+}
+
+const notes = signal<readonly Note[]>([]);
+const pending = signal<Deed<unknown> | undefined>(undefined);
+let noteId = 0;
+
+export function note(text: string, failed = false): void {
+  const id = ++noteId;
+  notes.value = [...notes.value.slice(-3), { id, text, failed }];
+  setTimeout(() => drop(id), failed ? 15_000 : 6_000);
+}
+
+function drop(id: number): void {
+  notes.value = notes.value.filter((one) => one.id !== id);
+}
+
+async function perform<T>(deed: Deed<T>, asked: Asked): Promise<boolean> {
+  try {
+    const { data } = await ask(deed.operation, asked);
+    note(deed.done(data));
+    deed.then?.(data);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    note(`${deed.label}: ${error.code}: ${error.message}`, true);
+    return false;
+  }
+}
+
+/** A button for a deed, and a small one that shows its commands; neither where the role does not allow it. */
+export function Action<T>({ deed }: { deed: Deed<T> }): JSX.Element | null {
+  const [busy, setBusy] = useState(false);
+  if (!may(deed.operation)) return null;
+  const asks = deed.question !== undefined || deed.fields !== undefined;
+  const act = (): void => {
+    if (asks) {
+      pending.value = deed as Deed<unknown>;
+      return;
+    }
+    setBusy(true);
+    void perform(deed, { ...deed.asked({}), key: newKey() }).finally(() => setBusy(false));
+  };
+  return (
+    <span class="action">
+      <button type="button" class={deed.danger ? "danger" : ""} disabled={busy} onClick={act}>
+        {deed.label}
+        {asks ? " …" : ""}
+      </button>
+      {!asks && (
+        <button type="button" class="small" aria-label={`${deed.label}: its command`} title="Its command" onClick={() => (pending.value = deed as Deed<unknown>)}>
+          ›_
+        </button>
+      )}
+    </span>
+  );
+}
+
+/** The dialog of the deed that is asked about. */
+export function Dialog(): JSX.Element | null {
+  const deed = pending.value;
+  return deed ? <Asking key={deed.label} deed={deed} /> : null;
+}
+
+function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
+  const element = useRef<HTMLDialogElement>(null);
+  const [key] = useState(newKey);
+  const [busy, setBusy] = useState(false);
+  const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
+    Object.fromEntries((deed.fields ?? []).map((field) => [field.name, field.value ?? ""])),
+  );
+  useEffect(() => element.current?.showModal(), []);
+  const asked = { ...deed.asked(values), key };
+  const close = (): void => {
+    pending.value = undefined;
+  };
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    setBusy(true);
+    void perform(deed, asked).then((done) => (done ? close() : setBusy(false)));
+  };
+  return (
+    <dialog ref={element} onClose={close} aria-labelledby="asking">
+      <form onSubmit={submit}>
+        <h2 id="asking">{deed.label}</h2>
+        {deed.question && <p>{deed.question}</p>}
+        {deed.fields?.map((field) => (
+          <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
+        ))}
+        <p class="quiet">The same on a command line:</p>
+        <Commands operation={deed.operation} asked={asked} />
+        <footer>
+          <button type="button" onClick={close}>
+            Leave it
+          </button>
+          <button type="submit" class={deed.danger ? "danger primary" : "primary"} disabled={busy}>
+            {deed.label}
+          </button>
+        </footer>
+      </form>
+    </dialog>
+  );
+}
+
+function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
+  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>): void => set(event.currentTarget.value);
+  return (
+    <label class="field">
+      <span>{field.label}</span>
+      {field.options ? (
+        <select value={value} onChange={take}>
+          <option value="">default</option>
+          {field.options.map((option) => (
+            <option key={option} value={option}>
+              {option}
+            </option>
+          ))}
+        </select>
+      ) : field.kind === "area" ? (
+        <textarea rows={4} value={value} required={field.required ?? false} onInput={take} />
+      ) : field.kind === "number" ? (
+        <input type="number" step="any" min={0} value={value} required={field.required ?? false} onInput={take} />
+      ) : (
+        <input value={value} required={field.required ?? false} onInput={take} />
+      )}
+      {field.hint && <small>{field.hint}</small>}
+    </label>
+  );
+}
+
+export function Notes(): JSX.Element {
+  return (
+    <div class="notes" role="status" aria-live="polite">
+      {notes.value.map((one) => (
+        <p key={one.id} class={one.failed ? "failed" : ""}>
+          {one.text}
+          <button type="button" class="small" aria-label="Dismiss" onClick={() => drop(one.id)}>
+            ×
+          </button>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** Only the members that say something. */
+export function said(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
+}

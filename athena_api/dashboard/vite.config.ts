@@ -1,0 +1,14 @@
+import { defineConfig } from "vite";
+
+// The built files are committed and served by Athena itself: no node is needed to run it.
+export default defineConfig({
+  base: "/static/dashboard/",
+  build: {
+    outDir: "../static/dashboard",
+    emptyOutDir: true,
+    target: "es2022",
+    modulePreload: false, // it would add an inline helper; there is one chunk
+    assetsInlineLimit: 0, // no data: URLs
+  },
+  server: { proxy: { "/api": "http://127.0.0.1:8787", "/static": "http://127.0.0.1:8787" } },
+});

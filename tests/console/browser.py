@@ -1,0 +1,63 @@
+"""The browser: Debian's Chromium, driven by Playwright; pages that tell of every error and every foreign request."""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MISSING = [
+    name
+    for name, there in (("playwright", importlib.util.find_spec("playwright")), ("chromium", CHROMIUM))
+    if not there
+]
+"""What has to be installed for the tests of the console (`.ci/run` does): a package, and a browser."""
+
+ARGUMENTS = (
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
+    *("--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+)
+PATIENCE_MS = 20_000.0
+WIDE = {"width": 1280, "height": 860}
+PHONE = {"width": 390, "height": 844}
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it is not installed everywhere
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def watched(browser: Any, url: str, **options: Any) -> Iterator[Any]:
+    """A page that may ask only the server at ``url``, and must not report an error (a cut connection is none)."""
+    context = browser.new_context(base_url=url, viewport=WIDE, **options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    troubles: list[str] = []
+
+    def said(message: Any) -> None:
+        if message.type == "error":
+            troubles.append(f"console: {message.text}")
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((url, "data:")):
+            troubles.append(f"asked {request.url}")
+
+    page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+    page.on("console", said)
+    page.on("request", asked)
+    try:
+        yield page
+        real = [one for one in troubles if "net::ERR_" not in one and "Failed to load resource" not in one]
+        assert not real, real
+    finally:
+        context.close()

@@ -1,0 +1,100 @@
+"""The pictures of the console, taken of a server with a real past: ``python -m tests.console.pictures [directory]``."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.console.browser import PHONE, WIDE, chromium, watched
+from tests.console.scene import Scene, set_up
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = ROOT / "docs" / "console"
+"""Where those pictures stand that the documentation shows."""
+
+KEPT = {"fleet-light", "fleet-dark", "run-light", "rejections-light", "workflow-light", "fleet-phone-dark"}
+
+
+def past(scene: Scene) -> dict[str, str]:
+    """Give the server something to show; the place of each page."""
+    api = scene.api
+    api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.05, "maxConcurrentRuns": 8})
+    for number in range(9):
+        api.run("How are you?", sessionId=f"greetings-{number % 3}")
+    scene.agent_run("pears")
+    shown = scene.agent_run("pears-weekly")
+    for session in ("billing", "triage"):
+        scene.failing(session)
+    for gate in ("research", "audit"):
+        scene.hold(gate, gate)
+    for session in ("import", "import", "export"):
+        scene.refused(session)
+    letter = scene.letter("invoices")
+    scene.letter("reminders")
+    scene.schedule("nightly")
+    scene.schedule("hourly", everyMinutes=60)
+    api.post("/schedules/nightly/run", {})
+    paused = scene.schedule("weekly-report", cron="0 8 * * 1", timezone="America/New_York")
+    api.post(f"/schedules/{paused}/pause", {"note": "until the new template is there"})
+    broken = scene.workflow()
+    api.post(f"/workflows/{broken}/run", {})
+    scene.model.healed = True
+    whole = scene.workflow(approval=True)
+    api.post(f"/workflows/{whole}/run", {})
+    scene.api.start("wait for the audit", **scene.local(sessionId="audit"))
+    refusal = api.get("/policy/rejections", order="newest")["items"][0]["id"]
+    return {
+        "fleet": "#/fleet",
+        "runs": "#/runs",
+        "run": f"#/runs/{shown}",
+        "rejections": f"#/rejections/{refusal}",
+        "schedules": "#/schedules",
+        "schedule": "#/schedules/nightly",
+        "workflows": "#/workflows",
+        "workflow": f"#/workflows/{broken}",
+        "approval": f"#/workflows/{whole}",
+        "letters": f"#/letters/{letter}?status=pending",
+        "events": "#/events",
+        "system": "#/system",
+    }
+
+
+def take(browser: Any, url: str, places: dict[str, str], directory: Path) -> None:
+    """Take every page in both schemes, wide and as wide as a phone."""
+    for form, viewport in (("", WIDE), ("-phone", PHONE)):
+        for scheme in ("light", "dark"):
+            with watched(browser, url, color_scheme=scheme, reduced_motion="reduce") as page:
+                page.set_viewport_size(viewport)
+                page.goto("/#/fleet")
+                page.wait_for_selector('.pulse[data-state="live"]')
+                for name, place in places.items():
+                    page.goto("/" + place)
+                    page.wait_for_selector("h1")
+                    expect(page.get_by_text("Loading …")).to_have_count(0)
+                    if name == "rejections":
+                        page.get_by_role("button", name="Try it under").click()
+                        page.wait_for_selector(".verdict")
+                    page.wait_for_timeout(400)
+                    page.screenshot(path=str(directory / f"{name}{form}-{scheme}.png"), full_page=True)
+
+
+def main() -> None:
+    """Take them; only those that the documentation shows unless a directory is named, which gets all."""
+    with tempfile.TemporaryDirectory() as temporary:
+        everything = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
+        everything.mkdir(exist_ok=True, parents=True)
+        with set_up(Path(temporary) / "scene") as scene, chromium() as browser:
+            places = past(scene)
+            take(browser, scene.server.url, places, everything)
+            for gate in ("research", "audit"):
+                scene.gates[gate].release()
+        if len(sys.argv) == 1:
+            SHOWN.mkdir(exist_ok=True)
+            for name in sorted(KEPT):
+                (SHOWN / f"{name}.png").write_bytes((everything / f"{name}.png").read_bytes())
+
+
+if __name__ == "__main__":
+    main()
