@@ -224,6 +224,13 @@ class StepState(Value):
         found = enumerate(self.items)
         return tuple((item, one.run_id) for item, one in found if one.status == "running" and one.run_id)
 
+    def waits_for(self, run_id: str, item: int | None) -> bool:
+        """Whether it waits for this run, of this item."""
+        if item is None:
+            return self.items is None and self.status == "running" and self.run_id == run_id
+        one = self.items[item] if self.items is not None and item < len(self.items) else None
+        return one is not None and one.status == "running" and one.run_id == run_id
+
 
 PENDING = StepState()
 
@@ -547,6 +554,8 @@ def _advanced(command: Advance, state: WorkflowRunState, context: Context) -> tu
             walk.add(_expired(walk, step_id, step))
     for ended in command.ended:
         _note(walk, ended)
+    for step_id in dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None):
+        _gather(walk, step_id)
     for move in command.moves if walk.state.cancel is None else ():
         _move(walk, move)
     if command.close:
@@ -565,7 +574,7 @@ def _expired(walk: _Walk, step_id: str, step: StepState) -> Event:
 def _note(walk: _Walk, ended: Ended) -> None:
     """The run of a step is over."""
     step = walk.state.step(ended.step_id)
-    if (ended.item, ended.run_id) not in step.running():
+    if not step.waits_for(ended.run_id, ended.item):
         return
     one = step if ended.item is None or step.items is None else step.items[ended.item]
     fields: dict[str, Any] = {
@@ -585,8 +594,6 @@ def _note(walk: _Walk, ended: Ended) -> None:
         most = (execution and execution.max_attempts) or 1
         again = one.spent < most and not ended.cancelled and walk.state.cancel is None
         walk.add(WorkflowStepFailed(**fields, code=ended.code, message=ended.message, will_retry=again))
-    if ended.item is not None:
-        _gather(walk, ended.step_id)
 
 
 def _gather(walk: _Walk, step_id: str) -> None:

@@ -37,6 +37,7 @@ from athena_core.values import (
 
 ADMITTED_MAX = 256
 """How many waiters one transaction admits; their ends admit further ones."""
+RUN_PREFIX = f"{run.DECIDER.category}_"
 
 
 class Room(NamedTuple):
@@ -228,14 +229,19 @@ class Draft:
         self._reader = reader
         self._context = context
         self._room = room
+        self._states: dict[str, run.RunState] = {}
+        self._children: dict[str, list[str]] | None = None
+
+    def add(self, facts: Sequence[Fact]) -> None:
+        """Take what was decided elsewhere."""
+        self.facts += facts
+        for fact in facts:
+            if fact.stream.startswith(RUN_PREFIX):
+                self._states[fact.stream] = run.evolve(self.state(fact.stream), fact.event)
 
     def state(self, run_id: str) -> run.RunState:
         """The state of a run, with what was decided here."""
-        state = self._reader.state(run.DECIDER, run_id)
-        for fact in self.facts:
-            if fact.stream == run_id:
-                state = run.evolve(state, fact.event)
-        return state
+        return self._states.get(run_id) or self._reader.state(run.DECIDER, run_id)
 
     def decide(self, run_id: str, command: run.RunCommand) -> tuple[Event, ...]:
         """Decide about one run."""
@@ -243,21 +249,29 @@ class Draft:
         events = run.decide(command, state, self._context)
         session_id = state.request.session_id if state.request else None
         self.facts += facts_of(run_id, session_id, events)
+        for event in events:
+            state = run.evolve(state, event)
+        self._states[run_id] = state
         return events
 
     def cancel(self, run_id: str, command: run.CancelRun) -> None:
         """Ask for a cancel, of the run's open children as well, and of theirs."""
         self.decide(run_id, command)
-        parents = self._reader.guards("child")
-        if not parents:
-            return
         cascade = run.CancelRun(reason=command.reason, cause="parent")
         found = [run_id]
         for parent in found:
-            for child in [child for child, (of,) in parents.items() if of == parent]:
+            for child in self._children_of(parent):
                 if self.state(child).cancel is None:
                     self.decide(child, cascade)
                 found.append(child)
+
+    def _children_of(self, run_id: str) -> Sequence[str]:
+        """The open children of a run; whose they are is looked at once for all that a transaction cancels."""
+        if self._children is None:
+            self._children = {}
+            for child, (parent,) in self._reader.guards("child").items():
+                self._children.setdefault(str(parent), []).append(child)
+        return self._children.get(run_id, ())
 
     def settle(self, raised: policy.PolicyState | None = None) -> None:
         """Admit the oldest waiters whose session and every limit are free, if anything was freed (decisions E19).
@@ -297,7 +311,7 @@ class Draft:
 
 def _state(reader: Reader, run_id: str) -> run.RunState:
     """The state of a run that a client named; an id of another kind is that of no run."""
-    return reader.state(run.DECIDER, run_id) if run_id.startswith("run_") else run.DECIDER.initial
+    return reader.state(run.DECIDER, run_id) if run_id.startswith(RUN_PREFIX) else run.DECIDER.initial
 
 
 # Transactions
@@ -350,7 +364,7 @@ def admit(
     facts += facts_of(run_id, session_id, asked)
     if holder is not None and plan.body.session_strategy == "interrupt":
         draft = Draft(reader, context, room)
-        draft.facts += facts
+        draft.add(facts)
         reason = f"interrupted by run {run_id}"
         draft.cancel(str(holder[0]), run.CancelRun(cause="interrupted", reason=reason))
         draft.settle()

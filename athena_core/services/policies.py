@@ -57,7 +57,7 @@ class Policies:
                 state = policy.evolve(state, event)
             document = policy.document(state)
             draft = Draft(reader, context, room)
-            draft.facts += [Fact(stream=policy.STREAM, event=event) for event in events]
+            draft.add([Fact(stream=policy.STREAM, event=event) for event in events])
             if events:
                 draft.settle(state)
             return Outcome(facts=tuple(draft.facts), answer=Put(version=state.version, document=document))

@@ -461,13 +461,13 @@ class Schedules:
                 state = schedule.evolve(state, event)
             said = _facts(schedule_id, definition, events)
             draft = Draft(reader, context, room)
-            draft.facts += said
+            draft.add(said)
             last = events[-1] if events else None
             starts = last if isinstance(last, schedule.ScheduleRunStarted) else None
             refused = False
             if starts is not None:
                 try:
-                    draft.facts += attempt.admit(reader, context, len(said))
+                    draft.add(attempt.admit(reader, context, len(said)))
                 except (Rejected, AthenaError) as error:
                     refused = True
                     finish = _refusal(starts.target_run_id, error)

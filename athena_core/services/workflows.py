@@ -50,7 +50,7 @@ def stop(draft: Draft, reader: Reader, context: Context, run_id: str, reason: st
     """Have a workflow run stop, with the runs of its steps, as part of a transaction; whether it was still at work."""
     state = reader.state(workflow_run.DECIDER, run_id)
     events = workflow_run.decide(workflow_run.Cancel(reason=reason), state, context)
-    draft.facts += facts_of(run_id, events)
+    draft.add(facts_of(run_id, events))
     if events:
         command = run.CancelRun(reason=reason, cause="parent")
         for step in state.steps.values():
@@ -297,6 +297,11 @@ class Workflows:
             with anyio.move_on_after(seconds):
                 await waiting.wait()
             return waiting.is_set()
+
+    async def waits(self, run_id: str) -> bool:
+        """Whether a run waits for somebody. Raises NotFound."""
+        state, _ = await self.look(run_id)
+        return state.status == "waiting"
 
     def close(self) -> None:
         """Close the connection."""

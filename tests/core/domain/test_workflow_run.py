@@ -10,6 +10,7 @@ from athena_core.event import Event
 from athena_core.flow import Graph
 from tests.core.domain.given import NOW, Given
 from tests.core.test_flow import approval, graph, step
+from tests.support.counted import lines
 
 CREATED = wr.WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
 PAIR = graph("ab", "a>b")
@@ -178,6 +179,17 @@ SUSPENDED = wr.WorkflowRunSuspended(workflow_id="wf_1", step_ids=("a",))
 
 def judge(*, approve: bool = True, sha256: str = "aa") -> wr.Judge:
     return wr.Judge(step_id="a", subject_sha256=sha256, approve=approve, by="ada")
+
+
+def test_twice_as_many_items_that_end_at_once_take_twice_as_much() -> None:
+    def ending(count: int) -> int:
+        of = graph([step("a", map={"input": "list"})])
+        starts = [started(item=item) for item in range(count)]
+        past = given(wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=count), *starts)
+        over = tuple(ended(item=item) for item in range(count))
+        return lines(lambda: past.when(advance(of, over=over)).decision())
+
+    assert ending(200) < 2.2 * ending(100)
 
 
 def test_an_approval_is_asked_for_once_and_the_run_waits() -> None:
