@@ -26,9 +26,10 @@ ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
 class Unfit(Exception):
     """No run can be made of items."""
 
-    def __init__(self, error: AthenaError, grave: work.Grave | None) -> None:
-        """Why not, and whether there never can be."""
+    def __init__(self, items: tuple[work.Item, ...], error: AthenaError, grave: work.Grave | None) -> None:
+        """Of which of them, why not, and whether there never can be."""
         super().__init__(error.message)
+        self.items = items
         self.error = error
         self.grave = grave
 
@@ -153,7 +154,7 @@ class Drains:
                 body, who, meta = self._order(session_id, after, items, payloads)
                 launch = self._runs.prepare(body, who)
             except Unfit as unfit:
-                otherwise = self._refusal(items, unfit.error, unfit.grave)
+                otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
             except (ConfigError, ContextOverflow) as error:
                 otherwise = self._refusal(items, error, "unrunnable")
             except AthenaError as error:
@@ -195,8 +196,9 @@ class Drains:
         """The run that items are done by, on whose behalf, and because of what. Raises Unfit, ConfigError."""
         drain, first = state.drain, items[0]
         assert drain is not None
-        if len(payloads) < len(items):
-            raise Unfit(ConfigError("what the item said was redacted"), "unrunnable")
+        erased = tuple(item for item in items if item.id not in payloads)
+        if erased:
+            raise Unfit(erased, ConfigError("what the item said was redacted"), "unrunnable")
         said = work.JOINT.join(payloads[item.id] for item in items)
         if first.message_id is not None:
             return self._delivery(first, session_id, said)
@@ -204,7 +206,7 @@ class Drains:
         who = self._access.on_behalf(subject)
         operation = ENQUEUE if drain.automatic else DRAIN
         if not self._access.allows(who, operation):
-            raise Unfit(_denied(who, operation), "not-allowed" if drain.automatic else None)
+            raise Unfit(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
         body = RunBody(session_id=session_id, input=said, provider=drain.provider, model=drain.model)
         position, correlation = self._work.cause(session_id, drain)
         return body, who, self._caused(position, correlation)
@@ -216,10 +218,11 @@ class Drains:
         """The run of a message, with the profile of its persona."""
         who = self._access.on_behalf(item.enqueued_by)
         if not self._access.allows(who, SEND):
-            raise Unfit(_denied(who, SEND), "not-allowed")
+            raise Unfit((item,), _denied(who, SEND), "not-allowed")
         delivery = self._messages.delivery(item.message_id or "")
         if delivery.persona is None:
-            raise Unfit(ConfigError("the persona that the message is for is defined no longer"), "unknown-persona")
+            gone = ConfigError("the persona that the message is for is defined no longer")
+            raise Unfit((item,), gone, "unknown-persona")
         body = RunBody(
             session_id=session_id,
             input=said,

@@ -185,7 +185,8 @@ class Letters:
         message_id = None
         if added.source == "a2a":
             message_id = self._ids.new("msg")
-            said: list[tuple[work.Mode, str | None]] = [("followup", self._said(added.message_id or ""))]
+            text = None if added.payload is None else self._said(added.message_id or "")
+            said: list[tuple[work.Mode, str | None]] = [("followup", text)]
         else:
             holds = msgspec.json.decode(added.payload) if added.payload is not None else {"items": [{}]}
             said = [(one.get("mode", "followup"), one.get("payload")) for one in holds["items"]]

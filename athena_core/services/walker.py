@@ -10,7 +10,7 @@ import msgspec
 from athena_core import flow
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected
-from athena_core.domain import run, workflow, workflow_run
+from athena_core.domain import plane, run, workflow, workflow_run
 from athena_core.domain.workflow_run import Ask, Ended, Expand, Fail, Looked, Move, Skip, Start, WorkflowRunState
 from athena_core.errors import AthenaError
 from athena_core.event import Meta, Recorded
@@ -51,9 +51,10 @@ class Refused(Exception):
 
 
 class About(NamedTuple):
-    """What a workflow run was asked with (None where that was erased), and what its steps say of their origin."""
+    """What a workflow run was asked with, without what was erased, and what its steps say of their origin."""
 
-    values: dict[str, Any] | None
+    values: dict[str, Any]
+    erased: frozenset[str]
     correlation: str
     causation: int
 
@@ -120,6 +121,8 @@ class Walker:
             elif row.type in FROM_OUTSIDE:
                 self._about.pop(row.stream, None)
                 yield row.stream
+            elif row.type == plane.PayloadRedacted.TYPE:
+                self._about.clear()  # what a run was asked with may have been erased since
             elif row.type in run.ENDING_TYPES and row.stream in self._owners:
                 key, step_id, item = self._owners.pop(row.stream)
                 self._over.setdefault(key, {})[row.stream] = (step_id, item)
@@ -276,7 +279,10 @@ class Walker:
                 found = flow.part_of(flow.parsed(output), over.path or "/")
                 where = f"the output of step {over.step!r}"
             else:
-                values, where = self._input(key), f"the input {over.input!r}"
+                about, where = self._asked(key), f"the input {over.input!r}"
+                values = about.values
+                if over.input in about.erased:
+                    raise _input_erased(over.input)
                 if over.input not in values:
                     raise Refused("MAP_ERROR", f"{where} is not given")
                 found = flow.part_of(values[over.input], over.path or "/")
@@ -330,28 +336,24 @@ class Walker:
     def _asked(self, key: str) -> About:
         """What the run was asked with, as it was resumed last."""
         if key not in self._about:
-            values: dict[str, Any] | None = {}
+            values: dict[str, Any] = {}
+            erased: set[str] = set()
             correlation, causation = "", 0
             for row in self._reader.stream(key):
                 if row.type in (workflow_run.WorkflowRunCreated.TYPE, workflow_run.WorkflowResumed.TYPE):
                     recorded = self._log.codec.decode(row)
                     correlation, causation = recorded.correlation, recorded.position
                     if isinstance(recorded.event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed):
-                        erased = bool(recorded.event.input_names) and recorded.event.input is None
-                        values = None if erased or values is None else values | (recorded.event.input or {})
-            self._about[key] = About(values, correlation, causation)
+                        names, given = set(recorded.event.input_names), recorded.event.input or {}
+                        values = {name: value for name, value in values.items() if name not in names} | given
+                        erased = (erased | names) - given.keys()
+            self._about[key] = About(values, frozenset(erased), correlation, causation)
         return self._about[key]
-
-    def _input(self, key: str) -> dict[str, Any]:
-        values = self._asked(key).values
-        if values is None:
-            raise Refused("INPUT_REDACTED", "input-redacted: the input of the workflow run was erased")
-        return values
 
     def _values(self, key: str, graph: Graph, state: WorkflowRunState, wanted: Wanted) -> dict[str, Any]:
         """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""
         step = wanted.step
-        values = dict(self._input(key))
+        values = dict(self._asked(key).values)
         for edge in graph.mappings.get(step.id, ()):
             source = graph.steps[edge.source]
             if state.step(source.id).status != "ok":
@@ -444,6 +446,9 @@ class Walker:
                 raise Refused("INPUT_REDACTED", f"input-redacted: the text of {step.directive_id} was erased")
             names = names_in(directive.input)
             values = self._values(key, seen.graph, state, wanted) if names else {}
+            for name in names:
+                if name not in values and name in self._asked(key).erased:
+                    raise _input_erased(name)
             metadata = {"workflowId": seen.state.workflow_id, "workflowRunId": key, "workflowStepId": step.id}
             body = RunBody(
                 session_id=self._ids.new("wf").replace("_", "-"),
@@ -481,6 +486,10 @@ class Walker:
     def close(self) -> None:
         """Close the connection."""
         self._reader.close()
+
+
+def _input_erased(name: str) -> Refused:
+    return Refused("INPUT_REDACTED", f"input-redacted: the input {name!r} of the workflow run was erased")
 
 
 def _stands_still(state: WorkflowRunState) -> bool:

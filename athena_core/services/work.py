@@ -75,7 +75,7 @@ class DrainResult(Value):
 
 
 class Unread(Exception):
-    """Items wait whose payloads were not read yet, so nobody can tell whether one is the same."""
+    """Items wait whose payloads have to be read, so that it can be told whether one is the same."""
 
 
 class Waiting:
@@ -122,10 +122,13 @@ class Work:
         session_id, item_id = body.session_id, self._ids.new("wi")
         stream, digest = work.stream(session_id), _digest(body.mode, body.payload)
         self._know(item_id, digest)
+        looked = False
 
         def enqueue(reader: Reader, context: Context) -> Outcome:
             state = reader.state(work.DECIDER, stream)
             same = self._same(state, digest)
+            if same is not None and not looked:
+                raise Unread("it may have been erased since")
             command = work.EnqueueWork(
                 item_id=item_id,
                 mode=body.mode,
@@ -141,6 +144,7 @@ class Work:
                 return await self._log.submit(enqueue, meta, key)
             except Unread:
                 self._read_payloads(session_id, (await self.state(session_id)).items)
+                looked = True
 
     def _know(self, item_id: str, digest: bytes) -> None:
         self._digests[item_id] = digest

@@ -1,0 +1,344 @@
+"""What changed since work was described: texts that were erased, roles that were lost, servers that left and came."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_core.clock import FixedClock, SystemIds
+from athena_core.domain import dead_letter, directive, plane, redrive, run, work, workflow_run
+from athena_core.errors import AuthzDenied, Contradicted
+from athena_core.event import Event, Meta, Recorded
+from athena_core.flow import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
+from athena_core.services import redaction
+from athena_core.services.messages import MessageBody
+from athena_core.services.redrives import RedriveBody, RedriveFilter
+from athena_core.services.work import DrainBody, EnqueueBody
+from athena_core.settings import load
+from athena_core.values import LOCAL, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, Role
+
+PATIENCE_SECONDS = 10.0
+META = Meta(actor="local", correlation="trace")
+PROFILE = HarnessSpec(
+    display_name="Mock",
+    version="v1",
+    config=HarnessConfig(provider="mock", model="mock-model", tools=("none",)),
+    policies=HarnessPolicies(timeout_ms=60_000, retry_limit=1, budget_usd=0.0),
+)
+ROLES = "ada:Operator\nroot:Admin\n*:Viewer"
+ADA, ROOT = Identity(subject="ada", role=Role.OPERATOR), Identity(subject="root", role=Role.ADMIN)
+HOUR = 3_600_000
+E = TypeVar("E", bound=Event)
+
+
+class Place:
+    """A plane at work, and what is made on it."""
+
+    def __init__(self, parts: ControlPlane, roles: Path) -> None:
+        self.parts = parts
+        self._roles = roles
+        self._news = anyio.Event()
+        parts.tail.subscribe(lambda rows: self._news.set())
+
+    def roles(self, text: str) -> None:
+        """Give the roles anew."""
+        self._roles.write_text(text)
+        assert self.parts.access.roster.reload()
+
+    async def step(self, name: str, says: str = "hello") -> Step:
+        made = await self.parts.catalog.create_directive(directive.DirectiveSpec(input=says), META, None)
+        profile = await self.parts.catalog.create_profile(PROFILE, META, None)
+        return Step(id=name, directive_id=made.subject, harness_profile_id=profile.subject)
+
+    async def start(self, *steps: Step | Dependency, who: Identity = LOCAL, **values: str) -> str:
+        """A run of a workflow of somebody, once it waits for an approval or has ended."""
+        definition = WorkflowDefinition(
+            steps=tuple(one for one in steps if isinstance(one, Step)),
+            dependencies=tuple(one for one in steps if isinstance(one, Dependency)),
+        )
+        made = await self.parts.workflows.create(definition, who, META, None)
+        started = await self.parts.workflows.start(made.subject or "", values, who, META, None)
+        run_id = started.subject or ""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            assert await self.parts.workflows.settled(run_id, PATIENCE_SECONDS)
+        return run_id
+
+    async def judge(self, run_id: str, step_id: str = "ask", *, who: Identity = LOCAL, approve: bool = True) -> str:
+        """Decide about what a step asks for; the status of the run once it goes on no more."""
+        state, _ = await self.parts.workflows.look(run_id)
+        command = workflow_run.Judge(
+            step_id=step_id,
+            subject_sha256=state.step(step_id).subject_sha256 or "",
+            approve=approve,
+            by=who.subject,
+        )
+        await self.parts.workflows.judge(run_id, command, who, "approveWorkflowStep", META, None)
+        return await self.ended(run_id)
+
+    async def ended(self, run_id: str) -> str:
+        """The status of a workflow run once it has ended."""
+        await self.until(workflow_run.WorkflowRunCompleted, workflow_run.WorkflowRunFailed, stream=run_id)
+        return (await self.parts.workflows.look(run_id))[0].status
+
+    async def until(self, *kinds: type[E], stream: str | None = None) -> E:
+        """The first event of these kinds, once there is one."""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while True:
+                self._news = anyio.Event()
+                for one in self.told(stream):
+                    if isinstance(one.event, kinds):
+                        return one.event
+                await self._news.wait()
+
+    def told(self, stream: str | None = None) -> list[Recorded[Event]]:
+        """The history, or that of one stream."""
+        reader = self.parts.reader
+        rows = reader.rows(0, reader.head()) if stream is None else reader.stream(stream)
+        return [self.parts.log.codec.decode(row) for row in rows]
+
+    def one(self, kind: type[E]) -> E:
+        """The only event of a kind."""
+        (found,) = (one.event for one in self.told() if isinstance(one.event, kind))
+        return found
+
+    async def erase(self, *streams: str) -> None:
+        """Erase all text of some streams."""
+        positions: list[int] = []
+        for stream in streams:
+            for one in self.told(stream):
+                positions += redaction.text_of_event(self.parts.reader, one.position)
+        assert positions
+        await redaction.redact(self.parts.log, positions, "personal data", META)
+
+    async def sent(self, who: Identity = ROOT, payload: str = "look") -> dead_letter.DeadLetterAdded:
+        """A message to bob that cannot be delivered, as a dead letter."""
+        body = MessageBody(from_persona="bob", to_persona="bob", payload=payload)
+        await self.parts.messages.send(body, who, META, None)
+        return await self.until(dead_letter.DeadLetterAdded)
+
+    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: work.Mode = "collect") -> None:
+        """Items in the queue of session ``s``."""
+        for payload in payloads:
+            body = EnqueueBody(session_id="s", payload=payload, mode=mode)
+            await self.parts.work.enqueue(body, who, META, None)
+
+    async def drained(self) -> Event:
+        """How a drain of session ``s`` ended."""
+        committed, _ = await self.parts.work.drain("s", DrainBody(), LOCAL, META, None)
+        ends = (work.WorkDrained, work.WorkDrainFailed)
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while True:
+                self._news = anyio.Event()
+                for one in self.told("work:s"):
+                    if one.position > committed.position and isinstance(one.event, ends):
+                        return one.event
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def place(directory: Path, clock: FixedClock | None = None, *, auth: bool = False) -> AsyncIterator[Place]:
+    """A plane on a state directory, left in order at the end."""
+    roles = directory / "roles"
+    if not roles.exists():
+        roles.write_text(ROLES)
+        (directory / "personas").mkdir()
+        (directory / "personas" / "bob.json").write_text(json.dumps({"schemaVersion": 1, "id": "bob"}))
+    settings = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_WORKSPACE_ROOT": str(directory)}
+    if auth:
+        settings |= {"ATHENA_AUTH_ENABLED": "true", "ATHENA_AUTH_ROLE_MAP_FILE": str(roles)}
+    parts = wire(load(settings, directory), clock or FixedClock(), SystemIds())
+    async with running(parts, serving=True):
+        yield Place(parts, roles)
+
+
+def edge(source: str, target: str, *names: str) -> Dependency:
+    mappings = tuple(OutputMapping(from_output="output", to_input=name) for name in names) or None
+    return Dependency(source=source, target=target, mappings=mappings)
+
+
+def asks(**fields: object) -> Step:
+    return Step(id="ask", approval=Approval(message="go on?", **fields))  # type: ignore[arg-type]
+
+
+# Erased texts
+
+
+@pytest.mark.parametrize("what", ["directive", "input", "output"])
+async def test_what_was_redacted_since_a_workflow_began_is_not_run(tmp_path: Path, what: str) -> None:
+    clock = FixedClock()
+    async with place(tmp_path, clock) as at:
+        says = {"directive": "the secret", "input": "about {{secret}}", "output": "about {{found}}"}[what]
+        first, second = await at.step("a", "the secret"), await at.step("b", says)
+        mapped = edge("a", "b", "found") if what == "output" else edge("a", "b")
+        ask = asks(expires_after_ms=HOUR, on_expiry="approve")  # what goes on by itself knows what it read before
+        run_id = await at.start(first, ask, second, edge("a", "ask"), edge("ask", "b"), mapped, secret="the secret")
+        state, _ = await at.parts.workflows.look(run_id)
+        erased = {"directive": second.directive_id, "input": run_id, "output": state.step("a").run_id}
+        await at.erase(erased[what] or "")
+        clock.advance(HOUR)
+        at.parts.reactors.ask(at.parts.walker.name, run_id)
+        assert await at.ended(run_id) == "failed"
+        (failed,) = (one.event for one in at.told(run_id) if isinstance(one.event, workflow_run.WorkflowStepFailed))
+        assert (failed.step_id, failed.code, failed.will_retry) == ("b", "INPUT_REDACTED", False)
+        assert failed.message.startswith("input-redacted: ")
+        runs = [one for one in at.told() if isinstance(one.event, run.RunCreated)]
+        assert len(runs) == 1, "no run was made of what was erased"
+
+
+async def test_an_erased_input_is_missed_by_the_steps_that_need_it_until_a_resume_gives_another(tmp_path: Path) -> None:
+    async with place(tmp_path) as at:
+        needs, does_not = await at.step("b", "about {{secret}}"), await at.step("c", "on {{topic}}")
+        run_id = await at.start(asks(), needs, does_not, edge("ask", "b"), edge("ask", "c"), secret="x", topic="y")
+        workflow_id = (await at.parts.workflows.look(run_id))[0].workflow_id
+        await at.erase(run_id)
+        assert await at.judge(run_id) == "failed"
+        given = {"secret": "another"}
+        await at.parts.workflows.resume(workflow_id, run_id, given, LOCAL, META, None, exactly=True)
+        assert await at.parts.workflows.settled(run_id, PATIENCE_SECONDS)
+        state, _ = await at.parts.workflows.look(run_id)
+        assert [(name, state.step(name).status) for name in "bc"] == [("b", "ok"), ("c", "failed")]
+
+
+async def test_an_item_that_was_redacted_is_buried_and_those_beside_it_are_done(tmp_path: Path) -> None:
+    async with place(tmp_path) as at:
+        await at.enqueued("one", "two", "three")
+        _, second, _ = at.told("work:s")
+        assert isinstance(second.event, work.WorkEnqueued)
+        await redaction.redact(at.parts.log, [second.position], "personal data", META)
+        await at.enqueued("two")
+        failed = await at.drained()
+        assert isinstance(failed, work.WorkDrainFailed)
+        assert "redacted" in failed.message
+        letter = at.one(dead_letter.DeadLetterAdded)
+        assert (letter.reason, [item.item_id for item in letter.items]) == ("unrunnable", [second.event.item_id])
+        done = await at.drained()
+        assert isinstance(done, work.WorkDrained)
+        (said,) = (
+            one.event.content
+            for one in at.told()
+            if isinstance(one.event, run.TranscriptAppended) and one.event.role == "user"
+        )
+        assert said == "one\n\nthree\n\ntwo", "what was erased is not the same as what came after it"
+
+
+@pytest.mark.parametrize("source", ["work", "a2a"])
+async def test_a_dead_letter_whose_payload_was_redacted_is_not_requeued(tmp_path: Path, source: str) -> None:
+    async with place(tmp_path, auth=True) as at:
+        if source == "a2a":
+            letter = await at.sent(Identity(subject="eve", role=Role.OPERATOR))
+        else:
+            item = EnqueueBody(session_id="persona-bob", payload="look", mode="followup")
+            await at.parts.work.enqueue(item, Identity(subject="eve", role=Role.OPERATOR), META, None)
+            letter = await at.sent()
+        assert (letter.source, letter.reason) == (source, "not-allowed")
+        await at.until(work.WorkDrained if source == "work" else work.WorkDrainFailed)
+        await at.erase(letter.id)
+        items = sum(isinstance(one.event, work.WorkEnqueued) for one in at.told())
+        with pytest.raises(Contradicted, match="redacted"):
+            await at.parts.letters.requeue(letter.id, ROOT, META, None)
+        body = RedriveBody(filter=RedriveFilter(), rate_per_second=100)
+        await at.parts.redrives.start(body, ROOT, META, None)
+        seen = await at.until(redrive.RedriveAdvanced)
+        assert (seen.dead_letter_id, seen.result, seen.code) == (letter.id, "failed", "CONFLICT")
+        assert sum(isinstance(one.event, work.WorkEnqueued) for one in at.told()) == items
+
+
+# Lost roles
+
+
+async def test_a_step_whose_author_lost_the_role_is_refused_when_it_would_begin(tmp_path: Path) -> None:
+    async with place(tmp_path, auth=True) as at:
+        first, second = await at.step("a"), await at.step("b")
+        run_id = await at.start(first, asks(), second, edge("a", "ask"), edge("ask", "b"), who=ADA)
+        at.roles(ROLES.replace("ada:Operator", "ada:Viewer"))
+        assert await at.judge(run_id, who=ROOT) == "failed"
+        failed = at.one(workflow_run.WorkflowStepFailed)
+        assert (failed.step_id, failed.code) == ("b", "AUTHZ_DENIED")
+        assert "ada, who made the workflow, is Viewer now" in failed.message
+        at.roles(ROLES)
+        workflow_id = failed.workflow_id
+        await at.parts.workflows.resume(workflow_id, run_id, None, ROOT, META, None, exactly=True)
+        assert await at.parts.workflows.settled(run_id, PATIENCE_SECONDS)
+        assert (await at.parts.workflows.look(run_id))[0].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("fields", "who"),
+    [
+        ({}, Identity(subject="vera", role=Role.VIEWER)),
+        ({"role": "Admin"}, ADA),
+        ({"approvers": ("grace",)}, ROOT),
+        ({"approvers": ("ada",), "role": "Admin"}, ADA),
+    ],
+)
+async def test_who_may_not_approve_is_denied_and_nothing_goes_on(
+    tmp_path: Path, fields: dict[str, object], who: Identity
+) -> None:
+    async with place(tmp_path, auth=True) as at:
+        run_id = await at.start(asks(**fields), who=ADA)
+        for approve in (True, False):
+            with pytest.raises(AuthzDenied, match="may decide"):
+                await at.judge(run_id, who=who, approve=approve)
+        assert await at.parts.workflows.waits(run_id)
+        denials = [one.event for one in at.told() if isinstance(one.event, plane.AuthzDenied)]
+        assert [(one.subject, one.operation) for one in denials] == [(who.subject, "approveWorkflowStep")] * 2
+
+
+async def test_who_is_named_may_approve(tmp_path: Path) -> None:
+    async with place(tmp_path, auth=True) as at:
+        run_id = await at.start(asks(approvers=("ada", "grace")), who=ROOT)
+        assert await at.judge(run_id, who=ADA) == "ok"
+
+
+async def test_work_of_somebody_who_may_do_it_no_longer_becomes_a_dead_letter(tmp_path: Path) -> None:
+    async with place(tmp_path, auth=True) as at:
+        letter = await at.sent(Identity(subject="eve", role=Role.OPERATOR), "mine")
+        assert (letter.reason, letter.code, letter.source_persona) == ("not-allowed", "AUTHZ_DENIED", "bob")
+        assert "eve is Viewer now" in letter.error
+        assert letter.attempts == ()
+        assert not any(isinstance(one.event, run.RunCreated) for one in at.told())
+        await at.parts.letters.requeue(letter.id, ROOT, META, None)
+        await at.until(work.WorkDrained)
+        at.one(run.RunCompleted)  # it is the work of whoever put it back
+
+
+# Servers that left
+
+
+@pytest.mark.parametrize(
+    ("expires", "default", "status"),
+    [(None, None, "ok"), (HOUR, "approve", "ok"), (HOUR, "reject", "failed"), (HOUR, None, "failed")],
+)
+async def test_an_approval_outlives_the_server_that_asked_for_it(
+    tmp_path: Path, expires: int | None, default: str | None, status: str
+) -> None:
+    clock = FixedClock()
+    async with place(tmp_path, clock) as at:
+        first, second = await at.step("a"), await at.step("b")
+        flow: Sequence[Step | Dependency] = (
+            first,
+            asks(expires_after_ms=expires, on_expiry=default),
+            second,
+            edge("a", "ask"),
+            edge("ask", "b"),
+        )
+        run_id = await at.start(*flow)
+        asked = (await at.parts.workflows.look(run_id))[0].step("ask")
+    clock.advance(2 * HOUR)
+    async with place(tmp_path, clock) as at:
+        if expires is None:
+            state, _ = await at.parts.workflows.look(run_id)
+            assert (state.status, state.step("ask")) == ("waiting", asked)
+            assert await at.judge(run_id) == status
+        else:
+            assert await at.ended(run_id) == status
+            decided = at.told(run_id)
+            causes = [one.event.cause for one in decided if isinstance(one.event, workflow_run.WorkflowApprovalGranted)]
+            assert causes == (["expiry"] if status == "ok" else [])
+        assert (await at.parts.workflows.look(run_id))[0].step("a").attempt == 1
