@@ -91,9 +91,10 @@ def ask(
     *,
     stay: bool = False,
     told: Callable[[Any], Any] | None = None,
+    lines: Callable[[Any], list[str]] | None = None,
     **parts: Any,
 ) -> None:
-    """Send one request and show its answer, or what is ``told`` of it."""
+    """Send one request and show its answer, what is ``told`` of it, or ``lines`` that tell of it."""
     import asyncio
 
     from athena_cli import render
@@ -104,6 +105,12 @@ def ask(
             return await transport.request(operation_id, wait=not stay, **parts)
 
     data = asyncio.run(work())
+    if lines is not None:
+        import msgspec
+
+        for line in lines(msgspec.json.decode(data)):
+            print(render.printable(line))
+        return
     if told is not None:
         import msgspec
 
@@ -297,13 +304,16 @@ def enqueue_work(
     ask(reach, "enqueueWork", body={"sessionId": session, "payload": input, "mode": mode}, told=told)
 
 
-def show_work(*, session: str, reach: Reach | None = None) -> None:
-    """Show what waits in a session's queue.
+def show_work(*, session: str | None = None, workflow: str | None = None, reach: Reach | None = None) -> None:
+    """Show what waits in a session's queue, or in lines of text how far a run of a workflow is.
 
     Args:
         session: The session.
+        workflow: Instead: the workflow, or one of its runs.
         reach: How to reach the plane.
     """
+    if (session is None) == (workflow is None):
+        raise Misused("work status needs either --session or --workflow")
 
     def told(queue: Any) -> Any:
         modes = [item["mode"] for item in queue["items"]]
@@ -315,7 +325,32 @@ def show_work(*, session: str, reach: Reach | None = None) -> None:
             "modes": {mode: modes.count(mode) for mode in ("followup", "collect")},
         }
 
-    ask(reach, "getSessionWorkQueue", path={"sessionId": session}, told=told)
+    if session is not None:
+        ask(reach, "getSessionWorkQueue", path={"sessionId": session}, told=told)
+    else:
+        ask(reach, "getWorkflowRun", path={"id": workflow}, lines=progress_lines)
+
+
+MARKERS = {"ok": "[OK]", "running": "[..]", "waiting": "[..]", "failed": "[!!]", "cancelled": "[!!]"}
+
+
+def progress_lines(observed: Any) -> list[str]:
+    """How far a run of a workflow is: ids and status, progress, estimate, then a line for each step."""
+    run, progress, eta = observed["run"], observed["progress"], observed["eta"]
+    left = eta.get("estimatedRemainingMs")
+    estimate = "" if left is None else f", about {left / 1000:.1f} s left ({eta['estimatedCompletionAt']})"
+    lines = [
+        f"workflow {observed['workflow']['id']}, run {run['id']}: {run['status']}"
+        if run
+        else f"workflow {observed['workflow']['id']}: no run",
+        f"progress: {progress['completedSteps']}/{progress['totalSteps']} ({progress['percentComplete']}%)",
+        f"eta: {eta['source']}{estimate}",
+    ]
+    for node in observed["nodes"]:
+        waits = node["dependencyReadiness"]["blockingStepIds"]
+        after = f", after {', '.join(waits)}" if waits and node["status"] == "pending" else ""
+        lines.append(f"{MARKERS.get(node['status'], '[  ]')} {node['stepId']}: {node['status']}{after}")
+    return lines
 
 
 def drain_work(

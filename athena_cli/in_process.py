@@ -1,6 +1,12 @@
-"""The plane in this process: the server's application, answering the client of a command without a socket."""
+"""The plane in this process: the server's application, answering the client of a command without a socket.
+
+What follows from a command (the steps of a workflow, the delivery of a message) is done in its process before it ends,
+unless a server sees to it. What Ctrl-C ends is cancelled, as a run is: whoever ended the command did not mean to leave
+it behind.
+"""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,10 +15,17 @@ import httpx2
 
 from athena_api.access_log import AccessLog, Request
 from athena_api.app import Edge, build, running
+from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock
+from athena_core.errors import AthenaError
+from athena_core.event import Meta
 from athena_core.settings import Settings
 
 CHUNKS_MAX = 64
+REST_SECONDS = 0.01
+GIVE_UP_SECONDS = 5.0
+FOLLOWING = ("workflows", "drains", "redrives")
+"""The reactors whose work is told of where a command leaves it; schedules are always there."""
 
 Message = MutableMapping[str, Any]
 
@@ -30,6 +43,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
     app = build(settings, access_log=Exceptions(SystemClock()), serving=False)
     transport = InProcess(app)
     begun, over = asyncio.Event(), asyncio.Event()
+    interrupted = False
 
     async def live() -> None:
         """Beside the command, in a task of its own, so that neither's errors are the other's."""
@@ -37,6 +51,8 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
             begun.set()
             await over.wait()
             await transport.aclose()
+            if interrupted:
+                await give_up(app.plane)
 
     life = asyncio.create_task(live())
     starting = asyncio.create_task(begun.wait())
@@ -45,6 +61,10 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
         if not life.done():
             life.add_done_callback(lambda _: transport.abandon())
             yield transport
+            await see_through(app.plane, life)
+    except asyncio.CancelledError:
+        interrupted = True
+        raise
     finally:
         starting.cancel()
         over.set()
@@ -57,6 +77,37 @@ async def _ended(life: "asyncio.Task[None]") -> None:
         await life
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
+
+
+async def see_through(plane: ControlPlane, life: "asyncio.Task[None]") -> None:
+    """Return once nothing follows any more, as far as it waits for nobody and no time; tell what is left."""
+    while not (at_rest(plane) or life.done()):
+        await asyncio.sleep(REST_SECONDS)
+    left = [key for name in FOLLOWING for key in plane.reactors.left(name)]
+    waiting = [key for key in left if key.startswith("wfr_") and await plane.workflows.waits(key)]
+    left = [key for key in left if key not in waiting]
+    if left:
+        print(f"Left for a server on this state directory: {', '.join(left)}", file=sys.stderr)
+
+
+def at_rest(plane: ControlPlane) -> bool:
+    """Whether everything that was recorded has been looked at, and nothing is at work here."""
+    return plane.tail.caught_up and plane.reactors.idle and plane.runner.idle
+
+
+async def give_up(plane: ControlPlane) -> None:
+    """Cancel the workflow runs that go on here."""
+    meta = Meta(actor="system:executor", correlation=plane.ids.trace())
+    try:
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            left = plane.reactors.left("workflows")
+            going = [run_id for run_id in left if not await plane.workflows.waits(run_id)]
+            for run_id in going:
+                await plane.workflows.cancel(run_id, "the command that executed the run was ended", meta, None)
+            while going and not at_rest(plane):
+                await asyncio.sleep(REST_SECONDS)
+    except (TimeoutError, AthenaError):  # whoever comes next sees to it
+        return
 
 
 class InProcess(httpx2.AsyncBaseTransport):

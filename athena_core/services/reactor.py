@@ -62,6 +62,11 @@ class Duty:
         self.trouble: dict[str, str] = {}
         """What could not be done lately, and why, by key."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is looked at now; what cannot be done is tried again, but nobody can wait for that."""
+        return not self._due.keys() - self.trouble.keys() and not self._busy - self.trouble.keys()
+
     def ask(self, keys: Iterable[str]) -> None:
         """Have keys looked at, soon."""
         for key in keys:
@@ -114,6 +119,10 @@ class Reactors:
         self._lock = Lock(directory / "reactor.lock")
         self._reactors = reactors
         self._duties: dict[str, Duty] = {}
+        self._tail = tail
+        self._heard_of: dict[str, dict[str, None]] | None = None
+        self._concerned = asyncio.Event()
+        self._asking = False
         tail.subscribe(self._notice)
 
     @property
@@ -126,11 +135,31 @@ class Reactors:
         """What could not be done lately, by reactor and key."""
         return {f"{name} {key}": why for name, duty in self._duties.items() for key, why in duty.trouble.items()}
 
+    @property
+    def idle(self) -> bool:
+        """Whether this process looks at nothing now, nor is about to."""
+        return not self._asking and all(duty.idle for duty in self._duties.values())
+
+    def left(self, name: str) -> list[str]:
+        """What a command has heard of, and may be due still, if it is for this process to see to."""
+        if self._heard_of is None or not self.leads:
+            return []
+        (reactor,) = (one for one in self._reactors if one.name == name)
+        return [key for key in reactor.open() if key in self._heard_of[name]]
+
     def _notice(self, rows: Sequence[Row]) -> None:
         for reactor in self._reactors:
             duty = self._duties.get(reactor.name)
+            if duty is None and self._heard_of is None:
+                continue
+            keys = list(reactor.concerned(rows))
+            if self._heard_of is not None:
+                self._heard_of[reactor.name].update(dict.fromkeys(keys))
+                if keys and self._tail.takes_part and not self._concerned.is_set():
+                    self._asking = True
+                    self._concerned.set()
             if duty is not None:
-                duty.ask(reactor.concerned(rows))
+                duty.ask(keys)
 
     def ask(self, name: str, key: str) -> None:
         """Have a reactor look at a key, if this process leads (who leads elsewhere reads of it in the log)."""
@@ -141,14 +170,22 @@ class Reactors:
     async def serve(self, *, everything: bool) -> None:
         """Lead as soon as nobody else does, for ever; without ``everything`` only what happens from now on is seen to.
 
-        So a command that works alone causes what follows from it, and does not begin what others left.
+        So a command that works alone causes what follows from it, and does not begin what others left. It leads no
+        sooner than there is something to see to: one that only reads keeps no server from leading. Where somebody else
+        led at first, it goes on with what it has heard of.
         """
+        if not everything:
+            self._heard_of = {reactor.name: {} for reactor in self._reactors}
+            await self._concerned.wait()
         while not self._lock.try_acquire():
+            self._asking = False
             await anyio.sleep(LEADER_SECONDS)
         async with anyio.create_task_group() as tasks:
             for reactor in self._reactors:
-                duty = self._duties[reactor.name] = Duty(reactor, tasks, reactor.open() if everything else ())
+                due = reactor.open() if self._heard_of is None else self._heard_of[reactor.name]
+                duty = self._duties[reactor.name] = Duty(reactor, tasks, due)
                 tasks.start_soon(duty.serve)
+            self._asking = False
             await anyio.sleep(math.inf)
 
     def close(self) -> None:

@@ -85,6 +85,7 @@ class Runner:
         self._unleased: set[str] = set()
         self._admitted: deque[str] = deque()
         self._somebody = asyncio.Event()
+        self._leasing: set[str] = set()
         self._foreign: set[str] = set()
         self._tasks: TaskGroup | None = None
         self._serving = False
@@ -148,12 +149,25 @@ class Runner:
             await self._somebody.wait()
             self._somebody.clear()
             while self._admitted and self._tasks is not None:
-                self._tasks.start_soon(self._lease, self._admitted.popleft())
+                run_id = self._admitted.popleft()
+                self._leasing.add(run_id)
+                self._tasks.start_soon(self._lease_here, run_id)
+
+    async def _lease_here(self, run_id: str) -> None:
+        try:
+            await self._lease(run_id)
+        finally:
+            self._leasing.discard(run_id)
 
     def _let_go(self, run_id: str) -> None:
         held = self._held.get(run_id)
         if held is not None:
             held.stop()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is at work here, nor about to be."""
+        return not (self._held or self._admitted or self._leasing)
 
     # Getting runs
 

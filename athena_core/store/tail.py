@@ -32,6 +32,16 @@ class Tail:
         self._listeners: list[Listener] = []
         self._broken: asyncio.Future[None] | None = None
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether this process has committed anything."""
+        return self._log.commits > 0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that is known to be committed was handed on."""
+        return self.position >= self._log.signal.position
+
     def subscribe(self, listener: Listener) -> None:
         """Call a function with every page of new rows, in order."""
         self._listeners.append(listener)

@@ -144,3 +144,38 @@ async def test_one_leads_and_the_next_one_follows_when_it_leaves(tmp_path: Path)
             await second.times(1)
             assert (leading.leads, waiting.leads) == (False, True)
     log.close()
+
+
+async def test_a_command_leads_no_sooner_than_there_is_something_to_see_to(tmp_path: Path) -> None:
+    log, other, reader, writer = started(tmp_path), started(tmp_path), Counting("pot_open"), Counting("pot_open")
+    async with (
+        at_work(other, tmp_path, reader, everything=False) as reading,
+        at_work(log, tmp_path, writer, everything=False) as writing,
+    ):
+        assert (reading.leads, writing.leads) == (False, False)
+        await pour(log, "pot_new")
+        await writer.times(1)
+        assert (reading.leads, writing.leads) == (False, True)
+    log.close()
+    other.close()
+    assert (reader.asked, writer.asked) == ([], ["pot_new"])
+
+
+async def test_a_command_goes_on_with_what_happened_while_another_one_led(tmp_path: Path) -> None:
+    log, other, first, second = started(tmp_path), started(tmp_path), Counting(), Counting("pot_open")
+    async with (
+        at_work(other, tmp_path, first) as leading,
+        at_work(log, tmp_path, second, everything=False) as waiting,
+    ):
+        await pour(log, "pot_new")
+        await first.times(1)
+        assert waiting.left("counting") == [], "it is for whoever leads"
+        leading.close()
+        await second.times(1)
+        second.open_keys = ("pot_new", "pot_other")
+        assert waiting.left("counting") == ["pot_new"]
+        await anyio.wait_all_tasks_blocked()
+        assert waiting.idle
+    log.close()
+    other.close()
+    assert second.asked == ["pot_new"]

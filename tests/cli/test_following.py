@@ -1,0 +1,108 @@
+"""What follows from a command that works alone: done before it ends, cancelled with it, or left, and said so."""
+
+import json
+import signal
+from typing import Any, TypeVar
+
+from athena_core.domain import a2a, run
+from athena_core.domain import workflow_run as wr
+from athena_core.event import Event
+from tests.cli.terminal import Terminal
+from tests.reliability.history import rows_of
+from tests.support.api import soon
+from tests.support.inside import Inside
+from tests.support.records import CODEC
+
+E = TypeVar("E", bound=Event)
+
+LOCAL = ("--transport", "local")
+ASLEEP = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
+PROFILE = {
+    "displayName": "Script",
+    "version": "v1",
+    "config": {"provider": "local-exec", "model": "script", "tools": ["none"]},
+    "policies": {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0},
+}
+ENDED = "the command that executed the run was ended"
+ASK = {"id": "ask", "approval": {"message": "go on?"}}
+
+
+def workflow(terminal: Terminal, *names: str) -> str:
+    """A workflow of steps one after another; that of the name ``ask`` is an approval."""
+    inside = Inside(terminal.directory)
+    inside.start()
+
+    def made(path: str, body: object) -> str:
+        return str(inside.ask("POST", path, body).json()["data"]["id"])
+
+    profile, directive = made("/harness-profiles", PROFILE), made("/directives", {"input": "hello"})
+    steps = [
+        ASK if name == "ask" else {"id": name, "directiveId": directive, "harnessProfileId": profile} for name in names
+    ]
+    edges = [{"from": one, "to": other} for one, other in zip(names, names[1:], strict=False)]
+    workflow_id = made("/workflows", {"definition": {"steps": steps, "dependencies": edges}})
+    inside.stop()
+    return workflow_id
+
+
+def told(terminal: Terminal, kind: type[E]) -> list[E]:
+    """The events of a kind in the log, read past everybody."""
+    history = (CODEC.decode(row).event for row in rows_of(terminal.state_dir / "log.db")[1])
+    return [event for event in history if isinstance(event, kind)]
+
+
+def statuses(flow: dict[str, Any]) -> dict[str, str]:
+    return {step_id: state["status"] for step_id, state in flow["stepStates"].items()}
+
+
+def test_a_workflow_run_is_seen_through_by_the_command_that_started_it_or_approved(terminal: Terminal) -> None:
+    workflow_id = workflow(terminal, "a", "b", "ask", "c")
+    begun = terminal.run("workflow", "run", workflow_id, *LOCAL)
+    flow = begun.data
+    assert (flow["status"], statuses(flow)) == ("waiting", {"a": "ok", "b": "ok", "ask": "waiting", "c": "pending"})
+    assert begun.err == "", "it is said that it waits; nothing is left for anybody else"
+    asked = flow["stepStates"]["ask"]["approval"]["subjectHash"]
+    approved = terminal.run("workflow", "approve", flow["id"], "ask", "--subject-hash", asked, *LOCAL)
+    assert (approved.data["id"], approved.err) == (flow["id"], "")
+    shown = terminal.run("work", "status", "--workflow", workflow_id, *LOCAL).out.splitlines()
+    assert shown == [
+        f"workflow {workflow_id}, run {flow['id']}: ok",
+        "progress: 4/4 (100.0%)",
+        shown[2],
+        *("[OK] a: ok", "[OK] b: ok", "[OK] ask: ok", "[OK] c: ok"),
+    ]
+    assert shown[2].startswith("eta: completed")
+    assert [event.attempt for event in told(terminal, wr.WorkflowStepStarted)] == [1, 1, 1]
+
+
+def test_ctrl_c_cancels_the_workflow_run_and_a_resume_goes_on(terminal: Terminal) -> None:
+    workflow_id = workflow(terminal, "a", "b")
+    running = terminal.start("workflow", "run", workflow_id, *LOCAL, **ASLEEP)
+    for _ in soon():
+        if terminal.state_dir.joinpath("log.db").exists() and told(terminal, run.RunStarted):
+            break
+    result = running.end(signal.SIGINT)
+    assert (result.code, result.out, result.err) == (130, "", "")
+    (asked,) = told(terminal, wr.WorkflowRunCancelRequested)
+    (step,) = told(terminal, wr.WorkflowStepCancelled)
+    (ending,) = told(terminal, wr.WorkflowRunCancelled)
+    assert (asked.reason, step.step_id, ending.reason) == (ENDED, "a", ENDED)
+    resumed = terminal.run("workflow", "resume", workflow_id, *LOCAL)
+    assert (resumed.data["status"], resumed.err) == ("ok", "")
+    assert [state["attempt"] for state in resumed.data["stepStates"].values()] == [2, 1]
+
+
+def test_a_message_is_delivered_by_the_command_that_sent_it_and_what_is_left_is_named(terminal: Terminal) -> None:
+    folder = terminal.directory / "personas"
+    folder.mkdir()
+    (folder / "bob.json").write_text(json.dumps({"schemaVersion": 1, "id": "bob"}))
+    send = ("a2a", "send", "--from-persona", "bob", "--to-persona", "bob", "--payload", '"look"', *LOCAL)
+    sent = terminal.run(*send)
+    assert sent.err == ""
+    failing = {"default_provider": "local-exec", "local_provider_cmd": "/bin/false"}
+    left = terminal.run(*send, **failing)
+    assert left.code == 0
+    assert left.err == "Left for a server on this state directory: persona-bob\n"
+    assert [event.message_id for event in told(terminal, a2a.MessageCompleted)] == [sent.data["messageId"]]
+    attempts = [(event.message_id, event.attempt) for event in told(terminal, a2a.MessageStarted)]
+    assert attempts == [(sent.data["messageId"], 1), (left.data["messageId"], 1)]
