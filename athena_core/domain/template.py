@@ -160,12 +160,12 @@ def effective(
 
 
 def strings(params: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """Parameters without a schema: strings that are not blank, trimmed. Raises ConfigError."""
+    """Parameters without a schema: strings that are not blank, trimmed as their names. Raises ConfigError."""
     for name, value in params.items():
         if not isinstance(value, str) or not value.strip():
             remedy = "a string that is not blank; other types need a template with paramsSchema"
             raise ConfigError.of(f"{field}.{name}", "must be a string that is not blank", remedy)
-    return {name: value.strip() for name, value in params.items()}
+    return {name.strip(): value.strip() for name, value in params.items()}
 
 
 def decide(command: TemplateCommand, state: TemplateState, context: Context) -> tuple[Event, ...]:

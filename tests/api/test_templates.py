@@ -33,10 +33,10 @@ def test_a_template_is_run_with_its_defaults_overlaid_by_parameters(shared: Serv
         "effectiveParams": {"what": "hello"},
     }
     assert first["sessionId"].startswith(f"template-{template['id']}-")
-    second = shared.api.post(path, {"params": {"what": " bye ", "extra": "x"}, "sessionId": "mine"}, key="k")
+    second = shared.api.post(path, {"params": {" what": " bye ", "extra": "x"}, "sessionId": "mine"}, key="k")
     assert second["template"]["effectiveParams"] == {"what": "bye", "extra": "x"}
     assert (second["sessionId"], second["output"]) == ("mine", "Echo: user: say bye")
-    assert shared.api.post(path, {"params": {"what": " bye ", "extra": "x"}, "sessionId": "mine"}, key="k") == second
+    assert shared.api.post(path, {"params": {" what": " bye ", "extra": "x"}, "sessionId": "mine"}, key="k") == second
     event = next(e for e in shared.api.events(types="run-template.run", runId=second["runId"]))
     assert event["payload"] == {
         "runTemplateId": template["id"],

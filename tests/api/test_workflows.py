@@ -200,6 +200,14 @@ def test_outputs_that_are_declared_have_to_be_there(build: Builder) -> None:
         build.workflow(steps, wrong)
 
 
+def test_a_step_whose_run_lacks_its_evidence_is_ok_and_its_run_tells(build: Builder) -> None:
+    profile = build.api.post("/harness-profiles", PROFILE)["id"]
+    step = build.step("a") | {"harnessProfileId": profile}
+    run = build.run(build.workflow([step, build.step("b")], "a>b"))
+    assert (run["status"], statuses(run)) == ("ok", {"a": "ok", "b": "ok"})
+    assert build.api.get(f"/runs/{run['stepStates']['a']['runId']}")["verificationStatus"] == "verification-failed"
+
+
 def test_rules_and_conditions_say_which_steps_run(build: Builder) -> None:
     on = {"op": "contains", "value": "hello"}
     steps = [

@@ -14,6 +14,7 @@ import pytest
 
 from examples.real_model.model_server import missing_packages
 from tests.support.api import ENDINGS, Api
+from tests.support.repository import branch, commit, make
 from tests.support.server import Server
 
 PRICED = "gpt-4o-mini"
@@ -39,20 +40,27 @@ pytestmark = [
 ]
 
 
+ROOT = Path(__file__).resolve().parents[3]
+
+
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose provider ``openai`` is the small model."""
     command = [sys.executable, "-m", "examples.real_model.model_server"]
-    root = Path(__file__).resolve().parents[3]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=root) as model:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as model:
         assert model.stdout
         url = model.stdout.readline().strip()
         try:
             settings = {"openai_base_url": f"{url}/v1", "runtime_run_timeout_ms": str(RUN_TIMEOUT_MS)}
             with Server(tmp_path_factory.mktemp("real"), **settings) as server:
-                yield server.api
+                yield server
         finally:
             model.terminate()
+
+
+@pytest.fixture
+def api(server: Server) -> Api:
+    return server.api
 
 
 def settled(api: Api, run: Any) -> Any:
@@ -137,3 +145,32 @@ def test_an_answer_that_fits_its_schema_is_evidence(api: Api) -> None:
     assert (evidence["label"], evidence["type"], evidence["policyId"]) == ("answer", "json", "form")
     assert evidence["content"]["value"] == json.loads(run["output"])
     assert set(evidence["content"]["value"]) == {"animal", "legs"}
+
+
+@pytest.mark.timeout(1_200)  # it is asked twice, each time with some hundred words
+def test_a_persona_reviews_a_small_change_of_this_project(server: Server, api: Api) -> None:
+    """What the model makes of it is its own affair: whatever it says becomes a result, with what it was shown."""
+    text = (ROOT / "athena_core" / "signal.py").read_text()
+    library = make(server.workspace / "library")
+    commit(library, "The signal as it is", signal_py=text)
+    branch(library, "reworded", signal_py=text.replace("Wake", "Rouse"))
+    personas = server.workspace / "personas"
+    personas.mkdir()
+    critic = {"schemaVersion": 1, "id": "critic", "review": {"maxReferencedFiles": 0}}
+    (personas / "critic.json").write_text(json.dumps(critic))
+    asked = {"name": "critic", "repoPath": "library", "headRef": "reworded", "provider": "openai", "model": PRICED}
+    run_id = api.post("/personas/run", asked, respond_async=True)["runId"]
+    ended = api.await_event("persona.run.completed", "persona.run.failed", runId=run_id)
+    assert ended["type"] == "persona.run.completed"
+    record = api.get(f"/personas/runs/{run_id}")
+    result = record["result"]
+    print(record["status"], result["usage"], result.get("parseError"), repr(result["modelOutputRaw"])[:300], sep="\n")
+    assert record["status"] == result["status"] in {"ok", "failed"}
+    assert result["modelOutputRaw"].strip(), "the model said something"
+    assert result["usage"]["outputTokens"] > 0
+    assert result["parseRetryAttempted"] or result["status"] == "ok"
+    assert result["mergeGate"] == "fail" or result["status"] == "ok"
+    assert [one["kind"] for one in result["contextManifest"]] == ["diff"]
+    files = server.state_dir / "persona-runs" / run_id
+    assert "+" in (files / "diff.patch").read_text()
+    assert json.loads((files / "result.json").read_text()) == result
