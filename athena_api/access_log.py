@@ -13,11 +13,14 @@ import msgspec
 
 from athena_core.clock import Clock, iso
 from athena_core.event import Value
+from athena_core.mask import Mask
 
 PATH_CHARS_MAX = 500
 STDERR = 2
 
 encode = msgspec.json.Encoder().encode
+SHAPES = Mask()
+"""Of what libraries log, only what looks like a secret is hidden."""
 
 
 class JsonLines(logging.Formatter):
@@ -29,10 +32,10 @@ class JsonLines(logging.Formatter):
             "time": iso(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": SHAPES.hide(record.getMessage()),
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
-            found["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+            found["traceback"] = SHAPES.hide("".join(traceback.format_exception(record.exc_info[1])))
         return encode({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
 
 
@@ -59,9 +62,9 @@ class Request(Value):
     bytes: int
 
 
-def line(request: Request) -> bytes:
+def line(request: Request, mask: Mask = SHAPES) -> bytes:
     """The request as one line of JSON."""
-    path = request.path[:PATH_CHARS_MAX]
+    path = mask.hide(request.path)[:PATH_CHARS_MAX]
     if not path.isprintable():
         path = path.encode("unicode_escape").decode()
     seconds, milliseconds = divmod(request.at, 1000)
@@ -95,15 +98,16 @@ def to_stderr(text: bytes) -> None:
 class AccessLog:
     """Writes the lines; those of one turn of the event loop in one piece, as far as a pipe takes it whole."""
 
-    def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr) -> None:
-        """Write to ``sink``."""
+    def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr, mask: Mask = SHAPES) -> None:
+        """Write to ``sink``; paths and texts masked."""
         self._clock = clock
+        self.mask = mask
         self._sink = sink
         self._lines = b""
 
     def request(self, request: Request) -> None:
         """One line about an answered request."""
-        text = line(request)
+        text = line(request, self.mask)
         if len(self._lines) + len(text) > select.PIPE_BUF:
             self._flush()
         if not self._lines:
@@ -118,7 +122,8 @@ class AccessLog:
     def warning(self, message: str) -> None:
         """One line about something that an operator should know."""
         self._flush()
-        self._sink(encode({"time": iso(self._clock.now()), "level": "warning", "message": message}) + b"\n")
+        record = {"time": iso(self._clock.now()), "level": "warning", "message": self.mask.hide(message)}
+        self._sink(encode(record) + b"\n")
 
     def exception(self, trace_id: str, error: Exception) -> None:
         """One line about a bug, with the way to it."""
@@ -127,7 +132,7 @@ class AccessLog:
             "level": "error",
             "traceId": trace_id,
             "error": type(error).__name__,
-            "traceback": "".join(traceback.format_exception(error)).encode("utf-8", "replace").decode(),
+            "traceback": self.mask.hide("".join(traceback.format_exception(error)).encode("utf-8", "replace").decode()),
         }
         self._flush()
         self._sink(encode(record) + b"\n")

@@ -38,6 +38,7 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.errors import AthenaError, ConfigError, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
+from athena_core.mask import Mask
 from athena_core.prices import Prices
 from athena_core.providers.registry import registry
 from athena_core.proxies import Proxies
@@ -67,7 +68,7 @@ from athena_core.services.timer import Timer
 from athena_core.services.walker import Walker
 from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
-from athena_core.settings import Settings
+from athena_core.settings import Settings, secrets_of
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteDatabases, SqliteStore
@@ -86,7 +87,9 @@ READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our en
 def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = FROZEN_SECONDS) -> ControlPlane:
     """Open the log and connect the parts; nothing runs yet. Raises ConfigError."""
     default = settings.default_provider
+    mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
     providers = registry(
+        mask,
         openai_api_key=settings.openai_api_key,
         openai_base_url=settings.openai_base_url,
         anthropic_api_key=settings.anthropic_api_key,
@@ -118,13 +121,13 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     reader = log.reader()
     catalog = Catalog(log, ids, frozenset(providers))
     prices = Prices.load()
-    runs = Runs(log, tail, catalog, settings, ids, frozenset(providers), prices)
+    runs = Runs(log, tail, catalog, settings, ids, frozenset(providers), prices, mask)
     tools = toolbox(settings.state_dir)
     asker = Asker(providers, prices, clock, ids)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     databases = SqliteDatabases()
     views = Views(settings.state_dir / "views", databases, log.reader, log.codec.decode, clock, ALL, log.signal)
-    notes = NoteFiles(settings.workspace_root, settings.state_dir, clock)
+    notes = NoteFiles(settings.workspace_root, settings.state_dir, clock, mask)
     index = MemoryIndex(
         Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),
         databases,
@@ -135,7 +138,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     )
     memory = Memory(log, ids, settings, notes, index)
     remember = memory.recall if settings.memory_enabled else None
-    agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, live.said, remember)
+    agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, mask, live.said, remember)
     roster = Roster(
         enabled=settings.auth_enabled,
         roles=settings.auth_identity_role_map,
@@ -162,7 +165,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     )
     workflows = Workflows(log, tail, catalog, runs, access, ids)
     walker = Walker(log, catalog, runs, workflows, access, clock, ids)
-    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids)
+    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask)
     templates = Templates(log, catalog, runs, ids)
     schedules = Schedules(log, tail, runs, templates, workflows, catalog, access, clock, ids, settings)
     timer = Timer(log, schedules, clock)
@@ -173,6 +176,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     timer.ask = partial(reactors.ask, timer.name)
     return ControlPlane(
         settings=settings,
+        mask=mask,
         clock=clock,
         ids=ids,
         log=log,
@@ -420,8 +424,8 @@ def build(
 ) -> Edge:
     """The application of one state directory; its parts are ``plane``. Raises ConfigError."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
-    lines = access_log or AccessLog(clock)
     parts = wire(settings, clock, ids, frozen_seconds=frozen_seconds)
+    lines = access_log or AccessLog(clock, mask=parts.mask)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

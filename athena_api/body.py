@@ -9,14 +9,22 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from athena_api.shapes import Check, Record, Shape, Wrong, is_null, shape_of
 from athena_core.clock import milliseconds
-from athena_core.values import CLIENT_ID_CHARS_MAX, ID_PATTERN, INTEGER_MAX, JSON_DEPTH_MAX, PAGE_ITEMS_MAX
+from athena_core.mask import Mask
+from athena_core.values import (
+    CLIENT_ID_CHARS_MAX,
+    ID_PATTERN,
+    INTEGER_MAX,
+    JSON_DEPTH_MAX,
+    MEMBER_CHARS_MAX,
+    PAGE_ITEMS_MAX,
+)
 
 T = TypeVar("T")
 
@@ -30,14 +38,27 @@ ID = re.compile(ID_PATTERN)
 LIMIT = re.compile(r"\s*([+-]?[0-9]{1,18})")
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
+REASONS = ("auditComment", "auditNote", "note", "reason")
+"""Fields of commands in which people say why."""
 
 
-def decode_body(type_: type[T], raw: bytes, context: str) -> T:
+class Intake(NamedTuple):
+    """What is done to every input: its limits, and what is hidden in it before anything else sees it."""
+
+    mask: Mask
+    depth_max: int = JSON_DEPTH_MAX
+    reason_chars_max: int = MEMBER_CHARS_MAX
+
+
+INTAKE = Intake(Mask())
+
+
+def decode_body(type_: type[T], raw: bytes, context: str, intake: Intake = INTAKE) -> T:
     """A value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
     try:
         struct: type = type_
         shape = shape_of(struct)
-        return msgspec.convert(shape.check(_parse(raw, shape)), type_)
+        return msgspec.convert(shape.check(_parse(raw, shape, intake)), type_)
     except Wrong as wrong:
         raise wrong.error(context) from None
     except msgspec.ValidationError as error:  # a rule that only msgspec knows
@@ -58,12 +79,14 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
         raise wrong.error(context) from None
 
 
-def check_path(path: Mapping[str, str], context: str) -> None:
-    """Refuse path parameters that are no ids. Raises ConfigError."""
+def check_path(path: Mapping[str, str], context: str, intake: Intake = INTAKE) -> None:
+    """Refuse path parameters that are no ids, or secrets. Raises ConfigError."""
     for name, text in path.items():
         if len(text) > CLIENT_ID_CHARS_MAX or not ID.fullmatch(text):
             remedy = f"1 to {CLIENT_ID_CHARS_MAX} letters, digits, dots, underscores or dashes"
             raise Wrong(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
+        if intake.mask.hide(text) != text:
+            raise Wrong("INVALID_ID: must be no secret", "an id that may be read by others", name).error(context)
 
 
 def clamp_limit(text: str | None, default: int) -> int:
@@ -75,17 +98,17 @@ def clamp_limit(text: str | None, default: int) -> int:
 # JSON
 
 
-def _parse(raw: bytes, shape: Shape) -> Any:
+def _parse(raw: bytes, shape: Record, intake: Intake) -> Any:
     if not raw:
         return {}
-    if raw.count(b"[") + raw.count(b"{") > JSON_DEPTH_MAX:
-        _check_depth(raw)
+    if raw.count(b"[") + raw.count(b"{") > intake.depth_max:
+        _check_depth(raw, intake.depth_max)
     try:
         value = msgspec.json.decode(raw)
     except UnicodeDecodeError:
         raise Wrong("is not valid UTF-8", "JSON in UTF-8") from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(intake.depth_max) from None
     except msgspec.ValidationError:
         raise _too_large(raw, shape) from None
     except msgspec.DecodeError as error:
@@ -94,17 +117,30 @@ def _parse(raw: bytes, shape: Shape) -> Any:
         raise _malformed(raw, error) from None
     if b"\\u0000" in raw:
         _refuse_nul(value)
-    return value
+    if isinstance(value, dict):
+        for name in REASONS:
+            if name in value and name in shape.shapes:
+                _check_reason(value[name], intake.reason_chars_max, name)
+    return intake.mask.hide_in(value) if intake.mask.suspects(raw) else value
 
 
-def _check_depth(raw: bytes) -> None:
+def _check_reason(text: Any, chars_max: int, name: str) -> None:
+    if isinstance(text, str) and len(text) > chars_max:
+        raise Wrong(
+            f"REASON_TOO_LONG: must have at most {chars_max} characters, not {len(text)}",
+            f"at most {chars_max} characters",
+            name,
+        )
+
+
+def _check_depth(raw: bytes, depth_max: int) -> None:
     brackets = STRING.sub(b"", raw).translate(None, NOT_BRACKETS)
-    if max(itertools.accumulate(map(STEP.__getitem__, brackets)), default=0) > JSON_DEPTH_MAX:
-        raise _too_deep()
+    if max(itertools.accumulate(map(STEP.__getitem__, brackets)), default=0) > depth_max:
+        raise _too_deep(depth_max)
 
 
-def _too_deep() -> Wrong:
-    return Wrong(f"JSON_TOO_DEEP: is nested more than {JSON_DEPTH_MAX} levels deep", f"at most {JSON_DEPTH_MAX} levels")
+def _too_deep(depth_max: int) -> Wrong:
+    return Wrong(f"JSON_TOO_DEEP: is nested more than {depth_max} levels deep", f"at most {depth_max} levels")
 
 
 def _too_large(raw: bytes, shape: Shape) -> Wrong:

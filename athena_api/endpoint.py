@@ -9,7 +9,7 @@ import msgspec
 
 from athena_api.access_log import AccessLog
 from athena_api.asgi import Receive, Scope, Send
-from athena_api.body import check_path, clamp_limit, decode_body, decode_query
+from athena_api.body import Intake, check_path, clamp_limit, decode_body, decode_query
 from athena_api.gate import LATE
 from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
@@ -30,7 +30,7 @@ from athena_core.errors import (
     UnknownRoute,
 )
 from athena_core.event import Meta
-from athena_core.values import INTEGER_MAX, KEY_CHARS_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
+from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
 
 ROOT = tuple(PREFIX.strip("/").split("/"))
 JSON = (b"content-type", b"application/json; charset=utf-8")
@@ -94,6 +94,9 @@ class Endpoint:
         self._plane = plane
         self._router = Router(operations)
         self._access_log = access_log
+        settings = plane.settings
+        self._intake = Intake(plane.mask, settings.json_depth_max, settings.reason_chars_max)
+        self._key_chars_max = settings.idempotency_key_chars_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request below ``/api/v1``."""
@@ -163,13 +166,13 @@ class Endpoint:
     ) -> Call[Any, Any]:
         operation, path = found
         context = operation.context
-        check_path(path, context)
+        check_path(path, context, self._intake)
         headers = dict(scope["headers"])
         pairs = query_pairs(scope)
         query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
-        body = decode_body(operation.body, content, context) if operation.body is not NoBody else NoBody()
+        body = decode_body(operation.body, content, context, self._intake) if operation.body is not NoBody else NoBody()
         call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:
@@ -184,7 +187,7 @@ class Endpoint:
             if operation.reads and parameters.get("stale") != "allow":
                 await plane.caught_up(operation.reads, call.position)
         else:
-            call.key = idempotency_key(scope, headers, operation, path, body)
+            call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
             call.if_match = _text(headers.get(b"if-match"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
@@ -232,15 +235,23 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
 
 
 def idempotency_key(
-    scope: Scope, headers: Mapping[bytes, bytes], operation: Operation[Any, Any], path: dict[str, str], body: object
+    scope: Scope,
+    headers: Mapping[bytes, bytes],
+    operation: Operation[Any, Any],
+    path: dict[str, str],
+    body: object,
+    chars_max: int,
 ) -> Key | None:
     """The key of a command, if one was sent. Raises ConfigError for one that is none."""
     raw = headers.get(b"idempotency-key")
     if raw is None:
         return None
     text = raw.decode("latin-1").strip()
-    if not KEY_TEXT.fullmatch(text) or len(text) > KEY_CHARS_MAX:
-        raise ConfigError.of("idempotency-key", "is no key", f"1 to {KEY_CHARS_MAX} visible ASCII characters")
+    remedy = f"1 to {chars_max} visible ASCII characters"
+    if len(text) > chars_max:
+        raise ConfigError.of("idempotency-key", f"KEY_TOO_LONG: must have at most {chars_max} characters", remedy)
+    if not KEY_TEXT.fullmatch(text):
+        raise ConfigError.of("idempotency-key", "is no key", remedy)
     content = _encode([path, body])
     return Key.of(scope["athena.identity"].subject, operation.id, text, content)
 

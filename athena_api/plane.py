@@ -14,6 +14,7 @@ from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
+from athena_core.mask import Mask
 from athena_core.protocols import Connection
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
@@ -40,7 +41,7 @@ from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteReader
 from athena_core.store.tail import Tail
-from athena_core.values import FEED_SCAN_EVENTS_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, PAGE_ITEMS_MAX
+from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_ITEMS_MAX
 from projections.views import Views, ViewsReader
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class ControlPlane(NamedTuple):
     """Everything an operation may need. ``reader`` and ``views_reader`` belong to the event loop."""
 
     settings: Settings
+    mask: Mask
     clock: Clock
     ids: Ids
     log: Log
@@ -159,14 +161,14 @@ class ControlPlane(NamedTuple):
             providers=tuple(sorted(self.providers)),
             limits=LimitCapabilities(
                 body_bytes_max=settings.body_bytes_max,
-                json_depth_max=JSON_DEPTH_MAX,
+                json_depth_max=settings.json_depth_max,
                 page_items_max=PAGE_ITEMS_MAX,
                 feed_scan_events_max=FEED_SCAN_EVENTS_MAX,
                 run_timeout_ms=settings.runtime_run_timeout_ms,
                 context_chars_max=settings.context_max_chars,
                 idempotency_hours=settings.idempotency_hours,
-                idempotency_key_chars_max=KEY_CHARS_MAX,
-                reason_chars_max=MEMBER_CHARS_MAX,
+                idempotency_key_chars_max=settings.idempotency_key_chars_max,
+                reason_chars_max=settings.reason_chars_max,
                 header_bytes_max=settings.header_bytes_max,
                 headers_max=settings.headers_max,
                 url_bytes_max=settings.url_bytes_max,

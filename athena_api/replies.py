@@ -7,6 +7,7 @@ import msgspec
 
 from athena_core import errors
 from athena_core.errors import AthenaError
+from athena_core.mask import Mask
 
 STATUS: dict[type[AthenaError], int] = {
     errors.Invalid: 400,
@@ -32,6 +33,7 @@ MESSAGE_CHARS_MAX = 1_000
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 encode = msgspec.json.Encoder().encode
+hide = Mask().hide
 
 
 def status_of(error: AthenaError | type[AthenaError]) -> int:
@@ -66,10 +68,10 @@ def failure(error: AthenaError, trace_id: str) -> bytes:
 
 
 def clean(value: Any) -> Any:
-    """The value with its strings printable on one line, each cut at 1,000 characters."""
+    """The value with its strings printable on one line, without what looks like a secret, cut at 1,000 characters."""
     match value:
         case str():
-            return UNPRINTABLE.sub(" ", value[:MESSAGE_CHARS_MAX])
+            return UNPRINTABLE.sub(" ", hide(value)[:MESSAGE_CHARS_MAX])
         case list():
             return [clean(item) for item in value]
         case dict():

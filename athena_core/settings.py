@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.proxies import Network, parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
-from athena_core.values import BODY_BYTES_MAX, Role
+from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, Role
 
 T = TypeVar("T")
 
@@ -84,12 +84,16 @@ class Settings(Value):
     headers_max: int
     url_bytes_max: int
     body_bytes_max: int
+    json_depth_max: int
+    idempotency_key_chars_max: int
+    reason_chars_max: int
     header_timeout_ms: int
     body_timeout_ms: int
     send_timeout_ms: int
     streams_max: int
     streams_per_identity_max: int
     requests_per_second: int
+    mask_secrets: bool
     auth_enabled: bool
     auth_identity_header: str
     auth_default_role: Role
@@ -135,6 +139,17 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
         raise ValueError("expected a whole number above 0")
     return int(text)
+
+
+def _count_to(most: int) -> Callable[[str], int]:
+    """A count with a ceiling of its own, up to which what is stored can be read again."""
+
+    def parse(text: str) -> int:
+        if _count(text) > most:
+            raise ValueError(f"expected a whole number from 1 to {most}")
+        return _count(text)
+
+    return parse
 
 
 def _count_or_none(text: str) -> int:
@@ -259,6 +274,24 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_HEADERS_MAX", "100", _count, "How many header fields it may have."),
     Setting("ATHENA_URL_BYTES_MAX", "16384", _count, "Its path and query, in bytes."),
     Setting("ATHENA_BODY_BYTES_MAX", str(BODY_BYTES_MAX), _count, "Its body, in bytes."),
+    Setting(
+        "ATHENA_JSON_DEPTH_MAX",
+        str(JSON_DEPTH_MAX),
+        _count_to(JSON_DEPTH_MAX),
+        "How deep the JSON in it may be nested, in levels; not above the default.",
+    ),
+    Setting(
+        "ATHENA_IDEMPOTENCY_KEY_CHARS_MAX",
+        str(KEY_CHARS_MAX),
+        _count_to(KEY_CHARS_MAX),
+        "An `Idempotency-Key`, in characters; not above the default.",
+    ),
+    Setting(
+        "ATHENA_REASON_CHARS_MAX",
+        str(MEMBER_CHARS_MAX),
+        _count_to(MEMBER_CHARS_MAX),
+        "The reason, note or comment of a command, in characters; not above the default.",
+    ),
     Setting("ATHENA_HEADER_TIMEOUT_MS", "10000", _count, "How long its head may take, in milliseconds."),
     Setting("ATHENA_BODY_TIMEOUT_MS", "30000", _count, "How long its body may take after that."),
     Setting("ATHENA_SEND_TIMEOUT_MS", "10000", _count, "How long a client may take (almost) nothing of an answer."),
@@ -269,6 +302,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "1000",
         _count,
         "How many requests an identity may make, twice as many at once; only where authentication is on.",
+    ),
+    Setting(
+        "ATHENA_MASK_SECRETS",
+        "true",
+        _switch,
+        "Hide what looks like a key before it is recorded (security.md); the keys in these settings always are.",
     ),
     Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
     Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
@@ -354,6 +393,14 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     if settings.auth_role_map_file is not None and settings.auth_identity_role_map:
         raise ConfigError("ATHENA_AUTH_ROLE_MAP_FILE: expected only one of it and ATHENA_AUTH_IDENTITY_ROLE_MAP")
     return settings
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """What the secret settings hold."""
+    for setting in SETTINGS:
+        if setting.secret:
+            value = getattr(settings, setting.variable.removeprefix("ATHENA_").lower())
+            yield from (value,) if isinstance(value, str) else value
 
 
 def _read_secret(variable: str, path: str) -> str:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 
+from athena_core.mask import Mask
 from athena_core.providers import anthropic, openai
 from athena_core.providers.anthropic import Anthropic
 from athena_core.providers.http import Http
 from athena_core.providers.local_exec import LocalExec
-from athena_core.providers.mask import Mask, Masked
+from athena_core.providers.masked import Masked
 from athena_core.providers.mock import Mock
 from athena_core.providers.openai import OpenAI
 from athena_core.providers.provider import Provider
 
 
 def registry(
+    mask: Mask,
     *,
     openai_api_key: str = "",
     openai_base_url: str = openai.OFFICIAL_URL,
@@ -26,9 +28,8 @@ def registry(
 ) -> Mapping[str, Provider]:
     """Every provider, ready to use; whoever asked closes them. ``http`` is there if it has a URL.
 
-    No provider says any of the keys; the mock says what it is asked.
+    No provider says what ``mask`` hides; the mock says what it is asked.
     """
-    mask = Mask([openai_api_key, anthropic_api_key, http_api_key])
     outside: list[Provider] = [
         OpenAI(openai_base_url, openai_api_key, mask=mask),
         Anthropic(anthropic_base_url, anthropic_api_key, mask=mask),
@@ -36,5 +37,5 @@ def registry(
     ]
     if http_url:
         outside.append(Http(http_url, http_api_key, mask=mask, silence_seconds=http_timeout_ms / 1000))
-    providers: list[Provider] = [Mock(), *(Masked(provider, mask) if mask else provider for provider in outside)]
+    providers: list[Provider] = [Mock(), *(Masked(provider, mask) for provider in outside)]
     return {provider.name: provider for provider in providers}

@@ -16,6 +16,7 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
+from athena_core.mask import Mask
 from athena_core.protocols import Passage
 from athena_core.providers.provider import CUT, Completion, Message, ModelRequest, Provider, ProviderFailure
 from athena_core.services.admission import Wanted
@@ -309,6 +310,7 @@ class Agent:
         tools: Tools,
         workspace: Path,
         ids: Ids,
+        mask: Mask,
         say: Say | None = None,
         remember: Remember | None = None,
     ) -> None:
@@ -319,6 +321,7 @@ class Agent:
         self._tools = tools
         self._workspace = workspace
         self._ids = ids
+        self._mask = mask
         self._say = say
         self._remember = remember
         self._writing: dict[str, int] = {}
@@ -481,7 +484,7 @@ class Agent:
         profile = work.request.harness_profile_snapshot
         try:
             tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
-            result = await tool.call(arguments, self._bench(profile))
+            result = self._masked(await tool.call(arguments, self._bench(profile)))
         except ToolRefused as refusal:
             result = ToolResult(content=str(refusal), is_error=True)
         step = _result(call, result)
@@ -522,7 +525,14 @@ class Agent:
         """Run a command of a verification policy, within what the profile allows the shell."""
         arguments = msgspec.json.encode({"command": argv, "evidence": label}).decode()
         tool, read = self._tools.read("shell", arguments, ("shell",))
-        return await tool.call(read, self._bench(profile))
+        return self._masked(await tool.call(read, self._bench(profile)))
+
+    def _masked(self, result: ToolResult) -> ToolResult:
+        """A result without secrets: what a model is not told, it cannot say, and nobody records."""
+        hide, shown = self._mask.hide, result.shown
+        if shown is not None:
+            shown = replace(shown, label=hide(shown.label), content=hide(shown.content))
+        return replace(result, content=hide(result.content), shown=shown)
 
     def _bench(self, profile: HarnessSpec) -> Bench:
         return Bench(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from athena_core.domain.run import RunCompleted, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Position
+from athena_core.mask import Mask
 from athena_core.providers.provider import Message
 from athena_core.services.conversation import (
     CONTROL,
@@ -48,11 +49,11 @@ class Resolved:
         self.contents: list[str] = []
 
 
-def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: bytes) -> Resolved:
-    """Read ``file:path#L1-L20`` and ``memory:path`` inside the workspace. Raises ConfigError for one that cannot be."""
+def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: bytes, mask: Mask) -> Resolved:
+    """Read ``file:path#L1-L20`` and ``memory:path`` in the workspace, masked. Raises ConfigError where it cannot."""
     resolved = Resolved(salt)
     for index, reference in enumerate(references):
-        content = _read(reference, f"contextRefs[{index}]", workspace)
+        content = mask.hide(_read(reference, f"contextRefs[{index}]", workspace))
         digest = hashlib.sha256(salt + content.encode()).hexdigest()
         resolved.references.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
         resolved.contents.append(content)

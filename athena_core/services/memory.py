@@ -14,6 +14,7 @@ from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Fact, Meta, Value
+from athena_core.mask import Mask
 from athena_core.notes import lines_of
 from athena_core.protocols import Damaged, Note, Passage, Recall
 from athena_core.settings import Settings
@@ -62,10 +63,11 @@ class Forgotten(Value):
 class NoteFiles:
     """The notes of the workspace (``protocols.Notes``): no link is followed, what is too large is left out."""
 
-    def __init__(self, root: Path, state_dir: Path, clock: Clock) -> None:
+    def __init__(self, root: Path, state_dir: Path, clock: Clock, mask: Mask) -> None:
         """Open nothing yet."""
         self._workspace = Workspace(root, state_dir)
         self._clock = clock
+        self._mask = mask
 
     def list(self) -> Iterator[Note]:
         """Those that there are; at most 10,000 names are looked at."""
@@ -82,15 +84,15 @@ class NoteFiles:
                 yield Note("/".join(parts), stamp, now - changed > SETTLED_NS)
 
     def read(self, path: str) -> str | None:
-        """What one says, without control characters; None if it cannot be read, or holds too much."""
+        """What one says, without control characters and secrets; None if it cannot be read, or holds too much."""
         try:
             text = self._workspace.read(note_parts(path), FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace")
         except (OSError, ToolRefused):
             return None
-        return CONTROL_BUT_BREAKS.sub(" ", clean(text))
+        return self._mask.hide(CONTROL_BUT_BREAKS.sub(" ", clean(text)))
 
     def lines(self, path: str, first: int, count: int | None) -> NoteText:
-        """Lines of a note as they are in the file. Raises ConfigError."""
+        """Lines of a note as they are in the file, but for secrets. Raises ConfigError."""
         try:
             parts = note_parts(path)
             text = clean(self._workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace"))
@@ -98,7 +100,7 @@ class NoteFiles:
             raise ConfigError.of("path", str(refusal), "MEMORY.md or memory/<name>.md") from refusal
         except OSError as error:
             raise ConfigError.of("path", f"{path!r} cannot be read: {error.strerror or 'unknown'}") from error
-        lines = lines_of(text)
+        lines = lines_of(self._mask.hide(text))
         last = len(lines) if count is None else min(first + count - 1, len(lines))
         return NoteText(path="/".join(parts), text="\n".join(lines[first - 1 : last]), line_start=first, line_end=last)
 

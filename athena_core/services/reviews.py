@@ -17,6 +17,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.domain import persona, run
 from athena_core.errors import AthenaError, ConfigError, NotFound
 from athena_core.event import Event, Fact, Meta, Recorded
+from athena_core.mask import Mask
 from athena_core.protocols import Row
 from athena_core.services import review
 from athena_core.services.access import Access
@@ -71,6 +72,7 @@ class Reviews:
         access: Access,
         settings: Settings,
         ids: Ids,
+        mask: Mask,
     ) -> None:
         """Take the parts."""
         self._log = log
@@ -79,6 +81,7 @@ class Reviews:
         self._personas = personas
         self._access = access
         self._ids = ids
+        self._mask = mask
         self._root = settings.workspace_root
         self._state_dir = settings.state_dir
         self._workspace = Workspace(settings.workspace_root, settings.state_dir)
@@ -238,12 +241,13 @@ class Reviews:
         fork = await repository.fork(base, head)
         changed = await repository.changed(fork, head, globs)
         diff, was_cut = await repository.diff(fork, head, globs)
+        diff = self._mask.hide(clean(diff))
         files = await to_thread.run_sync(self._read_context, definition)
         snapshots = await self._snapshots(repository, definition, head, changed)
         files += [("changed", one.path, one.content, one.truncated) for one in snapshots]
         room = int(self._runs.compiler.chars_max * PROMPT_SHARE)
         told = [(kind, path, content) for kind, path, content, _ in files]
-        prompt, shown = review.prompt(spec, head_ref, base_ref, told, changed, clean(diff), room)
+        prompt, shown = review.prompt(spec, head_ref, base_ref, told, changed, diff, room)
         manifest = [
             review.ContextFile(
                 path=path, kind=kind, chars=len(content), sha256=review.mark(content), truncated=shortened
@@ -255,7 +259,7 @@ class Reviews:
             path="diff.patch", kind="diff", chars=shown, sha256=review.mark(diff), truncated=less
         )
         prepared = review.Prepared(
-            prompt=prompt,
+            prompt=self._mask.hide(prompt),
             context=(*manifest, whole),
             snapshots=tuple(snapshots),
             changed=tuple(clean(path) for _, path in changed),
@@ -279,7 +283,7 @@ class Reviews:
                 data = self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
             except (OSError, ToolRefused) as error:
                 raise ConfigError.of("name", f"{name!r} of the definition cannot be read: {error}") from error
-            text = clean(data.decode(errors="replace"))
+            text = self._mask.hide(clean(data.decode(errors="replace")))
             kept = cut(text, min(spec.max_file_chars, left)) if left > 0 else ""
             left -= len(kept)
             found.append((kind, "/".join(parts), kept, len(kept) < len(text)))
@@ -297,7 +301,8 @@ class Reviews:
             if how == "D":
                 continue
             text, was_cut = await repository.file(head, path, spec.max_referenced_file_chars * 4)
-            kept = cut(clean(text), spec.max_referenced_file_chars)
+            text = self._mask.hide(clean(text))
+            kept = cut(text, spec.max_referenced_file_chars)
             found.append(review.Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
         return found
 

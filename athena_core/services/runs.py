@@ -28,6 +28,7 @@ from athena_core.errors import (
     TurnLimit,
 )
 from athena_core.event import Event, Fact, Meta, Position, Recorded
+from athena_core.mask import Mask
 from athena_core.prices import Prices
 from athena_core.protocols import Row
 from athena_core.services.admission import (
@@ -166,6 +167,7 @@ class Runs:
         ids: Ids,
         providers: frozenset[str],
         prices: Prices,
+        mask: Mask,
         *,
         grace_seconds: float = WAIT_GRACE_SECONDS,
     ) -> None:
@@ -180,6 +182,7 @@ class Runs:
         self._ids = ids
         self._providers = providers
         self._prices = prices
+        self._mask = mask
         self._reader = log.reader()
         self.compiler = Compiler(settings, log.codec, self._reader)
         self._waiting: dict[str, list[Waiting]] = {}
@@ -286,7 +289,9 @@ class Runs:
                 )
             said, references = found.input, found.context_refs
         if references:
-            resolved = resolve(references, self._settings.workspace_root, self.compiler.chars_max, resolved.salt)
+            resolved = resolve(
+                references, self._settings.workspace_root, self.compiler.chars_max, resolved.salt, self._mask
+            )
         profile = None
         if body.harness_profile_id is not None:
             profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")

@@ -232,6 +232,7 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
             parts.ids,
             frozenset(parts.providers),
             Prices.load(),
+            parts.mask,
         )
         impatient = Runs(*others, grace_seconds=0.0)
         with pytest.raises(IdempotencyInProgress):

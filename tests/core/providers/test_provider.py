@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from athena_core.mask import Mask
 from athena_core.providers.mock import Mock
 from athena_core.providers.provider import (
     MAX_CALLS,
@@ -181,8 +182,11 @@ async def test_the_registry_knows_every_provider_by_its_name() -> None:
         "local-exec": "local-exec",
         "http": "default",
     }
-    for providers in (registry(http_url="http://127.0.0.1:9/"), registry(http_url="x", http_api_key="sk-0123456789")):
+    for providers in (
+        registry(Mask(), http_url="http://127.0.0.1:9/"),
+        registry(Mask(), http_url="x", http_api_key="sk-01"),
+    ):
         assert {name: provider.default_model for name, provider in providers.items()} == models
         for provider in providers.values():
             await provider.close()
-    assert "http" not in registry()
+    assert "http" not in registry(Mask())

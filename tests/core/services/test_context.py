@@ -10,6 +10,7 @@ from athena_core.decider import Outcome
 from athena_core.domain.run import RunFailed, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
+from athena_core.mask import Mask
 from athena_core.providers.provider import Message
 from athena_core.services.context import Compiler, resolve
 from athena_core.services.conversation import UNANSWERED, conversation
@@ -50,7 +51,7 @@ def workspace(tmp_path: Path) -> Path:
     ],
 )
 def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content: str) -> None:
-    resolved = resolve((reference,), workspace, 1_000, SALT)
+    resolved = resolve((reference,), workspace, 1_000, SALT, Mask())
     assert resolved.contents == [content]
     assert resolved.references[0].sha256 == hashlib.sha256(SALT + content.encode()).hexdigest()
     assert resolved.references[0].chars == len(content)
@@ -77,12 +78,12 @@ def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content
 )
 def test_what_cannot_be_read_is_refused_by_its_index(workspace: Path, reference: str) -> None:
     with pytest.raises(ConfigError, match=r"contextRefs\[1\]"):
-        resolve(("file:notes.md", reference), workspace, 1_000, SALT)
+        resolve(("file:notes.md", reference), workspace, 1_000, SALT, Mask())
 
 
 def test_more_than_fits_is_refused(workspace: Path) -> None:
     with pytest.raises(ContextOverflow):
-        resolve(("file:notes.md", "file:notes.md"), workspace, 20, SALT)
+        resolve(("file:notes.md", "file:notes.md"), workspace, 20, SALT, Mask())
 
 
 # The history of a session

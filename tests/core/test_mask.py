@@ -1,0 +1,111 @@
+"""The mask: no secret is seen, however it is cut into pieces; all else is, unchanged, and no text takes long."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_core.mask import HELD_CHARS_MAX, Held, Mask
+from tests.support.canaries import SECRETS
+
+KEY, LONGER = "sk-canary", "sk-canary-longer"
+MASK = Mask([KEY, LONGER, "short", ""])
+
+INNOCENT = (
+    "task-12345678901234567890",
+    "risk-management-for-the-year-2026",
+    "sk-learn-is-no-key-but-a-library",
+    "sk-1",
+    "the pypi-name of a package",
+    "the bearer of good news, Bearer of 12 gifts",
+    "AKIA",
+    "eyJ, eyJhbGciOiJIUzI1NiJ9.eyJ0.x",
+    "ghp_short",
+    "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ\n-----END CERTIFICATE-----",
+    "-----BEGIN PUBLIC KEY-----",
+    "run_01JABCDEFGHJKMNPQRSTVWXYZ0",
+    "2026-01-31T12:00:00Z",
+    "5d41402abc4b2a76b9719d911017c592" * 2,
+)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_what_looks_like_a_secret_is_hidden(secret: str) -> None:
+    mask = Mask()
+    for text in ("{}", "key={},", '"{}"', "a: {}\n", "({})"):
+        assert mask.hide(text.format(secret)) == text.format("***")
+    assert Mask(shapes=False).hide(secret) == secret
+
+
+@pytest.mark.parametrize("text", INNOCENT)
+def test_what_only_resembles_one_stays(text: str) -> None:
+    assert Mask().hide(text) == text
+    assert pieces(text, [3]) == text
+
+
+def test_a_key_block_without_an_end_is_hidden_as_far_as_it_looks_like_one() -> None:
+    text = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBkg4LVWM9nuwNSk3yByxZpYRTBnVJk5GkMA\nis what it said"
+    assert Mask().hide(text) == "***\nis what it said"
+    assert Mask().hide("what is -----BEGIN PRIVATE KEY----- for?") == "what is *** for?"
+
+
+def test_keys_are_hidden_the_longest_first_and_short_ones_stay() -> None:
+    assert MASK.hide(f"a {LONGER}{KEY} short") == "a ****** short"
+
+
+def test_json_is_masked_in_its_texts_and_names_and_nowhere_else() -> None:
+    secret = SECRETS[0]
+    value = {"a": [f"x {secret}", 1, None, True, 1.5], secret: {"b": "c"}}
+    assert MASK.hide_in(value) == {"a": ["x ***", 1, None, True, 1.5], "***": {"b": "c"}}
+
+
+@pytest.mark.parametrize("secret", [*SECRETS, KEY, 'odd"key\\with/signs'])
+@pytest.mark.parametrize("escape", [False, True])
+def test_json_that_holds_a_secret_is_suspected_however_it_is_written(secret: str, escape: bool) -> None:
+    raw = "".join(f"\\u{ord(letter):04x}" for letter in secret) if escape else json.dumps(secret)[1:-1]
+    mask = Mask([KEY, 'odd"key\\with/signs'])
+    assert mask.suspects(f'{{"input":"{raw}"}}'.encode())
+    assert not mask.suspects(b'{"input":"hello"}')
+
+
+def pieces(text: str, sizes: list[int]) -> str:
+    """What is shown of a text that arrives in pieces."""
+    held, shown, at, turn = Held(MASK), "", 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        shown += held.more(text[at : at + size])
+        at += size
+        turn += 1
+    return shown + held.rest()
+
+
+PARTS = [*SECRETS, KEY, LONGER, *INNOCENT, "sk-", "sk-can", "ary", "ks", "-----BEGIN ", "-----END ", "PRIVATE KEY-----"]
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(PARTS), st.text(max_size=5)), max_size=9),
+    st.lists(st.integers(1, 40), min_size=1, max_size=9),
+)
+def test_no_cut_shows_a_secret_or_changes_the_rest(parts: list[str], sizes: list[int]) -> None:
+    text = " ".join(parts)
+    shown = pieces(text, sizes)
+    assert shown == MASK.hide(text)
+    for secret in (*SECRETS, KEY, LONGER):
+        assert secret not in shown
+
+
+def test_what_never_ends_is_not_held_for_ever() -> None:
+    held = Held(MASK)
+    assert held.more("sk-" + "a" * (HELD_CHARS_MAX - 3)) == ""
+    assert len(held.more("a")) == HELD_CHARS_MAX + 1
+
+
+@pytest.mark.parametrize(
+    "unit", ["sk-", "sk- ", "Bearer ", "eyJaaaaaaaa.", "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "-", "PRIVATE KEY"]
+)
+def test_no_text_makes_it_slow(unit: str) -> None:
+    """A pattern that looks back takes hours for this; the test's own time limit would end it."""
+    text: Any = unit * (4_000_000 // len(unit))
+    assert MASK.hide(text)
