@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs bench proof mutants lock clean
+.PHONY: help serve test check docs bench proof mutants audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -43,6 +43,7 @@ docs: $(READY) ## Write what is generated anew: events, errors, settings, the li
 	@$(BIN)/python -m tests.api.refresh
 
 proof: $(READY) ## Run the heavy tests at full size and show what each of them counted (three hours or more)
+	@$(PIP) install atheris || echo "The fuzzer could not be installed; going on without it."
 	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=7200 --numprocesses=2 --dist=loadfile -m heavy -rP --durations=0 tests
 
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
@@ -50,6 +51,9 @@ mutants: $(READY) ## Break each promise on purpose in a copy, and see that a tes
 
 bench: $(READY) ## Measure Athena beside its ceilings (a quarter of an hour; BENCH_ARGS=--help for less)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+audit: ## Ask whether a locked version has a known hole (says so if nobody answers)
+	@.ci/audit
 
 lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m venv .venv

@@ -410,7 +410,8 @@ async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQu
 async def list_directives(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Directives, newest first."""
     page, position = plane.query(
-        ("catalog",), lambda rows: catalog.list_directives(rows, cursor=call.cursor, limit=call.limit)
+        ("catalog",),
+        lambda rows: catalog.list_directives(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
     )
     return Reply(data=page, position=position)
 
@@ -822,6 +823,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation(
         id="listDirectives",
+        narrows=frozenset({"personas"}),
         context="directives.list",
         method="GET",
         path="/directives",

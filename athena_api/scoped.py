@@ -7,8 +7,7 @@ import msgspec
 from athena_api.operation import Call, Operation
 from athena_api.plane import ControlPlane
 from athena_core.errors import ConfigError
-
-PERSONA_KEYS = ("specialistName", "specialist", "personaName", "persona")
+from athena_core.values import persona_named
 
 
 async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> None:
@@ -40,7 +39,7 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
 def named(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
     """What of this kind a command names in its body; nothing is as good as something that nobody may have."""
     if kind == "personas":
-        personas = [persona_of(getattr(body, "metadata", None))]
+        personas = [persona_named(getattr(body, "metadata", None)) or ""]
         if getattr(body, "directive_id", None):
             personas.append(persona_of_directive(plane, body.directive_id))
         return tuple(personas)
@@ -56,16 +55,10 @@ def session_of(plane: ControlPlane, run_id: str) -> str:
     return (rows[0].session_id or "") if rows else ""
 
 
-def persona_of(metadata: Any) -> str:
-    """The persona that metadata names (contract 3.2), or an empty text."""
-    found = metadata or {}
-    return next((found[key] for key in PERSONA_KEYS if found.get(key)), "")
-
-
 def persona_of_directive(plane: ControlPlane, directive_id: str) -> str:
     """The persona of a directive, or an empty text."""
     try:
         created, _ = plane.catalog.directive(directive_id, "directiveId")
     except (ConfigError, msgspec.MsgspecError):
         return ""
-    return persona_of(created.metadata)
+    return persona_named(created.metadata) or ""

@@ -48,6 +48,11 @@ PERSONA_KEYS = ("specialistName", "specialist", "personaName", "persona")
 """Where the metadata of a run says for which persona it is (contract 3.2)."""
 
 
+def persona_named(metadata: Mapping[str, str] | None) -> str | None:
+    """The persona that metadata names, whatever it is called; scopes compare it exactly (contract 3.2)."""
+    return next((metadata[key] for key in PERSONA_KEYS if metadata.get(key)), None) if metadata else None
+
+
 def persona_of(metadata: Mapping[str, str] | None) -> str | None:
     """The persona that metadata names, where it could be the name of one (it is published, other metadata is not)."""
     name = next((metadata[key] for key in PERSONA_KEYS if key in metadata), None) if metadata else None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from benchmarks.identity import IDENTITIES
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
@@ -19,7 +20,7 @@ from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS, **QUEUES, **MEMORY}
+ALL = {**SCENARIOS, **RUNS, **LIMITS, **IDENTITIES, **QUEUES, **MEMORY}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 

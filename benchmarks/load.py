@@ -17,6 +17,9 @@ import uvloop
 from benchmarks.machine import cores, cpu_seconds, pin
 
 WORDS = "Summarise the incidents of the last night, group them by service, and say which of them need a person today."
+IDENTITY = "bench"
+"""Who asks; only a server with authentication wants to know."""
+
 DRAIN_SECONDS_MAX = 60.0
 ANSWER_SECONDS_MAX = 30.0
 RECONNECT_SECONDS = 0.01
@@ -30,12 +33,12 @@ class Spec(msgspec.Struct, kw_only=True):
     """What to do: ``kind`` is what is asked for, ``pid`` the process whose CPU time counts.
 
     ``directives``, ``keyed`` (each with an ``Idempotency-Key``), ``runs``, ``runs-async`` and ``admissions`` (of runs
-    that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` is read by them; ``pages`` are
-    read one after another by each client; ``stream`` posts ``rate`` directives a second and times their way to
-    ``clients`` subscribers.
+    that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` and ``events`` (one page) are
+    read by them; ``pages`` are read one after another by each client; ``stream`` posts ``rate`` directives a second and
+    times their way to ``clients`` subscribers.
     """
 
-    kind: Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "pages", "stream"]
+    kind: Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream"]
     port: int
     pid: int
     clients: int
@@ -164,6 +167,7 @@ def _sent(method: str, path: str, body: object, fields: Sequence[str]) -> bytes:
     lines = [
         f"{method} {path} HTTP/1.1",
         "host: localhost",
+        f"x-athena-identity: {IDENTITY}",
         "content-type: application/json",
         f"content-length: {len(content)}",
     ]
@@ -172,7 +176,7 @@ def _sent(method: str, path: str, body: object, fields: Sequence[str]) -> bytes:
 
 def get(path: str) -> bytes:
     """A GET."""
-    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-athena-identity: {IDENTITY}\r\n\r\n".encode()
 
 
 def requests(spec: Spec) -> Iterator[bytes]:
@@ -189,6 +193,7 @@ def requests(spec: Spec) -> Iterator[bytes]:
         "runs-async": post("/api/v1/runs", {"input": WORDS}, "prefer: respond-async"),
         "admissions": post("/api/v1/runs", {"input": WORDS}, "prefer: respond-async"),
         "summary": get("/api/v1/fleet/summary"),
+        "events": get("/api/v1/events"),
     }[spec.kind]
     while True:
         yield one

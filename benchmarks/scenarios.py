@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks import load, loops
 from benchmarks.history import written
-from benchmarks.load import Spec
+from benchmarks.load import Spec, get
 from benchmarks.machine import sync_ms
 from benchmarks.report import Section
 from benchmarks.server import Server
@@ -19,9 +19,9 @@ SUBSCRIBERS = 20
 EVENTS_PER_SECOND = 1_000
 DEADLINE_MS = 20.0
 SETTLE_SECONDS_MAX = 60.0
-HEALTH = b"GET /api/v1/admin/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+HEALTH = get("/api/v1/admin/health").replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
-Kind = Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "pages", "stream"]
+Kind = Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream"]
 
 
 class Failed(Exception):

@@ -8,7 +8,7 @@ from athena_core.domain.harness import HarnessProfileCreated
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import HarnessProfile, HarnessSpec
+from athena_core.values import HarnessProfile, HarnessSpec, Scope, persona_named
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
@@ -23,6 +23,7 @@ class DirectiveRow(msgspec.Struct, gc=False):
     input: str | None
     context_refs: str | None
     metadata: str | None
+    persona: str | None
 
 
 class HarnessProfileRow(msgspec.Struct, gc=False):
@@ -34,9 +35,9 @@ class HarnessProfileRow(msgspec.Struct, gc=False):
     profile: str
 
 
-DIRECTIVE = Table("directive", DirectiveRow, key=("position",), indexes=(("directive_id",),))
+DIRECTIVE = Table("directive", DirectiveRow, key=("position",), indexes=(("directive_id",), ("persona", "position")))
 HARNESS_PROFILE = Table("harness_profile", HarnessProfileRow, key=("position",), indexes=(("profile_id",),))
-CATALOG = Projection("catalog", version=1, tables=(DIRECTIVE, HARNESS_PROFILE))
+CATALOG = Projection("catalog", version=2, tables=(DIRECTIVE, HARNESS_PROFILE))
 
 
 @CATALOG.on(DirectiveCreated)
@@ -53,6 +54,7 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
             input=event.input,
             context_refs=_json(event.context_refs),
             metadata=_json(event.metadata),
+            persona=persona_named(event.metadata),
         ),
     )
 
@@ -70,7 +72,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted directive said."""
     row = rows.get(DIRECTIVE, recorded.event.target)
     if row is not None:
-        row.input = row.context_refs = row.metadata = None
+        row.input = row.context_refs = row.metadata = row.persona = None
         rows.put(DIRECTIVE, row)
 
 
@@ -99,9 +101,12 @@ def directive_by_id(connection: Connection, directive_id: str) -> Directive | No
     return _directive(found[0]) if found else None
 
 
-def list_directives(connection: Connection, *, cursor: str | None, limit: int) -> Page[Directive]:
-    """Directives, newest first."""
-    return DIRECTIVES.page(connection, DIRECTIVE.all, (), cursor=cursor, limit=limit, show=_directive)
+def list_directives(
+    connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int
+) -> Page[Directive]:
+    """Directives, newest first; of a scope, only those for its personas."""
+    within = None if scope is None else {"persona": scope.personas}
+    return DIRECTIVES.page(connection, DIRECTIVE.all, (), within=within, cursor=cursor, limit=limit, show=_directive)
 
 
 def harness_profile_by_id(connection: Connection, profile_id: str) -> HarnessProfile | None:

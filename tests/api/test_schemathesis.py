@@ -13,15 +13,27 @@ from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+PHASES = sized("fuzzing", "examples,coverage,fuzzing,stateful", "examples,coverage,fuzzing,stateful")
+GUARDED = {
+    "auth_enabled": "true",
+    "auth_identity_role_map": "ada:Admin,vera:Viewer",
+    "requests_per_second": "100000",
+    "refusals_per_second": "100000",
+}
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(sized(120, 900, 7_200))
-def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+@pytest.mark.parametrize("identity", [None, "ada", "vera"])
+def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str | None) -> None:
+    server = serve(**(GUARDED if identity else {}))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
-    command += ["run", server.url + "/openapi.json", "--no-color", f"--max-examples={sized(5, 100, 500)}"]
-    command += [f"--seed={fresh_seed('schemathesis')}"]
+    command += ["run", server.url + "/openapi.json", "--no-color", f"--max-examples={sized(2, 100, 500)}"]
+    command += [f"--phases={PHASES}", f"--seed={fresh_seed('schemathesis')}"]
+    if identity is not None:
+        command += ["--header", f"x-athena-identity: {identity}"]
+    if identity == "vera":  # much that is right is not hers to ask: what is documented is 403
+        command += ["--exclude-checks", "positive_data_acceptance"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr

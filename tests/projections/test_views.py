@@ -28,7 +28,7 @@ def raised(projection: Projection, version: int = 2, breaks: bool = False) -> tu
         if breaks:
             raise RuntimeError("cannot")
         event, at = recorded.event, recorded.recorded_at
-        row = DirectiveRow(recorded.position, event.directive_id, at, False, str(event.input).upper(), None, None)
+        row = DirectiveRow(recorded.position, event.directive_id, at, False, str(event.input).upper(), None, None, None)
         rows.append(DIRECTIVE, row)
 
     return tuple(other if one is projection else one for one in ALL)

@@ -25,3 +25,16 @@ SECRETS: tuple[str, ...] = (
     f"-----BEGIN OPENSSH PRIVATE KEY-----\\n{BLOCK}\\n-----END OPENSSH PRIVATE KEY-----",
     f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{BLOCK}\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----",
 )
+
+TELLING = ("canary", BLOCK[:20].casefold(), "zdwioijjyw5hcnkifq")
+"""What is found in every one of them; nothing else that a test says may hold it."""
+
+
+def told(text: bytes) -> str | None:
+    """What a text tells of a secret, with what stands around it."""
+    lower = text.lower()
+    for word in TELLING:
+        place = lower.find(word.encode())
+        if place >= 0:
+            return text[max(place - 100, 0) : place + 100].decode(errors="replace")
+    return None

@@ -1,8 +1,9 @@
 """The plane inside this process: the whole application without a socket, for tests that need many of them."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import httpx2
@@ -12,6 +13,8 @@ from athena_api.access_log import AccessLog
 from athena_api.app import Edge, build, running
 from athena_core.clock import SystemClock
 from athena_core.settings import load
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS = 20.0  # no request of a machine takes a tenth of a second
 
@@ -43,6 +46,10 @@ class Inside:
 
     async def _connect(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://plane/api/v1")
+
+    def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """What a coroutine of the plane's event loop returns."""
+        return self._portal.call(function, *arguments)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
         """The answer to a request."""

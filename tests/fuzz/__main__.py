@@ -1,0 +1,92 @@
+"""The fuzzer: ``python -m tests.fuzz TARGET --seconds 60`` tries new inputs, by the lines of Athena that they reach.
+
+Needs atheris (``pip install atheris``). An input that fails is written to ``--finds``; with ``--keep`` what reached
+something new becomes part of the corpus, made as small as it can be.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import atheris
+
+from tests.fuzz.corpus import keep, kept, path_of
+
+INPUT_SECONDS_MAX = 20
+MEMORY_MIB_MAX = 2_048
+KEPT_BYTES_MAX = 2_048
+KEPT_MAX = 150
+
+INSTRUMENTED = ["athena_api", "athena_core", "projections"]
+# Threads that go on by themselves would make every input look new.
+SILENT = ["athena_core.store.log", "athena_core.store.sqlite", "athena_core.store.tail", "athena_core.signal"]
+SILENT += ["projections.keeper", "projections.projector", "projections.views", "projections.generation"]
+
+
+def main() -> int:
+    """Fuzz one target; 0 if nothing was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("target")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--finds", type=Path, default=Path.cwd(), help="where an input that fails is written")
+    parser.add_argument("--keep", action="store_true", help="keep what reached something new")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--merge", action="store_true", help=argparse.SUPPRESS)
+    arguments, _ = parser.parse_known_args()
+    if arguments.worker is not None:
+        work(arguments.target, arguments.worker, arguments)
+    with TemporaryDirectory(prefix="fuzz-") as place:
+        folder = Path(place)
+        known, found = folder / "known", folder / "found"
+        for directory in (known, found):
+            directory.mkdir()
+        inputs = kept(arguments.target) if path_of(arguments.target).exists() else [b""]
+        for number, data in enumerate(inputs):
+            (known / f"{number:04}").write_bytes(data)
+        status = again(folder)
+        if status == 0 and arguments.keep:
+            (folder / "least").mkdir()
+            status = again(folder, "--merge")
+            least = [path.read_bytes() for path in (folder / "least").iterdir()]
+            keep(arguments.target, sorted((one for one in least if len(one) <= KEPT_BYTES_MAX), key=len)[:KEPT_MAX])
+        return status
+
+
+def again(folder: Path, *more: str) -> int:
+    """The same command as the process that fuzzes, which its library ends."""
+    command = [sys.executable, "-m", "tests.fuzz", *sys.argv[1:], "--worker", str(folder), *more]
+    return subprocess.run(command, check=False).returncode
+
+
+def work(name: str, folder: Path, arguments: argparse.Namespace) -> None:
+    """Fuzz, or merge what there is, and leave the process."""
+    with atheris.instrument_imports(include=INSTRUMENTED, exclude=SILENT):
+        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not before it is instrumented
+
+    target = TARGETS[name]
+    options = [
+        f"-max_total_time={arguments.seconds}",
+        f"-max_len={target.bytes_max}",
+        f"-timeout={INPUT_SECONDS_MAX}",
+        f"-rss_limit_mb={MEMORY_MIB_MAX}",
+        f"-seed={arguments.seed % 2**32}",
+        f"-artifact_prefix={arguments.finds.resolve()}/{name}-",
+        "-print_final_stats=1",
+        "-verbosity=1",
+    ]
+    if arguments.merge:
+        places, options = ["least", "known", "found"], [*options[1:], "-merge=1"]
+    else:
+        places = ["found", "known"]
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    with target.ready(state) as attempt:
+        atheris.Setup([sys.argv[0], *(str(folder / place) for place in places), *options], attempt)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

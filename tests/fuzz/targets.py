@@ -1,0 +1,324 @@
+"""What is fuzzed: each target takes any bytes, and fails only where the code under it breaks a promise.
+
+A target that returns has kept the promise: the input was taken, or refused with the error that is declared for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote_from_bytes
+from zlib import crc32
+
+import anyio
+import msgspec
+
+from athena_api.body import decode_body
+from athena_api.operation import PREFIX, NoBody
+from athena_api.operations import OPERATIONS
+from athena_core import schema, slots
+from athena_core.clock import FixedClock
+from athena_core.cron import cron_of
+from athena_core.domain import EVENTS
+from athena_core.domain.template import TemplateSpec, effective, normalise
+from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorInvalid
+from athena_core.event import Unknown
+from athena_core.placeholder import as_text, fill
+from athena_core.protocols import Row
+from athena_core.roles import EVERYBODY_ELSE, Roster, read_role_map
+from athena_core.store.codec import Codec
+from athena_core.values import Role
+from projections.catalog import DIRECTIVES
+from projections.cursor import event_id, parse_cursor, resolve
+from projections.sessions import LATEST
+from tests.api.examples import EXAMPLES
+from tests.projections.history import History
+from tests.support.inside import Inside
+
+Try = Callable[[bytes], None]
+NOW = FixedClock().now()
+ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Europe/London", "Pacific/Apia")
+
+
+class Target(NamedTuple):
+    """Something to fuzz: what has to be there meanwhile, and what some bytes are tried on."""
+
+    ready: Callable[[Path], Any]
+    """A context manager on an empty directory that gives the function that tries some bytes."""
+    bytes_max: int = 4_096
+
+
+# Cursors
+
+
+@contextmanager
+def cursors(directory: Path) -> Iterator[Try]:
+    """Cursors of the feed and of lists."""
+    history = History()
+    for number in range(3):
+        history.directive(f"dir_{number}")
+
+    def attempt(data: bytes) -> None:
+        text = data.decode(errors="surrogateescape")
+        try:
+            cursor = parse_cursor(text)
+            if cursor.mark is not None:
+                assert event_id(cursor.log_id or "", cursor.position, cursor.mark) == text
+            assert 0 <= resolve(cursor, history) <= history.head()
+        except (CursorInvalid, CursorForeign, CursorAhead):
+            pass
+        for keyset in (DIRECTIVES, LATEST):
+            try:
+                values = keyset.decode(text)
+            except CursorInvalid:
+                continue
+            assert keyset.decode(keyset.encode(values)) == values
+
+    yield attempt
+
+
+# Times
+
+
+@contextmanager
+def crons(directory: Path) -> Iterator[Try]:
+    """Cron expressions, and time zones after a line feed."""
+
+    def attempt(data: bytes) -> None:
+        expression, _, zone = data.decode(errors="replace").partition("\n")
+        zones = (zone,) if zone else (ZONES[crc32(data) % len(ZONES)],)
+        for name in zones:
+            try:
+                trigger = msgspec.convert({"cron": expression, "timezone": name}, slots.Trigger)
+                slots.check(trigger)
+                slots.check_ahead(trigger, NOW)
+            except (ConfigError, msgspec.ValidationError):
+                continue
+            first = slots.next_slot(trigger, NOW)
+            assert first is not None
+            until = NOW + slots.AHEAD
+            found = slots.slots_between(trigger, NOW, until, 5)
+            assert found[0] == first > NOW
+            assert found == sorted(set(found))
+            assert slots.count_slots(trigger, NOW, found[-1]) == len(found)
+            assert slots.last_slot(trigger, NOW, found[-1]) == found[-1]
+            cron = cron_of(expression, name)
+            assert [instant * 1000 for instant in islice(cron.walk(NOW // 1000, until // 1000), len(found))] == found
+
+    yield attempt
+
+
+# Requests
+
+
+WRITES = {row.id: row for row in OPERATIONS if row.body is not NoBody}
+
+
+class Answered(NamedTuple):
+    """Status and body of an answer."""
+
+    status: int
+    body: bytes
+
+
+async def call(app: Any, method: str, target: str, body: bytes = b"", *headers: tuple[bytes, bytes]) -> Answered:
+    """The answer of an ASGI application; ``target`` is percent-encoded and may hold a query."""
+    path, _, query = target.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(b"host", b"plane"), (b"content-type", b"application/json"), *headers],
+        "client": None,
+        "server": None,
+    }
+    sent: list[Any] = []
+    waiting = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Any:
+        if waiting:
+            return waiting.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(30):
+        await app(scope, receive, send)
+    return Answered(sent[0]["status"], b"".join(part.get("body", b"") for part in sent[1:]))
+
+
+def judge(answer: Answered) -> None:
+    """Fail on an answer that blames the server, or is no envelope."""
+    assert answer.status < 500, answer
+    envelope = msgspec.json.decode(answer.body)
+    assert envelope["ok"] is (answer.status < 300), answer
+
+
+@contextmanager
+def plane(directory: Path, **settings: str) -> Iterator[Inside]:
+    """A plane that executes nothing by itself."""
+    inside = Inside(directory, executor="off", scheduler="off", workspace_root=str(directory), **settings)
+    inside.start()
+    try:
+        yield inside
+    finally:
+        inside.stop()
+
+
+@contextmanager
+def requests(directory: Path) -> Iterator[Try]:
+    """Bodies of commands: the operation by its name, a line feed, the body."""
+    with plane(directory) as inside:
+
+        def attempt(data: bytes) -> None:
+            name, _, body = data.partition(b"\n")
+            row = WRITES.get(name.decode("latin-1"))
+            if row is None:
+                row = list(WRITES.values())[crc32(name) % len(WRITES)]
+            path = PREFIX + EXAMPLES[row.id].path
+            judge(inside.call(call, inside.app, row.method, path, body, (b"prefer", b"respond-async")))
+
+        yield attempt
+
+
+# Searches
+
+
+@contextmanager
+def searches(directory: Path) -> Iterator[Try]:
+    """Queries of the memory, as a client asks them and as a run is reminded."""
+    (directory / "MEMORY.md").write_text("# Habits\n\nWe deploy the harbour on Mondays. AND OR NOT NEAR\n")
+    with plane(directory, memory_enabled="true") as inside:
+
+        async def recall(text: str) -> Any:
+            return await inside.app.plane.memory.recall(text, 10_000)
+
+        def attempt(data: bytes) -> None:
+            target = f"{PREFIX}/memory/search?query={quote_from_bytes(data)}&limit=3"
+            judge(inside.call(call, inside.app, "GET", target))
+            inside.call(recall, data.decode(errors="replace"))
+
+        yield attempt
+
+
+# Roles
+
+
+@contextmanager
+def role_maps(directory: Path) -> Iterator[Try]:
+    """Files with roles."""
+    path = directory / "roles"
+
+    def attempt(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            roles = read_role_map(path)
+        except ConfigError:
+            return
+        roster = Roster(enabled=True, roles=roles, default=Role.VIEWER)
+        for name, role in roles.items():
+            assert role in Role
+            if name != EVERYBODY_ELSE:
+                assert roster.identity(name).role is role
+        path.write_text("\n".join(f"{name}:{role}" for name, role in roles.items()))
+        assert read_role_map(path) == roles
+
+    yield attempt
+
+
+# Templates
+
+
+class Given(msgspec.Struct):
+    """Parameters of a run."""
+
+    params: dict[str, Any]
+
+
+@contextmanager
+def templates(directory: Path) -> Iterator[Try]:
+    """Templates as JSON, and parameters after a line feed."""
+
+    def attempt(data: bytes) -> None:
+        spec, _, given = data.partition(b"\n")
+        try:
+            template = normalise(decode_body(TemplateSpec, spec, "template"), schema.check, schema.problems)
+            params = decode_body(Given, given, "run").params
+            values = effective(template.default_params, params, template.params_schema, schema.problems)
+            said = as_text(fill(template.directive_template, values, "params"))
+        except ConfigError:
+            return
+        said.encode()
+
+    yield attempt
+
+
+# Stored events
+
+
+CODEC = Codec(EVENTS)
+KINDS = sorted(event.TYPE for event in EVENTS)
+
+
+@contextmanager
+def stored_events(directory: Path) -> Iterator[Try]:
+    """Rows of the log: type and version, payload, what stands beside it and text, by lines."""
+
+    def attempt(data: bytes) -> None:
+        head, payload, extra, text, *_ = [*data.split(b"\n"), b"", b"", b""]
+        kind, _, version = head.decode("latin-1").partition(" ")
+        if kind not in KINDS:
+            kind = KINDS[crc32(head) % len(KINDS)]
+        row = Row(
+            position=7,
+            stream="stream",
+            version=3,
+            type=kind,
+            schema_version=int(version) if version.isdecimal() and len(version) < 4 else 1,
+            recorded_at=NOW,
+            command_id="cmd",
+            correlation="trace",
+            causation=None,
+            actor="ada",
+            session_id=None,
+            run_id=None,
+            data=payload,
+            extra=extra or None,
+            data_hash=b"",
+            text_hash=None,
+            chain=bytes(32),
+            text=text or None,
+        )
+        try:
+            event = CODEC.decode(row).event
+            bare = CODEC.decode(row, text=False).event
+        except ValueError:
+            return
+        assert not isinstance(event, Unknown)
+        assert type(bare) is type(event)
+        again = CODEC.encode(event, bytes(16))
+        stored = row._replace(schema_version=again.schema_version, data=again.data, extra=again.extra, text=again.text)
+        assert CODEC.decode(stored).event == event
+
+    yield attempt
+
+
+TARGETS: Mapping[str, Target] = {
+    "cursor": Target(cursors, bytes_max=256),
+    "cron": Target(crons, bytes_max=300),
+    "request": Target(requests),
+    "search": Target(searches, bytes_max=1_024),
+    "roles": Target(role_maps, bytes_max=1_024),
+    "template": Target(templates),
+    "event": Target(stored_events),
+}
+"""By name."""
