@@ -64,16 +64,19 @@ def read_role_map(path: Path) -> dict[str, Role]:
     """Roles by identity from a file: ``identity:Role`` by line or comma; ``#`` begins a comment. Raises ConfigError."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAP_BYTES_MAX + 1)
-        text = content.decode()
-        if len(content) > MAP_BYTES_MAX:
-            raise ConfigError(f"it is over {MAP_BYTES_MAX} bytes")
-        lines = (line.partition("#")[0].strip().rstrip(",") for line in text.splitlines())
-        return parse_role_map(",".join(line for line in lines if line))
+            return parse_role_file(file.read(MAP_BYTES_MAX + 1))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"ATHENA_AUTH_ROLE_MAP_FILE: {path} cannot be read: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"ATHENA_AUTH_ROLE_MAP_FILE: {path}: {error}") from error
+
+
+def parse_role_file(content: bytes) -> dict[str, Role]:
+    """The same from what is in the file. Raises ConfigError, and UnicodeDecodeError for what is no UTF-8."""
+    if len(content) > MAP_BYTES_MAX:
+        raise ConfigError(f"it is over {MAP_BYTES_MAX} bytes")
+    lines = (line.partition("#")[0].strip().rstrip(",") for line in content.decode().splitlines())
+    return parse_role_map(",".join(line for line in lines if line))
 
 
 def check_header_name(name: str) -> str:

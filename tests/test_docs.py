@@ -31,6 +31,9 @@ SHOWN = re.compile(
 )
 
 
+TEST = re.compile(r"\btest_\w+")
+
+
 @cache
 def documents() -> dict[Path, str]:
     """Every Markdown file of the project."""
@@ -142,3 +145,11 @@ def test_the_verifier_of_the_log_format_verifies_and_finds_a_change(serve: Serve
     bad = subprocess.run([sys.executable, str(program), str(changed)], capture_output=True, text=True, check=False)
     assert bad.returncode == 1
     assert "the payload was changed" in bad.stderr
+
+
+def test_every_test_that_answers_an_attack_is_there() -> None:
+    table = documents()[ROOT / "docs" / "security.md"]
+    there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    named = set(TEST.findall(table))
+    assert len(named) > 20
+    assert named <= there, f"docs/security.md names tests that are not there: {sorted(named - there)}"

@@ -110,6 +110,23 @@ def test_anothers_thing_is_denied_whether_it_exists_or_not(guarded: Server, narr
     assert narrowed.run(sessionId="later")["sessionId"] == "later"
 
 
+def test_the_list_of_directives_holds_only_those_of_the_personas_of_a_scope(guarded: Server, narrowed: Api) -> None:
+    ada = guarded.client("ada")
+    made = [
+        ada.post("/directives", {"input": "x", "metadata": metadata})["id"]
+        for metadata in ({"personaName": "critic"}, {"specialist": "critic", "persona": "other"}, {"persona": "other"})
+    ]
+    critic = guarded.client("vera", **{"x-athena-scope-personas": "critic"})
+    assert [one["id"] for one in critic.items("/directives", limit=1)] == made[1::-1]
+    assert critic.get(f"/directives/{made[0]}")["id"] == made[0]
+    for other in (
+        narrowed,
+        guarded.client("vera", **{"x-athena-scope-personas": "critic", "x-athena-scope-runs": "r"}),
+    ):
+        with pytest.raises(Refused, match="AUTHZ_DENIED"):
+            other.get("/directives")
+
+
 def test_what_tells_of_everybody_is_denied(guarded: Server, narrowed: Api) -> None:
     for path in ("/fleet/summary", "/policy/rejections", "/directives"):
         with pytest.raises(Refused, match="AUTHZ_DENIED"):

@@ -27,7 +27,7 @@ from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorIn
 from athena_core.event import Unknown
 from athena_core.placeholder import as_text, fill
 from athena_core.protocols import Row
-from athena_core.roles import EVERYBODY_ELSE, Roster, read_role_map
+from athena_core.roles import EVERYBODY_ELSE, Roster, parse_role_file
 from athena_core.store.codec import Codec
 from athena_core.values import Role
 from projections.catalog import DIRECTIVES
@@ -216,21 +216,19 @@ def searches(directory: Path) -> Iterator[Try]:
 @contextmanager
 def role_maps(directory: Path) -> Iterator[Try]:
     """Files with roles."""
-    path = directory / "roles"
 
     def attempt(data: bytes) -> None:
-        path.write_bytes(data)
         try:
-            roles = read_role_map(path)
-        except ConfigError:
+            roles = parse_role_file(data)
+        except (ConfigError, UnicodeDecodeError):
             return
         roster = Roster(enabled=True, roles=roles, default=Role.VIEWER)
         for name, role in roles.items():
             assert role in Role
             if name != EVERYBODY_ELSE:
                 assert roster.identity(name).role is role
-        path.write_text("\n".join(f"{name}:{role}" for name, role in roles.items()))
-        assert read_role_map(path) == roles
+        again = "\n".join(f"{name}:{role}" for name, role in roles.items())
+        assert parse_role_file(again.encode()) == roles
 
     yield attempt
 
