@@ -13,7 +13,7 @@ import msgspec
 
 from athena_core.clock import Clock, iso
 from athena_core.event import Value
-from athena_core.mask import Mask
+from athena_core.providers.mask import Mask
 
 PATH_CHARS_MAX = 500
 STDERR = 2

@@ -38,8 +38,8 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.errors import AthenaError, ConfigError, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
-from athena_core.mask import Mask
 from athena_core.prices import Prices
+from athena_core.providers.mask import Mask
 from athena_core.providers.registry import registry
 from athena_core.proxies import Proxies
 from athena_core.roles import EVERYBODY_ELSE, Roster

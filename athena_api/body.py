@@ -16,7 +16,7 @@ from msgspec import inspect
 
 from athena_api.shapes import Check, Record, Shape, Wrong, is_null, shape_of
 from athena_core.clock import milliseconds
-from athena_core.mask import Mask
+from athena_core.providers.mask import Mask
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
     ID_PATTERN,

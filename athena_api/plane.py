@@ -14,8 +14,8 @@ from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.mask import Mask
 from athena_core.protocols import Connection
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog

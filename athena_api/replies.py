@@ -7,7 +7,7 @@ import msgspec
 
 from athena_core import errors
 from athena_core.errors import AthenaError
-from athena_core.mask import Mask
+from athena_core.providers.mask import Mask
 
 STATUS: dict[type[AthenaError], int] = {
     errors.Invalid: 400,

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import httpx2
 
-from athena_core.mask import Mask
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import ProviderFailure
 
 CONNECT_SECONDS = 10.0

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from athena_core.mask import Mask
 from athena_core.providers.connection import Answer, BrokenOff, Connection, items, number, table, text
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
     Delta,
     Finished,

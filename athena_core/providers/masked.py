@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from msgspec.structs import replace
 
-from athena_core.mask import Held, Mask
+from athena_core.providers.mask import Held, Mask
 from athena_core.providers.provider import (
     Delta,
     Finished,

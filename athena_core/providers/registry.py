@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from athena_core.mask import Mask
 from athena_core.providers import anthropic, openai
 from athena_core.providers.anthropic import Anthropic
 from athena_core.providers.http import Http
 from athena_core.providers.local_exec import LocalExec
+from athena_core.providers.mask import Mask
 from athena_core.providers.masked import Masked
 from athena_core.providers.mock import Mock
 from athena_core.providers.openai import OpenAI

@@ -16,8 +16,8 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
-from athena_core.mask import Mask
 from athena_core.protocols import Passage
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import CUT, Completion, Message, ModelRequest, Provider, ProviderFailure
 from athena_core.services.admission import Wanted
 from athena_core.services.ask import Answered, Asker, Paid, route

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from athena_core.domain.run import RunCompleted, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Position
-from athena_core.mask import Mask
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Message
 from athena_core.services.conversation import (
     CONTROL,

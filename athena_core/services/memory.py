@@ -14,9 +14,9 @@ from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Fact, Meta, Value
-from athena_core.mask import Mask
 from athena_core.notes import lines_of
 from athena_core.protocols import Damaged, Note, Passage, Recall
+from athena_core.providers.mask import Mask
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.text import CONTROL_BUT_BREAKS, clean

@@ -17,8 +17,8 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.domain import persona, run
 from athena_core.errors import AthenaError, ConfigError, NotFound
 from athena_core.event import Event, Fact, Meta, Recorded
-from athena_core.mask import Mask
 from athena_core.protocols import Row
+from athena_core.providers.mask import Mask
 from athena_core.services import review
 from athena_core.services.access import Access
 from athena_core.services.conversation import cut

@@ -28,9 +28,9 @@ from athena_core.errors import (
     TurnLimit,
 )
 from athena_core.event import Event, Fact, Meta, Position, Recorded
-from athena_core.mask import Mask
 from athena_core.prices import Prices
 from athena_core.protocols import Row
+from athena_core.providers.mask import Mask
 from athena_core.services.admission import (
     Created,
     Plan,

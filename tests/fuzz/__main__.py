@@ -5,12 +5,11 @@ something new becomes part of the corpus, made as small as it can be.
 """
 
 import argparse
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import atheris
 
 from tests.fuzz.corpus import keep, kept, path_of
 
@@ -63,6 +62,7 @@ def again(folder: Path, *more: str) -> int:
 
 def work(name: str, folder: Path, arguments: argparse.Namespace) -> None:
     """Fuzz, or merge what there is, and leave the process."""
+    atheris = importlib.import_module("atheris")  # it has no types, and is only there where one fuzzes
     with atheris.instrument_imports(include=INSTRUMENTED, exclude=SILENT):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not before it is instrumented
 

@@ -19,7 +19,7 @@ from tests.projections.history import History
 from tests.projections.support import Plane, new_generation
 
 
-def raised(projection: Projection, version: int = 2, breaks: bool = False) -> tuple[Projection, ...]:
+def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: bool = False) -> tuple[Projection, ...]:
     """All projections, with another version of one that shows directives in capitals."""
     other = Projection(projection.name, version=version, tables=projection.tables)
 
@@ -197,7 +197,7 @@ def test_a_generation_that_would_take_something_away_is_not_switched_to(tmp_path
     plane = Plane(tmp_path, history)
     plane.keep()
     plane.keeper.close()
-    broken = Plane(tmp_path, history, raised(CATALOG, version=1, breaks=True))
+    broken = Plane(tmp_path, history, raised(CATALOG, version=CATALOG.version, breaks=True))
     path = broken.views.files.fresh()
     new_generation(path, history, broken.views.projections).connection.close()
     broken.views.files.point(broken.views.files.candidate, path)

@@ -10,7 +10,7 @@ from athena_core.decider import Outcome
 from athena_core.domain.run import RunFailed, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
-from athena_core.mask import Mask
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Message
 from athena_core.services.context import Compiler, resolve
 from athena_core.services.conversation import UNANSWERED, conversation

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.mask import HELD_CHARS_MAX, Held, Mask
+from athena_core.providers.mask import HELD_CHARS_MAX, Held, Mask
 from tests.support.canaries import SECRETS
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"
