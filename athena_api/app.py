@@ -70,12 +70,14 @@ from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
 from athena_core.settings import Settings, secrets_of
 from athena_core.store.codec import Codec
+from athena_core.store.engine import attend, open_generations, open_latch, open_store
 from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteDatabases, SqliteStore
+from athena_core.store.sqlite import SqliteDatabases
 from athena_core.store.tail import Tail
 from athena_core.tools.toolbox import toolbox
 from athena_core.values import Identity, Role
 from projections import ALL, sessions
+from projections.generation import Files
 from projections.keeper import Keeper
 from projections.memory_index import MemoryIndex
 from projections.views import Views
@@ -107,7 +109,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         if name not in providers:
             raise ConfigError(f"ATHENA_PROVIDER_FALLBACK_ORDER: {name!r} is not one of {known}")
     log = Log(
-        SqliteStore(settings.state_dir, ids),
+        open_store(settings.state_dir, settings.database_url, ids),
         Codec(EVENTS),
         DECIDERS,
         clock=clock,
@@ -126,7 +128,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     asker = Asker(providers, prices, clock, ids)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     databases = SqliteDatabases()
-    views = Views(settings.state_dir / "views", databases, log.reader, log.codec.decode, clock, ALL, log.signal)
+    url = settings.database_url
+    generations = Files(settings.state_dir / "views", databases) if url is None else open_generations(url)
+    views = Views(generations, log.reader, log.codec.decode, clock, ALL, log.signal)
     notes = NoteFiles(settings.workspace_root, settings.state_dir, clock, mask)
     index = MemoryIndex(
         Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),
@@ -172,7 +176,11 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     letters = Letters(log, reader, ids)
     redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
-    reactors = Reactors(settings.state_dir, tail, (drains, redrives, walker, reviews, timer))
+    reactors = Reactors(
+        open_latch(settings.state_dir, settings.database_url, "reactor"),
+        tail,
+        (drains, redrives, walker, reviews, timer),
+    )
     timer.ask = partial(reactors.ask, timer.name)
     return ControlPlane(
         settings=settings,
@@ -205,7 +213,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
             runs,
             catalog,
             agent,
-            Executors(settings.state_dir, ids.new("exe"), clock, frozen_seconds),
+            Executors(attend(settings.state_dir, settings.database_url, ids.new("exe")), clock, frozen_seconds),
             clock,
             ids,
             runs_max=settings.executor_max_runs if settings.executor == "inline" else None,

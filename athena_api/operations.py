@@ -92,7 +92,7 @@ from projections.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.sqlite import SqliteReader
+    from athena_core.store.port import StoreReader
 
 # What goes in and out beside the records of the core and of the read models
 
@@ -294,7 +294,7 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
     """Why a run is where it is."""
     run_id = call.path["runId"]
 
-    def read(rows: Connection, log: "SqliteReader") -> explain.Explanation | None:
+    def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
         run = runs.run_by_id(rows, run_id)
         rows_of_run = log.stream(run_id) if run_id.startswith("run_") else []
         recorded = [plane.log.codec.decode(row, text=False) for row in rows_of_run]

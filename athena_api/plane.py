@@ -39,7 +39,7 @@ from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
 from athena_core.settings import Settings
 from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_ITEMS_MAX
 from projections.views import Views, ViewsReader
@@ -59,7 +59,7 @@ class ControlPlane(NamedTuple):
     ids: Ids
     log: Log
     tail: Tail
-    reader: SqliteReader
+    reader: StoreReader
     views: Views
     views_reader: ViewsReader
     streams: Streams
@@ -113,7 +113,7 @@ class ControlPlane(NamedTuple):
         await self.caught_up(names, position)
         return self.query(names, read)
 
-    async def search(self, names: tuple[str, ...], read: Callable[[Connection, SqliteReader], T]) -> tuple[T, Position]:
+    async def search(self, names: tuple[str, ...], read: Callable[[Connection, StoreReader], T]) -> tuple[T, Position]:
         """What a slower read finds, in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
@@ -127,7 +127,7 @@ class ControlPlane(NamedTuple):
 
         return await to_thread.run_sync(work)
 
-    async def scan(self, read: Callable[[SqliteReader], T]) -> T:
+    async def scan(self, read: Callable[[StoreReader], T]) -> T:
         """What is found in the log itself, in a thread with a connection of its own."""
 
         def work() -> T:

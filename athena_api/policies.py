@@ -12,7 +12,7 @@ from projections import feed
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.sqlite import SqliteReader
+    from athena_core.store.port import StoreReader
 
 DAY_MS = 86_400_000
 
@@ -23,7 +23,7 @@ async def simulate_policy(plane: "ControlPlane", call: Call[SimulateBody, NoQuer
     plane.policies.check(call.body.policy.limits or (), "policy.")
     yesterday = iso(plane.clock.now() - DAY_MS)
 
-    def read(log: "SqliteReader") -> simulate.Simulation:
+    def read(log: "StoreReader") -> simulate.Simulation:
         since = _since(call.body.since or yesterday, log)
         collector = simulate.Collector(log, plane.log.codec.decode, since)
         requests = collector.collect()
@@ -34,7 +34,7 @@ async def simulate_policy(plane: "ControlPlane", call: Call[SimulateBody, NoQuer
     return Reply(data=simulation, position=simulation.to)
 
 
-def _since(text: str, log: "SqliteReader") -> Position:
+def _since(text: str, log: "StoreReader") -> Position:
     """The position before a time, or of a cursor. Raises ConfigError."""
     try:
         return feed.resolve(feed.parse_cursor(text), log)

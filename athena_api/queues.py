@@ -19,7 +19,7 @@ from projections import dead_letters, messages, redrives, work
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.store.log import Committed
-    from athena_core.store.sqlite import SqliteReader
+    from athena_core.store.port import StoreReader
     from projections.views import ViewsReader
 
 DRAIN_WAIT_SECONDS_MAX = 300
@@ -190,7 +190,7 @@ async def _decided(plane: "ControlPlane", done: "Committed") -> Reply:
 class PendingLetters:
     """Finds dead letters for redrives, in the read model."""
 
-    def __init__(self, views: "ViewsReader", log: "SqliteReader") -> None:
+    def __init__(self, views: "ViewsReader", log: "StoreReader") -> None:
         """Take the read model, and the log for its head."""
         self._views = views
         self._log = log

@@ -16,7 +16,7 @@ from athena_core.errors import StreamLimit
 from athena_core.event import Position
 from athena_core.protocols import Row, Shown, ShownCells
 from athena_core.signal import Signal
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import LOCAL, Identity
 from projections.feed import (
@@ -206,7 +206,7 @@ class Streams:
 class Feed:
     """Serves pages and streams of the public records."""
 
-    def __init__(self, tail: Tail, reader: SqliteReader) -> None:
+    def __init__(self, tail: Tail, reader: StoreReader) -> None:
         """Take the tail of the log, and a reader of this event loop."""
         self._tail = tail
         self._reader = reader

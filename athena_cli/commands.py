@@ -673,13 +673,11 @@ def _compare(views: Any, names: list[str] | None) -> None:
 
 def _digests(views: Any) -> dict[str, str]:
     """The digests of the generation that was just built."""
-    from projections import generation
     from projections.replay import digest
 
-    path = views.files.named(views.files.candidate) or views.files.named(views.files.current)
-    connection = views.databases.read(path)
+    connection = views.generations.read(views.generations.candidate() or views.generations.current())
     try:
-        with generation.snapshot(connection):
+        with connection.snapshot():
             return {projection.name: digest(connection, projection).sha256 for projection in views.projections}
     finally:
         connection.close()

@@ -203,8 +203,8 @@ def _log(state: StateDirectory) -> Iterator[Finding]:
 
 def _views(state: StateDirectory) -> Iterator[Finding]:
     views = state.views()
-    path = views.files.named(views.files.current)
-    if path is None or not path.exists():
+    name = views.generations.current()
+    if name is None:
         yield Finding(check="views", status="ok", says="there are none yet; a server builds them")
         return
-    yield Finding(check="views", status="ok", says=f"generation {path.name} serves")
+    yield Finding(check="views", status="ok", says=f"generation {name} serves")

@@ -214,7 +214,6 @@ def redact(
     from athena_cli.offline import state_directory
     from athena_core.event import Meta
     from athena_core.services import redaction
-    from athena_core.store.sqlite import SqliteDatabases
     from projections import ALL
 
     settings = settings_of(None)
@@ -236,10 +235,10 @@ def redact(
 
     done = asyncio.run(work())
     views = state_directory(settings).views()
-    current = views.files.named(views.files.current)
+    current = views.generations.current()
     assert current is not None  # they have just been brought up to the redaction
     try:
-        SqliteDatabases().scrub(current)
+        views.generations.scrub(current)
     except OSError as error:
         raise Failed(f"the text is erased, but traces may be left in the views; run redact again: {error}") from error
     render.show(encode(done))

@@ -14,6 +14,7 @@ from athena_core.store.sqlite import SELECT_META, SqliteDatabases, SqliteReader,
 from projections import ALL
 from projections.cursor import parse_cursor, resolve
 from projections.feed import position_before
+from projections.generation import Files
 from projections.views import Views
 
 
@@ -41,7 +42,7 @@ class StateDirectory(NamedTuple):
         """The views, which nobody in this process keeps."""
         views = self.directory / "views"
         views.mkdir(exist_ok=True, mode=0o700)
-        return Views(views, SqliteDatabases(), self.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
+        return Views(Files(views, SqliteDatabases()), self.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
 
 
 def state_directory(settings: Settings) -> StateDirectory:

@@ -355,6 +355,14 @@ class OutcomeUnknown(Unavailable):
     retryable = True
 
 
+class StoreUnreachable(Unavailable, OSError):
+    """The database cannot be reached; what only reads may be asked again."""
+
+    code = "STORE_UNREACHABLE"
+    retryable = True
+    retry_after = 1
+
+
 class StreamLimit(Unavailable):
     """Too many streams are open, in all or of this identity."""
 

@@ -90,6 +90,9 @@ class Connection(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit at the end of the block, roll back if it raises."""
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Every statement in the block sees the same rows."""
+
     def changed(self) -> int:
         """A number that changes when another connection has committed (cheap: about 4 µs)."""
 
@@ -101,13 +104,85 @@ class Connection(Protocol):
 
 
 class Databases(Protocol):
-    """Opens databases of views."""
+    """Opens databases in files."""
 
     def write(self, path: Path) -> Connection:
         """Open for writing, creating it if needed."""
 
     def read(self, path: Path) -> Connection:
         """Open read-only; the file must exist."""
+
+    def scrub(self, path: Path) -> None:
+        """Write one anew, so that nothing of what was erased is left between rows. Raises OSError."""
+
+
+class Latch(Protocol):
+    """A lock between processes: held by one at a time, and free as soon as its holder is gone."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it. Raises OSError where it was lost."""
+
+    def acquire(self) -> bool:
+        """Try to take it, without waiting; tell whether this object holds it now."""
+
+    def release(self) -> None:
+        """Let go, if held."""
+
+
+class Generations(Protocol):
+    """Keeps whole sets of views by their names, and which one serves, and which one waits to.
+
+    What changes them is done under a latch, which its holder gives along: so who has lost it can change nothing.
+    """
+
+    def keeper(self) -> Latch:
+        """The lock of whoever brings the current generation up to the head and switches to another."""
+
+    def builder(self) -> Latch:
+        """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
+
+    def stamp(self) -> object:
+        """Something that changes whenever another generation serves; None while none does."""
+
+    def current(self) -> str | None:
+        """The generation that serves."""
+
+    def candidate(self) -> str | None:
+        """A complete generation that the holder of the keeper's lock is to take up."""
+
+    def switch(self, name: str, latch: Latch) -> None:
+        """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
+
+    def offer(self, name: str, latch: Latch) -> None:
+        """Let a generation be the candidate."""
+
+    def withdraw(self, latch: Latch) -> None:
+        """Let there be no candidate."""
+
+    def all(self) -> list[str]:
+        """Every generation, oldest first."""
+
+    def fresh(self) -> str:
+        """The name of the next generation."""
+
+    def remove(self, name: str, latch: Latch) -> None:
+        """Delete a generation; whoever is reading it is not hindered."""
+
+    def leftovers(self) -> list[str]:
+        """Generations that do not serve and do not wait to: replaced ones, and those that were not finished."""
+
+    def write(self, name: str, latch: Latch) -> Connection:
+        """Open for writing, creating it if needed."""
+
+    def read(self, name: str) -> Connection:
+        """Open read-only; it must exist."""
+
+    def scratch(self, latch: Latch) -> AbstractContextManager[Connection]:
+        """An empty place for views that will never serve. Call with the builder's lock."""
+
+    def scrub(self, name: str) -> None:
+        """Write a generation anew, so that nothing of what was erased is left between rows. Raises OSError."""
 
 
 class LogReader(Protocol):

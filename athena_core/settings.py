@@ -36,6 +36,7 @@ class Settings(Value):
     """What the plane was told from outside; fields are the variables in lower case without their prefix."""
 
     state_dir: Path
+    database_url: str | None
     workspace_root: Path
     default_provider: str
     default_model: str
@@ -209,6 +210,12 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _database_or_none(text: str) -> str | None:
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("expected a URL that begins with postgresql://")
+    return text or None
+
+
 def _url_or_none(text: str) -> str:
     return text and _url(text)
 
@@ -217,6 +224,13 @@ KEY_FILE_BYTES_MAX = 8_192
 
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_STATE_DIR", ".athena", _path, "Where the log and the views are kept."),
+    Setting(
+        "ATHENA_DATABASE_URL",
+        "",
+        _database_or_none,
+        "The PostgreSQL database that holds the log and the views, instead of the state directory.",
+        secret=True,
+    ),
     Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from and tools work in."),
     Setting("ATHENA_DEFAULT_PROVIDER", "mock", str, "The provider of runs that name none."),
     Setting("ATHENA_DEFAULT_MODEL", "mock-model", str, "The model of runs that name none."),

@@ -23,6 +23,7 @@ from benchmarks.machine import cores, pin
 from projections import ALL, fleet
 from projections.catalog import DIRECTIVE
 from projections.feed import TABLE as FEED
+from projections.generation import Files
 from projections.projection import Table
 from projections.replay import digest, rebuild
 from projections.runs import ACTIVE, OUTPUT, RUN
@@ -79,13 +80,13 @@ def replay(directory: Path, seconds: float) -> Done:
     store = SqliteStore(directory, SystemIds())
     folder = directory / "views"
     folder.mkdir(exist_ok=True)
-    views = Views(folder, SqliteDatabases(), store.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
+    views = Views(Files(folder, SqliteDatabases()), store.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
     stopwatch = Stopwatch()
     *_, last = rebuild(views)
     done = stopwatch.done(last.position, {})
-    current = views.files.named(views.files.current)
+    current = views.generations.current()
     assert current is not None and last.outcome == "switched"
-    connection = views.databases.read(current)
+    connection = views.generations.read(current)
     done.digests = {projection.name: digest(connection, projection).sha256 for projection in ALL}
     connection.close()
     store.close()

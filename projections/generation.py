@@ -1,4 +1,4 @@
-"""The generation: one complete set of views in one database file, and the pointers that say which one serves."""
+"""The generation: one complete set of views. Here it is a database in a file, and pointers say which one serves."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from athena_core.event import Position
-from athena_core.protocols import Connection, LogReader
+from athena_core.protocols import Connection, Databases, Latch, LogReader
 from projections.lock import FileLock
 from projections.projection import Projection
 
@@ -80,24 +80,15 @@ def is_of(connection: Connection, log: LogReader) -> bool:
     return furthest.position == 0 or (row is not None and row.chain == furthest.chain)
 
 
-@contextmanager
-def snapshot(connection: Connection) -> Iterator[None]:
-    """A read transaction: every statement inside sees the same rows."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-
-
 class Files:
-    """The files of a state directory that belong to views: generations, pointers, locks."""
+    """The files of a directory that belong to views: generations, pointers, locks (``protocols.Generations``)."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, databases: Databases) -> None:
         """Name them; nothing is opened yet."""
         self.directory = directory
-        self.current = directory / "current"
-        self.candidate = directory / "candidate"
+        self._databases = databases
+        self._current = directory / "current"
+        self._candidate = directory / "candidate"
 
     def keeper(self) -> FileLock:
         """The lock of whoever brings the current generation up to the head and switches to another."""
@@ -107,20 +98,38 @@ class Files:
         """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
         return FileLock(self.directory / "rebuild.lock")
 
-    def named(self, pointer: Path) -> Path | None:
-        """The generation that a pointer names, if there is one."""
+    def path(self, name: str) -> Path:
+        """The file of a generation."""
+        return self.directory / name
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Something that changes whenever another generation serves; None while none does."""
+        try:
+            status = self._current.stat()
+        except FileNotFoundError:
+            return None
+        return (status.st_ino, status.st_mtime_ns)
+
+    def current(self) -> str | None:
+        """The generation that serves."""
+        return self._named(self._current)
+
+    def candidate(self) -> str | None:
+        """A complete generation that the holder of the keeper's lock is to take up."""
+        return self._named(self._candidate)
+
+    def _named(self, pointer: Path) -> str | None:
         try:
             name = pointer.read_text("ascii").strip()
         except (FileNotFoundError, UnicodeDecodeError):
             return None
-        path = self.directory / name
-        return path if FILE.fullmatch(name) and path.exists() else None
+        return name if FILE.fullmatch(name) and self.path(name).exists() else None
 
-    def point(self, pointer: Path, generation: Path) -> None:
+    def _point(self, pointer: Path, name: str) -> None:
         """Let a pointer name a generation: wholly or, after a crash, not at all."""
         beside = pointer.with_suffix(".new")
         with beside.open("w", encoding="ascii") as file:
-            file.write(generation.name + "\n")
+            file.write(name + "\n")
             file.flush()
             os.fsync(file.fileno())
         beside.replace(pointer)
@@ -130,41 +139,69 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def switch(self, generation: Path) -> None:
+    def switch(self, name: str, latch: Latch) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
-        self.point(self.current, generation)
-        if self.named(self.candidate) == generation:
-            self.candidate.unlink(missing_ok=True)
+        self._point(self._current, name)
+        if self.candidate() == name:
+            self._candidate.unlink(missing_ok=True)
 
-    def generations(self) -> list[Path]:
+    def offer(self, name: str, latch: Latch) -> None:
+        """Let a generation be the candidate."""
+        self._point(self._candidate, name)
+
+    def withdraw(self, latch: Latch) -> None:
+        """Let there be no candidate."""
+        self._candidate.unlink(missing_ok=True)
+
+    def all(self) -> list[str]:
         """Every generation file, oldest first."""
-        found = [(int(match[1]), path) for path in self.directory.iterdir() if (match := FILE.fullmatch(path.name))]
-        return [path for _, path in sorted(found)]
+        found = [
+            (int(match[1]), path.name) for path in self.directory.iterdir() if (match := FILE.fullmatch(path.name))
+        ]
+        return [name for _, name in sorted(found)]
 
-    def fresh(self) -> Path:
-        """The path of the next generation."""
-        newest = self.generations()[-1:]
-        number = int(newest[0].stem.removeprefix("views-")) + 1 if newest else 1
-        return self.directory / f"views-{number}.db"
+    def fresh(self) -> str:
+        """The name of the next generation."""
+        newest = self.all()[-1:]
+        number = int(newest[0].removeprefix("views-").removesuffix(".db")) + 1 if newest else 1
+        return f"views-{number}.db"
 
-    def remove(self, generation: Path) -> None:
+    def remove(self, name: str, latch: Latch) -> None:
         """Delete a generation; whoever still has it open goes on reading it."""
         for suffix in ("", "-wal", "-shm"):
-            Path(f"{generation}{suffix}").unlink(missing_ok=True)
+            self.path(name + suffix).unlink(missing_ok=True)
 
-    def leftovers(self) -> list[Path]:
+    def leftovers(self) -> list[str]:
         """Generations that no pointer names: replaced ones, and those whose building was cut short."""
-        kept = (self.named(self.current), self.named(self.candidate))
-        return [path for path in self.generations() if path not in kept]
+        kept = (self.current(), self.candidate())
+        return [name for name in self.all() if name not in kept]
 
-    def scratch(self) -> Path:
-        """A new empty directory for views that will never serve. Call with the builder's lock."""
-        self.discard_scratch()
+    def write(self, name: str, latch: Latch) -> Connection:
+        """Open for writing, creating it if needed."""
+        return self._databases.write(self.path(name))
+
+    def read(self, name: str) -> Connection:
+        """Open read-only; the file must exist."""
+        return self._databases.read(self.path(name))
+
+    @contextmanager
+    def scratch(self, latch: Latch) -> Iterator[Connection]:
+        """A new empty place for views that will never serve. Call with the builder's lock."""
+        self._discard_scratch()
         path = self.directory / "scratch"
         path.mkdir()
-        return path
+        connection = self._databases.write(path / "views.db")
+        try:
+            yield connection
+        finally:
+            connection.close()
+            self._discard_scratch()
 
-    def discard_scratch(self) -> None:
-        """Delete that directory, also what a killed process left in it. Call with the builder's lock."""
+    def _discard_scratch(self) -> None:
+        """Delete that directory, also what a killed process left in it."""
         if (self.directory / "scratch").exists():
             shutil.rmtree(self.directory / "scratch")
+
+    def scrub(self, name: str) -> None:
+        """Write a generation anew, so that nothing of what was erased is left between rows. Raises OSError."""
+        self._databases.scrub(self.path(name))

@@ -2,12 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 from athena_core.event import Position
 from athena_core.protocols import LogReader
 from projections import generation
-from projections.lock import FileLock
 from projections.projector import PAGE_EVENTS_MAX, Projector
 from projections.views import Views
 
@@ -31,18 +30,18 @@ class Keeper:
     def __init__(self, views: Views, alone: Callable[[], bool]) -> None:
         """Keep nothing yet."""
         self._views = views
-        self._files = views.files
+        self._generations = views.generations
         self._alone = alone
-        self._lock = views.files.keeper()
-        self._builder: FileLock = views.files.builder()
+        self._lock = views.generations.keeper()
+        self._builder = views.generations.builder()
         self._log: LogReader | None = None
-        self._path: Path | None = None
+        self._name: str | None = None
         self._live: Projector | None = None
-        self._next_path: Path | None = None
+        self._next_name: str | None = None
         self._next: Projector | None = None
         self._stale = False
         self._look_at = 0.0
-        self._retired: dict[Path, float] = {}
+        self._retired: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Keep until told to stop (set ``stop`` and nudge the log's signal).
@@ -85,24 +84,24 @@ class Keeper:
         if not self._lock.acquire():
             return False
         self._log = self._views.logs()
-        self._path = self._files.named(self._files.current)
-        if self._path is None:
+        self._name = self._generations.current()
+        if self._name is None:
             self._stale = True
             self._begin()
             if self._next is not None:
                 self._switch()
         else:
-            self._open(self._path)
+            self._open(self._name)
         due = self._views.clock.monotonic() + RETIRE_SECONDS
         if self._builder.acquire():
-            self._retired = {path: due for path in self._files.leftovers()}
+            self._retired = {name: due for name in self._generations.leftovers()}
             self._builder.release()
         self._views.kept_here = True
         return True
 
-    def _open(self, path: Path) -> None:
+    def _open(self, name: str) -> None:
         """Go on with the current generation as far as it fits this log and these projections."""
-        projector = self._projector(path)
+        projector = self._projector(name)
         if projector is None:
             self._stale = True
             return
@@ -117,10 +116,10 @@ class Keeper:
         self._live = projector
         self._views.signal.advance(projector.position)
 
-    def _projector(self, path: Path) -> Projector | None:
+    def _projector(self, name: str) -> Projector | None:
         """A projector of a generation; None if that is not of this log."""
         views, log = self._views, self._reader()
-        connection = views.databases.write(path)
+        connection = self._generations.write(name, self._lock)
         if not generation.is_of(connection, log):
             connection.close()
             return None
@@ -154,20 +153,20 @@ class Keeper:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
-        for path in [path for path, due in self._retired.items() if due <= now]:
-            self._files.remove(path)
-            del self._retired[path]
-        candidate = self._files.named(self._files.candidate)
-        if candidate is None or candidate == self._next_path:
+        for name in [name for name, due in self._retired.items() if due <= now]:
+            self._generations.remove(name, self._lock)
+            del self._retired[name]
+        candidate = self._generations.candidate()
+        if candidate is None or candidate == self._next_name:
             return
-        if candidate == self._path:
-            self._files.candidate.unlink()
+        if candidate == self._name:
+            self._generations.withdraw(self._lock)
             return
         projector = self._projector(candidate)
         if projector is None or not projector.fits():
             if projector is not None:
                 projector.connection.close()
-            self._files.candidate.unlink()
+            self._generations.withdraw(self._lock)
             return
         self._abandon()
         self._adopt(candidate, projector)
@@ -176,38 +175,39 @@ class Keeper:
         """Begin to build a generation, unless another process is building one."""
         if not self._builder.acquire():
             return
-        for path in self._files.leftovers():
-            if path not in self._retired:
-                self._files.remove(path)
-        path = self._files.fresh()
-        connection = self._views.databases.write(path)
+        for name in self._generations.leftovers():
+            if name not in self._retired:
+                self._generations.remove(name, self._lock)
+        name = self._generations.fresh()
+        connection = self._generations.write(name, self._lock)
         generation.create(connection, self._views.projections, self._reader().log_id, self._views.clock.now())
         views = self._views
-        self._adopt(path, Projector(connection, views.projections, self._reader(), views.decode, views.clock))
+        self._adopt(name, Projector(connection, views.projections, self._reader(), views.decode, views.clock))
 
-    def _adopt(self, path: Path, projector: Projector) -> None:
+    def _adopt(self, name: str, projector: Projector) -> None:
         projector.page_events_max = BACKGROUND_EVENTS_MAX
-        self._next_path, self._next = path, projector
+        self._next_name, self._next = name, projector
 
     def _abandon(self) -> None:
-        if self._next is not None and self._next_path is not None:
+        if self._next is not None and self._next_name is not None:
             self._next.connection.close()
-            if self._next_path != self._files.named(self._files.candidate):
-                self._files.remove(self._next_path)
+            with suppress(OSError):  # else the next one to build removes it
+                if self._next_name != self._generations.candidate():
+                    self._generations.remove(self._next_name, self._lock)
             self._builder.release()
-        self._next_path, self._next = None, None
+        self._next_name, self._next = None, None
 
     def _switch(self) -> None:
         """Let the next generation serve; the old one is deleted once no reader can still be opening it."""
-        assert self._next is not None and self._next_path is not None
+        assert self._next is not None and self._next_name is not None
         if self._live is not None:
             self._live.connection.close()
-        self._files.switch(self._next_path)
-        if self._path is not None:
-            self._retired[self._path] = self._views.clock.monotonic() + RETIRE_SECONDS
-        self._path, self._live, self._stale = self._next_path, self._next, False
+        self._generations.switch(self._next_name, self._lock)
+        if self._name is not None:
+            self._retired[self._name] = self._views.clock.monotonic() + RETIRE_SECONDS
+        self._name, self._live, self._stale = self._next_name, self._next, False
         self._live.page_events_max = PAGE_EVENTS_MAX
-        self._next_path, self._next = None, None
+        self._next_name, self._next = None, None
         self._builder.release()
         self._views.signal.advance(self._live.position)
 
@@ -219,6 +219,6 @@ class Keeper:
             self._live.connection.close()
         if self._log is not None:
             self._log.close()
-        self._live, self._log, self._path, self._stale = None, None, None, False
+        self._live, self._log, self._name, self._stale = None, None, None, False
         self._builder.release()
         self._lock.release()

@@ -8,9 +8,8 @@ import msgspec
 
 from athena_core.errors import Conflict, NotCaughtUp, Unavailable
 from athena_core.event import Position, Value
-from athena_core.protocols import Connection, LogReader
+from athena_core.protocols import Connection, Latch, LogReader
 from projections import generation
-from projections.generation import snapshot
 from projections.projection import Projection
 from projections.projector import Projector
 from projections.views import Views
@@ -84,35 +83,35 @@ def rebuild(views: Views) -> Generator[Progress, None, None]:
     Without the projector lock it is left as the candidate, which the holder of the lock takes up. Wherever this is
     cut short, the live views are untouched, and the next replay removes what is left.
     """
-    files = views.files
-    with _building(views) as log:
-        path = files.fresh()
+    generations = views.generations
+    with _building(views) as (log, builder):
+        name = generations.fresh()
         handed_over = False
-        connection = views.databases.write(path)
+        connection = generations.write(name, builder)
         try:
             generation.create(connection, views.projections, log.log_id, views.clock.now())
             projector = Projector(connection, views.projections, log, views.decode, views.clock)
             stopwatch = _Stopwatch(views, log)
             yield from stopwatch.follow(projector, None)
             _refuse_poisoned(projector)
-            keeper = files.keeper()
+            keeper = generations.keeper()
             if keeper.acquire():
                 try:
                     for _ in stopwatch.follow(projector, None):
                         pass
                     _refuse_poisoned(projector)
-                    files.switch(path)
-                    files.candidate.unlink(missing_ok=True)  # an older one, that no keeper lived to take up
+                    generations.switch(name, keeper)
+                    generations.withdraw(keeper)  # an older one, that no keeper lived to take up
                 finally:
                     keeper.release()
             else:
-                files.point(files.candidate, path)
+                generations.offer(name, builder)
             handed_over = True
         finally:
             connection.close()
             if not handed_over:
-                files.remove(path)
-    outcome = "switched" if files.named(files.current) == path else "candidate"
+                generations.remove(name, builder)
+    outcome = "switched" if generations.current() == name else "candidate"
     yield stopwatch.progress(projector.position, outcome)
 
 
@@ -120,7 +119,7 @@ def rehearse(
     views: Views, *, to: Position | None = None, names: Collection[str] | None = None
 ) -> Generator[Progress, None, None]:
     """Replay to a position (default: the head) without letting the result serve; ends with its digests."""
-    with _building(views) as log, _scratch(views) as connection:
+    with _building(views) as (log, builder), views.generations.scratch(builder) as connection:
         projections = _chosen(views, names)
         generation.create(connection, projections, log.log_id, views.clock.now())
         projector = Projector(connection, projections, log, views.decode, views.clock)
@@ -137,10 +136,10 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
     Text that is erased meanwhile is still in the snapshot but no longer in the log: then both are taken anew.
     """
     projections = _chosen(views, names)
-    with _building(views) as log:
+    with _building(views) as (log, builder):
         for _ in range(VERIFY_TRIES):
             positions, live = _live(views, log, projections)
-            replayed = _replayed(views, log, projections, positions)
+            replayed = _replayed(views, log, builder, projections, positions)
             verdicts = [
                 Verdict(
                     projection=projection.name,
@@ -158,12 +157,12 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
 
 
 def _live(views: Views, log: LogReader, projections: list[Projection]) -> tuple[dict[str, Position], dict[str, Digest]]:
-    current = views.files.named(views.files.current)
+    current = views.generations.current()
     if current is None:
         raise NotCaughtUp("there are no views yet")
-    connection = views.databases.read(current)
+    connection = views.generations.read(current)
     try:
-        with snapshot(connection):
+        with connection.snapshot():
             checkpoints = generation.load(connection)
             fitting = all(
                 projection.name in checkpoints and checkpoints[projection.name].version == projection.version
@@ -178,11 +177,11 @@ def _live(views: Views, log: LogReader, projections: list[Projection]) -> tuple[
 
 
 def _replayed(
-    views: Views, log: LogReader, projections: list[Projection], positions: Mapping[str, Position]
+    views: Views, log: LogReader, builder: Latch, projections: list[Projection], positions: Mapping[str, Position]
 ) -> dict[str, Digest]:
     """The digests of a replay, each projection at its own position (they differ where one is stopped)."""
     digests: dict[str, Digest] = {}
-    with _scratch(views) as connection:
+    with views.generations.scratch(builder) as connection:
         generation.create(connection, projections, log.log_id, views.clock.now())
         for position in sorted(set(positions.values())):
             due = [projection for projection in projections if positions[projection.name] >= position]
@@ -215,32 +214,21 @@ def _refuse_poisoned(projector: Projector) -> None:
 
 
 @contextmanager
-def _building(views: Views) -> Iterator[LogReader]:
+def _building(views: Views) -> Iterator[tuple[LogReader, Latch]]:
     """The builder's lock and a reader of the log; what earlier replays left behind is gone."""
-    lock = views.files.builder()
+    lock = views.generations.builder()
     if not lock.acquire():
         raise ReplayRunning("another replay is running")
     try:
-        for path in views.files.leftovers():
-            views.files.remove(path)
+        for name in views.generations.leftovers():
+            views.generations.remove(name, lock)
         log = views.logs()
         try:
-            yield log
+            yield log, lock
         finally:
             log.close()
     finally:
         lock.release()
-
-
-@contextmanager
-def _scratch(views: Views) -> Iterator[Connection]:
-    path = views.files.scratch()
-    connection = views.databases.write(path / "views.db")
-    try:
-        yield connection
-    finally:
-        connection.close()
-        views.files.discard_scratch()
 
 
 class _Stopwatch:

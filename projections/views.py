@@ -3,16 +3,15 @@
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
 from athena_core.clock import Clock
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.protocols import Connection, Databases, Decode, LogReader
+from athena_core.protocols import Connection, Decode, Generations, LogReader
 from athena_core.signal import Signal
 from projections import generation
-from projections.generation import Checkpoint, Files, snapshot
+from projections.generation import Checkpoint
 from projections.projection import Projection
 
 T = TypeVar("T")
@@ -23,12 +22,11 @@ POLL_SECONDS_MAX = 0.05
 
 
 class Views:
-    """What all threads of a process share about the views of one state directory."""
+    """What all threads of a process share about the views of one log."""
 
     def __init__(
         self,
-        directory: Path,
-        databases: Databases,
+        generations: Generations,
         logs: Callable[[], LogReader],
         decode: Decode,
         clock: Clock,
@@ -36,8 +34,7 @@ class Views:
         log_signal: Signal,
     ) -> None:
         """Wire it; nothing is opened yet. ``logs`` opens a reader of the log, ``log_signal`` tells of new events."""
-        self.files = Files(directory)
-        self.databases = databases
+        self.generations = generations
         self.logs = logs
         self.decode = decode
         self.clock = clock
@@ -77,7 +74,7 @@ class ViewsReader:
         self._views = views
         self._log = log
         self._versions = {projection.name: projection.version for projection in views.projections}
-        self._pointer: tuple[int, int] | None = None
+        self._pointer: object = None
         self._connection: Connection | None = None
         self._changed: int | None = None
         self._checkpoints: dict[str, Checkpoint] = {}
@@ -109,7 +106,7 @@ class ViewsReader:
         """The result of ``read`` and the position that it reflects; raises NotCaughtUp if a projection is missing."""
         connection = self._open()
         if connection is not None:
-            with snapshot(connection):
+            with connection.snapshot():
                 checkpoints = self._load(connection)
                 if all(name in checkpoints for name in names):
                     return read(connection), min(checkpoints[name].position for name in names)
@@ -159,12 +156,10 @@ class ViewsReader:
 
     def _open(self) -> Connection | None:
         """The connection to the current generation; None where there is none of this log."""
-        try:
-            status = self._views.files.current.stat()
-        except FileNotFoundError:
+        pointer = self._views.generations.stamp()
+        if pointer is None:
             self.close()
             return None
-        pointer = (status.st_ino, status.st_mtime_ns)
         if pointer != self._pointer:
             self.close()
             self._changed = None
@@ -173,11 +168,11 @@ class ViewsReader:
         return self._connection
 
     def _opened(self) -> Connection | None:
-        path = self._views.files.named(self._views.files.current)
-        if path is None:
+        name = self._views.generations.current()
+        if name is None:
             return None
         try:
-            connection = self._views.databases.read(path)
+            connection = self._views.generations.read(name)
         except Exception:  # replaced and deleted since the pointer was read, or out of files: look again
             return None
         if generation.is_of(connection, self._log):

@@ -9,6 +9,7 @@ from typing import Protocol
 import hypothesis
 import pytest
 
+from tests.support import postgres
 from tests.support.gate import Gates
 from tests.support.server import Server
 
@@ -47,3 +48,31 @@ def gates(tmp_path: Path) -> Iterator[Gates]:
     found = Gates(tmp_path / "gates")
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server, the same for all tests of this process."""
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(postgres.cluster())
+        except LookupError as error:
+            pytest.skip(str(error))
+        yield found
+
+
+@pytest.fixture
+def database(cluster: postgres.Cluster) -> Iterator[str]:
+    """The URL of an empty database."""
+    with cluster.database() as url:
+        yield url
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What did not run for want of a PostgreSQL is said in the last line."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    missing = [report for report in reporter.stats.get("skipped", ()) if postgres.DID_NOT_RUN in str(report.longrepr)]
+    if missing:
+        reporter.write_line(f"{len(missing)} tests did not run: {postgres.REMEDY}")

@@ -114,12 +114,12 @@ def test_views_that_are_lost_come_back_the_same_while_the_log_is_served(serve: S
             server.start()
         elif step != "as it was":
             with wired(server.state_dir) as parts:
-                old = parts.views.files.named(parts.views.files.current)
+                old = parts.views.generations.current()
                 *_, last = replay.rebuild(parts.views)
                 assert last.outcome == "candidate", "the server keeps the views"
                 for _ in soon():
                     assert {path: server.api.get(path) for path in paths} == before
-                    if parts.views.files.named(parts.views.files.current) != old:
+                    if parts.views.generations.current() != old:
                         break
         assert {path: server.api.get(path) for path in paths} == before
         with wired(server.state_dir) as parts:

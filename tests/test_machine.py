@@ -386,11 +386,11 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def replay_and_switch(self) -> None:
         views = self.plane.app.plane.views
-        before = views.files.named(views.files.current)
+        before = views.generations.current()
         *_, last = replay.rebuild(views)
         assert last.outcome in {"candidate", "switched"}
         for _ in soon():
-            if views.files.named(views.files.current) != before:
+            if views.generations.current() != before:
                 break
 
     # What must hold after each of them

@@ -15,7 +15,7 @@ import msgspec
 from athena_core.event import Position, Value
 from athena_core.protocols import Row
 from athena_core.store.chain import GENESIS, LEAF_COLUMNS, Broken, leaf, verify
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 
 FORMAT = 1
 PAGE_EVENTS = 1_000
@@ -66,7 +66,7 @@ class Proof(Value):
     without_text: int
 
 
-def export(log: SqliteReader, scope: Scope, *, redact: bool) -> Iterator[bytes]:
+def export(log: StoreReader, scope: Scope, *, redact: bool) -> Iterator[bytes]:
     """The lines of a bundle, from the first event of a scope to its last.
 
     With ``redact`` without text. Nothing but the end marks a bundle of a scope without events.
@@ -101,7 +101,7 @@ def export(log: SqliteReader, scope: Scope, *, redact: bool) -> Iterator[bytes]:
     yield _line({"end": last, "chain": chain.hex()})
 
 
-def _extent(log: SqliteReader, scope: Scope) -> tuple[Position, Position]:
+def _extent(log: StoreReader, scope: Scope) -> tuple[Position, Position]:
     """The first and the last position of a scope; (1, 0) where nothing belongs to it."""
     first, last = 0, 0
     for row in _rows(log, scope.after or 0, log.head()):
@@ -110,7 +110,7 @@ def _extent(log: SqliteReader, scope: Scope) -> tuple[Position, Position]:
     return first or 1, last
 
 
-def _rows(log: SqliteReader, after: Position, until: Position) -> Iterator[Row]:
+def _rows(log: StoreReader, after: Position, until: Position) -> Iterator[Row]:
     while after < until:
         rows = log.rows(after, PAGE_EVENTS, until)
         yield from rows

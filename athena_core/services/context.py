@@ -25,7 +25,7 @@ from athena_core.services.conversation import (
 )
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.values import ContextMeta, ContextReference
 
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
@@ -94,7 +94,7 @@ def _read(reference: str, field: str, workspace: Path) -> str:
 class Compiler:
     """Compiles contexts under the limits of the settings."""
 
-    def __init__(self, settings: Settings, codec: Codec, reader: SqliteReader) -> None:
+    def __init__(self, settings: Settings, codec: Codec, reader: StoreReader) -> None:
         """Take the limits, and a reader for the history."""
         self.chars_max = settings.context_max_chars - settings.context_reserve_chars
         self._limits = ContextLimits(

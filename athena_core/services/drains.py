@@ -15,7 +15,7 @@ from athena_core.services.messages import Messages
 from athena_core.services.runs import Launch, Runs, error_of
 from athena_core.services.work import ENDED_TYPES, Work, facts_of
 from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.values import Identity, RunBody
 
 RETRY_SECONDS_MAX = 60.0
@@ -49,7 +49,7 @@ class Drains:
     def __init__(
         self,
         log: Log,
-        reader: SqliteReader,
+        reader: StoreReader,
         runs: Runs,
         work: Work,
         messages: Messages,

@@ -12,7 +12,7 @@ from athena_core.errors import Contradicted, NotFound
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.services.work import facts_of
 from athena_core.store.log import Committed, Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.values import Body, Identity, Label
 
 PERSONA_SESSION = "persona-"
@@ -136,7 +136,7 @@ class Again(NamedTuple):
 class Letters:
     """Puts dead letters back to work, discards and restores them."""
 
-    def __init__(self, log: Log, reader: SqliteReader, ids: Ids) -> None:
+    def __init__(self, log: Log, reader: StoreReader, ids: Ids) -> None:
         """Take the parts."""
         self._log = log
         self._ids = ids

@@ -15,7 +15,7 @@ from athena_core.services.personas import PersonaDefinition, PersonaFiles
 from athena_core.services.runs import Runs
 from athena_core.services.work import facts_of
 from athena_core.store.log import Committed, Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.values import CLIENT_ID_CHARS_MAX, ID_PATTERN, Body, Identity, Label, RecordId
 
 ANCESTORS_MAX = 64
@@ -47,7 +47,7 @@ class Messages:
     """Sends messages; the reactor of ``drains.py`` delivers them."""
 
     def __init__(
-        self, log: Log, reader: SqliteReader, runs: Runs, personas: PersonaFiles, ids: Ids, *, hops_max: int
+        self, log: Log, reader: StoreReader, runs: Runs, personas: PersonaFiles, ids: Ids, *, hops_max: int
     ) -> None:
         """Take the parts; a message that is more than ``hops_max`` messages away from the first is not delivered."""
         self._log = log

@@ -7,18 +7,15 @@ two steps, and nothing happens twice; there is no checkpoint to lose.
 """
 
 import asyncio
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from athena_core.errors import AthenaError
-from athena_core.protocols import Row
-from athena_core.store.sqlite import Lock
+from athena_core.protocols import Latch, Row
 from athena_core.store.tail import Tail
 
 LEADER_SECONDS = 0.5
@@ -114,9 +111,9 @@ class Duty:
 class Reactors:
     """All reactors of this process, at work while it leads."""
 
-    def __init__(self, directory: Path, tail: Tail, reactors: Sequence[Reactor]) -> None:
-        """Take part in the choice of a leader of a state directory."""
-        self._lock = Lock(directory / "reactor.lock")
+    def __init__(self, latch: Latch, tail: Tail, reactors: Sequence[Reactor]) -> None:
+        """Take part in the choice of a leader: whoever holds ``latch``."""
+        self._latch = latch
         self._reactors = reactors
         self._duties: dict[str, Duty] = {}
         self._tail = tail
@@ -177,19 +174,37 @@ class Reactors:
         if not everything:
             self._heard_of = {reactor.name: {} for reactor in self._reactors}
             await self._concerned.wait()
-        while not self._lock.try_acquire():
+        while True:
+            with suppress(OSError):  # the database is away: nobody leads
+                if self._latch.acquire():
+                    await self._lead()
             self._asking = False
             await anyio.sleep(LEADER_SECONDS)
-        async with anyio.create_task_group() as tasks:
-            for reactor in self._reactors:
-                due = reactor.open() if self._heard_of is None else self._heard_of[reactor.name]
-                duty = self._duties[reactor.name] = Duty(reactor, tasks, due)
-                tasks.start_soon(duty.serve)
-            self._asking = False
-            await anyio.sleep(math.inf)
+
+    async def _lead(self) -> None:
+        """Lead as long as the lock is held."""
+        heard_of = self._heard_of
+        due = {one.name: one.open() if heard_of is None else heard_of[one.name] for one in self._reactors}
+        try:
+            async with anyio.create_task_group() as tasks:
+                for reactor in self._reactors:
+                    duty = self._duties[reactor.name] = Duty(reactor, tasks, due[reactor.name])
+                    tasks.start_soon(duty.serve)
+                self._asking = False
+                while self._held():
+                    await anyio.sleep(LEADER_SECONDS)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._duties.clear()
+
+    def _held(self) -> bool:
+        try:
+            return self._latch.held
+        except OSError:
+            self._latch.release()
+            return False
 
     def close(self) -> None:
         """Let somebody else lead."""
         self._duties.clear()
-        with suppress(OSError):
-            self._lock.close()
+        self._latch.release()

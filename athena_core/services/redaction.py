@@ -9,12 +9,12 @@ from athena_core.event import Fact, Meta, Position
 from athena_core.protocols import Row
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 
 BATCH = 200
 
 
-def text_of_run(reader: SqliteReader, codec: Codec, run_id: str) -> list[Position]:
+def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> list[Position]:
     """Where a run's text is: in its own events, and in the directive that was made of its input. Raises NotFound."""
     rows = reader.stream(run_id)
     if not rows or not run_id.startswith("run_"):
@@ -22,7 +22,7 @@ def text_of_run(reader: SqliteReader, codec: Codec, run_id: str) -> list[Positio
     return sorted(_erasable([*rows, *_shadows(reader, codec, rows)]))
 
 
-def text_of_session(reader: SqliteReader, codec: Codec, session_id: str) -> list[Position]:
+def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> list[Position]:
     """The same of all runs of a session, and of what else belongs to it. Raises NotFound."""
     rows = list(reader.session(session_id, reader.head() + 1))
     if not rows:
@@ -30,7 +30,7 @@ def text_of_session(reader: SqliteReader, codec: Codec, session_id: str) -> list
     return sorted(_erasable([*rows, *_shadows(reader, codec, rows)]))
 
 
-def text_of_event(reader: SqliteReader, position: Position) -> list[Position]:
+def text_of_event(reader: StoreReader, position: Position) -> list[Position]:
     """The text of one event, if it is still there. Raises NotFound."""
     row = reader.row(position)
     if row is None:
@@ -38,7 +38,7 @@ def text_of_event(reader: SqliteReader, position: Position) -> list[Position]:
     return _erasable([row])
 
 
-def _shadows(reader: SqliteReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
+def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
     """The directives that were made of plain input."""
     found: dict[str, list[Row]] = {}
     for row in rows:

@@ -16,7 +16,7 @@ from athena_core.protocols import Row
 from athena_core.services.access import Access
 from athena_core.services.letters import Letters, requeued
 from athena_core.store.log import Committed, Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.values import Body, ClientId, Identity, Label
 
 RATE_DEFAULT = 10
@@ -77,7 +77,7 @@ class Redrives:
     def __init__(
         self,
         log: Log,
-        reader: SqliteReader,
+        reader: StoreReader,
         letters: Letters,
         pending: Pending,
         access: Access,

@@ -27,7 +27,7 @@ from athena_core.services.personas import Definition, PersonaFiles
 from athena_core.services.runs import Launch, Runs, error_of
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.text import clean
 from athena_core.tools.tool import ToolRefused
@@ -65,7 +65,7 @@ class Reviews:
     def __init__(
         self,
         log: Log,
-        reader: SqliteReader,
+        reader: StoreReader,
         tail: Tail,
         runs: Runs,
         personas: PersonaFiles,

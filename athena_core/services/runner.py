@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Transaction
 from athena_core.domain import policy, run
-from athena_core.errors import AthenaError, LeaseLost
+from athena_core.errors import AthenaError, LeaseLost, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.protocols import Row
 from athena_core.services.admission import Created, Granted, Room, Wanted, cancel, finish, goes_on, reserve
@@ -323,8 +323,9 @@ class Runner:
     async def _live(self) -> None:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
-            self.executors.beat()
-            await self.sweep()
+            with suppress(StoreUnreachable):  # whoever takes our runs over meanwhile has a newer token
+                self.executors.beat()
+                await self.sweep()
 
     async def sweep(self) -> None:
         """Look after runs that nobody looks after: those of lost executors, and those that nobody took.

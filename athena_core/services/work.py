@@ -34,7 +34,7 @@ from athena_core.protocols import Row
 from athena_core.services.context import Resolved
 from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import Body, ClientId, Identity, Label, LongText
 
@@ -90,7 +90,7 @@ class Work:
     """Enqueues items and begins drains; the reactor of ``drains.py`` works them off."""
 
     def __init__(
-        self, log: Log, reader: SqliteReader, tail: Tail, runs: Runs, ids: Ids, providers: frozenset[str]
+        self, log: Log, reader: StoreReader, tail: Tail, runs: Runs, ids: Ids, providers: frozenset[str]
     ) -> None:
         """Take the parts."""
         self._log = log

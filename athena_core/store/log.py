@@ -16,7 +16,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-import apsw
 import msgspec
 from msgspec.structs import replace
 
@@ -38,7 +37,7 @@ from athena_core.protocols import Row
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, link
 from athena_core.store.codec import Codec
-from athena_core.store.sqlite import SqliteReader, SqliteStore
+from athena_core.store.port import BoundKey, Store, StoredGuard, StoreReader
 
 S = TypeVar("S")
 
@@ -52,10 +51,19 @@ LOCK_WAIT_SECONDS_MAX = 5.0
 WAL_PAGES_MAX = 1_000
 WAL_BYTES_MAX = 64 << 20
 KEEPER_SECONDS = 0.5
+RETRY_SECONDS = 0.05
 SALT_BYTES = 16
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+UNKNOWN = "the write may or may not have been done; retry with the same key"
+UNDONE = "the connection to the database was lost; nothing was written"
+
+
+class Doubt(Exception):
+    """Nobody can say now what became of a batch."""
 
 
 class Committed(Value):
@@ -121,7 +129,7 @@ class Guards:
         self._kinds: dict[str, dict[str, tuple[str | int, ...]]] = {}
         self._words: dict[str, dict[str, int]] = {}
 
-    def load(self, rows: Iterable[tuple[str, str, tuple[str | int, ...]]]) -> None:
+    def load(self, rows: Iterable[StoredGuard]) -> None:
         """Replace everything by what is stored."""
         self._kinds.clear()
         self._words.clear()
@@ -213,7 +221,7 @@ class Batch:
         self.size = 0
         self.ahead: dict[str, Entry] = {}
         self.guards: list[tuple[Guard, Position]] = []
-        self.keys: dict[bytes, tuple[bytes, int, int, int, str | None, bytes | None]] = {}
+        self.keys: dict[bytes, BoundKey] = {}
         self.erase: list[Position] = []
 
     @property
@@ -265,7 +273,7 @@ class Log:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
         codec: Codec,
         deciders: Iterable[Decider[Any]],
         *,
@@ -297,10 +305,12 @@ class Log:
         self._failed: AthenaError | None = None
         self._locking_since: float | None = None
         self._checkpoint_at = self._clock.monotonic()
-        self._anchor_path = store.path.with_name("log.anchor")
+        self._anchor_path = store.anchor
         self._closed = threading.Event()
-        self._place = Place(0, 0, b"")
-        self._forget()
+        head, guards = store.snapshot()
+        self._place = Place(*head)
+        self.guards.load(guards)
+        self._forgetful = False
         self.signal = Signal(self._place.position)
         self._threads = [
             threading.Thread(target=self._write, name="athena-writer", daemon=True),
@@ -361,7 +371,7 @@ class Log:
             self._write_anchor()
             self.store.close()
 
-    def reader(self) -> SqliteReader:
+    def reader(self) -> StoreReader:
         """A reader with a connection of its own, for one thread."""
         return self.store.reader()
 
@@ -418,33 +428,45 @@ class Log:
     def _commit(self) -> None:
         results: list[tuple[Job, Result]] = []
         rows: Sequence[Row] = ()
-        self._locking_since = self._clock.monotonic()
+        batch: Batch | None = None
+        began = self._locking_since = self._clock.monotonic()
+        store = self.store
         try:
-            with self.store.exclusive():
-                self._locking_since = None
-                batch = self._decide(results)
-                began = self._clock.monotonic()
-                if not batch.empty:
-                    self.commits += 1
-                    self._insert(batch)
-        except apsw.FullError:
+            try:
+                with store.exclusive():
+                    self._locking_since = None
+                    batch = self._decide(results)
+                    began = self._clock.monotonic()
+                    if not batch.empty:
+                        self.commits += 1
+                        self._insert(batch)
+            except store.lost:
+                if not self._settle(batch):
+                    self._forget()
+                    results = [(job, Overloaded(UNDONE)) for job, _ in results]
+                    batch = None
+        except store.full:
             self._forget()
             full = StoreFull("no space is left for the log; nothing was written")
             results = [(job, full) for job, _ in results]
-        except apsw.BusyError:
+        except store.busy:
             self._forget()
             self._refuse_waiting()
             results = [(job, Overloaded("the log is locked; nothing was written")) for job, _ in results]
+        except Doubt:
+            self._forget()
+            results = [(job, OutcomeUnknown(UNKNOWN)) for job, _ in results]
         except BaseException as error:
             self._stop(results, error)
             return
         else:
-            if batch.rows:
-                self.commit_times.observe(self._clock.monotonic() - began)
-                self.batches.observe(len(batch.rows))
-            self._publish(batch)
-            if not batch.erase:  # it may have erased text of its own
-                rows = batch.rows
+            if batch is not None:
+                if batch.rows:
+                    self.commit_times.observe(self._clock.monotonic() - began)
+                    self.batches.observe(len(batch.rows))
+                self._publish(batch)
+                if not batch.erase:  # it may have erased text of its own
+                    rows = batch.rows
         finally:
             self._locking_since = None
         answer(results, self.follower, News(self.commits, self._place.position, rows))
@@ -452,6 +474,9 @@ class Log:
     def _decide(self, results: list[tuple[Job, Result]]) -> Batch:
         """Run the waiting transactions in turn, until the batch is full."""
         self._catch_up()
+        if self.store.remote:
+            waiting = tuple(self._queue)[:BATCH_EVENTS_MAX]
+            self.store.expect([job.key.hash for job in waiting if job.key is not None])
         batch = Batch(self._place)
         while not batch.full:
             try:
@@ -463,7 +488,37 @@ class Log:
             except Exception as error:
                 result = error
             results.append((job, result))
+            if isinstance(result, self.store.lost):
+                raise result
         return batch
+
+    def _settle(self, batch: Batch | None) -> bool:
+        """The connection was lost: wait for another one, and see to it that the batch is there; whether it is.
+
+        The lock is free only once the lost connection has ended, so what is there then is final. If it is not, and
+        nobody came between, the same rows are written again. Raises Doubt where the database stays away.
+        """
+        store, until = self.store, self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
+        self._locking_since = self._clock.monotonic()
+        while True:
+            try:
+                with store.exclusive():
+                    if batch is None or self._holds(batch):
+                        return batch is not None
+                    if Place(*store.head()) != self._place:
+                        return False
+                    self._insert(batch)
+                return True
+            except (*store.lost, *store.busy):
+                if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
+                    raise Doubt from None
+
+    def _holds(self, batch: Batch) -> bool:
+        """Whether the last row of a batch is stored (then all of it is)."""
+        if not batch.rows:
+            return False  # keys and erasures are the same a second time
+        last = batch.rows[-1]
+        return [row.chain for row in self.store.rows(last.position - 1, 1)] == [last.chain]
 
     def _run(self, job: Job, batch: Batch) -> Committed:
         now = max(self._clock.now(), batch.recorded_at)
@@ -586,13 +641,13 @@ class Log:
         if found.position < known.position:
             raise InternalError(f"the log ends at position {found.position}; {known.position} was acknowledged")
         missed = found.position - known.position
-        if missed > CATCH_UP_EVENTS_MAX:
+        if self._forgetful or missed > CATCH_UP_EVENTS_MAX:
             self._cache.clear()
             self.guards.load(self.store.guards())
         elif missed:
             for row in self.store.rows(known.position, missed):
                 self._take_in(row)
-        self._place = found
+        self._place, self._forgetful = found, False
 
     def _take_in(self, row: Row) -> None:
         decider = self._deciders.get(category(row.stream))
@@ -622,15 +677,12 @@ class Log:
         self.signal.advance(batch.head)
 
     def _forget(self) -> None:
-        """Know only what is committed: nothing of a batch that failed may stay in memory."""
-        self._cache.clear()
-        head, guards = self.store.snapshot()
-        self._place = Place(*head)
-        self.guards.load(guards)
+        """Nothing of a batch that failed may stay in memory: read again what is committed, before the next one."""
+        self._forgetful = True
 
     def _stop(self, results: list[tuple[Job, Result]], error: BaseException) -> None:
         """Nobody knows what became of the batch: say so, stop acknowledging, leave."""
-        unknown = OutcomeUnknown("the write may or may not have been done; retry with the same key")
+        unknown = OutcomeUnknown(UNKNOWN)
         self._failed = unknown
         answer([(job, unknown) for job, _ in results])
         self._refuse_waiting()
@@ -653,9 +705,9 @@ class Log:
         self._locking_since = self._clock.monotonic()
         try:
             self.store.checkpoint_wal(truncate=idle or large)
-        except apsw.FullError:
+        except self.store.full:
             pass  # the WAL keeps what was committed until there is space
-        except apsw.Error as error:
+        except Exception as error:
             self._stop([], error)
         finally:
             self._locking_since = None

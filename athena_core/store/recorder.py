@@ -6,17 +6,15 @@ of one's own: the plane's log takes only what its deciders decided, so there a r
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import apsw
 import eventsourcing.persistence as es
-import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.utils import Environment, EnvType, resolve_topic
 
@@ -27,15 +25,11 @@ from athena_core.protocols import Row
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, link
 from athena_core.store.codec import Codec
-from athena_core.store.sqlite import (
-    COLUMNS,
-    SELECT_CHECKPOINT,
-    SELECT_POSITION,
-    SELECT_ROW,
-    SqliteStore,
-    open_reader,
-    open_writer,
-)
+from athena_core.store.engine import is_url, open_shelf, open_store
+from athena_core.store.port import Shelf, Store, Troubles
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PAGE_EVENTS = 500
 POLL_SECONDS = 0.02
@@ -43,54 +37,32 @@ WAL_PAGES_MAX = 1_000
 COMMAND_PREFIX = "es"
 ENDLESS = 2**62
 
-SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = ?"
-SELECT_EVENTS = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"
-SELECT_EVENTS_BACKWARDS = SELECT_EVENTS.replace("ORDER BY version", "ORDER BY version DESC")
-SELECT_NOTIFICATIONS = f"SELECT {COLUMNS} FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
-SELECT_NOTIFICATIONS_BY_TYPE = SELECT_NOTIFICATIONS.replace(
-    "ORDER BY", "AND type IN (SELECT value FROM json_each(?)) ORDER BY"
-)
-CREATE_STORED = (
-    "CREATE TABLE IF NOT EXISTS stored ("
-    "purpose TEXT NOT NULL, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,"
-    " topic TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (purpose, originator_id, originator_version)"
-    ") STRICT, WITHOUT ROWID"
-)
-INSERT_STORED = "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
-SELECT_STORED = (
-    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
-    " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version LIMIT ?"
-)
-SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
-
-_signals: WeakValueDictionary[Path, Signal] = WeakValueDictionary()
+_signals: WeakValueDictionary[str, Signal] = WeakValueDictionary()
 _signals_lock = threading.Lock()
 
 
-def signal_of(path: Path) -> Signal:
-    """The signal that all recorders of one file share in this process; it is a hint, the file is the truth."""
+def signal_of(name: str) -> Signal:
+    """The signal that all recorders of one log share in this process; it is a hint, the log is the truth."""
     with _signals_lock:
-        signal = _signals.get(path)
+        signal = _signals.get(name)
         if signal is None:
-            signal = _signals[path] = Signal()
+            signal = _signals[name] = Signal()
         return signal
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what SQLite and the driver raise into eventsourcing's errors."""
+def translated(troubles: Troubles) -> Iterator[None]:
+    """Turn what a store raises into eventsourcing's errors."""
     try:
         yield
-    except apsw.ConstraintError as error:
-        raise es.IntegrityError(str(error)) from error
-    except (apsw.BusyError, apsw.FullError, apsw.IOError) as error:
-        raise es.OperationalError(f"{type(error).__name__}: {error}") from error
-    except (apsw.ConnectionClosedError, apsw.ThreadingViolationError) as error:
-        raise es.InterfaceError(str(error)) from error
-    except apsw.Error as error:
-        raise es.DatabaseError(f"{type(error).__name__}: {error}") from error
-    except (UnicodeError, OverflowError) as error:
-        raise es.DataError(str(error)) from error
+    except es.PersistenceError:
+        raise
+    except Exception as error:
+        for kinds, trouble in troubles:
+            if isinstance(error, kinds):
+                kind: type[Exception] = getattr(es, trouble)
+                raise kind(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -122,16 +94,16 @@ def _content(event: es.StoredEvent) -> tuple[str, int, str, bytes]:
 class Recorder(es.ProcessRecorder):
     """Application, tracking and process recorder in one, on a log of its own or following the plane's."""
 
-    def __init__(self, store: SqliteStore, *, clock: Clock, ids: Ids, name: str = "eventsourcing") -> None:
+    def __init__(self, store: Store, *, clock: Clock, ids: Ids, name: str = "eventsourcing") -> None:
         """Take over a store; ``name`` is the application's (the actor, and whose places ``tracking`` keeps)."""
-        self.signal = signal_of(store.path.resolve())
+        self.signal = signal_of(store.name)
         self._store = store
         self._clock = clock
         self._ids = ids
         self._name = name
         self._writing = threading.Lock()
         self._broken = False
-        self._reader = open_reader(store.path)
+        self._reader = store.reader()
         self._reading = threading.Lock()
 
     def close(self) -> None:
@@ -143,19 +115,19 @@ class Recorder(es.ProcessRecorder):
     # Writing
 
     @contextmanager
-    def writing(self) -> Iterator[SqliteStore]:
+    def writing(self) -> Iterator[Store]:
         """One transaction, alone in the world; subclasses use it to keep their own rows beside a place."""
-        with self._writing, translated():
+        with self._writing, translated(self._store.troubles):
             if self._broken:
                 raise es.OperationalError("an earlier write failed on the disk: nobody knows what it holds; reopen it")
             try:
                 with self._store.exclusive():
                     yield self._store
-            except apsw.IOError:
+            except self._store.fatal:
                 self._broken = True
                 raise
             if self._store.wal_pages >= WAL_PAGES_MAX:
-                with suppress(apsw.FullError):  # the WAL keeps what was committed until there is space
+                with suppress(*self._store.full):  # the WAL keeps what was committed until there is space
                     self._store.checkpoint_wal(truncate=False)
         self.signal.advance(self.max_notification_id() or 0)
 
@@ -172,19 +144,19 @@ class Recorder(es.ProcessRecorder):
             store.insert(rows)
             if tracking is not None:
                 self.track(store, tracking)
-        return [row[0] for row in rows]
+        return [row.position for row in rows]
 
-    def _rows(self, store: SqliteStore, stored_events: Sequence[es.StoredEvent]) -> list[tuple[Any, ...]]:
+    def _rows(self, store: Store, stored_events: Sequence[es.StoredEvent]) -> list[Row]:
         position, recorded_at, chain = store.head()
         self._refuse_the_plane()
         now = max(self._clock.now(), recorded_at)
         command_id, correlation = self._ids.new(COMMAND_PREFIX), self._ids.trace()
         actor = f"system:{self._name}"
         last: dict[str, int | None] = {}
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         for event in stored_events:
             stream, version, data = str(event.originator_id), event.originator_version, event.state
-            known = last[stream] if stream in last else self._last_version(stream)
+            known = last[stream] if stream in last else self._read(self._reader.last_version, stream)
             if version < 0 or (known is not None and version != known + 1):
                 raise es.IntegrityError(f"{stream}: version {version} does not follow version {known}")
             last[stream] = version
@@ -194,25 +166,21 @@ class Recorder(es.ProcessRecorder):
                 *(data, None, digest(data), None),
             )
             chain = link(chain, columns)
-            rows.append((*columns, chain, None))
+            rows.append(Row(*columns, chain, None))
         return rows
 
     def _refuse_the_plane(self) -> None:
         """Raise NotSupportedError if the log is not one that recorders began."""
-        first = self._read(SELECT_ROW, 1)
-        if first and not Row(*first[0]).command_id.startswith(COMMAND_PREFIX + "_"):
+        first = self._read(self._reader.row, 1)
+        if first is not None and not first.command_id.startswith(COMMAND_PREFIX + "_"):
             raise es.NotSupportedError("this is the plane's log: it takes only what its deciders decided")
-
-    def _last_version(self, stream: str) -> int | None:
-        """The last version of a stream (nobody else writes while we hold the lock)."""
-        found: int | None = self._read(SELECT_LAST_VERSION, stream)[0][0]
-        return found
 
     # Reading
 
-    def _read(self, statement: str, *values: object) -> list[Any]:
-        with self._reading, translated():
-            return self._reader.execute(statement, values).fetchall()
+    def _read(self, ask: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
+        """Ask the reader, one thread at a time."""
+        with self._reading, translated(self._store.troubles):
+            return ask(*values, **options)
 
     def select_events(
         self,
@@ -224,11 +192,10 @@ class Recorder(es.ProcessRecorder):
         limit: int | None = None,
     ) -> Sequence[es.StoredEvent]:
         """The events of one stream with ``gt < version <= lte``."""
-        statement = SELECT_EVENTS_BACKWARDS if desc else SELECT_EVENTS
-        rows = self._read(statement, str(originator_id), *_bounds(gt, lte, limit))
+        rows = self._read(self._reader.part, str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
         return [
             RowEvent(originator_id=row.stream, originator_version=row.version, topic=row.type, state=row.data, row=row)
-            for row in (Row(*columns) for columns in rows)
+            for row in rows
         ]
 
     def select_notifications(
@@ -244,10 +211,9 @@ class Recorder(es.ProcessRecorder):
         after = 0 if start is None else start - 1 if inclusive_of_start else start
         until = ENDLESS if stop is None else stop
         if topics:
-            wanted = msgspec.json.encode(list(topics)).decode()
-            rows = self._read(SELECT_NOTIFICATIONS_BY_TYPE, after, until, wanted, limit)
+            rows = self._read(self._reader.of_types, topics, after, until, limit)
         else:
-            rows = self._read(SELECT_NOTIFICATIONS, after, until, limit)
+            rows = self._read(self._reader.rows, after, limit, until)
         return [
             RowNotification(
                 id=row.position,
@@ -257,13 +223,12 @@ class Recorder(es.ProcessRecorder):
                 state=row.data,
                 row=row,
             )
-            for row in (Row(*columns) for columns in rows)
+            for row in rows
         ]
 
     def max_notification_id(self) -> int | None:
         """The head, or None for an empty log."""
-        head: int | None = self._read(SELECT_POSITION)[0][0]
-        return head
+        return self._read(self._reader.head) or None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> "LogSubscription":
         """All events after a position, and then those to come, by any process."""
@@ -274,7 +239,7 @@ class Recorder(es.ProcessRecorder):
     def _place_of(self, application_name: str) -> str:
         return f"follower:{self._name}:{application_name}"
 
-    def track(self, store: SqliteStore, tracking: es.Tracking) -> None:
+    def track(self, store: Store, tracking: es.Tracking) -> None:
         """Move a place forward inside ``writing``. Raises IntegrityError if it would not move."""
         if not store.put_checkpoint(self._place_of(tracking.application_name), tracking.notification_id):
             raise es.IntegrityError(f"{tracking.application_name} was already followed to {tracking.notification_id}")
@@ -286,8 +251,7 @@ class Recorder(es.ProcessRecorder):
 
     def max_tracking_id(self, application_name: str) -> int | None:
         """How far an application was followed, or None."""
-        found = self._read(SELECT_CHECKPOINT, self._place_of(application_name))
-        return int(found[0][0]) if found else None
+        return self._read(self._reader.checkpoint, self._place_of(application_name))
 
 
 class LogSubscription(es.Subscription[Recorder]):
@@ -326,27 +290,22 @@ class LogSubscription(es.Subscription[Recorder]):
 
 
 class SnapshotRecorder(es.AggregateRecorder):
-    """Snapshots in a file of their own beside the log: they have versions, but no place in its order."""
+    """Snapshots on a shelf beside the log: they have versions, but no place in its order."""
 
-    def __init__(self, path: Path, purpose: str) -> None:
-        """Open or create the file."""
-        self._purpose = purpose
+    def __init__(self, shelf: Shelf) -> None:
+        """Take over a shelf."""
+        self._shelf = shelf
         self._lock = threading.Lock()
-        with translated():
-            self._connection = open_writer(path, "FULL")
-            self._connection.pragma("wal_autocheckpoint", WAL_PAGES_MAX)
-            self._connection.execute(CREATE_STORED)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the shelf."""
         with self._lock:
-            self._connection.close()
+            self._shelf.close()
 
     def insert_events(self, stored_events: Sequence[es.StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Store all or none. Raises IntegrityError for a version that is stored."""
-        rows = [(self._purpose, *_content(event)) for event in stored_events]
-        with self._lock, translated(), self._connection:
-            self._connection.executemany(INSERT_STORED, rows)
+        with self._lock, translated(self._shelf.troubles):
+            self._shelf.put([_content(event) for event in stored_events])
         return None
 
     def select_events(
@@ -359,35 +318,36 @@ class SnapshotRecorder(es.AggregateRecorder):
         limit: int | None = None,
     ) -> Sequence[es.StoredEvent]:
         """What is stored with ``gt < version <= lte``."""
-        statement = SELECT_STORED_BACKWARDS if desc else SELECT_STORED
-        values = (self._purpose, str(originator_id), *_bounds(gt, lte, limit))
-        with self._lock, translated():
-            rows: list[Any] = self._connection.execute(statement, values).fetchall()
+        with self._lock, translated(self._shelf.troubles):
+            rows = self._shelf.part(str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
         return [es.StoredEvent(*row) for row in rows]
 
 
 def _bounds(gt: int | None, lte: int | None, limit: int | None) -> tuple[int, int, int]:
-    return (-1 if gt is None else gt, ENDLESS if lte is None else lte, -1 if limit is None else limit)
+    return (-1 if gt is None else gt, ENDLESS if lte is None else lte, ENDLESS if limit is None else limit)
 
 
 class Factory(es.InfrastructureFactory[Recorder]):
-    """What ``PERSISTENCE_MODULE=athena_core.store.recorder`` means; ``ATHENA_LOG`` names the state directory."""
+    """What ``PERSISTENCE_MODULE=athena_core.store.recorder`` means; ``ATHENA_LOG`` names the log.
+
+    It is a state directory, or the URL of a PostgreSQL database.
+    """
 
     ATHENA_LOG = "ATHENA_LOG"
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         """Read the environment. Raises OSError if no log is named."""
         super().__init__(env)
-        directory = self.env.get(self.ATHENA_LOG)
-        if not directory:
-            raise OSError(f"no state directory in any of {', '.join(self.env.create_keys(self.ATHENA_LOG))}")
-        self._directory = Path(directory)
+        log = self.env.get(self.ATHENA_LOG)
+        if not log:
+            raise OSError(f"no log in any of {', '.join(self.env.create_keys(self.ATHENA_LOG))}")
+        self._url = log if is_url(log) else None
+        self._directory = Path() if is_url(log) else Path(log)
         self._open: list[Recorder | SnapshotRecorder] = []
 
     def aggregate_recorder(self, purpose: str = "events") -> es.AggregateRecorder:
         """A recorder of snapshots."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        recorder = SnapshotRecorder(self._directory / "snapshots.db", purpose)
+        recorder = SnapshotRecorder(open_shelf(self._directory, self._url, purpose))
         self._open.append(recorder)
         return recorder
 
@@ -409,7 +369,7 @@ class Factory(es.InfrastructureFactory[Recorder]):
 
     def _recorder(self, kind: type[Recorder]) -> Recorder:
         ids = SystemIds()
-        store = SqliteStore(self._directory, ids)
+        store = open_store(self._directory, self._url, ids)
         recorder = kind(store, clock=SystemClock(), ids=ids, name=self.env.name or "eventsourcing")
         self._open.append(recorder)
         return recorder

@@ -4,11 +4,12 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import apsw
 import msgspec
 
@@ -17,10 +18,14 @@ from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
+from athena_core.store.port import BoundKey, Head, KeyRow, Seen, Shelved, StoredGuard, Troubles
 
 FORMAT = 1
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
 BUSY_MS = 5_000
+COUNTER_BYTES = 8
+POLL_SECONDS_MIN = 0.002
+POLL_SECONDS_MAX = 0.05
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "ceph", "glusterfs", "lustre"})
 
 SCHEMA = (
@@ -74,6 +79,30 @@ PUT_CHECKPOINT = (
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
 
+SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = ?"
+SELECT_PART = f"{SELECT_STREAM} LIMIT ?"
+SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
+SELECT_OF_TYPES = SELECT_PAGE.replace("ORDER BY", "AND type IN (SELECT value FROM json_each(?)) ORDER BY")
+CREATE_STORED = (
+    "CREATE TABLE IF NOT EXISTS stored ("
+    "purpose TEXT NOT NULL, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,"
+    " topic TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (purpose, originator_id, originator_version)"
+    ") STRICT, WITHOUT ROWID"
+)
+INSERT_STORED = "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
+SELECT_STORED = (
+    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
+    " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version LIMIT ?"
+)
+SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
+
+TROUBLES: Troubles = (
+    ((apsw.ConstraintError,), "IntegrityError"),
+    ((apsw.BusyError, apsw.FullError, apsw.IOError), "OperationalError"),
+    ((apsw.ConnectionClosedError, apsw.ThreadingViolationError), "InterfaceError"),
+    ((apsw.Error,), "DatabaseError"),
+    ((UnicodeError, OverflowError), "DataError"),
+)
 DISK_TROUBLE = (apsw.FullError, apsw.IOError)
 DAMAGE = (apsw.CorruptError, apsw.NotADBError)
 STEPS_BETWEEN_LOOKS = 1_000
@@ -83,8 +112,6 @@ _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
 _row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)  # what ``Row._make`` does, without a frame
-
-KeyRow = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 
 
 class Lock:
@@ -124,6 +151,89 @@ class Lock:
         os.close(self._file)
 
 
+class FileLatch:
+    """A lock on a file that is named first and opened when it is taken (``protocols.Latch``)."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file."""
+        self._path = path
+        self._lock: Lock | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._lock is not None
+
+    def acquire(self) -> bool:
+        """Try to take it, without waiting; tell whether this object holds it now."""
+        if self._lock is None:
+            lock = Lock(self._path)
+            if lock.try_acquire():
+                self._lock = lock
+            else:
+                lock.close()
+        return self._lock is not None
+
+    def release(self) -> None:
+        """Let go, if held."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+class FileAttendance:
+    """Who is at work on a state directory: a file for each, locked, with a counter in it (``port.Attendance``)."""
+
+    def __init__(self, directory: Path, executor: str) -> None:
+        """Take the lock of ``executor`` below ``directory``."""
+        self.executor = executor
+        self._directory = directory / "executors"
+        self._directory.mkdir(exist_ok=True, mode=0o700)
+        self._path = self._directory / f"{executor}.lock"
+        self._lock = Lock.own(self._path)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+
+    def count(self, count: int) -> None:
+        """Write one's counter. Raises OSError."""
+        os.pwrite(self._file, count.to_bytes(COUNTER_BYTES, "big"), 0)
+
+    def look(self, executor: str) -> Seen | None:
+        """How somebody else is; None where they left in order, and took the file along."""
+        path = self._directory / f"{executor}.lock"
+        try:
+            count = int.from_bytes(path.read_bytes(), "big")
+            free = self._free(path)
+        except FileNotFoundError:
+            return None
+        return Seen(count, free) if not free or path.exists() else None
+
+    def _free(self, path: Path) -> bool:
+        """Whether nobody holds a lock. Raises FileNotFoundError."""
+        lock = Lock(path, create=False)
+        try:
+            return lock.try_acquire()
+        finally:
+            lock.close()
+
+    def forget(self, kept: set[str]) -> None:
+        """Forget those whose locks are free, but for some."""
+        for path in self._directory.glob("exe_*.lock"):
+            if path.stem != self.executor and path.stem not in kept:
+                with suppress(FileNotFoundError):
+                    if self._free(path):
+                        path.unlink()
+
+    def alone(self) -> bool:
+        """Whether nobody else attends."""
+        return sum(1 for _ in self._directory.iterdir()) == 1
+
+    def leave(self) -> None:
+        """Leave in order."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+        self._lock.close()
+
+
 class Reading:
     """What a reader and the writer read alike, each through its own connection (the writer sees what it writes)."""
 
@@ -139,7 +249,7 @@ class Reading:
         last = until if until is not None else 2**62
         return list(map(_row, self._connection.execute(SELECT_STREAM, (stream, after, last))))
 
-    def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
+    def guards(self) -> list[StoredGuard]:
         """All guard rows, oldest first."""
         return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
 
@@ -190,19 +300,86 @@ class SqliteReader(Reading):
         found = self._connection.execute(SELECT_CHECKPOINT, (name,)).fetchone()
         return int(found[0]) if found else None
 
+    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
+        """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+        statement = SELECT_PART_BACKWARDS if backwards else SELECT_PART
+        return list(map(_row, self._connection.execute(statement, (stream, after, until, limit))))
+
+    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
+        """The first rows of some types with ``after < position <= until``."""
+        wanted = _to_json(list(types)).decode()
+        return list(map(_row, self._connection.execute(SELECT_OF_TYPES, (after, until, wanted, limit))))
+
+    def last_version(self, stream: str) -> int | None:
+        """The version of the last row of a stream."""
+        found: int | None = self._connection.execute(SELECT_LAST_VERSION, (stream,)).get
+        return found
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
 
+class SqliteShelf:
+    """Keeps what foreign applications put beside a log, in a file of its own."""
+
+    troubles = TROUBLES
+
+    def __init__(self, path: Path, purpose: str) -> None:
+        """Open or create the file."""
+        self._purpose = purpose
+        self._connection = open_writer(path, "FULL")
+        self._connection.pragma("wal_autocheckpoint", 1_000)
+        self._connection.execute(CREATE_STORED)
+
+    def put(self, rows: Sequence[Shelved]) -> None:
+        """Store all or none."""
+        with self._connection:
+            self._connection.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
+
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Shelved]:
+        """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
+        statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
+        found: list[Any] = self._connection.execute(statement, (self._purpose, owner, after, until, limit)).fetchall()
+        return found
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
+
+class SqliteBell:
+    """Looks often while others commit, and seldom while they do not: a look costs 4 µs."""
+
+    def __init__(self) -> None:
+        """Begin by looking often."""
+        self._delay = POLL_SECONDS_MIN
+
+    async def pause(self, *, news: bool) -> None:
+        """Wait a little, longer each time that nothing was found."""
+        self._delay = POLL_SECONDS_MIN if news else min(self._delay * 1.5, POLL_SECONDS_MAX)
+        await anyio.sleep(self._delay)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
 class SqliteStore(Reading):
     """One log database, with the one writing connection of the process. Writing needs ``exclusive``."""
+
+    remote = False
+    full: tuple[type[Exception], ...] = (apsw.FullError,)
+    busy: tuple[type[Exception], ...] = (apsw.BusyError,)
+    fatal: tuple[type[Exception], ...] = (apsw.IOError,)
+    lost: tuple[type[Exception], ...] = ()
+    troubles = TROUBLES
 
     def __init__(self, directory: Path, ids: Ids) -> None:
         """Open or create ``log.db`` in a state directory. Raises ConfigError where it cannot be used."""
         check_library()
         _check_directory(directory)
         self.path = directory / "log.db"
+        self.anchor = directory / "log.anchor"
         self._turnstile = Lock(directory / "log.turnstile")
         self._lock = Lock(directory / "log.lock")
         self.wal_pages = 0
@@ -240,6 +417,15 @@ class SqliteStore(Reading):
         """A new reader."""
         return SqliteReader(self.path, self.log_id)
 
+    @property
+    def name(self) -> str:
+        """What tells this log from others on this machine."""
+        return str(self.path.resolve())
+
+    def bell(self) -> SqliteBell:
+        """A new bell."""
+        return SqliteBell()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock between processes; the turnstile makes two of them alternate."""
@@ -275,12 +461,12 @@ class SqliteStore(Reading):
         if inode != self._inode:
             raise StoreMoved(f"{self.path} was moved or replaced while it was in use")
 
-    def head(self) -> tuple[Position, int, bytes]:
+    def head(self) -> Head:
         """Position, time and chain of the last row."""
         found = self._connection.execute(SELECT_HEAD).fetchone()
         return found if found else (0, 0, GENESIS)
 
-    def snapshot(self) -> tuple[tuple[Position, int, bytes], list[tuple[str, str, tuple[str | int, ...]]]]:
+    def snapshot(self) -> tuple[Head, list[StoredGuard]]:
         """The head and the guards of one moment."""
         self._connection.execute("BEGIN")
         try:
@@ -292,8 +478,11 @@ class SqliteStore(Reading):
         """Add rows at the positions they carry."""
         self._connection.executemany(INSERT_ROW, rows)
 
-    def key(self, key_hash: bytes) -> tuple[bytes, int, int, int, str | None, bytes | None] | None:
-        """What is stored under a key: fingerprint, time, first position, count, subject, answer."""
+    def expect(self, hashes: Sequence[bytes]) -> None:
+        """They are looked up one by one: that is no way."""
+
+    def key(self, key_hash: bytes) -> BoundKey | None:
+        """What is stored under a key."""
         return self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
 
     def put_keys(self, keys: Sequence[KeyRow]) -> None:
@@ -409,6 +598,15 @@ class ViewConnection:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Every statement in the block sees the same rows."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.execute("ROLLBACK")
 
     def changed(self) -> int:
         """A number that changes when another connection has committed."""

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-import anyio
-
 from athena_core.event import Position
 from athena_core.protocols import Row
 from athena_core.store.log import Follower, Log, News
@@ -12,8 +10,6 @@ from athena_core.store.log import Follower, Log, News
 Listener = Callable[[Sequence[Row]], None]
 
 PAGE_EVENTS = 500
-POLL_SECONDS_MIN = 0.002
-POLL_SECONDS_MAX = 0.05
 
 
 class Tail:
@@ -58,11 +54,19 @@ class Tail:
             self._log.follower = None
 
     async def watch(self) -> None:
-        """Notice what other processes commit, for ever: poll often while they do, seldom while they do not."""
-        delay = POLL_SECONDS_MIN
-        while True:
-            delay = POLL_SECONDS_MIN if self.look() else min(delay * 1.5, POLL_SECONDS_MAX)
-            await anyio.sleep(delay)
+        """Notice what other processes commit, for ever."""
+        bell = self._log.store.bell()
+        try:
+            while True:
+                await bell.pause(news=self._looked())
+        finally:
+            await bell.close()
+
+    def _looked(self) -> bool:
+        try:
+            return self.look()
+        except self._log.store.lost:  # the database is away: whoever asks for something is told
+            return False
 
     def look(self) -> bool:
         """Hand on what other processes have committed; tell whether there is something new."""

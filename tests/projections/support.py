@@ -9,6 +9,7 @@ from athena_core.protocols import Connection, Row
 from athena_core.signal import Signal
 from athena_core.store.sqlite import SqliteDatabases
 from projections import ALL, generation
+from projections.generation import Files
 from projections.keeper import Keeper
 from projections.projection import Projection
 from projections.projector import Projector
@@ -73,7 +74,9 @@ class Plane:
     def __init__(self, directory: Path, history: History, projections: tuple[Projection, ...] = ALL) -> None:
         self.clock = FixedClock()
         self.history = history
-        self.views = Views(directory, DATABASES, lambda: history, CODEC.decode, self.clock, projections, Signal())
+        self.views = Views(
+            Files(directory, DATABASES), lambda: history, CODEC.decode, self.clock, projections, Signal()
+        )
         self.keeper = Keeper(self.views, lambda: False)
         self.reader = self.views.reader(history)
         self.names = tuple(projection.name for projection in projections)
@@ -90,4 +93,4 @@ class Plane:
 
     def files(self) -> list[str]:
         """The generations in the directory."""
-        return [path.name for path in self.views.files.generations()]
+        return self.views.generations.all()

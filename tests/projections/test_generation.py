@@ -3,16 +3,18 @@
 from pathlib import Path
 
 from projections.generation import Files
+from tests.projections.support import DATABASES
 
 
 def test_a_switch_forgets_its_own_candidate_and_keeps_a_newer_one(tmp_path: Path) -> None:
-    files = Files(tmp_path)
-    first, second = tmp_path / "views-1.db", tmp_path / "views-2.db"
-    first.touch()
-    second.touch()
-    files.point(files.candidate, first)
-    files.switch(first)
-    assert (files.named(files.current), files.named(files.candidate)) == (first, None)
-    files.point(files.candidate, second)  # a replay that ends while the keeper is still switching
-    files.switch(first)
-    assert (files.named(files.current), files.named(files.candidate)) == (first, second)
+    files = Files(tmp_path, DATABASES)
+    latch = files.keeper()
+    first, second = "views-1.db", "views-2.db"
+    files.path(first).touch()
+    files.path(second).touch()
+    files.offer(first, latch)
+    files.switch(first, latch)
+    assert (files.current(), files.candidate()) == (first, None)
+    files.offer(second, latch)  # a replay that ends while the keeper is still switching
+    files.switch(first, latch)
+    assert (files.current(), files.candidate()) == (first, second)

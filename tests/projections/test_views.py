@@ -13,6 +13,7 @@ from athena_core.event import Recorded
 from athena_core.protocols import Connection
 from projections import ALL
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
+from projections.generation import Files
 from projections.projection import Projection, Rows
 from projections.replay import rebuild
 from tests.projections.history import History
@@ -198,9 +199,9 @@ def test_a_generation_that_would_take_something_away_is_not_switched_to(tmp_path
     plane.keep()
     plane.keeper.close()
     broken = Plane(tmp_path, history, raised(CATALOG, version=CATALOG.version, breaks=True))
-    path = broken.views.files.fresh()
-    new_generation(path, history, broken.views.projections).connection.close()
-    broken.views.files.point(broken.views.files.candidate, path)
+    name = broken.views.generations.fresh()
+    new_generation(tmp_path / name, history, broken.views.projections).connection.close()
+    broken.views.generations.offer(name, broken.views.generations.builder())
     broken.keep()
     assert (tmp_path / "current").read_text() == "views-1.db\n"
     assert broken.reader.position(broken.names) == history.head()
@@ -210,10 +211,10 @@ def test_a_generation_that_would_take_something_away_is_not_switched_to(tmp_path
 def test_a_candidate_that_does_not_fit_is_dropped(tmp_path: Path, history: History, wrong: str) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
-    path = plane.views.files.fresh()
+    name = plane.views.generations.fresh()
     other = History("fedcba9876543210") if wrong == "log" else history
-    new_generation(path, other, raised(CATALOG) if wrong == "version" else ALL).connection.close()
-    plane.views.files.point(plane.views.files.candidate, path)
+    new_generation(tmp_path / name, other, raised(CATALOG) if wrong == "version" else ALL).connection.close()
+    plane.views.generations.offer(name, plane.views.generations.builder())
     plane.clock.advance(250)
     plane.keep()
     assert (tmp_path / "current").read_text() == "views-1.db\n"
@@ -230,9 +231,9 @@ def test_a_candidate_replaces_what_the_keeper_builds_itself(tmp_path: Path, hist
     plane = Plane(tmp_path, history, projections)
     assert plane.keeper.start()
     assert plane.keeper.turn()
-    path = plane.views.files.fresh()
-    new_generation(path, history, projections).connection.close()
-    plane.views.files.point(plane.views.files.candidate, path)
+    name = plane.views.generations.fresh()
+    new_generation(tmp_path / name, history, projections).connection.close()
+    plane.views.generations.offer(name, plane.views.generations.builder())
     plane.clock.advance(250)
     plane.keep()
     assert (tmp_path / "current").read_text() == "views-3.db\n"
@@ -398,7 +399,10 @@ def test_a_reader_that_could_not_open_the_views_looks_again(tmp_path: Path, hist
         def write(self, path: Path) -> Connection:
             raise OSError("too many open files")
 
-    databases, plane.views.databases = plane.views.databases, Exhausted()
+        def scrub(self, path: Path) -> None:
+            raise OSError("too many open files")
+
+    generations, plane.views.generations = plane.views.generations, Files(tmp_path, Exhausted())
     assert plane.reader.checkpoints() == {}
-    plane.views.databases = databases
+    plane.views.generations = generations
     assert plane.reader.position(plane.names) == history.head()

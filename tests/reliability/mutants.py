@@ -47,13 +47,13 @@ def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
     return Mutant(name, tuple(Change(*change) for change in changes), test)
 
 
-DECIDED = "                batch = self._decide(results)\n"
+DECIDED = "                    batch = self._decide(results)\n"
 
 MUTANTS: tuple[Mutant, ...] = (
     of(
         "answers before the commit",
         POWER,
-        (LOG, DECIDED, f"{DECIDED}                answer(results)\n                results = []\n"),
+        (LOG, DECIDED, f"{DECIDED}                    answer(results)\n                    results = []\n"),
     ),
     of("a commit is not synced", POWER, (SQLITE, 'open_writer(self.path, "FULL")', 'open_writer(self.path, "NORMAL")')),
     of(
@@ -64,25 +64,25 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "states are published before the commit",
         f"{PROMISES}::test_what_a_failed_commit_decided_is_forgotten",
-        (LOG, DECIDED, f"{DECIDED}                self._publish(batch)\n"),
-        (LOG, "        self._cache.clear()\n        head, guards", "        head, guards"),
+        (LOG, DECIDED, f"{DECIDED}                    self._publish(batch)\n"),
+        (LOG, "            self._cache.clear()\n            self.guards.load", "            self.guards.load"),
     ),
     of(
         "guards of a failed commit stay",
         f"{PROMISES}::test_a_slot_that_a_failed_commit_took_is_free",
         (
             LOG,
-            "        self._place = Place(*head)\n        self.guards.load(guards)\n",
-            "        self._place = Place(*head)\n",
+            "        self._forgetful = True\n",
+            "        self._cache.clear()\n",
         ),
     ),
     of(
         "an error of a sync is taken for a full disk",
         f"{SYSCALLS}::test_a_commit_in_doubt_ends_the_process_without_an_answer",
         (
-            LOG,
-            "        except apsw.FullError:\n            self._forget()",
-            "        except apsw.Error:\n            self._forget()",
+            SQLITE,
+            "full: tuple[type[Exception], ...] = (apsw.FullError,)",
+            "full: tuple[type[Exception], ...] = (apsw.Error,)",
         ),
     ),
     of(

@@ -16,6 +16,7 @@ import apsw
 import pytest
 
 from athena_core.store.log import Log
+from athena_core.store.sqlite import SqliteStore
 from tests.reliability.history import history_of
 from tests.reliability.oracle import Answer, Record, violations
 from tests.reliability.power import Act, Acts, Disk, Told, recorded
@@ -86,6 +87,7 @@ def emptied(log: Log, record: Record, wal: Path) -> None:
 
 def set_synchronous(log: Log, synchronous: str) -> None:
     """What the control does: everything is as it should be but this."""
+    assert isinstance(log.store, SqliteStore)
     connection = log.store._connection
     connection.pragma("synchronous", synchronous)
     assert connection.pragma("synchronous") == {"FULL": 2, "NORMAL": 1, "OFF": 0}[synchronous]

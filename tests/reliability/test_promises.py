@@ -16,6 +16,7 @@ from athena_core.event import Event, Fact
 from athena_core.protocols import Shown
 from athena_core.services.admission import facts_of, shadow_profile
 from athena_core.store.log import Committed, Log
+from athena_core.store.sqlite import SqliteStore
 from tests.reliability.history import history_of, judge_log, rows_of
 from tests.reliability.program import META, create, unstarted_log
 from tests.support.records import CODEC
@@ -202,6 +203,7 @@ def test_an_executor_with_an_old_token_is_refused(state_dir: Path) -> None:
 @contextmanager
 def full(log: Log) -> Iterator[None]:
     """The database cannot grow; SQLite says what it says on a full disk (the writer has nothing to do meanwhile)."""
+    assert isinstance(log.store, SqliteStore)
     connection = log.store._connection
     connection.pragma("max_page_count", connection.pragma("page_count"))
     yield

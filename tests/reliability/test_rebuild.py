@@ -18,6 +18,7 @@ from athena_core.event import Recorded
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteDatabases
 from projections import ALL, replay
+from projections.generation import Files
 from projections.keeper import Keeper
 from projections.projection import Projection, Rows, Table
 from projections.views import Views
@@ -133,7 +134,9 @@ def fragile(poisoned: set[int]) -> Projection:
 def kept(log: Log, directory: Path, projections: tuple[Projection, ...]) -> Iterator[Views]:
     """Views of a log with these projections, and their keeper at work."""
     directory.mkdir()
-    views = Views(directory, SqliteDatabases(), log.reader, log.codec.decode, SystemClock(), projections, log.signal)
+    views = Views(
+        Files(directory, SqliteDatabases()), log.reader, log.codec.decode, SystemClock(), projections, log.signal
+    )
     stop = threading.Event()
     thread = threading.Thread(target=Keeper(views, lambda: False).run, args=(stop,), daemon=True)
     thread.start()
@@ -179,10 +182,9 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
             for _ in soon():
                 if views.signal.position == 1:
                     break
-            serving = views.files.named(views.files.current)
+            serving = views.generations.current()
         newer = Views(
-            tmp_path / "views",
-            SqliteDatabases(),
+            Files(tmp_path / "views", SqliteDatabases()),
             log.reader,
             log.codec.decode,
             SystemClock(),
@@ -191,4 +193,4 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
         )
         with pytest.raises(replay.ReplayStopped, match="fragile stopped at position 1"):
             list(replay.rebuild(newer))
-        assert newer.files.generations() == [serving]
+        assert newer.generations.all() == [serving]

@@ -209,15 +209,15 @@ def survives(scene: Scene, state_dir: Path, said: str, place: str) -> Record:
     check(record, history_of(state_dir), place=place)
     judge(state_dir)
     with wired(state_dir) as plane:
-        files = plane.views.files
+        generations = plane.views.generations
         for _ in soon():
             # Other threads start programs, which hold our locks until they have begun: the builder's may look taken.
             with suppress(replay.ReplayRunning):
                 deque(replay.rebuild(plane.views), maxlen=0)
                 break
-        left = [path.name for path in files.directory.iterdir() if path not in (files.named(files.current),)]
+        left = [path.name for path in (state_dir / "views").iterdir() if path.name != generations.current()]
         assert not [name for name in left if "scratch" in name or name == "candidate"], (place, left)
-        assert len(files.generations()) <= 2, (place, left)
+        assert len(generations.all()) <= 2, (place, left)
     return record
 
 

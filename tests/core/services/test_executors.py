@@ -8,6 +8,7 @@ import pytest
 
 from athena_core.clock import FixedClock
 from athena_core.services.executors import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, Executors
+from athena_core.store.sqlite import FileAttendance
 
 SWEEP_MS = round(SWEEP_SECONDS * 1000)
 SWEEPS_UNTIL_FROZEN = round(FROZEN_SECONDS / SWEEP_SECONDS)
@@ -17,15 +18,16 @@ class Other:
     """Another process that is attached to the state directory."""
 
     def __init__(self, directory: Path, name: str, clock: FixedClock) -> None:
-        self.executors = Executors(directory, name, clock)
+        self.attendance = FileAttendance(directory, name)
+        self.executors = Executors(self.attendance, clock)
         self.name = name
         self._gone = False
 
     def die(self) -> None:
         """End as a process that is killed: its lock is free, its file stays."""
         self._gone = True
-        os.close(self.executors._file)
-        self.executors._lock.close()
+        os.close(self.attendance._file)
+        self.attendance._lock.close()
 
     def leave(self) -> None:
         """End in order."""
@@ -89,7 +91,7 @@ def test_who_looks_takes_no_lock(ours: Executors, join: Join, tmp_path: Path, cl
     other = join("other")
     other.die()
     ours.loss(other.name)
-    again = Executors(tmp_path, other.name, clock)
+    again = Executors(FileAttendance(tmp_path, other.name), clock)
     assert ours.loss(other.name) is None
     again.close()
 

@@ -11,6 +11,7 @@ from athena_core.errors import Overloaded
 from athena_core.protocols import Row
 from athena_core.services.reactor import Reactors
 from athena_core.store.log import Log
+from athena_core.store.sqlite import FileLatch
 from athena_core.store.tail import Tail
 from tests.core.store.pots import META, fill, new_log
 
@@ -62,7 +63,7 @@ class Counting:
 @asynccontextmanager
 async def at_work(log: Log, directory: Path, reactor: Counting, *, everything: bool = True) -> AsyncIterator[Reactors]:
     tail = Tail(log)
-    reactors = Reactors(directory, tail, (reactor,))
+    reactors = Reactors(FileLatch(directory / "reactor.lock"), tail, (reactor,))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tail.follow)
         tasks.start_soon(tail.watch)

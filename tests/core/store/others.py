@@ -11,8 +11,7 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.event import Fact
 from athena_core.store.codec import Codec
 from athena_core.store.log import BATCH_EVENTS_MAX, Log
-from athena_core.store.sqlite import SqliteStore
-from tests.core.store.pots import META, POTS, Filled, enqueue
+from tests.core.store.pots import META, POTS, Filled, enqueue, store_at
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -34,14 +33,14 @@ def other(what: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
 
 def hold(directory: Path) -> None:
     """Keep the log's lock until the input ends."""
-    with SqliteStore(directory, SystemIds()).exclusive():
+    with store_at(directory, SystemIds()).exclusive():
         print("ready", flush=True)
         sys.stdin.read()
 
 
 def append(directory: Path, mine: str, theirs: str, count: int) -> None:
     """Append one after another, each with what was last seen of the other; print how often that had changed."""
-    log = Log(SqliteStore(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
+    log = Log(store_at(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
     log.start()
     print("ready", flush=True)
     sys.stdin.read()
@@ -57,7 +56,7 @@ def append(directory: Path, mine: str, theirs: str, count: int) -> None:
 
 def burst(directory: Path, mine: str, count: int) -> None:
     """Have so much waiting that there are ``count`` commits to make without a pause."""
-    log = Log(SqliteStore(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
+    log = Log(store_at(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
     batch = Outcome(facts=(Fact(stream=mine, event=Filled(amount=1)),) * BATCH_EVENTS_MAX)
     futures = [enqueue(log, lambda reader, context: batch) for _ in range(count)]
     print("ready", flush=True)

@@ -1,13 +1,15 @@
 """A small category for tests of the log: pots that are filled, and slots that are taken, at most two at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import apsw
+import psycopg
 
-from athena_core.clock import Clock, CountingIds, FixedClock
+from athena_core.clock import Clock, CountingIds, FixedClock, Ids
 from athena_core.decider import Context, Decider, Key, Outcome, Reader, Rejected, Transaction
 from athena_core.errors import ConcurrencyLimitExceeded
 from athena_core.event import EXTRA, TEXT, Event, Fact, Guard, Meta, Recorded, Text, Value
@@ -15,7 +17,9 @@ from athena_core.protocols import Row
 from athena_core.store import chain
 from athena_core.store.codec import Codec
 from athena_core.store.log import Committed, Job, Log, Place
-from athena_core.store.sqlite import SqliteReader, SqliteStore
+from athena_core.store.port import Store
+from athena_core.store.postgres import PostgresStore
+from athena_core.store.sqlite import SqliteStore
 
 SLOTS_MAX = 2
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -87,6 +91,53 @@ POTS: Decider[PotState] = Decider(
 )
 
 
+def on_postgres(directory: Path, url: str) -> None:
+    """Let a state directory mean a log in this database, for every process that is told of the directory."""
+    directory.joinpath("database.url").write_text(url)
+
+
+def url_of(directory: Path) -> str | None:
+    """The database that a state directory means, if it is none of its own."""
+    path = directory / "database.url"
+    return path.read_text() if path.exists() else None
+
+
+opened: list[Store] = []
+"""Stores in databases, which a test may leave open: files do not mind, sessions do."""
+
+
+def store_at(directory: Path, ids: Ids | None = None) -> Store:
+    """The store of a state directory."""
+    url = url_of(directory)
+    if url is None:
+        return SqliteStore(directory, ids or CountingIds())
+    opened.append(PostgresStore(url, directory, ids or CountingIds()))
+    return opened[-1]
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep the lock of a log, as another process would."""
+    store = store_at(directory)
+    try:
+        with store.exclusive():
+            yield
+    finally:
+        store.close()
+
+
+def alter(directory: Path, statement: str) -> None:
+    """Change what is stored behind the back of every process."""
+    url = url_of(directory)
+    if url is None:
+        database = apsw.Connection(str(directory / "log.db"))
+        database.execute(statement)
+        database.close()
+    else:
+        with psycopg.connect(url, options="-c search_path=athena") as other:
+            other.execute(statement.encode())
+
+
 class Deaths(list[str]):
     """What would have ended the process."""
 
@@ -96,12 +147,12 @@ def new_log(
     *,
     clock: Clock | None = None,
     deaths: Deaths | None = None,
-    store: SqliteStore | None = None,
+    store: Store | None = None,
     key_hours: int = 24,
 ) -> Log:
     """A log of pots that is not at work: the test takes its steps, or starts it."""
     return Log(
-        store or SqliteStore(directory, CountingIds()),
+        store or store_at(directory),
         Codec(POTS.events),
         (POTS,),
         clock=clock or FixedClock(),
@@ -127,6 +178,7 @@ def commit(log: Log, *transactions: Transaction) -> list[Committed]:
 
 def connection(log: Log) -> apsw.Connection:
     """The writing connection, to arrange for failures."""
+    assert isinstance(log.store, SqliteStore)
     return log.store._connection
 
 
@@ -176,11 +228,11 @@ def key(name: str, content: bytes = b"", released: bool = False) -> Key:
 
 def stored(directory: Path) -> list[Row]:
     """Everything that is stored, right or wrong."""
-    reader = SqliteReader(directory / "log.db", "")
+    store = store_at(directory)
     try:
-        return reader.rows(0, 2**40)
+        return store.rows(0, 2**40)
     finally:
-        reader.close()
+        store.close()
 
 
 def rows(directory: Path) -> list[Row]:

@@ -26,12 +26,11 @@ from athena_core.domain import DECIDERS, EVENTS, plane, session
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Fact, Meta, Recorded, Unknown
-from athena_core.store import chain
 from athena_core.store.codec import Codec
+from athena_core.store.engine import open_shelf
 from athena_core.store.log import Log
 from athena_core.store.recorder import AthenaMapper, Factory, RecordedMapper, Recorder, SnapshotRecorder
-from athena_core.store.sqlite import SqliteReader, SqliteStore
-from tests.core.store.pots import MEMORY
+from tests.core.store.pots import MEMORY, on_postgres, rows, store_at, url_of
 
 MODULE = "athena_core.store.recorder"
 META = Meta(actor="ada", correlation="trace-1")
@@ -39,23 +38,26 @@ META = Meta(actor="ada", correlation="trace-1")
 
 def recorder(directory: Path, kind: type[Recorder] = Recorder) -> Recorder:
     """A recorder of a log of its own."""
-    return kind(SqliteStore(directory, CountingIds()), clock=FixedClock(), ids=CountingIds())
+    return kind(store_at(directory), clock=FixedClock(), ids=CountingIds())
 
 
 def environment(directory: Path, **more: str) -> dict[str, str]:
     """What an application of eventsourcing is given to record here."""
-    return {"PERSISTENCE_MODULE": MODULE, "ATHENA_LOG": str(directory), **more}
+    return {"PERSISTENCE_MODULE": MODULE, "ATHENA_LOG": url_of(directory) or str(directory), **more}
 
 
 class Here:
     """A test case in a folder of its own, whose streams are named by texts, as all of ours are."""
 
     tmp_path: Path
+    postgres = False
 
     @pytest.fixture(autouse=True)
-    def _here(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def _here(self, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
         with tempfile.TemporaryDirectory(dir=MEMORY) as directory:  # they give projections one second, busy disk or not
             self.tmp_path = Path(directory)
+            if self.postgres:
+                on_postgres(self.tmp_path, request.getfixturevalue("database"))
             for name, value in environment(self.tmp_path).items():
                 monkeypatch.setenv(name, value)
             yield
@@ -92,7 +94,7 @@ class TestNonInterleaving(Here, tp.NonInterleavingNotificationIDsBaseCase):
 
 class TestSnapshotRecorder(Here, tp.AggregateRecorderTestCase):
     def create_recorder(self) -> SnapshotRecorder:
-        return SnapshotRecorder(self.tmp_path / "snapshots.db", "snapshots")
+        return SnapshotRecorder(open_shelf(self.tmp_path, url_of(self.tmp_path), "snapshots"))
 
 
 # The factory
@@ -199,6 +201,46 @@ class TestEventSourcedProjection(Here, tj.EventSourcedProjectionTestCase):
         monkeypatch.setenv("COUNTERS_ATHENA_LOG", str(tmp_path / "view"))
 
 
+# The same on PostgreSQL
+
+
+class OnPostgres:
+    postgres = True
+
+
+class TestApplicationRecorderOnPostgres(OnPostgres, TestApplicationRecorder): ...
+
+
+class TestTrackingRecorderOnPostgres(OnPostgres, TestTrackingRecorder): ...
+
+
+class TestProcessRecorderOnPostgres(OnPostgres, TestProcessRecorder): ...
+
+
+class TestNonInterleavingOnPostgres(OnPostgres, TestNonInterleaving): ...
+
+
+class TestSnapshotRecorderOnPostgres(OnPostgres, TestSnapshotRecorder): ...
+
+
+class TestFactoryOnPostgres(OnPostgres, TestFactory): ...
+
+
+class TestExampleApplicationOnPostgres(OnPostgres, TestExampleApplication): ...
+
+
+class TestApplicationOnPostgres(OnPostgres, TestApplication): ...
+
+
+class TestEventCountersViewOnPostgres(OnPostgres, TestEventCountersView): ...
+
+
+class TestProjectionInTheSameDatabase(OnPostgres, TestProjectionInTheSameFile): ...
+
+
+class TestEventSourcedProjectionOnPostgres(OnPostgres, TestEventSourcedProjection): ...
+
+
 # What the test cases do not ask
 
 
@@ -247,18 +289,17 @@ def test_the_chain_of_a_log_of_ones_own_verifies(tmp_path: Path) -> None:
     log.insert_events([stored(1), stored(2)])
     log.insert_events([stored(1, stream="b", state=b"\x00\xff not JSON")])
     log.close()
-    reader = SqliteReader(tmp_path / "log.db", "")
-    assert [row.position for row in chain.verify(reader.rows(0, 100))] == [1, 2, 3]
-    assert {row.actor for row in reader.rows(0, 100)} == {"system:eventsourcing"}
+    assert [row.position for row in rows(tmp_path)] == [1, 2, 3]
+    assert {row.actor for row in rows(tmp_path)} == {"system:eventsourcing"}
 
 
 def test_time_never_goes_back(tmp_path: Path) -> None:
     clock = FixedClock()
-    log = Recorder(SqliteStore(tmp_path, CountingIds()), clock=clock, ids=CountingIds())
+    log = Recorder(store_at(tmp_path), clock=clock, ids=CountingIds())
     log.insert_events([stored(1)])
     clock.advance(-60_000)
     log.insert_events([stored(2)])
-    assert [row.position for row in chain.verify(SqliteReader(tmp_path / "log.db", "").rows(0, 9))] == [1, 2]
+    assert [row.position for row in rows(tmp_path)] == [1, 2]
 
 
 def test_values_that_cannot_be_stored_are_errors_of_eventsourcing(tmp_path: Path) -> None:
@@ -321,7 +362,7 @@ def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
     """The plane's log, at work."""
-    found = Log(SqliteStore(tmp_path, CountingIds()), Codec(EVENTS), DECIDERS, clock=FixedClock(), ids=CountingIds())
+    found = Log(store_at(tmp_path), Codec(EVENTS), DECIDERS, clock=FixedClock(), ids=CountingIds())
     found.start()
     yield found
     found.close()
@@ -401,9 +442,7 @@ def test_a_projection_sees_erased_text_as_none_and_unknown_tags_as_such(tmp_path
     submit(log, created(1))
     erased = Fact(stream=plane.STREAM, event=plane.PayloadRedacted(target=1, reason="asked"))
     submit(log, erased, erase=(1,))
-    newer = Log(
-        SqliteStore(tmp_path, CountingIds()), Codec((*EVENTS, Renamed)), DECIDERS, clock=FixedClock(), ids=CountingIds()
-    )
+    newer = Log(store_at(tmp_path), Codec((*EVENTS, Renamed)), DECIDERS, clock=FixedClock(), ids=CountingIds())
     newer.start()
     head = submit(newer, Fact(stream=plane.STREAM, event=Renamed()))
     newer.close()
@@ -444,8 +483,7 @@ def test_a_damaged_or_foreign_event_is_an_error_of_the_mapper(tmp_path: Path) ->
 
 def test_two_followers_of_one_file_keep_their_own_places(tmp_path: Path) -> None:
     first, second = (
-        Recorder(SqliteStore(tmp_path, CountingIds()), clock=FixedClock(), ids=CountingIds(), name=name)
-        for name in ("first", "second")
+        Recorder(store_at(tmp_path), clock=FixedClock(), ids=CountingIds(), name=name) for name in ("first", "second")
     )
     first.insert_tracking(es.Tracking("athena", 7))
     assert (first.max_tracking_id("athena"), second.max_tracking_id("athena")) == (7, None)

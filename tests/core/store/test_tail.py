@@ -8,7 +8,6 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import apsw
 import pytest
 
 from athena_core.decider import Context, Outcome, Reader
@@ -180,6 +179,10 @@ async def test_a_commit_that_fails_does_not_hold_up_what_others_commit(
     heard = Listening()
     async with following(mine, heard) as tail:
         await anyio.wait_all_tasks_blocked()
+
+        def full(rows: Sequence[Row]) -> None:
+            raise mine.store.full[0]
+
         monkeypatch.setattr(mine.store, "insert", full)
         with pytest.raises(StoreFull):
             commit(mine, fill())
@@ -201,7 +204,3 @@ async def test_what_a_listener_raises_ends_the_follower(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         await following
     tail.close()
-
-
-def full(rows: Sequence[Row]) -> None:
-    raise apsw.FullError

@@ -1,0 +1,71 @@
+"""The engine: which database holds a log, that of a URL or one of its own; PostgreSQL's driver is loaded by need."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Literal, TypeAlias
+
+from athena_core.clock import Ids
+from athena_core.errors import ConfigError
+from athena_core.protocols import Generations, Latch
+from athena_core.store.port import Attendance, Shelf, Store
+from athena_core.store.sqlite import FileAttendance, FileLatch, SqliteShelf, SqliteStore
+
+LatchName: TypeAlias = Literal["reactor"]
+
+SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text names a database, not a directory."""
+    return text.startswith(SCHEMES)
+
+
+def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
+    """The log in the database of a URL, else in a state directory; made if it is not there. Raises ConfigError."""
+    if url is None:
+        return SqliteStore(directory, ids)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store: Store = _postgres().PostgresStore(url, directory, ids)
+    return store
+
+
+def open_shelf(directory: Path, url: str | None, purpose: str) -> Shelf:
+    """A shelf beside that log."""
+    if url is None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return SqliteShelf(directory / "snapshots.db", purpose)
+    shelf: Shelf = _postgres().PostgresShelf(url, purpose)
+    return shelf
+
+
+def open_generations(url: str) -> Generations:
+    """The views in the database of a URL."""
+    generations: Generations = _postgres("schemas").Schemas(url)
+    return generations
+
+
+def open_latch(directory: Path, url: str | None, name: LatchName) -> Latch:
+    """A lock between all processes that share a log."""
+    if url is None:
+        return FileLatch(directory / f"{name}.lock")
+    latch: Latch = _postgres("schemas").named_latch(url, name)
+    return latch
+
+
+def attend(directory: Path, url: str | None, executor: str) -> Attendance:
+    """Be among those who are at work on a log."""
+    if url is None:
+        return FileAttendance(directory, executor)
+    attendance: Attendance = _postgres("attendance").SessionAttendance(url, executor)
+    return attendance
+
+
+def _postgres(part: str = "postgres") -> ModuleType:
+    """A part that needs the driver, which is not installed everywhere. Raises ConfigError."""
+    try:
+        return import_module(f"athena_core.store.{part}")
+    except ImportError as error:
+        raise ConfigError(
+            "ATHENA_DATABASE_URL: the driver of PostgreSQL is missing: pip install 'projectathena[postgres]'"
+        ) from error

@@ -1,0 +1,202 @@
+"""The port: what the log asks of a database. ``sqlite.py`` and ``postgres.py`` answer; nobody knows which one it is.
+
+A store has one writing connection, which is the writer's alone. Everything else is read through readers, each with a
+connection of its own for one thread.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from athena_core.event import Guard, Position
+from athena_core.protocols import LogReader, Row, StoredKey
+
+StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
+"""Kind, key and value of a guard row."""
+
+Trouble: TypeAlias = Literal["IntegrityError", "OperationalError", "InterfaceError", "DataError", "DatabaseError"]
+"""What went wrong, in the words of eventsourcing."""
+
+Troubles: TypeAlias = tuple[tuple[tuple[type[Exception], ...], Trouble], ...]
+"""Kinds of exceptions, and what they mean; the first that fits."""
+
+Head: TypeAlias = tuple[Position, int, bytes]
+"""Position, time and chain of the last row."""
+
+BoundKey: TypeAlias = tuple[bytes, int, int, int, str | None, bytes | None]
+"""What is stored under an idempotency key: fingerprint, time, first position, count, subject, answer."""
+
+KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
+"""The same behind the key's hash."""
+
+
+class StoreReader(LogReader, Protocol):
+    """Reads the log through a connection of its own; one thread at a time."""
+
+    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
+        """The rows of one stream with ``after < version <= until``."""
+
+    def session(self, session_id: str, before: Position) -> Iterator[Row]:
+        """The rows of one session before a position, newest first; close the iterator to stop early."""
+
+    def guards(self) -> list[StoredGuard]:
+        """All guard rows, oldest first."""
+
+    def keys(self) -> Iterator[StoredKey]:
+        """All bound idempotency keys."""
+
+    def checkpoint(self, name: str) -> Position | None:
+        """How far a reactor or a foreign follower came."""
+
+    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
+        """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+
+    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
+        """The first rows of some types with ``after < position <= until``."""
+
+    def last_version(self, stream: str) -> int | None:
+        """The version of the last row of a stream."""
+
+
+Shelved: TypeAlias = tuple[str, int, str, bytes]
+"""Whose it is, its version, its topic and what it holds."""
+
+
+class Shelf(Protocol):
+    """Keeps what foreign applications put beside a log: it has versions, but no place in its order."""
+
+    troubles: Troubles
+    """What its exceptions mean."""
+
+    def put(self, rows: Sequence[Shelved]) -> None:
+        """Store all or none."""
+
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Shelved]:
+        """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Seen(NamedTuple):
+    """How somebody else was seen: their counter, and whether nobody holds their lock any more."""
+
+    counter: int
+    free: bool
+
+
+class Attendance(Protocol):
+    """Who is at work on a log: for each a lock, free as soon as its process is gone, and a counter beside it."""
+
+    executor: str
+    """Who attends here."""
+
+    def count(self, count: int) -> None:
+        """Write one's counter. Raises OSError."""
+
+    def look(self, executor: str) -> Seen | None:
+        """How somebody else is; None where they left in order."""
+
+    def forget(self, kept: set[str]) -> None:
+        """Forget those whose locks are free, but for some."""
+
+    def alone(self) -> bool:
+        """Whether nobody else attends, or it does not matter."""
+
+    def leave(self) -> None:
+        """Leave in order."""
+
+
+class Bell(Protocol):
+    """Tells a process when others may have committed."""
+
+    async def pause(self, *, news: bool) -> None:
+        """Return when it is time to look at the head again; ``news`` tells whether the last look found something."""
+
+    async def close(self) -> None:
+        """Stop listening."""
+
+
+class Store(Protocol):
+    """A log's database. What changes it needs ``exclusive`` around it, in the thread of the writer."""
+
+    log_id: str
+    anchor: Path
+    """Where this machine keeps what it knows of the head."""
+    wal_pages: int
+    """How many pages wait to be moved into the database by ``checkpoint_wal``; always 0 where it does that itself."""
+    remote: bool
+    """Whether each statement is a way over the network, so that what a batch needs is better fetched at once."""
+    full: tuple[type[Exception], ...]
+    """What is raised where there is no space: nothing was written."""
+    busy: tuple[type[Exception], ...]
+    """What is raised where the lock was not to be had: nothing was written."""
+    fatal: tuple[type[Exception], ...]
+    """What is raised where nobody can know what the disk holds, before the log is opened again."""
+    lost: tuple[type[Exception], ...]
+    """What is raised where the connection was lost: what was being written may be there, wholly, or not at all."""
+
+    troubles: Troubles
+    """What its exceptions mean; the first that fits."""
+
+    @property
+    def name(self) -> str:
+        """What tells this log from others on this machine."""
+
+    def reader(self) -> StoreReader:
+        """A new reader."""
+
+    def bell(self) -> Bell:
+        """A new bell."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises."""
+
+    def head(self) -> Head:
+        """Position, time and chain of the last row."""
+
+    def snapshot(self) -> tuple[Head, list[StoredGuard]]:
+        """The head and the guards of one moment."""
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+
+    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
+        """The rows of one stream with ``after < version <= until``."""
+
+    def guards(self) -> list[StoredGuard]:
+        """All guard rows, oldest first."""
+
+    def expect(self, hashes: Sequence[bytes]) -> None:
+        """These keys are about to be looked up."""
+
+    def key(self, key_hash: bytes) -> BoundKey | None:
+        """What is stored under a key."""
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Add rows at the positions they carry."""
+
+    def put_keys(self, keys: Sequence[KeyRow]) -> None:
+        """Bind keys."""
+
+    def expire_keys(self, before: int) -> None:
+        """Forget up to a thousand keys recorded before a time."""
+
+    def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
+        """Apply guard changes in order."""
+
+    def put_checkpoint(self, name: str, position: Position) -> bool:
+        """Move a checkpoint forward; tell whether it moved."""
+
+    def erase_text(self, position: Position) -> None:
+        """Erase the text of one row."""
+
+    def checkpoint_wal(self, truncate: bool) -> None:
+        """Move what was written into the database itself, where that is the store's own business."""
+
+    def check_place(self) -> None:
+        """Raise StoreMoved if the database is no longer the one that was opened."""
+
+    def close(self) -> None:
+        """Close the writing connection and give up the locks."""

@@ -1,0 +1,650 @@
+"""The log's database on PostgreSQL: schema, lock, inserts, reads, wake-ups (psycopg 3, READ COMMITTED).
+
+Positions are no sequence: they are the head and one more, taken under one advisory lock for each batch, which is held
+until the commit is durable. So they are dense, and nothing ever appears below a position that was read. Whatever else
+is open in the cluster, however long, is in nobody's way.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+import msgspec
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import make_conninfo
+
+from athena_core.clock import Ids
+from athena_core.errors import ConfigError, StoreUnreachable
+from athena_core.event import Guard, Position
+from athena_core.protocols import Row, Shown, ShownCells, StoredKey
+from athena_core.store.chain import GENESIS
+from athena_core.store.port import BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles
+
+FORMAT = 1
+SERVER_VERSION_MIN = 140_000
+LOCK_CLASS = 0x61746865
+"""The first half of all advisory locks of ours; they are the database's, so a database holds one plane."""
+
+LOG_LOCK, SCHEMA_LOCK = 1, 2
+SCHEMA = "athena"
+CHANNEL = "athena"
+POLL_SECONDS = 0.25
+"""How often the head is looked at in any case: a notification is only a hint."""
+
+PAGE_ROWS = 500
+IDLE_MAX = 4
+"""How many connections are kept for whoever reads next."""
+
+WRITER_OPTIONS = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "3s", "statement_timeout": "10s"}
+"""A writer that stands still in a transaction loses its session, and the lock, before others cease to wait for it."""
+
+READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on"}
+PATIENCE: dict[str, str | int] = {
+    "application_name": "athena",
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+DURABLE = {"fsync": "on", "full_page_writes": "on"}
+DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
+
+TABLES = (
+    """CREATE TABLE meta (name text COLLATE "C" PRIMARY KEY, value text NOT NULL)""",
+    """CREATE TABLE log (
+        position bigint PRIMARY KEY, stream text COLLATE "C" NOT NULL, version bigint NOT NULL,
+        type text COLLATE "C" NOT NULL, schema_version bigint NOT NULL, recorded_at bigint NOT NULL,
+        command_id text COLLATE "C" NOT NULL, correlation text COLLATE "C" NOT NULL, causation bigint,
+        actor text COLLATE "C" NOT NULL, session_id text COLLATE "C", run_id text COLLATE "C", data bytea NOT NULL,
+        extra bytea, data_hash bytea NOT NULL, text_hash bytea, chain bytea NOT NULL, text bytea
+    )""",
+    """CREATE UNIQUE INDEX log_stream ON log (stream, version)""",
+    """CREATE INDEX log_session ON log (session_id, position) WHERE session_id IS NOT NULL""",
+    """CREATE TABLE command (
+        key_hash bytea PRIMARY KEY, fingerprint bytea NOT NULL, recorded_at bigint NOT NULL,
+        first_position bigint NOT NULL, count bigint NOT NULL, subject text COLLATE "C", answer bytea
+    )""",
+    """CREATE INDEX command_age ON command (recorded_at)""",
+    """CREATE TABLE guard (
+        kind text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, value text NOT NULL, position bigint NOT NULL,
+        PRIMARY KEY (kind, key)
+    )""",
+    """CREATE TABLE checkpoint (name text COLLATE "C" PRIMARY KEY, position bigint NOT NULL)""",
+    """CREATE TABLE executor (name text PRIMARY KEY, number bigint NOT NULL UNIQUE, count bigint NOT NULL)""",
+    """CREATE TABLE views (name text PRIMARY KEY, generation text NOT NULL)""",
+)
+TYPES = {
+    "position": "bigint",
+    "version": "bigint",
+    "schema_version": "bigint",
+    "recorded_at": "bigint",
+    "causation": "bigint",
+    "data": "bytea",
+    "extra": "bytea",
+    "data_hash": "bytea",
+    "text_hash": "bytea",
+    "chain": "bytea",
+    "text": "bytea",
+}
+COLUMNS = ", ".join(Row._fields)
+
+
+def _unnest(*types: str) -> str:
+    return f"unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
+
+
+SELECT_META = "SELECT value FROM meta WHERE name = %s"
+INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
+INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {_unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
+SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
+SELECT_POSITION = "SELECT max(position) FROM log"
+SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = %s"
+PAGE = "FROM log WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"
+SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
+SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
+SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = %s AND version > %s AND version <= %s ORDER BY version"
+SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s ORDER BY position DESC LIMIT %s"
+KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
+SELECT_BOUND = f"SELECT {KEY_COLUMNS} FROM command WHERE key_hash = ANY(%b::bytea[])"
+SELECT_KEYS = (
+    "SELECT key_hash, first_position, first_position + count - 1 FROM command WHERE key_hash > %b::bytea"
+    " ORDER BY key_hash LIMIT %s"
+)
+PUT_KEYS = (
+    f"INSERT INTO command ({KEY_COLUMNS})"
+    f" SELECT * FROM {_unnest('bytea', 'bytea', 'bigint', 'bigint', 'bigint', 'text', 'bytea')}"
+    " ON CONFLICT (key_hash) DO UPDATE SET fingerprint = excluded.fingerprint, recorded_at = excluded.recorded_at,"
+    " first_position = excluded.first_position, count = excluded.count, subject = excluded.subject,"
+    " answer = excluded.answer"
+)
+EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < %s LIMIT 1000)"
+SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position, kind, key"
+PUT_GUARDS = (
+    f"INSERT INTO guard (kind, key, value, position) SELECT * FROM {_unnest('text', 'text', 'text', 'bigint')}"
+    " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, position = excluded.position"
+)
+DELETE_GUARDS = (
+    f"DELETE FROM guard USING {_unnest('text', 'text')} AS gone (kind, key)"
+    " WHERE guard.kind = gone.kind AND guard.key = gone.key"
+)
+SELECT_CHECKPOINT = "SELECT position FROM checkpoint WHERE name = %s"
+PUT_CHECKPOINT = (
+    "INSERT INTO checkpoint (name, position) VALUES (%s, %s)"
+    " ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE checkpoint.position < excluded.position"
+    " RETURNING position"
+)
+ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = %s"
+SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = %s"
+SELECT_PART = f"{SELECT_STREAM} LIMIT %s"
+SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
+SELECT_OF_TYPES = SELECT_PAGE.replace("ORDER BY", "AND type = ANY(%s::text[]) ORDER BY")
+CREATE_STORED = (
+    "CREATE TABLE IF NOT EXISTS stored ("
+    'purpose text COLLATE "C", originator_id text COLLATE "C", originator_version bigint,'
+    " topic text NOT NULL, state bytea NOT NULL, PRIMARY KEY (purpose, originator_id, originator_version))"
+)
+INSERT_STORED = (
+    "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (%s, %s, %s, %s, %b)"
+)
+SELECT_STORED = (
+    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = %s AND originator_id = %s"
+    " AND originator_version > %s AND originator_version <= %s ORDER BY originator_version LIMIT %s"
+)
+SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
+
+TROUBLES: Troubles = (
+    ((psycopg.IntegrityError,), "IntegrityError"),
+    ((psycopg.DataError, UnicodeError, OverflowError), "DataError"),
+    ((StoreUnreachable, psycopg.OperationalError), "OperationalError"),
+    ((psycopg.InterfaceError,), "InterfaceError"),
+    ((psycopg.Error,), "DatabaseError"),
+)
+LOCK = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, %s)"
+NOTIFY = "SELECT pg_notify(%s, %s)"
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+Values: TypeAlias = Sequence[Any]
+
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
+_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
+
+
+class Line:
+    """One connection to the database. Where it is lost, the next statement gets a new one."""
+
+    def __init__(self, url: str, options: dict[str, str]) -> None:
+        """Connect at the first statement; ``options`` are settings of its sessions."""
+        self._url = url
+        self._options = " ".join(f"-c {name}={value}" for name, value in options.items())
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self.pinned = False
+        """Whether it is in a transaction, which a new connection could not go on with."""
+        self._over = False
+
+    def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """The connection. Raises StoreUnreachable."""
+        if self._over:
+            raise psycopg.InterfaceError("it was closed")
+        if self._connection is None or (self._connection.closed and not self.pinned):
+            self._connection = connect(self._url, self._options)
+        return self._connection
+
+    def read(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """What a statement finds, in a transaction of its own; asked again once where the connection was lost."""
+        if self._over:
+            raise psycopg.InterfaceError("it was closed")
+        used = self._connection is not None and not self._connection.closed
+        with translated():
+            try:
+                return self._read(statement, values)
+            except psycopg.Error:
+                if self.pinned or not used or not self.lost:
+                    raise
+                return self._read(statement, values)
+
+    def _read(self, statement: str, values: Values) -> list[tuple[Any, ...]]:
+        with self.connection().cursor(binary=True) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    @property
+    def lost(self) -> bool:
+        """Whether there was a connection that is over."""
+        return self._connection is not None and self._connection.closed
+
+    def close(self) -> None:
+        """Close it for good."""
+        self._over = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        self.close()  # eventsourcing's runners leave their views open
+
+
+CLOSED = Line("", {})
+CLOSED.close()
+
+
+def connect(url: str, options: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection to a server that may write. Raises StoreUnreachable."""
+    with translated():
+        where = make_conninfo(url, options=f"-c search_path={SCHEMA} {options}", **PATIENCE)
+        connection = psycopg.connect(where, autocommit=True, prepare_threshold=2)
+        if connection.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
+            connection.close()
+            raise StoreUnreachable("the database is a standby; the plane is served from the primary only")
+    return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a connection that was lost, or is not to be had, into ``StoreUnreachable``."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, pg.IdleInTransactionSessionTimeout) as error:
+        if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled | pg.DiskFull):
+            raise
+        raise StoreUnreachable(f"the database cannot be reached: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what an error says; libpq names the server, never the password."""
+    return str(error).strip().partition("\n")[0]
+
+
+class Reading:
+    """What a reader and the writer read alike, each through its own line (the writer sees what it writes)."""
+
+    _line: Line
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        last = until if until is not None else 2**62
+        return list(map(_row, self._line.read(SELECT_PAGE, (after, last, limit))))
+
+    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
+        """The rows of one stream with ``after < version <= until``."""
+        last = until if until is not None else 2**62
+        return list(map(_row, self._line.read(SELECT_STREAM, (stream, after, last))))
+
+    def guards(self) -> list[StoredGuard]:
+        """All guard rows, oldest first."""
+        return [(kind, key, _from_json(value)) for kind, key, value in self._line.read(SELECT_GUARDS)]
+
+
+class PostgresReader(Reading):
+    """Reads the log through a line that it may share with other readers of its thread."""
+
+    def __init__(self, log_id: str, line: Line, leave: Callable[[], None]) -> None:
+        """Take a line; ``leave`` gives it back."""
+        self.log_id = log_id
+        self._line = line
+        self._leave: Callable[[], None] | None = leave
+
+    def head(self) -> Position:
+        """The last committed position."""
+        return int(self._line.read(SELECT_POSITION)[0][0] or 0)
+
+    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
+        """What is published of the same rows; the text is not read."""
+        last = until if until is not None else 2**62
+        found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit))
+        return found
+
+    def row(self, position: Position) -> Row | None:
+        """One row."""
+        found = self._line.read(SELECT_ROW, (position,))
+        return Row(*found[0]) if found else None
+
+    def session(self, session_id: str, before: Position) -> Iterator[Row]:
+        """The rows of one session before a position, newest first."""
+        while rows := self._line.read(SELECT_SESSION, (session_id, before, PAGE_ROWS)):
+            yield from map(_row, rows)
+            before = rows[-1][0]
+
+    def keys(self) -> Iterator[StoredKey]:
+        """All bound idempotency keys."""
+        after = b""
+        while found := self._line.read(SELECT_KEYS, (after, PAGE_ROWS)):
+            yield from map(StoredKey._make, found)
+            after = found[-1][0]
+
+    def checkpoint(self, name: str) -> Position | None:
+        """How far a reactor or a foreign follower came."""
+        found = self._line.read(SELECT_CHECKPOINT, (name,))
+        return int(found[0][0]) if found else None
+
+    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
+        """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+        statement = SELECT_PART_BACKWARDS if backwards else SELECT_PART
+        return list(map(_row, self._line.read(statement, (stream, after, until, limit))))
+
+    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
+        """The first rows of some types with ``after < position <= until``."""
+        return list(map(_row, self._line.read(SELECT_OF_TYPES, (after, until, list(types), limit))))
+
+    def last_version(self, stream: str) -> int | None:
+        """The version of the last row of a stream."""
+        found: int | None = self._line.read(SELECT_LAST_VERSION, (stream,))[0][0]
+        return found
+
+    def close(self) -> None:
+        """Give the line back."""
+        if self._leave is not None:
+            self._leave()
+            self._line, self._leave = CLOSED, None
+
+
+class Lines:
+    """The lines of a process that only read: one for all readers of a thread, and a few for the next threads."""
+
+    def __init__(self, url: str) -> None:
+        """Connect nothing yet."""
+        self._url = url
+        self._lock = threading.Lock()
+        self._used: dict[int, tuple[Line, int]] = {}
+        self._idle: list[Line] = []
+
+    def take(self) -> tuple[Line, Callable[[], None]]:
+        """The line of this thread, and how to give it back."""
+        thread = threading.get_ident()
+        with self._lock:
+            line, readers = self._used.get(thread) or (self._idle.pop() if self._idle else self._new(), 0)
+            self._used[thread] = line, readers + 1
+        return line, partial(self._give_back, thread)
+
+    def _new(self) -> Line:
+        return Line(self._url, READER_OPTIONS)
+
+    def _give_back(self, thread: int) -> None:
+        with self._lock:
+            line, readers = self._used.pop(thread, (CLOSED, 0))
+            if readers == 0:
+                return
+            if readers > 1:
+                self._used[thread] = line, readers - 1
+            elif len(self._idle) < IDLE_MAX:
+                self._idle.append(line)
+            else:
+                line.close()
+
+    def close(self) -> None:
+        """Close them, also those that somebody still has."""
+        with self._lock:
+            for line in (*self._idle, *(line for line, _ in self._used.values())):
+                line.close()
+            self._idle.clear()
+            self._used.clear()
+
+
+class PostgresShelf:
+    """Keeps what foreign applications put beside a log, in a table of its own."""
+
+    troubles = TROUBLES
+
+    def __init__(self, url: str, purpose: str) -> None:
+        """Create the table where it is missing."""
+        self._purpose = purpose
+        self._line = Line(url, {})
+        connection = self._line.connection()
+        with connection.transaction():
+            connection.execute(LOCK, (SCHEMA_LOCK,))
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            connection.execute(CREATE_STORED)
+
+    def put(self, rows: Sequence[Shelved]) -> None:
+        """Store all or none."""
+        connection = self._line.connection()
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
+
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Shelved]:
+        """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
+        statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
+        found: list[Any] = self._line.read(statement, (self._purpose, owner, after, until, limit))
+        return found
+
+    def close(self) -> None:
+        """Close it."""
+        self._line.close()
+
+
+class PostgresBell:
+    """Listens for the notification of a commit, and rings from time to time in any case."""
+
+    def __init__(self, url: str) -> None:
+        """Connect at the first pause."""
+        self._url = url
+        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+
+    async def pause(self, *, news: bool) -> None:
+        """Wait for a commit, or a quarter of a second."""
+        try:
+            connection = await self._listening()
+            async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                pass
+        except psycopg.Error:
+            await self.close()
+            await anyio.sleep(POLL_SECONDS)
+
+    async def _listening(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        if self._connection is None:
+            where = make_conninfo(self._url, **PATIENCE)
+            self._connection = await psycopg.AsyncConnection.connect(where, autocommit=True)
+            await self._connection.execute(f"LISTEN {CHANNEL}")
+        return self._connection
+
+    async def close(self) -> None:
+        """Stop listening."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                await connection.close()
+
+
+class PostgresStore(Reading):
+    """One log in a database, with the one writing connection of the process. Writing needs ``exclusive``."""
+
+    wal_pages = 0
+    remote = True
+    full: tuple[type[Exception], ...] = (pg.DiskFull,)
+    busy: tuple[type[Exception], ...] = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected)
+    fatal: tuple[type[Exception], ...] = ()
+    lost: tuple[type[Exception], ...] = (StoreUnreachable,)
+    troubles = TROUBLES
+
+    def __init__(self, url: str, directory: Path, ids: Ids) -> None:
+        """Open or create the log; ``directory`` is where this machine keeps its anchor. Raises ConfigError."""
+        self.url = url
+        self.anchor = directory / "log.anchor"
+        self._line = Line(url, WRITER_OPTIONS)
+        self._lines = Lines(url)
+        self._writes: list[tuple[str, Values]] = []
+        self._head: Head | None = None
+        self._expected: dict[bytes, BoundKey | None] = {}
+        try:
+            check_server(self._line.connection())
+            self.log_id = self._prepare(ids)
+        except (psycopg.Error, StoreUnreachable) as error:
+            self.close()
+            raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {_said(error)}") from error
+        except ConfigError:
+            self.close()
+            raise
+
+    def _prepare(self, ids: Ids) -> str:
+        """Create the tables, or check the format of those that are there; return the log's id."""
+        connection = self._line.connection()
+        with connection.transaction():
+            connection.execute(LOCK, (SCHEMA_LOCK,))
+            if connection.execute("SELECT to_regclass('meta')").fetchone() == (None,):
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                for statement in TABLES:
+                    connection.execute(statement)
+                for pair in (("log_id", ids.salt(8).hex()), ("format", str(FORMAT))):
+                    connection.execute(INSERT_META, pair)
+            meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in ("format", "log_id")}
+        if meta["format"] is None or int(meta["format"]) > FORMAT:
+            raise ConfigError(
+                f"ATHENA_DATABASE_URL: the log has format {meta['format']}; this release reads {FORMAT}: upgrade"
+            )
+        return str(meta["log_id"])
+
+    def reader(self) -> PostgresReader:
+        """A new reader."""
+        return PostgresReader(self.log_id, *self._lines.take())
+
+    @property
+    def name(self) -> str:
+        """What tells this log from others on this machine."""
+        return self.url
+
+    def bell(self) -> PostgresBell:
+        """A new bell."""
+        return PostgresBell(self.url)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
+
+        The lock is a statement before the one that reads the head: one statement would read what was there before it
+        waited. What is written goes to the server with the commit, all at once.
+        """
+        with translated():
+            connection = self._line.connection()
+            self._line.pinned = True
+            try:
+                with connection.pipeline():
+                    connection.execute(BEGIN)
+                    connection.execute(LOCK, (LOG_LOCK,))
+                    cursor = connection.cursor(binary=True)
+                    cursor.execute(SELECT_HEAD)
+                self._head = cursor.fetchone() or (0, 0, GENESIS)
+                yield
+                with connection.pipeline():
+                    for statement, values in self._writes:
+                        connection.execute(statement, values)
+                    connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            finally:
+                self._line.pinned = False
+                self._head = None
+                self._writes.clear()
+                self._expected.clear()
+
+    def _roll_back(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Leave a transaction; a connection that cannot even do that is over."""
+        if connection.closed:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            connection.close()
+
+    def head(self) -> Head:
+        """Position, time and chain of the last row."""
+        if self._head is not None:
+            return self._head
+        found = self._line.read(SELECT_HEAD)
+        return (found[0][0], found[0][1], found[0][2]) if found else (0, 0, GENESIS)
+
+    def snapshot(self) -> tuple[Head, list[StoredGuard]]:
+        """The head and the guards of one moment."""
+        with translated():
+            connection = self._line.connection()
+            self._line.pinned = True
+            try:
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                return self.head(), self.guards()
+            finally:
+                self._line.pinned = False
+                self._roll_back(connection)
+
+    def expect(self, hashes: Sequence[bytes]) -> None:
+        """Look these keys up at once."""
+        if hashes:
+            found = {row[0]: row[1:] for row in self._line.read(SELECT_BOUND, (list(hashes),))}
+            self._expected = {hash_: found.get(hash_) for hash_ in hashes}
+
+    def key(self, key_hash: bytes) -> BoundKey | None:
+        """What is stored under a key."""
+        if key_hash in self._expected:
+            return self._expected[key_hash]
+        found: Sequence[Any] = self._line.read(SELECT_BOUND, ([key_hash],))
+        return found[0][1:] if found else None
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Add rows at the positions they carry, and tell everybody."""
+        if rows:
+            self._writes.append((INSERT_ROWS, list(map(list, zip(*rows, strict=True)))))
+            self._writes.append((NOTIFY, (CHANNEL, str(rows[-1][0]))))
+
+    def put_keys(self, keys: Sequence[KeyRow]) -> None:
+        """Bind keys."""
+        if keys:
+            self._writes.append((PUT_KEYS, list(map(list, zip(*keys, strict=True)))))
+
+    def expire_keys(self, before: int) -> None:
+        """Forget up to a thousand keys recorded before a time."""
+        self._writes.append((EXPIRE_KEYS, (before,)))
+
+    def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
+        """Apply guard changes in order: of several to one row, the last one is what is left."""
+        last = {(guard.kind, guard.key): (guard.value, position) for guard, position in changes}
+        gone = [row for row, (value, _) in last.items() if value is None]
+        kept = [
+            (*row, _to_json(value).decode(), position) for row, (value, position) in last.items() if value is not None
+        ]
+        if gone:
+            self._writes.append((DELETE_GUARDS, list(map(list, zip(*gone, strict=True)))))
+        if kept:
+            self._writes.append((PUT_GUARDS, list(map(list, zip(*kept, strict=True)))))
+
+    def put_checkpoint(self, name: str, position: Position) -> bool:
+        """Move a checkpoint forward; tell whether it moved."""
+        return self._line.connection().execute(PUT_CHECKPOINT, (name, position)).fetchone() is not None
+
+    def erase_text(self, position: Position) -> None:
+        """Erase the text of one row; what it was leaves the files of the database with the next VACUUM."""
+        self._writes.append((ERASE_TEXT, (position,)))
+
+    def checkpoint_wal(self, truncate: bool) -> None:
+        """The server sees to it."""
+
+    def check_place(self) -> None:
+        """Another database behind the same URL is noticed by its head."""
+
+    def close(self) -> None:
+        """Close the writing connection, and those that read."""
+        self._line.close()
+        self._lines.close()
+
+
+def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Raise ConfigError for a server that may lose what it acknowledged, or is too old."""
+    version = connection.info.server_version
+    if version < SERVER_VERSION_MIN:
+        raise ConfigError(f"ATHENA_DATABASE_URL: PostgreSQL {version // 10_000} is too old; 14 or newer is needed")
+    for name, wanted in DURABLE.items():
+        found = _value(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
+        if found != wanted:
+            raise ConfigError(
+                f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost"
+            )
+    commits = _value(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
+    if commits not in DURABLE_COMMITS:
+        raise ConfigError(f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost")
+
+
+def _value(row: tuple[Any, ...] | None) -> str | None:
+    return None if row is None else row[0]

