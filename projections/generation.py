@@ -1,4 +1,4 @@
-"""The generation: one complete set of views. Here it is a database in a file, and pointers say which one serves."""
+"""The generation: one complete set of views in a database; where that is a file, pointers say which one serves."""
 
 import os
 import re

@@ -464,7 +464,7 @@ class PostgresStore(Reading):
     def __init__(self, url: str, directory: Path, ids: Ids) -> None:
         """Open or create the log; ``directory`` is where this machine keeps its anchor. Raises ConfigError."""
         self.url = url
-        self.anchor = directory / "log.anchor"
+        self.anchor = directory / "postgres.anchor"
         self._line = Line(url, WRITER_OPTIONS)
         self._lines = Lines(url)
         self._writes: list[tuple[str, Values]] = []

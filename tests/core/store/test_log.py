@@ -476,7 +476,7 @@ def test_a_cut_tail_is_refused_at_the_start_until_the_fork_is_accepted(tmp_path:
     again.start()
     assert again.submit_in_thread(fill(), META).position == 4
     again.close()
-    anchor = read_anchor(tmp_path / "log.anchor")
+    anchor = read_anchor(again.store.anchor)
     assert anchor is not None
     assert (anchor.position, anchor.chain) == (4, rows(tmp_path)[-1].chain.hex())
 
@@ -497,7 +497,7 @@ def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> No
 @pytest.mark.parametrize("content", [b"", b'{"logId":"', b'{"logId":"0000","position":9,"chain":"00"}'])
 def test_a_torn_or_foreign_anchor_says_nothing(tmp_path: Path, content: bytes) -> None:
     log = new_log(tmp_path)
-    (tmp_path / "log.anchor").write_bytes(content)
+    log.store.anchor.write_bytes(content)
     assert log.missing_tail() is None
     log.close()
 
@@ -507,7 +507,7 @@ def test_the_anchor_follows_while_the_log_is_at_work(tmp_path: Path) -> None:
     log.start()
     position = log.submit_in_thread(fill(), META).position
     pause = threading.Event()
-    while (anchor := read_anchor(tmp_path / "log.anchor")) is None or anchor.position < position:
+    while (anchor := read_anchor(log.store.anchor)) is None or anchor.position < position:
         pause.wait(0.01)
     assert anchor.chain == place(log).chain.hex()
     log.close()
