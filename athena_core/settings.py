@@ -414,7 +414,7 @@ def secrets_of(settings: Settings) -> Iterator[str]:
     for setting in SETTINGS:
         if setting.secret:
             value = getattr(settings, setting.variable.removeprefix("ATHENA_").lower())
-            yield from (value,) if isinstance(value, str) else value
+            yield from (value,) if isinstance(value, str) else value or ()
 
 
 def _read_secret(variable: str, path: str) -> str:
