@@ -22,6 +22,9 @@ LIMITS = {
     "body_bytes_max": "5000",
     "header_timeout_ms": "400",
     "body_timeout_ms": "400",
+    "json_depth_max": "10",
+    "idempotency_key_chars_max": "20",
+    "reason_chars_max": "30",
     "streams_max": "3",
     "streams_per_identity_max": "2",
 }
@@ -91,6 +94,30 @@ def test_a_body_over_its_limit_is_refused(narrow: Server, framing: bytes) -> Non
 
 
 # Times
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "field", "code"),
+    [
+        ({"reason": "x" * 31}, None, "reason", "REASON_TOO_LONG"),
+        ({"reason": "x" * 2_000}, None, "reason", "REASON_TOO_LONG"),
+        ({"reason": ["[" * 8]}, "k" * 21, "reason", ""),
+        ({}, "k" * 21, "idempotency-key", "KEY_TOO_LONG"),
+        ({"reason": [[[[[[[[[[]]]]]]]]]]}, None, "body", "JSON_TOO_DEEP"),
+    ],
+)
+def test_a_text_over_a_limit_is_refused_with_its_own_code(
+    narrow: Server, body: dict[str, object], key: str | None, field: str, code: str
+) -> None:
+    answer = narrow.api.send("/runs/nobody/cancel", body, key=key)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CONFIG_ERROR")
+    (fault,) = answer.json()["error"]["details"]
+    assert fault["field"] == field
+    assert fault["reason"].startswith(code)
+
+
+def test_texts_at_their_limits_are_taken(narrow: Server) -> None:
+    assert narrow.api.send("/runs/nobody/cancel", {"reason": "x" * 30}, key="k" * 20).status_code == 200
 
 
 def test_a_silent_connection_is_closed_without_a_word(narrow: Server) -> None:
