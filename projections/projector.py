@@ -1,6 +1,6 @@
 """The projector: folds pages of the log into the rows of one generation, each projection on its own feet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from athena_core.clock import Clock
@@ -103,7 +103,13 @@ class Projector:
     def _apply(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, Checkpoint]:
         wanted = {tag for projection in projections for tag in projection.handlers}
         items = [(row, self._decoded(row) if row.type in wanted else None) for row in rows]
-        return {projection.name: self._fold(projection, items) for projection in projections}
+        types, last = {row.type for row in rows}, rows[-1]
+        return {
+            projection.name: self._fold(projection, items)
+            if projection.every is not None or not types.isdisjoint(projection.handlers)
+            else Checkpoint(projection.version, last.position, last.chain)
+            for projection in projections
+        }
 
     def _decoded(self, row: Row) -> Recorded[Event] | ValueError:
         try:
@@ -156,11 +162,10 @@ def _handle(projection: Projection, buffer: Rows, items: list[Item]) -> None:
     if projection.every is not None:
         for row, _ in items:
             projection.every(buffer, row)
-    handlers: dict[str, Any] = projection.handlers
-    if handlers:
-        for row, recorded in items:
-            handler = handlers.get(row.type)
-            if handler is not None:
-                if isinstance(recorded, ValueError):
-                    raise recorded
-                handler(buffer, recorded)
+    find: Callable[[str], Any] = projection.handlers.get
+    for row, recorded in items:
+        handler = find(row.type)
+        if handler is not None:
+            if isinstance(recorded, ValueError):
+                raise recorded
+            handler(buffer, recorded)

@@ -45,6 +45,7 @@ class Drains:
     """Leases the next items to a run, and acknowledges or gives them back once it has ended."""
 
     name = "drains"
+    types = run.ENDING_TYPES | ENDED_TYPES | {work.WorkDrainStarted.TYPE, a2a.MessageSent.TYPE}
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Live:
         self._signal = signal
         self._turns: dict[str, Turn] = {}
         self._subscribers: dict[str, list[Subscriber]] = {}
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, ENTRY_TYPES | ABANDONING_TYPES)
 
     def said(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
         """A model wrote some more; None takes back what it wrote of this turn (a new attempt, or there is none).

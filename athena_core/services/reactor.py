@@ -9,6 +9,7 @@ two steps, and nothing happens twice; there is no checkpoint to lose.
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -31,12 +32,14 @@ class Reactor(Protocol):
     """Causes what is due."""
 
     name: str
+    types: frozenset[str]
+    """The event types that may concern it."""
 
     def open(self) -> Iterable[str]:
         """The keys where something may be due, when a leader begins: from guards, never from the whole log."""
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """The keys that new rows may concern. Called with all rows of the log, so it is quick; it does not raise."""
+        """The keys that new rows of its types may concern; it is quick and does not raise."""
 
     async def act(self, key: str) -> float | None:
         """Do what is due, step by step, until nothing more is; in how many seconds to ask again, if time alone matters.
@@ -120,7 +123,8 @@ class Reactors:
         self._heard_of: dict[str, dict[str, None]] | None = None
         self._concerned = asyncio.Event()
         self._asking = False
-        tail.subscribe(self._notice)
+        for reactor in reactors:
+            tail.subscribe(partial(self._notice, reactor), reactor.types)
 
     @property
     def leads(self) -> bool:
@@ -144,19 +148,18 @@ class Reactors:
         (reactor,) = (one for one in self._reactors if one.name == name)
         return [key for key in reactor.open() if key in self._heard_of[name]]
 
-    def _notice(self, rows: Sequence[Row]) -> None:
-        for reactor in self._reactors:
-            duty = self._duties.get(reactor.name)
-            if duty is None and self._heard_of is None:
-                continue
-            keys = list(reactor.concerned(rows))
-            if self._heard_of is not None:
-                self._heard_of[reactor.name].update(dict.fromkeys(keys))
-                if keys and self._tail.takes_part and not self._concerned.is_set():
-                    self._asking = True
-                    self._concerned.set()
-            if duty is not None:
-                duty.ask(keys)
+    def _notice(self, reactor: Reactor, rows: Sequence[Row]) -> None:
+        duty = self._duties.get(reactor.name)
+        if duty is None and self._heard_of is None:
+            return
+        keys = list(reactor.concerned(rows))
+        if self._heard_of is not None:
+            self._heard_of[reactor.name].update(dict.fromkeys(keys))
+            if keys and self._tail.takes_part and not self._concerned.is_set():
+                self._asking = True
+                self._concerned.set()
+        if duty is not None:
+            duty.ask(keys)
 
     def ask(self, name: str, key: str) -> None:
         """Have a reactor look at a key, if this process leads (who leads elsewhere reads of it in the log)."""

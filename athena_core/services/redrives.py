@@ -73,6 +73,7 @@ class Redrives:
     """Begins redrives, cancels them, and sees to the next letter of each."""
 
     name = "redrives"
+    types = frozenset({redrive.RedriveStarted.TYPE})
 
     def __init__(
         self,
@@ -150,7 +151,7 @@ class Redrives:
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The jobs that began."""
-        return [row.stream for row in rows if row.type == redrive.RedriveStarted.TYPE]
+        return [row.stream for row in rows]
 
     async def act(self, key: str) -> float | None:
         """Put the next letter of a job back, when it is due."""

@@ -34,6 +34,7 @@ from athena_core.tools.tool import ToolRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import Body, ClientId, Identity, Label, PersonaStdout, RunBody
 
+BEGINNING_TYPES = frozenset({persona.PersonaRunStarted.TYPE, persona.PersonaRunRepairRequested.TYPE})
 ENDED_TYPES = frozenset({persona.PersonaRunCompleted.TYPE, persona.PersonaRunFailed.TYPE})
 CONTEXT_FILE_BYTES_MAX = 1_000_000
 WAIT_GRACE_SECONDS = 30.0
@@ -61,6 +62,7 @@ class Reviews:
     """Begins persona runs, waits for them, and as a reactor sees them to their end."""
 
     name = "reviews"
+    types = run.ENDING_TYPES | BEGINNING_TYPES
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class Reviews:
         self._workspace = Workspace(settings.workspace_root, settings.state_dir)
         self._following: dict[str, str] = {}
         self._waiting: dict[str, list[asyncio.Event]] = {}
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, ENDED_TYPES | {run.RunPaused.TYPE})
 
     # Beginning
 
@@ -311,9 +313,8 @@ class Reviews:
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a review that ended, or whose run was paused."""
         for row in rows:
-            if row.run_id in self._waiting and (row.type in ENDED_TYPES or row.type == run.RunPaused.TYPE):
-                for waiting in self._waiting[row.run_id or ""]:
-                    waiting.set()
+            for waiting in self._waiting.get(row.run_id or "", ()):
+                waiting.set()
 
     @contextmanager
     def _wait(self, key: str) -> Iterator[asyncio.Event]:
@@ -367,11 +368,11 @@ class Reviews:
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The reviews that began or are to be repaired, and those whose run has ended."""
         for row in rows:
-            if row.type in {persona.PersonaRunStarted.TYPE, persona.PersonaRunRepairRequested.TYPE}:
+            if row.type in BEGINNING_TYPES:
                 key = row.stream.removeprefix(persona.PREFIX)
                 self._following[row.run_id or ""] = key
                 yield key
-            elif row.type in run.ENDING_TYPES and row.stream in self._following:
+            elif row.stream in self._following:
                 yield self._following.pop(row.stream)
 
     async def act(self, key: str) -> float | None:

@@ -37,6 +37,10 @@ CANCEL_SECONDS_MAX = 5.0
 FIRST_LEASE_VERSION_MAX = 3
 """Behind being queued and being created: a lease later in its stream may have been taken from us."""
 
+NOTICED_TYPES = run.ENDING_TYPES | {
+    event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
+}
+
 
 class Held:
     """A run that is executed here: what stops it, and the token of its lease."""
@@ -91,7 +95,7 @@ class Runner:
         self._serving = False
         self._leaving = False
         self.executor = executors.executor
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, NOTICED_TYPES)
 
     async def serve(self, tasks: TaskGroup, *, take_over: bool) -> None:
         """Execute runs in a task group from now on.
@@ -116,7 +120,7 @@ class Runner:
                 case run.RunCancelRequested.TYPE:
                     self._note_cancel(row)
                 case run.RunCreated.TYPE | run.RunResumed.TYPE:
-                    if row.stream not in leased and self._tasks is not None:
+                    if row.stream not in leased and self._tasks is not None and self._runs_max is not None:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
                     if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:

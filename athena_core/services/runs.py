@@ -188,16 +188,15 @@ class Runs:
         self._waiting: dict[str, list[Waiting]] = {}
         self.room = Room()
         self.executor: Executor | None = None
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, SETTLING_TYPES | {run.RunCreated.TYPE})
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a run that was admitted, was paused or ended."""
         for row in rows:
-            if row.stream in self._waiting and (row.type in SETTLING_TYPES or row.type == run.RunCreated.TYPE):
-                for waiting in self._waiting[row.stream]:
-                    waiting.admitted.set()
-                    if row.type in SETTLING_TYPES:
-                        waiting.settled.set()
+            for waiting in self._waiting.get(row.stream, ()):
+                waiting.admitted.set()
+                if row.type in SETTLING_TYPES:
+                    waiting.settled.set()
 
     # Starting
 

@@ -74,6 +74,7 @@ class Timer:
     """
 
     name = "schedules"
+    types = ENDING_TYPES | {event.TYPE for event in schedule.DECIDER.events}
 
     def __init__(self, log: Log, schedules: Schedules, clock: Clock) -> None:
         """Take the parts; ``ask`` and ``ticking`` are set by who wires them."""
@@ -105,7 +106,7 @@ class Timer:
                 if row.type == schedule.ScheduleRunStarted.TYPE and row.run_id is not None:
                     self._flights[row.run_id] = key
                 found.append(key)
-            elif row.type in ENDING_TYPES and row.stream in self._flights:
+            elif row.stream in self._flights:
                 found.append(self._flights.pop(row.stream))
         return found
 

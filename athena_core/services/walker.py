@@ -79,6 +79,7 @@ class Walker:
     """Starts the steps that became ready, notes what became of them, and ends what is at its end."""
 
     name = "workflows"
+    types = run.ENDING_TYPES | FROM_OUTSIDE | {workflow_run.WorkflowStepStarted.TYPE, plane.PayloadRedacted.TYPE}
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Walker:
                 yield row.stream
             elif row.type == plane.PayloadRedacted.TYPE:
                 self._about.clear()  # what a run was asked with may have been erased since
-            elif row.type in run.ENDING_TYPES and row.stream in self._owners:
+            elif row.stream in self._owners:
                 key, step_id, item = self._owners.pop(row.stream)
                 self._over.setdefault(key, {})[row.stream] = (step_id, item)
                 yield key

@@ -100,16 +100,13 @@ class Work:
         self._reader = reader
         self._digests: OrderedDict[str, bytes] = OrderedDict()
         self._waiting: dict[str, list[Waiting]] = {}
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, ENDED_TYPES | {run.RunPaused.TYPE})
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a drain that ended, or for a run of its session that was paused."""
-        if not self._waiting:
-            return
         for row in rows:
-            if row.session_id in self._waiting and (row.type in ENDED_TYPES or row.type == run.RunPaused.TYPE):
-                for waiting in self._waiting[row.session_id]:
-                    waiting.settled.set()
+            for waiting in self._waiting.get(row.session_id or "", ()):
+                waiting.settled.set()
 
     # Enqueueing
 

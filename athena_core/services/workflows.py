@@ -72,14 +72,13 @@ class Workflows:
         self._ids = ids
         self._reader = log.reader()
         self._waiting: dict[str, list[asyncio.Event]] = {}
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, workflow_run.SETTLING_TYPES)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a workflow run that ended or waits for somebody."""
         for row in rows:
-            if row.stream in self._waiting and row.type in workflow_run.SETTLING_TYPES:
-                for waiting in self._waiting[row.stream]:
-                    waiting.set()
+            for waiting in self._waiting.get(row.stream, ()):
+                waiting.set()
 
     # Definitions
 

@@ -25,7 +25,7 @@ class Tail:
         self._reader = log.reader()
         self.position: Position = self._reader.head()
         self._heard = 0
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, frozenset[str] | None]] = []
         self._broken: asyncio.Future[None] | None = None
 
     @property
@@ -38,9 +38,9 @@ class Tail:
         """Whether all that is known to be committed was handed on."""
         return self.position >= self._log.signal.position
 
-    def subscribe(self, listener: Listener) -> None:
-        """Call a function with every page of new rows, in order."""
-        self._listeners.append(listener)
+    def subscribe(self, listener: Listener, types: frozenset[str] | None = None) -> None:
+        """Call a function with every page of new rows, in order; with ``types`` only with the rows of these."""
+        self._listeners.append((listener, types))
 
     async def follow(self) -> None:
         """Hand on what this process commits, for ever. Raises what a listener raised."""
@@ -95,8 +95,12 @@ class Tail:
 
     def _hand_on(self, rows: Sequence[Row]) -> None:
         self.position = rows[-1].position
-        for listener in self._listeners:
-            listener(rows)
+        found = {row.type for row in rows}
+        for listener, types in self._listeners:
+            if types is None:
+                listener(rows)
+            elif not types.isdisjoint(found):
+                listener([row for row in rows if row.type in types])
 
     def close(self) -> None:
         """Close the connection."""

@@ -13,7 +13,7 @@ from athena_core.services.reactor import Reactors
 from athena_core.store.log import Log
 from athena_core.store.sqlite import FileLatch
 from athena_core.store.tail import Tail
-from tests.core.store.pots import META, fill, new_log
+from tests.core.store.pots import META, Filled, fill, new_log
 
 PATIENCE_SECONDS = 10.0
 
@@ -22,6 +22,8 @@ class Counting:
     """A reactor that counts how often it was asked, and does as it is told."""
 
     name = "counting"
+
+    types = frozenset({Filled.TYPE})
 
     def __init__(self, *open_keys: str) -> None:
         self.open_keys = open_keys
