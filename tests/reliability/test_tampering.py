@@ -120,6 +120,7 @@ def test_a_flipped_bit_is_found_in_column(column: str, state_dir: Path) -> None:
     assert not findings(state_dir)
 
 
+@pytest.mark.heavy
 def test_a_flipped_bit_anywhere_in_the_file_is_found_or_changes_nothing(state_dir: Path) -> None:
     rng = random.Random(fresh_seed("bits of the file"))
     path = state_dir / "log.db"
@@ -183,6 +184,7 @@ def inserted(rows: list[Row], at: int) -> list[tuple[str, tuple[object, ...]]]:
 Tampering = Callable[[list[Row], int], list[tuple[str, tuple[object, ...]]]]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("tampering", [edited, edited_with_its_hash, deleted, swapped, inserted])
 def test_a_row_is_found_that_was(tampering: Tampering, lived: Path, tmp_path: Path) -> None:
     _, rows = rows_of(lived / "log.db")

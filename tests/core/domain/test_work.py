@@ -377,5 +377,5 @@ class Queue(RuleBasedStateMachine):
             assert len(self.state.named(self.state.batch.item_ids)) == len(self.state.batch.item_ids)
 
 
-TestQueue = Queue.TestCase
+TestQueue = pytest.mark.heavy(Queue.TestCase)
 TestQueue.settings = settings(max_examples=sized(20, 200, 2_000), stateful_step_count=40, deadline=None)

@@ -189,6 +189,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.heavy
 @settings(deadline=None)
 @given(steps=st.lists(STEPS, max_size=sized(30, 100, 300)))
 def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(

@@ -328,6 +328,7 @@ NAMES = st.sampled_from(
 PATHS = st.lists(st.sampled_from(HOSTILE) | NAMES | st.text(max_size=3), max_size=4).map("/".join)
 
 
+@pytest.mark.heavy
 @settings(max_examples=sized(60, 300, 5_000), deadline=None)
 @given(calls=st.lists(st.tuples(st.sampled_from(ACTIONS), PATHS), min_size=1, max_size=12), ground=PATHS)
 def test_no_path_whatever_touches_or_shows_anything_outside(
