@@ -222,7 +222,7 @@ async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
 async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Reply:
     """Start a run, and wait for its answer unless the caller would rather not."""
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
-    return await answered(plane, started, wait=call.wait)
+    return await answered(plane, call, started)
 
 
 async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> Reply:
@@ -230,8 +230,8 @@ async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> 
     run_id = call.path["runId"]
     resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
     if call.wait and not plane.runs.state(run_id).open:
-        return await record_of(plane, replace(resumed, position=plane.reader.head()), 200)
-    return await record_of(plane, replace(resumed, position=plane.reader.head()), 202)
+        return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 200)
+    return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 202)
 
 
 async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Reply:
@@ -257,7 +257,7 @@ async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> runs.Run | None:
-        return runs.run_by_id(rows, run_id)
+        return runs.run_by_id(rows, run_id, call.who.scope)
 
     run, position = plane.query(("runs",), read)
     record = found(run, "run", run_id)
@@ -295,11 +295,11 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
     run_id = call.path["runId"]
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
-        run = runs.run_by_id(rows, run_id)
+        run = runs.run_by_id(rows, run_id, call.who.scope)
         rows_of_run = log.stream(run_id) if run_id.startswith("run_") else []
         recorded = [plane.log.codec.decode(row, text=False) for row in rows_of_run]
         line = _line(run.waiting) if run and run.waiting else None
-        told = explain.explain(recorded, line, log, partial(feed.event_id, log.log_id))
+        told = explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
         if told is None and recorded:
             refused = f"run {run_id!r} was refused and never existed; GET {PREFIX}/policy/rejections tells why"
             raise NotFound(refused)

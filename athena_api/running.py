@@ -1,10 +1,10 @@
 """Answers about runs that were started or let go on, whoever asked for them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from athena_api.operation import Reply
+from athena_api.operation import Call, Reply
 from athena_core.errors import AthenaError
 from projections import runs
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from athena_core.store.log import Committed
 
 
-async def answered(plane: "ControlPlane", started: "Committed", *, wait: bool) -> Reply:
+async def answered(plane: "ControlPlane", call: Call[Any, Any], started: "Committed") -> Reply:
     """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
-    if wait:
+    if call.wait:
         try:
             told = plane.runs.told(started)
         except AthenaError as error:
@@ -24,11 +24,11 @@ async def answered(plane: "ControlPlane", started: "Committed", *, wait: bool) -
         if told.result is not None:
             return Reply(data=told.result, position=told.position, replayed=started.replayed)
         started = replace(started, position=told.position)  # it is paused
-    return await record_of(plane, started, 202)
+    return await record_of(plane, call, started, 202)
 
 
-async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
+async def record_of(plane: "ControlPlane", call: Call[Any, Any], done: "Committed", status: int) -> Reply:
     """The record of the run that a command was about, as it is now."""
-    run_id = done.subject or ""
-    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id))
+    run_id, scope = done.subject or "", call.who.scope
+    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
     return Reply(data=run, position=position, status=status, replayed=done.replayed)

@@ -72,4 +72,4 @@ async def run_template(plane: "ControlPlane", call: Call[RunTemplateBody, NoQuer
     """Start a run of a template, and wait for its answer unless the caller would rather not."""
     launch = plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)
-    return await answered(plane, started, wait=call.wait)
+    return await answered(plane, call, started)

@@ -83,6 +83,10 @@ class Scope(Value):
     sessions: frozenset[str] | None = None
     runs: frozenset[str] | None = None
 
+    def shows(self, session_id: str, run_id: str) -> bool:
+        """Whether it covers a run."""
+        return (self.sessions is None or session_id in self.sessions) and (self.runs is None or run_id in self.runs)
+
 
 class Identity(Value):
     """Who is asking. With authentication off everybody is the local Admin; an Admin is never narrowed."""

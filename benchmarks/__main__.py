@@ -19,8 +19,9 @@ from benchmarks.queues import QUEUES
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
+from benchmarks.schedules import SCHEDULES
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS, **IDENTITIES, **QUEUES, **MEMORY}
+ALL = {**SCENARIOS, **RUNS, **LIMITS, **IDENTITIES, **QUEUES, **SCHEDULES, **MEMORY}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
@@ -33,12 +34,19 @@ class Size(NamedTuple):
     replay_events: int
     crowd: int
     fleet_runs: int
+    schedules: int
     memory_chunks: int
 
 
 SIZES = {
     "ci": Size(
-        seconds=0.5, feed_events=20_000, replay_events=50_000, crowd=100, fleet_runs=20_000, memory_chunks=10_000
+        seconds=0.5,
+        feed_events=20_000,
+        replay_events=50_000,
+        crowd=100,
+        fleet_runs=20_000,
+        schedules=1_000,
+        memory_chunks=10_000,
     ),
     "full": Size(
         seconds=2.5,
@@ -46,6 +54,7 @@ SIZES = {
         replay_events=1_000_000,
         crowd=500,
         fleet_runs=1_000_000,
+        schedules=10_000,
         memory_chunks=100_000,
     ),
 }
@@ -73,6 +82,7 @@ def main() -> int:
         replay_events=size.replay_events,
         crowd=size.crowd,
         fleet_runs=size.fleet_runs,
+        schedules=size.schedules,
         memory_chunks=size.memory_chunks,
     )
     report = Report(

@@ -41,6 +41,7 @@ class Bench:
         replay_events: int,
         crowd: int,
         fleet_runs: int,
+        schedules: int,
         memory_chunks: int,
     ) -> None:
         """Take the sizes."""
@@ -51,6 +52,7 @@ class Bench:
         self.replay_events = replay_events
         self.crowd = crowd
         self.fleet_runs = fleet_runs
+        self.schedules = schedules
         self.memory_chunks = memory_chunks
         self.syncs: list[float] = []
         self._servers: list[Server] = []

@@ -47,6 +47,8 @@ class RejectionRow(msgspec.Struct, gc=False):
     directive_id: str | None
     harness_profile_id: str | None
     provider: str | None
+    run_template_id: str | None = None
+    run_template_version: int | None = None
 
 
 DOCUMENT = Table("policy", PolicyRow, key=("row",))
@@ -63,7 +65,7 @@ REJECTION = Table(
         ("harness_profile_id", "position"),
     ),
 )
-POLICY = Projection("policy", version=2, tables=(DOCUMENT, PROVIDER, REJECTION))
+POLICY = Projection("policy", version=3, tables=(DOCUMENT, PROVIDER, REJECTION))
 
 
 @POLICY.on(PolicyUpdated)
@@ -107,6 +109,8 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
             directive_id=event.directive_id,
             harness_profile_id=event.harness_profile_id,
             provider=provider,
+            run_template_id=event.run_template_id,
+            run_template_version=event.run_template_version,
         ),
     )
 
@@ -154,7 +158,7 @@ class RejectionEvent(Value):
 class Rejection(Value):
     """A refusal as auditors read it; ``id`` is ``rej_`` and the id of its event in the feed.
 
-    ``provider`` is the one that the run would have asked.
+    ``provider`` is the one that the run would have asked, ``runTemplateId`` the template that it was asked of.
     """
 
     id: str
@@ -171,6 +175,8 @@ class Rejection(Value):
     directive_id: str | None = None
     harness_profile_id: str | None = None
     provider: str | None = None
+    run_template_id: str | None = None
+    run_template_version: int | None = None
 
 
 OLDEST = Keyset(kind="rejections", columns=(("position", "position", int),), oldest_first=True)
@@ -240,4 +246,6 @@ def _rejection(values: tuple[Cell, ...], log_id: str) -> Rejection:
         directive_id=row.directive_id,
         harness_profile_id=row.harness_profile_id,
         provider=row.provider,
+        run_template_id=row.run_template_id,
+        run_template_version=row.run_template_version,
     )

@@ -133,7 +133,7 @@ IN_FORCE = 1
 SELECT_RUNS = f"SELECT {', '.join(RUN.columns)}, text FROM run LEFT JOIN run_output ON entry_position = output_position"
 SELECT_OUTPUT = "SELECT text FROM run JOIN run_output ON entry_position = output_position WHERE run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
-SELECT_PLACES = "SELECT run_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
+SELECT_PLACES = "SELECT run_id, session_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
 COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
 COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
@@ -370,7 +370,8 @@ class ReachedLimit(Value):
 class Waiting(Value):
     """Why a run waits, and its place in the line of the session, of the limit or of the fleet.
 
-    ``blockedBy`` is the run that holds the session, or the oldest of those that a limit by key counts.
+    ``blockedBy`` is the run that holds the session, or the oldest of those that a limit by key counts; it is absent
+    where that is beyond the scope of whoever asks.
     """
 
     reason: str
@@ -471,10 +472,10 @@ ASKED = Keyset(
 )
 
 
-def run_by_id(connection: Connection, run_id: str) -> Run | None:
-    """One run."""
+def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
+    """One run, as it is shown to whoever is narrowed to a scope."""
     found = list(connection.execute(f"{SELECT_RUNS} WHERE run_id = ?", (run_id,)))
-    return _shown(Lines(connection), found[0]) if found else None
+    return _shown(Lines(connection, scope), found[0]) if found else None
 
 
 def outputs_of(connection: Connection, run_ids: Iterable[str]) -> dict[str, str | None]:
@@ -498,7 +499,7 @@ def list_runs(
 ) -> Page[Run]:
     """Runs, newest first."""
     where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
-    lines = Lines(connection)
+    lines = Lines(connection, scope)
     return NEWEST.page(
         connection,
         SELECT_RUNS,
@@ -584,9 +585,10 @@ def _shown(lines: "Lines", values: tuple[Cell, ...]) -> Run:
 class Lines:
     """The lines in which runs wait, as one answer shows them; what is looked up for one run serves the others."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, scope: Scope | None) -> None:
         """Look at nothing yet."""
         self._connection = connection
+        self._scope = scope
 
     def waiting(self, row: RunRow) -> Waiting:
         """Why a run waits now, whatever it was queued for (decisions E19): its session, a limit by key, a slot."""
@@ -594,17 +596,22 @@ class Lines:
         holder = [str(run_id) for (run_id,) in self._connection.execute(SELECT_HOLDER, (row.session_id,))]
         place = _count(self._connection, COUNT_WAITING_IN_SESSION, row.session_id, row.position)
         if holder or place != 1:
-            return Waiting(reason="session-busy", position=place, blocked_by=holder[0] if holder else None)
+            blocker = self._named(holder[0], row.session_id) if holder else None
+            return Waiting(reason="session-busy", position=place, blocked_by=blocker)
         for key in waiter.places.split():
             reached = self._reached(key)
             if reached is not None:
-                limit, oldest = reached
+                limit, blocker = reached
                 place = bisect_right(self._waiters[key], row.position)
-                return Waiting(reason="key-limit", position=place, blocked_by=oldest, limit=limit)
+                return Waiting(reason="key-limit", position=place, blocked_by=blocker, limit=limit)
         reason = "executor" if waiter.reason == "executor" else "concurrency"
         return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, row.position))
 
-    def _reached(self, place: str) -> tuple[ReachedLimit, str] | None:
+    def _named(self, run_id: str, session_id: str) -> str | None:
+        """A run that stands in the way, if the scope covers it."""
+        return run_id if self._scope is None or self._scope.shows(session_id, run_id) else None
+
+    def _reached(self, place: str) -> tuple[ReachedLimit, str | None] | None:
         """The limit of a place, if it is reached, and the oldest run there."""
         if not self._limits:
             return None
@@ -613,7 +620,7 @@ class Lines:
         runs = self._active.get(place, [])
         if runs_max is None or len(runs) < runs_max:
             return None
-        return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), runs[0]
+        return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), self._named(*runs[0])
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str | None], int]:
@@ -623,12 +630,12 @@ class Lines:
         return {(limit["scope"], limit.get("key")): limit["max"] for limit in limits}
 
     @cached_property
-    def _active(self) -> dict[str, list[str]]:
-        """The runs with a slot by place, the longest active first."""
-        runs: dict[str, list[str]] = {}
-        for run_id, places in self._connection.execute(SELECT_PLACES):
+    def _active(self) -> dict[str, list[tuple[str, str]]]:
+        """The runs with a slot by place, with their sessions, the longest active first."""
+        runs: dict[str, list[tuple[str, str]]] = {}
+        for run_id, session_id, places in self._connection.execute(SELECT_PLACES):
             for place in str(places).split():
-                runs.setdefault(place, []).append(str(run_id))
+                runs.setdefault(place, []).append((str(run_id), str(session_id)))
         return runs
 
     @cached_property

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks import loops
 from benchmarks.history import with_runs, write
+from benchmarks.schedules import DUE, Plane
 
 EVENTS = 1_003  # ends within a run
 
@@ -18,3 +19,11 @@ def test_the_ceiling_of_a_replay_writes_the_same_rows_as_the_views(tmp_path: Pat
 def test_short_histories_hold_as_many_runs_as_they_are_asked_for(tmp_path: Path) -> None:
     done = loops.replay(with_runs(tmp_path, 20), 0)
     assert done.events == 2 * (1 + 10 * 4)
+
+
+async def test_a_tick_among_many_schedules_starts_those_that_are_due_each_time(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, 2 * DUE)
+    await plane.put()
+    ticked = await plane.tick(2)
+    assert (ticked.ticks, ticked.runs) == (2, 2 * DUE)
+    plane.parts.close()

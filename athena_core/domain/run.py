@@ -359,13 +359,15 @@ class PolicyConcurrencyRejected(Event):
 
 
 class PolicyRejected(Event):
-    """A run was refused by policy; follows the event that says which limit."""
+    """A run was refused by policy; follows the event that says which limit. A template is that of the request."""
 
     TYPE: ClassVar[str] = "policy.rejected"
     rejection: RunRejection
     directive_id: str | None = None
     harness_profile_id: str | None = None
     provider: str | None = None
+    run_template_id: str | None = None
+    run_template_version: int | None = None
     policy: Annotated[PolicyOrigin | None, EXTRA] = None
 
 

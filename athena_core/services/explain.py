@@ -27,7 +27,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
-from athena_core.values import MICRO_USD
+from athena_core.values import MICRO_USD, Scope
 
 CAUSES_MAX = 1_000
 CAUSES_FIRST = 100
@@ -67,6 +67,8 @@ class Line(NamedTuple):
 
 class Cause(Value):
     """A step on the way: an event of the run in a sentence. ``after`` is the run whose end admitted this one.
+
+    It is absent where that run is beyond the scope of whoever asks.
 
     ``waited_ms`` is how long the run had waited for the step, where it waited for one.
     """
@@ -108,9 +110,14 @@ class Explanation(Value):
     parent_run_id: str | None = None
 
 
-def explain(recorded: Sequence[Recorded[Event]], line: Line | None, log: LogReader, named: Named) -> Explanation | None:
-    """The explanation of the run with these events, oldest first; None where they are not those of a run."""
-    story = Story(log, named)
+def explain(
+    recorded: Sequence[Recorded[Event]], line: Line | None, log: LogReader, named: Named, scope: Scope | None = None
+) -> Explanation | None:
+    """The explanation of the run with these events, oldest first; None where they are not those of a run.
+
+    Other runs are named as far as a scope covers them.
+    """
+    story = Story(log, named, scope)
     for one in recorded:
         story.add(one)
     if story.request is None:
@@ -141,13 +148,14 @@ class Told(NamedTuple):
 class Story:
     """A run as it is told, event by event."""
 
-    def __init__(self, log: LogReader, named: Named) -> None:
+    def __init__(self, log: LogReader, named: Named, scope: Scope | None) -> None:
         """Nothing happened yet."""
         self.causes: list[Cause] = []
         self.status = ""
         self.request: RunQueued | RunCreated | None = None
         self._log = log
         self._named = named
+        self._scope = scope
         self._turn = 0
         self._last: Recorded[Event] | None = None
         self._asked_at = self._free_since = 0
@@ -258,8 +266,9 @@ class Story:
         self.request, self.status, self._free_since = event, "running", one.recorded_at
         if first:
             return Told(f"{one.actor} asked for it; it was admitted at once")
-        waited, after = one.recorded_at - self._asked_at, self._ended_before(one)
-        says = f"admitted after {duration(waited)}" + (f", when {after} ended" if after else "")
+        waited, row = one.recorded_at - self._asked_at, self._ended_before(one)
+        after = row.stream if row and (not self._scope or self._scope.shows(row.session_id or "", row.stream)) else None
+        says = f"admitted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
         return Told(says, waited_ms=waited, after=after)
 
     def _leased(self, one: Recorded[Event], event: RunLeased) -> Told:
@@ -270,14 +279,14 @@ class Story:
         lost = LOSSES.get(event.because or "", "which lost it")
         return Told(f"taken over by {event.executor} from {event.taken_from}, {lost}; attempt {event.attempt}")
 
-    def _ended_before(self, one: Recorded[Event]) -> str | None:
-        """The run whose end admitted this one, in the same commit."""
+    def _ended_before(self, one: Recorded[Event]) -> Row | None:
+        """The end of the run that admitted this one, in the same commit."""
         for position in range(one.position - 1, max(one.position - COMMIT_EVENTS_MAX, 0), -1):
             row = self._log.row(position)
             if row is None or row.command_id != one.command_id:
                 return None
             if row.type in STATUS_OF_ENDING:
-                return row.stream
+                return row
         return None
 
     def _said(self, event: TranscriptAppended) -> str:

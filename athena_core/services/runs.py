@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, Self
 from msgspec.structs import asdict, replace
 
 from athena_core.clock import Ids, iso
-from athena_core.decider import Context, Key, Outcome, Reader, Transaction, fold
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected, Transaction, fold
 from athena_core.domain import run, session, template
 from athena_core.errors import (
     AthenaError,
@@ -138,21 +138,32 @@ class Launch:
 
         At most once in a transaction, because limits do not see what it has decided so far. Raises Rejected.
         """
-        facts = admit(
-            reader,
-            context,
-            self.plan,
-            self._room,
-            run_id=self.run_id,
-            session_id=self.session_id,
-            directive_id=self.directive_id,
-            who=self._who,
-            behind=behind,
-        )
+        try:
+            facts = admit(
+                reader,
+                context,
+                self.plan,
+                self._room,
+                run_id=self.run_id,
+                session_id=self.session_id,
+                directive_id=self.directive_id,
+                who=self._who,
+                behind=behind,
+            )
+        except Rejected as rejected:
+            raise Rejected(rejected.error, tuple(map(self._traced, rejected.facts))) from None
         if self.origin is None:
             return facts
         place = next(index for index, fact in enumerate(facts, 1) if isinstance(fact.event, run.RunRequest))
         return facts[:place] + facts_of(self.run_id, self.session_id, (self.origin,)) + facts[place:]
+
+    def _traced(self, fact: Fact) -> Fact:
+        """A refusal with the template that the run would have been one of."""
+        event, origin = fact.event, self.origin
+        if not isinstance(event, run.PolicyRejected) or not isinstance(origin, template.RunTemplateRun):
+            return fact
+        traced = replace(event, run_template_id=origin.run_template_id, run_template_version=origin.version)
+        return replace(fact, event=traced)
 
 
 class Runs:

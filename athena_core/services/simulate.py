@@ -173,6 +173,7 @@ class Course:
             places=run.places_of(refusal.rejection.rejected_run_details.session_id, named, provider, None),
             profile=profile,
             provider=provider or "",
+            template=refusal.run_template_id,
             refused=refusal.rejection.reason,
         )
 

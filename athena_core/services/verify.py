@@ -9,16 +9,17 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from athena_core.clock import Clock, iso
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, a2a, dead_letter, persona, policy, redrive, run, schedule, work, workflow_run
-from athena_core.errors import Overloaded
+from athena_core.errors import ConfigError, Overloaded
 from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
+from athena_core.slots import INSTANT_MAX, count_slots, next_slot
 from athena_core.store import chain
 from athena_core.store.codec import Codec
 from athena_core.store.log import Anchor, Guards, category
@@ -31,6 +32,8 @@ MOMENT_TRIES = 1_000
 RUN_PREFIX = "run_"
 COUNTED_MAX = 10_000
 ADMITTING = (run.RunCreated, run.RunResumed)
+LASTING_ZONES = {None, "UTC"}
+"""The zones whose slots can be counted again in years: the rules of all others change."""
 
 GuardRow = tuple[str, str, tuple[str | int, ...]]
 
@@ -107,6 +110,14 @@ class OpenRun:
         self.cancelled = False
 
 
+class Launching(NamedTuple):
+    """A run that a schedule started, which is not there yet."""
+
+    schedule: str
+    position: Position
+    command: str
+
+
 class World:
     """What the rules compare an event with; runs that have ended are forgotten."""
 
@@ -123,6 +134,11 @@ class World:
         self.reserved: dict[str, int] = {}
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
+        self.command = ""
+        self.began: set[str] = set()
+        """The streams that began in the present command."""
+        self.launching: dict[str, Launching] = {}
+        """The runs that schedules started, until they are there or were refused."""
         self.flows: dict[str, workflow_run.WorkflowRunState] = {}
         self.queues: dict[str, work.WorkState] = {}
         self.working: dict[str, str] = {}
@@ -151,6 +167,7 @@ class World:
         """Take an event in."""
         status = self.status(row)
         self.recorded_at = row.recorded_at
+        self._advance_command(row, event)
         self.versions[row.stream] = row.version
         if isinstance(event, policy.PolicyUpdated):
             self.policy = policy.evolve(self.policy, event)
@@ -169,6 +186,20 @@ class World:
         if row.stream in self.working and row.type in run.ENDING_TYPES:
             self.working[row.stream] = row.type
         self._advance_work(row, event)
+
+    def _advance_command(self, row: Row, event: Event) -> None:
+        if row.command_id != self.command:
+            self.command = row.command_id
+            self.began.clear()
+        if row.stream not in self.versions:
+            self.began.add(row.stream)
+            self.launching.pop(row.stream, None)
+        match event:
+            case schedule.ScheduleRunStarted(target_run_id=run_id) if run_id not in self.versions:
+                self.launching[run_id] = Launching(row.stream, row.position, row.command_id)
+            case schedule.ScheduleRunFailed(target_run_id=run_id) if run_id in self.launching:
+                if self.launching[run_id].command == row.command_id:
+                    del self.launching[run_id]
 
     def _advance_work(self, row: Row, event: Event) -> None:
         match event:
@@ -515,7 +546,53 @@ def fired(row: Row, event: Event, world: World) -> Iterator[str]:
         case _:
             return
     if decided:
-        yield f"{row.type} of {row.stream} for the slot {iso(slot)}, which was decided before"
+        yield f"{row.type} of {row.stream} for the slot {_time(slot)}, which was decided before"
+
+
+def explained(row: Row, event: Event, world: World) -> Iterator[str]:
+    """No slot of a schedule is passed over, and as many were missed as it says."""
+    known = world.schedule(row)
+    if known.definition is None or not known.enabled or known.definition.trigger.timezone not in LASTING_ZONES:
+        return
+    trigger, cursor = known.definition.trigger, known.cursor_ms
+    match event:
+        case (
+            schedule.ScheduleRunStarted(slot_ms=int(last))
+            | schedule.ScheduleRunBuffered(slot_ms=last)
+            | schedule.ScheduleRunSkipped(slot_ms=last)
+        ) if last > cursor:
+            told: tuple[int | None, int] = (last, 1)
+        case schedule.ScheduleSlotsMissed(from_ms=first, to_ms=last) if first > cursor:
+            told = (first, event.count)
+        case schedule.ScheduleUpserted(after_ms=last) if last > cursor:
+            told = (None, 0)
+        case _:
+            return
+    try:
+        count = count_slots(trigger, cursor, last)
+        due = (next_slot(trigger, cursor) if count else None, count)
+    except ConfigError as error:
+        yield f"{row.type} of {row.stream}, whose trigger {error.message}"
+        return
+    if due != told:
+        slots = f"{told[1]} of {due[1]} slots" if told[1] != due[1] else f"the slot {_time(last)}"
+        yield f"{row.type} of {row.stream} tells of {slots} after {_time(cursor)}"
+
+
+def _time(instant: int) -> str:
+    return iso(min(max(instant, 0), INSTANT_MAX))  # what was tampered with may be any number
+
+
+def launches(row: Row, event: Event, world: World) -> Iterator[str]:
+    """What a schedule runs is a new run, admitted, queued or refused by the command that says so."""
+    launching = world.launching.get(row.stream)
+    if launching is not None and launching.command != row.command_id:
+        yield f"{row.stream} began in another command than the one in which {launching.schedule} started it"
+    if isinstance(event, schedule.ScheduleRunStarted):
+        run_id = event.target_run_id
+        new = run_id not in world.versions or (row.command_id == world.command and run_id in world.began)
+        if not new or run_id in world.launching:
+            yield f"{row.stream} started {run_id}, which had been there before"
 
 
 def queues(row: Row, event: Event, world: World) -> Iterator[str]:
@@ -683,7 +760,7 @@ def redrives(row: Row, event: Event, world: World) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     *(times, versions, transitions, endings, slots, keys, turns),
     *(leases, attempts, steps, budgets, reservations, children, cancels),
-    *(flows, schedules, fired),
+    *(flows, schedules, fired, explained, launches),
     *(queues, acknowledged, letters, messages),
     *(reviews, redrives),
 )
@@ -851,6 +928,9 @@ class Verifier:
             self.note("letters", f"{', '.join(items)} left a queue for {letter}, which is not there")
         for item, letter in self._world.requeued.items():
             self.note("letters", f"{item} was to come back from {letter}, and did not")
+        for run_id, launching in self._world.launching.items():
+            reason = f"{launching.schedule} started {run_id}, which was neither admitted nor refused"
+            self.note("launches", reason, launching.position)
         for reason in misguarded(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
         for reason in misdescribed(meta):

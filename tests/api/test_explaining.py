@@ -47,6 +47,42 @@ def test_a_run_in_line_says_whom_it_waits_for_and_afterwards_whom_it_waited_for(
     assert said[-2:] == ["local asked for its cancel: enough", "cancelled on request: enough"]
 
 
+def test_runs_beyond_a_scope_are_not_named(serve: Serve, gates: Gates) -> None:
+    server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin,otto:Operator", **gates.settings)
+    ada, otto = server.client("ada"), server.client("otto", **{"x-athena-scope-sessions": "mine"})
+    ada.put("/policy", {"schemaVersion": 1, "limits": [{"scope": "provider", "max": 1, "strategy": "enqueue"}]})
+    gate = gates["theirs"]
+    holder, behind = (ada.start(gate.order, sessionId="theirs")["runId"] for _ in range(2))
+    gate.arrival()
+    answer = otto.start("mine", sessionId="mine")
+    run_id = answer["runId"]
+    reached = {"scope": "provider", "key": "local-exec", "max": 1, "active": 1}
+    found = otto.get(f"/runs/{run_id}")
+    (listed,) = otto.items("/runs")
+    for shown in (answer, found, listed):
+        assert shown["waiting"] == {"reason": "key-limit", "position": 2, "limit": reached}
+    assert explained(otto, run_id)["waitsFor"] == {
+        "reason": "key-limit",
+        "since": found["createdAt"],
+        "says": "its turn: 1 of 1 runs of provider local-exec are active",
+        "position": 2,
+    }
+    for scope in ({"x-athena-scope-sessions": "mine,theirs"}, {}):
+        wider = server.client("otto", **scope)
+        assert wider.get(f"/runs/{run_id}")["waiting"]["blockedBy"] == holder
+        assert explained(wider, run_id)["waitsFor"]["blockedBy"] == holder
+    one = server.client("otto", **{"x-athena-scope-runs": behind})
+    assert one.get(f"/runs/{behind}")["waiting"] == {"reason": "session-busy", "position": 1}
+    assert "blockedBy" not in explained(one, behind)["waitsFor"]
+    gate.release(2)
+    assert ada.await_ending(run_id) == "run.completed"
+    cause, known = (explained(api, run_id)["causes"][1] for api in (otto, ada))
+    assert known["after"] in {holder, behind}
+    assert known["says"].endswith(f", when {known['after']} ended")
+    assert "after" not in cause
+    assert cause["says"].endswith(", when another run ended")
+
+
 def test_a_refused_run_never_existed(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
     put_policy(server.state_dir, max_concurrent_runs=1)

@@ -66,6 +66,29 @@ def test_what_was_asked_for_meets_another_policy(shared: Server, shared_gates: G
     api.put("/policy", {"schemaVersion": 1})
 
 
+def test_a_refused_run_of_a_template_is_told_by_its_template(shared: Server, shared_gates: Gates) -> None:
+    api, gate = shared.api, shared_gates["templates"]
+    profile_id = api.post("/harness-profiles", PROFILE | {"verificationPolicies": None})["id"]
+    body = {"harnessProfileId": profile_id, "directiveTemplate": "say {{what}}", "defaultParams": {"what": "hello"}}
+    template_id = api.post("/run-templates", body)["id"]
+    api.put(f"/run-templates/{template_id}", body | {"directiveTemplate": "shout {{what}}"})
+    start = str(api.head())
+    held = api.start(gate.order, provider="local-exec", sessionId="held-by-another")["runId"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+    with pytest.raises(Refused) as refused:
+        api.post(f"/templates/{template_id}/run", {"sessionId": "refused-of-a-template"})
+    gate.release()
+    api.await_ending(held)
+    (rejection,) = api.items("/policy/rejections", sessionId="refused-of-a-template")
+    assert rejection["runId"] == refused.value.error["details"]["runId"]
+    assert (rejection["runTemplateId"], rejection["runTemplateVersion"]) == (template_id, 2)
+    (event,) = api.events(types="policy.rejected", runId=rejection["runId"])
+    assert (event["payload"]["runTemplateId"], event["payload"]["runTemplateVersion"]) == (template_id, 2)
+    newly = simulated(api, start)["newlyAllowed"]
+    assert newly["byTemplate"] == [{"name": template_id, "runs": 1, "costUsd": 0.0}]
+    api.put("/policy", {"schemaVersion": 1})
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -253,6 +253,24 @@ def test_a_run_interrupts_its_session_and_ends_with_its_parent(terminal: Termina
         assert causes == {first: "interrupted", second: "requested", child: "parent"}
 
 
+def test_what_is_due_by_the_clock_is_left_to_a_server(terminal: Terminal) -> None:
+    """A command has time for what is due while its own run sleeps, and does not do it; a server does it at once."""
+    local = ("--transport", "local")
+    put = ("schedule", "add", "--id", "now", "--session-id", "s", "--input", "hello", "--every-minutes", "60")
+    terminal.run(*put, "--start-now", *local).data  # noqa: B018 - it succeeds
+    asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "0.5"}
+    run = terminal.run("run", "--provider", "local-exec", "--input", "x", *local, **asleep).data
+    types = {event["type"] for event in terminal.run("events", "list", "--all", *local).data["events"]}
+    assert "schedule.upserted" in types
+    assert not [one for one in types if one.startswith("schedule.run") or one.startswith("schedule.slots")]
+    with terminal.server():
+        api = Api(terminal.settings["api_base_url"])
+        done = api.await_event("schedule.run.completed")
+        started = api.events(types="run.created")
+        api.close()
+    assert [event["runId"] for event in started] == [run["runId"], done["payload"]["targetRunId"]]
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transport: str) -> None:
     settings = {"auth_enabled": "true", "auth_identity_role_map": "alice:Operator"}

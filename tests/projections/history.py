@@ -55,7 +55,7 @@ from athena_core.values import (
     Reliability,
     Usage,
 )
-from tests.projections import flowed, queued
+from tests.projections import flowed, queued, scheduled
 
 LOG_ID = "0123456789abcdef"
 BEGINNING = 1_767_225_600_000
@@ -94,6 +94,7 @@ class History:
         self._salt = 0
         self.queued = queued.Queued(self)
         self.flowed = flowed.Flowed(self)
+        self.scheduled = scheduled.Scheduled(self)
 
     # Reading
 
@@ -353,7 +354,15 @@ class History:
         )
         return self.write("policy", event, actor=actor)
 
-    def refuse(self, session_id: str, *, limit: int = 1, actor: str = "local", profile_id: str | None = None) -> str:
+    def refuse(
+        self,
+        session_id: str,
+        *,
+        limit: int = 1,
+        actor: str = "local",
+        profile_id: str | None = None,
+        template_id: str | None = None,
+    ) -> str:
         """Refuse a run that asked to be admitted."""
         run_id = self.ids.new("run")
         rejection = RunRejection(
@@ -366,7 +375,13 @@ class History:
             active_runs=limit,
             policy=PolicyOrigin(schema_version=1, engine="athena", rule_type="concurrency", failure_action="enforce"),
         )
-        event = PolicyRejected(rejection=rejection, directive_id="dir_1", harness_profile_id=profile_id)
+        event = PolicyRejected(
+            rejection=rejection,
+            directive_id="dir_1",
+            harness_profile_id=profile_id,
+            run_template_id=template_id,
+            run_template_version=2 if template_id else None,
+        )
         self.write(run_id, event, session_id=session_id, run_id=run_id, trace="t" + run_id, actor=actor)
         return run_id
 
@@ -457,7 +472,7 @@ class History:
         elif kind == 13:
             self.put_policy(choice % 5 or None, "so decided" if choice % 2 else None)
         elif kind == 14:
-            self.refuse(session_id, limit=choice % 3 + 1)
+            self.refuse(session_id, limit=choice % 3 + 1, template_id="tpl_1" if choice % 2 else None)
         elif kind == 15:
             self.deny(f"operation{choice % 3}")
         elif kind == 16 and run_id:
@@ -478,12 +493,15 @@ class History:
             self.in_run(run_id, MemoryRecalled(citations=("MEMORY.md#L1",), chars=4, snippets=("note",)))
         elif FIRST_QUEUED <= kind < FIRST_QUEUED + queued.MOVES:
             self.queued.move(kind - FIRST_QUEUED, choice)
-        elif FIRST_FLOWED <= kind < MOVES:
+        elif FIRST_FLOWED <= kind < FIRST_SCHEDULED:
             self.flowed.move(kind - FIRST_FLOWED, choice)
+        elif FIRST_SCHEDULED <= kind < MOVES:
+            self.scheduled.move(kind - FIRST_SCHEDULED, choice)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
 FIRST_QUEUED = 32
 FIRST_FLOWED = FIRST_QUEUED + queued.MOVES
-MOVES = FIRST_FLOWED + flowed.MOVES
+FIRST_SCHEDULED = FIRST_FLOWED + flowed.MOVES
+MOVES = FIRST_SCHEDULED + scheduled.MOVES

@@ -43,7 +43,7 @@ from tests.core.domain.test_run import (
     STARTED,
     TAKEN,
 )
-from tests.core.domain.test_schedule import HOUR, buffered, missed, skipped, started, upserted
+from tests.core.domain.test_schedule import HOUR, HOURLY, buffered, missed, skipped, started, upserted
 
 CODEC = Codec(EVENTS)
 LIMIT_ONE = policy.PolicyUpdated(
@@ -237,20 +237,37 @@ OFF = schedule.ScheduleDisabled(id="a", updated=True)
 HALTED = schedule.SchedulePaused(id="a", cause="requested")
 CONTINUED = schedule.ScheduleResumed(id="a")
 DONE = schedule.ScheduleRunCompleted(id="a", target_run_id=started(None).target_run_id)
+UNRUN = schedule.ScheduleRunFailed(id="a", target_run_id=started(None, 5).target_run_id, code="X", message="no")
+
+
+def scheduled(forge: Forge, *events: Event, stream: str = "schedule:a") -> None:
+    """What happens to a schedule in one command, and the whole lives of the runs that it starts."""
+    command = forge.ids.new("cmd")
+    forge.add(stream, *events, command=command)
+    for event in events:
+        if isinstance(event, schedule.ScheduleRunStarted):
+            forge.add(event.target_run_id, CREATED, LEASED, STARTED, COMPLETED, command=command)
 
 
 def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)
-    forge.add("schedule:a", started(NOW + 2 * HOUR), buffered(NOW + 3 * HOUR), skipped(NOW + 3 * HOUR, "buffer-full"))
-    forge.add("schedule:a", HALTED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), CONTINUED, OFF)
-    forge.add("schedule:a", started(None, 2), ON, schedule.ScheduleRemoved(id="a", removed=True), DONE)
-    forge.add("schedule:b", upserted(), started(NOW + HOUR))
+    scheduled(forge, upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)
+    second = (buffered(NOW + 3 * HOUR), skipped(NOW + 3 * HOUR, "buffer-full"))
+    scheduled(forge, started(NOW + 2 * HOUR, 2), *second, replace(DONE, target_run_id=started(None, 2).target_run_id))
+    scheduled(forge, HALTED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), CONTINUED, OFF)
+    scheduled(forge, started(None, 3), ON, upserted(after=NOW + 7 * HOUR - 1))
+    scheduled(forge, schedule.ScheduleRemoved(id="a", removed=True))
+    forge.add("schedule:a", replace(DONE, target_run_id=started(None, 3).target_run_id))
+    scheduled(forge, upserted(), started(NOW + HOUR, 4), stream="schedule:b")
+    refused = forge.ids.new("cmd")
+    forge.add(started(None, 5).target_run_id, *rejection(forge), command=refused)
+    forge.add("schedule:b", started(NOW + 2 * HOUR, 5), UNRUN, command=refused)
+    forge.add("schedule:b", started(NOW + 3 * HOUR, 6), replace(UNRUN, target_run_id=started(None, 6).target_run_id))
     for unknown in (replace(ON, updated=False), replace(OFF, updated=False)):
         forge.add("plane", unknown, schedule.ScheduleRemoved(id="a", removed=False))
     forge.add("plane", schedule.ScheduleTickExecuted(at="2026-01-01T00:00:00.000Z", run=1, skipped=0))
     report = forge.report()
     assert report.violations == ()
-    assert report.guards == 4  # that b exists, the slot that it ran last, and a run of each in flight
+    assert report.guards == 3  # that b exists, the slot that it ran last, and a run in flight
 
 
 def test_erased_text_is_right(forge: Forge) -> None:
@@ -572,11 +589,11 @@ def anchor_of_another_history(forge: Forge) -> None:
 
 
 def ran_while_it_was_disabled(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(enabled=False), started(NOW + HOUR))
+    scheduled(forge, upserted(enabled=False), started(NOW + HOUR))
 
 
 def ran_while_it_was_paused(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), HALTED, started(NOW + HOUR))
+    scheduled(forge, upserted(), HALTED, started(NOW + HOUR))
 
 
 def resumed_without_a_pause(forge: Forge) -> None:
@@ -592,11 +609,11 @@ def disabled_what_was_not(forge: Forge) -> None:
 
 
 def ran_by_hand_after_its_removal(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), schedule.ScheduleRemoved(id="a", removed=True), started(None))
+    scheduled(forge, upserted(), schedule.ScheduleRemoved(id="a", removed=True), started(None))
 
 
 def ended_a_run_that_was_not_its(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR, 2), DONE)
+    scheduled(forge, upserted(), started(NOW + HOUR, 2), DONE)
 
 
 def waited_while_it_was_paused(forge: Forge) -> None:
@@ -608,7 +625,7 @@ def missed_while_it_was_disabled(forge: Forge) -> None:
 
 
 def ran_a_slot_twice(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR), DONE, started(NOW + HOUR, 2))
+    scheduled(forge, upserted(), started(NOW + HOUR), DONE, started(NOW + HOUR, 2))
 
 
 def ran_what_was_missed(forge: Forge) -> None:
@@ -616,7 +633,56 @@ def ran_what_was_missed(forge: Forge) -> None:
 
 
 def missed_what_had_run(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR), missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"))
+    scheduled(forge, upserted(), started(NOW + HOUR), missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"))
+
+
+def passed_a_slot_over(forge: Forge) -> None:
+    scheduled(forge, upserted(), started(NOW + 2 * HOUR))
+
+
+def ran_at_no_slot(forge: Forge) -> None:
+    scheduled(forge, upserted(), started(NOW + HOUR + 1))
+
+
+def missed_more_than_it_tells(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), missed(NOW + HOUR, NOW + 3 * HOUR, 2, "paused"))
+
+
+def missed_from_another_slot_on(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), missed(NOW + HOUR + 1, NOW + 2 * HOUR, 2, "paused"))
+
+
+def ran_by_a_trigger_that_means_nothing(forge: Forge) -> None:
+    nonsense = replace(HOURLY, trigger=replace(HOURLY.trigger, cron="61 * * * *"))
+    scheduled(forge, upserted(nonsense), started(NOW + HOUR))
+
+
+def ran_at_the_end_of_time(forge: Forge) -> None:
+    scheduled(forge, upserted(), started(2**62))
+
+
+def put_over_a_slot(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), upserted(after=NOW + HOUR))
+
+
+def started_and_lost(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR))
+    forge.add("plane", FILLER)
+
+
+def started_and_admitted_later(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR))
+    forge.add(started(None).target_run_id, CREATED)
+
+
+def started_and_refused_later(forge: Forge) -> None:
+    forge.add("schedule:a", upserted(), started(NOW + HOUR, 5))
+    forge.add("schedule:a", UNRUN)
+
+
+def started_an_old_run(forge: Forge) -> None:
+    forge.add(started(None).target_run_id, CREATED)
+    forge.add("schedule:a", upserted(), started(NOW + HOUR))
 
 
 def worked(forge: Forge, *, end: Event = COMPLETED) -> None:
@@ -883,6 +949,17 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (ran_a_slot_twice, "fired", 4, "the slot 2026-01-01T01:00:00.000Z, which was decided before"),
     (ran_what_was_missed, "fired", 2, "the slot 2026-01-01T00:00:00.000Z"),
     (missed_what_had_run, "fired", 3, "the slot 2026-01-01T01:00:00.000Z"),
+    (passed_a_slot_over, "explained", 2, "tells of 1 of 2 slots after 2026-01-01T00:00:00.000Z"),
+    (ran_at_no_slot, "explained", 2, "tells of the slot 2026-01-01T01:00:00.001Z"),
+    (missed_more_than_it_tells, "explained", 2, "tells of 2 of 3 slots"),
+    (missed_from_another_slot_on, "explained", 2, "schedule.slots.missed of schedule:a tells of the slot"),
+    (ran_by_a_trigger_that_means_nothing, "explained", 2, "schedule:a, whose trigger"),
+    (ran_at_the_end_of_time, "explained", 2, "tells of 1 of "),
+    (put_over_a_slot, "explained", 2, "schedule.upserted of schedule:a tells of 0 of 1 slots"),
+    (started_and_lost, "launches", 2, "schedule:a started run_00000000000000000000000001, which was neither"),
+    (started_and_admitted_later, "launches", 3, "began in another command than the one in which schedule:a"),
+    (started_and_refused_later, "launches", 2, "which was neither admitted nor refused"),
+    (started_an_old_run, "launches", 3, "which had been there before"),
     (enqueued_twice, "queues", 2, "work.enqueued of work:s, which could not be"),
     (drained_twice, "queues", 9, "work.item.drained of work:s"),
     (drained_twice_at_once, "queues", 3, "work.drain.started"),

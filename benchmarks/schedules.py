@@ -1,0 +1,181 @@
+"""The scenario of schedules: what a tick takes that finds 100 schedules due, among those alone and among many others.
+
+``python -m benchmarks.schedules DIRECTORY SCHEDULES`` keeps a plane with so many schedules, of which 100 are due each
+hour; for every line that it reads it lets some hours pass and prints the figures of their ticks as JSON.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from athena_api.app import wire
+from athena_core.clock import FixedClock, SystemIds
+from athena_core.event import Meta
+from athena_core.rule import ScheduleSpec
+from athena_core.settings import load
+from benchmarks.machine import cores, pin
+from benchmarks.report import Section
+from benchmarks.scenarios import Bench, Failed
+
+DUE = 100
+TICKS = 5
+TICK_COST = 3.0
+PUT_AT_ONCE = 256
+HOUR = 3_600_000
+HOURLY, YEARLY = "0 * * * *", "0 0 31 12 *"
+META = Meta(actor="local", correlation="trace")
+SETTINGS = {"ATHENA_EXECUTOR": "off", "ATHENA_SCHEDULER": "off"}
+
+
+class Ticked(msgspec.Struct):
+    """What the ticks took that a request asked for, in seconds of wall and of CPU time, and what they started."""
+
+    ticks: int
+    runs: int
+    seconds: float
+    cpu_seconds: float
+
+
+class Plane:
+    """A plane without a server, whose clock stands still between the ticks; nobody executes its runs."""
+
+    def __init__(self, directory: Path, schedules: int) -> None:
+        """Open the log; there are no schedules yet."""
+        self._clock = FixedClock()
+        self._schedules = schedules
+        self.parts = wire(load(SETTINGS | {"ATHENA_STATE_DIR": str(directory)}, directory), self._clock, SystemIds())
+        self.parts.timer.ticking = True
+        self.parts.log.start()
+
+    async def put(self) -> None:
+        """Put the schedules; those that are due are spread evenly among the others."""
+        stride = self._schedules // DUE
+        for first in range(0, self._schedules, PUT_AT_ONCE):
+            numbers = range(first, min(first + PUT_AT_ONCE, self._schedules))
+            await asyncio.gather(*(self._put(number, HOURLY if number % stride == 0 else YEARLY) for number in numbers))
+        self.parts.schedules.board.refresh()
+
+    async def _put(self, number: int, cron: str) -> None:
+        spec = ScheduleSpec(session_id=f"session-{number}", input="Summarise the last hour.", cron=cron)
+        await self.parts.schedules.put(f"schedule-{number}", spec, META, None)
+
+    async def tick(self, ticks: int) -> Ticked:
+        """Let so many hours pass; at each, decide what the timer of a server decides."""
+        found = Ticked(0, 0, 0.0, 0.0)
+        board, timer = self.parts.schedules.board, self.parts.timer
+        for _ in range(ticks):
+            self._clock.advance(HOUR)
+            began, cpu = time.perf_counter(), time.process_time()
+            board.refresh()
+            due = board.take(self._clock.now())
+            for key in due:
+                await timer.act(key)
+            found.seconds += time.perf_counter() - began
+            found.cpu_seconds += time.process_time() - cpu
+            found.ticks += 1
+            found.runs += await self._end(due)
+        return found
+
+    async def _end(self, keys: list[str]) -> int:
+        """End what was started, so that the next hour finds every schedule at rest; the answer is how many ran."""
+        running = 0
+        for key in keys:
+            for flight in self.parts.schedules.board.know(key).state.running:
+                await self.parts.runs.cancel_run(flight.target_run_id, None, META, None)
+                running += 1
+            await self.parts.schedules.bring_back(key)
+        return running
+
+
+class Ticker:
+    """A plane in a process of its own, on the core of the servers."""
+
+    def __init__(self, directory: Path, schedules: int) -> None:
+        """Start it, and wait until its schedules are put and a tick has warmed it up."""
+        command = [sys.executable, "-m", "benchmarks.schedules", str(directory), str(schedules)]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=lambda: pin(cores()[0]),  # noqa: PLW1509 - this process has no threads
+        )
+        self.ask()
+
+    def ask(self) -> Ticked:
+        """Some ticks."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        stdin.write(b"\n")
+        stdin.flush()
+        line = stdout.readline()
+        if not line:
+            raise Failed(f"the plane of schedules ended with {self._process.wait()}")
+        return msgspec.json.decode(line, type=Ticked)
+
+    def __enter__(self) -> Self:
+        """It ends with the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def schedules(bench: Bench) -> list[Section]:
+    """Ticks of a plane with 100 schedules, all of them due, beside those of planes with many more."""
+    few, twin, many = f"{DUE} schedules", f"{DUE} schedules, twin", f"{bench.schedules:,} schedules"
+    section = Section("schedules", f"Decisions of a tick that finds {DUE} schedules due", "decisions/s", {}, [], [])
+    with (
+        Ticker(bench.place("few"), DUE) as alone,
+        Ticker(bench.place("few"), DUE) as other,
+        Ticker(bench.place("many"), bench.schedules) as crowd,
+    ):
+        variants = {few: _ticks(bench, alone), twin: _ticks(bench, other), many: _ticks(bench, crowd)}
+        section.measure(bench.rounds, variants)
+    section.ratio(many, few, figure="cpu_us", label=f"CPU time each: {many} / {few}", at_most=TICK_COST)
+    section.ratio(few, many, label=f"time each: {many} / {few}", at_most=TICK_COST)
+    section.ratio(few, twin, figure="cpu_us", label=f"A/A, CPU time each: {few} / their twin")
+    section.notes.append(
+        f"{TICKS} ticks a round; each looks what is due, and starts {DUE} runs, one commit after another, as the timer "
+        "of a server does. Nobody executes them."
+    )
+    return [section]
+
+
+def _ticks(bench: Bench, ticker: Ticker) -> Callable[[], dict[str, float]]:
+    """A measurement to be made."""
+
+    def measure() -> dict[str, float]:
+        disk = bench.sync()
+        found = ticker.ask()
+        if found.runs != found.ticks * DUE:
+            raise Failed(f"{found.ticks} ticks started {found.runs} runs, not {DUE} each")
+        return {"rate": found.runs / found.seconds, "cpu_us": found.cpu_seconds / found.runs * 1e6} | disk
+
+    return measure
+
+
+async def keep(directory: Path, count: int) -> None:
+    """Be a plane that ticks when it is asked to."""
+    directory.mkdir(parents=True)
+    plane = Plane(directory, count)
+    await plane.put()
+    while await asyncio.to_thread(sys.stdin.readline):
+        sys.stdout.write(msgspec.json.encode(await plane.tick(TICKS)).decode() + "\n")
+        sys.stdout.flush()
+    plane.parts.close()
+
+
+SCHEDULES: dict[str, Callable[[Bench], list[Section]]] = {"schedules": schedules}
+
+if __name__ == "__main__":
+    asyncio.run(keep(Path(sys.argv[1]), int(sys.argv[2])))

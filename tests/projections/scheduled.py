@@ -1,0 +1,112 @@
+"""The made-up history of schedules: put and changed by people, ticked by a clock of its own, their runs ended."""
+
+from typing import TYPE_CHECKING, get_args
+
+from athena_core.clock import iso
+from athena_core.decider import Context
+from athena_core.domain import schedule
+from athena_core.event import Meta
+from athena_core.rule import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
+from athena_core.slots import MINUTE, Trigger
+
+if TYPE_CHECKING:
+    from tests.projections.history import History
+
+MOVES = 8
+STEP = 25 * MINUTE
+TICKS_MAX = 5
+POLICIES: tuple[OverlapPolicy, ...] = get_args(OverlapPolicy)
+CATCH_UPS: tuple[CatchUp, ...] = get_args(CatchUp)
+OUTCOMES: tuple[schedule.Outcome, ...] = get_args(schedule.Outcome)
+
+
+class Scheduled:
+    """Writes what the decider of schedules says, so that no history tells what a schedule could not do."""
+
+    def __init__(self, history: "History") -> None:
+        self._history = history
+        self.states: dict[str, schedule.ScheduleState] = {}
+        self.now = history.now
+
+    def put(self, schedule_id: str, choice: int) -> None:
+        """Put a schedule with one of several triggers and targets."""
+        triggers = (
+            Trigger(every_minutes=30),
+            Trigger(cron="*/20 * * * *", timezone="Europe/Berlin"),
+            Trigger(cron="5 * * * *", timezone="UTC", jitter_seconds=90),
+            Trigger(run_at_ms=self.now + STEP),
+        )
+        by_template = choice % 3 == 0
+        target = ScheduleTarget(run_template_id="tpl_1") if by_template else ScheduleTarget(session_id="s1")
+        definition = ScheduleDefinition(
+            trigger=triggers[choice % len(triggers)],
+            target=target,
+            overlap_policy=POLICIES[choice % len(POLICIES)],
+            catch_up=CATCH_UPS[choice % len(CATCH_UPS)],
+            catch_up_window_seconds=3_600,
+            pause_on_failure=choice % 2 == 0,
+        )
+        command = schedule.UpsertSchedule(
+            id=schedule_id,
+            definition=definition,
+            input=None if by_template else f"do {choice} ÿ",
+            params={"topic": f"{choice} ÿ"} if by_template else None,
+            enabled=(None, None, True, False)[choice % 4],
+            start_now=choice % 8 == 0,
+            paused=choice % 2 == 0 if choice % 5 == 0 else None,
+            note=f"note {choice}",
+        )
+        self.do(schedule_id, command)
+
+    def do(self, schedule_id: str, command: schedule.ScheduleCommand) -> int:
+        """Have a command decided; the answer is how many events it made. Of no schedule, the plane tells."""
+        state = self.states.get(schedule_id, schedule.DECIDER.initial)
+        context = Context(now=self.now, ids=self._history.ids, meta=Meta(actor="ada", correlation="t"))
+        events = schedule.decide(command, state, context)
+        known = state.exists or isinstance(command, schedule.UpsertSchedule | schedule.FinishRun)
+        for event in events:
+            state = schedule.evolve(state, event)
+            session_id = state.definition.target.session_id if state.definition else None
+            run_id = getattr(event, "target_run_id", None)
+            stream = schedule.stream(schedule_id) if known else "plane"
+            self._history.write(stream, event, session_id=session_id, run_id=run_id, actor="ada")
+        if known:
+            self.states[schedule_id] = state
+        return len(events)
+
+    def tick(self, choice: int) -> None:
+        """Time passes, and every schedule is looked at."""
+        self.now += (choice % 8) * STEP
+        for schedule_id in list(self.states):
+            for _ in range(TICKS_MAX):
+                command = schedule.TickSchedule(at=self.now, target_run_id=self._history.ids.new("run"))
+                if not self.do(schedule_id, command):
+                    break
+        if choice % 4 == 0:
+            ticked = schedule.ScheduleTickExecuted(at=iso(self.now), run=choice % 3, skipped=0)
+            self._history.write("plane", ticked)
+
+    def move(self, kind: int, choice: int) -> None:
+        """One of the moves of a generated history, if it can be made."""
+        schedule_id = f"sch{choice % 3}"
+        state = self.states.get(schedule_id, schedule.DECIDER.initial)
+        if kind == 0:
+            self.put(schedule_id, choice)
+        elif kind in {1, 2}:
+            self.tick(choice)
+        elif kind in {3, 4} and state.running:
+            flight = state.running[choice % len(state.running)]
+            outcome = OUTCOMES[choice % len(OUTCOMES)]
+            code, message = ("", "") if outcome == "ok" else ("PROVIDER_ERROR", "no")
+            run_id = flight.target_run_id
+            finish = schedule.FinishRun(target_run_id=run_id, outcome=outcome, code=code, message=message)
+            self.do(schedule_id, finish)
+        elif kind == 5 and state.exists:
+            self.do(schedule_id, schedule.RunSchedule(id=schedule_id, target_run_id=self._history.ids.new("run")))
+        elif kind == 6 and state.exists:
+            note = f"because {choice} ÿ"
+            wish = schedule.ResumeSchedule(note=note) if state.paused else schedule.PauseSchedule(note=note)
+            self.do(schedule_id, wish)
+        elif kind == 7:
+            ways = (schedule.DisableSchedule, schedule.EnableSchedule, schedule.RemoveSchedule)
+            self.do(schedule_id, ways[choice // 3 % len(ways)](id=schedule_id))
