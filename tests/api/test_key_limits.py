@@ -181,7 +181,7 @@ def test_racing_starts_at_two_processes_never_exceed_a_limit(tmp_path: Path, gat
             body = {"input": gate.order, "sessionId": f"{turn}-{number}"}
             return apis[number % 2].send("/runs", body, respond_async=True).status_code
 
-        for turn in range(sized(2, 20, 200)):
+        for turn in range(2 * sized(1, 20, 200)):  # so many of each kind
             put(two.api, *([] if turn % 2 else [limit("provider", "enqueue", most=2)]), maxConcurrentRuns=3)
             with ThreadPoolExecutor(20) as pool:
                 statuses = list(pool.map(start, [(turn, number) for number in range(20)]))

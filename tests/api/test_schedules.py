@@ -91,6 +91,17 @@ def test_a_schedule_is_put_read_changed_and_removed(api: Api) -> None:
     assert trail[1]["before"] == {"enabled": True}
 
 
+def test_a_preview_has_up_to_five_hundred_slots_in_utc_and_on_the_wall(api: Api) -> None:
+    api.post("/schedules", {"id": "a", **YEARLY, "cron": "30 * * * *", "timezone": "Asia/Kolkata", "enabled": False})
+    items = api.get("/schedules/a/preview", count=500, **{"from": "2030-06-01T00:00:00Z"})["items"]
+    assert len({item["utc"] for item in items}) == 500
+    assert items[0] == {"utc": "2030-06-01T00:00:00.000Z", "local": "2030-06-01T05:30:00+05:30"}
+    for count in (0, 501):
+        with pytest.raises(Refused) as found:
+            api.get("/schedules/a/preview", count=count)
+        assert (found.value.status, found.value.error["details"][0]["field"]) == (400, "count")
+
+
 def test_schedules_are_counted_by_state(api: Api) -> None:
     api.post("/schedules", {"id": "a", **YEARLY})
     api.post("/schedules", {"id": "b", **YEARLY, "enabled": False, "paused": True})

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock, SystemIds, iso
 from athena_core.domain import schedule
 from athena_core.domain.policy import PutPolicyBody
+from athena_core.errors import ConfigError
 from athena_core.event import Meta
 from athena_core.rule import OverlapPolicy, ScheduleSpec
 from athena_core.settings import load
@@ -241,6 +243,27 @@ async def test_missed_slots_are_listed_one_by_one_and_paged(tmp_path: Path) -> N
             slot = entry.id.partition(".")[2]
             position = next(row.position for row in at.parts.reader.stream("schedule:a") if row.version == 2)
             assert await at.logs(after=(position, int(slot)), limit=2) == whole[index + 1 : index + 3]
+
+
+async def test_how_many_there_may_be_and_how_often_they_are_due_is_a_setting(tmp_path: Path) -> None:
+    async with hours(tmp_path, schedules_max="2", schedule_minutes_min="30") as at:
+        for often, field in (
+            ({"cron": None, "every_minutes": 29}, "everyMinutes"),
+            ({"cron": "*/20 * * * *"}, "cron"),
+            ({"cron": "5,25 * * * *"}, "cron"),
+        ):
+            with pytest.raises(ConfigError) as refused:
+                await at.put(**often)
+            faults: Any = refused.value.details
+            assert [fault.field for fault in faults] == [field]
+            assert "30 minutes apart or more" in str(faults)
+        await at.put(cron=None, every_minutes=30)
+        await at.put(key="b", cron="*/30 * * * *")
+        with pytest.raises(ConfigError, match="2 schedules exist, which is the most"):
+            await at.put(key="c")
+        await at.put("another text", key="b")
+        await at.parts.schedules.change("a", schedule.RemoveSchedule(id="a"), META, None)
+        await at.put(key="c")
 
 
 async def test_without_the_scheduler_the_clock_decides_nothing(tmp_path: Path) -> None:
