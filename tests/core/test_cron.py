@@ -296,6 +296,7 @@ WHOLE_HOURS = [
 MOMENTS = st.integers(1_577_836_800, 2_240_524_800)  # 2020 to 2040
 
 
+@pytest.mark.heavy
 @settings(deadline=None, max_examples=sized(60, 300, 5_000))
 @given(expressions(), st.sampled_from(WHOLE_HOURS), MOMENTS)
 def test_any_expression_means_what_cronsim_says(expression: str, timezone: str, after: int) -> None:
@@ -304,6 +305,7 @@ def test_any_expression_means_what_cronsim_says(expression: str, timezone: str, 
     assert ours == theirs(expression, timezone, after, ours[-1] if len(ours) == 200 else until)[:200]
 
 
+@pytest.mark.heavy
 @settings(deadline=None, max_examples=sized(60, 300, 5_000))
 @given(expressions(), st.sampled_from([*WHOLE_HOURS, "Australia/Lord_Howe", "Pacific/Apia"]), MOMENTS, st.data())
 def test_a_walk_goes_on_from_anywhere_and_is_counted_without_walking(

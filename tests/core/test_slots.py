@@ -143,6 +143,7 @@ TRIGGERS = st.builds(
 )
 
 
+@pytest.mark.heavy
 @settings(deadline=None, max_examples=sized(80, 400, 10_000))
 @given(TRIGGERS, st.integers(NOW - 10**10, NOW + 10**10), st.integers(0, 10**9))
 def test_next_last_count_and_between_tell_one_story(trigger: Trigger, after: int, length: int) -> None:

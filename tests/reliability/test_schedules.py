@@ -3,6 +3,8 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from athena_core.clock import iso
 from tests.conftest import Serve
 from tests.scale import sized
@@ -37,6 +39,7 @@ def ran_once(api: Api, names: list[str]) -> None:
     assert len(api.events(types="run.completed")) == len(names)
 
 
+@pytest.mark.heavy
 def test_what_was_due_while_the_server_was_dead_runs_once_after_it_is_back(serve: Serve) -> None:
     server = serve()
     names = put(server.api, "dead", 500)
@@ -50,6 +53,7 @@ def test_what_was_due_while_the_server_was_dead_runs_once_after_it_is_back(serve
     ran_once(server.api, names)
 
 
+@pytest.mark.heavy
 def test_two_servers_and_ticks_by_hand_run_a_slot_once(serve: Serve) -> None:
     one = serve()
     two = serve(one.directory)

@@ -653,7 +653,7 @@ class Slots(RuleBasedStateMachine):
         assert len(self.state.running) <= schedule.RUNS_IN_FLIGHT_MAX
 
 
-TestSlots = Slots.TestCase
+TestSlots = pytest.mark.heavy(Slots.TestCase)
 TestSlots.settings = settings(
     deadline=None, max_examples=sized(150, 300, 10_000), stateful_step_count=sized(30, 50, 100)
 )
