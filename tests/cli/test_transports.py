@@ -253,6 +253,22 @@ def test_a_run_interrupts_its_session_and_ends_with_its_parent(terminal: Termina
         assert causes == {first: "interrupted", second: "requested", child: "parent"}
 
 
+def test_a_command_that_works_alone_meets_the_same_limit_as_the_server(terminal: Terminal) -> None:
+    asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
+    with terminal.server(**asleep):
+        api = Api(terminal.settings["api_base_url"])
+        api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+        holder = api.start("x", provider="local-exec")["runId"]
+        for transport in TRANSPORTS:
+            refused = terminal.run("run", "--input", "x", "--transport", transport)
+            assert (refused.code, "POLICY_CONCURRENCY_LIMIT_EXCEEDED" in refused.err) == (1, True), refused.err
+        assert [one["activeRuns"] for one in api.items("/policy/rejections")] == [1, 1]
+        api.post(f"/run-control/by-run/{holder}/cancel")
+        assert api.await_ending(holder) == "run.cancelled"
+        assert terminal.run("run", "--input", "x", "--transport", "local").data["output"]
+        api.close()
+
+
 def test_what_is_due_by_the_clock_is_left_to_a_server(terminal: Terminal) -> None:
     """A command has time for what is due while its own run sleeps, and does not do it; a server does it at once."""
     local = ("--transport", "local")
