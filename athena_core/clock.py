@@ -79,6 +79,14 @@ class FixedClock:
         self.time += milliseconds
 
 
+class FixedDate(FixedClock):
+    """The same for a plane at work: the date is what is set, and seconds pass as they do, however that moves."""
+
+    def monotonic(self) -> float:
+        """Seconds of the machine."""
+        return time.monotonic()
+
+
 class SystemIds:
     """ULIDs of this machine's clock and random source; safe from any thread.
 

@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from athena_api.app import wire
-from athena_core.clock import FixedClock, SystemIds
+from athena_core.clock import FixedDate, SystemIds
 from athena_core.event import Meta
 from athena_core.rule import ScheduleSpec
 from athena_core.settings import load
@@ -48,7 +48,7 @@ class Plane:
 
     def __init__(self, directory: Path, schedules: int) -> None:
         """Open the log; there are no schedules yet."""
-        self._clock = FixedClock()
+        self._clock = FixedDate()
         self._schedules = schedules
         self.parts = wire(load(SETTINGS | {"ATHENA_STATE_DIR": str(directory)}, directory), self._clock, SystemIds())
         self.parts.timer.ticking = True

@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
-from athena_core.clock import FixedClock, SystemIds, iso
+from athena_core.clock import FixedDate, SystemIds, iso
 from athena_core.domain import schedule
 from athena_core.domain.policy import PutPolicyBody
 from athena_core.errors import ConfigError
@@ -32,7 +32,7 @@ DAY = 24 * HOUR
 class Hours:
     """A plane with a clock that stands still; its reactor runs what is due at that time."""
 
-    def __init__(self, parts: ControlPlane, clock: FixedClock) -> None:
+    def __init__(self, parts: ControlPlane, clock: FixedDate) -> None:
         self.parts = parts
         self.clock = clock
         self._news = anyio.Event()
@@ -80,8 +80,8 @@ class Hours:
 
 
 @asynccontextmanager
-async def hours(directory: Path, time: FixedClock | None = None, /, **settings: str) -> AsyncIterator[Hours]:
-    clock = time or FixedClock()
+async def hours(directory: Path, time: FixedDate | None = None, /, **settings: str) -> AsyncIterator[Hours]:
+    clock = time or FixedDate()
     named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
     home = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_SCHEDULER": "off"}
     parts = wire(load(home | named, directory), clock, SystemIds())
@@ -278,7 +278,7 @@ async def test_without_the_scheduler_the_clock_decides_nothing(tmp_path: Path) -
 
 
 async def test_two_planes_on_one_log_run_a_slot_once(tmp_path: Path) -> None:
-    clock = FixedClock()
+    clock = FixedDate()
     async with hours(tmp_path, clock) as one, hours(tmp_path, clock) as two:
         await one.put(overlap_policy="allow-all")
         for count in range(1, 6):
