@@ -1041,6 +1041,8 @@ export interface Rejection {
   directiveId?: string | null;
   harnessProfileId?: string | null;
   provider?: string | null;
+  runTemplateId?: string | null;
+  runTemplateVersion?: number | null;
 }
 
 export interface RejectionEvent {
