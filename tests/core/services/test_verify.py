@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import apsw
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, FixedClock
@@ -44,6 +46,7 @@ from tests.core.domain.test_run import (
     TAKEN,
 )
 from tests.core.domain.test_schedule import HOUR, HOURLY, buffered, missed, skipped, started, upserted
+from tests.projections.history import FIRST_SCHEDULED, MOVES, History
 
 CODEC = Codec(EVENTS)
 LIMIT_ONE = policy.PolicyUpdated(
@@ -268,6 +271,17 @@ def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
     report = forge.report()
     assert report.violations == ()
     assert report.guards == 3  # that b exists, the slot that it ran last, and a run in flight
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(FIRST_SCHEDULED, MOVES - 1), st.integers(0, 99)), min_size=30, max_size=60))
+def test_whatever_is_decided_about_slots_is_right(moves: list[tuple[int, int]]) -> None:
+    world = verifying.World()
+    for row in History().play(moves).written:
+        event = CODEC.decode(row).event
+        for rule in (verifying.schedules, verifying.fired, verifying.explained):
+            assert not list(rule(row, event, world))
+        world.advance(row, event)
 
 
 def test_erased_text_is_right(forge: Forge) -> None:
