@@ -23,7 +23,7 @@ from athena_core.settings import Settings
 
 CHUNKS_MAX = 64
 REST_SECONDS = 0.01
-GIVE_UP_SECONDS = 5.0
+GIVE_UP_SECONDS = 30.0
 FOLLOWING = ("workflows", "drains", "redrives")
 """The reactors whose work is told of where a command leaves it; schedules are always there."""
 
