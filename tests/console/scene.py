@@ -122,14 +122,16 @@ class Scene:
 
 
 @contextmanager
-def set_up(directory: Path, **settings: str) -> Iterator[Scene]:
-    """A server with nothing in it but a profile of an agent."""
+def set_up(directory: Path, identity: str | None = None, **settings: str) -> Iterator[Scene]:
+    """A server with nothing in it but a profile of an agent; ``identity`` is who asks for what happens there."""
     gates = Gates(directory / "gates")
     local = {name: value for name, value in gates.settings.items() if name.startswith("local")}
     model = Wobbly(SCRIPT, PAUSE_SECONDS)
     with standing(model.choose) as stub:
         asks = {"openai_base_url": stub.url + "/v1", "openai_api_key": "none", **local, **settings}
         with Server(directory, **asks) as server:
+            if identity is not None:
+                server.api = server.client(identity)
             must = {"id": "shown", "kind": "require-evidence", "label": "report"}
             profile = Profile(budget_usd=0.01, verification=(must,)).body
             agent_id = str(server.api.post("/harness-profiles", profile)["id"])

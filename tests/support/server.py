@@ -43,8 +43,8 @@ class Server:
         if kind is None:
             self.check()
 
-    def start(self, **settings: str) -> Self:
-        """Start on the same directory, with settings beside those of the constructor."""
+    def start(self, port: int = 0, **settings: str) -> Self:
+        """Start on the same directory, on a free port or this one, with settings beside those of the constructor."""
         assert self._process is None
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         environment["PYTHONPATH"] = str(ROOT)
@@ -54,7 +54,7 @@ class Server:
         environment |= {f"ATHENA_{name.upper()}": value for name, value in (self._settings | settings).items()}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.serving"],
+                [sys.executable, "-m", "tests.support.serving", str(port)],
                 cwd=self.directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,

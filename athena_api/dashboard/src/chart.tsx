@@ -3,7 +3,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 import { drawing, drawn, SERIES } from "./rates";
 
 const COLOURS = ["--accent", "--good", "--bad", "--warn"];
@@ -19,7 +18,7 @@ function options(width: number): uPlot.Options {
   return {
     width,
     height: HEIGHT,
-    cursor: { y: false },
+    cursor: { show: false },
     legend: { live: false },
     axes: [
       { ...axis, space: 70, values: (_, times) => times.map((time) => new Date(time * 1_000).toLocaleTimeString("en-GB").slice(0, 5)) },

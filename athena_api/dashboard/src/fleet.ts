@@ -1,6 +1,7 @@
 // The fleet's counters as a fold of events over a snapshot.
 
 import type { Happened } from "./feed";
+import { count, dollars } from "./format";
 import type { FleetSummary } from "./generated";
 import type { Fold } from "./live";
 import { number, text } from "./runs";
@@ -103,6 +104,7 @@ function leave(state: Draft<FleetSummary>): void {
 /** What an event says, in a few words. */
 export function sentence(event: Happened): string {
   const code = text(event, "code");
+  const cost = number(event, "costMicroUsd");
   switch (event.type) {
     case "run.queued":
       return `waits: ${text(event, "reason").replaceAll("-", " ")}`;
@@ -116,6 +118,10 @@ export function sentence(event: Happened): string {
     case "schedule.run.failed":
     case "a2a.message.failed":
       return `failed: ${code}`;
+    case "run.timed-out":
+      return "timed out";
+    case "run.crashed":
+      return "crashed";
     case "run.cancelled":
       return `was cancelled: ${text(event, "reason") || text(event, "cause").replaceAll("-", " ")}`;
     case "run.cancel.requested":
@@ -142,6 +148,14 @@ export function sentence(event: Happened): string {
       return `step ${text(event, "stepId")} waits for approval`;
     case "workflow.step.failed":
       return `step ${text(event, "stepId")} failed: ${code}`;
+    case "transcript.appended":
+      return `${text(event, "role")}, ${count(number(event, "chars") ?? 0)} characters`;
+    case "usage.recorded":
+      return `${text(event, "model")}${cost === undefined ? "" : `, ${dollars(cost)}`}`;
+    case "evidence.attached":
+      return `showed ${text(event, "label") || text(event, "evidenceType")}`;
+    case "run.leased":
+      return `attempt ${number(event, "attempt") ?? 1}`;
   }
-  return event.type;
+  return text(event, "stepId") ? `step ${text(event, "stepId")}` : event.type;
 }

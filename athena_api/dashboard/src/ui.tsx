@@ -20,6 +20,15 @@ setInterval(() => {
   now.value = Date.now();
 }, 1_000);
 
+const made = new WeakMap<object, JSX.Element>();
+
+/** What was made of a value before: rows whose value is the same object are not looked at again. */
+export function same(value: object, make: () => JSX.Element): JSX.Element {
+  let element = made.get(value);
+  if (!element) made.set(value, (element = make()));
+  return element;
+}
+
 // Words
 
 export function Status({ is, title }: { is: string; title?: string | undefined }): JSX.Element {
@@ -95,7 +104,7 @@ export function Shown<T>({ live, children }: { live: Live<T>; children: (data: T
   );
 }
 
-/** A table; numbers stand right, below heads that begin with `#`. */
+/** A table; numbers stand right, below heads that begin with `#`; a narrow screen leaves out those that begin with `~`. */
 export function Table(props: { label: string; heads: readonly string[]; children: ComponentChildren }): JSX.Element {
   return (
     <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
@@ -103,8 +112,8 @@ export function Table(props: { label: string; heads: readonly string[]; children
         <thead>
           <tr>
             {props.heads.map((head) => (
-              <th key={head} scope="col" class={head.startsWith("#") ? "num" : ""}>
-                {head.replace("#", "")}
+              <th key={head} scope="col" class={`${head.includes("#") ? "num" : ""} ${head.startsWith("~") ? "opt" : ""}`}>
+                {head.replace(/^~?#?/, "")}
               </th>
             ))}
           </tr>
@@ -130,9 +139,11 @@ export function Facts({ of }: { of: readonly (readonly [string, ComponentChildre
   );
 }
 
-export function Bar(props: { label: string; value: number; max: number | undefined; told: string; class?: string }): JSX.Element {
+/** How much of something there is; a `limit` is a thing that one runs out of. */
+export function Bar(props: { label: string; value: number; max: number | undefined; told: string; limit?: boolean }): JSX.Element {
   const { max, value } = props;
   const part = max ? Math.min(1, value / max) : 0;
+  const spent = props.limit ? part : 0;
   return (
     <div class="bar">
       <span>{props.label}</span>
@@ -143,7 +154,7 @@ export function Bar(props: { label: string; value: number; max: number | undefin
         aria-valuemax={max ?? value}
         aria-valuenow={Math.min(value, max ?? value)}
         aria-valuetext={props.told}
-        class={part >= 0.9 ? "full" : part >= 0.7 ? "high" : ""}
+        class={spent >= 0.9 ? "full" : spent >= 0.7 ? "high" : ""}
       >
         <i style={{ width: `${part * 100}%` }} />
       </div>
@@ -244,7 +255,6 @@ export interface Field {
   readonly name: string;
   readonly label: string;
   readonly kind?: "text" | "area" | "number";
-  readonly options?: readonly string[];
   readonly value?: string;
   readonly hint?: string;
   readonly required?: boolean;
@@ -372,28 +382,23 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
 }
 
 function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
-  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>): void => set(event.currentTarget.value);
+  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement>): void => set(event.currentTarget.value);
+  const hint = field.hint ? `hint-${field.name}` : undefined;
+  const common = { value, required: field.required ?? false, onInput: take, "aria-describedby": hint };
   return (
-    <label class="field">
-      <span>{field.label}</span>
-      {field.options ? (
-        <select value={value} onChange={take}>
-          <option value="">default</option>
-          {field.options.map((option) => (
-            <option key={option} value={option}>
-              {option}
-            </option>
-          ))}
-        </select>
-      ) : field.kind === "area" ? (
-        <textarea rows={4} value={value} required={field.required ?? false} onInput={take} />
-      ) : field.kind === "number" ? (
-        <input type="number" step="any" min={0} value={value} required={field.required ?? false} onInput={take} />
-      ) : (
-        <input value={value} required={field.required ?? false} onInput={take} />
-      )}
-      {field.hint && <small>{field.hint}</small>}
-    </label>
+    <div class="field">
+      <label>
+        <span>{field.label}</span>
+        {field.kind === "area" ? (
+          <textarea rows={4} {...common} />
+        ) : field.kind === "number" ? (
+          <input type="number" step="any" min={0} {...common} />
+        ) : (
+          <input {...common} />
+        )}
+      </label>
+      {hint && <small id={hint}>{field.hint}</small>}
+    </div>
   );
 }
 

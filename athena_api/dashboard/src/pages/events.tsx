@@ -9,9 +9,10 @@ import { sentence } from "../fleet";
 import { count } from "../format";
 import { EVENT_TYPES, listEvents, type EventsPage } from "../generated";
 import { href, place } from "../place";
-import { Copy, Empty, Filter, Json, RunLink, Time, Trouble } from "../ui";
+import { Copy, Empty, Filter, Json, RunLink, same, Time, Trouble } from "../ui";
 
-const SHOWN_MAX = 500;
+const SHOWN_MAX = 200;
+const SHOWN_ON_REQUEST_MAX = 2_000;
 const WANTED = 60;
 const WINDOW = 400;
 const WINDOW_MAX = 40_000; // one page of the API looks at 50,000 events at most
@@ -38,6 +39,7 @@ class Reading {
   readonly from = signal(0);
   readonly error = signal<Refused | undefined>(undefined);
   readonly busy = signal(false);
+  private most = SHOWN_MAX;
 
   constructor(private readonly wanted: Wanted) {
     this.from.value = position.value;
@@ -46,7 +48,13 @@ class Reading {
 
   take = (events: readonly Happened[]): void => {
     const news = events.filter((event) => fits(event, this.wanted));
-    if (news.length) this.shown.value = [...news.reverse(), ...this.shown.value].slice(0, SHOWN_MAX);
+    if (news.length) this.shown.value = [...news.reverse(), ...this.shown.value].slice(0, this.most);
+  };
+
+  /** Somebody reads on: what was asked for stays. */
+  older = (): void => {
+    this.most = SHOWN_ON_REQUEST_MAX;
+    void this.back();
   };
 
   /** Looks further back, in windows that grow, until there is a page full of what fits. */
@@ -111,14 +119,12 @@ export function Events(): JSX.Element {
       </div>
       {error.value && <Trouble error={error.value} />}
       <ol class="events">
-        {shown.value.map((event) => (
-          <One key={event.position} event={event} open={event.position === at} />
-        ))}
+        {shown.value.map((event) => same(event, () => <One key={event.position} event={event} open={event.position === at} />))}
       </ol>
       {!shown.value.length && !busy.value && <Empty>No event fits these filters.</Empty>}
       {from.value > 0 && (
         <p>
-          <button type="button" disabled={busy.value} onClick={() => void reading.back()}>
+          <button type="button" disabled={busy.value} onClick={reading.older}>
             Older events
           </button>{" "}
           <span class="quiet">{busy.value ? "looking …" : `${count(from.value)} before these`}</span>
@@ -160,6 +166,7 @@ function One({ event, open }: { event: Happened; open: boolean }): JSX.Element {
         <span>
           <b>{event.type}</b> {told !== event.type && <span class="quiet">{told}</span>}
         </span>
+        <span class="quiet opt cut">{event.sessionId}</span>
         <Time at={event.createdAt} />
       </button>
       {shown.value && (

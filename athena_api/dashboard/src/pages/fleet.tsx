@@ -38,9 +38,6 @@ export function Fleet(): JSX.Element {
         <Panel title="Runs, the last ten minutes" wide>
           <Traffic />
         </Panel>
-        <Panel title="Now">
-          <Ticker />
-        </Panel>
         <div class="stack">
           <Panel title="Waits for somebody">
             <Shown live={fleet}>{(summary) => <Waiting fleet={summary} />}</Shown>
@@ -52,6 +49,9 @@ export function Fleet(): JSX.Element {
             <Next />
           </Panel>
         </div>
+        <Panel title="Now">
+          <Ticker />
+        </Panel>
       </div>
     </>
   );
@@ -127,6 +127,7 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
         {today.budgetUsd ? (
           <Bar
             label="of the day's budget"
+            limit
             value={today.spentUsd + today.reservedUsd}
             max={today.budgetUsd}
             told={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} set aside` : ""}`}

@@ -39,7 +39,7 @@ export function Rejections(): JSX.Element {
       <Shown live={live}>
         {({ items }) =>
           items.length ? (
-            <Table label="Rejections" heads={["When", "Rule", "Session", "Who asked", "#Then", "#"]}>
+            <Table label="Rejections" heads={["When", "Rule", "Session", "~Who asked", "#Then", "#"]}>
               {items.map((one) => (
                 <Row key={one.id} one={one} open={one.id === id} />
               ))}
@@ -101,7 +101,7 @@ function Details({ one }: { one: Rejection }): JSX.Element {
             ["Rule", rule?.ruleName ?? rule?.ruleType],
             ["Policy", rule?.policyName],
             ["What it says", rule?.message],
-            ["Then", load(one)],
+            ["Then", `${load(one)} ${one.event.policyType === "COST" ? "were spent" : "were at work"}`],
           ]}
         />
       </Panel>

@@ -68,14 +68,14 @@ export function OneRun({ id }: { id: string }): JSX.Element {
       </h1>
       <Slider events={all} at={at} />
       <div class="columns">
+        <Panel title="Waterfall" wide>
+          <Waterfall told={told} events={folded} past={until !== undefined} />
+        </Panel>
         <Panel title="Why it is where it is">
           {until === undefined ? <Causes id={id} /> : <p class="quiet">Causes are told of the present; move the slider to its end.</p>}
         </Panel>
         <Panel title="What it may take">
           <Budgets record={record} told={told} past={until === undefined ? undefined : horizon} />
-        </Panel>
-        <Panel title="Waterfall" wide>
-          <Waterfall told={told} events={folded} past={until !== undefined} />
         </Panel>
         <Panel title="Transcript" wide>
           <Talk run={record} from={all[0]?.position ?? 0} until={until === undefined ? undefined : horizon?.position} />
@@ -208,8 +208,9 @@ function Budgets({ record, told, past }: { record: Run; told: Life; past: Happen
   const elapsed = told.elapsedMs + (told.runningSince === undefined ? 0 : Math.max(0, at - told.runningSince));
   return (
     <>
-      <Bar label="Time" value={elapsed} max={told.timeoutMs} told={told.timeoutMs ? `${duration(elapsed)} of ${duration(told.timeoutMs)}` : duration(elapsed)} />
+      <Bar limit label="Time" value={elapsed} max={told.timeoutMs} told={told.timeoutMs ? `${duration(elapsed)} of ${duration(told.timeoutMs)}` : duration(elapsed)} />
       <Bar
+        limit
         label="Money"
         value={told.costMicroUsd}
         max={told.budgetMicroUsd}
@@ -395,7 +396,7 @@ function Shows({ run, seen, until }: { run: Run; seen: number; until: number | u
                 </p>
               ))}
             {shown.length ? (
-              <Table label="Evidence" heads={["Label", "Type", "#Size", "From", "Recorded", ""]}>
+              <Table label="Evidence" heads={["Label", "Type", "#Size", "~From", "Recorded", "#"]}>
                 {shown.map((one) => (
                   <Piece key={one.id} one={one} open={open} />
                 ))}

@@ -9,7 +9,7 @@ import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from ".
 import { useLive, type Fold } from "../live";
 import { href, place } from "../place";
 import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../runs";
-import { Action, Empty, Filter, note, now, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { Action, Empty, Filter, note, now, RunLink, said, same, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
 
 const ROWS_MAX = 100;
 
@@ -109,31 +109,37 @@ function Find(): JSX.Element {
 
 export function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
-    <Table label="Runs" heads={["Run", "Status", "Session", "Model", "Began", "#Took", "#Cost", "#"]}>
-      {runs.map((run) => (
-        <tr key={run.runId} data-run={run.runId}>
-          <td>
-            <RunLink id={run.runId} />
-          </td>
-          <td>
-            <Status is={run.status} title={run.error?.message} />
-            <small class="quiet"> {why(run)}</small>
-          </td>
-          <td>
-            <SessionLink id={run.sessionId} />
-          </td>
-          <td class="opt cut" title={run.model}>
-            {run.provider} <span class="quiet">{run.model}</span>
-          </td>
-          <td>
-            <Time at={run.createdAt} />
-          </td>
-          <td class="num">{took(run)}</td>
-          <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
-          <td class="num">{OPEN.has(run.status) && <Action deed={cancelling(run.runId)} />}</td>
-        </tr>
-      ))}
+    <Table label="Runs" heads={["Run", "Status", "Session", "~Model", "Began", "~#Took", "~#Cost", "#"]}>
+      {runs.map((run) => same(run, () => <Row key={run.runId} run={run} />))}
     </Table>
+  );
+}
+
+function Row({ run }: { run: Run }): JSX.Element {
+  return (
+    <tr data-run={run.runId}>
+      <td>
+        <RunLink id={run.runId} />
+      </td>
+      <td>
+        <Status is={run.status} title={run.error?.message} />
+        <small class="quiet"> {why(run)}</small>
+      </td>
+      <td>
+        <SessionLink id={run.sessionId} />
+      </td>
+      <td class="opt cut" title={run.model}>
+        {run.provider} <span class="quiet">{run.model}</span>
+      </td>
+      <td>
+        <Time at={run.createdAt} />
+      </td>
+      <td class="num opt">
+        <Took run={run} />
+      </td>
+      <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
+      <td class="num">{OPEN.has(run.status) && <Action deed={cancelling(run.runId)} />}</td>
+    </tr>
   );
 }
 
@@ -145,9 +151,8 @@ function why(run: Run): string {
   return run.verificationStatus === "verification-failed" ? "did not pass" : "";
 }
 
-function took(run: Run): string {
-  if (run.finishedAt) return duration(between(run.createdAt, run.finishedAt));
-  return duration(between(run.createdAt, now.value));
+function Took({ run }: { run: Run }): JSX.Element {
+  return <>{duration(between(run.createdAt, run.finishedAt ?? now.value))}</>;
 }
 
 function Older({ first, wanted }: { first: RunPage; wanted: Wanted }): JSX.Element | null {

@@ -35,7 +35,7 @@ export function Schedules(): JSX.Element {
       <Shown live={live}>
         {({ items }) =>
           items.length ? (
-            <Table label="Schedules" heads={["Schedule", "State", "When", "Next", "Last", "What"]}>
+            <Table label="Schedules" heads={["Schedule", "State", "When", "Next", "~Last", "~What"]}>
               {items.map((one) => (
                 <tr key={one.id}>
                   <td>

@@ -17,24 +17,26 @@ export function System(): JSX.Element {
     <>
       <h1>System {seen && <Status is={seen.status} />}</h1>
       <div class="columns">
-        {seen && <Log health={seen} />}
+        <div class="stack">
+          {seen && <Log health={seen} />}
+          <Panel title="This server">
+            <Shown live={abilities}>{(found) => <About found={found} />}</Shown>
+          </Panel>
+          <Panel title="You">
+            <Facts
+              of={[
+                ["Identity", caller.value?.identity],
+                ["Role", caller.value?.role],
+                ["Scope", caller.value?.scope ? JSON.stringify(caller.value.scope) : "everything"],
+                ["May use", `${caller.value?.operations.length ?? 0} operations`],
+              ]}
+            />
+          </Panel>
+          <Panel title="The policy in force">
+            <Shown live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}</Shown>
+          </Panel>
+        </div>
         {seen && <Views health={seen} />}
-        <Panel title="This server">
-          <Shown live={abilities}>{(found) => <About found={found} />}</Shown>
-        </Panel>
-        <Panel title="You">
-          <Facts
-            of={[
-              ["Identity", caller.value?.identity],
-              ["Role", caller.value?.role],
-              ["Scope", caller.value?.scope ? JSON.stringify(caller.value.scope) : "everything"],
-              ["May use", `${caller.value?.operations.length ?? 0} operations`],
-            ]}
-          />
-        </Panel>
-        <Panel title="The policy in force">
-          <Shown live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}</Shown>
-        </Panel>
         <Panel title="Limits" wide>
           <Shown live={abilities}>
             {(found) => (

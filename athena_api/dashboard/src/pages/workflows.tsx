@@ -36,7 +36,7 @@ export function Workflows(): JSX.Element {
       <Shown live={live}>
         {({ items }) =>
           items.length ? (
-            <Table label="Workflows" heads={["Workflow", "Newest run", "Progress", "Steps", "Made", "By"]}>
+            <Table label="Workflows" heads={["Workflow", "Newest run", "Progress", "~Steps", "~Made", "~By"]}>
               {items.map((one) => (
                 <Row key={one.id} one={one} />
               ))}
@@ -61,7 +61,7 @@ function Row({ one }: { one: Workflow }): JSX.Element {
         </a>
       </td>
       <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "never ran" : "…"}</span>}</td>
-      <td>{seen?.run ? <Bar label="" value={seen.progress.percentComplete} max={100} told={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
+      <td>{seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} told={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
       <td class="opt cut">{one.definition.steps.map((step) => step.id).join(", ")}</td>
       <td class="opt">
         <Time at={one.createdAt} />
@@ -113,7 +113,7 @@ function Walk({ seen, id }: { seen: Observed; id: string }): JSX.Element {
             of={[
               ["Failed", progress.failedSteps ? String(progress.failedSteps) : undefined],
               ["Skipped", progress.skippedSteps ? String(progress.skippedSteps) : undefined],
-              ["Left, as far as known", open && eta.estimatedRemainingMs ? duration(eta.estimatedRemainingMs) : undefined],
+              ["Left, as far as known", open && run?.status !== "waiting" && eta.estimatedRemainingMs ? duration(eta.estimatedRemainingMs) : undefined],
               ["Began", run ? <Time at={run.startedAt ?? run.createdAt} /> : undefined],
               ["Ended", run?.finishedAt ? <Time at={run.finishedAt} /> : undefined],
               ["Asked for by", run?.requestedBy],

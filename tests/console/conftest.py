@@ -1,0 +1,25 @@
+"""The browser and the server that the tests of a module share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.console.browser import MISSING, chromium
+from tests.console.scene import Scene, set_up
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium; a machine without it skips and says so."""
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)}")
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def scene(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A server with models; nothing has happened yet."""
+    with set_up(tmp_path_factory.mktemp("console")) as found:
+        yield found

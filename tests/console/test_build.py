@@ -1,0 +1,43 @@
+"""The build of the console: the committed files are what its sources make, and no address of a registry is kept."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from athena_api.docs import ROOT
+
+SOURCES = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard"
+TOOLS = SOURCES / "node_modules" / ".bin"
+
+
+def test_the_lock_names_no_registry() -> None:
+    packages = json.loads((SOURCES / "package-lock.json").read_text("utf-8"))["packages"]
+    assert not [name for name, package in packages.items() if "resolved" in package]
+    assert all("integrity" in package for name, package in packages.items() if name)
+
+
+def test_versions_are_exact() -> None:
+    manifest = json.loads((SOURCES / "package.json").read_text("utf-8"))
+    versions = [*manifest["dependencies"].values(), *manifest["devDependencies"].values()]
+    assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(
+    shutil.which("node") is None or not TOOLS.is_dir(), reason="not installed: node, or `npm ci` in athena_api/dashboard"
+)
+def test_the_sources_make_what_is_committed(tmp_path: Path) -> None:
+    subprocess.run([TOOLS / "tsc", "--noEmit"], cwd=SOURCES, check=True)
+    build = [TOOLS / "vite", "build", "--logLevel", "error", "--emptyOutDir", "--outDir", tmp_path / "built"]
+    subprocess.run(build, cwd=SOURCES, check=True)
+    assert contents(tmp_path / "built") == contents(ROOT / "dashboard"), "npm run build, and commit what it writes"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}

@@ -1,0 +1,326 @@
+"""The console in a browser: a journey for each page, against a real server with real runs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.browser import MISSING, PHONE, watched
+from tests.console.scene import Scene, set_up
+from tests.support.api import Json, soon
+
+pytestmark = [
+    pytest.mark.heavy,  # CI installs the browser before its second round
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+
+AXE = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
+LIVE = '.pulse[data-state="live"]'
+
+
+def expect(found: Any) -> Any:
+    """Playwright's assertion, which waits; it is not installed everywhere."""
+    from playwright import sync_api  # noqa: PLC0415
+
+    return sync_api.expect(found, None)
+
+
+@pytest.fixture
+def page(browser: Any, scene: Scene) -> Iterator[Any]:
+    """A page on the fleet."""
+    with watched(browser, scene.server.url) as found:
+        found.goto("/")
+        expect(found.locator(LIVE)).to_be_visible()
+        yield found
+
+
+def button(where: Any, name: str) -> Any:
+    """A button by its whole name."""
+    return where.get_by_role("button", name=name, exact=True)
+
+
+def panel(page: Any, title: str) -> Any:
+    """A panel by its title."""
+    return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True)).last
+
+
+def row_of(page: Any, run_id: str) -> Any:
+    """The row of a run."""
+    return page.locator(f'tr[data-run="{run_id}"]')
+
+
+def status(where: Any) -> Any:
+    """The status that stands there."""
+    return where.locator(".status").first
+
+
+# Runs
+
+
+def test_a_run_that_is_started_is_watched_until_it_has_ended(page: Any, scene: Scene) -> None:
+    gate = scene.gates["watched"]
+    button(page, "Start a run …").click()
+    dialog = page.get_by_role("dialog")
+    for label, value in {"Input": "tell watched one two", "Session": "watched", "Provider": "local-exec"}.items():
+        dialog.get_by_label(label, exact=True).fill(value)
+    dialog.get_by_label("Model").fill("script")
+    assert "athena run --input 'tell watched one two' --session watched" in dialog.locator("[data-command=athena]").inner_text()
+    button(dialog, "Start a run").click()
+    heading = page.get_by_role("heading", level=1)
+    expect(status(heading)).to_have_text("running")
+    writing = page.locator(".writing pre")
+    expect(writing).to_have_text("one ")  # while the model writes
+    gate.release()
+    expect(writing).to_have_text("one two ")
+    gate.release()
+    expect(status(heading)).to_have_text("completed")
+    expect(page.locator("article.assistant pre")).to_have_text("one two")
+    expect(page.locator(".waterfall .model")).to_have_count(1)
+    expect(page.locator(".causes")).to_contain_text("completed")
+    run_id = page.url.rpartition("/")[2]
+    created = next(event for event in scene.api.events(runId=run_id) if event["type"] == "run.created")
+    assert created["payload"]["sessionId"] == "watched"
+
+
+def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene) -> None:
+    run_id = scene.hold("cancelled", "cancelled")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    row = row_of(page, run_id)
+    expect(status(row)).to_have_text("running")
+    button(row, "Cancel run …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("no longer wanted")
+    assert f"athena cancel --run {run_id} --reason 'no longer wanted'" in dialog.locator("[data-command=athena]").inner_text()
+    button(dialog, "Cancel run").click()
+    expect(status(row)).to_have_text("cancelled")
+    asked = next(event for event in scene.api.events(runId=run_id) if event["type"] == "run.cancel.requested")
+    assert asked["payload"]["reason"] == "no longer wanted"
+    page.get_by_label("Status").select_option("cancelled")
+    expect(row_of(page, run_id)).to_be_visible()
+    assert "status=cancelled" in page.url
+    page.reload()
+    expect(page.get_by_label("Status")).to_have_value("cancelled")
+    expect(row_of(page, run_id)).to_be_visible()
+
+
+def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, scene: Scene) -> None:
+    run_id = scene.agent_run("agent")
+    page.goto(f"/#/runs/{run_id}")
+    expect(page.locator(".waterfall .tool")).to_have_count(3)
+    expect(page.locator(".waterfall .model")).to_have_count(4)
+    expect(page.locator("article.assistant.message pre")).to_contain_text("according to 40 receipts")
+    evidence = page.get_by_role("region", name="Evidence")
+    button(evidence, "Show").click()
+    expect(evidence.locator("pre")).to_contain_text("40 receipts")
+    expect(page.get_by_role("meter", name="Money")).to_have_attribute("aria-valuetext", re.compile(r"of \$0\.01"))
+    slider = page.get_by_role("slider")
+    events = scene.api.events(runId=run_id)
+    called = [event["type"] for event in events].index("tool.called")
+    slider.fill(str(called + 1))
+    expect(page.locator(".slider output")).to_contain_text("tool.called")
+    expect(page.locator(".waterfall .tool")).to_have_count(1)
+    expect(status(page.get_by_role("heading", level=1))).to_have_text("running")
+    expect(page.locator("article.assistant.message")).to_have_count(0)
+    button(page, "To the present").click()
+    expect(page.locator(".waterfall .tool")).to_have_count(3)
+
+
+# What was refused
+
+
+def test_a_refusal_is_found_on_the_fleet_and_tried_again(page: Any, scene: Scene) -> None:
+    scene.hold("full", "full")
+    scene.refused("unlucky")
+    expect(panel(page, "Refused")).to_contain_text("unlucky")
+    panel(page, "Refused").get_by_role("link", name="max concurrent runs exceeded").first.click()
+    expect(panel(page, "The request")).to_contain_text("unlucky")
+    button(page, "Try it under the policy of now").click()
+    expect(page.locator(".verdict")).to_contain_text("Yes.")
+    scene.gates["full"].release()
+
+
+# What waits and what comes
+
+
+def test_a_schedule_is_paused_and_resumed(page: Any, scene: Scene) -> None:
+    scene.schedule("nightly")
+    page.goto("/#/schedules")
+    page.get_by_role("link", name="nightly").click()
+    expect(page.get_by_role("region", name="The next times").locator("tbody tr")).to_have_count(10)
+    heading = page.get_by_role("heading", level=1)
+    button(heading, "Pause …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("holidays")
+    button(dialog, "Pause").click()
+    expect(status(heading)).to_have_text("paused")
+    assert (scene.api.get("/schedules/nightly")["paused"], scene.api.get("/schedules/nightly")["note"]) == (True, "holidays")
+    button(heading, "Resume").click()
+    expect(status(heading)).to_have_text("enabled")
+    button(heading, "Run now").click()
+    slots = page.get_by_role("region", name="Slots")
+    expect(status(slots)).to_have_text("ok")
+
+
+def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: Scene) -> None:
+    workflow_id = scene.workflow(approval=True)
+    scene.api.post(f"/workflows/{workflow_id}/run", {})
+    page.goto("/#/workflows")
+    page.locator(f'a[title="{workflow_id}"]').click()
+    heading = page.get_by_role("heading", level=1)
+    expect(status(heading)).to_have_text("failed")
+    expect(page.locator(".step.failed")).to_contain_text("PROVIDER_ERROR")
+    first = page.locator(".step", has_text="collect").first.get_by_role("link").inner_text()
+    scene.model.healed = True
+    button(heading, "Resume").click()
+    expect(status(heading)).to_have_text("waiting")
+    assert page.locator(".step", has_text="collect").first.get_by_role("link").inner_text() == first, "what is ok is not repeated"
+    page.goto("/#/fleet")
+    page.get_by_role("link", name="step publish").click()
+    button(page.locator(".step.waiting"), "Approve …").click()
+    button(page.get_by_role("dialog"), "Approve").click()
+    expect(status(heading)).to_have_text("ok")
+    expect(page.locator(".step.ok")).to_have_count(5)
+
+
+def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_shown(page: Any, scene: Scene) -> None:
+    back, away = scene.letter("returned"), scene.letter("discarded")
+    page.goto("/#/letters")
+    row = page.locator(f'tr[data-letter="{back}"]')
+    row.get_by_role("link", name=re.compile(back[-8:])).click()
+    expect(page.locator("tr.inner")).to_contain_text("told to fail")
+    button(row, "Requeue").click()
+    expect(status(row)).to_have_text("requeued")
+    row = page.locator(f'tr[data-letter="{away}"]')
+    button(row, "Discard …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("it's not needed")
+    command = dialog.locator("[data-command=athena]").inner_text()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    done = subprocess.run([sys.executable, "-m", "athena_cli", *shlex.split(command)[1:]], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    expect(status(row)).to_have_text("discarded")
+    assert scene.api.get(f"/a2a/dlq/{away}")["auditNote"] == "it's not needed"
+    button(row, "Restore").click()
+    expect(status(row)).to_have_text("pending")
+
+
+# The stream
+
+
+def shown_positions(page: Any) -> list[int]:
+    """The positions of the events that are shown, newest first."""
+    shown = page.locator(".events > li").evaluate_all("rows => rows.map(row => Number(row.dataset.position))")
+    return [int(position) for position in shown]
+
+
+def test_a_server_that_is_killed_and_restarted_costs_no_event(browser: Any, tmp_path: Path) -> None:
+    with set_up(tmp_path / "killed") as scene, watched(browser, scene.server.url) as page:
+        page.goto("/#/events")
+        expect(page.locator(LIVE)).to_be_visible()
+        scene.api.run("before")
+        expect(page.locator('.events [data-type="run.completed"]')).to_have_count(1)
+        first = min(shown_positions(page))
+        port = int(scene.server.url.rpartition(":")[2])
+        for _ in range(2):
+            scene.server.kill()
+            expect(page.locator(".banner")).to_be_visible()
+            scene.server.start(port)
+            scene.server.api.run("after")
+            expect(page.locator(LIVE)).to_be_visible()
+        expect(page.locator('.events [data-type="run.completed"]')).to_have_count(3)
+        head = scene.server.api.head()
+        expect(page.locator(f'.pulse[data-position="{head}"]')).to_be_visible()
+        assert shown_positions(page) == list(range(head, first - 1, -1))
+
+
+def test_the_numbers_of_the_fleet_are_those_of_the_server(page: Any, scene: Scene) -> None:
+    api = scene.api
+    for number in range(12):
+        api.start("hello", sessionId=f"counted-{number % 3}")
+    for _ in soon():
+        summary: Json = api.get("/fleet/summary")
+        if not summary["running"] and not summary["queue"]["waiting"]:
+            break
+    numbers = {
+        "Running": summary["running"],
+        "Waiting": summary["queue"]["waiting"],
+        "Completed, 24 h": summary["recent"]["outcomes"]["completed"],
+        "Refused, 24 h": summary["recent"]["refused"],
+    }
+    for label, number in numbers.items():
+        expect(page.locator(".tile", has_text=label).locator("strong")).to_have_text(f"{number:,}")
+
+
+# Who looks
+
+
+def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(browser: Any, tmp_path: Path) -> None:
+    roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,vera:Viewer"}
+    identity = "x-athena-identity"
+    with set_up(tmp_path / "guarded", identity="ada", **roles) as scene:
+        scene.schedule("nightly")
+        with watched(browser, scene.server.url, extra_http_headers={identity: "vera"}) as page:
+            page.goto("/#/schedules/nightly")
+            expect(status(page.get_by_role("heading", level=1))).to_have_text("enabled")
+            expect(page.locator(".who")).to_have_text(re.compile("vera.*Viewer"))
+            expect(page.locator("h1 button")).to_have_count(0)
+        with watched(browser, scene.server.url, extra_http_headers={identity: "ada"}) as page:
+            page.goto("/#/schedules/nightly")
+            button(page.get_by_role("heading", level=1), "Pause …").click()
+            button(page.get_by_role("dialog"), "Pause").click()
+            expect(status(page.get_by_role("heading", level=1))).to_have_text("paused")
+            (event,) = scene.api.events(types="schedule.paused")
+            trail = scene.api.get("/schedules/nightly")
+            assert (event["payload"]["id"], trail["updatedBy"]) == ("nightly", "ada")
+        with watched(browser, scene.server.url) as page:
+            page.goto("/")
+            expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+            expect(page.locator("main")).to_contain_text("proxy_set_header")
+
+
+PLACES = ("fleet", "runs", "runs/{run}", "rejections", "schedules", "schedules/looked-at", "workflows", "letters", "events", "system")
+
+
+def test_pages_work_by_keyboard(page: Any) -> None:
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    expect(page.get_by_role("heading", name="Events")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Run")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Trace")).to_be_focused()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, scene: Scene, scheme: str) -> None:
+    run_id = scene.agent_run("looked-at")
+    scene.schedule("looked-at")
+    script = AXE.read_text("utf-8")
+    with watched(browser, scene.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
+        page.goto("/")
+        expect(page.locator(LIVE)).to_be_visible()
+        page.evaluate(script)
+        for place in PLACES:
+            page.goto("/#/" + place.format(run=run_id))
+            expect(page.get_by_text("Loading …")).to_have_count(0)
+            found = page.evaluate("axe.run({resultTypes: ['violations']})")
+            grave = [
+                f"{one['id']}: {node['target']} {node['failureSummary']}"
+                for one in found["violations"]
+                if one["impact"] in ("serious", "critical")
+                for node in one["nodes"]
+            ]
+            assert not grave, f"{place}:\n" + "\n".join(grave[:10])
+        page.set_viewport_size(PHONE)
+        for place in PLACES:
+            page.goto("/#/" + place.format(run=run_id))
+            expect(page.get_by_text("Loading …")).to_have_count(0)
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, f"{place} is {wide} pixels too wide for a phone"
