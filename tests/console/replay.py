@@ -36,7 +36,7 @@ def record(api: Api, runs: int) -> list[Json]:
 
 
 class Replay:
-    """A server whose log grows by ``rate`` events a second, once its stream is read; other reads are those of ``url``."""
+    """A server whose log grows by ``rate`` events a second while its stream is read; it asks ``url`` for all else."""
 
     def __init__(self, url: str, events: list[Json], log_id: str, rate: int) -> None:
         self.position = 0
@@ -67,7 +67,11 @@ class Replay:
         event: Json = msgspec.json.decode(content)
         event |= {"id": event_id(self._log_id, position, bytes(32)), "createdAt": iso(self._clock.now())}
         data = msgspec.json.encode(event)
-        return b'id: %b\nevent: %b\ndata: {"ok":true,"data":%b}\n\n' % (event["id"].encode(), event["type"].encode(), data)
+        return b'id: %b\nevent: %b\ndata: {"ok":true,"data":%b}\n\n' % (
+            event["id"].encode(),
+            event["type"].encode(),
+            data,
+        )
 
     async def _stream(self, request: Request) -> Response:
         async def frames() -> AsyncIterator[bytes]:

@@ -28,11 +28,12 @@ def test_versions_are_exact() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.skipif(
-    shutil.which("node") is None or not TOOLS.is_dir(), reason="not installed: node, or `npm ci` in athena_api/dashboard"
+    shutil.which("node") is None or not TOOLS.is_dir(),
+    reason="not installed: node, or `npm ci` in athena_api/dashboard",
 )
 def test_the_sources_make_what_is_committed(tmp_path: Path) -> None:
-    subprocess.run([TOOLS / "tsc", "--noEmit"], cwd=SOURCES, check=True)
-    build = [TOOLS / "vite", "build", "--logLevel", "error", "--emptyOutDir", "--outDir", tmp_path / "built"]
+    subprocess.run([str(TOOLS / "tsc"), "--noEmit"], cwd=SOURCES, check=True)
+    build = [str(TOOLS / "vite"), "build", "--logLevel", "error", "--emptyOutDir", "--outDir", str(tmp_path / "built")]
     subprocess.run(build, cwd=SOURCES, check=True)
     assert contents(tmp_path / "built") == contents(ROOT / "dashboard"), "npm run build, and commit what it writes"
 

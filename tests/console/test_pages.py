@@ -69,7 +69,10 @@ def test_a_run_that_is_started_is_watched_until_it_has_ended(page: Any, scene: S
     for label, value in {"Input": "tell watched one two", "Session": "watched", "Provider": "local-exec"}.items():
         dialog.get_by_label(label, exact=True).fill(value)
     dialog.get_by_label("Model").fill("script")
-    assert "athena run --input 'tell watched one two' --session watched" in dialog.locator("[data-command=athena]").inner_text()
+    assert (
+        "athena run --input 'tell watched one two' --session watched"
+        in dialog.locator("[data-command=athena]").inner_text()
+    )
     button(dialog, "Start a run").click()
     heading = page.get_by_role("heading", level=1)
     expect(status(heading)).to_have_text("running")
@@ -95,7 +98,10 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     button(row, "Cancel run …").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("no longer wanted")
-    assert f"athena cancel --run {run_id} --reason 'no longer wanted'" in dialog.locator("[data-command=athena]").inner_text()
+    assert (
+        f"athena cancel --run {run_id} --reason 'no longer wanted'"
+        in dialog.locator("[data-command=athena]").inner_text()
+    )
     button(dialog, "Cancel run").click()
     expect(status(row)).to_have_text("cancelled")
     asked = next(event for event in scene.api.events(runId=run_id) if event["type"] == "run.cancel.requested")
@@ -158,7 +164,10 @@ def test_a_schedule_is_paused_and_resumed(page: Any, scene: Scene) -> None:
     dialog.get_by_label("Why").fill("holidays")
     button(dialog, "Pause").click()
     expect(status(heading)).to_have_text("paused")
-    assert (scene.api.get("/schedules/nightly")["paused"], scene.api.get("/schedules/nightly")["note"]) == (True, "holidays")
+    assert (scene.api.get("/schedules/nightly")["paused"], scene.api.get("/schedules/nightly")["note"]) == (
+        True,
+        "holidays",
+    )
     button(heading, "Resume").click()
     expect(status(heading)).to_have_text("enabled")
     button(heading, "Run now").click()
@@ -178,7 +187,9 @@ def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: S
     scene.model.healed = True
     button(heading, "Resume").click()
     expect(status(heading)).to_have_text("waiting")
-    assert page.locator(".step", has_text="collect").first.get_by_role("link").inner_text() == first, "what is ok is not repeated"
+    assert page.locator(".step", has_text="collect").first.get_by_role("link").inner_text() == first, (
+        "what is ok is not repeated"
+    )
     page.goto("/#/fleet")
     page.get_by_role("link", name="step publish").click()
     button(page.locator(".step.waiting"), "Approve …").click()
@@ -202,7 +213,9 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
     command = dialog.locator("[data-command=athena]").inner_text()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
-    done = subprocess.run([sys.executable, "-m", "athena_cli", *shlex.split(command)[1:]], check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "athena_cli", *shlex.split(command)[1:]], check=False, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     expect(status(row)).to_have_text("discarded")
     assert scene.api.get(f"/a2a/dlq/{away}")["auditNote"] == "it's not needed"
@@ -284,7 +297,18 @@ def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(b
             expect(page.locator("main")).to_contain_text("proxy_set_header")
 
 
-PLACES = ("fleet", "runs", "runs/{run}", "rejections", "schedules", "schedules/looked-at", "workflows", "letters", "events", "system")
+PLACES = (
+    "fleet",
+    "runs",
+    "runs/{run}",
+    "rejections",
+    "schedules",
+    "schedules/looked-at",
+    "workflows",
+    "letters",
+    "events",
+    "system",
+)
 
 
 def test_pages_work_by_keyboard(page: Any) -> None:

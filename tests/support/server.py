@@ -63,11 +63,11 @@ class Server:
                 text=True,
             )
         assert self._process.stdout is not None
-        port = self._process.stdout.readline().strip()
-        if not port:
+        listening = self._process.stdout.readline().strip()
+        if not listening:
             self.kill()
             raise AssertionError(f"the server did not start:\n{self.log_path.read_text()}")
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{listening}"
         self.api = self.client()
         self.api.http.get(self.url + "/livez").raise_for_status()
         return self

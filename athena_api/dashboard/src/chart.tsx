@@ -7,7 +7,8 @@ import { drawing, drawn, SERIES } from "./rates";
 
 const COLOURS = ["--accent", "--good", "--bad", "--warn"];
 const DASHES = [[], [], [6, 3], [2, 3]]; // told apart without colours as well
-const HEIGHT = 170;
+const HEIGHT = 160;
+const REDRAW_MS = 300;
 
 function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -21,7 +22,7 @@ function options(width: number): uPlot.Options {
     cursor: { show: false },
     legend: { live: false },
     axes: [
-      { ...axis, space: 70, values: (_, times) => times.map((time) => new Date(time * 1_000).toLocaleTimeString("en-GB").slice(0, 5)) },
+      { ...axis, space: 70, size: 26, values: (_, times) => times.map((time) => new Date(time * 1_000).toLocaleTimeString("en-GB").slice(0, 5)) },
       { ...axis, size: 40, space: 24, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000] },
     ],
     scales: { y: { range: (_, __, max) => [0, Math.max(4, max)] } },
@@ -58,11 +59,12 @@ export function Traffic(): JSX.Element {
       made.destroy();
     };
   }, []);
-  const drawnAt = useRef(0);
+  const next = useRef<number | undefined>(undefined);
   useEffect(() => {
-    if (performance.now() - drawnAt.current < 500) return;
-    drawnAt.current = performance.now();
-    plot.current?.setData(drawing());
+    next.current ??= setTimeout(() => {
+      next.current = undefined;
+      plot.current?.setData(drawing());
+    }, REDRAW_MS);
   });
   const [, ...series] = drawing();
   const told = SERIES.map((name, index) => `${sum(series[index])} ${name}`).join(", ");

@@ -70,6 +70,7 @@ function App(): JSX.Element {
   const { page, id } = place.value;
   const found = PAGES[page];
   useEffect(() => {
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     document.title = `${id ? `${id} · ` : ""}${found?.title ?? "Nowhere"} · Athena`;
   }, [page, id]);
   if (refused.value) return <Nobody error={refused.value} />;

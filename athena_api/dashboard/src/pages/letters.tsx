@@ -37,7 +37,7 @@ export function Letters(): JSX.Element {
       <Shown live={live}>
         {({ items }) =>
           items.length ? (
-            <Table label="Dead letters" heads={["Dead letter", "Status", "Why", "~Last error", "Session", "~Since", "#"]}>
+            <Table label="Dead letters" heads={["Dead letter", "Status", "Why", "~Last error", "~Session", "~Since", "#"]}>
               {items.map((one) => (
                 <Row key={one.id} one={one} open={one.id === id} />
               ))}
@@ -67,7 +67,7 @@ function Row({ one, open }: { one: DeadLetter; open: boolean }): JSX.Element {
         <td class="opt cut" title={one.lastError.message}>
           {one.lastError.code}
         </td>
-        <td>
+        <td class="opt">
           <SessionLink id={one.sessionId} />
         </td>
         <td class="opt">

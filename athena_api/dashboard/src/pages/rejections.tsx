@@ -39,7 +39,7 @@ export function Rejections(): JSX.Element {
       <Shown live={live}>
         {({ items }) =>
           items.length ? (
-            <Table label="Rejections" heads={["When", "Rule", "Session", "~Who asked", "#Then", "#"]}>
+            <Table label="Rejections" heads={["When", "Rule", "~Session", "~Who asked", "#Then", "#"]}>
               {items.map((one) => (
                 <Row key={one.id} one={one} open={one.id === id} />
               ))}
@@ -63,7 +63,7 @@ function Row({ one, open }: { one: Rejection; open: boolean }): JSX.Element {
         <td>
           <b>{words(one.reason)}</b>
         </td>
-        <td>
+        <td class="opt">
           <SessionLink id={one.sessionId} />
         </td>
         <td class="opt">{one.actor}</td>
