@@ -68,15 +68,19 @@ class Caller(Value):
 
 
 class ProjectionHealth(Value):
-    """How far a projection is, and what stopped it."""
+    """How far a projection is, which version of its rules made it, and what stopped it."""
 
     position: int
     lag: int
+    version: int
     error: str | None = None
 
 
 class Health(Value):
-    """Whether the server is well, and how far each projection is."""
+    """Whether the server is well, and how far each projection is.
+
+    ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
+    """
 
     status: str
     now: str
@@ -85,6 +89,8 @@ class Health(Value):
     queue: int
     streams: int
     projections: dict[str, ProjectionHealth]
+    generation: str | None = None
+    candidate: str | None = None
 
 
 class EventRecord(Value):

@@ -185,11 +185,18 @@ class ControlPlane(NamedTuple):
     def health(self, head: Position) -> Health:
         """How the server is at a head of the log."""
         projections = {
-            name: ProjectionHealth(position=point.position, lag=max(head - point.position, 0), error=point.error)
+            name: ProjectionHealth(
+                position=point.position,
+                lag=max(head - point.position, 0),
+                version=point.version,
+                error=point.error,
+            )
             for name, point in self.views_reader.checkpoints().items()
         }
         lag = max((health.lag for health in projections.values()), default=head)
         trouble = self.views.failure is not None or any(health.error for health in projections.values())
+        files = self.views.files
+        serving, waiting = files.named(files.current), files.named(files.candidate)
         return Health(
             status="degraded" if trouble else "ok",
             now=iso(self.clock.now()),
@@ -198,6 +205,8 @@ class ControlPlane(NamedTuple):
             queue=self.log.waiting,
             streams=self.streams.count,
             projections=projections,
+            generation=None if serving is None else serving.stem,
+            candidate=None if waiting is None else waiting.stem,
         )
 
     def close(self) -> None:

@@ -1,87 +1,70 @@
-// Lines over time: a large chart, and a small one in a line of text.
+// Lines over time: a chart, and a small one beside a number. Plain SVG: the page's colours, no canvas, no library.
 
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import { count } from "./format";
 import { drawing, drawn, SERIES } from "./rates";
 
-const COLOURS = ["--accent", "--good", "--bad", "--warn"];
-const DASHES = [[], [], [6, 3], [2, 3]]; // told apart without colours as well
-const HEIGHT = 160;
-const REDRAW_MS = 300;
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
+const LINES = 4; // across the chart, at most, the one at 0 left out
+const NAMES = ["admitted", "good", "bad", "warn"]; // classes, one for each series
 
-function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-function options(width: number): uPlot.Options {
-  const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
-  return {
-    width,
-    height: HEIGHT,
-    cursor: { show: false },
-    legend: { live: false },
-    axes: [
-      { ...axis, space: 70, size: 26, values: (_, times) => times.map((time) => new Date(time * 1_000).toLocaleTimeString("en-GB").slice(0, 5)) },
-      { ...axis, size: 40, space: 24, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000] },
-    ],
-    scales: { y: { range: (_, __, max) => [0, Math.max(4, max)] } },
-    series: [
-      {},
-      ...SERIES.map((label, index) => ({
-        label,
-        stroke: () => colour(`${COLOURS[index]}`),
-        dash: DASHES[index] ?? [],
-        width: 1.5,
-        points: { show: false },
-      })),
-    ],
-  };
+/** The points of a line in a box of 100 by 100. */
+function points(values: readonly number[], most: number): string {
+  const last = Math.max(1, values.length - 1);
+  return values.map((value, index) => `${((100 * index) / last).toFixed(2)},${(100 - (100 * value) / most).toFixed(2)}`).join(" ");
 }
 
 export function Traffic(): JSX.Element {
-  const element = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | undefined>(undefined);
   void drawn.value;
-  useEffect(() => {
-    const box = element.current;
-    if (!box) return undefined;
-    const made = new uPlot(options(box.clientWidth), drawing(), box);
-    plot.current = made;
-    const sized = new ResizeObserver(() => made.setSize({ width: box.clientWidth, height: HEIGHT }));
-    sized.observe(box);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const redraw = (): void => made.redraw(false, true);
-    scheme.addEventListener("change", redraw);
-    return () => {
-      scheme.removeEventListener("change", redraw);
-      sized.disconnect();
-      made.destroy();
-    };
-  }, []);
-  const next = useRef<number | undefined>(undefined);
-  useEffect(() => {
-    next.current ??= setTimeout(() => {
-      next.current = undefined;
-      plot.current?.setData(drawing());
-    }, REDRAW_MS);
-  });
-  const [, ...series] = drawing();
-  const told = SERIES.map((name, index) => `${sum(series[index])} ${name}`).join(", ");
-  return <div ref={element} class="chart" role="img" aria-label={`Runs in the last ten minutes: ${told}`} />;
-}
-
-function sum(values: readonly number[] | undefined): number {
-  return (values ?? []).reduce((total, value) => total + value, 0);
+  const [times, ...series] = drawing();
+  const most = Math.max(LINES, ...series.flat());
+  const step = STEPS.find((one) => most / one <= LINES) ?? most;
+  const top = Math.ceil(most / step) * step;
+  const lines = Array.from({ length: top / step + 1 }, (_, index) => index * step);
+  const sums = series.map((values) => values.reduce((total, value) => total + value, 0));
+  const told = SERIES.map((name, index) => `${count(sums[index] ?? 0)} ${name}`);
+  return (
+    <figure class="chart">
+      <div class="plot" role="img" aria-label={`Runs in the last ten minutes: ${told.join(", ")}`}>
+        <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
+          {lines.map((value) => (
+            <line key={value} x1="0" x2="100" y1={100 - (100 * value) / top} y2={100 - (100 * value) / top} />
+          ))}
+          {series.map((values, index) => (
+            <polyline key={index} class={NAMES[index]} points={points(values, top)} />
+          ))}
+        </svg>
+        {lines.map((value) => (
+          <span key={value} style={{ bottom: `${(100 * value) / top}%` }}>
+            {count(value)}
+          </span>
+        ))}
+      </div>
+      <div class="times" aria-hidden="true">
+        {[0, 0.25, 0.5, 0.75, 1].map((part) => (
+          <span key={part}>{new Date(1_000 * (times[Math.round(part * (times.length - 1))] ?? 0)).toLocaleTimeString("en-GB").slice(0, 5)}</span>
+        ))}
+      </div>
+      <figcaption>
+        {told.map((text, index) => (
+          <span key={text.replace(/^\S+ /, "")} class={NAMES[index]}>
+            <svg viewBox="0 0 20 4" aria-hidden="true">
+              <line class={NAMES[index]} x1="0" x2="20" y1="2" y2="2" />
+            </svg>
+            {text}
+          </span>
+        ))}
+        <span class="quiet">in each five seconds</span>
+      </figcaption>
+    </figure>
+  );
 }
 
 /** A line of a few counts, beside the number that tells what it shows. */
 export function Spark({ values }: { values: readonly number[] }): JSX.Element {
-  const most = Math.max(1, ...values);
-  const points = values.map((value, index) => `${(index * 100) / Math.max(1, values.length - 1)},${23 - (value * 22) / most}`).join(" ");
   return (
-    <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
-      <polyline points={points} />
+    <svg class="spark" viewBox="0 -4 100 108" preserveAspectRatio="none" aria-hidden="true">
+      <polyline points={points(values, Math.max(1, ...values))} />
     </svg>
   );
 }

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { ask, head, Refused } from "./api";
 import { ENDINGS, stateAfter, type RunState } from "./runs";
-import { EVENT_TYPES, getAdminHealth, listEvents, type EventRecord, type Health } from "./generated";
+import { EVENT_TYPES, getAdminHealth, getCapabilities, listEvents, type EventRecord, type Health } from "./generated";
 
 /** An event, its place in the log, and what its run was before, where this page saw that. */
 export interface Happened extends EventRecord {
@@ -60,6 +60,7 @@ export function begin(after: number, all: boolean): void {
   dense = all;
   position.value = after;
   open();
+  void renew().catch(() => undefined);
   void watch();
   document.addEventListener("visibilitychange", sight);
 }
@@ -85,13 +86,24 @@ function open(): void {
     });
   }
   stream.onopen = () => {
-    if (mine === generation) judge();
+    if (mine !== generation) return;
+    if (state.value === "cut") void renew().catch(() => undefined);
+    judge();
   };
   stream.onerror = () => {
     if (mine !== generation) return;
     state.value = "cut";
     if (stream.readyState === EventSource.CLOSED) setTimeout(() => void again(mine), RETRY_MS);
   };
+}
+
+let version: string | undefined;
+
+/** A server that came back may be another release, with other pages and other events. */
+async function renew(): Promise<void> {
+  const { data } = await ask(getCapabilities);
+  version ??= data.version;
+  if (data.version !== version) location.reload();
 }
 
 /** A stream that a browser has given up: what stands against it is told by a page of the feed. */

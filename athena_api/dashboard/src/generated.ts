@@ -591,6 +591,8 @@ export interface Health {
   queue: number;
   streams: number;
   projections: Readonly<Record<string, ProjectionHealth>>;
+  generation?: string | null;
+  candidate?: string | null;
 }
 
 export interface HttpPolicy {
@@ -933,6 +935,7 @@ export interface Progress {
 export interface ProjectionHealth {
   position: number;
   lag: number;
+  version: number;
   error?: string | null;
 }
 

@@ -12,6 +12,7 @@ import { epoch, listen, type Happened } from "./feed";
 export type Fold<T> = (state: T, events: readonly Happened[], again: () => void) => T;
 
 const AGAIN_MS = 700; // between two snapshots
+const RETRY_MS = 3_000; // after one that did not come
 
 /** A snapshot and its fold. */
 export class Live<T> {
@@ -55,7 +56,8 @@ export class Live<T> {
       return;
     }
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + AGAIN_MS - performance.now()));
+    const pause = this.error.value ? RETRY_MS : AGAIN_MS;
+    this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + pause - performance.now()));
   };
 
   private take(events: readonly Happened[]): void {

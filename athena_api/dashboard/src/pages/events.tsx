@@ -39,6 +39,8 @@ class Reading {
   readonly from = signal(0);
   readonly error = signal<Refused | undefined>(undefined);
   readonly busy = signal(false);
+  /** What came while the reader held the list still. */
+  readonly held = signal<readonly Happened[] | undefined>(undefined);
   private most = SHOWN_MAX;
 
   constructor(private readonly wanted: Wanted) {
@@ -48,7 +50,17 @@ class Reading {
 
   take = (events: readonly Happened[]): void => {
     const news = events.filter((event) => fits(event, this.wanted));
-    if (news.length) this.shown.value = [...news.reverse(), ...this.shown.value].slice(0, this.most);
+    if (!news.length) return;
+    const newest = news.reverse();
+    if (this.held.value) this.held.value = [...newest, ...this.held.value].slice(0, this.most);
+    else this.shown.value = [...newest, ...this.shown.value].slice(0, this.most);
+  };
+
+  /** Holds the list still, or lets it go on with what came meanwhile. */
+  hold = (): void => {
+    const { value } = this.held;
+    if (value) this.shown.value = [...value, ...this.shown.value].slice(0, this.most);
+    this.held.value = value ? undefined : [];
   };
 
   /** Somebody reads on: what was asked for stays. */
@@ -102,11 +114,16 @@ export function Events(): JSX.Element {
   const key = JSON.stringify(wanted);
   const reading = useMemo(() => new Reading(wanted), [key]);
   useEffect(() => listen(reading.take), [reading]);
-  const { shown, error, busy, from } = reading;
+  const { shown, error, busy, from, held } = reading;
   const at = Number(filters["at"] ?? 0);
   return (
     <>
-      <h1>Events</h1>
+      <h1>
+        Events{" "}
+        <button type="button" class="small" aria-pressed={held.value !== undefined} onClick={reading.hold}>
+          {held.value ? `Go on (${held.value.length} new)` : "Hold still"}
+        </button>
+      </h1>
       <p class="quiet">Everything that happened, newest first, as it is published. What people and models said is not in it. An event's id is the cursor that continues after it.</p>
       <div class="filters">
         <label class="filter">

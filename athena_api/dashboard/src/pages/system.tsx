@@ -64,6 +64,8 @@ function Log({ health }: { health: Health }): JSX.Element {
           ["This page has seen", `${count(position.value)} (${state.value})`],
           ["Transactions that wait", count(health.queue)],
           ["Open streams", count(health.streams)],
+          ["Generation of the views", health.generation],
+          ["Next generation", health.candidate],
           ["Its clock", `${clock(health.now)} here`],
         ]}
       />
@@ -75,16 +77,20 @@ function Log({ health }: { health: Health }): JSX.Element {
 function Views({ health }: { health: Health }): JSX.Element {
   return (
     <Panel title="Views">
-      <Table label="Views" heads={["View", "#Position", "#Behind", "State"]}>
+      <Table label="Views" heads={["View", "#Version", "#Position", "#Behind", "State"]}>
         {Object.entries(health.projections).map(([name, one]) => (
           <tr key={name}>
             <td>{name}</td>
+            <td class="num">{one.version}</td>
             <td class="num">{count(one.position)}</td>
             <td class="num">{count(one.lag)}</td>
             <td>{one.error ? <span class="bad">{one.error}</span> : <Status is="ok" />}</td>
           </tr>
         ))}
       </Table>
+      <p class="quiet">
+        Whether a rebuild from the log comes to the same, digest by digest: <code>athena replay --verify</code>
+      </p>
     </Panel>
   );
 }
