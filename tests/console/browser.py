@@ -26,8 +26,9 @@ PHONE = {"width": 390, "height": 844}
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A browser."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it is not installed everywhere
+    from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415 - it is not installed everywhere
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         try:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -250,6 +251,17 @@ def test_a_server_that_is_killed_and_restarted_costs_no_event(browser: Any, tmp_
         head = scene.server.api.head()
         expect(page.locator(f'.pulse[data-position="{head}"]')).to_be_visible()
         assert shown_positions(page) == list(range(head, first - 1, -1))
+
+
+def test_a_server_that_stands_still_is_told_from_one_at_which_nothing_happens(page: Any, scene: Scene) -> None:
+    scene.server.signal(signal.SIGSTOP)
+    try:
+        expect(page.locator('.pulse[data-state="cut"]')).to_be_visible()
+        expect(page.locator(".banner")).to_contain_text("cut")
+    finally:
+        scene.server.signal(signal.SIGCONT)
+    expect(page.locator(LIVE)).to_be_visible()
+    expect(page.locator(".banner")).to_have_count(0)
 
 
 def test_the_numbers_of_the_fleet_are_those_of_the_server(page: Any, scene: Scene) -> None:

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import type { Failure, Operation } from "./generated";
 
 const PREFIX = "/api/v1";
+const PATIENCE_MS = 60_000;
 
 type Plain = string | number | boolean;
 
@@ -16,6 +17,8 @@ export interface Asked {
   readonly key?: string;
   /** Do not wait for the end of a run. */
   readonly detached?: boolean;
+  /** How long to wait for the answer, in milliseconds. */
+  readonly patience?: number;
 }
 
 /** What was answered, and the position of the log that it reflects. */
@@ -54,7 +57,8 @@ export async function ask<T>(operation: Operation<T>, asked: Asked = {}): Promis
   const headers: Record<string, string> = {};
   if (asked.key !== undefined) headers["idempotency-key"] = asked.key;
   if (asked.detached) headers["prefer"] = "respond-async";
-  const request: RequestInit = { method: operation.method, headers, cache: "no-store" };
+  const signal = AbortSignal.timeout(asked.patience ?? PATIENCE_MS);
+  const request: RequestInit = { method: operation.method, headers, cache: "no-store", signal };
   if (operation.method !== "GET" && asked.body !== undefined) {
     headers["content-type"] = "application/json";
     request.body = JSON.stringify(asked.body);

@@ -54,7 +54,7 @@ export function Traffic(): JSX.Element {
             {text}
           </span>
         ))}
-        <span class="quiet">in each five seconds</span>
+        <span class="quiet">a point is five seconds</span>
       </figcaption>
     </figure>
   );

@@ -26,6 +26,7 @@ const QUEUE_EVENTS_MAX = 20_000; // beyond it a new snapshot is quicker than wha
 const HEALTH_MS = 3_000;
 const BEHIND_MS = 3_000;
 const STILL_MS = 12_000;
+const PATIENCE_MS = 4_000; // a server that takes longer for its health is as good as gone
 const REST_MS = 60_000;
 const RETRY_MS = 2_000;
 
@@ -197,9 +198,10 @@ async function watch(): Promise<void> {
     if (state.value === "resting") continue;
     const before = position.value;
     try {
-      health.value = (await ask(getAdminHealth)).data;
+      health.value = (await ask(getAdminHealth, { patience: PATIENCE_MS })).data;
     } catch {
-      continue; // the stream tells of a cut
+      state.value = "cut"; // also where the connection is open, and says nothing
+      continue;
     }
     judge();
     if (behindSince && performance.now() - behindSince > STILL_MS && position.value === before && !queue.length) {

@@ -11,12 +11,16 @@ export function dollars(micro: number): string {
   return "$" + (Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toFixed(2));
 }
 
+function two(large: number, unit: string, rest: number, smaller: string): string {
+  return rest ? `${large} ${unit} ${rest} ${smaller}` : `${large} ${unit}`;
+}
+
 /** Milliseconds. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
-  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
-  if (ms < 172_800_000) return `${Math.floor(ms / 3_600_000)} h ${Math.round((ms % 3_600_000) / 60_000)} min`;
+  if (ms < 3_600_000) return two(Math.floor(ms / 60_000), "min", Math.round((ms % 60_000) / 1_000), "s");
+  if (ms < 172_800_000) return two(Math.floor(ms / 3_600_000), "h", Math.round((ms % 3_600_000) / 60_000), "min");
   return `${Math.round(ms / 86_400_000)} days`;
 }
 

@@ -45,7 +45,7 @@ export function Schedules(): JSX.Element {
                     <Status is={stateOf(one)} title={one.note ?? undefined} />
                   </td>
                   <td class="mono">{trigger(one)}</td>
-                  <td>{one.nextRunAt ? <Time at={one.nextRunAt} /> : <span class="quiet">not again</span>}</td>
+                  <td>{one.nextRunAt ? <Time at={one.nextRunAt} /> : <span class="quiet">{one.paused ? "while paused, none" : "not again"}</span>}</td>
                   <td class="opt">
                     <Time at={one.lastRunAt} />
                   </td>
@@ -102,7 +102,7 @@ function OneSchedule({ id }: { id: string }): JSX.Element {
                 <Facts
                   of={[
                     ["When", <span class="mono">{trigger(one)}</span>],
-                    ["Next", one.nextRunAt ? <Time at={one.nextRunAt} /> : "not again"],
+                    ["Next", one.nextRunAt ? <Time at={one.nextRunAt} /> : one.paused ? "while paused, none" : "not again"],
                     ["What", target(one)],
                     ["Session", one.sessionId ? <SessionLink id={one.sessionId} /> : undefined],
                     ["While one runs", one.overlapPolicy],
