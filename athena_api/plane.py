@@ -195,8 +195,6 @@ class ControlPlane(NamedTuple):
         }
         lag = max((health.lag for health in projections.values()), default=head)
         trouble = self.views.failure is not None or any(health.error for health in projections.values())
-        files = self.views.files
-        serving, waiting = files.named(files.current), files.named(files.candidate)
         return Health(
             status="degraded" if trouble else "ok",
             now=iso(self.clock.now()),
@@ -205,8 +203,8 @@ class ControlPlane(NamedTuple):
             queue=self.log.waiting,
             streams=self.streams.count,
             projections=projections,
-            generation=None if serving is None else serving.stem,
-            candidate=None if waiting is None else waiting.stem,
+            generation=self.views.generations.current(),
+            candidate=self.views.generations.candidate(),
         )
 
     def close(self) -> None:
