@@ -41,7 +41,10 @@ class LimitCapabilities(Value):
 
 
 class Capabilities(Value):
-    """What this server can do (contract 4.1 and D27)."""
+    """What this server can do (contract 4.1 and D27).
+
+    ``event_types`` are the names of all events that it records, which a browser has to name to hear of them.
+    """
 
     execution_backend: str
     state_store: str
@@ -55,6 +58,7 @@ class Capabilities(Value):
     scheduler: str
     auth: AuthCapabilities
     providers: tuple[str, ...]
+    event_types: tuple[str, ...]
     limits: LimitCapabilities
 
 

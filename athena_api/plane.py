@@ -12,6 +12,7 @@ from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso
+from athena_core.domain import EVENTS
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.protocols import Connection
@@ -48,6 +49,7 @@ T = TypeVar("T")
 
 CATCH_UP_SECONDS_MAX = 2.0
 READY_LAG_MAX = 10_000
+EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
 
 class ControlPlane(NamedTuple):
@@ -159,6 +161,7 @@ class ControlPlane(NamedTuple):
                 identity_header=settings.auth_identity_header,
             ),
             providers=tuple(sorted(self.providers)),
+            event_types=EVENT_TYPES,
             limits=LimitCapabilities(
                 body_bytes_max=settings.body_bytes_max,
                 json_depth_max=settings.json_depth_max,

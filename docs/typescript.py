@@ -1,4 +1,4 @@
-"""The generator of the console's types: records, operations and event types, from the table and the domain."""
+"""The generator of the console's types: the records and rows of the table of operations."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from athena_api.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.row import words_of
 from athena_core import __version__
-from athena_core.domain import EVENTS
 
 Json: TypeAlias = dict[str, Any]
 
@@ -35,9 +34,6 @@ def module() -> str:
     parts += [declaration(name, schema) for name, schema in sorted(schemas.items())]
     described = {said["operationId"]: said for path in document["paths"].values() for said in path.values()}
     parts += [operation(row, described[row.id]) for row in OPERATIONS]
-    types = sorted({event.TYPE for event in EVENTS})
-    listed = "".join(f'  "{one}",\n' for one in types)
-    parts.append(f"export const EVENT_TYPES: readonly string[] = [\n{listed}];\n")
     return "\n".join(parts)
 
 

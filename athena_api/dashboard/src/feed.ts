@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { ask, head, Refused } from "./api";
 import { ENDINGS, stateAfter, type RunState } from "./runs";
-import { EVENT_TYPES, getAdminHealth, getCapabilities, listEvents, type EventRecord, type Health } from "./generated";
+import { getAdminHealth, getCapabilities, listEvents, type Capabilities, type EventRecord, type Health } from "./generated";
 
 /** An event, its place in the log, and what its run was before, where this page saw that. */
 export interface Happened extends EventRecord {
@@ -16,6 +16,8 @@ export type State = "opening" | "live" | "behind" | "cut" | "resting";
 
 export const state = signal<State>("opening");
 export const position = signal(0);
+/** What the server can do, and the names of its events. */
+export const capabilities = signal<Capabilities | undefined>(undefined);
 export const health = signal<Health | undefined>(undefined);
 /** Counts how often everything had to be read anew: whoever holds a snapshot takes another one then. */
 export const epoch = signal(0);
@@ -57,11 +59,11 @@ export function listen(listener: Listener): () => void {
 }
 
 /** Begins after a position; `all` tells that this identity sees every event, so that a hole is an error. */
-export function begin(after: number, all: boolean): void {
+export function begin(after: number, all: boolean, found: Capabilities): void {
   dense = all;
   position.value = after;
+  capabilities.value = found;
   open();
-  void renew().catch(() => undefined);
   void watch();
   document.addEventListener("visibilitychange", sight);
 }
@@ -78,7 +80,7 @@ function open(): void {
       setTimeout(flush, BATCH_MS);
     }
   };
-  for (const type of EVENT_TYPES) stream.addEventListener(type, take);
+  for (const type of capabilities.value?.eventTypes ?? []) stream.addEventListener(type, take);
   for (const mark of ["bookmark", "caught-up"]) {
     stream.addEventListener(mark, (message: MessageEvent<string>) => {
       const { data } = JSON.parse(message.data) as { data: { cursor: string; head: number } };
@@ -98,13 +100,10 @@ function open(): void {
   };
 }
 
-let version: string | undefined;
-
 /** A server that came back may be another release, with other pages and other events. */
 async function renew(): Promise<void> {
   const { data } = await ask(getCapabilities);
-  version ??= data.version;
-  if (data.version !== version) location.reload();
+  if (data.version !== capabilities.value?.version) location.reload();
 }
 
 /** A stream that a browser has given up: what stands against it is told by a page of the feed. */

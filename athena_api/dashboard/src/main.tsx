@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { ask, head, Refused } from "./api";
 import { begin, position, state, type State } from "./feed";
 import { count } from "./format";
-import { getCaller } from "./generated";
+import { getCaller, getCapabilities } from "./generated";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
 import { Nobody } from "./pages/identity";
@@ -133,9 +133,10 @@ addEventListener("keydown", (event) => {
 
 async function start(): Promise<void> {
   try {
+    const abilities = await ask(getCapabilities);
     const answer = await ask(getCaller);
     refused.value = undefined;
-    begin(answer.position, !answer.data.scope);
+    begin(answer.position, !answer.data.scope, abilities.data);
     caller.value = answer.data;
     await follow(answer.position);
   } catch (error) {

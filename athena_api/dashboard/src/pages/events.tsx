@@ -4,10 +4,10 @@ import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { ask, Refused, type Answer } from "../api";
-import { listen, position, positionOf, type Happened } from "../feed";
+import { capabilities, listen, position, positionOf, type Happened } from "../feed";
 import { sentence } from "../fleet";
 import { count } from "../format";
-import { EVENT_TYPES, listEvents, type EventsPage } from "../generated";
+import { listEvents, type EventsPage } from "../generated";
 import { href, place } from "../place";
 import { Copy, Empty, Filter, Json, RunLink, same, Time, Trouble } from "../ui";
 
@@ -165,7 +165,7 @@ function Types({ value }: { value: string }): JSX.Element {
         }}
       />
       <datalist id="types">
-        {EVENT_TYPES.map((type) => (
+        {capabilities.value?.eventTypes.map((type) => (
           <option key={type} value={type} />
         ))}
       </datalist>

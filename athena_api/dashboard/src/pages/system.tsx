@@ -2,14 +2,14 @@
 
 import type { JSX } from "preact";
 import { ask, head } from "../api";
-import { health, position, state } from "../feed";
+import { capabilities, health, position, state } from "../feed";
 import { clock, count } from "../format";
-import { getAdminHealth, getCapabilities, getPolicy, type Capabilities, type Health } from "../generated";
+import { getAdminHealth, getPolicy, type Capabilities, type Health } from "../generated";
 import { useLive, whenever } from "../live";
 import { caller, Commands, Facts, Json, Panel, Shown, Status, Table } from "../ui";
 
 export function System(): JSX.Element {
-  const abilities = useLive("capabilities", () => ask(getCapabilities), whenever(() => false));
+  const abilities = capabilities.value;
   const first = useLive("health", () => ask(getAdminHealth), whenever(() => false));
   const policy = useLive("policy", () => ask(getPolicy), whenever((event) => event.type === "policy.updated"));
   const seen = health.value ?? first.data.value;
@@ -20,7 +20,7 @@ export function System(): JSX.Element {
         <div class="stack">
           {seen && <Log health={seen} />}
           <Panel title="This server">
-            <Shown live={abilities}>{(found) => <About found={found} />}</Shown>
+            {abilities && <About found={abilities} />}
           </Panel>
           <Panel title="You">
             <Facts
@@ -38,13 +38,9 @@ export function System(): JSX.Element {
         </div>
         {seen && <Views health={seen} />}
         <Panel title="Limits" wide>
-          <Shown live={abilities}>
-            {(found) => (
-              <Facts
-                of={Object.entries(found.limits).map(([name, value]) => [words(name), value === null || value === undefined ? undefined : count(Number(value))] as const)}
-              />
-            )}
-          </Shown>
+          <Facts
+            of={Object.entries(abilities?.limits ?? {}).map(([name, value]) => [words(name), value === null ? undefined : count(Number(value))] as const)}
+          />
         </Panel>
       </div>
     </>
