@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
 from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit
 from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
+
+REACHING = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
 
 
 def build() -> App:
@@ -42,8 +44,13 @@ def build() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (contract D26)."""
     try:
-        result = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        given = joined(sys.argv[1:] if arguments is None else arguments)
+        result = build()(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
+    except UnknownOptionError as error:
+        option = (error.token.keyword or error.token.value).partition("=")[0]
+        here = "; this command works on the state directory itself (ATHENA_STATE_DIR) and asks no server"
+        return _say(str(error).rstrip(".") + (here if option in REACHING else ""), MISUSED)
     except CycloptsError as error:
         return _say(str(error), MISUSED)
     except Exit as error:
@@ -62,6 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(f"{error.code}: {error.message}", FAILED)
         raise
     return result if isinstance(result, int) else OK
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--flag true` as `--flag=true`, so that a switch may be told its value as all else is."""
+    found: list[str] = []
+    for argument in arguments:
+        flag = found[-1] if found else ""
+        if argument in {"true", "false"} and flag.startswith("--") and len(flag) > 2 and "=" not in flag:
+            found[-1] = f"{flag}={argument}"
+        else:
+            found.append(argument)
+    return found
 
 
 def _say(message: str, code: int) -> int:

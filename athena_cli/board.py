@@ -34,22 +34,28 @@ def top(*, once: Annotated[bool, SWITCH] = False, reach: Reach | None = None) ->
     """Show the fleet live: runs, queue, refusals, schedules, lag and spend; Ctrl-C ends it.
 
     Args:
-        once: Show one frame and end.
+        once: Show one frame and end; with `-o json` what it is drawn from.
         reach: How to reach the plane.
     """
-    if not once and not sys.stdout.isatty():
-        raise Misused("top draws on a terminal; --once shows one frame anywhere")
+    machine = reach.output if reach is not None and reach.output in {"json", "jsonl"} else None
+    if not once and (machine or not sys.stdout.isatty()):
+        raise Misused("top draws on a terminal; --once shows one frame anywhere, with -o json as JSON")
     import asyncio
 
+    import msgspec
     from rich.console import Console
     from rich.live import Live
 
+    from athena_cli.render import write
     from athena_cli.transport import connect
 
     console = Console()
 
     async def work() -> None:
         async with connect(settings_of(reach)) as transport:
+            if once and machine:
+                write(msgspec.json.encode(await looked(transport)))
+                return
             if once:
                 console.print(drawn(await looked(transport), console.width))
                 return

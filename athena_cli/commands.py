@@ -20,6 +20,9 @@ TEXT = Parameter(allow_leading_hyphen=True)
 Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 
 
+OUTPUT = Parameter(alias="-o")
+
+
 @Parameter(name="*", group="Transport")
 @dataclass(frozen=True)
 class Reach:
@@ -37,8 +40,17 @@ class Reach:
     identity: str | None = None
     """Who is asking, where authentication is on (ATHENA_CLI_IDENTITY)."""
 
-    output: Annotated[Output | None, Parameter(alias="-o")] = None
+    output: Annotated[Output | None, OUTPUT] = None
     """A table, one JSON document, or a line of JSON for each record; by itself a table on a terminal, else JSON."""
+
+
+@Parameter(name="*", group="Output")
+@dataclass(frozen=True)
+class Form:
+    """How a command shows what it did that works on the state directory itself."""
+
+    output: Annotated[Output | None, OUTPUT] = None
+    """For people, one JSON document, or the same in a line; by itself for people on a terminal, else JSON."""
 
 
 @Parameter(name="*", group="Filters")
@@ -94,7 +106,7 @@ def ask(
     lines: Callable[[Any], list[str]] | None = None,
     **parts: Any,
 ) -> None:
-    """Send one request and show its answer, what is ``told`` of it, or ``lines`` that tell of it."""
+    """Send one request and show its answer, what is ``told`` of it, or ``lines`` of it unless JSON was asked for."""
     import asyncio
 
     from athena_cli import render
@@ -105,7 +117,7 @@ def ask(
             return await transport.request(operation_id, wait=not stay, **parts)
 
     data = asyncio.run(work())
-    if lines is not None:
+    if lines is not None and not (reach is not None and reach.output in {"json", "jsonl"}):
         import msgspec
 
         for line in lines(msgspec.json.decode(data)):
@@ -136,6 +148,15 @@ def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | No
                 query["cursor"] = following
 
     asyncio.run(work())
+
+
+def show(value: object, form: Form | None) -> None:
+    """Show what a command did that works on the state directory itself."""
+    import msgspec
+
+    from athena_cli import render
+
+    render.show(msgspec.json.encode(value), form.output if form else None)
 
 
 def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
@@ -199,7 +220,7 @@ def run(
     strategy: Literal["enqueue", "reject", "interrupt"] | None = None,
     parent: str | None = None,
     template: str | None = None,
-    param: tuple[str, ...] = (),
+    param: Annotated[tuple[str, ...], SWITCH] = (),
     detach: Detach = False,
     reach: Reach | None = None,
 ) -> None:
@@ -309,7 +330,7 @@ def show_work(*, session: str | None = None, workflow: str | None = None, reach:
 
     Args:
         session: The session.
-        workflow: Instead: the workflow, or one of its runs.
+        workflow: Instead: the workflow, or one of its runs; with `-o json` what `workflow status` prints.
         reach: How to reach the plane.
     """
     if (session is None) == (workflow is None):
@@ -379,6 +400,38 @@ def drain_work(
 
     body = {"provider": provider, "model": model}
     ask(reach, "drainWork", path={"sessionId": session}, body=body, stay=detach, told=told)
+
+
+# Schedules
+
+
+def list_schedules(*, reach: Reach | None = None) -> None:
+    """List all schedules, in the order in which they were created.
+
+    Args:
+        reach: How to reach the plane.
+    """
+    import asyncio
+
+    import msgspec
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    tasks: list[Any] = []
+
+    async def work() -> None:
+        query: dict[str, str | None] = {"limit": str(PAGE_ITEMS_MAX)}
+        async with connect(settings_of(reach)) as transport:
+            while True:
+                page = msgspec.json.decode(await transport.request("listSchedules", query=query))
+                tasks.extend(page["items"])
+                if "nextCursor" not in page:
+                    return
+                query["cursor"] = page["nextCursor"]
+
+    asyncio.run(work())
+    render.show(msgspec.json.encode({"count": len(tasks), "tasks": tasks}), reach.output if reach else None)
 
 
 # Events
@@ -453,7 +506,8 @@ def search_memory(
 
     found = asyncio.run(work())
     count = len(msgspec.json.decode(found, type=list[msgspec.Raw]))
-    render.show(msgspec.json.encode({"query": query, "count": count, "results": msgspec.Raw(found)}))
+    answer = {"query": query, "count": count, "results": msgspec.Raw(found)}
+    render.show(msgspec.json.encode(answer), reach.output if reach else None)
 
 
 def get_memory(
@@ -501,7 +555,7 @@ def run_persona(
         session: The session that the review belongs to; a new one if absent.
         out_json: Where to put the result, in the workspace.
         out_md: Where to put the report, in the workspace.
-        stdout: What to print, as the persona says if absent.
+        stdout: What to print, as the persona says if absent; with `-o json` the whole answer is printed instead.
         provider: A provider, instead of the persona's profile.
         model: A model of that provider.
         reach: How to reach the plane.
@@ -510,6 +564,7 @@ def run_persona(
 
     import msgspec
 
+    from athena_cli import render
     from athena_cli.transport import connect
 
     body = {
@@ -530,26 +585,32 @@ def run_persona(
             return await transport.request("runPersona", body=body)
 
     print(f"Reviewing {head} as {name} ...", file=sys.stderr, flush=True)
-    answer = msgspec.json.decode(asyncio.run(work()))
+    data = asyncio.run(work())
+    answer = msgspec.json.decode(data)
+    machine = reach.output if reach is not None and reach.output in {"json", "jsonl"} else None
+    if machine:
+        render.show(data, machine)
     if "stdout" not in answer:  # its run is paused, or took too long
         raise Failed(f"the review goes on: athena persona show {answer['runId']}")
-    if answer["stdout"]:
+    if answer["stdout"] and not machine:
         print(answer["stdout"].rstrip("\n"))
     if answer["result"]["status"] == "failed":
         raise Failed(answer["result"]["error"]["message"])
 
 
-def init_persona(id: str, /, *, role: str | None = None, description: str | None = None) -> None:
+def init_persona(
+    id: str, /, *, role: str | None = None, description: str | None = None, form: Form | None = None
+) -> None:
     """Write the definition of a persona, to be edited: personas/<id>.json of the workspace.
 
     Args:
         id: Its name.
         role: What it is, such as reviewer.
         description: What it is told about itself.
+        form: How to show it.
     """
     import msgspec
 
-    from athena_cli import render
     from athena_core.services.personas import FOLDER, PersonaFiles
     from athena_core.values import NAME
 
@@ -572,24 +633,22 @@ def init_persona(id: str, /, *, role: str | None = None, description: str | None
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error
     PersonaFiles(settings.workspace_root, settings.state_dir).read(id, "id")
-    render.show(msgspec.json.encode({"status": "written", "id": id, "path": f"{FOLDER}/{id}.json"}))
+    show({"status": "written", "id": id, "path": f"{FOLDER}/{id}.json"}, form)
 
 
-def validate_persona(id: str, /) -> None:
+def validate_persona(id: str, /, *, form: Form | None = None) -> None:
     """Read the definition of a persona as a review would, and show it with its defaults.
 
     Args:
         id: Its name.
+        form: How to show it.
     """
-    import msgspec
-
-    from athena_cli import render
     from athena_core.services.personas import PersonaFiles
 
     settings = settings_of(None)
     found = PersonaFiles(settings.workspace_root, settings.state_dir).read(id, "id")
     place = "/".join(found.folder)
-    render.show(msgspec.json.encode({"status": "valid", "id": id, "folder": place, "definition": found.persona}))
+    show({"status": "valid", "id": id, "folder": place, "definition": found.persona}, form)
 
 
 # The state directory
@@ -600,7 +659,8 @@ def replay(
     verify: Annotated[bool, SWITCH] = False,
     dry_run: Annotated[bool, SWITCH] = False,
     to: str | None = None,
-    projection: list[str] | None = None,
+    projection: Annotated[list[str] | None, SWITCH] = None,
+    form: Form | None = None,
 ) -> None:
     """Rebuild all read models from the log; the server goes on answering meanwhile.
 
@@ -610,13 +670,13 @@ def replay(
         to: Replay to this position, to this event (its id), or to what was recorded before this time (ISO-8601); the
             result never serves.
         projection: With --verify or --dry-run, only this projection; may be given several times.
+        form: How to show it.
     """
     if verify and (dry_run or to is not None):
         raise Misused("--verify goes with neither --dry-run nor --to")
     if projection and not (verify or dry_run):
         raise Misused("--projection goes with --verify or --dry-run: what serves is rebuilt as a whole")
 
-    from msgspec.json import encode
     from msgspec.structs import replace
 
     from athena_cli import render
@@ -631,7 +691,7 @@ def replay(
     state = state_directory(settings_of(None))
     views = state.views()
     if verify:
-        _compare(views, projection)
+        _compare(views, projection, form)
         return
     if dry_run or to is not None:
         reader = state.reader()
@@ -641,16 +701,13 @@ def replay(
     else:
         done = render.last(replaying.rebuild(views), "replay")
         done = replace(done, digests=_digests(views))
-    render.show(encode(done))
+    show(done, form)
 
 
-def _compare(views: Any, names: list[str] | None) -> None:
+def _compare(views: Any, names: list[str] | None, form: Form | None) -> None:
     """Show whether the views are what a replay gives. Raises Failed if not."""
     from time import perf_counter
 
-    from msgspec.json import encode
-
-    from athena_cli import render
     from projections import replay as replaying
 
     began = perf_counter()
@@ -665,7 +722,7 @@ def _compare(views: Any, names: list[str] | None) -> None:
         "eventsPerSecond": round(position / seconds),
         "verdicts": verdicts,
     }
-    render.show(encode(summary))
+    show(summary, form)
     if different:
         those = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
         raise Failed(f"the views differ from a replay: {those}")
@@ -683,14 +740,13 @@ def _digests(views: Any) -> dict[str, str]:
         connection.close()
 
 
-def verify(*, bundle: Path | None = None) -> None:
+def verify(*, bundle: Path | None = None, form: Form | None = None) -> None:
     """Prove the log: its hash chain, and the invariants that every decision keeps.
 
     Args:
         bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
+        form: How to show it.
     """
-    from msgspec.json import encode
-
     from athena_cli import render
     from athena_cli.offline import state_directory
     from athena_core.clock import SystemClock
@@ -699,7 +755,7 @@ def verify(*, bundle: Path | None = None) -> None:
     from athena_core.store.codec import Codec
 
     if bundle is not None:
-        _prove(bundle)
+        _prove(bundle, form)
         return
     state = state_directory(settings_of(None))
     reader = state.reader()
@@ -709,17 +765,14 @@ def verify(*, bundle: Path | None = None) -> None:
     report = render.last(steps, "verify").report
     reader.close()
     assert report is not None
-    render.show(encode(report))
+    show(report, form)
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
         raise Failed(f"the log does not verify: {report.violations[0]}{more}")
 
 
-def _prove(path: Path) -> None:
+def _prove(path: Path, form: Form | None) -> None:
     """Prove a bundle. Raises Failed if it is not what was exported."""
-    from msgspec.json import encode
-
-    from athena_cli import render
     from athena_core.services.bundle import prove
     from athena_core.store.chain import Broken
 
@@ -733,7 +786,7 @@ def _prove(path: Path) -> None:
         raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
     except Broken as broken:
         raise Failed(f"the bundle does not verify: {broken}") from broken
-    render.show(encode(proof))
+    show(proof, form)
 
 
 # The server
@@ -789,17 +842,17 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
                 uds.unlink(missing_ok=True)
 
 
-def contracts(*, out: Path | None = None) -> None:
+def contracts(*, out: Path | None = None, form: Form | None = None) -> None:
     """Write the OpenAPI document as an artifact.
 
     Args:
         out: The file; `api/contracts.v1.json` in the state directory if absent.
+        form: How to show it.
     """
     import msgspec
 
     from athena_api import openapi
     from athena_api.operations import OPERATIONS
-    from athena_cli import render
     from athena_core import __version__
     from athena_core.clock import SystemClock, iso
 
@@ -818,4 +871,4 @@ def contracts(*, out: Path | None = None) -> None:
         draft.replace(path)
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error
-    render.show(msgspec.json.encode({"status": "written", "path": str(path), "routeCount": len(OPERATIONS)}))
+    show({"status": "written", "path": str(path), "routeCount": len(OPERATIONS)}, form)

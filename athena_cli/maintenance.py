@@ -2,11 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
-from athena_cli.commands import SWITCH, TEXT, settings_of
+from athena_cli.commands import SWITCH, TEXT, Form, settings_of, show
 from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 REASON_CHARS_MAX = 1_000
 
 
-def backup(target: Path, /) -> None:
+def backup(target: Path, /, *, form: Form | None = None) -> None:
     """Copy the log into one file while others write to it, and verify the copy.
 
     Everything that was acknowledged before the command began is in it, with idempotency keys; views are not, they are
@@ -24,9 +22,8 @@ def backup(target: Path, /) -> None:
 
     Args:
         target: The file to write; it must not exist.
+        form: How to show it.
     """
-    from msgspec.json import encode
-
     from athena_cli import render
     from athena_cli.offline import state_directory
     from athena_core.store.backup import copy_log
@@ -37,21 +34,18 @@ def backup(target: Path, /) -> None:
     except OSError as error:
         raise Failed(f"cannot write {target}: {error.strerror}") from error
     report = _verified(target)
-    render.show(
-        encode(
-            {
-                "status": "written",
-                "path": str(target),
-                "bytes": target.stat().st_size,
-                "logId": report.log_id,
-                "position": report.head,
-                "chain": report.chain,
-            }
-        )
-    )
+    done = {
+        "status": "written",
+        "path": str(target),
+        "bytes": target.stat().st_size,
+        "logId": report.log_id,
+        "position": report.head,
+        "chain": report.chain,
+    }
+    show(done, form)
 
 
-def restore(source: Path, /) -> None:
+def restore(source: Path, /, *, form: Form | None = None) -> None:
     """Verify a backup and put it in the place of the log; no process may be at work there.
 
     A log that was there is kept under another name. If it had gone further than the backup, the next start refuses
@@ -59,10 +53,8 @@ def restore(source: Path, /) -> None:
 
     Args:
         source: The file that `athena backup` wrote.
+        form: How to show it.
     """
-    from msgspec.json import encode
-
-    from athena_cli import render
     from athena_core.store.backup import restore_log
 
     report = _verified(source)
@@ -75,7 +67,7 @@ def restore(source: Path, /) -> None:
         answer["kept"] = done.kept
     if done.forks:
         answer["next"] = "start once with ATHENA_ACCEPT_FORK=true"
-    render.show(encode(answer))
+    show(answer, form)
 
 
 def _verified(path: Path) -> "Report":
@@ -106,6 +98,7 @@ def export(
     since: str | None = None,
     redact: Annotated[bool, SWITCH] = False,
     out: Path | None = None,
+    form: Form | None = None,
 ) -> None:
     """Write a slice of the log that proves itself elsewhere: `athena verify --bundle FILE`.
 
@@ -115,13 +108,11 @@ def export(
         since: Everything after an event (its id, or a position), or since a time (ISO-8601).
         redact: Without what people, models and tools wrote; the bundle says so, and still proves itself.
         out: The file to write; standard output if absent.
+        form: How to show what was written.
     """
     if (run is not None) + (session is not None) + (since is not None) != 1:
         raise Misused("export needs one of --run, --session and --since")
 
-    from msgspec.json import encode
-
-    from athena_cli import render
     from athena_cli.offline import place_of, state_directory
     from athena_core.services.bundle import Scope
     from athena_core.services.bundle import export as lines_of
@@ -141,27 +132,25 @@ def export(
         raise Failed(f"cannot write {out}: {error.strerror}") from error
     finally:
         reader.close()
-    render.show(encode({"status": "written", "path": str(out), "bytes": out.stat().st_size}))
+    show({"status": "written", "path": str(out), "bytes": out.stat().st_size}, form)
 
 
-def doctor(*, output: Annotated[Literal["table", "json"] | None, Parameter(alias="-o")] = None) -> None:
+def doctor(*, form: Form | None = None) -> None:
     """Look at versions, settings, disk, clock, port and log: what is wrong, and what mends it.
 
     Exit code 1 if something keeps Athena from working as promised.
 
     Args:
-        output: A list of findings, or one JSON document; by itself a list on a terminal, else JSON.
+        form: How to show what was found.
     """
-    from msgspec.json import encode
-
     from athena_cli.doctor import examine
-    from athena_cli.render import write
 
     findings = examine()
-    if output == "json" or (output is None and not sys.stdout.isatty()):
-        write(encode({"ok": all(found.status != "wrong" for found in findings), "findings": findings}))
-    else:
+    output = form.output if form else None
+    if output == "table" or (output is None and sys.stdout.isatty()):
         _list(findings)
+    else:
+        show({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, form)
     wrong = [found for found in findings if found.status == "wrong"]
     if wrong:
         raise Failed(f"{wrong[0].check}: {wrong[0].says}")
@@ -189,6 +178,7 @@ def redact(
     run: str | None = None,
     session: str | None = None,
     reason: Annotated[str, TEXT],
+    form: Form | None = None,
 ) -> None:
     """Erase what people, models and tools wrote, for ever; the facts stay and the log still verifies.
 
@@ -199,6 +189,7 @@ def redact(
         run: Erase all text of this run, its input included.
         session: Erase all text of this session and its runs.
         reason: Why, for the audit trail.
+        form: How to show it.
     """
     if [position, run, session].count(None) != 2:
         raise Misused("redact needs one of --position, --run and --session")
@@ -207,9 +198,6 @@ def redact(
 
     import asyncio
 
-    from msgspec.json import encode
-
-    from athena_cli import render
     from athena_cli.in_process import in_process
     from athena_cli.offline import state_directory
     from athena_core.event import Meta
@@ -241,4 +229,4 @@ def redact(
         views.generations.scrub(current)
     except OSError as error:
         raise Failed(f"the text is erased, but traces may be left in the views; run redact again: {error}") from error
-    render.show(encode(done))
+    show(done, form)

@@ -10,8 +10,11 @@ UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069
 COLUMNS: Mapping[str, Sequence[str]] = {
     "traceId": ("createdAt", "type", "sessionId", "runId", "id"),
     "runId": ("runId", "status", "sessionId", "provider", "model", "createdAt", "startedAt"),
+    "scheduleId": ("startedAt", "status", "reason", "runId", "error", "nominalTime", "finishedAt"),
+    "nextRunAt": ("id", "nextRunAt", "enabled", "paused", "everyMinutes", "cron", "timezone", "runAt", "sessionId"),
 }
-"""Which members of a record are shown, by one that only such records have first or second."""
+"""Which members of a record are shown, by one that only such records have first or second, or at all."""
+ONLY = frozenset({"nextRunAt"})
 
 
 class Step(Protocol):
@@ -29,7 +32,7 @@ class Step(Protocol):
 S = TypeVar("S", bound=Step)
 
 
-LISTS = ("items", "events")
+LISTS = ("items", "events", "tasks", "logs", "results")
 """How the list of an answer is called."""
 
 
@@ -50,14 +53,23 @@ def show(data: bytes, output: str | None = None) -> None:
             write(record)
         return
     decoded = msgspec.json.decode(data)
-    name = next((name for name in LISTS if isinstance(decoded, dict) and name in decoded), None)
+    name = _list_in(decoded) if isinstance(decoded, dict) else None
     listed = decoded if isinstance(decoded, list) else decoded[name] if name is not None else None
     if listed is None or not all(isinstance(record, dict) for record in listed):
         print(printable(msgspec.json.format(data, indent=2).decode()))
         return
     show_table(listed)
-    if isinstance(decoded, dict) and "nextCursor" in decoded:
-        print(f"More: --cursor {decoded['nextCursor']}", file=sys.stderr)
+    rest = {} if isinstance(decoded, list) else decoded
+    more = [f"{name} {value}" for name, value in rest.items() if name != "nextCursor" and is_plain(value)]
+    if more:
+        print(printable(" · ".join(more)), file=sys.stderr)
+    if "nextCursor" in rest:
+        print(f"More: --cursor {rest['nextCursor']}", file=sys.stderr)
+
+
+def _list_in(document: Mapping[str, Any]) -> str | None:
+    """The name of the list that an answer is made for."""
+    return next((name for name in LISTS if isinstance(document.get(name), list)), None)
 
 
 def records_of(data: bytes) -> Iterator[bytes]:
@@ -66,7 +78,7 @@ def records_of(data: bytes) -> Iterator[bytes]:
 
     document = msgspec.json.decode(data, type=msgspec.Raw | list[msgspec.Raw] | dict[str, msgspec.Raw])
     if isinstance(document, dict):
-        name = next((name for name in LISTS if name in document), None)
+        name = _list_in(msgspec.json.decode(data))
         document = data if name is None else msgspec.json.decode(document[name], type=list[msgspec.Raw])
     if isinstance(document, list):
         yield from map(bytes, document)
@@ -119,10 +131,14 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    plain = dict.fromkeys(name for row in rows for name, value in row.items() if not isinstance(value, dict | list))
-    names = [*next((COLUMNS[name] for name in list(plain)[:2] if name in COLUMNS), plain)]
+    if not rows:
+        print("None.", file=sys.stderr)
+        return
+    plain = dict.fromkeys(name for row in rows for name, value in row.items() if is_plain(value))
+    tells = (name for place, name in enumerate(plain) if name in COLUMNS and (place < 2 or name in ONLY))
+    names = [*COLUMNS.get(next(tells, ""), plain)]
     names = [name for name in names if name in plain]
-    cells = [[printable(str(row.get(name, ""))) for name in names] for row in rows]
+    cells = [[printable(_cell(row.get(name))) for name in names] for row in rows]
     console = Console()
     widths = [max([len(name), *(len(row[place]) for row in cells)]) + 3 for place, name in enumerate(names)]
     while len(names) > 1 and sum(widths[: len(names)]) > console.width:
@@ -131,6 +147,18 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in cells:
         table.add_row(*map(Text, row[: len(names)]))
     console.print(table)
+
+
+def _cell(value: object) -> str:
+    """A value as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value fits into a cell."""
+    return not isinstance(value, dict | list)
 
 
 def printable(text: str) -> str:

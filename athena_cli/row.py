@@ -14,6 +14,8 @@ from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli import commands
 from athena_cli.exits import Misused
+from athena_cli.members import FLAGGED, about, flag
+from athena_cli.shapes import LIMITS, SHAPES
 from athena_cli.tree import COMMANDS
 
 if TYPE_CHECKING:
@@ -74,16 +76,24 @@ Parameters = dict[str, tuple[Part, inspect.Parameter]]
 
 
 def _paths(places: list[str]) -> Parameters:
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    return {name: ("path", inspect.Parameter(_snake(name), kind, annotation=str)) for name in places}
+    found: Parameters = {}
+    for name in places:
+        one = inspect.Parameter(_snake(name), inspect.Parameter.POSITIONAL_ONLY, annotation=str)
+        if name in FLAGGED:
+            note = Annotated[str, Parameter(name=FLAGGED[name])]
+            one = one.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
+        found[name] = ("path", one)
+    return found
 
 
 def _queries(row: Row) -> Parameters:
     found: Parameters = {}
     if row.query is not NoQuery:
         for field in _fields(row.query):
-            note = Parameter(group=FILTERS, help=_hint(field.type), allow_leading_hyphen=True)
-            found[field.encode_name] = ("query", _option(field, note, str))
+            words = about(row.id, field.encode_name, query=True)
+            note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
+            chosen = isinstance(_bare(field.type), shapes.LiteralType)  # all else the plane reads better
+            found[field.encode_name] = ("query", _option(field, note, _kind(field.type) if chosen else str))
     return found
 
 
@@ -91,9 +101,9 @@ def _bodies(row: Row) -> Parameters:
     found: Parameters = {}
     if row.body is NoBody:
         return found
-    for field in _fields(row.body):
-        required = "required" if field.required else ""
-        words = ", ".join(word for word in (_hint(field.type), required) if word)
+    for field in sorted(_fields(row.body), key=lambda field: not field.required):
+        hints = [hint for hint in (_hint(field.type), "required" if field.required else "") if hint]
+        words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
         found[field.encode_name] = ("body", _option(field, note, _kind(field.type)))
     note = Parameter(group=BODY, help="The body as JSON, from a file; `-` reads standard input. Options go before it.")
@@ -104,9 +114,14 @@ def _bodies(row: Row) -> Parameters:
 def _extras(row: Row) -> Parameters:
     found: Parameters = {}
     if row.paging is not None:
-        place = "cursor" if row.paging == "cursor" else "after"
-        found[place] = ("page", _plain(place, Parameter(group=PAGE, help="Go on after this one."), str))
-        found["limit"] = ("page", _plain("limit", Parameter(group=PAGE, help="How many, at most 500."), int))
+        place, begin = {
+            "cursor": ("cursor", "Go on where a page ended, at its `nextCursor`."),
+            "tail": ("after", "Only what follows this entry (its id)."),
+        }[row.paging]
+        found[place] = ("page", _plain(place, Parameter(group=PAGE, help=begin), str))
+        usual = f"; {LIMITS[row.id]} if absent" if row.id in LIMITS else ""
+        many = f"How many, at most {commands.PAGE_ITEMS_MAX}{usual}."
+        found["limit"] = ("page", _plain("limit", Parameter(group=PAGE, help=many), int))
         if row.paging == "cursor":
             note = Parameter(name="--all", group=PAGE, negative="", help="All pages, as one list.")
             found["everything"] = ("everything", _plain("everything", note, bool))
@@ -125,7 +140,7 @@ def _plain(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
 
 
 def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Parameter:
-    name = _snake(field.encode_name)
+    name = flag(field.encode_name).replace("-", "_")
     if iskeyword(name):  # which the language keeps for itself, but a flag may be called
         return _plain(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
     return _plain(name, note, kind)
@@ -174,11 +189,16 @@ def _kind(info: shapes.Type) -> Any:
 
 def _hint(info: shapes.Type) -> str:
     match bare := _bare(info):
-        case shapes.LiteralType():
-            return "one of " + ", ".join(sorted(map(str, bare.values)))
         case shapes.VarTupleType() | shapes.ListType() if isinstance(_bare(bare.item_type), shapes.StrType):
             return "may be given several times"
-        case shapes.StrType() | shapes.IntType() | shapes.FloatType() | shapes.BoolType() | shapes.EnumType():
+        case (
+            shapes.StrType()
+            | shapes.IntType()
+            | shapes.FloatType()
+            | shapes.BoolType()
+            | shapes.EnumType()
+            | shapes.LiteralType()
+        ):
             return ""
         case _:
             return "as JSON"
@@ -201,13 +221,18 @@ def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mappi
     elif row.body is not NoBody:
         for field in _fields(row.body):
             if field.required and field.encode_name not in body:
-                raise Misused(f"{_flag(field.encode_name)} is needed")
+                raise Misused(f"--{flag(field.encode_name)} is needed")
     if row.stream:
         commands.follow(reach, row.id, path=path, query=query)
     elif given.get("everything"):
         commands.ask_all(reach, row.id, path=path, query=query)
     else:
         parts: dict[str, Any] = {"path": path, "query": query}
+        if row.id in LIMITS:
+            query.setdefault("limit", str(LIMITS[row.id]))
+        if row.id in SHAPES:
+            shape = SHAPES[row.id]
+            parts["told"] = lambda answer: shape(answer, path)
         if row.body is not NoBody:
             parts["body"] = body
         if given.get("if_match") is not None:
@@ -220,17 +245,13 @@ def _member(row: Row, name: str, value: Any) -> Any:
     field = next(field for field in _fields(row.body) if field.encode_name == name)
     bare = _bare(field.type)
     if isinstance(value, float) and not isfinite(value):  # JSON has no word for it but null, which means none
-        raise Misused(f"{_flag(name)}: {value} is no number")
+        raise Misused(f"--{flag(name)}: {value} is no number")
     if _kind(field.type) is not str or isinstance(bare, shapes.StrType):
         return value
     try:
         return msgspec.json.decode(value)
     except msgspec.MsgspecError as error:
-        raise Misused(f"{_flag(name)}: {value[:80]!r} is no JSON: {error}") from error
-
-
-def _flag(name: str) -> str:
-    return "--" + _snake(name).replace("_", "-")
+        raise Misused(f"--{flag(name)}: {value[:80]!r} is no JSON: {error}") from error
 
 
 def _snake(name: str) -> str:

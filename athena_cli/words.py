@@ -60,7 +60,7 @@ ROWS: Mapping[str, Named] = {
     ),
     "resume": Named(
         "resumeRun",
-        "Let a paused run go on, with another budget or with none; waits as `createRun` does.",
+        "Let a paused run go on, with another budget or with none; waits for its end unless asked not to.",
     ),
     "run-templates create": Named(
         "createRunTemplate",
@@ -110,7 +110,7 @@ ROWS: Mapping[str, Named] = {
     "schedule resume": Named("resumeSchedule", "Let slots run again, those from now on."),
     "schedule run": Named(
         "runSchedule",
-        "Run a schedule by hand, which moves no slot; waits unless `Prefer: respond-async` is sent.",
+        "Run a schedule by hand, which moves no slot; waits for the end unless asked not to.",
     ),
     "schedule tick": Named(
         "tickSchedules",
@@ -133,7 +133,7 @@ ROWS: Mapping[str, Named] = {
     "workflow reject": Named("rejectWorkflowStep", "Reject just what has this hash: the step fails."),
     "workflow resume": Named(
         "resumeWorkflow",
-        "Go on from what failed, in this run or the newest that is not ok; else start one. Waits alike.",
+        "Go on from what failed, in this run or the newest that is not ok; else start one. Waits for the end.",
     ),
     "workflow run": Named(
         "runWorkflow",

@@ -99,20 +99,27 @@ Generated from the table of operations and `athena_cli/tree.py` by `{COMMAND}`; 
 
 `athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
 own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It
-falls back only where the connection is refused. Both ways print the same JSON.
+falls back only where the connection is refused. Both ways print the same JSON. Commands that look after the state
+directory itself (`api`, `backup`, `doctor`, `export`, `persona init`, `persona validate`, `redact`, `replay`,
+`restore`, `verify`) ask no server, run beside one (`restore` refuses to), and have no flags of a transport.
 
 **Output.** Data goes to standard output, all else to standard error. On a terminal lists are tables; where the output
-is piped it is JSON, one line that is the `data` of the answer. `-o json` and `-o table` say so explicitly; `-o jsonl`
-prints each record of a list on a line of its own. Streams print a line of JSON a record, and the last cursor on
-standard error when they end. Colours and progress bars appear on terminals only, and not with `NO_COLOR`.
+is piped it is JSON, one line that is the `data` of the answer, as [api.md](api.md) describes it. `-o json` and
+`-o table` say so explicitly; `-o jsonl` prints each record of a list on a line of its own. Some commands print what
+the original prints: `schedule list` `{{count, tasks}}`, `schedule logs` `{{id, count, logs}}`, `schedule run` and
+`schedule tick` their result with `summary {{ok, failed, alreadyRunning}}`, `memory search` `{{query, count, results}}`,
+`work` the depth of the queue, and `work status --workflow` lines of text unless `-o json` is given. Streams print a
+line of JSON a record, and the last cursor on standard error when they end. Colours and progress bars appear on
+terminals only, and not with `NO_COLOR`.
 
 **Exit codes.** 0 done · 1 the operation failed or was refused · 2 wrong usage or configuration · 3 no server answered ·
 130 Ctrl-C. Errors are one line on standard error that begins with `Error: `.
 
 **Completion.** `athena --install-completion` installs it for the shell that runs it: bash, zsh or fish.
 
-Lists of texts may be given several times (`--tags a --tags b`). Options that hold objects take JSON. `--body FILE`
-gives a whole body at once, `-` from standard input; options given beside it go before its members.
+Lists of texts may be given several times (`--tags a --tags b`). Options that hold objects take JSON. A switch may be
+told its value (`--enabled false`). `--body FILE` gives a whole body at once, `-` from standard input; options given
+beside it go before its members.
 """
 LINE_CHARS_MAX = 120
 REACH = frozenset(Reach.__dataclass_fields__)
@@ -383,9 +390,10 @@ def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) ->
             continue
         names = ", ".join(f"`{name}`" for name in argument.names)
         choices = " ".join(f"`{choice}`" for choice in sorted(argument.get_choices() or ()))
-        said = (argument.parameter.help or "").replace("|", "\\|")
-        needed = "needed" if argument.required else ""
-        lines.append(f"| {names} | {', '.join(part for part in (said, choices, needed) if part)} |")
+        said = " ".join((argument.parameter.help or "").replace("|", "\\|").split())
+        needed = "Required." if argument.required else ""
+        what = " ".join(part for part in (said, needed, f"One of {choices}." if choices else "") if part)
+        lines.append(f"| {names} | {what} |")
     return ["| | |", "| --- | --- |", *lines, ""] if lines else []
 
 

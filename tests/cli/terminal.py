@@ -90,13 +90,14 @@ class Terminal:
         self.directory = directory
         self.state_dir = directory / "state"
         self.settings = {"state_dir": str(self.state_dir), "api_base_url": NOWHERE}
+        self.variables: dict[str, str] = {}
         self._running: list[Running] = []
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """What a command sees."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         given = {f"ATHENA_{name.upper()}": value for name, value in {**self.settings, **settings}.items()}
-        return {**kept, "PYTHONPATH": str(ROOT), **given}
+        return {**kept, "PYTHONPATH": str(ROOT), **given, **self.variables}
 
     def start(self, *arguments: str, **settings: str) -> Running:
         """Start a command."""
@@ -141,3 +142,13 @@ class Terminal:
             running.end(signal.SIGKILL)
             running.stdout.close()
             running.stderr.close()
+
+
+@contextmanager
+def attentive() -> Iterator[None]:
+    """While commands are started that have to hear Ctrl-C, which they inherit deafness to."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

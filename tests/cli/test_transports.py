@@ -312,7 +312,7 @@ def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: st
         assert terminal.run("policy", "show", *where).data == put
         (event,) = terminal.run("events", "list", "--types", "policy.updated", *where).data["events"]
         assert event["payload"]["auditComment"] == "- enough"
-        assert terminal.run("policy", "rejections", "--session-id", "s", "--limit", "3", *where).data == {"items": []}
+        assert terminal.run("policy", "rejections", "--session", "s", "--limit", "3", *where).data == {"items": []}
         (entry,) = terminal.run("audit", "--kind", "policy", *where).data["items"]
         assert (entry["reason"], entry["after"]) == ("- enough", event["payload"]["after"])
         assert terminal.run("fleet", *where).data["total"] == 0

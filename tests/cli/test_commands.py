@@ -1,0 +1,309 @@
+"""Every command as a process of its own, over both transports: a story in which each of them has its part."""
+
+import inspect
+import json
+import shlex
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from athena_cli import app
+from athena_cli.row import command_of, rows
+from athena_cli.tree import COMMANDS
+from athena_cli.words import ROWS
+from tests.cli.worlds import World, shape, worlds
+from tests.scale import sized
+
+HERE = {
+    "api contracts": "writes what the table says; there is nothing to ask",
+    "api serve": "is the server",
+    "backup": "copies the log, also where no server can be started",
+    "doctor": "looks at the set-up that a server would have",
+    "export": "reads the log itself, whose hashes it hands on",
+    "persona init": "writes a file of the workspace",
+    "persona validate": "reads a file of the workspace",
+    "redact": "writes the log and scrubs the files of the views",
+    "replay": "reads the log itself, and writes views beside those that serve",
+    "restore": "puts another log in the place of this one, where nobody is at work",
+    "verify": "reads the log itself: a server is not asked whether it is right",
+    "--install-completion": "writes a file for the shell",
+}
+"""Commands without a transport, and why they ask no server; each runs beside one and gives the same in both worlds."""
+
+TELLING = {
+    "api contracts": "the time",
+    "doctor": "the space that is left",
+    "fleet": "how long runs took",
+    "health": "the time and the process that answers",
+    "top": "ages",
+}
+"""Commands that tell of the moment as well: their outputs have the same shape."""
+
+
+class Case(NamedTuple):
+    """A command of the story: what it is given, how it ends, and what is kept of its output for later ones.
+
+    ``awaits`` is a type of event that follows by itself; ``lines`` is how much of a stream is read before Ctrl-C.
+    ``says`` is in its complaint. ``after`` names what has to be kept before it, beside what its arguments name.
+    """
+
+    words: str
+    arguments: str = ""
+    keep: Mapping[str, str] = {}
+    code: int = 0
+    says: str = ""
+    lines: int = 0
+    awaits: str = ""
+    after: str = ""
+    settings: Mapping[str, str] = {}
+
+    @property
+    def needs(self) -> set[str]:
+        """The names of what has to be kept before it."""
+        text = " ".join([self.arguments, *self.settings.values()]).replace("/", " ").replace("'", " ")
+        return {word[1:] for word in text.split() if word.startswith("$")} | set(self.after.split())
+
+
+WORKFLOW = json.dumps(
+    {
+        "steps": [
+            {"id": "draft", "directiveId": "$directive", "harnessProfileId": "$profile"},
+            {"id": "ask", "approval": {"message": "good?", "approvers": ["local"]}},
+        ],
+        "dependencies": [{"from": "draft", "to": "ask"}],
+    }
+)
+ASKED = {"flow": "id", "hash": "stepStates.ask.approval.subjectHash"}
+
+STORY = (
+    Case("capabilities"),
+    Case("health"),
+    # what runs are told, and by whom
+    Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
+    Case("directives get", "$directive"),
+    Case("directives list"),
+    Case(
+        "harness-profiles create",
+        """--display-name Careful --version v1 --config '{"provider":"mock","model":"mock-model","tools":[]}'
+        --policies '{"timeoutMs":30000,"retryLimit":1,"budgetUsd":0}'""",
+        {"profile": "id"},
+    ),
+    Case("harness-profiles create", "--body $dir/agent.json", {"agent": "id"}),
+    Case("harness-profiles get", "$profile"),
+    Case("harness-profiles list", "--limit 1"),
+    Case(
+        "run-templates create",
+        """--harness-profile-id $profile --directive-template 'write {{count}} words' --default-params {}""",
+        {"template": "id"},
+    ),
+    Case("run-templates get", "$template"),
+    Case(
+        "run-templates put",
+        """$template --harness-profile-id $profile --directive-template 'write {{count}}' --default-params {}""",
+    ),
+    Case("run-templates list"),
+    # runs
+    Case("run", "--session s --input hello", {"run": "runId", "session": "sessionId"}),
+    Case("run", "--template $template --param count=3 --session t"),
+    Case("run", "--profile $agent --session agent --input go", {"paused": "runId"}),
+    Case("resume", "$paused --budget-usd 1", {"agentRun": "runId"}),
+    Case("resume", "$run", code=1, says="RUN_NOT_PAUSED"),
+    Case("runs get", "$run"),
+    Case("runs list", "--session s"),
+    Case("runs active"),
+    Case("runs cancel-requests", "--session s"),
+    Case("runs explain", "$run"),
+    Case("runs evidence", "$agentRun", {"evidence": "items.0.id"}),
+    Case("runs evidence-get", "$agentRun $evidence"),
+    Case("runs watch", "$run"),
+    Case("runs watch", "$run -o jsonl"),
+    Case("cancel", "--run $run --reason late"),
+    Case("cancel", "--session s"),
+    Case("sessions list"),
+    Case("sessions get", "$session"),
+    Case("sessions transcript", "$session"),
+    Case("sessions transcript-stream", "$session", lines=2, code=130, says="Cursor: "),
+    # work and messages
+    Case("work enqueue", "--session q --input first --mode collect", {"queued": "sessionId"}),
+    Case("work enqueue", "--session q --input second"),
+    Case("work status", "--session $queued"),
+    Case("work drain", "--session $queued"),
+    Case("events list", "--types work.drain.started", {"drain": "events.0.payload.drainId"}, after="queued"),
+    Case("work drain-get", "$drain"),
+    Case("work enqueue", "--session lost --input x", {"lost": "sessionId"}),
+    Case("work drain", "--session $lost --provider local-exec", code=1, says="PROVIDER_ERROR"),
+    Case("a2a dlq", "--session lost", {"letter": "items.0.id"}, after="lost"),
+    Case("a2a dlq-get", "$letter"),
+    Case("a2a discard", "$letter --audit-note 'not worth it'"),
+    Case("a2a restore", "$letter"),
+    Case("a2a redrive", """--filter '{"sessionId":"lost"}' --dry-run"""),
+    Case("a2a requeue", "$letter"),
+    Case(
+        "a2a redrive",
+        """--filter '{"sessionId":"nobody"}' --rate-per-second 500""",
+        {"redrive": "id"},
+        awaits="a2a.dlq.redrive.completed",
+    ),
+    Case("a2a redrive-get", "$redrive"),
+    Case("a2a redrive-cancel", "$redrive"),
+    Case(
+        "a2a send",
+        """--from-persona ada --to-persona bob --payload '{"do":"it"}'""",
+        {"message": "messageId"},
+        awaits="a2a.message.completed",
+    ),
+    Case("a2a get", "$message"),
+    Case("a2a list", "--to-persona bob"),
+    # workflows
+    Case("workflows create", f"--definition '{WORKFLOW}'", {"workflow": "id"}),
+    Case("workflows get", "$workflow"),
+    Case("workflows list"),
+    Case("workflow run", "$workflow", ASKED),
+    Case("work status", "--workflow $flow"),
+    Case("workflow approve", "$flow ask --subject-hash $hash --note fine", awaits="workflow.run.completed"),
+    Case("workflow status", "$flow"),
+    Case("workflow run", "$workflow", ASKED),
+    Case("workflow reject", "$flow ask --subject-hash $hash", awaits="workflow.run.failed"),
+    Case("workflow resume", "$flow --dry-run"),
+    Case("workflow run", "$workflow", ASKED),
+    Case("workflow cancel", "$flow --reason enough", awaits="workflow.run.cancelled"),
+    Case("workflow runs", "$workflow"),
+    Case("work status", "--workflow $workflow"),
+    # memory and personas
+    Case("memory add", "--text '--never deploy on Fridays'", {"entry": "id"}),
+    Case("memory list"),
+    Case("memory show", "$entry"),
+    Case("memory search", "--query 'deploy on'"),
+    Case("memory get", "--path MEMORY.md --from 2 --lines 1"),
+    Case("memory forget", "$entry"),
+    Case("persona init", "critic --role reviewer", {"critic": "id"}),
+    Case("persona validate", "$critic"),
+    Case("persona run", "--name $critic --repo library --head work"),
+    Case("persona run", "--name $critic --repo library --head work -o json", {"review": "runId"}),
+    Case("persona list"),
+    Case("persona show", "$review"),
+    # limits
+    Case(
+        "policy put", "--schema-version 1 --max-concurrent-runs 3 --audit-comment '- enough'", {"policy": "updatedAt"}
+    ),
+    Case("policy show"),
+    Case("policy rejections", "--session s"),
+    Case("policy simulate", """--policy '{"schemaVersion":1,"maxConcurrentRuns":1}' --since 0"""),
+    # schedules, in the original's words
+    Case(
+        "schedule add",
+        "--id nightly --session s --input hello --every-minutes 600 --start-now false",
+        {"schedule": "id"},
+    ),
+    Case("schedule list"),
+    Case("schedule get", "$schedule"),
+    Case("schedule run", "--id $schedule --provider mock"),
+    Case("schedule logs", "--id $schedule --limit 5"),
+    Case("schedule tick", "--at 2020-01-01T00:00:00Z"),
+    Case("schedule put", "$schedule --session s --input hello --cron '0 3 29 2 *'"),
+    Case("schedule preview", "$schedule --count 2 --from 2027-01-01T00:00:00Z"),
+    Case("schedule pause", "$schedule --note 'not now'"),
+    Case("schedule resume", "$schedule"),
+    Case("schedule disable", "$schedule"),
+    Case("schedule enable", "--id $schedule"),
+    Case("schedule remove", "--id $schedule"),
+    # what was, and how it is
+    Case("audit", "--limit 5"),
+    Case("audit", "--format csv --kind policy", after="put"),
+    Case("fleet"),
+    Case("top", "--once -o json"),
+    Case("events list", "--all"),
+    Case("events tail", "--session s", lines=3, code=130, says="Cursor: ", after="run"),
+    # the state directory
+    Case("verify"),
+    Case("replay"),
+    Case("replay", "--verify"),
+    Case("backup", "$dir/copy.athena", {"copy": "path"}),
+    Case("restore", "$copy", code=2, says="stop it first"),
+    Case("restore", "$copy", settings={"state_dir": "$dir/other"}),
+    Case("export", "--session s --out $dir/s.bundle", {"bundle": "path"}, after="run"),
+    Case("verify", "--bundle $bundle"),
+    Case("redact", "--run $run --reason 'it was asked for'"),
+    Case("doctor"),
+    Case("api contracts", "--out $dir/contracts.json"),
+    Case("--install-completion"),
+    Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
+)
+
+QUICK = {
+    *("directives create", "run", "work status", "schedule add", "schedule logs", "memory search", "policy put"),
+    *("events tail", "export", "verify"),
+}
+"""Some of everything: a command and a query, what waits, a stream, the original's words, and the state directory."""
+
+
+def chosen() -> list[Case]:
+    """The cases at this scale, with those whose outputs they need."""
+    if sized(quick=False, ci=True, full=True):
+        return list(STORY)
+    wanted, needed, found = set(QUICK), set[str](), list[Case]()
+    for case in reversed(STORY):
+        if case.words in wanted or needed & set(case.keep):
+            wanted.discard(case.words)
+            needed = (needed - set(case.keep)) | (case.needs - {"dir"})
+            found.append(case)
+    return found[::-1]
+
+
+def reaches(words: str) -> bool:
+    """Whether a command asks a plane."""
+    own = COMMANDS.get(words)
+    command = own or (command_of(rows()[words].id) if words in ROWS else None)
+    return command is not None and "reach" in inspect.signature(command).parameters
+
+
+def test_every_command_has_a_part_and_those_that_ask_no_server_are_listed() -> None:
+    everything = {*COMMANDS, *ROWS, "--install-completion"}
+    assert {case.words for case in STORY} == everything
+    assert {words for words in everything if not reaches(words)} == set(HERE)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+def test_every_command_prints_the_same_over_both_transports(tmp_path: Path) -> None:
+    with worlds(tmp_path) as both, ThreadPoolExecutor(len(both)) as pool:
+        for case in chosen():
+            seen = list(pool.map(lambda world: told(world, case), both))  # noqa: B023 - it has ended
+            assert seen[0] == seen[1], case
+
+
+def told(world: World, case: Case) -> Any:
+    """What a command prints in a world, as it has to be in the other one."""
+    arguments = [*case.words.split(), *shlex.split(case.arguments)]
+    if case.words == "api serve":
+        return served(world, case)
+    if case.lines:
+        result = world.stream(arguments, case.lines)
+    else:
+        result = world.run(arguments, reaching=case.words not in HERE, **case.settings)
+    assert result.code == case.code, (world.transport, case, result.out, result.err)
+    assert case.says in result.err, (world.transport, case, result.err)
+    for name, path in case.keep.items():
+        world.keep(name, path, result.out)
+    if case.awaits:
+        world.api.await_event(case.awaits)
+    if case.words in TELLING:
+        return shape(json.loads(result.out))
+    return world.plain(result.out), world.plain(result.err)
+
+
+def served(world: World, case: Case) -> Any:
+    """What a server says that is started and stopped."""
+    running = world.terminal.start(*case.words.split(), *shlex.split(case.arguments), **world.told(case.settings))
+    ready = json.loads(running.line())
+    return shape(ready), running.end(signal.SIGINT).code
+
+
+@pytest.mark.parametrize("words", [words for words in HERE if words in COMMANDS])
+def test_a_command_without_a_transport_says_so(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main([*words.split(), "--transport", "api"]) == 2
+    assert "works on the state directory itself (ATHENA_STATE_DIR)" in capsys.readouterr().err

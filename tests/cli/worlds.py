@@ -1,0 +1,133 @@
+"""Two worlds in which the same commands are run, each over its transport; and what makes their outputs comparable."""
+
+import base64
+import binascii
+import json
+import re
+import signal
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cli.terminal import Result, Terminal, attentive
+from tests.support.api import Api
+from tests.support.model import Profile, acting, call
+from tests.support.repository import branch, make
+
+TRANSPORTS = ("api", "local")
+MEASURED = re.compile(r'("\w*(?:Ms|[sS]econds|PerSecond|bytes|Bytes|At)"):(?:\d[\d.e+-]*|"<time>")')
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+NAMES = re.compile(
+    r"\b(?P<record>[a-z]+)[_:-][0-9A-HJKMNP-TV-Z]{26}\b|\b(?P<event>A[\w-]{27})(?![\w-])|\b(?P<hash>[0-9a-f]{16,64})\b"
+    r"|\b(?P<cursor>eyJ[\w-]+)"
+)
+
+
+class World:
+    """A state directory and a workspace, a server on them, and commands that reach it over one transport."""
+
+    def __init__(self, terminal: Terminal, transport: str, api: Api) -> None:
+        self.terminal = terminal
+        self.transport = transport
+        self.api = api
+        self.kept: dict[str, str] = {"dir": str(terminal.directory)}
+        self._numbers: dict[str, str] = {}
+
+    def run(self, arguments: list[str], *, reaching: bool, **settings: str) -> Result:
+        """Run a command to its end; ``$names`` are what was kept of earlier ones."""
+        return self.terminal.run(*self.filled(arguments, reaching), **self.told(settings))
+
+    def stream(self, arguments: list[str], lines: int) -> Result:
+        """Run a command that ends by Ctrl-C, once it has printed some lines."""
+        running = self.terminal.start(*self.filled(arguments, reaching=True))
+        for _ in range(lines):
+            running.line()
+        ended = running.end(signal.SIGINT)
+        return Result(ended.code, "\n".join(running.lines) + "\n", ended.err)
+
+    def filled(self, arguments: list[str], reaching: bool) -> list[str]:
+        """The arguments of a command in this world."""
+        filled = [string.Template(argument).safe_substitute(self.kept) for argument in arguments]
+        return [*filled, *(("--transport", self.transport) if reaching else ())]
+
+    def told(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """The settings of a command in this world."""
+        return {name: string.Template(value).safe_substitute(self.kept) for name, value in settings.items()}
+
+    def keep(self, name: str, path: str, out: str) -> None:
+        """Keep a part of an output under a name, for later commands."""
+        value: Any = json.loads(out)
+        for part in path.split("."):
+            value = value[int(part) if part.isdigit() else part]
+        self.kept[name] = str(value)
+
+    def plain(self, text: str) -> str:
+        """The text without what differs from world to world: names become numbers in the order in which they appear."""
+        text = text.replace(str(self.terminal.directory), "<directory>").replace(self.api.url, "<url>")
+        text = NAMES.sub(self._numbered, TIME.sub("<time>", text))
+        return MEASURED.sub(r"\1:0", text)
+
+    def _numbered(self, match: re.Match[str]) -> str:
+        kind = match["record"] or match.lastgroup or ""
+        if kind == "cursor":
+            return f"<cursor {self.plain(_opened(match['cursor']))}>"
+        return self._numbers.setdefault(match[0], f"<{kind} {len(self._numbers)}>")
+
+
+def _opened(cursor: str) -> str:
+    """What a cursor of a list says."""
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return cursor
+
+
+def shape(value: Any) -> Any:
+    """A JSON value without its numbers and texts."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return type(value).__name__
+
+
+@contextmanager
+def worlds(directory: Path) -> Iterator[list[World]]:
+    """A world for each transport, as alike as can be: an agent that shows evidence, personas, notes, a repository."""
+    evidence = call("evidence", label="Proof", type="text", content="it works")
+    with ExitStack() as stack:
+        stack.enter_context(attentive())
+        model = stack.enter_context(acting([evidence, "all done"]))
+        found = []
+        for transport in TRANSPORTS:
+            place = directory / transport
+            workspace = place / "workspace"
+            workspace.mkdir(parents=True)
+            terminal = Terminal(place)
+            stack.callback(terminal.close)
+            _furnish(workspace)
+            (place / "agent.json").write_text(json.dumps(Profile(tools=("evidence",), budget_usd=0.0001).body))
+            terminal.settings |= {
+                "workspace_root": str(workspace),
+                "memory_enabled": "true",
+                "openai_base_url": model.url,
+                "local_provider_cmd": "/bin/false",
+                "work_max_attempts": "1",
+            }
+            terminal.variables |= {"HOME": str(place), "SHELL": "/bin/bash"}
+            stack.enter_context(terminal.server())
+            api = Api(terminal.settings["api_base_url"])
+            stack.callback(api.close)
+            found.append(World(terminal, transport, api))
+        yield found
+
+
+def _furnish(workspace: Path) -> None:
+    branch(make(workspace / "library"), "work", a_py="x = 1\n")
+    (workspace / "MEMORY.md").write_text("one\ndeploy on Mondays\nthree\n")
+    personas = workspace / "personas"
+    personas.mkdir()
+    for name in ("ada", "bob"):
+        (personas / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name, "description": name}))
