@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "work enqueue": commands.enqueue_work,
     "work status": commands.show_work,
     "work drain": commands.drain_work,
+    "schedule list": commands.list_schedules,
     "events list": commands.list_events,
     "events tail": commands.tail_events,
     "persona run": commands.run_persona,

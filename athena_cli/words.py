@@ -92,7 +92,6 @@ ROWS: Mapping[str, Named] = {
     "schedule disable": Named("disableSchedule", "Let no more slots come due."),
     "schedule enable": Named("enableSchedule", "Let slots come due, from now on."),
     "schedule get": Named("getSchedule", "One schedule."),
-    "schedule list": Named("listSchedules", "Schedules, in the order in which they were created."),
     "schedule logs": Named(
         "getScheduleLogs",
         "What became of every slot that came due, newest first: the newest, or those that follow an entry.",

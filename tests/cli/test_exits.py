@@ -12,8 +12,10 @@ import httpx2
 import pytest
 
 from athena_cli.tree import COMMANDS
+from athena_cli.words import ROWS
 from athena_core import __version__
 from athena_core.settings import SETTINGS
+from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 
 WRONG = {
@@ -106,9 +108,9 @@ def test_the_version_is_the_projects(terminal: Terminal) -> None:
     assert (result.code, result.out, result.err) == (0, f"projectathena {__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", ["", *COMMANDS])
-def test_help_says_what_a_command_is_for(terminal: Terminal, words: str) -> None:
-    result = terminal.run(*words.split(), "--help")
+@pytest.mark.parametrize("words", ["", *COMMANDS, *ROWS])
+def test_help_says_what_a_command_is_for(here: Here, words: str) -> None:
+    result = here(*words.split(), "--help")
     assert result.code == 0
     assert f"Usage: athena {words}".strip() in result.out
 
@@ -149,15 +151,19 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_usage_is_2(terminal: Terminal, arguments: list[str], words: str) -> None:
-    assert words in complaint(terminal.run(*arguments), 2)
+def test_wrong_usage_is_2(terminal: Terminal, here: Here, arguments: list[str], words: str) -> None:
+    assert words in complaint(here(*arguments), 2)
     assert not terminal.state_dir.exists()
 
 
+def test_wrong_usage_is_2_for_whoever_started_the_process(terminal: Terminal) -> None:
+    assert complaint(terminal.run("cancel"), 2) == "Error: cancel needs either --session or --run"
+
+
 @pytest.mark.parametrize("variable", WRONG)
-def test_a_wrong_setting_is_2(terminal: Terminal, variable: str) -> None:
+def test_a_wrong_setting_is_2(here: Here, variable: str) -> None:
     wrong = {variable.removeprefix("ATHENA_").lower(): WRONG[variable]}
-    assert complaint(terminal.run("api", "serve", "--port", "0", **wrong), 2).startswith(f"Error: {variable}")
+    assert complaint(here("api", "serve", "--port", "0", **wrong), 2).startswith(f"Error: {variable}")
 
 
 def test_every_setting_is_tried() -> None:
@@ -208,14 +214,14 @@ def test_without_authentication_only_this_machine_is_served(terminal: Terminal, 
     ],
 )
 def test_what_would_let_anybody_in_is_not_served(
-    terminal: Terminal, arguments: list[str], settings: dict[str, str], words: str
+    terminal: Terminal, here: Here, arguments: list[str], settings: dict[str, str], words: str
 ) -> None:
     (terminal.directory / "file").touch()
     with socket.socket(socket.AF_UNIX) as taken:
         taken.bind(str(terminal.directory / "taken"))
         taken.listen()
         port = [] if "--uds" in arguments else ["--port", "0"]
-        result = terminal.run("api", "serve", *arguments, *port, auth_enabled="true", **settings)
+        result = here("api", "serve", *arguments, *port, auth_enabled="true", **settings)
     assert words in complaint(result, 2)
 
 

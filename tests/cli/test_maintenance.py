@@ -120,14 +120,6 @@ def test_what_is_no_backup_is_not_restored(terminal: Terminal) -> None:
     assert (terminal.state_dir / "log.db").read_bytes() == before
 
 
-@pytest.fixture
-def history(terminal: Terminal) -> Terminal:
-    """Two sessions with a run each, one after the other."""
-    for session in ("one", "two", "one"):
-        terminal.run("run", "--session", session, "--input", f"said in {session}", "--transport", "local")
-    return terminal
-
-
 def test_a_bundle_proves_itself_elsewhere(history: Terminal) -> None:
     bundle = history.directory / "one.bundle"
     assert history.run("export", "--session", "one", "--out", str(bundle)).code == 0

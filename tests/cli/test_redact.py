@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 
 CANARY, OTHER = "canary-7f3a-sings", "sparrow-1c2d-stays"
@@ -43,7 +44,8 @@ def test_what_was_written_is_gone_and_the_log_still_verifies(terminal: Terminal)
         (["--position", "99999", "--reason", "x"], 1, "no event at position 99999"),
     ],
 )
-def test_what_cannot_be_redacted_is_said(terminal: Terminal, arguments: list[str], code: int, words: str) -> None:
-    assert terminal.run("run", "--input", "x", "--transport", "local").code == 0
-    result = terminal.run("redact", *arguments)
+def test_what_cannot_be_redacted_is_said(
+    history: Terminal, here: Here, arguments: list[str], code: int, words: str
+) -> None:
+    result = here("redact", *arguments)
     assert (result.code, words in result.err) == (code, True), result.err

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.support.api import Api
 from tests.support.model import Profile, acting, call
@@ -38,6 +39,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["content-length"] or 0))
         self._answer(json.loads(content))
+
+    def do_DELETE(self) -> None:
+        self.do_POST()
 
     def do_GET(self) -> None:
         self._answer(None)
@@ -85,15 +89,15 @@ def test_data_is_printed_as_it_came(terminal: Terminal, scripted: Scripted) -> N
     ]
 
 
-def test_a_body_holds_what_was_given(terminal: Terminal, scripted: Scripted) -> None:
+def test_a_body_holds_what_was_given(here: Here, scripted: Scripted) -> None:
     scripted.answers = [GOOD]
-    terminal.run("run", "--session", "s", "--input", "--all -v", "--provider", "p", "--model", "m", "--async")
-    terminal.run("run", "--directive", "dir_1", "--profile", "hp_1")
-    terminal.run("run", "--input", "x", "--strategy", "interrupt", "--parent", "run_1")
-    terminal.run("resume", "run/1", "--budget-usd", "0.5", "--async")
-    terminal.run("resume", "run_1")
-    terminal.run("cancel", "--session", "a/b", "--reason", "-")
-    terminal.run("cancel", "--run", "run_1")
+    here("run", "--session", "s", "--input", "--all -v", "--provider", "p", "--model", "m", "--async")
+    here("run", "--directive", "dir_1", "--profile", "hp_1")
+    here("run", "--input", "x", "--strategy", "interrupt", "--parent", "run_1")
+    here("resume", "run/1", "--budget-usd", "0.5", "--async")
+    here("resume", "run_1")
+    here("cancel", "--session", "a/b", "--reason", "-")
+    here("cancel", "--run", "run_1")
     assert [(request, body) for request, _, body in scripted.requests] == [
         ("POST /api/v1/runs", {"sessionId": "s", "input": "--all -v", "provider": "p", "model": "m"}),
         ("POST /api/v1/runs", {"directiveId": "dir_1", "harnessProfileId": "hp_1"}),
@@ -108,10 +112,94 @@ def test_a_body_holds_what_was_given(terminal: Terminal, scripted: Scripted) -> 
     assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 7
 
 
-def test_the_identity_is_sent_under_the_name_of_the_setting(terminal: Terminal, scripted: Scripted) -> None:
+# The original's words and shapes
+
+
+def answered(data: object) -> tuple[int, bytes]:
+    return 200, json.dumps({"ok": True, "data": data}).encode()
+
+
+def test_all_schedules_are_listed_and_counted(here: Here, scripted: Scripted) -> None:
+    tasks = [{"id": name} for name in "abc"]
+    scripted.answers = [answered({"items": tasks[:2], "nextCursor": "more"}), answered({"items": tasks[2:]})]
+    assert here("schedule", "list").data == {"count": 3, "tasks": tasks}
+    assert [request for request, _, _ in scripted.requests] == [
+        "GET /api/v1/schedules?limit=500",
+        "GET /api/v1/schedules?limit=500&cursor=more",
+    ]
+
+
+def test_schedules_are_added_run_ticked_and_told_of_as_by_the_original(here: Here, scripted: Scripted) -> None:
+    results = [{"id": str(number), "status": status} for number, status in enumerate(["ok", "failed", "running", "ok"])]
+    scripted.answers = [answered({"id": "n"})]
+    added = ("--id", "n", "--session", "s", "--input", "x", "--every-minutes", "15", "--start-now", "false")
+    assert here("schedule", "add", *added).data == {"id": "n"}
+    scripted.answers = [answered(results[0])]
+    ran = {**results[0], "summary": {"ok": 1, "failed": 0, "alreadyRunning": 0}}
+    assert here("schedule", "run", "--id", "n", "--provider", "p", "--model", "m").data == ran
+    scripted.answers = [answered({"at": "then", "run": [*results, {"status": "already-running"}], "skipped": 2})]
+    ticked = here("schedule", "tick", "--at", "2026-01-01T00:00:00Z").data
+    assert (ticked["skipped"], ticked["summary"]) == (2, {"ok": 2, "failed": 1, "alreadyRunning": 1})
+    scripted.answers = [answered(results)]
+    assert here("schedule", "logs", "--id", "n").data == {"id": "n", "count": 4, "logs": results}
+    scripted.answers = [answered({"id": "n", "removed": True})]
+    assert here("schedule", "remove", "--id", "n").data == {"id": "n", "removed": True}
+    assert [(request, body) for request, _, body in scripted.requests] == [
+        (
+            "POST /api/v1/schedules",
+            {"sessionId": "s", "input": "x", "everyMinutes": 15, "startNow": False, "id": "n"},
+        ),
+        ("POST /api/v1/schedules/n/run", {"provider": "p", "model": "m"}),
+        ("POST /api/v1/schedules/tick", {"at": "2026-01-01T00:00:00Z"}),
+        ("GET /api/v1/schedules/n/logs?limit=20", None),
+        ("DELETE /api/v1/schedules/n", {}),
+    ]
+
+
+def test_how_far_a_workflow_is_is_told_in_lines(here: Here, scripted: Scripted) -> None:
+    statuses = {"a": "ok", "b": "running", "c": "failed", "d": "pending", "e": "waiting", "f": "skipped"}
+    observed = {
+        "workflow": {"id": "wf_1"},
+        "run": {"id": "wfr_1", "status": "running"},
+        "progress": {"completedSteps": 1, "totalSteps": 6, "percentComplete": 16.67},
+        "eta": {"estimatedCompletionAt": "soon", "source": "historical-average", "historicalSampleSize": 3},
+        "nodes": [{"stepId": step_id, "status": status} for step_id, status in statuses.items()],
+    }
+    scripted.answers = [answered(observed)]
+    assert here("work", "status", "--workflow", "wf_1").out.splitlines() == [
+        "workflow wf_1",
+        "run wfr_1 running",
+        "progress 1/6 (16.67 %)",
+        "eta soon (historical-average, samples 3)",
+        "[OK] a",
+        "[..] b running",
+        "[!!] c failed",
+        "[  ] d pending",
+        "[..] e waiting",
+        "[  ] f skipped",
+    ]
+    assert here("work", "status", "--workflow", "wf_1", "-o", "json").data == observed
+    never = {**observed, "run": None, "nodes": [], "eta": {"source": "insufficient-history", "historicalSampleSize": 0}}
+    scripted.answers = [answered(never)]
+    lines = here("work", "status", "--workflow", "wf_1").out.splitlines()
+    assert lines[1:] == ["run none", "progress 1/6 (16.67 %)", "eta unknown (insufficient-history, samples 0)"]
+    assert here("work", "status", "--workflow", "wf_1", "--session", "s").code == 2
+
+
+def test_what_is_shown_as_a_table_has_the_rest_beside_it(here: Here, scripted: Scripted) -> None:
+    scripted.answers = [answered([{"sourcePath": "MEMORY.md", "isNew": True}])]
+    shown = here("memory", "search", "--query", "deploy", "-o", "table")
+    assert shown.out.split()[:2] == ["sourcePath", "isNew"]
+    assert shown.out.split()[-2:] == ["MEMORY.md", "yes"]
+    assert shown.err == "query deploy · count 1\n"
+    scripted.answers = [answered({"items": []})]
+    assert (here("runs", "list", "-o", "table").out, here("runs", "list", "-o", "table").err) == ("", "None.\n")
+
+
+def test_the_identity_is_sent_under_the_name_of_the_setting(here: Here, scripted: Scripted) -> None:
     scripted.answers = [GOOD]
-    terminal.run("run", "--input", "x", "--identity", "alice", auth_identity_header="x-who")
-    terminal.run("run", "--input", "x", cli_identity="bob")
+    here("run", "--input", "x", "--identity", "alice", auth_identity_header="x-who")
+    here("run", "--input", "x", cli_identity="bob")
     assert [headers.get("x-who") or headers["x-athena-identity"] for _, headers, _ in scripted.requests] == [
         "alice",
         "bob",
@@ -119,30 +207,32 @@ def test_the_identity_is_sent_under_the_name_of_the_setting(terminal: Terminal, 
 
 
 @pytest.mark.parametrize("code", ["OVERLOADED", "OUTCOME_UNKNOWN"])
-def test_what_may_be_sent_again_is_sent_again_with_its_key(terminal: Terminal, scripted: Scripted, code: str) -> None:
+def test_what_may_be_sent_again_is_sent_again_with_its_key(here: Here, scripted: Scripted, code: str) -> None:
     scripted.answers = [(503, error(code)), (503, error(code)), GOOD]
-    assert terminal.run("run", "--input", "x").code == 0
+    assert here("run", "--input", "x").code == 0
     assert len(scripted.requests) == 3
     assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 1
 
 
-def test_it_is_not_sent_again_for_ever(terminal: Terminal, scripted: Scripted) -> None:
+def test_it_is_not_sent_again_for_ever(here: Here, scripted: Scripted) -> None:
     scripted.answers = [(503, error("OVERLOADED"))]
-    result = terminal.run("run", "--input", "x")
+    result = here("run", "--input", "x")
     assert (result.code, len(scripted.requests)) == (1, 4)
     assert result.err == "Error: POST /api/v1/runs: OVERLOADED: as told (trace id t)\n"
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "STORE_MOVED"), (502, "PROVIDER_ERROR"), (507, "STORE_FULL")])
-def test_other_errors_are_final(terminal: Terminal, scripted: Scripted, status: int, code: str) -> None:
+def test_other_errors_are_final(here: Here, scripted: Scripted, status: int, code: str) -> None:
     scripted.answers = [(status, error(code)), GOOD]
-    assert (terminal.run("run", "--input", "x").code, len(scripted.requests)) == (1, 1)
+    assert (here("run", "--input", "x").code, len(scripted.requests)) == (1, 1)
 
 
 @pytest.mark.parametrize("transport", ["api", "auto"])
-def test_nothing_is_sent_again_once_a_byte_was_sent(terminal: Terminal, scripted: Scripted, transport: str) -> None:
+def test_nothing_is_sent_again_once_a_byte_was_sent(
+    terminal: Terminal, here: Here, scripted: Scripted, transport: str
+) -> None:
     scripted.answers = [None, GOOD]
-    result = terminal.run("run", "--input", "x", "--transport", transport)
+    result = here("run", "--input", "x", "--transport", transport)
     assert (result.code, len(scripted.requests)) == (3, 1)
     assert result.err.startswith("Error: API transport failed for POST /api/v1/runs: ")
     assert not terminal.state_dir.exists()

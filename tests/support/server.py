@@ -1,18 +1,23 @@
 """The server under test: a process of its own on a state directory, started, stopped and killed by tests."""
 
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
-import sys
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.api import PATIENCE_SECONDS, Api
 from tests.support.records import judge
+from tests.support.serving import begin
 
 ROOT = Path(__file__).resolve().parents[2]
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Servers are forked from a process that has imported everything and does nothing else: a start takes a tenth."""
+FORKS.set_forkserver_preload([begin.__module__])
 
 TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
 """How uvicorn and the access log begin to tell of a bug; a path that a test made up may hold the word, too."""
@@ -28,7 +33,7 @@ class Server:
         self.workspace.mkdir(parents=True, exist_ok=True)
         self.log_path = directory / "server.log"
         self._settings = settings
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ForkServerProcess | None = None
         self._apis: list[Api] = []
         self.url = ""
 
@@ -52,18 +57,13 @@ class Server:
         environment["ATHENA_STATE_DIR"] = str(self.state_dir)
         environment["ATHENA_WORKSPACE_ROOT"] = str(self.workspace)
         environment |= {f"ATHENA_{name.upper()}": value for name, value in (self._settings | settings).items()}
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.serving", str(port)],
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self._process.stdout is not None
-        listening = self._process.stdout.readline().strip()
+        self._out, told = FORKS.Pipe(duplex=False)
+        arguments = (str(self.directory), environment, str(self.log_path), told, port)
+        self._process = FORKS.Process(target=begin, args=arguments, daemon=True)
+        self._process.start()
+        told.close()
+        with os.fdopen(os.dup(self._out.fileno())) as lines:
+            listening = lines.readline().strip()
         if not listening:
             self.kill()
             raise AssertionError(f"the server did not start:\n{self.log_path.read_text()}")
@@ -76,6 +76,7 @@ class Server:
     def pid(self) -> int:
         """The process."""
         assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def client(self, identity: str | None = None, **headers: str) -> Api:
@@ -91,18 +92,19 @@ class Server:
         self._close()
         if self._process is None:
             return None
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
+        os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Wait until the process ended; its exit code."""
         assert self._process is not None
-        code = self._process.wait(PATIENCE_SECONDS)
+        self._process.join(PATIENCE_SECONDS)
+        code = self._process.exitcode
+        assert code is not None, "it did not end"
         self._forget()
         return code
 
@@ -110,15 +112,15 @@ class Server:
         """End it at once, as a power cut would: its clients learn of it by their connections."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.join()
             self._forget()
         self._close()
 
     def _forget(self) -> None:
         assert self._process is not None
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._process.close()
         self._process = None
+        self._out.close()
 
     def _close(self) -> None:
         for api in self._apis:

@@ -5,7 +5,8 @@ It prints the port.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 
 from athena_api.app import build
 from athena_api.server import listen, serve
@@ -22,6 +23,19 @@ def main(ready: Callable[[], object] = lambda: None) -> None:
     listener = listen("127.0.0.1", port, send_timeout_ms=settings.send_timeout_ms)
     print(listener.getsockname()[1], flush=True)
     serve(app, listener, ready)
+
+
+def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, port: int) -> None:
+    """Serve in a process that was forked, as one that was executed with these would."""
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(log_path, "ab") as log:  # noqa: PTH123 - this is no room of the core
+        os.dup2(log.fileno(), 2)
+    os.dup2(out.fileno(), 1)
+    out.close()
+    sys.argv[1:] = [str(port)]
+    main()
 
 
 if __name__ == "__main__":
