@@ -76,3 +76,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     missing = [report for report in reporter.stats.get("skipped", ()) if postgres.DID_NOT_RUN in str(report.longrepr)]
     if missing:
         reporter.write_line(f"{len(missing)} tests did not run: {postgres.REMEDY}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that none is begun when all others are done: own time limits, then heavy."""
+    long, heavy = ({item.path for item in items if item.get_closest_marker(name)} for name in ("timeout", "heavy"))
+    items.sort(key=lambda item: (item.path not in long, item.path not in heavy))

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.server import Server
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the port of discard
@@ -135,6 +137,13 @@ class Terminal:
             yield running
         finally:
             running.end(signal.SIGKILL)
+
+    @contextmanager
+    def served(self, **settings: str) -> Iterator[Server]:
+        """A server that starts faster and is judged afterwards; commands talk to it from now on."""
+        with Server(self.directory, **{**self.settings, **settings}) as server:
+            self.settings["api_base_url"] = server.url
+            yield server
 
     def close(self) -> None:
         """End what is still at work."""

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import shlex
 import signal
 from collections.abc import Mapping
@@ -48,7 +49,8 @@ class Case(NamedTuple):
     """A command of the story: what it is given, how it ends, and what is kept of its output for later ones.
 
     ``awaits`` is a type of event that follows by itself; ``lines`` is how much of a stream is read before Ctrl-C.
-    ``says`` is in its complaint. ``after`` names what has to be kept before it, beside what its arguments name.
+    ``says`` is in its complaint. ``after`` names what has to be kept before it, beside what its arguments name. Where
+    it is ``racing``, something may have gone on before it answered, so that the answers need not be the same.
     """
 
     words: str
@@ -60,12 +62,13 @@ class Case(NamedTuple):
     awaits: str = ""
     after: str = ""
     settings: Mapping[str, str] = {}
+    racing: bool = False
 
     @property
     def needs(self) -> set[str]:
         """The names of what has to be kept before it."""
-        text = " ".join([self.arguments, *self.settings.values()]).replace("/", " ").replace("'", " ")
-        return {word[1:] for word in text.split() if word.startswith("$")} | set(self.after.split())
+        text = " ".join([self.arguments, self.after, *self.settings.values()])
+        return set(re.findall(r"\$(\w+)", text)) - {"dir"}
 
 
 WORKFLOW = json.dumps(
@@ -88,7 +91,7 @@ STORY = (
     Case("directives list"),
     Case(
         "harness-profiles create",
-        """--display-name Careful --version v1 --config '{"provider":"mock","model":"mock-model","tools":[]}'
+        """--display-name Careful --version v1 --config '{"provider":"mock","model":"mock-model","tools":["evidence"]}'
         --policies '{"timeoutMs":30000,"retryLimit":1,"budgetUsd":0}'""",
         {"profile": "id"},
     ),
@@ -97,13 +100,15 @@ STORY = (
     Case("harness-profiles list", "--limit 1"),
     Case(
         "run-templates create",
-        """--harness-profile-id $profile --directive-template 'write {{count}} words' --default-params {}""",
+        """--harness-profile-id $profile --directive-template 'write {{count}} words'
+        --default-params '{"count":"3"}'""",
         {"template": "id"},
     ),
     Case("run-templates get", "$template"),
     Case(
         "run-templates put",
-        """$template --harness-profile-id $profile --directive-template 'write {{count}}' --default-params {}""",
+        """$template --harness-profile-id $profile --directive-template 'write {{count}}'
+        --default-params '{"count":"3"}'""",
     ),
     Case("run-templates list"),
     # runs
@@ -132,11 +137,11 @@ STORY = (
     Case("work enqueue", "--session q --input second"),
     Case("work status", "--session $queued"),
     Case("work drain", "--session $queued"),
-    Case("events list", "--types work.drain.started", {"drain": "events.0.payload.drainId"}, after="queued"),
+    Case("events list", "--types work.drain.started", {"drain": "events.0.payload.drainId"}, after="$queued"),
     Case("work drain-get", "$drain"),
     Case("work enqueue", "--session lost --input x", {"lost": "sessionId"}),
     Case("work drain", "--session $lost --provider local-exec", code=1, says="PROVIDER_ERROR"),
-    Case("a2a dlq", "--session lost", {"letter": "items.0.id"}, after="lost"),
+    Case("a2a dlq", "--session lost", {"letter": "items.0.id"}, after="$lost"),
     Case("a2a dlq-get", "$letter"),
     Case("a2a discard", "$letter --audit-note 'not worth it'"),
     Case("a2a restore", "$letter"),
@@ -147,6 +152,7 @@ STORY = (
         """--filter '{"sessionId":"nobody"}' --rate-per-second 500""",
         {"redrive": "id"},
         awaits="a2a.dlq.redrive.completed",
+        racing=True,
     ),
     Case("a2a redrive-get", "$redrive"),
     Case("a2a redrive-cancel", "$redrive"),
@@ -183,7 +189,7 @@ STORY = (
     Case("persona init", "critic --role reviewer", {"critic": "id"}),
     Case("persona validate", "$critic"),
     Case("persona run", "--name $critic --repo library --head work"),
-    Case("persona run", "--name $critic --repo library --head work -o json", {"review": "runId"}),
+    Case("persona run", "--name $critic --repo library --head work -o json", {"review": "result.runId"}),
     Case("persona list"),
     Case("persona show", "$review"),
     # limits
@@ -213,11 +219,11 @@ STORY = (
     Case("schedule remove", "--id $schedule"),
     # what was, and how it is
     Case("audit", "--limit 5"),
-    Case("audit", "--format csv --kind policy", after="put"),
+    Case("audit", "--format csv --kind policy", after="$put"),
     Case("fleet"),
     Case("top", "--once -o json"),
     Case("events list", "--all"),
-    Case("events tail", "--session s", lines=3, code=130, says="Cursor: ", after="run"),
+    Case("events tail", "--session s", lines=3, code=130, says="Cursor: ", after="$run"),
     # the state directory
     Case("verify"),
     Case("replay"),
@@ -225,7 +231,7 @@ STORY = (
     Case("backup", "$dir/copy.athena", {"copy": "path"}),
     Case("restore", "$copy", code=2, says="stop it first"),
     Case("restore", "$copy", settings={"state_dir": "$dir/other"}),
-    Case("export", "--session s --out $dir/s.bundle", {"bundle": "path"}, after="run"),
+    Case("export", "--session s --out $dir/s.bundle", {"bundle": "path"}, after="$run"),
     Case("verify", "--bundle $bundle"),
     Case("redact", "--run $run --reason 'it was asked for'"),
     Case("doctor"),
@@ -249,7 +255,7 @@ def chosen() -> list[Case]:
     for case in reversed(STORY):
         if case.words in wanted or needed & set(case.keep):
             wanted.discard(case.words)
-            needed = (needed - set(case.keep)) | (case.needs - {"dir"})
+            needed = (needed - set(case.keep)) | case.needs
             found.append(case)
     return found[::-1]
 
@@ -291,6 +297,10 @@ def told(world: World, case: Case) -> Any:
         world.keep(name, path, result.out)
     if case.awaits:
         world.api.await_event(case.awaits)
+    if case.racing:
+        return result.code
+    if case.lines:  # what was read, not how far it had come by then
+        return world.plain(result.out)
     if case.words in TELLING:
         return shape(json.loads(result.out))
     return world.plain(result.out), world.plain(result.err)

@@ -249,7 +249,7 @@ def test_what_is_no_database_is_2(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize("transport", ["api", "local"])
 def test_a_refusal_is_1_and_names_request_code_and_trace(terminal: Terminal, transport: str) -> None:
-    with terminal.server():
+    with terminal.served():
         result = terminal.run("run", "--input", "x", "--provider", "nobody", "--transport", transport)
     line = complaint(result, 1)
     assert line.startswith("Error: POST /api/v1/runs: PROVIDER_NOT_FOUND: ")
@@ -326,7 +326,7 @@ def test_a_sigterm_that_comes_before_the_server_listens_to_signals_is_not_lost(t
 
 
 def test_a_reader_that_leaves_ends_the_tail_quietly(terminal: Terminal) -> None:
-    with terminal.server():
+    with terminal.served():
         tail = terminal.start("events", "tail")
         tail.line()
         tail.stdout.close()

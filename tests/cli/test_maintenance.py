@@ -64,7 +64,7 @@ def test_a_backup_under_load_restores_to_a_log_that_holds_all_that_was_acknowled
     restored = terminal.run("restore", str(copy), **other).data
     assert (restored["status"], restored["position"]) == ("restored", made["position"])
     assert terminal.run("verify", **other).data["chain"] == made["chain"]
-    with terminal.server(0, **other):
+    with terminal.served(**other):
         api = Api(url_of(terminal))
         there = {item["id"] for item in api.items("/directives", limit=500)}
         assert {directive_id for directive_id, _ in before} <= there
@@ -75,7 +75,7 @@ def test_a_backup_under_load_restores_to_a_log_that_holds_all_that_was_acknowled
 
 def test_after_a_restore_cursors_up_to_the_fork_are_valid_and_those_above_it_are_foreign(terminal: Terminal) -> None:
     copy = terminal.directory / "copy.athena"
-    with terminal.server():
+    with terminal.served():
         api = Api(url_of(terminal))
         api.run("before")
         below = api.events()[-1]["id"]
@@ -214,7 +214,7 @@ def statuses(terminal: Terminal, **settings: str) -> dict[str, str]:
 
 def test_the_doctor_finds_nothing_where_nothing_is_wrong(history: Terminal) -> None:
     assert set(statuses(history).values()) == {"ok"}
-    with history.server():
+    with history.served():
         assert statuses(history)["server"] == "ok"
 
 

@@ -45,7 +45,7 @@ def test_a_replay_to_a_position_never_serves(history: Terminal) -> None:
 
 
 def test_beside_a_server_the_server_switches(history: Terminal) -> None:
-    with history.server():
+    with history.served():
         assert history.run("replay").data["outcome"] == "candidate"
         assert history.run("replay", "--verify").data["outcome"] == "equal"
         assert history.run("events", "list", "--session", "one").data["events"]
@@ -78,7 +78,7 @@ def test_without_views_there_is_nothing_to_compare(history: Terminal) -> None:
 def test_a_log_that_is_right_is_confirmed(history: Terminal) -> None:
     report = history.run("verify").data
     assert (report["ok"], report["violations"], report["runs"], report["openRuns"]) == (True, [], 3, 0)
-    with history.server():
+    with history.served():
         assert history.run("verify").data["head"] == report["head"] + 1
 
 

@@ -50,7 +50,7 @@ def test_nothing_is_lost_or_repeated_when_the_server_is_killed(terminal: Termina
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_last_cursor_goes_on_where_it_ended(terminal: Terminal, transport: str) -> None:
-    with terminal.server():
+    with terminal.served():
         first = terminal.start("events", "tail", "--transport", transport)
         follow(first, run(terminal, "a"))
         cursor = first.end(signal.SIGINT).err.removeprefix("Cursor: ").strip()
@@ -63,7 +63,7 @@ def test_the_last_cursor_goes_on_where_it_ended(terminal: Terminal, transport: s
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_filter_is_kept(terminal: Terminal, transport: str) -> None:
     filters = ("--session", "b", "--types", "run.created,run.completed")
-    with terminal.server():
+    with terminal.served():
         tail = terminal.start("events", "tail", "--transport", transport, *filters)
         run(terminal, "a")
         follow(tail, run(terminal, "b"))
@@ -74,7 +74,7 @@ def test_a_filter_is_kept(terminal: Terminal, transport: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_cursor_that_is_none_is_refused(terminal: Terminal, transport: str) -> None:
-    with terminal.server():
+    with terminal.served():
         result = terminal.run("events", "tail", "--cursor", "nonsense", "--transport", transport)
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("Error: GET /api/v1/events/stream: CURSOR_INVALID: ")

@@ -248,7 +248,7 @@ def test_whoever_is_no_athena_is_not_believed(terminal: Terminal, scripted: Scri
 
 def test_an_answer_may_take_its_time_for_a_run_only(terminal: Terminal) -> None:
     slow = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "0.5"}
-    with terminal.server(**slow):
+    with terminal.served(**slow):
         arguments = ("run", "--provider", "local-exec", "--input", "x", "--transport", "api")
         assert terminal.run(*arguments, cli_api_timeout_ms="200").code == 0
 
@@ -257,12 +257,12 @@ def test_auto_goes_on_in_this_process_when_nobody_listens(terminal: Terminal) ->
     first = terminal.run("run", "--input", "x").data
     events = terminal.run("events", "list", "--run", first["runId"]).data["events"]
     assert events[-1]["type"] == "run.completed"
-    with terminal.server():
+    with terminal.served():
         assert terminal.run("events", "list", "--run", first["runId"]).data["events"] == events
 
 
 def test_lists_are_the_same_bytes_over_both(terminal: Terminal) -> None:
-    with terminal.server():
+    with terminal.served():
         for transport in TRANSPORTS:
             terminal.run("run", "--session", "s", "--input", transport, "--transport", transport)
         for arguments in (
@@ -286,7 +286,7 @@ def test_a_list_of_all_pages_has_the_shape_of_one(terminal: Terminal) -> None:
 
 
 def test_runs_and_cancels_have_the_same_shape_over_both(terminal: Terminal) -> None:
-    with terminal.server():
+    with terminal.served():
         results = [terminal.run("run", "--session", one, "--input", "x", "--transport", one).data for one in TRANSPORTS]
         assert set(results[0]) == set(results[1]) >= RESULT
         assert [result["output"] for result in results] == ["Echo: user: x"] * 2
@@ -298,7 +298,7 @@ def test_runs_and_cancels_have_the_same_shape_over_both(terminal: Terminal) -> N
 
 def test_a_cancel_reaches_a_run_of_another_process(terminal: Terminal) -> None:
     asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
-    with terminal.server(**asleep):
+    with terminal.served(**asleep):
         begun = terminal.run("run", "--provider", "local-exec", "--input", "x", "--session", "s", "--async").data
         assert begun["status"] == "running"
         done = terminal.run("cancel", "--run", begun["runId"], "--transport", "local").data
@@ -310,7 +310,7 @@ def test_a_cancel_reaches_a_run_of_another_process(terminal: Terminal) -> None:
 def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
     with acting([call("files", action="list", path="."), "all done"]) as model:
         terminal.settings["openai_base_url"] = model.url
-        with terminal.server():
+        with terminal.served():
             api = Api(terminal.settings["api_base_url"])
             profile = api.post("/harness-profiles", Profile(budget_usd=0.0001).body)["id"]
             api.close()
@@ -328,7 +328,7 @@ def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
 
 def test_a_run_interrupts_its_session_and_ends_with_its_parent(terminal: Terminal) -> None:
     asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
-    with terminal.server(**asleep):
+    with terminal.served(**asleep):
         sleeping = ("run", "--provider", "local-exec", "--input", "x", "--async")
         first = terminal.run(*sleeping, "--session", "s").data["runId"]
         refused = terminal.run(*sleeping, "--session", "s", "--strategy", "reject")
@@ -381,7 +381,7 @@ def test_what_is_due_by_the_clock_is_left_to_a_server(terminal: Terminal) -> Non
 def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transport: str) -> None:
     settings = {"auth_enabled": "true", "auth_identity_role_map": "alice:Operator"}
     terminal.settings |= settings
-    with terminal.server():
+    with terminal.served():
         nobody = terminal.run("run", "--input", "x", "--transport", transport)
         assert (nobody.code, "AUTH_IDENTITY_MISSING" in nobody.err) == (1, True)
         alice = terminal.run("run", "--input", "x", "--transport", transport, "--identity", "alice")
@@ -394,7 +394,7 @@ def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transpor
 def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: str) -> None:
     file = terminal.directory / "policy.json"
     file.write_text('{"policy": {"schemaVersion": 1, "maxConcurrentRuns": 3}, "auditComment": "?"}')
-    with terminal.server():
+    with terminal.served():
         where = ("--transport", transport)
         assert terminal.run("policy", "show", *where).data is None
         put = terminal.run("policy", "put", "--body", str(file), "--audit-comment", "- enough", *where).data
@@ -412,7 +412,7 @@ def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: st
 def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transport: str) -> None:
     terminal.settings |= {"memory_enabled": "true", "workspace_root": str(terminal.directory)}
     (terminal.directory / "MEMORY.md").write_text("one\ndeploy on Mondays\nthree\n")
-    with terminal.server():
+    with terminal.served():
         where = ("--transport", transport)
         entry = terminal.run("memory", "add", "--text", "--never deploy on Fridays", *where).data
         found = terminal.run("memory", "search", "--query", "deploy on", "--max-results", "5", *where).data
@@ -428,7 +428,7 @@ def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transpo
 def test_a_persona_is_made_and_reviews(terminal: Terminal, transport: str) -> None:
     terminal.settings |= {"workspace_root": str(terminal.directory)}
     branch(make(terminal.directory / "library"), "work", a_py="x = 1\n")
-    with terminal.server():
+    with terminal.served():
         assert terminal.run("persona", "init", "critic", "--role", "reviewer").data["path"] == "personas/critic.json"
         assert terminal.run("persona", "init", "critic").code == 1
         assert terminal.run("persona", "validate", "critic").data["definition"]["description"] == "reviewer"

@@ -13,7 +13,7 @@ TRANSPORTS = ["api", "local"]
 
 def test_a_run_is_shown_as_it_is_written_and_its_end_is_told(terminal: Terminal, gates: Gates) -> None:
     gate = gates["told"]
-    with terminal.server(0, **gates.settings):
+    with terminal.served(**gates.settings):
         api = Api(terminal.settings["api_base_url"])
         run = api.start("tell told one two three", sessionId="s")
         watching = terminal.start("runs", "watch", run["runId"])
@@ -30,7 +30,7 @@ def test_a_run_is_shown_as_it_is_written_and_its_end_is_told(terminal: Terminal,
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_run_that_has_ended_is_shown_whole(terminal: Terminal, transport: str) -> None:
-    with terminal.server():
+    with terminal.served():
         api = Api(terminal.settings["api_base_url"])
         api.run("first", sessionId="s")
         run = api.run("hello", sessionId="s")
@@ -45,7 +45,7 @@ def test_a_run_that_has_ended_is_shown_whole(terminal: Terminal, transport: str)
 
 
 def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal: Terminal, gates: Gates) -> None:
-    with terminal.server(0, **gates.settings):
+    with terminal.served(**gates.settings):
         api = Api(terminal.settings["api_base_url"])
         run = api.start("fail")
         api.close()
@@ -57,7 +57,7 @@ def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transport: str) -> None:
     gate = gates["shown"]
-    with terminal.server(0, **gates.settings):
+    with terminal.served(**gates.settings):
         api = Api(terminal.settings["api_base_url"])
         api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1, "costBudgetDailyUsd": 5})
         api.post("/schedules", {"id": "shown-schedule", "sessionId": "s", "input": "x", "everyMinutes": 15})

@@ -17,11 +17,11 @@ from tests.support.model import Profile, acting, call
 from tests.support.repository import branch, make
 
 TRANSPORTS = ("api", "local")
-MEASURED = re.compile(r'("\w*(?:Ms|[sS]econds|PerSecond|bytes|Bytes|At)"):(?:\d[\d.e+-]*|"<time>")')
+MEASURED = re.compile(r'("(?:pid|bytes|\w*(?:Ms|[sS]econds|PerSecond|Bytes|At))"):(?:\d[\d.e+-]*|"<time>")')
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 NAMES = re.compile(
     r"\b(?P<record>[a-z]+)[_:-][0-9A-HJKMNP-TV-Z]{26}\b|\b(?P<event>A[\w-]{27})(?![\w-])|\b(?P<hash>[0-9a-f]{16,64})\b"
-    r"|\b(?P<cursor>eyJ[\w-]+)"
+    r"|\b(?P<trace>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\bprocess (?P<process>\d+)\b|\b(?P<cursor>eyJ[\w-]+)"
 )
 
 
@@ -45,7 +45,7 @@ class World:
         for _ in range(lines):
             running.line()
         ended = running.end(signal.SIGINT)
-        return Result(ended.code, "\n".join(running.lines) + "\n", ended.err)
+        return Result(ended.code, "\n".join(running.lines[:lines]), ended.err)
 
     def filled(self, arguments: list[str], reaching: bool) -> list[str]:
         """The arguments of a command in this world."""
@@ -108,7 +108,8 @@ def worlds(directory: Path) -> Iterator[list[World]]:
             terminal = Terminal(place)
             stack.callback(terminal.close)
             _furnish(workspace)
-            (place / "agent.json").write_text(json.dumps(Profile(tools=("evidence",), budget_usd=0.0001).body))
+            agent = {**Profile(tools=("evidence",), budget_usd=0.0001).body, "toolPolicies": None}
+            (place / "agent.json").write_text(json.dumps(agent))
             terminal.settings |= {
                 "workspace_root": str(workspace),
                 "memory_enabled": "true",
@@ -117,7 +118,7 @@ def worlds(directory: Path) -> Iterator[list[World]]:
                 "work_max_attempts": "1",
             }
             terminal.variables |= {"HOME": str(place), "SHELL": "/bin/bash"}
-            stack.enter_context(terminal.server())
+            stack.enter_context(terminal.served())
             api = Api(terminal.settings["api_base_url"])
             stack.callback(api.close)
             found.append(World(terminal, transport, api))
