@@ -170,13 +170,15 @@ STORY = (
     Case("workflows list"),
     Case("workflow run", "$workflow", ASKED),
     Case("work status", "--workflow $flow"),
-    Case("workflow approve", "$flow ask --subject-hash $hash --note fine", awaits="workflow.run.completed"),
+    Case(
+        "workflow approve", "$flow ask --subject-hash $hash --note fine", awaits="workflow.run.completed", racing=True
+    ),
     Case("workflow status", "$flow"),
     Case("workflow run", "$workflow", ASKED),
-    Case("workflow reject", "$flow ask --subject-hash $hash", awaits="workflow.run.failed"),
+    Case("workflow reject", "$flow ask --subject-hash $hash", awaits="workflow.run.failed", racing=True),
     Case("workflow resume", "$flow --dry-run"),
     Case("workflow run", "$workflow", ASKED),
-    Case("workflow cancel", "$flow --reason enough", awaits="workflow.run.cancelled"),
+    Case("workflow cancel", "$flow --reason enough", awaits="workflow.run.cancelled", racing=True),
     Case("workflow runs", "$workflow"),
     Case("work status", "--workflow $workflow"),
     # memory and personas
