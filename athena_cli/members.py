@@ -54,6 +54,7 @@ ABOUT: Mapping[str, str] = {
     "name": "Only of this persona.",
     "note": "Why.",
     "offset": "How many to leave out; does not go with --cursor.",
+    "order": "Which come first; `oldest` if absent.",
     "overlapPolicy": "What a slot does while a run of the schedule is at work; `skip` if absent.",
     "params": "Values of the template's parameters, as an object.",
     "paramsSchema": "What the parameters have to be, as a JSON Schema of an object; else they are texts.",

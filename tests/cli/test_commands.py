@@ -84,6 +84,7 @@ ASKED = {"flow": "id", "hash": "stepStates.ask.approval.subjectHash"}
 
 STORY = (
     Case("capabilities"),
+    Case("whoami"),
     Case("health"),
     # what runs are told, and by whom
     Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
