@@ -26,6 +26,12 @@ def test_versions_are_exact() -> None:
     assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
+def test_what_is_built_in_comes_with_its_licence() -> None:
+    dependencies = json.loads((SOURCES / "package.json").read_text("utf-8"))["dependencies"]
+    licences = (SOURCES / "public" / "LICENSES.txt").read_text("utf-8").splitlines()
+    assert {f"{name} {version}" for name, version in dependencies.items()} <= set(licences)
+
+
 @pytest.mark.heavy
 @pytest.mark.skipif(
     shutil.which("node") is None or not TOOLS.is_dir(),

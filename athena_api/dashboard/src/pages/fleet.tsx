@@ -12,6 +12,7 @@ import {
   listEvents,
   listPolicyConcurrencyRejections,
   listSchedules,
+  type EventsPage,
   type FleetSummary,
 } from "../generated";
 import { useLive, whenever, type Fold } from "../live";
@@ -244,14 +245,21 @@ function Waiting({ fleet }: { fleet: FleetSummary }): JSX.Element {
 }
 
 const APPROVALS = ["workflow.approval.requested", "workflow.approval.granted", "workflow.approval.rejected", "workflow.run.cancelled"];
-const LOOKED_AT = 50_000; // what one page of the feed looks at
+const LOOKED_AT = 50_000; // events back
 
 /** Approvals that were asked for lately and not decided. */
 async function approvals(): Promise<Answer<readonly Happened[]>> {
-  const query = { types: APPROVALS.join(","), cursor: Math.max(0, position.value - LOOKED_AT), limit: 500 };
-  const { data } = await ask(listEvents, { query });
-  const events = data.events.map((event) => ({ ...event, position: positionOf(event.id) }));
-  return { data: foldApprovals([], events, () => undefined), position: data.head };
+  let cursor: string | undefined = String(Math.max(0, position.value - LOOKED_AT));
+  let asked: readonly Happened[] = [];
+  let head = 0;
+  while (cursor !== undefined) {
+    const page: Answer<EventsPage> = await ask(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
+    const events = page.data.events.map((event) => ({ ...event, position: positionOf(event.id) }));
+    asked = foldApprovals(asked, events, () => undefined);
+    head = page.data.head;
+    cursor = page.data.nextCursor ?? undefined;
+  }
+  return { data: asked, position: head };
 }
 
 const foldApprovals: Fold<readonly Happened[]> = (asked, events) => {
