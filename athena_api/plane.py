@@ -146,7 +146,7 @@ class ControlPlane(NamedTuple):
         settings = self.settings
         return Capabilities(
             execution_backend="local",
-            state_store="sqlite",
+            state_store="sqlite" if settings.database_url is None else "postgres",
             supports_pods=False,
             supports_cpu_mem_metrics=False,
             supports_sandbox=False,
@@ -219,6 +219,7 @@ class ControlPlane(NamedTuple):
         for service in (self.workflows, self.walker, self.runner):
             service.close()
         self.reader.close()
+        self.views.generations.close()
         self.log.close()
 
     def ready(self) -> None:

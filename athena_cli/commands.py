@@ -680,7 +680,7 @@ def replay(
     from msgspec.structs import replace
 
     from athena_cli import render
-    from athena_cli.offline import place_of, state_directory
+    from athena_cli.offline import kept, place_of
     from projections import ALL
     from projections import replay as replaying
 
@@ -688,7 +688,7 @@ def replay(
     if unknown:
         known = ", ".join(one.name for one in ALL)
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
-    state = state_directory(settings_of(None))
+    state = kept(settings_of(None))
     views = state.views()
     if verify:
         _compare(views, projection, form)
@@ -748,7 +748,7 @@ def verify(*, bundle: Path | None = None, form: Form | None = None) -> None:
         form: How to show it.
     """
     from athena_cli import render
-    from athena_cli.offline import state_directory
+    from athena_cli.offline import kept
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.services import verify as verifying
@@ -757,10 +757,10 @@ def verify(*, bundle: Path | None = None, form: Form | None = None) -> None:
     if bundle is not None:
         _prove(bundle, form)
         return
-    state = state_directory(settings_of(None))
+    state = kept(settings_of(None))
     reader = state.reader()
     steps = verifying.verify(
-        reader, Codec(EVENTS), SystemClock(), meta=state.meta, anchor=state.anchor, keys=reader.keys()
+        reader, Codec(EVENTS), SystemClock(), meta=state.archive.meta, anchor=state.anchor, keys=reader.keys()
     )
     report = render.last(steps, "verify").report
     reader.close()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from athena_cli.offline import StateDirectory, state_directory
+from athena_cli.offline import Kept, kept
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
@@ -49,9 +49,9 @@ def examine() -> list[Finding]:
     findings += _directory(settings.state_dir)
     findings += _server(settings)
     try:
-        state = state_directory(settings)
+        state = kept(settings)
     except ConfigError as error:
-        present = (settings.state_dir / "log.db").exists()
+        present = settings.database_url is not None or (settings.state_dir / "log.db").exists()
         findings.append(Finding(check="log", status="wrong" if present else "notice", says=error.message))
         return findings
     return [*findings, *_log(state), *_views(state)]
@@ -161,16 +161,17 @@ def _server(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _log(state: StateDirectory) -> Iterator[Finding]:
-    if not state.meta["format"].isdigit() or int(state.meta["format"]) > FORMAT:
-        says = f"the log has format {state.meta['format']}, this release reads {FORMAT}"
+def _log(state: Kept) -> Iterator[Finding]:
+    format_ = state.archive.meta["format"]
+    if not format_.isdigit() or int(format_) > FORMAT:
+        says = f"the log has format {format_}, this release reads {FORMAT}"
         yield Finding(check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one")
         return
     reader = state.reader()
     try:
         head = reader.head()
         row = reader.row(head) if head else None
-        size = state.log.stat().st_size / (1 << 20)
+        size = state.archive.bytes() / (1 << 20)
         yield Finding(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
         anchor = state.anchor
         if anchor is not None and anchor.log_id == reader.log_id:
@@ -201,7 +202,7 @@ def _log(state: StateDirectory) -> Iterator[Finding]:
         reader.close()
 
 
-def _views(state: StateDirectory) -> Iterator[Finding]:
+def _views(state: Kept) -> Iterator[Finding]:
     views = state.views()
     name = views.generations.current()
     if name is None:

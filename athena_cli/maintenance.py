@@ -25,10 +25,13 @@ def backup(target: Path, /, *, form: Form | None = None) -> None:
         form: How to show it.
     """
     from athena_cli import render
-    from athena_cli.offline import state_directory
+    from athena_cli.offline import kept
     from athena_core.store.backup import copy_log
 
-    source = state_directory(settings_of(None)).log
+    settings = settings_of(None)
+    if settings.database_url is not None:
+        raise Misused("a database is backed up with its own tools, for example pg_dump")
+    source = kept(settings).directory / "log.db"
     try:
         render.last(copy_log(source, target), "backup")
     except OSError as error:
@@ -57,9 +60,12 @@ def restore(source: Path, /, *, form: Form | None = None) -> None:
     """
     from athena_core.store.backup import restore_log
 
+    settings = settings_of(None)
+    if settings.database_url is not None:
+        raise Misused("a database is restored with its own tools, for example pg_restore")
     report = _verified(source)
     try:
-        done = restore_log(source, settings_of(None).state_dir)
+        done = restore_log(source, settings.state_dir)
     except OSError as error:
         raise Failed(f"cannot restore {source}: {error.strerror}") from error
     answer = {"status": "restored", "logId": done.log_id, "position": done.position, "chain": report.chain}
@@ -113,11 +119,11 @@ def export(
     if (run is not None) + (session is not None) + (since is not None) != 1:
         raise Misused("export needs one of --run, --session and --since")
 
-    from athena_cli.offline import place_of, state_directory
+    from athena_cli.offline import kept, place_of
     from athena_core.services.bundle import Scope
     from athena_core.services.bundle import export as lines_of
 
-    reader = state_directory(settings_of(None)).reader()
+    reader = kept(settings_of(None)).reader()
     try:
         after = None if since is None else place_of(since, reader)
         lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact)
@@ -199,13 +205,13 @@ def redact(
     import asyncio
 
     from athena_cli.in_process import in_process
-    from athena_cli.offline import state_directory
+    from athena_cli.offline import kept
     from athena_core.event import Meta
     from athena_core.services import redaction
     from projections import ALL
 
     settings = settings_of(None)
-    state_directory(settings)
+    kept(settings)
 
     async def work() -> dict[str, int]:
         async with in_process(settings) as inside:
@@ -222,7 +228,7 @@ def redact(
             return {"redacted": len(positions), "position": done}
 
     done = asyncio.run(work())
-    views = state_directory(settings).views()
+    views = kept(settings).views()
     current = views.generations.current()
     assert current is not None  # they have just been brought up to the redaction
     try:

@@ -184,6 +184,9 @@ class Generations(Protocol):
     def scrub(self, name: str) -> None:
         """Write a generation anew, so that nothing of what was erased is left between rows. Raises OSError."""
 
+    def close(self) -> None:
+        """Close what is open and nobody uses."""
+
 
 class LogReader(Protocol):
     """Reads the log through a connection of its own; use one per thread."""

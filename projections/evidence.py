@@ -52,7 +52,7 @@ CHANGE = Table("evidence_change", ChangeRow, key=("run_id",))
 EVIDENCES = Projection("evidence", version=2, tables=(EVIDENCE, CHANGE))
 
 RECORD = EVIDENCE.columns[: EVIDENCE.columns.index("content")]
-STALE = "workspace AND position < coalesce(changed_position, 0)"
+STALE = "workspace = 1 AND position < coalesce(changed_position, 0)"
 SELECT_RECORDS = f"SELECT {', '.join(RECORD)}, {STALE} FROM evidence LEFT JOIN evidence_change USING (run_id)"
 SELECT_ONE = (
     f"SELECT {', '.join(EVIDENCE.columns)}, {STALE} FROM evidence LEFT JOIN evidence_change USING (run_id)"

@@ -205,3 +205,6 @@ class Files:
     def scrub(self, name: str) -> None:
         """Write a generation anew, so that nothing of what was erased is left between rows. Raises OSError."""
         self._databases.scrub(self.path(name))
+
+    def close(self) -> None:
+        """There is nothing to close."""

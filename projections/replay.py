@@ -95,17 +95,17 @@ def rebuild(views: Views) -> Generator[Progress, None, None]:
             yield from stopwatch.follow(projector, None)
             _refuse_poisoned(projector)
             keeper = generations.keeper()
-            if keeper.acquire():
-                try:
+            try:
+                if keeper.acquire():
                     for _ in stopwatch.follow(projector, None):
                         pass
                     _refuse_poisoned(projector)
                     generations.switch(name, keeper)
                     generations.withdraw(keeper)  # an older one, that no keeper lived to take up
-                finally:
-                    keeper.release()
-            else:
-                generations.offer(name, builder)
+                else:
+                    generations.offer(name, builder)
+            finally:
+                keeper.release()
             handed_over = True
         finally:
             connection.close()
@@ -217,9 +217,9 @@ def _refuse_poisoned(projector: Projector) -> None:
 def _building(views: Views) -> Iterator[tuple[LogReader, Latch]]:
     """The builder's lock and a reader of the log; what earlier replays left behind is gone."""
     lock = views.generations.builder()
-    if not lock.acquire():
-        raise ReplayRunning("another replay is running")
     try:
+        if not lock.acquire():
+            raise ReplayRunning("another replay is running")
         for name in views.generations.leftovers():
             views.generations.remove(name, lock)
         log = views.logs()

@@ -400,8 +400,8 @@ SELECT_NEWEST = f"{SLOT.all} WHERE schedule_id = ? ORDER BY position DESC LIMIT 
 SELECT_AFTER = f"{SLOT.all} WHERE schedule_id = ? AND position >= ? ORDER BY position LIMIT ?"
 SELECT_BY_RUN = f"{SLOT.all} WHERE run_id = ?"
 SELECT_COUNTS = (
-    "SELECT coalesce(sum(enabled AND NOT paused), 0), coalesce(sum(enabled AND paused), 0),"
-    " coalesce(sum(NOT enabled), 0) FROM schedule"
+    "SELECT coalesce(sum(enabled * (1 - paused)), 0), coalesce(sum(enabled * paused), 0),"
+    " coalesce(sum(1 - enabled), 0) FROM schedule"
 )
 
 

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError
 from athena_core.protocols import Generations, Latch
-from athena_core.store.port import Attendance, Shelf, Store
-from athena_core.store.sqlite import FileAttendance, FileLatch, SqliteShelf, SqliteStore
+from athena_core.store.port import Archive, Attendance, Shelf, Store
+from athena_core.store.sqlite import FileAttendance, FileLatch, SqliteArchive, SqliteShelf, SqliteStore
 
 LatchName: TypeAlias = Literal["reactor"]
 
@@ -28,6 +28,17 @@ def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     store: Store = _postgres().PostgresStore(url, directory, ids)
     return store
+
+
+def open_archive(directory: Path, url: str | None) -> Archive:
+    """The same log for reading only. Raises ConfigError where there is none."""
+    if url is None:
+        path = directory / "log.db"
+        if not path.is_file():
+            raise ConfigError(f"ATHENA_STATE_DIR: {directory} holds no log")
+        return SqliteArchive(path)
+    archive: Archive = _postgres().PostgresArchive(url, directory)
+    return archive
 
 
 def open_shelf(directory: Path, url: str | None, purpose: str) -> Shelf:

@@ -4,7 +4,7 @@ A store has one writing connection, which is the writer's alone. Everything else
 connection of its own for one thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -106,6 +106,24 @@ class Attendance(Protocol):
 
     def leave(self) -> None:
         """Leave in order."""
+
+
+class Archive(Protocol):
+    """A log as commands read it, that do not write it."""
+
+    meta: Mapping[str, str]
+    """Its id (``log_id``) and the format that it was written in (``format``)."""
+    anchor: Path
+    """Where this machine keeps what it knows of the head."""
+
+    def reader(self) -> StoreReader:
+        """A new reader."""
+
+    def bytes(self) -> int:
+        """How much space it takes."""
+
+    def close(self) -> None:
+        """Close what is open."""
 
 
 class Bell(Protocol):

@@ -6,7 +6,7 @@ is open in the cluster, however long, is in nobody's way.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ LOCK_CLASS = 0x61746865
 
 LOG_LOCK, SCHEMA_LOCK = 1, 2
 SCHEMA = "athena"
+ANCHOR = "postgres.anchor"
 CHANNEL = "athena"
 POLL_SECONDS = 0.25
 """How often the head is looked at in any case: a notification is only a hint."""
@@ -385,6 +386,39 @@ class Lines:
             self._used.clear()
 
 
+class PostgresArchive:
+    """A log in a database as commands read it, that do not write it (``port.Archive``)."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        """Look what it is. Raises ConfigError if there is no log."""
+        self.anchor = directory / ANCHOR
+        self._lines = Lines(url)
+        self._line, self._leave = self._lines.take()
+        try:
+            if self._line.read("SELECT to_regclass('meta')") == [(None,)]:
+                raise ConfigError("ATHENA_DATABASE_URL: the database holds no log")
+            found = dict(self._line.read("SELECT name, value FROM meta"))
+        except (psycopg.Error, StoreUnreachable) as error:
+            self.close()
+            raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {_said(error)}") from error
+        except ConfigError:
+            self.close()
+            raise
+        self.meta: Mapping[str, str] = {str(name): str(value) for name, value in found.items()}
+
+    def reader(self) -> PostgresReader:
+        """A new reader."""
+        return PostgresReader(self.meta["log_id"], *self._lines.take())
+
+    def bytes(self) -> int:
+        """How much space it takes."""
+        return int(self._line.read("SELECT pg_total_relation_size('log')")[0][0])
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._lines.close()
+
+
 class PostgresShelf:
     """Keeps what foreign applications put beside a log, in a table of its own."""
 
@@ -464,7 +498,7 @@ class PostgresStore(Reading):
     def __init__(self, url: str, directory: Path, ids: Ids) -> None:
         """Open or create the log; ``directory`` is where this machine keeps its anchor. Raises ConfigError."""
         self.url = url
-        self.anchor = directory / "postgres.anchor"
+        self.anchor = directory / ANCHOR
         self._line = Line(url, WRITER_OPTIONS)
         self._lines = Lines(url)
         self._writes: list[tuple[str, Values]] = []

@@ -119,10 +119,11 @@ def prepared(session: Session) -> Session:
 class SessionLatch:
     """An advisory lock, held by a session that works under it (``protocols.Latch``)."""
 
-    def __init__(self, url: str, number: int) -> None:
+    def __init__(self, url: str, number: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Connect nothing yet."""
         self._url = url
         self._number = number
+        self._monotonic = monotonic
         self._session: Session | None = None
         self._holds = False
         self._beat_at = 0.0
@@ -144,7 +145,7 @@ class SessionLatch:
         """Whether this object holds it; from time to time it gives a sign of life. Raises StoreUnreachable."""
         if not self._holds:
             return False
-        now = time.monotonic()
+        now = self._monotonic()
         if now - self._beat_at >= BEAT_SECONDS:
             with translated():
                 self.session.execute("SELECT 1")
@@ -163,12 +164,12 @@ class SessionLatch:
             self._holds = self._session.execute(TRY_LOCK, (self._number,)).fetchone() == (True,)
             if not self._holds:
                 self._end_frozen(self._session)
-        self._beat_at = time.monotonic()
+        self._beat_at = self._monotonic()
         return self._holds
 
     def _end_frozen(self, session: Session) -> None:
         """End the session of a holder that gives no sign of life; our own clock says for how long."""
-        now = time.monotonic()
+        now = self._monotonic()
         seen = session.execute(SELECT_HOLDER, (self._number,)).fetchone()
         if seen is None or seen != self._seen or seen[1] is None:
             self._seen, self._still_seconds = seen, 0.0
@@ -180,9 +181,12 @@ class SessionLatch:
 
     def release(self) -> None:
         """Let go, if held; a transaction that is open is rolled back."""
-        self._holds = False
+        held, self._holds = self._holds, False
         if self._session is not None:
             with suppress(psycopg.Error):
+                if held:
+                    self._session.execute("ROLLBACK")
+                    self._session.execute("SELECT pg_advisory_unlock_all()")  # the end of a session comes later
                 self._session.close()
             self._session = None
 

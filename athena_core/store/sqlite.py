@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -318,6 +318,35 @@ class SqliteReader(Reading):
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+class SqliteArchive:
+    """A log file as commands read it, that do not write it (``port.Archive``)."""
+
+    def __init__(self, path: Path) -> None:
+        """Look what it is. Raises ConfigError if it is no log."""
+        self.path = path
+        self.anchor = path.with_name("log.anchor")
+        try:
+            connection = open_reader(path)
+            try:
+                found = {name: connection.execute(SELECT_META, (name,)).get for name in ("log_id", "format")}
+            finally:
+                connection.close()
+        except apsw.Error as error:
+            raise ConfigError(f"ATHENA_STATE_DIR: cannot read {path}: {error}") from error
+        self.meta: Mapping[str, str] = {name: str(value or "") for name, value in found.items()}
+
+    def reader(self) -> SqliteReader:
+        """A new reader."""
+        return SqliteReader(self.path, self.meta["log_id"])
+
+    def bytes(self) -> int:
+        """How much space it takes."""
+        return self.path.stat().st_size
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 class SqliteShelf:

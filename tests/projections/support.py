@@ -5,8 +5,9 @@ from pathlib import Path
 
 from athena_core.clock import FixedClock
 from athena_core.event import Position
-from athena_core.protocols import Connection, Row
+from athena_core.protocols import Connection, Latch, Row
 from athena_core.signal import Signal
+from athena_core.store.schemas import Schemas
 from athena_core.store.sqlite import SqliteDatabases
 from projections import ALL, generation
 from projections.generation import Files
@@ -60,9 +61,20 @@ def digests(connection: Connection, projections: Iterable[Projection] = ALL) -> 
     return {projection.name: digest(connection, projection).sha256 for projection in projections}
 
 
+def in_database(schemas: Schemas, latch: Latch, history: History) -> Projector:
+    """A projector of a new generation in a schema."""
+    connection = schemas.write(schemas.fresh(), latch)
+    generation.create(connection, ALL, history.log_id, 0)
+    return Projector(connection, ALL, history, CODEC.decode, FixedClock())
+
+
+shown_in: list[tuple[Schemas, Latch]] = []
+"""The database in which views are shown, instead of files; what a fixture puts here."""
+
+
 def shown(directory: Path, history: History) -> Connection:
     """All views of a history."""
-    projector = new_generation(directory / "shown.db", history)
+    projector = in_database(*shown_in[0], history) if shown_in else new_generation(directory / "shown.db", history)
     catch_up(projector)
     assert all(checkpoint.error is None for checkpoint in projector.checkpoints.values())
     return projector.connection

@@ -64,18 +64,19 @@ def _always(outcome: Outcome) -> Transaction:
 
 
 @contextmanager
-def wired(state_dir: Path) -> Iterator[ControlPlane]:
+def wired(state_dir: Path, url: str = "") -> Iterator[ControlPlane]:
     """The parts of a plane on which nothing runs."""
-    parts = wire(load({"ATHENA_STATE_DIR": str(state_dir)}, state_dir), SystemClock(), SystemIds())
+    environment = {"ATHENA_STATE_DIR": str(state_dir), "ATHENA_DATABASE_URL": url}
+    parts = wire(load(environment, state_dir), SystemClock(), SystemIds())
     try:
         yield parts
     finally:
         parts.close()
 
 
-def judge(state_dir: Path) -> None:
+def judge(state_dir: Path, url: str = "") -> None:
     """Fail unless the log proves itself, its history obeys the rules, and the views are what a replay gives."""
-    with wired(state_dir) as parts:
+    with wired(state_dir, url) as parts:
         rows = parts.reader.rows(0, 2**62)
         judge_rows(rows)
         assert stored_guards(rows) == parts.reader.guards()

@@ -132,4 +132,4 @@ class Server:
         text = self.log_path.read_text(errors="replace")
         trouble = TROUBLE.search(text)
         assert trouble is None, text[trouble.start() :][:10_000]
-        judge(self.state_dir)
+        judge(self.state_dir, self._settings.get("database_url", ""))

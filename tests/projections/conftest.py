@@ -1,0 +1,53 @@
+"""The reads of the views: at larger sizes they are tested on PostgreSQL, too, the same ones."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import CountingIds
+from athena_core.store.postgres import PostgresStore
+from athena_core.store.schemas import Schemas
+from tests.projections.support import shown_in
+from tests.scale import SCALE
+from tests.support.postgres import Cluster
+
+READS = tuple(
+    f"test_{name}"
+    for name in ("catalog", "runs", "sessions", "fleet", "queues", "memory", "evidence", "templates", "policy", "feed")
+)
+
+
+@pytest.fixture(scope="session")
+def schemas(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schemas]:
+    """Views in a database that no log is in."""
+    directory: Path = tmp_path_factory.mktemp("anchor")
+    with cluster.database() as url:
+        PostgresStore(url, directory, CountingIds()).close()
+        found = Schemas(url)
+        yield found
+        found.close()
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where views are shown."""
+    chosen: str = getattr(request, "param", "sqlite")
+    if chosen == "sqlite":
+        yield chosen
+        return
+    schemas: Schemas = request.getfixturevalue("schemas")
+    latch = schemas.builder()
+    assert latch.acquire()
+    shown_in.append((schemas, latch))
+    yield chosen
+    shown_in.clear()
+    for name in schemas.all():
+        schemas.remove(name, latch)
+    latch.release()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of reads on both, where there is time."""
+    if SCALE != "quick" and metafunc.module.__name__.rpartition(".")[2] in READS:
+        metafunc.parametrize("engine", ["sqlite", "postgres"], indirect=True)

@@ -1,0 +1,180 @@
+"""Views on PostgreSQL: the rows that SQLite has, kept by one session at a time, which is all that can change them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from athena_core.clock import CountingIds, FixedClock
+from athena_core.errors import StoreUnreachable
+from athena_core.signal import Signal
+from athena_core.store.postgres import PostgresStore
+from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
+from projections import ALL
+from projections.keeper import Keeper
+from projections.replay import rebuild, rehearse, verify
+from projections.views import Views
+from tests.projections.history import CODEC, History
+from tests.projections.support import catch_up, digests, in_database, new_generation
+from tests.projections.test_projector import HISTORIES, folder
+from tests.scale import sized
+
+NAMES = tuple(projection.name for projection in ALL)
+
+
+@pytest.fixture
+def url(database: str, tmp_path: Path) -> str:
+    """A database with the tables of a log, whose rows are a history's."""
+    PostgresStore(database, tmp_path, CountingIds()).close()
+    return database
+
+
+class Kept:
+    """The views of one process in a database, over a history."""
+
+    def __init__(self, url: str, history: History) -> None:
+        self.schemas = Schemas(url)
+        self.history = history
+        self.views = Views(self.schemas, lambda: history, CODEC.decode, FixedClock(), ALL, Signal())
+        self.keeper = Keeper(self.views, lambda: False)
+        self.reader = self.views.reader(history)
+
+    def keep(self) -> None:
+        """Become the keeper and do all there is to do."""
+        assert self.keeper.start()
+        while self.keeper.turn():
+            pass
+
+    def digests(self) -> dict[str, str]:
+        """Those of what serves."""
+        return self.reader.query(NAMES, digests)[0]
+
+    def close(self) -> None:
+        """End in order."""
+        self.reader.close()
+        self.keeper.close()
+        self.schemas.close()
+
+
+@pytest.fixture
+def history() -> History:
+    """Two runs in a session."""
+    found = History()
+    found.whole_run("s")
+    found.whole_run("s")
+    return found
+
+
+@pytest.fixture
+def kept(url: str, history: History) -> Iterator[Kept]:
+    """The views of a process."""
+    found = Kept(url, history)
+    yield found
+    found.close()
+
+
+def on_sqlite(history: History) -> dict[str, str]:
+    """The digests that SQLite gives."""
+    with folder() as path:
+        projector = new_generation(path / "views.db", history)
+        catch_up(projector)
+        found = digests(projector.connection)
+        projector.connection.close()
+        return found
+
+
+@pytest.mark.heavy
+def test_the_same_history_gives_the_same_digests_on_both(schemas: Schemas) -> None:
+    latch = schemas.builder()
+    assert latch.acquire()
+
+    @settings(deadline=None, max_examples=sized(4, 60, 400), suppress_health_check=list(HealthCheck))
+    @given(HISTORIES, HISTORIES)
+    def same(first: list[tuple[int, int]], then: list[tuple[int, int]]) -> None:
+        history = History().play(first)
+        projector = in_database(schemas, latch, history)
+        catch_up(projector)
+        for move in then:  # followed live, with redactions of what is shown
+            history.play([move])
+            catch_up(projector)
+        assert digests(projector.connection) == on_sqlite(history)
+        for name in schemas.all():
+            schemas.remove(name, latch)
+
+    same()
+    latch.release()
+
+
+def test_views_are_kept_read_verified_and_built_anew(kept: Kept, history: History) -> None:
+    kept.keep()
+    assert kept.digests() == on_sqlite(history)
+    assert all(verdict.equal for verdict in verify(kept.views))
+    first = kept.schemas.current()
+    *_, last = rehearse(kept.views)
+    assert last.digests == on_sqlite(history)
+    *_, last = rebuild(kept.views)
+    assert last.outcome == "candidate"
+    kept.views.clock.advance(250)  # type: ignore[attr-defined]
+    history.directive("later")
+    kept.keep()
+    assert kept.schemas.current() != first
+    assert kept.schemas.candidate() is None
+    assert kept.digests() == on_sqlite(history)
+
+
+def test_whoever_lost_the_session_can_change_nothing_and_the_next_goes_on(
+    kept: Kept, history: History, url: str
+) -> None:
+    other = Kept(url, history)
+    kept.keep()
+    assert not other.keeper.start()
+    end_holder(url)
+    history.directive("later")
+    with pytest.raises(StoreUnreachable):
+        kept.keeper.turn()
+    other.keep()
+    assert other.reader.position(NAMES) == history.head()
+    assert kept.reader.position(NAMES) == history.head()
+    kept.keeper.close()
+    assert not kept.keeper.start()
+    other.close()
+    assert kept.keeper.start()
+
+
+def test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds(url: str) -> None:
+    now = 0.0
+    frozen, waiting = SessionLatch(url, KEEPER_LOCK), SessionLatch(url, KEEPER_LOCK, monotonic=lambda: now)
+    assert frozen.acquire()
+    looks = 0
+    while not waiting.acquire():
+        now += LOOK_SECONDS_MAX
+        looks += 1
+        assert looks < 20
+    assert (looks - 2) * LOOK_SECONDS_MAX >= FROZEN_SECONDS - LOOK_SECONDS_MAX
+    with pytest.raises(psycopg.OperationalError):
+        frozen.session.execute("SELECT 1")
+    frozen.release()
+    waiting.release()
+
+
+def test_a_reader_goes_on_after_its_session_was_ended(kept: Kept, history: History, url: str) -> None:
+    kept.keep()
+    assert kept.reader.position(NAMES) == history.head()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert kept.digests() == on_sqlite(history)
+
+
+def end_holder(url: str) -> None:
+    """End the session that holds the keeper's lock."""
+    with psycopg.connect(url, autocommit=True) as session:
+        found = session.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            (KEEPER_LOCK,),
+        ).fetchall()
+    assert found == [(True,)]

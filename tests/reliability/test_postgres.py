@@ -1,0 +1,88 @@
+"""Tests of several servers on one PostgreSQL: one log, one set of views, and nothing is lost with one of them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.conftest import Serve
+from tests.scale import SCALE
+from tests.support.api import Refused, soon
+from tests.support.gate import Gates
+from tests.support.server import ROOT
+
+END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+def command(directory: Path, url: str, *words: str) -> Any:
+    """What a command says of the database."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "ATHENA_STATE_DIR": str(directory / "state"),
+        "ATHENA_DATABASE_URL": url,
+        "ATHENA_WORKSPACE_ROOT": str(directory),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "athena_cli", *words],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_two_servers_are_one_plane_and_one_goes_on_alone(
+    database: str, serve: Serve, gates: Gates, tmp_path: Path
+) -> None:
+    settings = {**gates.settings, "database_url": database}
+    first, second = serve(tmp_path / "first", **settings), serve(tmp_path / "second", **settings)
+    for number in range(3):
+        for server in (first, second):
+            server.api.run(f"say {number}", key=f"key-{number}")
+    runs = first.api.items("/runs")
+    assert len(runs) == 3  # the second one was answered from what the first one did
+    assert second.api.items("/runs") == runs
+    events = first.api.events()
+    assert second.api.events() == events
+    assert len(events) == first.api.head() == second.api.head()
+
+    held = first.api.start(gates["door"].order)
+    gates["door"].arrival()
+    first.kill()
+    gates["door"].arrival()
+    gates["door"].release(2)  # also the model of the server that was killed stands there
+    assert second.api.await_ending(held["runId"]) == "run.completed"
+    second.api.run("say on")
+
+    with psycopg.connect(database, autocommit=True) as session:
+        session.execute(END_SESSIONS)
+    for _ in soon():
+        try:
+            second.api.run("say again", key="again")
+            found = second.api.items("/runs")
+        except Refused as refused:
+            assert refused.status == 503
+        else:
+            break
+    assert len(found) == 6
+    assert command(tmp_path, database, "verify")["ok"]
+    if SCALE == "quick":
+        return
+    third = serve(tmp_path / "first", **settings)
+    assert third.api.items("/runs") == found
+    assert command(tmp_path, database, "replay", "--verify")["outcome"] == "equal"
+    assert command(tmp_path, database, "replay")["outcome"] == "candidate"
+    assert command(tmp_path, database, "doctor")["ok"]
+    assert command(tmp_path, database, "redact", "--run", held["runId"], "--reason", "asked")["redacted"] > 0
+    assert command(tmp_path, database, "replay", "--verify")["outcome"] == "equal"
