@@ -4,7 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { ask, Refused, type Answer } from "../api";
-import { capabilities, listen, position, positionOf, type Happened } from "../feed";
+import { capabilities, epoch, listen, position, positionOf, type Happened } from "../feed";
 import { sentence } from "../fleet";
 import { count } from "../format";
 import { listEvents, type EventsPage } from "../generated";
@@ -41,26 +41,38 @@ class Reading {
   readonly busy = signal(false);
   /** What came while the reader held the list still. */
   readonly held = signal<readonly Happened[] | undefined>(undefined);
+  /** Hears no more. */
+  readonly stop: () => void;
   private most = SHOWN_MAX;
 
   constructor(private readonly wanted: Wanted) {
+    this.stop = listen((events) => this.take(events)); // from here on: nothing may happen between the past and the stream
     this.from.value = position.value;
     void this.back();
   }
 
-  take = (events: readonly Happened[]): void => {
-    const news = events.filter((event) => fits(event, this.wanted));
+  private take(events: readonly Happened[]): void {
+    const news = events.filter((event) => fits(event, this.wanted)).reverse();
     if (!news.length) return;
-    const newest = news.reverse();
-    if (this.held.value) this.held.value = [...newest, ...this.held.value].slice(0, this.most);
-    else this.shown.value = [...newest, ...this.shown.value].slice(0, this.most);
-  };
+    if (this.held.value) this.held.value = [...news, ...this.held.value].slice(0, this.most);
+    else this.show([...news, ...this.shown.value]);
+  }
+
+  /** Shows as many as there is room for; what is older can be read again. */
+  private show(events: readonly Happened[]): void {
+    this.shown.value = events.slice(0, this.most);
+    const oldest = this.shown.value[this.most - 1];
+    if (oldest && events.length > this.most) this.from.value = oldest.position - 1;
+  }
 
   /** Holds the list still, or lets it go on with what came meanwhile. */
   hold = (): void => {
     const { value } = this.held;
-    if (value) this.shown.value = [...value, ...this.shown.value].slice(0, this.most);
     this.held.value = value ? undefined : [];
+    if (!value) return;
+    const [oldest] = value.slice(-1);
+    if (oldest && value.length === this.most) this.from.value = oldest.position - 1; // more came than was kept
+    this.show(oldest && value.length === this.most ? value : [...value, ...this.shown.value]);
   };
 
   /** Somebody reads on: what was asked for stays. */
@@ -73,14 +85,18 @@ class Reading {
   back = async (): Promise<void> => {
     if (this.busy.value) return;
     this.busy.value = true;
+    const begin = this.from.value;
+    let from = begin;
     try {
       const found: Happened[] = [];
       const narrow = Object.values(this.wanted).some(Boolean);
-      for (let window = WINDOW; found.length < WANTED && this.from.value > 0; window = Math.min(window * 4, WINDOW_MAX)) {
-        const from = Math.max(0, this.from.value - (narrow ? window : WANTED));
-        found.unshift(...(await this.between(from, this.from.value)));
-        this.from.value = from;
+      for (let window = WINDOW; found.length < WANTED && from > 0; window = Math.min(window * 4, WINDOW_MAX)) {
+        const before = Math.max(0, from - (narrow ? window : WANTED));
+        found.unshift(...(await this.between(before, from)));
+        from = before;
       }
+      if (this.from.value !== begin) return; // so much has come meanwhile that the list ends above what was found
+      this.from.value = from;
       this.shown.value = [...this.shown.value, ...found.reverse()];
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -112,8 +128,8 @@ export function Events(): JSX.Element {
     traceId: filters["traceId"] ?? "",
   };
   const key = JSON.stringify(wanted);
-  const reading = useMemo(() => new Reading(wanted), [key]);
-  useEffect(() => listen(reading.take), [reading]);
+  const reading = useMemo(() => new Reading(wanted), [key, epoch.value]);
+  useEffect(() => reading.stop, [reading]);
   const { shown, error, busy, from, held } = reading;
   const at = Number(filters["at"] ?? 0);
   return (

@@ -142,7 +142,7 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
         items.length ? (
           <>
             {props.paused && <p class="quiet">It does not run at these times unless that changes.</p>}
-            <Table label="The next times" heads={["", "UTC", zone === "UTC" ? "here" : zone, ...(zone === "UTC" ? [] : ["here"])]}>
+            <Table label="The next times" heads={["", "UTC", zone === "UTC" ? "~here" : zone, ...(zone === "UTC" ? [] : ["~here"])]}>
               {items.map((time) => (
                 <tr key={time.utc}>
                   <td>
@@ -150,7 +150,7 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
                   </td>
                   <td class="mono">{time.utc.slice(0, 16).replace("T", " ")}</td>
                   {zone !== "UTC" && <td class="mono">{time.local.slice(0, 16).replace("T", " ")}</td>}
-                  <td class="mono">{new Date(time.utc).toLocaleString("sv").slice(0, 16)}</td>
+                  <td class="mono opt">{new Date(time.utc).toLocaleString("sv").slice(0, 16)}</td>
                 </tr>
               ))}
             </Table>
