@@ -303,6 +303,18 @@ def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(b
             (event,) = scene.api.events(types="schedule.paused")
             trail = scene.api.get("/schedules/nightly")
             assert (event["payload"]["id"], trail["updatedBy"]) == ("nightly", "ada")
+        scoped = {identity: "vera", "x-athena-scope-sessions": "mine"}
+        with watched(browser, scene.server.url, extra_http_headers=scoped) as page:
+            page.goto("/#/fleet")
+            expect(panel(page, "Next")).to_contain_text("AUTHZ_DENIED")
+            page.goto("/#/runs")
+            expect(page.locator(LIVE)).to_be_visible()
+            denials = len(scene.api.events(types="authz.denied"))
+            scene.api.run("hello", sessionId="theirs")
+            mine = scene.api.run("hello", sessionId="mine")["runId"]
+            expect(status(row_of(page, mine))).to_have_text("completed")
+            expect(page.locator("tr[data-run]")).to_have_count(1)
+            assert len(scene.api.events(types="authz.denied")) == denials
         with watched(browser, scene.server.url) as page:
             page.goto("/")
             expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()

@@ -25,6 +25,7 @@ SECONDS = sized(8, 20, 600)
 RUNS = 50
 LONG_TASK_MS = 200
 HEAP_GROWTH_BYTES = 4 << 20
+HEAP_BYTES_MAX = 16 << 20
 SAMPLE_SECONDS = 0.02
 OBSERVER = """
 window.tasks = [];
@@ -119,3 +120,4 @@ def test_a_thousand_events_a_second_make_no_long_task_and_no_larger_heap(browser
             assert seen >= SECONDS * RATE * 0.8, "the replay was not as fast as it was meant to be"
             assert max(cpu for cpu, _ in longest) < LONG_TASK_MS, told
             assert heaps[-1] < heaps[0] + HEAP_GROWTH_BYTES, told
+            assert max(heaps) < HEAP_BYTES_MAX, told

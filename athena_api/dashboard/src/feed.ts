@@ -23,7 +23,7 @@ export const health = signal<Health | undefined>(undefined);
 export const epoch = signal(0);
 
 const BATCH_MS = 100;
-const BATCH_EVENTS = 400; // parsed and folded at a time, so that no task is long
+const BATCH_EVENTS = 200; // parsed and folded at a time, so that no task is long
 const QUEUE_EVENTS_MAX = 20_000; // beyond it a new snapshot is quicker than what waits
 const HEALTH_MS = 3_000;
 const BEHIND_MS = 3_000;

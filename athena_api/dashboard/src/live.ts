@@ -51,6 +51,7 @@ export class Live<T> {
 
   /** Reads anew, soon and once, however often it is asked. */
   again = (): void => {
+    if (this.error.value?.code === "AUTHZ_DENIED") return; // each refusal is recorded: one is enough
     if (this.loading) {
       this.wanted = true;
       return;

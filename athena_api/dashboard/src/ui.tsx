@@ -1,7 +1,7 @@
 // The pieces that pages are made of.
 
 import { signal } from "@preact/signals";
-import type { ComponentChildren, JSX, TargetedEvent } from "preact";
+import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, newKey, Refused, type Asked } from "./api";
 import { athenaOf, curlOf } from "./commands";
@@ -20,13 +20,15 @@ setInterval(() => {
   now.value = Date.now();
 }, 1_000);
 
-const made = new WeakMap<object, JSX.Element>();
+/** What shows a value that never changes: as long as it is the same object, it is not looked at again. */
+export class Same extends Component<{ of: object; children: () => JSX.Element }> {
+  override shouldComponentUpdate(next: { of: object }): boolean {
+    return next.of !== this.props.of;
+  }
 
-/** What was made of a value before: rows whose value is the same object are not looked at again. */
-export function same(value: object, make: () => JSX.Element): JSX.Element {
-  let element = made.get(value);
-  if (!element) made.set(value, (element = make()));
-  return element;
+  override render(): JSX.Element {
+    return this.props.children();
+  }
 }
 
 // Words

@@ -9,7 +9,7 @@ import { sentence } from "../fleet";
 import { count } from "../format";
 import { listEvents, type EventsPage } from "../generated";
 import { href, place } from "../place";
-import { Copy, Empty, Filter, Json, RunLink, same, Time, Trouble } from "../ui";
+import { Copy, Empty, Filter, Json, RunLink, Same, Time, Trouble } from "../ui";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
@@ -152,7 +152,11 @@ export function Events(): JSX.Element {
       </div>
       {error.value && <Trouble error={error.value} />}
       <ol class="events">
-        {shown.value.map((event) => same(event, () => <One key={event.position} event={event} open={event.position === at} />))}
+        {shown.value.map((event) => (
+          <Same key={event.position} of={event}>
+            {() => <One event={event} open={event.position === at} />}
+          </Same>
+        ))}
       </ol>
       {!shown.value.length && !busy.value && <Empty>No event fits these filters.</Empty>}
       {from.value > 0 && (

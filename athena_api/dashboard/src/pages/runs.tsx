@@ -9,7 +9,7 @@ import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from ".
 import { useLive, type Fold } from "../live";
 import { href, place } from "../place";
 import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../runs";
-import { Action, Empty, Filter, note, now, RunLink, said, same, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { Action, Empty, Filter, note, now, RunLink, said, Same, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
 
 const ROWS_MAX = 100;
 
@@ -110,7 +110,11 @@ function Find(): JSX.Element {
 export function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
     <Table label="Runs" heads={["Run", "Status", "Session", "~Model", "Began", "~#Took", "~#Cost", "#"]}>
-      {runs.map((run) => same(run, () => <Row key={run.runId} run={run} />))}
+      {runs.map((run) => (
+        <Same key={run.runId} of={run}>
+          {() => <Row run={run} />}
+        </Same>
+      ))}
     </Table>
   );
 }
