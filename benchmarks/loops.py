@@ -291,7 +291,7 @@ class Folded:
                 self.fleet.completed(row[7], row[4], at)
                 sessions[session_id][0] = at
             elif kind == "directive.created":
-                new[DIRECTIVE].append((position, stream, at, True, asked(text).input, None, None))
+                new[DIRECTIVE].append((position, stream, at, True, asked(text).input, None, None, None))
             elif kind == "session.created":
                 sessions[session_id] = [at, session_id, at, None, None]
 

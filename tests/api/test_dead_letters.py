@@ -53,7 +53,8 @@ def failed(api: Api, **fields: str) -> Json:
 def test_a_message_is_delivered_into_the_session_of_its_persona(agents: Server) -> None:
     api = agents.api
     sent = send(api, "look at this", taskId="task-7")
-    assert (sent["sessionId"], sent["status"], sent["hops"]) == ("persona-bob", "sent", 1)
+    assert (sent["sessionId"], sent["hops"]) == ("persona-bob", 1)
+    assert sent["status"] != "failed", "it may have been started before it was shown"
     message = ended(api, sent["messageId"])
     assert (message["status"], message["attempts"], message["taskId"]) == ("completed", 1, "task-7")
     run = api.get(f"/runs/{message['runId']}")

@@ -376,7 +376,6 @@ def test_brackets_in_a_string_are_no_depth(shared: Server) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/api"),
         ("GET", "/api/v1"),
         ("GET", "/api/v2/runs"),

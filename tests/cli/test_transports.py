@@ -349,7 +349,7 @@ def test_a_command_that_works_alone_meets_the_same_limit_as_the_server(terminal:
 def test_what_is_due_by_the_clock_is_left_to_a_server(terminal: Terminal) -> None:
     """A command has time for what is due while its own run sleeps, and does not do it; a server does it at once."""
     local = ("--transport", "local")
-    put = ("schedule", "add", "--id", "now", "--session-id", "s", "--input", "hello", "--every-minutes", "60")
+    put = ("schedule", "add", "--id", "now", "--session", "s", "--input", "hello", "--every-minutes", "60")
     terminal.run(*put, "--start-now", *local).data  # noqa: B018 - it succeeds
     asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "0.5"}
     run = terminal.run("run", "--provider", "local-exec", "--input", "x", *local, **asleep).data

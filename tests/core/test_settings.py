@@ -33,6 +33,11 @@ WRONG = {
     "ATHENA_HEADERS_MAX": ["0", "-1"],
     "ATHENA_URL_BYTES_MAX": ["0", "-1"],
     "ATHENA_BODY_BYTES_MAX": ["0", "-1"],
+    "ATHENA_JSON_DEPTH_MAX": ["0", "65"],
+    "ATHENA_IDEMPOTENCY_KEY_CHARS_MAX": ["0", "256"],
+    "ATHENA_REASON_CHARS_MAX": ["0", "1001"],
+    "ATHENA_MASK_SECRETS": ["maybe"],
+    "ATHENA_DATABASE_URL": ["mysql://db/athena", "db"],
     "ATHENA_HEADER_TIMEOUT_MS": ["0", "-1"],
     "ATHENA_BODY_TIMEOUT_MS": ["0", "-1"],
     "ATHENA_SEND_TIMEOUT_MS": ["0", "-1"],
@@ -58,8 +63,9 @@ SECRETS = {
     "ATHENA_ANTHROPIC_API_KEY",
     "ATHENA_HTTP_PROVIDER_API_KEY",
     "ATHENA_AUTH_PROXY_SECRET",
+    "ATHENA_DATABASE_URL",
 }
-KEYS = sorted(SECRETS - {"ATHENA_AUTH_PROXY_SECRET"})
+KEYS = sorted(SECRETS - {"ATHENA_AUTH_PROXY_SECRET", "ATHENA_DATABASE_URL"})
 
 
 def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
