@@ -700,7 +700,7 @@ def replay(
         done = render.last(replaying.rehearse(views, to=until, names=projection), "replay")
     else:
         done = render.last(replaying.rebuild(views), "replay")
-        done = replace(done, digests=_digests(views))
+        done = replace(done, digests=digests_of(views))
     show(done, form)
 
 
@@ -728,7 +728,7 @@ def _compare(views: Any, names: list[str] | None, form: Form | None) -> None:
         raise Failed(f"the views differ from a replay: {those}")
 
 
-def _digests(views: Any) -> dict[str, str]:
+def digests_of(views: Any) -> dict[str, str]:
     """The digests of the generation that was just built."""
     from projections.replay import digest
 

@@ -20,6 +20,7 @@ from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.settings import Settings, load, replaced
+from athena_core.store.port import MOVED
 from athena_core.store.sqlite import FORMAT, NETWORK_FILE_SYSTEMS, check_library, file_system
 
 SPACE_BYTES_MIN = 1 << 30
@@ -166,6 +167,10 @@ def _log(state: Kept) -> Iterator[Finding]:
     if not format_.isdigit() or int(format_) > FORMAT:
         says = f"the log has format {format_}, this release reads {FORMAT}"
         yield Finding(check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one")
+        return
+    if moved := state.archive.meta.get(MOVED):
+        remedy = "set ATHENA_DATABASE_URL or ATHENA_STATE_DIR to it"
+        yield Finding(check="log", status="wrong", says=f"the log was moved to {moved}", remedy=remedy)
         return
     reader = state.reader()
     try:

@@ -1,6 +1,7 @@
 """Commands that look after a state directory: copies of the log, slices of it, and what is wrong with a set-up."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,9 @@ from athena_cli.exits import Failed, Misused
 if TYPE_CHECKING:
     from athena_cli.doctor import Finding
     from athena_core.services.verify import Report
+    from athena_core.store.log import Anchor
+    from athena_core.store.move import Target
+    from athena_core.store.port import StoreReader
 
 REASON_CHARS_MAX = 1_000
 
@@ -76,24 +80,109 @@ def restore(source: Path, /, *, form: Form | None = None) -> None:
     show(answer, form)
 
 
+def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
+    """Move the log from files to PostgreSQL, or back, with all that belongs to it; no process may be at work on either.
+
+    Rows, idempotency keys, guards and checkpoints arrive as they were, under the same log id, so every cursor stays
+    valid; the chain is verified and the views are rebuilt there. Until all of it has arrived the target is empty: a
+    move that was interrupted is begun again by the same command. What was moved stays where it was, and cannot be
+    started any more.
+
+    Args:
+        to: The URL of an empty database, or, from a database, a directory without a log.
+        form: How to show it.
+    """
+    from contextlib import closing
+
+    from athena_cli import render
+    from athena_core.store import move as moving
+    from athena_core.store.engine import is_url, open_move
+    from athena_core.store.log import Anchor, read_anchor, write_anchor
+    from athena_core.store.port import MOVED
+
+    settings = settings_of(None)
+    if "://" in to and not is_url(to):
+        raise Misused("--to: expected postgresql://… or a directory")
+    origin, target = open_move(settings.state_dir, settings.database_url, to)
+    with closing(origin), closing(target):
+        _movable(origin.meta.get(MOVED), target)
+        try:
+            if not target.occupied:
+                target.begin(origin.meta["log_id"])
+                render.last(moving.copy(origin, target), "copy")
+            left, arrived = moving.digests(origin), moving.digests(target)
+            if left != arrived:
+                raise Misused(f"--to: {target.place} holds another log, or this one as it was at another time")
+            report = _proved(target.reader(), target.meta, read_anchor(origin.anchor), target.place)
+            origin.check()
+            target.commit()
+            write_anchor(target.anchor, Anchor(log_id=report.log_id, position=report.head, chain=report.chain))
+            origin.retire(target.place)
+        except OSError as error:
+            raise Failed(f"cannot move to {target.place}: {error}") from error
+    done = {
+        "status": "moved",
+        "logId": report.log_id,
+        "position": report.head,
+        "chain": report.chain,
+        "from": {"place": origin.place, "digests": left},
+        "to": {"place": target.place, "digests": arrived},
+        "views": _rebuilt(settings.state_dir if is_url(to) else Path(to), to if is_url(to) else None),
+        "next": "set ATHENA_DATABASE_URL to it"
+        if is_url(to)
+        else "unset ATHENA_DATABASE_URL, and set ATHENA_STATE_DIR to it",
+    }
+    show(done, form)
+
+
+def _movable(moved: str | None, target: "Target") -> None:
+    """Raise Misused where a log was moved elsewhere before."""
+    from athena_core.store.port import MOVED
+
+    if moved is not None and (moved != target.place or not target.occupied):
+        raise Misused(f"the log was moved to {moved} before; what is left here is older")
+    if MOVED in target.meta:
+        raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED]}; name an empty place")
+
+
+def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
+    """Build the views of a log that has arrived; their digests."""
+    from athena_cli import render
+    from athena_cli.commands import digests_of
+    from athena_cli.offline import Kept
+    from athena_core.store.engine import open_archive
+    from projections.replay import rebuild
+
+    state = Kept(directory, url, open_archive(directory, url))
+    views = state.views()
+    render.last(rebuild(views), "views")
+    return digests_of(views)
+
+
 def _verified(path: Path) -> "Report":
     """The report on a copy of a log. Raises Failed if it does not verify."""
+    from athena_core.store.backup import opened
+
+    reader, meta = opened(path)
+    return _proved(reader, meta, None, str(path))
+
+
+def _proved(reader: "StoreReader", meta: Mapping[str, str], anchor: "Anchor | None", place: str) -> "Report":
+    """The report on a log. Raises Failed if it does not verify."""
     from athena_cli import render
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.services import verify as verifying
-    from athena_core.store.backup import opened
     from athena_core.store.codec import Codec
 
-    reader, meta = opened(path)
     try:
-        steps = verifying.verify(reader, Codec(EVENTS), SystemClock(), meta=meta, keys=reader.keys())
+        steps = verifying.verify(reader, Codec(EVENTS), SystemClock(), meta=meta, anchor=anchor, keys=reader.keys())
         report = render.last(steps, "verify").report
     finally:
         reader.close()
     assert report is not None
     if not report.ok:
-        raise Failed(f"{path} does not verify: {report.violations[0]}")
+        raise Failed(f"{place} does not verify: {report.violations[0]}")
     return report
 
 

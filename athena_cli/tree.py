@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "verify": commands.verify,
     "backup": maintenance.backup,
     "restore": maintenance.restore,
+    "move": maintenance.move,
     "export": maintenance.export,
     "doctor": maintenance.doctor,
     "redact": maintenance.redact,

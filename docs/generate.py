@@ -100,8 +100,8 @@ Generated from the table of operations and `athena_cli/tree.py` by `{COMMAND}`; 
 `athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
 own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It
 falls back only where the connection is refused. Both ways print the same JSON. Commands that look after the state
-directory itself (`api`, `backup`, `doctor`, `export`, `persona init`, `persona validate`, `redact`, `replay`,
-`restore`, `verify`) ask no server, run beside one (`restore` refuses to), and have no flags of a transport.
+directory itself (`api`, `backup`, `doctor`, `export`, `move`, `persona init`, `persona validate`, `redact`, `replay`,
+`restore`, `verify`) ask no server, run beside one (`move` and `restore` refuse to), and have no flags of a transport.
 
 **Output.** Data goes to standard output, all else to standard error. On a terminal lists are tables; where the output
 is piped it is JSON, one line that is the `data` of the answer, as [api.md](api.md) describes it. `-o json` and

@@ -26,6 +26,7 @@ HELD = f"""EXISTS (
 UP = "now() - pg_postmaster_start_time() > make_interval(secs => %s)"
 LOOK = f"SELECT count, NOT {HELD} AND {UP} FROM executor WHERE name = %s"
 FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND NOT {HELD} AND {UP}"
+AT_WORK = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
 LEAVE = "DELETE FROM executor WHERE name = %s"
 LOCK_TABLE = "LOCK TABLE executor IN SHARE ROW EXCLUSIVE MODE"
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -83,7 +84,7 @@ def restore_log(source: Path, directory: Path) -> Restored:
     directory.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with alone(directory):
+    with closing(Alone(directory)):
         reader, meta = opened(source)
         head = reader.head()
         reader.close()
@@ -111,28 +112,30 @@ def _vouched(place: Path, anchor: Anchor) -> bool:
         reader.close()
 
 
-class alone:  # noqa: N801 - it is used as a function
+class Alone:
     """Holds a state directory against every other process. Raises ConfigError where one is at work."""
 
     def __init__(self, directory: Path) -> None:
-        """Look who is there."""
-        executors = directory / "executors"
-        for path in executors.glob("*.lock") if executors.is_dir() else ():
-            lock = Lock(path, create=False)
-            try:
-                if not lock.try_acquire():
-                    raise ConfigError(f"ATHENA_STATE_DIR: a process is at work in {directory}; stop it first")
-            finally:
-                lock.close()
+        """Take the lock of the log, once nobody is there."""
+        self._directory = directory
+        self.check()
         self._lock = Lock(directory / "log.lock")
-
-    def __enter__(self) -> None:
-        """Take the lock of the log."""
         if not self._lock.try_acquire():
             self._lock.close()
             raise ConfigError("ATHENA_STATE_DIR: a process is writing to the log; stop it first")
 
-    def __exit__(self, *_: object) -> None:
+    def check(self) -> None:
+        """Raise ConfigError if a process is at work."""
+        executors = self._directory / "executors"
+        for path in executors.glob("*.lock") if executors.is_dir() else ():
+            lock = Lock(path, create=False)
+            try:
+                if not lock.try_acquire():
+                    raise ConfigError(f"ATHENA_STATE_DIR: a process is at work in {self._directory}; stop it first")
+            finally:
+                lock.close()
+
+    def close(self) -> None:
         """Let go of it."""
         self._lock.close()
 

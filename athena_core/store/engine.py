@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError
 from athena_core.protocols import Generations, Latch
+from athena_core.store.move import Origin, Target
+from athena_core.store.move_files import FileOrigin, FileTarget
 from athena_core.store.port import Archive, Attendance, Shelf, Store
 from athena_core.store.sqlite import FileAttendance, FileLatch, SqliteArchive, SqliteShelf, SqliteStore
 
@@ -70,6 +72,25 @@ def attend(directory: Path, url: str | None, executor: str) -> Attendance:
         return FileAttendance(directory, executor)
     attendance: Attendance = _postgres("attendance").SessionAttendance(url, executor)
     return attendance
+
+
+def open_move(directory: Path, url: str | None, to: str) -> tuple[Origin, Target]:
+    """Both ends of a move of that log: from files to a database, or back. Raises ConfigError."""
+    if is_url(to) == (url is not None):
+        how = "pg_dump and pg_restore" if url is not None else "athena backup and restore"
+        raise ConfigError(f"--to: a move is from files to a database or back; copy from like to like with {how}")
+    if url is None:
+        origin: Origin = FileOrigin(directory)
+    else:
+        origin = _postgres("move_database").DatabaseOrigin(url, directory)
+    try:
+        target: Target = (
+            FileTarget(Path(to)) if url is not None else _postgres("move_database").DatabaseTarget(to, directory)
+        )
+    except BaseException:
+        origin.close()
+        raise
+    return origin, target
 
 
 def _postgres(part: str = "postgres") -> ModuleType:

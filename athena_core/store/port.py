@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from athena_core.event import Guard, Position
 from athena_core.protocols import LogReader, Row, StoredKey
 
+MOVED = "moved"
+"""In the description of a log: where it was moved to; here it is not to be used any more."""
+
 StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
 """Kind, key and value of a guard row."""
 

@@ -23,7 +23,7 @@ from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
-from athena_core.store.port import BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles
+from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles
 
 FORMAT = 1
 SERVER_VERSION_MIN = 140_000
@@ -525,11 +525,14 @@ class PostgresStore(Reading):
                     connection.execute(statement)
                 for pair in (("log_id", ids.salt(8).hex()), ("format", str(FORMAT))):
                     connection.execute(INSERT_META, pair)
-            meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in ("format", "log_id")}
+            names = ("format", "log_id", MOVED)
+            meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in names}
         if meta["format"] is None or int(meta["format"]) > FORMAT:
             raise ConfigError(
                 f"ATHENA_DATABASE_URL: the log has format {meta['format']}; this release reads {FORMAT}: upgrade"
             )
+        if meta[MOVED] is not None:
+            raise ConfigError(f"ATHENA_DATABASE_URL: the log of this database was moved to {meta[MOVED]}; use it there")
         return str(meta["log_id"])
 
     def reader(self) -> PostgresReader:
@@ -675,6 +678,9 @@ def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
             raise ConfigError(
                 f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost"
             )
+    encoding = _value(connection.execute("SELECT current_setting('server_encoding')").fetchone())
+    if encoding != "UTF8":
+        raise ConfigError(f"ATHENA_DATABASE_URL: the database is encoded as {encoding}; make it with ENCODING 'UTF8'")
     commits = _value(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
     if commits not in DURABLE_COMMITS:
         raise ConfigError(f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost")

@@ -18,7 +18,7 @@ from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
-from athena_core.store.port import BoundKey, Head, KeyRow, Seen, Shelved, StoredGuard, Troubles
+from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Seen, Shelved, StoredGuard, Troubles
 
 FORMAT = 1
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
@@ -330,7 +330,7 @@ class SqliteArchive:
         try:
             connection = open_reader(path)
             try:
-                found = {name: connection.execute(SELECT_META, (name,)).get for name in ("log_id", "format")}
+                found = {name: connection.execute(SELECT_META, (name,)).get for name in ("log_id", "format", MOVED)}
             finally:
                 connection.close()
         except apsw.Error as error:
@@ -406,7 +406,7 @@ class SqliteStore(Reading):
     def __init__(self, directory: Path, ids: Ids) -> None:
         """Open or create ``log.db`` in a state directory. Raises ConfigError where it cannot be used."""
         check_library()
-        _check_directory(directory)
+        check_directory(directory)
         self.path = directory / "log.db"
         self.anchor = directory / "log.anchor"
         self._turnstile = Lock(directory / "log.turnstile")
@@ -414,7 +414,7 @@ class SqliteStore(Reading):
         self.wal_pages = 0
         try:
             with self._locked():
-                _check_presence(self.path)
+                check_presence(self.path)
                 self._connection = open_writer(self.path, "FULL")
                 self.log_id = self._prepare(ids)
         except apsw.Error as error:
@@ -434,8 +434,11 @@ class SqliteStore(Reading):
                 connection.execute(INSERT_META, ("format", str(FORMAT)))
             found = connection.execute(SELECT_META, ("format",)).get
             log_id = connection.execute(SELECT_META, ("log_id",)).get
+            moved = connection.execute(SELECT_META, (MOVED,)).get
         if found is None or int(found) > FORMAT:
             raise ConfigError(f"ATHENA_STATE_DIR: {self.path} has format {found}; this release reads {FORMAT}: upgrade")
+        if moved is not None:
+            raise ConfigError(f"ATHENA_STATE_DIR: the log of {self.path.parent} was moved to {moved}; use it there")
         return str(log_id)
 
     def _count_wal_pages(self, connection: apsw.Connection, name: str, pages: int) -> int:
@@ -698,7 +701,8 @@ def check_library() -> str:
     return found
 
 
-def _check_directory(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
+    """Make a state directory where there is none. Raises ConfigError for one that cannot be used."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -710,7 +714,7 @@ def _check_directory(directory: Path) -> None:
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is on {kind}; SQLite needs a local file system")
 
 
-def _check_presence(path: Path) -> None:
+def check_presence(path: Path) -> None:
     """Refuse to begin a new log where another one was: SQLite would delete what is left of it, the WAL."""
     left = [name for name in ("log.db-wal", "log.anchor") if path.with_name(name).exists()]
     if left and not path.exists():

@@ -72,6 +72,11 @@ class Running:
                 return line.rstrip("\n")
         raise AssertionError(f"it never said {beginning!r}")
 
+    @property
+    def ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process.poll() is not None
+
     def wait(self) -> int:
         """Its exit code, once it ended by itself."""
         return self._process.wait(PATIENCE_SECONDS)
