@@ -27,6 +27,7 @@ HERE = {
     "export": "reads the log itself, whose hashes it hands on",
     "persona init": "writes a file of the workspace",
     "persona validate": "reads a file of the workspace",
+    "move": "takes the log elsewhere, where nobody is at work",
     "redact": "writes the log and scrubs the files of the views",
     "replay": "reads the log itself, and writes views beside those that serve",
     "restore": "puts another log in the place of this one, where nobody is at work",
@@ -234,6 +235,7 @@ STORY = (
     Case("backup", "$dir/copy.athena", {"copy": "path"}),
     Case("restore", "$copy", code=2, says="stop it first"),
     Case("restore", "$copy", settings={"state_dir": "$dir/other"}),
+    Case("move", "--to postgresql://127.0.0.1:9/athena", code=2, says="stop it first"),
     Case("export", "--session s --out $dir/s.bundle", {"bundle": "path"}, after="$run"),
     Case("verify", "--bundle $bundle"),
     Case("redact", "--run $run --reason 'it was asked for'"),
@@ -318,6 +320,6 @@ def served(world: World, case: Case) -> Any:
 
 @pytest.mark.parametrize("words", [words for words in HERE if words in COMMANDS])
 def test_a_command_without_a_transport_says_so(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    needed = ["--reason", "x"] if words == "redact" else []
+    needed = {"redact": ["--reason", "x"], "move": ["--to", "x"]}.get(words, [])
     assert app.main([*words.split(), *needed, "--transport", "api"]) == 2
     assert "works on the state directory itself (ATHENA_STATE_DIR)" in capsys.readouterr().err
