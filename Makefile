@@ -10,12 +10,12 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs bench proof mutants audit lock clean
+.PHONY: help serve test check docs bench bench-quick proof mutants audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
-		printf '  make %-7s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-11s %s\n' "$$target" "$$text"; done
 
 # Built from nothing whenever the lock changes: about half a minute, and never a mixture of two locks.
 $(READY): pyproject.toml constraints.txt
@@ -49,8 +49,11 @@ proof: $(READY) ## Run the heavy tests at full size and show what each of them c
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
 	@$(BIN)/python -m tests.reliability.mutants
 
-bench: $(READY) ## Measure Athena beside its ceilings (a quarter of an hour; BENCH_ARGS=--help for less)
+bench: $(READY) ## Measure Athena beside its ceilings (about forty minutes; BENCH_ARGS=--help for less)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(READY) ## Let every benchmark run once, as small as it goes (its figures mean nothing)
+	@$(BIN)/python -m benchmarks --size quick
 
 audit: ## Ask whether a locked version has a known hole (says so if nobody answers)
 	@.ci/audit

@@ -7,55 +7,77 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
+from benchmarks.fanout import FANOUTS
+from benchmarks.footprint import FOOTPRINTS
 from benchmarks.identity import IDENTITIES
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
 from benchmarks.queues import QUEUES
+from benchmarks.reads import READS
 from benchmarks.report import Report
 from benchmarks.runs import RUNS
-from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed
+from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size
 from benchmarks.schedules import SCHEDULES
 
-ALL = {**SCENARIOS, **RUNS, **LIMITS, **IDENTITIES, **QUEUES, **SCHEDULES, **MEMORY}
+ALL = {
+    **SCENARIOS,
+    **RUNS,
+    **FANOUTS,
+    **READS,
+    **LIMITS,
+    **IDENTITIES,
+    **QUEUES,
+    **SCHEDULES,
+    **MEMORY,
+    **FOOTPRINTS,
+}
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
 
 
-class Size(NamedTuple):
-    """How much is measured."""
-
-    seconds: float
-    feed_events: int
-    replay_events: int
-    crowd: int
-    fleet_runs: int
-    schedules: int
-    memory_chunks: int
-
-
 SIZES = {
+    "quick": Size(
+        seconds=0.1,
+        rounds=1,
+        feed_events=2_000,
+        replay_events=2_000,
+        crowd=10,
+        fleet_runs=2_000,
+        schedules=200,
+        memory_chunks=1_000,
+        subscribers=(20,),
+        growth_events=20_000,
+        mixed_minutes=0.05,
+    ),
     "ci": Size(
         seconds=0.5,
+        rounds=5,
         feed_events=20_000,
         replay_events=50_000,
         crowd=100,
         fleet_runs=20_000,
         schedules=1_000,
         memory_chunks=10_000,
+        subscribers=(100, 1_000),
+        growth_events=50_000,
+        mixed_minutes=0.5,
     ),
     "full": Size(
         seconds=2.5,
+        rounds=5,
         feed_events=100_000,
         replay_events=1_000_000,
         crowd=500,
         fleet_runs=1_000_000,
         schedules=10_000,
         memory_chunks=100_000,
+        subscribers=(100, 1_000, 5_000),
+        growth_events=1_000_000,
+        mixed_minutes=5,
     ),
 }
 
@@ -63,32 +85,24 @@ SIZES = {
 def main() -> int:
     """Measure; fail if something was wrong, not if it was slow (but for ten times the product's deadline)."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Athena beside its ceilings.")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
-    parser.add_argument("--seconds", type=float, help="seconds a variant and round (default: by size)")
-    parser.add_argument("--only", action="append", choices=ALL, help="only this; may be repeated")
     parser.add_argument("--size", choices=SIZES, default="full", help="how much (default: full)")
+    parser.add_argument("--only", action="append", choices=ALL, help="only this; may be repeated")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (default: by size, 5 but for quick)")
+    parser.add_argument("--seconds", type=float, help="seconds a variant and round (default: by size)")
+    parser.add_argument("--growth-events", type=int, help="how many events the log of growth has (default: by size)")
+    parser.add_argument("--mixed-minutes", type=float, help="how long the mixed load goes on (default: by size)")
     arguments = parser.parse_args()
     if platform.system() != "Linux":
         parser.error("the benchmarks pin processes and read CPU times as only Linux lets them")
     RESULTS.mkdir(exist_ok=True)
-    size = SIZES[arguments.size]
-    seconds = arguments.seconds or size.seconds
+    asked = ("rounds", "seconds", "growth_events", "mixed_minutes")
+    size = SIZES[arguments.size]._replace(**{name: got for name in asked if (got := getattr(arguments, name))})
     place = Path(tempfile.mkdtemp(prefix="work-", dir=RESULTS))
-    bench = Bench(
-        place,
-        rounds=arguments.rounds,
-        seconds=seconds,
-        feed_events=size.feed_events,
-        replay_events=size.replay_events,
-        crowd=size.crowd,
-        fleet_runs=size.fleet_runs,
-        schedules=size.schedules,
-        memory_chunks=size.memory_chunks,
-    )
+    bench = Bench(place, size)
     report = Report(
         machine=described(place),
-        rounds=arguments.rounds,
-        seconds=seconds,
+        rounds=size.rounds,
+        seconds=size.seconds,
         events=size.replay_events,
         load_average=[load_average()],
         sync_ms=bench.syncs,

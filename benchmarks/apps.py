@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -147,31 +147,52 @@ def application_save(directory: Path) -> App:
     return app
 
 
-def fan_out(directory: Path) -> App:
-    """Hands every body to every subscriber at once, through a queue each: fan-out alone, nothing is kept."""
-    queues: set[asyncio.Queue[bytes]] = set()
-    ids = SystemIds()
+class Made:
+    """Directives that are only said to exist."""
 
-    async def app(scope: Message, receive: Receive, send: Send) -> None:
-        if scope["path"].endswith("/stream"):
-            await subscribe(send)
-            return
-        data = await body_of(receive)
-        made = ids.new("dir").encode()
+    def __init__(self) -> None:
+        """Take a source of ids."""
+        self._ids = SystemIds()
+
+    def directive(self, data: bytes) -> tuple[bytes, bytes]:
+        """The frame of a new one, and the answer to who made it."""
+        made = self._ids.new("dir").encode()
         record = b'{"id":"%b","traceId":"%b","payload":{"directiveId":"%b"}}' % (
             made,
             os.urandom(18).hex().encode(),
             made,
         )
         frame = b'id: %b\nevent: directive.created\ndata: {"ok":true,"data":%b}\n\n' % (made, record)
+        return frame, b'{"ok":true,"data":{"id":"%b","size":%d}}' % (made, len(data))
+
+
+async def stream_while_there(receive: Receive, send: Send, pump: Coroutine[Any, Any, None]) -> None:
+    """Answer with a stream of events, which the pump fills until the client has gone."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
+    task = asyncio.ensure_future(pump)
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def fan_out(directory: Path) -> App:
+    """Hands every body to every subscriber at once, through a queue each: fan-out alone, nothing is kept."""
+    queues: set[asyncio.Queue[bytes]] = set()
+    made = Made()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/stream"):
+            await stream_while_there(receive, send, subscribe(send))
+            return
+        frame, body = made.directive(await body_of(receive))
         for queue in queues:
             queue.put_nowait(frame)
-        await answer(send, b'{"ok":true,"data":{"id":"%b","size":%d}}' % (made, len(data)))
+        await answer(send, body)
 
     async def subscribe(send: Send) -> None:
         queue: asyncio.Queue[bytes] = asyncio.Queue()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
         queues.add(queue)
         try:
             while True:
@@ -182,11 +203,62 @@ def fan_out(directory: Path) -> App:
     return app
 
 
+def fan_out_joined(directory: Path) -> App:
+    """The same without queues: what came meanwhile goes to each subscriber in one write."""
+    made = Made()
+    waiting: dict[asyncio.Future[None], None] = {}
+    frames: list[bytes] = []
+    newest = first = 0
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        nonlocal newest, first
+        if scope["path"].endswith("/stream"):
+            await stream_while_there(receive, send, subscribe(send))
+            return
+        frame, body = made.directive(await body_of(receive))
+        if len(frames) >= 2 * BATCH_ROWS_MAX:
+            del frames[:BATCH_ROWS_MAX]
+            first += BATCH_ROWS_MAX
+        frames.append(frame)
+        newest += 1
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        waiting.clear()
+        await answer(send, body)
+
+    async def subscribe(send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        seen = newest
+        while True:
+            if seen == newest:
+                future = loop.create_future()
+                waiting[future] = None
+                await future
+            content = b"".join(frames[seen - first :])
+            seen = newest
+            await send({"type": "http.response.body", "body": content, "more_body": True})
+
+    return app
+
+
+def page(directory: Path) -> App:
+    """Answers every request with the bytes of ``page`` in its directory: HTTP alone, at the size of a page."""
+    content = (directory / "page").read_bytes()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await answer(send, content)
+
+    return app
+
+
 APPS: dict[str, Callable[[Path], App]] = {
     "nothing": nothing,
     "group-commit": group_commit,
     "application-save": application_save,
     "fan-out": fan_out,
+    "fan-out-joined": fan_out_joined,
+    "page": page,
 }
 
 

@@ -23,7 +23,7 @@ def identity(bench: Bench) -> list[Section]:
     for kind, title in (("directives", "`POST /api/v1/directives`"), ("events", "`GET /api/v1/events`")):
         servers = []
         for settings in ({}, {}, GUARDED):
-            directory = written(bench.place("identity"), bench.feed_events) if kind == "events" else None
+            directory = written(bench.place("identity"), bench.size.feed_events) if kind == "events" else None
             servers.append(bench.server("athena", directory, settings={"executor": "off", **settings}))
             settled(servers[-1])
         names = ("off", "off, twin", "on")

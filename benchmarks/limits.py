@@ -55,7 +55,7 @@ def policy(bench: Bench) -> list[Section]:
 def fleet(bench: Bench) -> list[Section]:
     """The summary of many runs beside that of a few."""
     variants: dict[str, Callable[[], dict[str, float]]] = {}
-    for name, runs in ((f"{FEW_RUNS:,} runs", FEW_RUNS), ("the same, twin", FEW_RUNS), ("", bench.fleet_runs)):
+    for name, runs in ((f"{FEW_RUNS:,} runs", FEW_RUNS), ("the same, twin", FEW_RUNS), ("", bench.size.fleet_runs)):
         directory = with_runs(bench.place("fleet"), runs)
         loops.measured("replay", directory)
         server = bench.server("athena", directory)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import Literal, cast
 
 import msgspec
@@ -27,6 +28,9 @@ TICK_SECONDS = 0.001
 EVENT_PATTERN = re.compile(rb'"directiveId":"(dir_[0-9A-Z]{26})"')
 MADE_PATTERN = re.compile(rb'"id":"(dir_[0-9A-Z]{26})"')
 CURSOR_PATTERN = re.compile(rb'"nextCursor":"([^"]+)"')
+LENGTH_PATTERN = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+CHUNKED_PATTERN = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+NO_BODY = (b"204", b"304")
 
 
 class Spec(msgspec.Struct, kw_only=True):
@@ -35,10 +39,13 @@ class Spec(msgspec.Struct, kw_only=True):
     ``directives``, ``keyed`` (each with an ``Idempotency-Key``), ``runs``, ``runs-async`` and ``admissions`` (of runs
     that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` and ``events`` (one page) are
     read by them; ``pages`` are read one after another by each client; ``stream`` posts ``rate`` directives a second and
-    times their way to ``clients`` subscribers.
+    times their way to ``clients`` subscribers. ``asked`` are GETs of ``paths`` in turn, or POSTs of ``body`` to them
+    where there is one.
     """
 
-    kind: Literal["directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream"]
+    kind: Literal[
+        "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream", "asked"
+    ]
     port: int
     pid: int
     clients: int
@@ -46,6 +53,9 @@ class Spec(msgspec.Struct, kw_only=True):
     warm_up_seconds: float = 0.5
     rate: int = 0
     limit: int = 0
+    paths: Sequence[str] = ()
+    body: str = ""
+    fields: Sequence[str] = ()
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -60,7 +70,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 class Http(asyncio.Protocol):
-    """One connection that sends a request and hands on the whole answer; answers must have a length."""
+    """One connection that sends a request and hands on the whole answer."""
 
     def __init__(self, answered: Callable[["Http", bytes], None]) -> None:
         """Take whom to tell."""
@@ -69,6 +79,7 @@ class Http(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._chunks: list[bytes] = []
         self._missing = 0
+        self._chunked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
@@ -84,13 +95,14 @@ class Http(asyncio.Protocol):
         """Put the answer together."""
         if not self._chunks:
             end = data.find(b"\r\n\r\n") + 4
-            place = data.find(b"content-length: ", 0, end) + 16
-            if end < 4 or place < 16:
+            length = LENGTH_PATTERN.search(data, 0, end)
+            self._chunked = length is None and CHUNKED_PATTERN.search(data, 0, end) is not None
+            if end < 4 or not (length or self._chunked or data[9:12] in NO_BODY):
                 raise RuntimeError(f"an answer without a length: {data[:200]!r}")
-            self._missing = end + int(data[place : data.find(b"\r", place)])
+            self._missing = end + (int(length[1]) if length else 0)
         self._missing -= len(data)
         self._chunks.append(data)
-        if self._missing <= 0:
+        if data.endswith(b"0\r\n\r\n") if self._chunked else self._missing <= 0:
             whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             self._chunks = []
             self._answered(self, whole)
@@ -106,7 +118,7 @@ class Watch:
 
     def __init__(self, spec: Spec) -> None:
         """Measure nothing yet."""
-        self._spec = spec
+        self.spec = spec
         self.measuring = False
         self.latencies: list[float] = []
         self.things = 0
@@ -118,7 +130,7 @@ class Watch:
         """From now on."""
         self.measuring = True
         self._began = time.perf_counter()
-        self._cpu, self._own_cpu = cpu_seconds(self._spec.pid), time.process_time()
+        self._cpu, self._own_cpu = cpu_seconds(self.spec.pid), time.process_time()
 
     async def over(self, seconds: float) -> None:
         """Return after so many seconds, but not before something was answered: a busy machine may stand still."""
@@ -130,7 +142,7 @@ class Watch:
         """Until now."""
         self.measuring = False
         self._seconds = time.perf_counter() - self._began
-        self._server_cpu = cpu_seconds(self._spec.pid) - self._cpu
+        self._server_cpu = cpu_seconds(self.spec.pid) - self._cpu
         self._load_cpu = time.process_time() - self._own_cpu
 
     def result(self) -> Result:
@@ -179,6 +191,11 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-athena-identity: {IDENTITY}\r\n\r\n".encode()
 
 
+def closing(path: str) -> bytes:
+    """A GET after which the connection is closed."""
+    return get(path).replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+
+
 def requests(spec: Spec) -> Iterator[bytes]:
     """The requests of a kind, for ever."""
     if spec.kind == "keyed":
@@ -186,6 +203,9 @@ def requests(spec: Spec) -> Iterator[bytes]:
         while True:
             start += 1
             yield post("/api/v1/directives", {"input": WORDS}, f"idempotency-key: bench-{start}")
+    if spec.kind == "asked":
+        body = msgspec.Raw(spec.body.encode())
+        yield from cycle([post(path, body, *spec.fields) if spec.body else get(path) for path in spec.paths])
     one = {
         "directives": post("/api/v1/directives", {"input": WORDS}),
         "stream": post("/api/v1/directives", {"input": WORDS}),

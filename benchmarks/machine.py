@@ -13,6 +13,7 @@ import apsw
 PACKAGES = ("apsw", "eventsourcing", "msgspec", "starlette", "uvicorn", "uvloop", "httptools")
 SYNCS = 200
 BLOCK = b"x" * 4_096
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -31,6 +32,11 @@ def cpu_seconds(pid: int) -> float:
     """What all threads of a process have consumed so far, in user and kernel."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_kib(pid: int) -> float:
+    """The memory of a process that is in use."""
+    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE_BYTES / 1_024
 
 
 def sync_ms(directory: Path) -> float:
@@ -57,7 +63,7 @@ def load_average() -> float:
 
 def described(directory: Path) -> dict[str, str]:
     """What the figures were measured on."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    memory = PAGE_BYTES * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = [f"{name} {version(name)}" for name in PACKAGES]
     return {
         "cpu": f"{len(os.sched_getaffinity(0))} x {_processor()}",

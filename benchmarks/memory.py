@@ -31,9 +31,9 @@ SETTINGS = {
 
 def memory(bench: Bench) -> list[Section]:
     """Searches one after another among 1,000 passages and among as many as the size has, by how common a word is."""
-    many = f"{bench.memory_chunks:,} passages"
+    many = f"{bench.size.memory_chunks:,} passages"
     few = f"{FEW:,} passages"
-    servers = {name: _server(bench, count) for name, count in ((few, FEW), (many, bench.memory_chunks))}
+    servers = {name: _server(bench, count) for name, count in ((few, FEW), (many, bench.size.memory_chunks))}
     title = f"`GET /api/v1/memory/search`, 1 client, among {few} and {many}"
     section = Section("memory", title, "searches/s", {}, [], [])
     variants = {

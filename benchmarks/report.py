@@ -10,6 +10,7 @@ COLUMNS = {
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "sync_ms": "fdatasync p50 ms",
+    "kib_each": "KiB each",
     "load_cpu": "load's core",
     "at_once": "runs at once",
     "peak_mib": "MiB meanwhile",
@@ -74,9 +75,9 @@ class Section(msgspec.Struct):
         goal = at_least if at_least is not None else at_most
         self.ratios.append(Ratio(label or f"{over} / {under}", [a / b for a, b in pairs], goal, at_most is not None))
 
-    def limit(self, variant: str, figure: str, at_most: float) -> Ratio:
+    def limit(self, variant: str, figure: str, at_most: float, label: str = "") -> Ratio:
         """Note a limit on a figure itself."""
-        label = f"{variant}: {COLUMNS.get(figure, figure)}"
+        label = label or f"{variant}: {COLUMNS.get(figure, figure)}"
         self.ratios.append(Ratio(label, self.samples[variant][figure], at_most, at_most=True))
         return self.ratios[-1]
 

@@ -11,12 +11,13 @@ import msgspec
 
 from benchmarks import talk
 from benchmarks.counted import NAME as OBJECTS
+from benchmarks.machine import resident_kib
 from benchmarks.report import Section
 from benchmarks.scenarios import Bench, Failed, settled
 from benchmarks.server import Server, free_port
 
 EVENTS_PER_RUN = 9
-RUNS_SHARE = 0.2
+RUNS_SHARES = {"Athena, synchronous": 0.08, "Athena, `respond-async`": 0.09}
 FIRST_TOKEN_MS = 10.0
 TOKENS, PAUSE_MS = 20, 10
 WAVES = 6
@@ -51,13 +52,12 @@ def runs(bench: Bench) -> list[Section]:
                 "raw ASGI, group commit (requests/s)": bench.load(group, "directives", clients),
             },
         )
-        for name in ("Athena, synchronous", "Athena, `respond-async`"):
-            share = RUNS_SHARE if clients == 64 and name == "Athena, synchronous" else None
-            label = f"{name}: runs / one-event requests"
-            section.ratio(name, "Athena, `POST /directives` (requests/s)", label=label, at_least=share)
-        for name in ("Athena, synchronous", "Athena, `respond-async`"):
+        for name, share in RUNS_SHARES.items():
             label = f"{name}: runs / requests of the ceiling"
-            section.ratio(name, "raw ASGI, group commit (requests/s)", label=label)
+            least = share if clients == 64 else None
+            section.ratio(name, "raw ASGI, group commit (requests/s)", label=label, at_least=least)
+        for name in RUNS_SHARES:
+            section.ratio(name, "Athena, `POST /directives` (requests/s)", label=f"{name}: runs / one-event requests")
         sections.append(section)
     sections[-1].notes.append(
         f"A run is {EVENTS_PER_RUN} events in two commits. Asynchronous ones count once all have ended; their p50 and"
@@ -169,14 +169,14 @@ def crowd(bench: Bench) -> list[Section]:
     port = free_port()
     athena = bench.server("counted", settings=_settings(port))
     seconds = CROWD_TOKENS * CROWD_PAUSE_MS / 1000
-    title = f"{bench.crowd} runs at once in one process, each with a model that takes {seconds:.0f} s"
+    title = f"{bench.size.crowd} runs at once in one process, each with a model that takes {seconds:.0f} s"
     section = Section("crowd", title, "runs/s", {}, [], [])
     spec = talk.Spec(
         kind="crowd",
         port=athena.port,
         pid=athena.pid,
         model_port=port,
-        sessions=bench.crowd,
+        sessions=bench.size.crowd,
         tokens=CROWD_TOKENS,
         pause_ms=CROWD_PAUSE_MS,
     )
@@ -185,7 +185,7 @@ def crowd(bench: Bench) -> list[Section]:
     settled(athena)
     for wave in range(1, WAVES + 1):
         found = talk.crowded(spec)
-        if found.errors or found.at_once < bench.crowd:
+        if found.errors or found.at_once < bench.size.crowd:
             raise Failed(f"crowd: {found.errors} errors, {found.at_once} runs at once")
         settled(athena)
         section.samples[f"wave {wave}"] = {
@@ -193,7 +193,7 @@ def crowd(bench: Bench) -> list[Section]:
             "at_once": [found.at_once],
             "peak_mib": [found.peak_mib],
             "objects": [objects(athena)],
-            "rest_mib": [talk.resident_mib(athena.pid)],
+            "rest_mib": [resident_kib(athena.pid) / 1_024],
         }
     for figure, of in (("rest_mib", "memory"), ("objects", "objects")):
         label = f"{of} after wave {WAVES} / after wave 2"

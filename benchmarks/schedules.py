@@ -132,12 +132,12 @@ class Ticker:
 
 def schedules(bench: Bench) -> list[Section]:
     """Ticks of a plane with 100 schedules, all of them due, beside those of planes with many more."""
-    few, twin, many = f"{DUE} schedules", f"{DUE} schedules, twin", f"{bench.schedules:,} schedules"
+    few, twin, many = f"{DUE} schedules", f"{DUE} schedules, twin", f"{bench.size.schedules:,} schedules"
     section = Section("schedules", f"Decisions of a tick that finds {DUE} schedules due", "decisions/s", {}, [], [])
     with (
         Ticker(bench.place("few"), DUE) as alone,
         Ticker(bench.place("few"), DUE) as other,
-        Ticker(bench.place("many"), bench.schedules) as crowd,
+        Ticker(bench.place("many"), bench.size.schedules) as crowd,
     ):
         variants = {few: _ticks(bench, alone), twin: _ticks(bench, other), many: _ticks(bench, crowd)}
         section.measure(bench.rounds, variants)

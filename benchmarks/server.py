@@ -57,6 +57,8 @@ class Server:
         program = ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
         if self.name in PROGRAMS:
             program = [PROGRAMS[self.name], "api", "serve", "--port", str(self.port)]
+        elif self.name == "bare":
+            program = ["benchmarks.bare", str(self.port), str(self.directory)]
         with (self.directory / "server.log").open("ab") as log:
             began = time.perf_counter()
             self._process = subprocess.Popen(

@@ -9,7 +9,6 @@ import re
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
@@ -17,6 +16,7 @@ import uvloop
 
 from benchmarks.load import Http, Result, Watch, connect, get, in_process_of_its_own, post
 from benchmarks.load import Spec as LoadSpec
+from benchmarks.machine import resident_kib
 
 MARK = re.compile(rb"<(\d+-\d+):(\d+)>")
 ASKED = re.compile(rb"talk (\d+-\d+)\.")
@@ -26,7 +26,6 @@ LAST = (
     b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
     b'data: {"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120}}\n\ndata: [DONE]\n\n'
 )
-PAGE_BYTES = 4_096
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 
@@ -191,18 +190,13 @@ async def crowd(spec: Spec, model: Model) -> Crowd:
     while b'"items":[]' not in await asked(get("/api/v1/runs/active?limit=1")):
         if time.perf_counter() - began > PATIENCE_SECONDS:
             raise RuntimeError("runs are still active")
-        peak = max(peak, resident_mib(spec.pid))
+        peak = max(peak, resident_kib(spec.pid) / 1_024)
         await asyncio.sleep(LOOK_SECONDS)
     seconds = time.perf_counter() - began
     failed = await asked(get("/api/v1/runs?status=failed&limit=1"))
     errors += b'"items":[]' not in failed
     connection.close()
     return Crowd(model.at_once, spec.sessions, seconds, peak, errors)
-
-
-def resident_mib(pid: int) -> float:
-    """The memory of a process that is in use."""
-    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE_BYTES / 2**20
 
 
 async def apply(spec: Spec) -> Result | Crowd:
