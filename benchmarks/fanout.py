@@ -151,7 +151,7 @@ def fanout(bench: Bench) -> list[Section]:
     for subscribers in bench.size.subscribers:
         title = f"SSE fan-out to {subscribers:,} subscribers"
         section = Section(f"fanout-{subscribers}", title, "deliveries/s", {}, [], [])
-        measures = {name: partial(_fanned, bench, of, subscribers, marks) for name, (of, marks) in variants.items()}
+        measures = {name: partial(fanned, bench, of, subscribers, marks) for name, (of, marks) in variants.items()}
         section.measure(bench.rounds, measures)
         section.ratio("Athena", "raw ASGI fan-out, no disk", at_least=SHARE)
         section.ratio("Athena", "the same, joined writes")
@@ -169,7 +169,7 @@ def fanout(bench: Bench) -> list[Section]:
     return [*sections, _at_a_rate(bench)]
 
 
-def _fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, float]:
+def fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, float]:
     """One measurement, with a server of its own."""
     disk = bench.sync()
     server = bench.server(name, settings=SETTINGS)

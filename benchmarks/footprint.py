@@ -168,9 +168,10 @@ def _under_load(bench: Bench) -> Section:
         section.ratios.append(Ratio("MiB more an hour", [grown / hours], MIB_PER_HOUR_MAX, at_most=True))
     section.ratio(last, warm, figure="objects", label=f"objects / those {warm}", at_most=GROWTH_MAX)
     section.notes.append(
-        f"Directives with and without a key, runs that are waited for and runs that are not (in {SESSIONS * 3} sessions), "
-        f"lists, the feed, the summary; connections last {CONNECTION_REQUESTS} requests, subscribers some seconds. Memory "
-        "and objects are read at rest, after a collection; the caches of the database are full before it begins. "
+        "Directives with and without a key, runs that are waited for and runs that are not (in "
+        f"{SESSIONS * 3} sessions), lists, the feed, the summary; connections last {CONNECTION_REQUESTS} requests, "
+        "subscribers some seconds. Memory and objects are read at rest, after a collection; the caches of the database "
+        "are full before it begins. "
         "Sessions that are always new would fill the cache of states, which takes 64 MiB at most."
     )
     bench.stop()

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import loops
+from benchmarks.__main__ import SIZES
+from benchmarks.fanout import fanned
 from benchmarks.history import with_runs, write
+from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
 
 EVENTS = 1_003  # ends within a run
@@ -19,6 +24,16 @@ def test_the_ceiling_of_a_replay_writes_the_same_rows_as_the_views(tmp_path: Pat
 def test_short_histories_hold_as_many_runs_as_they_are_asked_for(tmp_path: Path) -> None:
     done = loops.replay(with_runs(tmp_path, 20), 0)
     assert done.events == 2 * (1 + 10 * 4)
+
+
+@pytest.mark.parametrize(("name", "marks"), [("athena", 1), ("fan-out", 0), ("fan-out-joined", 0)])
+def test_a_fan_out_brings_every_event_to_every_subscriber(tmp_path: Path, name: str, marks: int) -> None:
+    bench = Bench(tmp_path, SIZES["quick"])
+    try:
+        found = fanned(bench, name, 3, marks)  # raises Failed where one is missing
+    finally:
+        bench.stop()
+    assert found["rate"] > 0
 
 
 async def test_a_tick_among_many_schedules_starts_those_that_are_due_each_time(tmp_path: Path) -> None:
