@@ -97,6 +97,21 @@ class Health(Value):
     candidate: str | None = None
 
 
+class ViewDigest(Value):
+    """The SHA-256 of a view's rows at a position: two servers that hold the same log come to the same."""
+
+    position: int
+    rows: int
+    sha256: str
+
+
+class ViewDigests(Value):
+    """The digests of the views that serve, all of one moment."""
+
+    generation: str | None
+    views: dict[str, ViewDigest]
+
+
 class EventRecord(Value):
     """A recorded event as it is published (contract 6); ``id`` is the cursor that continues after it."""
 

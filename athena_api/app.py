@@ -227,6 +227,7 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         timer=timer,
         reactors=reactors,
         providers=providers,
+        hashing=anyio.CapacityLimiter(1),
     )
 
 

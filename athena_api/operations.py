@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from athena_api import queues
 from athena_api import schedules as scheduling
 from athena_api import workflows as flows
-from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, Transcript
+from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, Transcript, ViewDigests
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
 from athena_api.memory import (
@@ -70,6 +70,7 @@ from athena_core.values import (
     RunResult,
 )
 from projections import (
+    ALL,
     audit,
     catalog,
     dead_letters,
@@ -217,6 +218,11 @@ async def get_caller(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
 async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Whether the server is well."""
     return Reply(data=plane.health(call.position), position=call.position)
+
+
+async def get_digests(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """What all rows of the views come to."""
+    return Reply(data=await plane.digests(), position=call.position)
 
 
 async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Reply:
@@ -605,6 +611,19 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         answer=Health,
         handle=get_health,
+    ),
+    Operation(
+        id="getViewDigests",
+        command="digests",
+        context="admin.digests",
+        method="GET",
+        path="/admin/digests",
+        tag="core",
+        summary="The digest of each view at its position; reads every row, one request at a time.",
+        roles=EVERYBODY,
+        answer=ViewDigests,
+        reads=tuple(projection.name for projection in ALL),
+        handle=get_digests,
     ),
     Operation(
         id="createRun",

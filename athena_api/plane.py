@@ -6,7 +6,15 @@ from typing import NamedTuple, TypeVar
 import anyio
 from anyio import to_thread
 
-from athena_api.answers import AuthCapabilities, Capabilities, Health, LimitCapabilities, ProjectionHealth
+from athena_api.answers import (
+    AuthCapabilities,
+    Capabilities,
+    Health,
+    LimitCapabilities,
+    ProjectionHealth,
+    ViewDigest,
+    ViewDigests,
+)
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
@@ -43,6 +51,7 @@ from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_ITEMS_MAX
+from projections import replay
 from projections.views import Views, ViewsReader
 
 T = TypeVar("T")
@@ -89,6 +98,8 @@ class ControlPlane(NamedTuple):
     timer: Timer
     reactors: Reactors
     providers: Mapping[str, Provider]
+    hashing: anyio.CapacityLimiter
+    """One scan of all views at a time: it is the largest read that there is."""
 
     async def reached(self, position: Position) -> None:
         """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
@@ -140,6 +151,24 @@ class ControlPlane(NamedTuple):
                 log.close()
 
         return await to_thread.run_sync(work)
+
+    async def digests(self) -> ViewDigests:
+        """The digests of the views, found in a thread of its own."""
+
+        def work() -> ViewDigests:
+            log = self.log.reader()
+            try:
+                generation = self.views.generations.current()
+                positions, found = replay.digests(self.views, log, self.views.projections)
+            finally:
+                log.close()
+            views = {
+                name: ViewDigest(position=positions[name], rows=one.rows, sha256=one.sha256)
+                for name, one in found.items()
+            }
+            return ViewDigests(generation=generation, views=views)
+
+        return await to_thread.run_sync(work, limiter=self.hashing)
 
     def capabilities(self) -> Capabilities:
         """What this server can do."""

@@ -31,6 +31,10 @@ ROWS: Mapping[str, Named] = {
         "Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
     ),
     "capabilities": Named("getCapabilities", "What this server can do."),
+    "digests": Named(
+        "getViewDigests",
+        "The digest of each view at its position; reads every row, one request at a time.",
+    ),
     "directives create": Named("createDirective", "Create a directive."),
     "directives get": Named("getDirective", "One directive."),
     "directives list": Named("listDirectives", "Directives, newest first."),

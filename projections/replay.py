@@ -138,7 +138,7 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
     projections = _chosen(views, names)
     with _building(views) as (log, builder):
         for _ in range(VERIFY_TRIES):
-            positions, live = _live(views, log, projections)
+            positions, live = digests(views, log, projections)
             replayed = _replayed(views, log, builder, projections, positions)
             verdicts = [
                 Verdict(
@@ -156,7 +156,10 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
         return verdicts
 
 
-def _live(views: Views, log: LogReader, projections: list[Projection]) -> tuple[dict[str, Position], dict[str, Digest]]:
+def digests(
+    views: Views, log: LogReader, projections: Collection[Projection]
+) -> tuple[dict[str, Position], dict[str, Digest]]:
+    """The positions and the digests of the views that serve, all of one moment: a scan of every row."""
     current = views.generations.current()
     if current is None:
         raise NotCaughtUp("there are no views yet")
@@ -180,7 +183,7 @@ def _replayed(
     views: Views, log: LogReader, builder: Latch, projections: list[Projection], positions: Mapping[str, Position]
 ) -> dict[str, Digest]:
     """The digests of a replay, each projection at its own position (they differ where one is stopped)."""
-    digests: dict[str, Digest] = {}
+    found: dict[str, Digest] = {}
     with views.generations.scratch(builder) as connection:
         generation.create(connection, projections, log.log_id, views.clock.now())
         for position in sorted(set(positions.values())):
@@ -190,8 +193,8 @@ def _replayed(
                 pass
             for projection in due:
                 if positions[projection.name] == position:
-                    digests[projection.name] = digest(connection, projection)
-    return digests
+                    found[projection.name] = digest(connection, projection)
+    return found
 
 
 def _redacted(log: LogReader, after: Position) -> bool:

@@ -104,6 +104,7 @@ class Example(NamedTuple):
 EXAMPLES: dict[str, Example] = {
     "getCapabilities": Example("/capabilities"),
     "getAdminHealth": Example("/admin/health"),
+    "getViewDigests": Example("/admin/digests"),
     "getCaller": Example("/caller"),
     "createRun": Example(
         "/runs",

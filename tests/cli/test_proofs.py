@@ -51,6 +51,15 @@ def test_beside_a_server_the_server_switches(history: Terminal) -> None:
         assert history.run("events", "list", "--session", "one").data["events"]
 
 
+def test_a_server_tells_the_digests_that_a_replay_comes_to(history: Terminal) -> None:
+    with history.served():
+        told = history.run("digests").data
+        rehearsed = history.run("replay", "--dry-run").data
+    assert {name: one["sha256"] for name, one in told["views"].items()} == rehearsed["digests"]
+    assert {one["position"] for one in told["views"].values()} == {rehearsed["position"]}
+    assert told["generation"] == views(history).name
+
+
 def test_views_that_are_right_are_confirmed(history: Terminal) -> None:
     summary = history.run("replay", "--verify").data
     assert summary["outcome"] == "equal"

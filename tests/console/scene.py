@@ -18,6 +18,7 @@ SCRIPT = (
     "The report is written: sales of pears rose by 12 % against last week, according to 40 receipts.",
 )
 PAUSE_SECONDS = 0.15
+TURN_MICRO_USD = 210  # of the model, for what it says that it read and wrote
 PLAIN: Json = {
     "displayName": "Plain",
     "version": "v1",
@@ -69,16 +70,31 @@ class Scene:
 
     def refused(self, session: str) -> str:
         """A run that the policy refuses, because no more may be at work than are (one at least)."""
+        try:
+            with self.full():
+                self.api.run("one too many", sessionId=session)
+        except Refused as refused:
+            return str(refused.error["details"]["runId"])
+        raise AssertionError("it was not refused")
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """A time in which no more runs may be at work than are (one at least)."""
         before = self.api.get("/policy") or {"schemaVersion": 1}
         running = self.api.get("/fleet/summary")["running"]
         self.api.put("/policy", {**before, "maxConcurrentRuns": running})
         try:
-            self.api.run("one too many", sessionId=session)
-        except Refused as refused:
-            return str(refused.error["details"]["runId"])
+            yield
         finally:
             self.api.put("/policy", before)
-        raise AssertionError("it was not refused")
+
+    def paused(self, session: str) -> str:
+        """A run that has spent what it may, after its second turn."""
+        profile = self.api.post("/harness-profiles", Profile(budget_usd=(2 * TURN_MICRO_USD - 1) / 1e6).body)["id"]
+        fields = {"sessionId": session, "harnessProfileId": profile}
+        run_id = str(self.api.start("Report how pears sold this week.", **fields)["runId"])
+        self.api.await_event("run.paused", runId=run_id)
+        return run_id
 
     def failing(self, session: str) -> str:
         """A run whose model fails."""

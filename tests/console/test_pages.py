@@ -2,18 +2,25 @@
 
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from athena_cli import app
+from projections.cursor import parse_cursor
 from tests.console.browser import MISSING, PHONE, watched
+from tests.console.replay import Replay, replaying
 from tests.console.scene import Scene, set_up
-from tests.support.api import Json, soon
+from tests.support.api import Api, Json, Refused, soon
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round
@@ -96,7 +103,7 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     page.get_by_role("link", name="Runs", exact=True).click()
     row = row_of(page, run_id)
     expect(status(row)).to_have_text("running")
-    button(row, "Cancel run …").click()
+    button(row, "Cancel …").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("no longer wanted")
     assert (
@@ -133,22 +140,47 @@ def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, 
     expect(page.locator(".waterfall .tool")).to_have_count(1)
     expect(status(page.get_by_role("heading", level=1))).to_have_text("running")
     expect(page.locator("article.assistant.message")).to_have_count(0)
+    expect(page.locator(".causes li").last).to_contain_text("the model called the tool files")
     button(page, "To the present").click()
+    expect(page.locator(".causes li").last).to_contain_text("completed")
     expect(page.locator(".waterfall .tool")).to_have_count(3)
 
 
 # What was refused
 
 
-def test_a_refusal_is_found_on_the_fleet_and_tried_again(page: Any, scene: Scene) -> None:
-    scene.hold("full", "full")
-    scene.refused("unlucky")
+def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene: Scene) -> None:
+    run_id = scene.hold("full", "full")
+    expect(panel(page, "At work")).to_contain_text(run_id[-8:])
+    with scene.full():
+        button(page, "Start a run …").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Input", exact=True).fill("one too many")
+        dialog.get_by_label("Session").fill("unlucky")
+        button(dialog, "Start a run").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("POLICY_CONCURRENCY_LIMIT_EXCEEDED")
     expect(panel(page, "Refused")).to_contain_text("unlucky")
-    panel(page, "Refused").get_by_role("link", name="max concurrent runs exceeded").first.click()
+    dialog.get_by_role("link", name="What was refused").click()
+    row = page.locator("tr[data-rejection]", has_text="unlucky")
+    row.get_by_role("link", name="Look").click()
     expect(panel(page, "The request")).to_contain_text("unlucky")
-    button(page, "Try it under the policy of now").click()
+    button(page, "Try it under the present policy").click()
     expect(page.locator(".verdict")).to_contain_text("Yes.")
     scene.gates["full"].release()
+
+
+def test_a_command_that_was_refused_may_be_asked_again(page: Any, scene: Scene) -> None:
+    """What was answered once would be answered the same under the same key for ever."""
+    scene.hold("again", "again")
+    button(page, "Start a run …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Input", exact=True).fill("once more")
+    with scene.full():
+        button(dialog, "Start a run").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("POLICY_CONCURRENCY_LIMIT_EXCEEDED")
+    button(dialog, "Start a run").click()
+    expect(status(page.get_by_role("heading", level=1))).to_have_text("completed")
+    scene.gates["again"].release()
 
 
 # What waits and what comes
@@ -224,6 +256,70 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
     expect(status(row)).to_have_text("pending")
 
 
+# What an action is on a command line
+
+ACTIONS = {
+    *("Start a run", "Cancel run", "Resume run", "Run now", "Pause", "Resume", "Disable", "Enable", "Remove"),
+    *("Run it", "Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore"),
+}
+
+
+def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene) -> None:
+    scene.model.healed = False
+    failed, waiting = scene.workflow(), scene.workflow(approval=True)
+    scene.api.post(f"/workflows/{failed}/run", {})
+    scene.model.healed = True
+    scene.api.post(f"/workflows/{waiting}/run", {})
+    running, paused = scene.hold("commanded", "commanded"), scene.paused("paused")
+    for name, state in (("enabled", None), ("stopped", "pause"), ("disabled", "disable")):
+        scene.schedule(f"commanded-{name}")
+        if state:
+            scene.api.post(f"/schedules/commanded-{name}/{state}")
+    scene.letter("pending")
+    scene.api.post(f"/a2a/dlq/{scene.letter('thrown-away')}/discard")
+    places = (
+        *("fleet", f"runs/{running}", f"runs/{paused}", f"workflows/{failed}", f"workflows/{waiting}"),
+        *("schedules/commanded-enabled", "schedules/commanded-stopped", "schedules/commanded-disabled"),
+        *("letters?sessionId=pending", "letters?sessionId=thrown-away"),
+    )
+    seen = set()
+    for place in places:
+        page.goto("/#/" + place)
+        asking = page.get_by_role("button", name=re.compile(r" …$|: its command$"))
+        expect(asking.first).to_be_visible()
+        expect(page.get_by_text("Loading …")).to_have_count(0)
+        for index in range(asking.count()):
+            asking.nth(index).click()
+            dialog = page.get_by_role("dialog")
+            seen.add(dialog.get_by_role("heading").inner_text())
+            command = shlex.split(dialog.locator("[data-command=athena]").inner_text())
+            assert command[0] == "athena"
+            app.build().parse_args(command[1:], exit_on_error=False, print_error=False)
+            curl = shlex.split(dialog.locator("[data-command=curl]").inner_text())
+            assert {"curl", "-X", "-H"} < set(curl)
+            assert any(word.startswith("Idempotency-Key: ") for word in curl)
+            page.keyboard.press("Escape")
+            expect(dialog).to_have_count(0)
+    assert seen == ACTIONS
+    scene.gates["commanded"].release()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not installed: curl")
+def test_the_command_for_curl_does_what_the_button_does(page: Any, scene: Scene) -> None:
+    scene.schedule("by-curl")
+    page.goto("/#/schedules/by-curl")
+    heading = page.get_by_role("heading", level=1)
+    button(heading, "Pause …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill('it\'s "late"')
+    command = dialog.locator("[data-command=curl]").inner_text()
+    page.keyboard.press("Escape")
+    done = subprocess.run([*shlex.split(command), "--silent", "--fail-with-body"], check=False, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    expect(status(heading)).to_have_text("paused")
+    assert scene.api.get("/schedules/by-curl")["note"] == 'it\'s "late"'
+
+
 # The stream
 
 
@@ -233,24 +329,134 @@ def shown_positions(page: Any) -> list[int]:
     return [int(position) for position in shown]
 
 
-def test_a_server_that_is_killed_and_restarted_costs_no_event(browser: Any, tmp_path: Path) -> None:
+class Asking(threading.Thread):
+    """Somebody who starts one run after the other, whether the server is there or not."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._url = url
+        self._over = threading.Event()
+        self.acknowledged: list[str] = []
+
+    def run(self) -> None:
+        """Start runs until told to stop."""
+        api = Api(self._url)
+        while not self._over.wait(0.05):  # a pace, so that a page of the feed holds all of it
+            with suppress(httpx2.TransportError, Refused):
+                self.acknowledged.append(api.run("hello")["runId"])
+        api.close()
+
+    def more(self, runs: int) -> None:
+        """Return once so many more runs were acknowledged."""
+        wanted = len(self.acknowledged) + runs
+        for _ in soon():
+            if len(self.acknowledged) >= wanted:
+                break
+
+    def stop(self) -> None:
+        """Start no more."""
+        self._over.set()
+        self.join()
+
+
+HEARD = """
+window.heard = [];
+const Original = window.EventSource;
+window.EventSource = class extends Original {
+  addEventListener(type, listener) {
+    super.addEventListener(type, (message) => {
+      if (!["bookmark", "caught-up"].includes(type)) window.heard.push(message.lastEventId);
+      listener(message);
+    });
+  }
+};
+"""
+"""Writes down what the page's stream brings, before the page has seen it."""
+
+
+def test_a_server_that_is_killed_and_restarted_costs_no_event_and_doubles_none(browser: Any, tmp_path: Path) -> None:
+    """It is killed while runs are started and the page is open, thrice."""
     with set_up(tmp_path / "killed") as scene, watched(browser, scene.server.url) as page:
-        page.goto("/#/events")
+        page.add_init_script(HEARD)
+        page.goto("/#/events?types=run.created")
         expect(page.locator(LIVE)).to_be_visible()
-        scene.api.run("before")
-        expect(page.locator('.events [data-type="run.completed"]')).to_have_count(1)
-        first = min(shown_positions(page))
+        begin = scene.api.head()
+        asking = Asking(scene.server.url)
+        asking.start()
         port = int(scene.server.url.rpartition(":")[2])
-        for _ in range(2):
+        for _ in range(3):
+            asking.more(5)
             scene.server.kill()
             expect(page.locator(".banner")).to_be_visible()
             scene.server.start(port)
-            scene.server.api.run("after")
-            expect(page.locator(LIVE)).to_be_visible()
-        expect(page.locator('.events [data-type="run.completed"]')).to_have_count(3)
+        asking.more(5)
+        asking.stop()
         head = scene.server.api.head()
         expect(page.locator(f'.pulse[data-position="{head}"]')).to_be_visible()
-        assert shown_positions(page) == list(range(head, first - 1, -1))
+        expect(page.locator(LIVE)).to_be_visible()
+        events = scene.server.api.events(cursor=begin)
+        assert page.evaluate("window.heard") == [event["id"] for event in events], "as the stream brought them"
+        created = [event for event in events if event["type"] == "run.created"]
+        assert {event["runId"] for event in created} >= set(asking.acknowledged)
+        assert shown_positions(page) == [parse_cursor(event["id"]).position for event in reversed(created)]
+        page.goto("/#/fleet")
+        total = scene.server.api.get("/fleet/summary")["recent"]["outcomes"]["completed"]
+        expect(page.locator(".tile", has_text="Completed, 24 h").locator("strong")).to_have_text(f"{total:,}")
+        page.goto("/#/events")
+        expect(page.locator(f'.events > li[data-position="{head}"]')).to_be_visible()
+        positions = shown_positions(page)
+        assert positions == list(range(head, head - len(positions), -1))
+
+
+def test_an_event_is_a_cursor_that_continues_after_it(page: Any, scene: Scene) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    run_id = scene.api.run("hello", sessionId="copied")["runId"]
+    page.goto(f"/#/events?runId={run_id}&types=run.started")
+    row = page.locator(".events > li")
+    row.get_by_role("button").click()
+    expect(row.locator("pre")).to_contain_text('"type": "run.started"')
+    button(row, "Copy as cursor").click()
+    expect(button(row, "Copied")).to_be_visible()
+    cursor = page.evaluate("navigator.clipboard.readText()")
+    events = [event["type"] for event in scene.api.events(runId=run_id)]
+    after = [event["type"] for event in scene.api.events(runId=run_id, cursor=cursor)]
+    assert after == events[events.index("run.started") + 1 :]
+
+
+def test_a_list_that_is_held_still_goes_on_with_what_came_meanwhile(page: Any, scene: Scene) -> None:
+    page.goto("/#/events?sessionId=held&types=run.completed")
+    scene.api.run("one", sessionId="held")
+    expect(page.locator(".events > li")).to_have_count(1)
+    button(page, "Hold still").click()
+    scene.api.run("two", sessionId="held")
+    button(page, "Go on (1 new)").click()
+    expect(page.locator(".events > li")).to_have_count(2)
+
+
+def test_the_system_tells_how_far_the_views_are_and_what_they_come_to(page: Any, scene: Scene) -> None:
+    page.goto("/#/system")
+    views = page.get_by_role("region", name="Views")
+    health = scene.api.get("/admin/health")
+    expect(views.locator("tbody tr")).to_have_count(len(health["projections"]))
+    expect(panel(page, "The log and the streams")).to_contain_text(health["generation"])
+    button(page, "Take the digests").click()
+    for name, digest in scene.api.get("/admin/digests")["views"].items():
+        row = views.locator("tr", has=page.get_by_role("cell", name=name, exact=True))
+        expect(row.locator("td.mono")).to_have_attribute("title", f"{digest['sha256']} at {digest['position']}")
+    expect(panel(page, "Limits")).to_contain_text("page items max")
+
+
+def test_a_stream_that_is_behind_says_so_until_it_is_not(browser: Any, scene: Scene) -> None:
+    scene.api.run("hello")
+    head, log_id = scene.api.head(), scene.api.get("/capabilities")["logId"]
+    replay = Replay(scene.server.url, scene.api.events(cursor=head - 5), log_id, rate=20)
+    with replaying(replay, head) as url, watched(browser, url) as page:
+        page.goto("/")
+        expect(page.locator(LIVE)).to_be_visible()
+        replay.withheld = 60
+        expect(page.locator('.pulse[data-state="behind"]')).to_have_text(re.compile(r"behind by \d+ events"))
+        replay.withheld = 0
+        expect(page.locator(LIVE)).to_be_visible()
 
 
 def test_a_server_that_stands_still_is_told_from_one_at_which_nothing_happens(page: Any, scene: Scene) -> None:
@@ -295,6 +501,8 @@ def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(b
             expect(status(page.get_by_role("heading", level=1))).to_have_text("enabled")
             expect(page.locator(".who")).to_have_text(re.compile("vera.*Viewer"))
             expect(page.locator("h1 button")).to_have_count(0)
+            forced = "fetch('/api/v1/schedules/nightly/pause', {method: 'POST'}).then((answer) => answer.status)"
+            assert page.evaluate(forced) == 403, "what is hidden is refused all the same"
         with watched(browser, scene.server.url, extra_http_headers={identity: "ada"}) as page:
             page.goto("/#/schedules/nightly")
             button(page.get_by_role("heading", level=1), "Pause …").click()
@@ -326,13 +534,41 @@ PLACES = (
     "runs",
     "runs/{run}",
     "rejections",
+    "rejections/{rejection}",
     "schedules",
     "schedules/looked-at",
     "workflows",
+    "workflows/{workflow}",
     "letters",
+    "letters/{letter}",
     "events",
     "system",
 )
+
+
+def looked_at(scene: Scene) -> list[str]:
+    """Places with something on them."""
+    scene.schedule("looked-at")
+    scene.hold("looked-at", "looked-at")
+    scene.refused("looked-at")
+    scene.gates["looked-at"].release()
+    workflow = scene.workflow(approval=True)
+    scene.model.healed = True
+    scene.api.post(f"/workflows/{workflow}/run", {})
+    (rejection,) = scene.api.items("/policy/rejections", sessionId="looked-at")
+    ids = {"run": scene.agent_run("looked-at"), "rejection": rejection["id"], "workflow": workflow}
+    return [place.format(**ids, letter=scene.letter("looked-at")) for place in PLACES]
+
+
+def grave(page: Any) -> list[str]:
+    """What stands against a page, for whoever cannot see it, or not well."""
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
 
 
 def test_pages_work_by_keyboard(page: Any) -> None:
@@ -346,29 +582,38 @@ def test_pages_work_by_keyboard(page: Any) -> None:
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, scene: Scene, scheme: str) -> None:
-    run_id = scene.agent_run("looked-at")
-    scene.schedule("looked-at")
+def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, tmp_path: Path) -> None:
     script = AXE.read_text("utf-8")
-    with watched(browser, scene.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
-        page.goto("/")
-        expect(page.locator(LIVE)).to_be_visible()
-        page.evaluate(script)
-        for place in PLACES:
-            page.goto("/#/" + place.format(run=run_id))
-            expect(page.get_by_text("Loading …")).to_have_count(0)
-            found = page.evaluate("axe.run({resultTypes: ['violations']})")
-            grave = [
-                f"{one['id']}: {node['target']} {node['failureSummary']}"
-                for one in found["violations"]
-                if one["impact"] in ("serious", "critical")
-                for node in one["nodes"]
-            ]
-            assert not grave, f"{place}:\n" + "\n".join(grave[:10])
-        page.set_viewport_size(PHONE)
-        for place in PLACES:
-            page.goto("/#/" + place.format(run=run_id))
-            expect(page.get_by_text("Loading …")).to_have_count(0)
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0, f"{place} is {wide} pixels too wide for a phone"
+    with set_up(tmp_path / "looked-at") as scene:
+        places = looked_at(scene)
+        for scheme in ("light", "dark"):
+            with watched(browser, scene.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
+                page.goto("/")
+                expect(page.locator(LIVE)).to_be_visible()
+                page.evaluate(script)
+                for place in places:
+                    page.goto("/#/" + place)
+                    expect(page.get_by_role("heading", level=1)).to_be_visible()
+                    expect(page.get_by_text("Loading …")).to_have_count(0)
+                    assert not (faults := grave(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
+                button(page, "Take the digests").click()
+                page.get_by_role("columnheader", name="Digest").wait_for()
+                page.goto("/#/fleet")
+                button(page, "Start a run …").click()
+                assert not (faults := grave(page)), f"dialog, {scheme}:\n" + "\n".join(faults[:10])
+
+
+def test_every_page_fits_a_phone(browser: Any, tmp_path: Path) -> None:
+    with set_up(tmp_path / "carried") as scene:
+        places = looked_at(scene)
+        with watched(browser, scene.server.url) as page:
+            page.set_viewport_size(PHONE)
+            for place in places:
+                page.goto("/#/" + place)
+                expect(page.get_by_role("heading", level=1)).to_be_visible()
+                expect(page.get_by_text("Loading …")).to_have_count(0)
+                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert wide <= 0, f"{place} is {wide} pixels too wide for a phone"
+                for table in page.locator(".scroll").all():
+                    wide = table.evaluate("table => table.scrollWidth - table.clientWidth")
+                    assert wide <= 0, f"a table of {place} is {wide} pixels too wide for a phone"

@@ -1578,6 +1578,17 @@ export interface VerificationPolicy {
   contains?: string | null;
 }
 
+export interface ViewDigest {
+  position: number;
+  rows: number;
+  sha256: string;
+}
+
+export interface ViewDigests {
+  generation: string | null;
+  views: Readonly<Record<string, ViewDigest>>;
+}
+
 export interface Waiting {
   reason: string;
   position: number;
@@ -1686,6 +1697,8 @@ export const getCapabilities: Operation<Capabilities> = { id: "getCapabilities",
 export const getCaller: Operation<Caller> = { id: "getCaller", method: "GET", path: "/caller", command: "whoami" };
 
 export const getAdminHealth: Operation<Health> = { id: "getAdminHealth", method: "GET", path: "/admin/health", command: "health" };
+
+export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", method: "GET", path: "/admin/digests", command: "digests" };
 
 export const createRun: Operation<RunResult> = { id: "createRun", method: "POST", path: "/runs", command: "run" };
 

@@ -17,7 +17,7 @@ import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { href, place } from "./place";
+import { href, LETTERS, place } from "./place";
 import { follow } from "./rates";
 import { caller, Dialog, Notes } from "./ui";
 import "./style.css";
@@ -116,7 +116,6 @@ function skip(event: Event): void {
 }
 
 // `g` and a letter go to a page, `/` to its first filter
-const LETTERS: Readonly<Record<string, string>> = { f: "fleet", r: "runs", j: "rejections", s: "schedules", w: "workflows", d: "letters", e: "events", y: "system" };
 let going = false;
 addEventListener("keydown", (event) => {
   const { target } = event;

@@ -38,3 +38,9 @@ export function filter(changes: Readonly<Record<string, string | undefined>>): v
   history.replaceState(null, "", href(page, id, { ...filters, ...changes }));
   place.value = read();
 }
+
+/** After `g`: the page that a key goes to. */
+export const LETTERS: Readonly<Record<string, string>> = {
+  ...{ f: "fleet", r: "runs", j: "rejections", s: "schedules" },
+  ...{ w: "workflows", d: "letters", e: "events", y: "system" },
+};

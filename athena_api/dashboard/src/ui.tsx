@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, newKey, Refused, type Asked } from "./api";
+import { ask, newKey, Refused, type Answer, type Asked } from "./api";
 import { athenaOf, curlOf } from "./commands";
 import { clock, distance } from "./format";
 import type { Caller, Operation } from "./generated";
@@ -187,6 +187,7 @@ export function Filter(props: { name: string; label: string; options?: readonly 
       {options ? (
         <select value={value} onChange={change}>
           <option value="">any</option>
+          {value && !options.includes(value) && <option value={value}>{value}</option>}
           {options.map((option) => (
             <option key={option} value={option}>
               {option}
@@ -259,6 +260,8 @@ export interface Field {
   readonly kind?: "text" | "area" | "number";
   readonly value?: string;
   readonly hint?: string;
+  /** What may be meant; anything else may be written, too. */
+  readonly options?: readonly string[];
   readonly required?: boolean;
 }
 
@@ -280,15 +283,17 @@ interface Note {
   readonly id: number;
   readonly text: string;
   readonly failed: boolean;
+  /** Whether the rejections tell more of it. */
+  readonly policed: boolean;
 }
 
 const notes = signal<readonly Note[]>([]);
 const pending = signal<Deed<unknown> | undefined>(undefined);
 let noteId = 0;
 
-export function note(text: string, failed = false): void {
+export function note(text: string, failed = false, policed = false): void {
   const id = ++noteId;
-  notes.value = [...notes.value.slice(-3), { id, text, failed }];
+  notes.value = [...notes.value.slice(-3), { id, text, failed, policed }];
   setTimeout(() => drop(id), failed ? 15_000 : 6_000);
 }
 
@@ -296,22 +301,35 @@ function drop(id: number): void {
   notes.value = notes.value.filter((one) => one.id !== id);
 }
 
-async function perform<T>(deed: Deed<T>, asked: Asked): Promise<boolean> {
+/** Does it; what stands against it, if anything does. */
+async function perform<T>(deed: Deed<T>, asked: Asked): Promise<Refused | undefined> {
   try {
     const { data } = await ask(deed.operation, asked);
     note(deed.done(data));
     deed.then?.(data);
-    return true;
+    return undefined;
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    note(`${deed.label}: ${error.code}: ${error.message}`, true);
-    return false;
+    if (error instanceof Refused) return error;
+    throw error;
   }
 }
 
+/** The key of a command; another one once the command was answered, whatever the answer. */
+function useKey(): [string, (error: Refused | undefined) => void] {
+  const [key, setKey] = useState(newKey);
+  const answered = (error: Refused | undefined): void => {
+    if (!["UNREACHABLE", "OUTCOME_UNKNOWN"].includes(error?.code ?? "")) setKey(newKey());
+  };
+  return [key, answered];
+}
+
+/** Whether the rejections tell more. */
+const policed = (error: Refused): boolean => error.code.startsWith("POLICY_");
+
 /** A button for a deed, and a small one that shows its commands; neither where the role does not allow it. */
-export function Action<T>({ deed }: { deed: Deed<T> }): JSX.Element | null {
+export function Action<T>({ deed, label = deed.label }: { deed: Deed<T>; label?: string }): JSX.Element | null {
   const [busy, setBusy] = useState(false);
+  const [key, answered] = useKey();
   if (!may(deed.operation)) return null;
   const asks = deed.question !== undefined || deed.fields !== undefined;
   const act = (): void => {
@@ -320,12 +338,16 @@ export function Action<T>({ deed }: { deed: Deed<T> }): JSX.Element | null {
       return;
     }
     setBusy(true);
-    void perform(deed, { ...deed.asked({}), key: newKey() }).finally(() => setBusy(false));
+    void perform(deed, { ...deed.asked({}), key }).then((error) => {
+      if (error) note(`${deed.label}: ${error.code}: ${error.message}`, true, policed(error));
+      answered(error);
+      setBusy(false);
+    });
   };
   return (
     <span class="action">
       <button type="button" class={deed.danger ? "danger" : ""} disabled={busy} onClick={act}>
-        {deed.label}
+        {label}
         {asks ? " …" : ""}
       </button>
       {!asks && (
@@ -345,8 +367,9 @@ export function Dialog(): JSX.Element | null {
 
 function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
-  const [key] = useState(newKey);
+  const [key, answered] = useKey();
   const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Refused>();
   const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
     Object.fromEntries((deed.fields ?? []).map((field) => [field.name, field.value ?? ""])),
   );
@@ -358,7 +381,12 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
   const submit = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
-    void perform(deed, asked).then((done) => (done ? close() : setBusy(false)));
+    void perform(deed, asked).then((refused) => {
+      if (!refused) return close();
+      answered(refused);
+      setError(refused);
+      setBusy(false);
+    });
   };
   return (
     <dialog ref={element} onClose={close} aria-labelledby="asking">
@@ -368,6 +396,12 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
         {deed.fields?.map((field) => (
           <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
         ))}
+        {error && <Trouble error={error} />}
+        {error && policed(error) && (
+          <a href={href("rejections")} onClick={close}>
+            What was refused, and why
+          </a>
+        )}
         <p class="quiet">The same on a command line:</p>
         <Commands operation={deed.operation} asked={asked} />
         <footer>
@@ -396,9 +430,16 @@ function Input({ field, value, set }: { field: Field; value: string; set: (value
         ) : field.kind === "number" ? (
           <input type="number" step="any" min={0} {...common} />
         ) : (
-          <input {...common} />
+          <input list={field.options && `options-${field.name}`} {...common} />
         )}
       </label>
+      {field.options && (
+        <datalist id={`options-${field.name}`}>
+          {field.options.map((option) => (
+            <option key={option} value={option} />
+          ))}
+        </datalist>
+      )}
       {hint && <small id={hint}>{field.hint}</small>}
     </div>
   );
@@ -409,13 +450,54 @@ export function Notes(): JSX.Element {
     <div class="notes" role="status" aria-live="polite">
       {notes.value.map((one) => (
         <p key={one.id} class={one.failed ? "failed" : ""}>
-          {one.text}
+          <span>
+            {one.text} {one.policed && <a href={href("rejections")}>Why</a>}
+          </span>
           <button type="button" class="small" aria-label="Dismiss" onClick={() => drop(one.id)}>
             ×
           </button>
         </p>
       ))}
     </div>
+  );
+}
+
+/** What follows a page of a list, as it was when it was asked for. */
+export function More<T>(props: {
+  next: string | null | undefined;
+  what: string;
+  read: (cursor: string) => Promise<Answer<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>>;
+  children: (items: readonly T[]) => ComponentChildren;
+}): JSX.Element | null {
+  const [items, setItems] = useState<readonly T[]>([]);
+  const [cursor, setCursor] = useState(props.next);
+  const next = items.length ? cursor : props.next;
+  const load = async (): Promise<void> => {
+    try {
+      const { data } = await props.read(next ?? "");
+      setItems([...items, ...data.items]);
+      setCursor(data.nextCursor);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      note(error.message, true);
+    }
+  };
+  return (
+    <>
+      {items.length > 0 && (
+        <>
+          <h2 class="more">More {props.what}, as they were when they were read</h2>
+          {props.children(items)}
+        </>
+      )}
+      {next && (
+        <p>
+          <button type="button" onClick={() => void load()}>
+            More {props.what}
+          </button>
+        </p>
+      )}
+    </>
   );
 }
 

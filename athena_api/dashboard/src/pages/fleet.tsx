@@ -11,16 +11,18 @@ import {
   getPolicy,
   listEvents,
   listPolicyConcurrencyRejections,
+  listRuns,
   listSchedules,
   type EventsPage,
   type FleetSummary,
+  type RunPage,
 } from "../generated";
 import { useLive, whenever, type Fold } from "../live";
 import { href } from "../place";
 import { drawing, drawn, ticker } from "../rates";
 import { text } from "../runs";
 import { Bar, Empty, now, Panel, RunLink, Shown, Time } from "../ui";
-import { StartRun } from "./runs";
+import { foldRuns, StartRun } from "./runs";
 
 export function Fleet(): JSX.Element {
   const fleet = useLive("fleet", () => ask(getFleetSummary), foldFleet);
@@ -40,6 +42,9 @@ export function Fleet(): JSX.Element {
           <Traffic />
         </Panel>
         <div class="stack">
+          <Panel title="At work" aside={<a href={href("runs", undefined, { status: "running" })}>all</a>}>
+            <Working />
+          </Panel>
           <Panel title="Waits for somebody">
             <Shown live={fleet}>{(summary) => <Waiting fleet={summary} />}</Shown>
           </Panel>
@@ -71,15 +76,15 @@ function Tile(props: { label: string; value: ComponentChildren; told?: Component
     <a class={`tile ${props.class ?? ""}`} href={props.to}>
       <span class="label">{props.label}</span>
       <strong>{props.value}</strong>
-      {props.spark && <Spark values={props.spark} />}
       <span class="quiet">{props.told}</span>
+      {props.spark && <Spark values={props.spark} />}
     </a>
   );
 }
 
 function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined }): JSX.Element {
   void drawn.value;
-  const [, admitted, , ended, refused] = drawing();
+  const [, admitted, well, ended, refused] = drawing();
   const { recent, queue, costSummary } = fleet;
   const { today } = costSummary;
   const others = recent.outcomes.failed + recent.outcomes.timedOut + recent.outcomes.crashed;
@@ -103,8 +108,9 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
       <Tile
         label="Completed, 24 h"
         value={count(recent.outcomes.completed)}
-        told={times.p50Ms ? `half within ${duration(times.p50Ms)}, 95 % ${duration(times.p95Ms ?? 0)}` : "none yet"}
+        told={times.p50Ms ? `p50 ${duration(times.p50Ms)}, p95 ${duration(times.p95Ms ?? 0)}` : "none yet"}
         to={href("runs", undefined, { status: "completed" })}
+        spark={well ?? []}
       />
       <Tile
         label="Failed, 24 h"
@@ -117,7 +123,7 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
       <Tile
         label="Refused, 24 h"
         value={count(recent.refused)}
-        told={asked ? `${((100 * recent.refused) / asked).toFixed(recent.refused ? 1 : 0)} % of what was asked` : "nothing was asked"}
+        told={asked ? `${((100 * recent.refused) / asked).toFixed(recent.refused ? 1 : 0)} % of requests` : "nothing was asked"}
         to={href("rejections")}
         class={recent.refused ? "warn" : ""}
         spark={refused ?? []}
@@ -145,18 +151,63 @@ function Ticker(): JSX.Element {
   const events = ticker.value;
   if (!events.length) return <Empty>Nothing has happened yet. Start a run, and it shows here at once.</Empty>;
   return (
-    <ol class="ticker">
+    <ol class="ticker moods">
       {events.map((event) => (
-        <li key={event.position}>
+        <li key={event.position} class={mood(event)}>
           <time dateTime={event.createdAt}>{clock(event.createdAt).slice(-8)}</time>
           <span>
             {event.runId && !event.type.startsWith("schedule") && <RunLink id={event.runId} />} {sentence(event)}
           </span>
+          <span class="quiet cut opt">{event.sessionId}</span>
         </li>
       ))}
     </ol>
   );
 }
+
+/** How an event ends for whoever asked for it. */
+function mood(event: Happened): string {
+  if (event.type.endsWith(".completed")) return "good";
+  if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
+  return /\.(failed|crashed|timed-out|dlq\.added)$/.test(event.type) ? "bad" : "";
+}
+
+const AT_WORK = 5;
+const RUNNING = { status: "running", sessionId: "", provider: "" };
+
+/** The newest runs that are at work. */
+function Working(): JSX.Element {
+  const live = useLive<RunPage>("at work", () => ask(listRuns, { query: { ...RUNNING, limit: 50 } }), foldWorking);
+  return (
+    <Shown live={live}>
+      {({ items }) =>
+        items.length ? (
+          <ul class="list">
+            {items.slice(0, AT_WORK).map((run) => (
+              <li key={run.runId}>
+                <span class="when">for {duration(Math.max(0, now.value - Date.parse(run.createdAt)))}</span>
+                <RunLink id={run.runId} />
+                <span class="cut">{run.sessionId}</span>
+                <span class="quiet cut opt">{run.model}</span>
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <Empty>No run is at work.</Empty>
+        )
+      }
+    </Shown>
+  );
+}
+
+const foldRunning = foldRuns(RUNNING);
+
+/** Where the newest have ended, older ones come into sight. */
+const foldWorking: Fold<RunPage> = (page, events, again) => {
+  const next = foldRunning(page, events, again);
+  if (next.items.length < AT_WORK && page.nextCursor) again();
+  return next;
+};
 
 function Refusals(): JSX.Element {
   const live = useLive(
@@ -235,6 +286,7 @@ function Waiting({ fleet }: { fleet: FleetSummary }): JSX.Element {
       ))}
       {there.map(([many, what, to]) => (
         <li key={what}>
+          <span class="when">now</span>
           <a href={to}>
             {count(many)} {what}
           </a>

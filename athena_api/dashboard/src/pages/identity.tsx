@@ -8,7 +8,7 @@ const NGINX = `location / {
     auth_basic_user_file /etc/nginx/athena.htpasswd;
     proxy_pass           http://127.0.0.1:8787;
     proxy_http_version   1.1;
-    proxy_set_header     Host $host;
+    proxy_set_header     Host $http_host;
     proxy_set_header     Connection "";
     proxy_buffering      off;                  # the page is a stream
     proxy_set_header     x-athena-identity $remote_user;

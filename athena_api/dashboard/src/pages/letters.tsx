@@ -13,7 +13,7 @@ import {
 } from "../generated";
 import { useLive, whenever } from "../live";
 import { href, place } from "../place";
-import { Action, Empty, Facts, Filter, Json, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { Action, Empty, Facts, Filter, Json, More, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
 
 const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
 
@@ -35,19 +35,30 @@ export function Letters(): JSX.Element {
         <Filter name="sessionId" label="Session" first />
       </div>
       <Shown live={live}>
-        {({ items }) =>
+        {({ items, nextCursor }) =>
           items.length ? (
-            <Table label="Dead letters" heads={["Dead letter", "Status", "Why", "~Last error", "~Session", "~Since", "#"]}>
-              {items.map((one) => (
-                <Row key={one.id} one={one} open={one.id === id} />
-              ))}
-            </Table>
+            <>
+              <Rows items={items} open={id} />
+              <More key={JSON.stringify(wanted)} next={nextCursor} what="dead letters" read={(cursor) => ask(listA2aDlq, { query: { ...wanted, limit: 200, cursor } })}>
+                {(more) => <Rows items={more} open={id} />}
+              </More>
+            </>
           ) : (
             <Empty>No dead letter{Object.values(wanted).some(Boolean) ? " fits these filters" : ""}.</Empty>
           )
         }
       </Shown>
     </>
+  );
+}
+
+function Rows({ items, open }: { items: readonly DeadLetter[]; open: string | undefined }): JSX.Element {
+  return (
+    <Table label="Dead letters" heads={["Dead letter", "Status", "Why", "~Last error", "~Session", "~Since", "~#"]}>
+      {items.map((one) => (
+        <Row key={one.id} one={one} open={one.id === open} />
+      ))}
+    </Table>
   );
 }
 
@@ -73,7 +84,7 @@ function Row({ one, open }: { one: DeadLetter; open: boolean }): JSX.Element {
         <td class="opt">
           <Time at={one.createdAt} />
         </td>
-        <td class="num">
+        <td class="num opt">
           <Deeds one={one} />
         </td>
       </tr>
@@ -102,6 +113,9 @@ function Details({ one }: { one: DeadLetter }): JSX.Element {
   return (
     <div class="columns">
       <section class="panel">
+        <p class="narrow">
+          <Deeds one={one} />
+        </p>
         <h3>Attempts</h3>
         <ol class="ticker">
           {one.attempts.map((attempt) => (

@@ -16,7 +16,9 @@ import {
 } from "../generated";
 import { useLive, whenever } from "../live";
 import { href, place } from "../place";
-import { Commands, Empty, Facts, Filter, may, Panel, SessionLink, Shown, Table, Time, Trouble } from "../ui";
+import { Commands, Empty, Facts, Filter, may, More, Panel, SessionLink, Shown, Table, Time, Trouble } from "../ui";
+
+const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 
 export function Rejections(): JSX.Element {
   const { filters, id } = place.value;
@@ -32,24 +34,40 @@ export function Rejections(): JSX.Element {
       <p class="quiet">Runs that the policy refused, newest first. A refused run never existed; its request is recorded here.</p>
       <div class="filters">
         <Filter name="sessionId" label="Session" first />
-        <Filter name="reason" label="Reason" />
+        <Filter name="reason" label="Rule" options={REASONS} />
         <Filter name="actor" label="Who asked" />
         <Filter name="provider" label="Provider" />
       </div>
       <Shown live={live}>
-        {({ items }) =>
+        {({ items, nextCursor }) =>
           items.length ? (
-            <Table label="Rejections" heads={["When", "Rule", "~Session", "~Who asked", "#Then", "#"]}>
-              {items.map((one) => (
-                <Row key={one.id} one={one} open={one.id === id} />
-              ))}
-            </Table>
+            <>
+              <Rows items={items} open={id} />
+              <More
+                key={JSON.stringify(wanted)}
+                next={nextCursor}
+                what="rejections"
+                read={(cursor) => ask(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200, cursor } })}
+              >
+                {(more) => <Rows items={more} open={id} />}
+              </More>
+            </>
           ) : (
             <Empty>Nothing was refused{Object.values(wanted).some(Boolean) ? " that fits these filters" : ""}.</Empty>
           )
         }
       </Shown>
     </>
+  );
+}
+
+function Rows({ items, open }: { items: readonly Rejection[]; open: string | undefined }): JSX.Element {
+  return (
+    <Table label="Rejections" heads={["When", "Rule", "~Session", "~Who asked", "#Then", "#"]}>
+      {items.map((one) => (
+        <Row key={one.id} one={one} open={one.id === open} />
+      ))}
+    </Table>
   );
 }
 
@@ -156,7 +174,7 @@ function Again({ one }: { one: Rejection }): JSX.Element {
     <>
       <p>
         <button type="button" disabled={busy.value} onClick={() => void look()}>
-          Try it under the policy of now
+          Try it under the present policy
         </button>{" "}
         <span class="quiet">Nothing is changed by it.</span>
       </p>
@@ -186,16 +204,16 @@ function Verdict({ found, one }: { found: Found; one: Rejection }): JSX.Element 
     <p class="verdict">
       {run.simulated ? (
         <>
-          <strong class="bad">No.</strong> In what happened then, the policy of now refuses it as well: {words(run.simulated)}.
+          <strong class="bad">No.</strong> In the same situation, the present policy refuses it, too: {words(run.simulated)}.
         </>
       ) : run.waited ? (
         <>
-          <strong class="good">It would wait</strong> for its turn under the policy of now, and not be refused.
+          <strong class="good">It would wait</strong> for its turn: the present policy does not refuse it.
         </>
       ) : (
         <>
-          <strong class="good">Yes.</strong> In what happened then, the policy of now lets it pass
-          {one.reason ? <span class="quiet"> (it was refused: {words(one.reason)})</span> : null}.
+          <strong class="good">Yes.</strong> In the same situation, the present policy admits it
+          {one.reason ? <span class="quiet"> (then: {words(one.reason)})</span> : null}.
         </>
       )}{" "}
       {room}

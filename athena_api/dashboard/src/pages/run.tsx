@@ -72,16 +72,18 @@ export function OneRun({ id }: { id: string }): JSX.Element {
           <Waterfall told={told} events={folded} past={until !== undefined} />
         </Panel>
         <Panel title="Why it is where it is">
-          {until === undefined ? <Causes id={id} /> : <p class="quiet">Causes are told of the present; move the slider to its end.</p>}
+          <Causes id={id} until={until === undefined ? undefined : horizon?.position} />
         </Panel>
-        <Panel title="What it may take">
-          <Budgets record={record} told={told} past={until === undefined ? undefined : horizon} />
-        </Panel>
+        <div class="stack">
+          <Panel title="What it may take">
+            <Budgets record={record} told={told} past={until === undefined ? undefined : horizon} />
+          </Panel>
+          <Panel title="Evidence" aside={record.verificationStatus && until === undefined ? <Status is={record.verificationStatus} /> : undefined}>
+            <Shows run={record} seen={told.evidence} until={until === undefined ? undefined : horizon?.position} />
+          </Panel>
+        </div>
         <Panel title="Transcript" wide>
           <Talk run={record} from={all[0]?.position ?? 0} until={until === undefined ? undefined : horizon?.position} />
-        </Panel>
-        <Panel title="Evidence" wide aside={record.verificationStatus && until === undefined ? <Status is={record.verificationStatus} /> : undefined}>
-          <Shows run={record} seen={told.evidence} until={until === undefined ? undefined : horizon?.position} />
         </Panel>
         <Panel title={`Events (${folded.length})`} wide>
           <Log events={folded} />
@@ -158,13 +160,13 @@ function Slider({ events, at }: { events: readonly Happened[]; at: Signal<number
   );
 }
 
-function Causes({ id }: { id: string }): JSX.Element {
+function Causes({ id, until }: { id: string; until: number | undefined }): JSX.Element {
   const live = useLive(`why ${id}`, () => ask(explainRun, { path: { runId: id } }), whenever((event) => event.runId === id));
   return (
     <Shown live={live}>
       {({ causes, waitsFor, omitted, parentRunId }) => (
         <>
-          {waitsFor && (
+          {waitsFor && until === undefined && (
             <p class="waits">
               Waits for <b>{waitsFor.says}</b> <span class="quiet">since</span> <Time at={waitsFor.since} />
               {waitsFor.blockedBy && (
@@ -175,21 +177,23 @@ function Causes({ id }: { id: string }): JSX.Element {
             </p>
           )}
           <ol class="causes">
-            {causes.map((cause) => (
-              <li key={cause.eventId}>
-                <time dateTime={cause.at}>{clock(cause.at)}</time>
-                <span>
-                  {cause.says}
-                  {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
-                  {cause.after && (
-                    <span class="quiet">
-                      {" "}
-                      when <RunLink id={cause.after} /> ended
-                    </span>
-                  )}
-                </span>
-              </li>
-            ))}
+            {causes
+              .filter((cause) => until === undefined || positionOf(cause.eventId) <= until)
+              .map((cause) => (
+                <li key={cause.eventId}>
+                  <time dateTime={cause.at}>{clock(cause.at)}</time>
+                  <span>
+                    {cause.says}
+                    {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
+                    {cause.after && (
+                      <span class="quiet">
+                        {" "}
+                        when <RunLink id={cause.after} /> ended
+                      </span>
+                    )}
+                  </span>
+                </li>
+              ))}
           </ol>
           {omitted ? <p class="quiet">{omitted} causes in the middle are left out.</p> : null}
           {parentRunId && (
@@ -396,7 +400,7 @@ function Shows({ run, seen, until }: { run: Run; seen: number; until: number | u
                 </p>
               ))}
             {shown.length ? (
-              <Table label="Evidence" heads={["Label", "Type", "#Size", "~From", "Recorded", "#"]}>
+              <Table label="Evidence" heads={["Label", "Type", "#Size", "~Recorded", "#"]}>
                 {shown.map((one) => (
                   <Piece key={one.id} one={one} open={open} />
                 ))}
@@ -429,8 +433,7 @@ function Piece({ one, open }: { one: EvidenceRecord; open: Signal<string | undef
         </td>
         <td>{one.type}</td>
         <td class="num">{count(one.sizeBytes)} B</td>
-        <td class="opt">{one.source}</td>
-        <td>
+        <td class="opt">
           <Time at={one.createdAt} />
         </td>
         <td class="num">
@@ -441,9 +444,11 @@ function Piece({ one, open }: { one: EvidenceRecord; open: Signal<string | undef
       </tr>
       {shown && (
         <tr class="inner">
-          <td colSpan={6}>
+          <td colSpan={5}>
             {content.value ? <Content of={content.value} /> : "Loading …"}
-            <p class="quiet mono">sha256 {one.sha256}</p>
+            <p class="quiet">
+              from {one.source}, sha256 <span class="mono">{one.sha256}</span>
+            </p>
           </td>
         </tr>
       )}

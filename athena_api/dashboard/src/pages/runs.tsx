@@ -1,15 +1,14 @@
 // Runs, newest first, as they change; filters are in the address.
 
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { ask, Refused } from "../api";
+import { ask } from "../api";
 import { duration, dollars, between, words } from "../format";
-import type { Happened } from "../feed";
+import { capabilities, type Happened } from "../feed";
 import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from "../generated";
 import { useLive, type Fold } from "../live";
 import { href, place } from "../place";
 import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../runs";
-import { Action, Empty, Filter, note, now, RunLink, said, Same, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { Action, Empty, Filter, More, now, RunLink, said, Same, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
 
 const ROWS_MAX = 100;
 
@@ -24,7 +23,7 @@ function fits(run: Run, wanted: Wanted): boolean {
 }
 
 /** A page of runs, newest first, after events: begun runs come on top, what fits no longer goes. */
-function foldRuns(wanted: Wanted): Fold<RunPage> {
+export function foldRuns(wanted: Wanted): Fold<RunPage> {
   return (page, events, again) => {
     const rows = new Map(page.items.map((run) => [run.runId, run]));
     const fresh: Run[] = [];
@@ -77,7 +76,9 @@ export function Runs(): JSX.Element {
           page.items.length ? (
             <>
               <Rows runs={page.items} />
-              <Older key={key} first={page} wanted={wanted} />
+              <More key={key} next={page.nextCursor} what="runs" read={(cursor) => ask(listRuns, { query: { ...wanted, limit: 100, cursor } })}>
+                {(runs) => <Rows runs={runs} />}
+              </More>
             </>
           ) : (
             <Empty>
@@ -107,9 +108,9 @@ function Find(): JSX.Element {
   );
 }
 
-export function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
+function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
-    <Table label="Runs" heads={["Run", "Status", "Session", "~Model", "Began", "~#Took", "~#Cost", "#"]}>
+    <Table label="Runs" heads={["Run", "Status", "Session", "~Model", "~Began", "~#Took", "~#Cost", "~#"]}>
       {runs.map((run) => (
         <Same key={run.runId} of={run}>
           {() => <Row run={run} />}
@@ -123,7 +124,10 @@ function Row({ run }: { run: Run }): JSX.Element {
   return (
     <tr data-run={run.runId}>
       <td>
-        <RunLink id={run.runId} />
+        <RunLink id={run.runId} />{" "}
+        <small class="narrow quiet">
+          <Time at={run.createdAt} />
+        </small>
       </td>
       <td>
         <Status is={run.status} title={run.error?.message} />
@@ -135,14 +139,14 @@ function Row({ run }: { run: Run }): JSX.Element {
       <td class="opt cut" title={run.model}>
         {run.provider} <span class="quiet">{run.model}</span>
       </td>
-      <td>
+      <td class="opt">
         <Time at={run.createdAt} />
       </td>
       <td class="num opt">
         <Took run={run} />
       </td>
       <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
-      <td class="num">{OPEN.has(run.status) && <Action deed={cancelling(run.runId)} />}</td>
+      <td class="num opt">{OPEN.has(run.status) && <Action deed={cancelling(run.runId)} label="Cancel" />}</td>
     </tr>
   );
 }
@@ -157,36 +161,6 @@ function why(run: Run): string {
 
 function Took({ run }: { run: Run }): JSX.Element {
   return <>{duration(between(run.createdAt, run.finishedAt ?? now.value))}</>;
-}
-
-function Older({ first, wanted }: { first: RunPage; wanted: Wanted }): JSX.Element | null {
-  const more = useSignal<readonly Run[]>([]);
-  const cursor = useSignal(first.nextCursor);
-  if (!cursor.value) return null;
-  const load = async (): Promise<void> => {
-    try {
-      const { data } = await ask(listRuns, { query: { ...wanted, limit: 100, cursor: cursor.value ?? undefined } });
-      more.value = [...more.value, ...data.items];
-      cursor.value = data.nextCursor;
-    } catch (error) {
-      if (error instanceof Refused) note(error.message, true);
-    }
-  };
-  return (
-    <>
-      {more.value.length > 0 && (
-        <>
-          <h2>Older, as they were when they were read</h2>
-          <Rows runs={more.value} />
-        </>
-      )}
-      <p>
-        <button type="button" onClick={() => void load()}>
-          Older runs
-        </button>
-      </p>
-    </>
-  );
 }
 
 /** Asking a run to stop. */
@@ -209,7 +183,7 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
     fields: [
       { name: "input", label: "Input", kind: "area", required: true },
       { name: "sessionId", label: "Session", value: session ?? "", hint: "empty: a new one" },
-      { name: "provider", label: "Provider", hint: "empty: the server's default" },
+      { name: "provider", label: "Provider", hint: "empty: the server's default", options: capabilities.value?.providers ?? [] },
       { name: "model", label: "Model" },
       { name: "harnessProfileId", label: "Harness profile", hint: "hp_…, instead of provider and model" },
     ],

@@ -23,6 +23,8 @@ import { href, place } from "../place";
 import { text } from "../runs";
 import { Action, Empty, Facts, now, Panel, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
 
+const SLOTS_MAX = 500; // one page
+
 const about = (event: Happened, id?: string): boolean => event.type.startsWith("schedule.") && (id === undefined || text(event, "id") === id);
 
 export function Schedules(): JSX.Element {
@@ -142,10 +144,10 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
         items.length ? (
           <>
             {props.paused && <p class="quiet">It does not run at these times unless that changes.</p>}
-            <Table label="The next times" heads={["", "UTC", zone === "UTC" ? "~here" : zone, ...(zone === "UTC" ? [] : ["~here"])]}>
+            <Table label="The next times" heads={["~", "UTC", zone === "UTC" ? "~here" : zone, ...(zone === "UTC" ? [] : ["~here"])]}>
               {items.map((time) => (
                 <tr key={time.utc}>
-                  <td>
+                  <td class="opt">
                     <Time at={time.utc} />
                   </td>
                   <td class="mono">{time.utc.slice(0, 16).replace("T", " ")}</td>
@@ -166,26 +168,29 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
 function Slots({ id }: { id: string }): JSX.Element {
   const live = useLive(
     `logs ${id}`,
-    () => ask(getScheduleLogs, { path: { scheduleId: id }, query: { limit: 100 } }),
+    () => ask(getScheduleLogs, { path: { scheduleId: id }, query: { limit: SLOTS_MAX } }),
     whenever((event) => about(event, id)),
   );
   return (
     <Shown live={live}>
       {(rows) =>
         rows.length ? (
-          <Table label="Slots" heads={["Slot", "What became of it", "Why", "Run", "#Took"]}>
-            {rows.map((row) => (
-              <tr key={row.id}>
-                <td>{row.nominalTime ? <Time at={row.nominalTime} /> : <span class="quiet">by hand</span>}</td>
-                <td>
-                  <Status is={row.status} />
-                </td>
-                <td>{row.reason?.replaceAll("-", " ") ?? row.error ?? ""}</td>
-                <td>{row.runId ? row.runId.startsWith("run_") ? <RunLink id={row.runId} /> : <a href={href("workflows", row.runId)}>{row.runId.slice(-8)}</a> : ""}</td>
-                <td class="num">{row.finishedAt ? duration(Date.parse(row.finishedAt) - Date.parse(row.startedAt)) : ""}</td>
-              </tr>
-            ))}
-          </Table>
+          <>
+            <Table label="Slots" heads={["Slot", "What became of it", "Why", "Run", "~#Took"]}>
+              {rows.map((row) => (
+                <tr key={row.id}>
+                  <td>{row.nominalTime ? <Time at={row.nominalTime} /> : <span class="quiet">by hand</span>}</td>
+                  <td>
+                    <Status is={row.status} />
+                  </td>
+                  <td>{row.reason?.replaceAll("-", " ") ?? row.error ?? ""}</td>
+                  <td>{row.runId ? row.runId.startsWith("run_") ? <RunLink id={row.runId} /> : <a href={href("workflows", row.runId)}>{row.runId.slice(-8)}</a> : ""}</td>
+                  <td class="num opt">{row.finishedAt ? duration(Date.parse(row.finishedAt) - Date.parse(row.startedAt)) : ""}</td>
+                </tr>
+              ))}
+            </Table>
+            {rows.length === SLOTS_MAX && <p class="quiet">These are the newest {SLOTS_MAX}.</p>}
+          </>
         ) : (
           <Empty>No slot came due yet.</Empty>
         )

@@ -1,12 +1,14 @@
 // The server: whether it is well, how far its views are, its limits and versions.
 
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { ask, head } from "../api";
+import { ask, head, Refused } from "../api";
 import { capabilities, health, position, state } from "../feed";
 import { clock, count } from "../format";
-import { getAdminHealth, getPolicy, type Capabilities, type Health } from "../generated";
+import { getAdminHealth, getPolicy, getViewDigests, type Capabilities, type Health, type ViewDigests } from "../generated";
 import { useLive, whenever } from "../live";
-import { caller, Commands, Facts, Json, Panel, Shown, Status, Table } from "../ui";
+import { LETTERS } from "../place";
+import { caller, Commands, Copy, Facts, Json, may, Panel, Shown, Status, Table, Trouble } from "../ui";
 
 export function System(): JSX.Element {
   const abilities = capabilities.value;
@@ -37,6 +39,15 @@ export function System(): JSX.Element {
           </Panel>
         </div>
         {seen && <Views health={seen} />}
+        <Panel title="Keys" wide>
+          <Facts
+            of={[
+              ...Object.entries(LETTERS).map(([key, page]) => [page, <kbd>g {key}</kbd>] as const),
+              ["filters", <kbd>/</kbd>],
+              ["close a dialog", <kbd>Esc</kbd>],
+            ]}
+          />
+        </Panel>
         <Panel title="Limits" wide>
           <Facts
             of={Object.entries(abilities?.limits ?? {}).map(([name, value]) => [words(name), value === null ? undefined : count(Number(value))] as const)}
@@ -71,22 +82,59 @@ function Log({ health }: { health: Health }): JSX.Element {
 }
 
 function Views({ health }: { health: Health }): JSX.Element {
+  const found = useSignal<ViewDigests | undefined>(undefined);
+  const error = useSignal<Refused | undefined>(undefined);
+  const busy = useSignal(false);
+  const hash = async (): Promise<void> => {
+    busy.value = true;
+    error.value = undefined;
+    try {
+      found.value = (await ask(getViewDigests)).data;
+    } catch (failed) {
+      if (!(failed instanceof Refused)) throw failed;
+      error.value = failed;
+    } finally {
+      busy.value = false;
+    }
+  };
+  const digests = found.value?.views;
   return (
     <Panel title="Views">
-      <Table label="Views" heads={["View", "#Version", "#Position", "#Behind", "State"]}>
-        {Object.entries(health.projections).map(([name, one]) => (
-          <tr key={name}>
-            <td>{name}</td>
-            <td class="num">{one.version}</td>
-            <td class="num">{count(one.position)}</td>
-            <td class="num">{count(one.lag)}</td>
-            <td>{one.error ? <span class="bad">{one.error}</span> : <Status is="ok" />}</td>
-          </tr>
-        ))}
+      <Table label="Views" heads={["View", "~#Version", "#Position", "#Behind", "State", ...(digests ? ["~#Rows", "Digest"] : [])]}>
+        {Object.entries(health.projections).map(([name, one]) => {
+          const digest = digests?.[name];
+          return (
+            <tr key={name}>
+              <td>{name}</td>
+              <td class="num opt">{one.version}</td>
+              <td class="num">{count(one.position)}</td>
+              <td class="num">{count(one.lag)}</td>
+              <td>{one.error ? <span class="bad">{one.error}</span> : <Status is="ok" />}</td>
+              {digest && (
+                <>
+                  <td class="num opt">{count(digest.rows)}</td>
+                  <td class="mono" title={`${digest.sha256} at ${digest.position}`}>
+                    {digest.sha256.slice(0, 8)}…
+                  </td>
+                </>
+              )}
+            </tr>
+          );
+        })}
       </Table>
       <p class="quiet">
-        Whether a rebuild from the log comes to the same, digest by digest: <code>athena replay --verify</code>
+        A digest is the hash of all rows of a view. Servers that hold the same log come to the same at the same position, and so does a rebuild: <code>athena replay --verify</code>
       </p>
+      {may(getViewDigests) && (
+        <p>
+          <button type="button" disabled={busy.value} onClick={() => void hash()}>
+            {busy.value ? "Reading every row …" : "Take the digests"}
+          </button>{" "}
+          {found.value && <Copy text={JSON.stringify(found.value, null, 2)} label="Copy them" />}
+        </p>
+      )}
+      {error.value && <Trouble error={error.value} />}
+      {found.value && <Commands operation={getViewDigests} asked={{}} />}
     </Panel>
   );
 }

@@ -23,24 +23,29 @@ import { href, place } from "../place";
 import { text } from "../runs";
 import { Action, Bar, Empty, Facts, Panel, RunLink, said, Shown, Status, Table, Time, type Deed } from "../ui";
 
+const WORKFLOWS_MAX = 100; // each with a request of its own
+
 const about = (event: Happened, workflowId?: string): boolean =>
   event.type.startsWith("workflow.") && (workflowId === undefined || text(event, "workflowId") === workflowId);
 
 export function Workflows(): JSX.Element {
   const { id } = place.value;
   if (id !== undefined) return <OneWorkflow key={id} id={id} />;
-  const live = useLive("workflows", () => ask(listWorkflows, { query: { limit: 100 } }), whenever((event) => event.type === "workflow.created"));
+  const live = useLive("workflows", () => ask(listWorkflows, { query: { limit: WORKFLOWS_MAX } }), whenever((event) => event.type === "workflow.created"));
   return (
     <>
       <h1>Workflows</h1>
       <Shown live={live}>
-        {({ items }) =>
+        {({ items, nextCursor }) =>
           items.length ? (
-            <Table label="Workflows" heads={["Workflow", "Newest run", "Progress", "~Steps", "~Made", "~By"]}>
-              {items.map((one) => (
-                <Row key={one.id} one={one} />
-              ))}
-            </Table>
+            <>
+              <Table label="Workflows" heads={["Workflow", "~Steps", "Newest run", "Progress", "~Made", "~By"]}>
+                {items.map((one) => (
+                  <Row key={one.id} one={one} />
+                ))}
+              </Table>
+              {nextCursor && <p class="quiet">These are the newest {WORKFLOWS_MAX}; an older one is found by its id: #/workflows/wf_…</p>}
+            </>
           ) : (
             <Empty>No workflow. One is made with: athena workflows create --body workflow.json</Empty>
           )
@@ -60,9 +65,9 @@ function Row({ one }: { one: Workflow }): JSX.Element {
           …{one.id.slice(-8)}
         </a>
       </td>
+      <td class="opt cut">{one.definition.steps.map((step) => step.id).join(", ")}</td>
       <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "never ran" : "…"}</span>}</td>
       <td>{seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} told={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
-      <td class="opt cut">{one.definition.steps.map((step) => step.id).join(", ")}</td>
       <td class="opt">
         <Time at={one.createdAt} />
       </td>
