@@ -1,10 +1,11 @@
 """Answers: the shapes of what the API says beside the records of the core and of the read models."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from athena_core.event import Value
+from athena_core.services.executors import Kind
 from projections import sessions
 
 
@@ -110,6 +111,31 @@ class ViewDigests(Value):
 
     generation: str | None
     views: dict[str, ViewDigest]
+
+
+class Worker(Value):
+    """A process that is attached to the log: a server, a worker, or a command that works alone.
+
+    ``concurrency`` is how many runs it takes at a time (0: none), of which ``providers``; ``running`` how many it has.
+    One that is ``lost`` holds its lock no more; its runs are about to be taken over.
+    """
+
+    id: str
+    kind: Kind
+    status: Literal["alive", "lost"]
+    host: str
+    pid: int
+    providers: tuple[str, ...]
+    concurrency: int
+    running: int
+    since: str
+    heartbeat: str
+
+
+class Workers(Value):
+    """The processes that are attached to the log, the oldest first."""
+
+    items: tuple[Worker, ...]
 
 
 class EventRecord(Value):

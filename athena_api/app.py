@@ -1,11 +1,13 @@
 """The application: the composition root, and what runs beside the requests."""
 
+import os
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import anyio
@@ -48,7 +50,7 @@ from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
 from athena_core.services.drains import Drains
-from athena_core.services.executors import FROZEN_SECONDS, Executors
+from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
 from athena_core.services.live import Live
@@ -86,8 +88,19 @@ KEEPER_JOIN_SECONDS = 5.0
 READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our envelope, as everywhere
 
 
-def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = FROZEN_SECONDS) -> ControlPlane:
-    """Open the log and connect the parts; nothing runs yet. Raises ConfigError."""
+def wire(
+    settings: Settings,
+    clock: Clock,
+    ids: Ids,
+    *,
+    kind: Kind = "server",
+    serves: tuple[str, ...] = (),
+    frozen_seconds: float = FROZEN_SECONDS,
+) -> ControlPlane:
+    """Open the log and connect the parts; nothing runs yet. Raises ConfigError.
+
+    ``serves`` names the providers whose runs are executed here, all if empty.
+    """
     default = settings.default_provider
     mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
     providers = registry(
@@ -108,6 +121,9 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
     for name in settings.provider_fallback_order:
         if name not in providers:
             raise ConfigError(f"ATHENA_PROVIDER_FALLBACK_ORDER: {name!r} is not one of {known}")
+    for name in serves:
+        if name not in providers:
+            raise ConfigError(f"--providers: {name!r} is not one of {known}")
     log = Log(
         open_store(settings.state_dir, settings.database_url, ids),
         Codec(EVENTS),
@@ -182,6 +198,15 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
         (drains, redrives, walker, reviews, timer),
     )
     timer.ask = partial(reactors.ask, timer.name)
+    about = About(
+        kind=kind,
+        host=gethostname(),
+        pid=os.getpid(),
+        providers=tuple(sorted(serves or providers)),
+        concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
+        since=clock.now(),
+    )
+    attendance = attend(settings.state_dir, settings.database_url, ids.new("exe"), msgspec.json.encode(about))
     return ControlPlane(
         settings=settings,
         mask=mask,
@@ -213,10 +238,10 @@ def wire(settings: Settings, clock: Clock, ids: Ids, *, frozen_seconds: float = 
             runs,
             catalog,
             agent,
-            Executors(attend(settings.state_dir, settings.database_url, ids.new("exe")), clock, frozen_seconds),
+            Executors(attendance, clock, frozen_seconds),
             clock,
             ids,
-            runs_max=settings.executor_max_runs if settings.executor == "inline" else None,
+            about=about,
         ),
         work=work,
         messages=messages,
@@ -263,6 +288,25 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         stop.set()
         parts.log.signal.nudge()
         thread.join(KEEPER_JOIN_SECONDS)
+        for provider in parts.providers.values():
+            await provider.close()
+        parts.close()
+
+
+@asynccontextmanager
+async def working(parts: ControlPlane) -> AsyncIterator[None]:
+    """What runs in a worker: it executes runs, and leaves requests, views and whatever follows to servers."""
+    parts.log.start()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parts.tail.follow)
+            tasks.start_soon(parts.tail.watch)
+            await parts.runner.serve(tasks, take_over=True)
+            tasks.start_soon(parts.memory.serve)
+            yield
+            await parts.runner.stop()
+            tasks.cancel_scope.cancel()
+    finally:
         for provider in parts.providers.values():
             await provider.close()
         parts.close()
@@ -433,7 +477,7 @@ def build(
 ) -> Edge:
     """The application of one state directory; its parts are ``plane``. Raises ConfigError."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
-    parts = wire(settings, clock, ids, frozen_seconds=frozen_seconds)
+    parts = wire(settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds)
     lines = access_log or AccessLog(clock, mask=parts.mask)
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from athena_api import queues
 from athena_api import schedules as scheduling
 from athena_api import workflows as flows
-from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, Transcript, ViewDigests
+from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, Transcript, ViewDigests, Workers
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
 from athena_api.memory import (
@@ -223,6 +223,11 @@ async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
 async def get_digests(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """What all rows of the views come to."""
     return Reply(data=await plane.digests(), position=call.position)
+
+
+async def list_workers(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """The processes that are attached to the log."""
+    return Reply(data=await plane.workers(), position=call.position)
 
 
 async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Reply:
@@ -624,6 +629,18 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=ViewDigests,
         reads=tuple(projection.name for projection in ALL),
         handle=get_digests,
+    ),
+    Operation(
+        id="listWorkers",
+        command="workers",
+        context="workers.list",
+        method="GET",
+        path="/workers",
+        tag="core",
+        summary="The servers and workers on this log: which runs they take, how many they have, when they were alive.",
+        roles=EVERYBODY,
+        answer=Workers,
+        handle=list_workers,
     ),
     Operation(
         id="createRun",

@@ -1,5 +1,6 @@
 """The control plane: its parts, wired once by ``app.build`` and passed to every operation."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -14,6 +15,8 @@ from athena_api.answers import (
     ProjectionHealth,
     ViewDigest,
     ViewDigests,
+    Worker,
+    Workers,
 )
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
@@ -238,6 +241,28 @@ class ControlPlane(NamedTuple):
             generation=self.views.generations.current(),
             candidate=self.views.generations.candidate(),
         )
+
+    async def workers(self) -> Workers:
+        """The processes that are attached to the log, and how many runs each of them has."""
+        guards = await self.scan(lambda log: log.guards())
+        running = Counter(str(value[0]) for kind, _, value in guards if kind == "lease")
+        present = sorted(self.runner.executors.everybody(), key=lambda one: (one.about.since, one.executor))
+        items = [
+            Worker(
+                id=one.executor,
+                kind=one.about.kind,
+                status="lost" if one.lost else "alive",
+                host=one.about.host,
+                pid=one.about.pid,
+                providers=one.about.providers,
+                concurrency=one.about.concurrency,
+                running=running[one.executor],
+                since=iso(one.about.since),
+                heartbeat=iso(one.counted_at),
+            )
+            for one in present
+        ]
+        return Workers(items=tuple(items))
 
     def close(self) -> None:
         """Close what reads, then the log."""

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
     from athena_core.settings import Settings
 
 PAGE_ITEMS_MAX = 500
@@ -840,6 +841,48 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
         finally:
             if uds is not None:
                 uds.unlink(missing_ok=True)
+
+
+def worker(*, concurrency: int | None = None, providers: str | None = None) -> None:
+    """Execute runs without answering requests, beside servers on the same database or state directory.
+
+    SIGTERM or SIGINT: no more runs are taken, and those at work here may end (ATHENA_WORKER_DRAIN_MS); a second one:
+    leave at once. What has not ended goes on elsewhere.
+
+    Args:
+        concurrency: How many runs at a time (ATHENA_EXECUTOR_MAX_RUNS if absent).
+        providers: Only runs of these providers, separated by commas.
+    """
+    if concurrency is not None and not 0 < concurrency < 2**31:
+        raise Misused(f"--concurrency: {concurrency} is no number of runs; expected a whole number above 0")
+    serves = tuple(name.strip() for name in providers.split(",")) if providers is not None else ()
+    if "" in serves:
+        raise Misused("--providers: expected names, separated by commas")
+
+    import json
+
+    from msgspec.structs import replace
+
+    from athena_core.settings import load
+
+    settings = load()
+    settings = replace(settings, executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
+
+    from athena_api import versions
+    from athena_api.worker import work
+
+    versions.check()
+
+    def ready(plane: "ControlPlane") -> None:
+        about = plane.runner.about
+        line = {"status": "working", "id": plane.runner.executor, "concurrency": about.concurrency}
+        print(json.dumps({**line, "providers": about.providers}, separators=(",", ":")), flush=True)
+
+    def leaving(runs: int) -> None:
+        seconds = settings.worker_drain_ms / 1000
+        print(f"Leaving: {runs} runs may end, for {seconds:g} s; a second signal leaves at once", file=sys.stderr)
+
+    work(settings, serves, ready, leaving)
 
 
 def contracts(*, out: Path | None = None, form: Form | None = None) -> None:

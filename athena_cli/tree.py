@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "export": maintenance.export,
     "doctor": maintenance.doctor,
     "redact": maintenance.redact,
+    "worker": commands.worker,
     "api serve": commands.serve,
     "api contracts": commands.contracts,
 }

@@ -131,6 +131,10 @@ ROWS: Mapping[str, Named] = {
     ),
     "whoami": Named("getCaller", "Who is asking, and which operations they may use."),
     "work drain-get": Named("getWorkDrain", "One drain."),
+    "workers": Named(
+        "listWorkers",
+        "The servers and workers on this log: which runs they take, how many they have, when they last counted.",
+    ),
     "workflow approve": Named("approveWorkflowStep", "Approve just what has this hash."),
     "workflow cancel": Named("cancelWorkflowRun", "Have a workflow run stop, with the runs of its steps."),
     "workflow reject": Named("rejectWorkflowStep", "Reject just what has this hash: the step fails."),

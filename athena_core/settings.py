@@ -77,6 +77,7 @@ class Settings(Value):
     schedule_minutes_min: int
     executor: str
     executor_max_runs: int
+    worker_drain_ms: int
     work_max_attempts: int
     a2a_max_hops: int
     a2a_retry_ms: int
@@ -276,8 +277,19 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting("ATHENA_SCHEDULES_MAX", "10000", _count, "How many schedules there may be."),
     Setting("ATHENA_SCHEDULE_MINUTES_MIN", "1", _count, "How many minutes must lie between two slots of a schedule."),
-    Setting("ATHENA_EXECUTOR", "inline", _one_of("inline", "off"), "Whether this process executes runs."),
-    Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs it executes at a time; the others wait."),
+    Setting(
+        "ATHENA_EXECUTOR",
+        "inline",
+        _one_of("inline", "off"),
+        "Whether a server executes runs itself; with `off` it leaves them to workers and other servers.",
+    ),
+    Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs a process executes at a time; the others wait."),
+    Setting(
+        "ATHENA_WORKER_DRAIN_MS",
+        "25000",
+        _count,
+        "How long a worker that is told to leave goes on with its runs, before others do.",
+    ),
     Setting("ATHENA_WORK_MAX_ATTEMPTS", "3", _count, "How often work may fail before it becomes a dead letter."),
     Setting("ATHENA_A2A_MAX_HOPS", "8", _count, "How many messages may lead to one another."),
     Setting(

@@ -38,10 +38,12 @@ from athena_core.values import (
 ADMITTED_MAX = 256
 """How many waiters one transaction admits; their ends admit further ones."""
 RUN_PREFIX = f"{run.DECIDER.category}_"
+PROVIDER = "provider:"
+"""How the places begin at which a run counts by its providers (``run.places_of``)."""
 
 
 class Room(NamedTuple):
-    """The executor of this process, and how many runs it takes at a time; no name where it executes nothing.
+    """The executor of this process, and how many runs it takes at a time, of which providers; no name where none.
 
     Then runs are admitted for whoever takes them.
     """
@@ -49,14 +51,20 @@ class Room(NamedTuple):
     executor: str = ""
     pid: int = 0
     runs_max: int = 2**31
+    providers: frozenset[str] = frozenset()
 
     def left(self, reader: Reader, over: frozenset[str] = frozenset()) -> int:
         """How many more runs it takes, once those of ``over`` have ended."""
-        leases = reader.guards("lease")
-        if len(leases) < self.runs_max:
-            return self.runs_max - len(leases)
-        mine = sum(1 for run_id, lease in leases.items() if lease[0] == self.executor and run_id not in over)
+        mine = reader.count("lease", self.executor)
+        if over:
+            leases = reader.guards("lease")
+            mine -= sum(1 for run_id in over if leases.get(run_id, ("",))[0] == self.executor)
         return max(self.runs_max - mine, 0)
+
+    def serves(self, slot: Sequence[str | int]) -> bool:
+        """Whether it can ask every provider that the run of a slot may ask."""
+        named = (place for place in map(str, slot) if place.startswith(PROVIDER))
+        return all(place.removeprefix(PROVIDER) in self.providers for place in named)
 
 
 class Plan:
@@ -542,6 +550,38 @@ def finish(reader: Reader, context: Context, room: Room, run_id: str, command: r
     events = draft.decide(run_id, command)
     draft.settle()
     return Outcome(facts=tuple(draft.facts), subject=run_id, answer=events[-1] if events else None)
+
+
+def claim(reader: Reader, context: Context, room: Room, said: Mapping[str, str]) -> Outcome:
+    """Lease admitted runs to our executor, the oldest first, as many of them as it has room for.
+
+    ``said`` is what the user said, for each run that is to be thought of; the answer names those that were leased.
+    """
+    leases, slots = reader.guards("lease"), reader.guards("slot")
+    free = [run_id for run_id in said if run_id in slots and run_id not in leases and room.serves(slots[run_id])]
+    free.sort(key=lambda run_id: int(slots[run_id][0]))
+    draft = Draft(reader, context, room)
+    taken = []
+    for run_id in free[: room.left(reader)]:
+        lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=said[run_id])
+        if draft.decide(run_id, lease):
+            taken.append(run_id)
+    return Outcome(facts=tuple(draft.facts), answer=tuple(taken))
+
+
+def take_over(reader: Reader, context: Context, room: Room, run_id: str, token: int, loss: run.Loss) -> Outcome:
+    """Take a run from an executor that is lost, if ours has room for it; where it cannot go on, it ends.
+
+    The answer is that of ``finish``.
+    """
+    welcome = room.left(reader, frozenset((run_id,))) > 0 and room.serves(reader.guards("slot").get(run_id, ()))
+    if not welcome and reader.state(run.DECIDER, run_id).cancel is None:
+        return Outcome()
+    limits = reader.state(policy.DECIDER, policy.STREAM)
+    command = run.TakeRun(
+        executor=room.executor, pid=room.pid, token=token, because=loss, attempts_max=limits.run_attempts_max
+    )
+    return finish(reader, context, room, run_id, command)
 
 
 def goes_on(last: object) -> bool:

@@ -4,14 +4,43 @@ A lock is free as soon as its process has ended, however that came; a process th
 stops counting. A process that leaves in order takes its place with it.
 """
 
+from contextlib import suppress
+from typing import Literal, TypeAlias
+
+import msgspec
+
 from athena_core.clock import Clock
 from athena_core.domain.run import Loss
+from athena_core.event import Value
 from athena_core.store.port import Attendance
 
 SWEEP_SECONDS = 0.5
 FROZEN_SECONDS = 30.0
 HEARTBEATS = 6
 """How often an executor counts in the time after which it would be taken for frozen."""
+
+Kind: TypeAlias = Literal["server", "worker", "command"]
+"""What a process is: one that answers requests, one that only executes runs, a command that works alone."""
+
+
+class About(Value):
+    """What a process says of itself; ``concurrency`` is how many runs it takes at a time, 0 where it takes none."""
+
+    kind: Kind
+    host: str
+    pid: int
+    providers: tuple[str, ...]
+    concurrency: int
+    since: int
+
+
+class Present(Value):
+    """A process as others see it: when it gave the last sign of life, and whether it is lost."""
+
+    executor: str
+    about: About
+    counted_at: int
+    lost: bool
 
 
 class Watched:
@@ -65,6 +94,15 @@ class Executors:
         known.still_seconds += min(now - known.looked_at, 2 * SWEEP_SECONDS)
         known.looked_at = now
         return known.still_seconds
+
+    def everybody(self) -> list[Present]:
+        """The processes that are attached to the log, and those that are lost and whose runs nobody has taken yet."""
+        found: list[Present] = []
+        for one in self._attendance.everybody():
+            with suppress(msgspec.MsgspecError):  # of a release that says something else
+                about = msgspec.json.decode(one.about, type=About)
+                found.append(Present(executor=one.executor, about=about, counted_at=one.counted_at, lost=one.free))
+        return found
 
     def tidy(self, leased: set[str]) -> None:
         """Forget executors that are dead and hold nothing."""

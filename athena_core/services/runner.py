@@ -1,27 +1,37 @@
 """The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
 import asyncio
-import os
 import traceback
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Outcome, Reader, Transaction
-from athena_core.domain import policy, run
-from athena_core.errors import AthenaError, LeaseLost, StoreUnreachable
+from athena_core.decider import Transaction
+from athena_core.domain import run
+from athena_core.errors import AthenaError, LeaseLost, OutcomeUnknown, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.protocols import Row
-from athena_core.services.admission import Created, Granted, Room, Wanted, cancel, finish, goes_on, reserve
+from athena_core.services.admission import (
+    Created,
+    Granted,
+    Room,
+    Wanted,
+    cancel,
+    claim,
+    finish,
+    goes_on,
+    reserve,
+    take_over,
+)
 from athena_core.services.agent import Agent, BudgetReached, Done, Talk, Work, failed, work_of
 from athena_core.services.catalog import Catalog
-from athena_core.services.executors import SWEEP_SECONDS, Executors
+from athena_core.services.executors import SWEEP_SECONDS, About, Executors
 from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
 from athena_core.store.tail import Tail
@@ -36,6 +46,9 @@ CANCEL_SECONDS_MAX = 5.0
 
 FIRST_LEASE_VERSION_MAX = 3
 """Behind being queued and being created: a lease later in its stream may have been taken from us."""
+
+CLAIMS_MAX = 64
+"""How many runs are looked at for one transaction that leases them."""
 
 NOTICED_TYPES = run.ENDING_TYPES | {
     event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
@@ -59,7 +72,11 @@ class Held:
 
 
 class Runner:
-    """The executor of this process."""
+    """The executor of this process.
+
+    What was admitted for it, or for whoever takes it, it leases as soon as it has room, the oldest first; which run is
+    whose, and whether there is room, is decided in the log.
+    """
 
     def __init__(
         self,
@@ -72,27 +89,32 @@ class Runner:
         clock: Clock,
         ids: Ids,
         *,
-        runs_max: int | None,
+        about: About,
     ) -> None:
-        """Take the parts; ``runs_max`` is how many runs it takes at a time, None if it takes none."""
+        """Take the parts; ``about`` says how many runs it takes at a time, and of which providers."""
         self._log = log
         self._runs = runs
         self._catalog = catalog
         self._agent = agent
         self.executors = executors
         self._clock = clock
-        self._runs_max = runs_max
+        self.about = about
+        self._room = Room(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
         self._reader = log.reader()
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
         self._held: dict[str, Held] = {}
         self._cancelled: dict[str, float] = {}
         self._unleased: set[str] = set()
-        self._admitted: deque[str] = deque()
-        self._somebody = asyncio.Event()
-        self._leasing: set[str] = set()
+        self._unheld: set[tuple[str, int]] = set()
+        self._wanted: dict[str, None] = {}
+        """Runs that may be leased here, as far as is known."""
+        self._claiming = False
+        self._due = asyncio.Event()
+        self._rested = asyncio.Event()
         self._foreign: set[str] = set()
         self._tasks: TaskGroup | None = None
         self._serving = False
+        self._draining = False
         self._leaving = False
         self.executor = executors.executor
         tail.subscribe(self._notice, NOTICED_TYPES)
@@ -105,12 +127,12 @@ class Runner:
         """
         self._tasks = tasks
         self._serving = take_over
-        if self._runs_max is not None:
-            self._runs.room = Room(self.executor, os.getpid(), self._runs_max)
+        if self.about.kind != "worker" and self._room.runs_max:  # in a worker no runs begin
+            self._runs.room = self._room
             self._runs.executor = self
         await self.sweep()
         tasks.start_soon(self._live)
-        tasks.start_soon(self._lease_admitted)
+        tasks.start_soon(self._claim_wanted)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
@@ -120,12 +142,14 @@ class Runner:
                 case run.RunCancelRequested.TYPE:
                     self._note_cancel(row)
                 case run.RunCreated.TYPE | run.RunResumed.TYPE:
-                    if row.stream not in leased and self._tasks is not None and self._runs_max is not None:
+                    if row.stream not in leased and self._tasks is not None and self._room.runs_max:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
+                    self._wanted.pop(row.stream, None)
                     if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:
                         self._note_lease(row)
                 case kind if kind in run.ENDING_TYPES:
+                    self._wanted.pop(row.stream, None)
                     self._cancelled.pop(row.stream, None)
                     self._let_go(row.stream)
 
@@ -144,24 +168,25 @@ class Runner:
         event = self._log.codec.decode(row, text=False).event
         for_us = isinstance(event, run.RunCreated | run.RunResumed) and event.requested_by in {self.executor, ""}
         if for_us:
-            self._admitted.append(row.stream)
-            self._somebody.set()
+            self._want(row.stream)
 
-    async def _lease_admitted(self) -> None:
-        """Lease what was admitted for us, for ever: who follows the log is outside of any task."""
+    def _want(self, run_id: str) -> None:
+        """Have a run leased here, if nobody has it."""
+        self._wanted[run_id] = None
+        self._due.set()
+
+    async def _claim_wanted(self) -> None:
+        """Lease what is wanted while there are places, for ever: who follows the log is outside of any task."""
         while True:
-            await self._somebody.wait()
-            self._somebody.clear()
-            while self._admitted and self._tasks is not None:
-                run_id = self._admitted.popleft()
-                self._leasing.add(run_id)
-                self._tasks.start_soon(self._lease_here, run_id)
-
-    async def _lease_here(self, run_id: str) -> None:
-        try:
-            await self._lease(run_id)
-        finally:
-            self._leasing.discard(run_id)
+            await self._due.wait()
+            self._due.clear()
+            while self._wanted and self._places and self._tasks is not None:
+                self._claiming = True
+                try:
+                    await self._claim(list(islice(self._wanted, min(self._places, CLAIMS_MAX))))
+                finally:
+                    self._claiming = False
+                    self._rested.set()
 
     def _let_go(self, run_id: str) -> None:
         held = self._held.get(run_id)
@@ -171,12 +196,14 @@ class Runner:
     @property
     def idle(self) -> bool:
         """Whether no run is at work here, nor about to be."""
-        return not (self._held or self._admitted or self._leasing)
+        return not (self._held or self._claiming or (self._wanted and self._places))
 
     # Getting runs
 
     def begin(self, run_id: str, created: Created, said: str, contents: Sequence[str], correlation: str) -> None:
         """Execute a run that was leased here in the commit that created it."""
+        if run_id in self._held:  # a sweep was faster
+            return
         work = Work(
             run_id=run_id,
             request=created.request,
@@ -208,43 +235,46 @@ class Runner:
             held.stop()
         self._tasks.start_soon(self._execute, work, held)
 
-    async def _lease(self, run_id: str) -> None:
-        """Take an admitted run that nobody executes, and execute it."""
+    async def _claim(self, run_ids: list[str]) -> None:
+        """Lease those of some admitted runs that nobody executes, and execute them.
+
+        What is not leased after that is left to others, or to the next sweep.
+        """
+        for run_id in run_ids:
+            self._wanted.pop(run_id, None)
+        with suppress(AthenaError):  # the log is busy, or away
+            said = {run_id: text for run_id in run_ids if (text := self._said(run_id)) is not None}
+            if said:
+                room = self._room
+                committed = await self._log.submit(
+                    lambda reader, context: claim(reader, context, room, said), self._meta
+                )
+                taken: tuple[str, ...] = committed.answer
+                for run_id in taken:
+                    self.take_up(run_id)
+
+    def _said(self, run_id: str) -> str | None:
+        """What the user said to a run that nobody executes; None where somebody does, or it is over."""
         state = self._runs.state(run_id)
-        if state.status != "running" or state.request is None or state.executor is not None or not self._places:
-            return
+        if state.status != "running" or state.request is None or state.executor is not None:
+            return None
         found, _ = self._catalog.directive(state.request.directive_id, "directiveId")
-        said = found.input or ""  # redacted since it was asked for; the run still has to end
-        command = run.LeaseRun(executor=self.executor, pid=os.getpid(), said=said)
-        room = self._runs.room
-        await self._take(run_id, lambda reader, context: finish(reader, context, room, run_id, command))
+        return found.input or ""  # redacted since it was asked for; the run still has to end
 
     async def _take_over(self, run_id: str, token: int, loss: run.Loss) -> None:
         """Take a run from an executor that is lost; where it cannot go on, it ends."""
-        room = self._runs.room
-
-        def take(reader: Reader, context: Context) -> Outcome:
-            limits = reader.state(policy.DECIDER, policy.STREAM)
-            command = run.TakeRun(
-                executor=self.executor,
-                pid=os.getpid(),
-                token=token,
-                because=loss,
-                attempts_max=limits.run_attempts_max,
+        room = self._room
+        with suppress(AthenaError):  # the log is busy, or away: the next sweep tries again
+            committed = await self._log.submit(
+                lambda reader, context: take_over(reader, context, room, run_id, token, loss), self._meta
             )
-            return finish(reader, context, room, run_id, command)
-
-        await self._take(run_id, take)
-
-    async def _take(self, run_id: str, transaction: Transaction) -> None:
-        with suppress(AthenaError):  # the log is busy: the next sweep tries again
-            if goes_on((await self._log.submit(transaction, self._meta)).answer):
+            if goes_on(committed.answer):
                 self.take_up(run_id)
 
     @property
     def _places(self) -> int:
         """How many more runs are taken here."""
-        return 0 if self._runs_max is None else max(self._runs_max - len(self._held), 0)
+        return 0 if self._draining else max(self._room.runs_max - len(self._held), 0)
 
     # One run
 
@@ -260,7 +290,7 @@ class Runner:
             with held.scope:
                 try:
                     done = await self._agent.work(work, books)
-                except LeaseLost:
+                except (LeaseLost, StoreUnreachable):  # somebody goes on with it from what is recorded, maybe we
                     return
                 except AthenaError as error:
                     done = Done((), failed(error.code, error.message, retryable=error.retryable))
@@ -282,6 +312,8 @@ class Runner:
             held.over.set()
             if self._held.get(work.run_id) is held:
                 del self._held[work.run_id]
+            self._due.set()
+            self._rested.set()
 
     async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed:
         """Have something recorded (the answer is that of ``finish``). While the log cannot take it, try again."""
@@ -311,11 +343,17 @@ class Runner:
             delay = min(delay * 2, BACKOFF_SECONDS_MAX)
 
     async def _submit(self, transaction: Transaction, meta: Meta) -> Committed:
-        """What became of a transaction. While the log cannot take it, try again."""
+        """What became of a transaction. While the log cannot take it, try again.
+
+        Raises LeaseLost where nobody knows whether it took it: what is done twice would be recorded twice. The next
+        sweep takes the run again, under another token, and goes on from what is recorded then.
+        """
         delay = BACKOFF_SECONDS
         while True:
             try:
                 return await self._log.submit(transaction, meta)
+            except OutcomeUnknown as error:
+                raise LeaseLost("nobody knows how far the run is recorded") from error
             except AthenaError as error:
                 if not error.retryable:
                     raise
@@ -334,27 +372,38 @@ class Runner:
     async def sweep(self) -> None:
         """Look after runs that nobody looks after: those of lost executors, and those that nobody took.
 
-        Whoever does not take over sees only to those of lost executors that are to be cancelled.
+        Those are ours as well that are leased here without being executed: the commit that leased them, or one of a
+        later step, was lost from sight with the database. Whoever does not take over sees only to those of lost
+        executors that are to be cancelled.
         """
         guards = self._reader.guards()
         leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
         losses = {executor: self.executors.loss(executor) for executor, _ in leases.values()}
+        slots = {key: value for kind, key, value in guards if kind == "slot"}
+        unheld = {
+            (run_id, token)
+            for run_id, (executor, token) in leases.items()
+            if executor == self.executor and run_id not in self._held
+        }
         self._look_for_cancels({run_id for run_id, (executor, _) in leases.items() if executor != self.executor})
-        unleased = [key for kind, key, _ in guards if kind == "slot" and key not in leases]
+        unleased = [run_id for run_id in slots if run_id not in leases]
         places = self._places if self._serving else 0
         async with anyio.create_task_group() as tasks:
+            for run_id, token in unheld & self._unheld:
+                tasks.start_soon(self._take_over, run_id, token, "left")
             for run_id, (executor, token) in leases.items():
                 loss = losses[executor]
-                if loss is not None and (places > 0 or run_id in self._cancelled):
+                taken = places > 0 and self._room.serves(slots.get(run_id, ()))
+                if loss is not None and (taken or run_id in self._cancelled):
                     tasks.start_soon(self._take_over, run_id, token, loss)
-                    places -= 1
-            for run_id in unleased:
-                if places > 0 and (run_id in self._unleased or self._orphaned(run_id)):
-                    tasks.start_soon(self._lease, run_id)
                     places -= 1
             for run_id in self._overdue():
                 tasks.start_soon(self._force, run_id)
-        self._unleased = set(unleased)
+        for run_id in unleased if self._serving and self._room.runs_max else ():
+            taken = run_id not in self._wanted and self._room.serves(slots[run_id])
+            if taken and (run_id in self._unleased or self._orphaned(run_id)):
+                self._want(run_id)
+        self._unleased, self._unheld = set(unleased), unheld
         self.executors.tidy(set(losses))
 
     def _look_for_cancels(self, foreign: set[str]) -> None:
@@ -378,7 +427,21 @@ class Runner:
         return overdue
 
     async def _force(self, run_id: str) -> None:
-        await self.commit(run_id, run.ForceCancel(), self._meta)
+        with suppress(LeaseLost):
+            await self.commit(run_id, run.ForceCancel(), self._meta)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more runs; return once those that are executed here have ended, or after so many seconds."""
+        self._draining = True
+        with anyio.move_on_after(seconds):
+            while self._held or self._claiming:
+                self._rested.clear()
+                await self._rested.wait()
+
+    @property
+    def busy(self) -> int:
+        """How many runs are executed here."""
+        return len(self._held)
 
     async def stop(self) -> None:
         """Give up what is still running: it is recorded as far as it came, and the next executor goes on from there.

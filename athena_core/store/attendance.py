@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import psycopg
 
-from athena_core.store.port import Seen
+from athena_core.store.port import Attending, Seen
 from athena_core.store.postgres import LOCK_CLASS, Line, translated
 
 ATTENDANCE_CLASS = LOCK_CLASS + 1
@@ -13,59 +13,80 @@ ATTENDANCE_CLASS = LOCK_CLASS + 1
 RESTART_SECONDS = 5.0
 """How long after a start of the server, which ends all sessions, a free lock does not mean that anybody is dead."""
 
+NEXT_NUMBER = (
+    "INSERT INTO meta (name, value) VALUES ('executor', '1')"
+    " ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text RETURNING value"
+)
 INSERT = (
-    "INSERT INTO executor (name, number, count)"
-    " SELECT %s, coalesce(max(number), 0) + 1, 0 FROM executor RETURNING number"
+    "INSERT INTO executor (name, number, count, about, counted_at) VALUES (%s, %s, %s, %s, now())"
+    " ON CONFLICT (name) DO NOTHING"
 )
 TAKE = f"SELECT pg_try_advisory_lock({ATTENDANCE_CLASS}, %s)"
-COUNT = "UPDATE executor SET count = %s WHERE name = %s"
+COUNT = "UPDATE executor SET count = %s, counted_at = now() WHERE name = %s"
 HELD = f"""EXISTS (
     SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {ATTENDANCE_CLASS} AND objid = number::oid
     AND objsubid = 2 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )"""
 UP = "now() - pg_postmaster_start_time() > make_interval(secs => %s)"
 LOOK = f"SELECT count, NOT {HELD} AND {UP} FROM executor WHERE name = %s"
+EVERYBODY = (
+    f"SELECT name, about, (extract(epoch FROM counted_at) * 1000)::bigint, NOT {HELD} AND {UP}"
+    " FROM executor ORDER BY number"
+)
 FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND NOT {HELD} AND {UP}"
 AT_WORK = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
 LEAVE = "DELETE FROM executor WHERE name = %s"
-LOCK_TABLE = "LOCK TABLE executor IN SHARE ROW EXCLUSIVE MODE"
 
 
 class SessionAttendance:
-    """One of those who attend, as long as its session lasts; a new one takes the lock again, if it is not too late."""
+    """One of those who attend, as long as its session lasts; a new one takes the lock again, and the row with it."""
 
-    def __init__(self, url: str, executor: str) -> None:
-        """Take a row and its lock. Raises StoreUnreachable."""
+    def __init__(self, url: str, executor: str, about: bytes) -> None:
+        """Take a lock and a row. Raises StoreUnreachable."""
         self.executor = executor
+        self._about = about
+        self._count = 0
         self._line = Line(url, {"statement_timeout": "10s"})
         self._session: psycopg.Connection[tuple[object, ...]] | None = None
         with translated():
-            connection = self._line.connection()
-            with connection.transaction():
-                connection.execute(LOCK_TABLE)  # two who come at once take two numbers
-                row = connection.execute(INSERT, (executor,)).fetchone()
-        assert row is not None
-        self._number = int(row[0])
-        self._hold()
+            row = self._line.connection().execute(NEXT_NUMBER).fetchone()
+            assert row is not None
+            self._number = int(str(row[0]))  # never anybody else's, whose lost session might still hold its lock
+            self._hold()
 
     def _hold(self) -> psycopg.Connection[tuple[object, ...]]:
-        """The session that holds the lock."""
+        """The session that holds the lock.
+
+        Whoever looked while there was none may have forgotten us: the row is written again, once the lock is held.
+        """
         connection = self._line.connection()
-        if connection is not self._session:
-            connection.execute(TAKE, (self._number,))
+        if connection is not self._session and connection.execute(TAKE, (self._number,)).fetchone() == (True,):
+            connection.execute(INSERT, (self.executor, self._number, self._count, self._about))
             self._session = connection
         return connection
 
     def count(self, count: int) -> None:
         """Write one's counter. Raises StoreUnreachable."""
         with translated():
-            self._hold().execute(COUNT, (count, self.executor))
+            self._count = count
+            if self._hold().execute(COUNT, (count, self.executor)).rowcount == 0:
+                self._session = None  # it was forgotten in the very moment in which the lock was taken again
 
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order."""
         with translated():
             row = self._hold().execute(LOOK, (RESTART_SECONDS, executor)).fetchone()
         return None if row is None else Seen(int(str(row[0])), bool(row[1]))
+
+    def everybody(self) -> list[Attending]:
+        """All who attend, and those who are lost and not forgotten yet."""
+        with translated():
+            rows = self._hold().execute(EVERYBODY, (RESTART_SECONDS,)).fetchall()
+        return [
+            Attending(str(name), about, int(str(at)), bool(free))
+            for name, about, at, free in rows
+            if isinstance(about, bytes)
+        ]
 
     def forget(self, kept: set[str]) -> None:
         """Forget those whose locks are free, but for some."""

@@ -66,11 +66,11 @@ def open_latch(directory: Path, url: str | None, name: LatchName) -> Latch:
     return latch
 
 
-def attend(directory: Path, url: str | None, executor: str) -> Attendance:
-    """Be among those who are at work on a log."""
+def attend(directory: Path, url: str | None, executor: str, about: bytes) -> Attendance:
+    """Be among those who are at work on a log; ``about`` is what others are told."""
     if url is None:
-        return FileAttendance(directory, executor)
-    attendance: Attendance = _postgres("attendance").SessionAttendance(url, executor)
+        return FileAttendance(directory, executor, about)
+    attendance: Attendance = _postgres("attendance").SessionAttendance(url, executor, about)
     return attendance
 
 

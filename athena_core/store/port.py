@@ -89,6 +89,16 @@ class Seen(NamedTuple):
     free: bool
 
 
+class Attending(NamedTuple):
+    """Somebody who attends: what they say of themselves, when they counted last, and whether their lock is free."""
+
+    executor: str
+    about: bytes
+    counted_at: int
+    """In milliseconds since 1970, by the clock of whoever keeps it."""
+    free: bool
+
+
 class Attendance(Protocol):
     """Who is at work on a log: for each a lock, free as soon as its process is gone, and a counter beside it."""
 
@@ -100,6 +110,9 @@ class Attendance(Protocol):
 
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order."""
+
+    def everybody(self) -> list[Attending]:
+        """All who attend, and those who are lost and not forgotten yet."""
 
     def forget(self, kept: set[str]) -> None:
         """Forget those whose locks are free, but for some."""

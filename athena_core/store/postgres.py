@@ -78,7 +78,10 @@ TABLES = (
         PRIMARY KEY (kind, key)
     )""",
     """CREATE TABLE checkpoint (name text COLLATE "C" PRIMARY KEY, position bigint NOT NULL)""",
-    """CREATE TABLE executor (name text PRIMARY KEY, number bigint NOT NULL UNIQUE, count bigint NOT NULL)""",
+    """CREATE TABLE executor (
+        name text PRIMARY KEY, number bigint NOT NULL UNIQUE, count bigint NOT NULL, about bytea NOT NULL,
+        counted_at timestamptz NOT NULL
+    )""",
     """CREATE TABLE views (name text PRIMARY KEY, generation text NOT NULL)""",
 )
 TYPES = {

@@ -18,7 +18,7 @@ from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
-from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Seen, Shelved, StoredGuard, Troubles
+from athena_core.store.port import MOVED, Attending, BoundKey, Head, KeyRow, Seen, Shelved, StoredGuard, Troubles
 
 FORMAT = 1
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
@@ -182,9 +182,12 @@ class FileLatch:
 
 
 class FileAttendance:
-    """Who is at work on a state directory: a file for each, locked, with a counter in it (``port.Attendance``)."""
+    """Who is at work on a state directory: a file for each, locked, with a counter in it (``port.Attendance``).
 
-    def __init__(self, directory: Path, executor: str) -> None:
+    Behind the counter stands what they say of themselves.
+    """
+
+    def __init__(self, directory: Path, executor: str, about: bytes) -> None:
         """Take the lock of ``executor`` below ``directory``."""
         self.executor = executor
         self._directory = directory / "executors"
@@ -192,6 +195,7 @@ class FileAttendance:
         self._path = self._directory / f"{executor}.lock"
         self._lock = Lock.own(self._path)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        os.pwrite(self._file, bytes(COUNTER_BYTES) + about, 0)
 
     def count(self, count: int) -> None:
         """Write one's counter. Raises OSError."""
@@ -201,7 +205,7 @@ class FileAttendance:
         """How somebody else is; None where they left in order, and took the file along."""
         path = self._directory / f"{executor}.lock"
         try:
-            count = int.from_bytes(path.read_bytes(), "big")
+            count = int.from_bytes(path.read_bytes()[:COUNTER_BYTES], "big")
             free = self._free(path)
         except FileNotFoundError:
             return None
@@ -214,6 +218,15 @@ class FileAttendance:
             return lock.try_acquire()
         finally:
             lock.close()
+
+    def everybody(self) -> list[Attending]:
+        """All who attend, and those who are lost and not forgotten yet."""
+        found: list[Attending] = []
+        for path in sorted(self._directory.glob("exe_*.lock")):
+            with suppress(FileNotFoundError):
+                about, counted_at = path.read_bytes()[COUNTER_BYTES:], path.stat().st_mtime_ns // 1_000_000
+                found.append(Attending(path.stem, about, counted_at, self._free(path)))
+        return found
 
     def forget(self, kept: set[str]) -> None:
         """Forget those whose locks are free, but for some."""

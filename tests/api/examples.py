@@ -105,6 +105,7 @@ EXAMPLES: dict[str, Example] = {
     "getCapabilities": Example("/capabilities"),
     "getAdminHealth": Example("/admin/health"),
     "getViewDigests": Example("/admin/digests"),
+    "listWorkers": Example("/workers"),
     "getCaller": Example("/caller"),
     "createRun": Example(
         "/runs",

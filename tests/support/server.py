@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
+from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,16 @@ FORKS.set_forkserver_preload([begin.__module__])
 
 TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
 """How uvicorn and the access log begin to tell of a bug; a path that a test made up may hold the word, too."""
+
+
+def environment_of(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process on a directory of the test; settings are without their prefix, in lower case."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # nobody is there: no test asks the network
+    environment["ATHENA_STATE_DIR"] = str(directory / "state")
+    environment["ATHENA_WORKSPACE_ROOT"] = str(directory / "workspace")
+    return environment | {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
 
 
 class Server:
@@ -51,12 +62,7 @@ class Server:
     def start(self, port: int = 0, **settings: str) -> Self:
         """Start on the same directory, on a free port or this one, with settings beside those of the constructor."""
         assert self._process is None
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
-        environment["PYTHONPATH"] = str(ROOT)
-        environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # nobody is there: no test asks the network
-        environment["ATHENA_STATE_DIR"] = str(self.state_dir)
-        environment["ATHENA_WORKSPACE_ROOT"] = str(self.workspace)
-        environment |= {f"ATHENA_{name.upper()}": value for name, value in (self._settings | settings).items()}
+        environment = environment_of(self.directory, self._settings | settings)
         self._out, told = FORKS.Pipe(duplex=False)
         arguments = (str(self.directory), environment, str(self.log_path), told, port)
         self._process = FORKS.Process(target=begin, args=arguments, daemon=True)

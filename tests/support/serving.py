@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 
 from athena_api.app import build
 from athena_api.server import listen, serve
+from athena_cli.app import main as cli
 from athena_core.services.executors import FROZEN_SECONDS
 from athena_core.settings import load
 
@@ -27,6 +28,19 @@ def main(ready: Callable[[], object] = lambda: None) -> None:
 
 def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, port: int) -> None:
     """Serve in a process that was forked, as one that was executed with these would."""
+    become(directory, environment, log_path, out)
+    sys.argv[1:] = [str(port)]
+    main()
+
+
+def begin_work(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, *words: str) -> None:
+    """Be ``athena worker`` with these words in a process that was forked, as one that was executed would."""
+    become(directory, environment, log_path, out)
+    sys.exit(cli(["worker", *words]))
+
+
+def become(directory: str, environment: Mapping[str, str], log_path: str, out: Connection) -> None:
+    """What the process has that another one would have begun with."""
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
@@ -34,8 +48,6 @@ def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Co
         os.dup2(log.fileno(), 2)
     os.dup2(out.fileno(), 1)
     out.close()
-    sys.argv[1:] = [str(port)]
-    main()
 
 
 if __name__ == "__main__":

@@ -1654,6 +1654,23 @@ export interface WorkQueueState {
   updatedAt: string;
 }
 
+export interface Worker {
+  id: string;
+  kind: "command" | "server" | "worker";
+  status: "alive" | "lost";
+  host: string;
+  pid: number;
+  providers: readonly (string)[];
+  concurrency: number;
+  running: number;
+  since: string;
+  heartbeat: string;
+}
+
+export interface Workers {
+  items: readonly (Worker)[];
+}
+
 export interface Workflow {
   id: string;
   definition: WorkflowDefinition;
@@ -1699,6 +1716,8 @@ export const getCaller: Operation<Caller> = { id: "getCaller", method: "GET", pa
 export const getAdminHealth: Operation<Health> = { id: "getAdminHealth", method: "GET", path: "/admin/health", command: "health" };
 
 export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", method: "GET", path: "/admin/digests", command: "digests" };
+
+export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET", path: "/workers", command: "workers" };
 
 export const createRun: Operation<RunResult> = { id: "createRun", method: "POST", path: "/runs", command: "run" };
 

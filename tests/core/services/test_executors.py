@@ -18,7 +18,7 @@ class Other:
     """Another process that is attached to the state directory."""
 
     def __init__(self, directory: Path, name: str, clock: FixedClock) -> None:
-        self.attendance = FileAttendance(directory, name)
+        self.attendance = FileAttendance(directory, name, b"")
         self.executors = Executors(self.attendance, clock)
         self.name = name
         self._gone = False
@@ -91,7 +91,7 @@ def test_who_looks_takes_no_lock(ours: Executors, join: Join, tmp_path: Path, cl
     other = join("other")
     other.die()
     ours.loss(other.name)
-    again = Executors(FileAttendance(tmp_path, other.name), clock)
+    again = Executors(FileAttendance(tmp_path, other.name, b""), clock)
     assert ours.loss(other.name) is None
     again.close()
 

@@ -36,14 +36,15 @@ async def test_a_run_that_was_leased_in_the_commit_that_created_it_is_not_looked
         looked_up: list[str] = []
         asked = anyio.Event()
 
-        async def look_up(run_id: str) -> None:
-            looked_up.append(run_id)
+        async def look_up(run_ids: list[str]) -> None:
+            looked_up.extend(run_ids)
+            parts.runner._wanted.clear()
             asked.set()
 
         committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
         run_id = committed.subject
         assert run_id is not None
-        monkeypatch.setattr(parts.runner, "_lease", look_up)
+        monkeypatch.setattr(parts.runner, "_claim", look_up)
         rows = parts.reader.rows(committed.position - 100, 200)
         created = [row for row in rows if row.stream == run_id and row.type == run.RunCreated.TYPE]
         parts.runner._notice(rows)

@@ -1,0 +1,59 @@
+"""The worker: a process that answers nobody and executes the runs that it claims from the log, until it is told to go.
+
+The first SIGTERM or SIGINT has it take no more runs and see those that it has to their end, within a time; the second
+one has it leave at once. Runs that have not ended by then go on elsewhere, from what is recorded of them.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import anyio
+
+from athena_api.app import wire, working
+from athena_api.plane import ControlPlane
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.services.executors import FROZEN_SECONDS
+from athena_core.settings import Settings
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def work(
+    settings: Settings,
+    serves: tuple[str, ...],
+    ready: Callable[[ControlPlane], object],
+    leaving: Callable[[int], object] = lambda runs: None,
+    *,
+    frozen_seconds: float = FROZEN_SECONDS,
+) -> None:
+    """Work until told to leave, from the main thread. Raises ConfigError.
+
+    ``ready`` is called once it claims runs, ``leaving`` with the number of runs that it waits for.
+    """
+    parts = wire(settings, SystemClock(), SystemIds(), kind="worker", serves=serves, frozen_seconds=frozen_seconds)
+    asyncio.run(_work(parts, ready, leaving))
+
+
+async def _work(parts: ControlPlane, ready: Callable[[ControlPlane], object], leaving: Callable[[int], object]) -> None:
+    told, hurried = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        (hurried if told.is_set() else told).set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, tell)
+    async with working(parts):
+        ready(parts)
+        await told.wait()
+        leaving(parts.runner.busy)
+        async with anyio.create_task_group() as tasks:
+
+            async def hurry() -> None:
+                await hurried.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(hurry)
+            await parts.runner.drain(parts.settings.worker_drain_ms / 1000)
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,186 @@
+"""Tests of workers: processes that execute what servers admit, on files and on PostgreSQL."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+
+from athena_core.store.attendance import ATTENDANCE_CLASS
+from tests.conftest import Serve
+from tests.support.api import Api, Json, soon
+from tests.support.gate import Gates, gone
+from tests.support.worker import Worker
+
+END_ATTENDANCE = f"""
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND classid = {ATTENDANCE_CLASS}
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND objid = (SELECT number FROM athena.executor WHERE name = %s)::oid
+"""
+
+
+class Hire(Protocol):
+    """Starts a worker that ends with the test."""
+
+    def __call__(self, *words: str, **settings: str) -> Worker:
+        """With flags and settings."""
+
+
+@pytest.fixture(params=["files", "postgres"])
+def settings(request: pytest.FixtureRequest, gates: Gates) -> dict[str, str]:
+    """The settings of all processes of a plane."""
+    found = {**gates.settings, "runtime_run_timeout_ms": "600000"}
+    return found if request.param == "files" else found | {"database_url": request.getfixturevalue("database")}
+
+
+@pytest.fixture
+def api(settings: dict[str, str], serve: Serve, tmp_path: Path) -> Api:
+    """A server that executes nothing."""
+    return serve(tmp_path / "plane", executor="off", **settings).api
+
+
+@pytest.fixture
+def hire(api: Api, tmp_path: Path, settings: dict[str, str]) -> Iterator[Hire]:
+    """Workers beside the server."""
+    with ExitStack() as stack:
+
+        def start(*words: str, **more: str) -> Worker:
+            return stack.enter_context(Worker(tmp_path / "plane", *words, **settings, **more))
+
+        yield start
+
+
+def leases(api: Api, run_id: str) -> list[Json]:
+    """The leases of a run, the first one first."""
+    return [event["payload"] for event in api.events(runId=run_id, types="run.leased")]
+
+
+def by_id(api: Api) -> dict[str, Any]:
+    """The processes on the log."""
+    return {one["id"]: one for one in api.get("/workers")["items"]}
+
+
+def most_at_once(events: list[Json]) -> int:
+    """How many runs were leased and not ended at the same time, at most."""
+    at_work: set[str] = set()
+    most = 0
+    for event in events:
+        (at_work.add if event["type"] == "run.leased" else at_work.discard)(event["runId"])
+        most = max(most, len(at_work))
+    return most
+
+
+def test_a_worker_takes_as_many_runs_as_it_was_told_and_the_oldest_first(api: Api, hire: Hire, gates: Gates) -> None:
+    gate = gates["room"]
+    runs = [str(api.start(gate.order)["runId"]) for _ in range(5)]
+    worker = hire("--concurrency", "2")
+    for _ in range(2):
+        gate.arrival()
+    (shown,) = [one for one in by_id(api).values() if one["kind"] == "worker"]
+    assert (shown["id"], shown["pid"], shown["concurrency"]) == (worker.told["id"], worker.pid, 2)
+    assert (shown["running"], shown["status"]) == (2, "alive")
+    assert "local-exec" in shown["providers"]
+    (server,) = [one for one in by_id(api).values() if one["kind"] == "server"]
+    assert (server["concurrency"], server["running"]) == (0, 0)
+    gate.release(5)
+    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
+    events = api.events(types="run.leased,run.completed")
+    assert most_at_once(events) == 2
+    assert [event["runId"] for event in events if event["type"] == "run.leased"] == runs
+    assert api.run("and now?")["output"].endswith("said: and now?")
+
+
+def test_no_two_workers_take_the_same_run(api: Api, hire: Hire) -> None:
+    workers = [hire("--concurrency", "3") for _ in range(2)]
+    runs = [str(api.start(f"say {number}")["runId"]) for number in range(20)]
+    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
+    leased = [event["payload"] for event in api.events(types="run.leased")]
+    assert len(leased) == 20 and {lease["token"] for lease in leased} == {1}
+    assert set(Counter(lease["executor"] for lease in leased)) <= {worker.told["id"] for worker in workers}
+
+
+def test_a_worker_leaves_runs_of_other_providers_to_others(api: Api, hire: Hire) -> None:
+    hire("--providers", "mock")
+    other = str(api.start("hello")["runId"])
+    assert api.run("hello", provider="mock", model="mock-model")["provider"] == "mock"
+    assert leases(api, other) == []
+    able = hire("--providers", "local-exec,mock")
+    assert api.await_ending(other) == "run.completed"
+    assert leases(api, other)[0]["executor"] == able.told["id"]
+
+
+def test_a_worker_that_is_told_to_leave_ends_what_it_has_and_takes_nothing_more(
+    api: Api, hire: Hire, gates: Gates
+) -> None:
+    gate, worker = gates["end"], hire()
+    run_id = str(api.start(gate.order)["runId"])
+    gate.arrival()
+    worker.signal(signal.SIGTERM)
+    for _ in soon():
+        if "Leaving: 1 runs" in worker.log_path.read_text():
+            break
+    late = str(api.start("too late")["runId"])
+    gate.release()
+    assert worker.wait() == 0
+    assert api.types(runId=run_id)[-1] == "run.completed"
+    assert leases(api, late) == []
+    assert worker.told["id"] not in by_id(api)
+    hire()
+    assert api.await_ending(late) == "run.completed"
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_what_a_worker_cannot_end_in_time_goes_on_elsewhere(hurried: bool, api: Api, hire: Hire, gates: Gates) -> None:
+    gate = gates["left"]
+    leaving = hire(worker_drain_ms="600000" if hurried else "1")
+    run_id = str(api.start(gate.order)["runId"])
+    process = gate.arrival()
+    staying = hire()
+    leaving.signal(signal.SIGTERM)
+    if hurried:
+        for _ in soon():
+            if "Leaving" in leaving.log_path.read_text():
+                break
+        leaving.signal(signal.SIGINT)
+    assert leaving.wait() == 0
+    gate.arrival()
+    assert gone(process)
+    gate.release()
+    assert api.await_ending(run_id) == "run.completed"
+    (first, second) = leases(api, run_id)
+    assert first["executor"] == leaving.told["id"]
+    assert (second["executor"], second["because"], second["attempt"]) == (staying.told["id"], "left", 1)
+
+
+def test_the_runs_of_a_worker_that_was_killed_go_on_elsewhere(api: Api, hire: Hire, gates: Gates) -> None:
+    gate, dying = gates["killed"], hire()
+    run_id = str(api.start(gate.order)["runId"])
+    gate.arrival()
+    staying = hire("--concurrency", "1")
+    dying.kill()
+    gate.arrival()
+    gate.release(2)  # also the model of the worker that was killed stands there
+    assert api.await_ending(run_id) == "run.completed"
+    taken = leases(api, run_id)[1]
+    assert (taken["executor"], taken["because"], taken["attempt"]) == (staying.told["id"], "dead", 2)
+
+
+def test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again(
+    database: str, serve: Serve, tmp_path: Path, gates: Gates
+) -> None:
+    settings = {**gates.settings, "database_url": database}
+    api = serve(tmp_path / "plane", executor="off", **settings).api
+    with Worker(tmp_path / "plane", **settings) as worker:
+        name = worker.told["id"]
+        with psycopg.connect(database) as session:
+            assert session.execute(END_ATTENDANCE, (name,)).rowcount == 1
+            assert session.execute("DELETE FROM athena.executor WHERE name = %s", (name,)).rowcount == 1
+        for _ in soon():
+            shown = by_id(api).get(name)
+            if shown is not None and shown["status"] == "alive":
+                break
+        assert api.run("hello")["output"].endswith("said: hello")
