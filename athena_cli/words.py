@@ -133,7 +133,7 @@ ROWS: Mapping[str, Named] = {
     "work drain-get": Named("getWorkDrain", "One drain."),
     "workers": Named(
         "listWorkers",
-        "The servers and workers on this log: which runs they take, how many they have, when they last counted.",
+        "The servers and workers on this log: which runs they take, how many they have, when they were alive.",
     ),
     "workflow approve": Named("approveWorkflowStep", "Approve just what has this hash."),
     "workflow cancel": Named("cancelWorkflowRun", "Have a workflow run stop, with the runs of its steps."),

@@ -31,6 +31,7 @@ HERE = {
     "redact": "writes the log and scrubs the files of the views",
     "replay": "reads the log itself, and writes views beside those that serve",
     "restore": "puts another log in the place of this one, where nobody is at work",
+    "worker": "works beside servers",
     "verify": "reads the log itself: a server is not asked whether it is right",
     "--install-completion": "writes a file for the shell",
 }
@@ -42,6 +43,7 @@ TELLING = {
     "fleet": "how long runs took",
     "health": "the time and the process that answers",
     "top": "ages",
+    "workers": "which processes there are",
 }
 """Commands that tell of the moment as well: their outputs have the same shape."""
 
@@ -87,6 +89,7 @@ STORY = (
     Case("capabilities"),
     Case("whoami"),
     Case("health"),
+    Case("workers"),
     # what runs are told, and by whom
     Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
     Case("directives get", "$directive"),
@@ -243,6 +246,7 @@ STORY = (
     Case("api contracts", "--out $dir/contracts.json"),
     Case("--install-completion"),
     Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
+    Case("worker", "--concurrency 2", settings={"state_dir": "$dir/third"}, lines=1),
 )
 
 QUICK = {
@@ -290,7 +294,7 @@ def test_every_command_prints_the_same_over_both_transports(tmp_path: Path) -> N
 def told(world: World, case: Case) -> Any:
     """What a command prints in a world, as it has to be in the other one."""
     arguments = [*case.words.split(), *shlex.split(case.arguments)]
-    if case.words == "api serve":
+    if case.words in {"api serve", "worker"}:
         return served(world, case)
     if case.lines:
         result = world.stream(arguments, case.lines)
@@ -307,12 +311,13 @@ def told(world: World, case: Case) -> Any:
     if case.lines:  # what was read, not how far it had come by then
         return world.plain(result.out)
     if case.words in TELLING:
-        return shape(json.loads(result.out))
+        found = json.loads(result.out)
+        return shape(found["items"][0] if case.words == "workers" else found)  # a command is one of them
     return world.plain(result.out), world.plain(result.err)
 
 
 def served(world: World, case: Case) -> Any:
-    """What a server says that is started and stopped."""
+    """What a process says that is started and stopped."""
     running = world.terminal.start(*case.words.split(), *shlex.split(case.arguments), **world.told(case.settings))
     ready = json.loads(running.line())
     return shape(ready), running.end(signal.SIGINT).code

@@ -18,7 +18,7 @@ from tests.api.examples import EXAMPLES
 from tests.support.server import Server
 
 PLAIN = [row for row in OPERATIONS if words_of(row) in ROWS and not row.stream]
-CHANGING = {"getAdminHealth", "getFleetSummary", "getCapabilities"}
+CHANGING = {"getAdminHealth", "getFleetSummary", "getCapabilities", "listWorkers"}
 """What tells the time, or of the process that answers."""
 
 

@@ -9,7 +9,7 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider, fold
 from athena_core.domain import run, workflow_run
 from athena_core.event import Meta
-from athena_core.services.admission import Draft, Room
+from athena_core.services.admission import Draft, Room, claim, take_over
 from athena_core.services.workflows import stop
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import CREATED
@@ -79,3 +79,82 @@ def test_a_cancel_of_twice_as_many_runs_takes_twice_as_much(parent: str | None) 
     assert many < GROWTH_MAX * few
     asked = [one for one in cancelled(100, parent).facts if one.event.TYPE == run.RunCancelRequested.TYPE]
     assert len(asked) == 100
+
+
+# Executors
+
+
+class Admitted:
+    """The head of a log with admitted runs, the last named the oldest; some are leased."""
+
+    head = 9
+
+    def __init__(self, runs: Mapping[str, str], leases: Mapping[str, str]) -> None:
+        self._guards: dict[str, dict[str, Any]] = {
+            "slot": {
+                run_id: (len(runs) - place, "session", f"provider:{provider}")
+                for place, (run_id, provider) in enumerate(runs.items())
+            },
+            "lease": {run_id: (executor, 1) for run_id, executor in leases.items()},
+        }
+
+    def state(self, decider: Decider[S], stream: str) -> Any:
+        if stream not in self._guards["slot"]:
+            return decider.initial
+        lease = self._guards["lease"].get(stream)
+        leased = [] if lease is None else [run.RunLeased(executor=lease[0], token=1, attempt=1, pid=1)]
+        return fold(run.DECIDER, [CREATED, *leased])
+
+    def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
+        return self._guards.get(kind, {})
+
+    def count(self, kind: str, word: str) -> int:
+        return sum(word in value for value in self._guards.get(kind, {}).values())
+
+
+ROOM = Room("exe_1", 1, 2, frozenset({"mock", "openai"}))
+
+
+def claimed(room: Room, runs: Mapping[str, str], leases: Mapping[str, str]) -> object:
+    """The runs that an executor leases of those that are admitted, its provider behind each."""
+    head = Admitted(runs, leases)
+    outcome = claim(head, CONTEXT, room, dict.fromkeys(["run_gone", *runs], "hello"))
+    leased = tuple(fact.stream for fact in outcome.facts if fact.event.TYPE == run.RunLeased.TYPE)
+    assert leased == outcome.answer
+    return leased
+
+
+def test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room() -> None:
+    runs = dict.fromkeys(("run_4", "run_3", "run_2", "run_1"), "mock")
+    assert claimed(ROOM, runs, {}) == ("run_1", "run_2")
+    assert claimed(ROOM, runs, {"run_1": "exe_2"}) == ("run_2", "run_3")
+    assert claimed(ROOM, runs, {"run_3": "exe_1"}) == ("run_1",)
+    assert claimed(ROOM, runs, {"run_3": "exe_1", "run_4": "exe_1"}) == ()
+    assert claimed(ROOM, runs, dict.fromkeys(runs, "exe_2")) == ()
+
+
+def test_an_executor_leases_only_runs_of_its_providers() -> None:
+    assert claimed(ROOM, {"run_2": "openai", "run_1": "anthropic"}, {}) == ("run_2",)
+    assert claimed(ROOM._replace(providers=frozenset()), {"run_1": "mock"}, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("provider", "leases", "taken"),
+    [
+        ("mock", {}, True),
+        ("mock", {"run_2": "exe_1", "run_3": "exe_1"}, False),
+        ("anthropic", {}, False),
+    ],
+)
+def test_a_lost_executors_run_is_taken_where_there_is_room_for_it(
+    provider: str, leases: dict[str, str], taken: bool
+) -> None:
+    head = Admitted({"run_1": provider, "run_2": "mock", "run_3": "mock"}, {"run_1": "exe_2", **leases})
+    outcome = take_over(head, CONTEXT, ROOM, "run_1", 1, "dead")
+    assert [fact.event.TYPE for fact in outcome.facts] == (["run.leased", "run.started"] if taken else [])
+
+
+def test_an_executor_that_is_full_takes_its_own_run_again() -> None:
+    head = Admitted({"run_1": "mock"}, {"run_1": "exe_1"})
+    outcome = take_over(head, CONTEXT, ROOM._replace(runs_max=1), "run_1", 1, "left")
+    assert [fact.event.TYPE for fact in outcome.facts] == ["run.leased", "run.started"]

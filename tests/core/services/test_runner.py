@@ -18,6 +18,7 @@ from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from tests.support.gate import Gates
 
+PATIENCE_SECONDS = 20.0
 META = Meta(actor="alice", correlation="trace")
 
 
@@ -68,6 +69,22 @@ async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path
         await held.over.wait()
         assert [row.type for row in parts.reader.stream(run_id)][-2:] == ["run.leased", "run.started"]
         assert parts.runs.state(run_id).executor == "exe_other"
+
+
+async def test_a_run_that_is_leased_here_and_not_executed_is_taken_anew(tmp_path: Path) -> None:
+    async with plane_at_work(tmp_path) as parts:
+        executor, begun = parts.runs.executor, list[tuple[object, ...]]()
+        parts.runs.executor = Later(begun)  # the answer to the commit that leased it was lost
+        committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False)
+        run_id = committed.subject or ""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            await parts.runs.settled(run_id, PATIENCE_SECONDS)
+        leases = [row for row in parts.runs.recorded(run_id) if isinstance(row.event, run.RunLeased)]
+        taken = leases[-1].event
+        assert isinstance(taken, run.RunLeased)
+        assert (taken.token, taken.taken_from, taken.because, taken.attempt) == (2, parts.runner.executor, "left", 1)
+        assert parts.runs.state(run_id).status == "completed"
+        parts.runs.executor = executor
 
 
 async def test_a_cancel_that_was_read_before_the_run_was_known_here_stops_it(tmp_path: Path, gates: Gates) -> None:
