@@ -18,6 +18,11 @@ ERROR_CHARS_MAX = 500
 Item: TypeAlias = tuple[Row, Recorded[Event] | ValueError | None]
 """A row and its event: None where no projection handles the type, the error where the bytes are damaged."""
 
+Page: TypeAlias = tuple[list[Projection], list[Row]]
+"""Projections that stand at one place, and the rows after it."""
+
+Fold: TypeAlias = Callable[[Projection, list[Item]], Checkpoint]
+
 
 class Projector:
     """Brings the projections of one generation up to the head, a page a step.
@@ -70,11 +75,12 @@ class Projector:
         pages = self._pages(until)
         if not pages:
             return None
-        reached: dict[str, Checkpoint] = {}
-        with self.connection.transaction():
-            for projections, rows in pages:
-                reached |= self._apply(projections, rows)
-            generation.save(self.connection, reached)
+        try:
+            reached = self._write(pages, self._fold)
+        except OSError:
+            raise
+        except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
+            reached = self._write(pages, self._fold_apart)
         moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
         self.checkpoints |= reached
         for name, checkpoint in reached.items():
@@ -83,7 +89,16 @@ class Projector:
         self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
 
-    def _pages(self, until: Position | None) -> list[tuple[list[Projection], list[Row]]]:
+    def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, Checkpoint]:
+        """Apply pages in one transaction; how far each projection is then."""
+        reached: dict[str, Checkpoint] = {}
+        with self.connection.transaction():
+            for projections, rows in pages:
+                reached |= self._apply(projections, rows, fold)
+            generation.save(self.connection, reached)
+        return reached
+
+    def _pages(self, until: Position | None) -> list[Page]:
         """The next rows of each group of projections that stand at the same place; normally there is one group."""
         now = self._clock.monotonic()
         groups: dict[Position, list[Projection]] = {}
@@ -100,12 +115,12 @@ class Projector:
             delay = min(self._retries[name][1] * 2, RETRY_SECONDS_MAX) if name in self._retries else 1.0
             self._retries[name] = (self._clock.monotonic() + delay, delay)
 
-    def _apply(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, Checkpoint]:
+    def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, Checkpoint]:
         wanted = {tag for projection in projections for tag in projection.handlers}
         items = [(row, self._decoded(row) if row.type in wanted else None) for row in rows]
         types, last = {row.type for row in rows}, rows[-1]
         return {
-            projection.name: self._fold(projection, items)
+            projection.name: fold(projection, items)
             if projection.every is not None or not types.isdisjoint(projection.handlers)
             else Checkpoint(projection.version, last.position, last.chain)
             for projection in projections
@@ -118,21 +133,24 @@ class Projector:
             return error
 
     def _fold(self, projection: Projection, items: list[Item]) -> Checkpoint:
+        """Apply a page at once."""
+        buffer = Rows(self.connection)
+        _handle(projection, buffer, items)
+        buffer.flush()
+        last = items[-1][0]
+        return Checkpoint(projection.version, last.position, last.chain)
+
+    def _fold_apart(self, projection: Projection, items: list[Item]) -> Checkpoint:
         """Apply a page at once; where that fails, event by event up to the one that is the cause."""
         execute = self.connection.execute
         execute("SAVEPOINT page")
         try:
-            buffer = Rows(self.connection)
-            _handle(projection, buffer, items)
-            buffer.flush()
+            checkpoint = self._fold(projection, items)
         except OSError:
             raise
         except Exception:
             execute("ROLLBACK TO page")
             checkpoint = self._fold_singly(projection, items)
-        else:
-            last = items[-1][0]
-            checkpoint = Checkpoint(projection.version, last.position, last.chain)
         execute("RELEASE page")
         return checkpoint
 

@@ -100,13 +100,14 @@ TYPES = {
 COLUMNS = ", ".join(Row._fields)
 
 
-def _unnest(*types: str) -> str:
+def unnest(*types: str) -> str:
+    """Rows out of arrays, one for each column."""
     return f"unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 
 
 SELECT_META = "SELECT value FROM meta WHERE name = %s"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
-INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {_unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
+INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
 SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
 SELECT_POSITION = "SELECT max(position) FROM log"
 SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = %s"
@@ -123,7 +124,7 @@ SELECT_KEYS = (
 )
 PUT_KEYS = (
     f"INSERT INTO command ({KEY_COLUMNS})"
-    f" SELECT * FROM {_unnest('bytea', 'bytea', 'bigint', 'bigint', 'bigint', 'text', 'bytea')}"
+    f" SELECT * FROM {unnest('bytea', 'bytea', 'bigint', 'bigint', 'bigint', 'text', 'bytea')}"
     " ON CONFLICT (key_hash) DO UPDATE SET fingerprint = excluded.fingerprint, recorded_at = excluded.recorded_at,"
     " first_position = excluded.first_position, count = excluded.count, subject = excluded.subject,"
     " answer = excluded.answer"
@@ -131,11 +132,11 @@ PUT_KEYS = (
 EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < %s LIMIT 1000)"
 SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position, kind, key"
 PUT_GUARDS = (
-    f"INSERT INTO guard (kind, key, value, position) SELECT * FROM {_unnest('text', 'text', 'text', 'bigint')}"
+    f"INSERT INTO guard (kind, key, value, position) SELECT * FROM {unnest('text', 'text', 'text', 'bigint')}"
     " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, position = excluded.position"
 )
 DELETE_GUARDS = (
-    f"DELETE FROM guard USING {_unnest('text', 'text')} AS gone (kind, key)"
+    f"DELETE FROM guard USING {unnest('text', 'text')} AS gone (kind, key)"
     " WHERE guard.kind = gone.kind AND guard.key = gone.key"
 )
 SELECT_CHECKPOINT = "SELECT position FROM checkpoint WHERE name = %s"

@@ -19,7 +19,7 @@ from psycopg.adapt import Dumper, Loader
 
 from athena_core.errors import StoreUnreachable
 from athena_core.protocols import Cell, Connection, Latch
-from athena_core.store.postgres import LOCK_CLASS, SCHEMA, Line, connect, translated
+from athena_core.store.postgres import LOCK_CLASS, SCHEMA, Line, connect, translated, unnest
 
 KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 PREFIX = "athena_views_"
@@ -97,6 +97,11 @@ class Number(Loader):
 TYPES = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
 OF_SQLITE = re.compile(r"\b(INTEGER|BLOB|TEXT)\b")
 TABLE_OPTIONS = re.compile(r"\) STRICT(, WITHOUT ROWID)?$")
+INSERTING = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)")
+SELECT_KINDS = (
+    "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+    " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+)
 QUOTED = re.compile(r"'[^']*'|\?|%")
 
 
@@ -106,6 +111,11 @@ def dialect(statement: str) -> str:
     if statement.startswith("CREATE TABLE"):
         statement = TABLE_OPTIONS.sub(")", OF_SQLITE.sub(lambda found: TYPES[found[0]], statement))
     return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
+
+
+def _number(cell: Cell) -> Cell:
+    """A cell of whole numbers, where truth is one."""
+    return int(cell) if cell is True or cell is False else cell
 
 
 def prepared(session: Session) -> Session:
@@ -205,6 +215,7 @@ class SchemaConnection:
         self._leave: Callable[[], None] | None = leave
         self._held: Session | None = None
         self._looks = 0
+        self._tables: dict[str, dict[str, str]] = {}
 
     def _session(self) -> Session:
         return self._get() if self._held is None else self._held
@@ -216,10 +227,26 @@ class SchemaConnection:
             return iter(cursor.fetchall() if cursor.description is not None else ())
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
-        """Run one statement for many rows."""
+        """Run one statement for many rows; what is inserted goes to the server as a whole, column by column."""
+        found = INSERTING.fullmatch(statement)
         with translated(), self._session().cursor() as cursor:
-            cursor.executemany(dialect(statement), rows)
+            if found is None:
+                cursor.executemany(dialect(statement), rows)
+            elif columns := list(zip(*rows, strict=True)):
+                table, names, rest = found.groups()
+                kinds = [self._kinds(table)[name] for name in names.split(", ")]
+                values = [
+                    list(map(_number, column)) if kind == "bigint" else list(column)
+                    for kind, column in zip(kinds, columns, strict=True)
+                ]
+                cursor.execute(f"INSERT INTO {table} ({names}) SELECT * FROM {unnest(*kinds)}{rest}".encode(), values)
         return None
+
+    def _kinds(self, table: str) -> dict[str, str]:
+        """The type of each column of a table."""
+        if table not in self._tables:
+            self._tables[table] = dict(self._session().execute(SELECT_KINDS, (table,)).fetchall())
+        return self._tables[table]
 
     @contextmanager
     def _within(self, begin: str, end: str) -> Iterator[None]:
