@@ -27,22 +27,25 @@ FILLING = 500
 
 SETTLE_SECONDS = 0.5
 LOOK_SECONDS = 0.01
-FRAME = b"\ndata: "
-STREAM = "/api/v1/events/stream?after=latest"
 SHARE, KIB_MAX, TIMES_P99 = 0.8, 16.0, 3.0
 FANNED, EVENTS_PER_SECOND = 100, 1_000
 SETTINGS = {"streams_per_identity_max": "10000"}
 
 
 class Spec(msgspec.Struct, kw_only=True):
-    """Whose subscribers, how many of them, and for how long events are posted as fast as they are answered."""
+    """Whose subscribers, how many of them, and for how long events are posted as fast as they are answered.
+
+    ``frame`` is what each event is known by; each stream begins with so many ``marks`` that look like events.
+    """
 
     port: int
     pid: int
     subscribers: int
     seconds: float
-    marks: int
-    """How many frames that are no events each stream begins with."""
+    marks: int = 0
+    append: str = "/api/v1/directives"
+    stream: str = "/api/v1/events/stream?after=latest"
+    frame: str = "\ndata: "
 
 
 class Fan(msgspec.Struct, kw_only=True):
@@ -58,27 +61,28 @@ class Fan(msgspec.Struct, kw_only=True):
 class Subscriber(asyncio.Protocol):
     """One stream; counts its frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: Spec) -> None:
         """Nothing arrived."""
         self.frames = 0
+        self._path, self._frame = spec.stream, spec.frame.encode()
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for everything new."""
-        cast(asyncio.Transport, transport).write(get(STREAM))
+        cast(asyncio.Transport, transport).write(get(self._path))
 
     def data_received(self, data: bytes) -> None:
         """Count the frames, wherever the pieces end."""
         content = self._rest + data
-        self.frames += content.count(FRAME)
-        self._rest = content[1 - len(FRAME) :]
+        self.frames += content.count(self._frame)
+        self._rest = content[1 - len(self._frame) :]
 
 
 async def fan(spec: Spec) -> Fan:
     """Open the streams, read the memory, then post and count."""
     loop = asyncio.get_running_loop()
     watch = Watch(load.Spec(kind="directives", port=spec.port, pid=spec.pid, clients=POSTERS, seconds=spec.seconds))
-    request = post("/api/v1/directives", {"input": WORDS})
+    request = post(spec.append, {"input": WORDS})
     posted = open_requests = 0
     wanted = FILLING
 
@@ -105,7 +109,7 @@ async def fan(spec: Spec) -> Fan:
     before = resident_kib(spec.pid)
     subscribers: list[Subscriber] = []
     for _ in range(spec.subscribers):
-        _, subscriber = await loop.create_connection(Subscriber, "127.0.0.1", spec.port)
+        _, subscriber = await loop.create_connection(partial(Subscriber, spec), "127.0.0.1", spec.port)
         subscribers.append(subscriber)
     await until(lambda: all(subscriber.frames == spec.marks for subscriber in subscribers))
     await asyncio.sleep(SETTLE_SECONDS)
@@ -174,11 +178,19 @@ def fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, f
     disk = bench.sync()
     server = bench.server(name, settings=SETTINGS)
     spec = Spec(port=server.port, pid=server.pid, subscribers=subscribers, seconds=bench.seconds, marks=marks)
-    found = msgspec.json.decode(in_process_of_its_own("benchmarks.fanout", spec), type=Fan)
+    found = measured(spec)
     bench.stop()
+    return found | disk
+
+
+def measured(spec: Spec) -> dict[str, float]:
+    """The figures of a load in a process of its own. Raises Failed if a subscriber missed an event."""
+    found = msgspec.json.decode(in_process_of_its_own("benchmarks.fanout", spec), type=Fan)
     if found.errors:
-        raise Failed(f"{name}, {subscribers} subscribers: {found.errors} errors")
-    return msgspec.structs.asdict(found) | disk
+        raise Failed(f"{spec.subscribers} subscribers of {spec.stream}: {found.errors} errors")
+    figures = msgspec.structs.asdict(found)
+    del figures["errors"]
+    return figures
 
 
 def _at_a_rate(bench: Bench) -> Section:

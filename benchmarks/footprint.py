@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 import uvloop
 
-from benchmarks.fanout import Subscriber
+from benchmarks import fanout
 from benchmarks.load import (
     DRAIN_SECONDS_MAX,
     TICK_SECONDS,
@@ -71,6 +71,7 @@ async def mixed(spec: Spec) -> Result:
     """Ask at a rate, over connections that do not last, while subscribers come and go."""
     load = LoadSpec(kind="directives", port=spec.port, pid=spec.pid, clients=CONNECTIONS, seconds=spec.seconds)
     watch, source = Watch(load), requests(spec.first)
+    subscriber = partial(fanout.Subscriber, fanout.Spec(port=spec.port, pid=spec.pid, subscribers=1, seconds=0.0))
     idle: list[Http] = []
     used: dict[Http, int] = {}
     streams: list[asyncio.Transport] = []
@@ -96,7 +97,7 @@ async def mixed(spec: Spec) -> Result:
             asked += 1
             connection.send(next(source))
         if len(streams) <= (now - began) % SUBSCRIBERS:  # one more a second, then all are closed
-            transport, _ = await asyncio.get_running_loop().create_connection(Subscriber, "127.0.0.1", spec.port)
+            transport, _ = await asyncio.get_running_loop().create_connection(subscriber, "127.0.0.1", spec.port)
             streams.append(transport)
         elif len(streams) > SUBSCRIBERS - 1:
             while streams:

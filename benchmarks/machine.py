@@ -1,5 +1,6 @@
 """The machine: its cores, its disk, its versions, and the CPU time of a process (Linux only)."""
 
+import contextlib
 import os
 import platform
 import sqlite3
@@ -29,9 +30,21 @@ def pin(core: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What all threads of a process have consumed so far, in user and kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """What all threads of a process have consumed so far, in user and kernel; of its group, if it leads one."""
+    if os.getpgid(pid) != pid:
+        return _ticks(Path(f"/proc/{pid}/stat"))[1] / TICKS
+    found = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            group, ticks = _ticks(path)
+            found += ticks if group == pid else 0
+    return found / TICKS
+
+
+def _ticks(path: Path) -> tuple[int, int]:
+    """The group of a process, and what it consumed."""
+    fields = path.read_text("ascii", "replace").rpartition(") ")[2].split()
+    return int(fields[2]), int(fields[11]) + int(fields[12])
 
 
 def resident_kib(pid: int) -> float:

@@ -12,6 +12,7 @@ COLUMNS = {
     "sync_ms": "fdatasync p50 ms",
     "kib_each": "KiB each",
     "load_cpu": "load's core",
+    "failed": "failed, of all",
     "at_once": "runs at once",
     "peak_mib": "MiB meanwhile",
     "rest_mib": "MiB afterwards",

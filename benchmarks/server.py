@@ -29,6 +29,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def answer_of(port: int, request: bytes) -> bytes:
+    """The answer to a request that closes its connection; nothing while nobody listens."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(request)
+        chunks = []
+        while chunk := connection.recv(65_536):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    return b""
+
+
 class Server:
     """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling in ``benchmarks.apps``."""
 
@@ -82,13 +93,7 @@ class Server:
 
     def get(self, request: bytes) -> bytes:
         """The answer to a request that closes its connection; nothing while nobody listens."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(request)
-            chunks = []
-            while chunk := connection.recv(65_536):
-                chunks.append(chunk)
-            return b"".join(chunks)
-        return b""
+        return answer_of(self.port, request)
 
     def stop(self) -> None:
         """Ask it to leave, and see that it did."""
