@@ -120,7 +120,7 @@ def main() -> int:
         bench.stop()
         shutil.rmtree(place, ignore_errors=True)
     report.load_average.append(load_average())
-    print("\n".join(report.head()))
+    print("\n".join([*report.head(), "", *report.goals()]))
     path = RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     print(f"\nFigures: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

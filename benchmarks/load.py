@@ -31,6 +31,8 @@ CURSOR_PATTERN = re.compile(rb'"nextCursor":"([^"]+)"')
 LENGTH_PATTERN = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CHUNKED_PATTERN = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 NO_BODY = (b"204", b"304")
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+LAST_CHUNK_BYTES = len(LAST_CHUNK)
 
 
 class Spec(msgspec.Struct, kw_only=True):
@@ -102,7 +104,7 @@ class Http(asyncio.Protocol):
             self._missing = end + (int(length[1]) if length else 0)
         self._missing -= len(data)
         self._chunks.append(data)
-        if data.endswith(b"0\r\n\r\n") if self._chunked else self._missing <= 0:
+        if b"".join(self._chunks[-LAST_CHUNK_BYTES:]).endswith(LAST_CHUNK) if self._chunked else self._missing <= 0:
             whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             self._chunks = []
             self._answered(self, whole)

@@ -21,12 +21,18 @@ COLUMNS = {
 
 
 class Ratio(msgspec.Struct):
-    """A figure of one variant over that of another in the same round; without ``under`` the figure itself."""
+    """A figure of one variant over that of another in the same round, or the figure itself.
+
+    ``ours`` and ``theirs`` are the medians of the two, in the unit of the figure.
+    """
 
     label: str
     values: list[float]
     goal: float | None = None
     at_most: bool = False
+    ours: float | None = None
+    theirs: float | None = None
+    unit: str = ""
 
     @property
     def median(self) -> float:
@@ -39,6 +45,16 @@ class Ratio(msgspec.Struct):
         if self.goal is None:
             return None
         return self.median <= self.goal if self.at_most else self.median >= self.goal
+
+    @property
+    def wanted(self) -> str:
+        """The goal, in words."""
+        return "" if self.goal is None else f"{'≤' if self.at_most else '≥'} {number(self.goal)}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it was met, in words."""
+        return {None: "", True: "met", False: "**missed**"}[self.met]
 
 
 class Section(msgspec.Struct):
@@ -72,9 +88,17 @@ class Section(msgspec.Struct):
         at_most: float | None = None,
     ) -> None:
         """Note a ratio of two variants, with its goal."""
-        pairs = zip(self.samples[over][figure], self.samples[under][under_figure or figure], strict=True)
-        goal = at_least if at_least is not None else at_most
-        self.ratios.append(Ratio(label or f"{over} / {under}", [a / b for a, b in pairs], goal, at_most is not None))
+        ours, theirs = self.samples[over][figure], self.samples[under][under_figure or figure]
+        ratio = Ratio(
+            label=label or f"{over} / {under}",
+            values=[a / b for a, b in zip(ours, theirs, strict=True)],
+            goal=at_least if at_least is not None else at_most,
+            at_most=at_most is not None,
+            ours=median(ours),
+            theirs=median(theirs),
+            unit=self.unit if figure == "rate" else COLUMNS[figure],
+        )
+        self.ratios.append(ratio)
 
     def limit(self, variant: str, figure: str, at_most: float, label: str = "") -> Ratio:
         """Note a limit on a figure itself."""
@@ -97,9 +121,7 @@ class Section(msgspec.Struct):
             yield "| ratio within a round | median (range) | goal | |"
             yield "| --- | ---: | ---: | --- |"
             for ratio in self.ratios:
-                goal = "" if ratio.goal is None else f"{'≤' if ratio.at_most else '≥'} {number(ratio.goal)}"
-                verdict = {None: "", True: "met", False: "**missed**"}[ratio.met]
-                yield f"| {ratio.label} | {spread(ratio.values)} | {goal} | {verdict} |"
+                yield f"| {ratio.label} | {spread(ratio.values)} | {ratio.wanted} | {ratio.verdict} |"
         for note in self.notes:
             yield ""
             yield note
@@ -115,6 +137,17 @@ class Report(msgspec.Struct):
     load_average: list[float]
     sync_ms: list[float]
     sections: list[Section] = []
+
+    def goals(self) -> Iterator[str]:
+        """All goals in one table, with what they are held against."""
+        yield "| what | ours | against | in | ratio within a round | goal | |"
+        yield "| --- | ---: | ---: | --- | ---: | ---: | --- |"
+        for section in self.sections:
+            for ratio in section.ratios:
+                if ratio.goal is not None:
+                    figures = ["" if figure is None else number(figure) for figure in (ratio.ours, ratio.theirs)]
+                    cells = [f"{section.title}: {ratio.label}", *figures, ratio.unit, spread(ratio.values)]
+                    yield f"| {' | '.join(cells)} | {ratio.wanted} | {ratio.verdict} |"
 
     def head(self) -> Iterator[str]:
         """What it was measured on."""

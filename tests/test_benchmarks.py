@@ -8,6 +8,8 @@ from benchmarks import loops
 from benchmarks.__main__ import SIZES
 from benchmarks.fanout import fanned
 from benchmarks.history import with_runs, write
+from benchmarks.load import Http
+from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
 
@@ -24,6 +26,43 @@ def test_the_ceiling_of_a_replay_writes_the_same_rows_as_the_views(tmp_path: Pat
 def test_short_histories_hold_as_many_runs_as_they_are_asked_for(tmp_path: Path) -> None:
     done = loops.replay(with_runs(tmp_path, 20), 0)
     assert done.events == 2 * (1 + 10 * 4)
+
+
+ANSWERS = (
+    b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_the_load_takes_an_answer_for_whole_when_it_is(answer: bytes) -> None:
+    head = answer.index(b"\r\n\r\n") + 4
+    for place in range(head, len(answer)):
+        found: list[bytes] = []
+        connection = Http(lambda _, data, found=found: found.append(data))  # type: ignore[misc]
+        for piece in filter(None, (answer[:place], answer[place:-1], answer[-1:])):
+            assert not found
+            connection.data_received(piece)
+        assert found == [answer]
+
+
+def test_the_load_of_nats_finds_messages_wherever_the_bytes_are_cut() -> None:
+    content = b"".join(
+        (
+            b"INFO {}\r\n",
+            b"MSG inbox 1 3\r\none\r\n",
+            b"HMSG inbox 1 $JS.ACK 12 15\r\nNATS/1.0\r\n\r\ntwo\r\n",
+            b"MSG inbox 1 x 2\r\n\r\n\r\n",
+        )
+    )
+    for place in range(len(content)):
+        found: list[bytes] = []
+        connection = Nats(lambda _, data, found=found: found.append(data))  # type: ignore[misc]
+        for piece in (content[:place], content[place:]):
+            connection.data_received(piece)
+        assert found == [b"one", b"NATS/1.0\r\n\r\ntwo", b"\r\n"]
 
 
 @pytest.mark.parametrize(("name", "marks"), [("athena", 1), ("fan-out", 0), ("fan-out-joined", 0)])

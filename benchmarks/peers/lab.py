@@ -114,6 +114,12 @@ class Lab:
         section.measure(self.bench.rounds, variants)
         return section
 
+    def ratios(self, section: Section, peer: str, goals: Mapping[str, float | None]) -> None:
+        """Hold what is asked of Athena against a peer, by rate and by CPU time."""
+        for ours, goal in goals.items():
+            section.ratio(ours, peer, at_least=goal)
+            section.ratio(peer, ours, figure="cpu_us", label=f"CPU time each: {peer} / {ours}")
+
     def stop(self) -> None:
         """End everything, last started first."""
         while self._programs:

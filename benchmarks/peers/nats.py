@@ -69,12 +69,11 @@ class Nats(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the messages out of the stream of bytes."""
-        assert self._transport is not None
         content, place = self._rest + data, 0
         while (end := content.find(b"\r\n", place)) >= 0:
             match = MESSAGE.match(content, place)
             if match is None:
-                if content.startswith(b"PING", place):
+                if content.startswith(b"PING", place) and self._transport is not None:
                     self._transport.write(b"PONG\r\n")
                 elif content.startswith(b"-ERR", place):
                     raise RuntimeError(content[place:end].decode())
@@ -224,8 +223,8 @@ def nats(lab: Lab) -> list[Section]:
         )
     title = f"NATS JetStream {version}: publish, 64 clients with a message each"
     section = lab.section("nats", title, "messages/s", published)
-    section.ratio(DIRECTIVES, names["always"], at_least=2)
-    section.ratio(DIRECTIVES, names["2m"])
+    lab.ratios(section, names["always"], {DIRECTIVES: 2})
+    lab.ratios(section, names["2m"], {DIRECTIVES: None})
     section.notes.append(
         "JetStream speaks a protocol of its own, which costs less than HTTP; what is kept is the same."
     )
@@ -237,7 +236,7 @@ def nats(lab: Lab) -> list[Section]:
         read: _measurement(lab, program, Spec(kind="replay", port=port, pid=program.pid, messages=KEPT)),
     }
     replayed = lab.section("nats-replay", f"NATS JetStream {version}: replay, 1 client", "messages/s", variants)
-    replayed.ratio(pages, read)
+    lab.ratios(replayed, read, {pages: None})
     return [section, replayed]
 
 

@@ -58,15 +58,14 @@ def prefect(lab: Lab) -> list[Section]:
     section = lab.section(
         "prefect", f"Prefect server {PREFECT} on PostgreSQL, 64 clients", "requests/s", ours | {created: one}
     )
-    section.ratio(DIRECTIVES, created, at_least=60)
-    section.ratio(ASYNC, created, at_least=15)
+    lab.ratios(section, created, {DIRECTIVES: 60, ASYNC: 15})
     theirs, mine = "Prefect, `POST /api/events/filter`", f"Athena, `GET /api/v1/events?limit={PAGE}`"
     variants = {
         mine: lab.bench.load(server, "asked", 8, paths=[f"/api/v1/events?limit={PAGE}"]),
         theirs: lab.asked(program, port, "/api/events/filter", asked, clients=8),
     }
     listed = lab.section("prefect-events", f"Pages of {PAGE} events, 8 clients", "requests/s", variants)
-    listed.ratio(mine, theirs)
+    lab.ratios(listed, theirs, {mine: None})
     listed.notes.append(f"Prefect's filter names one of its events, of which there are {EVENTS:,}, and counts them.")
     return [section, listed]
 
@@ -112,8 +111,7 @@ def restate(lab: Lab) -> list[Section]:
         program.halt()
     section = lab.section("restate", f"Restate {RESTATE}, 64 clients", "requests/s", variants)
     for name in names:
-        section.ratio(DIRECTIVES, name, at_least=4)
-        section.ratio(ASYNC, name, at_least=1)
+        lab.ratios(section, name, {DIRECTIVES: 4, ASYNC: 1})
     return [section]
 
 
@@ -133,8 +131,7 @@ def dbos(lab: Lab) -> list[Section]:
         program.halt()
     section = lab.section("dbos", f"DBOS {DBOS} behind uvicorn, 64 clients", "requests/s", variants)
     for name in names:
-        section.ratio(DIRECTIVES, name)
-        section.ratio(ASYNC, name)
+        lab.ratios(section, name, {DIRECTIVES: None, ASYNC: None})
     return [section]
 
 
@@ -170,8 +167,8 @@ def langgraph(lab: Lab) -> list[Section]:
     section = lab.section(
         "langgraph", f"LangGraph's in-memory server (CLI {LANGGRAPH}), 64 clients", "requests/s", variants
     )
-    section.ratio(SYNC, waited, at_least=2)
-    section.ratio(ASYNC, sent)
+    lab.ratios(section, waited, {SYNC: 2})
+    lab.ratios(section, sent, {ASYNC: None})
     return [section]
 
 
@@ -189,7 +186,7 @@ def streams(lab: Lab) -> list[Section]:
     section = lab.section(
         "streams", f"Durable Streams server {STREAMS}, file-backed: appends, 64 clients", "requests/s", variants
     )
-    section.ratio(DIRECTIVES, appended)
+    lab.ratios(section, appended, {DIRECTIVES: None})
     record = answer(server.port, "GET", "/api/v1/events?limit=1")["data"]["events"][0]
     pages = "Athena, `GET /api/v1/events?limit=500`, page after page"
     reads = {pages: lab.bench.load(server, "pages", 1, limit=CATCH_UP_FEW)}
@@ -204,7 +201,7 @@ def streams(lab: Lab) -> list[Section]:
     program.halt()
     read = lab.section("streams-read", f"Durable Streams server {STREAMS}: catch-up reads, 1 client", "events/s", reads)
     for name in list(reads)[1:]:
-        read.ratio(pages, name, at_least=2)
+        lab.ratios(read, name, {pages: 2})
     theirs, mine = "Durable Streams, SSE", "Athena, SSE"
     variants = {
         mine: partial(fanout.fanned, lab.bench, "athena", SUBSCRIBERS, 1),
@@ -212,7 +209,7 @@ def streams(lab: Lab) -> list[Section]:
     }
     title = f"Durable Streams server {STREAMS}: SSE to {SUBSCRIBERS} subscribers"
     fanned = lab.section("streams-sse", title, "deliveries/s", variants)
-    fanned.ratio(mine, theirs)
+    lab.ratios(fanned, theirs, {mine: None})
     return [section, read, fanned]
 
 
