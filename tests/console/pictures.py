@@ -1,7 +1,9 @@
 """The pictures of the console, taken of a server with a real past: ``python -m tests.console.pictures [directory]``."""
 
+import math
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,41 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOWN = ROOT / "docs" / "console"
 """Where those pictures stand that the documentation shows."""
 
+GATES = ("watch", "research", "audit")
+"""Where runs stand that are at work in the pictures."""
+
 KEPT = {"fleet-light", "fleet-dark", "run-light", "rejections-light", "workflow-light", "fleet-phone-dark"}
 
 
-def past(scene: Scene) -> dict[str, str]:
+MINUTES = 6
+STEP_SECONDS = 5
+
+
+def passing(scene: Scene, seconds: float) -> None:
+    """Some minutes of ordinary work, more and less of it, so that what is drawn over time has a shape."""
+    for step in range(int(seconds / STEP_SECONDS)):
+        begun = time.monotonic()
+        for number in range(round(3 + 2.5 * math.sin(step / 4))):
+            scene.api.run("How are you?", sessionId=f"greetings-{number}")
+        if step % 4 == 0:
+            scene.agent_run(f"pears-{step % 3}")
+        if step % 9 == 5:
+            scene.failing("billing")
+        if step % 16 == 12:
+            scene.refused("import")
+        time.sleep(max(0.0, begun + STEP_SECONDS - time.monotonic()))
+
+
+def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
     """Give the server something to show; the place of each page."""
     api = scene.api
     api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.05, "maxConcurrentRuns": 8})
-    for number in range(9):
-        api.run("How are you?", sessionId=f"greetings-{number % 3}")
-    scene.agent_run("pears")
+    scene.hold(GATES[0], GATES[0])
+    passing(scene, 60 * minutes)
     shown = scene.agent_run("pears-weekly")
     for session in ("billing", "triage"):
         scene.failing(session)
-    for gate in ("research", "audit"):
+    for gate in GATES[1:]:
         scene.hold(gate, gate)
     for session in ("import", "import", "export"):
         scene.refused(session)
@@ -76,6 +99,7 @@ def take(browser: Any, url: str, places: dict[str, str], directory: Path) -> Non
                     if name == "rejections":
                         page.get_by_role("button", name="Try it under").click()
                         page.wait_for_selector(".verdict")
+                    page.evaluate("scrollTo(0, 0)")  # what stays at the top is taken where it stands
                     page.wait_for_timeout(400)
                     page.screenshot(path=str(directory / f"{name}{form}-{scheme}.png"), full_page=True)
 
@@ -85,10 +109,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         everything = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
         everything.mkdir(exist_ok=True, parents=True)
-        with set_up(Path(temporary) / "scene") as scene, chromium() as browser:
+        with set_up(Path(temporary) / "scene", runtime_run_timeout_ms="3600000") as scene, chromium() as browser:
             places = past(scene)
             take(browser, scene.server.url, places, everything)
-            for gate in ("research", "audit"):
+            for gate in GATES:
                 scene.gates[gate].release()
         if len(sys.argv) == 1:
             SHOWN.mkdir(exist_ok=True)
