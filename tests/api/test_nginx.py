@@ -1,79 +1,48 @@
 """A real nginx in front: whatever a client sends, the identity is the one that the proxy says, or nobody's."""
 
 import json
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.api import Json, soon
+from tests.support.api import Json
+from tests.support.nginx import MISSING, NGINX, free_port, location, nginx
 from tests.support.server import Server
 from tests.support.wire import ask, exchange
 
 SECRET = "what-only-the-proxy-knows"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-CONFIGURATION = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass {url};
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header x-athena-identity "vera";
-            proxy_set_header x-athena-proxy-secret "{secret}";
-            proxy_set_header x-athena-scope-sessions "";
-            proxy_set_header x-athena-scope-runs "";
-            proxy_set_header x-athena-scope-personas "";
-            proxy_set_header x-athena-scope-global "";
-        }}
-    }}
+LOCATION = """
+location / {{
+    proxy_pass {url};
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header x-athena-identity "vera";
+    proxy_set_header x-athena-proxy-secret "{secret}";
+    proxy_set_header x-athena-scope-sessions "";
+    proxy_set_header x-athena-scope-runs "";
+    proxy_set_header x-athena-scope-personas "";
+    proxy_set_header x-athena-scope-global "";
 }}
 """
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(NGINX is None, reason=MISSING)]
 
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Server]]:
     """The address of nginx, which says that everybody is the Viewer vera, and the server behind it."""
-    if NGINX is None:
-        pytest.skip("nginx is not installed (apt-get install nginx)")
     directory: Path = tmp_path_factory.mktemp("proxied")
     settings = {
         "auth_enabled": "true",
         "auth_identity_role_map": "admin:Admin,vera:Viewer",
         "auth_proxy_secret": SECRET,
     }
-    with Server(directory / "server", **settings) as server, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
-        file = directory / "nginx.conf"
-        file.write_text(CONFIGURATION.format(directory=directory, port=port, url=server.url, secret=SECRET))
-        process = subprocess.Popen([NGINX, "-p", str(directory), "-c", str(file)], stderr=subprocess.DEVNULL)
-        try:
-            for _ in soon():
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-            yield f"http://127.0.0.1:{port}", server
-        finally:
-            process.terminate()
-            process.wait()
+    with Server(directory / "server", **settings) as server:
+        port = free_port()
+        site = location(port, LOCATION.format(url=server.url, secret=SECRET))
+        with nginx(directory, port, site) as url:
+            yield url, server
 
 
 def lines(server: Server) -> list[Json]:

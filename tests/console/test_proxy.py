@@ -1,13 +1,6 @@
 """The console behind a real proxy that signs people in, set up as the console itself says to who has no identity."""
 
-import os
-import pwd
 import re
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +8,14 @@ import pytest
 
 from tests.console.browser import MISSING, watched
 from tests.console.scene import set_up
-from tests.support.api import soon
-
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-AROUND = """
-daemon off;
-user {user};
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        {location}
-    }}
-}}
-"""
+from tests.support.nginx import MISSING as WITHOUT_NGINX
+from tests.support.nginx import NGINX, free_port, location, nginx
 
 pytestmark = [
     pytest.mark.heavy,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.skipif(NGINX is None, reason="not installed: nginx"),
+    pytest.mark.skipif(NGINX is None, reason=WITHOUT_NGINX),
 ]
-
-
-@contextmanager
-def proxied(directory: Path, location: str) -> Iterator[str]:
-    """nginx with a location that it was told of; where it answers."""
-    assert NGINX is not None
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    user = pwd.getpwuid(os.getuid()).pw_name  # who alone may read the directories of a test
-    (directory / "nginx.conf").write_text(AROUND.format(directory=directory, port=port, location=location, user=user))
-    command = [NGINX, "-p", str(directory), "-c", str(directory / "nginx.conf")]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        for _ in soon():
-            assert process.poll() is None, (directory / "error.log").read_text()
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_who_has_no_identity_is_told_how_to_get_one_and_it_works(browser: Any, tmp_path: Path) -> None:
@@ -80,10 +30,14 @@ def test_who_has_no_identity_is_told_how_to_get_one_and_it_works(browser: Any, t
         gate = scene.gates["proxied"]
         passwords = tmp_path / "passwords"
         passwords.write_text("ada:{PLAIN}lovelace\n")
-        location = told.replace("http://127.0.0.1:8787", scene.server.url)
-        location = re.sub(r"(auth_basic_user_file +)\S+;", rf"\1{passwords};", location)
+        content = told.replace("http://127.0.0.1:8787", scene.server.url)
+        content = re.sub(r"(auth_basic_user_file +)\S+;", rf"\1{passwords};", content)
+        site = location(port := free_port(), content)
         known = {"username": "ada", "password": "lovelace"}
-        with proxied(tmp_path, location) as url, watched(browser, url, http_credentials=known) as page:
+        with (
+            nginx(tmp_path, port, site) as url,
+            watched(browser, url, http_credentials=known) as page,
+        ):
             page.goto("/")
             expect(page.locator(".who")).to_have_text(re.compile("ada.*Admin"))
             expect(page.locator('.pulse[data-state="live"]')).to_be_visible()

@@ -1,0 +1,64 @@
+"""A real nginx in front of servers under test."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.api import soon
+
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+MISSING = "not installed: nginx (apt-get install nginx-light)"
+AROUND = """
+daemon off;
+user {user};
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+worker_processes 1;
+events {{ worker_connections 128; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+{site}
+}}
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def location(port: int, content: str) -> str:
+    """A site with one location for everything."""
+    return f"server {{ listen 127.0.0.1:{port}; {content} }}"
+
+
+@contextmanager
+def nginx(directory: Path, port: int, site: str) -> Iterator[str]:
+    """nginx with a site that listens on a port of this machine; the address of it."""
+    assert NGINX is not None
+    user = pwd.getpwuid(os.getuid()).pw_name  # who alone may read the directories of a test
+    file = directory / "nginx.conf"
+    file.write_text(AROUND.format(directory=directory, user=user, site=site))
+    process = subprocess.Popen([NGINX, "-p", str(directory), "-c", str(file)], stderr=subprocess.DEVNULL)
+    try:
+        for _ in soon():
+            assert process.poll() is None, (directory / "error.log").read_text()
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()

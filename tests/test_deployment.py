@@ -1,0 +1,300 @@
+"""The deployment: its units and its nginx site are run as they stand; what cannot be run here is read closely."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from packaging.requirements import Requirement
+
+from athena_cli.tree import COMMANDS
+from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
+from tests.support.gate import Gates
+from tests.support.nginx import MISSING, NGINX, free_port, nginx
+from tests.support.records import judge
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOYMENT = ROOT / "examples" / "deployment"
+UNITS = ("athena@.service", "athena-worker@.service")
+PROGRAM = "/opt/athena/bin/athena"
+HOST = "athena.example.org"
+INSTRUCTIONS = {
+    *("FROM", "RUN", "USER", "WORKDIR", "COPY", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"),
+}
+
+
+# The units
+
+
+def unit(name: str) -> dict[str, list[str]]:
+    """The settings of a unit."""
+    found: dict[str, list[str]] = {}
+    for line in (DEPLOYMENT / name).read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="not installed: systemd-analyze")
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name.replace("@", "@8787")
+    file.write_text((DEPLOYMENT / name).read_text().replace(PROGRAM, sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", file], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_units_differ_in_what_they_run_and_in_nothing_else_that_matters() -> None:
+    server, worker = (unit(name) for name in UNITS)
+    own = {"Description", "Environment", "StateDirectory", "ExecStart", "ExecReload", "TimeoutStopSec"}
+    assert {key: value for key, value in server.items() if key not in own} == {
+        key: value for key, value in worker.items() if key not in own
+    }
+
+
+# Everything together
+
+
+class Machine:
+    """What the units, the environment and the site are on a machine, under a directory, on free ports."""
+
+    def __init__(self, directory: Path, database: str, **settings: str) -> None:
+        self.directory = directory
+        self.ports = (free_port(), free_port())
+        self.port = free_port()
+        self.secret = "what-only-the-proxy-knows"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        for name, text in {
+            "roles": "ada:Admin\nvera:Viewer\n",
+            "proxy-secret": self.secret,
+            "athena.users": "ada:{PLAIN}lovelace\nvera:{PLAIN}rubin\n",
+            "athena.secret": f'proxy_set_header x-athena-proxy-secret "{self.secret}";\n',
+        }.items():
+            (directory / name).write_text(text)
+        (directory / "workspace").mkdir()
+        self.settings = {"ATHENA_DATABASE_URL": database} | settings
+
+    def environment(self) -> dict[str, str]:
+        """That of the file, with the paths of this machine."""
+        text = (DEPLOYMENT / "athena.env").read_text()
+        assert text.count("/etc/athena/") == text.count(str(Path("/etc/athena"))) >= 3
+        text = text.replace("/etc/athena/", f"{self.directory}/").replace("/srv/athena", f"{self.directory}/workspace")
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+        return kept | dict(line.split("=", 1) for line in lines) | self.settings | {"PYTHONPATH": str(ROOT)}
+
+    def start(self, name: str, instance: str, ready: str) -> "subprocess.Popen[bytes]":
+        """Run a unit, until it says that it is ready."""
+        found = unit(name)
+        own = {}
+        for line in found["Environment"]:
+            key, _, value = line.replace("%S", str(self.directory)).replace("%i", instance).partition("=")
+            own[key] = value
+        (words,) = found["ExecStart"]
+        command = shlex.split(words.replace("%i", instance))
+        assert command[0] == PROGRAM
+        log = self.log(name, instance)
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "athena_cli", *command[1:]],
+                cwd=self.directory / "workspace",
+                env=self.environment() | own,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        self.processes.append(process)
+        for _ in soon():
+            assert process.poll() is None, log.read_text()
+            if ready in log.read_text():
+                return process
+        raise AssertionError
+
+    def log(self, name: str, instance: str) -> Path:
+        """What a unit says."""
+        return self.directory / f"{name}-{instance}.log"
+
+    def lines(self, port: int) -> list[Json]:
+        """The requests that a server has answered."""
+        text = self.log(UNITS[0], str(port)).read_text()
+        return [json.loads(line) for line in text.splitlines() if '"identity"' in line]
+
+    def site(self) -> str:
+        """The site, with the ports and files of this machine."""
+        text = (DEPLOYMENT / "nginx.conf").read_text()
+        for old, new in {
+            "127.0.0.1:8787": f"127.0.0.1:{self.ports[0]}",
+            "127.0.0.1:8788": f"127.0.0.1:{self.ports[1]}",
+            "listen 80;": f"listen 127.0.0.1:{free_port()};",
+            "listen [::]:80;": "",
+            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
+            "listen [::]:443 ssl;": "",
+            "/etc/ssl/athena/": f"{self.directory}/",
+            "/etc/nginx/": f"{self.directory}/",
+        }.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        return text
+
+    def certificate(self) -> ssl.SSLContext:
+        """Make one, and trust it."""
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+                *("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST},IP:127.0.0.1"),
+                *("-keyout", self.directory / "privkey.pem", "-out", self.directory / "fullchain.pem"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return ssl.create_default_context(cafile=str(self.directory / "fullchain.pem"))
+
+    def stop(self) -> list[int]:
+        """Tell all to leave; how they did."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(PATIENCE_SECONDS) for process in self.processes]
+
+    def kill(self) -> None:
+        """End what is still at work."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def client(machine: Machine, trust: ssl.SSLContext, name: str, password: str) -> Iterator[httpx2.Client]:
+    """Somebody who signs in at the proxy."""
+    with httpx2.Client(
+        base_url=f"https://127.0.0.1:{machine.port}/api/v1",
+        auth=(name, password),
+        headers={"host": HOST},
+        verify=trust,
+        timeout=PATIENCE_SECONDS,
+    ) as found:
+        yield found
+
+
+def data(response: httpx2.Response) -> Any:
+    """What an answer holds."""
+    assert response.status_code < 300, response.text
+    return response.json()["data"]
+
+
+def insisted(client: httpx2.Client, said: str) -> Any:
+    """The result of a run that is asked for again, with the same key, where the proxy got no answer."""
+    for _ in soon():
+        response = client.post("/runs", json={"input": said}, headers={"idempotency-key": said.replace(" ", "-")})
+        if response.status_code not in {502, 503}:
+            return data(response)
+    raise AssertionError
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(NGINX is None, reason=MISSING)
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="not installed: openssl")
+def test_two_servers_and_a_worker_behind_the_site_are_one_plane(tmp_path: Path, database: str, gates: Gates) -> None:
+    tmp_path.chmod(0o711)
+    machine = Machine(tmp_path, database, **{f"ATHENA_{name.upper()}": text for name, text in gates.settings.items()})
+    with ExitStack() as stack:
+        stack.callback(machine.kill)
+        for port in machine.ports:
+            machine.start(UNITS[0], str(port), '"serving"')
+        machine.start(UNITS[1], "1", '"working"')
+        trust = machine.certificate()
+        stack.enter_context(nginx(tmp_path, machine.port, machine.site()))
+        ada, vera = (
+            stack.enter_context(client(machine, trust, *who)) for who in (("ada", "lovelace"), ("vera", "rubin"))
+        )
+
+        # who is asking
+        assert httpx2.get(f"https://127.0.0.1:{machine.port}/api/v1/runs", verify=trust).status_code == 401
+        forged = {"x-athena-identity": "ada", "x-athena-proxy-secret": machine.secret, "x-athena-scope-runs": "r"}
+        assert data(vera.get("/caller", headers=forged))["identity"] == "vera"
+        assert vera.post("/directives", json={"input": "x"}, headers=forged).status_code == 403
+        past = httpx2.get(f"http://127.0.0.1:{machine.ports[0]}/api/v1/caller", headers={"x-athena-identity": "ada"})
+        assert (past.status_code, past.json()["error"]["code"]) == (401, "AUTH_PROXY_UNTRUSTED")
+
+        # streams are not held back: what was heard of the start is read while the model stands still
+        gate = gates["door"]
+        with vera.stream("GET", "/events/stream", params={"types": "run.started,run.completed"}) as response:
+            events = events_of(frames(response))
+            run = data(ada.post("/runs", json={"input": gate.order}, headers={"prefer": "respond-async"}))
+            gate.arrival()
+            assert next(events)["runId"] == run["runId"]
+            gate.release()
+            assert next(events)["type"] == "run.completed"
+
+        # either server answers, and one is enough
+        for _ in range(4):
+            data(ada.get("/runs"))
+        assert all(machine.lines(port) for port in machine.ports)
+        assert {line["identity"] for port in machine.ports for line in machine.lines(port)} <= {"ada", "vera", None}
+        machine.processes[0].kill()
+        runs = [insisted(ada, f"say {number}") for number in range(4)]
+        assert [one["runId"] for one in data(ada.get("/runs"))["items"]] == [
+            *(one["runId"] for one in reversed(runs)),
+            run["runId"],
+        ]
+        assert machine.stop() == [-signal.SIGKILL, 0, 0]
+    judge(tmp_path / "judge", database)
+
+
+# The image
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile, each with its whole argument."""
+    lines = [line for line in (DEPLOYMENT / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    whole = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in whole.splitlines() if line)]
+
+
+def test_the_dockerfile_holds_to_the_rules() -> None:
+    found = instructions()
+    assert {word for word, _ in found} == INSTRUCTIONS
+    kinds = dict(found)
+    assert re.fullmatch(r"python:\d\.\d+-slim-[a-z]+", kinds["FROM"]), "a base that has a version"
+    assert [word for word, _ in found].index("USER") < [word for word, _ in found].index("ENTRYPOINT")
+    assert kinds["USER"] not in {"root", "0"}
+    for word in ("ENTRYPOINT", "CMD", "VOLUME"):
+        assert isinstance(json.loads(kinds[word]), list), f"{word} is run without a shell"
+    for word, rest in found:
+        if word == "RUN":
+            assert "&& rm --recursive" in rest, "no layer keeps what is only needed to build"
+            assert "apt-get install" not in rest or "--no-install-recommends" in rest
+            assert "pip install" not in rest or "--no-cache-dir" in rest
+            subprocess.run(["sh", "-n", "-c", rest], check=True)
+    words = [*json.loads(kinds["ENTRYPOINT"]), *json.loads(kinds["CMD"])]
+    assert words[:3] == ["athena", "api", "serve"]
+    assert "worker" in COMMANDS
+
+
+def test_the_image_gets_the_locked_versions_and_all_that_the_package_is_made_of(tmp_path: Path) -> None:
+    (install,) = (rest for word, rest in instructions() if word == "RUN" and "pip install" in rest)
+    command = install.split("&&")[0].replace("/tmp/versions.txt", str(tmp_path / "versions.txt"))
+    subprocess.run(command, shell=True, cwd=ROOT, check=True)
+    lines = (tmp_path / "versions.txt").read_text().splitlines()
+    locked = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    assert len(locked) > 50
+    assert all(str(one.specifier).startswith("==") for one in locked)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    kept = set(re.findall(r"^!(\S+)$", (DEPLOYMENT / "Dockerfile.dockerignore").read_text(), re.MULTILINE))
+    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    assert kept == packages | {"LICENSE", "README.md", "constraints.txt", "pyproject.toml"}
+    assert all((ROOT / name).exists() for name in kept)
