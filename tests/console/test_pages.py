@@ -488,6 +488,19 @@ def test_the_numbers_of_the_fleet_are_those_of_the_server(page: Any, scene: Scen
         expect(page.locator(".tile", has_text=label).locator("strong")).to_have_text(f"{number:,}")
 
 
+def test_the_chart_begins_with_what_happened_before_the_page_was_opened(browser: Any, tmp_path: Path) -> None:
+    with set_up(tmp_path / "drawn") as scene:
+        runs = 80  # more events than a page of the feed has
+        for number in range(runs):
+            scene.api.run("hello", sessionId=f"drawn-{number % 4}")
+        with watched(browser, scene.server.url) as page:
+            page.goto("/")
+            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs} admitted")
+            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs} ended well")
+            scene.api.run("hello")
+            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs + 1} admitted")
+
+
 # Who looks
 
 
@@ -579,6 +592,27 @@ def test_pages_work_by_keyboard(page: Any) -> None:
     expect(page.get_by_label("Run")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_label("Trace")).to_be_focused()
+
+
+def test_a_run_is_started_without_a_mouse(page: Any) -> None:
+    opener, dialog = button(page, "Start a run …"), page.get_by_role("dialog")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_label("Input", exact=True)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(opener).to_be_focused()
+    page.keyboard.press("Enter")
+    button(dialog, "Leave it").focus()
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(opener).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.type("hello")
+    page.keyboard.press("Tab")
+    page.keyboard.type("by-keyboard")
+    page.keyboard.press("Enter")
+    expect(status(page.get_by_role("heading", level=1))).to_have_text("completed")
+    expect(page.locator("main")).to_contain_text("by-keyboard")
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")

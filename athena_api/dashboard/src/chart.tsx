@@ -8,10 +8,11 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 
 const LINES = 4; // across the chart, at most, the one at 0 left out
 const NAMES = ["admitted", "good", "bad", "warn"]; // classes, one for each series
 
-/** The points of a line in a box of 100 by 100. */
-function points(values: readonly number[], most: number): string {
-  const last = Math.max(1, values.length - 1);
-  return values.map((value, index) => `${((100 * index) / last).toFixed(2)},${(100 - (100 * value) / most).toFixed(2)}`).join(" ");
+/** The points of a line in a box of 100 by 100; fewer values than there are steps stand at its right. */
+function points(values: readonly number[], most: number, steps = values.length): string {
+  const last = Math.max(1, steps - 1);
+  const skipped = steps - values.length;
+  return values.map((value, index) => `${((100 * (skipped + index)) / last).toFixed(2)},${(100 - (100 * value) / most).toFixed(2)}`).join(" ");
 }
 
 export function Traffic(): JSX.Element {
@@ -31,7 +32,7 @@ export function Traffic(): JSX.Element {
             <line key={value} x1="0" x2="100" y1={100 - (100 * value) / top} y2={100 - (100 * value) / top} />
           ))}
           {series.map((values, index) => (
-            <polyline key={index} class={NAMES[index]} points={points(values, top)} />
+            <polyline key={index} class={NAMES[index]} points={points(values, top, times.length)} />
           ))}
         </svg>
         {lines.map((value) => (

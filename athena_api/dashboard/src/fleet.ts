@@ -159,3 +159,10 @@ export function sentence(event: Happened): string {
   }
   return text(event, "stepId") ? `step ${text(event, "stepId")}` : event.type;
 }
+
+/** How an event ends for whoever asked for it. */
+export function mood(event: Happened): string {
+  if (event.type.endsWith(".completed")) return "good";
+  if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
+  return /\.(failed|crashed|timed-out|dlq\.added)$/.test(event.type) ? "bad" : "";
+}

@@ -2,17 +2,22 @@
 
 import { signal } from "@preact/signals";
 import { ask } from "./api";
-import { listen, positionOf, type Happened } from "./feed";
-import { listEvents } from "./generated";
+import { epoch, listen, position as heard, positionOf, type Happened } from "./feed";
+import { listEvents, type EventsPage } from "./generated";
 import { ENDINGS } from "./runs";
 
 const STEP_MS = 5_000;
 const STEPS = 120;
-const SEED_EVENTS = 500;
+const SEED_EVENTS = 500; // a page of the feed
+const PAST_EVENTS_MAX = 5_000; // where more happened in ten minutes, the chart begins later
+const COUNTED = ["run.created", ...Object.keys(ENDINGS), "policy.rejected"];
 
 export const SERIES = ["admitted", "ended well", "ended otherwise", "refused"] as const;
 const series = SERIES.map(() => new Array<number>(STEPS).fill(0));
 let last = Math.floor(Date.now() / STEP_MS);
+
+/** From when on everything is counted, in milliseconds. */
+let since = Date.now();
 
 /** Goes up whenever there is something new to draw. */
 export const drawn = signal(0);
@@ -46,30 +51,71 @@ function move(): void {
 }
 
 function take(events: readonly Happened[]): void {
+  tally(events);
+  tell(events);
+  drawn.value++;
+}
+
+function tally(events: readonly Happened[]): void {
   move();
   for (const event of events) {
     const which = series[kind(event)];
     const index = STEPS - 1 - (last - Math.floor(new Date(event.createdAt).getTime() / STEP_MS));
     if (which && index >= 0 && index < STEPS) which[index] = (which[index] ?? 0) + 1;
   }
-  const told = events.filter((event) => TOLD.has(event.type));
-  if (told.length) ticker.value = [...told.slice(-TICKER_EVENTS).reverse(), ...ticker.value].slice(0, TICKER_EVENTS);
-  drawn.value++;
 }
 
-/** Times in seconds, then the series. */
+function tell(events: readonly Happened[]): void {
+  const told = events.filter((event) => TOLD.has(event.type));
+  if (told.length) ticker.value = [...ticker.value, ...told.slice(-TICKER_EVENTS)].sort((a, b) => b.position - a.position).slice(0, TICKER_EVENTS);
+}
+
+/** Times in seconds, then the series; a series begins where everything is counted. */
 export function drawing(): [number[], ...number[][]] {
   move();
   const times = Array.from({ length: STEPS }, (_, index) => ((last - STEPS + 1 + index) * STEP_MS) / 1_000);
-  return [times, ...series.map((counts) => [...counts])];
+  const known = Math.min(Math.max(0, STEPS - 1 - (last - Math.ceil(since / STEP_MS))), STEPS - 2);
+  return [times, ...series.map((counts) => counts.slice(known))];
 }
 
 /** Follows the stream from a position, and begins with what came just before it. */
 export async function follow(position: number): Promise<void> {
   listen(take);
-  const from = Math.max(0, position - SEED_EVENTS);
-  const { data } = await ask(listEvents, { query: { cursor: from, limit: SEED_EVENTS } });
-  const before = data.events.map((event) => ({ ...event, position: positionOf(event.id) }));
-  take(before.filter((event) => event.position <= position));
   setInterval(() => drawn.value++, STEP_MS);
+  epoch.subscribe((times) => {
+    if (times) void anew().catch(() => undefined); // then the chart begins now
+  });
+  const cursor = Math.max(0, position - SEED_EVENTS);
+  const newest = (await ask(listEvents, { query: { cursor, limit: SEED_EVENTS } })).data;
+  tell(placed(newest).filter((event) => event.position <= position));
+  await count(position, Date.now() - STEPS * STEP_MS);
+}
+
+/** Counts again: some of what happened was not heard. */
+async function anew(): Promise<void> {
+  for (const counts of series) counts.fill(0);
+  since = Date.now();
+  await count(heard.value, since - STEPS * STEP_MS);
+}
+
+/** Counts what happened from a time to a position; where that is too much, from a later time on. */
+async function count(position: number, from: number): Promise<void> {
+  const query = { types: COUNTED.join(","), createdAfter: new Date(from).toISOString(), limit: SEED_EVENTS };
+  let page = (await ask(listEvents, { query })).data;
+  const first = placed(page);
+  const [begin, end] = [first[0]?.position ?? position, first[first.length - 1]?.position ?? position];
+  const expected = page.nextCursor ? (first.length * (position - begin)) / Math.max(1, end - begin) : first.length;
+  if (expected > 1.5 * PAST_EVENTS_MAX) return count(position, Date.now() - ((Date.now() - from) * PAST_EVENTS_MAX) / expected);
+  for (;;) {
+    const events = placed(page);
+    tally(events.filter((event) => event.position <= position));
+    if (!page.nextCursor || (events[events.length - 1]?.position ?? 0) > position) break;
+    page = (await ask(listEvents, { query: { ...query, cursor: page.nextCursor } })).data;
+  }
+  since = from;
+  drawn.value++;
+}
+
+function placed(page: EventsPage): Happened[] {
+  return page.events.map((event) => ({ ...event, position: positionOf(event.id) }));
 }

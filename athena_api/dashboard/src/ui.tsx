@@ -375,9 +375,7 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
   );
   useEffect(() => element.current?.showModal(), []);
   const asked = { ...deed.asked(values), key };
-  const close = (): void => {
-    pending.value = undefined;
-  };
+  const close = (): void => element.current?.close(); // gives the focus back, too
   const submit = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
@@ -389,7 +387,7 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
     });
   };
   return (
-    <dialog ref={element} onClose={close} aria-labelledby="asking">
+    <dialog ref={element} onClose={() => (pending.value = undefined)} aria-labelledby="asking">
       <form onSubmit={submit}>
         <h2 id="asking">{deed.label}</h2>
         {deed.question && <p>{deed.question}</p>}

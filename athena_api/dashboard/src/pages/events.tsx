@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { ask, Refused, type Answer } from "../api";
 import { capabilities, epoch, listen, position, positionOf, type Happened } from "../feed";
-import { sentence } from "../fleet";
+import { mood, sentence } from "../fleet";
 import { count } from "../format";
 import { listEvents, type EventsPage } from "../generated";
 import { href, place } from "../place";
@@ -201,7 +201,7 @@ function One({ event, open }: { event: Happened; open: boolean }): JSX.Element {
       <button type="button" class="row" aria-expanded={shown.value} onClick={() => (shown.value = !shown.value)}>
         <span class="num quiet">{event.position}</span>
         <span>
-          <b>{event.type}</b> {told !== event.type && <span class="quiet">{told}</span>}
+          <b class={mood(event)}>{event.type}</b> {told !== event.type && <span class="quiet">{told}</span>}
         </span>
         <span class="quiet opt cut">{event.sessionId}</span>
         <Time at={event.createdAt} />

@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { ask, type Answer } from "../api";
 import { Spark, Traffic } from "../chart";
 import { health, position, positionOf, type Happened } from "../feed";
-import { foldFleet, sentence } from "../fleet";
+import { foldFleet, mood, sentence } from "../fleet";
 import { clock, count, distance, dollars, duration, words } from "../format";
 import {
   getFleetSummary,
@@ -163,13 +163,6 @@ function Ticker(): JSX.Element {
       ))}
     </ol>
   );
-}
-
-/** How an event ends for whoever asked for it. */
-function mood(event: Happened): string {
-  if (event.type.endsWith(".completed")) return "good";
-  if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
-  return /\.(failed|crashed|timed-out|dlq\.added)$/.test(event.type) ? "bad" : "";
 }
 
 const AT_WORK = 5;
