@@ -53,7 +53,9 @@ class Server(uvicorn.Server):
         gc.set_threshold(*GC_THRESHOLDS)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look once a second for connections that have taken too long."""
+        """Look once a second for connections that have taken too long; leave where what serves them has ended."""
+        if self.broken:
+            self.should_exit = True
         if counter % TICKS_A_SECOND == 0:
             self._reloads = {task for task in self._reloads if not task.done()}
             now = asyncio.get_running_loop().time()
@@ -61,6 +63,11 @@ class Server(uvicorn.Server):
                 assert isinstance(connection, Protocol)
                 connection.check(now)
         return await super().on_tick(counter)
+
+    @property
+    def broken(self) -> bool:
+        """Whether what runs beside the requests has ended though nobody told it to: a bug, which it has explained."""
+        return self.started and (self.lifespan.error_occurred or self.lifespan.shutdown_failed)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then as uvicorn does."""
@@ -124,7 +131,10 @@ def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
 
 
 def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
-    """Serve until SIGINT or SIGTERM, from the main thread; ``ready`` is called once SIGTERM ends it well."""
+    """Serve until SIGINT or SIGTERM, from the main thread; ``ready`` is called once SIGTERM ends it well.
+
+    Raises SystemExit where it could not start, or not go on.
+    """
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -141,3 +151,5 @@ def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lamb
     signal.signal(signal.SIGTERM, server.leave)  # until uvicorn listens, and when it raises the signal again
     ready()
     server.run(sockets=[listener])
+    if server.broken:
+        raise SystemExit(1)

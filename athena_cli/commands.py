@@ -836,8 +836,8 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
         line = json.dumps(ready, separators=(",", ":"))
         try:
             server.serve(app, listening, partial(print, line, flush=True))
-        except SystemExit as stop:  # the server's own word for a start that went wrong, which it has explained
-            raise Failed("the server could not start") from stop
+        except SystemExit as stop:  # the server's own word for what went wrong, which it has explained
+            raise Failed("the server could not start, or not go on") from stop
         finally:
             if uds is not None:
                 uds.unlink(missing_ok=True)

@@ -90,8 +90,13 @@ class Tail:
                 self._broken.set_exception(error)
 
     def _read(self, head: Position) -> None:
+        """Hand on what is stored up to a head; where the database is away, that is seen to by the next look."""
         while self.position < head:
-            self._hand_on(self._reader.rows(self.position, PAGE_EVENTS, head))
+            try:
+                rows = self._reader.rows(self.position, PAGE_EVENTS, head)
+            except self._log.store.lost:
+                return
+            self._hand_on(rows)
 
     def _hand_on(self, rows: Sequence[Row]) -> None:
         self.position = rows[-1].position

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,7 +16,9 @@ from tests.support.api import PATIENCE_SECONDS, events_of, frames, soon
 
 CLIENTS = 8
 SURELY_UNDONE = frozenset({"OVERLOADED", "STORE_FULL"})
-UNDECIDED = frozenset({"OUTCOME_UNKNOWN", "NOT_CAUGHT_UP", "IDEMPOTENCY_IN_PROGRESS", "STORE_MOVED"})
+UNDECIDED = frozenset(
+    {"OUTCOME_UNKNOWN", "NOT_CAUGHT_UP", "IDEMPOTENCY_IN_PROGRESS", "STORE_MOVED", "STORE_UNREACHABLE"}
+)
 ENDED_BADLY = frozenset({"RUN_CRASHED", "RUN_CANCELLED", "RUN_TIMEOUT", "PROVIDER_ERROR"})
 REPEATED_SHARE = 0.15
 
@@ -55,6 +57,12 @@ class Clients:
         """Begin to write, until the server dies or the burst is stopped."""
         return Burst([self._writing(url, random.Random(f"{self._seed} {next(self._numbers)}")) for _ in range(clients)])
 
+    def roam(self, urls: Callable[[], Sequence[str]], clients: int = CLIENTS) -> "Burst":
+        """Begin to write at servers that come and go, until the burst is stopped."""
+        return Burst(
+            [self._roaming(urls, random.Random(f"{self._seed} {next(self._numbers)}")) for _ in range(clients)]
+        )
+
     def settle(self, url: str, repeats: int, rng: random.Random) -> None:
         """Send what nobody knows the end of until it is answered, and again some of what was answered long ago."""
         known = self.record.acknowledged()
@@ -75,6 +83,25 @@ class Clients:
                         self.send(client, request)
 
         return write
+
+    def _roaming(self, urls: Callable[[], Sequence[str]], rng: random.Random) -> Callable[[threading.Event], None]:
+        def roam(stop: threading.Event) -> None:
+            request: Request | None = None
+            while not stop.is_set():
+                try:
+                    with client_of(rng.choice(urls())) as client:
+                        for _ in range(rng.randrange(1, 20)):
+                            request = request or self._new(rng)
+                            if self.send(client, request):
+                                if rng.random() < REPEATED_SHARE:
+                                    self.send(client, request)
+                                request = None
+                            if stop.is_set():
+                                return
+                except httpx2.TransportError:
+                    stop.wait(0.02)
+
+        return roam
 
     def _deciding(self, url: str, marks: Iterable[str]) -> Callable[[threading.Event], None]:
         def decide(stop: threading.Event) -> None:
@@ -118,7 +145,7 @@ class Clients:
             self.record.lose(mark)
             raise
         body = response.json()
-        position = int(response.headers["athena-position"])
+        position = int(response.headers.get("athena-position", 0))  # an error may know none
         if body["ok"]:
             self._count("answered")
             self.record.acknowledge(mark, _answer(request, body["data"], position))
@@ -184,10 +211,14 @@ class Burst:
 
 
 class Readers:
-    """Readers of the feed, by pages and by streams, that go on after their last event through any number of servers."""
+    """Readers of the feed, by pages and by streams, that go on after their last event through any number of servers.
 
-    def __init__(self, seed: int, *, pages: int = 2, streams: int = 2) -> None:
-        self._url: str | None = None
+    Where they are ``patient``, a server may say that it cannot tell now.
+    """
+
+    def __init__(self, seed: int, *, pages: int = 2, streams: int = 2, patient: bool = False) -> None:
+        self._urls: Sequence[str] = ()
+        self._patient = patient
         self._stop = threading.Event()
         self._readings: list[_Reading] = []
         self._lock = threading.Lock()
@@ -204,9 +235,9 @@ class Readers:
         for thread in self._threads:
             thread.start()
 
-    def at(self, url: str | None) -> None:
-        """There is a server at this address, or there is none."""
-        self._url = url
+    def at(self, *urls: str) -> None:
+        """There are servers at these addresses, or there is none."""
+        self._urls = urls
 
     def caught_up(self, head: int) -> None:
         """Wait until every reader has seen the event at ``head``."""
@@ -235,8 +266,8 @@ class Readers:
 
     def _run(self, name: str, step: Callable[["_Reading", str, random.Random], None], rng: random.Random) -> None:
         while not self._stop.is_set():
-            url = self._url
-            if url is None:
+            urls = self._urls
+            if not urls:
                 self._stop.wait(0.005)
                 continue
             reading = self._current[name]
@@ -247,7 +278,7 @@ class Readers:
             with self._lock:
                 self.resumes += 1
             try:
-                step(reading, url, rng)
+                step(reading, rng.choice(urls), rng)
             except httpx2.TransportError:
                 self._stop.wait(0.005)  # the server is gone
             except BaseException as error:
@@ -258,7 +289,10 @@ class Readers:
         with client_of(url) as client:
             for _ in range(rng.randrange(1, 20)):
                 query = {"cursor": reading.cursor, "limit": str(rng.randrange(1, 500))}
-                data = client.get("/events", params=query).json()["data"]
+                response = client.get("/events", params=query)
+                if self._told_to_wait(response):
+                    return
+                data = response.json()["data"]
                 reading.take([event["id"] for event in data["events"]])
                 reading.cursor = data["cursor"]
                 if not data["events"]:
@@ -272,11 +306,20 @@ class Readers:
             client_of(url) as client,
             client.stream("GET", "/events/stream", params=query, headers=headers) as response,
         ):
+            if self._told_to_wait(response):
+                return
             assert response.status_code == 200, response.read()
             with suppress(httpx2.StreamClosed):
                 for event in islice(events_of(frames(response)), rng.randrange(1, 2_000)):
                     reading.take([event["id"]])
                     reading.cursor = event["id"]
+
+    def _told_to_wait(self, response: httpx2.Response) -> bool:
+        """Whether the server cannot tell now; it is given a moment."""
+        late = self._patient and response.status_code == 503
+        if late:
+            self._stop.wait(0.02)
+        return late
 
 
 class _Reading:

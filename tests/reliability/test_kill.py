@@ -84,13 +84,13 @@ class Life:
 
     def kill(self) -> None:
         """Kill the server."""
-        self.readers.at(None)
+        self.readers.at()
         self.server.kill()
         self.kills += 1
 
     def close(self) -> None:
         """End everything."""
-        self.readers.at(None)
+        self.readers.at()
         self.server.kill()
         self.readers.close()
 

@@ -259,7 +259,7 @@ def test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise
         readers = Readers(seed, pages=1, streams=2)
         stack.callback(readers.close)
         servers = [stack.enter_context(Server(tmp_path, **model)) for _ in range(count)]
-        stack.callback(readers.at, None)
+        stack.callback(readers.at)
         state_dir = servers[0].state_dir
         readers.at(servers[-1].url)
         watching = Watching(servers, clients, seed)
@@ -284,7 +284,7 @@ def test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise
             readers.caught_up(len(history))
             check(record, history, readers.readings())
         judge(state_dir)
-        readers.at(None)
+        readers.at()
         print(f"{count} servers, {len(history)} events, {record}; {dict(watching.outcomes)}; {clients.answers}")
         assert watching.outcomes["read"]
         for server in servers:

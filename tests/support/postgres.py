@@ -43,13 +43,43 @@ OPTIONS = {
 }
 
 
+class Postmaster:
+    """A server on a data directory of ours, which can be stopped and started again."""
+
+    def __init__(self, programs: Path, directory: Path, more: dict[str, str]) -> None:
+        self.directory = directory
+        self._line = [*map(str, (programs / "postgres", "-D", directory / "data", "-k", directory)), *options(more)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return once it answers."""
+        path = self.directory / "server.log"
+        with path.open("ab") as log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                self._line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **as_somebody()
+            )
+            self._process = process
+        until = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < until:
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(f"postgresql://athena@/postgres?host={self.directory}").close()
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"PostgreSQL did not start:\n{path.read_text()}")
+
+    def stop(self, number: signal.Signals) -> None:
+        """Stop: SIGINT ends all sessions, SIGQUIT also leaves what is to be recovered at the next start."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(START_SECONDS)
+
+
 class Cluster:
     """A running server, named by the URL of a database from which others can be made."""
 
-    def __init__(self, url: str, process: "subprocess.Popen[bytes] | None" = None, directory: Path | None = None):
+    def __init__(self, url: str, postmaster: Postmaster | None = None):
         self.url = url
-        self.process = process
-        self.directory = directory
+        self.postmaster = postmaster
         self._free: list[str] = []
 
     def execute(self, statement: str) -> None:
@@ -90,7 +120,7 @@ class Cluster:
 
     def drop(self) -> None:
         """Leave nothing on a server that is not ours."""
-        if self.process is None:
+        if self.postmaster is None:
             for name in self._free:
                 self.execute(f"DROP DATABASE {name}")
 
@@ -150,40 +180,14 @@ def own_cluster(**more: str) -> Iterator[Cluster]:
             stdout=subprocess.DEVNULL,
             **as_somebody(),
         )
-        with started(programs, directory, more) as process:
-            yield Cluster(f"postgresql://athena@/postgres?host={directory}", process, directory)
+        postmaster = Postmaster(programs, directory, more)
+        try:
+            postmaster.start()
+            yield Cluster(f"postgresql://athena@/postgres?host={directory}", postmaster)
+        finally:
+            postmaster.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-@contextmanager
-def started(programs: Path, directory: Path, more: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """The server of a data directory, at work."""
-    with (directory / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [programs / "postgres", "-D", directory / "data", "-k", directory, *options(more)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            **as_somebody(),
-        )
-    try:
-        wait(process, directory)
-        yield process
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(START_SECONDS)
-
-
-def wait(process: "subprocess.Popen[bytes]", directory: Path) -> None:
-    """Return once the server answers."""
-    until = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < until:
-        with suppress(psycopg.OperationalError):
-            psycopg.connect(f"postgresql://athena@/postgres?host={directory}").close()
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"PostgreSQL did not start:\n{(directory / 'server.log').read_text()}")
 
 
 @contextmanager

@@ -85,6 +85,11 @@ class Server:
         assert self._process.pid is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.is_alive()
+
     def client(self, identity: str | None = None, **headers: str) -> Api:
         """A client of this server, which it closes."""
         if identity is not None:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from athena_api.app import build
 from athena_api.server import listen, serve
 from athena_cli.app import main as cli
+from athena_core.errors import ConfigError
 from athena_core.services.executors import FROZEN_SECONDS
 from athena_core.settings import load
 
@@ -30,7 +31,10 @@ def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Co
     """Serve in a process that was forked, as one that was executed with these would."""
     become(directory, environment, log_path, out)
     sys.argv[1:] = [str(port)]
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"Error: {error.message}")
 
 
 def begin_work(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, *words: str) -> None:
