@@ -1,0 +1,112 @@
+"""Tests of leaders on PostgreSQL: who keeps the views and causes what follows, and who does once that one is gone."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from athena_core.store.postgres import LOCK_CLASS
+from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, REACTOR_LOCK
+from tests.conftest import Serve
+from tests.scale import sized
+from tests.support.api import Api, Refused, soon
+from tests.support.server import Server
+
+LEADERS = f"""
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = {LOCK_CLASS} AND granted
+    AND objid IN ({KEEPER_LOCK}, {REACTOR_LOCK})
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+AT_ONCE_SECONDS = FROZEN_SECONDS
+"""Far above the second after which others look, and below the time after which one that stands still is replaced."""
+
+
+@pytest.fixture
+def session(database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A session that looks who leads."""
+    with psycopg.connect(database, autocommit=True) as found:
+        yield found
+
+
+def leaders(session: psycopg.Connection[Any]) -> set[int]:
+    """The sessions that hold the locks of leaders."""
+    return {pid for (pid,) in session.execute(LEADERS).fetchall()}
+
+
+def lead(session: psycopg.Connection[Any], but: set[int]) -> set[int]:
+    """Wait until there is a leader of each kind, and none of them is one of these."""
+    for _ in soon():
+        found = leaders(session)
+        if len(found) == 2 and not found & but:
+            return found
+    raise AssertionError
+
+
+def served(api: Api, number: int) -> None:
+    """What leaders do is done: a schedule that is due runs, and the views show it."""
+    for _ in soon():
+        try:
+            soon_at = datetime.now(UTC) + timedelta(seconds=0.5)
+            body = {"id": f"once-{number}", "sessionId": f"s{number}", "input": "hello", "runAt": soon_at.isoformat()}
+            api.post("/schedules", body)
+        except Refused as refused:  # the views are nobody's yet, or the log is held
+            assert refused.status == 503, refused
+        else:
+            break
+    for _ in soon():
+        try:
+            shown = api.items("/runs", sessionId=f"s{number}")
+        except Refused as refused:
+            assert refused.code == "NOT_CAUGHT_UP", refused
+        else:
+            if shown and shown[0]["status"] == "completed":
+                return
+
+
+@pytest.fixture
+def pair(database: str, session: psycopg.Connection[Any], serve: Serve, tmp_path: Path) -> tuple[Server, Server]:
+    """The server that leads, and another one."""
+    first = serve(tmp_path / "first", database_url=database)
+    lead(session, set())
+    return first, serve(tmp_path / "second", database_url=database)
+
+
+def killed(server: Server) -> None:
+    """The leader is gone."""
+    server.kill()
+
+
+def frozen(server: Server) -> None:
+    """The leader stands still."""
+    server.signal(signal.SIGSTOP)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("lost", sized([killed], [killed, frozen], [*[killed, frozen] * 5]))
+def test_another_one_leads_where_the_leader_is_killed_at_once_and_where_it_stands_still_after_ten_seconds(
+    lost: Callable[[Server], None], pair: tuple[Server, Server], session: psycopg.Connection[Any]
+) -> None:
+    first, second = pair
+    served(first.api, 1)
+    old = leaders(session)
+    lost(first)
+    began = time.monotonic()
+    new = lead(session, old)
+    seconds = time.monotonic() - began
+    print(f"another leader {seconds:.1f} s after the old one was {lost.__name__}")
+    served(second.api, 2)
+    if lost is killed:
+        assert seconds < AT_ONCE_SECONDS
+        return
+    first.signal(signal.SIGCONT)
+    served(first.api, 3)  # it goes on as one that follows
+    assert leaders(session) == new
+    started = [event["payload"]["id"] for event in second.api.events(types="schedule.run.started")]
+    assert sorted(started) == ["once-1", "once-2", "once-3"]
+    assert second.api.items("/runs") == first.api.items("/runs")
