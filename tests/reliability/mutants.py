@@ -20,6 +20,7 @@ PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothes
 
 LOG = "athena_core/store/log.py"
 SQLITE = "athena_core/store/sqlite.py"
+ADMISSION = "tests/core/services/test_admission.py"
 PROMISES = "tests/reliability/test_promises.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
 POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged"
@@ -245,9 +246,40 @@ MUTANTS: tuple[Mutant, ...] = (
         KILLS,
         (
             "athena_core/services/runner.py",
-            "                if loss is not None and (places > 0 or run_id in self._cancelled):\n",
+            "                if loss is not None and (taken or run_id in self._cancelled):\n",
             "                if loss is not None and run_id in self._cancelled:\n",
         ),
+    ),
+    of(
+        "an executor takes more runs than it has room for",
+        f"{ADMISSION}::test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room",
+        ("athena_core/services/admission.py", "free[: room.left(reader)]", "free"),
+    ),
+    of(
+        "a run that is leased here and that nobody executes stays so",
+        "tests/core/services/test_runner.py::test_a_run_that_is_leased_here_and_not_executed_is_taken_anew",
+        ("athena_core/services/runner.py", "in unheld & self._unheld:", "in unheld - unheld:"),
+    ),
+    of(
+        "who was forgotten after losing its session stays away",
+        "tests/api/test_workers.py::test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again",
+        (
+            "athena_core/store/attendance.py",
+            "            connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
+            "            if self._session is None:\n"
+            "                connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
+        ),
+        ("athena_core/store/attendance.py", "                self._session = None  # it", "                pass  # it"),
+    ),
+    of(
+        "a leader that stands still leads for ever",
+        "tests/projections/test_postgres.py::test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds",
+        ("athena_core/store/schemas.py", "if self._still_seconds >= FROZEN_SECONDS:", "if self._still_seconds < 0:"),
+    ),
+    of(
+        "a server whose work has ended goes on answering",
+        "tests/reliability/test_postgres.py::test_a_server_that_cannot_go_on_ends_and_says_why",
+        ("athena_api/server.py", "        if self.broken:\n", "        if self.broken and counter < 0:\n"),
     ),
     of(
         "a read is as old as this process",

@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from tests.conftest import Serve
 from tests.scale import SCALE
-from tests.support.api import Refused, soon
+from tests.support.api import Refused, events_of, soon
 from tests.support.gate import Gates
+from tests.support.postgres import Cluster
 from tests.support.server import ROOT
 
 END_SESSIONS = (
@@ -86,3 +89,34 @@ def test_two_servers_are_one_plane_and_one_goes_on_alone(
     assert command(tmp_path, database, "doctor")["ok"]
     assert command(tmp_path, database, "redact", "--run", held["runId"], "--reason", "asked")["redacted"] > 0
     assert command(tmp_path, database, "replay", "--verify")["outcome"] == "equal"
+
+
+def test_a_transaction_that_somebody_else_leaves_open_holds_up_nobody(
+    database: str, cluster: Cluster, serve: Serve, tmp_path: Path
+) -> None:
+    settings = {"database_url": database}
+    first, second = serve(tmp_path / "first", **settings), serve(tmp_path / "second", **settings)
+    with ExitStack() as stack:
+        for url in (database, cluster.url):  # in the same database, and in another one of the same server
+            session = stack.enter_context(psycopg.connect(url))
+            session.execute("CREATE TEMPORARY TABLE theirs (id bigint)")
+            session.execute("INSERT INTO theirs VALUES (1)")  # it has a number, below all that come
+            session.execute("SELECT pg_current_xact_id()")
+        with second.api.stream(after=str(0)) as blocks:
+            events = events_of(blocks)
+            for number in range(3):
+                ran = first.api.run(f"say {number}")
+                assert second.api.get(f"/runs/{ran['runId']}")["status"] == "completed"
+                while next(events)["type"] != "run.completed":
+                    pass
+        assert session.info.transaction_status == TransactionStatus.INTRANS
+
+
+def test_a_server_that_cannot_go_on_ends_and_says_why(database: str, serve: Serve, tmp_path: Path) -> None:
+    server = serve(tmp_path, database_url=database)
+    with psycopg.connect(database, autocommit=True) as session:
+        session.execute("ALTER SCHEMA athena RENAME TO athena_moved")
+        assert server.wait() == 1
+        session.execute("ALTER SCHEMA athena_moved RENAME TO athena")
+    assert 'relation \\"log\\" does not exist' in server.log_path.read_text()
+    server.log_path.write_text("")  # what it said was meant
