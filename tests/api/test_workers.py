@@ -178,7 +178,7 @@ def test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again(
         name = worker.told["id"]
         with psycopg.connect(database) as session:
             assert session.execute(END_ATTENDANCE, (name,)).rowcount == 1
-            assert session.execute("DELETE FROM athena.executor WHERE name = %s", (name,)).rowcount == 1
+            session.execute("DELETE FROM athena.executor WHERE name = %s", (name,))  # unless the server was faster
         for _ in soon():
             shown = by_id(api).get(name)
             if shown is not None and shown["status"] == "alive":
