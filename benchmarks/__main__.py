@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -18,12 +19,12 @@ from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
 from benchmarks.queues import QUEUES
 from benchmarks.reads import READS
-from benchmarks.report import Report
+from benchmarks.report import Report, Section
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size
 from benchmarks.schedules import SCHEDULES
 
-ALL = {
+ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **SCENARIOS,
     **RUNS,
     **FANOUTS,

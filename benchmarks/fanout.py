@@ -7,7 +7,7 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import cast
 
@@ -64,6 +64,7 @@ class Subscriber(asyncio.Protocol):
     def __init__(self, spec: Spec) -> None:
         """Nothing arrived."""
         self.frames = 0
+        self.heard = False
         self._path, self._frame = spec.stream, spec.frame.encode()
         self._rest = b""
 
@@ -73,7 +74,7 @@ class Subscriber(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the frames, wherever the pieces end."""
-        content = self._rest + data
+        content, self.heard = self._rest + data, True
         self.frames += content.count(self._frame)
         self._rest = content[1 - len(self._frame) :]
 
@@ -101,9 +102,8 @@ async def fan(spec: Spec) -> Fan:
             open_requests += 1
             connection.send(request)
 
-    posters = [await connect(watch.spec, answered) for _ in range(POSTERS)]
-    for connection in posters:
-        go_on(connection)
+    for _ in range(POSTERS):
+        go_on(await connect(watch.spec, answered))
     await until(lambda: not open_requests)
     await asyncio.sleep(SETTLE_SECONDS)
     before = resident_kib(spec.pid)
@@ -111,12 +111,12 @@ async def fan(spec: Spec) -> Fan:
     for _ in range(spec.subscribers):
         _, subscriber = await loop.create_connection(partial(Subscriber, spec), "127.0.0.1", spec.port)
         subscribers.append(subscriber)
-    await until(lambda: all(subscriber.frames == spec.marks for subscriber in subscribers))
+    await until(lambda: all(each.heard and each.frames == spec.marks for each in subscribers))
     await asyncio.sleep(SETTLE_SECONDS)
     kib_each = (resident_kib(spec.pid) - before) / spec.subscribers
     posted, wanted = 0, sys.maxsize
-    for connection in posters:
-        go_on(connection)
+    for _ in range(POSTERS):  # the first ones may have been idle for longer than a server waits
+        go_on(await connect(watch.spec, answered))
     await asyncio.sleep(watch.spec.warm_up_seconds)
     began = sum(subscriber.frames for subscriber in subscribers)
     watch.start()
@@ -142,11 +142,10 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def fanout(bench: Bench) -> list[Section]:
+def fanout(bench: Bench) -> Iterator[Section]:
     """Events to many subscribers as fast as they go, and at a rate."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # inherited by the servers and by the load
-    sections = []
     variants = {
         "Athena": ("athena", 1),
         "raw ASGI fan-out, no disk": ("fan-out", 0),
@@ -163,14 +162,13 @@ def fanout(bench: Bench) -> list[Section]:
         section.ratio("Athena", "raw ASGI fan-out, no disk", figure="cpu_us", label=cpu)
         if subscribers == max(bench.size.subscribers):
             section.limit("Athena", "kib_each", KIB_MAX)
-        sections.append(section)
-    sections[-1].notes.append(
-        f"{POSTERS} clients post one event after another, and each event goes to everybody; each measurement has a "
-        "server of its own. Memory is what the process grew by, for each subscriber, before the first event (a hundred "
-        "are too few to read it). Athena's events are durable before they are sent."
-    )
-    bench.stop()
-    return [*sections, _at_a_rate(bench)]
+            section.notes.append(
+                f"{POSTERS} clients post one event after another, and each event goes to everybody; each measurement "
+                "has a server of its own. Memory is what the process grew by, for each subscriber, before the first "
+                "event (a hundred are too few to read it). Athena's events are durable before they are sent."
+            )
+        yield section
+    yield _at_a_rate(bench)
 
 
 def fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, float]:
@@ -220,7 +218,7 @@ def main() -> None:
     sys.stdout.write(msgspec.json.encode(found).decode())
 
 
-FANOUTS: dict[str, Callable[[Bench], list[Section]]] = {"fanout": fanout}
+FANOUTS: dict[str, Callable[[Bench], Iterable[Section]]] = {"fanout": fanout}
 
 if __name__ == "__main__":
     main()

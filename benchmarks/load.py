@@ -375,13 +375,12 @@ async def stream(spec: Spec) -> Result:
             else:
                 behind.append((time.perf_counter(), watch.measuring))
         await asyncio.sleep(TICK_SECONDS)
-    deadline = time.perf_counter() + 2.0
-    wanted = 0
-    while time.perf_counter() < deadline and (asked_at or not wanted):
-        await asyncio.sleep(0.05)
-        wanted = len(due)
+    deadline = time.perf_counter() + ANSWER_SECONDS_MAX
+    while asked_at or min(len(subscriber.arrivals) for subscriber in subscribers) < posted:
+        if time.perf_counter() > deadline:
+            break
+        await asyncio.sleep(TICK_SECONDS)
     watch.stop()
-    await asyncio.sleep(0.5)
     for subscriber in subscribers:
         arrived = [at - due[made] for made, at in subscriber.arrivals if made in due]
         watch.latencies += arrived

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def _page(bench: Bench, server: Server, path: str) -> Server:
     return bench.server("page", place)
 
 
-def growth(bench: Bench) -> list[Section]:
+def growth(bench: Bench) -> Iterator[Section]:
     """The same requests to a server whose log is short and to one whose log is long."""
     short = written(bench.place("growth"), FEW_EVENTS)
     long = written(bench.place("growth"), bench.size.growth_events)
@@ -116,10 +116,9 @@ def growth(bench: Bench) -> list[Section]:
         (f"`GET {newest}`", "asked", 1, dict.fromkeys(servers, [newest])),
         ("`GET /api/v1/events`", "events", 1, {}),
     )
-    sections: list[Section] = []
-    for title, kind, clients, paths in asked:
+    for number, (title, kind, clients, paths) in enumerate(asked, 1):
         who = f"{clients} clients" if clients > 1 else "1 client"
-        section = Section(f"growth-{len(sections)}", f"{title}, {who}, {few} and {many}", "requests/s", {}, [], [])
+        section = Section(f"growth-{number}", f"{title}, {who}, {few} and {many}", "requests/s", {}, [], [])
         variants = {}
         for name, server in servers.items():
             load = bench.load(server, kind, clients, paths=paths.get(name, ()))
@@ -128,12 +127,12 @@ def growth(bench: Bench) -> list[Section]:
         section.measure(bench.rounds, variants)
         section.ratio(many, few, figure="p50_ms", label=f"p50: {many} / {few}", at_most=TIMES)
         section.ratio(many, few, figure="cpu_us", label=f"CPU time each: {many} / {few}", at_most=TIMES)
-        sections.append(section)
-    sections[-1].notes.append(
-        "Both servers are started anew before each load of POSTs, the short log from a copy, so that it stays short."
-    )
+        if number == len(asked):
+            section.notes.append(
+                "Both servers are started anew before each load of POSTs, the short log from a copy: it stays short."
+            )
+        yield section
     bench.stop()
-    return sections
 
 
 def _copy(template: Path, directory: Path) -> Path:
@@ -151,4 +150,4 @@ def _anew(server: Server, template: Path | None, load: Callable[[], dict[str, fl
     return load()
 
 
-READS: dict[str, Callable[[Bench], list[Section]]] = {"reads": reads, "growth": growth}
+READS: dict[str, Callable[[Bench], Iterable[Section]]] = {"reads": reads, "growth": growth}
