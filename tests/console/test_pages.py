@@ -444,6 +444,10 @@ def test_the_system_tells_how_far_the_views_are_and_what_they_come_to(page: Any,
         row = views.locator("tr", has=page.get_by_role("cell", name=name, exact=True))
         expect(row.locator("td.mono")).to_have_attribute("title", f"{digest['sha256']} at {digest['position']}")
     expect(panel(page, "Limits")).to_contain_text("page items max")
+    (worker,) = scene.api.get("/workers")["items"]
+    row = page.get_by_role("region", name="Workers").locator("tbody tr")
+    expect(row).to_contain_text(worker["id"][-8:])
+    expect(status(row)).to_have_text("alive")
 
 
 def test_a_stream_that_is_behind_says_so_until_it_is_not(browser: Any, scene: Scene) -> None:

@@ -2,13 +2,16 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { ask, head, Refused } from "../api";
 import { capabilities, health, position, state } from "../feed";
 import { clock, count } from "../format";
-import { getAdminHealth, getPolicy, getViewDigests, type Capabilities, type Health, type ViewDigests } from "../generated";
+import { getAdminHealth, getPolicy, getViewDigests, listWorkers, type Capabilities, type Health, type ViewDigests } from "../generated";
 import { useLive, whenever } from "../live";
 import { LETTERS } from "../place";
-import { caller, Commands, Copy, Facts, Json, may, Panel, Shown, Status, Table, Trouble } from "../ui";
+import { caller, Commands, Copy, Empty, Facts, Json, may, Panel, Shown, Status, Table, Time, Trouble } from "../ui";
+
+const WORKERS_MS = 5_000; // a heartbeat is no event
 
 export function System(): JSX.Element {
   const abilities = capabilities.value;
@@ -39,6 +42,9 @@ export function System(): JSX.Element {
           </Panel>
         </div>
         {seen && <Views health={seen} />}
+        <Panel title="Workers" wide>
+          <Workers />
+        </Panel>
         <Panel title="Keys" wide>
           <Facts
             of={[
@@ -136,6 +142,51 @@ function Views({ health }: { health: Health }): JSX.Element {
       {error.value && <Trouble error={error.value} />}
       {found.value && <Commands operation={getViewDigests} asked={{}} />}
     </Panel>
+  );
+}
+
+/** Who executes runs: servers, workers and commands. */
+function Workers(): JSX.Element {
+  const live = useLive("workers", () => ask(listWorkers), whenever((event) => event.type === "run.leased"));
+  useEffect(() => {
+    const timer = setInterval(live.again, WORKERS_MS);
+    return () => clearInterval(timer);
+  }, [live]);
+  return (
+    <Shown live={live}>
+      {({ items }) =>
+        items.length ? (
+          <Table label="Workers" heads={["Worker", "State", "Kind", "#Runs", "~Where", "~Providers", "~Since", "~Heartbeat"]}>
+            {items.map((one) => (
+              <tr key={one.id}>
+                <td class="mono" title={one.id}>
+                  …{one.id.slice(-8)}
+                </td>
+                <td>
+                  <Status is={one.status} />
+                </td>
+                <td>{one.kind}</td>
+                <td class="num">
+                  {count(one.running)} of {count(one.concurrency)}
+                </td>
+                <td class="opt">
+                  {one.host}, process {one.pid}
+                </td>
+                <td class="opt">{one.providers.join(", ")}</td>
+                <td class="opt">
+                  <Time at={one.since} />
+                </td>
+                <td class="opt">
+                  <Time at={one.heartbeat} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+        ) : (
+          <Empty>Nobody executes runs: start one with athena worker.</Empty>
+        )
+      }
+    </Shown>
   );
 }
 
