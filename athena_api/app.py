@@ -61,6 +61,7 @@ from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.redrives import Redrives
+from athena_core.services.relay import Relay
 from athena_core.services.reviews import Reviews
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
@@ -220,6 +221,7 @@ def wire(
         streams=Streams(streams_max=settings.streams_max, per_identity_max=settings.streams_per_identity_max),
         feed=feed,
         live=live,
+        relay=Relay(live, log.store.channel()),
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
         access=access,
@@ -271,6 +273,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(parts.tail.follow)
             tasks.start_soon(parts.tail.watch)
+            tasks.start_soon(parts.relay.serve)
             tasks.start_soon(parts.flood.serve)
             await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
@@ -301,6 +304,7 @@ async def working(parts: ControlPlane) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(parts.tail.follow)
             tasks.start_soon(parts.tail.watch)
+            tasks.start_soon(parts.relay.serve)
             await parts.runner.serve(tasks, take_over=True)
             tasks.start_soon(parts.memory.serve)
             yield

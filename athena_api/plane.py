@@ -40,6 +40,7 @@ from athena_core.services.policies import Policies
 from athena_core.services.rates import Rates
 from athena_core.services.reactor import Reactors
 from athena_core.services.redrives import Redrives
+from athena_core.services.relay import Relay
 from athena_core.services.reviews import Reviews
 from athena_core.services.runner import Runner
 from athena_core.services.runs import Runs
@@ -79,6 +80,7 @@ class ControlPlane(NamedTuple):
     streams: Streams
     feed: Feed
     live: Live
+    relay: Relay
     transcripts: Transcripts
     traffic: Traffic
     access: Access

@@ -5,8 +5,8 @@ who is too slow misses the oldest text, and everybody gets the finished entry fr
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 
 from athena_core.domain import run
 from athena_core.event import Position, Value
@@ -15,6 +15,8 @@ from athena_core.signal import Signal
 from athena_core.store.tail import Tail
 
 LIVE_CHARS_MAX = 65_536
+CLOSED_MAX = 1_000
+"""Of how many runs it is remembered where their last turn ended: what is heard later of it is late."""
 
 ENTRY_TYPES = frozenset({run.TranscriptAppended.TYPE, run.ToolCalled.TYPE})
 """What a transcript shows."""
@@ -34,6 +36,19 @@ class TranscriptDelta(Value):
     offset: int | None = None
     text: str | None = None
     reset: bool = False
+
+
+class Overheard(Value):
+    """What a model of another process wrote of a turn, from an offset on; without text the turn is taken back.
+
+    ``born`` is the position up to which everything was recorded before the turn began.
+    """
+
+    run_id: str
+    turn: int
+    born: Position
+    offset: int = 0
+    text: str | None = None
 
 
 class Turn:
@@ -84,7 +99,10 @@ class Live:
         """Follow the log: an entry closes the turn it belongs to, the end of a run abandons it."""
         self._signal = signal
         self._turns: dict[str, Turn] = {}
+        self._closed: OrderedDict[str, Position] = OrderedDict()
         self._subscribers: dict[str, list[Subscriber]] = {}
+        self.spoken: Callable[[str], object] = lambda session_id: None
+        """Called with the session in which a model of this process wrote."""
         tail.subscribe(self._notice, ENTRY_TYPES | ABANDONING_TYPES)
 
     def said(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
@@ -104,6 +122,32 @@ class Live:
                     writing.recorded = writing.number < turn
                 writing = self._turns[session_id] = Turn(run_id, turn, self._signal.position)
             writing.add(text)
+        self.spoken(session_id)
+        self._wake(session_id)
+
+    def overheard(self, session_id: str, heard: "Overheard") -> None:
+        """A model of another process wrote some more, or what it wrote is taken back.
+
+        It may come late, when the log told of the end of the turn already; where some of it was lost, the turn begins
+        anew at what came.
+        """
+        if self._closed.get(heard.run_id, 0) > heard.born:
+            return
+        writing = self._turns.get(session_id)
+        same = writing is not None and writing.run_id == heard.run_id and writing.number == heard.turn
+        if heard.text is None:
+            if same:
+                del self._turns[session_id]
+        else:
+            if writing is None or not same or writing.end != heard.offset:
+                if writing is not None and writing.run_id == heard.run_id:
+                    writing.recorded = writing.number < heard.turn
+                writing = self._turns[session_id] = Turn(heard.run_id, heard.turn, heard.born)
+                writing.end = heard.offset
+            writing.add(heard.text)
+        self._wake(session_id)
+
+    def _wake(self, session_id: str) -> None:
         for subscriber in self._subscribers.get(session_id, ()):
             subscriber.wake()
 
@@ -130,6 +174,7 @@ class Live:
             entry = row.type in ENTRY_TYPES
             if session_id is None or not (entry or row.type in ABANDONING_TYPES):
                 continue
+            self._close(row.run_id or "", row.position)
             turn = self._turns.get(session_id)
             if turn is not None and turn.run_id == row.run_id and turn.born < row.position:
                 turn.recorded = entry
@@ -138,6 +183,12 @@ class Live:
                 if entry:
                     subscriber.heard = row.position
                 subscriber.wake()
+
+    def _close(self, run_id: str, position: Position) -> None:
+        self._closed[run_id] = position
+        self._closed.move_to_end(run_id)
+        if len(self._closed) > CLOSED_MAX:
+            self._closed.popitem(last=False)
 
 
 class Subscriber:

@@ -152,6 +152,19 @@ class Bell(Protocol):
         """Stop listening."""
 
 
+class Channel(Protocol):
+    """Carries short texts between the processes on a log. Nothing of it is kept; whoever is away misses it."""
+
+    async def send(self, texts: Sequence[str]) -> None:
+        """Tell the others, in order. Raises OSError."""
+
+    async def receive(self) -> list[str]:
+        """Wait for what others tell. Raises OSError."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
 class Store(Protocol):
     """A log's database. What changes it needs ``exclusive`` around it, in the thread of the writer."""
 
@@ -183,6 +196,9 @@ class Store(Protocol):
 
     def bell(self) -> Bell:
         """A new bell."""
+
+    def channel(self) -> Channel | None:
+        """A new channel; None where processes have none between them."""
 
     def exclusive(self) -> AbstractContextManager[None]:
         """A write transaction alone in the world: committed at the end of the block, rolled back if it raises."""

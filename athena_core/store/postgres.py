@@ -33,7 +33,7 @@ LOCK_CLASS = 0x61746865
 LOG_LOCK, SCHEMA_LOCK = 1, 2
 SCHEMA = "athena"
 ANCHOR = "postgres.anchor"
-CHANNEL = "athena"
+CHANNEL, LIVE_CHANNEL = "athena", "athena_live"
 POLL_SECONDS = 0.25
 """How often the head is looked at in any case: a notification is only a hint."""
 
@@ -173,6 +173,7 @@ TROUBLES: Troubles = (
 )
 LOCK = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, %s)"
 NOTIFY = "SELECT pg_notify(%s, %s)"
+TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (told, place) ORDER BY place"
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 Values: TypeAlias = Sequence[Any]
@@ -488,6 +489,41 @@ class PostgresBell:
                 await connection.close()
 
 
+class PostgresChannel:
+    """Notifications that carry texts: one session tells, another one hears."""
+
+    def __init__(self, url: str) -> None:
+        """Connect by need."""
+        self._where = make_conninfo(url, **PATIENCE)
+        self._telling: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._hearing: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+
+    async def send(self, texts: Sequence[str]) -> None:
+        """Tell the others, in order. Raises StoreUnreachable."""
+        with translated():
+            if self._telling is None or self._telling.closed:
+                self._telling = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
+            await self._telling.execute(TELL, (LIVE_CHANNEL, list(texts)))
+
+    async def receive(self) -> list[str]:
+        """Wait for what others tell. Raises StoreUnreachable."""
+        with translated():
+            if self._hearing is None or self._hearing.closed:
+                self._hearing = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
+                await self._hearing.execute(f"LISTEN {LIVE_CHANNEL}")
+            async for told in self._hearing.notifies(stop_after=1):
+                if self._telling is None or told.pid != self._telling.info.backend_pid:
+                    return [told.payload]
+        return []
+
+    async def close(self) -> None:
+        """Close both sessions."""
+        for connection in (self._telling, self._hearing):
+            if connection is not None:
+                with suppress(psycopg.Error):
+                    await connection.close()
+
+
 class PostgresStore(Reading):
     """One log in a database, with the one writing connection of the process. Writing needs ``exclusive``."""
 
@@ -551,6 +587,10 @@ class PostgresStore(Reading):
     def bell(self) -> PostgresBell:
         """A new bell."""
         return PostgresBell(self.url)
+
+    def channel(self) -> PostgresChannel:
+        """A new channel."""
+        return PostgresChannel(self.url)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

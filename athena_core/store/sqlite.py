@@ -484,6 +484,9 @@ class SqliteStore(Reading):
         finally:
             self._lock.release()
 
+    def channel(self) -> None:
+        """Processes on a state directory have none."""
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """A write transaction alone in the world: committed at the end of the block, rolled back if it raises."""

@@ -184,3 +184,27 @@ def test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again(
             if shown is not None and shown["status"] == "alive":
                 break
         assert api.run("hello")["output"].endswith("said: hello")
+
+
+def test_what_a_model_writes_at_a_worker_is_shown_by_a_server_as_it_writes(
+    database: str, serve: Serve, tmp_path: Path, gates: Gates
+) -> None:
+    settings = {**gates.settings, "database_url": database}
+    api = serve(tmp_path / "plane", executor="off", **settings).api
+    gate = gates["words"]
+    with (
+        Worker(tmp_path / "plane", **settings),
+        api.stream("/sessions/one/transcript/stream") as blocks,
+    ):
+        run_id = api.start("tell words Hello there friend", sessionId="one")["runId"]
+        shown: dict[int, str] = {}
+        for frame in blocks:
+            if frame.event == "transcript.delta":
+                told = frame.data["data"]
+                assert (told["runId"], told["turn"]) == (run_id, 1)
+                shown[told["offset"]] = told["text"]
+                gate.release()
+            elif frame.event == "transcript.entry" and frame.data["data"]["role"] == "assistant":
+                assert frame.data["data"]["content"] == "Hello there friend "
+                break
+    assert shown == {0: "Hello ", 6: "there ", 12: "friend "}

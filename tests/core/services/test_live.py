@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from athena_core.domain import run
 from athena_core.protocols import Row
 from athena_core.services.live import LIVE_CHARS_MAX, Live, Subscriber, TranscriptDelta
+from athena_core.services.relay import PIECE_CHARS_MAX, Relay
 from athena_core.signal import Signal
 from athena_core.store.log import Log
 from athena_core.store.tail import Tail
@@ -228,3 +229,66 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
         assert written.endswith(shown)
         assert len(shown) >= min(len(written), LIVE_CHARS_MAX)
     tail.close()
+
+
+# Between processes
+
+
+@pytest.fixture
+def elsewhere(log: Log) -> Iterator[Live]:
+    """The hub of another process."""
+    tail = Tail(log)
+    yield Live(tail, Signal())
+    tail.close()
+
+
+def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_is_there(
+    live: Live, elsewhere: Live
+) -> None:
+    relay, reader = Relay(elsewhere, None), Reader(live)
+    for text in ("Hel", "lo " * PIECE_CHARS_MAX):
+        elsewhere.said("one", "run_1", 1, text)
+        for piece in relay.pieces("one"):
+            assert len(piece.text or "") <= PIECE_CHARS_MAX
+            live.overheard("one", piece)
+        reader.read()
+    assert reader.shown == {("run_1", 1): "Hel" + "lo " * PIECE_CHARS_MAX}
+    assert list(relay.pieces("one")) == []
+    elsewhere.said("one", "run_1", 1, None)
+    for piece in relay.pieces("one"):
+        live.overheard("one", piece)
+    reader.read()
+    assert (reader.shown, reader.resets) == ({}, 1)
+
+
+def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(live: Live, elsewhere: Live) -> None:
+    relay, reader = Relay(elsewhere, None), Reader(live)
+    for text, arrives in (("one ", True), ("two ", False), ("three ", True), ("four", True)):
+        elsewhere.said("one", "run_1", 1, text)
+        for piece in relay.pieces("one"):
+            if arrives:
+                live.overheard("one", piece)
+        reader.read()
+    assert (reader.shown, reader.resets) == ({("run_1", 1): "three four"}, 1)
+
+
+def test_what_comes_after_the_entry_of_its_turn_is_late(live: Live, elsewhere: Live) -> None:
+    relay, reader = Relay(elsewhere, None), Reader(live)
+    elsewhere.said("one", "run_1", 1, "Hello")
+    pieces = list(relay.pieces("one"))
+    live._notice([row(7, run.TranscriptAppended.TYPE)])
+    for piece in pieces:
+        live.overheard("one", piece)
+    reader.read()
+    assert live.writing("one") is None
+    assert reader.shown == {}
+
+
+def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(live: Live, elsewhere: Live) -> None:
+    relay = Relay(elsewhere, None)
+    elsewhere.said("one", "run_1", 1, "Hello")
+    for piece in relay.pieces("one"):
+        live.overheard("one", piece)
+    elsewhere._notice([row(7, run.TranscriptAppended.TYPE)])
+    assert list(relay.pieces("one")) == []
+    assert live.writing("one") is not None
