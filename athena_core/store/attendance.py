@@ -1,5 +1,6 @@
 """Who is at work on a log in PostgreSQL: a row for each, and a lock that its session holds (``port.Attendance``)."""
 
+import time
 from contextlib import suppress
 
 import psycopg
@@ -35,6 +36,10 @@ EVERYBODY = (
 )
 FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND NOT {HELD} AND {UP}"
 AT_WORK = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
+COUNT_ALL = "SELECT count(*) FROM executor"
+ALONE_SECONDS = 1.0
+"""How long it is believed that nobody else came."""
+
 LEAVE = "DELETE FROM executor WHERE name = %s"
 
 
@@ -46,6 +51,8 @@ class SessionAttendance:
         self.executor = executor
         self._about = about
         self._count = 0
+        self._alone = False
+        self._counted_at = -ALONE_SECONDS
         self._line = Line(url, {"statement_timeout": "10s"})
         self._session: psycopg.Connection[tuple[object, ...]] | None = None
         with translated():
@@ -94,8 +101,13 @@ class SessionAttendance:
             self._hold().execute(FORGET, (self.executor, sorted(kept), RESTART_SECONDS))
 
     def alone(self) -> bool:
-        """Nobody counts on it: what several processes share is not gathered."""
-        return False
+        """Whether nobody else attends, as it was within the last second."""
+        now, session = time.monotonic(), self._session
+        if now - self._counted_at >= ALONE_SECONDS and session is not None:
+            self._counted_at, self._alone = now, False
+            with suppress(psycopg.Error):
+                self._alone = session.execute(COUNT_ALL).fetchone() == (1,)
+        return self._alone
 
     def leave(self) -> None:
         """Leave in order."""

@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn
 
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreUnreachable
@@ -224,6 +225,11 @@ class Line:
     def lost(self) -> bool:
         """Whether there was a connection that is over."""
         return self._connection is not None and self._connection.closed
+
+    @property
+    def session_pid(self) -> int | None:
+        """Which session it has, if any."""
+        return None if self._connection is None or self._connection.closed else self._connection.info.backend_pid
 
     def close(self) -> None:
         """Close it for good."""
@@ -459,20 +465,34 @@ class PostgresShelf:
 class PostgresBell:
     """Listens for the notification of a commit, and rings from time to time in any case."""
 
-    def __init__(self, url: str) -> None:
-        """Connect at the first pause."""
+    def __init__(self, url: str, own: Callable[[], int | None]) -> None:
+        """Connect at the first pause; ``own`` tells which session's commits are no news here."""
         self._url = url
+        self._own = own
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def pause(self, *, news: bool) -> None:
-        """Wait for a commit, or a quarter of a second."""
+        """Wait for a commit of another process, or a quarter of a second.
+
+        The driver's own way asks the server to stop where the wait is cancelled, and complains if it may not wait for
+        that.
+        """
         try:
-            connection = await self._listening()
-            async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                pass
+            server = (await self._listening()).pgconn
+            with anyio.move_on_after(POLL_SECONDS):
+                while self._only_own(server):
+                    await anyio.wait_readable(server.socket)
         except psycopg.Error:
             await self.close()
             await anyio.sleep(POLL_SECONDS)
+
+    def _only_own(self, server: PGconn) -> bool:
+        """Take what was told; whether it came from nobody but this process."""
+        server.consume_input()
+        told = set()
+        while notify := server.notifies():
+            told.add(notify.be_pid)
+        return told <= {self._own()}
 
     async def _listening(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None:
@@ -586,7 +606,7 @@ class PostgresStore(Reading):
 
     def bell(self) -> PostgresBell:
         """A new bell."""
-        return PostgresBell(self.url)
+        return PostgresBell(self.url, lambda: self._line.session_pid)
 
     def channel(self) -> PostgresChannel:
         """A new channel."""
