@@ -17,6 +17,7 @@ from benchmarks.identity import IDENTITIES
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
+from benchmarks.postgres import POSTGRES
 from benchmarks.queues import QUEUES
 from benchmarks.reads import READS
 from benchmarks.report import Report, Section
@@ -35,6 +36,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **SCHEDULES,
     **MEMORY,
     **FOOTPRINTS,
+    **POSTGRES,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails

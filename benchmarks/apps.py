@@ -264,10 +264,12 @@ APPS: dict[str, Callable[[Path], App]] = {
 
 def main() -> None:
     """Serve until told to stop."""
+    from benchmarks import apps_postgres  # noqa: PLC0415 - it needs what is here
+
     name, port, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     directory.mkdir(parents=True, exist_ok=True)
     config = uvicorn.Config(
-        APPS[name](directory),
+        (APPS | apps_postgres.APPS)[name](directory),
         http="httptools",
         ws="none",
         lifespan="off",

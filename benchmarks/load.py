@@ -41,14 +41,15 @@ class Spec(msgspec.Struct, kw_only=True):
     ``directives``, ``keyed`` (each with an ``Idempotency-Key``), ``runs``, ``runs-async`` and ``admissions`` (of runs
     that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` and ``events`` (one page) are
     read by them; ``pages`` are read one after another by each client; ``stream`` posts ``rate`` directives a second and
-    times their way to ``clients`` subscribers. ``asked`` are GETs of ``paths`` in turn, or POSTs of ``body`` to them
-    where there is one.
+    times their way to ``clients`` subscribers; it posts to ``write_port`` where that is another server's. ``asked`` are
+    GETs of ``paths`` in turn, or POSTs of ``body`` to them where there is one.
     """
 
     kind: Literal[
         "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream", "asked"
     ]
     port: int
+    write_port: int = 0
     pid: int
     clients: int
     seconds: float
@@ -223,7 +224,8 @@ def requests(spec: Spec) -> Iterator[bytes]:
 
 async def connect(spec: Spec, answered: Callable[[Http, bytes], None]) -> Http:
     """A connection."""
-    _, protocol = await asyncio.get_running_loop().create_connection(lambda: Http(answered), "127.0.0.1", spec.port)
+    port = spec.write_port or spec.port
+    _, protocol = await asyncio.get_running_loop().create_connection(lambda: Http(answered), "127.0.0.1", port)
     return protocol
 
 

@@ -24,9 +24,9 @@ def cores() -> tuple[int, int]:
     return allowed[0], allowed[1 % len(allowed)]
 
 
-def pin(core: int) -> None:
-    """Stay on one core, with every thread and process that is started from here on."""
-    os.sched_setaffinity(0, {core})
+def pin(*kept: int) -> None:
+    """Stay on these cores, with every thread and process that is started from here on."""
+    os.sched_setaffinity(0, kept)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -14,7 +14,7 @@ from benchmarks.history import written
 from benchmarks.load import Spec, closing
 from benchmarks.machine import cores, pin, sync_ms
 from benchmarks.report import Section
-from benchmarks.server import Server
+from benchmarks.server import Server, Worker
 
 FEED_LIMIT = 500
 SUBSCRIBERS = 20
@@ -63,11 +63,23 @@ class Bench:
         self._servers: list[Server] = []
         self._count = 0
 
-    def server(self, name: str, directory: Path | None = None, settings: Mapping[str, str] | None = None) -> Server:
+    def server(
+        self,
+        name: str,
+        directory: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        *,
+        pinned: bool = True,
+    ) -> Server:
         """A new server, started; its directory is fresh unless one is given."""
-        server = Server(name, directory or self.place(name), settings)
+        server = Server(name, directory or self.place(name), settings, pinned=pinned)
         self._servers.append(server)
         return server.start()
+
+    def worker(self, worker: Worker) -> None:
+        """Start one that executes runs; it is stopped with the servers."""
+        self._servers.append(worker)
+        worker.start()
 
     def place(self, name: str) -> Path:
         """The path of a fresh directory."""

@@ -43,9 +43,12 @@ def answer_of(port: int, request: bytes) -> bytes:
 class Server:
     """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling in ``benchmarks.apps``."""
 
-    def __init__(self, name: str, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, directory: Path, settings: Mapping[str, str] | None = None, *, pinned: bool = True
+    ) -> None:
         """Nothing is started yet; ``settings`` are named without their prefix, in lower case."""
         self.name = name
+        self._cores = {cores()[0]} if pinned else set(cores())
         self.directory = directory
         self._settings = {f"ATHENA_{key.upper()}": value for key, value in (settings or {}).items()}
         self.port = 0
@@ -65,21 +68,16 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         environment |= {"ATHENA_STATE_DIR": str(self.directory), "ATHENA_WORKSPACE_ROOT": str(self.directory)}
         environment |= self._settings | {"PYTHONPATH": str(ROOT)}
-        program = ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
-        if self.name in PROGRAMS:
-            program = [PROGRAMS[self.name], "api", "serve", "--port", str(self.port)]
-        elif self.name == "bare":
-            program = ["benchmarks.bare", str(self.port), str(self.directory)]
         with (self.directory / "server.log").open("ab") as log:
             began = time.perf_counter()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *program],
+                [sys.executable, "-m", *self._program()],
                 cwd=self.directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=lambda: pin(cores()[0]),  # noqa: PLW1509 - this process has no threads
+                preexec_fn=lambda: pin(*self._cores),  # noqa: PLW1509 - this process has no threads
             )
         while not self._ready():
             if self._process.poll() is not None or time.perf_counter() - began > READY_SECONDS_MAX:
@@ -87,6 +85,13 @@ class Server:
             time.sleep(POLL_SECONDS)
         self.ready_seconds = time.perf_counter() - began
         return self
+
+    def _program(self) -> list[str]:
+        if self.name in PROGRAMS:
+            return [PROGRAMS[self.name], "api", "serve", "--port", str(self.port)]
+        if self.name == "bare":
+            return ["benchmarks.bare", str(self.port), str(self.directory)]
+        return ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
 
     def _ready(self) -> bool:
         return self.get(READY).startswith(b"HTTP/1.1 200")
@@ -111,3 +116,18 @@ class Server:
         """Stop, and delete its directory."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Worker(Server):
+    """A process that only executes runs, some at a time."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], concurrency: int) -> None:
+        """Nothing is started yet."""
+        super().__init__("worker", directory, settings, pinned=False)
+        self._concurrency = concurrency
+
+    def _program(self) -> list[str]:
+        return ["athena_cli", "worker", "--concurrency", str(self._concurrency)]
+
+    def _ready(self) -> bool:
+        return '"status":"working"' in (self.directory / "server.log").read_text()

@@ -1,10 +1,12 @@
 """The benchmarks: what they compare with is the same thing."""
 
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from benchmarks import loops
+from benchmarks import apps_postgres, loops
 from benchmarks.__main__ import SIZES
 from benchmarks.fanout import fanned
 from benchmarks.history import with_runs, write
@@ -12,6 +14,9 @@ from benchmarks.load import Http
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
+from tests.conftest import Serve
+from tests.support.api import soon
+from tests.support.postgres import Cluster
 
 EVENTS = 1_003  # ends within a run
 
@@ -81,3 +86,41 @@ async def test_a_tick_among_many_schedules_starts_those_that_are_due_each_time(t
     ticked = await plane.tick(2)
     assert (ticked.ticks, ticked.runs) == (2, 2 * DUE)
     plane.parts.close()
+
+
+def rows_of(url: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of each table of a schema."""
+    with psycopg.connect(url) as session:
+        tables = session.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
+        return {name: session.execute(f"SELECT * FROM {schema}.{name}".encode()).fetchall() for (name,) in tables}
+
+
+def shape(rows: list[tuple[Any, ...]]) -> set[tuple[type, ...]]:
+    """Which columns are there, and what they hold."""
+    return {tuple(type(cell) for cell in row) for row in rows}
+
+
+def test_the_ceiling_of_posts_on_postgresql_writes_the_rows_that_views_show(
+    cluster: Cluster, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cluster.database() as url, cluster.database() as ceiling:
+        api = serve(database_url=url).api
+        api.items("/directives")
+        before = rows_of(url, "athena_views_1")
+        for number in range(3):
+            api.post("/directives", {"input": f"say {number}"})
+        api.items("/directives")
+        after = rows_of(url, "athena_views_1")
+        news = {name: rows[len(before[name]) :] for name, rows in after.items()}
+        written = {name for name, rows in news.items() if rows}
+
+        monkeypatch.setenv("ATHENA_DATABASE_URL", ceiling)
+        rows = apps_postgres.Rows()
+        rows.take(1, [b'{"input":"say %d"}' % number for number in range(3)])
+        for _ in soon():
+            found = rows_of(ceiling, "public")
+            if found["checkpoint"] == [(3,)]:
+                break
+        del found["checkpoint"]
+        assert {name for name, made in found.items() if made} == written
+        assert {name: shape(made) for name, made in found.items()} == {name: shape(news[name]) for name in written}

@@ -46,9 +46,9 @@ OPTIONS = {
 class Postmaster:
     """A server on a data directory of ours, which can be stopped and started again."""
 
-    def __init__(self, programs: Path, directory: Path, more: dict[str, str]) -> None:
+    def __init__(self, programs: Path, directory: Path, data: Path, more: dict[str, str]) -> None:
         self.directory = directory
-        self._line = [*map(str, (programs / "postgres", "-D", directory / "data", "-k", directory)), *options(more)]
+        self._line = [*map(str, (programs / "postgres", "-D", data, "-k", directory)), *options(more)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -162,8 +162,11 @@ def options(more: dict[str, str]) -> list[str]:
 
 
 @contextmanager
-def own_cluster(**more: str) -> Iterator[Cluster]:
-    """A server of our own while the context lasts, in memory where there is such a place. Raises LookupError."""
+def own_cluster(disk: Path | None = None, **more: str) -> Iterator[Cluster]:
+    """A server of our own while the context lasts, with what it keeps in memory where there is such a place.
+
+    With ``disk`` it is kept there. Raises LookupError.
+    """
     programs = binaries()
     if programs is None:
         raise LookupError(f"{DID_NOT_RUN}: no programs")
@@ -173,19 +176,23 @@ def own_cluster(**more: str) -> Iterator[Cluster]:
         if os.geteuid() == 0:
             shutil.chown(directory, SOMEBODY, "nogroup")
         programs = within_reach(programs, directory)
-        data = directory / "data"
+        data = Path(tempfile.mkdtemp(prefix="data-", dir=disk or directory))
+        if os.geteuid() == 0:
+            shutil.chown(data, SOMEBODY, "nogroup")
         subprocess.run(
             [programs / "initdb", "-D", data, "-U", "athena", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
             check=True,
             stdout=subprocess.DEVNULL,
             **as_somebody(),
         )
-        postmaster = Postmaster(programs, directory, more)
+        postmaster = Postmaster(programs, directory, data, more)
         try:
             postmaster.start()
             yield Cluster(f"postgresql://athena@/postgres?host={directory}", postmaster)
         finally:
             postmaster.stop(signal.SIGQUIT)
+            if disk is not None:
+                shutil.rmtree(data, ignore_errors=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

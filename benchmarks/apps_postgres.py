@@ -1,0 +1,184 @@
+"""The ceilings that speak HTTP and keep what they are sent in a database, which ``ATHENA_DATABASE_URL`` names."""
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import msgspec
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from athena_core.clock import SystemIds
+from athena_core.store.schemas import dialect
+from benchmarks.apps import BATCH_ROWS_MAX, App, Message, Receive, Send, answer, body_of
+from projections.catalog import DIRECTIVE
+from projections.feed import TABLE as FEED
+
+LOCK = "SELECT pg_advisory_xact_lock(1)"
+HEAD = "SELECT coalesce(max(position), 0) FROM event"
+CREATE = "CREATE TABLE event (position bigint PRIMARY KEY, data bytea NOT NULL)"
+INSERT = "INSERT INTO event (position, data) SELECT * FROM unnest(%b::bigint[], %b::bytea[])"
+NOTIFY = "SELECT pg_notify('event', %s)"
+RECORDING_THREADS = 8
+"""More of them wait for the library's lock, and are no faster."""
+
+Waiting: TypeAlias = "tuple[bytes, asyncio.Future[int]]"
+Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+said = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def session() -> Session:
+    """A session of the database."""
+    return psycopg.connect(os.environ["ATHENA_DATABASE_URL"], autocommit=True, prepare_threshold=2)
+
+
+class Rows:
+    """Writes the rows that views show of directives: all that there is in one transaction, which waits for no disk."""
+
+    def __init__(self) -> None:
+        """Create the tables."""
+        self._session = session()
+        self._session.execute("SET synchronous_commit = off")
+        for table in (DIRECTIVE, FEED):
+            for statement in table.create:
+                self._session.execute(dialect(statement).encode())
+        self._session.execute("CREATE TABLE checkpoint (position bigint NOT NULL)")
+        self._session.execute("INSERT INTO checkpoint VALUES (0)")
+        self._ids = SystemIds()
+        self._new: deque[tuple[int, bytes]] = deque()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def take(self, position: int, data: Sequence[bytes]) -> None:
+        """Have rows written of what was committed from a position on."""
+        if not self._thread.is_alive():
+            raise RuntimeError("no rows of views are written any more")
+        self._new.extend(enumerate(data, position))
+        self._ready.set()
+
+    def _write(self) -> None:
+        while True:
+            self._ready.wait()
+            self._ready.clear()
+            directives: list[tuple[Any, ...]] = []
+            feed: list[tuple[Any, ...]] = []
+            now = time.time_ns() // 1_000_000
+            while self._new:
+                position, data = self._new.popleft()
+                directives.append((position, self._ids.new("dir"), now, 1, said(data)["input"], None, None, None))
+                feed.append((position, "directive.created", None, None, "trace"))
+            if not feed:
+                continue
+            with self._session.pipeline(), self._session.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.executemany(dialect(DIRECTIVE.insert).encode(), directives)
+                cursor.executemany(dialect(FEED.insert).encode(), feed)
+                cursor.execute("UPDATE checkpoint SET position = %s", (feed[-1][0],))
+                cursor.execute("COMMIT")
+
+
+class GroupCommit:
+    """One writer thread: all waiting rows in one transaction under one lock, at the head and one more."""
+
+    def __init__(self) -> None:
+        """Create the tables."""
+        self._session = session()
+        self._session.execute(CREATE)
+        self._rows = Rows()
+        self._waiting: deque[Waiting] = deque()
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def append(self, data: bytes) -> int:
+        """The position of a row, once it is durable."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._write, args=(self._loop,), daemon=True).start()
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._waiting.append((data, future))
+        self._ready.set()
+        return await future
+
+    def _write(self, loop: asyncio.AbstractEventLoop) -> None:
+        execute = self._session.execute
+        while True:
+            self._ready.wait()
+            self._ready.clear()
+            while self._waiting:
+                with self._session.pipeline():
+                    execute("BEGIN")
+                    execute(LOCK)
+                    found = execute(HEAD)
+                (head,) = found.fetchone() or (0,)
+                batch: list[Waiting] = []
+                while self._waiting and len(batch) < BATCH_ROWS_MAX:
+                    batch.append(self._waiting.popleft())
+                data = [data for data, _ in batch]
+                with self._session.pipeline():
+                    execute(INSERT, ([*range(head + 1, head + 1 + len(batch))], data))
+                    execute(NOTIFY, (str(head + len(batch)),))
+                    execute("COMMIT")
+                loop.call_soon_threadsafe(_resolve, batch, head + 1)
+                self._rows.take(head + 1, data)
+
+
+def _resolve(batch: Sequence[Waiting], first: int) -> None:
+    for index, (_, future) in enumerate(batch):
+        if not future.done():
+            future.set_result(first + index)
+
+
+def group_commit(directory: Path) -> App:
+    """Takes a body, has it durable, answers, and writes the rows of views: HTTP and the database alone."""
+    writer = GroupCommit()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        data = await body_of(receive)
+        position = await writer.append(data) if data else 0
+        await answer(send, b'{"ok":true,"data":{"position":%d}}' % position)
+
+    return app
+
+
+def recorder(directory: Path) -> App:
+    """Takes a body and hands it to the library's recorder as an event, in the mode in which readers miss nothing."""
+    from eventsourcing.persistence import StoredEvent  # noqa: PLC0415 - the other ceiling does not pay for the library
+    from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore  # noqa: PLC0415
+
+    parts = conninfo_to_dict(os.environ["ATHENA_DATABASE_URL"])
+    datastore = PostgresDatastore(
+        dbname=str(parts["dbname"]),
+        host=str(parts["host"]),
+        port=str(parts.get("port", 5432)),
+        user=str(parts["user"]),
+        password=str(parts.get("password", "")),
+        pool_size=RECORDING_THREADS,
+        max_overflow=RECORDING_THREADS,
+    )
+    found = PostgresApplicationRecorder(datastore, events_table_name="stored_events")
+    found.create_table()
+    threads = ThreadPoolExecutor(RECORDING_THREADS)
+
+    def save(data: bytes) -> str:
+        made = uuid4()
+        found.insert_events([StoredEvent(made, 1, "directive.created", data)])
+        return str(made)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        data = await body_of(receive)
+        made = await asyncio.get_running_loop().run_in_executor(threads, save, data) if data else ""
+        await answer(send, b'{"ok":true,"data":{"id":"%b"}}' % made.encode())
+
+    return app
+
+
+APPS: dict[str, Callable[[Path], App]] = {"group-commit-postgres": group_commit, "recorder-postgres": recorder}
