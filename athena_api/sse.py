@@ -12,7 +12,7 @@ import anyio
 import msgspec
 
 from athena_api.asgi import Receive, Send
-from athena_core.errors import StreamLimit
+from athena_core.errors import StoreUnreachable, StreamLimit
 from athena_core.event import Position
 from athena_core.protocols import Row, Shown, ShownCells
 from athena_core.signal import Signal
@@ -39,6 +39,9 @@ GATHER_SECONDS = 0.004
 HEARTBEAT_SECONDS = 15.0
 HIDDEN_EVENTS_MAX = 10_000
 LAST_SEND_SECONDS = 0.2
+AWAY_SECONDS = 0.25
+"""How long a stream rests that cannot be read on, before it looks again whether the database is back."""
+
 HEARTBEAT = b": heartbeat\n\n"
 HEADERS = [
     (b"content-type", b"text/event-stream"),
@@ -189,13 +192,17 @@ class Streams:
         await _send(send, subscription.retry)
         beat_at = anyio.current_time() + self._heartbeat_seconds
         while True:
-            frames, more = subscription.take()
+            away = False
+            try:
+                frames, more = subscription.take()
+            except StoreUnreachable:  # whoever listens waits, as for something to happen
+                frames, more, away = [], False, True
             await _send_all(send, frames)
             if frames:
                 beat_at = anyio.current_time() + self._heartbeat_seconds
             if not more:
                 with anyio.move_on_after(beat_at - anyio.current_time()):
-                    await subscription.wait()
+                    await (anyio.sleep(AWAY_SECONDS) if away else _patient(subscription))
                 if anyio.current_time() >= beat_at:  # also while something happens that is not shown
                     await _send(send, HEARTBEAT)
                     beat_at = anyio.current_time() + self._heartbeat_seconds
@@ -233,7 +240,10 @@ class Feed:
         if not self._followers:
             self.ring.restart(rows[-1].position)
             return
-        self.ring.add(self._frames([Shown.of(row) for row in rows]))
+        try:
+            self.ring.add(self._frames([Shown.of(row) for row in rows]))
+        except StoreUnreachable:  # what some of them refer to cannot be read now: whoever listens reads pages later
+            self.ring.restart(rows[-1].position)
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake)
@@ -336,6 +346,14 @@ def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
     """A frame: its event's name, its data (JSON) in the envelope, and with an id where a stream can be resumed."""
     head = f"event: {name}\n" if event_id is None else f"id: {event_id}\nevent: {name}\n"
     return b'%bdata: {"ok":true,"data":%b}\n\n' % (head.encode(), data)
+
+
+async def _patient(subscription: Subscription) -> None:
+    """Return once there may be more; also where nobody can tell, after a rest."""
+    try:
+        await subscription.wait()
+    except StoreUnreachable:
+        await anyio.sleep(AWAY_SECONDS)
 
 
 async def _until_disconnect(receive: Receive, leave: Callable[[], Any]) -> None:

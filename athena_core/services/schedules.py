@@ -157,10 +157,11 @@ class Board:
         """Take in what changed; the first time, all that there is."""
         self._tail.look()
         if not self._begun:
-            self._begun = True
             self._news.update(self.keys())
-        while self._news:
-            self.know(self._news.pop())
+            self._begun = True
+        for key in list(self._news):
+            self.know(key)
+            self._news.discard(key)  # not before it is known: the database may be away
 
     def first(self) -> int | None:
         """When the next one is due."""

@@ -9,16 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import anyio
 import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.sse import HEARTBEAT, Streams
+from athena_api.sse import HEARTBEAT, Streams, Subscription
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
+from athena_core.errors import StoreUnreachable
 from athena_core.event import Fact
 from projections.feed import FeedFilter
 from tests.conftest import Serve
@@ -268,6 +270,44 @@ def test_a_stream_that_its_client_left_is_forgotten(shared: Server) -> None:
     for _ in soon():
         if shared.api.get("/admin/health")["streams"] == 0:
             break
+
+
+class Unsteady(Subscription):
+    """A subscription whose database is away now and then: twice when it is read, once when it is waited for."""
+
+    retry = b"retry: 2000\n\n"
+
+    def __init__(self) -> None:
+        self.away = ["take", "wait", "take"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert error is None
+
+    def _reach(self, what: str) -> None:
+        if self.away[:1] == [what]:
+            del self.away[0]
+            raise StoreUnreachable("away")
+
+    def take(self) -> tuple[list[bytes], bool]:
+        self._reach("take")
+        return ([], False) if self.away else ([b"data: back\n\n"], False)
+
+    async def wait(self) -> None:
+        self._reach("wait")
+        await anyio.sleep_forever()
+
+
+async def test_a_stream_waits_for_a_database_that_is_away() -> None:
+    streams, line, unsteady = Streams(), Line(), Unsteady()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(streams.serve, unsteady, line.receive, line.send)
+            await line.until(b"data: back\n\n", 1)
+            streams.drain.set()
+    assert unsteady.away == []
 
 
 # Slow clients
