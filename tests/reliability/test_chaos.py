@@ -32,7 +32,7 @@ from tests.support.worker import Worker
 
 SECONDS = sized(4.0, 30.0, 600.0)
 PAUSES = sized((0.2, 1.0), (0.2, 3.0), (0.2, 15.0))
-"""For how long a server stands still: up to longer than a leader may."""
+"""For how long a process stands still: up to longer than a leader may."""
 
 RESTS = (0.2, 1.0)
 SWALLOWED_SHARE = 0.005
@@ -124,12 +124,12 @@ class World:
         worker.kill()
         self._start(worker)
 
-    def pause_server(self) -> None:
-        """A server stands still, whatever it holds."""
-        server = self.rng.choice(self.servers)
-        server.signal(signal.SIGSTOP)
+    def pause(self) -> None:
+        """A server or a worker stands still, whatever it holds."""
+        process = self.rng.choice((*self.servers, self.rng.choice(self.workers)))
+        process.signal(signal.SIGSTOP)
         time.sleep(self.rng.uniform(*PAUSES))
-        server.signal(signal.SIGCONT)
+        process.signal(signal.SIGCONT)
 
     def end_sessions(self) -> None:
         """Some sessions are ended, or all."""
@@ -146,7 +146,7 @@ class World:
     def suffer(self, seconds: float) -> None:
         """All of it, again and again."""
         faults: Sequence[Callable[[], None]] = (
-            *(self.kill_server, self.kill_worker, self.pause_server),
+            *(self.kill_server, self.kill_worker, self.pause),
             *(self.end_sessions, self.end_sessions, self.restart),
         )
         end = time.monotonic() + seconds
