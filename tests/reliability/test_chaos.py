@@ -126,7 +126,7 @@ class World:
 
     def pause(self) -> None:
         """A server or a worker stands still, whatever it holds."""
-        process = self.rng.choice((*self.servers, self.rng.choice(self.workers)))
+        process = self.rng.choice(self.processes)
         process.signal(signal.SIGSTOP)
         time.sleep(self.rng.uniform(*PAUSES))
         process.signal(signal.SIGCONT)
