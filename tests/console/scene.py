@@ -70,11 +70,11 @@ class Scene:
 
     def refused(self, session: str) -> str:
         """A run that the policy refuses, because no more may be at work than are (one at least)."""
-        try:
-            with self.full():
+        with self.full():
+            try:
                 self.api.run("one too many", sessionId=session)
-        except Refused as refused:
-            return str(refused.error["details"]["runId"])
+            except Refused as refused:
+                return str(refused.error["details"]["runId"])
         raise AssertionError("it was not refused")
 
     @contextmanager
