@@ -230,14 +230,18 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(tmp_path: Path, 
         past = httpx2.get(f"http://127.0.0.1:{machine.ports[0]}/api/v1/caller", headers={"x-athena-identity": "ada"})
         assert (past.status_code, past.json()["error"]["code"]) == (401, "AUTH_PROXY_UNTRUSTED")
 
-        # streams are not held back: what was heard of the start is read while the model stands still
+        # streams are not held back: each event and each word is read while the model waits with the next one
         gate = gates["door"]
         with vera.stream("GET", "/events/stream", params={"types": "run.started,run.completed"}) as response:
             events = events_of(frames(response))
-            run = data(ada.post("/runs", json={"input": gate.order}, headers={"prefer": "respond-async"}))
-            gate.arrival()
+            order = {"sessionId": "s", "input": "tell door one two"}
+            run = data(ada.post("/runs", json=order, headers={"prefer": "respond-async"}))
             assert next(events)["runId"] == run["runId"]
-            gate.release()
+            with vera.stream("GET", "/sessions/s/transcript/stream") as written:
+                said = (frame.data["data"]["text"] for frame in frames(written) if frame.event == "transcript.delta")
+                for word in ("one ", "two "):
+                    assert next(said) == word
+                    gate.release()
             assert next(events)["type"] == "run.completed"
 
         # either server answers, and one is enough

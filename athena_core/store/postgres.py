@@ -130,7 +130,10 @@ PUT_KEYS = (
     " first_position = excluded.first_position, count = excluded.count, subject = excluded.subject,"
     " answer = excluded.answer"
 )
-EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < %s LIMIT 1000)"
+EXPIRE_KEYS = (  # in order, or the server reads the whole table in the hope of a thousand
+    "DELETE FROM command WHERE key_hash = ANY (ARRAY("
+    "SELECT key_hash FROM command WHERE recorded_at < %s ORDER BY recorded_at LIMIT 1000))"
+)
 SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position, kind, key"
 PUT_GUARDS = (
     f"INSERT INTO guard (kind, key, value, position) SELECT * FROM {unnest('text', 'text', 'text', 'bigint')}"
