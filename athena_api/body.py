@@ -35,6 +35,7 @@ STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 STEP = {91: 1, 123: 1, 93: -1, 125: -1}  # [ { ] }
 ID = re.compile(ID_PATTERN)
+BLANKS = b" \t\n\r"  # JSON knows no others
 LIMIT = re.compile(r"\s*([+-]?[0-9]{1,18})")
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
@@ -112,7 +113,7 @@ def _parse(raw: bytes, shape: Record, intake: Intake) -> Any:
     except msgspec.ValidationError:
         raise _too_large(raw, shape) from None
     except msgspec.DecodeError as error:
-        if raw.isspace():
+        if not raw.strip(BLANKS):
             return {}
         raise _malformed(raw, error) from None
     if b"\\u0000" in raw:

@@ -1,7 +1,6 @@
 """The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ import uvicorn
 from athena_api.access_log import LOG_LINES
 from athena_api.app import Edge
 from athena_api.protocol import Protocol
+from athena_core import collector
 from athena_core.errors import ConfigError
 from athena_core.settings import Settings
 
@@ -22,12 +22,6 @@ GRACE_SECONDS = 3
 TICKS_A_SECOND = 10  # uvicorn's
 BACKLOG = 2_048
 PORT_MAX = 65_535
-GC_THRESHOLDS = (50_000, 20, 50)
-"""After how many new objects the youngest are looked at, and after how many such looks older ones.
-
-Cached states are many and live long: to look at them as often as Python does by itself is a tenth of the work, and
-most of the slowest answers.
-"""
 
 
 class Server(uvicorn.Server):
@@ -48,9 +42,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload_roles())))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        collector.calm()
 
     async def on_tick(self, counter: int) -> bool:
         """Look once a second for connections that have taken too long; leave where what serves them has ended."""

@@ -682,6 +682,7 @@ def replay(
 
     from athena_cli import render
     from athena_cli.offline import kept, place_of
+    from athena_core import collector
     from projections import ALL
     from projections import replay as replaying
 
@@ -691,6 +692,7 @@ def replay(
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
     state = kept(settings_of(None))
     views = state.views()
+    collector.calm()
     if verify:
         _compare(views, projection, form)
         return

@@ -14,6 +14,7 @@ import apsw
 import msgspec
 from msgspec.structs import astuple
 
+from athena_core import collector
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.domain import EVENTS
 from athena_core.signal import Signal
@@ -77,6 +78,7 @@ def scan(directory: Path, seconds: float) -> Done:
 
 def replay(directory: Path, seconds: float) -> Done:
     """Rebuild all views as ``athena replay`` does."""
+    collector.calm()
     store = SqliteStore(directory, SystemIds())
     folder = directory / "views"
     folder.mkdir(exist_ok=True)
@@ -333,6 +335,7 @@ class Folded:
 def folded(directory: Path, seconds: float) -> Done:
     """Write the rows of all views with a folded-batch projection."""
     path = directory / "folded.db"
+    collector.calm()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     log = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)

@@ -4,24 +4,24 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from athena_core.clock import Clock
-from athena_core.event import Event, Position, Recorded
+from athena_core.event import Position
 from athena_core.protocols import Connection, Decode, LogReader, Row
 from projections import generation
 from projections.generation import Checkpoint
-from projections.projection import Projection, Rows
+from projections.projection import Handler, Projection, Rows
 
 PAGE_EVENTS = 500
 PAGE_EVENTS_MAX = 10_000
 RETRY_SECONDS_MAX = 60.0
 ERROR_CHARS_MAX = 500
 
-Item: TypeAlias = tuple[Row, Recorded[Event] | ValueError | None]
-"""A row and its event: None where no projection handles the type, the error where the bytes are damaged."""
+Work: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
+"""What a projection has to do for a page: its handlers with the events that they take."""
 
 Page: TypeAlias = tuple[list[Projection], list[Row]]
 """Projections that stand at one place, and the rows after it."""
 
-Fold: TypeAlias = Callable[[Projection, list[Item]], Checkpoint]
+Fold: TypeAlias = Callable[[Projection, list[Row], Work], Checkpoint]
 
 
 class Projector:
@@ -50,6 +50,10 @@ class Projector:
         self._clock = clock
         self._page_events = min(PAGE_EVENTS, page_events_max)
         self._retries: dict[str, tuple[float, float]] = {}
+        self._takers: dict[str, list[tuple[int, Handler[Any]]]] = {}
+        for index, projection in enumerate(self.projections):
+            for kind, handler in projection.handlers.items():
+                self._takers.setdefault(kind, []).append((index, handler))
 
     @property
     def position(self) -> Position:
@@ -116,53 +120,65 @@ class Projector:
             self._retries[name] = (self._clock.monotonic() + delay, delay)
 
     def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, Checkpoint]:
-        wanted = {tag for projection in projections for tag in projection.handlers}
-        items = [(row, self._decoded(row) if row.type in wanted else None) for row in rows]
-        types, last = {row.type for row in rows}, rows[-1]
+        """Hand each event, decoded once, to whoever takes it; a page without any costs a projection nothing."""
+        work: list[Work] = [[] for _ in self.projections]
+        takers_of, decode = self._takers.get, self._decode
+        for row in rows:
+            takers = takers_of(row.type)
+            if takers is not None:
+                try:
+                    recorded = decode(row)
+                except ValueError as error:
+                    for index, _ in takers:
+                        work[index].append((_refuse, error))
+                else:
+                    for index, handler in takers:
+                        work[index].append((handler, recorded))
+        last = rows[-1]
         return {
-            projection.name: fold(projection, items)
-            if projection.every is not None or not types.isdisjoint(projection.handlers)
+            projection.name: fold(projection, rows, todo)
+            if projection.every is not None or todo
             else Checkpoint(projection.version, last.position, last.chain)
-            for projection in projections
+            for projection, todo in zip(self.projections, work, strict=True)
+            if projection in projections
         }
 
-    def _decoded(self, row: Row) -> Recorded[Event] | ValueError:
-        try:
-            return self._decode(row)
-        except ValueError as error:
-            return error
-
-    def _fold(self, projection: Projection, items: list[Item]) -> Checkpoint:
+    def _fold(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
         """Apply a page at once."""
         buffer = Rows(self.connection)
-        _handle(projection, buffer, items)
+        if projection.every is not None:
+            for row in rows:
+                projection.every(buffer, row)
+        for handler, recorded in work:
+            handler(buffer, recorded)
         buffer.flush()
-        last = items[-1][0]
-        return Checkpoint(projection.version, last.position, last.chain)
+        return Checkpoint(projection.version, rows[-1].position, rows[-1].chain)
 
-    def _fold_apart(self, projection: Projection, items: list[Item]) -> Checkpoint:
+    def _fold_apart(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
         """Apply a page at once; where that fails, event by event up to the one that is the cause."""
         execute = self.connection.execute
         execute("SAVEPOINT page")
         try:
-            checkpoint = self._fold(projection, items)
+            checkpoint = self._fold(projection, rows, work)
         except OSError:
             raise
         except Exception:
             execute("ROLLBACK TO page")
-            checkpoint = self._fold_singly(projection, items)
+            checkpoint = self._fold_singly(projection, rows)
         execute("RELEASE page")
         return checkpoint
 
-    def _fold_singly(self, projection: Projection, items: list[Item]) -> Checkpoint:
+    def _fold_singly(self, projection: Projection, rows: list[Row]) -> Checkpoint:
         execute = self.connection.execute
         reached = self.checkpoints[projection.name]
-        for item in items:
-            row = item[0]
+        for row in rows:
             execute("SAVEPOINT event")
             try:
                 buffer = Rows(self.connection)
-                _handle(projection, buffer, [item])
+                if projection.every is not None:
+                    projection.every(buffer, row)
+                if row.type in projection.handlers:
+                    projection.handlers[row.type](buffer, self._decode(row))
                 buffer.flush()
             except OSError:
                 raise
@@ -176,14 +192,6 @@ class Projector:
         return reached
 
 
-def _handle(projection: Projection, buffer: Rows, items: list[Item]) -> None:
-    if projection.every is not None:
-        for row, _ in items:
-            projection.every(buffer, row)
-    find: Callable[[str], Any] = projection.handlers.get
-    for row, recorded in items:
-        handler = find(row.type)
-        if handler is not None:
-            if isinstance(recorded, ValueError):
-                raise recorded
-            handler(buffer, recorded)
+def _refuse(rows: Rows, error: ValueError) -> None:
+    """Stop at an event that cannot be decoded."""
+    raise error
