@@ -534,10 +534,9 @@ class PostgresChannel:
             if self._hearing is None or self._hearing.closed:
                 self._hearing = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
                 await self._hearing.execute(f"LISTEN {LIVE_CHANNEL}")
-            async for told in self._hearing.notifies(stop_after=1):
-                if self._telling is None or told.pid != self._telling.info.backend_pid:
-                    return [told.payload]
-        return []
+            heard = [told async for told in self._hearing.notifies(stop_after=1)]  # with it comes all that is there
+            ours = None if self._telling is None else self._telling.info.backend_pid
+        return [told.payload for told in heard if told.pid != ours]
 
     async def close(self) -> None:
         """Close both sessions."""

@@ -1,0 +1,37 @@
+"""The channel between processes on PostgreSQL: what one tells, the others hear, in order and whole."""
+
+import anyio
+
+from athena_core.store.postgres import PostgresChannel
+
+PATIENCE_SECONDS = 20.0
+TEXTS = [f"{number} " + "ä" * 3_900 for number in range(50)]
+
+
+async def hear(channel: PostgresChannel, heard: list[str]) -> None:
+    """Listen, for ever."""
+    while True:
+        heard += await channel.receive()
+
+
+async def test_what_one_process_tells_the_others_hear_in_order_and_it_does_not_hear_itself(database: str) -> None:
+    one, other = PostgresChannel(database), PostgresChannel(database)
+    heard: dict[PostgresChannel, list[str]] = {one: [], other: []}
+    with anyio.fail_after(PATIENCE_SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for channel, texts in heard.items():
+                tasks.start_soon(hear, channel, texts)
+            while not heard[other]:  # it listens once it hears something
+                await one.send(["are you there?"])
+                await anyio.sleep(0.01)
+            await one.send(TEXTS)
+            while TEXTS[-1] not in heard[other]:
+                await anyio.sleep(0.001)
+            await other.send(["yes"])
+            while not heard[one]:
+                await anyio.sleep(0.001)
+            tasks.cancel_scope.cancel()
+    assert heard[other][-len(TEXTS) :] == TEXTS
+    assert heard[one] == ["yes"]
+    await one.close()
+    await other.close()
