@@ -103,6 +103,16 @@ def test_no_two_workers_take_the_same_run(api: Api, hire: Hire) -> None:
     assert set(Counter(lease["executor"] for lease in leased)) <= {worker.told["id"] for worker in workers}
 
 
+def test_workers_never_have_more_runs_than_the_policy_allows(api: Api, hire: Hire) -> None:
+    limits = [{"scope": "provider", "key": "local-exec", "max": 2, "strategy": "enqueue"}]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 3, "limits": limits})
+    for _ in range(2):
+        hire("--concurrency", "4")
+    runs = [str(api.start(f"say {number}")["runId"]) for number in range(10)]
+    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
+    assert most_at_once(api.events(types="run.leased,run.completed")) <= 2
+
+
 def test_a_worker_leaves_runs_of_other_providers_to_others(api: Api, hire: Hire) -> None:
     hire("--providers", "mock")
     other = str(api.start("hello")["runId"])
