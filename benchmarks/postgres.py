@@ -17,8 +17,8 @@ DEFAULTS = {"shared_buffers": "128MB", "wal_level": "replica", "max_wal_senders"
 CLIENTS = 64
 CEILING_SHARE, LIBRARY_TIMES = 0.5, 4.0
 RATE, SUBSCRIBERS = 200, 4
-CONCURRENCY, RUNS_AT_ONCE = 8, 160
-TOKENS, PAUSE_MS = 2, 200
+CONCURRENCY, RUNS_AT_ONCE = 4, 32
+TOKENS, PAUSE_MS, PAUSE_MS_SMALL = 2, 1_000, 100
 WORKERS = (1, 2, 4)
 
 
@@ -165,9 +165,10 @@ def latency(bench: Bench, found: Databases) -> Section:
 
 def workers(bench: Bench, found: Databases) -> Section:
     """Runs that wait for their model, on one, two and four workers."""
+    pause_ms = PAUSE_MS if bench.seconds >= 1 else PAUSE_MS_SMALL
     section = Section(
         "postgres-workers",
-        f"{RUNS_AT_ONCE} runs with a model that takes {TOKENS * PAUSE_MS} ms, workers of {CONCURRENCY} at a time",
+        f"{RUNS_AT_ONCE} runs with a model that takes {TOKENS * pause_ms} ms, workers of {CONCURRENCY} at a time",
         "runs/s",
         {},
         [],
@@ -185,19 +186,19 @@ def workers(bench: Bench, found: Databases) -> Section:
         server = bench.server("athena", settings=settings | {"executor": "off"}, pinned=False)
         for _ in range(count):
             bench.worker(Worker(bench.place("worker"), settings, CONCURRENCY))
-        measured["1 worker" if count == 1 else f"{count} workers"] = crowd(bench, server, port)
+        measured["1 worker" if count == 1 else f"{count} workers"] = crowd(bench, server, port, pause_ms)
     section.measure(bench.rounds, measured)
     for count in WORKERS[1:]:
         section.ratio(f"{count} workers", "1 worker")
-    most = CONCURRENCY * 1000 / (TOKENS * PAUSE_MS)
+    most = CONCURRENCY * 1000 / (TOKENS * pause_ms)
     section.notes.append(
-        f"A worker can do {most:.0f} runs a second at most, if nothing but the model takes time. Runs are asked for"
+        f"A worker can do {most:g} runs a second at most, if nothing but the model takes time. Runs are asked for"
         " one after another, and count from the first request until all have ended."
     )
     return section
 
 
-def crowd(bench: Bench, server: Server, port: int) -> Callable[[], dict[str, float]]:
+def crowd(bench: Bench, server: Server, port: int, pause_ms: int) -> Callable[[], dict[str, float]]:
     """A measurement of runs that workers execute."""
     spec = talk.Spec(
         kind="crowd",
@@ -206,7 +207,7 @@ def crowd(bench: Bench, server: Server, port: int) -> Callable[[], dict[str, flo
         model_port=port,
         sessions=RUNS_AT_ONCE,
         tokens=TOKENS,
-        pause_ms=PAUSE_MS,
+        pause_ms=pause_ms,
     )
 
     def measure() -> dict[str, float]:
