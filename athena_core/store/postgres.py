@@ -42,10 +42,18 @@ PAGE_ROWS = 500
 IDLE_MAX = 4
 """How many connections are kept for whoever reads next."""
 
-WRITER_OPTIONS = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "3s", "statement_timeout": "10s"}
+PLANS = {"enable_seqscan": "off", "jit": "off"}
+"""Every statement has its index, and a session keeps the plan that it made while its tables were empty."""
+
+WRITER_OPTIONS = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "3s",
+    "statement_timeout": "10s",
+    **PLANS,
+}
 """A writer that stands still in a transaction loses its session, and the lock, before others cease to wait for it."""
 
-READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on"}
+READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on", **PLANS}
 PATIENCE: dict[str, str | int] = {
     "application_name": "athena",
     "connect_timeout": 3,

@@ -19,7 +19,7 @@ from psycopg.adapt import Dumper, Loader
 
 from athena_core.errors import StoreUnreachable
 from athena_core.protocols import Cell, Connection, Latch
-from athena_core.store.postgres import LOCK_CLASS, SCHEMA, Line, connect, translated, unnest
+from athena_core.store.postgres import LOCK_CLASS, PLANS, SCHEMA, Line, connect, translated, unnest
 
 KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 PREFIX = "athena_views_"
@@ -39,6 +39,7 @@ OPTIONS = {
     "idle_in_transaction_session_timeout": "60s",
     "client_min_messages": "warning",
     "synchronous_commit": "off",
+    **PLANS,
 }
 """Views can be built anew: their commits need not wait for the disk."""
 

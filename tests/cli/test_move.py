@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
+from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
@@ -101,9 +102,9 @@ def test_clients_see_the_same_plane_after_a_move_to_a_database_and_back(
         assert (again.json()["data"], again.headers["idempotency-replayed"]) == (first, "true")
 
 
-def test_what_cannot_be_moved_is_refused_and_nothing_is_changed(history: Terminal, database: str) -> None:
+def test_what_cannot_be_moved_is_refused_and_nothing_is_changed(history: Terminal, here: Here, database: str) -> None:
     def refused(*words: str, **settings: str) -> str:
-        result = history.run("move", *words, **settings)
+        result = here("move", *words, **settings)
         assert (result.code, result.out) == (2, "")
         return result.err
 
