@@ -6,6 +6,7 @@
 import asyncio
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -72,7 +73,7 @@ async def mixed(spec: Spec) -> Result:
     load = LoadSpec(kind="directives", port=spec.port, pid=spec.pid, clients=CONNECTIONS, seconds=spec.seconds)
     watch, source = Watch(load), requests(spec.first)
     subscriber = partial(fanout.Subscriber, fanout.Spec(port=spec.port, pid=spec.pid, subscribers=1, seconds=0.0))
-    idle: list[Http] = []
+    idle: deque[Http] = deque()
     used: dict[Http, int] = {}
     streams: list[asyncio.Transport] = []
     asked = answers = 0
@@ -88,7 +89,7 @@ async def mixed(spec: Spec) -> Result:
     began = time.perf_counter()
     while (now := time.perf_counter()) < began + spec.seconds:
         while asked < (now - began) * REQUESTS_PER_SECOND and (idle or len(used) < CONNECTIONS):
-            connection = idle.pop() if idle else await connect(load, answered)
+            connection = idle.popleft() if idle else await connect(load, answered)
             if used.get(connection, 0) >= CONNECTION_REQUESTS:
                 del used[connection]
                 connection.close()

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 import uvloop
@@ -35,6 +35,11 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 LAST_CHUNK_BYTES = len(LAST_CHUNK)
 
 
+Kind: TypeAlias = Literal[
+    "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream", "asked"
+]
+
+
 class Spec(msgspec.Struct, kw_only=True):
     """What to do: ``kind`` is what is asked for, ``pid`` the process whose CPU time counts.
 
@@ -45,9 +50,7 @@ class Spec(msgspec.Struct, kw_only=True):
     GETs of ``paths`` in turn, or POSTs of ``body`` to them where there is one.
     """
 
-    kind: Literal[
-        "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream", "asked"
-    ]
+    kind: Kind
     port: int
     write_port: int = 0
     pid: int

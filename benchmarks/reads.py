@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks import loops
 from benchmarks.history import RUNS_PER_SESSION, SHORT_RUN_EVENTS, with_runs, written
-from benchmarks.load import closing
+from benchmarks.load import Kind, closing
 from benchmarks.report import Section
-from benchmarks.scenarios import Bench, Failed, Kind, settled
+from benchmarks.scenarios import Bench, Failed, settled
 from benchmarks.server import Server
 from projections.runs import NEWEST
 

@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from benchmarks import load, loops
 from benchmarks.history import written
-from benchmarks.load import Spec, closing
+from benchmarks.load import Kind, Spec, closing
 from benchmarks.machine import cores, pin, sync_ms
 from benchmarks.report import Section
 from benchmarks.server import Server, Worker
@@ -24,10 +24,6 @@ TIMES_P99 = 3.0
 FIRST_ANSWER_MS, HELP_MS = 1_000.0, 250.0
 SETTLE_SECONDS_MAX = 60.0
 HEALTH = closing("/api/v1/admin/health")
-
-Kind = Literal[
-    "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream", "asked"
-]
 
 
 class Failed(Exception):
