@@ -86,7 +86,7 @@ class Section(msgspec.Struct):
         label: str = "",
         at_least: float | None = None,
         at_most: float | None = None,
-    ) -> None:
+    ) -> Ratio:
         """Note a ratio of two variants, with its goal."""
         ours, theirs = self.samples[over][figure], self.samples[under][under_figure or figure]
         ratio = Ratio(
@@ -99,6 +99,7 @@ class Section(msgspec.Struct):
             unit=self.unit if figure == "rate" else COLUMNS[figure],
         )
         self.ratios.append(ratio)
+        return ratio
 
     def limit(self, variant: str, figure: str, at_most: float, label: str = "") -> Ratio:
         """Note a limit on a figure itself."""

@@ -56,7 +56,7 @@ def main() -> int:
     finally:
         shutil.rmtree(place, ignore_errors=True)
     report.load_average.append(load_average())
-    print("\n".join([*report.head(), "", *report.goals()]))
+    print("\n".join([*report.head(), "", *lab.lines]))
     (RESULTS / time.strftime("peers-%Y%m%d-%H%M%S.json")).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     return bool(missing)
 

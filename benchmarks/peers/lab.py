@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from benchmarks import load
 from benchmarks.load import WORDS
 from benchmarks.peers.program import Missing, Program
-from benchmarks.report import Section
+from benchmarks.report import Section, number, spread
 from benchmarks.scenarios import Bench
 from benchmarks.server import Server, answer_of, free_port
 from tests.support.postgres import as_somebody, binaries
@@ -32,6 +33,11 @@ class Lab:
     def __init__(self, bench: Bench) -> None:
         """Nothing is started."""
         self.bench = bench
+        self.lines = [
+            "| peer | its rate | its CPU µs each | beside | Athena's rate | in | Athena's rate / the peer's"
+            " | CPU time each: the peer's / Athena's | goal | |",
+            "| --- | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: | --- |",
+        ]
         self._programs: list[Program] = []
 
     def program(self, name: str, command: Sequence[object], **more: Any) -> Program:
@@ -115,10 +121,17 @@ class Lab:
         return section
 
     def ratios(self, section: Section, peer: str, goals: Mapping[str, float | None]) -> None:
-        """Hold what is asked of Athena against a peer, by rate and by CPU time."""
+        """Hold what is asked of Athena against a peer, by rate and by CPU time, and note the line of the summary."""
+        theirs = section.samples[peer]
         for ours, goal in goals.items():
-            section.ratio(ours, peer, at_least=goal)
-            section.ratio(peer, ours, figure="cpu_us", label=f"CPU time each: {peer} / {ours}")
+            rate = section.ratio(ours, peer, at_least=goal)
+            cpu = section.ratio(peer, ours, figure="cpu_us", label=f"CPU time each: {peer} / {ours}")
+            cells = (
+                *(peer, spread(theirs["rate"]), spread(theirs["cpu_us"])),
+                *(ours, number(median(section.samples[ours]["rate"])), section.unit),
+                *(spread(rate.values), spread(cpu.values), rate.wanted, rate.verdict),
+            )
+            self.lines.append(f"| {' | '.join(cells)} |")
 
     def stop(self) -> None:
         """End everything, last started first."""

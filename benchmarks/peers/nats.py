@@ -225,9 +225,7 @@ def nats(lab: Lab) -> list[Section]:
     section = lab.section("nats", title, "messages/s", published)
     lab.ratios(section, names["always"], {DIRECTIVES: 2})
     lab.ratios(section, names["2m"], {DIRECTIVES: None})
-    section.notes.append(
-        "JetStream speaks a protocol of its own, which costs less than HTTP; what is kept is the same."
-    )
+    section.notes.append("JetStream speaks a protocol of its own, which costs less than HTTP.")
     program, port = programs["2m"]
     pages = "Athena, `GET /api/v1/events?limit=500`, page after page"
     read = f"JetStream, batches of {PAGE}"
