@@ -1,5 +1,6 @@
 """The scenarios: what is measured, beside which ceilings, against which goals."""
 
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import msgspec
 from benchmarks import load, loops
 from benchmarks.history import written
 from benchmarks.load import Kind, Spec, closing
-from benchmarks.machine import cores, pin, sync_ms
+from benchmarks.machine import cores, cpu_seconds, pin, sync_ms
 from benchmarks.report import Section
 from benchmarks.server import Server, Worker
 
@@ -226,8 +227,9 @@ def start(bench: Bench) -> list[Section]:
     def begin(directory: Path, name: str = "athena") -> Callable[[], dict[str, float]]:
         def measure() -> dict[str, float]:
             server = bench.server(name, directory)
+            cpu = cpu_seconds(server.pid)
             server.stop()
-            return {"rate": server.ready_seconds * 1000} | bench.sync()
+            return {"rate": server.ready_seconds * 1000, "cpu_us": cpu * 1e6} | bench.sync()
 
         return measure
 
@@ -253,13 +255,17 @@ def _commands(bench: Bench) -> Section:
     def run(*arguments: str) -> Callable[[], dict[str, float]]:
         def measure() -> dict[str, float]:
             began = time.perf_counter()
-            subprocess.run(
+            process = subprocess.Popen(
                 [sys.executable, *arguments],
-                check=True,
                 stdout=subprocess.DEVNULL,
                 preexec_fn=lambda: pin(cores()[0]),  # noqa: PLW1509 - this process has no threads
             )
-            return {"rate": (time.perf_counter() - began) * 1000}
+            _, status, used = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise Failed(f"{' '.join(arguments)}: {process.returncode}")
+            return {"rate": seconds * 1000, "cpu_us": (used.ru_utime + used.ru_stime) * 1e6}
 
         return measure
 
