@@ -882,7 +882,9 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
 
     def leaving(runs: int) -> None:
         seconds = settings.worker_drain_ms / 1000
-        print(f"Leaving: {runs} runs may end, for {seconds:g} s; a second signal leaves at once", file=sys.stderr)
+        if runs:
+            told = f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once"
+            print(told, file=sys.stderr)
 
     work(settings, serves, ready, leaving)
 

@@ -131,7 +131,7 @@ def test_a_worker_that_is_told_to_leave_ends_what_it_has_and_takes_nothing_more(
     gate.arrival()
     worker.signal(signal.SIGTERM)
     for _ in soon():
-        if "Leaving: 1 runs" in worker.log_path.read_text():
+        if "its runs have ended (1)" in worker.log_path.read_text():
             break
     late = str(api.start("too late")["runId"])
     gate.release()
