@@ -46,6 +46,7 @@ WRONG = {
     "ATHENA_DATABASE_URL": "mysql://open:sesame@db/athena",
     "ATHENA_EXECUTOR": "outline",
     "ATHENA_EXECUTOR_MAX_RUNS": "0",
+    "ATHENA_WORKER_DRAIN_MS": "0",
     "ATHENA_REFUSALS_PER_SECOND": "0",
     "ATHENA_A2A_MAX_HOPS": "0",
     "ATHENA_A2A_RETRY_MS": "0",
