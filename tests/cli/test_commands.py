@@ -39,9 +39,11 @@ HERE = {
 
 TELLING = {
     "api contracts": "the time",
+    "digests": "what ids and times are in the views",
     "doctor": "the space that is left",
     "fleet": "how long runs took",
     "health": "the time and the process that answers",
+    "replay": "how many rows there are of how long runs took",
     "top": "ages",
     "workers": "which processes there are",
 }
@@ -90,6 +92,7 @@ STORY = (
     Case("whoami"),
     Case("health"),
     Case("workers"),
+    Case("digests"),
     # what runs are told, and by whom
     Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
     Case("directives get", "$directive"),
@@ -166,6 +169,7 @@ STORY = (
         """--from-persona ada --to-persona bob --payload '{"do":"it"}'""",
         {"message": "messageId"},
         awaits="a2a.message.completed",
+        racing=True,
     ),
     Case("a2a get", "$message"),
     Case("a2a list", "--to-persona bob"),
@@ -310,6 +314,8 @@ def told(world: World, case: Case) -> Any:
         return result.code
     if case.lines:  # what was read, not how far it had come by then
         return world.plain(result.out)
+    if case.words == "events list":  # what goes on by itself is recorded in another order
+        return sorted(json.dumps([event["type"], shape(event)]) for event in json.loads(result.out)["events"])
     if case.words in TELLING:
         found = json.loads(result.out)
         return shape(found["items"][0] if case.words == "workers" else found)  # a command is one of them
