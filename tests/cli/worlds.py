@@ -72,6 +72,8 @@ class World:
 
     def _numbered(self, match: re.Match[str]) -> str:
         kind = match["record"] or match.lastgroup or ""
+        if kind == "exe":  # a server executes all runs of its world, each command those of its own
+            return "<exe>"
         if kind == "cursor":
             return f"<cursor {self.plain(_opened(match['cursor']))}>"
         return self._numbers.setdefault(match[0], f"<{kind} {len(self._numbers)}>")
