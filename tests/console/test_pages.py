@@ -612,6 +612,7 @@ def test_a_run_is_started_without_a_mouse(page: Any) -> None:
     expect(dialog).to_have_count(0)
     expect(opener).to_be_focused()
     page.keyboard.press("Enter")
+    expect(dialog.get_by_label("Input", exact=True)).to_be_focused()
     page.keyboard.type("hello")
     page.keyboard.press("Tab")
     page.keyboard.type("by-keyboard")
