@@ -14,8 +14,9 @@ from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Json, Refused, opened
 from tests.support.gate import Gates
+from tests.support.process import ROOT
 from tests.support.records import REFUSAL, judge
-from tests.support.server import ROOT, Server
+from tests.support.server import Server
 
 
 def limit(scope: str, strategy: str = "enqueue", *, most: int = 1, key: str | None = None) -> Json:

@@ -16,7 +16,7 @@ from tests.scale import SCALE
 from tests.support.api import Refused, events_of, soon
 from tests.support.gate import Gates
 from tests.support.postgres import Cluster
-from tests.support.server import ROOT
+from tests.support.process import ROOT
 
 END_SESSIONS = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"

@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.server import FORKS
+from tests.support.process import FORKS
 
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """How the server says that a transaction is committed."""

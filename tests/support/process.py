@@ -1,0 +1,103 @@
+"""The process under test: forked, started, asked to leave and killed by tests."""
+
+import multiprocessing
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from tests.support import serving
+from tests.support.api import PATIENCE_SECONDS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Processes are forked from one that has imported everything and does nothing else: a start takes a tenth."""
+FORKS.set_forkserver_preload([serving.__name__])
+
+TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
+"""How uvicorn and the access log begin to tell of a bug; a path that a test made up may hold the word, too."""
+
+
+def environment_of(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process on a directory of the test; settings are without their prefix, in lower case."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # nobody is there: no test asks the network
+    environment["ATHENA_STATE_DIR"] = str(directory / "state")
+    environment["ATHENA_WORKSPACE_ROOT"] = str(directory / "workspace")
+    return environment | {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
+
+
+class Process:
+    """A process on ``directory``, whose log is ``log_path``."""
+
+    def __init__(self, directory: Path, log_path: Path) -> None:
+        self.log_path = log_path
+        (directory / "workspace").mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._process: ForkServerProcess | None = None
+        self._out: Connection | None = None
+
+    def launch(self, target: Callable[..., None], settings: Mapping[str, str], *more: object) -> str:
+        """Start it; the first line that it tells."""
+        assert self._process is None
+        self._out, told = FORKS.Pipe(duplex=False)
+        arguments = (str(self._directory), environment_of(self._directory, settings), str(self.log_path), told, *more)
+        self._process = FORKS.Process(target=target, args=arguments, daemon=True)
+        self._process.start()
+        told.close()
+        with os.fdopen(os.dup(self._out.fileno())) as lines:
+            line = lines.readline().strip()
+        if not line:
+            self.kill()
+            raise AssertionError(f"it did not start:\n{self.log_path.read_text()}")
+        return line
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.is_alive()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Wait until the process ended; its exit code."""
+        assert self._process is not None
+        self._process.join(PATIENCE_SECONDS)
+        code = self._process.exitcode
+        assert code is not None, "it did not end"
+        self._forget()
+        return code
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._forget()
+
+    def _forget(self) -> None:
+        assert self._process is not None
+        assert self._out is not None
+        self._process.close()
+        self._process = None
+        self._out.close()
+
+    def check(self) -> None:
+        """Fail if the process met an error that it did not expect."""
+        text = self.log_path.read_text(errors="replace")
+        trouble = TROUBLE.search(text)
+        assert trouble is None, text[trouble.start() :][:10_000]
