@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,17 +50,11 @@ async def answer(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class GroupCommit:
-    """One writer thread, WAL and FULL, all waiting rows in one transaction with one ``executemany``."""
+class Gathering(ABC):
+    """Hands what is to be kept to one writer thread, which is started by the first of it."""
 
-    def __init__(self, directory: Path) -> None:
-        """Create the database."""
-        self._connection = apsw.Connection(str(directory / "event.db"))
-        for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL")):
-            self._connection.pragma(name, value)
-        assert self._connection.pragma("synchronous") == 2
-        self._connection.execute(CREATE)
-        self._position = 0
+    def __init__(self) -> None:
+        """Nothing waits yet."""
         self._waiting: deque[Waiting] = deque()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,24 +69,48 @@ class GroupCommit:
         self._ready.set()
         return await future
 
+    @abstractmethod
+    def _write(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Keep what waits and tell who waits for it, for ever."""
+
+    def _batch(self) -> list[Waiting]:
+        """The oldest of what waits."""
+        batch: list[Waiting] = []
+        while self._waiting and len(batch) < BATCH_ROWS_MAX:
+            batch.append(self._waiting.popleft())
+        return batch
+
+
+class GroupCommit(Gathering):
+    """One writer thread, WAL and FULL, all waiting rows in one transaction with one ``executemany``."""
+
+    def __init__(self, directory: Path) -> None:
+        """Create the database."""
+        super().__init__()
+        self._connection = apsw.Connection(str(directory / "event.db"))
+        for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL")):
+            self._connection.pragma(name, value)
+        assert self._connection.pragma("synchronous") == 2
+        self._connection.execute(CREATE)
+        self._position = 0
+
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:
         execute, executemany = self._connection.execute, self._connection.executemany
         while True:
             self._ready.wait()
             self._ready.clear()
             while self._waiting:
-                batch: list[Waiting] = []
-                while self._waiting and len(batch) < BATCH_ROWS_MAX:
-                    batch.append(self._waiting.popleft())
+                batch = self._batch()
                 first = self._position + 1
                 execute("BEGIN IMMEDIATE")
                 executemany(INSERT, [(first + index, data) for index, (data, _) in enumerate(batch)])
                 execute("COMMIT")
                 self._position += len(batch)
-                loop.call_soon_threadsafe(_resolve, batch, first)
+                loop.call_soon_threadsafe(resolve, batch, first)
 
 
-def _resolve(batch: Sequence[Waiting], first: int) -> None:
+def resolve(batch: Sequence[Waiting], first: int) -> None:
+    """Tell the positions of a batch that is durable."""
     for index, (_, future) in enumerate(batch):
         if not future.done():
             future.set_result(first + index)

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from athena_core.clock import SystemIds
 from athena_core.store.schemas import dialect
-from benchmarks.apps import BATCH_ROWS_MAX, App, Message, Receive, Send, answer, body_of
+from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
 from projections.catalog import DIRECTIVE
 from projections.feed import TABLE as FEED
 
@@ -29,7 +29,6 @@ NOTIFY = "SELECT pg_notify('event', %s)"
 RECORDING_THREADS = 8
 """More of them wait for the library's lock, and are no faster."""
 
-Waiting: TypeAlias = "tuple[bytes, asyncio.Future[int]]"
 Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 said = msgspec.json.Decoder(dict[str, str]).decode
@@ -86,27 +85,15 @@ class Rows:
                 cursor.execute("COMMIT")
 
 
-class GroupCommit:
+class GroupCommit(Gathering):
     """One writer thread: all waiting rows in one transaction under one lock, at the head and one more."""
 
     def __init__(self) -> None:
         """Create the tables."""
+        super().__init__()
         self._session = session()
         self._session.execute(CREATE)
         self._rows = Rows()
-        self._waiting: deque[Waiting] = deque()
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def append(self, data: bytes) -> int:
-        """The position of a row, once it is durable."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            threading.Thread(target=self._write, args=(self._loop,), daemon=True).start()
-        future: asyncio.Future[int] = self._loop.create_future()
-        self._waiting.append((data, future))
-        self._ready.set()
-        return await future
 
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:
         execute = self._session.execute
@@ -119,22 +106,14 @@ class GroupCommit:
                     execute(LOCK)
                     found = execute(HEAD)
                 (head,) = found.fetchone() or (0,)
-                batch: list[Waiting] = []
-                while self._waiting and len(batch) < BATCH_ROWS_MAX:
-                    batch.append(self._waiting.popleft())
+                batch = self._batch()
                 data = [data for data, _ in batch]
                 with self._session.pipeline():
                     execute(INSERT, ([*range(head + 1, head + 1 + len(batch))], data))
                     execute(NOTIFY, (str(head + len(batch)),))
                     execute("COMMIT")
-                loop.call_soon_threadsafe(_resolve, batch, head + 1)
+                loop.call_soon_threadsafe(resolve, batch, head + 1)
                 self._rows.take(head + 1, data)
-
-
-def _resolve(batch: Sequence[Waiting], first: int) -> None:
-    for index, (_, future) in enumerate(batch):
-        if not future.done():
-            future.set_result(first + index)
 
 
 def group_commit(directory: Path) -> App:
