@@ -174,12 +174,8 @@ class Projector:
         for row in rows:
             execute("SAVEPOINT event")
             try:
-                buffer = Rows(self.connection)
-                if projection.every is not None:
-                    projection.every(buffer, row)
-                if row.type in projection.handlers:
-                    projection.handlers[row.type](buffer, self._decode(row))
-                buffer.flush()
+                handler = projection.handlers.get(row.type)
+                reached = self._fold(projection, [row], [] if handler is None else [(handler, self._decode(row))])
             except OSError:
                 raise
             except Exception as error:
@@ -188,7 +184,6 @@ class Projector:
                 text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
                 return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)
             execute("RELEASE event")
-            reached = Checkpoint(projection.version, row.position, row.chain)
         return reached
 
 
