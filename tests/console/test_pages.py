@@ -621,6 +621,20 @@ def test_a_run_is_started_without_a_mouse(page: Any) -> None:
     expect(page.locator("main")).to_contain_text("by-keyboard")
 
 
+def test_a_dialog_opens_again_before_the_end_of_the_last_one_is_told(page: Any) -> None:
+    button(page, "Start a run …").click()
+    asked = page.get_by_role("dialog").get_by_label("Input", exact=True)
+    asked.fill("of the first one")
+    page.evaluate(
+        """() => {
+            document.querySelector("dialog").close(); // the browser tells the page of it a moment later
+            [...document.querySelectorAll("button")].find(one => one.textContent === "Start a run …").click();
+        }"""
+    )
+    expect(asked).to_be_focused()
+    expect(asked).to_have_value("")
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
 def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, tmp_path: Path) -> None:
     script = AXE.read_text("utf-8")

@@ -288,7 +288,9 @@ interface Note {
 }
 
 const notes = signal<readonly Note[]>([]);
-const pending = signal<Deed<unknown> | undefined>(undefined);
+/** The deed that is asked about, and which asking it is: each one is a dialog of its own. */
+const pending = signal<{ readonly deed: Deed<unknown>; readonly id: number } | undefined>(undefined);
+let askingId = 0;
 let noteId = 0;
 
 export function note(text: string, failed = false, policed = false): void {
@@ -299,6 +301,10 @@ export function note(text: string, failed = false, policed = false): void {
 
 function drop(id: number): void {
   notes.value = notes.value.filter((one) => one.id !== id);
+}
+
+function askAbout<T>(deed: Deed<T>): void {
+  pending.value = { deed: deed as Deed<unknown>, id: ++askingId };
 }
 
 /** Does it; what stands against it, if anything does. */
@@ -333,10 +339,7 @@ export function Action<T>({ deed, label = deed.label }: { deed: Deed<T>; label?:
   if (!may(deed.operation)) return null;
   const asks = deed.question !== undefined || deed.fields !== undefined;
   const act = (): void => {
-    if (asks) {
-      pending.value = deed as Deed<unknown>;
-      return;
-    }
+    if (asks) return askAbout(deed);
     setBusy(true);
     void perform(deed, { ...deed.asked({}), key }).then((error) => {
       if (error) note(`${deed.label}: ${error.code}: ${error.message}`, true, policed(error));
@@ -351,7 +354,7 @@ export function Action<T>({ deed, label = deed.label }: { deed: Deed<T>; label?:
         {asks ? " …" : ""}
       </button>
       {!asks && (
-        <button type="button" class="small" aria-label={`${deed.label}: its command`} title="Its command" onClick={() => (pending.value = deed as Deed<unknown>)}>
+        <button type="button" class="small" aria-label={`${deed.label}: its command`} title="Its command" onClick={() => askAbout(deed)}>
           ›_
         </button>
       )}
@@ -361,11 +364,11 @@ export function Action<T>({ deed, label = deed.label }: { deed: Deed<T>; label?:
 
 /** The dialog of the deed that is asked about. */
 export function Dialog(): JSX.Element | null {
-  const deed = pending.value;
-  return deed ? <Asking key={deed.label} deed={deed} /> : null;
+  const asking = pending.value;
+  return asking ? <Asking key={asking.id} {...asking} /> : null;
 }
 
-function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
+function Asking({ deed, id }: { deed: Deed<unknown>; id: number }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   const [key, answered] = useKey();
   const [busy, setBusy] = useState(false);
@@ -376,6 +379,9 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
   useEffect(() => element.current?.showModal(), []);
   const asked = { ...deed.asked(values), key };
   const close = (): void => element.current?.close(); // gives the focus back, too
+  const closed = (): void => {
+    if (pending.value?.id === id) pending.value = undefined; // told a moment later: the next one may be open already
+  };
   const submit = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
@@ -387,7 +393,7 @@ function Asking({ deed }: { deed: Deed<unknown> }): JSX.Element {
     });
   };
   return (
-    <dialog ref={element} onClose={() => (pending.value = undefined)} aria-labelledby="asking">
+    <dialog ref={element} onClose={closed} aria-labelledby="asking">
       <form onSubmit={submit}>
         <h2 id="asking">{deed.label}</h2>
         {deed.question && <p>{deed.question}</p>}
