@@ -97,6 +97,7 @@ class Live:
 
     def __init__(self, tail: Tail, signal: Signal) -> None:
         """Follow the log: an entry closes the turn it belongs to, the end of a run abandons it."""
+        self._tail = tail
         self._signal = signal
         self._turns: dict[str, Turn] = {}
         self._closed: OrderedDict[str, Position] = OrderedDict()
@@ -152,8 +153,11 @@ class Live:
             subscriber.wake()
 
     def subscribe(self, session_id: str) -> "Subscriber":
-        """Somebody who wants to know; ``close`` it."""
-        subscriber = Subscriber(self, session_id, self._signal.position)
+        """Somebody who wants to know; ``close`` it.
+
+        Of what was recorded and not yet heard of it is not known which turn it closed: entries of it are to wait.
+        """
+        subscriber = Subscriber(self, session_id, self._tail.position)
         self._subscribers.setdefault(session_id, []).append(subscriber)
         return subscriber
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_core.domain import run
@@ -193,6 +193,8 @@ STEPS = st.one_of(
 @pytest.mark.heavy
 @settings(deadline=None)
 @given(steps=st.lists(STEPS, max_size=sized(30, 100, 300)))
+# Who joins between the commit of an entry and its notice:
+@example(steps=[("said", 1), ("entry", 0), ("join", 0), ("read", 0), ("read", 0)])
 def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
     log: Log, steps: list[tuple[str, int]]
 ) -> None:
@@ -215,14 +217,15 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
                 if step == "end":  # its executor leaves
                     live.said("one", "run_1", turn, None)
                 written, turn = "", turn + 1
-            case "hear":
-                live._notice(unheard)
+            case "hear" if unheard:
+                tail._hand_on(unheard)
                 unheard = []
             case "join":
                 readers.append(Reader(live))
             case "read":
                 readers[place % len(readers)].read()
-    live._notice(unheard)
+    if unheard:
+        tail._hand_on(unheard)
     for reader in readers:
         reader.read()
         (shown,) = reader.shown.values() or [""]
