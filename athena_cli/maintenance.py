@@ -223,6 +223,8 @@ def export(
         with draft.open("wb") as file:
             file.writelines(lines)
         draft.replace(out)
+    except BrokenPipeError:  # of whoever read the standard output
+        raise
     except OSError as error:
         raise Failed(f"cannot write {out}: {error.strerror}") from error
     finally:

@@ -106,7 +106,8 @@ def _bodies(row: Row) -> Parameters:
         words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
         found[field.encode_name] = ("body", _option(field, note, _kind(field.type)))
-    note = Parameter(group=BODY, help="The body as JSON, from a file; `-` reads standard input. Options go before it.")
+    words = "The body as JSON, from a file; `-` reads standard input. Options go before it."
+    note = Parameter(group=BODY, help=words, allow_leading_hyphen=True)
     found["body"] = ("raw", _plain("body", note, str))
     return found
 

@@ -1,5 +1,6 @@
 """Copies of a log: taken while others write to it, and put back in its place."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,12 +28,15 @@ class Copied(Value):
 def copy_log(source: Path, target: Path) -> Iterator[Copied]:
     """Copy a log as it is at one moment, with keys, guards and checkpoints, into one new file that is synced.
 
-    Others may write meanwhile: one read transaction sees them all or not. Raises ConfigError if the file exists.
+    Others may write meanwhile: one read transaction sees them all or not. Nobody but its owner may read the file,
+    as nobody else may enter the directory of the log. Raises ConfigError if the file exists, OSError if it cannot be
+    made.
     """
     if target.exists():
         raise ConfigError(f"{target} exists; a backup never replaces a file")
     draft = target.with_name(target.name + ".part")
     draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     reading = open_reader(source)
     try:
         reading.execute("BEGIN")  # what is committed from now on belongs to the next backup

@@ -1,7 +1,9 @@
 """Copies of the log, slices of it, replays to a place, and what a set-up lacks."""
 
+import io
 import json
 import shutil
+import stat
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from athena_core.event import Position
 from athena_core.services.bundle import prove
 from athena_core.store.chain import Broken
+from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.conftest import Serve
 from tests.support.api import Api, Refused, soon
@@ -102,6 +105,14 @@ def test_after_a_restore_cursors_up_to_the_fork_are_valid_and_those_above_it_are
     assert terminal.run("replay", "--verify").data["outcome"] == "equal"
 
 
+def test_a_backup_is_its_owners_and_one_that_cannot_be_written_is_1(history: Terminal) -> None:
+    copy = history.directory / "copy.athena"
+    assert history.run("backup", str(copy)).code == 0
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    refused = history.run("backup", "nowhere/copy.athena")
+    assert (refused.code, refused.err) == (1, "Error: cannot write nowhere/copy.athena: No such file or directory\n")
+
+
 def test_what_is_no_backup_is_not_restored(terminal: Terminal) -> None:
     terminal.run("run", "--input", "x", "--transport", "local")
     copy = terminal.directory / "copy.athena"
@@ -128,6 +139,18 @@ def test_a_bundle_proves_itself_elsewhere(history: Terminal) -> None:
     assert (proof["ok"], proof["withoutText"], proof["redacted"]) == (True, 0, False)
     assert proof["events"] > 10
     assert proof["skipped"] >= 9, "the other session's run lies between"
+
+
+def test_a_bundle_goes_through_a_pipe(history: Terminal, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = history.run("export", "--session", "one").out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bundle.encode())))
+    assert here("verify", "--bundle", "-").data["ok"]
+
+
+def test_a_reader_who_leaves_is_no_trouble_with_a_file(history: Terminal) -> None:
+    running = history.start("export", "--session", "one")
+    running.stdout.close()
+    assert (running.wait(), running.stderr.read()) == (1, "")
 
 
 @pytest.mark.parametrize("scope", [("--session", "two"), ("--since", "5"), ("--since", "2020-01-01")])
