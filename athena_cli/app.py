@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError, UnknownOptionError
 
-from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit
+from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
 from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
@@ -70,10 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         return FAILED
     except Exception as error:
+        from msgspec import to_builtins
+
         from athena_core.errors import AthenaError, ConfigError
 
         if isinstance(error, ConfigError):
-            return _say(error.message, MISUSED)
+            advice = advice_of(error.message, to_builtins(error.details))
+            return _say(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
         if isinstance(error, AthenaError):
             return _say(f"{error.code}: {error.message}", FAILED)
         raise

@@ -113,11 +113,11 @@ def ask(
     from athena_cli import render
     from athena_cli.transport import connect
 
-    async def work() -> bytes:
+    async def work() -> tuple[bytes, str | None]:
         async with connect(settings_of(reach), stay=stay) as transport:
-            return await transport.request(operation_id, wait=not stay, **parts)
+            return await transport.request(operation_id, wait=not stay, **parts), transport.following
 
-    data = asyncio.run(work())
+    data, following = asyncio.run(work())
     if lines is not None and not (reach is not None and reach.output in {"json", "jsonl"}):
         import msgspec
 
@@ -130,6 +130,8 @@ def ask(
         data = msgspec.json.encode(told(msgspec.json.decode(data)))
     if (parts.get("query") or {}).get("format") == "csv":
         render.write(data)
+        if following is not None:
+            print(f"More: --cursor {following}", file=sys.stderr)
     else:
         render.show(data, reach.output if reach else None)
 
@@ -145,6 +147,13 @@ def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | No
         async with connect(settings_of(reach)) as transport:
             pages = render.Pages(reach.output if reach else None)
             query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
+            if query.get("format") == "csv":
+                render.write(await transport.request(operation_id, query=query, **parts))
+                while transport.following is not None:
+                    query["cursor"] = transport.following
+                    page = await transport.request(operation_id, query=query, **parts)
+                    render.write(page.partition(b"\n")[2])  # without the names of the columns
+                return
             while following := pages.add(await transport.request(operation_id, query=query, **parts)):
                 query["cursor"] = following
 
@@ -274,7 +283,7 @@ def _param(text: str) -> tuple[str, Any]:
     try:
         return name[:-1], msgspec.json.decode(value)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Misused(f"--param: {name[:-1]} is no JSON: {error}") from error
+        raise Misused(f"--param: {name[:-1]}: {value[:80]!r} is no JSON: {error}") from error
 
 
 def cancel(
@@ -743,7 +752,7 @@ def digests_of(views: Any) -> dict[str, str]:
         connection.close()
 
 
-def verify(*, bundle: Path | None = None, form: Form | None = None) -> None:
+def verify(*, bundle: Annotated[Path | None, TEXT] = None, form: Form | None = None) -> None:
     """Prove the log: its hash chain, and the invariants that every decision keeps.
 
     Args:

@@ -29,3 +29,11 @@ class Unreachable(Exit):
     """No server answered."""
 
     code = UNREACHABLE
+
+
+def advice_of(message: str, details: object) -> list[str]:
+    """The remedies among the details of an error (contract D24), as one part of a line; none that it told already."""
+    faults = details if isinstance(details, list) else []
+    remedies = dict.fromkeys(fault["remedy"] for fault in faults if isinstance(fault, dict) and fault.get("remedy"))
+    news = [str(remedy) for remedy in remedies if str(remedy) not in message]
+    return [f"remedy: {'; '.join(news)}"] if news else []

@@ -12,7 +12,7 @@ import msgspec
 
 from athena_api.operation import PREFIX, Operation
 from athena_api.operations import OPERATIONS
-from athena_cli.exits import Failed, Misused, Unreachable
+from athena_cli.exits import Failed, Misused, Unreachable, advice_of
 from athena_core.clock import Ids, SystemIds
 from athena_core.roles import IDENTITY
 from athena_core.settings import Settings
@@ -37,6 +37,7 @@ class Trouble(msgspec.Struct, rename="camel"):
     message: str
     retryable: bool = False
     trace_id: str = ""
+    details: object = None
 
 
 class Envelope(msgspec.Struct):
@@ -62,7 +63,8 @@ class Refused(Failed):
 
     def __init__(self, place: str, trouble: Trouble) -> None:
         """Say where, what and under which trace id."""
-        super().__init__(f"{place}: {trouble.code}: {trouble.message} (trace id {trouble.trace_id})")
+        advice = [*advice_of(trouble.message, trouble.details), f"trace id {trouble.trace_id}"]
+        super().__init__(f"{place}: {trouble.code}: {trouble.message} ({'; '.join(advice)})")
         self.trouble = trouble
 
 
@@ -91,6 +93,8 @@ class Transport:
         self._go_local = go_local
         self._met = local
         self.local = local
+        self.following: str | None = None
+        """Where the page after the last answer begins; only of sheets, whose text has no place for it."""
 
     async def request(
         self,
@@ -132,6 +136,7 @@ class Transport:
             if response is None:
                 continue
             if response.status_code == 200 and response.headers.get("content-type", "").startswith("text/csv"):
+                self.following = response.headers.get("athena-next-cursor")
                 return response.content.removesuffix(b"\n")
             envelope = _opened(response, f"{operation.method} {place}")
             if envelope.error is None:
@@ -227,10 +232,12 @@ class Transport:
         )
         try:
             async with stream as source:
-                self._answered()
                 if source.response.status_code != 200:
                     await source.response.aread()
-                    raise _not_streamed(_opened(source.response, f"{operation.method} {place}"), operation, place)
+                    answer = _opened(source.response, f"{operation.method} {place}")
+                    self._answered()
+                    raise _not_streamed(answer, operation, place)
+                self._answered()
                 async for sse in source:
                     if sse.event in PASSING:  # its id is that of the frame before
                         yield Frame(None, bytes(_envelope(sse.data).data))
@@ -287,7 +294,13 @@ async def connect(settings: Settings, *, stay: bool = False) -> AsyncIterator[Tr
 
 
 def place_of(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
-    """The path of an operation with its parameters filled in."""
+    """The path of an operation with its parameters filled in.
+
+    Raises Misused for one that the path would lose, which would make it the path of another operation.
+    """
+    for name, value in path.items():
+        if value in {"", ".", ".."}:
+            raise Misused(f"{name}: {value!r} names nothing")
     segments = operation.path.strip("/").split("/")
     filled = [quote(path[part[1:]], safe="") if part.startswith(":") else part for part in segments]
     return "/".join([PREFIX, *filled])

@@ -6,6 +6,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2
@@ -144,11 +146,16 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
         (["resume", "run_1", "--budget-usd", "nan"], "--budget-usd: nan is no number"),
         (["resume", "run_1", "--budget-usd", "inf"], "--budget-usd: inf is no number"),
         (["resume", "run_1", "--async", "--transport", "local"], "--async needs a server"),
+        (["run", "--template", "t", "--param", "a:=b"], "--param: a: 'b' is no JSON"),
         (["cancel"], "either --session or --run"),
         (["cancel", "--session", "s", "--run", "r"], "either --session or --run"),
         (["events", "list", "--limit", "some"], "--limit"),
         (["policy", "put", "--body", "nowhere.json"], "--body: cannot read nowhere.json"),
         (["policy", "put", "--body", "/dev/null"], "--body: /dev/null holds no JSON object"),
+        (["runs", "get", ""], "runId: '' names nothing"),
+        (["sessions", "transcript", "."], "sessionId: '.' names nothing"),
+        (["schedule", "remove", "--id", ".."], "scheduleId: '..' names nothing"),
+        (["persona", "validate", "nobody"], "(remedy: a persona that personas/<name>.json"),
         (["replay", "--verify", "--to", "3"], "--verify"),
         (["replay", "--projection", "runs"], "--projection goes with --verify or --dry-run"),
         (["replay"], "holds no log"),
@@ -260,6 +267,27 @@ def test_a_refusal_is_1_and_names_request_code_and_trace(terminal: Terminal, tra
     line = complaint(result, 1)
     assert line.startswith("Error: POST /api/v1/runs: PROVIDER_NOT_FOUND: ")
     assert "(trace id " in line
+
+
+def test_a_refusal_names_the_remedy_unless_its_reason_did(terminal: Terminal) -> None:
+    with terminal.served():
+        line = complaint(terminal.run("schedule", "add", "--id", "x", "--session", "s", "--input", "i"), 1)
+        assert "nothing says when it is due (remedy: one of everyMinutes, cron, runAt; trace id " in line
+        line = complaint(terminal.run("runs", "get", "a b"), 1)
+        assert "must be 1 to 128 letters, digits, dots, underscores or dashes (trace id " in line
+
+
+def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
+    other = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    thread = threading.Thread(target=other.serve_forever)
+    thread.start()
+    try:
+        line = complaint(terminal.run("events", "tail", api_base_url=f"http://127.0.0.1:{other.server_port}"), 3)
+    finally:
+        other.shutdown()
+        thread.join()
+        other.server_close()
+    assert line.endswith("whoever answers there is no Athena server (status 404)")
 
 
 def test_nobody_there_is_3(terminal: Terminal) -> None:

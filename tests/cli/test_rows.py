@@ -1,5 +1,6 @@
 """Every row of the table is a command: its words, its parameters, what it asks, what it prints."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -130,6 +131,9 @@ def test_options_go_before_the_members_of_a_body_and_objects_are_json(
     made = json.loads(capsys.readouterr().out)
     assert made["input"] == "-- from the option"
     assert (made["metadata"], made["contextRefs"]) == ({"team": "red"}, ["file:a", "file:b"])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    assert app.main(["directives", "create", "--body", "-", "--input", "x"]) == 0
+    assert json.loads(capsys.readouterr().out)["metadata"] == {"team": "red"}
     assert app.main(["directives", "create", "--input", "x", "--metadata", "{team}"]) == 2
     assert capsys.readouterr().err.startswith("Error: --metadata: '{team}' is no JSON")
     assert app.main(["directives", "create"]) == 2
@@ -142,3 +146,20 @@ def test_a_sheet_is_printed_as_it_is(
     monkeypatch.setenv("ATHENA_API_BASE_URL", server.url)
     assert app.main(["audit", "--format", "csv"]) == 0
     assert capsys.readouterr().out.startswith("createdAt,kind,actor,")
+
+
+def test_all_pages_of_a_sheet_are_one_sheet(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATHENA_API_BASE_URL", server.url)
+    for number in range(5):
+        server.api.send("/run-control/by-run/run_1/cancel", {"reason": f"no {number}"})
+    assert app.main(["audit", "--format", "csv", "--limit", "500"]) == 0
+    wanted, hint = capsys.readouterr()
+    assert (wanted.count("run.cancel.requested"), hint) == (5, "")
+    assert app.main(["audit", "--format", "csv", "--all", "--limit", "2"]) == 0
+    assert capsys.readouterr() == (wanted, "")
+    assert app.main(["audit", "--format", "csv", "--limit", "2"]) == 0
+    first, hint = capsys.readouterr()
+    assert wanted.startswith(first)
+    assert hint.startswith("More: --cursor ")
