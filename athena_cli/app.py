@@ -67,8 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        _forget_output()
         return FAILED
+    except OSError as error:  # such as a disk that is full under what the output goes to
+        _forget_output()
+        return _say(str(error), FAILED)
     except Exception as error:
         from msgspec import to_builtins
 
@@ -93,6 +96,11 @@ def joined(arguments: Sequence[str]) -> list[str]:
         else:
             found.append(argument)
     return found
+
+
+def _forget_output() -> None:
+    """Let what could not be written go, or the interpreter complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, code: int) -> int:

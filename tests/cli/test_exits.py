@@ -290,6 +290,23 @@ def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
     assert line.endswith("whoever answers there is no Athena server (status 404)")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="nothing here is always full")
+@pytest.mark.parametrize("arguments", [["--version"], ["runs", "list", "--transport", "local", "--all"]], ids=" ".join)
+def test_an_output_that_is_full_is_1(terminal: Terminal, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "athena_cli", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command,
+            cwd=terminal.directory,
+            env=terminal.environment({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: [Errno 28] No space left on device\n")
+
+
 def test_nobody_there_is_3(terminal: Terminal) -> None:
     line = complaint(terminal.run("run", "--input", "x", "--transport", "api"), 3)
     assert line.startswith("Error: API transport failed for POST /api/v1/runs: ")
