@@ -73,8 +73,8 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
         shape, readers = _query_of(struct)
         given: dict[str, Any] = {}
         for name, text in dict(pairs).items():
-            if name in readers:
-                given[name] = _read(name, text, readers[name])
+            if name in readers and (value := _read(name, text, readers[name])) is not None:  # what is blank is absent
+                given[name] = value
         return msgspec.convert(shape.check(given), type_)
     except Wrong as wrong:
         raise wrong.error(context) from None

@@ -114,7 +114,9 @@ class RunsQuery(Value):
     """Which runs."""
 
     session_id: ClientId | None = None
-    status: Label | None = None
+    status: (
+        Literal["queued", "running", "paused", "completed", "failed", "cancelled", "timed-out", "crashed"] | None
+    ) = None
     provider: Label | None = None
 
 

@@ -1,6 +1,6 @@
 """Queues: what goes in and out of the operations on work, messages and dead letters, and who handles them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -47,7 +47,7 @@ class MessagesQuery(Value):
 
     from_persona: Label | None = None
     to_persona: Label | None = None
-    status: Label | None = None
+    status: Literal["sent", "started", "completed", "failed"] | None = None
 
 
 class DecidedLetter(Value):

@@ -219,9 +219,10 @@ def test_nothing_is_decided_about_an_unknown_letter(agents: Server, verb: str) -
         assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
 
 
-def test_a_status_that_is_none_is_refused(agents: Server) -> None:
+@pytest.mark.parametrize("path", ["/a2a/dlq", "/a2a/messages"])
+def test_a_status_that_is_none_is_refused(agents: Server, path: str) -> None:
     with pytest.raises(Refused) as refused:
-        agents.api.get("/a2a/dlq", status="lost")
+        agents.api.get(path, status="lost")
     assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
 
 

@@ -125,6 +125,8 @@ def test_a_search_is_limited_as_it_says(api: Api) -> None:
     for wrong in ({}, {"query": " "}, {"query": "x", "maxResults": "0"}, {"query": "x", "minScore": "-1"}):
         with pytest.raises(Refused, match="CONFIG_ERROR"):
             api.get("/memory/search", **wrong)
+    with pytest.raises(Refused, match=r"memory\.search\.query: is required"):
+        api.get("/memory/search", query=" ")
     assert refusal(api, "/memory", {"text": "x" * 100_001}) == (400, "CONFIG_ERROR")
 
 

@@ -163,6 +163,8 @@ def test_runs_are_found_by_session_status_and_provider(shared: Server) -> None:
     assert found(provider="local-exec") == [failed]
     assert found(provider="mock", status="failed") == []
     assert found() == [failed, done]
+    with pytest.raises(Refused, match="must be one of cancelled, completed, crashed, failed, paused, "):
+        found(status="canceled")
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/active", "/runs/cancel-requests", "/sessions", "/directives"])
