@@ -283,7 +283,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
                 tasks.start_soon(parts.timer.serve)
             tasks.start_soon(partial(parts.reactors.serve, everything=serving))
             yield
-            parts.streams.drain.set()
+            parts.streams.drain()
             await parts.runner.stop()
             await parts.flood.flush()
             tasks.cancel_scope.cancel()

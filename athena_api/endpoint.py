@@ -137,6 +137,8 @@ class Endpoint:
             body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
         if subscription is not None and found is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
+            del call, headers, meta, reply  # a stream may be open for days, and there may be many
+            scope["headers"].clear()
             await plane.streams.serve(subscription, receive, send, scope["athena.identity"], found.operation.id)
             return
         start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}

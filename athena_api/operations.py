@@ -275,7 +275,7 @@ async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
     run, position = plane.query(("runs",), read)
     record = found(run, "run", run_id)
     if call.query.wait and record.status in {"queued", "running"}:
-        async with plane.streams.wanted(call.receive):
+        with plane.streams.wanted(call.receive):
             await plane.runs.settled(run_id, call.query.wait)
         run, position = await plane.read(("runs",), plane.reader.head(), read)
         record = found(run, "run", run_id)

@@ -281,5 +281,5 @@ class ControlPlane(NamedTuple):
     def ready(self) -> None:
         """Return if requests can be served. Raises NotCaughtUp, with what is wrong."""
         health = self.health(self.reader.head())
-        if health.status != "ok" or health.lag > READY_LAG_MAX or self.streams.drain.is_set():
+        if health.status != "ok" or health.lag > READY_LAG_MAX or self.streams.draining:
             raise NotCaughtUp("the server is not ready", {"status": health.status, "lag": health.lag})

@@ -83,7 +83,7 @@ async def drain_work(plane: "ControlPlane", call: Call[DrainBody, NoQuery]) -> R
     if result is not None:
         return Reply(data=result, position=began.position, replayed=began.replayed)
     if call.wait:
-        async with plane.streams.wanted(call.receive):
+        with plane.streams.wanted(call.receive):
             await plane.work.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)
         try:
             ended = plane.work.result(session_id, began.position)

@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then as uvicorn does."""
-        self._app.plane.streams.drain.set()
+        self._app.plane.streams.drain()
         await super().shutdown(sockets)
 
 

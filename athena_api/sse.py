@@ -3,8 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -15,7 +14,6 @@ from athena_api.asgi import Receive, Send
 from athena_core.errors import StoreUnreachable, StreamLimit
 from athena_core.event import Position
 from athena_core.protocols import Row, Shown, ShownCells
-from athena_core.signal import Signal
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import LOCAL, Identity
@@ -35,8 +33,15 @@ from projections.feed import (
 RING_BYTES_MAX = 64 << 20
 PAGE_EVENTS = 500
 CHUNK_BYTES_MAX = 64 << 10
-GATHER_SECONDS = 0.004
+GATHER_SECONDS_EACH = 0.00002
+"""For how long what is committed is gathered, for each subscriber: about as long as it takes to tell him of it.
+
+Few are told at once. Many are told less often, of more at a time, so that telling them leaves time for other things.
+"""
+GATHER_SECONDS_MAX = 0.004
 HEARTBEAT_SECONDS = 15.0
+QUIET_TICKS = 15
+"""How often it is looked, in that time, who was quiet for all of it."""
 HIDDEN_EVENTS_MAX = 10_000
 LAST_SEND_SECONDS = 0.2
 AWAY_SECONDS = 0.25
@@ -64,7 +69,8 @@ class Ring:
         """Start empty after a position."""
         self._frames: deque[Frame] = deque()
         self._size = 0
-        self.signal = Signal(position)
+        self._waiting: dict[asyncio.Future[None], None] = {}
+        self.told = position
         self.first = position + 1
 
     def restart(self, position: Position) -> None:
@@ -87,6 +93,24 @@ class Ring:
         if start < 0:
             return None
         return [self._frames[index] for index in range(start, min(start + limit, len(self._frames)))]
+
+    def wake(self, position: Position) -> None:
+        """Wake everybody who waits, for what there is up to a position."""
+        self.told = position
+        woken, self._waiting = self._waiting, {}
+        for future in woken:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait(self, position: Position) -> None:
+        """Return once everybody was woken for something after a position."""
+        if self.told <= position:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[future] = None
+            try:
+                await future
+            finally:
+                self._waiting.pop(future, None)
 
 
 class Subscription(ABC):
@@ -112,16 +136,88 @@ class Subscription(ABC):
         """Return once there may be more."""
 
 
-class Reading:
-    """An open stream: who reads what, and how it is ended."""
+class Cut:
+    """Ends what is done inside from outside, where it waits for something, and without an error.
 
-    __slots__ = ("leave", "operation", "who")
+    Lighter than a cancel scope, of which every open stream would hold two.
+    """
 
-    def __init__(self, who: Identity, operation: str, leave: Callable[[], None]) -> None:
-        """Take the three."""
+    __slots__ = ("_asked", "_task")
+
+    def __init__(self) -> None:
+        """Nobody is inside."""
+        self._asked = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> Self:
+        """Go in."""
+        self._asked = False
+        self._task = asyncio.current_task()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        """Come out; the error goes on if somebody else wants the task to end, too."""
+        task, self._task = self._task, None
+        return self._asked and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError
+
+    def now(self) -> None:
+        """End it, if somebody is inside; not from inside."""
+        if self._task is not None and not self._asked:
+            self._asked = True
+            self._task.cancel()
+
+
+class Wanted(Cut):
+    """The same, and it ends once the client has gone or the server drains.
+
+    A task of its own sees the client go: the request's has something else to wait for.
+    """
+
+    __slots__ = ("_receive", "_streams", "_watch")
+
+    def __init__(self, streams: "Streams", receive: Receive) -> None:
+        """Take who drains, and who tells of the client."""
+        super().__init__()
+        self._streams = streams
+        self._receive = receive
+        self._watch: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        """Go in, and begin to watch."""
+        self._streams.inside.add(self)
+        self._watch = asyncio.create_task(self._until_disconnect())
+        if self._streams.draining:
+            asyncio.get_running_loop().call_soon(self.now)
+        return super().__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        """Come out, and watch no more."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+        self._streams.inside.discard(self)
+        return super().__exit__(kind, error, at)
+
+    async def _until_disconnect(self) -> None:
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            self.now()
+
+
+class Reading(Wanted):
+    """An open stream: who reads what, its nap until there is more to tell, and for how many ticks it was quiet."""
+
+    __slots__ = ("nap", "operation", "quiet", "who")
+
+    def __init__(self, streams: "Streams", receive: Receive, who: Identity, operation: str) -> None:
+        """Nothing was sent yet."""
+        super().__init__(streams, receive)
         self.who = who
         self.operation = operation
-        self.leave = leave
+        self.nap = Cut()
+        self.quiet = 0
 
 
 class Streams:
@@ -137,11 +233,14 @@ class Streams:
         """None is open."""
         self._streams_max = streams_max
         self._per_identity_max = per_identity_max
-        self._heartbeat_seconds = heartbeat_seconds
+        self._tick_seconds = heartbeat_seconds / QUIET_TICKS
+        self._ticking: asyncio.TimerHandle | None = None
         self._open = Counter[str]()
         self._readings: set[Reading] = set()
+        self.inside: set[Wanted] = set()
+        """The streams, and whatever else is done for clients who wait."""
         self.count = 0
-        self.drain = anyio.Event()
+        self.draining = False
 
     def admit(self, subject: str) -> None:
         """Return if one more may open, for this identity. Raises StreamLimit."""
@@ -154,20 +253,20 @@ class Streams:
         self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
     ) -> None:
         """Stream to one subscriber until it leaves, may no longer read, or the server drains."""
-        self.count += 1
-        self._open[who.subject] += 1
-        with subscription:
-            async with self.wanted(receive) as leave:
-                reading = Reading(who, operation, leave)
-                self._readings.add(reading)
-                try:
-                    await self._pump(subscription, send)
-                finally:
-                    self._readings.discard(reading)
-                    self.count -= 1
-                    self._open[who.subject] -= 1
-                    if not self._open[who.subject]:
-                        del self._open[who.subject]
+        with subscription, Reading(self, receive, who, operation) as reading:
+            self.count += 1
+            self._open[who.subject] += 1
+            self._readings.add(reading)
+            if self._ticking is None:
+                self._tick()
+            try:
+                await self._pump(subscription, send, reading)
+            finally:
+                self._readings.discard(reading)
+                self.count -= 1
+                self._open[who.subject] -= 1
+                if not self._open[who.subject]:
+                    del self._open[who.subject]
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})
 
@@ -175,37 +274,49 @@ class Streams:
         """End the streams of those who may no longer read, by identity and operation; how many there were."""
         ended = [reading for reading in self._readings if not may_read(reading.who, reading.operation)]
         for reading in ended:
-            reading.leave()
+            reading.now()
         return len(ended)
 
-    @asynccontextmanager
-    async def wanted(self, receive: Receive) -> AsyncIterator[Callable[[], None]]:
-        """What is done inside ends early, without an error, once the client has gone or the server drains."""
-        async with anyio.create_task_group() as tasks:
-            leave = tasks.cancel_scope.cancel
-            tasks.start_soon(_until_disconnect, receive, leave)
-            tasks.start_soon(_until_drain, self.drain, leave)
-            yield leave
-            leave()
+    def drain(self) -> None:
+        """End everything that is wanted now, and whatever is wanted from now on."""
+        self.draining = True
+        for wanted in self.inside:
+            wanted.now()
 
-    async def _pump(self, subscription: Subscription, send: Send) -> None:
+    def wanted(self, receive: Receive) -> Wanted:
+        """What is done inside ends early, without an error, once the client has gone or the server drains."""
+        return Wanted(self, receive)
+
+    def _tick(self) -> None:
+        """Wake whoever has been quiet for so many ticks: one timer for the heartbeats of all."""
+        self._ticking = None
+        for reading in self._readings:
+            reading.quiet += 1
+            if reading.quiet >= QUIET_TICKS:
+                reading.nap.now()
+        if self._readings:
+            self._ticking = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
+
+    async def _pump(self, subscription: Subscription, send: Send, reading: Reading) -> None:
         await _send(send, subscription.retry)
-        beat_at = anyio.current_time() + self._heartbeat_seconds
         while True:
             away = False
             try:
                 frames, more = subscription.take()
             except StoreUnreachable:  # whoever listens waits, as for something to happen
                 frames, more, away = [], False, True
-            await _send_all(send, frames)
             if frames:
-                beat_at = anyio.current_time() + self._heartbeat_seconds
+                await _send_all(send, frames)
+                reading.quiet = 0
+            elif reading.quiet >= QUIET_TICKS:  # also while something happens that is not shown
+                await _send(send, HEARTBEAT)
+                reading.quiet = 0
             if not more:
-                with anyio.move_on_after(beat_at - anyio.current_time()):
-                    await (anyio.sleep(AWAY_SECONDS) if away else _patient(subscription))
-                if anyio.current_time() >= beat_at:  # also while something happens that is not shown
-                    await _send(send, HEARTBEAT)
-                    beat_at = anyio.current_time() + self._heartbeat_seconds
+                with reading.nap:
+                    try:
+                        await (anyio.sleep(AWAY_SECONDS) if away else subscription.wait())
+                    except StoreUnreachable:  # nobody can tell whether there is more
+                        await anyio.sleep(AWAY_SECONDS)
             elif not frames:
                 await anyio.sleep(0)  # a long stretch that the filter hides must not hold up the others
 
@@ -236,7 +347,7 @@ class Feed:
         ]
 
     def _notice(self, rows: Sequence[Row]) -> None:
-        """Render what was committed, if anybody listens; wake everybody once for what gathers in 4 ms."""
+        """Render what was committed, if anybody listens; wake everybody once for what gathers."""
         if not self._followers:
             self.ring.restart(rows[-1].position)
             return
@@ -246,11 +357,12 @@ class Feed:
             self.ring.restart(rows[-1].position)
         if not self._waking:
             self._waking = True
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake)
+            seconds = min(self._followers * GATHER_SECONDS_EACH, GATHER_SECONDS_MAX)
+            asyncio.get_running_loop().call_later(seconds, self._wake)
 
     def _wake(self) -> None:
         self._waking = False
-        self.ring.signal.advance(self._tail.position)
+        self.ring.wake(self._tail.position)
 
     def start_of(self, after: str | None, last_event_id: str | None) -> Position:
         """Where a stream begins: ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else 0."""
@@ -309,7 +421,7 @@ class FeedSubscription(Subscription):
         """Take where to begin."""
         self._feed = feed
         self._position = position
-        self._matches = matches
+        self._wanted = None if matches == FeedFilter() else matches.matches
         self._hidden = 0
         self._caught_up = False
 
@@ -325,7 +437,8 @@ class FeedSubscription(Subscription):
     def take(self) -> tuple[list[bytes], bool]:
         """A page of the feed as far as it is wanted, and the marks."""
         frames = self._feed.frames(self._position)
-        shown = [frame.content for frame in frames if self._matches.matches(frame.row)]
+        wanted = self._wanted
+        shown = [frame.content for frame in frames if wanted is None or wanted(frame.row)]
         if frames:
             self._position = frames[-1].row[0]
             self._hidden = 0 if shown else self._hidden + len(frames)
@@ -339,32 +452,13 @@ class FeedSubscription(Subscription):
 
     async def wait(self) -> None:
         """Return once something was recorded."""
-        await self._feed.ring.signal.wait(self._position + 1)
+        await self._feed.ring.wait(self._position)
 
 
 def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
     """A frame: its event's name, its data (JSON) in the envelope, and with an id where a stream can be resumed."""
     head = f"event: {name}\n" if event_id is None else f"id: {event_id}\nevent: {name}\n"
     return b'%bdata: {"ok":true,"data":%b}\n\n' % (head.encode(), data)
-
-
-async def _patient(subscription: Subscription) -> None:
-    """Return once there may be more; also where nobody can tell, after a rest."""
-    try:
-        await subscription.wait()
-    except StoreUnreachable:
-        await anyio.sleep(AWAY_SECONDS)
-
-
-async def _until_disconnect(receive: Receive, leave: Callable[[], Any]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    leave()
-
-
-async def _until_drain(drain: anyio.Event, leave: Callable[[], Any]) -> None:
-    await drain.wait()
-    leave()
 
 
 async def _send(send: Send, content: bytes) -> None:

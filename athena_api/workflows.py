@@ -214,7 +214,7 @@ async def _settled(plane: "ControlPlane", call: Call[Any, Any], done: "Committed
     """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
     settled = False
     if call.wait:
-        async with plane.streams.wanted(call.receive):
+        with plane.streams.wanted(call.receive):
             settled = await plane.workflows.settled(done.subject or "", WAIT_SECONDS_MAX)
     return await record_of(plane, done, 200 if settled else 202)
 

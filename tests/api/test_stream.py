@@ -1,5 +1,6 @@
 """The stream over HTTP: every event once and in order, from any cursor, whatever breaks on the way."""
 
+import asyncio
 import random
 import signal
 import socket
@@ -17,7 +18,7 @@ import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.sse import HEARTBEAT, Streams, Subscription
+from athena_api.sse import HEARTBEAT, Cut, Ring, Streams, Subscription
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable
@@ -203,8 +204,20 @@ async def test_a_quiet_stream_beats(parts: ControlPlane) -> None:
             await append(parts)
             await line.until(b"event: AUTHZ_MODE_ACTIVE", 2)
             await line.until(HEARTBEAT, 4)
-            streams.drain.set()
+            streams.drain()
     assert line.content.count(b"event: caught-up") == 1
+
+
+async def test_every_quiet_stream_beats_whenever_it_began(parts: ControlPlane) -> None:
+    streams, lines = Streams(heartbeat_seconds=0.02), [Line() for _ in range(3)]
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            for line in lines:
+                tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
+                await line.until(HEARTBEAT, 2)
+            for line in lines:
+                await line.until(HEARTBEAT, line.content.count(HEARTBEAT) + 2)
+            streams.drain()
 
 
 async def test_a_stream_beats_also_while_its_filter_hides_what_happens(parts: ControlPlane) -> None:
@@ -223,22 +236,101 @@ async def test_a_stream_beats_also_while_its_filter_hides_what_happens(parts: Co
                 writers.start_soon(keep_writing)
                 await line.until(HEARTBEAT, 2)
                 writers.cancel_scope.cancel()
-            streams.drain.set()
+            streams.drain()
 
 
 async def test_a_stream_with_something_to_tell_does_not_beat(parts: ControlPlane) -> None:
-    streams, line = Streams(), Line()
+    streams, line = Streams(heartbeat_seconds=3_600), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
             for count in range(2, 20):
                 await append(parts)
                 await line.until(b"event: AUTHZ_MODE_ACTIVE", count)
-            streams.drain.set()
+                await anyio.wait_all_tasks_blocked()
+                streams._tick()  # of which its patience has fifteen
+            streams.drain()
     assert HEARTBEAT not in line.content
 
 
+async def test_a_stream_that_waits_has_two_tasks(parts: ControlPlane) -> None:
+    streams, lines = Streams(), [Line() for _ in range(5)]
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            before = len(asyncio.all_tasks())
+            for line in lines:
+                tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
+                await line.until(b"event: caught-up")
+            assert len(asyncio.all_tasks()) == before + 2 * len(lines), "its own, and one that sees the client go"
+            streams.drain()
+
+
+async def test_who_waited_for_the_ring_and_left_leaves_nothing_behind() -> None:
+    ring = Ring(7)
+    await ring.wait(6)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ring.wait, 7)
+        await anyio.wait_all_tasks_blocked()
+        assert len(ring._waiting) == 1
+        tasks.cancel_scope.cancel()
+    assert not ring._waiting
+
+
 # Leaving
+
+
+async def test_a_stream_that_begins_while_the_server_drains_ends_cleanly(parts: ControlPlane) -> None:
+    streams, line = Streams(), Line()
+    streams.drain()
+    with anyio.fail_after(30):
+        await streams.serve(parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
+    assert streams.count == 0
+    assert not streams.inside
+
+
+@pytest.mark.parametrize("outside_first", [True, False])
+async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> None:
+    outside, inside = Cut(), Cut()
+    reached: list[str] = []
+
+    async def wait() -> None:
+        with outside:
+            with inside:
+                await anyio.sleep_forever()
+            reached.append("between")
+        await anyio.sleep(0)
+        reached.append("after")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        for cut in (outside, inside) if outside_first else (inside, outside):
+            cut.now()
+    assert reached == ["after"]
+
+
+async def test_what_is_cut_and_cancelled_at_once_is_cancelled() -> None:
+    cut = Cut()
+
+    async def wait() -> None:
+        with cut:
+            await anyio.sleep_forever()
+
+    task = asyncio.create_task(wait())
+    await anyio.wait_all_tasks_blocked()
+    cut.now()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_cut_is_over_once_it_was_left() -> None:
+    cut = Cut()
+    cut.now()
+    with cut:
+        await anyio.sleep(0)
+    cut.now()
+    await anyio.sleep(0)
 
 
 def test_a_server_that_leaves_ends_every_stream_cleanly(serve: Serve) -> None:
@@ -306,7 +398,7 @@ async def test_a_stream_waits_for_a_database_that_is_away() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, unsteady, line.receive, line.send)
             await line.until(b"data: back\n\n", 1)
-            streams.drain.set()
+            streams.drain()
     assert unsteady.away == []
 
 

@@ -342,7 +342,7 @@ async def test_who_reads_too_slowly_is_told_to_forget_and_has_the_entry_in_the_e
             await line.until(b'"offset":', 3)
             await start(parts, "one", "a")
             await line.until(b"event: transcript.entry", 2)
-            streams.drain.set()
+            streams.drain()
     first, held, reset, rest = line.data("transcript.delta")[:4]
     assert (first["text"], held["text"], reset["reset"]) == ("first", "held", True)
     assert len(rest["text"]) == LIVE_CHARS_MAX
@@ -356,7 +356,7 @@ async def test_a_quiet_transcript_stream_beats(parts: ControlPlane) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
             await line.until(HEARTBEAT, 3)
-            streams.drain.set()
+            streams.drain()
 
 
 async def test_an_entry_that_the_views_know_of_first_waits_until_the_stream_has_heard_of_it(
@@ -397,7 +397,7 @@ async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPl
             outcome = Outcome(facts=facts)
             await parts.log.submit(lambda reader, context: outcome, META)
             await line.until(b"event: transcript.entry", 2)
-            streams.drain.set()
+            streams.drain()
     assert [(entry["kind"], entry["toolName"]) for entry in line.data("transcript.entry")] == [
         ("tool-call", "files"),
         ("tool-result", "files"),
@@ -417,7 +417,7 @@ async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
             await line.until(b"event: transcript.entry", 2)
-            streams.drain.set()
+            streams.drain()
     asked, answered = line.data("transcript.entry")
     assert asked["metadata"]["redacted"] == "true"
     assert asked["content"] is None
@@ -450,6 +450,6 @@ async def test_entries_come_late_but_once_where_the_views_stood_still(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
             await line.until(b"event: transcript.entry", 2)
-            streams.drain.set()
+            streams.drain()
     assert failures == 0
     assert [entry["content"] for entry in line.data("transcript.entry")] == ["a", "Echo: user: a"]

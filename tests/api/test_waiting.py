@@ -172,7 +172,7 @@ async def test_a_wait_costs_no_thread_and_ends_when_its_client_leaves_or_the_ser
                 for client in clients[:20]:
                     client.left.set()
                 await waiting(30)
-                plane.streams.drain.set()
+                plane.streams.drain()
             assert run_id not in plane.runs._waiting
             records = [msgspec.json.decode(client.content)["data"] for client in clients[20:]]
             assert {record["status"] for record in records} == {"running"}
