@@ -580,11 +580,10 @@ class SqliteStore(Reading):
 
 def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     """A connection for writing: WAL, explicit checkpoints, erasure on; every setting is read back."""
-    connection = apsw.Connection(str(path))
+    connection = _opened(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     if connection.readonly("main"):
         connection.close()
         raise ConfigError(f"ATHENA_STATE_DIR: {path} is not writable")
-    connection.set_busy_timeout(BUSY_MS)
     wanted = {
         "journal_mode": ("WAL", "wal"),
         "synchronous": (synchronous, {"FULL": 2, "NORMAL": 1}[synchronous]),
@@ -604,9 +603,20 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
 
 def open_reader(path: Path) -> apsw.Connection:
     """A connection that can only read."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(BUSY_MS)
+    connection = _opened(path, apsw.SQLITE_OPEN_READONLY)
     connection.pragma("query_only", True)
+    return connection
+
+
+def _opened(path: Path, flags: int) -> apsw.Connection:
+    """A connection that keeps the plans of its statements.
+
+    Else SQLite parses and plans a statement anew whenever its values might make another plan better, which costs a join
+    or the rows of a stream 10 µs each time. There are no statistics here that values could speak to.
+    """
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    connection.set_busy_timeout(BUSY_MS)
     return connection
 
 
