@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -130,7 +131,12 @@ RUNS = Projection("runs", version=4, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCE
 IN_FORCE = 1
 
 
-SELECT_RUNS = f"SELECT {', '.join(RUN.columns)}, text FROM run LEFT JOIN run_output ON entry_position = output_position"
+SELECT_RUNS = (
+    "SELECT position, run_id, session_id, status, created_at, directive_id, harness_profile_id, provider, model,"
+    " attempt, evidence_count, started_at, finished_at, paused_at, pause_reason, parent_run_id, template_id,"
+    " template_version, text, usage, cost_micro_usd, budget_micro_usd, error, verification_status,"
+    " verification_failures FROM run LEFT JOIN run_output ON entry_position = output_position"
+)
 SELECT_OUTPUT = "SELECT text FROM run JOIN run_output ON entry_position = output_position WHERE run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
 SELECT_PLACES = "SELECT run_id, session_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
@@ -357,6 +363,9 @@ def _json(value: object) -> str:
 
 # From rows to what clients see
 
+_usage = msgspec.json.Decoder(Usage).decode
+_failures = msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode
+
 
 class ReachedLimit(Value):
     """A limit by key that is reached: so many runs are active of so many (policy ``limits``)."""
@@ -395,6 +404,9 @@ class RunError(Value):
     retryable: bool
 
 
+_error = msgspec.json.Decoder(RunError).decode
+
+
 class Links(Value):
     """Where to go from a run."""
 
@@ -411,7 +423,7 @@ class Template(Value):
     version: int
 
 
-class Run(Value):
+class Run(Value, kw_only=False):
     """A run as clients see it (contract D29)."""
 
     run_id: str
@@ -544,41 +556,41 @@ def _within(scope: Scope | None) -> dict[str, frozenset[str] | None]:
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
-def _shown(lines: "Lines", values: tuple[Cell, ...]) -> Run:
-    row, output = RUN.load(values[:-1]), values[-1]
-    failures = row.verification_failures
-    return Run(
-        run_id=row.run_id,
-        session_id=row.session_id,
-        status=row.status,
-        created_at=iso(row.created_at),
-        directive_id=row.directive_id,
-        harness_profile_id=row.harness_profile_id,
-        provider=row.provider,
-        model=row.model,
-        attempt=row.attempt,
-        evidence_count=row.evidence_count,
-        links=Links(
-            self=f"/api/v1/runs/{row.run_id}",
-            session=f"/api/v1/sessions/{row.session_id}",
-            events=f"/api/v1/events?runId={row.run_id}",
-            cancel=f"/api/v1/run-control/by-run/{row.run_id}/cancel",
+def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
+    """A run from the columns of ``SELECT_RUNS``; what is not there is left out, which most of it is."""
+    position, run_id, session_id, status, created_at, directive_id, harness_profile_id, provider, model = values[:9]
+    attempt, evidence_count, started_at, finished_at, paused_at, pause_reason, parent_run_id = values[9:16]
+    template_id, template_version, output, usage, cost, budget, error, verification_status, failures = values[16:]
+    return Run(  # by place, which costs half of what names cost
+        run_id,
+        session_id,
+        status,
+        iso(created_at),
+        directive_id,
+        harness_profile_id,
+        provider,
+        model,
+        attempt,
+        evidence_count,
+        Links(
+            self=f"/api/v1/runs/{run_id}",
+            session=f"/api/v1/sessions/{session_id}",
+            events=f"/api/v1/events?runId={run_id}",
+            cancel=f"/api/v1/run-control/by-run/{run_id}/cancel",
         ),
-        started_at=None if row.started_at is None else iso(row.started_at),
-        finished_at=None if row.finished_at is None else iso(row.finished_at),
-        waiting=lines.waiting(row) if row.status == "queued" else None,
-        paused=Paused(reason=row.pause_reason or "", since=iso(row.paused_at)) if row.paused_at is not None else None,
-        parent_run_id=row.parent_run_id,
-        template=None if row.template_id is None else Template(id=row.template_id, version=row.template_version or 0),
-        output=output if isinstance(output, str) else None,
-        usage=None if row.usage is None else msgspec.json.decode(row.usage, type=Usage),
-        cost_micro_usd=row.cost_micro_usd,
-        budget_micro_usd=row.budget_micro_usd,
-        error=None if row.error is None else msgspec.json.decode(row.error, type=RunError),
-        verification_status=row.verification_status,
-        verification_failures=None
-        if failures is None
-        else msgspec.json.decode(failures, type=tuple[VerificationFailure, ...]),
+        None if started_at is None else iso(started_at),
+        None if finished_at is None else iso(finished_at),
+        lines.waiting(run_id, session_id, position) if status == "queued" else None,
+        None if paused_at is None else Paused(reason=pause_reason or "", since=iso(paused_at)),
+        parent_run_id,
+        None if template_id is None else Template(id=template_id, version=template_version or 0),
+        output,
+        None if usage is None else _usage(usage),
+        cost,
+        budget,
+        None if error is None else _error(error),
+        verification_status,
+        None if failures is None else _failures(failures),
     )
 
 
@@ -590,22 +602,22 @@ class Lines:
         self._connection = connection
         self._scope = scope
 
-    def waiting(self, row: RunRow) -> Waiting:
+    def waiting(self, run_id: str, session_id: str, position: int) -> Waiting:
         """Why a run waits now, whatever it was queued for (decisions E19): its session, a limit by key, a slot."""
-        waiter = WAITING.load(list(self._connection.execute(WAITING.select, (row.run_id,)))[0])
-        holder = [str(run_id) for (run_id,) in self._connection.execute(SELECT_HOLDER, (row.session_id,))]
-        place = _count(self._connection, COUNT_WAITING_IN_SESSION, row.session_id, row.position)
+        waiter = WAITING.load(list(self._connection.execute(WAITING.select, (run_id,)))[0])
+        holder = [str(active) for (active,) in self._connection.execute(SELECT_HOLDER, (session_id,))]
+        place = _count(self._connection, COUNT_WAITING_IN_SESSION, session_id, position)
         if holder or place != 1:
-            blocker = self._named(holder[0], row.session_id) if holder else None
+            blocker = self._named(holder[0], session_id) if holder else None
             return Waiting(reason="session-busy", position=place, blocked_by=blocker)
         for key in waiter.places.split():
             reached = self._reached(key)
             if reached is not None:
                 limit, blocker = reached
-                place = bisect_right(self._waiters[key], row.position)
+                place = bisect_right(self._waiters[key], position)
                 return Waiting(reason="key-limit", position=place, blocked_by=blocker, limit=limit)
         reason = "executor" if waiter.reason == "executor" else "concurrency"
-        return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, row.position))
+        return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
 
     def _named(self, run_id: str, session_id: str) -> str | None:
         """A run that stands in the way, if the scope covers it."""
