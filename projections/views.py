@@ -90,9 +90,14 @@ class ViewsReader:
         return min(checkpoints[name].position if name in checkpoints else 0 for name in names)
 
     def _reached(self, names: Collection[str], position: Position) -> bool:
-        """Whether all of these projections are served and that far; an empty log has views, too, once they are made."""
-        checkpoints = self.checkpoints()
-        return all(name in checkpoints and checkpoints[name].position >= position for name in names)
+        """Whether all of these projections are served and that far; an empty log has views, too, once they are made.
+
+        What was seen of a generation goes on to hold, so the database is only asked where that does not do.
+        """
+        connection = self._open()
+        return connection is not None and (
+            _cover(self._checkpoints, names, position) or _cover(self._load(connection), names, position)
+        )
 
     def error(self, names: Collection[str]) -> str | None:
         """What stopped one of these projections, if anything."""
@@ -144,7 +149,8 @@ class ViewsReader:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
-        self._connection, self._pointer = None, None
+        self._connection, self._pointer, self._changed = None, None, None
+        self._checkpoints = {}
 
     def _not_caught_up(self, names: Collection[str]) -> NotCaughtUp:
         error = self.error(names)
@@ -162,7 +168,6 @@ class ViewsReader:
             return None
         if pointer != self._pointer:
             self.close()
-            self._changed = None
             self._connection = self._opened()
             self._pointer = None if self._connection is None else pointer
         return self._connection
@@ -188,3 +193,8 @@ class ViewsReader:
             self._checkpoints = {name: point for name, point in loaded.items() if point.version == versions.get(name)}
             self._changed = changed
         return self._checkpoints
+
+
+def _cover(checkpoints: Mapping[str, Checkpoint], names: Collection[str], position: Position) -> bool:
+    """Whether all of these projections are that far."""
+    return all(name in checkpoints and checkpoints[name].position >= position for name in names)

@@ -53,6 +53,15 @@ def test_the_first_keeper_makes_the_first_generation(tmp_path: Path, history: Hi
     assert (tmp_path / "current").read_text() == "views-1.db\n"
 
 
+def test_what_was_seen_of_a_generation_does_not_outlive_it(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    asyncio.run(plane.reader.wait(plane.names, history.head()))
+    (tmp_path / "current").unlink()
+    with pytest.raises(NotCaughtUp):
+        asyncio.run(plane.reader.wait(plane.names, history.head(), timeout=0))
+
+
 def test_one_process_keeps_and_the_next_takes_over(tmp_path: Path, history: History) -> None:
     first, second = Plane(tmp_path, history), Plane(tmp_path, history)
     first.keep()
