@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_api.access_log import AccessLog
 from athena_api.asgi import Receive, Scope, Send
 from athena_api.body import Intake, check_path, clamp_limit, decode_body, decode_query
 from athena_api.gate import LATE
+from athena_api.kept import Kept
 from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
@@ -33,7 +35,8 @@ from athena_core.event import Meta
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
 
 ROOT = tuple(PREFIX.strip("/").split("/"))
-JSON = (b"content-type", b"application/json; charset=utf-8")
+JSON_TYPE = "application/json; charset=utf-8"
+JSON = (b"content-type", JSON_TYPE.encode())
 REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
@@ -94,6 +97,7 @@ class Endpoint:
         self._plane = plane
         self._router = Router(operations)
         self._access_log = access_log
+        self._kept = Kept()
         settings = plane.settings
         self._intake = Intake(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
@@ -113,7 +117,7 @@ class Endpoint:
             call = await self._call(plane, found, scope, receive, meta)
             if call.who.scope is not None:
                 await require_scope(plane, found.operation, call)
-            reply = await self._handle(plane, found.operation, call)
+            reply = await self._answer(plane, found.operation, scope, call)
             subscription = reply.data if isinstance(reply.data, Subscription) else None
             if subscription is not None:
                 plane.streams.admit(subject)
@@ -155,6 +159,24 @@ class Endpoint:
             plane.flood.suppress(subject, operation)
             raise
 
+    async def _answer(
+        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: Call[Any, Any]
+    ) -> Reply:
+        """What is said, from views that are as far as the call wants; or was said since the log last moved."""
+        if not operation.reads:
+            return await self._handle(plane, operation, call)
+        question = (scope["path"], scope["query_string"], call.who.scope)
+        kept = self._kept.find(question, call.position)
+        if kept is not None:
+            return kept
+        if not call.stale:
+            await plane.caught_up(operation.reads, call.position)
+        reply = await self._handle(plane, operation, call)
+        if reply.steady and reply.position >= call.position:
+            reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
+            self._kept.keep(question, call.position, reply)
+        return reply
+
     async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> Reply:
         """What the row's handler says; a field that it finds wrong is named as this operation knows it."""
         try:
@@ -186,8 +208,7 @@ class Endpoint:
             await plane.reached(wanted)
             call.position = max(plane.reader.head(), wanted)
             call.last_event_id = _text(headers.get(b"last-event-id"))
-            if operation.reads and parameters.get("stale") != "allow":
-                await plane.caught_up(operation.reads, call.position)
+            call.stale = parameters.get("stale") == "allow"
         else:
             call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
             call.if_match = _text(headers.get(b"if-match"))

@@ -37,7 +37,8 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
 
     ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
     ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and ``limit`` are the page that was
-    asked for; ``if_match`` is that header of a command, if it was sent; ``receive`` tells when the caller has gone.
+    asked for; ``if_match`` is that header of a command, if it was sent; ``receive`` tells when the caller has gone;
+    ``stale`` allows an answer from views that are behind.
     """
 
     who: Identity
@@ -53,13 +54,15 @@ class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
     cursor: str | None = None
     limit: int = 0
     if_match: str | None = None
+    stale: bool = False
 
 
 class Reply(msgspec.Struct, kw_only=True):
     """An answer: the data of the envelope (a value, or JSON bytes), the status, extra headers.
 
     With a ``content_type`` of its own, ``data`` is the body as it is, without an envelope. ``position`` is the log
-    position that the answer reflects; ``replayed`` marks the first answer of a repeated key.
+    position that the answer reflects; ``replayed`` marks the first answer of a repeated key. A ``steady`` answer
+    follows from the question, the scope of the caller and that position alone: not from the time, nor from who asks.
     """
 
     data: Any
@@ -68,6 +71,7 @@ class Reply(msgspec.Struct, kw_only=True):
     replayed: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = None
+    steady: bool = False
 
 
 def found(record: T | None, kind: str, record_id: str) -> T:

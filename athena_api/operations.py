@@ -262,7 +262,7 @@ async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Rep
             limit=call.limit,
         ),
     )
-    return Reply(data=page, position=position)
+    return Reply(data=page, position=position, steady=True)
 
 
 async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
@@ -279,7 +279,7 @@ async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
             await plane.runs.settled(run_id, call.query.wait)
         run, position = await plane.read(("runs",), plane.reader.head(), read)
         record = found(run, "run", run_id)
-    return Reply(data=record, position=position)
+    return Reply(data=record, position=position, steady=not call.query.wait)
 
 
 async def list_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
@@ -342,7 +342,7 @@ async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery
             limit=call.limit,
         ),
     )
-    return Reply(data=page, position=position)
+    return Reply(data=page, position=position, steady=True)
 
 
 async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
@@ -359,7 +359,7 @@ async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQ
             limit=call.limit,
         ),
     )
-    return Reply(data=page, position=position)
+    return Reply(data=page, position=position, steady=True)
 
 
 async def cancel_run(plane: "ControlPlane", call: Call[CancelBody, NoQuery]) -> Reply:
@@ -380,14 +380,14 @@ async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
         ("sessions",),
         lambda rows: sessions.list_sessions(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
     )
-    return Reply(data=page, position=position)
+    return Reply(data=page, position=position, steady=True)
 
 
 async def get_session(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One session."""
     session_id = call.path["sessionId"]
     session, position = plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
-    return Reply(data=found(session, "session", session_id), position=position)
+    return Reply(data=found(session, "session", session_id), position=position, steady=True)
 
 
 async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:

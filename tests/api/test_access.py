@@ -70,6 +70,7 @@ def sessions_of(events: list[dict[str, str]]) -> set[str | None]:
 
 
 def test_lists_hold_only_what_a_scope_covers(guarded: Server, narrowed: Api) -> None:
+    assert {run["sessionId"] for run in guarded.client("ada").items("/runs")} == {"mine", "theirs"}  # asked just before
     assert [run["sessionId"] for run in narrowed.items("/runs")] == ["mine"]
     assert [session["id"] for session in narrowed.items("/sessions")] == ["mine"]
     assert narrowed.items("/runs", sessionId="theirs") == []

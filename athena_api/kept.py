@@ -1,0 +1,40 @@
+"""Kept answers: what was answered at the head of the log, for whoever asks the same before it moves."""
+
+from typing import TypeAlias
+
+from athena_api.operation import Reply
+from athena_core.event import Position
+from athena_core.values import Scope
+
+KEPT_BYTES_MAX = 4 << 20
+
+Question: TypeAlias = tuple[str, bytes, Scope | None]
+"""Path, query as it was sent, and what the answer may show."""
+
+
+class Kept:
+    """Answers that follow from the question and a position alone: consoles that hear of an event all ask the same.
+
+    They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. What would
+    be too much is not kept.
+    """
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._answers: dict[Question, Reply] = {}
+        self._position: Position = 0
+        self._bytes = 0
+
+    def find(self, question: Question, position: Position) -> Reply | None:
+        """What was answered at this head of the log."""
+        if position != self._position:
+            self._answers.clear()
+            self._position, self._bytes = position, 0
+        return self._answers.get(question)
+
+    def keep(self, question: Question, position: Position, reply: Reply) -> None:
+        """Remember an answer, whose data is its body."""
+        size = len(reply.data)
+        if position == self._position and self._bytes + size <= KEPT_BYTES_MAX:
+            self._answers[question] = reply
+            self._bytes += size

@@ -1,0 +1,56 @@
+"""Kept answers: they serve whoever asks the same, and nobody once the log has moved."""
+
+from athena_api import kept
+from athena_api.kept import Kept, Question
+from athena_api.operation import Reply
+from athena_core.values import Scope
+
+RUNS: Question = ("/api/v1/runs", b"limit=2", None)
+OTHERS: tuple[Question, ...] = (
+    ("/api/v1/sessions", b"limit=2", None),
+    ("/api/v1/runs", b"limit=3", None),
+    ("/api/v1/runs", b"limit=2", Scope(sessions=frozenset({"mine"}))),
+)
+
+
+def answer(position: int, size: int = 1) -> Reply:
+    return Reply(data=b"x" * size, position=position, content_type="application/json")
+
+
+def test_the_same_question_has_the_same_answer_until_the_log_moves() -> None:
+    answers, first = Kept(), answer(7)
+    assert answers.find(RUNS, 7) is None
+    answers.keep(RUNS, 7, first)
+    assert answers.find(RUNS, 7) is first
+    assert answers.find(RUNS, 8) is None
+    assert answers.find(RUNS, 7) is None
+
+
+def test_a_question_is_its_path_its_query_and_its_scope() -> None:
+    answers = Kept()
+    answers.find(RUNS, 7)
+    answers.keep(RUNS, 7, answer(7))
+    assert [answers.find(question, 7) for question in OTHERS] == [None] * 3
+    equal = ("/api/v1/runs", b"limit=2", Scope(sessions=frozenset(["mine"])))
+    answers.keep(OTHERS[-1], 7, answer(7))
+    assert answers.find(equal, 7) is not None
+
+
+def test_an_answer_that_comes_after_the_log_has_moved_is_not_kept() -> None:
+    answers = Kept()
+    assert answers.find(RUNS, 7) is None
+    assert answers.find(RUNS, 8) is None
+    answers.keep(RUNS, 7, answer(7))
+    assert answers.find(RUNS, 8) is None
+
+
+def test_what_would_be_too_much_is_not_kept() -> None:
+    answers = Kept()
+    answers.find(RUNS, 7)
+    answers.keep(RUNS, 7, answer(7, kept.KEPT_BYTES_MAX - 1))
+    for question in OTHERS[:2]:
+        answers.keep(question, 7, answer(7))
+    assert [answers.find(question, 7) is not None for question in (RUNS, *OTHERS[:2])] == [True, True, False]
+    answers.find(RUNS, 8)
+    answers.keep(RUNS, 8, answer(8, kept.KEPT_BYTES_MAX))
+    assert answers.find(RUNS, 8) is not None
