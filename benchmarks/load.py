@@ -47,7 +47,8 @@ class Spec(msgspec.Struct, kw_only=True):
     that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` and ``events`` (one page) are
     read by them; ``pages`` are read one after another by each client; ``stream`` posts ``rate`` directives a second and
     times their way to ``clients`` subscribers; it posts to ``write_port`` where that is another server's. ``asked`` are
-    GETs of ``paths`` in turn, or POSTs of ``body`` to them where there is one.
+    GETs of ``paths`` in turn, or POSTs of ``body`` to them where there is one; ``anew`` gives each a number that nobody
+    reads, so that no question is asked twice.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Spec(msgspec.Struct, kw_only=True):
     rate: int = 0
     limit: int = 0
     paths: Sequence[str] = ()
+    anew: bool = False
     body: str = ""
     fields: Sequence[str] = ()
 
@@ -209,6 +211,9 @@ def requests(spec: Spec) -> Iterator[bytes]:
         while True:
             start += 1
             yield post("/api/v1/directives", {"input": WORDS}, f"idempotency-key: bench-{start}")
+    if spec.kind == "asked" and spec.anew:
+        for number, path in enumerate(cycle(spec.paths)):
+            yield get(f"{path}{'&' if '?' in path else '?'}number={number}")
     if spec.kind == "asked":
         body = msgspec.Raw(spec.body.encode())
         yield from cycle([post(path, body, *spec.fields) if spec.body else get(path) for path in spec.paths])

@@ -38,32 +38,39 @@ def reads(bench: Bench) -> list[Section]:
     points = {name: _points(server, pages[name]) for name, server in servers.items()}
     raw, small = (_page(bench, servers[many], path) for path in (pages[many][0], points[many][0]))
     ceiling, own = f"raw ASGI, the bytes of a page of {ROWS}", "raw ASGI, the bytes of a run"
+    again = f"Athena, {many}, asked again"
     sections: list[Section] = []
     for what, paths in (("one run after another", points), (f"pages of {ROWS}, newest to oldest", pages)):
         title = f"`GET /api/v1/runs`: {what}, {CLIENTS} clients"
         section = Section(f"reads-{len(sections)}", title, "requests/s", {}, [], [])
-        variants = {f"Athena, {name}": _asked(bench, server, paths[name]) for name, server in servers.items()}
+        variants = {
+            f"Athena, {name}": _asked(bench, server, paths[name], anew=True) for name, server in servers.items()
+        }
+        variants[again] = _asked(bench, servers[many], paths[many])
         variants[ceiling] = _asked(bench, raw, ["/"])
         if paths is points:
             variants[own] = _asked(bench, small, ["/"])
         section.measure(bench.rounds, variants)
         over, under = f"Athena, {many}", f"Athena, {few}"
         section.ratio(over, ceiling, at_least=SHARE)
+        section.ratio(again, ceiling)
         if paths is points:
             section.ratio(over, own)
+            section.ratio(again, own)
         section.ratio(over, under, figure="p50_ms", label=f"p50: {many} / {few}", at_most=TIMES)
         section.ratio(over, under, figure="cpu_us", label=f"CPU time each: {many} / {few}", at_most=TIMES)
         sections.append(section)
     sections[-1].notes.append(
         f"Runs and pages are those of {PLACES} places between the newest and the oldest run, in turn, by id and by "
-        "cursor."
+        "cursor; each request has a number that nobody reads, as what is asked again before the log moves is answered "
+        "with the same bytes."
     )
     bench.stop()
     return sections
 
 
-def _asked(bench: Bench, server: Server, paths: Sequence[str]) -> Callable[[], dict[str, float]]:
-    return bench.load(server, "asked", CLIENTS, paths=paths)
+def _asked(bench: Bench, server: Server, paths: Sequence[str], *, anew: bool = False) -> Callable[[], dict[str, float]]:
+    return bench.load(server, "asked", CLIENTS, paths=paths, anew=anew)
 
 
 def _answer(server: Server, path: str) -> bytes:
@@ -121,7 +128,7 @@ def growth(bench: Bench) -> Iterator[Section]:
         section = Section(f"growth-{number}", f"{title}, {who}, {few} and {many}", "requests/s", {}, [], [])
         variants = {}
         for name, server in servers.items():
-            load = bench.load(server, kind, clients, paths=paths.get(name, ()))
+            load = bench.load(server, kind, clients, paths=paths.get(name, ()), anew=kind == "asked")
             template = short if name == few else None
             variants[name] = partial(_anew, server, template, load) if "POST" in title else load
         section.measure(bench.rounds, variants)
