@@ -559,17 +559,20 @@ class SqliteStore(Reading):
         self._connection.execute(ERASE_TEXT, (position,))
 
     def checkpoint_wal(self, truncate: bool) -> None:
-        """Move the WAL into the database; with ``truncate`` also empty it, unless a reader is in the way."""
+        """Move the WAL into the database; with ``truncate`` also empty it.
+
+        Where a reader is in the way it is tried again: its pages go on to count. What was erased is in there, too.
+        """
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
         with self._locked():
             self._connection.set_busy_timeout(0)
             try:
                 self._connection.wal_checkpoint(mode=mode)
+                self.wal_pages = 0
             except apsw.BusyError:
                 pass
             finally:
                 self._connection.set_busy_timeout(BUSY_MS)
-        self.wal_pages = 0
 
     def close(self) -> None:
         """Close the writing connection and the locks."""

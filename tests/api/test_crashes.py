@@ -110,7 +110,7 @@ def test_a_run_that_is_to_be_cancelled_is_not_resumed(serve: Serve, gates: Gates
     gate = gates["doomed"]
     run = stopped.api.start(gate.order)
     process = gate.arrival()
-    stopped.signal(signal.SIGSTOP)
+    stopped.freeze()
     other.api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": "enough"})
     assert other.api.await_ending(run["runId"]) == "run.cancelled"
     ending = other.api.events(runId=run["runId"])[-1]

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 
 from tests.api.examples import PROFILE
 from tests.conftest import Serve
-from tests.support.api import Refused, opened, soon
+from tests.support.api import Refused, opened
 from tests.support.gate import Gates, gone
 from tests.support.server import Server
 
@@ -262,11 +262,7 @@ def test_a_cancel_request_is_listed_until_its_run_has_ended(serve: Serve, gates:
     gate = gates["frozen"]
     run = other.api.start(gate.order, sessionId="frozen")
     gate.arrival()
-    wal = other.state_dir / "log.db-wal"
-    for _ in soon():  # an idle server holds no lock that the others need
-        if wal.stat().st_size == 0:
-            break
-    other.signal(signal.SIGSTOP)
+    other.freeze()
     try:
         path = f"/run-control/by-run/{run['runId']}/cancel"
         assert keeper.api.post(path, {"reason": "first"})["status"] == "cancelled"

@@ -169,7 +169,7 @@ def test_a_server_that_stands_still_loses_its_runs_and_lets_go_of_them_when_it_g
     gate = gates["frozen"]
     run_id = str(frozen.api.start(gate.order)["runId"])
     process = gate.arrival()
-    frozen.signal(signal.SIGSTOP)
+    frozen.freeze()
     gate.arrival()  # at the other server
     frozen.signal(signal.SIGCONT)
     for _ in soon():

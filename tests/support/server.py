@@ -1,11 +1,13 @@
 """The server under test: a process of its own on a state directory, started, stopped and killed by tests."""
 
 import signal
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.api import Api
+from athena_core.store.sqlite import Lock
+from tests.support.api import Api, soon
 from tests.support.process import Process
 from tests.support.records import judge
 from tests.support.serving import begin
@@ -48,6 +50,21 @@ class Server(Process):
         api = Api(self.url, headers)
         self._apis.append(api)
         return api
+
+    def freeze(self) -> None:
+        """Have it stand still, while it holds no lock of the log that the others need; SIGCONT has it go on."""
+        with (
+            closing(Lock(self.state_dir / "log.turnstile")) as turnstile,
+            closing(Lock(self.state_dir / "log.lock")) as lock,
+        ):
+            for _ in soon():
+                self.signal(signal.SIGSTOP)
+                while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                    pass  # the signal is on its way
+                if turnstile.try_acquire() and lock.try_acquire():
+                    break
+                turnstile.release()
+                self.signal(signal.SIGCONT)
 
     def stop(self) -> int | None:
         """Ask it to leave, and wait until it did; its exit code."""

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ from athena_core.errors import (
 from athena_core.event import Event, Fact
 from athena_core.store.codec import Codec
 from athena_core.store.log import BATCH_EVENTS_MAX, CATCH_UP_EVENTS_MAX, Committed, Job, Log, read_anchor
-from athena_core.store.sqlite import FORMAT, SqliteStore
+from athena_core.store.sqlite import FORMAT, SqliteStore, open_reader
 from tests.core.store.others import other
 from tests.core.store.pots import (
     META,
@@ -53,6 +54,7 @@ from tests.core.store.pots import (
     store_at,
     take,
 )
+from tests.support.api import soon
 
 HOUR = 3_600_000
 
@@ -323,6 +325,25 @@ def test_a_text_is_erased_even_if_nothing_else_happens(log: Log, tmp_path: Path)
     commit(log, erase(1))
     (row,) = rows(tmp_path)
     assert (row.text, row.text_hash is None) == (None, False)
+
+
+@pytest.mark.sqlite
+def test_a_wal_that_a_reader_is_in_the_way_of_is_emptied_once_it_has_gone(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    wal = tmp_path / "log.db-wal"
+    commit(log, fill(label="before"))
+    with closing(open_reader(tmp_path / "log.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchall()
+        commit(log, fill(label="secret"))
+        log.store.checkpoint_wal(truncate=True)
+        assert log.store.wal_pages > 0
+        assert wal.stat().st_size > 0
+    log.start()
+    for _ in soon():
+        if wal.stat().st_size == 0:
+            break
+    log.close()
 
 
 @pytest.mark.sqlite
