@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
 from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
 from athena_cli.tree import COMMANDS, GROUPS
@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         option = (error.token.keyword or error.token.value).partition("=")[0]
         here = "; this command works on the state directory itself (ATHENA_STATE_DIR) and asks no server"
         return _say(str(error).rstrip(".") + (here if option in REACHING else ""), MISUSED)
+    except UnusedCliTokensError as error:
+        command, more = " ".join(("athena", *(error.command_chain or ()))), error.unused_tokens or ()
+        return _say(f"{command} has no place for {', '.join(map(repr, more))}; see {command} --help", MISUSED)
     except CycloptsError as error:
         return _say(str(error), MISUSED)
     except Exit as error:

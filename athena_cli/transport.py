@@ -14,6 +14,7 @@ from athena_api.operation import PREFIX, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.exits import Failed, Misused, Unreachable, advice_of
 from athena_core.clock import Ids, SystemIds
+from athena_core.errors import IdentityMissing
 from athena_core.roles import IDENTITY
 from athena_core.settings import Settings
 
@@ -64,6 +65,8 @@ class Refused(Failed):
     def __init__(self, place: str, trouble: Trouble) -> None:
         """Say where, what and under which trace id."""
         advice = [*advice_of(trouble.message, trouble.details), f"trace id {trouble.trace_id}"]
+        if trouble.code == IdentityMissing.code:
+            advice.insert(0, "remedy: --identity NAME")
         super().__init__(f"{place}: {trouble.code}: {trouble.message} ({'; '.join(advice)})")
         self.trouble = trouble
 

@@ -132,6 +132,7 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
     [
         (["nothing"], "nothing"),
         (["run", "--nothing", "x"], "--nothing"),
+        (["run", "hello", "you"], "athena run has no place for 'hello', 'you'; see athena run --help"),
         (["run", "--input"], "--input"),
         (["run", "--input", "x", "--transport", "pigeon"], "pigeon"),
         (["run", "--input", "x", "--api-timeout-ms", "0"], "--api-timeout-ms: expected a whole number above 0"),

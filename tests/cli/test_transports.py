@@ -370,7 +370,7 @@ def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transpor
     terminal.settings |= settings
     with terminal.served():
         nobody = terminal.run("run", "--input", "x", "--transport", transport)
-        assert (nobody.code, "AUTH_IDENTITY_MISSING" in nobody.err) == (1, True)
+        assert (nobody.code, "AUTH_IDENTITY_MISSING" in nobody.err, "--identity" in nobody.err) == (1, True, True)
         alice = terminal.run("run", "--input", "x", "--transport", transport, "--identity", "alice")
         assert alice.code == 0
         carl = terminal.run("cancel", "--session", "s", "--transport", transport, "--identity", "carl")
