@@ -12,6 +12,8 @@ from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
 
+STDOUT, STDERR = 1, 2
+
 REACHING = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
 
 
@@ -52,6 +54,7 @@ def _told(command: Callable[..., object]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (contract D26)."""
+    _open_what_is_closed()
     try:
         given = joined(sys.argv[1:] if arguments is None else arguments)
         result = build()(given, exit_on_error=False, print_error=False, result_action="return_value")
@@ -99,6 +102,15 @@ def joined(arguments: Sequence[str]) -> list[str]:
         else:
             found.append(argument)
     return found
+
+
+def _open_what_is_closed() -> None:
+    """Lead standard streams that are closed nowhere, or files of ours take their place and are written our words."""
+    while (lowest := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(lowest, True)
+    os.close(lowest)
+    sys.stdout = sys.stdout or os.fdopen(STDOUT, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(STDERR, "w", closefd=False)
 
 
 def _forget_output() -> None:

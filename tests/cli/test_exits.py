@@ -291,6 +291,16 @@ def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
     assert line.endswith("whoever answers there is no Athena server (status 404)")
 
 
+def test_no_file_takes_the_place_of_a_stream_that_is_closed(terminal: Terminal) -> None:
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "athena_cli"]
+    run = [*command, "run", "--input", "x", "--transport", "local"]
+    assert subprocess.run(run, cwd=terminal.directory, env=terminal.environment({}), check=False).returncode == 0
+    assert (terminal.state_dir / "log.db").stat().st_size > 0
+    assert [
+        lock.stat().st_size for lock in terminal.state_dir.glob("log.*") if lock.suffix in {".lock", ".turnstile"}
+    ] == [0, 0]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="nothing here is always full")
 @pytest.mark.parametrize("arguments", [["--version"], ["runs", "list", "--transport", "local", "--all"]], ids=" ".join)
 def test_an_output_that_is_full_is_1(terminal: Terminal, arguments: list[str]) -> None:
