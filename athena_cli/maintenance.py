@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -208,14 +209,20 @@ def export(
     if (run is not None) + (session is not None) + (since is not None) != 1:
         raise Misused("export needs one of --run, --session and --since")
 
+    import msgspec
+
     from athena_cli.offline import kept, place_of
-    from athena_core.services.bundle import Scope
+    from athena_core.services.bundle import Head, Scope
     from athena_core.services.bundle import export as lines_of
 
     reader = kept(settings_of(None)).reader()
     try:
         after = None if since is None else place_of(since, reader)
         lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact)
+        head = next(lines)
+        if not msgspec.json.decode(head, type=Head).head:
+            print("Warning: the log holds nothing of that; the bundle is empty", file=sys.stderr)
+        lines = chain((head,), lines)
         if out is None:
             sys.stdout.buffer.writelines(lines)
             return

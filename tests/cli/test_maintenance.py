@@ -198,6 +198,12 @@ def test_no_line_of_a_bundle_can_be_changed_left_out_swapped_or_added_unnoticed(
     assert (result.code, result.err.startswith("Error: the bundle does not verify")) == (1, True)
 
 
+def test_a_bundle_of_what_is_not_there_says_so(history: Terminal) -> None:
+    done = history.run("export", "--run", "run_nobody")
+    assert (done.code, done.err) == (0, "Warning: the log holds nothing of that; the bundle is empty\n")
+    assert history.run("export", "--session", "one").err == ""
+
+
 def test_a_bundle_needs_one_scope(terminal: Terminal) -> None:
     assert terminal.run("export").code == 2
     assert terminal.run("export", "--run", "run_1", "--session", "s").code == 2
