@@ -230,9 +230,9 @@ def export(
         with draft.open("wb") as file:
             file.writelines(lines)
         draft.replace(out)
-    except BrokenPipeError:  # of whoever read the standard output
-        raise
     except OSError as error:
+        if out is None:  # who leads all commands tells of the standard output
+            raise
         raise Failed(f"cannot write {out}: {error.strerror}") from error
     finally:
         reader.close()

@@ -302,8 +302,13 @@ def test_no_file_takes_the_place_of_a_stream_that_is_closed(terminal: Terminal) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="nothing here is always full")
-@pytest.mark.parametrize("arguments", [["--version"], ["runs", "list", "--transport", "local", "--all"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["runs", "list", "--transport", "local", "--all"], ["export", "--since", "0"]],
+    ids=" ".join,
+)
 def test_an_output_that_is_full_is_1(terminal: Terminal, arguments: list[str]) -> None:
+    terminal.run("run", "--input", "x", "--transport", "local")
     command = [sys.executable, "-m", "athena_cli", *arguments]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
