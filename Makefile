@@ -42,9 +42,9 @@ docs: $(READY) ## Write what is generated anew: events, errors, settings, the li
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m tests.api.refresh
 
-proof: $(READY) ## Run the heavy tests at full size and show what each of them counted (three hours or more)
+proof: $(READY) ## Run each heavy test at full size and show what it counted (hours; ended and started again, it goes on)
 	@$(PIP) install atheris || echo "The fuzzer could not be installed; going on without it."
-	@ATHENA_TEST_SCALE=full $(BIN)/python -m pytest --quiet --timeout=7200 --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m heavy -rP --durations=0 tests
+	@$(BIN)/python -m tests.proof
 
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
 	@$(BIN)/python -m tests.reliability.mutants
