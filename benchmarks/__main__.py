@@ -80,7 +80,7 @@ SIZES = {
         memory_chunks=100_000,
         subscribers=(100, 1_000, 5_000),
         growth_events=1_000_000,
-        mixed_minutes=5,
+        mixed_minutes=8,
     ),
 }
 

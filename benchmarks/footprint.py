@@ -36,7 +36,9 @@ REQUESTS_PER_SECOND, CONNECTIONS, SUBSCRIBERS, SESSIONS = 100, 16, 10, 200
 CONNECTION_REQUESTS = 50
 """After how many requests a connection is closed and another one opened."""
 
-SLICES, WARM_SLICES = 10, 2
+SLICES, WARM_SLICES = 8, 3
+"""The caches of the connections that read are full after so many slices of a full size."""
+
 TIMES_BARE, GROWN_MIB_MAX, MIB_PER_HOUR_MAX = 3.0, 5.0, 1.0
 IDLE_SECONDS, HOUR_MINUTES = 1.0, 60
 
@@ -139,7 +141,7 @@ def _idle(bench: Bench) -> Section:
 
 
 def _under_load(bench: Bench) -> Section:
-    """A server under a mixed load, looked at whenever a tenth of its time is over."""
+    """A server under a mixed load, looked at whenever an eighth of its time is over; the first three warm it up."""
     minutes = bench.size.mixed_minutes
     athena = bench.server("counted")
     for _ in range(FILLING):
