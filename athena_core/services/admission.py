@@ -606,6 +606,16 @@ def cancel(reader: Reader, context: Context, room: Room, run_id: str, command: r
     return Outcome(facts=tuple(draft.facts), answer=done)
 
 
+def abandon(reader: Reader, context: Context, room: Room, executor: str, command: run.CancelRun) -> Outcome:
+    """Ask for the cancel of every run that an executor holds; the answer is the token of each."""
+    draft = Draft(reader, context, room)
+    held = {run_id: int(token) for run_id, (holder, token) in reader.guards("lease").items() if holder == executor}
+    for run_id in held:
+        if draft.state(run_id).cancel is None:  # else it was asked for before, or as the child of another one
+            draft.cancel(run_id, command)
+    return Outcome(facts=tuple(draft.facts), answer=held)
+
+
 def cancel_turn(reader: Reader, context: Context, room: Room, session_id: str, command: run.CancelRun) -> Outcome:
     """The same for the admitted run of a session, if there is one."""
     turns: Mapping[str, tuple[str | int, ...]] = reader.guards("turn")

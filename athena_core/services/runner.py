@@ -22,7 +22,7 @@ from athena_core.services.admission import (
     Granted,
     Room,
     Wanted,
-    cancel,
+    abandon,
     claim,
     finish,
     goes_on,
@@ -458,13 +458,18 @@ class Runner:
             held.scope.cancel()
 
     async def _abandon(self) -> None:
+        """Cancel what is leased here, executed or not: who asked may have been ended before hearing of the lease."""
         command = run.CancelRun(reason="the command that executed the run was ended")
-        room = self._runs.room
-        with anyio.move_on_after(CANCEL_SECONDS_MAX):
-            for run_id, held in list(self._held.items()):
-                with suppress(AthenaError):
-                    await self._log.submit(partial(cancel, room=room, run_id=run_id, command=command), self._meta)
+        asked = partial(abandon, room=self._runs.room, executor=self.executor, command=command)
+        with anyio.move_on_after(CANCEL_SECONDS_MAX), suppress(AthenaError, LeaseLost):
+            leased: dict[str, int] = (await self._log.submit(asked, self._meta)).answer
+            for run_id, token in leased.items():
+                held = self._held.get(run_id)
+                if held is not None:
                     await held.over.wait()
+                else:
+                    end = run.EndRun(token=token, last=(), ending=run.RunCancelled(cause="requested"))
+                    await self.commit(run_id, end, self._meta)
 
     def close(self) -> None:
         """Leave: whatever is leased here may be taken."""

@@ -1,5 +1,6 @@
 """Exit codes, and what is said about them: one line, on standard error."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -9,14 +10,17 @@ import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from athena_cli.in_process import in_process
+from athena_cli.transport import LOCAL_URL
 from athena_cli.tree import COMMANDS
 from athena_cli.words import ROWS
 from athena_core import __version__
-from athena_core.settings import SETTINGS
+from athena_core.settings import SETTINGS, load
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 
@@ -357,6 +361,35 @@ def test_ctrl_c_of_a_run_in_this_process_is_130_and_ends_the_run(terminal: Termi
     tail.line()
     result = running.end(signal.SIGINT)
     assert (result.code, result.out, result.err) == (130, "", "")
+    *_, asked, ending = all_events(terminal)
+    assert (asked["type"], ending["type"]) == ("run.cancel.requested", "run.cancelled")
+    assert ending["payload"] == {"cause": "requested", "reason": "the command that executed the run was ended"}
+
+
+def test_ctrl_c_before_a_command_has_heard_of_the_run_that_it_asked_for_ends_that_run_too(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load({"ATHENA_STATE_DIR": str(terminal.state_dir)})
+
+    async def command() -> None:
+        async with in_process(settings) as inside, httpx2.AsyncClient(base_url=LOCAL_URL, transport=inside) as client:
+            submit = inside.plane.log.submit
+            committed = asyncio.Event()
+
+            async def unanswered(*arguments: Any) -> None:
+                await submit(*arguments)
+                committed.set()
+                await asyncio.Event().wait()
+
+            monkeypatch.setattr(inside.plane.log, "submit", unanswered)
+            asking = asyncio.create_task(client.post("/api/v1/runs", json={"input": "x"}))
+            await committed.wait()
+            monkeypatch.undo()
+            asking.cancel()
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(command())
     *_, asked, ending = all_events(terminal)
     assert (asked["type"], ending["type"]) == ("run.cancel.requested", "run.cancelled")
     assert ending["payload"] == {"cause": "requested", "reason": "the command that executed the run was ended"}
