@@ -375,7 +375,8 @@ async def stream(spec: Spec) -> Result:
     idle += [await connect(spec, answered) for _ in range(64)]
     await asyncio.sleep(0.2)
     began, posted = time.perf_counter(), 0
-    while (now := time.perf_counter()) < began + spec.warm_up_seconds + spec.seconds:
+    end = began + spec.warm_up_seconds + spec.seconds
+    while (now := time.perf_counter()) < end or not (due or now > end + ANSWER_SECONDS_MAX):
         if not watch.measuring and now >= began + spec.warm_up_seconds:
             watch.start()
         while posted < (now - began) * spec.rate:

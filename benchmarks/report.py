@@ -1,5 +1,6 @@
 """The report: samples by round, their medians and ranges, ratios within each round, goals, as tables and as JSON."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 
@@ -91,7 +92,7 @@ class Section(msgspec.Struct):
         ours, theirs = self.samples[over][figure], self.samples[under][under_figure or figure]
         ratio = Ratio(
             label=label or f"{over} / {under}",
-            values=[a / b for a, b in zip(ours, theirs, strict=True)],
+            values=[a / b if b else math.nan for a, b in zip(ours, theirs, strict=True)],  # no time passed
             goal=at_least if at_least is not None else at_most,
             at_most=at_most is not None,
             ours=median(ours),

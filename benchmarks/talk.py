@@ -157,6 +157,8 @@ async def first(spec: Spec, model: Model) -> Result:
     await asyncio.sleep(load.warm_up_seconds)
     watch.start()
     await asyncio.sleep(spec.seconds)
+    while not counted:  # one run may take longer than that
+        await asyncio.sleep(LOOK_SECONDS)
     watch.stop()
     stopping = True
     while open_requests:
