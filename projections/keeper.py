@@ -191,7 +191,7 @@ class Keeper:
     def _abandon(self) -> None:
         if self._next is not None and self._next_name is not None:
             self._next.connection.close()
-            with suppress(OSError):  # else the next one to build removes it
+            with suppress(Exception):  # whatever the trouble is: the next one to build removes it
                 if self._next_name != self._generations.candidate():
                     self._generations.remove(self._next_name, self._lock)
             self._builder.release()

@@ -1,6 +1,7 @@
 """The document and the server agree, as far as Schemathesis can tell by sending what it allows and what it forbids."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ PHASES = sized("fuzzing", "examples,coverage,fuzzing,stateful", "examples,covera
 WHO = ["ada", "vera"]
 EXAMPLES = {None: sized(2, 100, 500), "ada": sized(2, 100, 500), "vera": sized(2, 20, 500)}
 """Of each operation; a Viewer is refused most of what others may."""
+
+COUNTED = re.compile(r"Tested: |[0-9,]+ generated")
+"""What its summary counts."""
 
 GUARDED = {
     "auth_enabled": "true",
@@ -40,6 +44,7 @@ def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str 
         command += ["--exclude-checks", "positive_data_acceptance"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    print("\n".join(line for line in done.stdout.splitlines() if COUNTED.match(line.strip())))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     tested = sum(not row.stream for row in OPERATIONS)
     assert f"Tested: {tested}" in done.stdout, "an operation was left out:\n" + done.stdout[-5_000:]

@@ -124,6 +124,22 @@ def test_views_are_kept_read_verified_and_built_anew(kept: Kept, history: Histor
     assert kept.digests() == on_sqlite(history)
 
 
+def test_a_keeper_whose_tables_are_gone_leaves_in_order_and_the_next_one_begins_anew(
+    kept: Kept, history: History, url: str
+) -> None:
+    kept.keep()
+    kept.keeper._begin()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("ALTER TABLE athena.views RENAME TO gone")
+        kept.keeper.close()
+        session.execute("ALTER TABLE athena.gone RENAME TO views")
+    other = Kept(url, history)
+    other.keep()
+    *_, last = rebuild(other.views)
+    assert last.outcome == "candidate"
+    other.close()
+
+
 def test_whoever_lost_the_session_can_change_nothing_and_the_next_goes_on(
     kept: Kept, history: History, url: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -118,5 +119,6 @@ def test_a_server_that_cannot_go_on_ends_and_says_why(database: str, serve: Serv
         session.execute("ALTER SCHEMA athena RENAME TO athena_moved")
         assert server.wait() == 1
         session.execute("ALTER SCHEMA athena_moved RENAME TO athena")
-    assert 'relation \\"log\\" does not exist' in server.log_path.read_text()
+    missing = re.search(r'relation \\?"(log|guard|views)\\?" does not exist', server.log_path.read_text())
+    assert missing is not None  # whichever was asked for first
     server.log_path.write_text("")  # what it said was meant
