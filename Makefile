@@ -42,9 +42,9 @@ docs: $(READY) ## Write what is generated anew: events, errors, settings, the li
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m tests.api.refresh
 
-proof: $(READY) ## Run each heavy test at full size and show what it counted (hours; ended and started again, it goes on)
+proof: $(READY) ## Run the heavy tests at full size (hours; started again, it goes on; PROOF_ARGS=tests/core)
 	@$(PIP) install atheris || echo "The fuzzer could not be installed; going on without it."
-	@$(BIN)/python -m tests.proof
+	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
 
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
 	@$(BIN)/python -m tests.reliability.mutants

@@ -1,7 +1,7 @@
 """The proof: every heavy test at full size, each in a process of its own, its output kept below ``.proof/<commit>``.
 
-``python -m tests.proof`` takes hours. Started again for the same commit it goes on where it was ended: a test that has
-passed is not run again. At the end it prints what each of them counted, and fails if one did.
+``python -m tests.proof`` takes hours; with files or folders it proves those. Started again for the same commit it goes
+on where it was ended: a test that has passed is not run again. At the end it prints what each of them counted.
 """
 
 import os
@@ -27,9 +27,9 @@ def commit() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def tests() -> list[str]:
-    """All heavy tests, as pytest names them."""
-    command = [*PYTEST, "--collect-only", "-m", "heavy", "tests"]
+def tests(places: list[str]) -> list[str]:
+    """All heavy tests of some files or folders, as pytest names them."""
+    command = [*PYTEST, "--collect-only", "-m", "heavy", *places]
     found = subprocess.run(command, cwd=ROOT, env=FULL, capture_output=True, text=True, check=True).stdout
     return [line for line in found.splitlines() if "::" in line]
 
@@ -55,11 +55,11 @@ def proved(folder: Path, test: str) -> bool:
     return done.returncode == 0
 
 
-def main() -> int:
+def main(places: list[str]) -> int:
     """Prove what is left to prove."""
     folder = ROOT / ".proof" / commit()
     folder.mkdir(parents=True, exist_ok=True)
-    names = tests()
+    names = tests(places)
     left = [name for name in names if not kept_at(folder, name).exists()]
     print(f"{len(left)} of {len(names)} tests are left to run; their output: {folder.relative_to(ROOT)}", flush=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -76,4 +76,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:] or ["tests"]))
