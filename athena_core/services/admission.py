@@ -145,12 +145,13 @@ class Plan:
 class Created(NamedTuple):
     """A run that was leased in the commit that created it: its pinned request, and where and when that was recorded.
 
-    It holds text, so it is no answer that a key could store.
+    It holds text, so it is no answer that a key could store. With ``opens`` its session began with it.
     """
 
     request: run.RunCreated
     position: int
     at: int
+    opens: bool
 
 
 def micro_usd(dollars: float) -> int | None:
@@ -379,7 +380,8 @@ def admit(
         return tuple(draft.facts)
     if wait is not None or not room.executor:
         return facts
-    plan.created = Created(run.without_text(request), reader.head + behind + len(facts), context.now)
+    position = reader.head + behind + len(facts)
+    plan.created = Created(run.without_text(request), position, context.now, bool(opened))
     lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=plan.said)
     taken = run.decide(lease, run.evolve(run.DECIDER.initial, asked[0]), context)
     return facts + facts_of(run_id, session_id, taken)

@@ -185,7 +185,7 @@ class Work(Value):
     """A run that this process is to execute, as far as it is recorded.
 
     ``clock_from`` is when its clock would have begun had it never stood still, in milliseconds since 1970; ``position``
-    is that of its admission: what the session said before is its history.
+    is that of its admission: what the session said before is its history, unless it ``opens`` its session.
     """
 
     run_id: str
@@ -197,6 +197,7 @@ class Work(Value):
     said: str
     contents: tuple[str, ...]
     talk: Talk
+    opens: bool = False
 
 
 def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
@@ -434,7 +435,7 @@ class Agent:
         turns = conversation(talk.events) if talk.events else ()
         return self._compiler.compile(
             request.session_id,
-            work.position,
+            None if work.opens else work.position,
             work.said,
             request.context_refs or (),
             work.contents,

@@ -120,7 +120,7 @@ class Compiler:
     def compile(
         self,
         session_id: str,
-        before: Position,
+        before: Position | None,
         said: str,
         references: tuple[ContextReference, ...],
         contents: tuple[str, ...],
@@ -129,14 +129,15 @@ class Compiler:
     ) -> tuple[tuple[Message, ...], ContextMeta]:
         """The messages of a run's next turn: references, its reminder, history, the user's words, then its own turns.
 
-        ``turns`` is what ``conversation`` makes of the run's own events, without what the user said. Raises
-        ContextOverflow where nothing makes it fit.
+        The history ends ``before`` a position; None tells that there is none, without a look at the log. ``turns`` is
+        what ``conversation`` makes of the run's own events, without what the user said. Raises ContextOverflow where
+        nothing makes it fit.
         """
         system = tuple(
             Message(role="system", content=f"Context {reference.ref}:\n{content}")
             for reference, content in zip(references, contents, strict=True)
         )
-        history, seen = self._history(session_id, before), set[str]()
+        history, seen = [] if before is None else self._history(session_id, before), set[str]()
         draft = Draft(
             system=(*system, *reminder),
             history=tuple(paired(history, seen) if self._repair else history),

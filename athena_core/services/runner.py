@@ -214,6 +214,7 @@ class Runner:
             said=said,
             contents=tuple(contents),
             talk=Talk(budget_micro_usd=created.request.budget_micro_usd),
+            opens=created.opens,
         )
         self._execute_soon(work)
 

@@ -166,6 +166,8 @@ def test_the_history_holds_completed_runs_with_their_tool_calls(opened: Callable
     assert meta.initial_chars == meta.final_chars == 29
     before_the_second = session.compiler.compile("s", 6, "x", (), ())[0]
     assert [message.content for message in before_the_second] == ["x"]
+    of_the_first, _ = session.compiler.compile("s", None, "x", (), ())
+    assert [message.content for message in of_the_first] == ["x"]
 
 
 def test_the_turns_of_the_run_itself_follow_what_the_user_said(opened: Callable[..., Session]) -> None:
