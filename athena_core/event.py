@@ -53,7 +53,8 @@ Text: TypeAlias = Annotated[str | None, TEXT]
 class Event(Value, gc=False):
     """A fact in the past tense. ``TYPE`` is its stored name and never changes; ``SCHEMA`` counts its shapes.
 
-    Fields marked ``TEXT`` or ``EXTRA`` need a default of None: text may be erased, and is not read for folding.
+    Fields marked ``TEXT`` or ``EXTRA`` need a default of None: text may be erased, and is not read for folding. Nothing
+    has another default: it would not be stored, and could never change.
     """
 
     TYPE: ClassVar[str] = ""
@@ -103,7 +104,7 @@ class Meta(Value):
     causation: Position | None = None
 
 
-class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True, gc=False):
+class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """An event in its envelope, as read from the log.
 
     ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position; ``mark`` holds the first

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from athena_core.event import MARK_BYTES, Event, Recorded, Unknown, parts_of
 from athena_core.protocols import Row
@@ -45,12 +45,14 @@ class Layout:
     """Which fields of an event type go into which column."""
 
     def __init__(self, kind: type[Event]) -> None:
-        """Read the markers of the type's annotations once."""
+        """Read the markers of the type's annotations once. Raises TypeError for a default that would be left out."""
+        if not {None, msgspec.NODEFAULT}.issuperset(kind.__struct_defaults__):
+            raise TypeError(f"{kind.__name__} has a default that is not None")
         self.kind = kind
         names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
         hints = get_type_hints(kind, include_extras=True)
         parts = parts_of(kind)
-        self.data = [(names[name], name) for name, part in parts.items() if part == "data"]
+        self.beside = {name: None for name, part in parts.items() if part != "data"}
         self.text = [(names[name], name) for name, part in parts.items() if part == "text"]
         self.extra = [(names[name], name) for name, part in parts.items() if part == "extra"]
         self.decode = msgspec.json.Decoder(kind).decode
@@ -78,15 +80,15 @@ class Codec:
         layout = self._layouts.get(event.TYPE)
         if layout is None or layout.kind is not type(event):
             raise KeyError(f"{type(event).__name__} ({event.TYPE!r}) is not a registered event")
-        data = _encode(_members(event, layout.data))
         extra = _members(event, layout.extra) if layout.extra else None
         text = _members(event, layout.text) if layout.text else None
+        data = _encode(replace(event, **layout.beside) if extra or text else event)
         return Encoded(
-            type=event.TYPE,
-            schema_version=event.SCHEMA,
-            data=data,
-            extra=_encode(extra) if extra else None,
-            text=_encode({"salt": salt.hex(), **text}) if text else None,
+            event.TYPE,
+            event.SCHEMA,
+            data,
+            _encode(extra) if extra else None,
+            _encode({"salt": salt.hex(), **text}) if text else None,
         )
 
     def decode(self, row: Row, *, text: bool = True) -> Recorded[Event]:
@@ -112,20 +114,20 @@ class Codec:
                     _fill(event, layout.extra, layout.decode_extra(extra))
             except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
                 raise ValueError(f"position {position}, {kind}: {error}") from error
-        return Recorded(
-            position=position,
-            stream=stream,
-            version=version,
-            type=kind,
-            recorded_at=recorded_at,
-            command_id=command_id,
-            correlation=correlation,
-            causation=causation,
-            actor=actor,
-            session_id=session_id,
-            run_id=run_id,
-            mark=chain[:MARK_BYTES],
-            event=event,
+        return Recorded(  # by place, which costs half of what names cost
+            position,
+            stream,
+            version,
+            kind,
+            recorded_at,
+            command_id,
+            correlation,
+            causation,
+            actor,
+            session_id,
+            run_id,
+            chain[:MARK_BYTES],
+            event,
         )
 
     def _payload(self, layout: Layout, row: Row) -> Event:

@@ -31,7 +31,7 @@ from athena_core.errors import (
     StoreFull,
     StoreMoved,
 )
-from athena_core.event import MARK_BYTES, Event, Fact, Guard, Meta, Position, Recorded, Value
+from athena_core.event import MARK_BYTES, Fact, Guard, Meta, Position, Recorded, Value
 from athena_core.histogram import Histogram
 from athena_core.protocols import Row
 from athena_core.signal import Signal
@@ -566,38 +566,56 @@ class Log:
         guards: list[tuple[Guard, Position]] = []
         command_id = self._ids.new("cmd") if facts else ""
         meta = context.meta
-        position, chain, size = batch.head, batch.chain, 0
+        position, chain, size, stream = batch.head, batch.chain, 0, ""
+        now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
         for fact in facts:
-            decider = self.decider(fact.stream)
-            entry = mine.get(fact.stream) or self.entry(batch, decider, fact.stream)
-            encoded = self.codec.encode(fact.event, self._ids.salt(SALT_BYTES))
+            event = fact.event
+            if fact.stream != stream:  # most follow another one of their stream
+                stream = fact.stream
+                decider = self.decider(stream)
+                entry = mine.get(stream) or self.entry(batch, decider, stream)
+            kind, schema_version, data, extra, text = self.codec.encode(event, self._ids.salt(SALT_BYTES))
             position += 1
             version = entry.version + 1
             columns = (
                 position,
-                fact.stream,
+                stream,
                 version,
-                encoded.type,
-                encoded.schema_version,
-                context.now,
+                kind,
+                schema_version,
+                now,
                 command_id,
-                meta.correlation,
-                meta.causation,
-                meta.actor,
+                correlation,
+                causation,
+                actor,
                 fact.session_id,
                 fact.run_id,
-                encoded.data,
-                encoded.extra,
-                digest(encoded.data),
-                None if encoded.text is None else digest(encoded.text),
+                data,
+                extra,
+                digest(data),
+                None if text is None else digest(text),
             )
             chain = link(chain, columns)
-            rows.append(Row(*columns, chain, encoded.text))
+            rows.append(Row(*columns, chain, text))
             if decider.guards is not no_guards:
-                recorded = _recorded(columns, chain, fact.event)
+                recorded = Recorded(
+                    position,
+                    stream,
+                    version,
+                    kind,
+                    now,
+                    command_id,
+                    correlation,
+                    causation,
+                    actor,
+                    fact.session_id,
+                    fact.run_id,
+                    chain[:MARK_BYTES],
+                    event,
+                )
                 guards += [(guard, position) for guard in decider.guards(recorded)]
-            stored = len(encoded.data) + len(encoded.text or b"")
-            mine[fact.stream] = Entry(decider.evolve(entry.state, fact.event), version, entry.size + stored)
+            stored = len(data) if text is None else len(data) + len(text)
+            entry = mine[stream] = Entry(decider.evolve(entry.state, event), version, entry.size + stored)
             size += stored
         batch.rows += rows
         batch.head, batch.chain, batch.size = position, chain, batch.size + size
@@ -804,22 +822,3 @@ def _resolve(jobs: list[tuple[Job, Result]], after: Callable[[], None] | None) -
             job.future.set_result(result)
     if after is not None:
         asyncio.get_running_loop().call_soon(after)  # whoever waited for an answer goes on before
-
-
-def _recorded(columns: tuple[Any, ...], chain: bytes, event: Event) -> Recorded[Event]:
-    position, stream, version, kind, _, now, command, correlation, causation, actor, session, run, *_ = columns
-    return Recorded(
-        position=position,
-        stream=stream,
-        version=version,
-        type=kind,
-        recorded_at=now,
-        command_id=command,
-        correlation=correlation,
-        causation=causation,
-        actor=actor,
-        session_id=session,
-        run_id=run,
-        mark=chain[:MARK_BYTES],
-        event=event,
-    )

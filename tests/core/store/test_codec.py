@@ -165,6 +165,18 @@ def test_only_registered_events_are_encoded(event: Event) -> None:
         codec.encode(event, SALT)
 
 
+class Presumed(Event):
+    """An event with a default that would not be stored."""
+
+    TYPE: ClassVar[str] = "thing.presumed"
+    kind: str = "board"
+
+
+def test_a_default_that_would_not_be_stored_is_refused() -> None:
+    with pytest.raises(TypeError, match="Presumed has a default that is not None"):
+        Codec((Presumed,))
+
+
 def test_an_event_is_registered_by_its_class_not_by_its_tag() -> None:
     class Impostor(Event):
         """Says that it is another."""
@@ -243,7 +255,7 @@ class Measured(Event):
     TYPE: ClassVar[str] = "thing.measured"
     SCHEMA: ClassVar[int] = 3
     millimetres: int
-    kind: Literal["board", "beam"] = "board"
+    kind: Literal["board", "beam"] | None = None
 
 
 MEASURED = Codec(
