@@ -542,13 +542,16 @@ class SqliteStore(Reading):
         self._connection.execute(EXPIRE_KEYS, (before,))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
-        """Apply guard changes in order."""
-        for guard, position in changes:
-            if guard.value is None:
-                self._connection.execute(DELETE_GUARD, (guard.kind, guard.key))
-            else:
-                value = _to_json(guard.value).decode()
-                self._connection.execute(PUT_GUARD, (guard.kind, guard.key, value, position))
+        """Apply guard changes in order: of each row the last one, two statements for all."""
+        last = {(guard.kind, guard.key): (guard.value, position) for guard, position in changes}
+        gone = [row for row, (value, _) in last.items() if value is None]
+        put = [
+            (*row, _to_json(value).decode(), position) for row, (value, position) in last.items() if value is not None
+        ]
+        if gone:
+            self._connection.executemany(DELETE_GUARD, gone)
+        if put:
+            self._connection.executemany(PUT_GUARD, put)
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward; tell whether it moved."""
