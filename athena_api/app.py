@@ -147,7 +147,7 @@ def wire(
     databases = SqliteDatabases()
     url = settings.database_url
     generations = Files(settings.state_dir / "views", databases) if url is None else open_generations(url)
-    views = Views(generations, log.reader, log.codec.decode, clock, ALL, log.signal)
+    views = Views(generations, log.recent_reader, log.codec.decode, clock, ALL, log.signal)
     notes = NoteFiles(settings.workspace_root, settings.state_dir, clock, mask)
     index = MemoryIndex(
         Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),

@@ -38,6 +38,7 @@ from athena_core.signal import Signal
 from athena_core.store.chain import digest, link
 from athena_core.store.codec import Codec
 from athena_core.store.port import BoundKey, Store, StoredGuard, StoreReader
+from athena_core.store.recent import Recent, RecentReader
 
 S = TypeVar("S")
 
@@ -296,6 +297,7 @@ class Log:
         self._key_ms = key_hours * 3_600_000
         self._fatal = fatal
         self._cache = Cache()
+        self._recent = Recent()
         self._queue: deque[Job] = deque()
         self._ready = threading.Event()
         self.follower: Follower | None = None
@@ -374,6 +376,10 @@ class Log:
     def reader(self) -> StoreReader:
         """A reader with a connection of its own, for one thread."""
         return self.store.reader()
+
+    def recent_reader(self) -> RecentReader:
+        """The same for a thread that follows the log: what this process wrote last is not read back."""
+        return RecentReader(self.store.reader(), self._recent)
 
     # Submitting
 
@@ -691,6 +697,10 @@ class Log:
         """The batch is durable: let everybody see it."""
         for stream, entry in batch.ahead.items():
             self._remember(self.decider(stream), stream, entry)
+        if batch.erase:  # maybe of rows that are there
+            self._recent.clear()
+        elif batch.rows:
+            self._recent.put(batch.rows, batch.size)
         self._place = Place(batch.head, batch.recorded_at, batch.chain)
         self.signal.advance(batch.head)
 
