@@ -62,6 +62,7 @@ class Held:
         """It was leased."""
         self.token = token
         self.scope = anyio.CancelScope()
+        self.working = True
         self.stopped = False
         self.over = asyncio.Event()
 
@@ -112,7 +113,9 @@ class Runner:
         self._due = asyncio.Event()
         self._rested = asyncio.Event()
         self._foreign: set[str] = set()
-        self._tasks: TaskGroup | None = None
+        self._working = False
+        self._executing: dict[asyncio.Task[None], Held] = {}
+        self._broken: asyncio.Future[None] | None = None
         self._serving = False
         self._draining = False
         self._leaving = False
@@ -125,14 +128,34 @@ class Runner:
         With ``take_over`` those of lost executors go on here, as others will go on with ours; without it, in a command
         that works alone, runs are executed as long as the command lasts.
         """
-        self._tasks = tasks
+        self._working = True
+        self._broken = asyncio.get_running_loop().create_future()
         self._serving = take_over
         if self.about.kind != "worker" and self._room.runs_max:  # in a worker no runs begin
             self._runs.room = self._room
             self._runs.executor = self
+        tasks.start_soon(self._attend, self._broken)
         await self.sweep()
         tasks.start_soon(self._live)
         tasks.start_soon(self._claim_wanted)
+
+    async def _attend(self, broken: asyncio.Future[None]) -> None:
+        """Raise what a run raised, if one does, and see that those that are executed end with the task group.
+
+        They are no tasks of the group, because one of those costs six times as much.
+        """
+        try:
+            await broken
+        finally:
+            self._leaving = True
+            for task, held in self._executing.items():
+                if held.working:  # what it waits for may have to tidy up, which a cancel of the task would cut short
+                    held.scope.cancel()
+                else:
+                    task.cancel()
+            with anyio.CancelScope(shield=True):
+                while self._executing:
+                    await asyncio.wait(self._executing)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
@@ -142,7 +165,7 @@ class Runner:
                 case run.RunCancelRequested.TYPE:
                     self._note_cancel(row)
                 case run.RunCreated.TYPE | run.RunResumed.TYPE:
-                    if row.stream not in leased and self._tasks is not None and self._room.runs_max:
+                    if row.stream not in leased and self._working and self._room.runs_max:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
                     self._wanted.pop(row.stream, None)
@@ -180,7 +203,7 @@ class Runner:
         while True:
             await self._due.wait()
             self._due.clear()
-            while self._wanted and self._places and self._tasks is not None:
+            while self._wanted and self._places and self._working:
                 self._claiming = True
                 try:
                     await self._claim(list(islice(self._wanted, min(self._places, CLAIMS_MAX))))
@@ -229,12 +252,20 @@ class Runner:
             self._execute_soon(work)
 
     def _execute_soon(self, work: Work) -> None:
-        if self._tasks is None:
+        if not self._working:
             return
         held = self._held[work.run_id] = Held(work.token)
         if work.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
             held.stop()
-        self._tasks.start_soon(self._execute, work, held)
+        task = asyncio.create_task(self._execute(work, held))
+        self._executing[task] = held
+        task.add_done_callback(self._executed)
+
+    def _executed(self, task: asyncio.Task[None]) -> None:
+        del self._executing[task]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
     async def _claim(self, run_ids: list[str]) -> None:
         """Lease those of some admitted runs that nobody executes, and execute them.
@@ -284,7 +315,7 @@ class Runner:
         meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
         books, request = Books(self, work, meta, self._clock), work.request
         left = (work.clock_from + request.timeout_ms - self._clock.now()) / 1000
-        held.scope.deadline = anyio.current_time() + left
+        held.scope.deadline = asyncio.get_running_loop().time() + left
         done: Done | None = None
         ended = False
         try:
@@ -297,6 +328,7 @@ class Runner:
                     done = Done((), failed(error.code, error.message, retryable=error.retryable))
                 except Exception as error:  # a bug of ours must not strand the run
                     done = Done((), failed("INTERNAL_ERROR", _described(error)))
+            held.working = False
             if held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
                 done = Done(
@@ -449,7 +481,7 @@ class Runner:
 
         What a command executed alone is cancelled instead: whoever ended the command did not mean to leave it behind.
         """
-        self._tasks = None
+        self._working = False
         self._runs.executor = None
         self._runs.room = Room()
         if not self._serving:

@@ -114,3 +114,29 @@ class Later:
 
     def take_up(self, run_id: str) -> None:
         raise AssertionError(run_id)
+
+
+async def test_a_bug_that_a_run_does_not_survive_ends_what_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(work: object, *, ended: bool) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        async with plane_at_work(tmp_path) as parts:
+            monkeypatch.setattr(parts.runner._agent, "leave", broken)
+            await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False)
+            await anyio.sleep(PATIENCE_SECONDS)
+    assert raised.group_contains(RuntimeError, match="a bug")
+
+
+async def test_runs_end_with_what_is_at_work(tmp_path: Path, gates: Gates) -> None:
+    gate = gates["open"]
+    with pytest.raises(ExceptionGroup) as raised:
+        async with plane_at_work(tmp_path, **gates.settings) as parts:
+            committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
+            await to_thread.run_sync(gate.arrival)
+            held = parts.runner._held[committed.subject or ""]
+            raise RuntimeError("a bug")
+    assert raised.group_contains(RuntimeError, match="a bug")
+    assert held.over.is_set()
