@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -159,6 +160,7 @@ def micro_usd(dollars: float) -> int | None:
     return max(round(dollars * MICRO_USD), 1) if dollars > 0 else None
 
 
+@lru_cache(maxsize=64)
 def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, HarnessSpec]:
     """The profile that is shown for a run that named none; it is not stored (contract 4.2, decisions E26)."""
     digest = hashlib.sha256(f"{provider}\0{model}\0{timeout_ms}".encode()).hexdigest()
@@ -352,7 +354,7 @@ def admit(
     full = plan.patient and _is_full(reader, limits)
     if not full:
         _check_slots(reader, context, limits, request, run_id, who)
-    reached = list(Keys(reader, limits).reached(request.places))
+    reached = list(Keys(reader, limits).reached(request.places)) if limits.limits else []
     for one in reached:
         if one.strategy == "reject":
             raise _over_limit(reader, context, request, run_id, one, who)
