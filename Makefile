@@ -49,7 +49,7 @@ proof: $(READY) ## Run the heavy tests at full size (hours; started again, it go
 mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
 	@$(BIN)/python -m tests.reliability.mutants
 
-bench: $(READY) ## Measure Athena beside its ceilings (about forty minutes; BENCH_ARGS=--help for less)
+bench: $(READY) ## Measure Athena beside its ceilings (about fifty minutes; BENCH_ARGS=--help for less)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 bench-quick: $(READY) ## Let every benchmark run once, as small as it goes (its figures mean nothing)
