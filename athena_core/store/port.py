@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from athena_core.event import Guard, Position
 from athena_core.protocols import LogReader, Row, StoredKey
 
@@ -32,6 +34,18 @@ BoundKey: TypeAlias = tuple[bytes, int, int, int, str | None, bytes | None]
 
 KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 """The same behind the key's hash."""
+
+_to_json = msgspec.json.Encoder().encode
+
+
+def guard_rows(
+    changes: Sequence[tuple[Guard, Position]],
+) -> tuple[list[tuple[str, str]], list[tuple[str, str, str, Position]]]:
+    """What changes come to, of several to one row the last: kind and key of rows that go, and rows that are put."""
+    last = {(guard.kind, guard.key): (guard.value, position) for guard, position in changes}
+    gone = [row for row, (value, _) in last.items() if value is None]
+    put = [(*row, _to_json(value).decode(), position) for row, (value, position) in last.items() if value is not None]
+    return gone, put
 
 
 class StoreReader(LogReader, Protocol):

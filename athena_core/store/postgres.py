@@ -24,7 +24,7 @@ from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
-from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles
+from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles, guard_rows
 
 FORMAT = 1
 SERVER_VERSION_MIN = 140_000
@@ -190,7 +190,6 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 Values: TypeAlias = Sequence[Any]
 
-_to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 _row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
 
@@ -710,16 +709,12 @@ class PostgresStore(Reading):
         self._writes.append((EXPIRE_KEYS, (before,)))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
-        """Apply guard changes in order: of several to one row, the last one is what is left."""
-        last = {(guard.kind, guard.key): (guard.value, position) for guard, position in changes}
-        gone = [row for row, (value, _) in last.items() if value is None]
-        kept = [
-            (*row, _to_json(value).decode(), position) for row, (value, position) in last.items() if value is not None
-        ]
+        """Apply guard changes in order."""
+        gone, put = guard_rows(changes)
         if gone:
             self._writes.append((DELETE_GUARDS, list(map(list, zip(*gone, strict=True)))))
-        if kept:
-            self._writes.append((PUT_GUARDS, list(map(list, zip(*kept, strict=True)))))
+        if put:
+            self._writes.append((PUT_GUARDS, list(map(list, zip(*put, strict=True)))))
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward; tell whether it moved."""

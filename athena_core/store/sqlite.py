@@ -18,7 +18,18 @@ from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey
 from athena_core.store.chain import GENESIS
-from athena_core.store.port import MOVED, Attending, BoundKey, Head, KeyRow, Seen, Shelved, StoredGuard, Troubles
+from athena_core.store.port import (
+    MOVED,
+    Attending,
+    BoundKey,
+    Head,
+    KeyRow,
+    Seen,
+    Shelved,
+    StoredGuard,
+    Troubles,
+    guard_rows,
+)
 
 FORMAT = 1
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
@@ -542,12 +553,8 @@ class SqliteStore(Reading):
         self._connection.execute(EXPIRE_KEYS, (before,))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
-        """Apply guard changes in order: of each row the last one, two statements for all."""
-        last = {(guard.kind, guard.key): (guard.value, position) for guard, position in changes}
-        gone = [row for row, (value, _) in last.items() if value is None]
-        put = [
-            (*row, _to_json(value).decode(), position) for row, (value, position) in last.items() if value is not None
-        ]
+        """Apply guard changes in order."""
+        gone, put = guard_rows(changes)
         if gone:
             self._connection.executemany(DELETE_GUARD, gone)
         if put:
