@@ -1,9 +1,10 @@
 """The shapes through which read models meet the log and their own database (decisions E31)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from athena_core.event import Event, Position, Recorded, Value
 
@@ -32,6 +33,9 @@ class Row(NamedTuple):
     chain: bytes
     text: bytes | None
 
+
+row_of: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
+"""What ``Row._make`` does, without a frame."""
 
 ShownCells: TypeAlias = tuple[Position, str, int, str, str | None, str | None, bytes, bytes | None, bytes]
 """The cells of a ``Shown`` without its names, as the database gives them: five hundred to a page."""

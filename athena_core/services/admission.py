@@ -241,6 +241,8 @@ class Draft:
         self._context = context
         self._room = room
         self._states: dict[str, run.RunState] = {}
+        self._ahead: dict[str, tuple[Event, ...]] = {}
+        """What was decided about a run since its state here: the log follows it as well, so often nobody asks."""
         self._children: dict[str, list[str]] | None = None
 
     def add(self, facts: Sequence[Fact]) -> None:
@@ -248,11 +250,17 @@ class Draft:
         self.facts += facts
         for fact in facts:
             if fact.stream.startswith(RUN_PREFIX):
-                self._states[fact.stream] = run.evolve(self.state(fact.stream), fact.event)
+                self._ahead[fact.stream] = (*self._ahead.get(fact.stream, ()), fact.event)
 
     def state(self, run_id: str) -> run.RunState:
         """The state of a run, with what was decided here."""
-        return self._states.get(run_id) or self._reader.state(run.DECIDER, run_id)
+        state = self._states.get(run_id) or self._reader.state(run.DECIDER, run_id)
+        ahead = self._ahead.pop(run_id, None)
+        if ahead is not None:
+            for event in ahead:
+                state = run.evolve(state, event)
+            self._states[run_id] = state
+        return state
 
     def decide(self, run_id: str, command: run.RunCommand) -> tuple[Event, ...]:
         """Decide about one run."""
@@ -260,9 +268,7 @@ class Draft:
         events = run.decide(command, state, self._context)
         session_id = state.request.session_id if state.request else None
         self.facts += facts_of(run_id, session_id, events)
-        for event in events:
-            state = run.evolve(state, event)
-        self._states[run_id] = state
+        self._states[run_id], self._ahead[run_id] = state, events
         return events
 
     def cancel(self, run_id: str, command: run.CancelRun) -> None:

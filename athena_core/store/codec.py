@@ -6,6 +6,7 @@ that its hash tells nothing once it is erased.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -39,6 +40,9 @@ class Encoded(NamedTuple):
     data: bytes
     extra: bytes | None
     text: bytes | None
+
+
+_encoded: Callable[[tuple[Any, ...]], Encoded] = partial(tuple.__new__, Encoded)  # as ``_make``, without a frame
 
 
 class Layout:
@@ -75,20 +79,25 @@ class Codec:
         self._layouts = {event.TYPE: Layout(event) for event in events}
         self._upcasters = upcasters
 
-    def encode(self, event: Event, salt: bytes) -> Encoded:
-        """The columns of an event. Raises KeyError for a type that is not registered, msgspec errors for bad values."""
+    def encode(self, event: Event, salt: Callable[[], bytes]) -> Encoded:
+        """The columns of an event; ``salt`` gives random bytes, if it has text.
+
+        Raises KeyError for a type that is not registered, msgspec errors for bad values.
+        """
         layout = self._layouts.get(event.TYPE)
         if layout is None or layout.kind is not type(event):
             raise KeyError(f"{type(event).__name__} ({event.TYPE!r}) is not a registered event")
         extra = _members(event, layout.extra) if layout.extra else None
         text = _members(event, layout.text) if layout.text else None
         data = _encode(replace(event, **layout.beside) if extra or text else event)
-        return Encoded(
-            event.TYPE,
-            event.SCHEMA,
-            data,
-            _encode(extra) if extra else None,
-            _encode({"salt": salt.hex(), **text}) if text else None,
+        return _encoded(
+            (
+                event.TYPE,
+                event.SCHEMA,
+                data,
+                _encode(extra) if extra else None,
+                _encode({"salt": salt().hex(), **text}) if text else None,
+            )
         )
 
     def decode(self, row: Row, *, text: bool = True) -> Recorded[Event]:

@@ -33,7 +33,7 @@ from athena_core.errors import (
 )
 from athena_core.event import MARK_BYTES, Fact, Guard, Meta, Position, Recorded, Value
 from athena_core.histogram import Histogram
-from athena_core.protocols import Row
+from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, link
 from athena_core.store.codec import Codec
@@ -571,18 +571,22 @@ class Log:
         rows: list[Row] = []
         guards: list[tuple[Guard, Position]] = []
         command_id = self._ids.new("cmd") if facts else ""
-        meta = context.meta
+        meta, encode, salt = context.meta, self.codec.encode, self._salt
         position, chain, size, stream = batch.head, batch.chain, 0, ""
         now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
+        state: Any = None
+        version = kept = 0
         for fact in facts:
             event = fact.event
             if fact.stream != stream:  # most follow another one of their stream
+                if stream:
+                    mine[stream] = Entry(state, version, kept)
                 stream = fact.stream
                 decider = self.decider(stream)
-                entry = mine.get(stream) or self.entry(batch, decider, stream)
-            kind, schema_version, data, extra, text = self.codec.encode(event, self._ids.salt(SALT_BYTES))
+                state, version, kept = mine.get(stream) or self.entry(batch, decider, stream)
+            kind, schema_version, data, extra, text = encode(event, salt)
             position += 1
-            version = entry.version + 1
+            version += 1
             columns = (
                 position,
                 stream,
@@ -602,7 +606,7 @@ class Log:
                 None if text is None else digest(text),
             )
             chain = link(chain, columns)
-            rows.append(Row(*columns, chain, text))
+            rows.append(row_of((*columns, chain, text)))
             if decider.guards is not no_guards:
                 recorded = Recorded(
                     position,
@@ -619,15 +623,22 @@ class Log:
                     chain[:MARK_BYTES],
                     event,
                 )
-                guards += [(guard, position) for guard in decider.guards(recorded)]
+                for guard in decider.guards(recorded):
+                    guards.append((guard, position))
+            state = decider.evolve(state, event)
             stored = len(data) if text is None else len(data) + len(text)
-            entry = mine[stream] = Entry(decider.evolve(entry.state, event), version, entry.size + stored)
+            kept += stored
             size += stored
+        if stream:
+            mine[stream] = Entry(state, version, kept)
         batch.rows += rows
         batch.head, batch.chain, batch.size = position, chain, batch.size + size
         batch.recorded_at = context.now
         batch.ahead |= mine
         batch.guards += [(made, at) for guard, at in guards if (made := self.guards.apply(guard))]
+
+    def _salt(self) -> bytes:
+        return self._ids.salt(SALT_BYTES)
 
     def decider(self, stream: str) -> Decider[Any]:
         """The decider of a stream, by the prefix of its name. Raises InternalError if there is none."""

@@ -22,7 +22,7 @@ from psycopg.pq.abc import PGconn
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
-from athena_core.protocols import Row, Shown, ShownCells, StoredKey
+from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles, guard_rows
 
@@ -191,7 +191,6 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 Values: TypeAlias = Sequence[Any]
 
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
-_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
 
 
 class Line:
@@ -290,12 +289,12 @@ class Reading:
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
         last = until if until is not None else 2**62
-        return list(map(_row, self._line.read(SELECT_PAGE, (after, last, limit))))
+        return list(map(row_of, self._line.read(SELECT_PAGE, (after, last, limit))))
 
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
         """The rows of one stream with ``after < version <= until``."""
         last = until if until is not None else 2**62
-        return list(map(_row, self._line.read(SELECT_STREAM, (stream, after, last))))
+        return list(map(row_of, self._line.read(SELECT_STREAM, (stream, after, last))))
 
     def guards(self) -> list[StoredGuard]:
         """All guard rows, oldest first."""
@@ -329,7 +328,7 @@ class PostgresReader(Reading):
     def session(self, session_id: str, before: Position) -> Iterator[Row]:
         """The rows of one session before a position, newest first."""
         while rows := self._line.read(SELECT_SESSION, (session_id, before, PAGE_ROWS)):
-            yield from map(_row, rows)
+            yield from map(row_of, rows)
             before = rows[-1][0]
 
     def keys(self) -> Iterator[StoredKey]:
@@ -347,11 +346,11 @@ class PostgresReader(Reading):
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
         """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
         statement = SELECT_PART_BACKWARDS if backwards else SELECT_PART
-        return list(map(_row, self._line.read(statement, (stream, after, until, limit))))
+        return list(map(row_of, self._line.read(statement, (stream, after, until, limit))))
 
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """The first rows of some types with ``after < position <= until``."""
-        return list(map(_row, self._line.read(SELECT_OF_TYPES, (after, until, list(types), limit))))
+        return list(map(row_of, self._line.read(SELECT_OF_TYPES, (after, until, list(types), limit))))
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""

@@ -3,9 +3,8 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ import msgspec
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
-from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey
+from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
     MOVED,
@@ -121,8 +120,6 @@ STEPS_BETWEEN_LOOKS = 1_000
 
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
-
-_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)  # what ``Row._make`` does, without a frame
 
 
 class Lock:
@@ -266,12 +263,12 @@ class Reading:
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
         last = until if until is not None else 2**62
-        return list(map(_row, self._connection.execute(SELECT_PAGE, (after, last, limit))))
+        return list(map(row_of, self._connection.execute(SELECT_PAGE, (after, last, limit))))
 
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
         """The rows of one stream with ``after < version <= until``."""
         last = until if until is not None else 2**62
-        return list(map(_row, self._connection.execute(SELECT_STREAM, (stream, after, last))))
+        return list(map(row_of, self._connection.execute(SELECT_STREAM, (stream, after, last))))
 
     def guards(self) -> list[StoredGuard]:
         """All guard rows, oldest first."""
@@ -327,12 +324,12 @@ class SqliteReader(Reading):
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
         """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
         statement = SELECT_PART_BACKWARDS if backwards else SELECT_PART
-        return list(map(_row, self._connection.execute(statement, (stream, after, until, limit))))
+        return list(map(row_of, self._connection.execute(statement, (stream, after, until, limit))))
 
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """The first rows of some types with ``after < position <= until``."""
         wanted = _to_json(list(types)).decode()
-        return list(map(_row, self._connection.execute(SELECT_OF_TYPES, (after, until, wanted, limit))))
+        return list(map(row_of, self._connection.execute(SELECT_OF_TYPES, (after, until, wanted, limit))))
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""

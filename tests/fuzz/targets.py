@@ -304,7 +304,7 @@ def stored_events(directory: Path) -> Iterator[Try]:
             return
         assert not isinstance(event, Unknown)
         assert type(bare) is type(event)
-        again = CODEC.encode(event, bytes(16))
+        again = CODEC.encode(event, lambda: bytes(16))
         stored = row._replace(schema_version=again.schema_version, data=again.data, extra=again.extra, text=again.text)
         assert CODEC.decode(stored).event == event
 

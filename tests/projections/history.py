@@ -127,7 +127,7 @@ class History:
         actor: str = "local",
     ) -> Position:
         self._salt += 1
-        encoded = CODEC.encode(event, self._salt.to_bytes(16, "big"))
+        encoded = CODEC.encode(event, lambda: self._salt.to_bytes(16, "big"))
         position = len(self.written) + 1
         previous = self.written[-1].chain if self.written else bytes(32)
         self.versions[stream] = self.versions.get(stream, 0) + 1

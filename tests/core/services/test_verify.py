@@ -83,7 +83,7 @@ class Forge:
         with self.store.exclusive():
             for event in events:
                 self.now += later
-                encoded = event if isinstance(event, Plain) else CODEC.encode(event, bytes(16))
+                encoded = event if isinstance(event, Plain) else CODEC.encode(event, lambda: bytes(16))
                 self._insert(stream, encoded, command, skip)
         return self.position
 

@@ -66,7 +66,7 @@ def parts(kind: type[Event]) -> dict[str, str]:
 @given(st.data())
 def test_every_event_comes_back_as_it_went(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(made(kind))
-    encoded = CODEC.encode(event, SALT)
+    encoded = CODEC.encode(event, lambda: SALT)
     assert CODEC.decode(row_of(encoded)).event == event
     columns = {
         "data": json.loads(encoded.data),
@@ -84,7 +84,7 @@ def test_every_event_comes_back_as_it_went(kind: type[Event], data: st.DataObjec
 @given(st.data())
 def test_an_event_without_its_text_lacks_only_its_text(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(made(kind))
-    encoded = CODEC.encode(event, SALT)
+    encoded = CODEC.encode(event, lambda: SALT)
     kept = {name: value for name, value in msgspec.to_builtins(event).items() if parts(kind)[name] != "text"}
     for bare in (CODEC.decode(row_of(encoded), text=False), CODEC.decode(row_of(encoded, text=None))):
         assert msgspec.to_builtins(bare.event) == kept
@@ -137,7 +137,7 @@ WHOLE = Kept(
 
 
 def test_each_field_is_stored_in_its_column() -> None:
-    encoded = KEPT.encode(WHOLE, SALT)
+    encoded = KEPT.encode(WHOLE, lambda: SALT)
     assert json.loads(encoded.data) == {
         "numberOfThings": 3,
         "inner": {"size": 1},
@@ -149,20 +149,20 @@ def test_each_field_is_stored_in_its_column() -> None:
 
 
 def test_columns_with_nothing_in_them_are_null() -> None:
-    encoded = KEPT.encode(Kept(number_of_things=3, inner=Kept.Inner(size=1)), SALT)
+    encoded = KEPT.encode(Kept(number_of_things=3, inner=Kept.Inner(size=1)), lambda: SALT)
     assert (encoded.extra, encoded.text) == (None, None)
 
 
 def test_an_empty_text_is_a_text() -> None:
     event = Kept(number_of_things=3, inner=Kept.Inner(size=1), said="", lines=())
-    assert KEPT.decode(row_of(KEPT.encode(event, SALT))).event == event
+    assert KEPT.decode(row_of(KEPT.encode(event, lambda: SALT))).event == event
 
 
 @pytest.mark.parametrize("event", [Unknown(type="later.invented"), Event(), Kept(number_of_things=1, inner=None)])  # type: ignore[arg-type]
 def test_only_registered_events_are_encoded(event: Event) -> None:
     codec = Codec(())
     with pytest.raises(KeyError, match="is not a registered event"):
-        codec.encode(event, SALT)
+        codec.encode(event, lambda: SALT)
 
 
 class Presumed(Event):
@@ -184,13 +184,13 @@ def test_an_event_is_registered_by_its_class_not_by_its_tag() -> None:
         TYPE: ClassVar[str] = "thing.kept"
 
     with pytest.raises(KeyError, match="Impostor"):
-        KEPT.encode(Impostor(), SALT)
+        KEPT.encode(Impostor(), lambda: SALT)
 
 
 @pytest.mark.parametrize("said", ["\ud800", object()])
 def test_values_that_have_no_bytes_are_refused(said: Any) -> None:
     with pytest.raises((UnicodeEncodeError, TypeError)):
-        KEPT.encode(Kept(number_of_things=1, inner=Kept.Inner(size=1), said=said), SALT)
+        KEPT.encode(Kept(number_of_things=1, inner=Kept.Inner(size=1), said=said), lambda: SALT)
 
 
 # Other releases
@@ -203,7 +203,7 @@ def test_a_tag_that_nobody_knows_is_carried() -> None:
 
 def test_what_a_newer_release_wrote_is_not_guessed() -> None:
     with pytest.raises(ValueError, match=r"position 7, thing.kept: written by a newer release"):
-        KEPT.decode(row_of(KEPT.encode(WHOLE, SALT), schema_version=2))
+        KEPT.decode(row_of(KEPT.encode(WHOLE, lambda: SALT), schema_version=2))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_a_newer_release_wrote_is_not_guessed() -> None:
     ],
 )
 def test_fields_that_a_newer_release_added_are_passed_over(data: bytes) -> None:
-    event = KEPT.decode(row_of(KEPT.encode(WHOLE, SALT), data=data, text=None, extra=None)).event
+    event = KEPT.decode(row_of(KEPT.encode(WHOLE, lambda: SALT), data=data, text=None, extra=None)).event
     assert isinstance(event, Kept)
     assert (event.number_of_things, event.inner) == (3, Kept.Inner(size=1))
     assert event.outer in (None, WHOLE.outer)
@@ -224,7 +224,7 @@ def test_fields_that_a_newer_release_added_are_passed_over(data: bytes) -> None:
 
 @pytest.mark.parametrize("column", ["text", "extra"])
 def test_so_are_those_in_the_other_columns(column: str) -> None:
-    encoded = KEPT.encode(WHOLE, SALT)
+    encoded = KEPT.encode(WHOLE, lambda: SALT)
     stored = json.loads(getattr(encoded, column) or b"") | {"new": [1]}
     assert KEPT.decode(row_of(encoded, **{column: json.dumps(stored).encode()})).event == WHOLE
 
@@ -246,7 +246,7 @@ def test_so_are_those_in_the_other_columns(column: str) -> None:
 )
 def test_damaged_bytes_are_an_error_that_names_the_position(damage: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="position 7, thing.kept"):
-        KEPT.decode(row_of(KEPT.encode(WHOLE, SALT), **damage))
+        KEPT.decode(row_of(KEPT.encode(WHOLE, lambda: SALT), **damage))
 
 
 class Measured(Event):
