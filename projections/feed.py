@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TypeAlias
 
 import msgspec
@@ -148,10 +149,13 @@ TABLE = Table("feed", FeedRow, key=("position",))
 FEED = Projection("feed", version=1, tables=(TABLE,))
 
 
+_cells = itemgetter(*map(Row._fields.index, ("position", "type", "session_id", "run_id", "correlation")))
+
+
 @FEED.on_every_row
-def every_row(rows: Rows, row: Row) -> None:
+def every_row(rows: Rows, page: Sequence[Row]) -> None:
     """Every event is in the feed, also one that nobody can read."""
-    rows.append(TABLE, FeedRow(row.position, row.type, row.session_id, row.run_id, row.correlation))
+    rows.extend(TABLE, map(_cells, page))
 
 
 # Pages

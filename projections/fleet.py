@@ -116,7 +116,7 @@ class RefusalRow(msgspec.Struct, gc=False):
     """How many runs were refused for a reason."""
 
     reason: str
-    runs: int
+    runs: int = 0
 
 
 class HourRow(msgspec.Struct, gc=False):
@@ -139,7 +139,7 @@ class RunTimeRow(msgspec.Struct, gc=False):
 
     hour: int
     bucket: int
-    runs: int
+    runs: int = 0
 
 
 class SpendRow(msgspec.Struct, gc=False):
@@ -156,8 +156,8 @@ class SpendRow(msgspec.Struct, gc=False):
     unpriced_calls: int = 0
 
 
-NOW_TABLE = Table("fleet_now", NowRow, key=("row",))
-OPEN = Table("fleet_open", OpenRow, key=("run_id",), indexes=(("waiting", "queued_at"),))
+NOW_TABLE = Table("fleet_now", NowRow, key=("row",), kept=True)
+OPEN = Table("fleet_open", OpenRow, key=("run_id",), indexes=(("waiting", "queued_at"),), kept=True)
 PENDING = Table("fleet_pending", PendingRow, key=("session_id",))
 PROVIDER = Table("fleet_provider", ProviderRow, key=("provider",))
 REFUSAL = Table("fleet_refusal", RefusalRow, key=("reason",))
@@ -166,7 +166,7 @@ RUN_TIME = Table("fleet_run_time", RunTimeRow, key=("hour", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
-DAY = Table("fleet_day", DayRow, key=("row",))
+DAY = Table("fleet_day", DayRow, key=("row",), kept=True)
 FLEET = Projection("fleet", version=3, tables=(NOW_TABLE, OPEN, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
 
 SELECT_HOURS = (
@@ -227,10 +227,8 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         _wait(rows, event.session_id, -1)
     now = _now(rows)
     now.running += 1
-    provider = _provider(rows, event.provider)
-    provider.admitted += 1
-    hour = _hour(rows, recorded)
-    hour.admitted += 1
+    rows.tally(PROVIDER, event.provider).admitted += 1
+    _hour(rows, recorded).admitted += 1
 
 
 @FLEET.on(BudgetReserved)
@@ -290,15 +288,14 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
         *(((BY_PERSONA, row.persona),) if row.persona is not None else ()),
     )
     for dimension, name in spent:
-        spend = rows.get(SPEND, month, dimension, name) or SpendRow(month, dimension, name)
+        spend = rows.tally(SPEND, month, dimension, name)
         spend.cost_micro_usd += cost
         spend.input_tokens += given
         spend.output_tokens += taken
         spend.total_tokens += total
         spend.calls += 1
         spend.unpriced_calls += unpriced
-        rows.put(SPEND, spend)
-    provider = _provider(rows, event.provider)
+    provider = rows.tally(PROVIDER, event.provider)
     provider.input_tokens += given
     provider.output_tokens += taken
     provider.cost_micro_usd += cost
@@ -316,9 +313,7 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     row = _ended(rows, recorded, "completed")
     took = row.elapsed_ms + (recorded.recorded_at - row.since if row.since is not None else 0)
     hour, bucket = recorded.recorded_at // HOUR_MS, bucket_of(took)
-    times = rows.get(RUN_TIME, hour, bucket) or RunTimeRow(hour, bucket, 0)
-    times.runs += 1
-    rows.put(RUN_TIME, times)
+    rows.tally(RUN_TIME, hour, bucket).runs += 1
 
 
 @FLEET.on(RunFailed)
@@ -389,11 +384,8 @@ def dead_letter_decided(
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     """A run was refused."""
     reason = recorded.event.rejection.reason
-    refusal = rows.get(REFUSAL, reason) or RefusalRow(reason, 0)
-    refusal.runs += 1
-    rows.put(REFUSAL, refusal)
-    hour = _hour(rows, recorded)
-    hour.refused += 1
+    rows.tally(REFUSAL, reason).runs += 1
+    _hour(rows, recorded).refused += 1
 
 
 @FLEET.on(AuthzDenied)
@@ -472,7 +464,7 @@ def _ended(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRow:
         now.paused -= 1
     else:
         now.running -= 1
-    for counts in (_provider(rows, row.provider), _hour(rows, recorded)):
+    for counts in (rows.tally(PROVIDER, row.provider), _hour(rows, recorded)):
         setattr(counts, outcome, getattr(counts, outcome) + 1)
     return row
 
@@ -484,19 +476,9 @@ def _now(rows: Rows) -> NowRow:
     return row
 
 
-def _provider(rows: Rows, name: str) -> ProviderRow:
-    """The row of a provider, as changed from here on."""
-    row = rows.get(PROVIDER, name) or ProviderRow(name)
-    rows.put(PROVIDER, row)
-    return row
-
-
 def _hour(rows: Rows, recorded: Recorded[Event]) -> HourRow:
-    """The row of an hour, as changed from here on."""
-    hour = recorded.recorded_at // HOUR_MS
-    row = rows.get(HOUR, hour) or HourRow(hour)
-    rows.put(HOUR, row)
-    return row
+    """What is added to an hour."""
+    return rows.tally(HOUR, recorded.recorded_at // HOUR_MS)
 
 
 # From rows to what clients see

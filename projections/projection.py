@@ -2,7 +2,8 @@
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -21,30 +22,47 @@ D = TypeVar("D", bound=Event)
 COLUMN_TYPES: dict[object, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", bytes: "BLOB"}
 
 INSERT, UPSERT, DELETE = range(3)
+UNKNOWN: Any = object()
+KEPT_ROWS_MAX = 1_000
+"""How many rows of a table that is asked again soon stay in memory between two pages."""
 
 
 class Table(Generic[R]):
-    """A table of a projection; the annotations of its row class are the columns, in order."""
+    """A table of a projection; the annotations of its row class are the columns, in order.
+
+    Its rows are ``kept`` between two pages where later events soon ask for what earlier ones wrote. Such rows are
+    short.
+    """
 
     def __init__(
-        self, name: str, row: type[R], *, key: tuple[str, ...], indexes: tuple[tuple[str, ...], ...] = ()
+        self,
+        name: str,
+        row: type[R],
+        *,
+        key: tuple[str, ...],
+        indexes: tuple[tuple[str, ...], ...] = (),
+        kept: bool = False,
     ) -> None:
         """Derive the statements. Columns hold text, integers, booleans or bytes; only ``| None`` ones may be NULL."""
         fields = {field.name: field.type for field in msgspec.structs.fields(row)}
         self.name = name
         self.row = row
         self.key = key
+        self.kept = kept
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
         self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
         self.create = _create(name, fields, key, indexes)
         columns, marks = ", ".join(fields), ", ".join("?" * len(fields))
         where = " AND ".join(f"{column} = ?" for column in key)
-        changes = ", ".join(f"{column} = excluded.{column}" for column in fields if column not in key)
+        others = [column for column in fields if column not in key]
+        changes = ", ".join(f"{column} = excluded.{column}" for column in others)
+        sums = ", ".join(f"{column} = {name}.{column} + excluded.{column}" for column in others)
         self.insert = f"INSERT INTO {name} ({columns}) VALUES ({marks})"
         self.upsert = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO " + (
             f"UPDATE SET {changes}" if changes else "NOTHING"
         )
+        self.add = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
         self.all = f"SELECT {columns} FROM {name}"
         self.select = f"{self.all} WHERE {where}"
         self.delete = f"DELETE FROM {name} WHERE {where}"
@@ -88,13 +106,15 @@ def _create(
 
 
 class _Buffer:
-    """The rows of one table that a page has read or changed."""
+    """The rows of one table that a page has read or changed, and what it adds to others."""
 
-    __slots__ = ("changes", "rows")
+    __slots__ = ("cells", "changes", "rows", "tallies")
 
     def __init__(self) -> None:
         self.rows: dict[Any, Any] = {}
         self.changes: dict[Any, int] = {}
+        self.tallies: dict[Any, Any] = {}
+        self.cells: list[Sequence[Cell]] = []
 
 
 class _Buffers(dict[Table[Any], _Buffer]):
@@ -106,7 +126,8 @@ class _Buffers(dict[Table[Any], _Buffer]):
 class Rows:
     """The rows of a page of events: read through, written back at its end with one statement per table and kind.
 
-    A row that ``get`` returned may be changed in place, but counts as changed only once it is ``put``.
+    A row that ``get`` returned may be changed in place only if it is ``put`` then; ``change`` gives one that counts as
+    changed.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -118,9 +139,8 @@ class Rows:
         """The row with this key as the events so far left it."""
         known = self._buffers[table].rows
         where = key if len(key) > 1 else key[0]
-        if where in known:
-            found: R | None = known[where]
-        else:
+        found: R | None = known.get(where, UNKNOWN)
+        if found is UNKNOWN:
             stored = list(self._connection.execute(table.select, key))
             found = known[where] = table.load(stored[0]) if stored else None
         return found
@@ -130,6 +150,27 @@ class Rows:
         row = self.get(table, *key)
         if row is None:
             raise LookupError(f"{table.name} has no row {', '.join(map(str, key))}")
+        return row
+
+    def change(self, table: Table[R], *key: Cell) -> R:
+        """The same to be changed in place: it is written as it is at the end of the page."""
+        row = self.need(table, *key)
+        changes = self._buffers[table].changes
+        where = key if len(key) > 1 else key[0]
+        if changes.get(where) != INSERT:
+            changes[where] = UPSERT
+        return row
+
+    def tally(self, table: Table[R], *key: Cell) -> R:
+        """What the page adds to a row: all its columns but those of the key are sums, and begin at 0 here.
+
+        The row itself is not read, and there need not be one.
+        """
+        tallies = self._buffers[table].tallies
+        where = key if len(key) > 1 else key[0]
+        row: R | None = tallies.get(where)
+        if row is None:
+            row = tallies[where] = table.row(*key)
         return row
 
     def put(self, table: Table[R], row: R) -> None:
@@ -147,6 +188,10 @@ class Rows:
         buffer.changes[key] = INSERT if key not in buffer.changes else UPSERT
         buffer.rows[key] = row
 
+    def extend(self, table: Table[Any], cells: Iterable[Sequence[Cell]]) -> None:
+        """Write many rows, given as their cells, whose keys are new; no later event asks for them."""
+        self._buffers[table].cells += cells
+
     def delete(self, table: Table[Any], *key: Cell) -> None:
         """Remove the row with this key, if it is there."""
         buffer = self._buffers[table]
@@ -158,9 +203,17 @@ class Rows:
             buffer.changes[where] = DELETE
 
     def flush(self) -> None:
-        """Write what changed; the buffer is empty afterwards."""
+        """Write what changed; the buffer holds only rows afterwards that are kept, as they are stored."""
         many, astuple = self._connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
+            if buffer.cells:
+                many(table.insert, buffer.cells)
+                buffer.cells = []
+            if buffer.tallies:
+                many(table.add, list(map(astuple, buffer.tallies.values())))
+                buffer.tallies = {}
+            if not buffer.changes:
+                continue
             kinds: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
             for key, kind in buffer.changes.items():
                 kinds[kind].append(key)
@@ -171,11 +224,21 @@ class Rows:
                 many(table.upsert, [astuple(rows[key]) for key in kinds[UPSERT]])
             if kinds[INSERT]:
                 many(table.insert, [astuple(rows[key]) for key in kinds[INSERT]])
+            buffer.changes = {}
+        for table, buffer in self._buffers.items():
+            if not table.kept:
+                buffer.rows = {}
+            elif (excess := len(buffer.rows) - KEPT_ROWS_MAX) > 0:
+                for key in list(islice(buffer.rows, excess)):
+                    del buffer.rows[key]
+
+    def forget(self) -> None:
+        """Know nothing: what was changed was not written, or was rolled back."""
         self._buffers.clear()
 
 
 Handler: TypeAlias = Callable[[Rows, Recorded[E]], None]
-RowHandler: TypeAlias = Callable[[Rows, Row], None]
+PageHandler: TypeAlias = Callable[[Rows, Sequence[Row]], None]
 
 
 class Projection:
@@ -192,7 +255,7 @@ class Projection:
         self.tables = tables
         self.handlers: dict[str, Handler[Any]] = {}
         self.events: tuple[type[Event], ...] = ()
-        self.every: RowHandler | None = None
+        self.every: PageHandler | None = None
 
     @overload
     def on(self, a: type[A], /) -> Callable[[Handler[A]], Handler[A]]: ...
@@ -217,7 +280,7 @@ class Projection:
 
         return register
 
-    def on_every_row(self, handler: RowHandler) -> RowHandler:
-        """Register a handler of every row as stored: it sees what cannot be decoded, too."""
+    def on_every_row(self, handler: PageHandler) -> PageHandler:
+        """Register a handler of all rows of a page as stored: it sees what cannot be decoded, too."""
         self.every = handler
         return handler

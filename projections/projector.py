@@ -50,6 +50,7 @@ class Projector:
         self._clock = clock
         self._page_events = min(PAGE_EVENTS, page_events_max)
         self._retries: dict[str, tuple[float, float]] = {}
+        self._rows = {projection.name: Rows(connection) for projection in self.projections}
         self._takers: dict[str, list[tuple[int, Handler[Any]]]] = {}
         for index, projection in enumerate(self.projections):
             for kind, handler in projection.handlers.items():
@@ -80,11 +81,16 @@ class Projector:
         if not pages:
             return None
         try:
-            reached = self._write(pages, self._fold)
-        except OSError:
+            try:
+                reached = self._write(pages, self._fold)
+            except OSError:
+                raise
+            except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
+                self._forget()
+                reached = self._write(pages, self._fold_apart)
+        except BaseException:
+            self._forget()
             raise
-        except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
-            reached = self._write(pages, self._fold_apart)
         moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
         self.checkpoints |= reached
         for name, checkpoint in reached.items():
@@ -92,6 +98,11 @@ class Projector:
         full = any(len(rows) == self._page_events for _, rows in pages)
         self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
+
+    def _forget(self) -> None:
+        """What the rows in memory say was not written."""
+        for rows in self._rows.values():
+            rows.forget()
 
     def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, Checkpoint]:
         """Apply pages in one transaction; how far each projection is then."""
@@ -145,10 +156,9 @@ class Projector:
 
     def _fold(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
         """Apply a page at once."""
-        buffer = Rows(self.connection)
+        buffer = self._rows[projection.name]
         if projection.every is not None:
-            for row in rows:
-                projection.every(buffer, row)
+            projection.every(buffer, rows)
         for handler, recorded in work:
             handler(buffer, recorded)
         buffer.flush()
@@ -164,6 +174,7 @@ class Projector:
             raise
         except Exception:
             execute("ROLLBACK TO page")
+            self._rows[projection.name].forget()
             checkpoint = self._fold_singly(projection, rows)
         execute("RELEASE page")
         return checkpoint
@@ -180,6 +191,7 @@ class Projector:
                 raise
             except Exception as error:
                 execute("ROLLBACK TO event")
+                self._rows[projection.name].forget()
                 execute("RELEASE event")
                 text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
                 return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)

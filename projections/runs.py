@@ -121,9 +121,10 @@ RUN = Table(
     RunRow,
     key=("run_id",),
     indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
+    kept=True,
 )
 OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
-ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),))
+ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),), kept=True)
 WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))

@@ -73,8 +73,8 @@ class EntryRow(msgspec.Struct, gc=False):
     created_at: int
 
 
-SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),))
-SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",))
+SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), kept=True)
+SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), kept=True)
 ENTRY = Table("session_entry", EntryRow, key=("position",), indexes=(("session_id", "position"),))
 SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY))
 
