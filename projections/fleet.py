@@ -221,9 +221,8 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     if recorded.version == 1:
         rows.append(OPEN, _open(recorded, event, waiting=False))
     else:
-        row = rows.need(OPEN, recorded.stream)
+        row = rows.change(OPEN, recorded.stream)
         row.waiting, row.since = False, recorded.recorded_at
-        rows.put(OPEN, row)
         _wait(rows, event.session_id, -1)
     now = _now(rows)
     now.running += 1
@@ -234,10 +233,9 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
 @FLEET.on(BudgetReserved)
 def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
     """A part of the day's budget is set aside."""
-    row = rows.need(OPEN, recorded.stream)
+    row = rows.change(OPEN, recorded.stream)
     _release(rows, row)
     row.reserved_micro_usd = recorded.event.reserved_micro_usd
-    rows.put(OPEN, row)
     _day(rows).reserved_micro_usd += row.reserved_micro_usd
 
 
@@ -251,10 +249,9 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 @FLEET.on(RunPaused)
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     """A run's clock stands."""
-    row = rows.need(OPEN, recorded.stream)
+    row = rows.change(OPEN, recorded.stream)
     row.since, row.elapsed_ms = None, recorded.event.elapsed_ms
     _release(rows, row)
-    rows.put(OPEN, row)
     now = _now(rows)
     now.running -= 1
     now.paused += 1
@@ -263,9 +260,8 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 @FLEET.on(RunResumed)
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """A run's clock goes on."""
-    row = rows.need(OPEN, recorded.stream)
+    row = rows.change(OPEN, recorded.stream)
     row.since = recorded.recorded_at
-    rows.put(OPEN, row)
     now = _now(rows)
     now.running += 1
     now.paused -= 1

@@ -87,14 +87,13 @@ def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
 def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageCompleted | MessageFailed]) -> None:
     """A run works on a message, or did, or will not."""
     event = recorded.event
-    row = rows.need(MESSAGE, rows.need(PLACE, event.message_id).position)
+    row = rows.change(MESSAGE, rows.change(PLACE, event.message_id).position)
     row.status, row.updated_at = event.status, recorded.recorded_at
     row.run_id = recorded.run_id or row.run_id
     if isinstance(event, MessageStarted):
         row.attempts = event.attempt
     if isinstance(event, MessageFailed):
         row.dead_letter_id, row.code, row.error = event.dead_letter_id, event.code, event.error
-    rows.put(MESSAGE, row)
 
 
 @MESSAGES.on(PayloadRedacted)

@@ -77,20 +77,18 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
 @PERSONAS.on(PersonaRunRepairRequested)
 def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) -> None:
     """The model is asked once more."""
-    row = rows.need(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
+    row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
     row.repair_run_id = recorded.event.repair_run_id
-    rows.put(PERSONA_RUN, row)
 
 
 @PERSONAS.on(PersonaRunCompleted)
 def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> None:
     """The review ended."""
     event = recorded.event
-    row = rows.need(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
+    row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
     row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.recorded_at
     row.p1, row.p2, row.p3 = event.p1, event.p2, event.p3
     row.artifacts = msgspec.json.encode(event.artifacts).decode()
-    rows.put(PERSONA_RUN, row)
     rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))
 
 

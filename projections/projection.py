@@ -147,18 +147,18 @@ class Rows:
 
     def need(self, table: Table[R], *key: Cell) -> R:
         """The row with this key; raises LookupError (which stops the projection) where the log never made it."""
-        row = self.get(table, *key)
+        row: R | None = self._buffers[table].rows.get(key if len(key) > 1 else key[0]) or self.get(table, *key)
         if row is None:
             raise LookupError(f"{table.name} has no row {', '.join(map(str, key))}")
         return row
 
     def change(self, table: Table[R], *key: Cell) -> R:
         """The same to be changed in place: it is written as it is at the end of the page."""
-        row = self.need(table, *key)
-        changes = self._buffers[table].changes
+        buffer = self._buffers[table]
         where = key if len(key) > 1 else key[0]
-        if changes.get(where) != INSERT:
-            changes[where] = UPSERT
+        row: R = buffer.rows.get(where) or self.need(table, *key)
+        if where not in buffer.changes:
+            buffer.changes[where] = UPSERT
         return row
 
     def tally(self, table: Table[R], *key: Cell) -> R:

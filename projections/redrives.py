@@ -66,9 +66,8 @@ def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
 def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
     """A letter was seen to."""
     event = recorded.event
-    row = rows.need(REDRIVE, event.redrive_id)
+    row = rows.change(REDRIVE, event.redrive_id)
     setattr(row, event.result, getattr(row, event.result) + 1)
-    rows.put(REDRIVE, row)
     result = ResultRow(
         recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.recorded_at
     )
@@ -78,10 +77,9 @@ def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
 @REDRIVES.on(RedriveCompleted, RedriveCancelled)
 def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCancelled]) -> None:
     """A job ended."""
-    row = rows.need(REDRIVE, recorded.event.redrive_id)
+    row = rows.change(REDRIVE, recorded.event.redrive_id)
     row.status = "completed" if isinstance(recorded.event, RedriveCompleted) else "cancelled"
     row.finished_at = recorded.recorded_at
-    rows.put(REDRIVE, row)
 
 
 # From rows to what clients see

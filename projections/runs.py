@@ -164,9 +164,8 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         row = _run(recorded, recorded.event, "running")
         rows.append(RUN, row)
     else:
-        row = rows.need(RUN, recorded.stream)
+        row = rows.change(RUN, recorded.stream)
         row.status = "running"
-        rows.put(RUN, row)
         rows.delete(WAITING, recorded.stream)
     places = " ".join(recorded.event.places)
     active = ActiveRow(recorded.recorded_at, row.session_id, row.run_id, 0, row.trace_id, places=places)
@@ -176,33 +175,28 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
 @RUNS.on(RunTemplateRun)
 def run_template_run(rows: Rows, recorded: Recorded[RunTemplateRun]) -> None:
     """The run is one of a template."""
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     row.template_id, row.template_version = recorded.event.run_template_id, recorded.event.version
-    rows.put(RUN, row)
 
 
 @RUNS.on(RunLeased)
 def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
     """An executor has the run."""
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     row.attempt = recorded.event.attempt
-    rows.put(RUN, row)
-    active = rows.need(ACTIVE, recorded.stream)
+    active = rows.change(ACTIVE, recorded.stream)
     active.pid = recorded.event.pid
-    rows.put(ACTIVE, active)
 
 
 @RUNS.on(RunStarted)
 def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
     """The run is executed, maybe not for the first time."""
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     row.attempt = recorded.event.attempt
     if row.started_at is None:
         row.started_at = recorded.recorded_at
-        active = rows.need(ACTIVE, recorded.stream)
+        active = rows.change(ACTIVE, recorded.stream)
         active.started_at = recorded.recorded_at
-        rows.put(ACTIVE, active)
-    rows.put(RUN, row)
 
 
 @RUNS.on(TranscriptAppended)
@@ -210,11 +204,10 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
     """What the assistant said last is the output."""
     event = recorded.event
     if event.role == "assistant" and event.kind == "message":
-        row = rows.need(RUN, recorded.stream)
+        row = rows.change(RUN, recorded.stream)
         if row.output_position is not None:
             rows.delete(OUTPUT, row.output_position)
         row.output_position = recorded.position
-        rows.put(RUN, row)
         rows.append(OUTPUT, OutputRow(recorded.position, event.content))
 
 
@@ -222,35 +215,30 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Usage and cost add up over the model calls of a run."""
     event = recorded.event
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     usage = event.usage if row.usage is None else msgspec.json.decode(row.usage, type=Usage).plus(event.usage)
     row.usage = _json(usage)
     if event.cost_micro_usd is not None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
-    rows.put(RUN, row)
 
 
 @RUNS.on(RunPaused)
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     """The run has no slot, but its session; its executor has left it."""
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     row.status, row.paused_at, row.pause_reason = "paused", recorded.recorded_at, recorded.event.reason
-    rows.put(RUN, row)
-    active = rows.need(ACTIVE, recorded.stream)
+    active = rows.change(ACTIVE, recorded.stream)
     active.pid, active.paused = 0, 1
-    rows.put(ACTIVE, active)
 
 
 @RUNS.on(RunResumed)
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """The run goes on under another budget, or none."""
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     row.status, row.paused_at, row.pause_reason = "running", None, None
     row.budget_micro_usd = recorded.event.budget_micro_usd
-    rows.put(RUN, row)
-    active = rows.need(ACTIVE, recorded.stream)
+    active = rows.change(ACTIVE, recorded.stream)
     active.paused = 0
-    rows.put(ACTIVE, active)
 
 
 @RUNS.on(RunCancelRequested)
@@ -349,12 +337,11 @@ def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) 
 
 
 def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
-    row = rows.need(RUN, recorded.stream)
+    row = rows.change(RUN, recorded.stream)
     rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
     rows.delete(CANCEL, recorded.stream)
     row.status, row.paused_at, row.pause_reason = status, None, None
     row.finished_at = recorded.recorded_at
-    rows.put(RUN, row)
     return row
 
 

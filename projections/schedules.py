@@ -300,9 +300,8 @@ def _landed(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
     """The row of the slot whose run has ended, as changed from here on."""
     flight = rows.need(FLIGHT, run_id)
     rows.delete(FLIGHT, run_id)
-    row = rows.need(SLOT, flight.position)
+    row = rows.change(SLOT, flight.position)
     row.finished_at = recorded.recorded_at
-    rows.put(SLOT, row)
     return row
 
 

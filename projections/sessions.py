@@ -128,9 +128,8 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
 @SESSIONS.on(MemoryRecalled)
 def memory_recalled(rows: Rows, recorded: Recorded[MemoryRecalled]) -> None:
     """The run was reminded of notes."""
-    run = rows.need(SESSION_RUN, recorded.stream)
+    run = rows.change(SESSION_RUN, recorded.stream)
     run.citations = ", ".join(recorded.event.citations)
-    rows.put(SESSION_RUN, run)
 
 
 @SESSIONS.on(TranscriptAppended)
@@ -202,15 +201,13 @@ def _append(
 
 
 def _touch(rows: Rows, recorded: Recorded[Event], session_id: str, provider: str, model: str) -> None:
-    row = rows.need(SESSION, session_id)
+    row = rows.change(SESSION, session_id)
     row.updated_at, row.provider, row.model = recorded.recorded_at, provider, model
-    rows.put(SESSION, row)
 
 
 def _ended(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
-    row = rows.need(SESSION_RUN, recorded.stream)
+    row = rows.change(SESSION_RUN, recorded.stream)
     row.status = STATUSES[recorded.type]
-    rows.put(SESSION_RUN, row)
     return row
 
 

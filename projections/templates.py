@@ -59,9 +59,8 @@ def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None
 @TEMPLATES.on(RunTemplateUpdated)
 def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None:
     """Keep another version."""
-    row = rows.need(TEMPLATE, recorded.event.run_template_id)
+    row = rows.change(TEMPLATE, recorded.event.run_template_id)
     row.newest = recorded.position
-    rows.put(TEMPLATE, row)
     _keep(rows, recorded)
 
 

@@ -124,9 +124,8 @@ def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
     event = recorded.event
     for item_id in event.item_ids:
         _lease(rows, item_id, event.run_id)
-    drain = rows.need(DRAIN, event.drain_id)
+    drain = rows.change(DRAIN, event.drain_id)
     drain.run_id = event.run_id
-    rows.put(DRAIN, drain)
     _touch(rows, recorded)
 
 
@@ -135,9 +134,8 @@ def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     """An item is done."""
     event = recorded.event
     _remove(rows, event.item_id)
-    drain = rows.need(DRAIN, event.drain_id)
+    drain = rows.change(DRAIN, event.drain_id)
     drain.drained_items += 1
-    rows.put(DRAIN, drain)
     _touch(rows, recorded)
 
 
@@ -163,13 +161,12 @@ def batch_buried(rows: Rows, recorded: Recorded[WorkBatchBuried]) -> None:
 def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -> None:
     """A drain ended."""
     event = recorded.event
-    drain = rows.need(DRAIN, event.drain_id)
+    drain = rows.change(DRAIN, event.drain_id)
     drain.status = "ok"
     if isinstance(event, WorkDrainFailed):
         drain.status, drain.code, drain.message = "failed", event.code, event.message
         drain.run_id = event.run_id
     drain.queue_depth_after, drain.finished_at = event.queue_depth_after, recorded.recorded_at
-    rows.put(DRAIN, drain)
     _touch(rows, recorded).drain_id = None
 
 
@@ -178,9 +175,8 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """What an item said is gone."""
     place = rows.get(PLACE, recorded.event.target)
     if place is not None:
-        row = rows.need(ITEM, place.item_id)
+        row = rows.change(ITEM, place.item_id)
         row.payload = None
-        rows.put(ITEM, row)
 
 
 def _touch(rows: Rows, recorded: Recorded[Event]) -> QueueRow:
@@ -193,9 +189,8 @@ def _touch(rows: Rows, recorded: Recorded[Event]) -> QueueRow:
 
 
 def _lease(rows: Rows, item_id: str, run_id: str | None) -> ItemRow:
-    row = rows.need(ITEM, item_id)
+    row = rows.change(ITEM, item_id)
     row.run_id = run_id
-    rows.put(ITEM, row)
     return row
 
 

@@ -205,7 +205,7 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
     row.status, row.finished_at = "running", None
     failed = None
     for step_id in recorded.event.reset:
-        step = rows.need(STEP, recorded.stream, step_id)
+        step = rows.change(STEP, recorded.stream, step_id)
         if step.status == "failed" and failed is None:
             failed = step_id
         for item in range(step.items or 0):
@@ -216,7 +216,6 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
         step.status = "pending" if step.items is None else "running"
         step.updated_at, step.finished_at, step.error, step.note = recorded.recorded_at, None, None, None
         step.approval = None
-        rows.put(STEP, step)
     row.resumed += 1 if recorded.event.reset else 0
     _line(rows, recorded, "info", f"resumed at step {failed!r}" if failed else "resumed", failed)
 
@@ -235,9 +234,8 @@ def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
         _line(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
         return
     step.attempt = max(step.attempt, event.attempt)
-    one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+    one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
     one.status, one.attempt, one.step_run_id = "running", event.attempt, event.step_run_id
-    rows.put(ITEM, one)
     message = f"attempt {event.attempt} of item {event.item} started as {event.step_run_id}"
     _line(rows, recorded, "info", message, event.step_id)
 
@@ -263,9 +261,8 @@ def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> Non
     row = _moved(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     if event.item is not None:
-        one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status = "ok"
-        rows.put(ITEM, one)
         step.output_chars += event.output_chars
         step.provider, step.model = event.provider, event.model
         _line(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
@@ -289,9 +286,8 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     error = f"{event.code}: {event.message}"
     status = "pending" if event.will_retry else "failed"
     if event.item is not None:
-        one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status, one.attempt, one.error = status, event.attempt, error
-        rows.put(ITEM, one)
         _line(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
         return
     step.status, step.attempt, step.error = status, event.attempt, error
@@ -315,9 +311,8 @@ def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> Non
     event = recorded.event
     _moved(rows, recorded)
     if event.item is not None:
-        one = rows.need(ITEM, recorded.stream, event.step_id, event.item)
+        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status = "cancelled"
-        rows.put(ITEM, one)
         return
     step = _step(rows, recorded, event.step_id)
     step.status, step.finished_at = "cancelled", recorded.recorded_at
@@ -382,9 +377,8 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 def _moved(rows: Rows, recorded: Recorded[Any]) -> FlowRow:
-    row = rows.need(FLOW, recorded.stream)
+    row = rows.change(FLOW, recorded.stream)
     row.updated_at = recorded.recorded_at
-    rows.put(FLOW, row)
     return row
 
 
