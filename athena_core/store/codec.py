@@ -53,6 +53,7 @@ class Layout:
         if not {None, msgspec.NODEFAULT}.issuperset(kind.__struct_defaults__):
             raise TypeError(f"{kind.__name__} has a default that is not None")
         self.kind = kind
+        self.schema_version = kind.SCHEMA
         names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
         hints = get_type_hints(kind, include_extras=True)
         parts = parts_of(kind)
@@ -106,7 +107,7 @@ class Codec:
         One unpacking and few calls of our own: every event of a replay comes by.
         """
         # fmt: off
-        (position, stream, version, kind, _, recorded_at, command_id, correlation, causation, actor,
+        (position, stream, version, kind, schema_version, recorded_at, command_id, correlation, causation, actor,
          session_id, run_id, data, extra, _, _, chain, words) = row
         # fmt: on
         if type(chain) is not bytes or type(data) is not bytes:  # a damaged page of the file
@@ -116,7 +117,13 @@ class Codec:
             event: Event = Unknown(type=kind)
         else:
             try:
-                event = self._payload(layout, row)
+                if schema_version == layout.schema_version:
+                    try:
+                        event = layout.decode(data)
+                    except msgspec.ValidationError as error:
+                        event = _without_unknown_fields(layout.kind, msgspec.json.decode(data), error)
+                else:
+                    event = self._lifted(layout, row)
                 if words is not None and text:
                     _fill(event, layout.text, layout.decode_text(words))
                 if extra is not None:
@@ -139,12 +146,8 @@ class Codec:
             event,
         )
 
-    def _payload(self, layout: Layout, row: Row) -> Event:
-        if row.schema_version == layout.kind.SCHEMA:
-            try:
-                return layout.decode(row.data)
-            except msgspec.ValidationError as error:
-                return _without_unknown_fields(layout.kind, msgspec.json.decode(row.data), error)
+    def _lifted(self, layout: Layout, row: Row) -> Event:
+        """An event of an older shape as one of today's."""
         if row.schema_version > layout.kind.SCHEMA:
             raise ValueError(f"position {row.position}, {row.type}: written by a newer release")
         payload = msgspec.json.decode(row.data)
