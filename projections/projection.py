@@ -23,7 +23,7 @@ COLUMN_TYPES: dict[object, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER",
 
 INSERT, UPSERT, DELETE = range(3)
 UNKNOWN: Any = object()
-KEPT_ROWS_MAX = 1_000
+KEPT_ROWS_MAX = 200
 """How many rows of a table that is asked again soon stay in memory between two pages."""
 
 
