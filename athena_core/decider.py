@@ -32,6 +32,7 @@ def never_over(state: Any) -> bool:
 class Decider(Value, Generic[S]):
     """One category of streams: its stored events, its state, how the state follows the events, what they occupy.
 
+    ``guards`` is asked about the types that are ``guarded``; all others occupy and release nothing.
     ``evolve`` must accept every event of the category in any order without raising, and states are deeply immutable.
     ``over`` tells of a state that hardly anybody asks for again, so that it is not kept in memory.
     """
@@ -41,7 +42,13 @@ class Decider(Value, Generic[S]):
     initial: S
     evolve: Callable[[S, Event], S]
     guards: Callable[[Recorded[Event]], tuple[Guard, ...]] = no_guards
+    guarded: frozenset[str] = frozenset()
     over: Callable[[S], bool] = never_over
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for guards that would never be asked for."""
+        if (self.guards is no_guards) != (not self.guarded):
+            raise TypeError(f"{self.category}: guards and guarded belong together")
 
 
 def fold(decider: Decider[S], events: Iterable[Event]) -> S:

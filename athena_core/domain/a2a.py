@@ -158,4 +158,5 @@ DECIDER: Decider[MessageState] = Decider(
     initial=MessageState(),
     evolve=evolve,
     guards=guards,
+    guarded=frozenset((MessageSent.TYPE, MessageCompleted.TYPE, MessageFailed.TYPE)),
 )

@@ -151,4 +151,5 @@ DECIDER: Decider[PersonaState] = Decider(
     initial=PersonaState(),
     evolve=evolve,
     guards=guards,
+    guarded=frozenset((PersonaRunStarted.TYPE, PersonaRunRepairRequested.TYPE, PersonaRunCompleted.TYPE)),
 )

@@ -186,4 +186,5 @@ DECIDER: Decider[RedriveState] = Decider(
     initial=RedriveState(),
     evolve=evolve,
     guards=guards,
+    guarded=frozenset((RedriveStarted.TYPE, RedriveCompleted.TYPE, RedriveCancelled.TYPE)),
 )

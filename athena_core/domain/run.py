@@ -804,5 +804,9 @@ DECIDER: Decider[RunState] = Decider(
     initial=RunState(),
     evolve=evolve,
     guards=guards,
+    guarded=ENDING_TYPES
+    | {
+        event.TYPE for event in (RunQueued, RunCreated, RunLeased, UsageRecorded, BudgetReserved, RunPaused, RunResumed)
+    },
     over=lambda state: not state.open,
 )

@@ -665,4 +665,13 @@ DECIDER: Decider[ScheduleState] = Decider(
     initial=ScheduleState(),
     evolve=evolve,
     guards=guards,
+    guarded=frozenset(
+        (
+            ScheduleUpserted.TYPE,
+            ScheduleRunStarted.TYPE,
+            ScheduleRunCompleted.TYPE,
+            ScheduleRunFailed.TYPE,
+            ScheduleRemoved.TYPE,
+        )
+    ),
 )

@@ -523,4 +523,5 @@ DECIDER: Decider[WorkState] = Decider(
     initial=WorkState(),
     evolve=evolve,
     guards=guards,
+    guarded=frozenset((WorkDrainStarted.TYPE, WorkDrained.TYPE, WorkDrainFailed.TYPE)),
 )

@@ -736,5 +736,12 @@ DECIDER: Decider[WorkflowRunState] = Decider(
     initial=WorkflowRunState(),
     evolve=evolve,
     guards=guards,
+    guarded=frozenset(
+        event.TYPE
+        for event in (
+            *(WorkflowRunCreated, WorkflowResumed, WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled),
+            *(WorkflowStepStarted, WorkflowStepCompleted, WorkflowStepFailed, WorkflowStepCancelled),
+        )
+    ),
     over=lambda state: not state.open,
 )

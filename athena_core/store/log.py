@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Decider, Key, Rejected, Transaction, no_guards
+from athena_core.decider import Context, Decider, Key, Rejected, Transaction
 from athena_core.errors import (
     AthenaError,
     ConfigError,
@@ -59,6 +61,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
+_stream_of = attrgetter("stream")
+
 UNKNOWN = "the write may or may not have been done; retry with the same key"
 UNDONE = "the connection to the database was lost; nothing was written"
 
@@ -88,6 +92,7 @@ class Place(NamedTuple):
 class Entry(NamedTuple):
     """A cached stream; ``size`` is what it takes in memory, by a guess: its stored bytes and what an entry needs."""
 
+    decider: Decider[Any]
     state: Any
     version: int
     size: int = ENTRY_BYTES
@@ -251,7 +256,7 @@ class View:
 
     def state(self, decider: Decider[S], stream: str) -> S:
         """The state of a stream."""
-        state: S = self._log.entry(self._batch, decider, stream).state
+        state: S = self._log.entry(self._batch, stream, decider).state
         return state
 
     def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
@@ -534,7 +539,9 @@ class Log:
             if known is not None:
                 return known
         for stream in job.fresh:
-            batch.ahead.setdefault(stream, Entry(self.decider(stream).initial, 0))
+            if stream not in batch.ahead:
+                decider = self.decider(stream)
+                batch.ahead[stream] = Entry(decider, decider.initial, 0)
         context = Context(now=now, ids=self._ids, meta=job.meta)
         try:
             outcome = job.transaction(view, context)
@@ -572,47 +579,21 @@ class Log:
         guards: list[tuple[Guard, Position]] = []
         command_id = self._ids.new("cmd") if facts else ""
         meta, encode, salt = context.meta, self.codec.encode, self._salt
-        position, chain, size, stream = batch.head, batch.chain, 0, ""
+        position, chain, size = batch.head, batch.chain, 0
         now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
-        state: Any = None
-        version = kept = 0
-        for fact in facts:
-            event = fact.event
-            if fact.stream != stream:  # most follow another one of their stream
-                if stream:
-                    mine[stream] = Entry(state, version, kept)
-                stream = fact.stream
-                decider = self.decider(stream)
-                state, version, kept = mine.get(stream) or self.entry(batch, decider, stream)
-            kind, schema_version, data, extra, text = encode(event, salt)
-            position += 1
-            version += 1
-            columns = (
-                position,
-                stream,
-                version,
-                kind,
-                schema_version,
-                now,
-                command_id,
-                correlation,
-                causation,
-                actor,
-                fact.session_id,
-                fact.run_id,
-                data,
-                extra,
-                digest(data),
-                None if text is None else digest(text),
-            )
-            chain = link(chain, columns)
-            rows.append(row_of((*columns, chain, text)))
-            if decider.guards is not no_guards:
-                recorded = Recorded(
+        for stream, group in groupby(facts, _stream_of):  # most follow another one of their stream
+            decider, state, version, kept = mine.get(stream) or self.entry(batch, stream)
+            for fact in group:
+                event = fact.event
+                kind, schema_version, data, extra, text = encode(event, salt)
+                position += 1
+                version += 1
+                columns = (
                     position,
                     stream,
                     version,
                     kind,
+                    schema_version,
                     now,
                     command_id,
                     correlation,
@@ -620,17 +601,36 @@ class Log:
                     actor,
                     fact.session_id,
                     fact.run_id,
-                    chain[:MARK_BYTES],
-                    event,
+                    data,
+                    extra,
+                    digest(data),
+                    None if text is None else digest(text),
                 )
-                for guard in decider.guards(recorded):
-                    guards.append((guard, position))
-            state = decider.evolve(state, event)
-            stored = len(data) if text is None else len(data) + len(text)
-            kept += stored
-            size += stored
-        if stream:
-            mine[stream] = Entry(state, version, kept)
+                chain = link(chain, columns)
+                rows.append(row_of((*columns, chain, text)))
+                if kind in decider.guarded:
+                    recorded = Recorded(
+                        position,
+                        stream,
+                        version,
+                        kind,
+                        now,
+                        command_id,
+                        correlation,
+                        causation,
+                        actor,
+                        fact.session_id,
+                        fact.run_id,
+                        chain[:MARK_BYTES],
+                        event,
+                    )
+                    for guard in decider.guards(recorded):
+                        guards.append((guard, position))
+                state = decider.evolve(state, event)
+                stored = len(data) if text is None else len(data) + len(text)
+                kept += stored
+                size += stored
+            mine[stream] = Entry(decider, state, version, kept)
         batch.rows += rows
         batch.head, batch.chain, batch.size = position, chain, batch.size + size
         batch.recorded_at = context.now
@@ -647,23 +647,25 @@ class Log:
             raise InternalError(f"the stream {stream!r} belongs to no category of this release")
         return decider
 
-    def entry(self, batch: Batch, decider: Decider[Any], stream: str) -> Entry:
-        """The state of a stream: of this batch, of the cache, or folded from what is stored."""
+    def entry(self, batch: Batch, stream: str, decider: Decider[Any] | None = None) -> Entry:
+        """The state of a stream: of this batch, of the cache, or folded from what is stored (by its own decider)."""
         entry = batch.ahead.get(stream) or self._cache.get(stream)
         if entry is None:
-            entry = Entry(decider.initial, 0)
+            decider = decider or self.decider(stream)
+            entry = Entry(decider, decider.initial, 0)
             for row in self.store.stream(stream):
-                entry = self._advance(decider, entry, row)
-            self._remember(decider, stream, entry)  # none of this batch is stored yet, so what was read is committed
+                entry = self._advance(entry, row)
+            self._remember(stream, entry)  # none of this batch is stored yet, so what was read is committed
         return entry
 
-    def _advance(self, decider: Decider[Any], entry: Entry, row: Row) -> Entry:
+    def _advance(self, entry: Entry, row: Row) -> Entry:
+        decider = entry.decider
         state = decider.evolve(entry.state, self.codec.decode(row, text=False).event)
-        return Entry(state, row.version, entry.size + len(row.data) + len(row.text or b""))
+        return Entry(decider, state, row.version, entry.size + len(row.data) + len(row.text or b""))
 
-    def _remember(self, decider: Decider[Any], stream: str, entry: Entry) -> None:
+    def _remember(self, stream: str, entry: Entry) -> None:
         """Have a committed state at hand, unless its stream is over."""
-        if decider.over(entry.state):
+        if entry.decider.over(entry.state):
             self._cache.drop(stream)
         else:
             self._cache.put(stream, entry)
@@ -690,8 +692,8 @@ class Log:
             return
         entry = self._cache.get(row.stream)
         if entry is not None:
-            self._remember(decider, row.stream, self._advance(decider, entry, row))
-        if decider.guards is not no_guards:
+            self._remember(row.stream, self._advance(entry, row))
+        if row.type in decider.guarded:
             for guard in decider.guards(self.codec.decode(row, text=False)):
                 self.guards.apply(guard)
 
@@ -707,7 +709,7 @@ class Log:
     def _publish(self, batch: Batch) -> None:
         """The batch is durable: let everybody see it."""
         for stream, entry in batch.ahead.items():
-            self._remember(self.decider(stream), stream, entry)
+            self._remember(stream, entry)
         if batch.erase:  # maybe of rows that are there
             self._recent.clear()
         elif batch.rows:

@@ -87,7 +87,12 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
 
 
 POTS: Decider[PotState] = Decider(
-    category="pot", events=(Filled, Taken, Freed, Refused), initial=PotState(), evolve=evolve, guards=guards
+    category="pot",
+    events=(Filled, Taken, Freed, Refused),
+    initial=PotState(),
+    evolve=evolve,
+    guards=guards,
+    guarded=frozenset((Taken.TYPE, Freed.TYPE)),
 )
 
 

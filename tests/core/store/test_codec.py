@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athena_core.domain import EVENTS
+from athena_core.decider import Decider
+from athena_core.domain import DECIDERS, EVENTS
 from athena_core.event import EXTRA, TEXT, Event, Text, Unknown, Value
 from athena_core.protocols import Row
 from athena_core.store.codec import UPCASTERS, Codec, Encoded
@@ -320,6 +321,23 @@ def test_a_sample_is_read_as_it_always_was(sample: Sample) -> None:
     event = CODEC.decode(row).event
     assert not isinstance(event, Unknown)
     assert msgspec.json.decode(msgspec.json.encode(event)) == sample.fields
+
+
+@pytest.mark.parametrize("decider", DECIDERS, ids=lambda decider: decider.category)
+def test_only_types_that_are_guarded_occupy_or_release_something(decider: Decider[Any]) -> None:
+    occupying: set[str] = set()
+    for sample in samples():
+        if sample.type in {kind.TYPE for kind in decider.events}:
+            extra, text = (None if column is None else column.encode() for column in (sample.extra, sample.text))
+            row = row_of(Encoded(sample.type, sample.schema_version, sample.data.encode(), extra, text))
+            if decider.guards(CODEC.decode(row)):
+                occupying.add(sample.type)
+    assert occupying == decider.guarded
+
+
+def test_guards_that_nobody_would_ask_for_are_refused() -> None:
+    with pytest.raises(TypeError, match="guards and guarded belong together"):
+        Decider(category="pot", events=(), initial=None, evolve=lambda state, event: state, guards=lambda recorded: ())
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
