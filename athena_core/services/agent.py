@@ -424,7 +424,7 @@ class Agent:
             attempts=attempts,
             retries_left=retries,
             left_micro_usd=None if budget is None else budget - talk.spent_micro_usd,
-            on_text=say and (lambda text: say(request.session_id, work.run_id, turn, text)),
+            on_text=say and partial(say, request.session_id, work.run_id, turn),
             in_vain=in_vain,
             reserve=reserve,
         )

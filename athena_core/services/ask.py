@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from operator import is_
 
 import anyio
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from athena_core.clock import Clock, Ids
 from athena_core.event import Value
@@ -261,7 +262,10 @@ def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]
     Nothing is taken off an account by a count below 0: it is no count.
     """
     usage = completion.usage or Usage()
-    usage = Usage(**{name: token_count(getattr(usage, name)) for name in Usage.__struct_fields__})
+    told = astuple(usage)
+    counts = tuple(map(token_count, told))
+    if not all(map(is_, counts, told)):
+        usage = Usage(**dict(zip(Usage.__struct_fields__, counts, strict=True)))
     if usage.input_tokens is not None and usage.output_tokens is not None:
         if usage.total_tokens is None:
             usage = replace(usage, total_tokens=usage.input_tokens + usage.output_tokens)

@@ -124,7 +124,8 @@ class Live:
                 writing = self._turns[session_id] = Turn(run_id, turn, self._signal.position)
             writing.add(text)
         self.spoken(session_id)
-        self._wake(session_id)
+        if self._subscribers:
+            self._wake(session_id)
 
     def overheard(self, session_id: str, heard: "Overheard") -> None:
         """A model of another process wrote some more, or what it wrote is taken back.
@@ -173,26 +174,24 @@ class Live:
             del self._subscribers[subscriber.session_id]
 
     def _notice(self, rows: Sequence[Row]) -> None:
+        closed = self._closed
         for row in rows:
-            session_id = row.session_id
+            position, session_id, run_id = row.position, row.session_id or "", row.run_id or ""
             entry = row.type in ENTRY_TYPES
-            if session_id is None or not (entry or row.type in ABANDONING_TYPES):
+            if not entry and row.type not in ABANDONING_TYPES:
                 continue
-            self._close(row.run_id or "", row.position)
+            closed[run_id] = position
+            closed.move_to_end(run_id)
             turn = self._turns.get(session_id)
-            if turn is not None and turn.run_id == row.run_id and turn.born < row.position:
+            if turn is not None and turn.run_id == run_id and turn.born < position:
                 turn.recorded = entry
                 del self._turns[session_id]
             for subscriber in self._subscribers.get(session_id, ()):
                 if entry:
-                    subscriber.heard = row.position
+                    subscriber.heard = position
                 subscriber.wake()
-
-    def _close(self, run_id: str, position: Position) -> None:
-        self._closed[run_id] = position
-        self._closed.move_to_end(run_id)
-        if len(self._closed) > CLOSED_MAX:
-            self._closed.popitem(last=False)
+        while len(closed) > CLOSED_MAX:
+            closed.popitem(last=False)
 
 
 class Subscriber:

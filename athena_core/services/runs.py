@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import NamedTuple, Protocol, Self
 
 from msgspec.structs import asdict, replace
@@ -69,6 +68,36 @@ class Executor(Protocol):
         """Execute a run that was leased here later on, if it was."""
 
 
+class Moment:
+    """Something that happens once, if ever; one task may wait for it."""
+
+    def __init__(self) -> None:
+        """It has not happened."""
+        self.came = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def come(self) -> None:
+        """It happened."""
+        self.came = True
+        self._wake()
+
+    async def within(self, seconds: float) -> bool:
+        """Wait for it, but no longer than that; tell whether it happened."""
+        if not self.came:
+            loop = asyncio.get_running_loop()
+            waiter = self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, self._wake)  # a third of what an event and a timeout cost
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        return self.came
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
 class Waiting:
     """Somebody waits for a run: to be admitted, to end or be paused. It is a context while it waits."""
 
@@ -76,8 +105,8 @@ class Waiting:
         """Nothing happened yet."""
         self._everybody = everybody
         self._run_id = run_id
-        self.admitted = asyncio.Event()
-        self.settled = asyncio.Event()
+        self.admitted = Moment()
+        self.settled = Moment()
         self.completion: Completion | None = None
         """How the run completed, where this process executed it."""
 
@@ -205,9 +234,9 @@ class Runs:
         """Wake whoever waits for a run that was admitted, was paused or ended."""
         for row in rows:
             for waiting in self._waiting.get(row.stream, ()):
-                waiting.admitted.set()
+                waiting.admitted.come()
                 if row.type in SETTLING_TYPES:
-                    waiting.settled.set()
+                    waiting.settled.come()
 
     # Starting
 
@@ -236,7 +265,7 @@ class Runs:
                 return await self._attach(committed, wait=wait)
             created = launch.plan.created
             if created is not None:
-                waiting.admitted.set()
+                waiting.admitted.come()
             if wait:
                 await self._see_through(run_id, waiting, meta, created)
             if created is None or waiting.completion is None:
@@ -279,7 +308,7 @@ class Runs:
         """A run completed here: whoever waits for it need not look it up."""
         for waiting in self._waiting.get(run_id, ()):
             waiting.completion = Completion(output, ending, position)
-            waiting.settled.set()
+            waiting.settled.come()
 
     def _plan(self, body: RunBody, references: tuple[str, ...] | None, *, scheduled: bool) -> Plan:
         """Check the request in the contract's order, resolve its references."""
@@ -322,7 +351,7 @@ class Runs:
 
     async def _see_through(self, run_id: str, waiting: Waiting, meta: Meta, created: Created | None) -> None:
         """Wait until the run has ended or is paused; withdraw it if its turn does not come in time."""
-        if not await _within(self._settings.session_wait_ms / 1000, waiting.admitted):
+        if not await waiting.admitted.within(self._settings.session_wait_ms / 1000):
             try:
                 await self._withdraw(run_id, meta)
             except AthenaError as error:  # it says "not done", but of the withdrawal: the run itself is in the log
@@ -337,7 +366,7 @@ class Runs:
             if not state.open or state.status == "paused":
                 return True
             request = state.request
-        return await _within((request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds, waiting.settled)
+        return await waiting.settled.within((request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds)
 
     async def _withdraw(self, run_id: str, meta: Meta) -> None:
         """The turn of the run did not come in time."""
@@ -386,7 +415,7 @@ class Runs:
         """Return once a run has ended or is paused, whoever executes it, or after so many seconds."""
         with self._wait(run_id) as waiting:
             if self.state(run_id).status in {"queued", "running"}:
-                await _within(seconds, waiting.settled)
+                await waiting.settled.within(seconds)
 
     def state(self, run_id: str) -> run.RunState:
         """The state of a run as committed."""
@@ -427,15 +456,6 @@ class Runs:
     def close(self) -> None:
         """Close the connection."""
         self._reader.close()
-
-
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Wait for an event, but no longer than that; tell whether it happened."""
-    if not event.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
-    return event.is_set()
 
 
 # Rendering

@@ -113,11 +113,11 @@ class Board:
         self._heap: list[tuple[int, str]] = []
         self._news: set[str] = set()
         self._begun = False
-        tail.subscribe(self._notice)
+        tail.subscribe(self._notice, frozenset(event.TYPE for event in schedule.DECIDER.events))
 
     def _notice(self, rows: Sequence[Row]) -> None:
         if self._begun:
-            self._news.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
+            self._news.update(row.stream[len(PREFIX) :] for row in rows)
 
     def keys(self) -> list[str]:
         """The schedules that exist, in the order in which they were put."""

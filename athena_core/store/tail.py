@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 from athena_core.event import Position
 from athena_core.protocols import Row
@@ -100,12 +101,12 @@ class Tail:
 
     def _hand_on(self, rows: Sequence[Row]) -> None:
         self.position = rows[-1].position
-        found = {row.type for row in rows}
+        kinds = [row.type for row in rows]
         for listener, types in self._listeners:
             if types is None:
                 listener(rows)
-            elif not types.isdisjoint(found):
-                listener([row for row in rows if row.type in types])
+            elif not types.isdisjoint(kinds):
+                listener(list(compress(rows, map(types.__contains__, kinds))))
 
     def close(self) -> None:
         """Close the connection."""
