@@ -417,19 +417,25 @@ class RunState(Value):
 
 
 def evolve(state: RunState, event: Event) -> RunState:
-    """Follow one event."""
+    """Follow one event: the frequent ones come first, because to be none of a type takes time."""
     match event:
-        case RunQueued() | RunCreated():
-            status = "queued" if isinstance(event, RunQueued) else "running"
-            request = without_text(event)
-            return replace(state, status=status, request=request, budget_micro_usd=event.budget_micro_usd)
-        case RunLeased():
-            return replace(state, executor=event.executor, token=event.token, attempt=event.attempt)
+        case TranscriptAppended():
+            told = event.role == "assistant" and (state.cut or event.interrupted)
+            return replace(state, cut=bool(event.interrupted)) if told else state
+        case RunStarted():
+            return state
         case UsageRecorded():
             cost = max(event.cost_micro_usd or 0, 0)
             return replace(state, spent_micro_usd=state.spent_micro_usd + cost) if cost else state
-        case TranscriptAppended(role="assistant") if state.cut or event.interrupted:
-            return replace(state, cut=bool(event.interrupted))
+        case RunLeased():
+            return replace(state, executor=event.executor, token=event.token, attempt=event.attempt)
+        case RunCreated() | RunQueued():
+            status = "queued" if isinstance(event, RunQueued) else "running"
+            request = without_text(event)
+            return replace(state, status=status, request=request, budget_micro_usd=event.budget_micro_usd)
+        case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
+            withdrawn = isinstance(event, RunCancelled) and event.cause in WITHDRAWN_CAUSES
+            return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
         case RunPaused():
             return replace(state, status="paused", executor=None, paused=event.reason)
         case RunResumed():
@@ -437,9 +443,6 @@ def evolve(state: RunState, event: Event) -> RunState:
             return replace(state, status="running", budget_micro_usd=budget, cut=False, paused=None)
         case RunCancelRequested() if state.open and event.status == "cancelled":
             return replace(state, cancel=event)
-        case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
-            withdrawn = isinstance(event, RunCancelled) and event.cause in WITHDRAWN_CAUSES
-            return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
         case _:
             return state
 
@@ -467,11 +470,6 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     event = recorded.event
     run_id = recorded.stream
     match event:
-        case RunQueued():
-            return (
-                Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places)),
-                *_child(run_id, event),
-            )
         case RunCreated():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
@@ -481,19 +479,12 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
             )
         case RunLeased():
             return (Guard(kind="lease", key=run_id, value=(event.executor, event.token)),)
-        case BudgetReserved():
-            return (Guard(kind="reserved", key=run_id, value=(event.reserved_micro_usd,)),)
         case UsageRecorded():
             settled = Guard(kind="reserved", key=run_id, value=None)
             cost = event.cost_micro_usd or 0
             if cost <= 0:  # a provider that reports less than nothing gives nothing back
                 return (settled,)
             return settled, Guard(kind="spent", key="day", value=(day_of(recorded.recorded_at), cost), adds=True)
-        case RunPaused():
-            return tuple(Guard(kind=kind, key=run_id, value=None) for kind in ("slot", "lease", "reserved"))
-        case RunResumed():
-            places = places_of(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
-            return (Guard(kind="slot", key=run_id, value=(recorded.position, *places)),)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
@@ -503,6 +494,18 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
                 Guard(kind="child", key=run_id, value=None),
                 Guard(kind="reserved", key=run_id, value=None),
             )
+        case RunQueued():
+            return (
+                Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places)),
+                *_child(run_id, event),
+            )
+        case BudgetReserved():
+            return (Guard(kind="reserved", key=run_id, value=(event.reserved_micro_usd,)),)
+        case RunPaused():
+            return tuple(Guard(kind=kind, key=run_id, value=None) for kind in ("slot", "lease", "reserved"))
+        case RunResumed():
+            places = places_of(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+            return (Guard(kind="slot", key=run_id, value=(recorded.position, *places)),)
         case _:
             return ()
 
@@ -642,18 +645,18 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
     match command:
         case RequestRun():
             return () if state.status else (_requested(command),)
-        case AdmitRun():
-            return (state.request,) if state.status == "queued" and state.request else ()
         case LeaseRun():
             return _leased(command, state)
-        case TakeRun():
-            return _taken(command, state)
-        case RecordStep() | ReserveBudget() | PauseRun() | EndRun():
+        case EndRun() | RecordStep() | ReserveBudget() | PauseRun():
             if not state.open:
                 return ()
             if state.token != command.token or state.executor is None:
                 raise LeaseLost("the run was taken over by another executor")
             return _gone_on(command, state)
+        case AdmitRun():
+            return (state.request,) if state.status == "queued" and state.request else ()
+        case TakeRun():
+            return _taken(command, state)
         case ResumeRun():
             return _resumed(command, state)
         case CancelRun():
@@ -722,11 +725,11 @@ def _taken(command: TakeRun, state: RunState) -> tuple[Event, ...]:
 def _gone_on(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
     """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
     match command:
-        case RecordStep():
-            steps: tuple[Step, ...] = command.steps
-            end: tuple[Event, ...] = ()
         case EndRun():
-            steps, end = command.last, (command.ending,)
+            steps: tuple[Step, ...] = command.last
+            end: tuple[Event, ...] = (command.ending,)
+        case RecordStep():
+            steps, end = command.steps, ()
         case ReserveBudget():
             reserved = BudgetReserved(
                 turn=command.turn,

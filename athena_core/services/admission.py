@@ -297,7 +297,7 @@ class Draft:
         """
         reader = self._reader
         waiting = reader.guards("waiting")
-        queued = [fact for fact in self.facts if isinstance(fact.event, run.RunQueued)]
+        queued = [fact for fact in self.facts if fact.event.TYPE == run.RunQueued.TYPE]
         if not waiting and not queued:
             return
         slots, turns = reader.guards("slot"), reader.guards("turn")

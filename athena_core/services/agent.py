@@ -72,18 +72,20 @@ class Talk(Value):
 def follow(talk: Talk, event: Event) -> Talk:
     """Take an event of the run in, with its text."""
     match event:
-        case run.RunCreated():
-            return replace(talk, budget_micro_usd=event.budget_micro_usd)
-        case run.RunLeased():
-            return replace(talk, in_doubt=bool(talk.pending))
-        case run.RunResumed():
-            return replace(talk, budget_micro_usd=event.budget_micro_usd, cut=False)
-        case run.MemoryRecalled():
-            return replace(talk, recalled=event)
         case run.TranscriptAppended(role="assistant", interrupted=True):
             return replace(talk, cut=True)
         case run.TranscriptAppended(role="assistant"):
             return replace(talk, events=(*talk.events, event), answer=event.content or "")
+        case run.UsageRecorded():
+            answered = 0 if event.failed else 1  # whose attempts include the failed ones
+            return replace(
+                talk,
+                usage=event.usage if talk.usage is None else talk.usage.plus(event.usage),
+                attempts=talk.attempts + (event.attempts or 1) * answered,
+                turns=(event.turn or talk.turns) if answered else talk.turns,
+                calls=talk.calls + answered,
+                spent_micro_usd=talk.spent_micro_usd + (event.cost_micro_usd or 0),
+            )
         case run.ToolCalled():
             return replace(
                 talk,
@@ -98,16 +100,14 @@ def follow(talk: Talk, event: Event) -> Talk:
             return replace(talk, events=(*talk.events, event), pending=pending, in_doubt=False)
         case run.EvidenceAttached():
             return replace(talk, events=(*talk.events, event))
-        case run.UsageRecorded():
-            answered = 0 if event.failed else 1  # whose attempts include the failed ones
-            return replace(
-                talk,
-                usage=event.usage if talk.usage is None else talk.usage.plus(event.usage),
-                attempts=talk.attempts + (event.attempts or 1) * answered,
-                turns=(event.turn or talk.turns) if answered else talk.turns,
-                calls=talk.calls + answered,
-                spent_micro_usd=talk.spent_micro_usd + (event.cost_micro_usd or 0),
-            )
+        case run.RunCreated():
+            return replace(talk, budget_micro_usd=event.budget_micro_usd)
+        case run.RunLeased():
+            return replace(talk, in_doubt=bool(talk.pending))
+        case run.RunResumed():
+            return replace(talk, budget_micro_usd=event.budget_micro_usd, cut=False)
+        case run.MemoryRecalled():
+            return replace(talk, recalled=event)
         case _:
             return talk
 
