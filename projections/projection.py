@@ -117,7 +117,9 @@ class _Buffer:
         self.cells: list[Sequence[Cell]] = []
 
 
-class _Buffers(dict[Table[Any], _Buffer]):
+class Buffers(dict[Table[Any], _Buffer]):
+    """What is known of the rows of a projection; from one page to the next, of the tables whose rows are kept."""
+
     def __missing__(self, table: Table[Any]) -> _Buffer:
         buffer = self[table] = _Buffer()
         return buffer
@@ -130,10 +132,13 @@ class Rows:
     changed.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        """Buffer over a connection that is in a transaction."""
+    def __init__(self, connection: Connection, buffers: Buffers | None = None) -> None:
+        """Buffer over a connection that is in a transaction; ``buffers`` are those that the page before left.
+
+        Whoever rolls back clears them.
+        """
         self._connection = connection
-        self._buffers = _Buffers()
+        self._buffers = Buffers() if buffers is None else buffers
 
     def get(self, table: Table[R], *key: Cell) -> R | None:
         """The row with this key as the events so far left it."""
@@ -231,10 +236,6 @@ class Rows:
             elif (excess := len(buffer.rows) - KEPT_ROWS_MAX) > 0:
                 for key in list(islice(buffer.rows, excess)):
                     del buffer.rows[key]
-
-    def forget(self) -> None:
-        """Know nothing: what was changed was not written, or was rolled back."""
-        self._buffers.clear()
 
 
 Handler: TypeAlias = Callable[[Rows, Recorded[E]], None]

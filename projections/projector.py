@@ -8,7 +8,7 @@ from athena_core.event import Position
 from athena_core.protocols import Connection, Decode, LogReader, Row
 from projections import generation
 from projections.generation import Checkpoint
-from projections.projection import Handler, Projection, Rows
+from projections.projection import Buffers, Handler, Projection, Rows
 
 PAGE_EVENTS = 500
 PAGE_EVENTS_MAX = 10_000
@@ -50,7 +50,7 @@ class Projector:
         self._clock = clock
         self._page_events = min(PAGE_EVENTS, page_events_max)
         self._retries: dict[str, tuple[float, float]] = {}
-        self._rows = {projection.name: Rows(connection) for projection in self.projections}
+        self._buffers = {projection.name: Buffers() for projection in self.projections}
         self._takers: dict[str, list[tuple[int, Handler[Any]]]] = {}
         for index, projection in enumerate(self.projections):
             for kind, handler in projection.handlers.items():
@@ -81,16 +81,11 @@ class Projector:
         if not pages:
             return None
         try:
-            try:
-                reached = self._write(pages, self._fold)
-            except OSError:
-                raise
-            except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
-                self._forget()
-                reached = self._write(pages, self._fold_apart)
-        except BaseException:
-            self._forget()
+            reached = self._write(pages, self._fold)
+        except OSError:
             raise
+        except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
+            reached = self._write(pages, self._fold_apart)
         moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
         self.checkpoints |= reached
         for name, checkpoint in reached.items():
@@ -99,18 +94,18 @@ class Projector:
         self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
 
-    def _forget(self) -> None:
-        """What the rows in memory say was not written."""
-        for rows in self._rows.values():
-            rows.forget()
-
     def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, Checkpoint]:
         """Apply pages in one transaction; how far each projection is then."""
         reached: dict[str, Checkpoint] = {}
-        with self.connection.transaction():
-            for projections, rows in pages:
-                reached |= self._apply(projections, rows, fold)
-            generation.save(self.connection, reached)
+        try:
+            with self.connection.transaction():
+                for projections, rows in pages:
+                    reached |= self._apply(projections, rows, fold)
+                generation.save(self.connection, reached)
+        except BaseException:
+            for buffers in self._buffers.values():
+                buffers.clear()
+            raise
         return reached
 
     def _pages(self, until: Position | None) -> list[Page]:
@@ -156,7 +151,7 @@ class Projector:
 
     def _fold(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
         """Apply a page at once."""
-        buffer = self._rows[projection.name]
+        buffer = Rows(self.connection, self._buffers[projection.name])
         if projection.every is not None:
             projection.every(buffer, rows)
         for handler, recorded in work:
@@ -174,7 +169,7 @@ class Projector:
             raise
         except Exception:
             execute("ROLLBACK TO page")
-            self._rows[projection.name].forget()
+            self._buffers[projection.name].clear()
             checkpoint = self._fold_singly(projection, rows)
         execute("RELEASE page")
         return checkpoint
@@ -191,7 +186,7 @@ class Projector:
                 raise
             except Exception as error:
                 execute("ROLLBACK TO event")
-                self._rows[projection.name].forget()
+                self._buffers[projection.name].clear()
                 execute("RELEASE event")
                 text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
                 return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)

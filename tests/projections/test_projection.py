@@ -1,5 +1,7 @@
 """Tables and the buffer of rows."""
 
+import copy
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Recorded
 from athena_core.store.sqlite import ViewConnection
-from projections.projection import Projection, Rows, Table
+from projections.projection import KEPT_ROWS_MAX, Buffers, Projection, Rows, Table
 from tests.projections.support import DATABASES
 
 
@@ -23,11 +25,19 @@ class Note(msgspec.Struct):
     done: bool = False
 
 
+class Tally(msgspec.Struct):
+    shelf: str
+    number: int
+    amount: int = 0
+
+
 class Number(msgspec.Struct):
     number: int
 
 
 NOTE = Table("note", Note, key=("shelf", "number"), indexes=(("text", "number"),))
+KEPT = Table("kept", Note, key=("shelf", "number"), kept=True)
+TALLY = Table("tally", Tally, key=("shelf", "number"))
 NUMBER = Table("number", Number, key=("number",))
 
 
@@ -43,6 +53,7 @@ def test_a_table_is_derived_from_its_row_class() -> None:
     )
     assert NUMBER.create == ("CREATE TABLE number (number INTEGER NOT NULL, PRIMARY KEY (number)) STRICT",)
     assert NUMBER.upsert.endswith("DO NOTHING")
+    assert TALLY.add.endswith(" ON CONFLICT (shelf, number) DO UPDATE SET amount = tally.amount + excluded.amount")
 
 
 @pytest.mark.parametrize("kind", [float, dict, str | int, list[str]])
@@ -76,29 +87,90 @@ def test_a_needed_row_that_is_not_there_says_which(tmp_path: Path) -> None:
 
 
 KEYS = st.tuples(st.sampled_from("ab"), st.integers(0, 2))
-STEPS = st.tuples(st.sampled_from(["put", "append", "delete", "edit", "get", "flush"]), KEYS, st.integers(0, 5))
+STEPS = st.tuples(
+    st.sampled_from(["put", "append", "delete", "edit", "change", "get", "flush", "roll back"]), KEYS, st.integers(0, 5)
+)
 
 
+@pytest.mark.parametrize("table", [NOTE, KEPT], ids=lambda table: table.name)
 @given(st.lists(STEPS, max_size=40))
-def test_the_buffer_behaves_like_a_dictionary(steps: list[tuple[str, tuple[str, int], int]]) -> None:
+def test_the_buffer_behaves_like_a_dictionary(
+    table: Table[Note], steps: list[tuple[str, tuple[str, int], int]]
+) -> None:
     connection = ViewConnection(apsw.Connection(":memory:"))
-    connection.execute(NOTE.create[0])
-    rows, model = Rows(connection), {}
+    connection.execute(table.create[0])
+    buffers = Buffers()
+    rows = Rows(connection, buffers)
+    model: dict[tuple[str, int], Note] = {}
+    stored: dict[tuple[str, int], Note] = {}
     for step, key, value in steps:
         if step == "put" or (step == "append" and key not in model):
             model[key] = Note(*key, str(value), value % 2 == 0)
-            (rows.put if step == "put" else rows.append)(NOTE, Note(*key, str(value), value % 2 == 0))
+            (rows.put if step == "put" else rows.append)(table, Note(*key, str(value), value % 2 == 0))
         elif step == "delete":
             model.pop(key, None)
-            rows.delete(NOTE, *key)
-        elif step == "edit" and (found := rows.get(NOTE, *key)) is not None:
+            rows.delete(table, *key)
+        elif step == "edit" and (found := rows.get(table, *key)) is not None:
             found.text = None
-            rows.put(NOTE, found)
+            rows.put(table, found)
             model[key] = msgspec.structs.replace(model[key], text=None)
+        elif step == "change" and key in model:
+            rows.change(table, *key).text = "changed"
+            model[key] = msgspec.structs.replace(model[key], text="changed")
+        elif step == "change":
+            with pytest.raises(LookupError):
+                rows.change(table, *key)
         elif step == "get":
-            assert rows.get(NOTE, *key) == model.get(key)
+            assert rows.get(table, *key) == model.get(key)
         elif step == "flush":
             rows.flush()
+            rows, stored = Rows(connection, buffers), copy.deepcopy(model)
+        elif step == "roll back":
+            buffers.clear()
+            rows, model = Rows(connection, buffers), copy.deepcopy(stored)
     rows.flush()
-    assert [NOTE.load(row) for row in connection.execute(NOTE.scan)] == [model[key] for key in sorted(model)]
+    assert [table.load(row) for row in connection.execute(table.scan)] == [model[key] for key in sorted(model)]
+    connection.close()
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(-3, 3), st.booleans()), max_size=40))
+def test_what_is_tallied_adds_up_over_pages(additions: list[tuple[tuple[str, int], int, bool]]) -> None:
+    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection.execute(TALLY.create[0])
+    rows, sums = Rows(connection), Counter[tuple[str, int]]()
+    for key, amount, page_ends in additions:
+        rows.tally(TALLY, *key).amount += amount
+        sums[key] += amount
+        if page_ends:
+            rows.flush()
+    rows.flush()
+    found = {(row.shelf, row.number): row.amount for row in map(TALLY.load, connection.execute(TALLY.scan))}
+    assert found == dict(sums)
+    connection.close()
+
+
+def test_only_the_newest_rows_of_a_kept_table_stay_in_memory() -> None:
+    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection.execute(KEPT.create[0])
+    buffers = Buffers()
+    rows = Rows(connection, buffers)
+    for number in range(KEPT_ROWS_MAX + 2):
+        rows.append(KEPT, Note("a", number, "x"))
+    rows.flush()
+    connection.execute("DELETE FROM kept")  # what is still known comes from memory
+    rows = Rows(connection, buffers)
+    assert [rows.get(KEPT, "a", number) is None for number in range(4)] == [True, True, False, False]
+    assert rows.get(KEPT, "a", KEPT_ROWS_MAX + 1) == Note("a", KEPT_ROWS_MAX + 1, "x")
+    connection.close()
+
+
+def test_many_rows_are_written_by_their_cells() -> None:
+    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection.execute(NUMBER.create[0])
+    rows = Rows(connection)
+    rows.extend(NUMBER, [(1,), (2,)])
+    rows.extend(NUMBER, iter([(3,)]))
+    rows.flush()
+    rows.flush()
+    assert [NUMBER.load(row).number for row in connection.execute(NUMBER.scan)] == [1, 2, 3]
     connection.close()

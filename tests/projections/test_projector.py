@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -120,6 +120,14 @@ class Seen(msgspec.Struct):
 SEEN = Table("seen", Seen, key=("position",))
 
 
+class Count(msgspec.Struct):
+    name: str
+    events: int = 0
+
+
+COUNT = Table("count", Count, key=("name",), kept=True)
+
+
 def fragile(breaks: Callable[[Recorded[DirectiveCreated]], bool]) -> Projection:
     projection = Projection("fragile", version=1, tables=(SEEN,))
 
@@ -217,6 +225,38 @@ def test_a_row_that_the_database_refuses_stops_its_projection_alone(tmp_path: Pa
     assert "UNIQUE" in str(stopped.error)
     assert seen(projector) == [1]
     assert projector.checkpoints["catalog"].position == 3
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("cannot"), OSError("no space")], ids=["an event", "the disk"])
+@pytest.mark.parametrize("where", ["of its own", "of another"])
+@pytest.mark.parametrize("page", [2, 500])
+def test_what_was_rolled_back_is_not_remembered(tmp_path: Path, page: int, where: str, trouble: Exception) -> None:
+    counted, other = Projection("counted", version=1, tables=(COUNT,)), Projection("other", version=1, tables=())
+    history, clock, broken = History(), FixedClock(), {3}
+
+    @counted.on(DirectiveCreated)
+    def count(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        if rows.get(COUNT, "all") is None:
+            rows.append(COUNT, Count("all"))
+        rows.change(COUNT, "all").events += 1
+        if where == "of its own" and recorded.position in broken:
+            raise trouble
+
+    @other.on(DirectiveCreated)
+    def fail(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        if where == "of another" and recorded.position in broken:
+            raise trouble
+
+    for number in range(5):
+        history.directive(str(number))
+    projector = new_generation(tmp_path / "a.db", Paged(history.written, [page]), (counted, other), clock)
+    with suppress(OSError):
+        catch_up(projector)
+    broken.clear()
+    clock.advance(1_000)
+    catch_up(projector)
+    assert {checkpoint.position for checkpoint in projector.checkpoints.values()} == {5}
+    assert [COUNT.load(row).events for row in projector.connection.execute(COUNT.scan)] == [5]
 
 
 def test_damaged_bytes_stop_whoever_reads_them_but_not_the_feed(tmp_path: Path) -> None:
