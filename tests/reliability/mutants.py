@@ -203,13 +203,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/projections/test_projector.py::test_a_crash_between_any_two_statements_changes_nothing",
         (
             "projections/projector.py",
-            "        with self.connection.transaction():\n            for projections, rows in pages:\n",
-            "        with self.connection.transaction():\n"
-            "            for some, rows in pages:\n"
-            "                reached |= {one.name: Checkpoint(one.version, rows[-1].position) for one in some}\n"
-            "            generation.save(self.connection, reached)\n"
-            "        with self.connection.transaction():\n            for projections, rows in pages:\n",
+            "            with self.connection.transaction():\n                for projections, rows in pages:\n",
+            "            with self.connection.transaction():\n"
+            "                for some, rows in pages:\n"
+            "                    reached |= {one.name: Checkpoint(one.version, rows[-1].position) for one in some}\n"
+            "                generation.save(self.connection, reached)\n"
+            "            with self.connection.transaction():\n                for projections, rows in pages:\n",
         ),
+    ),
+    of(
+        "rows that were rolled back are still known",
+        "tests/projections/test_projector.py::test_what_was_rolled_back_is_not_remembered",
+        ("projections/projector.py", "                buffers.clear()\n", "                pass\n"),
     ),
     of(
         "views give up in trouble",
