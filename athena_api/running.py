@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from athena_api.operation import Call, Reply
 from athena_core.errors import AthenaError
+from athena_core.services.runs import Begun
 from projections import runs
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ async def answered(plane: "ControlPlane", call: Call[Any, Any], started: "Commit
         if told.result is not None:
             return Reply(data=told.result, position=told.position, replayed=started.replayed)
         started = replace(started, position=told.position)  # it is paused
+    if isinstance(started.answer, Begun):  # as good as the views will be: nobody has to hurry for it
+        created, used = started.answer
+        origin = None if used is None else runs.Template(id=used.id, version=used.version)
+        run = runs.begun(started.subject or "", created.request, created.at, origin)
+        return Reply(data=run, position=started.position, status=202)
     return await record_of(plane, call, started, 202)
 
 

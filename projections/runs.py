@@ -478,6 +478,27 @@ def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -
     return _shown(Lines(connection, scope), found[0]) if found else None
 
 
+def begun(run_id: str, event: RunCreated, at: int, template: Template | None) -> Run:
+    """A run as the commit left it that admitted it and had it leased (``at``, in milliseconds since 1970 UTC)."""
+    return Run(
+        run_id=run_id,
+        session_id=event.session_id,
+        status="running",
+        created_at=iso(at),
+        directive_id=event.directive_id,
+        harness_profile_id=event.harness_profile_id,
+        provider=event.provider,
+        model=event.model,
+        attempt=1,
+        evidence_count=0,
+        links=_links(run_id, event.session_id),
+        started_at=iso(at),
+        parent_run_id=event.parent_run_id,
+        template=template,
+        budget_micro_usd=event.budget_micro_usd,
+    )
+
+
 def outputs_of(connection: Connection, run_ids: Iterable[str]) -> dict[str, str | None]:
     """The outputs of runs by their ids; None where one was redacted."""
     found: dict[str, str | None] = {}
@@ -560,12 +581,7 @@ def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
         model,
         attempt,
         evidence_count,
-        Links(
-            self=f"/api/v1/runs/{run_id}",
-            session=f"/api/v1/sessions/{session_id}",
-            events=f"/api/v1/events?runId={run_id}",
-            cancel=f"/api/v1/run-control/by-run/{run_id}/cancel",
-        ),
+        _links(run_id, session_id),
         None if started_at is None else iso(started_at),
         None if finished_at is None else iso(finished_at),
         lines.waiting(run_id, session_id, position) if status == "queued" else None,
@@ -579,6 +595,15 @@ def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
         None if error is None else _error(error),
         verification_status,
         None if failures is None else _failures(failures),
+    )
+
+
+def _links(run_id: str, session_id: str) -> Links:
+    return Links(
+        self=f"/api/v1/runs/{run_id}",
+        session=f"/api/v1/sessions/{session_id}",
+        events=f"/api/v1/events?runId={run_id}",
+        cancel=f"/api/v1/run-control/by-run/{run_id}/cancel",
     )
 
 

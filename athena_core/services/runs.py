@@ -131,6 +131,13 @@ class Completion(NamedTuple):
     position: Position
 
 
+class Begun(NamedTuple):
+    """A run that was leased in the commit that created it, and where it comes from."""
+
+    created: Created
+    template: TemplateUse | None
+
+
 class Told(NamedTuple):
     """The result of a run, None while it is paused, and the position that it reflects."""
 
@@ -243,7 +250,8 @@ class Runs:
     async def start(self, body: RunBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
         """Have a run admitted or queued, and with ``wait`` see it through; the subject is the run's id.
 
-        The answer is a ``Told``, what ``result`` would say, where this process knows it already; else there is none.
+        The answer is a ``Told``, what ``result`` would say, where this process knows it already; without ``wait`` it is
+        a ``Begun``, where the run did not have to wait; else there is none.
 
         Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, DailyBudgetExceeded,
         ConcurrencyLimitExceeded, SessionLockTimeout; with ``wait`` also OutcomeUnknown while the run goes on, and
@@ -268,10 +276,14 @@ class Runs:
                 waiting.admitted.come()
             if wait:
                 await self._see_through(run_id, waiting, meta, created)
-            if created is None or waiting.completion is None:
+            if created is None:
+                return committed
+            used = template_use(launch.origin) if isinstance(launch.origin, template.RunTemplateRun) else None
+            if not wait:
+                return replace(committed, answer=Begun(created, used))
+            if waiting.completion is None:
                 return committed
             output, ending, position = waiting.completion
-            used = template_use(launch.origin) if isinstance(launch.origin, template.RunTemplateRun) else None
             told = Told(_result(run_id, created.request, created.at, output, ending, used), position)
             return replace(committed, answer=told)
 

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from athena_core.clock import iso
-from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunRejection
-from projections.runs import active_runs, cancel_requests, list_runs, run_by_id
-from tests.projections.history import BEGINNING, History
+from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunRejection
+from athena_core.domain.template import RunTemplateRun
+from projections.runs import Template, active_runs, begun, cancel_requests, list_runs, run_by_id
+from tests.projections.history import BEGINNING, CODEC, History
 from tests.projections.support import shown
 
 
@@ -72,6 +73,34 @@ def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str,
     assert run.error is not None
     assert (run.status, (run.error.code, run.error.message, run.error.retryable)) == (status, error)
     assert (run.output, run.started_at, run.attempt) == (None, None, 0)
+
+
+@pytest.mark.parametrize("template", [None, Template(id="tpl_1", version=3)], ids=["by itself", "of a template"])
+@pytest.mark.parametrize("own", [{}, {"parent_run_id": "run_parent", "budget_micro_usd": 7}], ids=["plain", "full"])
+def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
+    tmp_path: Path, own: dict[str, Any], template: Template | None
+) -> None:
+    history = History()
+    first = history.request("s")
+    plain = CODEC.decode(next(row for row in history.written if row.stream == first)).event
+    assert isinstance(plain, RunCreated)
+    history.now += 1_234
+    run_id, event = "run_full", msgspec.structs.replace(plain, **own)
+    history.open[run_id] = "s"
+    history.in_run(run_id, event)
+    if template is not None:
+        origin = RunTemplateRun(
+            run_template_id=template.id,
+            version=template.version,
+            directive_id=event.directive_id,
+            harness_profile_id="hp_1",
+            provider=event.provider,
+            model=event.model,
+            param_names=(),
+        )
+        history.in_run(run_id, origin)
+    history.start(run_id)
+    assert begun(run_id, event, history.now, template) == run_by_id(shown(tmp_path, history), run_id)
 
 
 def test_waiting_runs_know_their_place(tmp_path: Path) -> None:
