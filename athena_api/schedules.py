@@ -130,12 +130,14 @@ async def disable_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -
 
 async def pause_schedule(plane: "ControlPlane", call: Call[ScheduleNote, NoQuery]) -> Reply:
     """Let slots come due without running."""
-    return await _change(plane, call.path["scheduleId"], schedule.PauseSchedule(note=call.body.note), call)
+    schedule_id = call.path["scheduleId"]
+    return await _change(plane, schedule_id, schedule.PauseSchedule(id=schedule_id, note=call.body.note), call)
 
 
 async def resume_schedule(plane: "ControlPlane", call: Call[ScheduleNote, NoQuery]) -> Reply:
     """Let slots run again, those from now on."""
-    return await _change(plane, call.path["scheduleId"], schedule.ResumeSchedule(note=call.body.note), call)
+    schedule_id = call.path["scheduleId"]
+    return await _change(plane, schedule_id, schedule.ResumeSchedule(id=schedule_id, note=call.body.note), call)
 
 
 async def _change(

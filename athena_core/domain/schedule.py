@@ -331,12 +331,14 @@ class DisableSchedule(Value):
 class PauseSchedule(Value):
     """Let slots come due without running."""
 
+    id: str
     note: str | None = None
 
 
 class ResumeSchedule(Value):
     """Let slots run again, those from now on."""
 
+    id: str
     note: str | None = None
 
 
@@ -410,10 +412,10 @@ def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> 
                 return ()
             return (*_closed(state, context.now, "disabled"), ScheduleDisabled(id=key, updated=True))
         case PauseSchedule():
-            _must_exist(state)
+            _must_exist(state, command.id)
             return () if state.paused else (SchedulePaused(id=state.id, cause="requested", note=command.note),)
         case ResumeSchedule():
-            _must_exist(state)
+            _must_exist(state, command.id)
             return _resumed(command, state, context.now)
         case RunSchedule():
             _must_exist(state, command.id)
@@ -424,9 +426,9 @@ def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> 
             return _finished(command, state)
 
 
-def _must_exist(state: ScheduleState, key: str = "") -> None:
+def _must_exist(state: ScheduleState, key: str) -> None:
     if state.definition is None:
-        raise NotFound(f"no schedule {key!r} exists" if key else "no such schedule exists")
+        raise NotFound(f"no schedule {key!r} exists")
 
 
 # Defining
@@ -438,7 +440,7 @@ def _upserted(command: UpsertSchedule, state: ScheduleState, context: Context) -
     events = _put(command, state, context)
     if command.paused is None:
         return events
-    wish = PauseSchedule(note=command.note) if command.paused else ResumeSchedule(note=command.note)
+    wish = (PauseSchedule if command.paused else ResumeSchedule)(id=command.id, note=command.note)
     return (*events, *decide(wish, _then(state, events), context))
 
 

@@ -105,8 +105,8 @@ class Scheduled:
             self.do(schedule_id, schedule.RunSchedule(id=schedule_id, target_run_id=self._history.ids.new("run")))
         elif kind == 6 and state.exists:
             note = f"because {choice} ÿ"
-            wish = schedule.ResumeSchedule(note=note) if state.paused else schedule.PauseSchedule(note=note)
-            self.do(schedule_id, wish)
+            wish = schedule.ResumeSchedule if state.paused else schedule.PauseSchedule
+            self.do(schedule_id, wish(id=schedule_id, note=note))
         elif kind == 7:
             ways = (schedule.DisableSchedule, schedule.EnableSchedule, schedule.RemoveSchedule)
             self.do(schedule_id, ways[choice // 3 % len(ways)](id=schedule_id))

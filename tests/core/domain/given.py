@@ -48,7 +48,7 @@ class When:
         """The command changes nothing."""
         assert self.decision() == ()
 
-    def then_rejected(self, error: type[AthenaError]) -> None:
-        """The command is refused."""
-        with pytest.raises(error):
+    def then_rejected(self, error: type[AthenaError], match: str | None = None) -> None:
+        """The command is refused, in words that ``match``."""
+        with pytest.raises(error, match=match):
             self.decision()

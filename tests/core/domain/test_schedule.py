@@ -237,10 +237,10 @@ def test_what_is_asked_of_an_unknown_one_is_recorded_as_not_done() -> None:
 def test_an_unknown_one_is_not_run_paused_or_resumed() -> None:
     for command in (
         schedule.RunSchedule(id="x", target_run_id=RUN_ID),
-        schedule.PauseSchedule(),
-        schedule.ResumeSchedule(),
+        schedule.PauseSchedule(id="x"),
+        schedule.ResumeSchedule(id="x"),
     ):
-        given().when(command).then_rejected(NotFound)
+        given().when(command).then_rejected(NotFound, "no schedule 'x' exists")
 
 
 # Pausing
@@ -248,13 +248,13 @@ def test_an_unknown_one_is_not_run_paused_or_resumed() -> None:
 
 def test_slots_of_a_pause_are_one_gap_at_its_end() -> None:
     paused = schedule.SchedulePaused(id="a", cause="requested", note="holidays")
-    given(upserted()).when(schedule.PauseSchedule(note="holidays")).then(paused)
-    given(upserted(), paused).when(schedule.PauseSchedule(note="again")).then_nothing()
+    given(upserted()).when(schedule.PauseSchedule(id="a", note="holidays")).then(paused)
+    given(upserted(), paused).when(schedule.PauseSchedule(id="a", note="again")).then_nothing()
     given(upserted(), paused, now=NOW + 3 * HOUR).when(tick(NOW + 3 * HOUR)).then_nothing()
-    given(upserted(), paused, now=NOW + 3 * HOUR).when(schedule.ResumeSchedule(note="back")).then(
+    given(upserted(), paused, now=NOW + 3 * HOUR).when(schedule.ResumeSchedule(id="a", note="back")).then(
         missed(NOW + HOUR, NOW + 3 * HOUR, 3, "paused"), schedule.ScheduleResumed(id="a", note="back")
     )
-    given(upserted()).when(schedule.ResumeSchedule()).then_nothing()
+    given(upserted()).when(schedule.ResumeSchedule(id="a")).then_nothing()
 
 
 FAILED = schedule.FinishRun(
@@ -622,8 +622,8 @@ class Slots(RuleBasedStateMachine):
             "disable": schedule.DisableSchedule(id="a"),
             "enable": schedule.EnableSchedule(id="a"),
             "remove": schedule.RemoveSchedule(id="a"),
-            "pause": schedule.PauseSchedule(),
-            "resume": schedule.ResumeSchedule(),
+            "pause": schedule.PauseSchedule(id="a"),
+            "resume": schedule.ResumeSchedule(id="a"),
             "run": schedule.RunSchedule(id="a", target_run_id=RUN_ID),
         }
         self.do(command[does])

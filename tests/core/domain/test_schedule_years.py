@@ -95,9 +95,9 @@ class Simulation:
                 outcome: schedule.Outcome = "failed" if random.random() < 0.1 else "ok"
                 self.do(schedule.FinishRun(target_run_id=flight.target_run_id, outcome=outcome), self.time)
         if random.random() < 0.02 and not self.state.paused:
-            self.do(schedule.PauseSchedule(), self.time)
+            self.do(schedule.PauseSchedule(id="a"), self.time)
         elif self.state.paused:
-            self.do(schedule.ResumeSchedule(), self.time)
+            self.do(schedule.ResumeSchedule(id="a"), self.time)
 
     def check(self) -> None:
         """Every slot up to the cursor has one fate, or waits; no other has any."""

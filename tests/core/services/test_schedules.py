@@ -165,7 +165,7 @@ async def test_a_run_that_failed_pauses_its_schedule_if_that_was_wanted(tmp_path
         assert at.state.paused
         assert await at.slot(2) == []
         change = at.parts.schedules.change
-        await change("a", schedule.ResumeSchedule(note="mended"), META, None)
+        await change("a", schedule.ResumeSchedule(id="a", note="mended"), META, None)
         await at.until("failed", "skipped paused", "skipped paused")
         await at.slot()
         await at.until("failed", "skipped paused", "skipped paused", "failed")
