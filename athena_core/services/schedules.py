@@ -117,7 +117,7 @@ class Board:
 
     def _notice(self, rows: Sequence[Row]) -> None:
         if self._begun:
-            self._news.update(row.stream[len(PREFIX) :] for row in rows)
+            self._news.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
 
     def keys(self) -> list[str]:
         """The schedules that exist, in the order in which they were put."""
