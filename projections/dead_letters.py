@@ -139,7 +139,7 @@ def _decided(
     status: Status,
     note: str | None,
 ) -> LetterRow:
-    row = rows.change(LETTER, rows.change(PLACE, recorded.event.id).position)
+    row = rows.change(LETTER, rows.need(PLACE, recorded.event.id).position)
     row.status, row.updated_at = status, recorded.recorded_at
     row.decided_by, row.audit_note = recorded.actor, note
     return row

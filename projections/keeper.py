@@ -5,8 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from athena_core.event import Position
-from athena_core.protocols import LogReader
+from athena_core.protocols import Connection, LogReader
 from projections import generation
+from projections.projection import Projection
 from projections.projector import PAGE_EVENTS_MAX, Projector
 from projections.views import Views
 
@@ -105,25 +106,23 @@ class Keeper:
         if projector is None:
             self._stale = True
             return
-        fitting = tuple(
-            projection
-            for projection in projector.projections
-            if projection.name in projector.checkpoints
-            and projector.checkpoints[projection.name].version == projection.version
-        )
-        self._stale = fitting != projector.projections
-        projector.projections = fitting
+        self._stale = not projector.fits()
+        if self._stale:
+            projector = self._over(projector.connection, projector.fitting())
         self._live = projector
         self._views.signal.advance(projector.position)
 
     def _projector(self, name: str) -> Projector | None:
         """A projector of a generation; None if that is not of this log."""
-        views, log = self._views, self._reader()
         connection = self._generations.write(name, self._lock)
-        if not generation.is_of(connection, log):
+        if not generation.is_of(connection, self._reader()):
             connection.close()
             return None
-        return Projector(connection, views.projections, log, views.decode, views.clock)
+        return self._over(connection, self._views.projections)
+
+    def _over(self, connection: Connection, projections: tuple[Projection, ...]) -> Projector:
+        views = self._views
+        return Projector(connection, projections, self._reader(), views.decode, views.clock)
 
     def _reader(self) -> LogReader:
         assert self._log is not None
@@ -180,9 +179,9 @@ class Keeper:
                 self._generations.remove(name, self._lock)
         name = self._generations.fresh()
         connection = self._generations.write(name, self._lock)
-        generation.create(connection, self._views.projections, self._reader().log_id, self._views.clock.now())
-        views = self._views
-        self._adopt(name, Projector(connection, views.projections, self._reader(), views.decode, views.clock))
+        projections = self._views.projections
+        generation.create(connection, projections, self._reader().log_id, self._views.clock.now())
+        self._adopt(name, self._over(connection, projections))
 
     def _adopt(self, name: str, projector: Projector) -> None:
         projector.page_events_max = BACKGROUND_EVENTS_MAX

@@ -87,7 +87,7 @@ def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
 def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageCompleted | MessageFailed]) -> None:
     """A run works on a message, or did, or will not."""
     event = recorded.event
-    row = rows.change(MESSAGE, rows.change(PLACE, event.message_id).position)
+    row = rows.change(MESSAGE, rows.need(PLACE, event.message_id).position)
     row.status, row.updated_at = event.status, recorded.recorded_at
     row.run_id = recorded.run_id or row.run_id
     if isinstance(event, MessageStarted):

@@ -61,12 +61,18 @@ class Projector:
         """How far the projections are that nothing stops."""
         return max((self.checkpoints[projection.name].position for projection in self.projections), default=0)
 
-    def fits(self) -> bool:
-        """Whether the generation was made by these versions of all the projections."""
-        return all(
-            projection.name in self.checkpoints and self.checkpoints[projection.name].version == projection.version
+    def fitting(self) -> tuple[Projection, ...]:
+        """The projections by whose versions the generation was made."""
+        checkpoints = self.checkpoints
+        return tuple(
+            projection
             for projection in self.projections
+            if projection.name in checkpoints and checkpoints[projection.name].version == projection.version
         )
+
+    def fits(self) -> bool:
+        """Whether they are all of them."""
+        return self.fitting() == self.projections
 
     def covers(self, other: "Projector | None") -> bool:
         """Whether everything that the other generation shows is here, too."""

@@ -579,10 +579,10 @@ class Log:
         guards: list[tuple[Guard, Position]] = []
         command_id = self._ids.new("cmd") if facts else ""
         meta, encode, salt = context.meta, self.codec.encode, self._salt
-        position, chain, size = batch.head, batch.chain, 0
+        position, chain, added = batch.head, batch.chain, 0
         now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
         for stream, group in groupby(facts, _stream_of):  # most follow another one of their stream
-            decider, state, version, kept = mine.get(stream) or self.entry(batch, stream)
+            decider, state, version, size = mine.get(stream) or self.entry(batch, stream)
             for fact in group:
                 event = fact.event
                 kind, schema_version, data, extra, text = encode(event, salt)
@@ -628,11 +628,11 @@ class Log:
                         guards.append((guard, position))
                 state = decider.evolve(state, event)
                 stored = len(data) if text is None else len(data) + len(text)
-                kept += stored
                 size += stored
-            mine[stream] = Entry(decider, state, version, kept)
+                added += stored
+            mine[stream] = Entry(decider, state, version, size)
         batch.rows += rows
-        batch.head, batch.chain, batch.size = position, chain, batch.size + size
+        batch.head, batch.chain, batch.size = position, chain, batch.size + added
         batch.recorded_at = context.now
         batch.ahead |= mine
         batch.guards += [(made, at) for guard, at in guards if (made := self.guards.apply(guard))]

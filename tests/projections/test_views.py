@@ -11,13 +11,13 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
 from athena_core.protocols import Connection
-from projections import ALL
+from projections import ALL, generation
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.generation import Files
 from projections.projection import Projection, Rows
 from projections.replay import rebuild
 from tests.projections.history import History
-from tests.projections.support import Plane, new_generation
+from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 
 
 def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: bool = False) -> tuple[Projection, ...]:
@@ -33,6 +33,13 @@ def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: b
         rows.append(DIRECTIVE, row)
 
     return tuple(other if one is projection else one for one in ALL)
+
+
+def again(projection: Projection) -> Projection:
+    """The same under another version."""
+    other = Projection(projection.name, version=projection.version + 1, tables=projection.tables)
+    other.handlers, other.events, other.every = projection.handlers, projection.events, projection.every
+    return other
 
 
 @pytest.fixture
@@ -107,6 +114,31 @@ def test_while_a_raised_version_is_built_only_that_projection_waits(tmp_path: Pa
     assert found == (None, history.head() - 1)
     inputs = plane.reader.query(["catalog"], lambda c: list(c.execute("SELECT input FROM directive LIMIT 1")))
     assert inputs[0] == [("WHAT WAS ASKED",)]
+
+
+@pytest.mark.parametrize("renewed", [("runs",), ("runs", "sessions", "catalog"), ("fleet",)], ids=" ".join)
+def test_while_raised_versions_are_built_the_others_show_what_they_should(
+    tmp_path: Path, history: History, renewed: tuple[str, ...]
+) -> None:
+    old = Plane(tmp_path, history)
+    old.keep()
+    old.keeper.close()
+    for number in range(600):
+        history.directive(str(number))
+        history.whole_run(f"s{number}")
+    plane = Plane(tmp_path, history, tuple(again(one) if one.name in renewed else one for one in ALL))
+    assert plane.keeper.start()
+    while plane.reader.position(["feed"]) < history.head():
+        assert plane.keeper.turn()
+    assert (tmp_path / "current").read_text() == "views-1.db\n"
+    others = [one for one in ALL if one.name not in renewed]
+    fresh = new_generation(tmp_path / "fresh.db", history)
+    catch_up(fresh)
+    live = DATABASES.read(tmp_path / "views-1.db")
+    assert {checkpoint.error for name, checkpoint in generation.load(live).items() if name not in renewed} == {None}
+    assert digests(live, others) == digests(fresh.connection, others)
+    live.close()
+    fresh.connection.close()
 
 
 def test_the_old_generation_is_deleted_after_a_minute(tmp_path: Path, history: History) -> None:
