@@ -152,7 +152,7 @@ class Rows:
 
     def need(self, table: Table[R], *key: Cell) -> R:
         """The row with this key; raises LookupError (which stops the projection) where the log never made it."""
-        row: R | None = self._buffers[table].rows.get(key if len(key) > 1 else key[0]) or self.get(table, *key)
+        row = self.get(table, *key)
         if row is None:
             raise LookupError(f"{table.name} has no row {', '.join(map(str, key))}")
         return row
@@ -217,8 +217,6 @@ class Rows:
             if buffer.tallies:
                 many(table.add, list(map(astuple, buffer.tallies.values())))
                 buffer.tallies = {}
-            if not buffer.changes:
-                continue
             kinds: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
             for key, kind in buffer.changes.items():
                 kinds[kind].append(key)
@@ -230,12 +228,11 @@ class Rows:
             if kinds[INSERT]:
                 many(table.insert, [astuple(rows[key]) for key in kinds[INSERT]])
             buffer.changes = {}
-        for table, buffer in self._buffers.items():
             if not table.kept:
                 buffer.rows = {}
-            elif (excess := len(buffer.rows) - KEPT_ROWS_MAX) > 0:
-                for key in list(islice(buffer.rows, excess)):
-                    del buffer.rows[key]
+            elif (excess := len(rows) - KEPT_ROWS_MAX) > 0:
+                for key in list(islice(rows, excess)):
+                    del rows[key]
 
 
 Handler: TypeAlias = Callable[[Rows, Recorded[E]], None]

@@ -237,8 +237,6 @@ def tool_name(name: str) -> str:
 
 def token_count(value: object) -> int | None:
     """A number of tokens as a server sent it; None for everything that is no count (NaN, negative, text, ...)."""
-    if value is None:
-        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:

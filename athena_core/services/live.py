@@ -124,8 +124,7 @@ class Live:
                 writing = self._turns[session_id] = Turn(run_id, turn, self._signal.position)
             writing.add(text)
         self.spoken(session_id)
-        if self._subscribers:
-            self._wake(session_id)
+        self._wake(session_id)
 
     def overheard(self, session_id: str, heard: "Overheard") -> None:
         """A model of another process wrote some more, or what it wrote is taken back.

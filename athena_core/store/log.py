@@ -33,12 +33,12 @@ from athena_core.errors import (
     StoreFull,
     StoreMoved,
 )
-from athena_core.event import MARK_BYTES, Fact, Guard, Meta, Position, Recorded, Value
+from athena_core.event import Fact, Guard, Meta, Position, Value
 from athena_core.histogram import Histogram
 from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, link
-from athena_core.store.codec import Codec
+from athena_core.store.codec import Codec, envelope
 from athena_core.store.port import BoundKey, Store, StoredGuard, StoreReader
 from athena_core.store.recent import Recent, RecentReader
 
@@ -607,24 +607,10 @@ class Log:
                     None if text is None else digest(text),
                 )
                 chain = link(chain, columns)
-                rows.append(row_of((*columns, chain, text)))
+                row = row_of((*columns, chain, text))
+                rows.append(row)
                 if kind in decider.guarded:
-                    recorded = Recorded(
-                        position,
-                        stream,
-                        version,
-                        kind,
-                        now,
-                        command_id,
-                        correlation,
-                        causation,
-                        actor,
-                        fact.session_id,
-                        fact.run_id,
-                        chain[:MARK_BYTES],
-                        event,
-                    )
-                    for guard in decider.guards(recorded):
+                    for guard in decider.guards(envelope(row, event)):
                         guards.append((guard, position))
                 state = decider.evolve(state, event)
                 stored = len(data) if text is None else len(data) + len(text)
