@@ -24,6 +24,7 @@ ADMISSION = "tests/core/services/test_admission.py"
 PROMISES = "tests/reliability/test_promises.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
 POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged"
+GOLDEN = "tests/reliability/test_golden_states.py"
 KILLS = "tests/reliability/test_kill.py::test_a_server_killed_at_any_moment_keeps_what_it_promised"
 
 
@@ -295,6 +296,25 @@ MUTANTS: tuple[Mutant, ...] = (
             "            call.position = max(plane.reader.head(), wanted)\n",
             "            call.position = 0\n",
         ),
+    ),
+    of(
+        "a stored event name is changed",
+        f"{GOLDEN}::test_it_holds_what_a_release_could_record",
+        ("athena_core/domain/schedule.py", '"schedule.paused"', '"schedule.halted"'),
+    ),
+    of(
+        "a projection forgets an event that it showed",
+        f"{GOLDEN}::test_what_was_open_goes_on_where_it_was",
+        (
+            "projections/schedules.py",
+            "@SCHEDULES.on(SchedulePaused, ScheduleResumed)",
+            "@SCHEDULES.on(ScheduleResumed)",
+        ),
+    ),
+    of(
+        "keys are hashed in another way",
+        f"{GOLDEN}::test_what_was_open_goes_on_where_it_was",
+        ("athena_core/decider.py", 'scope = "\\0".join', 'scope = "\\n".join'),
     ),
 )
 

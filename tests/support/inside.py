@@ -11,7 +11,7 @@ from anyio.from_thread import start_blocking_portal
 
 from athena_api.access_log import AccessLog
 from athena_api.app import Edge, build, running
-from athena_core.clock import SystemClock
+from athena_core.clock import Clock, SystemClock
 from athena_core.settings import load
 
 T = TypeVar("T")
@@ -22,7 +22,8 @@ PATIENCE_SECONDS = 20.0  # no request of a machine takes a tenth of a second
 class Inside:
     """A plane on a state directory, on an event loop in a thread of its own; it can be left and entered again."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(self, directory: Path, clock: Clock | None = None, /, **settings: str) -> None:
+        self._clock = clock
         names = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
         self.state_dir = directory / "state"
         self._settings = load({"ATHENA_STATE_DIR": str(self.state_dir), **names}, directory)
@@ -42,7 +43,7 @@ class Inside:
         assert b"raceback" not in self.log, self.log.decode()
 
     async def _build(self) -> Edge:
-        return build(self._settings, access_log=AccessLog(SystemClock(), self.log.extend))
+        return build(self._settings, clock=self._clock, access_log=AccessLog(SystemClock(), self.log.extend))
 
     async def _connect(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://plane/api/v1")

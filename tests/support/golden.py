@@ -1,0 +1,103 @@
+"""Golden states: planes as earlier releases left them when they were killed, with what those releases said of them.
+
+A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten:
+
+=================  ==================================================================================================
+``state.tar.xz``   the state directory of a server that was killed, and its workspace
+``dump.sql.xz``    the same in PostgreSQL, as statements that every supported version takes
+``log.anchor``     the anchor of the log at that moment
+``*.bundle.gz``    slices of the log that the release exported
+``expected.json``  what the release served: ids, hashes, keyed answers, and the ids of what was left open
+=================  ==================================================================================================
+"""
+
+import gzip
+import lzma
+import tarfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import psycopg
+
+from athena_core.clock import milliseconds
+from tests.support.api import Json
+
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+
+
+class Expected(NamedTuple):
+    """What the release said of the state; ``pairs`` are ids of an event and of the one after it."""
+
+    events: int
+    last_recorded_at: int
+    first: str
+    last: str
+    pairs: list[list[str]]
+    ids_sha256: str
+    payloads_sha256: str
+    types: list[str]
+    redacted_run: str
+    roles: str
+    keyed: list[Json]
+    open: dict[str, str]
+    runs: list[str]
+    runs_cursor: str
+
+
+class GoldenState(NamedTuple):
+    """One of the states."""
+
+    folder: Path
+
+    @property
+    def expected(self) -> Expected:
+        """What the release said of it."""
+        found: Json = msgspec.json.decode((self.folder / "expected.json").read_bytes())
+        return Expected(
+            events=found["events"],
+            last_recorded_at=milliseconds(found["lastRecordedAt"]),
+            first=found["first"],
+            last=found["last"],
+            pairs=found["pairs"],
+            ids_sha256=found["idsSha256"],
+            payloads_sha256=found["payloadsSha256"],
+            types=found["types"],
+            redacted_run=found["redactedRun"],
+            roles=found["roles"],
+            keyed=found["keyed"],
+            open=found["open"],
+            runs=found["runs"],
+            runs_cursor=found["runsCursor"],
+        )
+
+    def unpack(self, directory: Path) -> None:
+        """Put ``state`` and ``workspace`` into a directory."""
+        with lzma.open(self.folder / "state.tar.xz") as file, tarfile.open(fileobj=file) as archive:
+            archive.extractall(directory, filter="tar")
+
+    def restore(self, url: str) -> None:
+        """Put the log and the views into an empty database."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(lzma.decompress((self.folder / "dump.sql.xz").read_bytes()))
+
+    def bundles(self, directory: Path) -> list[Path]:
+        """The bundles that the release exported, unpacked into a directory."""
+        found = []
+        for packed in sorted(self.folder.glob("*.bundle.gz")):
+            path = directory / packed.stem
+            path.write_bytes(gzip.decompress(packed.read_bytes()))
+            found.append(path)
+        return found
+
+    def anchor(self) -> bytes:
+        """The anchor of the log."""
+        return (self.folder / "log.anchor").read_bytes()
+
+
+STATES = [GoldenState(path) for path in sorted(SAMPLES.glob("state-*"))]
+
+
+def name_of(state: Any) -> str:
+    """The name of a state in the id of a test."""
+    return str(state.folder.name) if isinstance(state, GoldenState) else str(state)
