@@ -132,7 +132,7 @@ class Caller:
     def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
         """The answer of a GET once something holds of it."""
         found = None
-        for _ in soon(20):
+        for _ in soon():
             found = self.get(path)
             if holds(found):
                 return found
