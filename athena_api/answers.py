@@ -34,6 +34,8 @@ class LimitCapabilities(Value):
     url_bytes_max: int
     header_timeout_ms: int
     body_timeout_ms: int
+    bodies_in_flight_bytes_max: int
+    answers_in_flight_bytes_max: int
     send_timeout_ms: int
     streams_max: int
     streams_per_identity_max: int

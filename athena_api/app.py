@@ -21,6 +21,7 @@ from athena_api import docs, openapi
 from athena_api.access_log import AccessLog, Request
 from athena_api.asgi import Receive, Scope, Send
 from athena_api.browser import Browsers
+from athena_api.budget import Budget
 from athena_api.endpoint import Endpoint
 from athena_api.gate import Gate
 from athena_api.identity import Identification
@@ -191,6 +192,7 @@ def wire(
     schedules = Schedules(log, tail, runs, templates, workflows, catalog, access, clock, ids, settings)
     timer = Timer(log, schedules, clock)
     views_reader, feed = views.reader(reader), Feed(tail, reader)
+    answers_in_flight = Budget(settings.answers_in_flight_bytes_max)
     letters = Letters(log, reader, ids)
     redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
     reactors = Reactors(
@@ -218,7 +220,12 @@ def wire(
         reader=reader,
         views=views,
         views_reader=views_reader,
-        streams=Streams(streams_max=settings.streams_max, per_identity_max=settings.streams_per_identity_max),
+        answers_in_flight=answers_in_flight,
+        streams=Streams(
+            answers_in_flight,
+            streams_max=settings.streams_max,
+            per_identity_max=settings.streams_per_identity_max,
+        ),
         feed=feed,
         live=live,
         relay=Relay(live, log.store.channel()),
@@ -363,6 +370,7 @@ class Edge:
             body_seconds=settings.body_timeout_ms / 1000,
             send_seconds=settings.send_timeout_ms / 1000,
         )
+        self.bodies = Budget(settings.bodies_in_flight_bytes_max)
         self._clock = clock
         self._ids = ids
         self._log = log

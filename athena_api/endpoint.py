@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from athena_api.access_log import AccessLog
 from athena_api.asgi import Receive, Scope, Send
 from athena_api.body import Intake, check_path, clamp_limit, decode_body, decode_query
-from athena_api.gate import LATE
+from athena_api.gate import CUT
 from athena_api.kept import Kept
 from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
@@ -27,13 +27,14 @@ from athena_core.errors import (
     InternalError,
     PayloadTooLarge,
     RateLimited,
-    RequestTimeout,
     Throttled,
     UnknownRoute,
 )
 from athena_core.event import Meta
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
 
+PIECE_BYTES = 64 << 10
+"""Bytes up to which an answer is sent in one piece, and counts for no budget."""
 ROOT = tuple(PREFIX.strip("/").split("/"))
 JSON_TYPE = "application/json; charset=utf-8"
 JSON = (b"content-type", JSON_TYPE.encode())
@@ -123,13 +124,14 @@ class Endpoint:
                 plane.streams.admit(subject)
             headers = _headers(reply, found.operation)
             body, status = b"" if subscription else _body(reply), reply.status
+            held = plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
             kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
             if reply.position < call.position:  # only where the caller allowed it
                 headers.append((b"athena-stale", b"true"))
         except AthenaError as error:
             if found is not None and isinstance(error, REFUSALS) and not isinstance(error, RateLimited):
                 plane.flood.refused(subject, found.operation.id)
-            subscription, kind, body, status = None, JSON, failure(error, trace), status_of(error)
+            subscription, held, kind, body, status = None, 0, JSON, failure(error, trace), status_of(error)
             headers = [(b"athena-position", str(plane.log.signal.position).encode())]
             if error.retry_after is not None:
                 headers.append((b"retry-after", str(error.retry_after).encode()))
@@ -137,7 +139,7 @@ class Endpoint:
                 headers.append(REPLAYED)
         except Exception as error:
             self._access_log.exception(trace, error)
-            subscription, kind, status, headers = None, JSON, 500, []
+            subscription, held, kind, status, headers = None, 0, JSON, 500, []
             body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
         if subscription is not None and found is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
@@ -146,8 +148,16 @@ class Endpoint:
             await plane.streams.serve(subscription, receive, send, scope["athena.identity"], found.operation.id)
             return
         start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
+        if not held:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
+        del call, reply  # what the answer was made of may be larger than it
+        try:
+            await send(start)
+            await _send_pieces(send, body)
+        finally:
+            plane.answers_in_flight.release(held)
 
     def _limit(self, subject: str, operation: str) -> None:
         """Return, or raise RateLimited for who asks, or was refused, too often."""
@@ -216,6 +226,14 @@ class Endpoint:
         return call
 
 
+async def _send_pieces(send: Send, body: bytes) -> None:
+    """Send a large body as fast as the client takes it, so that little of it lies in the buffer of its connection."""
+    last = len(body) - PIECE_BYTES
+    for begin in range(0, len(body), PIECE_BYTES):
+        piece = body[begin : begin + PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": begin < last})
+
+
 def query_pairs(scope: Scope) -> list[tuple[str, str]]:
     """The query parameters in order."""
     text = scope["query_string"].decode("latin-1")
@@ -229,10 +247,10 @@ def query_pairs(scope: Scope) -> list[tuple[str, str]]:
 
 
 async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
-    """The body.
+    """Return the body.
 
-    Raises PayloadTooLarge over its limit, RequestTimeout once the server says that it is late, ConfigError for a length
-    that is no length or a cut body.
+    Raises PayloadTooLarge over its limit, ConfigError for a length that is not a number, and the error that the server
+    has set for a body that ends early: late, over a budget, not readable.
     """
     declared = headers.get(b"content-length")
     if declared is not None:
@@ -240,21 +258,25 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
             raise ConfigError.of("content-length", "is no number", "a number of bytes")
         if len(declared) > 12 or int(declared) > bytes_max:
             raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
-    chunks: list[bytes] = []
-    size = 0
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        whole: bytes = message.get("body", b"")
+        if len(whole) > bytes_max:
+            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+        return whole
+    content = bytearray()  # and not a list of chunks: one of a byte takes forty
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ConfigError("the connection closed before the body was complete")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > bytes_max:
+        content += message.get("body", b"")
+        if len(content) > bytes_max:
             raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
-        chunks.append(chunk)
         if not message.get("more_body", False):
-            return b"".join(chunks)
-        if LATE in scope:
-            raise RequestTimeout("the body did not come in time; nothing was done")
+            return bytes(content)
+        if CUT in scope:
+            error: AthenaError = scope[CUT]
+            raise error
+        message = await receive()
 
 
 def idempotency_key(

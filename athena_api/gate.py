@@ -15,8 +15,8 @@ OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/static/"
 REFUSED = "athena.refused"
 """Where the server puts the error of a request whose head is over a limit."""
-LATE = "athena.late"
-"""What the server puts into the scope of a request whose body has taken too long."""
+CUT = "athena.cut"
+"""Where the server puts the error of a request whose body ends before it is complete."""
 
 
 class Gate:

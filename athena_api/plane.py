@@ -18,6 +18,7 @@ from athena_api.answers import (
     Worker,
     Workers,
 )
+from athena_api.budget import Budget
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
@@ -77,6 +78,7 @@ class ControlPlane(NamedTuple):
     reader: StoreReader
     views: Views
     views_reader: ViewsReader
+    answers_in_flight: Budget
     streams: Streams
     feed: Feed
     live: Live
@@ -211,6 +213,8 @@ class ControlPlane(NamedTuple):
                 url_bytes_max=settings.url_bytes_max,
                 header_timeout_ms=settings.header_timeout_ms,
                 body_timeout_ms=settings.body_timeout_ms,
+                bodies_in_flight_bytes_max=settings.bodies_in_flight_bytes_max,
+                answers_in_flight_bytes_max=settings.answers_in_flight_bytes_max,
                 send_timeout_ms=settings.send_timeout_ms,
                 streams_max=settings.streams_max,
                 streams_per_identity_max=settings.streams_per_identity_max,

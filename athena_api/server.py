@@ -19,6 +19,7 @@ from athena_core.settings import Settings
 
 SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
 GRACE_SECONDS = 3
+IDLE_REQUESTS = 10  # fewer in the last second make a server idle
 TICKS_A_SECOND = 10  # uvicorn's
 BACKLOG = 2_048
 PORT_MAX = 65_535
@@ -32,6 +33,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._reloads: set[asyncio.Task[None]] = set()
+        self._collector = collector.Collector()
+        self._requests = 0
 
     def leave(self, number: int, frame: object) -> None:
         """End well. A handler that raises would do for a signal that comes early, and get lost in a callback."""
@@ -45,16 +48,32 @@ class Server(uvicorn.Server):
         collector.calm()
 
     async def on_tick(self, counter: int) -> bool:
-        """Look once a second for connections that have taken too long; leave where what serves them has ended."""
+        """Look once a second at connections and memory; leave where what serves them has ended."""
         if self.broken:
             self.should_exit = True
         if counter % TICKS_A_SECOND == 0:
             self._reloads = {task for task in self._reloads if not task.done()}
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                assert isinstance(connection, Protocol)
-                connection.check(now)
+            self._check_connections(asyncio.get_running_loop().time())
+            requests = self.server_state.total_requests
+            self._collector.collect(idle=requests - self._requests < IDLE_REQUESTS)
+            self._requests = requests
         return await super().on_tick(counter)
+
+    def _check_connections(self, now: float) -> None:
+        """End what is overdue; if clients leave too much unread, end the connections that have for longest."""
+        stalled: list[Protocol] = []
+        for connection in list(self.server_state.connections):
+            assert isinstance(connection, Protocol)
+            connection.check(now)
+            if connection.stalled_since:
+                stalled.append(connection)
+        unread = sum(connection.unread for connection in stalled)
+        bytes_max = self._app.plane.answers_in_flight.bytes_max
+        for connection in sorted(stalled, key=lambda one: one.stalled_since):
+            if unread <= bytes_max:
+                break
+            unread -= connection.unread
+            connection.transport.abort()
 
     @property
     def broken(self) -> bool:

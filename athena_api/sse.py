@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from athena_api.asgi import Receive, Send
+from athena_api.budget import Budget
 from athena_core.errors import StoreUnreachable, StreamLimit
 from athena_core.event import Position
 from athena_core.protocols import Row, Shown, ShownCells
@@ -33,6 +34,7 @@ from projections.feed import (
 RING_BYTES_MAX = 64 << 20
 PAGE_EVENTS = 500
 CHUNK_BYTES_MAX = 64 << 10
+ANSWERS_BYTES_MAX = 128 << 20
 GATHER_SECONDS_EACH = 0.00002
 """For how long what is committed is gathered, for each subscriber: about as long as it takes to tell him of it.
 
@@ -225,12 +227,14 @@ class Streams:
 
     def __init__(
         self,
+        answers_in_flight: Budget | None = None,
         *,
         streams_max: int = 10_000,
         per_identity_max: int = 1_000,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         """None is open."""
+        self._answers = answers_in_flight or Budget(ANSWERS_BYTES_MAX)
         self._streams_max = streams_max
         self._per_identity_max = per_identity_max
         self._tick_seconds = heartbeat_seconds / QUIET_TICKS
@@ -243,11 +247,12 @@ class Streams:
         self.draining = False
 
     def admit(self, subject: str) -> None:
-        """Return if one more may open, for this identity. Raises StreamLimit."""
+        """Return if one more may open, for this identity. Raises StreamLimit, Overloaded."""
         if self.count >= self._streams_max:
             raise StreamLimit(f"{self._streams_max} streams are open")
         if self._open[subject] >= self._per_identity_max:
             raise StreamLimit(f"{self._per_identity_max} streams of {subject} are open")
+        self._answers.release(self._answers.hold(CHUNK_BYTES_MAX))
 
     async def serve(
         self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
@@ -306,7 +311,8 @@ class Streams:
             except StoreUnreachable:  # whoever listens waits, as for something to happen
                 frames, more, away = [], False, True
             if frames:
-                await _send_all(send, frames)
+                if not await self._send_page(send, frames):
+                    return
                 reading.quiet = 0
             elif reading.quiet >= QUIET_TICKS:  # also while something happens that is not shown
                 await _send(send, HEARTBEAT)
@@ -319,6 +325,20 @@ class Streams:
                         await anyio.sleep(AWAY_SECONDS)
             elif not frames:
                 await anyio.sleep(0)  # a long stretch that the filter hides must not hold up the others
+
+    async def _send_page(self, send: Send, frames: Sequence[bytes]) -> bool:
+        """Send frames. Return False if they are large and not in the budget: the client resumes once there is room."""
+        size = sum(map(len, frames))
+        if size <= CHUNK_BYTES_MAX:
+            await _send_all(send, frames)
+            return True
+        if not self._answers.take(size):
+            return False
+        try:
+            await _send_all(send, frames)
+        finally:
+            self._answers.release(size)
+        return True
 
 
 class Feed:

@@ -91,6 +91,8 @@ class Settings(Value):
     reason_chars_max: int
     header_timeout_ms: int
     body_timeout_ms: int
+    bodies_in_flight_bytes_max: int
+    answers_in_flight_bytes_max: int
     send_timeout_ms: int
     streams_max: int
     streams_per_identity_max: int
@@ -320,6 +322,18 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting("ATHENA_HEADER_TIMEOUT_MS", "10000", _count, "How long its head may take, in milliseconds."),
     Setting("ATHENA_BODY_TIMEOUT_MS", "30000", _count, "How long its body may take after that."),
+    Setting(
+        "ATHENA_BODIES_IN_FLIGHT_BYTES_MAX",
+        str(64 << 20),
+        _count,
+        "Bodies that are being received, over all connections, in bytes; the first 16 KiB of each do not count.",
+    ),
+    Setting(
+        "ATHENA_ANSWERS_IN_FLIGHT_BYTES_MAX",
+        str(128 << 20),
+        _count,
+        "Answers above 64 KiB that clients have not taken yet, over all connections, in bytes.",
+    ),
     Setting("ATHENA_SEND_TIMEOUT_MS", "10000", _count, "How long a client may take (almost) nothing of an answer."),
     Setting("ATHENA_STREAMS_MAX", "10000", _count, "How many streams may be open."),
     Setting("ATHENA_STREAMS_PER_IDENTITY_MAX", "1000", _count, "How many of them may be one identity's."),

@@ -1,6 +1,7 @@
 """Identity: one header field with one name, or a refusal; and how settings spell roles."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from athena_core.proxies import Proxies, parse_networks
 from athena_core.roles import Roster, check_header_name, parse_role, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role
 from athena_core.values import Scope as Narrowed
+from tests.support.connection import Application, feed
+from tests.support.server import Server
+from tests.support.wire import exchange
 
 Headers = list[tuple[bytes, bytes]]
 NAME = b"x-athena-identity"
@@ -406,3 +410,117 @@ def test_header_names_are_lower_case() -> None:
 def test_a_header_that_nobody_can_vouch_for_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
         check_header_name(name)
+
+
+# Trailers: what comes after the body says nothing about who asks
+
+
+WORD = "what-only-the-proxy-knows"
+PROXY = [b"x-athena-proxy-secret: " + WORD.encode()]
+VERA = [*PROXY, b"x-athena-identity: vera"]
+ROOT = [*PROXY, b"x-athena-identity: root"]
+ADMIN_READS = b"GET /api/v1/governance/audit-trail"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that believes whoever sends the secret."""
+    roles = {"auth_identity_role_map": "root:Admin,vera:Operator", "auth_proxy_secret": WORD}
+    with Server(tmp_path_factory.mktemp("guarded"), auth_enabled="true", **roles) as server:
+        yield server
+
+
+def trailed(start: bytes, headers: list[bytes], trailers: list[bytes], body: bytes = b"") -> list[bytes]:
+    """A request with trailers: its head, its body, and what ends it."""
+    lines = [b" ".join((start, b"HTTP/1.1")), b"host: localhost", b"connection: close", b"transfer-encoding: chunked"]
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return [
+        b"\r\n".join([*lines, *headers]) + b"\r\n\r\n",
+        chunk,
+        b"\r\n".join([b"0", *trailers]) + b"\r\n\r\n",
+    ]
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["one packet", "pieces"])
+@pytest.mark.parametrize(
+    ("start", "headers", "trailers", "expected"),
+    [
+        (ADMIN_READS, PROXY, [b"x-athena-identity: root"], (401, "AUTH_IDENTITY_MISSING")),
+        (ADMIN_READS, [], ROOT, (401, "AUTH_PROXY_UNTRUSTED")),
+        (ADMIN_READS, [], [*ROOT, b"X-Athena-Identity: root"], (401, "AUTH_PROXY_UNTRUSTED")),
+        (b"HEAD /metrics", PROXY, [b"x-athena-identity: root"], (401, "")),
+        (ADMIN_READS, VERA, [b"x-athena-identity: root"], (403, "AUTHZ_DENIED")),
+        (ADMIN_READS, [*PROXY, b"trailer: x-athena-identity", b"te: trailers"], ROOT, (401, "AUTH_IDENTITY_MISSING")),
+        (ADMIN_READS, [*ROOT, b"connection: close, trailer"], [b"x-athena-identity: vera"], (200, "")),
+        (ADMIN_READS, ROOT, [b"origin: https://evil.example.org", b"host: evil.example.org"], (200, "")),
+        (ADMIN_READS, ROOT, [b"x_athena_identity: vera", b"x-athena-scope-sessions: s"], (200, "")),
+        (
+            b"GET /api/v1/runs",
+            [*VERA, b"x-athena-scope-sessions: s"],
+            [b"x-athena-scope-global: true"],
+            (200, ""),
+        ),
+    ],
+)
+def test_a_trailer_changes_nothing_about_who_asks(
+    guarded: Server,
+    start: bytes,
+    headers: list[bytes],
+    trailers: list[bytes],
+    expected: tuple[int, str],
+    joined: bool,
+) -> None:
+    parts = trailed(start, headers, trailers)
+    answer = exchange(guarded.url, [b"".join(parts)] if joined else parts)
+    assert answer.status == expected[0], answer
+    if expected[1]:
+        assert answer.error["code"] == expected[1]
+
+
+def test_an_idempotency_key_in_a_trailer_is_none(guarded: Server) -> None:
+    parts = trailed(b"POST /api/v1/directives", VERA, [b"idempotency-key: k", b"if-match: x"], b'{"input":"once"}')
+    answers = [exchange(guarded.url, [b"".join(parts)]) for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[0].body != answers[1].body
+    assert not any("idempotency-replayed" in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1_000])
+@pytest.mark.parametrize("waiting", [True, False], ids=["worked on between", "worked on at the end"])
+async def test_however_a_request_is_cut_its_trailers_never_reach_the_application(size: int, waiting: bool) -> None:
+    parts = trailed(b"POST /x?y=z", [b"a: b"], [*ROOT, b"connection: close", b"upgrade: x"], b"body")
+    data = b"".join(parts)
+    application = Application()
+    await feed(application, [data[at : at + size] for at in range(0, len(data), size)], waiting=waiting)
+    (seen,) = application.seen
+    assert (seen.method, seen.path, seen.query, seen.body) == ("POST", "/x", b"y=z", b"body")
+    assert seen.headers == seen.headers_after
+    assert [name for name, _ in seen.headers] == [b"host", b"connection", b"transfer-encoding", b"a"]
+
+
+# Upgrades: no body becomes the next request
+
+
+@pytest.mark.parametrize(
+    "head", [b"connection: upgrade\r\nupgrade: %b", b"upgrade: %b\r\nconnection: keep-alive, Upgrade"]
+)
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"anything"])
+@pytest.mark.parametrize("waiting", [True, False], ids=["two packets", "one packet"])
+async def test_the_body_of_a_request_for_another_protocol_is_no_request(
+    head: bytes, protocol: bytes, waiting: bool
+) -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\nx-athena-identity: root\r\n\r\n"
+    outer = b"POST /outer HTTP/1.1\r\n%b\r\ncontent-length: %d\r\n\r\n" % (head % protocol, len(hidden))
+    application = Application()
+    line = await feed(application, [outer, hidden] if waiting else [outer + hidden], waiting=waiting)
+    assert [(seen.path, seen.refused) for seen in application.seen] == [("/outer", "CONFIG_ERROR")]
+    assert line.closed
+
+
+async def test_a_request_for_another_protocol_is_answered_as_one_for_this_and_is_the_last() -> None:
+    application = Application()
+    head = b"GET /first HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    line = await feed(application, [head, b"GET /second HTTP/1.1\r\n\r\n"], waiting=False)
+    assert [(seen.path, seen.refused) for seen in application.seen] == [("/first", None)]
+    assert b"connection: close" in line.written
+    assert line.closed

@@ -1,17 +1,21 @@
 """Limits on what a client may send, and on how long it may take; each answers with its own code."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from athena_api.asgi import Receive, Scope, Send
 from athena_core.clock import FixedClock
 from athena_core.errors import RateLimited
 from athena_core.services.rates import Rates
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, Refused, events_of, soon, until_caught_up
+from tests.support.connection import Application, feed
 from tests.support.server import Server
 from tests.support.wire import Answer, ask, exchange
 
@@ -20,6 +24,8 @@ LIMITS = {
     "headers_max": "30",
     "url_bytes_max": "2048",
     "body_bytes_max": "5000",
+    "bodies_in_flight_bytes_max": "1000000",
+    "answers_in_flight_bytes_max": "1000000",
     "header_timeout_ms": "400",
     "body_timeout_ms": "400",
     "json_depth_max": "10",
@@ -91,6 +97,174 @@ def test_requests_in_one_piece_are_answered_in_turn(narrow: Server) -> None:
 def test_a_body_over_its_limit_is_refused(narrow: Server, framing: bytes) -> None:
     answer = exchange(narrow.url, [HEAD + b"connection: close\r\n" + framing + b" " * 6_000 + b"\r\n0\r\n\r\n"])
     assert refusal(answer) == (413, "PAYLOAD_TOO_LARGE")
+
+
+# What stands around a body
+
+
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "trailers by number": [CHUNKED + b"2\r\n{}\r\n0\r\n" + b"a: b\r\n" * 40],
+    "trailers by size": [CHUNKED + b"2\r\n{}\r\n0\r\na: " + b"b" * 5_000 + b"\r\nc: d\r\n\r\n"],
+    "a trailer without an end": [CHUNKED + b"2\r\n{}\r\n0\r\na: ", *[b"b" * 1_000] * 200],
+    "a trailer's name without an end": [CHUNKED + b"2\r\n{}\r\n0\r\na", *[b"b" * 1_000] * 200],
+    "trailers in pieces": [CHUNKED + b"2\r\n{}\r\n0\r\n", *[b"a: " + b"b" * 500 + b"\r\n"] * 100],
+    "a chunk extension without an end": [CHUNKED + b"2;", *[b"x" * 1_000] * 400],
+    "small chunks with long extensions": [CHUNKED, *[b"1;" + b"x" * 1_000 + b"\r\n \r\n"] * 400],
+    "the size of a chunk without an end": [CHUNKED, *[b"0" * 1_000] * 400],
+}
+
+
+@pytest.mark.parametrize("parts", ENDLESS.values(), ids=list(ENDLESS))
+def test_bytes_around_a_body_are_limited(narrow: Server, parts: list[bytes]) -> None:
+    before = narrow.api.head()
+    answer = exchange(narrow.url, parts)
+    assert refusal(answer) == (431, "HEADERS_TOO_LARGE")
+    assert answer.headers["connection"] == "close"
+    assert narrow.api.head() == before
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"input":"' + b"x" * 300 + b'"}'])
+def test_a_body_in_chunks_of_one_byte_with_a_few_trailers_is_taken(narrow: Server, body: bytes) -> None:
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    head = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    answer = exchange(narrow.url, [head, chunks, b"0\r\na: b\r\n\r\n"])
+    assert answer.status in {200, 400}
+    assert b"HEADERS_TOO_LARGE" not in answer.body
+
+
+def test_line_feeds_between_requests_are_limited(narrow: Server) -> None:
+    parts = [b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n", *[b"\r\n" * 1_000] * 400]
+    answer = exchange(narrow.url, parts)
+    assert answer.status == 200
+
+
+def test_after_its_answer_the_rest_of_a_request_gets_no_second_one(narrow: Server) -> None:
+    head = b"GET /livez HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    answer = exchange(narrow.url, [head, *[b"1;" + b"x" * 1_000 + b"\r\n \r\n"] * 400])
+    assert answer.status == 200
+    assert b"HTTP/1.1" not in answer.body
+
+
+# Requests that wait for the one before them
+
+
+def test_of_many_requests_in_one_packet_few_wait_and_the_rest_is_not_read(narrow: Server) -> None:
+    request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    answer = exchange(narrow.url, [request * 6_000])
+    answers = [answer.status, *map(int, re.findall(rb"HTTP/1.1 (\d+) ", answer.body))]
+    assert len(answers) >= 18
+    assert answers[-1] == 503
+    assert set(answers[:-1]) == {200}
+    assert b"OVERLOADED" in answer.body
+    assert narrow.api.get("/admin/health")["status"] == "ok"
+
+
+async def test_sixteen_requests_wait_and_the_next_is_refused_in_its_turn() -> None:
+    application = Application()
+    line = await feed(application, [b"GET /x HTTP/1.1\r\n\r\n" * 14_000], waiting=False)
+    assert [seen.refused for seen in application.seen] == [None] * 17 + ["OVERLOADED"]
+    assert line.closed
+
+
+async def test_what_cannot_be_read_is_not_answered_in_the_place_of_a_request_that_can() -> None:
+    application = Application()
+    line = await feed(application, [b"GET /x HTTP/1.1\r\n\r\nnonsense\r\n\r\n"], waiting=False)
+    assert [seen.path for seen in application.seen] == ["/x"]
+    assert line.written.startswith(b"HTTP/1.1 200 ")
+    assert line.written.count(b"HTTP/1.1 ") == 1
+    assert line.closed
+
+
+async def test_a_request_is_told_that_its_client_has_gone_whatever_waits_behind_it() -> None:
+    told: list[str] = []
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        told.append(f"{scope['path']} {message['type']}")
+
+    await feed(Application(wait), [b"GET /stream HTTP/1.1\r\n\r\n", b"GET /x HTTP/1.1\r\n\r\n" * 3], waiting=True)
+    assert told == ["/stream http.disconnect"]
+
+
+# Bytes in flight
+
+
+def test_bodies_in_flight_have_a_budget_that_small_ones_do_not_need(serve: Serve) -> None:
+    server = serve(bodies_in_flight_bytes_max="300000", context_max_chars="1000000")
+    host, port = server.url.removeprefix("http://").split(":")
+    size = 280_000
+    part = HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % size
+    whole = b'{"input":"' + b"x" * (size - 12) + b'"}'
+    with socket.create_connection((host, int(port)), PATIENCE_SECONDS) as slow:
+        slow.sendall(part + whole[:-1])
+        for _ in soon():
+            answer = exchange(server.url, [part + whole])
+            if answer.status == 503:
+                break
+            assert answer.status == 200
+        assert answer.error["code"] == "OVERLOADED"
+        assert answer.headers["retry-after"] == "1"
+        assert server.api.send("/runs", {"input": "small"}).status_code == 200
+        slow.sendall(whole[-1:])
+        assert slow.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    with socket.create_connection((host, int(port)), PATIENCE_SECONDS) as gone:
+        gone.sendall(part + whole[:-1])
+    for _ in soon():
+        if exchange(server.url, [part + whole]).status == 200:
+            break
+
+
+def stalled(url: str, target: bytes) -> socket.socket:
+    """A client that has asked and takes nothing; close it."""
+    host, port = url.removeprefix("http://").split(":")
+    client = socket.socket()
+    client.settimeout(PATIENCE_SECONDS)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.connect((host, int(port)))
+    client.sendall(b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    return client
+
+
+def test_large_answers_that_nobody_takes_have_a_budget(serve: Serve) -> None:
+    server = serve(answers_in_flight_bytes_max="2000000", context_max_chars="1000000")
+    run = server.api.send("/runs", {"input": "x" * 900_000}).json()["data"]["runId"]
+    target = f"/api/v1/runs/{run}".encode()
+    whole = ask(server.url, "GET", target)
+    assert len(whole.body) > 900_000
+    statuses: list[int] = []
+    with ExitStack() as stack:
+        for _ in range(8):
+            client = stack.enter_context(stalled(server.url, target))
+            statuses.append(int(client.recv(12).split()[1]))
+        assert statuses == [200, 200, *[503] * 6]
+        refused = ask(server.url, "GET", target)
+        assert (refused.status, refused.error["code"], refused.headers["retry-after"]) == (503, "OVERLOADED", "1")
+        for path in (b"/livez", b"/readyz", b"/api/v1/capabilities", b"/static/vendor/swagger-ui-bundle.js"):
+            assert ask(server.url, "GET", path).status == 200
+        assert server.api.send("/runs", {"input": "small"}).status_code == 200
+    for _ in soon():
+        if ask(server.url, "GET", target).status == 200:
+            break
+    assert ask(server.url, "GET", target).body == whole.body
+
+
+def test_a_subscriber_that_takes_nothing_counts_for_that_budget(serve: Serve) -> None:
+    server = serve(answers_in_flight_bytes_max="200000", context_max_chars="1000000")
+    for _ in range(3):
+        server.api.send("/runs", {"sessionId": "s", "input": "x" * 300_000})
+    target = b"/api/v1/sessions/s/transcript/stream"
+    with stalled(server.url, target) as first:
+        assert first.recv(12).endswith(b"200")
+        for _ in soon():
+            with stalled(server.url, target) as second:
+                if second.recv(12).endswith(b"503"):
+                    break
+    for _ in soon():
+        with stalled(server.url, target) as third:
+            if third.recv(12).endswith(b"200"):
+                break
 
 
 # Times

@@ -4,7 +4,7 @@ A target that returns has kept the promise: the input was taken, or refused with
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ import msgspec
 from athena_api.body import decode_body
 from athena_api.operation import PREFIX, NoBody
 from athena_api.operations import OPERATIONS
+from athena_api.protocol import PIPELINED_MAX
 from athena_core import schema, slots
 from athena_core.clock import FixedClock
 from athena_core.cron import cron_of
@@ -35,6 +36,7 @@ from projections.cursor import event_id, parse_cursor, resolve
 from projections.sessions import LATEST
 from tests.api.examples import EXAMPLES
 from tests.projections.history import History
+from tests.support.connection import Application, Seen, feed
 from tests.support.inside import Inside
 
 Try = Callable[[bytes], None]
@@ -234,6 +236,38 @@ def role_maps(directory: Path) -> Iterator[Try]:
     yield attempt
 
 
+# Connections
+
+
+@contextmanager
+def connections(directory: Path) -> Iterator[Try]:
+    """Bytes of a connection: where they are cut changes nothing about the requests that an application sees."""
+    loop = asyncio.new_event_loop()
+
+    def seen(pieces: Iterable[bytes], *, waiting: bool) -> list[Seen]:
+        application = Application()
+        loop.run_until_complete(feed(application, pieces, waiting=waiting))
+        assert application.bodies.used == 0
+        return application.seen
+
+    def attempt(data: bytes) -> None:
+        whole = seen([data], waiting=False)
+        size = crc32(data) % 7 + 1
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        for other in (seen(pieces, waiting=False), seen(pieces, waiting=True)):
+            for one, same in zip(whole[:PIPELINED_MAX], other, strict=False):
+                assert one.headers == one.headers_after
+                assert one._replace(body=b"") == same._replace(body=b"")
+                assert one.body == same.body or one.body is None or same.body is None
+            if len(whole) <= PIPELINED_MAX:
+                assert len(other) == len(whole), (whole, other)
+
+    try:
+        yield attempt
+    finally:
+        loop.close()
+
+
 # Templates
 
 
@@ -316,6 +350,7 @@ TARGETS: Mapping[str, Target] = {
     "cron": Target(crons, bytes_max=300),
     "request": Target(requests),
     "search": Target(searches, bytes_max=1_024),
+    "connection": Target(connections, bytes_max=1_024),
     "roles": Target(role_maps, bytes_max=1_024),
     "template": Target(templates),
     "event": Target(stored_events),

@@ -1,0 +1,120 @@
+"""A connection without a socket: the real protocol, given bytes in pieces of the test's choice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from athena_api.asgi import Receive, Scope, Send
+from athena_api.budget import Budget
+from athena_api.gate import CUT, REFUSED
+from athena_api.protocol import Limits, Protocol
+from athena_api.replies import failure
+from athena_core.errors import AthenaError
+
+LIMITS = Limits(header_bytes=65_536, headers=100, url_bytes=16_384, header_seconds=10, body_seconds=10, send_seconds=10)
+TURNS = 20  # of the loop, until everything that can be done is done
+
+
+class Seen(NamedTuple):
+    """A request as an application sees it: when it begins, and once its body is read."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    headers_after: list[tuple[bytes, bytes]]
+    body: bytes | None
+    """None if it was not complete."""
+    refused: str | None
+
+
+class Line(asyncio.Transport):
+    """The other end: what was written to it, and whether it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"sockname": ("127.0.0.1", 8787), "peername": ("127.0.0.1", 50_000)}.get(name, default)
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Application:
+    """An application that reads the body of every request and records what it saw."""
+
+    def __init__(self, wrapped: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None) -> None:
+        self.limits = LIMITS
+        self.bodies = Budget(1 << 20)
+        self.seen: list[Seen] = []
+        self._wrapped = wrapped
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._wrapped is not None:
+            await self._wrapped(scope, receive, send)
+            return
+        before = list(scope["headers"])
+        body: bytes | None = b""
+        while body is not None and REFUSED not in scope:
+            message = await receive()
+            body = None if message["type"] == "http.disconnect" or CUT in scope else body + message["body"]
+            if not message.get("more_body", False):
+                break
+        refused = scope.get(REFUSED) or scope.get(CUT)
+        code = None if refused is None else refused.code
+        after = list(scope["headers"])
+        self.seen.append(Seen(scope["method"], scope["path"], scope["query_string"], before, after, body, code))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """What is answered to what is no request."""
+        return failure(error, "trace"), []
+
+
+async def turns() -> None:
+    """Let everything happen that waits for nothing from outside."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+async def feed(application: Application, pieces: Iterable[bytes], *, waiting: bool) -> Line:
+    """Give a new connection some pieces; if ``waiting``, the application works between them."""
+    config = Config(application, http=Protocol, ws="none", lifespan="off", log_config=None, log_level="error")
+    config.load()
+    line = Line()
+    protocol = Protocol(config, ServerState(), {})
+    protocol.connection_made(line)
+    for piece in pieces:
+        if line.closed:
+            break
+        protocol.data_received(piece)
+        if waiting:
+            await turns()
+    await turns()
+    protocol.connection_lost(None)
+    await turns()
+    return line
