@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from athena_cli.tree import COMMANDS
+from tests.support import haproxy, nginx
 from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
 from tests.support.gate import Gates
-from tests.support.nginx import MISSING, NGINX, free_port, nginx
+from tests.support.nginx import free_port
 from tests.support.records import judge
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,6 +152,31 @@ class Machine:
             text = text.replace(old, new)
         return text
 
+    def balancer(self) -> str:
+        """The configuration of HAProxy, with the ports and files of this machine."""
+        text = (DEPLOYMENT / "haproxy.cfg").read_text()
+        for old, new in {
+            "127.0.0.1:8787": f"127.0.0.1:{self.ports[0]}",
+            "127.0.0.1:8788": f"127.0.0.1:{self.ports[1]}",
+            "bind :80": f"bind 127.0.0.1:{free_port()}",
+            "bind :443": f"bind 127.0.0.1:{self.port}",
+            "/etc/haproxy/athena.pem": f"{self.directory}/athena.pem",
+            "    user ada password $5$made.by.mkpasswd": "    user ada insecure-password lovelace\n"
+            "    user vera insecure-password rubin",
+        }.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return text
+
+    def proxy(self, name: str) -> AbstractContextManager[str]:
+        """The proxy in front, with its sample configuration."""
+        if name == "nginx":
+            return nginx.nginx(self.directory, self.port, self.site())
+        pair = (self.directory / "fullchain.pem").read_text() + (self.directory / "privkey.pem").read_text()
+        (self.directory / "athena.pem").write_text(pair)
+        environment = {"ATHENA_PROXY_SECRET": self.secret}
+        return haproxy.haproxy(self.directory, self.port, self.balancer(), environment)
+
     def certificate(self) -> ssl.SSLContext:
         """Make one, and trust it."""
         subprocess.run(
@@ -206,9 +232,17 @@ def insisted(client: httpx2.Client, said: str) -> Any:
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(NGINX is None, reason=MISSING)
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        pytest.param("nginx", marks=pytest.mark.skipif(nginx.NGINX is None, reason=nginx.MISSING)),
+        pytest.param("haproxy", marks=pytest.mark.skipif(haproxy.HAPROXY is None, reason=haproxy.MISSING)),
+    ],
+)
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="not installed: openssl")
-def test_two_servers_and_a_worker_behind_the_site_are_one_plane(tmp_path: Path, database: str, gates: Gates) -> None:
+def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
+    tmp_path: Path, database: str, gates: Gates, proxy: str
+) -> None:
     tmp_path.chmod(0o711)
     machine = Machine(tmp_path, database, **{f"ATHENA_{name.upper()}": text for name, text in gates.settings.items()})
     with ExitStack() as stack:
@@ -217,7 +251,7 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(tmp_path: Path, 
             machine.start(UNITS[0], str(port), '"serving"')
         machine.start(UNITS[1], "1", '"working"')
         trust = machine.certificate()
-        stack.enter_context(nginx(tmp_path, machine.port, machine.site()))
+        stack.enter_context(machine.proxy(proxy))
         ada, vera = (
             stack.enter_context(client(machine, trust, *who)) for who in (("ada", "lovelace"), ("vera", "rubin"))
         )

@@ -20,6 +20,7 @@ PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothes
 
 LOG = "athena_core/store/log.py"
 SQLITE = "athena_core/store/sqlite.py"
+PROTOCOL = "athena_api/protocol.py"
 ADMISSION = "tests/core/services/test_admission.py"
 PROMISES = "tests/reliability/test_promises.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
@@ -315,6 +316,35 @@ MUTANTS: tuple[Mutant, ...] = (
         "keys are hashed in another way",
         f"{GOLDEN}::test_what_was_open_goes_on_where_it_was",
         ("athena_core/decider.py", 'scope = "\\0".join', 'scope = "\\n".join'),
+    ),
+    of(
+        "trailers reach the application",
+        "tests/api/test_identity.py::test_however_a_request_is_cut_its_trailers_never_reach_the_application",
+        (
+            PROTOCOL,
+            "        if self._begun:\n            name = name.lower()",
+            "        if self.headers is not None:\n            name = name.lower()",
+        ),
+        (PROTOCOL, "        self.headers = []  # those of the request are the application's now\n", ""),
+    ),
+    of(
+        "a body becomes the next request",
+        "tests/api/test_identity.py::test_the_body_of_a_request_for_another_protocol_is_no_request",
+        (
+            PROTOCOL,
+            'FRAMED = frozenset((b"content-length", b"transfer-encoding"))',
+            "FRAMED: frozenset[bytes] = frozenset()",
+        ),
+        (
+            PROTOCOL,
+            "        if self.parser.should_upgrade():  # the parser",
+            "        if self.pipeline is None:  # the parser",
+        ),
+    ),
+    of(
+        "any number of requests wait",
+        "tests/api/test_limits.py::test_sixteen_requests_wait_and_the_next_is_refused_in_its_turn",
+        (PROTOCOL, "PIPELINED_MAX = 16", "PIPELINED_MAX = 1 << 30"),
     ),
 )
 
