@@ -655,6 +655,8 @@ export interface LimitCapabilities {
   urlBytesMax: number;
   headerTimeoutMs: number;
   bodyTimeoutMs: number;
+  bodiesInFlightBytesMax: number;
+  answersInFlightBytesMax: number;
   sendTimeoutMs: number;
   streamsMax: number;
   streamsPerIdentityMax: number;
