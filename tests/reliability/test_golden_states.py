@@ -30,6 +30,9 @@ from tests.support.stub import Asked, Behaviour, standing
 
 REVIEW = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": "# Fine\n", "findings": []}
 ENDED = {"completed", "failed", "cancelled", "timed-out", "crashed"}
+HELD = ("leased", "child", "drain", "message", "flight", "step")
+"""The gates at which the models of open runs stand."""
+
 BOTH = ("files", "database")
 STORES = sized(("files",), BOTH, BOTH)
 
@@ -66,7 +69,7 @@ class Opened:
         self.directory = directory
         self.state_dir = directory / "state"
         self.gates = Gates(directory / "gates")
-        self.held = [self.gates[name] for name in ("leased", "drain")]  # runs come to them as soon as a server starts
+        self.held = {name: self.gates[name] for name in HELD}  # runs come to them as soon as a server starts
         state.unpack(directory)
         local = {name: value for name, value in self.gates.settings.items() if name.startswith("local")}
         self.settings = {"state_dir": str(self.state_dir), "workspace_root": str(directory / "workspace"), **local}
@@ -238,11 +241,10 @@ def ended(opened: Opened, name: str) -> str:
 @pytest.mark.parametrize("store", BOTH)
 def test_what_was_open_goes_on_where_it_was(state: GoldenState, opened: Opened, command: Command) -> None:
     left, expected = opened.expected.open, opened.expected
-    leased, drained = opened.held
     with opened.serving(opened.at_its_last_row(), scheduler="off", memory_enabled="true"):
         ada, olga = opened.ada, opened.olga
-        leased.arrival()
-        drained.arrival()  # the executor that had both is gone, so they were taken over
+        for gate in opened.held.values():
+            gate.arrival()  # the executor that had them is gone, so they were taken over
         assert run_of(opened, "leased")["status"] == "running"
         assert run_of(opened, "inLine")["status"] == "queued"
         assert run_of(opened, "crowded")["status"] == "queued"
@@ -266,13 +268,17 @@ def test_what_was_open_goes_on_where_it_was(state: GoldenState, opened: Opened, 
         said = olga.get("/sessions/desk/transcript?limit=500")["items"]
         erased = [entry for entry in said if entry.get("runId") == expected.redacted_run]
         assert not [entry for entry in erased if "hello" in str(entry.get("content"))]
-        leased.release()
-        assert ended(opened, "leased") == "completed"
-        assert ended(opened, "inLine") == "completed"
-        drained.release()
+        assert run_of(opened, "child")["parentRunId"] == left["leased"]
+        for gate in opened.held.values():
+            gate.release()
+        for name in ("leased", "inLine", "child", "flight", "crowded"):
+            assert ended(opened, name) == "completed", name
         drain = ada.until(f"/work/drains/{left['drain']}", lambda found: found["status"] != "running")
         assert (drain["status"], drain["drainedItems"]) == ("ok", 2)
-        assert ended(opened, "crowded") == "completed"
+        ada.until(f"/a2a/messages/{left['message']}", lambda found: found["status"] == "completed")
+        ada.until(f"/a2a/messages/{left['behind']}", lambda found: found["status"] == "completed")
+        ada.until(f"/workflows/run/{left['step']}", lambda found: found["run"]["status"] == "ok")
+        ada.until("/schedules/in-flight/logs", lambda found: found and found[0]["status"] == "ok")
         resumed = olga.post(f"/runs/{left['paused']}/resume", {"budgetUsd": 0.01})
         assert (resumed["runId"], resumed["output"]) == (left["paused"], "all done")
         review = ada.until(f"/personas/runs/{left['review']}", lambda found: found["status"] != "running")

@@ -26,6 +26,7 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -73,7 +74,21 @@ SCRIPT = (
     "The report is written: sales of pears rose by 12 %.",
 )
 PATIENCE_SECONDS = 30.0
-LETTERS_OPEN = 3
+GUARDS = {
+    "child",
+    "drain",
+    "fired",
+    "flow",
+    "lease",
+    "message",
+    "redrive",
+    "reserved",
+    "review",
+    "schedule",
+    "scheduled",
+}
+GUARDS |= {"slot", "spent", "step", "turn", "waiting"}
+LETTERS_OPEN = 5
 
 
 class SetClock(SystemClock):
@@ -309,7 +324,9 @@ class Story:
         short = p.post("/harness-profiles", Profile(budget_usd=(2 * TURN_MICRO_USD - 1) / 1e6).body)["id"]
         hasty = GATED | {"policies": {**GATED["policies"], "timeoutMs": 60}}
         hasty = p.post("/harness-profiles", hasty)["id"]
-        self.keep(mock=mock, gated=gated, agent=agent, short=short)
+        patient = GATED | {"displayName": "Patient", "policies": {**GATED["policies"], "timeoutMs": 12 * HOUR}}
+        patient = p.post("/harness-profiles", patient)["id"]
+        self.keep(patient=patient, mock=mock, gated=gated, agent=agent, short=short)
         directive = p.post(
             "/directives",
             {"input": "greet {{name}}", "metadata": {"team": "red"}, "contextRefs": ["file:notes.txt"]},
@@ -631,6 +648,9 @@ class Story:
             wait=False,
         )["runId"]
         p.until("run.paused", who="ada", runId=paused)
+        p.ask(
+            "PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 1}, who="ada"
+        )  # what a call costs is reserved
         review = p.post(
             "/personas/run",
             {
@@ -652,15 +672,45 @@ class Story:
             p.post("/work/enqueue", {"sessionId": "drained", "payload": payload, "mode": "followup"}, who="olga")
         drain = p.post("/work/drained/drain", self.local(), who="olga", wait=False)["drainId"]
         self.gates["drain"].arrival()
-        limit = {"scope": "provider", "key": "local-exec", "max": 2, "strategy": "enqueue"}
+        child = self.hold(p, "child", "child", who="olga", parentRunId=leased)
+        dora = {"schemaVersion": 1, "id": "dora", "harnessProfileId": self.notes["patient"]}
+        (self.directory / "workspace" / "personas" / "dora.json").write_text(json.dumps(dora))
+        message, behind = (
+            p.post("/a2a/messages", {"fromPersona": "ada", "toPersona": "dora", "payload": payload}, who="olga")
+            for payload in (self.gates["message"].order, "behind it")
+        )
+        self.gates["message"].arrival()
+        directive = p.post("/directives", {"input": self.gates["flight"].order}, who="olga")["id"]
+        p.post(
+            "/schedules",
+            {
+                "id": "in-flight",
+                "sessionId": "in-flight",
+                "directiveId": directive,
+                "harnessProfileId": self.notes["patient"],
+                "cron": "0 0 1 1 *",
+            },
+            who="olga",
+        )
+        p.post("/schedules/in-flight/run", who="olga", wait=False)
+        self.gates["flight"].arrival()
+        flight = p.until("schedule.run.started", who="ada", sessionId="in-flight")["payload"]["targetRunId"]
+        stepping = self.workflow(
+            p, [self.step2(p, "a", self.gates["step"].order, profile="patient"), self.step2(p, "b")], "a>b", who="olga"
+        )
+        step = p.post(f"/workflows/{stepping}/run", who="olga", wait=False)["id"]
+        self.gates["step"].arrival()
+        limit = {"scope": "provider", "key": "local-exec", "max": 6, "strategy": "enqueue"}
         p.ask("PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0, "limits": [limit]}, who="ada")
         crowded = p.post(
             "/runs", {"input": "a place, please", **self.local(sessionId="crowded")}, who="olga", wait=False
         )["runId"]
+        runs, runs_page = (p.get("/runs", limit=limit, who="ada") for limit in (500, 3))
         redrive = p.post("/a2a/dlq/redrive", {"filter": {"sessionId": "dead"}, "ratePerSecond": 1}, who="olga")["id"]
         for _ in soon():
             if p.get(f"/a2a/dlq/redrive/{redrive}", who="ada")["done"]:
                 break
+        assert p.get(f"/a2a/dlq/redrive/{redrive}", who="ada")["status"] == "running"
         self.keep(
             keyed=kept,
             open={
@@ -671,19 +721,24 @@ class Story:
                 "paused": paused,
                 "review": review,
                 "leased": leased,
+                "child": child,
+                "message": message["messageId"],
+                "behind": behind["messageId"],
+                "flight": flight,
+                "step": step,
                 "inLine": waits,
                 "drain": drain,
                 "crowded": crowded,
                 "redrive": redrive,
             },
-            runs=p.get("/runs", limit=500, who="ada")["items"],
-            runs_page=p.get("/runs", limit=3, who="ada"),
+            runs=runs["items"],
+            runs_page=runs_page,
         )
         kill()
 
-    def step2(self, p, name, says="hello"):
+    def step2(self, p, name, says="hello", profile="mock"):
         directive = p.post("/directives", {"input": says}, who="olga")["id"]
-        return {"id": name, "directiveId": directive, "harnessProfileId": self.notes["mock"]}
+        return {"id": name, "directiveId": directive, "harnessProfileId": self.notes[profile]}
 
     def keyed(self, p, method, path, body, key, who):
         answer = p.send(method, path, body, who=who, key=key)
@@ -858,6 +913,9 @@ def main(out):
     assert len(events) == notes["head"], (len(events), notes["head"])
     kinds = {event["type"] for event in events}
     assert kinds == {event.TYPE for event in EVENTS}, sorted({event.TYPE for event in EVENTS} - kinds)
+    with sqlite3.connect(copied(directory, "for-guards") / "log.db") as log:
+        guards = {kind for (kind,) in log.execute("SELECT kind FROM guard")}
+    assert guards == GUARDS, guards ^ GUARDS
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     pack(directory, out / "state.tar.xz")
