@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import msgspec
@@ -13,6 +12,7 @@ from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.replies import status_of
 from athena_core import errors
 from athena_core.errors import AthenaError, Fault
+from athena_core.statuses import PHRASES
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
     ID_PATTERN,
@@ -293,7 +293,7 @@ def _failures(row: Row) -> Json:
         headers = {"x-trace-id": _header("TraceId")}
         if any(CODES[code].retry_after is not None for code in codes):
             headers["retry-after"] = _header("RetryAfter")
-        phrase = f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in sorted(codes))}"
+        phrase = f"{PHRASES[status]}: {', '.join(f'`{code}`' for code in sorted(codes))}"
         content = _json({"$ref": SCHEMAS + "Failure"})
         failures[str(status)] = {"description": phrase, "headers": headers, "content": content}
     return failures

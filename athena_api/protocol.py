@@ -9,6 +9,10 @@ from athena_api.budget import Budget
 from athena_api.gate import CUT, REFUSED
 from athena_api.replies import status_of
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, RequestTimeout, UriTooLong
+from athena_core.statuses import PHRASES
+
+# uvicorn takes the standard library's phrases, which differ by version of Python
+STATUS_LINE.update({status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in PHRASES.items()})
 
 TAKEN_BYTES_MIN = 16 << 10  # what a client that is waited for has to take within the time of an answer
 PIPELINED_MAX = 16

@@ -8,7 +8,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import anyio
 import httpx2
 import msgspec
 
+from athena_core.statuses import PHRASES
 from athena_core.text import clean
 from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
 from athena_core.values import Egress, EvidenceType, HttpPolicy, ToolSpec
@@ -39,7 +39,6 @@ TOLD = (
     "location", "retry-after",
 )  # fmt: skip
 """Headers of a response that a model is told."""
-PHRASES = {status.value: status.phrase for status in HTTPStatus}
 READING = frozenset({"GET", "HEAD"})
 CHARSETS = {"": "utf-8", "utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "latin-1", "windows-1252": "cp1252"}
 PRINTABLE = re.compile(r"[!-\[\]-~]+")  # no blank, no backslash: they are what parsers of URLs disagree on

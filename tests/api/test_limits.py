@@ -73,6 +73,11 @@ def test_a_head_over_a_limit_is_refused(
     assert refusal(ask(narrow.url, "GET", target, b"", *headers)) == expected
 
 
+def test_a_status_line_has_our_own_words_in_every_version_of_python(narrow: Server) -> None:
+    phrases = [narrow.api.http.get(f"{narrow.url}/{'y' * size}").reason_phrase for size in (1, 3_000)]
+    assert phrases == ["Not Found", "URI Too Long"]
+
+
 def test_a_head_that_never_ends_is_cut(narrow: Server) -> None:
     answer = exchange(narrow.url, [HEAD + b"x: ", *[b"y" * 1_000] * 100])
     assert refusal(answer) == (431, "HEADERS_TOO_LARGE")
