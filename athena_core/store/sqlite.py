@@ -594,7 +594,7 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     if connection.readonly("main"):
         connection.close()
         raise ConfigError(f"ATHENA_STATE_DIR: {path} is not writable")
-    wanted = {
+    wanted: dict[str, tuple[int | str, int | str]] = {
         "journal_mode": ("WAL", "wal"),
         "synchronous": (synchronous, {"FULL": 2, "NORMAL": 1}[synchronous]),
         "wal_autocheckpoint": (0, 0),

@@ -78,7 +78,7 @@ class RecordingFile(apsw.VFSFile):
         self._acts = acts
         super().__init__(BASE, filename, flags)
 
-    def xWrite(self, data: bytes, offset: int) -> None:
+    def xWrite(self, data: Any, offset: int) -> None:
         """Write."""
         super().xWrite(data, offset)
         self._acts.add(Write(self._name, offset, bytes(data)))

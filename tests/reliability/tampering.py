@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -16,7 +17,7 @@ from tests.reliability.history import opened, rows_of
 from tests.support.records import CODEC
 
 
-def statement(state_dir: Path, *statements: tuple[str, Sequence[object]]) -> None:
+def statement(state_dir: Path, *statements: tuple[str, Sequence[Any]]) -> None:
     """Run statements in one transaction."""
     with closing(apsw.Connection(str(state_dir / "log.db"))) as connection, connection:
         for text, values in statements:
