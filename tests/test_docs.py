@@ -20,6 +20,7 @@ from athena_cli.tree import COMMANDS
 from athena_cli.words import ROWS
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve
+from tests.support import tree
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -37,9 +38,7 @@ TEST = re.compile(r"\btest_\w+")
 @cache
 def documents() -> dict[Path, str]:
     """Every Markdown file of the project."""
-    listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    return {ROOT / name: (ROOT / name).read_text("utf-8") for name in sorted(set(names)) if (ROOT / name).is_file()}
+    return {ROOT / name: (ROOT / name).read_text("utf-8") for name in tree.files() if name.endswith(".md")}
 
 
 def anchors(text: str) -> set[str]:
