@@ -333,6 +333,6 @@ def test_the_image_gets_the_locked_versions_and_all_that_the_package_is_made_of(
     assert all(str(one.specifier).startswith("==") for one in locked)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     kept = set(re.findall(r"^!(\S+)$", (DEPLOYMENT / "Dockerfile.dockerignore").read_text(), re.MULTILINE))
-    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    packages = {path.split("/")[1] for path in project["tool"]["hatch"]["build"]["include"]}
     assert kept == packages | {"LICENSE", "README.md", "constraints.txt", "pyproject.toml"}
     assert all((ROOT / name).exists() for name in kept)

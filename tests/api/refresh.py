@@ -1,13 +1,15 @@
-"""The command that writes the committed listings anew."""
+"""The command that writes the committed listings of the API and of the packages anew."""
 
 from tests.api.access import access_text
 from tests.api.listing import FOLDER, LISTINGS
+from tests.support import packages
 
 
 def main() -> None:
     """Write them."""
     for name, text in {**LISTINGS, "access.txt": access_text}.items():
         (FOLDER / name).write_text(text(), encoding="utf-8")
+    packages.LISTING.write_text(packages.packages_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":
