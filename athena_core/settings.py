@@ -1,7 +1,10 @@
 """The settings: ``ATHENA_*`` variables, read once; the only reader of the environment (contract 12, D25, D34)."""
 
+import grp
 import os
+import pwd
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -224,6 +227,7 @@ def _url_or_none(text: str) -> str:
 
 
 KEY_FILE_BYTES_MAX = 8_192
+LINKS_MAX = 8  # from .env to the file
 
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_STATE_DIR", ".athena", _path, "Where the log and the views are kept."),
@@ -464,16 +468,22 @@ def replaced(environment: Mapping[str, str] | None = None) -> list[str]:
     return [f"{name}: {instead}" for name, instead in REPLACED.items() if name in present] + azure
 
 
-def read_dotenv(path: Path) -> dict[str, str]:
-    """``KEY=value`` lines; ``#`` begins a comment line; quotes around a value are taken off."""
+def read_dotenv(path: Path, user: int | None = None) -> dict[str, str]:
+    """``KEY=value`` lines; ``#`` begins a comment line; quotes around a value are taken off.
+
+    Settings choose programs and destinations. Raise ConfigError if a user other than root and ``user`` (this one if
+    absent) may have written them.
+    """
     values: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a FIFO would block
+            _check_writers(path, os.fstat(file.fileno()), os.geteuid() if user is None else user)
+            text = file.read().decode()
     except (FileNotFoundError, NotADirectoryError):
         return values
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    for line in lines:
+    for line in text.splitlines():
         name, found, value = line.strip().partition("=")
         if not found or name.startswith("#"):
             continue
@@ -482,3 +492,51 @@ def read_dotenv(path: Path) -> dict[str, str]:
             value = value[1:-1]
         values[name.removeprefix("export ").strip()] = value
     return values
+
+
+def _check_writers(path: Path, opened: os.stat_result, user: int) -> None:
+    """Refuse an opened file that another user may have written, linked or put there."""
+    if not stat.S_ISREG(opened.st_mode):
+        raise ConfigError(f"{path}: is not a regular file. Remove it.")
+    _check_owner(path, path, opened, user)
+    _check_mode(path, path, opened)
+    place = path
+    for _ in range(LINKS_MAX):
+        folder = place.parent.stat()
+        if not folder.st_mode & stat.S_ISVTX:  # in a sticky directory only its owner may replace a file
+            _check_owner(path, place.parent, folder, user)
+            _check_mode(path, place.parent, folder)
+        if not place.is_symlink():
+            return
+        _check_owner(path, place, place.lstat(), user)
+        place = place.parent / place.readlink()
+    raise ConfigError(f"{path}: more than {LINKS_MAX} links lead to the file. Link to the file itself.")
+
+
+def _check_owner(path: Path, place: Path, status: os.stat_result, user: int) -> None:
+    if status.st_uid not in {user, 0}:
+        remedy = "Check the contents, then copy them to a directory of your own or run 'chown'."
+        raise ConfigError(f"{path}: not read, because {place} belongs to user {_user_name(status.st_uid)}. {remedy}")
+
+
+def _check_mode(path: Path, place: Path, status: os.stat_result) -> None:
+    shared = status.st_mode & stat.S_IWGRP and not _is_private_group(status)
+    if shared or status.st_mode & stat.S_IWOTH:
+        remedy = f"Check the contents, then run 'chmod go-w {place}'."
+        raise ConfigError(f"{path}: not read, because other users may write {place}. {remedy}")
+
+
+def _is_private_group(status: os.stat_result) -> bool:
+    """Return True if the owner is the only member of the group, as usual where the umask is 002."""
+    try:
+        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    return owner.pw_gid == group.gr_gid and owner.pw_name == group.gr_name and set(group.gr_mem) <= {owner.pw_name}
+
+
+def _user_name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)

@@ -92,6 +92,10 @@ Generated from `athena_core/settings.py` by `{COMMAND}`; do not edit.
 Read from the environment, or from `.env` in the working directory; the environment wins. A value that cannot be read
 stops the start with one line and exit code 2.
 
+So does a `.env` that another user could have written, because settings choose programs and destinations. The file, its
+directory and every link to it must belong to you or to root, and neither the group nor others may write the file or the
+directory. Exceptions are the owner's private group (same name, no other member: the umask 002) and sticky directories.
+
 """
 CLI_HEAD = f"""# The command line
 

@@ -199,6 +199,23 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(terminal: Terminal) -> N
     assert "holds no log" in complaint(terminal.run("verify", cli_transport="local"), 2)
 
 
+RUN = ("run", "--session", "s", "--input", "hello")
+
+
+@pytest.mark.parametrize("command", [("verify",), RUN, ("doctor",), ("api", "serve", "--port", "0"), ("worker",)])
+def test_a_dotenv_that_others_may_write_is_2_and_nothing_of_it_is_done(
+    terminal: Terminal, command: tuple[str, ...]
+) -> None:
+    (terminal.directory / ".env").write_text("ATHENA_CLI_TRANSPORT=pigeon\n")
+    (terminal.directory / ".env").chmod(0o666)
+    result = terminal.run(*command)
+    if command == ("doctor",):  # it reports everything that it finds
+        assert (result.code, "chmod go-w" in result.out) == (1, True)
+    else:
+        assert complaint(result, 2).startswith(f"Error: {terminal.directory / '.env'}: not read, because other users")
+    assert "pigeon" not in result.out + result.err
+
+
 def test_a_setting_of_the_original_is_named_with_what_replaces_it(terminal: Terminal) -> None:
     with terminal.server(redis_url="redis://x") as server:
         assert server.complaint("Warning: ATHENA_REDIS_URL") == (

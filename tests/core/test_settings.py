@@ -1,5 +1,8 @@
 """Settings: what is read, what stops the start."""
 
+import grp
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -147,6 +150,115 @@ def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_dotenv(tmp_path / ".env")
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path) -> Path:
+    """A file that is read, in a directory of its own."""
+    tmp_path.chmod(0o755)
+    (tmp_path / ".env").write_text("ATHENA_CLI_IDENTITY=ann\n")
+    (tmp_path / ".env").chmod(0o644)
+    return tmp_path / ".env"
+
+
+def refusal(path: Path, user: int | None = None) -> str:
+    """Why a file is not read, as one line that names it."""
+    with pytest.raises(ConfigError) as caught:
+        read_dotenv(path, user)
+    assert caught.value.message.startswith(f"{path}: not read, because ")
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def stranger() -> int:
+    """The id of another user than the one of these tests and root."""
+    return os.geteuid() + 1_000
+
+
+def test_a_dotenv_of_the_user_is_read(dotenv: Path) -> None:
+    assert read_dotenv(dotenv) == {"ATHENA_CLI_IDENTITY": "ann"}
+
+
+def test_a_dotenv_of_root_is_read_by_other_users(dotenv: Path) -> None:
+    if os.geteuid():
+        with pytest.raises(ConfigError):
+            read_dotenv(dotenv, stranger())
+    else:
+        assert read_dotenv(dotenv, stranger())
+
+
+@pytest.mark.parametrize("place", [".env", "."])
+def test_a_dotenv_of_another_user_is_refused(dotenv: Path, place: str) -> None:
+    user = None
+    if os.geteuid():
+        user = stranger()  # only root may give files away; to this reader they belong to another user as well
+    else:
+        os.chown(dotenv.parent / place, stranger(), 0)
+    assert "belongs to user" in refusal(dotenv, user)
+
+
+@pytest.mark.parametrize(
+    ("place", "mode"), [(".env", 0o646), (".env", 0o666), (".", 0o757), (".", 0o777), (".env", 0o602)]
+)
+def test_a_dotenv_that_others_may_write_is_refused(dotenv: Path, place: str, mode: int) -> None:
+    (dotenv.parent / place).chmod(mode)
+    message = refusal(dotenv)
+    assert "other users may write" in message
+    assert f"chmod go-w {dotenv.parent / place}'" in message
+
+
+@pytest.mark.parametrize("place", [".env", "."])
+def test_a_dotenv_that_a_group_may_write_is_read_only_if_it_is_the_owners_private_group(
+    dotenv: Path, place: str
+) -> None:
+    (dotenv.parent / place).chmod(0o775)
+    user = pwd.getpwuid(os.geteuid())
+    groups = {group.gr_gid: group for group in grp.getgrall()}
+    private = groups[user.pw_gid].gr_name == user.pw_name and set(groups[user.pw_gid].gr_mem) <= {user.pw_name}
+    if private:
+        assert read_dotenv(dotenv)
+    else:
+        refusal(dotenv)
+    if os.geteuid() == 0:
+        os.chown(dotenv.parent / place, 0, max(groups) + 1)
+        assert "other users may write" in refusal(dotenv)
+
+
+def test_a_sticky_directory_is_as_good_as_the_file_in_it(dotenv: Path) -> None:
+    dotenv.parent.chmod(0o1777)
+    assert read_dotenv(dotenv)
+    dotenv.chmod(0o666)
+    refusal(dotenv)
+
+
+@pytest.mark.parametrize("place", ["far/.env", "far"])
+def test_a_link_is_judged_by_what_it_leads_to(dotenv: Path, place: str) -> None:
+    far = dotenv.parent / "far"
+    far.mkdir(mode=0o755)
+    dotenv.rename(far / ".env")
+    (far / "link").symlink_to(".env")
+    dotenv.symlink_to("far/link")
+    assert read_dotenv(dotenv)
+    (dotenv.parent / place).chmod(0o777)
+    assert f"other users may write {dotenv if place.endswith('.env') else far}" in refusal(dotenv)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a link away")
+def test_a_link_of_another_user_is_refused(dotenv: Path) -> None:
+    dotenv.rename(dotenv.parent / "mine")
+    dotenv.symlink_to("mine")
+    assert read_dotenv(dotenv)
+    os.chown(dotenv, stranger(), 0, follow_symlinks=False)
+    assert "belongs to user" in refusal(dotenv)
+
+
+def test_a_dotenv_that_is_a_pipe_or_a_circle_of_links_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_dotenv(tmp_path / ".env")
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_dotenv(tmp_path / "a")
 
 
 def test_settings_without_meaning_here_are_named_with_what_replaces_them() -> None:
