@@ -87,6 +87,7 @@ class Health(Value):
     """Whether the server is well, and how far each projection is.
 
     ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
+    ``reason`` is present if the views cannot be written or read.
     """
 
     status: str
@@ -98,6 +99,7 @@ class Health(Value):
     projections: dict[str, ProjectionHealth]
     generation: str | None = None
     candidate: str | None = None
+    reason: str | None = None
 
 
 class ViewDigest(Value):

@@ -25,7 +25,7 @@ from athena_api.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso
 from athena_core.domain import EVENTS
-from athena_core.errors import NotCaughtUp
+from athena_core.errors import NO_CONNECTIONS, NotCaughtUp, StoreUnreachable
 from athena_core.event import Position
 from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
@@ -235,7 +235,8 @@ class ControlPlane(NamedTuple):
             for name, point in self.views_reader.checkpoints().items()
         }
         lag = max((health.lag for health in projections.values()), default=head)
-        trouble = self.views.failure is not None or any(health.error for health in projections.values())
+        reason = self.views_reader.trouble
+        trouble = reason is not None or any(health.error for health in projections.values())
         return Health(
             status="degraded" if trouble else "ok",
             now=iso(self.clock.now()),
@@ -246,6 +247,7 @@ class ControlPlane(NamedTuple):
             projections=projections,
             generation=self.views.generations.current(),
             candidate=self.views.generations.candidate(),
+            reason=reason,
         )
 
     async def workers(self) -> Workers:
@@ -283,7 +285,14 @@ class ControlPlane(NamedTuple):
         self.log.close()
 
     def ready(self) -> None:
-        """Return if requests can be served. Raises NotCaughtUp, with what is wrong."""
-        health = self.health(self.reader.head())
+        """Return if requests can be served. Raise NotCaughtUp or StoreUnreachable.
+
+        Anyone may ask, so the error leaves out hosts and roles, which the reason in ``health`` may name.
+        """
+        try:
+            health = self.health(self.reader.head())
+        except StoreUnreachable as error:
+            raise StoreUnreachable(error.message.partition(":")[0]) from error
         if health.status != "ok" or health.lag > READY_LAG_MAX or self.streams.draining:
-            raise NotCaughtUp("the server is not ready", {"status": health.status, "lag": health.lag})
+            known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
+            raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})

@@ -355,6 +355,9 @@ class OutcomeUnknown(Unavailable):
     retryable = True
 
 
+NO_CONNECTIONS = "the database gives no more connections"
+
+
 class StoreUnreachable(Unavailable, OSError):
     """The database cannot be reached; what only reads may be asked again."""
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
 from athena_core.protocols import Connection, Databases, Latch, LogReader
 from projections.lock import FileLock
@@ -69,11 +70,16 @@ def save(connection: Connection, checkpoints: Mapping[str, Checkpoint]) -> None:
 
 
 def is_of(connection: Connection, log: LogReader) -> bool:
-    """Whether a generation can be read and was made from this history of this log (decisions E6)."""
+    """Whether a generation can be read and was made from this history of this log (decisions E6).
+
+    Raises StoreUnreachable.
+    """
     try:
         if list(connection.execute(SELECT_LOG_ID)) != [(log.log_id,)]:
             return False
         furthest = max(load(connection).values(), key=lambda checkpoint: checkpoint.position)
+    except StoreUnreachable:  # there may be nothing wrong with it
+        raise
     except Exception:  # whatever is wrong with it: views are disposable
         return False
     row = log.row(furthest.position) if furthest.position else None

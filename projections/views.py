@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 from athena_core.clock import Clock
-from athena_core.errors import NotCaughtUp
+from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.event import Position
 from athena_core.protocols import Connection, Decode, Generations, LogReader
 from athena_core.signal import Signal
@@ -78,6 +78,7 @@ class ViewsReader:
         self._connection: Connection | None = None
         self._changed: int | None = None
         self._checkpoints: dict[str, Checkpoint] = {}
+        self._unreachable: str | None = None
 
     def checkpoints(self) -> Mapping[str, Checkpoint]:
         """The checkpoints of the projections that are served."""
@@ -106,6 +107,11 @@ class ViewsReader:
             if name in checkpoints and checkpoints[name].error is not None:
                 return f"{name} stopped at position {checkpoints[name].error_position}: {checkpoints[name].error}"
         return self._views.failure
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the views are not kept, or cannot be read here, if so."""
+        return self._views.failure or self._unreachable
 
     def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
         """The result of ``read`` and the position that it reflects; raises NotCaughtUp if a projection is missing."""
@@ -153,7 +159,7 @@ class ViewsReader:
         self._checkpoints = {}
 
     def _not_caught_up(self, names: Collection[str]) -> NotCaughtUp:
-        error = self.error(names)
+        error = self.error(names) or self.trouble
         details = {"position": self.position(names), "head": self._log.head()}
         return NotCaughtUp(
             "the views have not caught up with the log" if error is None else f"the views stand still: {error}",
@@ -180,7 +186,13 @@ class ViewsReader:
             connection = self._views.generations.read(name)
         except Exception:  # replaced and deleted since the pointer was read, or out of files: look again
             return None
-        if generation.is_of(connection, self._log):
+        try:
+            ours = generation.is_of(connection, self._log)
+            self._unreachable = None
+        except StoreUnreachable as error:
+            ours = False
+            self._unreachable = f"{type(error).__name__}: {error}"
+        if ours:
             return connection
         connection.close()
         return None

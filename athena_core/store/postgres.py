@@ -5,6 +5,7 @@ until the commit is durable. So they are dense, and nothing ever appears below a
 is open in the cluster, however long, is in nobody's way.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn
 
 from athena_core.clock import Ids
-from athena_core.errors import ConfigError, StoreUnreachable
+from athena_core.errors import NO_CONNECTIONS, ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
@@ -64,6 +65,8 @@ PATIENCE: dict[str, str | int] = {
     "tcp_user_timeout": 10_000,
 }
 DURABLE = {"fsync": "on", "full_page_writes": "on"}
+TOO_MANY = re.compile("too many connections|too many clients|connection slots")
+"""What PostgreSQL answers where a limit on connections is reached: of the role, the database or the server."""
 DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
 
 TABLES = (
@@ -273,6 +276,8 @@ def translated() -> Iterator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError, pg.IdleInTransactionSessionTimeout) as error:
         if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled | pg.DiskFull):
             raise
+        if TOO_MANY.search(str(error)):
+            raise StoreUnreachable(f"{NO_CONNECTIONS}: {_said(error)}") from error
         raise StoreUnreachable(f"the database cannot be reached: {_said(error)}") from error
 
 
@@ -740,15 +745,15 @@ def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     version = connection.info.server_version
     if version < SERVER_VERSION_MIN:
         raise ConfigError(f"ATHENA_DATABASE_URL: PostgreSQL {version // 10_000} is too old; 14 or newer is needed")
+    encoding = connection.info.parameter_status("server_encoding")  # of SQL_ASCII a query answers bytes, not text
+    if encoding != "UTF8":
+        raise ConfigError(f"ATHENA_DATABASE_URL: the database is encoded as {encoding}; make it with ENCODING 'UTF8'")
     for name, wanted in DURABLE.items():
         found = _value(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
         if found != wanted:
             raise ConfigError(
                 f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost"
             )
-    encoding = _value(connection.execute("SELECT current_setting('server_encoding')").fetchone())
-    if encoding != "UTF8":
-        raise ConfigError(f"ATHENA_DATABASE_URL: the database is encoded as {encoding}; make it with ENCODING 'UTF8'")
     commits = _value(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
     if commits not in DURABLE_COMMITS:
         raise ConfigError(f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost")

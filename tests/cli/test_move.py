@@ -131,12 +131,15 @@ def test_what_cannot_be_moved_is_refused_and_nothing_is_changed(history: Termina
         assert session.execute("SELECT to_regnamespace('athena')").fetchone() == (None,)
 
 
-def test_a_database_that_cannot_hold_every_text_is_refused(history: Terminal, cluster: postgres.Cluster) -> None:
-    name = "athena_latin"
-    cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    history: Terminal, cluster: postgres.Cluster, encoding: str
+) -> None:
+    name = "athena_encoded"
+    cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
     try:
         result = history.run("move", "--to", cluster.of(name))
-        assert (result.code, "encoded as LATIN1" in result.err) == (2, True)
+        assert (result.code, f"encoded as {encoding}; make it with ENCODING 'UTF8'" in result.err) == (2, True)
     finally:
         cluster.execute(f"DROP DATABASE {name}")
 

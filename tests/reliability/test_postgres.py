@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -18,6 +20,7 @@ from tests.support.api import Refused, events_of, soon
 from tests.support.gate import Gates
 from tests.support.postgres import Cluster
 from tests.support.process import ROOT
+from tests.support.server import Server
 
 END_SESSIONS = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -44,6 +47,44 @@ def command(directory: Path, url: str, *words: str) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@contextmanager
+def poor_role(database: str) -> Iterator[tuple[str, Callable[[int], None]]]:
+    """A role that may have few connections: the URL of the database for it, and what sets its limit."""
+    parts = urlsplit(database)
+    host = parts.netloc.rpartition("@")[2]
+    with psycopg.connect(database, autocommit=True) as session:
+
+        def allow(connections: int) -> None:
+            session.execute(f"ALTER ROLE athena_poor CONNECTION LIMIT {connections}".encode())
+
+        session.execute("CREATE ROLE athena_poor LOGIN PASSWORD 'poor' CONNECTION LIMIT 6")
+        session.execute(f"GRANT CREATE ON DATABASE {parts.path[1:]} TO athena_poor".encode())
+        try:
+            yield urlunsplit(parts._replace(netloc=f"athena_poor:poor@{host}")), allow
+        finally:
+            session.execute("DROP OWNED BY athena_poor CASCADE")
+            session.execute("DROP ROLE athena_poor")
+
+
+def test_a_server_with_too_few_connections_names_the_reason_and_is_ready_once_it_has_them(
+    database: str, tmp_path: Path
+) -> None:
+    with poor_role(database) as (url, allow), Server(tmp_path, database_url=url) as server:
+        server.api.run("hello")
+
+        def states() -> Iterator[tuple[int, str, str]]:
+            for _ in soon():
+                answer = server.api.http.get(server.url + "/readyz")
+                yield answer.status_code, answer.text, str(server.api.get("/admin/health").get("reason"))
+
+        limit = 'too many connections for role "athena_poor"'
+        shown = next(text for status, text, reason in states() if status == 503 and limit in reason)
+        assert "the database gives no more connections" in shown
+        assert "athena_poor" not in shown  # anyone may ask
+        allow(-1)
+        assert next(status for status, _, reason in states() if status == 200 and reason == "None")
 
 
 def test_two_servers_are_one_plane_and_one_goes_on_alone(
