@@ -55,7 +55,7 @@ bench: $(READY) ## Measure Athena beside its ceilings (about fifty minutes; BENC
 bench-quick: $(READY) ## Let every benchmark run once, as small as it goes (its figures mean nothing)
 	@$(BIN)/python -m benchmarks --size quick
 
-audit: ## Ask whether a locked version has a known hole (says so if nobody answers)
+audit: ## Look up known holes of the locked versions (prints how many could not be looked up)
 	@.ci/audit
 
 lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for newer versions)
