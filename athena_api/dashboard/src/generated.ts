@@ -594,6 +594,7 @@ export interface Health {
   projections: Readonly<Record<string, ProjectionHealth>>;
   generation?: string | null;
   candidate?: string | null;
+  reason?: string | null;
 }
 
 export interface HttpPolicy {
