@@ -53,7 +53,7 @@ def unit(name: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> None:
     file = tmp_path / name.replace("@", "@8787")
-    file.write_text((DEPLOYMENT / name).read_text().replace(PROGRAM, sys.executable))
+    file.write_text((DEPLOYMENT / name).read_text().replace(PROGRAM, f'"{sys.executable}"'))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", file], capture_output=True, text=True, check=False
     )
