@@ -346,6 +346,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/test_limits.py::test_sixteen_requests_wait_and_the_next_is_refused_in_its_turn",
         (PROTOCOL, "PIPELINED_MAX = 16", "PIPELINED_MAX = 1 << 30"),
     ),
+    of(
+        "a .env that others may replace is read",
+        "tests/core/test_settings.py::test_a_dotenv_that_others_may_write_is_refused",
+        ("athena_core/settings.py", "            _check_mode(path, place.parent, folder)\n", ""),
+    ),
+    of(
+        "a .env behind a link is judged by the link",
+        "tests/core/test_settings.py::test_a_link_is_judged_by_what_it_leads_to",
+        ("athena_core/settings.py", "if not place.is_symlink():", "if place == path:"),
+    ),
 )
 
 
