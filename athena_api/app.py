@@ -26,7 +26,7 @@ from athena_api.endpoint import Endpoint
 from athena_api.gate import Gate
 from athena_api.identity import Identification
 from athena_api.metrics import CONTENT_TYPE, exposition
-from athena_api.operation import PREFIX
+from athena_api.operation import EVERYBODY, PREFIX
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import ControlPlane
 from athena_api.protocol import Limits
@@ -39,7 +39,7 @@ from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
-from athena_core.errors import AthenaError, ConfigError, UnknownRoute
+from athena_core.errors import AthenaError, ConfigError, Forbidden, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.prices import Prices
 from athena_core.providers.mask import Mask
@@ -87,6 +87,9 @@ from projections.memory_index import MemoryIndex
 from projections.views import Views
 
 KEEPER_JOIN_SECONDS = 5.0
+METRICS_OPERATION = "getMetrics"
+"""The page of metrics, as authorization knows it."""
+
 READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our envelope, as everywhere
 
 
@@ -141,7 +144,18 @@ def wire(
     reader = log.reader()
     catalog = Catalog(log, ids, frozenset(providers))
     prices = Prices.load()
-    runs = Runs(log, tail, catalog, settings, ids, frozenset(providers), prices, mask)
+    roster = Roster(
+        enabled=settings.auth_enabled,
+        roles=settings.auth_identity_role_map,
+        default=settings.auth_default_role,
+        file=settings.auth_role_map_file,
+    )
+    flood = Flood(log, clock, ids, settings.refusals_per_second)
+    strict = settings.authz_default_decision == "deny"
+    access = Access(
+        log, {**ROLES, METRICS_OPERATION: EVERYBODY}, roster, flood, mode=settings.authz_mode, strict=strict
+    )
+    runs = Runs(log, tail, catalog, access, settings, ids, frozenset(providers), prices, mask)
     tools = toolbox(settings.state_dir)
     asker = Asker(providers, prices, clock, ids)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
@@ -161,15 +175,6 @@ def wire(
     memory = Memory(log, ids, settings, notes, index)
     remember = memory.recall if settings.memory_enabled else None
     agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, mask, live.said, remember)
-    roster = Roster(
-        enabled=settings.auth_enabled,
-        roles=settings.auth_identity_role_map,
-        default=settings.auth_default_role,
-        file=settings.auth_role_map_file,
-    )
-    flood = Flood(log, clock, ids, settings.refusals_per_second)
-    strict = settings.authz_default_decision == "deny"
-    access = Access(log, ROLES, roster, flood, mode=settings.authz_mode, strict=strict)
     work = Work(log, reader, tail, runs, ids, frozenset(providers))
     personas = PersonaFiles(settings.workspace_root, settings.state_dir)
     messages = Messages(log, reader, runs, personas, ids, hops_max=settings.a2a_max_hops)
@@ -351,6 +356,7 @@ def roles_loaded(roster: Roster) -> plane.RolesLoaded:
         admins=named[Role.ADMIN],
         everybody_else=roster.identity(EVERYBODY_ELSE).role,
         sha256=roster.sha256,
+        locked_out=named[Role.NONE] or None,
     )
 
 
@@ -527,9 +533,14 @@ async def metrics(request: HttpRequest) -> Response:
     """What a monitoring system reads; it tells of everybody."""
     parts: ControlPlane = request.app.state.plane
     who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
+    meta = Meta(actor=who.subject, correlation=trace)
     try:
-        await parts.access.require_scope(who, "getMetrics", {}, Meta(actor=who.subject, correlation=trace), None, None)
+        parts.flood.check(who.subject, METRICS_OPERATION)
+        await parts.access.require(who, METRICS_OPERATION, meta)
+        await parts.access.require_scope(who, METRICS_OPERATION, {}, meta, None, None)
     except AthenaError as error:
+        if isinstance(error, Forbidden):
+            parts.flood.refused(who.subject, METRICS_OPERATION)
         return _json(failure(error, trace), status_of(error))
     return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
 

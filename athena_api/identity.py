@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from athena_core.errors import IdentityAmbiguous, IdentityInvalid, IdentityMissing, ProxyUntrusted
 from athena_core.proxies import Proxies
-from athena_core.roles import IDENTITY, SECRET_HEADER, Roster
+from athena_core.roles import IDENTITY, RESERVED_PREFIX, SECRET_HEADER, Roster, is_reserved
 from athena_core.values import IDENTITY_CHARS_MAX, Identity, Scope
 
 GLOBAL = "x-athena-scope-global"
@@ -55,6 +55,11 @@ class Identification:
         if not IDENTITY.fullmatch(subject):
             raise IdentityInvalid(
                 f"the header {name} must hold one name of 1 to {IDENTITY_CHARS_MAX} letters, digits or ._@:+|-"
+            )
+        if is_reserved(subject):
+            raise IdentityInvalid(
+                f"the header {name} must not hold a name that begins with {RESERVED_PREFIX}: "
+                "these are the server's own actors. Use another identity."
             )
         return subject
 

@@ -19,7 +19,7 @@ Q = TypeVar("Q")
 T = TypeVar("T")
 
 PREFIX = "/api/v1"
-EVERYBODY = frozenset(Role)
+EVERYBODY = frozenset(Role) - {Role.NONE}
 WRITERS = frozenset({Role.OPERATOR, Role.ADMIN})
 ADMINS = frozenset({Role.ADMIN})
 

@@ -95,7 +95,7 @@ async def update_schedule(plane: "ControlPlane", call: Call[ScheduleSpec, NoQuer
 
 
 async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call: Call[Any, NoQuery]) -> Reply:
-    done = await plane.schedules.put(schedule_id, spec, call.meta, call.key)
+    done = await plane.schedules.put(schedule_id, spec, call.meta, call.key, call.who.scope)
     task, position = await _task(plane, schedule_id, done)
     return Reply(data=found(task, "schedule", schedule_id), position=position, replayed=done.replayed)
 

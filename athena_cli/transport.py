@@ -15,7 +15,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli.exits import Failed, Misused, Unreachable, advice_of
 from athena_core.clock import Ids, SystemIds
 from athena_core.errors import IdentityMissing
-from athena_core.roles import IDENTITY
+from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
 from athena_core.settings import Settings
 
 ATTEMPTS_MAX = 4
@@ -271,6 +271,11 @@ async def connect(settings: Settings, *, stay: bool = False) -> AsyncIterator[Tr
         raise Misused("--async needs a server that goes on with the run; --transport local has none")
     if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
         raise Misused(f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} is no identity")
+    if is_reserved(settings.cli_identity):
+        raise Misused(
+            f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} begins with {RESERVED_PREFIX}, as the server's own actors "
+            "do. Use another identity."
+        )
     seconds = settings.cli_api_timeout_ms / 1000
     identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
     ids = SystemIds()

@@ -248,8 +248,18 @@ class Passage(Value):
 class Recall(Protocol):
     """Finds what was noted down; blocking."""
 
-    def search(self, terms: Sequence[str], *, least: int, limit: int, seconds: float) -> list[Passage]:
+    def search(
+        self,
+        terms: Sequence[str],
+        *,
+        least: int,
+        limit: int,
+        seconds: float,
+        sessions: frozenset[str] | None = None,
+    ) -> list[Passage]:
         """The passages that hold ``least`` of the terms at least, best first.
+
+        With ``sessions`` only passages of their transcripts are found.
 
         Raises TimeoutError, and NotCaughtUp while what is searched is not ready.
         """

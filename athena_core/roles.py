@@ -10,6 +10,8 @@ from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role, Scope
 
 EVERYBODY_ELSE = "*"
 IDENTITY = re.compile(rf"[A-Za-z0-9._@:+|-]{{1,{IDENTITY_CHARS_MAX}}}")
+RESERVED_PREFIX = "system:"
+"""How the names of the server's own actors begin. No identity may have one, in any case of the letters."""
 SECRET_HEADER = "x-athena-proxy-secret"
 MAP_BYTES_MAX = 4 << 20
 HEADER = re.compile(r"[a-z0-9-]+")
@@ -43,21 +45,36 @@ def parse_role(text: str) -> Role:
     """A role by its name, in any case. Raises ConfigError."""
     role = ROLES.get(text.strip().lower())
     if role is None:
-        raise ConfigError(f"{text!r} is no role; expected one of {', '.join(Role)}")
+        names = (*(one for one in Role if one is not Role.NONE), Role.NONE)
+        raise ConfigError(f"{text!r} is no role; expected one of {', '.join(names)}")
     return role
+
+
+def is_reserved(identity: str) -> bool:
+    """Return True for a name that only the server's own actors have."""
+    return identity.casefold().startswith(RESERVED_PREFIX)
 
 
 def parse_role_map(text: str) -> dict[str, Role]:
     """Roles by identity from ``identity:Role,…``, split at the last colon; ``*`` is everyone else."""
     roles: dict[str, Role] = {}
     for entry in text.split(",") if text.strip() else ():
-        identity, colon, role = (part.strip() for part in entry.rpartition(":"))
-        if not colon or not (identity == EVERYBODY_ELSE or IDENTITY.fullmatch(identity)):
-            raise ConfigError(f"{entry.strip()!r} is no identity with a role; expected identity:Role")
-        if identity in roles:
-            raise ConfigError(f"{identity!r} is listed twice; expected one role for each identity")
-        roles[identity] = parse_role(role)
+        _add_role(roles, entry)
     return roles
+
+
+def _add_role(roles: dict[str, Role], entry: str) -> None:
+    identity, colon, role = (part.strip() for part in entry.rpartition(":"))
+    if not colon or not (identity == EVERYBODY_ELSE or IDENTITY.fullmatch(identity)):
+        raise ConfigError(f"{entry.strip()!r} is no identity with a role; expected identity:Role")
+    if is_reserved(identity):
+        raise ConfigError(
+            f"{entry.strip()!r} names an actor of the server; expected an identity that does not begin with "
+            f"{RESERVED_PREFIX}"
+        )
+    if identity in roles:
+        raise ConfigError(f"{identity!r} is listed twice; expected one role for each identity")
+    roles[identity] = parse_role(role)
 
 
 def read_role_map(path: Path) -> dict[str, Role]:
@@ -75,8 +92,15 @@ def parse_role_file(content: bytes) -> dict[str, Role]:
     """The same from what is in the file. Raises ConfigError, and UnicodeDecodeError for what is no UTF-8."""
     if len(content) > MAP_BYTES_MAX:
         raise ConfigError(f"it is over {MAP_BYTES_MAX} bytes")
-    lines = (line.partition("#")[0].strip().rstrip(",") for line in content.decode().splitlines())
-    return parse_role_map(",".join(line for line in lines if line))
+    roles: dict[str, Role] = {}
+    for number, line in enumerate(content.decode().splitlines(), start=1):
+        text = line.partition("#")[0].strip().rstrip(",")
+        try:
+            for entry in text.split(",") if text else ():
+                _add_role(roles, entry)
+        except ConfigError as error:
+            raise ConfigError(f"line {number}: {error}") from error
+    return roles
 
 
 def check_header_name(name: str) -> str:

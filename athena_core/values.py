@@ -1,7 +1,7 @@
 """Shared values: identities, roles, harness profiles, usage, and the limits that have names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -69,11 +69,16 @@ class Body(Value, forbid_unknown_fields=True):
 
 
 class Role(StrEnum):
-    """What an identity may do; each role may do what the ones before it may."""
+    """What an identity may do; each role may do what the ones before it may. ``NONE`` locks an identity out."""
 
+    NONE = "None"
     VIEWER = "Viewer"
     OPERATOR = "Operator"
     ADMIN = "Admin"
+
+
+PinnedScope: TypeAlias = dict[str, tuple[str, ...]]
+"""A scope as events hold it: the names of each kind that is narrowed, sorted."""
 
 
 class Scope(Value):
@@ -86,6 +91,44 @@ class Scope(Value):
     def shows(self, session_id: str, run_id: str) -> bool:
         """Whether it covers a run."""
         return (self.sessions is None or session_id in self.sessions) and (self.runs is None or run_id in self.runs)
+
+    @property
+    def recalled(self) -> frozenset[str]:
+        """The sessions that a run under this scope may be reminded of.
+
+        A session may hold runs of any persona, so under another kind of scope there is none.
+        """
+        return (
+            frozenset()
+            if self.sessions is None or self.personas is not None or self.runs is not None
+            else self.sessions
+        )
+
+
+def pinned(scope: Scope | None) -> PinnedScope | None:
+    """Return a scope as events hold it."""
+    if scope is None:
+        return None
+    kinds = {kind: getattr(scope, kind) for kind in Scope.__struct_fields__}
+    return {kind: tuple(sorted(names)) for kind, names in kinds.items() if names is not None}
+
+
+def unpinned(kinds: Mapping[str, Iterable[str]] | None) -> Scope | None:
+    """Return the scope that an event holds."""
+    if kinds is None:
+        return None
+    return Scope(**{kind: frozenset(kinds[kind]) for kind in Scope.__struct_fields__ if kind in kinds})
+
+
+def narrower(*scopes: Scope | None) -> Scope | None:
+    """Return what all of these scopes cover; None if none of them narrows."""
+    kinds: dict[str, frozenset[str]] = {}
+    for scope in scopes:
+        for kind in Scope.__struct_fields__ if scope is not None else ():
+            names = getattr(scope, kind)
+            if names is not None:
+                kinds[kind] = kinds[kind] & names if kind in kinds else names
+    return Scope(**kinds) if kinds else None
 
 
 class Identity(Value):

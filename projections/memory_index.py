@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.notes import cited, stretches
@@ -55,12 +57,22 @@ DELETE_SEARCH = "DELETE FROM search WHERE rowid IN (SELECT id FROM chunk WHERE s
 DELETE_CHUNKS = "DELETE FROM chunk WHERE source = ?"
 INSERT_CHUNK = "INSERT INTO chunk (source, number, first, last) VALUES (?, ?, ?, ?) RETURNING id"
 INSERT_SEARCH = "INSERT INTO search (rowid, text) VALUES (?, ?)"
-SELECT_FOUND = "SELECT rowid, -rank, highlight(search, 0, ?, ?) FROM search WHERE search MATCH ? ORDER BY rank LIMIT ?"
+SELECT_FOUND = """
+    SELECT rowid, -rank, highlight(search, 0, ?1, ?2) FROM search WHERE search MATCH ?3{within} ORDER BY rank LIMIT ?4
+"""
 SELECT_EVERY = """
     SELECT id, score, (SELECT highlight(search, 0, ?1, ?2) FROM search WHERE search MATCH ?3 AND rowid = id)
-    FROM (SELECT rowid AS id, -bm25(search) AS score FROM search WHERE search MATCH ?3 ORDER BY rowid DESC LIMIT ?5)
+    FROM (SELECT rowid AS id, -bm25(search) AS score FROM search WHERE search MATCH ?3{within}
+          ORDER BY rowid DESC LIMIT ?5)
     ORDER BY score DESC LIMIT ?4
 """
+WITHIN = """
+    AND EXISTS (
+        SELECT 1 FROM chunk JOIN source ON name = source WHERE chunk.id = search.rowid AND kind = 'transcript'
+        AND substr(place, 1, instr(place, '#') - 1) IN (SELECT value FROM json_each(?6)))
+"""
+"""Beside a match: it is in one of these transcripts. They are compared before the best are taken, so that passages of
+others neither displace it nor show by its absence that they are there."""
 SELECT_CHUNK = "SELECT number, first, last, kind, place, source FROM chunk JOIN source ON name = source WHERE id = ?"
 
 Said = Callable[[Connection, Position, int], list[tuple[Position, str, str, str | None]]]
@@ -97,8 +109,16 @@ class MemoryIndex:
 
     # Searching
 
-    def search(self, terms: Sequence[str], *, least: int, limit: int, seconds: float) -> list[Passage]:
-        """The passages that hold ``least`` of the terms at least, best first."""
+    def search(
+        self,
+        terms: Sequence[str],
+        *,
+        least: int,
+        limit: int,
+        seconds: float,
+        sessions: frozenset[str] | None = None,
+    ) -> list[Passage]:
+        """The passages that hold ``least`` of the terms at least, best first, from transcripts of ``sessions``."""
         until = time.monotonic() + seconds
         every = least >= len(terms)
         wanted = match(terms, every=every)
@@ -107,9 +127,14 @@ class MemoryIndex:
         try:
             self._bring_up(until)
             with self._reading() as connection, connection.within(max(until - time.monotonic(), 0.0)):
-                sought = (OPEN, CLOSE, wanted, limit)
-                ranked = (SELECT_EVERY, (*sought, CANDIDATES_MAX)) if every else (SELECT_FOUND, sought)
-                found: list[Any] = list(connection.execute(*ranked))
+                sought: tuple[str | int, ...] = (OPEN, CLOSE, wanted, limit)
+                ranked, within = (SELECT_EVERY if every else SELECT_FOUND), ""
+                if sessions is not None:
+                    places = [transcript_of(session_id) for session_id in sessions]
+                    sought, within = (*sought, CANDIDATES_MAX, msgspec.json.encode(places).decode()), WITHIN
+                elif every:
+                    sought = (*sought, CANDIDATES_MAX)
+                found: list[Any] = list(connection.execute(ranked.format(within=within), sought))
                 passages = [self._passage(connection, *row) for row in found if every or _distinct(row[2]) >= least]
         except Damaged:
             self._discard()
@@ -172,7 +197,7 @@ class MemoryIndex:
         while said := self._said(rows, position, PAGE_ROWS):
             with connection.transaction():
                 for at, session_id, entry_id, words in said:
-                    place = f".athena/transcripts/{session_id}.jsonl#{entry_id}"
+                    place = f"{transcript_of(session_id)}#{entry_id}"
                     _put(connection, f"said:{at}", "transcript", place, "", words)
                 position = said[-1][0]
                 connection.execute(PUT_META, ("said", str(position)))
@@ -282,6 +307,11 @@ class MemoryIndex:
                 self._reader.close()
                 self._close_log()
                 self._reader = None
+
+
+def transcript_of(session_id: str) -> str:
+    """Return how the transcript of a session is cited."""
+    return f".athena/transcripts/{session_id}.jsonl"
 
 
 def match(terms: Sequence[str], *, every: bool) -> str:

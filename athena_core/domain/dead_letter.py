@@ -1,12 +1,13 @@
 """The dead letter: work that could not be done, until somebody puts it back to work or discards it, never both."""
 
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import Contradicted, NotFound
-from athena_core.event import Event, Text, Value
+from athena_core.event import EXTRA, Event, Text, Value
+from athena_core.values import PinnedScope
 
 DEAD_LETTER_PREFIX = "dlq_"
 
@@ -57,6 +58,7 @@ class DeadLetterAdded(Event):
     source_persona: str | None = None
     target_persona: str | None = None
     previous_id: str | None = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     payload: Text = None
 
 

@@ -1,12 +1,12 @@
 """The persona run: a review of what changed between two commits, by a model that plays a persona."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import Event, Guard, Recorded, Text, Value
-from athena_core.values import PersonaStdout, Usage
+from athena_core.event import EXTRA, Event, Guard, Recorded, Text, Value
+from athena_core.values import PersonaStdout, PinnedScope, Usage
 
 MergeGate = Literal["pass", "fail"]
 PREFIX = "persona:"
@@ -44,6 +44,7 @@ class PersonaRunStarted(Event):
     model: str | None = None
     out_json_path: str | None = None
     out_markdown_path: str | None = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     prepared: Text = None
 
 

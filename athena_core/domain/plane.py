@@ -18,7 +18,10 @@ class AuthzModeActive(Event):
 
 
 class RolesLoaded(Event):
-    """Who has which role was read: when a server started, or anew; numbers of identities, and a hash of the whole."""
+    """Who has which role was read: when a server started, or anew; numbers of identities, and a hash of the whole.
+
+    ``locked_out`` counts those with the role None, where there are any.
+    """
 
     TYPE: ClassVar[str] = "rbac.roles.loaded"
     source: Literal["settings", "file"]
@@ -27,6 +30,7 @@ class RolesLoaded(Event):
     admins: int
     everybody_else: str
     sha256: str
+    locked_out: int | None = None
 
 
 class AuthzDenied(Event):

@@ -1,11 +1,12 @@
 """The redrive: a job that requeues the dead letters of a filter, one after another."""
 
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import Event, Guard, Recorded, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Value
+from athena_core.values import PinnedScope
 
 RATE_PER_SECOND_MAX = 500
 
@@ -42,6 +43,7 @@ class RedriveStarted(Event):
     total: int
     until: int
     requested_by: str
+    scope: Annotated[PinnedScope | None, EXTRA] = None
 
 
 class RedriveAdvanced(Event):

@@ -13,6 +13,7 @@ from athena_core.values import (
     ContextReference,
     EvidenceType,
     HarnessSpec,
+    PinnedScope,
     Reliability,
     Usage,
     VerificationFailure,
@@ -29,7 +30,10 @@ Loss = Literal["dead", "frozen", "left"]
 
 
 class RunRequest(Event):
-    """What a run needs to be executed, pinned: references are resolved, the profile is a copy."""
+    """What a run needs to be executed, pinned: references are resolved, the profile is a copy.
+
+    ``scope`` is that of the caller who started it, or started what caused it.
+    """
 
     session_id: str
     directive_id: str
@@ -44,6 +48,7 @@ class RunRequest(Event):
     budget_micro_usd: int | None = None
     retry_budget: int | None = None
     parent_run_id: Annotated[str | None, EXTRA] = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     context_refs: tuple[ContextReference, ...] | None = None
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
     contents_salt: Text = None

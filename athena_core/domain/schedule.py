@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError, NotFound
-from athena_core.event import TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
 from athena_core.rule import ScheduleDefinition
 from athena_core.slots import (
     INSTANT_MAX,
@@ -18,6 +18,7 @@ from athena_core.slots import (
     next_slot,
     slots_between,
 )
+from athena_core.values import PinnedScope
 
 SCHEDULES_MAX = 10_000
 BUFFERED_SLOTS_MAX = 100
@@ -50,6 +51,7 @@ class ScheduleUpserted(Event):
     definition: ScheduleDefinition
     after_ms: int
     updated_by: str
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     input: Text = None
     params: Annotated[dict[str, str] | None, TEXT] = None
 
@@ -197,6 +199,7 @@ class ScheduleState(Value):
     paused: bool = False
     revision: int = 0
     updated_by: str = ""
+    scope: PinnedScope | None = None
     cursor_ms: int = 0
     running: tuple[Flight, ...] = ()
     buffer: tuple[int, ...] = ()
@@ -223,6 +226,7 @@ def evolve(state: ScheduleState, event: Event) -> ScheduleState:
                 enabled=event.enabled,
                 revision=state.revision + 1,
                 updated_by=event.updated_by,
+                scope=event.scope,
                 cursor_ms=max(state.cursor_ms, event.after_ms),
             )
         case ScheduleRemoved(removed=True):
@@ -306,6 +310,7 @@ class UpsertSchedule(Value):
     paused: bool | None = None
     note: str | None = None
     text_of: int | None = None
+    scope: PinnedScope | None = None
     others: int = 0
     most: int = SCHEDULES_MAX
 
@@ -471,6 +476,7 @@ def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tup
         definition=definition,
         after_ms=after,
         updated_by=context.meta.actor,
+        scope=command.scope,
         input=command.input,
         params=command.params,
     )

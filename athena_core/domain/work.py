@@ -1,14 +1,15 @@
 """The work queue of a session: items that wait, and the drain that works them off."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
 from athena_core.errors import WorkQueueFull
-from athena_core.event import Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Text, Value
+from athena_core.values import PinnedScope
 
 QUEUE_ITEMS_MAX = 1_000
 BATCH_ITEMS_MAX = 100
@@ -43,6 +44,7 @@ class WorkEnqueued(Event):
     enqueued_by: str
     message_id: str | None = None
     dead_letter_id: str | None = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     payload: Text = None
 
 
@@ -56,6 +58,7 @@ class WorkDrainStarted(Event):
     automatic: bool | None = None
     provider: str | None = None
     model: str | None = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
 
 
 class WorkBatchStarted(Event):
@@ -150,6 +153,7 @@ class Item(Value):
     enqueued_by: str
     message_id: str | None = None
     dead_letter_id: str | None = None
+    scope: PinnedScope | None = None
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -165,6 +169,7 @@ class Drain(Value):
     queue_depth_before: int
     drained_items: int = 0
     runs: int = 0
+    scope: PinnedScope | None = None
 
 
 class Batch(Value):
@@ -208,6 +213,7 @@ def evolve(state: WorkState, event: Event) -> WorkState:
                 enqueued_by=event.enqueued_by,
                 message_id=event.message_id,
                 dead_letter_id=event.dead_letter_id,
+                scope=event.scope,
             )
             return replace(state, items=(*state.items, item))
         case WorkDrainStarted():
@@ -219,6 +225,7 @@ def evolve(state: WorkState, event: Event) -> WorkState:
                 provider=event.provider,
                 model=event.model,
                 queue_depth_before=event.queue_depth_before,
+                scope=event.scope,
             )
             return replace(state, drain=drain)
         case WorkBatchStarted():
@@ -282,6 +289,7 @@ class EnqueueWork(Value):
     duplicate: bool = False
     message_id: str | None = None
     dead_letter_id: str | None = None
+    scope: PinnedScope | None = None
 
 
 class StartDrain(Value):
@@ -292,6 +300,7 @@ class StartDrain(Value):
     automatic: bool = False
     provider: str | None = None
     model: str | None = None
+    scope: PinnedScope | None = None
 
 
 class StartBatch(Value):
@@ -420,6 +429,7 @@ def _enqueued(command: EnqueueWork, state: WorkState) -> Event:
         enqueued_by=command.enqueued_by,
         message_id=command.message_id,
         dead_letter_id=command.dead_letter_id,
+        scope=command.scope,
         payload=command.payload,
     )
 
@@ -432,6 +442,7 @@ def _drain_started(command: StartDrain, state: WorkState) -> Event:
         automatic=command.automatic or None,
         provider=command.provider,
         model=command.model,
+        scope=command.scope,
     )
 
 

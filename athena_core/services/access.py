@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, NoReturn, TypeAlias
 
+from msgspec.structs import replace
+
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import plane
@@ -11,7 +13,7 @@ from athena_core.event import Fact, Meta
 from athena_core.roles import Roster
 from athena_core.services.flood import Flood
 from athena_core.store.log import Log
-from athena_core.values import Identity, Role
+from athena_core.values import Identity, Role, Scope
 
 Proof: TypeAlias = Mapping[str, tuple[str, ...]]
 """By kind of scope, what a request is about: all of it must be covered. A kind that is absent cannot be told."""
@@ -47,13 +49,15 @@ class Access:
 
     def allows(self, who: Identity, operation: str) -> bool:
         """Whether an identity may do an operation, as far as its role goes."""
-        return self._granted(who, operation) or not self._guards(operation)
+        return self._granted(who, operation) or not self._guards(who, operation)
 
     def _granted(self, who: Identity, operation: str) -> bool:
         return who.role in self._roles.get(operation, frozenset())
 
-    def _guards(self, operation: str) -> bool:
-        """Whether a denial of this operation is more than a record."""
+    def _guards(self, who: Identity, operation: str) -> bool:
+        """Return True if a denial of this operation is more than a record: always for a locked-out identity."""
+        if who.role is Role.NONE:
+            return True
         match self.mode:
             case "off":
                 return False
@@ -63,13 +67,16 @@ class Access:
                 return self._strict or operation in PROTECTED
         return True
 
-    def on_behalf(self, subject: str) -> Identity:
-        """Whoever is named in a definition, with the role of now: what it causes is checked anew (decisions E36)."""
-        return self.roster.identity(subject)
+    def on_behalf(self, subject: str, scope: Scope | None = None) -> Identity:
+        """Return the identity that a definition names, with its present role (decisions E36).
+
+        The scope is that of the start, whatever the role is now: others may have contributed to it.
+        """
+        return replace(self.roster.identity(subject), scope=scope)
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
         """Return if the role allows it; else record the denial, and raise AuthzDenied where the mode guards it."""
-        if not self._granted(who, operation) and self.mode != "off":
+        if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
             denied, message = self._missing(who, operation)
             await self._deny(who, denied, message, meta)
 
@@ -100,8 +107,14 @@ class Access:
 
         Whether the thing exists is nobody's business who may not see it: the answer is the same.
         """
+        found = self._uncovered(who, operation, proof)
+        if found is not None:
+            await self._deny(who, *found, meta, session_id, run_id)
+
+    def _uncovered(self, who: Identity, operation: str, proof: Proof) -> tuple[plane.AuthzDenied, str] | None:
+        """What a scope does not cover, as an event and in words."""
         if who.scope is None or self.mode == "off":
-            return
+            return None
         for kind in who.scope.__struct_fields__:
             covered = getattr(who.scope, kind)
             if covered is not None and (kind not in proof or not covered.issuperset(proof[kind])):
@@ -112,9 +125,53 @@ class Access:
                     required_roles=(),
                     deny_reason="SCOPED_ACCESS_VIOLATION",
                 )
-                message = f"{operation} is beyond the {kind} that {who.subject} is scoped to"
-                await self._deny(who, denied, message, meta, session_id, run_id)
-                return
+                return denied, f"{operation} is beyond the {kind} that {who.subject} is scoped to"
+        return None
+
+    def hides(self, who: Identity, operation: str) -> bool:
+        """Return True if an operation that nothing narrows is denied to an identity because of its scope."""
+        return self._uncovered(who, operation, {}) is not None and self._guards(who, operation)
+
+    def demand(
+        self,
+        reader: Reader,
+        context: Context,
+        who: Identity,
+        operation: str,
+        proof: Proof,
+        why: str,
+        *,
+        session_id: str | None = None,
+        behind: int = 0,
+    ) -> tuple[Fact, ...]:
+        """Check in a transaction that an identity may do what the transaction causes: by role, then by scope.
+
+        Raise Rejected with the denial where the mode guards the operation. Elsewhere return the record of the denial,
+        which stands ``behind`` so many other events of the transaction.
+        """
+        found = None
+        if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
+            found = self._missing(who, operation)
+        found = found or self._uncovered(who, operation, proof)
+        if found is None:
+            return ()
+        denied, message = found
+        guarded = self._guards(who, operation)
+        outcome: Literal["denied", "violated"] = "denied" if guarded else "violated"
+        violation = violation_of(
+            reader,
+            context,
+            denied.TYPE,
+            who,
+            "authorization",
+            outcome,
+            denied.deny_reason,
+            behind=0 if guarded else behind,
+        )
+        facts = tuple(Fact(stream=plane.STREAM, event=event, session_id=session_id) for event in (denied, violation))
+        if guarded:
+            raise Rejected(AuthzDenied(f"{why}: {message}"), facts)
+        return facts
 
     async def _deny(
         self,
@@ -125,7 +182,7 @@ class Access:
         session_id: str | None = None,
         run_id: str | None = None,
     ) -> None:
-        guarded = self._guards(denied.operation)
+        guarded = self._guards(who, denied.operation)
 
         def deny(reader: Reader, context: Context) -> Outcome:
             """The denial and the violation that is derived from it (contract 6), then the error."""
@@ -158,12 +215,14 @@ def violation_of(
     category: Literal["authorization", "policy", "sandbox"],
     outcome: Literal["denied", "blocked", "failed", "violated"],
     code: str,
+    *,
+    behind: int = 0,
 ) -> plane.SafetyViolation:
-    """The violation derived from the first event of the same transaction."""
+    """The violation derived from the first event of the same transaction, or from one ``behind`` so many others."""
     return plane.SafetyViolation(
         schema_version=1,
         source=plane.ViolationSource(
-            position=reader.head + 1,
+            position=reader.head + behind + 1,
             trace_id=context.meta.correlation,
             type=source,
             created_at=iso(context.now),

@@ -33,7 +33,10 @@ from athena_core.values import (
     HarnessSpec,
     Identity,
     RunBody,
+    narrower,
     persona_of,
+    pinned,
+    unpinned,
 )
 
 ADMITTED_MAX = 256
@@ -100,6 +103,8 @@ class Plan:
         """The context references of a directive that is made for this run."""
         self.timeout_ms: int | None = None
         """A timeout of its own, within that of its profile."""
+        self.names_notes = False
+        """Whether it was asked for under a scope, and its context references name notes of the memory."""
         self.patient = False
         """Whether it waits for a slot where another run would be refused: nobody waits for its answer."""
 
@@ -354,8 +359,11 @@ def admit(
     """
     limits = reader.state(policy.DECIDER, policy.STREAM)
     request = plan.request(session_id, directive_id, limits.policy, room.executor)
+    scope = who.scope
     if request.parent_run_id is not None:
-        _check_parent(reader, request.parent_run_id)
+        scope = narrower(scope, unpinned(_parent(reader, request.parent_run_id).scope))
+    if scope is not None:
+        request = replace(request, scope=pinned(scope))
     _check_day(reader, context, limits, request, run_id, plan.least)
     full = plan.patient and _is_full(reader, limits)
     if not full:
@@ -466,7 +474,8 @@ def _over_budget(
     return Rejected(error, facts_of(run_id, request.session_id, (_rejected(request, rejection),)))
 
 
-def _check_parent(reader: Reader, parent_id: str) -> None:
+def _parent(reader: Reader, parent_id: str) -> run.RunCreated:
+    """The request of a parent that may have another child. Raises ConfigError."""
     remedy = "the id of a run that has not ended"
     parent = _state(reader, parent_id)
     if parent.request is None:
@@ -475,6 +484,7 @@ def _check_parent(reader: Reader, parent_id: str) -> None:
         raise ConfigError.of("parentRunId", f"run {parent_id} has ended ({parent.status})", remedy)
     if parent.cancel is not None:
         raise ConfigError.of("parentRunId", f"run {parent_id} is being cancelled", remedy)
+    return parent.request
 
 
 def withdrawn(reader: Reader, run_id: str | None) -> bool:

@@ -33,6 +33,7 @@ from athena_core.values import (
     ToolPolicies,
     ToolSpec,
     Usage,
+    unpinned,
 )
 
 TURNS_DEFAULT = 50
@@ -293,8 +294,11 @@ class Asked(NamedTuple):
     context: ContextMeta
 
 
-Remember = Callable[[str, int], Awaitable[Sequence[Passage]]]
-"""Finds what was noted down about something that was said, in so many characters at most."""
+Remember = Callable[[str, int, frozenset[str] | None], Awaitable[Sequence[Passage]]]
+"""Finds what was noted down about something that was said, in so many characters at most.
+
+With a set of sessions only their transcripts are searched.
+"""
 
 Say = Callable[[str, str, int, str | None], None]
 """Shows text while a model writes it: session, run, turn, the text; None: forget what was shown of the turn."""
@@ -395,7 +399,9 @@ class Agent:
         if self._remember is None or talk.calls or talk.recalled is not None:
             return ()
         room = self._compiler.chars_max - len(work.said) - sum(map(len, work.contents))
-        found = await self._remember(work.said, room - RECALL_MARGIN_CHARS)
+        scope = unpinned(work.request.scope)
+        sessions = None if scope is None else scope.recalled
+        found = await self._remember(work.said, room - RECALL_MARGIN_CHARS, sessions)
         if not found:
             return ()
         snippets = tuple(passage.snippet for passage in found)
@@ -433,6 +439,7 @@ class Agent:
     def _compile(self, work: Work, talk: Talk) -> tuple[tuple[Any, ...], ContextMeta]:
         request = work.request
         turns = conversation(talk.events) if talk.events else ()
+        scope = unpinned(request.scope)
         return self._compiler.compile(
             request.session_id,
             None if work.opens else work.position,
@@ -441,6 +448,7 @@ class Agent:
             work.contents,
             turns,
             () if talk.recalled is None else reminder(talk.recalled),
+            None if scope is None else scope.personas,
         )
 
     def _heard(self, work: Work, talk: Talk, answered: Answered) -> tuple[run.Step, ...]:
@@ -485,7 +493,7 @@ class Agent:
         profile = work.request.harness_profile_snapshot
         try:
             tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
-            result = self._masked(await tool.call(arguments, self._bench(profile)))
+            result = self._masked(await tool.call(arguments, self._bench(work.request)))
         except ToolRefused as refusal:
             result = ToolResult(content=str(refusal), is_error=True)
         step = _result(call, result)
@@ -501,7 +509,7 @@ class Agent:
         evidence = attached(talk.events)
         verdict = Verdict()
         if profile.verification_policies:
-            run_command = partial(self._run_command, profile)
+            run_command = partial(self._run_command, request)
             verdict = await judge(profile, talk.answer or "", evidence, run_command, self._ids)
         retries = talk.attempts - talk.calls
         ending = run.RunCompleted(
@@ -522,11 +530,11 @@ class Agent:
         )
         return Done((*last, *verdict.evidence), ending, talk.answer or "")
 
-    async def _run_command(self, profile: HarnessSpec, argv: tuple[str, ...], label: str) -> ToolResult:
+    async def _run_command(self, request: run.RunCreated, argv: tuple[str, ...], label: str) -> ToolResult:
         """Run a command of a verification policy, within what the profile allows the shell."""
         arguments = msgspec.json.encode({"command": argv, "evidence": label}).decode()
         tool, read = self._tools.read("shell", arguments, ("shell",))
-        return self._masked(await tool.call(read, self._bench(profile)))
+        return self._masked(await tool.call(read, self._bench(request)))
 
     def _masked(self, result: ToolResult) -> ToolResult:
         """A result without secrets: what a model is not told, it cannot say, and nobody records."""
@@ -535,11 +543,13 @@ class Agent:
             shown = replace(shown, label=hide(shown.label), content=hide(shown.content))
         return replace(result, content=hide(result.content), shown=shown)
 
-    def _bench(self, profile: HarnessSpec) -> Bench:
+    def _bench(self, request: run.RunCreated) -> Bench:
+        profile = request.harness_profile_snapshot
         return Bench(
             workspace=self._workspace,
             policies=profile.tool_policies or ToolPolicies(),
             allowed_egress=profile.allowed_egress or (),
+            scoped=request.scope is not None,
         )
 
 

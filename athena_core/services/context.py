@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from posixpath import normpath
 
 from msgspec.structs import replace
 
-from athena_core.domain.run import RunCompleted, ToolCalled, TranscriptAppended
+from athena_core.domain.run import RunCompleted, RunRequest, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Position
 from athena_core.providers.mask import Mask
@@ -26,6 +27,7 @@ from athena_core.services.conversation import (
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.port import StoreReader
+from athena_core.tools.memory import FILE, FOLDER
 from athena_core.values import ContextMeta, ContextReference
 
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
@@ -61,6 +63,15 @@ def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: 
     if size > chars_max:
         raise ContextOverflow(f"the context references hold {size} characters; at most {chars_max} fit")
     return resolved
+
+
+def names_notes(reference: str) -> bool:
+    """Return True for a reference to a note of the memory, by either kind."""
+    match = REFERENCE.fullmatch(reference)
+    if match is None:
+        return False
+    first, *rest = normpath(match[2]).lstrip("/").split("/")
+    return match[1] == "memory" or first == FOLDER or (first == FILE and not rest)
 
 
 def _read(reference: str, field: str, workspace: Path) -> str:
@@ -126,18 +137,19 @@ class Compiler:
         contents: tuple[str, ...],
         turns: Sequence[Message] = (),
         reminder: tuple[Message, ...] = (),
+        personas: frozenset[str] | None = None,
     ) -> tuple[tuple[Message, ...], ContextMeta]:
         """The messages of a run's next turn: references, its reminder, history, the user's words, then its own turns.
 
         The history ends ``before`` a position; None tells that there is none, without a look at the log. ``turns`` is
-        what ``conversation`` makes of the run's own events, without what the user said. Raises ContextOverflow where
-        nothing makes it fit.
+        what ``conversation`` makes of the run's own events, without what the user said. With ``personas`` the history
+        holds only runs that name one of them. Raises ContextOverflow where nothing makes it fit.
         """
         system = tuple(
             Message(role="system", content=f"Context {reference.ref}:\n{content}")
             for reference, content in zip(references, contents, strict=True)
         )
-        history, seen = [] if before is None else self._history(session_id, before), set[str]()
+        history, seen = [] if before is None else self._history(session_id, before, personas), set[str]()
         draft = Draft(
             system=(*system, *reminder),
             history=tuple(paired(history, seen) if self._repair else history),
@@ -146,7 +158,7 @@ class Compiler:
         )
         return fit(draft, self._limits)
 
-    def _history(self, session_id: str, before: Position) -> list[Message]:
+    def _history(self, session_id: str, before: Position, personas: frozenset[str] | None) -> list[Message]:
         """What was said in the last completed runs of a session, oldest first, beginning with words of the user.
 
         Reading ends at the limit of entries, and at twice the size of a context, because a summary tells no more; of
@@ -158,7 +170,7 @@ class Compiler:
         for count, row in enumerate(self._reader.session(session_id, before)):
             if count >= HISTORY_ROWS_MAX:
                 break
-            if row.type == RunCompleted.TYPE:
+            if row.type == RunCompleted.TYPE and (personas is None or self.persona(row.stream) in personas):
                 completed.add(row.stream)
             if row.type not in SAID or row.stream not in completed:
                 continue
@@ -179,6 +191,13 @@ class Compiler:
         while messages and messages[0].role != "user":
             del messages[0]
         return messages
+
+    def persona(self, run_id: str) -> str | None:
+        """Return the persona that a run names, if it names one."""
+        for row in self._reader.stream(run_id, 0, 1):
+            event = self._codec.decode(row, text=False).event
+            return event.persona_name if isinstance(event, RunRequest) else None
+        return None
 
     def _tidied(self, message: Message) -> Message:
         shorter = cut_message(message, self._entry_chars_max)

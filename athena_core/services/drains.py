@@ -16,7 +16,7 @@ from athena_core.services.runs import Launch, Runs, error_of
 from athena_core.services.work import ENDED_TYPES, Work, facts_of
 from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
-from athena_core.values import Identity, RunBody
+from athena_core.values import Identity, RunBody, narrower, unpinned
 
 RETRY_SECONDS_MAX = 60.0
 ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
@@ -204,7 +204,8 @@ class Drains:
         if first.message_id is not None:
             return self._delivery(first, session_id, said)
         subject = first.enqueued_by if drain.automatic else drain.requested_by
-        who = self._access.on_behalf(subject)
+        scopes = (drain.scope, *(item.scope for item in items))
+        who = self._access.on_behalf(subject, narrower(*map(unpinned, scopes)))
         operation = ENQUEUE if drain.automatic else DRAIN
         if not self._access.allows(who, operation):
             raise Unfit(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
@@ -217,7 +218,7 @@ class Drains:
 
     def _delivery(self, item: work.Item, session_id: str, said: str) -> tuple[RunBody, Identity, Meta]:
         """The run of a message, with the profile of its persona."""
-        who = self._access.on_behalf(item.enqueued_by)
+        who = self._access.on_behalf(item.enqueued_by, unpinned(item.scope))
         if not self._access.allows(who, SEND):
             raise Unfit((item,), _denied(who, SEND), "not-allowed")
         delivery = self._messages.delivery(item.message_id or "")

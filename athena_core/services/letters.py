@@ -13,7 +13,7 @@ from athena_core.event import Event, Fact, Meta, Value
 from athena_core.services.work import facts_of
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
-from athena_core.values import Body, Identity, Label
+from athena_core.values import Body, Identity, Label, narrower, pinned, unpinned
 
 PERSONA_SESSION = "persona-"
 HOPS_BEGIN = 1
@@ -87,6 +87,7 @@ def buried(
         source_persona=sent.from_agent if sent else None,
         target_persona=sent.to_agent if sent else None,
         previous_id=previous,
+        scope=pinned(narrower(*(unpinned(item.scope) for item in items))),
         payload=msgspec.json.encode(holds).decode(),
     )
     yield from letter_facts(reader, context, dead_letter.AddLetter(letter=letter), letter.id, session_id, event.run_id)
@@ -150,7 +151,7 @@ class Letters:
         again = self.again(letter_id)
 
         def requeue(reader: Reader, context: Context) -> Outcome:
-            facts = requeued(reader, context, again, who.subject)
+            facts = requeued(reader, context, again, who)
             return _decided(reader, letter_id, facts, "requeued")
 
         return await self._log.submit(requeue, meta, key)
@@ -203,9 +204,10 @@ class Letters:
         return None
 
 
-def requeued(reader: Reader, context: Context, again: Again, subject: str) -> tuple[Fact, ...]:
+def requeued(reader: Reader, context: Context, again: Again, who: Identity) -> tuple[Fact, ...]:
     """The events of a requeue; none where it was requeued before. Raises Contradicted, WorkQueueFull."""
-    letter = again.letter
+    letter, subject = again.letter, who.subject
+    scope = pinned(narrower(who.scope, unpinned(letter.scope)))
     command = dead_letter.RequeueLetter(id=letter.id, item_ids=again.item_ids, message_id=again.message_id)
     facts = letter_facts(reader, context, command, letter.id)
     if not facts:
@@ -220,6 +222,7 @@ def requeued(reader: Reader, context: Context, again: Again, subject: str) -> tu
             enqueued_by=subject,
             message_id=again.message_id,
             dead_letter_id=letter.id,
+            scope=scope,
         )
         for event in work.decide(enqueue, state, context):
             state = work.evolve(state, event)

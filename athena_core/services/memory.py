@@ -184,16 +184,19 @@ class Memory:
 
     # Reminding
 
-    async def recall(self, said: str, chars_max: int) -> tuple[Passage, ...]:
-        """What a run is reminded of by what its user said, within so many characters; nothing rather than late."""
+    async def recall(self, said: str, chars_max: int, sessions: frozenset[str] | None = None) -> tuple[Passage, ...]:
+        """What a run is reminded of by what its user said, within so many characters; nothing rather than late.
+
+        With ``sessions`` only transcripts of these are searched: no notes and no entries, which are everybody's.
+        """
         words = telling(said)
-        if not self._settings.memory_enabled or not words:
+        if not self._settings.memory_enabled or not words or sessions == frozenset():
             return ()
         least = min(2, len(words))
 
         def search() -> list[Passage]:
             limit, seconds = self._settings.memory_max_results, min(self._seconds, RECALL_SECONDS_MAX)
-            return self._recall.search(words, least=least, limit=limit, seconds=seconds)
+            return self._recall.search(words, least=least, limit=limit, seconds=seconds, sessions=sessions)
 
         try:
             found = await to_thread.run_sync(search)

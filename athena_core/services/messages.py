@@ -9,6 +9,7 @@ from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import a2a, dead_letter, run, work
 from athena_core.errors import ConfigError
 from athena_core.event import Fact, Meta, Position
+from athena_core.protocols import Row
 from athena_core.services.context import Resolved
 from athena_core.services.letters import HOPS_BEGIN, PERSONA_SESSION, letter_facts, payload_object
 from athena_core.services.personas import PersonaDefinition, PersonaFiles
@@ -16,7 +17,18 @@ from athena_core.services.runs import Runs
 from athena_core.services.work import facts_of
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
-from athena_core.values import CLIENT_ID_CHARS_MAX, ID_PATTERN, Body, Identity, Label, RecordId
+from athena_core.values import (
+    CLIENT_ID_CHARS_MAX,
+    ID_PATTERN,
+    Body,
+    Identity,
+    Label,
+    PinnedScope,
+    RecordId,
+    narrower,
+    pinned,
+    unpinned,
+)
 
 ANCESTORS_MAX = 64
 PERSONA_CHARS_MAX = CLIENT_ID_CHARS_MAX - len(PERSONA_SESSION)
@@ -66,7 +78,10 @@ class Messages:
         self._runs.compiler.check(said, Resolved(b""))
         self._personas.read(body.from_persona, "fromPersona")
         self._personas.read(body.to_persona, "toPersona")
-        hops = HOPS_BEGIN if body.parent_run_id is None else self._hops(body.parent_run_id)
+        hops, scope = HOPS_BEGIN, who.scope
+        if body.parent_run_id is not None:
+            hops = self._hops(body.parent_run_id)
+            scope = narrower(scope, unpinned(self._request(body.parent_run_id)[1].scope))
         session_id = PERSONA_SESSION + body.to_persona
         far = hops > self._hops_max
         sent = a2a.MessageSent(
@@ -82,7 +97,7 @@ class Messages:
             parent_run_id=body.parent_run_id,
             payload=said,
         )
-        letter = self._too_far(sent, session_id)
+        letter = self._too_far(sent, session_id, pinned(scope))
 
         def send(reader: Reader, context: Context) -> Outcome:
             events = a2a.decide(a2a.SendMessage(sent=sent), a2a.DECIDER.initial, context)
@@ -101,13 +116,16 @@ class Messages:
                 payload=said,
                 enqueued_by=who.subject,
                 message_id=sent.message_id,
+                scope=pinned(scope),
             )
             enqueued = work.decide(enqueue, reader.state(work.DECIDER, work.stream(session_id)), context)
             return Outcome(facts=facts + facts_of(session_id, enqueued), subject=sent.message_id)
 
         return await self._log.submit(send, meta, key, frozenset((sent.message_id,)))
 
-    def _too_far(self, sent: a2a.MessageSent, session_id: str) -> dead_letter.DeadLetterAdded:
+    def _too_far(
+        self, sent: a2a.MessageSent, session_id: str, scope: PinnedScope | None
+    ) -> dead_letter.DeadLetterAdded:
         error = f"the message is {sent.hops} messages away from the first; at most {self._hops_max} are delivered"
         return dead_letter.DeadLetterAdded(
             id=self._ids.new("dlq"),
@@ -122,6 +140,7 @@ class Messages:
             message_id=sent.message_id,
             source_persona=sent.from_agent,
             target_persona=sent.to_agent,
+            scope=scope,
             payload=msgspec.json.encode(payload_object(sent.payload)).decode(),
         )
 
@@ -134,17 +153,22 @@ class Messages:
         for _ in range(ANCESTORS_MAX):
             if asked is None:
                 break
-            rows = self._reader.stream(asked, 0, 1) if asked.startswith("run_") else []
-            event = self._log.codec.decode(rows[0], text=False).event if rows else None
-            if not isinstance(event, run.RunRequest):
-                raise ConfigError.of("parentRunId", f"no run {asked!r} exists", "the id of a run")
-            cause = self._reader.row(rows[0].causation) if rows[0].causation is not None else None
+            row, event = self._request(asked)
+            cause = self._reader.row(row.causation) if row.causation is not None else None
             if cause is not None and cause.type == a2a.MessageSent.TYPE:
                 sent = self._log.codec.decode(cause, text=False).event
                 if isinstance(sent, a2a.MessageSent):
                     return sent.hops + 1
             asked = event.parent_run_id
         return HOPS_BEGIN
+
+    def _request(self, run_id: str) -> tuple[Row, run.RunRequest]:
+        """Return the request of a run, and its row. Raise ConfigError for an unknown run."""
+        rows = self._reader.stream(run_id, 0, 1) if run_id.startswith("run_") else []
+        event = self._log.codec.decode(rows[0], text=False).event if rows else None
+        if not isinstance(event, run.RunRequest):
+            raise ConfigError.of("parentRunId", f"no run {run_id!r} exists", "the id of a run")
+        return rows[0], event
 
     def delivery(self, message_id: str) -> Delivery:
         """What is to be known of a message to deliver it."""

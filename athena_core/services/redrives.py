@@ -17,7 +17,7 @@ from athena_core.services.access import Access
 from athena_core.services.letters import Letters, requeued
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
-from athena_core.values import Body, ClientId, Identity, Label
+from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned
 
 RATE_DEFAULT = 10
 REQUEUE = "redriveA2aDlq"
@@ -118,6 +118,7 @@ class Redrives:
             total=total,
             until=position,
             requested_by=who.subject,
+            scope=pinned(who.scope),
         )
 
         def start(reader: Reader, context: Context) -> Outcome:
@@ -195,7 +196,7 @@ class Redrives:
                 dead_letter_id=found.id, letter_position=found.position, result=result, code=code
             )
 
-        who = self._access.on_behalf(started.requested_by)
+        who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
         try:
             if not self._access.allows(who, REQUEUE):
                 raise AuthzDenied(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
@@ -206,7 +207,7 @@ class Redrives:
                 if not redrive.decide(advance("requeued"), state, context):
                     return Outcome()
                 decided = reader.state(dead_letter.DECIDER, found.id).status != "pending"
-                facts = () if decided else requeued(reader, context, again, started.requested_by)
+                facts = () if decided else requeued(reader, context, again, who)
                 events = redrive.decide(advance("skipped" if decided else "requeued"), state, context)
                 return Outcome(facts=(*_facts(redrive_id, events), *facts))
 

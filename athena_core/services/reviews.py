@@ -32,7 +32,7 @@ from athena_core.store.tail import Tail
 from athena_core.text import clean
 from athena_core.tools.tool import ToolRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
-from athena_core.values import Body, ClientId, Identity, Label, PersonaStdout, RunBody
+from athena_core.values import Body, ClientId, Identity, Label, PersonaStdout, RunBody, pinned, unpinned
 
 BEGINNING_TYPES = frozenset({persona.PersonaRunStarted.TYPE, persona.PersonaRunRepairRequested.TYPE})
 ENDED_TYPES = frozenset({persona.PersonaRunCompleted.TYPE, persona.PersonaRunFailed.TYPE})
@@ -176,6 +176,7 @@ class Reviews:
             model=body.model,
             out_json_path=out_json,
             out_markdown_path=out_markdown,
+            scope=pinned(who.scope),
             prepared=msgspec.json.encode(replace(prepared, prompt="")).decode(),
         )
         folder = self._folder(launch.run_id)
@@ -414,7 +415,7 @@ class Reviews:
         """Ask the model once more; why not, if it cannot be asked."""
         started = began.event
         assert isinstance(started, persona.PersonaRunStarted)
-        who = self._access.on_behalf(started.requested_by)
+        who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
         if not self._access.allows(who, OPERATION):
             return f"{who.subject} may not do it any more"
         asked = RunBody(

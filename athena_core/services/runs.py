@@ -1,9 +1,10 @@
 """Runs: asking for one, waiting for it, letting it go on, cancelling it, and what its caller is told."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self
 
+from anyio import to_thread
 from msgspec.structs import asdict, replace
 
 from athena_core.clock import Ids, iso
@@ -30,6 +31,7 @@ from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.prices import Prices
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
+from athena_core.services.access import Access, Proof
 from athena_core.services.admission import (
     Created,
     Plan,
@@ -44,14 +46,15 @@ from athena_core.services.admission import (
 )
 from athena_core.services.ask import FRAME_TOKENS, OUTPUT_TOKENS_LEAST
 from athena_core.services.catalog import Catalog
-from athena_core.services.context import Compiler, Resolved, resolve
+from athena_core.services.context import Compiler, Resolved, names_notes, resolve
 from athena_core.settings import Settings
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
-from athena_core.values import MICRO_USD, HarnessProfile, Identity, RunBody, RunResult, TemplateUse
+from athena_core.values import INTEGER_MAX, MICRO_USD, HarnessProfile, Identity, RunBody, RunResult, TemplateUse
 
 WAIT_GRACE_SECONDS = 15.0
 SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
+REQUEST_TYPES = frozenset((run.RunQueued.TYPE, run.RunCreated.TYPE))
 FAILURES: Mapping[str, type[AthenaError]] = {
     error.code: error for error in (ProviderError, ContextOverflow, TurnLimit, Stuck)
 }
@@ -148,7 +151,9 @@ class Told(NamedTuple):
 class Launch:
     """A run that is to be started: what was checked outside of the log, and the ids that it will have."""
 
-    def __init__(self, plan: Plan, who: Identity, room: Room, run_id: str, session_id: str, directive_id: str) -> None:
+    def __init__(
+        self, plan: Plan, who: Identity, access: Access, room: Room, run_id: str, session_id: str, directive_id: str
+    ) -> None:
         """Take what ``Runs.prepare`` found out."""
         self.plan = plan
         self.run_id = run_id
@@ -156,8 +161,17 @@ class Launch:
         self.directive_id = directive_id
         self.origin: Event | None = None
         """What is recorded behind the request, in the run's own stream: where the run comes from."""
+        self.personas: frozenset[str] | None = None
+        """The personas that runs of its session named, before the transaction; an empty name is that of none."""
         self._who = who
+        self._access = access
         self._room = room
+
+    @property
+    def joins(self) -> bool:
+        """Return True if it names a session under a scope of personas, so that the session's runs matter."""
+        scope = self._who.scope
+        return scope is not None and scope.personas is not None and self.plan.body.session_id is not None
 
     @property
     def fresh(self) -> frozenset[str]:
@@ -174,6 +188,7 @@ class Launch:
 
         At most once in a transaction, because limits do not see what it has decided so far. Raises Rejected.
         """
+        noted = self._permitted(reader, context, behind)
         try:
             facts = admit(
                 reader,
@@ -184,14 +199,45 @@ class Launch:
                 session_id=self.session_id,
                 directive_id=self.directive_id,
                 who=self._who,
-                behind=behind,
+                behind=behind + len(noted),
             )
         except Rejected as rejected:
             raise Rejected(rejected.error, tuple(map(self._traced, rejected.facts))) from None
+        facts = noted + facts
         if self.origin is None:
             return facts
         place = next(index for index, fact in enumerate(facts, 1) if isinstance(fact.event, run.RunRequest))
         return facts[:place] + facts_of(self.run_id, self.session_id, (self.origin,)) + facts[place:]
+
+    def _permitted(self, reader: Reader, context: Context, behind: int) -> tuple[Fact, ...]:
+        """Return what is recorded about the rights to what the run causes or is given. Raise Rejected without them."""
+        noted: tuple[Fact, ...] = ()
+        for operation, proof, why in self._demands(reader):
+            noted += self._access.demand(
+                reader,
+                context,
+                self._who,
+                operation,
+                proof,
+                why,
+                session_id=self.session_id,
+                behind=behind + len(noted),
+            )
+        return noted
+
+    def _demands(self, reader: Reader) -> Iterator[tuple[str, Proof, str]]:
+        """Yield the operations that the run amounts to, what each is about, and why it is needed."""
+        sessions = (self.session_id,)
+        if self.plan.body.session_strategy == "interrupt":
+            yield "cancelRun", {"sessions": sessions}, "sessionStrategy interrupt cancels the run of its session"
+        if self.plan.names_notes:
+            yield "getMemory", {}, "contextRefs name notes of the memory"
+        if self.joins:
+            personas = self.personas or frozenset()
+            if not personas and reader.state(session.DECIDER, session.stream(self.session_id)).exists:
+                personas = frozenset(("",))  # it began after its runs were looked up
+            proof = {"sessions": sessions, "personas": tuple(personas)}
+            yield "createRun", proof, f"session {self.session_id} holds runs of other personas, or of none"
 
     def _traced(self, fact: Fact) -> Fact:
         """A refusal with the template that the run would have been one of."""
@@ -210,6 +256,7 @@ class Runs:
         log: Log,
         tail: Tail,
         catalog: Catalog,
+        access: Access,
         settings: Settings,
         ids: Ids,
         providers: frozenset[str],
@@ -225,6 +272,7 @@ class Runs:
         self._grace_seconds = grace_seconds
         self._log = log
         self._catalog = catalog
+        self._access = access
         self._settings = settings
         self._ids = ids
         self._providers = providers
@@ -296,8 +344,9 @@ class Runs:
         of schedules do.
         """
         return Launch(
-            self._plan(body, references, scheduled=scheduled),
+            self._plan(body, who, references, scheduled=scheduled),
             who,
+            self._access,
             self.room,
             run_id=self._ids.new("run"),
             session_id=body.session_id or self._ids.new("ses"),
@@ -306,11 +355,25 @@ class Runs:
 
     async def launch(self, launch: Launch, meta: Meta, key: Key | None, transaction: Transaction) -> Committed:
         """Have a transaction committed that may admit this run, among other things, and let our executor begin."""
+        if launch.joins:
+            launch.personas = await to_thread.run_sync(self._personas, launch.session_id)
         committed = await self._log.submit(transaction, meta, key, launch.fresh)
         plan = launch.plan
         if plan.created is not None and self.executor is not None:
             self.executor.begin(launch.run_id, plan.created, plan.said, plan.resolved.contents, meta.correlation)
         return committed
+
+    def _personas(self, session_id: str) -> frozenset[str]:
+        """Return the personas that runs of a session named; an empty name is that of none. Reads its whole log."""
+        reader, found = self._log.reader(), set[str]()
+        try:
+            for row in reader.session(session_id, INTEGER_MAX):
+                if row.type in REQUEST_TYPES:
+                    event = self._log.codec.decode(row, text=False).event
+                    found.add((isinstance(event, run.RunRequest) and event.persona_name) or "")
+        finally:
+            reader.close()
+        return frozenset(found)
 
     def _wait(self, run_id: str) -> Waiting:
         """Be told of a run."""
@@ -322,7 +385,7 @@ class Runs:
             waiting.completion = Completion(output, ending, position)
             waiting.settled.come()
 
-    def _plan(self, body: RunBody, references: tuple[str, ...] | None, *, scheduled: bool) -> Plan:
+    def _plan(self, body: RunBody, who: Identity, references: tuple[str, ...] | None, *, scheduled: bool) -> Plan:
         """Check the request in the contract's order, resolve its references."""
         if body.input is None and body.directive_id is None:
             raise ConfigError.of("input", "a run requires either input or directiveId", "one of the two")
@@ -339,7 +402,8 @@ class Runs:
                     "directiveId", f"the text of {body.directive_id} was redacted", "another directive"
                 )
             said, references = found.input, found.context_refs
-        if references:
+        notes = who.scope is not None and any(map(names_notes, references or ()))
+        if references and not (notes and self._access.hides(who, "getMemory")):
             resolved = resolve(
                 references, self._settings.workspace_root, self.compiler.chars_max, resolved.salt, self._mask
             )
@@ -356,6 +420,7 @@ class Runs:
         tokens = len(said.encode(errors="replace")) + FRAME_TOKENS
         plan.least = self._prices.ceiling(plan.provider, plan.model, tokens, OUTPUT_TOKENS_LEAST)
         plan.references = references
+        plan.names_notes = notes
         if plan.budget_micro_usd is not None and plan.least is None:
             reason = f"unpriced-model: nobody could tell when {plan.provider} {plan.model!r} has spent budgetUsd"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")

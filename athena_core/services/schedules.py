@@ -29,7 +29,7 @@ from athena_core.settings import Settings
 from athena_core.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
 from athena_core.store.log import Committed, Log, category
 from athena_core.store.tail import Tail
-from athena_core.values import Body, Identity, Label, RunBody
+from athena_core.values import Body, Identity, Label, RunBody, Scope, narrower, pinned, unpinned
 
 ACTOR = "system:scheduler"
 RUN_OPERATION = "runSchedule"
@@ -243,7 +243,9 @@ class Schedules:
 
     # Changing
 
-    async def put(self, schedule_id: str, spec: ScheduleSpec, meta: Meta, key: Key | None) -> Committed:
+    async def put(
+        self, schedule_id: str, spec: ScheduleSpec, meta: Meta, key: Key | None, scope: Scope | None = None
+    ) -> Committed:
         """Create or replace a schedule; the subject is its id. Raises ConfigError."""
         definition = self._checked(spec)
         known = self.board.know(schedule_id)
@@ -263,6 +265,7 @@ class Schedules:
                 paused=spec.paused,
                 note=spec.note,
                 text_of=known.state.revision if same else None,
+                scope=pinned(scope),
                 others=len(reader.guards("schedule")) - state.exists,
                 most=most,
             )
@@ -328,7 +331,8 @@ class Schedules:
             known = self.board.know(schedule_id)
             if not known.state.exists:
                 raise NotFound(f"no schedule {schedule_id!r} exists")
-            attempt = self._attempt(known, who, asked, by_hand=True)
+            scope = narrower(who.scope, unpinned(known.state.scope))
+            attempt = self._attempt(known, replace(who, scope=scope), asked, by_hand=True)
             command = schedule.RunSchedule(id=schedule_id, target_run_id=attempt.run_id)
             committed = await self._step(known, attempt, command, meta, key)
             if committed.replayed or not committed.answer.moved:
@@ -386,7 +390,7 @@ class Schedules:
             self.board.look_at(schedule_id, due)
             if due is None or due > at:
                 return started
-            who = self._access.on_behalf(known.state.updated_by)
+            who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
             attempt = self._attempt(known, who, asked or RunScheduleBody())
             command = schedule.TickSchedule(at=at, target_run_id=attempt.run_id)
             step: Step = (await self._step(known, attempt, command, meta, None)).answer

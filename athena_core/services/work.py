@@ -36,7 +36,7 @@ from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
-from athena_core.values import Body, ClientId, Identity, Label, LongText
+from athena_core.values import Body, ClientId, Identity, Label, LongText, pinned
 
 KNOWN_PAYLOADS_MAX = 50_000
 ENDED_TYPES = frozenset({work.WorkDrained.TYPE, work.WorkDrainFailed.TYPE})
@@ -132,6 +132,7 @@ class Work:
                 payload=body.payload,
                 enqueued_by=who.subject,
                 duplicate=same is not None,
+                scope=pinned(who.scope),
             )
             events = work.decide(command, state, context)
             return Outcome(facts=facts_of(session_id, events), subject=same or item_id)
@@ -179,7 +180,13 @@ class Work:
             known = ", ".join(sorted(self._providers))
             raise ProviderNotFound(f"no provider {provider!r} is registered; known: {known}")
         drain_id = self._ids.new("drn")
-        command = work.StartDrain(drain_id=drain_id, requested_by=who.subject, provider=provider, model=body.model)
+        command = work.StartDrain(
+            drain_id=drain_id,
+            requested_by=who.subject,
+            provider=provider,
+            model=body.model,
+            scope=pinned(who.scope),
+        )
 
         def drain(reader: Reader, context: Context) -> Outcome:
             state = reader.state(work.DECIDER, work.stream(session_id))

@@ -74,6 +74,8 @@ class Memory:
 
     async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
         """Do it in a thread. Raises ToolRefused."""
+        if bench.scoped:
+            raise ToolRefused("The notes are those of everybody, and this run was started under a scope. Do without.")
         workspace = Workspace(bench.workspace, self._state_dir)
         work = _search if arguments["action"] == "search" else _get
         return await anyio.to_thread.run_sync(work, arguments, workspace)

@@ -56,11 +56,12 @@ class BadArguments(ToolRefused):
 
 
 class Bench(Value):
-    """Where a run's tools work: the workspace, and the rules of its profile."""
+    """Where a run's tools work: the workspace, the rules of its profile, and whether a scope narrows the run."""
 
     workspace: Path
     policies: ToolPolicies
     allowed_egress: tuple[Egress, ...] = ()
+    scoped: bool = False
 
 
 class Tool(Protocol):

@@ -228,6 +228,7 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
             parts.log,
             parts.tail,
             parts.catalog,
+            parts.access,
             parts.settings,
             parts.ids,
             frozenset(parts.providers),

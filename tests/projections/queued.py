@@ -1,6 +1,6 @@
 """The made-up history of queues: items, drains, dead letters, messages and redrives that a log may tell of."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from athena_core.clock import iso
 from athena_core.domain import a2a, dead_letter, redrive, work
@@ -26,7 +26,7 @@ class Queued:
     def _work(self, session_id: str, event: Event) -> Position:
         return self._history.write(f"work:{session_id}", event, session_id=session_id)
 
-    def enqueue(self, session_id: str, payload: str, mode: work.Mode = "followup", **fields: str) -> str:
+    def enqueue(self, session_id: str, payload: str, mode: work.Mode = "followup", **fields: Any) -> str:
         item_id = self._history.ids.new("wi")
         items = self.items.setdefault(session_id, [])
         items.append(item_id)
