@@ -79,13 +79,17 @@ class MapOver(Body):
 
 
 class Approval(Body):
-    """Somebody has to approve before the flow goes on: one of ``approvers``, or whoever has the ``role``."""
+    """An approval before the flow goes on: by one of ``approvers``, if there are any, who has the ``role`` at least.
+
+    With ``not_requester`` it is not given by an identity that started or resumed the workflow run.
+    """
 
     message: Label | None = None
     approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
     role: Literal["Operator", "Admin"] | None = None
     expires_after_ms: ApprovalMs | None = None
     on_expiry: Literal["approve", "reject"] | None = None
+    not_requester: bool | None = None
 
 
 class Step(Body):

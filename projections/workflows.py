@@ -213,11 +213,17 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
             if one.status != "ok":
                 one.status, one.error = "pending", None
                 rows.put(ITEM, one)
-        step.status = "pending" if step.items is None else "running"
+        held = step.items is None or step_id in (recorded.event.held or ())
+        step.status = "pending" if held else "running"
         step.updated_at, step.finished_at, step.error, step.note = recorded.recorded_at, None, None, None
         step.approval = None
     row.resumed += 1 if recorded.event.reset else 0
-    _line(rows, recorded, "info", f"resumed at step {failed!r}" if failed else "resumed", failed)
+    said = [f"resumed at step {failed!r}" if failed else "resumed"]
+    for reopened in recorded.event.reopened or ():
+        why = [f"input {name!r} has another value" for name in reopened.input_names]
+        why += [f"step {step_id!r} begins again" for step_id in reopened.step_ids]
+        said.append(f"{reopened.step_id!r} is to be approved again: {', '.join(why)}")
+    _line(rows, recorded, "info", "; ".join(said), failed)
 
 
 @WORKFLOWS.on(WorkflowStepStarted)
@@ -248,8 +254,9 @@ def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     if row.began_at is None:
         row.began_at = recorded.recorded_at
     step = _step(rows, recorded, event.step_id)
+    known = step.items == event.items  # it was held: what is ok stays so
     step.status, step.started_at, step.items = "running", recorded.recorded_at, event.items
-    for item in range(event.items):
+    for item in () if known else range(event.items):
         rows.put(ITEM, ItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
     _line(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
 
@@ -498,6 +505,7 @@ class PendingApproval(Value):
     message: str | None = None
     approvers: tuple[str, ...] | None = None
     role: str | None = None
+    not_requester: bool | None = None
 
 
 class ItemStatus(Value):
@@ -911,6 +919,7 @@ def _pending(text: str, approval: Approval) -> PendingApproval:
         message=approval.message,
         approvers=approval.approvers,
         role=approval.role or "Operator",
+        not_requester=approval.not_requester,
     )
 
 

@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import TEXT, Event, Value
+from athena_core.event import EXTRA, TEXT, Event, Value
 from athena_core.flow import Graph, WorkflowDefinition
+from athena_core.values import PinnedScope
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -20,6 +21,7 @@ class WorkflowCreated(Event):
     dependency_count: int
     created_by: str
     definition: WorkflowDefinition
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     metadata: Annotated[dict[str, dict[str, str]] | None, TEXT] = None
 
 
@@ -31,13 +33,14 @@ class WorkflowState(Value):
 
     graph: Graph | None = None
     created_by: str = ""
+    scope: PinnedScope | None = None
 
 
 def evolve(state: WorkflowState, event: Event) -> WorkflowState:
     """Follow one event."""
     match event:
         case WorkflowCreated():
-            return WorkflowState(graph=Graph(event.definition), created_by=event.created_by)
+            return WorkflowState(graph=Graph(event.definition), created_by=event.created_by, scope=event.scope)
         case _:
             return state
 
@@ -51,6 +54,7 @@ class CreateWorkflow(Value):
     workflow_id: str
     definition: WorkflowDefinition
     by: str
+    scope: PinnedScope | None = None
 
 
 def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> tuple[Event, ...]:
@@ -65,6 +69,7 @@ def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> t
             dependency_count=len(definition.dependencies),
             created_by=command.by,
             definition=definition,
+            scope=command.scope,
             metadata=metadata or None,
         ),
     )

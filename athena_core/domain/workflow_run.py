@@ -1,14 +1,15 @@
 """The workflow run: one traversal of a workflow, whose state is how far each step is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError, Contradicted, NotFound
-from athena_core.event import TEXT, Event, Guard, Recorded, Text, Value
-from athena_core.flow import Graph, Held, SkipReason, StepStatus
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.flow import BLOCKED, Graph, Held, SkipReason, StepStatus, Verdict
+from athena_core.values import PinnedScope, Scope, narrower, unpinned
 
 Cause: TypeAlias = Literal["identity", "expiry"]
 """Who decided about an approval: somebody, or its expiry."""
@@ -24,11 +25,23 @@ class WorkflowRunCreated(Event):
     requested_by: str
     input_names: tuple[str, ...]
     resumed_from_run_id: str | None = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     input: Annotated[dict[str, Any] | None, TEXT] = None
 
 
+class Reopened(Value):
+    """An approval that is asked for again: inputs with another value, and steps before it that begin again."""
+
+    step_id: str
+    input_names: tuple[str, ...] = ()
+    step_ids: tuple[str, ...] = ()
+
+
 class WorkflowResumed(Event):
-    """Somebody had a workflow go on; the steps of ``reset`` begin again, with attempts of their own."""
+    """Somebody had a workflow go on; the steps of ``reset`` begin again, with attempts of their own.
+
+    ``reopened`` says why approvals that were granted are among them. Steps of ``held`` have items and wait for these.
+    """
 
     TYPE: ClassVar[str] = "workflow.resumed"
     workflow_id: str
@@ -37,6 +50,9 @@ class WorkflowResumed(Event):
     requested_by: str
     reset: tuple[str, ...]
     input_names: tuple[str, ...]
+    reopened: tuple[Reopened, ...] | None = None
+    held: tuple[str, ...] | None = None
+    scope: Annotated[PinnedScope | None, EXTRA] = None
     input: Annotated[dict[str, Any] | None, TEXT] = None
 
 
@@ -242,6 +258,13 @@ class WorkflowRunState(Value):
     status: Literal["", "running", "waiting", "ok", "failed", "cancelled"] = ""
     steps: Mapping[str, StepState] = {}
     cancel: WorkflowRunCancelRequested | None = None
+    requesters: frozenset[str] = frozenset()
+    """The identities that started or resumed it."""
+    scope: Scope | None = None
+    """What all of their scopes cover."""
+    resumed: int = 0
+    reopened: frozenset[str] = frozenset()
+    """The approvals that were granted and then asked for again: nothing behind one begins until it is granted anew."""
 
     @property
     def open(self) -> bool:
@@ -256,21 +279,58 @@ class WorkflowRunState(Value):
         """The status of each step that is not pending."""
         return {step_id: step.status for step_id, step in self.steps.items() if step.status != "pending"}
 
+    def due(self, graph: Graph) -> list[tuple[str, Verdict]]:
+        """The pending steps that may begin or are to be skipped, in the order of the definition."""
+        shut = self._shut(graph)
+        return [(step_id, verdict) for step_id, verdict in graph.due(self.statuses()) if step_id not in shut]
+
+    def verdict(self, graph: Graph, step_id: str) -> Verdict:
+        """Whether a pending step may begin."""
+        return BLOCKED if step_id in self._shut(graph) else graph.verdict(step_id, self.statuses())
+
+    def _shut(self, graph: Graph) -> set[str]:
+        """The steps behind a reopened approval, whose own parents do not show it: these may be ok since before."""
+        shut: set[str] = set()
+        for step_id in self.reopened:
+            if self.step(step_id).status != "ok":
+                shut |= graph.after((step_id,)).difference(graph.children[step_id])
+        return shut
+
 
 def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
     """Follow one event."""
     match event:
         case WorkflowRunCreated():
-            return replace(state, workflow_id=event.workflow_id, status="running")
+            return replace(
+                state,
+                workflow_id=event.workflow_id,
+                status="running",
+                requesters=frozenset((event.requested_by,)),
+                scope=unpinned(event.scope),
+            )
         case WorkflowResumed():
-            steps = {**state.steps, **{step_id: _reset(state.step(step_id)) for step_id in event.reset}}
-            return replace(state, status="running", steps=steps, cancel=None)
+            held = event.held or ()
+            reset = {step_id: _reset(state.step(step_id), held=step_id in held) for step_id in event.reset}
+            steps = {**state.steps, **reset}
+            return replace(
+                state,
+                status="running",
+                steps=steps,
+                cancel=None,
+                requesters=state.requesters | {event.requested_by},
+                scope=narrower(state.scope, unpinned(event.scope)),
+                resumed=state.resumed + 1,
+                reopened=state.reopened.union(one.step_id for one in event.reopened or ()),
+            )
         case WorkflowStepStarted() | WorkflowStepCompleted() | WorkflowStepFailed() | WorkflowStepCancelled():
             step = state.step(event.step_id)
             return _with(state, event.step_id, _item(step, event) if event.item is not None else _stepped(step, event))
         case WorkflowStepExpanded():
+            step = state.step(event.step_id)
             items = (ItemState(),) * event.items
-            return _with(state, event.step_id, replace(state.step(event.step_id), status="running", items=items))
+            if step.items is not None and len(step.items) == event.items:  # it was held: what is ok stays so
+                items = step.items
+            return _with(state, event.step_id, replace(step, status="running", items=items))
         case WorkflowStepSkipped():
             return _with(state, event.step_id, replace(state.step(event.step_id), status="skipped"))
         case WorkflowApprovalRequested():
@@ -332,12 +392,12 @@ def _item(step: StepState, event: Stepped) -> StepState:
     return replace(step, items=tuple(items), attempt=attempt)
 
 
-def _reset(step: StepState) -> StepState:
+def _reset(step: StepState, *, held: bool) -> StepState:
     """What begins again keeps its count of attempts, and the items that are ok."""
     if step.items is None:
         return replace(step, status="pending", spent=0, subject_sha256=None, expires_at_ms=None)
     items = tuple(one if one.status == "ok" else replace(one, status="pending", spent=0) for one in step.items)
-    return replace(step, status="running", spent=0, items=items)
+    return replace(step, status="pending" if held else "running", spent=0, items=items)
 
 
 def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
@@ -366,15 +426,24 @@ class CreateRun(Value):
     requested_by: str
     input: dict[str, Any]
     resumed_from_run_id: str | None = None
+    scope: PinnedScope | None = None
 
 
 class Resume(Value):
-    """Go on from what failed, or was cancelled; what is ok is not repeated."""
+    """Go on from what failed, or was cancelled; what is ok is not repeated.
+
+    ``uses`` names the inputs that each step may take. ``same`` names the inputs whose value is that of before, as long
+    as the run was resumed ``seen`` times.
+    """
 
     workflow_run_id: str
     requested_by: str
     graph: Graph
     input: dict[str, Any]
+    uses: Mapping[str, frozenset[str]] = {}
+    same: frozenset[str] = frozenset()
+    seen: int = 0
+    scope: PinnedScope | None = None
 
 
 class Ended(Value):
@@ -424,7 +493,7 @@ class Skip(Value):
 
 
 class Ask(Value):
-    """Have somebody approve."""
+    """Have somebody approve; its subject holds the input of a run that was ``resumed`` so often."""
 
     step_id: str
     subject: str
@@ -432,6 +501,7 @@ class Ask(Value):
     subject_salt: str
     expires_after_ms: int | None = None
     looked: Looked | None = None
+    resumed: int = 0
 
 
 class Fail(Value):
@@ -487,6 +557,7 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
                     requested_by=command.requested_by,
                     input_names=tuple(command.input),
                     resumed_from_run_id=command.resumed_from_run_id,
+                    scope=command.scope,
                     input=command.input or None,
                 ),
             )
@@ -504,6 +575,7 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
 
 def _resumed(command: Resume, state: WorkflowRunState) -> tuple[Event, ...]:
     if state.status not in {"failed", "cancelled"}:
+        check_overrides(command.input, state)
         return ()
     graph = command.graph
     for step_id, step in state.steps.items():
@@ -512,12 +584,16 @@ def _resumed(command: Resume, state: WorkflowRunState) -> tuple[Event, ...]:
             reason = f"the items of step {step_id!r} come from it, and some of them were begun"
             raise ConfigError.of(f"inputOverrides.{over.input}", reason, "start another run of the workflow")
     lost = [step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"}]
+    reopened = _reopened(command, state, lost)
+    lost += [one.step_id for one in reopened]
     below = graph.after(lost)
     reset = tuple(
         step_id
         for step_id in graph.ids
-        if step_id in state.steps and state.step(step_id).status != "ok" and (step_id in lost or step_id in below)
+        if step_id in state.steps and (step_id in lost or (step_id in below and state.step(step_id).status != "ok"))
     )
+    behind = graph.after(one.step_id for one in reopened)
+    held = tuple(step_id for step_id in reset if step_id in behind and state.step(step_id).items is not None)
     return (
         WorkflowResumed(
             workflow_id=state.workflow_id,
@@ -526,9 +602,48 @@ def _resumed(command: Resume, state: WorkflowRunState) -> tuple[Event, ...]:
             requested_by=command.requested_by,
             reset=reset,
             input_names=tuple(command.input),
+            reopened=reopened or None,
+            held=held or None,
+            scope=command.scope,
             input=command.input or None,
         ),
     )
+
+
+def check_overrides(values: Mapping[str, Any], state: WorkflowRunState) -> None:
+    """Return if there are no values for a run that takes none now. Raises Contradicted."""
+    if values:
+        how = "ended" if state.status == "ok" else f"is {state.status}"
+        raise Contradicted(
+            f"inputOverrides were not taken: the workflow run {how}. Only a run that failed or was cancelled takes"
+            " them. Cancel it first, or start another run with this input."
+        )
+
+
+def _reopened(command: Resume, state: WorkflowRunState, lost: Sequence[str]) -> tuple[Reopened, ...]:
+    """The granted approvals that no longer cover what follows them: values that changed, or steps that begin again.
+
+    An approval is left alone where nothing behind it is still to begin.
+    """
+    graph = command.graph
+    same = command.same if command.seen == state.resumed else frozenset()
+    changed = command.input.keys() - same
+    begins = {step_id for step_id in {*lost, *graph.after(lost)} if state.step(step_id).status != "ok"}
+    found: list[Reopened] = []
+    for step_id in graph.order:
+        if graph.steps[step_id].approval is None or state.step(step_id).status != "ok":
+            continue
+        ahead = [
+            other
+            for other in graph.after((step_id,))
+            if other in begins or state.step(other).status not in {"ok", "skipped"}
+        ]
+        names = {name for other in ahead for name in command.uses.get(other, ()) if name in changed}
+        steps = tuple(parent for parent in graph.parents[step_id] if parent in begins)
+        if ahead and (names or steps):
+            begins.add(step_id)
+            found.append(Reopened(step_id=step_id, input_names=tuple(sorted(names)), step_ids=steps))
+    return tuple(found)
 
 
 class _Walk:
@@ -618,7 +733,7 @@ def _move(walk: _Walk, move: Move) -> None:
     step = walk.state.step(move.step_id)
     item = move.item if isinstance(move, Start | Fail) else None
     if item is None:
-        what = walk.graph.verdict(move.step_id, walk.state.statuses()).what
+        what = walk.state.verdict(walk.graph, move.step_id).what
         if step.status != "pending" or what != ("skip" if _is_upstream(move) else "ready"):
             return
         attempt = step.attempt
@@ -637,7 +752,7 @@ def _move(walk: _Walk, move: Move) -> None:
             _gather(walk, move.step_id)
         case Skip():
             walk.add(WorkflowStepSkipped(**fields, reason=move.reason))
-        case Ask():
+        case Ask(resumed=resumed) if resumed == walk.state.resumed:
             expires = None if move.expires_after_ms is None else walk.now + move.expires_after_ms
             asked = WorkflowApprovalRequested(
                 **fields,
@@ -673,7 +788,7 @@ def _close(walk: _Walk) -> None:
             walk.add(WorkflowStepCancelled(workflow_id=workflow_id, step_id=step_id, attempt=attempt))
         walk.add(WorkflowRunCancelled(workflow_id=workflow_id, reason=state.cancel.reason))
         return
-    if walk.graph.due(state.statuses()):
+    if state.due(walk.graph):
         return
     if waiting:
         if state.status != "waiting":

@@ -22,7 +22,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.runs import Launch, Runs, error_of
 from athena_core.services.workflows import Workflows, facts_of
 from athena_core.store.log import SALT_BYTES, Committed, Log
-from athena_core.values import RunBody
+from athena_core.values import RunBody, Scope, narrower, unpinned
 
 OPERATION = "runWorkflow"
 """What a workflow's author must be allowed still, when a step of it begins (decisions E36)."""
@@ -73,6 +73,8 @@ class Seen(NamedTuple):
     state: WorkflowRunState
     graph: Graph
     author: str
+    scope: Scope | None
+    """The author's, when the workflow was made."""
 
 
 class Walker:
@@ -155,7 +157,7 @@ class Walker:
 
     async def _look(self, key: str) -> Seen | None:
         state, found = await self._workflows.look(key)
-        return None if found.graph is None else Seen(state, found.graph, found.created_by)
+        return None if found.graph is None else Seen(state, found.graph, found.created_by, unpinned(found.scope))
 
     def _expiry(self, state: WorkflowRunState) -> float | None:
         times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
@@ -220,7 +222,7 @@ class Walker:
         wanted: list[Wanted] = []
         if state.cancel is not None:
             return (), []
-        for step_id, verdict in graph.due(state.statuses()):
+        for step_id, verdict in state.due(graph):
             step = graph.steps[step_id]
             if verdict.reason is not None:
                 moves.append(Skip(step_id=step_id, reason=verdict.reason))
@@ -233,7 +235,7 @@ class Walker:
                         moves.append(Skip(step_id=step_id, reason="condition", looked=looked))
                         continue
                 if step.approval is not None:
-                    moves.append(self._ask(graph, state, step, step.approval, looked))
+                    moves.append(self._ask(key, graph, state, step, step.approval, looked))
                 elif step.map is not None:
                     items, seen = self._items(key, graph, state, step.map)
                     moves.append(Expand(step_id=step_id, items=len(items), looked=looked or seen))
@@ -296,9 +298,18 @@ class Walker:
         return found, looked
 
     def _ask(
-        self, graph: Graph, state: WorkflowRunState, step: Step, approval: flow.Approval, looked: Looked | None
+        self,
+        key: str,
+        graph: Graph,
+        state: WorkflowRunState,
+        step: Step,
+        approval: flow.Approval,
+        looked: Looked | None,
     ) -> Ask:
-        """What is to be approved: the message, and what the steps before it came to, by hash."""
+        """What is to be approved, by hash: what the steps before it came to, the steps behind it, and their input.
+
+        Directives and harness profiles never change under one id, so the ids of the steps behind stand for them.
+        """
         salt = self._ids.salt(SALT_BYTES)
         inputs = []
         for parent in graph.parents[step.id]:
@@ -308,7 +319,19 @@ class Walker:
                 output = self._output(graph, state, parent)
                 shown["outputSha256"] = hashlib.sha256(salt + output.encode()).hexdigest()
             inputs.append(shown)
-        content = {"stepId": step.id, "message": approval.message, "inputs": inputs}
+        after = graph.after((step.id,))
+        behind = [graph.steps[step_id] for step_id in graph.ids if step_id in after]
+        asked = self._asked(key)
+        names = sorted({name for one in behind for name in self._workflows.uses(one)})
+        values = {name: asked.values[name] for name in names if name in asked.values}
+        runs = [[one.id, one.directive_id, one.harness_profile_id] for one in behind]
+        content = {
+            "stepId": step.id,
+            "message": approval.message,
+            "inputs": inputs,
+            "valuesSha256": _salted(salt, values),
+            "stepsBehindSha256": _salted(salt, runs),
+        }
         subject = msgspec.json.encode(content, order="deterministic").decode()
         return Ask(
             step_id=step.id,
@@ -317,6 +340,7 @@ class Walker:
             subject_salt=salt.hex(),
             expires_after_ms=approval.expires_after_ms,
             looked=looked,
+            resumed=state.resumed,
         )
 
     # Texts
@@ -438,7 +462,7 @@ class Walker:
     def _launch(self, key: str, seen: Seen, state: WorkflowRunState, wanted: Wanted) -> Launch:
         """The run of a step, checked. Raises Refused, and AthenaError where it may work later."""
         step = wanted.step
-        who = self._access.on_behalf(seen.author)
+        who = self._access.on_behalf(seen.author, narrower(seen.scope, seen.state.scope))
         if not self._access.allows(who, OPERATION):
             raise Refused("AUTHZ_DENIED", f"{who.subject}, who made the workflow, is {who.role} now")
         try:
@@ -487,6 +511,11 @@ class Walker:
     def close(self) -> None:
         """Close the connection."""
         self._reader.close()
+
+
+def _salted(salt: bytes, value: Any) -> str:
+    """SHA-256 of a salt and a value as JSON."""
+    return hashlib.sha256(salt + msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
 def _input_erased(name: str) -> Refused:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import anyio
+import msgspec
 
 from athena_core import flow
 from athena_core.clock import Ids
@@ -22,9 +23,9 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
 from athena_core.store.tail import Tail
-from athena_core.values import Identity, Role
+from athena_core.values import Identity, Role, pinned
 
-RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
+RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 class WorkflowLaunch:
@@ -33,7 +34,9 @@ class WorkflowLaunch:
     def __init__(self, workflow_id: str, run_id: str, who: Identity, values: dict[str, Any]) -> None:
         """Take what ``Workflows.prepare`` found out."""
         self.run_id = run_id
-        self._command = workflow_run.CreateRun(workflow_id=workflow_id, requested_by=who.subject, input=values)
+        self._command = workflow_run.CreateRun(
+            workflow_id=workflow_id, requested_by=who.subject, input=values, scope=pinned(who.scope)
+        )
 
     def admit(self, reader: Reader, context: Context) -> tuple[Fact, ...]:
         """The events that begin it; its steps follow by themselves."""
@@ -86,7 +89,9 @@ class Workflows:
         """Create a workflow; the subject of the outcome is its id. Raises ConfigError."""
         self._check(definition)
         workflow_id = self._ids.new("wf")
-        command = workflow.CreateWorkflow(workflow_id=workflow_id, definition=definition, by=who.subject)
+        command = workflow.CreateWorkflow(
+            workflow_id=workflow_id, definition=definition, by=who.subject, scope=pinned(who.scope)
+        )
 
         def create(reader: Reader, context: Context) -> Outcome:
             events = workflow.decide(command, reader.state(workflow.DECIDER, workflow_id), context)
@@ -164,16 +169,19 @@ class Workflows:
         """Go on with a run, or with ``run_id`` None start one; the subject of the outcome is its id.
 
         The answer is whether something was begun. Unless it is to be ``exactly`` this run, one of the same workflow
-        that is at work is it. ``after`` is the run that a new one follows. Raises NotFound, ConfigError.
+        that is at work is it. ``after`` is the run that a new one follows. Raises NotFound, ConfigError, and
+        Contradicted for values that no run takes now.
         """
         fresh = self._ids.new("wfr")
         given = dict(values or {})
+        uses, same, seen = self._overridden(workflow_id, run_id, given)
 
         def resume(reader: Reader, context: Context) -> Outcome:
             chosen = run_id
             if not exactly:
                 open_ = [key for key, (of,) in reader.guards("flow").items() if of == workflow_id]
                 if open_:
+                    workflow_run.check_overrides(given, reader.state(workflow_run.DECIDER, open_[-1]))
                     return Outcome(subject=open_[-1], answer=False)
             state = reader.state(workflow_run.DECIDER, chosen) if chosen else workflow_run.DECIDER.initial
             graph = reader.state(workflow.DECIDER, workflow_id).graph
@@ -183,7 +191,11 @@ class Workflows:
             if chosen is None:
                 chosen = fresh
                 create = workflow_run.CreateRun(
-                    workflow_id=workflow_id, requested_by=who.subject, input=given, resumed_from_run_id=after
+                    workflow_id=workflow_id,
+                    requested_by=who.subject,
+                    input=given,
+                    resumed_from_run_id=after,
+                    scope=pinned(who.scope),
                 )
                 events = workflow_run.decide(create, state, context)
                 again = workflow_run.WorkflowResumed(
@@ -197,7 +209,14 @@ class Workflows:
                 events = (*events, again)
             else:
                 command = workflow_run.Resume(
-                    workflow_run_id=chosen, requested_by=who.subject, graph=graph, input=given
+                    workflow_run_id=chosen,
+                    requested_by=who.subject,
+                    graph=graph,
+                    input=given,
+                    uses=uses,
+                    same=same,
+                    seen=seen,
+                    scope=pinned(who.scope),
                 )
                 events = workflow_run.decide(command, state, context)
             return Outcome(facts=facts_of(chosen, events), subject=chosen, answer=bool(events))
@@ -224,14 +243,54 @@ class Workflows:
         state, found = await self.look(run_id)
         if found.graph is None:
             return ()
+        given = dict(values or {})
+        uses, same, seen = self._overridden(state.workflow_id, run_id, given)
         command = workflow_run.Resume(
-            workflow_run_id=run_id, requested_by="", graph=found.graph, input=dict(values or {})
+            workflow_run_id=run_id,
+            requested_by="",
+            graph=found.graph,
+            input=given,
+            uses=uses,
+            same=same,
+            seen=seen,
         )
         context = Context(now=0, ids=self._ids, meta=Meta(actor="", correlation=""))
         events = workflow_run.decide(command, state, context)
         return tuple(
             step for event in events if isinstance(event, workflow_run.WorkflowResumed) for step in event.reset
         )
+
+    def uses(self, step: flow.Step) -> frozenset[str]:
+        """Return the names of the inputs that a step may take: its placeholders, and the list of its items."""
+        names: tuple[str, ...] = ()
+        if step.directive_id is not None:
+            found, _ = self._catalog.directive(step.directive_id, "directiveId")
+            names = names_in(found.input or "")
+        over = step.map.input if step.map is not None else None
+        return frozenset(names if over is None else (*names, over))
+
+    def _overridden(
+        self, workflow_id: str, run_id: str | None, given: Mapping[str, Any]
+    ) -> tuple[dict[str, frozenset[str]], frozenset[str], int]:
+        """Return what each step uses, which values are those that the run has, and how often it was resumed."""
+        if not given or run_id is None:
+            return {}, frozenset(), 0
+        uses: dict[str, frozenset[str]] = {}
+        for row in self._reader.stream(workflow_id):
+            created = self._log.codec.decode(row).event
+            if isinstance(created, workflow.WorkflowCreated):
+                uses = {step.id: self.uses(step) for step in created.definition.steps}
+        values: dict[str, Any] = {}
+        seen = 0
+        for row in self._reader.stream(run_id):
+            if row.type in (workflow_run.WorkflowRunCreated.TYPE, workflow_run.WorkflowResumed.TYPE):
+                event = self._log.codec.decode(row).event
+                if isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed):
+                    values = {name: value for name, value in values.items() if name not in event.input_names}
+                    values |= event.input or {}
+                    seen += isinstance(event, workflow_run.WorkflowResumed)
+        same = {name for name, value in given.items() if name in values and _equal(values[name], value)}
+        return uses, frozenset(same), seen
 
     async def cancel(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
         """Have a run stop, with the runs of its steps; the subject of the outcome is its id. Raises NotFound."""
@@ -268,7 +327,7 @@ class Workflows:
             step = graph.steps.get(command.step_id) if graph is not None else None
             if step is None or step.approval is None:
                 raise NotFound(f"no approval {command.step_id!r} exists")
-            if enabled and not may_judge(step.approval, who):
+            if enabled and not may_judge(step.approval, who, state.requesters):
                 raise denied(reader, context, who, operation, step.approval)
             return Outcome(facts=facts_of(run_id, workflow_run.decide(command, state, context)), subject=run_id)
 
@@ -307,8 +366,16 @@ class Workflows:
         self._reader.close()
 
 
-def may_judge(approval: flow.Approval, who: Identity) -> bool:
-    """Whether somebody may approve: by name where approvers are named, and by role."""
+def _equal(one: Any, other: Any) -> bool:
+    """Return True for the same JSON: 1 is neither true nor 1.0."""
+    first, second = (msgspec.json.encode(value, order="deterministic") for value in (one, other))
+    return first == second
+
+
+def may_judge(approval: flow.Approval, who: Identity, requesters: frozenset[str]) -> bool:
+    """Return True for an identity that may decide: by name where approvers are named, by role, and as no requester."""
+    if approval.not_requester and who.subject in requesters:
+        return False
     if approval.approvers is not None and who.subject not in approval.approvers:
         return False
     return RANK[who.role] >= RANK[Role(approval.role or Role.OPERATOR)]
@@ -327,5 +394,7 @@ def denied(reader: Reader, context: Context, who: Identity, operation: str, appr
     code = "SCOPED_ACCESS_VIOLATION"
     violation = violation_of(reader, context, refusal.TYPE, who, "authorization", "denied", code)
     facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (refusal, violation))
-    error: AthenaError = AuthzDenied(f"{operation}: {' or '.join(required)} may decide; {who.subject} is {who.role}")
+    other = ", who neither started nor resumed the workflow run," if approval.not_requester else ""
+    message = f"{operation}: {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
+    error: AthenaError = AuthzDenied(message)
     return Rejected(error, facts)
