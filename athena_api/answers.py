@@ -155,6 +155,7 @@ class EventRecord(Value):
     task_id: str | None = None
     parent_run_id: str | None = None
     policy: dict[str, Any] | None = None
+    scope: dict[str, tuple[str, ...]] | None = None
     undecodable: bool | None = None
 
 

@@ -1393,7 +1393,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         body=flows.ResumeWorkflowBody,
         answer=workflows.WorkflowRun | None,
         accepted=workflows.WorkflowRun,
-        errors=("NOT_FOUND",),
+        errors=("NOT_FOUND", "CONFLICT"),
         handle=flows.resume_workflow,
     ),
     Operation(

@@ -355,7 +355,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
     Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
-    Setting("ATHENA_AUTH_DEFAULT_ROLE", "Viewer", parse_role, "The role of identities that the map does not name."),
+    Setting(
+        "ATHENA_AUTH_DEFAULT_ROLE",
+        "Viewer",
+        parse_role,
+        "The role of identities that the map does not name; `None` locks them out.",
+    ),
     Setting("ATHENA_AUTH_IDENTITY_ROLE_MAP", "", parse_role_map, "`identity:Role`, comma-separated; `*` is the rest."),
     Setting(
         "ATHENA_AUTH_ROLE_MAP_FILE",

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -65,13 +66,18 @@ def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: 
     return resolved
 
 
-def names_notes(reference: str) -> bool:
-    """Return True for a reference to a note of the memory, by either kind."""
+def names_notes(reference: str, workspace: Path) -> bool:
+    """Return True for a reference to a note of the memory: by its kind, by its path, or by what a link leads to."""
     match = REFERENCE.fullmatch(reference)
     if match is None:
         return False
-    first, *rest = normpath(match[2]).lstrip("/").split("/")
-    return match[1] == "memory" or first == FOLDER or (first == FILE and not rest)
+    kind, place, *_ = match.groups()
+    root = workspace.resolve()
+    paths = {Path(normpath(workspace.absolute() / place)), Path(normpath(root / place))}
+    with suppress(OSError, RuntimeError):
+        paths.add((root / place).resolve())
+    inside = (path.relative_to(top).parts for path in paths for top in (workspace, root) if path.is_relative_to(top))
+    return kind == "memory" or any(parts[:1] == (FOLDER,) or parts == (FILE,) for parts in inside)
 
 
 def _read(reference: str, field: str, workspace: Path) -> str:

@@ -402,7 +402,8 @@ class Runs:
                     "directiveId", f"the text of {body.directive_id} was redacted", "another directive"
                 )
             said, references = found.input, found.context_refs
-        notes = who.scope is not None and any(map(names_notes, references or ()))
+        workspace = self._settings.workspace_root
+        notes = who.scope is not None and any(names_notes(one, workspace) for one in references or ())
         if references and not (notes and self._access.hides(who, "getMemory")):
             resolved = resolve(
                 references, self._settings.workspace_root, self.compiler.chars_max, resolved.salt, self._mask

@@ -6,32 +6,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from athena_api.operations import OPERATIONS
-from athena_core.values import Role
+from tests.api import access_of_runs
+from tests.api.callers import OWN_PERSONA, OWN_SESSION, ROLES, cells
 from tests.api.examples import EXAMPLES
 from tests.support.inside import Inside
-
-PEOPLE = {"vera": Role.VIEWER, "otto": Role.OPERATOR, "ada": Role.ADMIN}
-ROLES = ",".join(f"{name}:{role}" for name, role in PEOPLE.items())
-OWN_SESSION, OWN_PERSONA = "session", "researcher"
-KINDS = ("sessions", "runs", "personas")
 
 HEAD = """\
 # Who may do what, found out by asking. "yes": the operation is not denied; "-": denied; "401": nobody is not heard.
 # V O A: Viewer, Operator, Admin. Then a Viewer and an Operator who are narrowed to one session, one run, one persona,
 # asking for a thing of their own and of somebody else's: V.s O.s V.s' O.s' (session), the same with r (run) and p.
+# Rows of "run." say what a run is given, or may cause, that such a caller starts: "-": it is not, or the run is denied.
+# Its own session holds a run of its own persona, the other one a run of another persona.
 """
-
-
-def cells() -> Iterator[tuple[str, str, dict[str, str]]]:
-    """The headers of each question: its column, whose thing it asks for, who asks."""
-    yield "none", "own", {}
-    for name, role in PEOPLE.items():
-        yield role[0], "own", {"x_athena_identity": name}
-    for kind in KINDS:
-        for whose in ("own", "other"):
-            for name in ("vera", "otto"):
-                mark = f"{PEOPLE[name][0]}.{kind[0]}{'' if whose == 'own' else chr(39)}"
-                yield mark, whose, {"x_athena_identity": name, "kind": kind}
 
 
 @contextmanager
@@ -101,6 +87,10 @@ class Question:
         return "yes"
 
 
+def _line(name: str, found: list[str]) -> str:
+    return f"{name:<36}" + "".join(f"{cell:<6}" for cell in found).rstrip() + "\n"
+
+
 def access_text() -> str:
     """The whole, by operation."""
     columns = [(mark, whose, headers) for mark, whose, headers in cells()]
@@ -108,5 +98,6 @@ def access_text() -> str:
     with asked() as question:
         for row in sorted(OPERATIONS, key=lambda row: row.id):
             found = [question.answer(row.id, whose, headers) for _, whose, headers in columns]
-            lines.append(f"{row.id:<36}" + "".join(f"{cell:<6}" for cell in found).rstrip() + "\n")
+            lines.append(_line(row.id, found))
+    lines += [_line(name, found) for name, found in access_of_runs.rows()]
     return "".join(lines)

@@ -15,7 +15,7 @@ from athena_api.gate import Gate
 from athena_api.identity import Identification
 from athena_core.errors import ConfigError
 from athena_core.proxies import Proxies, parse_networks
-from athena_core.roles import Roster, check_header_name, parse_role, parse_role_map, role_of
+from athena_core.roles import Roster, check_header_name, parse_role, parse_role_file, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role
 from athena_core.values import Scope as Narrowed
 from tests.support.connection import Application, feed
@@ -311,7 +311,8 @@ async def test_a_doubtful_scope_is_refused(headers: Headers, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "role"), [("Viewer", Role.VIEWER), (" oPERATOR ", Role.OPERATOR), ("ADMIN", Role.ADMIN)]
+    ("text", "role"),
+    [("Viewer", Role.VIEWER), (" oPERATOR ", Role.OPERATOR), ("ADMIN", Role.ADMIN), ("none", Role.NONE)],
 )
 def test_roles_are_read_in_any_case(text: str, role: Role) -> None:
     assert parse_role(text) is role
@@ -321,6 +322,16 @@ def test_roles_are_read_in_any_case(text: str, role: Role) -> None:
 def test_other_roles_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected one of Viewer, Operator, Admin"):
         parse_role(text)
+
+
+@pytest.mark.parametrize("entry", ["system:scheduler:Admin", "System:x:Viewer"])
+def test_actors_of_the_server_have_no_role_and_the_line_that_gives_them_one_is_named(entry: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{entry}' names an actor of the server"):
+        parse_role_map(f"ada:Admin,{entry}")
+    with pytest.raises(ConfigError, match=f"line 3: '{entry}' names an actor of the server"):
+        parse_role_file(f"ada:Admin # first\n\n{entry}\n".encode())
+    with pytest.raises(ConfigError, match="line 2: 'ada' is listed twice"):
+        parse_role_file(b"ada:Admin\nbob:Viewer,ada:None\n")
 
 
 def test_a_role_map_is_split_at_the_last_colon() -> None:

@@ -22,7 +22,7 @@ from tests.support.records import META, opened_log
 from tests.support.server import Server
 
 IDS = [row.id for row in OPERATIONS]
-PEOPLE = {Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
+PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
 OPEN_WRITES = {"createRun", "getMemory", "runTemplate"}  # contract 3.3 leaves these to Viewers
 ADMINS_ONLY = {"getAuditTrail", "putPolicy"}
 
@@ -54,7 +54,7 @@ def test_everybody_may_read_and_only_operators_and_admins_may_write() -> None:
             assert row.roles == {Role.ADMIN}, row.id
             continue
         everybody = row.method == "GET" or row.id in OPEN_WRITES
-        assert row.roles == (set(Role) if everybody else {Role.OPERATOR, Role.ADMIN}), row.id
+        assert row.roles == (set(Role) - {Role.NONE} if everybody else {Role.OPERATOR, Role.ADMIN}), row.id
 
 
 # What review sees

@@ -52,7 +52,29 @@ def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
 
 DECIDED = "                    batch = self._decide(results)\n"
 
+CAUSED = "tests/api/test_caused.py"
+WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    of(
+        "an interrupt needs no right to cancel",
+        f"{CAUSED}::test_who_may_not_cancel_may_not_interrupt",
+        ("athena_core/services/runs.py", 'session_strategy == "interrupt"', 'session_strategy == "never"'),
+    ),
+    of(
+        "queue items lose the scope of their author",
+        f"{CAUSED}::test_items_of_a_scoped_author_keep_the_scope_whoever_drains_them",
+        (
+            "athena_core/services/drains.py",
+            "scopes = (drain.scope, *(item.scope for item in items))",
+            "scopes = (drain.scope,)",
+        ),
+    ),
+    of(
+        "a reopened approval does not shut what is behind its children",
+        f"{WORKFLOW_RUN}::test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok",
+        ("athena_core/domain/workflow_run.py", 'if self.step(step_id).status != "ok":', "if False:"),
+    ),
     of(
         "answers before the commit",
         POWER,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import ConfigError, Contradicted, NotFound
@@ -236,3 +237,135 @@ def test_what_has_ended_does_not_go_on() -> None:
     over = (started(), failed(), ENDED)
     given(*over).when(advance(PAIR, start("a", 2))).then_nothing()
     given(*over).when(wr.Cancel()).then_nothing()
+
+
+# Approvals that no longer cover what follows them
+
+CHAIN = graph([step("a"), approval("ask"), step("b"), step("c")], "a>ask", "ask>b", "b>c")
+USES = {"b": frozenset({"x"}), "c": frozenset({"y"})}
+
+
+def requested(step_id: str = "ask", attempt: int = 1) -> wr.WorkflowApprovalRequested:
+    return wr.WorkflowApprovalRequested(
+        workflow_id="wf_1", step_id=step_id, attempt=attempt, subject_sha256=f"hash{attempt}"
+    )
+
+
+def approved(step_id: str = "ask", attempt: int = 1) -> wr.WorkflowApprovalGranted:
+    return wr.WorkflowApprovalGranted(
+        workflow_id="wf_1", step_id=step_id, subject_sha256=f"hash{attempt}", cause="identity", by="carl"
+    )
+
+
+def question(step_id: str = "ask", attempt: int = 1, resumed: int = 0) -> wr.Ask:
+    return wr.Ask(step_id=step_id, subject="{}", subject_sha256=f"hash{attempt}", subject_salt="00", resumed=resumed)
+
+
+APPROVED = (started(), completed(), requested(), approved())
+B_FAILED = (*APPROVED, started("b"), failed("b"), ENDED)
+C_FAILED = (*APPROVED, started("b"), completed("b"), started("c"), failed("c"), ENDED)
+
+
+@pytest.mark.parametrize(
+    ("history", "values", "same", "seen", "reopened"),
+    [
+        (B_FAILED, {"x": 1}, set(), 0, True),
+        (B_FAILED, {"y": 1}, set(), 0, True),
+        (C_FAILED, {"y": 1}, set(), 0, True),
+        (C_FAILED, {"x": 1}, set(), 0, False),  # the step that uses it is through
+        (B_FAILED, {"z": 1}, set(), 0, False),
+        (B_FAILED, {"x": 1}, {"x"}, 0, False),
+        (B_FAILED, {"x": 1}, {"x"}, 1, True),  # it was compared with values of another time
+        (B_FAILED, {}, set(), 0, False),
+    ],
+)
+def test_a_value_that_a_step_behind_an_approval_uses_reopens_it(
+    history: tuple[Event, ...], values: dict[str, int], same: set[str], seen: int, reopened: bool
+) -> None:
+    command = replace(resume(CHAIN, **values), uses=USES, same=frozenset(same), seen=seen)
+    (event,) = given(*history).when(command).then_types(wr.WorkflowResumed)
+    assert isinstance(event, wr.WorkflowResumed)
+    assert ("ask" in event.reset) == reopened
+    names = tuple(values)
+    assert event.reopened == ((wr.Reopened(step_id="ask", input_names=names),) if reopened else None)
+    assert "b" in event.reset or history is C_FAILED
+
+
+def reopening(*reset: str, held: tuple[str, ...] | None = None) -> wr.WorkflowResumed:
+    return replace(resumed(*reset), reopened=(wr.Reopened(step_id="ask", input_names=("y",)),), held=held)
+
+
+def test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok() -> None:
+    again = (*C_FAILED, reopening("ask", "c"))
+    given(*again).when(advance(CHAIN, start("c", 2), question(attempt=2, resumed=1))).then_types(
+        wr.WorkflowApprovalRequested, wr.WorkflowRunSuspended
+    )
+    waiting = (*again, requested(attempt=2))
+    given(*waiting).when(advance(CHAIN, start("c", 2))).then_types(wr.WorkflowRunSuspended)
+    given(*waiting, approved(attempt=2)).when(advance(CHAIN, start("c", 2))).then(started("c", 2))
+    rejected = wr.WorkflowApprovalRejected(
+        workflow_id="wf_1", step_id="ask", subject_sha256="hash2", cause="identity", by="carl"
+    )
+    given(*waiting, rejected).when(advance(CHAIN, start("c", 2))).then_types(wr.WorkflowRunFailed)
+
+
+def test_what_was_computed_before_a_resume_is_not_asked_after_it() -> None:
+    again = (*B_FAILED, reopening("ask", "b"))
+    given(*again).when(advance(CHAIN, question(attempt=2, resumed=0))).then_nothing()
+
+
+def test_the_old_hash_approves_nothing_once_it_is_asked_anew_and_one_from_before_the_upgrade_does() -> None:
+    old = wr.Judge(step_id="ask", subject_sha256="hash1", approve=True, by="carl")
+    given(started(), completed(), requested()).when(old).then(granted_by("carl"))
+    given(*B_FAILED, reopening("ask", "b")).when(old).then_rejected(NotFound)
+    given(*B_FAILED, reopening("ask", "b"), requested(attempt=2)).when(old).then_rejected(Contradicted)
+
+
+def granted_by(name: str) -> wr.WorkflowApprovalGranted:
+    return replace(approved(), by=name)
+
+
+def test_items_behind_a_reopened_approval_wait_for_it_and_those_that_are_ok_stay_so() -> None:
+    mapped = graph([approval("ask"), step("m", map={"input": "list"})], "ask>m")
+    one = {"item": 0}
+    history = (
+        *(requested(), approved()),
+        wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="m", items=2),
+        *(started("m", **one), replace(completed("m"), item=0)),
+        replace(failed("m"), item=1, step_run_id=None),
+        replace(failed("m"), step_run_id=None),
+        ENDED,
+    )
+    command = replace(resume(mapped, x=1), uses={"m": frozenset({"x", "list"})})
+    (event,) = given(*history).when(command).then_types(wr.WorkflowResumed)
+    assert isinstance(event, wr.WorkflowResumed)
+    assert (event.reset, event.held) == (("ask", "m"), ("m",))
+    again = (*history, event)
+    item = start("m", 2, item=1)
+    given(*again).when(advance(mapped, item)).then_nothing()
+    given(*again, requested(attempt=2)).when(advance(mapped, item)).then_types(wr.WorkflowRunSuspended)
+    expand = wr.Expand(step_id="m", items=2)
+    anew = (*again, requested(attempt=2), approved(attempt=2))
+    given(*anew).when(advance(mapped, expand, start("m", 2, item=0), item)).then_types(
+        wr.WorkflowStepExpanded, wr.WorkflowStepStarted
+    )
+
+
+def test_an_approval_whose_parent_begins_again_is_asked_again() -> None:
+    late = graph([step("a"), {**approval("ask"), "triggerRule": "all-done"}, step("b")], "a>ask", "ask>b")
+    history = (started(), failed(), requested(), approved(), started("b"), failed("b"), ENDED)
+    (event,) = given(*history).when(resume(late)).then_types(wr.WorkflowResumed)
+    assert isinstance(event, wr.WorkflowResumed)
+    assert event.reopened == (wr.Reopened(step_id="ask", step_ids=("a",)),)
+    assert event.reset == ("a", "ask", "b")
+
+
+@pytest.mark.parametrize("history", [(started(),), (started(), completed(), requested())])
+def test_values_that_nothing_takes_are_refused(history: tuple[Event, ...]) -> None:
+    given(*history).when(resume(CHAIN, x=1)).then_rejected(Contradicted)
+    given(*history).when(resume(CHAIN)).then_nothing()
+
+
+def test_who_started_and_who_resumed_it_are_its_requesters() -> None:
+    state = given(*B_FAILED, resumed("b")).state
+    assert state.requesters == {"ada", "bob"}

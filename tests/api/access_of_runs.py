@@ -1,0 +1,171 @@
+"""What a run of each kind of caller is given and may change, found out by starting runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.api.callers import KINDS, OWN_PERSONA, ROLES, cells
+from tests.support.inside import Inside
+from tests.support.model import Profile, acting, call
+
+ROWS = (
+    "run.joins-own-session",
+    "run.joins-other-session",
+    "run.enters-new-session",
+    "run.history-of-own-session",
+    "run.history-of-other-session",
+    "run.recalls-own-session",
+    "run.recalls-other-session",
+    "run.recalls-notes",
+    "run.recalls-entries",
+    "run.memory-tool",
+    "run.context-refs-files",
+    "run.context-refs-notes",
+    "run.inputs-of-template",
+    "run.inputs-of-workflow",
+    "run.interrupts-own-session",
+    "run.interrupts-other-session",
+    "run.approves-workflow-step",
+)
+NOTE, ENTRY = "curlew plover", "avocet godwit"
+
+
+@contextmanager
+def started() -> Iterator["Starter"]:
+    """A plane with a memory, and a model that searches the notes."""
+    with TemporaryDirectory() as directory, acting([call("memory", action="search", query=NOTE), "done"]) as model:
+        Path(directory, "MEMORY.md").write_text(f"a note of the {NOTE}\n")
+        Path(directory, "plan.txt").write_text("a file\n")
+        inside = Inside(
+            Path(directory, "plane"),
+            auth_enabled="true",
+            auth_identity_role_map=ROLES,
+            refusals_per_second="100000",
+            requests_per_second="100000",
+            workspace_root=directory,
+            memory_enabled="true",
+            memory_include_transcripts="true",
+            memory_max_results="100",
+            memory_max_snippet_chars="200",
+            memory_max_injected_chars="100000",
+            context_max_chars="1000000",
+            openai_base_url=model.url,
+            openai_api_key="sk-of-tests",
+        )
+        inside.start()
+        try:
+            yield Starter(inside)
+        finally:
+            inside.stop()
+
+
+class Starter:
+    """Starts runs as each caller, with sessions of its own and of somebody else."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self._ask("POST", "/memory", {"text": f"an entry of the {ENTRY}"})
+        self._profile = self._ask("POST", "/harness-profiles", Profile().body)["id"]
+        self._directives = {
+            ref: self._ask(
+                "POST",
+                "/directives",
+                {"input": "read it", "contextRefs": [ref], "metadata": {"personaName": OWN_PERSONA}},
+            )["id"]
+            for ref in ("file:plan.txt", "memory:MEMORY.md")
+        }
+        template = {
+            "harnessProfileId": self._profile,
+            "directiveTemplate": "say {{word}}",
+            "defaultParams": {"word": "ibis"},
+        }
+        self._template = self._ask("POST", "/run-templates", template)["id"]
+        approval = {"steps": [{"id": "ask", "approval": {"role": "Operator"}}], "dependencies": []}
+        self._workflow = self._ask("POST", "/workflows", {"definition": approval})["id"]
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The data of an answer to the Admin."""
+        answer = self._inside.ask(method, path, body, x_athena_identity="ada")
+        assert answer.status_code in {200, 202}, answer.text
+        return answer.json()["data"]
+
+    def column(self, number: int, whose: str, headers: dict[str, str]) -> dict[str, str]:
+        """What the table says of one caller, by row."""
+        own, other = f"own{number}", f"other{number}"
+        first = self._first(own, OWN_PERSONA, f"heron{number} osprey{number}")
+        self._first(other, "stranger", f"egret{number} bittern{number}")
+        headers = dict(headers)
+        kind = headers.pop("kind", None)
+        if kind is not None:
+            sessions = ",".join((own, *(f"{own}-{place}" for place in range(1, 7))))
+            covered = dict(zip(KINDS, (sessions, first, OWN_PERSONA), strict=True))[kind]
+            headers[f"x_athena_scope_{kind}"] = covered if whose == "own" else "another"
+
+        def post(path: str, body: Any) -> tuple[str, Any]:
+            answer = self._inside.ask("POST", path, body, **headers)
+            assert answer.status_code in {200, 401, 403}, answer.text
+            return {200: "yes", 401: "401", 403: "-"}[answer.status_code], answer.json().get("data")
+
+        def run(session: str, said: str | None = "go on", **fields: Any) -> tuple[str, Any]:
+            body = {"sessionId": session, "input": said, "metadata": {"personaName": OWN_PERSONA}, **fields}
+            return post("/runs", {name: value for name, value in body.items() if value is not None})
+
+        def told(answer: tuple[str, Any], given: Callable[[Any], bool]) -> str:
+            return answer[0] if answer[0] != "yes" else "yes" if given(answer[1]) else "-"
+
+        words = f"heron{number} osprey{number} egret{number} bittern{number} {NOTE} {ENTRY}"
+        joined, strange, fresh = run(own), run(other), run(f"new{number}")
+        self._ask("GET", f"/memory/search?query=osprey{number}")  # the index is up
+        recalling = run(f"{own}-1", words)
+        cited = self._cited(recalling[1]) if recalling[0] == "yes" else []
+
+        def recalls(place: str) -> str:
+            return told(recalling, lambda _: any(one.startswith(place) for one in cited))
+
+        searched = run(f"{own}-2", harnessProfileId=self._profile)
+        waiting = self._ask("POST", f"/workflows/{self._workflow}/run", {})
+        asked = waiting["stepStates"]["ask"]["approval"]["subjectHash"]
+        found = (
+            joined[0],
+            strange[0],
+            fresh[0],
+            told(joined, lambda data: f"heron{number}" in data["output"]),
+            told(strange, lambda data: f"egret{number}" in data["output"]),
+            recalls(f".athena/transcripts/{own}.jsonl"),
+            recalls(f".athena/transcripts/{other}.jsonl"),
+            recalls("MEMORY.md"),
+            recalls("entries/"),
+            told(searched, lambda data: self._found_note(data["runId"])),
+            run(f"{own}-3", None, directiveId=self._directives["file:plan.txt"])[0],
+            run(f"{own}-4", None, directiveId=self._directives["memory:MEMORY.md"])[0],
+            post(f"/templates/{self._template}/run", {"sessionId": f"{own}-5", "params": {"word": "crane"}})[0],
+            post(f"/workflows/{self._workflow}/run", {"input": {"word": "crane"}})[0],
+            run(f"{own}-6", sessionStrategy="interrupt")[0],
+            run(other, sessionStrategy="interrupt")[0],
+            post(f"/workflows/run/{waiting['id']}/steps/ask/approve", {"subjectHash": asked})[0],
+        )
+        return dict(zip(ROWS, found, strict=True))
+
+    def _first(self, session: str, persona: str, said: str) -> str:
+        body = {"sessionId": session, "input": said, "metadata": {"personaName": persona}}
+        return str(self._ask("POST", "/runs", body)["runId"])
+
+    def _cited(self, run: Any) -> list[str]:
+        """What a run was reminded of."""
+        events = self._ask("GET", f"/events?types=memory.recalled&runId={run['runId']}")["events"]
+        return [citation for event in events for citation in event["payload"]["citations"]]
+
+    def _found_note(self, run_id: str) -> bool:
+        session = self._ask("GET", f"/runs/{run_id}")["sessionId"]
+        items = self._ask("GET", f"/sessions/{session}/transcript?limit=500")["items"]
+        return any(NOTE in item["content"] for item in items if item["runId"] == run_id and item["role"] == "tool")
+
+
+def rows() -> Iterator[tuple[str, list[str]]]:
+    """Each row with its cells."""
+    with started() as starter:
+        columns = [starter.column(number, whose, headers) for number, (_, whose, headers) in enumerate(cells())]
+    for name in ROWS:
+        yield name, [column[name] for column in columns]
