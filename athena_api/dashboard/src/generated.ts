@@ -36,6 +36,7 @@ export interface Approval {
   role?: "Admin" | "Operator" | Blank | null;
   expiresAfterMs?: number | null;
   onExpiry?: "approve" | "reject" | Blank | null;
+  notRequester?: boolean | null;
 }
 
 export interface Artifact {
@@ -378,6 +379,7 @@ export interface EventRecord {
   taskId?: string | null;
   parentRunId?: string | null;
   policy?: Readonly<Record<string, unknown>> | null;
+  scope?: Readonly<Record<string, readonly (string)[]>> | null;
   undecodable?: boolean | null;
 }
 
@@ -819,6 +821,7 @@ export interface PendingApproval {
   message?: string | null;
   approvers?: readonly (string)[] | null;
   role?: string | null;
+  notRequester?: boolean | null;
 }
 
 export interface PersonaArtifacts {
