@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from inspect import cleandoc
 from typing import Any, TypeAlias
 
 import msgspec
@@ -386,7 +387,7 @@ def _tidy(schema: Any, names: Mapping[str, str]) -> Any:
         if key == "$ref":
             tidy[key] = SCHEMAS + names[value.removeprefix(SCHEMAS)]
         elif key == "description":
-            tidy[key] = value.replace("``", "`")
+            tidy[key] = cleandoc(value.replace("``", "`"))  # Python strips the indentation itself from 3.13 on
         elif key == "properties":
             tidy[key] = {name: _tidy(part, names) for name, part in value.items()}
         elif not (key == "title" or key == "default" and value is None):
