@@ -11,6 +11,7 @@ from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
 from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
+from athena_core.supervisor import protect
 
 STDOUT, STDERR = 1, 2
 
@@ -53,8 +54,10 @@ def _told(command: Callable[..., object]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (contract D26)."""
+    """Run one command; return its exit code (contract D26). Without arguments, this process is the program athena."""
     _open_what_is_closed()
+    if arguments is None:
+        protect()
     try:
         given = joined(sys.argv[1:] if arguments is None else arguments)
         result = build()(given, exit_on_error=False, print_error=False, result_action="return_value")

@@ -138,17 +138,17 @@ class Reviews:
         spec = definition.persona
         out_json = self._out(body.out_json_path or spec.output.write_json_file, "outJsonPath")
         out_markdown = self._out(body.out_markdown_path or spec.output.write_markdown_file, "outMarkdownPath")
-        repository = Repository(await to_thread.run_sync(self._directory, body.repo_path), self._root, "repoPath")
-        await repository.check()
-        head = await repository.commit(body.head_ref, "headRef")
-        base_ref, found_by, base = await self._base(repository, body, definition)
-        if spec.git.require_clean_worktree:
-            dirty = await repository.dirty(self._own(body.repo_path))
-            if dirty:
-                more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
-                remedy = "a clean worktree, or git.requireCleanWorktree false in the definition"
-                raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
-        prepared, diff = await self._show(repository, definition, body.head_ref, base_ref, base, head)
+        directory = await to_thread.run_sync(self._directory, body.repo_path)
+        async with Repository.open(directory, self._root, "repoPath", self._state_dir) as repository:
+            head = await repository.commit(body.head_ref, "headRef")
+            base_ref, found_by, base = await self._base(repository, body, definition)
+            if spec.git.require_clean_worktree:
+                dirty = await repository.dirty(self._own(body.repo_path))
+                if dirty:
+                    more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
+                    remedy = "a clean worktree, or git.requireCleanWorktree false in the definition"
+                    raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
+            prepared, diff = await self._show(repository, definition, body.head_ref, base_ref, base, head)
         named = body.provider is not None or body.model is not None
         profile = None if named else spec.harness_profile_id
         asked = RunBody(

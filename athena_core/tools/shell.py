@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, Mark, environment
+from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.text import clean
 from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
 from athena_core.tools.workspace import Workspace, parts_of
@@ -44,8 +44,7 @@ SPEC = ToolSpec(
 class Shell:
     """Starts what begins, word by word, with an entry of ``toolPolicies.shell.commands``; without a policy, nothing.
 
-    The command sees PATH, HOME, LANG and a mark, runs in a group of its own, and everything it started is gone when the
-    call ends, whichever way: its group at once, and on Linux also who left the group, found by the mark.
+    The command sees PATH, HOME, LANG and settings of git. All that it started is dead when the call ends.
     """
 
     spec = SPEC
@@ -66,17 +65,14 @@ class Shell:
             raise ToolRefused(_not_allowed(argv, policy))
         timeout_ms = policy.timeout_ms or TIMEOUT_MS
         output = Output(policy.output_bytes_max or OUTPUT_BYTES)
-        mark = Mark()
         parts = (*parts_of(policy.directory or ""), *parts_of(arguments.get("directory", "")))
         try:
             with Workspace(bench.workspace, self._state_dir).directory(parts) as directory:
                 there = _path(directory, bench.workspace.joinpath(*parts))
-                child = await Child.start(
-                    argv, environment() | mark.environment, directory=there, fed=False, merged=True
-                )
+                child = await Child.start(argv, environment(), directory=there, fed=False, merged=True)
             try:
                 with anyio.move_on_after(timeout_ms / 1_000):
-                    await _follow(child, output, mark)
+                    await _follow(child, output)
                 stopped = not child.exited.is_set()
             finally:
                 await child.end()
@@ -84,9 +80,6 @@ class Shell:
             return ToolResult(content=f"The command cannot be started: {error}", is_error=True)
         except OSError as error:
             return ToolResult(content=f"{'/'.join(parts) or '.'}: {error.strerror}", is_error=True)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(mark.end_all)
         ending = child.ending()
         if stopped:
             ending = f"stopped after {timeout_ms} ms. Do less at a time, or have toolPolicies.shell.timeoutMs raised"
@@ -128,8 +121,8 @@ class Output:
         return f"{head}\n[{self.left_out} bytes are left out here]\n{tail}"
 
 
-async def _follow(child: Child, output: Output, mark: Mark) -> None:
-    """Read until the command ends; then who is left over is killed, so that the output ends too."""
+async def _follow(child: Child, output: Output) -> None:
+    """Read until the command ends; what it left running is dead then, so that the output ends too."""
     ended = anyio.Event()
 
     async def read() -> None:
@@ -140,7 +133,6 @@ async def _follow(child: Child, output: Output, mark: Mark) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)
         await child.exited.wait()
-        await anyio.to_thread.run_sync(mark.end_all)
         with anyio.move_on_after(REAP_SECONDS):
             await ended.wait()
         tasks.cancel_scope.cancel()

@@ -1,69 +1,194 @@
-"""Tests of child processes: a command that is cancelled while it starts."""
+"""Tests of child processes: nothing of a command outlives it, whatever happens to it, its supervisor or its parent."""
 
 import asyncio
 import os
-import select
+import re
+import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import uvloop
 
-from athena_core.process import MARK, CannotStart, Child, Mark, environment
+from athena_core import supervisor
+from athena_core.process import CannotStart, Child, environment
+from tests.support.witness import Knock, Witness
 
-DEATH_MILLISECONDS = 10_000
+ROOT = Path(__file__).parents[2]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+HIDDEN = "env -i setsid sh -c 'sleep 1000 & sleep 1000 &'"
+"""Starts two processes that no environment, session, group or parent connects with the command."""
+
+PROGRAM = """
+import asyncio, subprocess, sys
+import uvloop
+from athena_core import supervisor
+from athena_core.process import Child, environment
+
+async def run():
+    child = await Child.start(("/bin/sh", "-c", sys.argv[1], *sys.argv[2:]), environment(), fed=False)
+    await child.exited.wait()
+    await child.end()
+    print(child.ending(), before.poll(), flush=True)
+    await asyncio.Event().wait()
+
+before = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
+supervisor.protect()
+uvloop.run(run())
+"""
+"""A program as ours: it runs one command, reports its end and that of a child it had before, and stays."""
 
 
-def all_die(mark: Mark) -> bool:
-    """Whether the marked processes end by themselves (a signal may be on its way)."""
-    for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            handle = os.pidfd_open(int(place.name))
-            try:
-                if f"{MARK}={mark.environment[MARK]}".encode() in (place / "environ").read_bytes():
-                    death = select.poll()
-                    death.register(handle, select.POLLIN)
-                    if not death.poll(DEATH_MILLISECONDS):
-                        return False
-            finally:
-                os.close(handle)
-    return True
+class Program:
+    """The program above, in a process of its own."""
+
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(
+            (sys.executable, "-c", PROGRAM, *command), cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0
+        )
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self.process.pid, 9)
+        self.process.communicate()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@LINUX
 @pytest.mark.parametrize("turns", range(8))
+@LOOPS
 def test_a_command_that_is_cancelled_while_it_starts_is_gone(
-    turns: int, new_loop: Callable[[], asyncio.AbstractEventLoop]
+    turns: int, new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
 ) -> None:
-    mark = Mark()
+    witness = Witness(tmp_path / "witness")
 
     async def cancel() -> None:
-        start = asyncio.create_task(
-            Child.start(("/bin/sh", "-c", "sleep 1000 & sleep 1000"), environment() | mark.environment)
-        )
+        script = 'exec 3>"$0"; sleep 1000 & sleep 1000'
+        start = asyncio.create_task(Child.start(("/bin/sh", "-c", script, witness.path), environment()))
         for _ in range(turns):
             await asyncio.sleep(0)
         if not start.cancel():  # it was quicker
             await (await start).end()
         with suppress(asyncio.CancelledError):
             await start
-        assert all_die(mark)
+        assert await witness.all_gone()
+        assert supervisor.children() == []
 
-    try:
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(cancel())
-    finally:
-        mark.end_all()
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(cancel())
 
 
-async def test_a_command_that_cannot_start_says_why() -> None:
-    with pytest.raises(CannotStart, match="No such file or directory"):
-        await Child.start(("/no/such/command",), {})
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [("/no/such/command", "No such file or directory"), ("no-such-command", "No such file"), ("/etc", "denied")],
+)
+@LOOPS
+def test_a_command_that_cannot_start_says_why(
+    command: str, reason: str, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner, pytest.raises(CannotStart, match=reason):
+        runner.run(Child.start((command,), {}))
 
 
-def test_a_mark_ends_nothing_that_does_not_carry_it() -> None:
-    Mark().end_all()  # among others this very process, and its parents
-    assert Mark().environment != Mark().environment
+@LINUX
+@LOOPS
+def test_a_command_that_stops_its_supervisor_is_ended(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
+
+    async def end() -> None:
+        script = f'exec 3>"$0"; {HIDDEN}; kill -STOP $PPID; echo > "$1"; sleep 1000'
+        child = await Child.start(("/bin/sh", "-c", script, witness.path, running.path), environment(), fed=False)
+        await running.heard()
+        await child.end()
+        assert await witness.all_gone()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(end())
+
+
+@LINUX
+async def test_a_command_that_kills_its_supervisor_leaves_nothing_to_the_program_either(tmp_path: Path) -> None:
+    witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
+    script = f'exec 3>"$0"; {HIDDEN}; echo > "$1"; kill -KILL $PPID; sleep 1000'
+    with Program(script, witness.path, running.path) as program:
+        await running.heard()
+        assert await witness.all_gone()
+        assert program.stdout
+        ending = await asyncio.to_thread(program.stdout.readline)
+        assert ending == "killed by signal 9 None\n"  # None: what the program had before, it keeps
+
+
+@LINUX
+async def test_nothing_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
+    witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
+    with Program(f'exec 3>"$0"; {HIDDEN}; echo > "$1"; sleep 1000', witness.path, running.path) as program:
+        await running.heard()
+        program.kill()
+        assert await witness.all_gone()
+
+
+@LINUX
+def test_children_are_found_without_the_lists_of_the_kernel() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        try:
+            assert process.pid in supervisor.children()
+            assert supervisor.children() == supervisor._children_by_parent()
+        finally:
+            process.kill()
+
+
+# What a command can read of its server
+
+
+UNPRIVILEGED = () if os.getuid() else ("setpriv", "--bounding-set", "-all")
+"""Root may read everything, unless its capabilities are gone."""
+
+
+@contextmanager
+def athena(place: Path, *command: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A program of ours."""
+    with subprocess.Popen(
+        (*UNPRIVILEGED, sys.executable, "-m", "athena_cli", *command),
+        cwd=place,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(place), **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.terminate()
+
+
+@LINUX
+def test_a_command_reads_neither_environment_nor_memory_of_the_program_that_started_it(tmp_path: Path) -> None:
+    spy = tmp_path / "spy"
+    spy.write_text(
+        "#!/bin/sh\n"
+        'server=$(cut -d" " -f4 "/proc/$PPID/stat")\n'
+        "for file in environ mem maps cmdline; do\n"
+        '( : < "/proc/$server/$file" ) 2>/dev/null && echo "read:$file"; done\n'
+        'readlink "/proc/$server/fd/0" >/dev/null 2>&1 && echo read:fd\n'
+    )
+    spy.chmod(0o755)
+    settings = {"ATHENA_DEFAULT_PROVIDER": "local-exec", "ATHENA_LOCAL_PROVIDER_CMD": str(spy)}
+    with athena(tmp_path, "run", "--session", "s", "--input", "hello", **settings) as program:
+        printed = program.communicate()[0]
+    assert program.returncode == 0
+    assert re.findall(r"read:\w+", printed) == ["read:cmdline"], printed
+
+
+@LINUX
+@pytest.mark.parametrize("command", [("api", "serve", "--port", "0"), ("worker",)])
+def test_servers_and_workers_are_closed_to_other_processes_of_their_user(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    with athena(tmp_path, *command) as program:
+        assert program.stdout
+        assert program.stdout.readline()
+        spy = (*UNPRIVILEGED, "cat", f"/proc/{program.pid}/environ")
+        assert b"denied" in subprocess.run(spy, capture_output=True, check=False).stderr

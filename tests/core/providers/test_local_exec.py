@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from athena_core.process import Child
+from athena_core.process import Child, environment
 from athena_core.providers.local_exec import LocalExec
 from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
 from tests.support.witness import Witness
@@ -66,7 +66,7 @@ async def test_bytes_that_are_no_text_are_replaced() -> None:
 
 async def test_the_environment_is_minimal() -> None:
     answer = await complete(LocalExec("/usr/bin/env"), HI)
-    assert {line.partition("=")[0] for line in answer.text.splitlines()} == {"PATH", "HOME", "LANG"}
+    assert dict(line.split("=", 1) for line in answer.text.splitlines()) == environment()
 
 
 async def test_a_failed_command_speaks_through_the_tail_of_its_complaints() -> None:
@@ -126,20 +126,16 @@ async def test_a_call_ends_when_the_command_does_and_takes_the_rest_with_it(tmp_
     assert await witness.all_gone()
 
 
-async def test_cancelling_does_not_wait_for_a_process_that_left_the_group(tmp_path: Path) -> None:
+async def test_cancelling_kills_a_process_that_left_the_group(tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "witness")
     running = asyncio.Event()
-    pids: list[int] = []
-
-    def on_text(text: str) -> None:
-        pids.append(int(text))
-        running.set()
-
-    call = asyncio.create_task(complete(shell("setsid sh -c 'echo $$; exec sleep 1000' & wait"), HI, on_text))
+    script = """exec 3>"$0"; env -i setsid sh -c 'echo; exec sleep 1000' & wait"""
+    call = asyncio.create_task(complete(shell(script, witness.path), HI, lambda text: running.set()))
     await running.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    os.kill(pids[0], 9)
+    assert await witness.all_gone()
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
