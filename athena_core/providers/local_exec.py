@@ -12,8 +12,8 @@ class LocalExec:
     """Runs ``command`` once per call, without a shell and in a process group of its own.
 
     Standard input is the content of the only message, or, with several, ``role: content`` lines. The call ends when the
-    command itself exits; whatever of its group is left then (or when the call is cancelled or fails) is killed. It sees
-    no environment but PATH (three system directories), HOME and LANG, and reports no usage.
+    command itself exits; all that it started is killed then, or when the call is cancelled or fails. Its environment is
+    PATH (three system directories), HOME, LANG and settings of git. It reports no usage.
     """
 
     name = "local-exec"

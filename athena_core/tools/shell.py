@@ -1,5 +1,6 @@
 """The tool shell: commands that the profile lists, without a shell, inside the workspace."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ OUTPUT_BYTES = 100_000
 """How much of its output is kept unless the profile says ``outputBytesMax``."""
 WORD_CHARS_MAX = 100_000
 COMMANDS_SHOWN = 20
+SHA256 = re.compile(r"^\s*objectformat\s*=\s*\"?sha256\b", re.IGNORECASE | re.MULTILINE)
 
 SPEC = ToolSpec(
     name="shell",
@@ -69,7 +71,10 @@ class Shell:
         try:
             with Workspace(bench.workspace, self._state_dir).directory(parts) as directory:
                 there = _path(directory, bench.workspace.joinpath(*parts))
-                child = await Child.start(argv, environment(), directory=there, fed=False, merged=True)
+                variables = environment(
+                    await anyio.to_thread.run_sync(_object_format, bench.workspace.joinpath(*parts))
+                )
+                child = await Child.start(argv, variables, directory=there, fed=False, merged=True)
             try:
                 with anyio.move_on_after(timeout_ms / 1_000):
                     await _follow(child, output)
@@ -142,6 +147,21 @@ def _path(directory: int, path: Path) -> Path:
     """A path that leads to the open directory, whatever its name leads to meanwhile (where the system has such)."""
     handle = Path(f"/proc/self/fd/{directory}")
     return handle if handle.exists() else path
+
+
+def _object_format(directory: Path) -> str:
+    """Return the format of the repository that a directory is in, as far as its own files say."""
+    for place in (directory, *directory.parents):
+        try:
+            git = place / ".git"
+            if git.is_file():
+                git = place / git.read_text().removeprefix("gitdir: ").rstrip("\n")
+            if (git / "commondir").is_file():
+                git /= (git / "commondir").read_text().rstrip("\n")
+            return "sha256" if SHA256.search((git / "config").read_text()) else "sha1"
+        except (OSError, ValueError):
+            continue
+    return "sha1"
 
 
 def _not_allowed(argv: tuple[str, ...], policy: ShellPolicy | None) -> str:

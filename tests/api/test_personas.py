@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.examples import PROFILE
 from tests.support.api import PATIENCE_SECONDS, Api, Refused
 from tests.support.model import turn_of
 from tests.support.repository import branch, commit, git, make
@@ -271,6 +273,37 @@ def test_a_worktree_has_to_be_clean(server: Server, api: Api) -> None:
             review(api, "good")
     finally:
         dirt.unlink()
+
+
+def test_neither_reviews_nor_verifications_run_what_a_repository_names(server: Server, api: Api) -> None:
+    """The settings of one are planted, and files that look like another one, as any tool may write them."""
+    mark, program = server.directory / "MARK", server.directory / "program"
+    program.write_text(f"#!/bin/sh\necho $* >> {mark}\ncat\n")
+    program.chmod(0o755)
+    planted = make(server.workspace / "planted")
+    branch(planted, "good", a_py="def add(a, b):\n    return a - b\n")
+    for key in ("core.fsmonitor", "diff.external", "filter.evil.clean", "diff.evil.textconv", "core.pager"):
+        git(planted, "config", key, str(program))
+    (planted / ".git" / "info" / "attributes").write_text("*.py filter=evil diff=evil\n")
+    os.utime(planted / "a.py", (0, 0))
+    assert review(api, "good", repoPath="planted")["result"]["status"] == "ok"
+    bare = planted / "src"
+    for name in ("objects", "refs"):
+        (bare / name).mkdir(parents=True)
+    (bare / "HEAD").write_text("ref: refs/heads/main\n")
+    (bare / "config").write_text(f"[core]\n\tworktree = .\n\tfsmonitor = {program}\n[diff]\n\texternal = {program}\n")
+    with pytest.raises(Refused, match="not clean"):
+        review(api, "good", repoPath="planted/src")
+    command = ["git", "status", "--short"]
+    profile = {
+        **PROFILE,
+        "config": {"provider": "mock", "model": "mock-model", "tools": ["files"]},
+        "toolPolicies": {"shell": {"commands": [command], "directory": "planted/src"}},
+        "verificationPolicies": [{"id": "v", "kind": "command", "label": "status", "command": command}],
+    }
+    result = api.run("hello", harnessProfileId=api.post("/harness-profiles", profile)["id"])
+    assert result["verificationFailures"][0]["details"]["exitCode"] == "128"  # "cannot use bare repository"
+    assert not mark.exists(), mark.read_text()
 
 
 def test_a_report_that_cannot_be_written_fails_the_review(server: Server, api: Api) -> None:

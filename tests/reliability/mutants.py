@@ -50,6 +50,9 @@ def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
     return Mutant(name, tuple(Change(*change) for change in changes), test)
 
 
+SUPERVISOR = "athena_core/supervisor.py"
+SHELLS = "tests/core/tools/test_shell.py"
+
 DECIDED = "                    batch = self._decide(results)\n"
 
 CAUSED = "tests/api/test_caused.py"
@@ -74,6 +77,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "a reopened approval does not shut what is behind its children",
         f"{WORKFLOW_RUN}::test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok",
         ("athena_core/domain/workflow_run.py", 'if self.step(step_id).status != "ok":', "if False:"),
+    ),
+    of(
+        "a supervisor adopts no orphans",
+        f"{SHELLS}::test_who_is_left_when_the_command_ends_is_gone_too_and_holds_nothing_up",
+        (
+            SUPERVISOR,
+            "    prctl(PR_SET_CHILD_SUBREAPER, 1)\n    prctl(PR_SET_DUMPABLE, 0)  #",
+            "    prctl(PR_SET_DUMPABLE, 0)  #",
+        ),
+    ),
+    of(
+        "the server's environment is open to its commands",
+        "tests/core/test_process.py::"
+        "test_a_command_reads_neither_environment_nor_memory_of_the_program_that_started_it",
+        ("athena_cli/app.py", "        protect()\n", "        pass\n"),
+    ),
+    of(
+        "a command takes files for a repository",
+        "tests/core/services/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
+        ("athena_core/process.py", '    "safe.bareRepository": "explicit",\n', ""),
     ),
     of(
         "answers before the commit",

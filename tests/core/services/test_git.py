@@ -1,5 +1,7 @@
 """Tests of git: whatever stands in a repository, reading it runs nothing of it."""
 
+import json
+import re
 import shlex
 import subprocess
 import threading
@@ -7,12 +9,14 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from athena_core.errors import ConfigError
 from athena_core.process import environment
 from athena_core.services.git import Repository
-from athena_core.values import ShellPolicy
+from athena_core.tools.tool import Bench
+from athena_core.values import ShellPolicy, ToolPolicies
 from tests.core.tools.bench import Workbench
 from tests.scale import sized
 from tests.support.repository import commit, git, make
@@ -224,6 +228,21 @@ COMMANDS = (
 )
 
 
+def samples() -> dict[str, ShellPolicy]:
+    """The policies of the tool shell in the documentation."""
+    pages = (Path(__file__).parents[3] / "docs").glob("*.md")
+    blocks = [(page.name, block) for page in pages for block in JSON.findall(page.read_text("utf-8"))]
+    found = {name: json.loads(block).get("toolPolicies", {}).get("shell") for name, block in blocks if "{" in block}
+    return {name: msgspec.convert(policy, ShellPolicy) for name, policy in found.items() if policy}
+
+
+JSON = re.compile(r"^```json\n(\{.*?)^```", re.DOTALL | re.MULTILINE)
+ATTACKS: tuple[tuple[str, ...], ...] = (
+    *(("--output={place}/MARK",), ("--ext-diff", "--textconv"), ("--no-index", "{place}/secret", "/dev/null")),
+    *(("{place}/secret", "/dev/null"), ("{place}/secret",), ("-O{place}/secret",), ("--rootdir={place}",), ()),
+)
+
+
 def dirty(trap: Trap) -> Path:
     """Have git read the files again. Return the directory where it is called."""
     for path in trap.place.glob("*.py"):
@@ -256,13 +275,47 @@ async def review(trap: Trap) -> None:
     assert not list(bench.state.glob("git-*"))
 
 
-async def test_git_as_a_tool_runs_nothing_that_a_repository_names(tmp_path: Path) -> None:
-    trap = Trap.build(tmp_path)
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+async def test_git_as_a_tool_runs_nothing_that_a_repository_names(tmp_path: Path, object_format: str) -> None:
+    trap = Trap.build(tmp_path, object_format)
     for plant in (*SETTINGS, *ALWAYS):
         if plant is not embedded_bare:
             plant(trap)
     await call(trap, *COMMANDS)
     assert trap.ran == ""
+
+
+def test_samples_are_found() -> None:
+    assert "tools.md" in samples()
+
+
+@pytest.mark.parametrize("page", samples())
+async def test_a_sample_of_the_documentation_gives_a_model_that_writes_files_nothing_else(
+    tmp_path: Path, page: str
+) -> None:
+    policy = samples()[page]
+    trap = Trap.build(tmp_path)
+    bench = Workbench(tmp_path)
+    (tmp_path / "secret").write_text("canary-4711\n")
+    inside = trap.place / (policy.directory or "")
+    loose = bench.workspace / (policy.directory or "loose")
+    for plant in (*SETTINGS, *LEFT):
+        plant(trap)
+    for directory in (inside, loose):
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("conftest.py", "setup.py", "sitecustomize.py"):
+            (directory / name).write_text(f"open({str(trap.mark)!r}, 'w').close()\n")
+        (directory / "Makefile").write_text(f"all:\n\t{trap.program}\n")
+        (directory / "package.json").write_text(json.dumps({"scripts": {"test": str(trap.program)}}))
+    trap.mark.unlink(missing_ok=True)
+    for root in (trap.place, bench.workspace):
+        for command in policy.commands:
+            for attack in ATTACKS:
+                words = [*command, *(word.format(place=tmp_path) for word in attack)]
+                where = Bench(workspace=root, policies=ToolPolicies(shell=policy), allowed_egress=())
+                result = await bench.call(where, "shell", command=words)
+                assert "canary-4711" not in result.content, words
+                assert trap.ran == "", words
 
 
 async def test_git_as_a_tool_takes_no_directory_of_files_for_a_repository(tmp_path: Path) -> None:
@@ -297,10 +350,11 @@ async def test_a_linked_worktree_is_read_as_the_repository_that_it_belongs_to(tm
     assert trap.ran == ""
 
 
-async def test_settings_that_say_what_files_hold_are_copied(tmp_path: Path) -> None:
+async def test_settings_that_say_how_files_differ_are_copied(tmp_path: Path) -> None:
     trap = Trap.build(tmp_path)
-    trap.set("core.autocrlf", "true")
-    (trap.place / "a.py").write_bytes(b"a = 2\r\n")
+    trap.set("core.fileMode", "false")
+    git(trap.place, "config", "--unset", "core.fileMode", "true")
+    (trap.place / "a.py").chmod(0o755)
     async with Repository.open(trap.place, trap.place.parent, "repoPath", tmp_path) as found:
         assert await found.dirty(()) == []
 
