@@ -194,7 +194,7 @@ os.execve("/bin/sh", ["sh", "-c", "sleep 1000"], {{}}) if os.fork() else os.read
 """A program that leaves its session twice, overwrites its environment, and starts another one without any."""
 
 ESCAPES = {
-    "with an environment of its own": "(env -i setsid sh -c 'sleep 1000 & sleep 1000 &' &);",
+    "with an environment of its own": "env -i setsid sh -c 'sleep 1000 & sleep 1000 &';",
     "with an environment that is overwritten": f"{FORGETFUL};",
     "in the background": "sleep 1000 &",
     "in a session of its own": "setsid sleep 1000 &",
