@@ -201,6 +201,9 @@ async def test_an_erased_input_is_missed_by_the_steps_that_need_it_until_a_resum
         given = {"secret": "another"}
         await at.parts.workflows.resume(workflow_id, run_id, given, LOCAL, META, None, exactly=True)
         assert await at.parts.workflows.settled(run_id, PATIENCE_SECONDS)
+        assert await at.parts.workflows.waits(run_id), "another value is to be approved again"
+        await at.judge(run_id)
+        assert await at.parts.workflows.settled(run_id, PATIENCE_SECONDS)
         state, _ = await at.parts.workflows.look(run_id)
         assert [(name, state.step(name).status) for name in "bc"] == [("b", "ok"), ("c", "failed")]
 
