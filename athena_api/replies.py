@@ -30,6 +30,10 @@ STATUS: dict[type[AthenaError], int] = {
     AthenaError: 500,
 }
 MESSAGE_CHARS_MAX = 1_000
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+UNCACHED = (NOSNIFF, (b"cache-control", b"no-store"))
+REVALIDATED = (NOSNIFF, (b"cache-control", b"private, no-cache"))
+CACHED = (NOSNIFF,)
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 encode = msgspec.json.Encoder().encode
@@ -40,6 +44,21 @@ def status_of(error: AthenaError | type[AthenaError]) -> int:
     """The status of an error's family."""
     kind = error if isinstance(error, type) else type(error)
     return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
+
+
+def guarded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Add what keeps an answer out of caches, and browsers from guessing its type.
+
+    An answer with a ``cache-control`` of its own keeps it. One with an ETag may be stored by its client, and is
+    revalidated each time.
+    """
+    added = UNCACHED
+    for name, _ in headers:
+        if name == b"cache-control":
+            return [*headers, *CACHED]
+        if name == b"etag":
+            added = REVALIDATED
+    return [*headers, *added]
 
 
 class _Success(msgspec.Struct):

@@ -33,7 +33,7 @@ ROWS: Mapping[str, Named] = {
     "capabilities": Named("getCapabilities", "What this server can do."),
     "digests": Named(
         "getViewDigests",
-        "The digest of each view at its position; reads every row, one request at a time.",
+        "The digest of each view at its position. Reads every row; concurrent requests share one scan.",
     ),
     "directives create": Named("createDirective", "Create a directive."),
     "directives get": Named("getDirective", "One directive."),

@@ -1,0 +1,85 @@
+"""Headers that keep answers out of caches, and browsers from guessing what an answer is."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from athena_api.operations import OPERATIONS
+from tests.api.examples import EXAMPLES
+from tests.support.server import Server
+from tests.support.wire import exchange
+
+NO_STORE, REVALIDATED = "no-store", "private, no-cache"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on which every example is sent as an Admin, and as nobody."""
+    roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin"}
+    with Server(tmp_path_factory.mktemp("headers"), **roles) as found:
+        yield found
+
+
+def seen(response: httpx2.Response) -> tuple[list[str], list[str]]:
+    """The values of the two headers, each of which must be there once."""
+    return response.headers.get_list("x-content-type-options"), response.headers.get_list("cache-control")
+
+
+@pytest.mark.parametrize("operation", [row.id for row in OPERATIONS])
+def test_every_operation_is_answered_with_headers_against_caches_and_guesses(server: Server, operation: str) -> None:
+    (row,) = [row for row in OPERATIONS if row.id == operation]
+    example = EXAMPLES[operation]
+    request = {"params": example.query, "json": example.body if row.method != "GET" else None}
+    with server.client("ada").http.stream(row.method, example.path, **request) as response:  # type: ignore[arg-type]
+        assert seen(response) == (["nosniff"], [REVALIDATED if "etag" in response.headers else NO_STORE])
+    refused = server.client().http.request(row.method, example.path)
+    assert (refused.status_code, *seen(refused)) == (401, ["nosniff"], [NO_STORE])
+
+
+def test_an_answer_with_an_etag_may_be_stored_by_its_client_and_is_revalidated(server: Server) -> None:
+    answer = server.client("ada").http.get("/policy")
+    assert answer.headers["etag"]
+    assert seen(answer) == (["nosniff"], [REVALIDATED])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/livez", NO_STORE),
+        ("/readyz", NO_STORE),
+        ("/metrics", NO_STORE),
+        ("/openapi.json", NO_STORE),
+        ("/api/v1/nothing", NO_STORE),
+        ("/static/nothing", NO_STORE),
+        ("/", "no-cache"),
+        ("/docs", "no-cache"),
+        ("/static/docs.js", "no-cache"),
+    ],
+)
+def test_every_page_and_probe_is_answered_with_them_too(server: Server, path: str, expected: str) -> None:
+    answer = server.client("ada").http.get(server.url + path)
+    assert seen(answer) == (["nosniff"], [expected])
+
+
+def test_so_is_a_sheet_and_a_page_that_did_not_change(server: Server) -> None:
+    ada = server.client("ada")
+    sheet = ada.http.get("/governance/audit-trail", params={"format": "csv"})
+    assert (sheet.headers["content-type"].split(";")[0], *seen(sheet)) == ("text/csv", ["nosniff"], [NO_STORE])
+    page = ada.http.get(server.url + "/")
+    again = ada.http.get(server.url + "/", headers={"if-none-match": page.headers["etag"]})
+    assert (again.status_code, *seen(again)) == (304, ["nosniff"], ["no-cache"])
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nhost: elsewhere.example\r\nconnection: close\r\n\r\n", 421),
+        (b"no request\r\n\r\n", 400),
+        (b"OPTIONS / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", 204),
+    ],
+)
+def test_so_is_what_never_reaches_an_operation(server: Server, sent: bytes, status: int) -> None:
+    answer = exchange(server.url, [sent])
+    assert answer.status == status
+    assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", NO_STORE)
