@@ -14,11 +14,19 @@ import msgspec
 from athena_core.clock import Clock, iso
 from athena_core.event import Value
 from athena_core.providers.mask import Mask
+from athena_core.text import escape_json
 
 PATH_CHARS_MAX = 500
 STDERR = 2
 
 encode = msgspec.json.Encoder().encode
+
+
+def _line(record: object) -> bytes:
+    """Encode a record without its line feed, and without what a terminal may obey."""
+    return escape_json(encode(record))
+
+
 SHAPES = Mask()
 """Of what libraries log, only what looks like a secret is hidden."""
 
@@ -36,7 +44,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
             found["traceback"] = SHAPES.hide("".join(traceback.format_exception(record.exc_info[1])))
-        return encode({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
+        return _line({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
 
 
 LOG_LINES: dict[str, Any] = {
@@ -79,7 +87,7 @@ def line(request: Request, mask: Mask = SHAPES) -> bytes:
         "identity": request.identity,
         "bytes": request.bytes,
     }
-    return encode(record) + b"\n"
+    return _line(record) + b"\n"
 
 
 @functools.lru_cache(maxsize=2)
@@ -123,7 +131,7 @@ class AccessLog:
         """One line about something that an operator should know."""
         self._flush()
         record = {"time": iso(self._clock.now()), "level": "warning", "message": self.mask.hide(message)}
-        self._sink(encode(record) + b"\n")
+        self._sink(_line(record) + b"\n")
 
     def exception(self, trace_id: str, error: Exception) -> None:
         """One line about a bug, with the way to it."""
@@ -135,4 +143,4 @@ class AccessLog:
             "traceback": self.mask.hide("".join(traceback.format_exception(error)).encode("utf-8", "replace").decode()),
         }
         self._flush()
-        self._sink(encode(record) + b"\n")
+        self._sink(_line(record) + b"\n")

@@ -8,6 +8,7 @@ import msgspec
 from athena_core import errors
 from athena_core.errors import AthenaError
 from athena_core.providers.mask import Mask
+from athena_core.text import ACTIVE
 
 STATUS: dict[type[AthenaError], int] = {
     errors.Invalid: 400,
@@ -34,7 +35,7 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 UNCACHED = (NOSNIFF, (b"cache-control", b"no-store"))
 REVALIDATED = (NOSNIFF, (b"cache-control", b"private, no-cache"))
 CACHED = (NOSNIFF,)
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+UNPRINTABLE = re.compile(rf"[\x00-\x1f{ACTIVE}\ud800-\udfff]")
 
 encode = msgspec.json.Encoder().encode
 hide = Mask().hide

@@ -12,6 +12,7 @@ from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
 from athena_core.supervisor import protect
+from athena_core.text import printable
 
 STDOUT, STDERR = 1, 2
 
@@ -91,7 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
         if isinstance(error, AthenaError):
             return _say(f"{error.code}: {error.message}", FAILED)
-        raise
+        import traceback
+
+        print(printable(traceback.format_exc()), end="", file=sys.stderr)  # as the interpreter would, without commands
+        return FAILED
     return result if isinstance(result, int) else OK
 
 
@@ -122,5 +126,5 @@ def _forget_output() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print("Error:", " ".join(message.split()), file=sys.stderr)
+    print("Error:", printable(" ".join(message.split())), file=sys.stderr)
     return code

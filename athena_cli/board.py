@@ -1,6 +1,5 @@
 """The board: the fleet at a glance, live, from what every client can read."""
 
-import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,8 +36,10 @@ def top(*, once: Annotated[bool, SWITCH] = False, reach: Reach | None = None) ->
         once: Show one frame and end; with `-o json` what it is drawn from.
         reach: How to reach the plane.
     """
+    from athena_cli.render import on_terminal, write
+
     machine = reach.output if reach is not None and reach.output in {"json", "jsonl"} else None
-    if not once and (machine or not sys.stdout.isatty()):
+    if not once and (machine or not on_terminal()):
         raise Misused("top draws on a terminal; --once shows one frame anywhere, with -o json as JSON")
     import asyncio
 
@@ -46,7 +47,6 @@ def top(*, once: Annotated[bool, SWITCH] = False, reach: Reach | None = None) ->
     from rich.console import Console
     from rich.live import Live
 
-    from athena_cli.render import write
     from athena_cli.transport import connect
 
     console = Console()
@@ -167,7 +167,7 @@ def _table(title: str, *names: str) -> "Table":
 def _runs(seen: Seen, width: int) -> "RenderableType":
     from rich.text import Text
 
-    from athena_cli.render import printable
+    from athena_core.text import printable
 
     wide = width >= 120
     table = _table("Runs", "run", "status", "session", *(("model", "cost") if wide else ()), "since", "waits for")
@@ -184,17 +184,19 @@ def _runs(seen: Seen, width: int) -> "RenderableType":
 def _schedules(seen: Seen) -> "RenderableType":
     from rich.text import Text
 
+    from athena_core.text import printable
+
     table = _table("Schedules, next first", "schedule", "next")
     due = sorted((one for one in seen["schedules"] if one.get("nextRunAt")), key=lambda one: one["nextRunAt"])
     for one in due[:SCHEDULES]:
-        table.add_row(Text(one["id"]), one["nextRunAt"])
+        table.add_row(Text(printable(one["id"])), printable(one["nextRunAt"]))
     return table if due else Text(" No schedule is due.\n", style="dim")
 
 
 def _refusals(seen: Seen) -> "RenderableType":
     from rich.text import Text
 
-    from athena_cli.render import printable
+    from athena_core.text import printable
 
     found = seen["refusals"][-REFUSALS:][::-1]
     if not found:

@@ -122,16 +122,16 @@ def ask(
         import msgspec
 
         for line in lines(msgspec.json.decode(data)):
-            print(render.printable(line))
+            render.say(line)
         return
     if told is not None:
         import msgspec
 
         data = msgspec.json.encode(told(msgspec.json.decode(data)))
     if (parts.get("query") or {}).get("format") == "csv":
-        render.write(data)
+        render.write_sheet(data)
         if following is not None:
-            print(f"More: --cursor {following}", file=sys.stderr)
+            render.note(f"More: --cursor {following}")
     else:
         render.show(data, reach.output if reach else None)
 
@@ -148,11 +148,11 @@ def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | No
             pages = render.Pages(reach.output if reach else None)
             query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
             if query.get("format") == "csv":
-                render.write(await transport.request(operation_id, query=query, **parts))
+                render.write_sheet(await transport.request(operation_id, query=query, **parts))
                 while transport.following is not None:
                     query["cursor"] = transport.following
                     page = await transport.request(operation_id, query=query, **parts)
-                    render.write(page.partition(b"\n")[2])  # without the names of the columns
+                    render.write_sheet(page.partition(b"\n")[2])  # without the names of the columns
                 return
             while following := pages.add(await transport.request(operation_id, query=query, **parts)):
                 query["cursor"] = following
@@ -180,7 +180,7 @@ def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | Non
     last: str | None = None
 
     def lost(reason: str) -> None:
-        print(f"Reconnecting: {reason}", file=sys.stderr, flush=True)
+        render.note(f"Reconnecting: {reason}")
 
     async def work() -> None:
         nonlocal last
@@ -200,7 +200,7 @@ def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | Non
         asyncio.run(work())
     finally:
         if last is not None:
-            print(f"Cursor: {last}", file=sys.stderr)
+            render.note(f"Cursor: {last}")
 
 
 def read_json(path: str, flag: str) -> dict[str, Any]:
@@ -594,7 +594,7 @@ def run_persona(
         async with connect(settings_of(reach)) as transport:
             return await transport.request("runPersona", body=body)
 
-    print(f"Reviewing {head} as {name} ...", file=sys.stderr, flush=True)
+    render.note(f"Reviewing {head} as {name} ...")
     data = asyncio.run(work())
     answer = msgspec.json.decode(data)
     machine = reach.output if reach is not None and reach.output in {"json", "jsonl"} else None
@@ -603,7 +603,7 @@ def run_persona(
     if "stdout" not in answer:  # its run is paused, or took too long
         raise Failed(f"the review goes on: athena persona show {answer['runId']}")
     if answer["stdout"] and not machine:
-        print(answer["stdout"].rstrip("\n"))
+        render.say(answer["stdout"].rstrip("\n"))
     if answer["result"]["status"] == "failed":
         raise Failed(answer["result"]["error"]["message"])
 
@@ -821,11 +821,12 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     import json
     from functools import partial
 
+    from athena_cli.render import note, say
     from athena_core.settings import load, replaced
 
     settings = load()
     for warning in replaced():
-        print("Warning:", warning, file=sys.stderr)
+        note(f"Warning: {warning}")
 
     from athena_api import server, versions
     from athena_api.app import build
@@ -838,7 +839,7 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
         server.check_exposure(settings, address)
         app = build(settings)
         if app.plane.access.roster.warning:
-            print("Warning:", app.plane.access.roster.warning, file=sys.stderr)
+            note(f"Warning: {app.plane.access.roster.warning}")
         for name in (host, address) if address else ():
             app.gate.browsers.answers_to(name)
         ready: dict[str, Any] = {"status": "serving", "uds": str(uds)}
@@ -846,7 +847,7 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
             ready = {"status": "serving", "host": host, "port": listening.getsockname()[1]}
         line = json.dumps(ready, separators=(",", ":"))
         try:
-            server.serve(app, listening, partial(print, line, flush=True))
+            server.serve(app, listening, partial(say, line))
         except SystemExit as stop:  # the server's own word for what went wrong, which it has explained
             raise Failed("the server could not start, or not go on") from stop
         finally:
@@ -874,6 +875,7 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
 
     from msgspec.structs import replace
 
+    from athena_cli.render import note, say
     from athena_core.settings import load
 
     settings = load()
@@ -887,13 +889,12 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     def ready(plane: "ControlPlane") -> None:
         about = plane.runner.about
         line = {"status": "working", "id": plane.runner.executor, "concurrency": about.concurrency}
-        print(json.dumps({**line, "providers": about.providers}, separators=(",", ":")), flush=True)
+        say(json.dumps({**line, "providers": about.providers}, separators=(",", ":")))
 
     def leaving(runs: int) -> None:
         seconds = settings.worker_drain_ms / 1000
         if runs:
-            told = f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once"
-            print(told, file=sys.stderr)
+            note(f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once")
 
     work(settings, serves, ready, leaving)
 

@@ -6,7 +6,6 @@ it behind.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +15,7 @@ import httpx2
 from athena_api.access_log import AccessLog, Request
 from athena_api.app import Edge, build, running
 from athena_api.plane import ControlPlane
+from athena_cli.render import note
 from athena_core.clock import SystemClock
 from athena_core.errors import AthenaError
 from athena_core.event import Meta
@@ -87,7 +87,7 @@ async def see_through(plane: ControlPlane, life: "asyncio.Task[None]") -> None:
     waiting = [key for key in left if key.startswith("wfr_") and await plane.workflows.waits(key)]
     left = [key for key in left if key not in waiting]
     if left:
-        print(f"Left for a server on this state directory: {', '.join(left)}", file=sys.stderr)
+        note(f"Left for a server on this state directory: {', '.join(left)}")
 
 
 def at_rest(plane: ControlPlane) -> bool:

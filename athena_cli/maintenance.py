@@ -1,6 +1,5 @@
 """Commands that look after a state directory: copies of the log, slices of it, and what is wrong with a set-up."""
 
-import sys
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -211,6 +210,7 @@ def export(
 
     import msgspec
 
+    from athena_cli import render
     from athena_cli.offline import kept, place_of
     from athena_core.services.bundle import Head, Scope
     from athena_core.services.bundle import export as lines_of
@@ -221,10 +221,10 @@ def export(
         lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact)
         head = next(lines)
         if not msgspec.json.decode(head, type=Head).head:
-            print("Warning: the log holds nothing of that; the bundle is empty", file=sys.stderr)
+            render.note("Warning: the log holds nothing of that; the bundle is empty")
         lines = chain((head,), lines)
         if out is None:
-            sys.stdout.buffer.writelines(lines)
+            render.write_lines(lines)
             return
         draft = out.with_name(out.name + ".part")
         with draft.open("wb") as file:
@@ -248,10 +248,11 @@ def doctor(*, form: Form | None = None) -> None:
         form: How to show what was found.
     """
     from athena_cli.doctor import examine
+    from athena_cli.render import on_terminal
 
     findings = examine()
     output = form.output if form else None
-    if output == "table" or (output is None and sys.stdout.isatty()):
+    if output == "table" or (output is None and on_terminal()):
         _list(findings)
     else:
         show({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, form)
@@ -264,7 +265,7 @@ def _list(findings: "list[Finding]") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from athena_cli.render import printable
+    from athena_core.text import printable
 
     colours = {"ok": "green", "notice": "yellow", "wrong": "red"}
     console = Console()

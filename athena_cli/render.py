@@ -1,12 +1,12 @@
 """What a command shows: JSON as it came where somebody pipes it, something readable on a terminal."""
 
-import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # a terminal might obey it
+from athena_core.text import escape_json, printable
+
 COLUMNS: Mapping[str, Sequence[str]] = {
     "traceId": ("createdAt", "type", "sessionId", "runId", "id"),
     "runId": ("runId", "status", "sessionId", "provider", "model", "createdAt", "startedAt"),
@@ -42,7 +42,7 @@ def show(data: bytes, output: str | None = None) -> None:
     Without ``output`` it is a table on a terminal, and JSON where somebody pipes it.
     """
     if output is None:
-        output = "table" if sys.stdout.isatty() else "json"
+        output = "table" if on_terminal() else "json"
     if output == "json":
         write(data)
         return
@@ -56,15 +56,15 @@ def show(data: bytes, output: str | None = None) -> None:
     name = _list_in(decoded) if isinstance(decoded, dict) else None
     listed = decoded if isinstance(decoded, list) else decoded[name] if name is not None else None
     if listed is None or not all(isinstance(record, dict) for record in listed):
-        print(printable(msgspec.json.format(data, indent=2).decode()))
+        say(msgspec.json.format(data, indent=2).decode())
         return
     show_table(listed)
     rest = {} if isinstance(decoded, list) else decoded
     more = [f"{name} {value}" for name, value in rest.items() if name != "nextCursor" and is_plain(value)]
     if more:
-        print(printable(" · ".join(more)), file=sys.stderr)
+        note(" · ".join(more))
     if "nextCursor" in rest:
-        print(f"More: --cursor {rest['nextCursor']}", file=sys.stderr)
+        note(f"More: --cursor {rest['nextCursor']}")
 
 
 def _list_in(document: Mapping[str, Any]) -> str | None:
@@ -87,9 +87,37 @@ def records_of(data: bytes) -> Iterator[bytes]:
 
 
 def write(data: bytes) -> None:
-    """One line to standard output, at once."""
-    sys.stdout.buffer.write(data + b"\n")
+    """Write one line of JSON to standard output, at once."""
+    sys.stdout.buffer.write(escape_json(data) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def write_lines(lines: Iterable[bytes]) -> None:
+    """Write lines of JSON, each with its line feed, to standard output."""
+    sys.stdout.buffer.writelines(map(escape_json, lines))
+
+
+def write_sheet(data: bytes) -> None:
+    """Write comma-separated values, whose lines end with CR LF, to standard output, at once."""
+    text = "\r\n".join(map(printable, data.decode().split("\r\n")))
+    sys.stdout.buffer.write(text.encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Write text for people to standard output, at once."""
+    sys.stdout.write(printable(text) + end)
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a line for people to standard error."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def on_terminal() -> bool:
+    """Return True if standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 class Pages:
@@ -97,7 +125,7 @@ class Pages:
 
     def __init__(self, output: str | None = None) -> None:
         """Nothing was shown yet."""
-        self._output = output or ("table" if sys.stdout.isatty() else "json")
+        self._output = output or ("table" if on_terminal() else "json")
         self._opened = self._filled = False
 
     def add(self, data: bytes) -> str | None:
@@ -116,7 +144,7 @@ class Pages:
         else:
             inner = records[1:-1]
             opening = b"" if self._opened else b'{"' + name.encode() + b'":['
-            sys.stdout.buffer.write(opening + (b"," if self._filled and inner else b"") + inner)
+            sys.stdout.buffer.write(opening + (b"," if self._filled and inner else b"") + escape_json(inner))
             self._opened, self._filled = True, self._filled or bool(inner)
             if following is None:
                 rest = msgspec.json.encode(page)[1:]
@@ -132,7 +160,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.text import Text
 
     if not rows:
-        print("None.", file=sys.stderr)
+        note("None.")
         return
     plain = dict.fromkeys(name for row in rows for name, value in row.items() if is_plain(value))
     tells = (name for place, name in enumerate(plain) if name in COLUMNS and (place < 2 or name in ONLY))
@@ -143,7 +171,9 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     widths = [max([len(name), *(len(row[place]) for row in cells)]) + 3 for place, name in enumerate(names)]
     while len(names) > 1 and sum(widths[: len(names)]) > console.width:
         names.pop()
-    table = Table(*names, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(Text(printable(name)))
     for row in cells:
         table.add_row(*map(Text, row[: len(names)]))
     console.print(table)
@@ -159,11 +189,6 @@ def _cell(value: object) -> str:
 def is_plain(value: object) -> bool:
     """Whether a value fits into a cell."""
     return not isinstance(value, dict | list)
-
-
-def printable(text: str) -> str:
-    """The text without what a terminal would take for a command."""
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def last(steps: Iterable[S], title: str) -> S:

@@ -1,6 +1,5 @@
 """A run as it is written: its text as its model says it, its calls, its end."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from athena_cli.commands import Reach, settings_of
@@ -127,37 +126,37 @@ class Watching:
             self._note(entry)
 
     def _note(self, entry: dict[str, Any]) -> None:
-        from athena_cli.render import printable
+        from athena_cli.render import note
 
         self._line()
         name = entry.get("toolName")
         what = f"{entry['role']} {name}" if name else entry["role"]
         text = " ".join((entry.get("content") or "").split())
-        print(printable(f"[{what}] {text[:200]}"), file=sys.stderr, flush=True)
+        note(f"[{what}] {text[:200]}")
 
     def _print(self, text: str) -> None:
-        from athena_cli.render import printable
+        from athena_cli.render import say
 
-        sys.stdout.write(printable(text))
-        sys.stdout.flush()
+        say(text, end="")
         self._written += len(text)
 
     def _line(self) -> None:
         """Begin a new line, and a new turn."""
         if self._written:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
+            from athena_cli.render import say
+
+            say("")
         self._written = 0
 
     def _close(self, record: dict[str, Any]) -> None:
+        from athena_cli.render import note, write
+
         self._line()
         if self._output == "json":
             import msgspec
-
-            from athena_cli.render import write
 
             write(msgspec.json.encode(record))
         cost = record.get("costMicroUsd")
         spent = "" if cost is None else f", ${cost / 1_000_000:.6f}"
         verdict = record.get("verificationStatus")
-        print(f"[{record['status']}]{f' {verdict}' if verdict else ''}{spent}", file=sys.stderr, flush=True)
+        note(f"[{record['status']}]{f' {verdict}' if verdict else ''}{spent}")

@@ -286,6 +286,19 @@ def nothing_names_a_machine(sources: Sources) -> Iterator[Breach]:
                 yield Breach(source.path, number, "a package registry is named", "leave it to the installer's settings")
 
 
+STANDARD_STREAMS = {"print", "sys.stdout", "sys.stderr"}
+WRITERS = {"athena_cli/render.py", "athena_cli/app.py"}
+
+
+def the_command_line_has_one_writer(sources: Sources) -> Iterator[Breach]:
+    """Only ``render`` writes to a standard stream, so that nothing raw that a terminal may obey gets there."""
+    for source in python(sources, "athena_cli"):
+        for node in () if source.path in WRITERS else ast.walk(source.tree):
+            if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in STANDARD_STREAMS:
+                remedy = "call write, say or note of athena_cli.render"
+                yield Breach(source.path, node.lineno, f"it uses {ast.unparse(node)}", remedy)
+
+
 RULES: tuple[Rule, ...] = (
     modules_say_what_they_are,
     modules_are_nouns,
@@ -299,6 +312,7 @@ RULES: tuple[Rule, ...] = (
     projections_know_only_events,
     read_models_do_not_know_each_other,
     nothing_names_a_machine,
+    the_command_line_has_one_writer,
 )
 
 EVENT = 'class Begun(Event):\n    TYPE: ClassVar[str] = "run.begun"\n'
@@ -369,6 +383,14 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "projections/work.py": "from athena_core.domain import run",
         },
         ["projections/runs.py:2", "projections/runs.py:3", "projections/work.py:1"],
+    ),
+    (
+        the_command_line_has_one_writer,
+        {
+            "athena_cli/render.py": "import sys\nprint(sys.stdout)",
+            "athena_cli/a.py": "import sys\nconsole.print(1)\nprint(1)\nwrite = sys.stderr.write",
+        },
+        ["athena_cli/a.py:3", "athena_cli/a.py:4"],
     ),
     (
         read_models_do_not_know_each_other,

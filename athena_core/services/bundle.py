@@ -16,6 +16,7 @@ from athena_core.event import Position, Value
 from athena_core.protocols import Row
 from athena_core.store.chain import GENESIS, LEAF_COLUMNS, Broken, leaf, verify
 from athena_core.store.port import StoreReader
+from athena_core.text import escape_json
 
 FORMAT = 1
 PAGE_EVENTS = 1_000
@@ -196,4 +197,4 @@ def prove(lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None
 
 
 def _line(part: object) -> bytes:
-    return msgspec.json.encode(part) + b"\n"
+    return escape_json(msgspec.json.encode(part)) + b"\n"

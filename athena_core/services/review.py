@@ -12,6 +12,7 @@ from athena_core.domain.persona import MergeGate, PersonaArtifacts, PersonaRunSt
 from athena_core.event import Value
 from athena_core.services.conversation import cut
 from athena_core.services.personas import PersonaDefinition
+from athena_core.text import escape_json
 from athena_core.values import PERSONA_REVIEW, ContextMeta, PersonaStdout, Usage
 
 FINDINGS_MAX = 500
@@ -258,7 +259,7 @@ def printed(result: Any, form: PersonaStdout) -> str:
         case "none":
             return ""
         case "json":
-            return msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
+            return escape_json(msgspec.json.format(msgspec.json.encode(result), indent=2)).decode()
         case "md":
             return str(result["reportMarkdown"])
         case "summary":

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import logging
 import select
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.access_log import PATH_CHARS_MAX, AccessLog, Request, line
+from athena_api.access_log import PATH_CHARS_MAX, AccessLog, JsonLines, Request, line
 from athena_core.clock import FixedClock
 
 
@@ -45,6 +46,21 @@ def test_our_own_failures_are_errors() -> None:
         "error",
         "error",
     ]
+
+
+async def test_no_line_holds_what_a_terminal_may_obey() -> None:
+    hostile = "\x9b31m \u202e \u2028 \x7f"
+    lines: list[bytes] = []
+    log = AccessLog(FixedClock(), lines.append)
+    log.warning(hostile)
+    log.exception("trace", RuntimeError(hostile))  # noqa: PLE1205 - it is not that kind of log
+    record = logging.LogRecord(
+        "library", logging.WARNING, "", 1, hostile, None, (RuntimeError, RuntimeError(hostile), None)
+    )
+    lines.append(JsonLines().format(record).encode())
+    for text in lines:
+        assert not set("\x9b\u202e\u2028\x7f") & set(text.decode())
+        assert hostile in "".join(json.loads(text).values())
 
 
 def test_paths_are_cut_and_escaped() -> None:

@@ -1,0 +1,81 @@
+"""What a command writes to a pipe may end on a terminal: nothing of it is a command to that terminal."""
+
+import json
+from typing import NoReturn
+
+import pytest
+
+from athena_cli import app
+from tests.cli.conftest import Here
+from tests.cli.terminal import Result, Terminal
+
+HOSTILE = "a \x1b[31m \x7f \x9b31m \x85 \u061c \u200e\u200f \u2028 \u202e \u2066 \u206f é"
+RAW = {"\x1b", "\x7f", "\x9b", "\x85", "\u061c", "\u200e", "\u200f", "\u2028", "\u202e", "\u2066", "\u206f"}
+
+
+def raw(result: Result) -> set[str]:
+    """What was written as it is that a terminal may obey."""
+    return RAW & set(result.out + result.err)
+
+
+@pytest.fixture
+def hostile(terminal: Terminal, here: Here) -> Terminal:
+    """A terminal whose log holds hostile text in an input and an answer."""
+    done = here("run", "--session", "s", "--input", HOSTILE)
+    assert (raw(done), done.data["output"]) == (set(), f"Echo: user: {HOSTILE}")
+    return terminal
+
+
+def texts(value: object) -> str:
+    """All strings in a value."""
+    if isinstance(value, dict | list):
+        return "".join(texts(item) for item in (value.values() if isinstance(value, dict) else value))
+    return value if isinstance(value, str) else ""
+
+
+def test_json_on_a_pipe_holds_the_text_and_none_of_it_raw(hostile: Terminal, here: Here) -> None:
+    for command, words in (
+        (hostile.run, ["sessions", "transcript", "s"]),
+        (here, ["sessions", "transcript", "s", "-o", "jsonl"]),
+        (here, ["directives", "list", "--all"]),
+    ):
+        shown = command(*words)
+        assert (shown.code, raw(shown)) == (0, set()), words
+        assert HOSTILE in texts([json.loads(line) for line in shown.out.splitlines()]), words
+
+
+def test_a_bundle_proves_itself_and_holds_none_of_it_raw(hostile: Terminal, here: Here) -> None:
+    shown = here("export", "--session", "s")
+    assert (shown.code, raw(shown)) == (0, set())
+    stored = HOSTILE.replace("\x1b", "\\u001b")  # a text is JSON in the log
+    assert stored in texts([json.loads(line) for line in shown.out.splitlines()])
+    assert here("export", "--session", "s", "--out", "bundle").code == 0
+    assert (hostile.directory / "bundle").read_text(encoding="utf-8") == shown.out
+    assert here("verify", "--bundle", "bundle").data["ok"]
+
+
+def test_text_sheets_and_complaints_hold_none_of_it(hostile: Terminal, here: Here) -> None:
+    redacted = here("redact", "--session", "s", "--reason", f"=why {HOSTILE}")
+    assert (redacted.code, raw(redacted)) == (0, set())
+    for words in (
+        ["audit", "--format", "csv", "--all"],
+        ["audit", "-o", "table"],
+        ["redact", "--session", "s", "--reason", "x", HOSTILE],
+        ["runs", "get", HOSTILE],
+        [HOSTILE],
+    ):
+        shown = here(*words)
+        assert raw(shown) == set(), words
+        assert shown.out + shown.err, words
+    assert "why a \ufffd[31m" in here("audit", "--format", "csv").out
+
+
+def test_a_traceback_holds_none_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def build() -> NoReturn:
+        raise RuntimeError(HOSTILE)
+
+    monkeypatch.setattr(app, "build", build)
+    code = app.main([])
+    shown = Result(code, *capsys.readouterr())
+    assert (shown.code, raw(shown)) == (1, set())
+    assert "Traceback (most recent call last)" in shown.err
