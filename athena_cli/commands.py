@@ -819,11 +819,14 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
         raise Misused(f"--port: {port} is no port; expected 0 to 65535")
 
     import json
+    import logging.config
     from functools import partial
 
+    from athena_api.access_log import LOG_LINES
     from athena_cli.render import note, say
     from athena_core.settings import load, replaced
 
+    logging.config.dictConfig(LOG_LINES)
     settings = load()
     for warning in replaced():
         note(f"Warning: {warning}")
@@ -910,7 +913,7 @@ def contracts(*, out: Path | None = None, form: Form | None = None) -> None:
 
     from athena_api import openapi
     from athena_api.operations import OPERATIONS
-    from athena_core import __version__
+    from athena_core import __version__, private_file
     from athena_core.clock import SystemClock, iso
 
     path = out or settings_of(None).state_dir / "api" / "contracts.v1.json"
@@ -923,8 +926,8 @@ def contracts(*, out: Path | None = None, form: Form | None = None) -> None:
     }
     draft = path.with_name(path.name + ".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(artifact), indent=2) + b"\n")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=private_file.DIRECTORY_MODE)
+        private_file.write(draft, msgspec.json.format(msgspec.json.encode(artifact), indent=2) + b"\n")
         draft.replace(path)
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error

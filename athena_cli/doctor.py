@@ -19,6 +19,7 @@ from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Value
+from athena_core.private_file import open_to_others
 from athena_core.settings import Settings, load, replaced
 from athena_core.store.port import MOVED
 from athena_core.store.sqlite import FORMAT, NETWORK_FILE_SYSTEMS, check_library, file_system
@@ -119,12 +120,16 @@ def _directory(directory: Path) -> Iterator[Finding]:
     )
     mode = stat.S_IMODE(directory.stat().st_mode)
     if (directory / "log.db").exists():
-        open_to = mode & 0o077
+        exposed = sum(1 for _ in open_to_others(directory))
+        remedy = f"others may see what is there: chmod 700 {directory}" if mode & 0o077 else None
+        if exposed:
+            remedy = "others may read what was said: the next start closes these files"
+        files = f", and {exposed} files in it are open to others" if exposed else ""
         yield Finding(
             check="permissions",
-            status="notice" if open_to else "ok",
-            says=f"{directory} has mode {mode:04o}",
-            remedy=f"others may read what was said: chmod 700 {directory}" if open_to else None,
+            status="notice" if remedy else "ok",
+            says=f"{directory} has mode {mode:04o}{files}",
+            remedy=remedy,
         )
 
 

@@ -212,6 +212,7 @@ def export(
 
     from athena_cli import render
     from athena_cli.offline import kept, place_of
+    from athena_core import private_file
     from athena_core.services.bundle import Head, Scope
     from athena_core.services.bundle import export as lines_of
 
@@ -227,7 +228,7 @@ def export(
             render.write_lines(lines)
             return
         draft = out.with_name(out.name + ".part")
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=private_file.opener) as file:  # noqa: PTH123 - Path.open takes none
             file.writelines(lines)
         draft.replace(out)
     except OSError as error:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from athena_core import private_file
 from athena_core.clock import SystemClock
 from athena_core.domain import EVENTS
 from athena_core.errors import CursorInvalid
@@ -38,6 +39,7 @@ class Kept(NamedTuple):
 
     def views(self) -> Views:
         """The views, which nobody in this process keeps."""
+        private_file.close_to_others(self.directory)
         views = self.directory / "views"
         if self.url is None:
             views.mkdir(exist_ok=True, mode=0o700)

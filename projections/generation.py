@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from athena_core import private_file
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
 from athena_core.protocols import Connection, Databases, Latch, LogReader
@@ -134,7 +135,7 @@ class Files:
     def _point(self, pointer: Path, name: str) -> None:
         """Let a pointer name a generation: wholly or, after a crash, not at all."""
         beside = pointer.with_suffix(".new")
-        with beside.open("w", encoding="ascii") as file:
+        with open(beside, "w", encoding="ascii", opener=private_file.opener) as file:  # noqa: PTH123 - Path.open takes none
             file.write(name + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -195,7 +196,7 @@ class Files:
         """A new empty place for views that will never serve. Call with the builder's lock."""
         self._discard_scratch()
         path = self.directory / "scratch"
-        path.mkdir()
+        path.mkdir(mode=private_file.DIRECTORY_MODE)
         connection = self._databases.write(path / "views.db")
         try:
             yield connection

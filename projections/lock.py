@@ -4,6 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from athena_core.private_file import FILE_MODE
+
 
 class FileLock:
     """An exclusive ``flock`` on a file; the file itself stays."""
@@ -22,7 +24,7 @@ class FileLock:
         """Try to take the lock, without waiting; tell whether this object holds it now."""
         if self._descriptor is not None:
             return True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,5 +1,6 @@
 """The deployment: its units and its nginx site are run as they stand; what cannot be run here is read closely."""
 
+import grp
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import signal
 import ssl
+import stat
 import subprocess
 import sys
 import tomllib
@@ -66,6 +68,38 @@ def test_units_differ_in_what_they_run_and_in_nothing_else_that_matters() -> Non
     assert {key: value for key, value in server.items() if key not in own} == {
         key: value for key, value in worker.items() if key not in own
     }
+
+
+# The commands of the page
+
+
+def shell_of(page: str, heading: str) -> list[str]:
+    """The commands in the first block of a section."""
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    return section.partition("```sh\n")[2].partition("```")[0].splitlines()
+
+
+def test_the_secrets_of_the_page_are_never_readable_by_others(tmp_path: Path) -> None:
+    wanted = {
+        "athena/athena.env": 0o640,
+        "athena/roles": 0o640,
+        "athena/proxy-secret": 0o640,
+        "nginx/athena.secret": 0o600,
+    }
+    group = grp.getgrgid(os.getgid()).gr_name
+    lines = [
+        line for line in shell_of("deployment.md", "With systemd") if "/etc/athena" in line or "/etc/nginx" in line
+    ]
+    assert not [line for line in lines if ">" in line], "a redirection makes a file that the umask lets others read"
+    script = "\n".join(lines).replace("-g athena", f"-g {group}").replace("/etc/", f"{tmp_path}/")
+    (tmp_path / "nginx").mkdir()
+    subprocess.run(["sh", "-euc", f"umask 000\n{script}"], cwd=ROOT, check=True)
+    assert stat.S_IMODE((tmp_path / "athena").stat().st_mode) == 0o750
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in wanted}
+    assert modes == wanted
+    secret = (tmp_path / "athena" / "proxy-secret").read_text().strip()
+    assert re.fullmatch("[0-9a-f]{64}", secret)
+    assert (tmp_path / "nginx" / "athena.secret").read_text() == f'proxy_set_header x-athena-proxy-secret "{secret}";\n'
 
 
 # Everything together

@@ -12,6 +12,7 @@ import msgspec
 from anyio import to_thread
 from msgspec.structs import replace
 
+from athena_core import private_file
 from athena_core.clock import Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.domain import persona, run
@@ -606,6 +607,6 @@ def _pretty(result: review.ReviewResult) -> str:
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_file.make_directory(folder, folder.parents[1])
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8", errors="replace")
+        private_file.write(folder / name, text.encode("utf-8", "replace"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 
+from athena_core import private_file
 from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
 from athena_core.store.log import Anchor, read_anchor, write_anchor
@@ -96,6 +97,7 @@ def restore_log(source: Path, directory: Path) -> Restored:
         if place.exists():
             kept = _set_aside(place, directory / "log.anchor")
         draft = place.with_name(NAME + ".part")
+        private_file.create(draft)
         shutil.copyfile(source, draft)
         draft.chmod(0o600)
         sync(draft)
@@ -127,6 +129,7 @@ class Alone:
         if not self._lock.try_acquire():
             self._lock.close()
             raise ConfigError("ATHENA_STATE_DIR: a process is writing to the log; stop it first")
+        private_file.close_to_others(directory)
 
     def check(self) -> None:
         """Raise ConfigError if a process is at work."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypeAlias
 
+from athena_core import private_file
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError
 from athena_core.protocols import Generations, Latch
@@ -25,6 +26,7 @@ def is_url(text: str) -> bool:
 
 def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
     """The log in the database of a URL, else in a state directory; made if it is not there. Raises ConfigError."""
+    private_file.close_to_others(directory)
     if url is None:
         return SqliteStore(directory, ids)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)

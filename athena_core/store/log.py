@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from athena_core import private_file
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Decider, Key, Rejected, Transaction
 from athena_core.errors import (
@@ -779,7 +780,7 @@ class Anchor(Value):
 def write_anchor(path: Path, anchor: Anchor) -> None:
     """Replace the anchor as a whole. Raises OSError."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_bytes(msgspec.json.encode(anchor))
+    private_file.write(draft, msgspec.json.encode(anchor))
     draft.replace(path)
 
 

@@ -6,6 +6,7 @@ from typing import cast
 
 import apsw
 
+from athena_core import private_file
 from athena_core.errors import ConfigError
 from athena_core.store.backup import Alone
 from athena_core.store.move import Cells, Table
@@ -116,6 +117,7 @@ class FileTarget(FileSide):
     def begin(self, log_id: str) -> None:
         """Make an empty log of this id, in a file of another name: it needs no journal."""
         self._draft.unlink(missing_ok=True)
+        private_file.create(self._draft)
         self._connection = connection = apsw.Connection(str(self._draft))
         connection.pragma("journal_mode", "OFF")
         connection.pragma("synchronous", "OFF")  # it is synced as a whole, before it gets its name

@@ -12,6 +12,7 @@ import anyio
 import apsw
 import msgspec
 
+from athena_core import private_file
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
@@ -590,6 +591,7 @@ class SqliteStore(Reading):
 
 def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     """A connection for writing: WAL, explicit checkpoints, erasure on; every setting is read back."""
+    private_file.create(path)  # SQLite gives the WAL and the rest the mode that it finds
     connection = _opened(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     if connection.readonly("main"):
         connection.close()

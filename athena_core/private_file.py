@@ -1,0 +1,72 @@
+"""Private files: what the state directory holds is its owner's alone, whatever the umask and the directory's mode."""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+OTHERS = 0o077
+FILES = ("*.anchor*", "*.lock", "log-*.db*", "log.db*", "log.turnstile", "snapshots.db*")
+DIRECTORIES = ("api", "executors", "memory", "persona-runs", "views")
+
+_log = logging.getLogger(__name__)
+
+
+def opener(path: str, flags: int) -> int:
+    """Open a file as ``open`` wants it opened; one that is created is private."""
+    return os.open(path, flags, FILE_MODE)
+
+
+def create(path: Path) -> None:
+    """Create a private file unless it exists. What is in the way is reported by the library that opens it."""
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a private file. Raises OSError."""
+    with open(path, "wb", opener=opener) as file:  # noqa: PTH123 - Path.open takes no opener
+        file.write(content)
+
+
+def make_directory(path: Path, root: Path) -> None:
+    """Create a private directory and what is missing of those between it and ``root``. Raises OSError."""
+    if path != root and path.is_relative_to(root):
+        make_directory(path.parent, root)
+    path.mkdir(exist_ok=True, mode=DIRECTORY_MODE)
+
+
+def open_to_others(state_dir: Path) -> Iterator[tuple[Path, int]]:
+    """Find the files and directories of ours below a state directory that others may read, with their modes.
+
+    The state directory itself may be shared on purpose, and may hold what is not ours.
+    """
+    for path in _ours(state_dir):
+        with suppress(OSError):
+            mode = path.stat().st_mode
+            if stat.S_IMODE(mode) & OTHERS and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                yield path, stat.S_IMODE(mode)
+
+
+def _ours(state_dir: Path) -> Iterator[Path]:
+    for pattern in FILES:
+        yield from state_dir.glob(pattern)
+    for name in DIRECTORIES:
+        for place, _, files in os.walk(state_dir / name):
+            yield Path(place)
+            yield from (path for path in map(Path(place).joinpath, files) if not path.is_symlink())
+
+
+def close_to_others(state_dir: Path) -> None:
+    """Take the rights of others from what an older release, or a hand, left open; log how much it was."""
+    closed = 0
+    for path, mode in open_to_others(state_dir):
+        with suppress(OSError):  # it belongs to somebody else, or is gone
+            path.chmod(mode & ~OTHERS)
+            closed += 1
+    if closed:
+        _log.warning("%s: closed %d files and directories that other users could read", state_dir, closed)
