@@ -40,6 +40,8 @@ class LimitCapabilities(Value):
     streams_max: int
     streams_per_identity_max: int
     refusals_per_second: int
+    refusals_per_day: int
+    refusals_per_day_in_all: int
     requests_per_second: int | None = None
 
 

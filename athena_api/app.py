@@ -39,7 +39,7 @@ from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
-from athena_core.errors import AthenaError, ConfigError, Forbidden, UnknownRoute
+from athena_core.errors import AthenaError, ConfigError, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.prices import Prices
 from athena_core.providers.mask import Mask
@@ -150,7 +150,14 @@ def wire(
         default=settings.auth_default_role,
         file=settings.auth_role_map_file,
     )
-    flood = Flood(log, clock, ids, settings.refusals_per_second)
+    flood = Flood(
+        log,
+        clock,
+        ids,
+        settings.refusals_per_second,
+        settings.refusals_per_day,
+        settings.refusals_per_day_in_all,
+    )
     strict = settings.authz_default_decision == "deny"
     access = Access(
         log, {**ROLES, METRICS_OPERATION: EVERYBODY}, roster, flood, mode=settings.authz_mode, strict=strict
@@ -533,14 +540,14 @@ async def metrics(request: HttpRequest) -> Response:
     """What a monitoring system reads; it tells of everybody."""
     parts: ControlPlane = request.app.state.plane
     who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
-    meta = Meta(actor=who.subject, correlation=trace)
+    meta = Meta(actor=who.subject, correlation=trace, quiet=parts.flood.exhausted(who.subject))
     try:
         parts.flood.check(who.subject, METRICS_OPERATION)
         await parts.access.require(who, METRICS_OPERATION, meta)
         await parts.access.require_scope(who, METRICS_OPERATION, {}, meta, None, None)
     except AthenaError as error:
-        if isinstance(error, Forbidden):
-            parts.flood.refused(who.subject, METRICS_OPERATION)
+        if error.recorded is not None:
+            parts.flood.refused(who.subject, METRICS_OPERATION, recorded=error.recorded)
         return _json(failure(error, trace), status_of(error))
     return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
 

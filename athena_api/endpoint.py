@@ -23,11 +23,9 @@ from athena_core.decider import Key
 from athena_core.errors import (
     AthenaError,
     ConfigError,
-    Forbidden,
     InternalError,
     PayloadTooLarge,
     RateLimited,
-    Throttled,
     UnknownRoute,
 )
 from athena_core.event import Meta
@@ -41,9 +39,6 @@ JSON = (b"content-type", JSON_TYPE.encode())
 REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
-
-REFUSALS = (Forbidden, Throttled)
-"""What is recorded each time that it is answered, until it is too often."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -112,7 +107,7 @@ class Endpoint:
             found = self._router.find(scope["method"], scope["path"])
             scope["athena.operation"] = found.operation
             subject = scope["athena.identity"].subject
-            meta = Meta(actor=subject, correlation=trace)
+            meta = Meta(actor=subject, correlation=trace, quiet=plane.flood.exhausted(subject))
             self._limit(subject, found.operation.id)
             await plane.access.require(scope["athena.identity"], found.operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
@@ -129,8 +124,8 @@ class Endpoint:
             if reply.position < call.position:  # only where the caller allowed it
                 headers.append((b"athena-stale", b"true"))
         except AthenaError as error:
-            if found is not None and isinstance(error, REFUSALS) and not isinstance(error, RateLimited):
-                plane.flood.refused(subject, found.operation.id)
+            if found is not None and error.recorded is not None:
+                plane.flood.refused(subject, found.operation.id, recorded=error.recorded)
             subscription, held, kind, body, status = None, 0, JSON, failure(error, trace), status_of(error)
             headers = [(b"athena-position", str(plane.log.signal.position).encode())]
             if error.retry_after is not None:

@@ -204,6 +204,8 @@ class ControlPlane(NamedTuple):
                 streams_per_identity_max=settings.streams_per_identity_max,
                 requests_per_second=settings.requests_per_second if settings.auth_enabled else None,
                 refusals_per_second=settings.refusals_per_second,
+                refusals_per_day=settings.refusals_per_day,
+                refusals_per_day_in_all=settings.refusals_per_day_in_all,
             ),
         )
 

@@ -22,6 +22,8 @@ class AthenaError(Exception):
     """Seconds that a client should wait, where that is known."""
     replayed: bool = False
     """Whether this was answered before, to the first request with the same idempotency key."""
+    recorded: bool | None = None
+    """Whether the refusal was recorded by itself; None for an error that is never recorded."""
 
     def __init__(self, message: str, details: object = None) -> None:
         """Carry a message and, where there is more to say, details (JSON-able; for validation a list of faults)."""

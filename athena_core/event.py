@@ -97,11 +97,15 @@ class Fact(Value):
 
 
 class Meta(Value):
-    """Who caused a transaction and what it belongs to. ``correlation`` is the trace id of the request."""
+    """Who caused a transaction and what it belongs to. ``correlation`` is the trace id of the request.
+
+    A refusal of a ``quiet`` transaction is not recorded.
+    """
 
     actor: str
     correlation: str
     causation: Position | None = None
+    quiet: bool = False
 
 
 class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):

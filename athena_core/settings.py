@@ -85,6 +85,8 @@ class Settings(Value):
     a2a_max_hops: int
     a2a_retry_ms: int
     refusals_per_second: int
+    refusals_per_day: int
+    refusals_per_day_in_all: int
     header_bytes_max: int
     headers_max: int
     url_bytes_max: int
@@ -301,7 +303,19 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         "ATHENA_A2A_RETRY_MS", "1000", _count, "How long a message waits after a failure; each time twice as long."
     ),
-    Setting("ATHENA_REFUSALS_PER_SECOND", "100", _count, "How many refusals of an identity are recorded one by one."),
+    Setting(
+        "ATHENA_REFUSALS_PER_SECOND",
+        "100",
+        _count,
+        "Refusals of an identity and operation within a second; further requests are stopped with `RATE_LIMITED`.",
+    ),
+    Setting(
+        "ATHENA_REFUSALS_PER_DAY",
+        "2000",
+        _count,
+        "Refusals of an identity that are recorded one by one within a day; further ones are answered and counted.",
+    ),
+    Setting("ATHENA_REFUSALS_PER_DAY_IN_ALL", "20000", _count, "The same for all identities together."),
     Setting("ATHENA_HEADER_BYTES_MAX", "65536", _count, "The header fields of a request, in bytes."),
     Setting("ATHENA_HEADERS_MAX", "100", _count, "How many header fields it may have."),
     Setting("ATHENA_URL_BYTES_MAX", "16384", _count, "Its path and query, in bytes."),

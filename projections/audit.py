@@ -95,7 +95,9 @@ def _denial(recorded: Recorded[AuthzDenied]) -> Entry:
 
 
 def _suppression(recorded: Recorded[RequestsSuppressed]) -> Entry:
-    return Entry("suppression", recorded.event.operation, details={"count": recorded.event.count})
+    event = recorded.event
+    since = {} if event.since is None else {"since": event.since}
+    return Entry("suppression", event.operation, details={"count": event.count, **since})
 
 
 def _server(recorded: Recorded[AuthzModeActive]) -> Entry:

@@ -45,12 +45,17 @@ class AuthzDenied(Event):
 
 
 class RequestsSuppressed(Event):
-    """So many requests of an identity for an operation were stopped unread, because there were too many before them."""
+    """Requests of an identity for an operation were stopped unread, or refused without a record of each.
+
+    There were too many before them. ``*`` stands for several identities or operations. ``since`` is when the first of
+    them came.
+    """
 
     TYPE: ClassVar[str] = "requests.suppressed"
     count: int
     subject: str
     operation: str
+    since: str | None = None
 
 
 class ViolationSource(Value):

@@ -547,7 +547,9 @@ class Log:
         try:
             outcome = job.transaction(view, context)
         except Rejected as rejected:
-            self._append(rejected.facts, batch, context)
+            rejected.error.recorded = not job.meta.quiet
+            if rejected.error.recorded:
+                self._append(rejected.facts, batch, context)
             raise rejected.error from None
         first = batch.head + 1
         bound = job.key is not None and outcome.answer is not None

@@ -10,6 +10,7 @@ from tests.api import access_of_runs
 from tests.api.callers import OWN_PERSONA, OWN_SESSION, ROLES, cells
 from tests.api.examples import EXAMPLES
 from tests.support.inside import Inside
+from tests.support.server import NO_FLOOD
 
 HEAD = """\
 # Who may do what, found out by asking. "yes": the operation is not denied; "-": denied; "401": nobody is not heard.
@@ -28,7 +29,7 @@ def asked() -> Iterator["Question"]:
             Path(directory),
             auth_enabled="true",
             auth_identity_role_map=ROLES,
-            refusals_per_second="100000",
+            **NO_FLOOD,
             requests_per_second="100000",
             workspace_root=directory,
         )

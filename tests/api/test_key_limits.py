@@ -16,7 +16,7 @@ from tests.support.api import Api, Json, Refused, opened
 from tests.support.gate import Gates
 from tests.support.process import ROOT
 from tests.support.records import REFUSAL, judge
-from tests.support.server import Server
+from tests.support.server import NO_FLOOD, Server
 
 
 def limit(scope: str, strategy: str = "enqueue", *, most: int = 1, key: str | None = None) -> Json:
@@ -172,7 +172,7 @@ def test_a_caller_who_waited_long_enough_at_a_limit_is_told_so(serve: Serve, gat
 @pytest.mark.heavy
 def test_racing_starts_at_two_processes_never_exceed_a_limit(tmp_path: Path, gates: Gates) -> None:
     """Twenty starts at once, at two servers of one state directory; the log is judged at every position."""
-    settings = {**gates.settings, "refusals_per_second": "1000000"}
+    settings = {**gates.settings, **NO_FLOOD}
     gate = gates["race"]
     with Server(tmp_path / "plane", **settings) as one, Server(tmp_path / "plane", **settings) as two:
         api, apis = one.api, (one.api, two.api)

@@ -10,7 +10,7 @@ from tests.scale import sized
 from tests.support.api import Api, Refused, opened
 from tests.support.gate import Gates
 from tests.support.records import REFUSAL, put_policy
-from tests.support.server import Server
+from tests.support.server import NO_FLOOD, Server
 
 LIMIT = 3
 
@@ -19,7 +19,7 @@ LIMIT = 3
 def limited(serve: Serve, gates: Gates, tmp_path: Path) -> Server:
     """A server whose policy allows three runs; no number of refusals is a flood to it."""
     put_policy(tmp_path / "server" / "state", max_concurrent_runs=LIMIT)
-    return serve(refusals_per_second="1000000", **gates.settings)
+    return serve(**NO_FLOOD, **gates.settings)
 
 
 def status(api: Api, run_id: str) -> str:

@@ -12,6 +12,7 @@ from athena_api.operations import OPERATIONS
 from tests.conftest import Serve
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
+from tests.support.server import NO_FLOOD
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 PHASES = sized("fuzzing", "examples,coverage,fuzzing,stateful", "examples,coverage,fuzzing,stateful")
@@ -26,7 +27,7 @@ GUARDED = {
     "auth_enabled": "true",
     "auth_identity_role_map": "ada:Admin,vera:Viewer",
     "requests_per_second": "100000",
-    "refusals_per_second": "100000",
+    **NO_FLOOD,
 }
 
 

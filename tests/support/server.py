@@ -12,6 +12,9 @@ from tests.support.process import Process
 from tests.support.records import judge
 from tests.support.serving import begin
 
+NO_FLOOD = dict.fromkeys(("refusals_per_second", "refusals_per_day", "refusals_per_day_in_all"), "1000000")
+"""Settings of a server to which no number of refusals is a flood."""
+
 
 class Server(Process):
     """A server on ``directory``; keyword arguments are settings without their prefix, in lower case."""
