@@ -664,6 +664,8 @@ export interface LimitCapabilities {
   streamsMax: number;
   streamsPerIdentityMax: number;
   refusalsPerSecond: number;
+  refusalsPerDay: number;
+  refusalsPerDayInAll: number;
   requestsPerSecond?: number | null;
 }
 
