@@ -7,6 +7,8 @@ import pytest
 from athena_api.plane import ControlPlane
 from athena_api.single_flight import SingleFlight
 from athena_core.errors import NotCaughtUp
+from projections import ALL
+from tests.support.api import PATIENCE_SECONDS
 
 CALLERS = 20
 
@@ -90,6 +92,7 @@ async def test_a_read_that_fails_fails_for_its_callers_and_the_next_one_is_tried
 async def test_the_digests_of_the_views_are_scanned_once_for_all_who_ask_together(
     parts: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await parts.views_reader.wait(tuple(projection.name for projection in ALL), 1, PATIENCE_SECONDS)
     scans = 0
     open_reader = parts.log.reader
 
