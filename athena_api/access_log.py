@@ -28,11 +28,15 @@ def _line(record: object) -> bytes:
 
 
 SHAPES = Mask()
-"""Of what libraries log, only what looks like a secret is hidden."""
 
 
 class JsonLines(logging.Formatter):
-    """What a library logs, as one line of JSON."""
+    """Log records of libraries as lines of JSON, masked."""
+
+    def __init__(self, mask: Mask) -> None:
+        """Use the mask of the server."""
+        super().__init__()
+        self._mask = mask
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -40,21 +44,22 @@ class JsonLines(logging.Formatter):
             "time": iso(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": SHAPES.hide(record.getMessage()),
+            "message": self._mask.hide(record.getMessage()),
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
-            found["traceback"] = SHAPES.hide("".join(traceback.format_exception(record.exc_info[1])))
+            found["traceback"] = self._mask.hide("".join(traceback.format_exception(record.exc_info[1])))
         return _line({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
 
 
-LOG_LINES: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": JsonLines}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
-}
-"""How Python's logging is set up in a server."""
+def log_lines(mask: Mask) -> dict[str, Any]:
+    """Return the configuration of Python's logging in a server or worker."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonLines, "mask": mask}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+    }
 
 
 class Request(Value):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from athena_api.access_log import LOG_LINES
+from athena_api.access_log import log_lines
 from athena_api.app import Edge
 from athena_api.protocol import Protocol
 from athena_core import collector
@@ -149,7 +149,7 @@ def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lamb
     config = uvicorn.Config(
         app,
         http=Protocol,
-        log_config=LOG_LINES,
+        log_config=log_lines(app.plane.mask),
         ws="none",
         lifespan="on",
         proxy_headers=False,  # trust is decided on the socket's peer

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 import anyio
 
-from athena_api.access_log import LOG_LINES
+from athena_api.access_log import log_lines
 from athena_api.app import wire, working
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
+from athena_core.providers.mask import Mask
 from athena_core.services.executors import FROZEN_SECONDS
-from athena_core.settings import Settings
+from athena_core.settings import Settings, secrets_of
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -33,7 +34,7 @@ def work(
 
     ``ready`` is called once it claims runs, ``leaving`` with the number of runs that it waits for.
     """
-    logging.config.dictConfig(LOG_LINES)
+    logging.config.dictConfig(log_lines(Mask(secrets_of(settings))))
     parts = wire(settings, SystemClock(), SystemIds(), kind="worker", serves=serves, frozen_seconds=frozen_seconds)
     asyncio.run(_work(parts, ready, leaving))
 

@@ -5,7 +5,7 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, cast
@@ -241,10 +241,10 @@ class Child(asyncio.SubprocessProtocol):
         """The exit status; negative is the signal that ended it."""
         return self._transport.get_returncode()
 
-    def ending(self) -> str:
-        """How the command ended, and its last words."""
+    def ending(self, hide: Callable[[str], str] = str) -> str:
+        """How the command ended, and its last words; ``hide`` masks them before they are cut."""
         status = self.status or 0
-        words = clean(self._complaints.decode(errors="replace")).strip()[-MAX_COMPLAINT_CHARS:]
+        words = hide(clean(self._complaints.decode(errors="replace"))).strip()[-MAX_COMPLAINT_CHARS:]
         return (f"exit status {status}" if status >= 0 else f"killed by signal {-status}") + (words and f": {words}")
 
     async def end(self) -> None:

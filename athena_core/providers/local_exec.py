@@ -4,6 +4,7 @@ import codecs
 from collections.abc import AsyncIterator
 
 from athena_core.process import CHUNK_BYTES, CannotStart, Child, environment
+from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Delta, Finished, ModelRequest, ProviderFailure, TextDelta, render
 from athena_core.text import clean
 
@@ -19,8 +20,9 @@ class LocalExec:
     name = "local-exec"
     default_model = "local-exec"
 
-    def __init__(self, command: str = "/bin/cat", arguments: tuple[str, ...] = ()) -> None:
-        """Remember what to run."""
+    def __init__(self, command: str = "/bin/cat", arguments: tuple[str, ...] = (), *, mask: Mask | None = None) -> None:
+        """Remember what to run; ``mask`` hides secrets in what it says about errors."""
+        self._hide = (mask or Mask()).hide
         self._argv = (command, *arguments)
         self._environment = environment()
 
@@ -43,7 +45,7 @@ class LocalExec:
                 yield TextDelta(text=rest)
             await child.exited.wait()
             if child.status != 0:
-                raise ProviderFailure(f"local-exec: {child.ending()}", worth_retrying=False)
+                raise ProviderFailure(f"local-exec: {child.ending(self._hide)}", worth_retrying=False)
         finally:
             await child.end()
         yield Finished(reason="stop")

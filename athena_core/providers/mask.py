@@ -6,7 +6,7 @@ looks at a character more than a bounded number of times, whatever the text is.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,9 +30,14 @@ class Shape(NamedTuple):
     digit: bool = False
 
     @property
+    def letter(self) -> str:
+        """One of its letters, a slash also as JSON may escape it."""
+        return rf"(?:[{self.letters}]|\\/)" if "/" in self.letters else f"[{self.letters}]"
+
+    @property
     def pattern(self) -> str:
         """A whole one."""
-        return f"{self.begins}{DIGIT if self.digit else ''}[{self.letters}]{{{self.least},}}"
+        return f"{self.begins}{DIGIT if self.digit else ''}{self.letter}{{{self.least},}}"
 
 
 SHAPES = (
@@ -50,15 +55,24 @@ SHAPES = (
     *(Shape(f"{word} ", ".~+/=" + WORD, 20, digit=True) for word in ("Bearer", "bearer")),
 )
 
+AFTER_SCHEME = r"(?:(?<=://)|(?<=:\\/\\/))"
+"""After the scheme of a URL, also with its slashes escaped as in JSON."""
+NAME, PASSWORD = r"""[^\s/?#@:"'<>`\\]{0,256}""", r"""[^\s/?#"'<>`\\]{1,256}"""
+USER_INFO = rf"{AFTER_SCHEME}{NAME}:{PASSWORD}(?=@)"
+"""A name and a password in a URL, as ``https://name:password@host``; a name alone is no secret."""
+CONTEXT_CHARS = 6
+"""How much before a place tells what begins there: a letter (no word does), an escape, or the end of a scheme."""
+
 JWT = rf"eyJ[{WORD}]{{8,}}\.eyJ[{WORD}]{{8,}}\.[{WORD}]{{8,}}"
 LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+NOTHING = "(?!)"
 KEY_BLOCK = (
     rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}"
     r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # its end is missing
 )
 OPENED = rf"{LABEL}(?:[^-]|-(?!----END )|-----END [A-Z0-9 ]{{0,60}}-{{0,4}}\Z)*+"
 MARKS = (*(shape.begins for shape in SHAPES), "eyJ", "PRIVATE KEY")
-"""A text that holds none of these holds no secret with a shape."""
+"""A text that holds none of these, and no ``@`` after a scheme, holds no secret with a shape."""
 
 
 def _nested(word: str, rest: str) -> str:
@@ -71,13 +85,21 @@ def _any(patterns: Iterable[str]) -> str:
     return rf"(?<![{WORD}])(?:{'|'.join(patterns)})"
 
 
-SHAPED = _any([*(shape.pattern for shape in SHAPES), JWT, KEY_BLOCK])
+def _any_escaped(patterns: Iterable[str]) -> str:
+    """The same in JSON as text, where the letters of an escape are no part of a word."""
+    return rf"(?:(?<![{WORD}])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))(?:{'|'.join(patterns)})"
+
+
+PATTERNS = (USER_INFO, *(shape.pattern for shape in SHAPES), JWT, KEY_BLOCK)
+URL = re.compile(rf":(?://|\\/\\/){NAME}:{PASSWORD}@")
+"""A URL that may hold a secret."""
 OPENING = re.compile(
-    _any(
+    _any_escaped(
         [
-            *(_nested(shape.begins, f"[{shape.letters}]*") for shape in SHAPES),
+            *(_nested(shape.begins, f"{shape.letter}*") for shape in SHAPES),
             _nested("eyJ", f"[.{WORD}]*"),
             _nested("-----BEGIN ", rf"(?:{OPENED}|[A-Z0-9 ]{{0,60}}-{{0,4}})"),
+            rf"{AFTER_SCHEME}{NAME}(?::(?:{PASSWORD})?)?",
         ]
     )
     + r"\Z"
@@ -94,14 +116,48 @@ class Mask:
         self._shapes = shapes
         self._marks = (*(MARKS if shapes else ()), *self._keys)
         self._marks_in_json = tuple(msgspec.json.encode(mark)[1:-1].decode("latin-1") for mark in self._marks)
-        self._secret = re.compile("|".join([*([SHAPED] if shapes else []), *map(re.escape, self._keys)]))
+        keys = [re.escape(key) for key in self._keys]
+        self._secret = re.compile("|".join([*([_any(PATTERNS)] if shapes else []), *keys]) or NOTHING)
+        self._secret_in_json = re.compile("|".join([*([_any_escaped(PATTERNS)] if shapes else []), *keys]) or NOTHING)
+        self._keys_in_bytes = tuple(key.encode() for key in self._keys)
 
-    def hide(self, text: str, start: int = 0) -> str:
-        """The text from ``start`` on, with ``***`` in the place of secrets; what is before tells where words begin."""
-        for mark in self._marks:
-            if mark in text:
-                return self._masked(text, start, len(text))[0]
-        return text[start:]
+    def hide(self, text: str, start: int = 0, *, lines: bool = False) -> str:
+        """The text from ``start`` on, with ``***`` in the place of secrets; what is before tells where words begin.
+
+        With ``lines`` a secret of several lines leaves as many behind.
+        """
+        if not start and "\ufffd" in text:  # it may stand for the NULs between the letters of UTF-16
+            dense = text.replace("\ufffd", "")
+            if (hidden := self.hide(dense, lines=lines)) != dense:
+                return hidden
+        if not self._suspected(text, self._marks):
+            return text[start:]
+        return self._masked(text, start, len(text), lines=lines)[0]
+
+    def hide_cut(self, text: str) -> str:
+        """Mask a text that was cut off at its end: without what may be the beginning of a secret there."""
+        return self._masked(text, 0, self._opening(text, max(len(text) - HELD_CHARS_MAX, 0)))[0]
+
+    def hide_part(self, text: str, first: int, last: int) -> str:
+        """Mask the characters from ``first`` to ``last``; a secret that reaches into them is hidden whole."""
+        if "\ufffd" in text and next(self._secrets(dense := text.replace("\ufffd", "")), None):  # UTF-16, as above
+            first, last = (len(text[:place].replace("\ufffd", "")) for place in (first, last))
+            text = dense
+        parts: list[str] = []
+        for match in self._secrets(text):
+            if match.start() >= last:
+                break
+            if match.end() > first:
+                parts += (text[first : max(match.start(), first)], HIDDEN)
+                first = match.end()
+        return "".join((*parts, text[first:last]))
+
+    def holds(self, data: bytes) -> bool:
+        """Return True if bytes hold a secret, in ASCII, UTF-8 or UTF-16."""
+        for spelt in (data, data.replace(b"\0", b"")) if b"\0" in data else (data,):
+            if any(key in spelt for key in self._keys_in_bytes) or self._secret_in_json.search(spelt.decode("latin-1")):
+                return True
+        return False
 
     def hide_in(self, value: Any) -> Any:
         """A value of JSON with its texts, also those that name members, masked."""
@@ -118,22 +174,30 @@ class Mask:
     def suspects(self, raw: bytes) -> bool:
         """Whether the bytes of a JSON text may hold a secret; escapes may hide one from this look."""
         text = raw.decode("latin-1")
-        for mark in self._marks_in_json:
-            if mark in text:
-                return True
-        return "\\u" in text or "\\/" in text
+        return self._suspected(text, self._marks_in_json) or "\\u" in text or "\\/" in text
 
     def divide(self, text: str, start: int) -> tuple[str, int]:
         """What of a text from ``start`` on may be shown, masked, and from where on nobody knows yet."""
         return self._masked(text, start, self._opening(text, start))
 
-    def _masked(self, text: str, start: int, end: int) -> tuple[str, int]:
+    def _suspected(self, text: str, marks: Iterable[str]) -> bool:
+        """Whether a text may hold a secret."""
+        for mark in marks:
+            if mark in text:
+                return True
+        return self._shapes and "@" in text and URL.search(text) is not None
+
+    def _secrets(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
+        """The secrets in a text; looking for them among escapes takes twice as long."""
+        return (self._secret_in_json if "\\" in text else self._secret).finditer(text, start)
+
+    def _masked(self, text: str, start: int, end: int, *, lines: bool = False) -> tuple[str, int]:
         """The text up to ``end``, or to the end of the secret that holds it."""
         parts: list[str] = []
-        for match in self._secret.finditer(text, start):
+        for match in self._secrets(text, start):
             if match.start() >= end:
                 break
-            parts += (text[start : match.start()], HIDDEN)
+            parts += (text[start : match.start()], HIDDEN, "\n" * match[0].count("\n") if lines else "")
             start = match.end()
         end = max(start, end)
         return "".join((*parts, text[start:end])), end
@@ -160,14 +224,14 @@ class Held:
         self._mask = mask
         self._text = ""
         self._shown = 0
-        """How much of the text is past; one character of that stays, because it tells whether a word begins."""
+        """How much of the text is past; a few characters of that stay, because they tell what begins."""
 
     def more(self, piece: str) -> str:
         """Take a piece; what may go on."""
         self._text += piece
         shown, end = self._mask.divide(self._text, self._shown)
-        self._text = self._text[max(end - 1, 0) :]
-        self._shown = min(end, 1)
+        self._text = self._text[max(end - CONTEXT_CHARS, 0) :]
+        self._shown = min(end, CONTEXT_CHARS)
         return shown
 
     def rest(self) -> str:

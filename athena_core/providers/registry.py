@@ -33,7 +33,7 @@ def registry(
     outside: list[Provider] = [
         OpenAI(openai_base_url, openai_api_key, mask=mask),
         Anthropic(anthropic_base_url, anthropic_api_key, mask=mask),
-        LocalExec(local_command, local_arguments),
+        LocalExec(local_command, local_arguments, mask=mask),
     ]
     if http_url:
         outside.append(Http(http_url, http_api_key, mask=mask, silence_seconds=http_timeout_ms / 1000))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.providers.mask import HELD_CHARS_MAX, Held, Mask
-from tests.support.canaries import SECRETS
+from tests.support.canaries import SECRETS, told
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"
 MASK = Mask([KEY, LONGER, "short", ""])
@@ -109,3 +109,79 @@ def test_no_text_makes_it_slow(unit: str) -> None:
     """A pattern that looks back takes hours for this; the test's own time limit would end it."""
     text: Any = unit * (4_000_000 // len(unit))
     assert MASK.hide(text)
+
+
+URLS = {
+    "https://ann:pass-word@host/x": "https://***@host/x",
+    "postgresql://athena:s@db/athena": "postgresql://***@db/athena",
+    "see http://a:b@c@d.org, and f@g": "see http://***@d.org, and f@g",
+    '{"url":"https:\\/\\/ann:pass@host\\/x"}': '{"url":"https:\\/\\/***@host\\/x"}',
+    "amqp://:secret@host": "amqp://***@host",
+    "https://sk-0123456789abcdefghij:pass@host": "https://***@host",
+}
+
+
+@pytest.mark.parametrize("text", URLS)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
+def test_a_password_in_a_url_is_hidden_whole_and_in_pieces(text: str, size: int) -> None:
+    assert MASK.hide(text) == URLS[text]
+    held = Held(MASK)
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert "".join([*map(held.more, pieces), held.rest()]) == URLS[text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://ann@host/x",
+        "git@github.com:org/repo.git",
+        "ssh://git@host:22/x",
+        "http://localhost:8080/@scope/package",
+        "https://host:443?mail=a@b.org",
+        "http://[::1]:80/ a@b",
+        "http://a:1 b@c",
+        '"http://a:1", "b@c"',
+        "mailto:a:b@c.org",
+    ],
+)
+def test_a_name_alone_is_no_secret(text: str) -> None:
+    assert MASK.hide(text) == text
+    assert not MASK.holds(text.encode())
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("before", ["\\n", "\\t", "\\u000a", "\\r\\n", "a\\\\n"])
+def test_an_escape_of_json_is_no_part_of_a_word(secret: str, before: str) -> None:
+    assert "***" in MASK.hide(f'{{"a":"x{before}{secret}"}}')
+    assert told(MASK.hide(f'{{"a":"x{before}{secret}"}}').encode()) is None
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_bytes_tell_that_they_hold_a_secret(secret: str) -> None:
+    for encoding in ("utf-8", "utf-16", "utf-16-be", "utf-32"):
+        for around in (b"\xff", b"\0\0\0\0", b"\n"):
+            assert MASK.holds(around + secret.encode(encoding) + around)
+            assert not MASK.holds(around + secret[:3].encode(encoding) + around)
+    key = "schlüssel-ohne-form"
+    assert Mask([key], shapes=False).holds(b"\xff" + key.encode())
+    assert not Mask([key], shapes=False).holds(secret.encode())
+
+
+@pytest.mark.parametrize("secret", [*SECRETS, "https://ann:canary-of-ann@"])
+def test_a_part_of_a_text_shows_no_part_of_a_secret(secret: str) -> None:
+    text = f"before {secret} after"
+    for cut in range(len(text) + 1):
+        assert told((MASK.hide_part(text, 0, cut) + "|" + MASK.hide_part(text, cut, len(text))).encode()) is None
+        assert told(MASK.hide_cut(text[:cut]).encode()) is None
+    assert MASK.hide_part("no secret", 3, 6) == "sec"
+
+
+def test_a_secret_of_several_lines_leaves_as_many() -> None:
+    block = next(secret for secret in SECRETS if "\n" in secret)
+    assert MASK.hide(f"a\n{block}\nb", lines=True).split("\n") == ["a", "***", *[""] * block.count("\n"), "b"]
+
+
+def test_without_shapes_and_keys_nothing_is_hidden() -> None:
+    mask = Mask(shapes=False)
+    held = Held(mask)
+    assert held.more("abc") + held.rest() == mask.hide("abc") == mask.hide_part("abc", 0, 3) == "abc"
