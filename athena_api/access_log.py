@@ -33,8 +33,8 @@ SHAPES = Mask()
 class JsonLines(logging.Formatter):
     """Log records of libraries as lines of JSON, masked."""
 
-    def __init__(self, mask: Mask) -> None:
-        """Use the mask of the server."""
+    def __init__(self, mask: Mask = SHAPES) -> None:
+        """Use the mask of the server, once its settings are known."""
         super().__init__()
         self._mask = mask
 
@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
         return _line({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
 
 
-def log_lines(mask: Mask) -> dict[str, Any]:
+def log_lines(mask: Mask = SHAPES) -> dict[str, Any]:
     """Return the configuration of Python's logging in a server or worker."""
     return {
         "version": 1,

@@ -79,6 +79,7 @@ from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteDatabases
 from athena_core.store.tail import Tail
 from athena_core.tools.toolbox import toolbox
+from athena_core.tools.workspace import open_workspace
 from athena_core.values import Identity, Role
 from projections import ALL, sessions
 from projections.generation import Files
@@ -162,15 +163,16 @@ def wire(
     access = Access(
         log, {**ROLES, METRICS_OPERATION: EVERYBODY}, roster, flood, mode=settings.authz_mode, strict=strict
     )
-    runs = Runs(log, tail, catalog, access, settings, ids, frozenset(providers), prices, mask)
-    tools = toolbox(settings.state_dir)
+    workspace = open_workspace(settings)
+    runs = Runs(log, tail, catalog, access, settings, ids, frozenset(providers), prices, mask, workspace)
+    tools = toolbox()
     asker = Asker(providers, prices, clock, ids)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     databases = SqliteDatabases()
     url = settings.database_url
     generations = Files(settings.state_dir / "views", databases) if url is None else open_generations(url)
     views = Views(generations, log.recent_reader, log.codec.decode, clock, ALL, log.signal)
-    notes = NoteFiles(settings.workspace_root, settings.state_dir, clock, mask)
+    notes = NoteFiles(workspace, clock, mask)
     index = MemoryIndex(
         Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),
         databases,
@@ -181,9 +183,9 @@ def wire(
     )
     memory = Memory(log, ids, settings, notes, index)
     remember = memory.recall if settings.memory_enabled else None
-    agent = Agent(runs.compiler, asker, providers, tools, settings.workspace_root, ids, mask, live.said, remember)
+    agent = Agent(runs.compiler, asker, providers, tools, workspace, ids, mask, live.said, remember)
     work = Work(log, reader, tail, runs, ids, frozenset(providers))
-    personas = PersonaFiles(settings.workspace_root, settings.state_dir)
+    personas = PersonaFiles(workspace)
     messages = Messages(log, reader, runs, personas, ids, hops_max=settings.a2a_max_hops)
     drains = Drains(
         log,
@@ -199,7 +201,7 @@ def wire(
     )
     workflows = Workflows(log, tail, catalog, runs, access, ids)
     walker = Walker(log, catalog, runs, workflows, access, clock, ids)
-    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask)
+    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask, workspace)
     templates = Templates(log, catalog, runs, ids)
     schedules = Schedules(log, tail, runs, templates, workflows, catalog, access, clock, ids, settings)
     timer = Timer(log, schedules, clock)

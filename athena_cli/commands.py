@@ -621,13 +621,14 @@ def init_persona(
     """
     import msgspec
 
-    from athena_core.services.personas import FOLDER, PersonaFiles
+    from athena_core.services.personas import PersonaFiles
+    from athena_core.tools.workspace import PERSONAS, open_workspace
     from athena_core.values import NAME
 
     if not NAME.fullmatch(id) or id in {".", ".."}:
         raise Misused(f"{id!r} is no name: letters, digits, dots, underscores and dashes")
     settings = settings_of(None)
-    path = settings.workspace_root / FOLDER / f"{id}.json"
+    path = settings.workspace_root / PERSONAS / f"{id}.json"
     about = " ".join(part for part in (role, description) if part) or "Reviews changes."
     definition = {
         "schemaVersion": 1,
@@ -642,8 +643,8 @@ def init_persona(
             file.write(msgspec.json.format(msgspec.json.encode(definition), indent=2) + b"\n")
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error
-    PersonaFiles(settings.workspace_root, settings.state_dir).read(id, "id")
-    show({"status": "written", "id": id, "path": f"{FOLDER}/{id}.json"}, form)
+    PersonaFiles(open_workspace(settings)).read(id, "id")
+    show({"status": "written", "id": id, "path": f"{PERSONAS}/{id}.json"}, form)
 
 
 def validate_persona(id: str, /, *, form: Form | None = None) -> None:
@@ -654,9 +655,10 @@ def validate_persona(id: str, /, *, form: Form | None = None) -> None:
         form: How to show it.
     """
     from athena_core.services.personas import PersonaFiles
+    from athena_core.tools.workspace import open_workspace
 
     settings = settings_of(None)
-    found = PersonaFiles(settings.workspace_root, settings.state_dir).read(id, "id")
+    found = PersonaFiles(open_workspace(settings)).read(id, "id")
     place = "/".join(found.folder)
     show({"status": "valid", "id": id, "folder": place, "definition": found.persona}, form)
 
@@ -822,11 +824,11 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     import logging.config
     from functools import partial
 
-    from athena_api.access_log import LOG_LINES
+    from athena_api.access_log import log_lines
     from athena_cli.render import note, say
     from athena_core.settings import load, replaced
 
-    logging.config.dictConfig(LOG_LINES)
+    logging.config.dictConfig(log_lines())
     settings = load()
     for warning in replaced():
         note(f"Warning: {warning}")

@@ -1,5 +1,6 @@
 """The settings: ``ATHENA_*`` variables, read once; the only reader of the environment (contract 12, D25, D34)."""
 
+import base64
 import grp
 import os
 import pwd
@@ -8,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from athena_core.errors import ConfigError
 from athena_core.event import Value
@@ -36,11 +37,15 @@ class Setting(NamedTuple, Generic[T]):
 
 
 class Settings(Value):
-    """What the plane was told from outside; fields are the variables in lower case without their prefix."""
+    """What the plane was told from outside; fields are the variables in lower case without their prefix.
+
+    ``files`` are the paths that they were read from, or would be: ``.env``, and the files of secrets.
+    """
 
     state_dir: Path
     database_url: str | None
     workspace_root: Path
+    workspace_closed: tuple[str, ...]
     default_provider: str
     default_model: str
     local_provider_cmd: str
@@ -118,6 +123,7 @@ class Settings(Value):
     cli_transport: str
     cli_api_timeout_ms: int
     cli_identity: str
+    files: tuple[Path, ...] = ()
 
 
 def _path(text: str) -> Path:
@@ -190,6 +196,14 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _patterns(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    for name in names:
+        if not name.strip("/") or any(part in {".", "..", "**"} for part in name.split("/")):
+            raise ValueError("expected names and paths inside the workspace, with * and ?, separated by commas")
+    return names
+
+
 def _key(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("expected visible ASCII characters without blanks")
@@ -241,6 +255,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         secret=True,
     ),
     Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from and tools work in."),
+    Setting(
+        "ATHENA_WORKSPACE_CLOSED",
+        "",
+        _patterns,
+        "Names (`*.pem`) and paths (`deploy/keys`) in it, comma-separated, that tools, reports and references neither"
+        " read nor write, beside those that are always closed (tools.md).",
+    ),
     Setting("ATHENA_DEFAULT_PROVIDER", "mock", str, "The provider of runs that name none."),
     Setting("ATHENA_DEFAULT_MODEL", "mock-model", str, "The model of runs that name none."),
     Setting("ATHENA_LOCAL_PROVIDER_CMD", "/bin/cat", str, "The program of provider `local-exec`."),
@@ -437,20 +458,23 @@ REPLACED: Mapping[str, str] = {
 
 def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
     """Read the environment, and ``.env`` of a directory below it. Raises ConfigError naming the variable."""
-    values = read_dotenv((directory or Path.cwd()) / ".env") | dict(os.environ if environment is None else environment)
+    dotenv = (directory or Path.cwd()) / ".env"
+    values = read_dotenv(dotenv) | dict(os.environ if environment is None else environment)
     found: dict[str, Any] = {}
+    files = [dotenv]
     for setting in SETTINGS:
         text = values.get(setting.variable, "").strip() or setting.default
         if setting.secret and (path := values.get(f"{setting.variable}_FILE", "").strip()):
             if text:
                 raise ConfigError(f"{setting.variable}_FILE: expected only one of it and {setting.variable}")
             text = _read_secret(f"{setting.variable}_FILE", path)
+            files.append(_path(path))
         try:
             found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
         except (ValueError, ConfigError) as error:
             shown = "" if setting.secret else f" (it is {text!r})"
             raise ConfigError(f"{setting.variable}: {error}{shown}") from error
-    settings = Settings(**found)
+    settings = Settings(**found, files=tuple(files))
     if settings.context_reserve_chars >= settings.context_max_chars:
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
     if settings.auth_role_map_file is not None and settings.auth_identity_role_map:
@@ -459,11 +483,23 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """What the secret settings hold."""
+    """What the secret settings hold, and the passwords in URLs of any setting, as they are sent."""
     for setting in SETTINGS:
+        value = getattr(settings, setting.variable.removeprefix("ATHENA_").lower())
         if setting.secret:
-            value = getattr(settings, setting.variable.removeprefix("ATHENA_").lower())
             yield from (value,) if isinstance(value, str) else value or ()
+        if isinstance(value, str) and "://" in value:
+            yield from _passwords(value)
+
+
+def _passwords(url: str) -> Iterator[str]:
+    """The passwords in a URL: as written, decoded, and as HTTP's Basic credentials."""
+    parts = urlsplit(url)
+    yield from (value for name, values in parse_qs(parts.query).items() if "password" in name for value in values)
+    if parts.password:
+        plain = unquote(parts.password)
+        yield from (parts.password, plain)
+        yield base64.b64encode(f"{unquote(parts.username or '')}:{plain}".encode()).decode()
 
 
 def _read_secret(variable: str, path: str) -> str:

@@ -6,7 +6,6 @@ tools; what it did counts once it is recorded, so that another executor goes on 
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -23,8 +22,10 @@ from athena_core.services.admission import Wanted
 from athena_core.services.ask import Answered, Asker, Paid, route
 from athena_core.services.context import Compiler
 from athena_core.services.conversation import conversation
-from athena_core.services.verification import Verdict, attach, attached, judge, labels_of
-from athena_core.tools.tool import BadArguments, Bench, Tool, ToolRefused, ToolResult, UnknownTool
+from athena_core.services.verification import Verdict, attach, attached, judge, labels_of, masked
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import BadArguments, Bench, Tool, ToolResult, UnknownTool
+from athena_core.tools.workspace import Workspace
 from athena_core.values import (
     ContextMeta,
     HarnessSpec,
@@ -313,7 +314,7 @@ class Agent:
         asker: Asker,
         providers: Mapping[str, Provider],
         tools: Tools,
-        workspace: Path,
+        workspace: Workspace,
         ids: Ids,
         mask: Mask,
         say: Say | None = None,
@@ -469,11 +470,12 @@ class Agent:
     def _intent(self, profile: HarnessSpec, call: ToolCall, turn: int) -> tuple[run.ToolCalled, str | None]:
         """The record of a call before it is made, and why it will not be made."""
         repeatable, refused, why = True, None, None
+        said = self._said(call.arguments)
         try:
-            tool, arguments = self._tools.read(call.name, call.arguments, profile.config.tools)
+            tool, arguments = self._tools.read(call.name, said, profile.config.tools)
             repeatable = tool.repeatable(arguments)
         except (UnknownTool, BadArguments) as refusal:
-            why = str(refusal)
+            why = self._mask.hide(str(refusal))
             refused = _refusal(refusal)
         exists = call.name in self._tools.names
         asked = run.ToolCalled(
@@ -481,12 +483,23 @@ class Agent:
             tool_call_id=call.id,
             tool_name=call.name if exists else None,
             unknown_name=None if exists else call.name,
-            chars=len(call.arguments),
+            chars=len(said),
             repeatable=repeatable,
             refused=refused,
-            arguments=call.arguments,
+            arguments=said,
         )
         return asked, why
+
+    def _said(self, arguments: str) -> str:
+        """The arguments of a call, also without secrets that JSON's escapes hid from the mask."""
+        if not self._mask.suspects(arguments.encode(errors="replace")):
+            return arguments
+        try:
+            value = msgspec.json.decode(arguments)
+        except (ValueError, RecursionError):
+            return arguments
+        hidden = self._mask.hide_in(value)
+        return arguments if hidden == value else msgspec.json.encode(hidden).decode()
 
     async def _use(self, work: Work, call: run.ToolCalled) -> tuple[run.Step, ...]:
         """Make a call; whatever comes of it is an answer to the model."""
@@ -495,7 +508,7 @@ class Agent:
             tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
             result = self._masked(await tool.call(arguments, self._bench(work.request)))
         except ToolRefused as refusal:
-            result = ToolResult(content=str(refusal), is_error=True)
+            result = ToolResult(content=self._mask.hide(str(refusal)), is_error=True)
         step = _result(call, result)
         if result.shown is None:
             return (step,)
@@ -510,7 +523,7 @@ class Agent:
         verdict = Verdict()
         if profile.verification_policies:
             run_command = partial(self._run_command, request)
-            verdict = await judge(profile, talk.answer or "", evidence, run_command, self._ids)
+            verdict = await judge(profile, talk.answer or "", evidence, run_command, self._ids, self._mask)
         retries = talk.attempts - talk.calls
         ending = run.RunCompleted(
             provider=asked.answered.paid.provider if asked else request.provider,
@@ -539,14 +552,13 @@ class Agent:
     def _masked(self, result: ToolResult) -> ToolResult:
         """A result without secrets: what a model is not told, it cannot say, and nobody records."""
         hide, shown = self._mask.hide, result.shown
-        if shown is not None:
-            shown = replace(shown, label=hide(shown.label), content=hide(shown.content))
-        return replace(result, content=hide(result.content), shown=shown)
+        return replace(result, content=hide(result.content), shown=shown and masked(shown, self._mask))
 
     def _bench(self, request: run.RunCreated) -> Bench:
         profile = request.harness_profile_snapshot
         return Bench(
             workspace=self._workspace,
+            mask=self._mask,
             policies=profile.tool_policies or ToolPolicies(),
             allowed_egress=profile.allowed_egress or (),
             scoped=request.scope is not None,

@@ -3,11 +3,8 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
-from posixpath import normpath
 
 from msgspec.structs import replace
 
@@ -29,6 +26,8 @@ from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.port import StoreReader
 from athena_core.tools.memory import FILE, FOLDER
+from athena_core.tools.refusal import PathRefused
+from athena_core.tools.workspace import Workspace, parts_of
 from athena_core.values import ContextMeta, ContextReference
 
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
@@ -52,11 +51,11 @@ class Resolved:
         self.contents: list[str] = []
 
 
-def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: bytes, mask: Mask) -> Resolved:
+def resolve(references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask) -> Resolved:
     """Read ``file:path#L1-L20`` and ``memory:path`` in the workspace, masked. Raises ConfigError where it cannot."""
     resolved = Resolved(salt)
     for index, reference in enumerate(references):
-        content = mask.hide(_read(reference, f"contextRefs[{index}]", workspace))
+        content = _read(reference, f"contextRefs[{index}]", workspace, mask)
         digest = hashlib.sha256(salt + content.encode()).hexdigest()
         resolved.references.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
         resolved.contents.append(content)
@@ -66,21 +65,17 @@ def resolve(references: tuple[str, ...], workspace: Path, chars_max: int, salt: 
     return resolved
 
 
-def names_notes(reference: str, workspace: Path) -> bool:
-    """Return True for a reference to a note of the memory: by its kind, by its path, or by what a link leads to."""
+def names_notes(reference: str) -> bool:
+    """Return True for a reference to a note of the memory, by its kind or by its path."""
     match = REFERENCE.fullmatch(reference)
     if match is None:
         return False
     kind, place, *_ = match.groups()
-    root = workspace.resolve()
-    paths = {Path(normpath(workspace.absolute() / place)), Path(normpath(root / place))}
-    with suppress(OSError, RuntimeError):
-        paths.add((root / place).resolve())
-    inside = (path.relative_to(top).parts for path in paths for top in (workspace, root) if path.is_relative_to(top))
-    return kind == "memory" or any(parts[:1] == (FOLDER,) or parts == (FILE,) for parts in inside)
+    parts = tuple(part for part in place.split("/") if part not in ("", "."))
+    return kind == "memory" or parts[:1] == (FOLDER,) or parts == (FILE,)
 
 
-def _read(reference: str, field: str, workspace: Path) -> str:
+def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         remedy = "file:<path>, memory:<path>, either with #L1 or #L1-L20"
@@ -88,24 +83,19 @@ def _read(reference: str, field: str, workspace: Path) -> str:
     kind, place, first, last = match.groups()
     if kind == "memory" and place != "MEMORY.md" and not place.startswith("memory/"):
         place = "memory/" + place
-    root = workspace.resolve()
     try:
-        path = (root / place).resolve()
-        if not path.is_relative_to(root):
-            raise ConfigError.of(field, f"{place!r} is outside the workspace", "a path inside the workspace")
-        if not path.is_file():
-            raise ConfigError.of(field, f"{place!r} is no file in the workspace")
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise ConfigError.of(field, f"{place!r} is over {FILE_BYTES_MAX} bytes", "a smaller file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, RuntimeError) as error:
-        raise ConfigError.of(field, f"{place!r} cannot be read ({type(error).__name__})") from error
+        text = workspace.read(parts_of(place), FILE_BYTES_MAX, "").decode()
+    except PathRefused as refusal:
+        raise ConfigError.of(field, refusal.problem, "another file of the workspace") from refusal
+    except OSError as error:
+        raise ConfigError.of(field, f"{place!r} cannot be read: {error.strerror}", "a file of the workspace") from error
     except UnicodeDecodeError as error:
-        raise ConfigError.of(field, f"{place!r} is not UTF-8 text") from error
+        raise ConfigError.of(field, f"{place!r} is not UTF-8 text", "a text in UTF-8") from error
+    text = mask.hide(text.replace("\x00", "\ufffd"), lines=True)  # as a whole: a part may hold half a secret
     if first is not None:
         lines = text.splitlines()
         text = "\n".join(lines[max(int(first), 1) - 1 : int(last or first)])
-    return text.replace("\x00", "\ufffd")
+    return text
 
 
 class Compiler:

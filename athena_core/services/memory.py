@@ -5,7 +5,6 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 from anyio import to_thread
 
@@ -21,7 +20,7 @@ from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.text import CONTROL_BUT_BREAKS, clean
 from athena_core.tools.memory import FILE_BYTES_MAX, TOO_LARGE, note_parts, notes_in
-from athena_core.tools.tool import ToolRefused
+from athena_core.tools.refusal import PathRefused, ToolRefused
 from athena_core.tools.workspace import Workspace
 
 FILES_MAX = 10_000
@@ -63,9 +62,9 @@ class Forgotten(Value):
 class NoteFiles:
     """The notes of the workspace (``protocols.Notes``): no link is followed, what is too large is left out."""
 
-    def __init__(self, root: Path, state_dir: Path, clock: Clock, mask: Mask) -> None:
+    def __init__(self, workspace: Workspace, clock: Clock, mask: Mask) -> None:
         """Open nothing yet."""
-        self._workspace = Workspace(root, state_dir)
+        self._workspace = workspace
         self._clock = clock
         self._mask = mask
 
@@ -89,18 +88,18 @@ class NoteFiles:
             text = self._workspace.read(note_parts(path), FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace")
         except (OSError, ToolRefused):
             return None
-        return self._mask.hide(CONTROL_BUT_BREAKS.sub(" ", clean(text)))
+        return CONTROL_BUT_BREAKS.sub(" ", self._mask.hide(clean(text), lines=True))
 
     def lines(self, path: str, first: int, count: int | None) -> NoteText:
         """Lines of a note as they are in the file, but for secrets. Raises ConfigError."""
         try:
             parts = note_parts(path)
             text = clean(self._workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace"))
-        except ToolRefused as refusal:
-            raise ConfigError.of("path", str(refusal), "MEMORY.md or memory/<name>.md") from refusal
+        except PathRefused as refusal:
+            raise ConfigError.of("path", refusal.problem, "MEMORY.md or memory/<name>.md") from refusal
         except OSError as error:
             raise ConfigError.of("path", f"{path!r} cannot be read: {error.strerror or 'unknown'}") from error
-        lines = lines_of(self._mask.hide(text))
+        lines = lines_of(self._mask.hide(text, lines=True))
         last = len(lines) if count is None else min(first + count - 1, len(lines))
         return NoteText(path="/".join(parts), text="\n".join(lines[first - 1 : last]), line_start=first, line_end=last)
 

@@ -1,18 +1,18 @@
 """Personas: who a reviewer or a correspondent is, as files of the workspace define it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from athena_core.errors import ConfigError
 from athena_core.event import Value
-from athena_core.tools.tool import ToolRefused
-from athena_core.tools.workspace import Parts, Workspace
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.workspace import PERSONAS as FOLDER
+from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import LIST_ITEMS_MAX, NAME, Label, PersonaStdout, RecordId
 
-FOLDER = "personas"
 DEFINITION_BYTES_MAX = 256_000
+CONTEXT_FILE_BYTES_MAX = 1_000_000
 CONTEXT_FILE_CHARS = 8_000
 CONTEXT_TOTAL_CHARS = 16_000
 CHARS_MAX = 1_000_000
@@ -86,11 +86,14 @@ class Definition(Value):
 
 
 class PersonaFiles:
-    """Reads definitions: ``personas/<name>.json`` or ``personas/<name>/persona.json`` of the workspace."""
+    """Reads definitions: ``personas/<name>.json`` or ``personas/<name>/persona.json`` of the workspace.
 
-    def __init__(self, workspace: Path, state_dir: Path) -> None:
+    It alone opens ``personas``, which is closed to tools, reports and references.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
         """Read nothing yet."""
-        self._workspace = Workspace(workspace, state_dir)
+        self._workspace = workspace.with_personas()
 
     def read(self, name: str, field: str) -> Definition:
         """The persona of this name as it is now. Raises ConfigError naming ``field``. Blocking, for a small file."""
@@ -105,6 +108,11 @@ class PersonaFiles:
             return Definition(persona=parse(text, name, field, "/".join(parts)), folder=parts[:-1])
         remedy = f"a persona that {FOLDER}/<name>.json or {FOLDER}/<name>/persona.json of the workspace defines"
         raise ConfigError.of(field, f"no persona {name!r} is defined", remedy)
+
+    def context(self, definition: Definition, name: str) -> tuple[Parts, bytes]:
+        """A file that a definition names beside it. Raises ToolRefused and OSError."""
+        parts = (*definition.folder, *parts_of(name))
+        return parts, self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
 
 
 def parse(text: bytes, name: str, field: str, place: str) -> PersonaDefinition:

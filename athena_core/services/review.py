@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from athena_core.domain.persona import MergeGate, PersonaArtifacts, PersonaRunStarted
 from athena_core.event import Value
+from athena_core.providers.mask import Mask
 from athena_core.services.conversation import cut
 from athena_core.services.personas import PersonaDefinition
 from athena_core.text import escape_json
@@ -202,15 +203,18 @@ def repair(problem: str, answer: str) -> str:
 # Reading
 
 
-def read(output: str) -> Answer:
-    """The answer of a model, wherever it hid the object. Raises ValueError with what is wrong."""
+def read(output: str, mask: Mask) -> Answer:
+    """The answer of a model, wherever it hid the object; masked, as JSON's escapes may have hidden a secret.
+
+    Raises ValueError with what is wrong.
+    """
     fenced = FENCE.match(output)
     text = fenced[1] if fenced else output
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         raise ValueError("it holds no JSON object")
     try:
-        answer = msgspec.json.decode(text[start : end + 1], type=Answer)
+        answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), Answer)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error) or "it is nested too deeply") from None
     findings = tuple(replace(found, confidence=min(max(found.confidence, 0.0), 1.0)) for found in answer.findings)

@@ -1,6 +1,7 @@
 """Reviews: persona runs from the request over the runs of their models to the files that they leave."""
 
 import asyncio
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,20 +25,19 @@ from athena_core.services import review
 from athena_core.services.access import Access
 from athena_core.services.conversation import cut
 from athena_core.services.git import Repository
-from athena_core.services.personas import Definition, PersonaFiles
+from athena_core.services.personas import CONTEXT_FILE_BYTES_MAX, Definition, PersonaFiles
 from athena_core.services.runs import Launch, Runs, error_of
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.text import clean
-from athena_core.tools.tool import ToolRefused
+from athena_core.tools.refusal import PathRefused, ToolRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import Body, ClientId, Identity, Label, PersonaStdout, RunBody, pinned, unpinned
 
 BEGINNING_TYPES = frozenset({persona.PersonaRunStarted.TYPE, persona.PersonaRunRepairRequested.TYPE})
 ENDED_TYPES = frozenset({persona.PersonaRunCompleted.TYPE, persona.PersonaRunFailed.TYPE})
-CONTEXT_FILE_BYTES_MAX = 1_000_000
 WAIT_GRACE_SECONDS = 30.0
 OPERATION = "runPersona"
 PROMPT_SHARE = 0.9
@@ -76,6 +76,7 @@ class Reviews:
         settings: Settings,
         ids: Ids,
         mask: Mask,
+        workspace: Workspace,
     ) -> None:
         """Take the parts."""
         self._log = log
@@ -87,7 +88,7 @@ class Reviews:
         self._mask = mask
         self._root = settings.workspace_root
         self._state_dir = settings.state_dir
-        self._workspace = Workspace(settings.workspace_root, settings.state_dir)
+        self._workspace = workspace
         self._following: dict[str, str] = {}
         self._waiting: dict[str, list[asyncio.Event]] = {}
         tail.subscribe(self._notice, ENDED_TYPES | {run.RunPaused.TYPE})
@@ -113,7 +114,7 @@ class Reviews:
             try:
                 return Outcome(facts=(fact, *launch.admit(reader, context, 1)), subject=run_id)
             except Rejected as refusal:
-                failed = replace(fact, event=_failed(body, refusal.error))
+                failed = replace(fact, event=self._failed(body, refusal.error))
                 raise Rejected(refusal.error, (*refusal.facts, failed)) from None
 
         mine = False
@@ -126,12 +127,21 @@ class Reviews:
         return committed
 
     async def _refuse(self, run_id: str, body: PersonaRunBody, error: AthenaError, meta: Meta) -> None:
-        fact = Fact(stream=persona.stream(run_id), event=_failed(body, error), session_id=body.session_id)
+        fact = Fact(stream=persona.stream(run_id), event=self._failed(body, error), session_id=body.session_id)
 
         def refuse(reader: Reader, context: Context) -> Outcome:
             raise Rejected(error, (fact,))
 
         await self._log.submit(refuse, meta)
+
+    def _failed(self, body: PersonaRunBody, error: AthenaError) -> persona.PersonaRunFailed:
+        return persona.PersonaRunFailed(
+            persona_name=body.name,
+            repo_path=body.repo_path,
+            head_ref=body.head_ref,
+            base_ref=body.base_ref,
+            error=self._mask.hide(clean(error.message))[:500],
+        )
 
     async def _prepare(self, body: PersonaRunBody, who: Identity) -> tuple[Launch, persona.PersonaRunStarted, Path]:
         """Everything that may be wrong with a request is found here, before anything is recorded."""
@@ -149,7 +159,8 @@ class Reviews:
                     more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
                     remedy = "a clean worktree, or git.requireCleanWorktree false in the definition"
                     raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
-            prepared, diff = await self._show(repository, definition, body.head_ref, base_ref, base, head)
+            place = await self._place(repository)
+            prepared, diff = await self._show(repository, place, definition, body.head_ref, base_ref, base, head)
         named = body.provider is not None or body.model is not None
         profile = None if named else spec.harness_profile_id
         asked = RunBody(
@@ -190,8 +201,8 @@ class Reviews:
         try:
             with self._workspace.directory(parts):
                 return self._root.joinpath(*parts)
-        except ToolRefused as refusal:
-            raise ConfigError.of("repoPath", str(refusal)) from refusal
+        except PathRefused as refusal:
+            raise ConfigError.of("repoPath", refusal.problem, "a repository in the workspace") from refusal
         except OSError as error:
             raise ConfigError.of("repoPath", f"{path!r} cannot be opened: {error.strerror}") from error
 
@@ -205,8 +216,8 @@ class Reviews:
                     break
         try:
             return parts_of(path)
-        except ToolRefused as refusal:
-            raise ConfigError.of(field, str(refusal), "a path inside the workspace") from refusal
+        except PathRefused as refusal:
+            raise ConfigError.of(field, refusal.problem, "a path inside the workspace") from refusal
 
     def _own(self, repo_path: str) -> tuple[str, ...]:
         """What is ours in a repository, and no change of anybody: the state directory."""
@@ -218,8 +229,12 @@ class Reviews:
         if path is None:
             return None
         parts = self._inside(path, field)
-        if not parts or any(part.casefold() in {".git", ".athena"} for part in parts):
+        if not parts:
             raise ConfigError.of(field, f"{path!r} is no place for a report", "a file in the workspace")
+        try:
+            self._workspace.check(parts, write=True)
+        except PathRefused as refusal:
+            raise ConfigError.of(field, refusal.problem, "another file in the workspace") from refusal
         return "/".join(parts)
 
     async def _base(self, repository: Repository, body: PersonaRunBody, definition: Definition) -> tuple[str, Any, str]:
@@ -236,18 +251,29 @@ class Reviews:
             return origin, "origin-head", await repository.commit(origin, "baseRef")
 
     async def _show(
-        self, repository: Repository, definition: Definition, head_ref: str, base_ref: str, base: str, head: str
+        self,
+        repository: Repository,
+        place: Parts,
+        definition: Definition,
+        head_ref: str,
+        base_ref: str,
+        base: str,
+        head: str,
     ) -> tuple[review.Prepared, str]:
-        """What the persona is shown, and the whole diff."""
+        """What the persona is shown, and the whole diff; of files that are closed only the names."""
         spec = definition.persona
         globs = tuple(f":(top,glob){glob}" for glob in spec.review.include_globs)
         globs += tuple(f":(top,exclude,glob){glob}" for glob in spec.review.exclude_globs)
         fork = await repository.fork(base, head)
         changed = await repository.changed(fork, head, globs)
+        closed = {found[0][len(place) :] for _, path in changed if (found := self._closed(place, path)) is not None}
+        globs += tuple(f":(top,exclude,glob){_glob(parts)}{end}" for parts in sorted(closed) for end in ("", "/**"))
         diff, was_cut = await repository.diff(fork, head, globs)
-        diff = self._mask.hide(clean(diff))
+        diff = self._mask.hide_cut(clean(diff)) if was_cut else self._mask.hide(clean(diff))
+        diff += "".join(f"[{clean('/'.join(parts))} changed and is closed: not shown]\n" for parts in sorted(closed))
         files = await to_thread.run_sync(self._read_context, definition)
-        snapshots = await self._snapshots(repository, definition, head, changed)
+        visible = [(how, path) for how, path in changed if self._closed(place, path) is None]
+        snapshots = await self._snapshots(repository, definition, head, visible)
         files += [("changed", one.path, one.content, one.truncated) for one in snapshots]
         room = int(self._runs.compiler.chars_max * PROMPT_SHARE)
         told = [(kind, path, content) for kind, path, content, _ in files]
@@ -275,16 +301,19 @@ class Reviews:
     def _read_context(self, definition: Definition) -> list[tuple[str, str, str, bool]]:
         """The files of the definition: kind, path, content, whether that was cut. Raises ConfigError."""
         spec = definition.persona.context
-        wanted = [("prompt", name, definition.folder) for name in spec.prompt_files]
-        wanted += [("skill", name, definition.folder) for name in spec.skill_files]
-        wanted += [("doc", name, definition.folder) for name in spec.doc_files]
-        wanted += [("workspace-doc", name, ()) for name in spec.workspace_doc_files]
+        wanted = [("prompt", name) for name in spec.prompt_files]
+        wanted += [("skill", name) for name in spec.skill_files]
+        wanted += [("doc", name) for name in spec.doc_files]
+        wanted += [("workspace-doc", name) for name in spec.workspace_doc_files]
         found: list[tuple[str, str, str, bool]] = []
         left = spec.max_total_chars
-        for kind, name, folder in wanted:
+        for kind, name in wanted:
             try:
-                parts = (*folder, *parts_of(name))
-                data = self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
+                if kind == "workspace-doc":
+                    parts = parts_of(name)
+                    data = self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
+                else:
+                    parts, data = self._personas.context(definition, name)
             except (OSError, ToolRefused) as error:
                 raise ConfigError.of("name", f"{name!r} of the definition cannot be read: {error}") from error
             text = self._mask.hide(clean(data.decode(errors="replace")))
@@ -305,10 +334,19 @@ class Reviews:
             if how == "D":
                 continue
             text, was_cut = await repository.file(head, path, spec.max_referenced_file_chars * 4)
-            text = self._mask.hide(clean(text))
+            text = self._mask.hide_cut(clean(text)) if was_cut else self._mask.hide(clean(text))
             kept = cut(text, spec.max_referenced_file_chars)
             found.append(review.Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
         return found
+
+    async def _place(self, repository: Repository) -> Parts:
+        """Where the paths of a repository begin, from the workspace."""
+        top = Path((await repository.ask("rev-parse", "--show-toplevel")).text)
+        return top.resolve().relative_to(self._root.resolve()).parts
+
+    def _closed(self, place: Parts, path: str) -> tuple[Parts, str] | None:
+        """What of the workspace's path of a file in a repository is closed, and why."""
+        return self._workspace.closed((*place, *path.split("/")))
 
     # Waiting
 
@@ -408,7 +446,7 @@ class Reviews:
         if not completed:
             return said, None, None
         try:
-            return said, None, review.read(said)
+            return said, None, review.read(said, self._mask)
         except ValueError as error:
             return said, str(error), None
 
@@ -588,14 +626,9 @@ class Reviews:
         self._workspace.write(parts_of(path), text.encode(errors="replace"))
 
 
-def _failed(body: PersonaRunBody, error: AthenaError) -> persona.PersonaRunFailed:
-    return persona.PersonaRunFailed(
-        persona_name=body.name,
-        repo_path=body.repo_path,
-        head_ref=body.head_ref,
-        base_ref=body.base_ref,
-        error=clean(error.message)[:500],
-    )
+def _glob(parts: Parts) -> str:
+    """A pattern of git for one path; U+FFFD stands for bytes that are not UTF-8."""
+    return re.sub(r"[*?\[\\]", r"\\\g<0>", "/".join(parts)).replace("\ufffd", "*")
 
 
 def _meta(began: Recorded[Event]) -> Meta:

@@ -50,6 +50,7 @@ from athena_core.services.context import Compiler, Resolved, names_notes, resolv
 from athena_core.settings import Settings
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
+from athena_core.tools.workspace import Workspace
 from athena_core.values import INTEGER_MAX, MICRO_USD, HarnessProfile, Identity, RunBody, RunResult, TemplateUse
 
 WAIT_GRACE_SECONDS = 15.0
@@ -262,6 +263,7 @@ class Runs:
         providers: frozenset[str],
         prices: Prices,
         mask: Mask,
+        workspace: Workspace,
         *,
         grace_seconds: float = WAIT_GRACE_SECONDS,
     ) -> None:
@@ -278,6 +280,7 @@ class Runs:
         self._providers = providers
         self._prices = prices
         self._mask = mask
+        self._workspace = workspace
         self._reader = log.reader()
         self.compiler = Compiler(settings, log.codec, self._reader)
         self._waiting: dict[str, list[Waiting]] = {}
@@ -402,12 +405,9 @@ class Runs:
                     "directiveId", f"the text of {body.directive_id} was redacted", "another directive"
                 )
             said, references = found.input, found.context_refs
-        workspace = self._settings.workspace_root
-        notes = who.scope is not None and any(names_notes(one, workspace) for one in references or ())
+        notes = who.scope is not None and any(map(names_notes, references or ()))
         if references and not (notes and self._access.hides(who, "getMemory")):
-            resolved = resolve(
-                references, self._settings.workspace_root, self.compiler.chars_max, resolved.salt, self._mask
-            )
+            resolved = resolve(references, self._workspace, self.compiler.chars_max, resolved.salt, self._mask)
         profile = None
         if body.harness_profile_id is not None:
             profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
@@ -416,6 +416,7 @@ class Runs:
             raise ProviderNotFound(
                 f"no provider {provider!r} is registered; known: {', '.join(sorted(self._providers))}"
             )
+        said = self._mask.hide(said)  # it may have been put together since its parts came in
         self.compiler.check(said, resolved)
         plan = Plan(body, said, resolved, profile, provider, self._settings, scheduled=scheduled)
         tokens = len(said.encode(errors="replace")) + FRAME_TOKENS

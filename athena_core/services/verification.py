@@ -8,13 +8,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.clock import Ids
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event, Value
+from athena_core.providers.mask import Mask
 from athena_core.schema import problems
 from athena_core.store.log import SALT_BYTES
-from athena_core.tools.tool import Shown, ToolRefused, ToolResult
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import Shown, ToolResult
 from athena_core.values import EvidenceType, HarnessSpec, VerificationFailure, VerificationPolicy
 
 EXCERPT_CHARS = 200
@@ -65,6 +68,11 @@ def attached(events: Iterable[Event]) -> tuple[Attached, ...]:
 def labels_of(profile: HarnessSpec) -> frozenset[str]:
     """The labels that the policies of a profile name."""
     return frozenset(policy.label for policy in profile.verification_policies or ())
+
+
+def masked(shown: Shown, mask: Mask) -> Shown:
+    """Return evidence without secrets."""
+    return replace(shown, label=mask.hide(shown.label), content=mask.hide(shown.content))
 
 
 def attach(
@@ -118,7 +126,7 @@ def _is_empty(event: EvidenceAttached) -> bool:
 
 
 async def judge(
-    profile: HarnessSpec, output: str, evidence: Sequence[Attached], run_command: RunCommand, ids: Ids
+    profile: HarnessSpec, output: str, evidence: Sequence[Attached], run_command: RunCommand, ids: Ids, mask: Mask
 ) -> Verdict:
     """Hold a run's output and evidence against its profile's policies.
 
@@ -142,7 +150,7 @@ async def judge(
         else:
             shown, failed[policy.id] = _contained(policy, policy.contains or "", output)
         if shown is not None:
-            fresh.append(attach(ids, shown, source, {policy.label}, policy_id=policy.id))
+            fresh.append(attach(ids, masked(shown, mask), source, {policy.label}, policy_id=policy.id))
     everything = [*evidence, *(Attached(event=event) for event in fresh)]
     for policy in policies:
         if policy.kind == "require-evidence":

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from athena_core.text import clean
-from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
 from athena_core.values import ToolSpec
 
 EVIDENCE_CHARS_MAX = 1_000_000

@@ -4,13 +4,14 @@ import base64
 import binascii
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anyio
 
+from athena_core.providers.mask import Mask
 from athena_core.text import clean
-from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
 from athena_core.tools.workspace import Entry, Parts, Workspace, parts_of
 from athena_core.values import FilesPolicy, ToolSpec
 
@@ -52,10 +53,6 @@ class Files:
 
     spec = SPEC
 
-    def __init__(self, state_dir: Path | None = None) -> None:
-        """Keep out of ``state_dir``."""
-        self._state_dir = state_dir
-
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Unless it replaces or deletes."""
         return arguments.get("action") in ("list", "read", "write")
@@ -79,7 +76,7 @@ class Files:
         if not below and action != "list":
             raise ToolRefused(f"{path!r} is the directory of the tool itself. Name a file in it.")
         parts = (*parts_of(policy.directory or ""), *below)
-        work = _Work(Workspace(bench.workspace, self._state_dir), parts, policy.file_bytes_max or FILE_BYTES)
+        work = _Work(bench.workspace, bench.mask, parts, policy.file_bytes_max or FILE_BYTES)
         try:
             match action:
                 case "list":
@@ -99,8 +96,9 @@ class Files:
 class _Work:
     """One call on one path."""
 
-    def __init__(self, workspace: Workspace, parts: Parts, bytes_max: int) -> None:
+    def __init__(self, workspace: Workspace, mask: Mask, parts: Parts, bytes_max: int) -> None:
         self._workspace = workspace
+        self._mask = mask
         self._parts = parts
         self._bytes_max = bytes_max
 
@@ -124,14 +122,18 @@ class _Work:
         data = self._read()
         label = arguments.get("evidence")
         if arguments.get("encoding") == "base64":
+            if self._mask.holds(data):
+                raise ToolRefused(
+                    "The file holds a secret, so base64 is refused. Read it with encoding utf-8: it hides the secret."
+                )
             content = base64.b64encode(data).decode()
             return ToolResult(content=content, shown=shown(label, content, "binary", workspace=True))
-        text = _text(data)
+        text = self._mask.hide(clean(_text(data)), lines=True)
         if "from_line" in arguments or "lines" in arguments:
             first = int(arguments.get("from_line", 1)) - 1
             lines = text.split("\n")
             text = "\n".join(lines[first : first + int(arguments.get("lines", len(lines)))])
-        return ToolResult(content=clean(text), shown=shown(label, text, workspace=True))
+        return ToolResult(content=text, shown=shown(label, text, workspace=True))
 
     def write(self, arguments: Mapping[str, Any]) -> ToolResult:
         content, label = arguments["content"], arguments.get("evidence")

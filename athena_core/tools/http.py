@@ -16,9 +16,11 @@ import anyio
 import httpx2
 import msgspec
 
+from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.statuses import PHRASES
 from athena_core.text import clean
-from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
 from athena_core.values import Egress, EvidenceType, HttpPolicy, ToolSpec
 
 TIMEOUT_MS = 30_000
@@ -134,7 +136,7 @@ class Http:
             return ToolResult(content=f"No answer within {timeout_ms} ms. {remedy}", is_error=True)
         except (OSError, httpx2.HTTPError) as error:
             return ToolResult(content=f"{target.authority}: {_words(error)}", is_error=True)
-        return answer.result(arguments.get("evidence"))
+        return answer.result(arguments.get("evidence"), bench.mask)
 
     async def _addresses(self, target: Target) -> list[Address]:
         """The addresses of the host, every one of them checked. Raises ToolRefused and OSError."""
@@ -192,20 +194,30 @@ class _Request:
         ) as response:
             async for piece in response.aiter_raw():
                 body += piece
-                if len(body) > bytes_max:
+                if len(body) > bytes_max + HELD_CHARS_MAX:
                     break
-            return _Answer(response.status_code, response.headers, bytes(body[:bytes_max]), len(body) > bytes_max)
+            return _Answer(response.status_code, response.headers, bytes(body), bytes_max)
 
 
 class _Answer(NamedTuple):
-    """What came back; the body is as it was on the wire."""
+    """What came back; the body is as it was on the wire, and goes on a bit behind what is shown of it."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
-    cut: bool
+    read: bytes
+    bytes_max: int
 
-    def result(self, label: str | None) -> ToolResult:
+    @property
+    def body(self) -> bytes:
+        """What is shown of the body."""
+        return self.read[: self.bytes_max]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the body goes on."""
+        return len(self.read) > self.bytes_max
+
+    def result(self, label: str | None, mask: Mask) -> ToolResult:
         """What the model is told, and the evidence: the body alone if it is JSON or bytes, else all that is told."""
         phrase = PHRASES.get(self.status, "")
         lines = [f"HTTP {self.status} {phrase}".rstrip()]
@@ -216,11 +228,15 @@ class _Answer(NamedTuple):
             lines.append(f"[the body is cut after {len(self.body)} bytes]")
         text = self._text()
         kind: EvidenceType = "text"
-        if text is None:
+        if text is not None:
+            after = self.read[self.bytes_max :].decode(errors="replace")
+            body = mask.hide_part(clean(text + after), 0, len(text)) if after else mask.hide(clean(text))
+        elif mask.holds(self.read):
+            lines.append("[the body is no text and holds a secret; it is not shown]")
+            body = ""
+        else:
             lines.append("[the body is no text; it follows in base64]")
             kind, body = "binary", base64.b64encode(self.body).decode()
-        else:
-            body = clean(text)
         content = clean("\n".join(lines)) + ("\n\n" + body if body else "")
         if kind == "text" and _is_json(body):
             kind = "json"

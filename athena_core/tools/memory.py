@@ -4,14 +4,14 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
 
 from athena_core.notes import cited, lines_of, stretches
 from athena_core.text import clean
-from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
+from athena_core.tools.refusal import PathRefused, ToolRefused
+from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import ToolSpec
 
@@ -64,10 +64,6 @@ class Memory:
 
     spec = SPEC
 
-    def __init__(self, state_dir: Path | None = None) -> None:
-        """Keep out of ``state_dir``."""
-        self._state_dir = state_dir
-
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Always."""
         return True
@@ -76,27 +72,26 @@ class Memory:
         """Do it in a thread. Raises ToolRefused."""
         if bench.scoped:
             raise ToolRefused("The notes are those of everybody, and this run was started under a scope. Do without.")
-        workspace = Workspace(bench.workspace, self._state_dir)
         work = _search if arguments["action"] == "search" else _get
-        return await anyio.to_thread.run_sync(work, arguments, workspace)
+        return await anyio.to_thread.run_sync(work, arguments, bench)
 
 
-def _search(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
+def _search(arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
     words = list(dict.fromkeys(re.findall(r"\w+", arguments.get("query", "").casefold())))[:WORDS_MAX]
     if not words:
         raise ToolRefused("memory search needs a query with at least one word. Send it again with that.")
     found: list[Passage] = []
     read, left_out = 0, 0
-    for parts in islice(notes_in(workspace), FILES_MAX):
+    for parts in islice(notes_in(bench.workspace), FILES_MAX):
         try:
-            data = workspace.read(parts, min(FILE_BYTES_MAX, SEARCH_BYTES_MAX - read), TOO_LARGE)
+            data = bench.workspace.read(parts, min(FILE_BYTES_MAX, SEARCH_BYTES_MAX - read), TOO_LARGE)
         except FileNotFoundError:
             continue
         except (OSError, ToolRefused):
             left_out += 1  # too large, or not for us to read
             continue
         read += len(data)
-        best = max(_passages("/".join(parts), data.decode(errors="replace"), words), default=None)
+        best = max(_passages("/".join(parts), _text(data, bench), words), default=None)
         if best:
             found.append(best)
     found.sort(key=lambda passage: (-passage.score, passage.path))
@@ -113,7 +108,9 @@ def note_parts(path: str) -> Parts:
     """The names in the path of a note. Raises ToolRefused for one that is none."""
     parts = parts_of(path)
     if parts != (FILE,) and not (len(parts) > 1 and parts[0] == FOLDER and parts[-1].endswith(".md")):
-        raise ToolRefused(f"Memory holds {FILE} and the .md files in {FOLDER}/. Name one of these, or use tool files.")
+        raise PathRefused(
+            f"Memory holds {FILE} and the .md files in {FOLDER}/", "Name one of these, or use tool files."
+        )
     return parts
 
 
@@ -143,15 +140,20 @@ def _tell(passage: Passage, words: list[str]) -> str:
     return f"{citation} (score {passage.score})\n{text[place : place + SNIPPET_CHARS]}"
 
 
-def _get(arguments: Mapping[str, Any], workspace: Workspace) -> ToolResult:
+def _text(data: bytes, bench: Bench) -> str:
+    """A note without secrets, before any part of it is taken."""
+    return bench.mask.hide(clean(data.decode(errors="replace")), lines=True)
+
+
+def _get(arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
     if "path" not in arguments:
         raise ToolRefused("memory get needs path. Send it again with that.")
     parts = note_parts(arguments["path"])
     try:
-        data = workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE)
+        data = bench.workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE)
     except OSError as error:
         return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'it cannot be read'}", is_error=True)
     first = int(arguments.get("from_line", 1)) - 1
-    lines = lines_of(data.decode(errors="replace"))
-    text = clean("\n".join(lines[first : first + int(arguments.get("lines", len(lines)))]))
+    lines = lines_of(_text(data, bench))
+    text = "\n".join(lines[first : first + int(arguments.get("lines", len(lines)))])
     return ToolResult(content=text, shown=shown(arguments.get("evidence"), text, workspace=True))

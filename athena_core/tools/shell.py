@@ -9,9 +9,11 @@ from typing import Any
 import anyio
 
 from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
+from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.text import clean
-from athena_core.tools.tool import EVIDENCE, Bench, ToolRefused, ToolResult, parameters, shown
-from athena_core.tools.workspace import Workspace, parts_of
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
+from athena_core.tools.workspace import parts_of
 from athena_core.values import LIST_ITEMS_MAX, ShellPolicy, ToolSpec
 
 TIMEOUT_MS = 60_000
@@ -51,10 +53,6 @@ class Shell:
 
     spec = SPEC
 
-    def __init__(self, state_dir: Path | None = None) -> None:
-        """Do not run in ``state_dir``."""
-        self._state_dir = state_dir
-
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Never: nobody knows what a command does."""
         return False
@@ -69,10 +67,10 @@ class Shell:
         output = Output(policy.output_bytes_max or OUTPUT_BYTES)
         parts = (*parts_of(policy.directory or ""), *parts_of(arguments.get("directory", "")))
         try:
-            with Workspace(bench.workspace, self._state_dir).directory(parts) as directory:
-                there = _path(directory, bench.workspace.joinpath(*parts))
+            with bench.workspace.directory(parts) as directory:
+                there = _path(directory, bench.workspace.root.joinpath(*parts))
                 variables = environment(
-                    await anyio.to_thread.run_sync(_object_format, bench.workspace.joinpath(*parts))
+                    await anyio.to_thread.run_sync(_object_format, bench.workspace.root.joinpath(*parts))
                 )
                 child = await Child.start(argv, variables, directory=there, fed=False, merged=True)
             try:
@@ -88,7 +86,7 @@ class Shell:
         ending = child.ending()
         if stopped:
             ending = f"stopped after {timeout_ms} ms. Do less at a time, or have toolPolicies.shell.timeoutMs raised"
-        content = f"[{ending}]\n{output.text()}"
+        content = f"[{ending}]\n{output.text(bench.mask)}"
         return ToolResult(
             content=content,
             is_error=child.status != 0 or stopped,
@@ -99,31 +97,48 @@ class Shell:
 
 
 class Output:
-    """What a command printed: the beginning and the end of it, and how much is left out between them."""
+    """What a command printed: the beginning and the end of it, and how much is left out between them.
+
+    What comes just after the beginning and just before the end is kept as well, so that no secret is cut in two.
+    """
 
     def __init__(self, bytes_max: int) -> None:
-        """Keep so many bytes."""
+        """Show so many bytes."""
         self._head_max = bytes_max // 2
         self._tail_max = bytes_max - self._head_max
         self._head = bytearray()
         self._tail = bytearray()
-        self.left_out = 0
+        self._dropped = 0
+
+    @property
+    def left_out(self) -> int:
+        """How many bytes are not shown."""
+        return max(len(self._head) + self._dropped + len(self._tail) - self._head_max - self._tail_max, 0)
 
     def add(self, piece: bytes) -> None:
         """Take the next piece."""
-        room = self._head_max - len(self._head)
+        room = self._head_max + HELD_CHARS_MAX - len(self._head)
         self._head += piece[:room]
         self._tail += piece[room:]
-        over = max(len(self._tail) - self._tail_max, 0)
+        over = max(len(self._tail) - self._tail_max - HELD_CHARS_MAX, 0)
         del self._tail[:over]
-        self.left_out += over
+        self._dropped += over
 
-    def text(self) -> str:
-        """What is kept, as text."""
+    def text(self, mask: Mask) -> str:
+        """What is shown, as text without secrets."""
         if not self.left_out:
-            return clean((self._head + self._tail).decode(errors="replace"))
-        head, tail = (clean(part.decode(errors="replace")) for part in (self._head, self._tail))
+            return mask.hide(_text(self._head + self._tail))
+        first = self._head if self._dropped else self._head + self._tail
+        last = self._tail if self._dropped else first
+        head, after = _text(first[: self._head_max]), _text(first[self._head_max :])
+        before, tail = _text(last[: -self._tail_max]), _text(last[-self._tail_max :])
+        head = mask.hide_part(head + after, 0, len(head))
+        tail = mask.hide_part(before + tail, len(before), len(before + tail))
         return f"{head}\n[{self.left_out} bytes are left out here]\n{tail}"
+
+
+def _text(data: bytes | bytearray) -> str:
+    return clean(data.decode(errors="replace"))
 
 
 async def _follow(child: Child, output: Output) -> None:

@@ -1,11 +1,13 @@
 """The contract of a tool: a name, what a model is told of it, and a call that ends with a result whatever happens."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from athena_core.event import Value
+from athena_core.providers.mask import Mask
 from athena_core.text import clean
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.workspace import Workspace
 from athena_core.values import MEMBER_CHARS_MAX, Egress, EvidenceType, ToolPolicies, ToolSpec
 
 EVIDENCE = {
@@ -43,10 +45,6 @@ class ToolResult(Value):
     shown: Shown | None = None
 
 
-class ToolRefused(Exception):
-    """The profile or the arguments forbid the call: nothing was done. The text is told to the model."""
-
-
 class UnknownTool(ToolRefused):
     """No tool of this name exists for the run."""
 
@@ -56,9 +54,13 @@ class BadArguments(ToolRefused):
 
 
 class Bench(Value):
-    """Where a run's tools work: the workspace, the rules of its profile, and whether a scope narrows the run."""
+    """Where a run's tools work: the workspace, the mask for what they read, and the rules of its profile.
 
-    workspace: Path
+    ``scoped`` tells that a scope narrows the run.
+    """
+
+    workspace: Workspace
+    mask: Mask
     policies: ToolPolicies
     allowed_egress: tuple[Egress, ...] = ()
     scoped: bool = False

@@ -1,7 +1,6 @@
 """The toolbox: all tools by name, and the reading of a call that a model asks for."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -60,6 +59,6 @@ class Toolbox:
         return tool, value
 
 
-def toolbox(state_dir: Path | None = None, *, allow_loopback: bool = False) -> Toolbox:
-    """Every tool. ``state_dir`` is out of reach of files and memory wherever it lies; loopback is for tests of http."""
-    return Toolbox((Memory(state_dir), Files(state_dir), Shell(state_dir), Http(allow_loopback), Evidence()))
+def toolbox(*, allow_loopback: bool = False) -> Toolbox:
+    """Every tool; loopback is for tests of http."""
+    return Toolbox((Memory(), Files(), Shell(), Http(allow_loopback), Evidence()))

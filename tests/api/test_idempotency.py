@@ -18,6 +18,7 @@ from athena_core.errors import IdempotencyInProgress
 from athena_core.prices import Prices
 from athena_core.services.runs import Runs
 from athena_core.settings import load
+from athena_core.tools.workspace import open_workspace
 from athena_core.values import LOCAL, HarnessPolicies, HarnessSpec, RunBody
 from tests.api.examples import EXAMPLES, PROFILE
 from tests.conftest import Serve
@@ -234,6 +235,7 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
             frozenset(parts.providers),
             Prices.load(),
             parts.mask,
+            open_workspace(settings),
         )
         impatient = Runs(*others, grace_seconds=0.0)
         with pytest.raises(IdempotencyInProgress):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.errors import ConfigError
-from athena_core.settings import SETTINGS, Settings, load, read_dotenv, replaced
+from athena_core.settings import SETTINGS, Settings, load, read_dotenv, replaced, secrets_of
 from athena_core.values import Role
 
 WRONG = {
@@ -81,7 +81,7 @@ def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
 
 def test_every_variable_is_a_field_and_has_a_meaning() -> None:
     names = {setting.variable.removeprefix("ATHENA_").lower() for setting in SETTINGS}
-    assert names == set(Settings.__struct_fields__)
+    assert names | {"files"} == set(Settings.__struct_fields__)
     assert all(setting.meaning.endswith(".") for setting in SETTINGS)
 
 
@@ -264,3 +264,21 @@ def test_a_dotenv_that_is_a_pipe_or_a_circle_of_links_is_refused_at_once(tmp_pat
 def test_settings_without_meaning_here_are_named_with_what_replaces_them() -> None:
     lines = replaced({"ATHENA_REDIS_URL": "x", "ATHENA_AZURE_TENANT": "y", "PATH": "/bin"})
     assert [line.split(":")[0] for line in lines] == ["ATHENA_REDIS_URL", "ATHENA_AZURE_TENANT"]
+
+
+def test_passwords_in_urls_are_secrets_in_every_form_in_which_they_are_sent(tmp_path: Path) -> None:
+    settings = load(
+        {
+            "ATHENA_DATABASE_URL": "postgresql://athena:p%40ss-word@db/athena?sslpassword=other-word",
+            "ATHENA_OPENAI_BASE_URL": "https://ann:the-word@proxy.example.org/v1",
+        },
+        tmp_path,
+    )
+    found = set(secrets_of(settings))
+    assert {"p%40ss-word", "p@ss-word", "other-word", "the-word", "YW5uOnRoZS13b3Jk"} <= found
+
+
+def test_the_files_that_settings_were_read_from_are_known(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-2")
+    settings = load({"ATHENA_OPENAI_API_KEY_FILE": str(tmp_path / "key")}, tmp_path)
+    assert settings.files == (tmp_path / ".env", tmp_path / "key")

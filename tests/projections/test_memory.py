@@ -17,6 +17,7 @@ from athena_core.notes import CHUNK_LINES, OVERLAP_LINES
 from athena_core.protocols import Passage
 from athena_core.providers.mask import Mask
 from athena_core.services.memory import NoteFiles
+from athena_core.tools.workspace import Workspace
 from projections import memory, sessions
 from projections.memory_index import CANDIDATES_MAX, MemoryIndex
 from tests.projections.history import LOG_ID, History
@@ -44,7 +45,7 @@ class Corner:
 
     def another(self) -> MemoryIndex:
         """The index as another process would open it."""
-        notes = NoteFiles(self.workspace, self.workspace / ".athena", SystemClock(), Mask())
+        notes = NoteFiles(Workspace(self.workspace), SystemClock(), Mask())
         said = partial(sessions.said_after, log_id=LOG_ID) if self.transcripts else None
         return MemoryIndex(self.path, DATABASES, self.plane.views, notes, said, snippet_chars_max=40)
 
@@ -243,5 +244,5 @@ def test_a_file_that_just_changed_is_not_settled(tmp_path: Path) -> None:
     (tmp_path / "MEMORY.md").write_text("x")
     later = FixedClock((time.time_ns() + 10**10) // 10**6)
     for clock, settled in ((SystemClock(), False), (later, True)):
-        (note,) = NoteFiles(tmp_path, tmp_path / ".athena", clock, Mask()).list()
+        (note,) = NoteFiles(Workspace(tmp_path), clock, Mask()).list()
         assert (note.path, note.settled) == ("MEMORY.md", settled)

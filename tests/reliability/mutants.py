@@ -401,6 +401,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/test_settings.py::test_a_link_is_judged_by_what_it_leads_to",
         ("athena_core/settings.py", "if not place.is_symlink():", "if place == path:"),
     ),
+    of(
+        "a tool opens .env",
+        "tests/core/tools/test_workspace.py::test_what_is_closed_is_refused_by_every_action",
+        ("athena_core/tools/workspace.py", '(".env", ".envrc")', '(".envrc",)'),
+    ),
+    of(
+        "base64 carries a secret past the mask",
+        "tests/api/test_encodings.py",
+        ("athena_core/tools/files.py", "if self._mask.holds(data):", "if not data:"),
+    ),
+    of(
+        "an output is cut before it is masked",
+        "tests/api/test_encodings.py",
+        ("athena_core/tools/shell.py", "mask.hide_part(head + after, 0, len(head))", "mask.hide(head)"),
+    ),
 )
 
 

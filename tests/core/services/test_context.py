@@ -16,6 +16,7 @@ from athena_core.services.context import Compiler, resolve
 from athena_core.services.conversation import UNANSWERED, conversation
 from athena_core.settings import load
 from athena_core.store.log import Log
+from athena_core.tools.workspace import Workspace
 from tests.core.domain.test_run import COMPLETED
 from tests.support.records import CODEC, META, opened_log
 
@@ -51,7 +52,7 @@ def workspace(tmp_path: Path) -> Path:
     ],
 )
 def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content: str) -> None:
-    resolved = resolve((reference,), workspace, 1_000, SALT, Mask())
+    resolved = resolve((reference,), Workspace(workspace), 1_000, SALT, Mask())
     assert resolved.contents == [content]
     assert resolved.references[0].sha256 == hashlib.sha256(SALT + content.encode()).hexdigest()
     assert resolved.references[0].chars == len(content)
@@ -78,12 +79,12 @@ def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content
 )
 def test_what_cannot_be_read_is_refused_by_its_index(workspace: Path, reference: str) -> None:
     with pytest.raises(ConfigError, match=r"contextRefs\[1\]"):
-        resolve(("file:notes.md", reference), workspace, 1_000, SALT, Mask())
+        resolve(("file:notes.md", reference), Workspace(workspace), 1_000, SALT, Mask())
 
 
 def test_more_than_fits_is_refused(workspace: Path) -> None:
     with pytest.raises(ContextOverflow):
-        resolve(("file:notes.md", "file:notes.md"), workspace, 20, SALT, Mask())
+        resolve(("file:notes.md", "file:notes.md"), Workspace(workspace), 20, SALT, Mask())
 
 
 # The history of a session

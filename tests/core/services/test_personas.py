@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from athena_core.errors import ConfigError
+from athena_core.providers.mask import Mask
 from athena_core.services.personas import DEFINITION_BYTES_MAX, PersonaFiles
+from athena_core.services.review import read
+from athena_core.tools.workspace import Workspace
+from tests.support.canaries import SECRETS
 
 
 def write(place: Path, **fields: Any) -> Path:
@@ -19,7 +23,7 @@ def write(place: Path, **fields: Any) -> Path:
 
 @pytest.fixture
 def files(tmp_path: Path) -> PersonaFiles:
-    return PersonaFiles(tmp_path, tmp_path / ".athena")
+    return PersonaFiles(Workspace(tmp_path))
 
 
 def test_a_definition_is_a_file_or_a_folder(tmp_path: Path, files: PersonaFiles) -> None:
@@ -64,3 +68,8 @@ def test_a_link_is_not_followed(tmp_path: Path, files: PersonaFiles) -> None:
     for name in ("linked", "folder"):
         with pytest.raises(ConfigError, match="symbolic link"):
             files.read(name, "name")
+
+
+def test_a_review_is_masked_once_its_escapes_are_read() -> None:
+    answer = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": f"uses {SECRETS[0]}", "findings": []}
+    assert read(json.dumps(answer).replace("-", "\\u002d"), Mask()).report_markdown == "uses ***"

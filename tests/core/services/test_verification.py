@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from msgspec.structs import replace
 from athena_core.clock import CountingIds
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event
+from athena_core.providers.mask import Mask
 from athena_core.services.verification import Verdict, attach, attached, judge
-from athena_core.tools.tool import Shown, ToolRefused, ToolResult
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import Shown, ToolResult
 from athena_core.values import VerificationPolicy
 from tests.core.domain.test_run import SPEC
+from tests.support.canaries import SECRETS
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +55,7 @@ async def verdict(
     *policies: VerificationPolicy, output: str = "", events: tuple[Event, ...] = (), commands: Commands | None = None
 ) -> Verdict:
     profile = replace(SPEC, verification_policies=policies or None)
-    return await judge(profile, output, attached(events), commands or Commands(), CountingIds())
+    return await judge(profile, output, attached(events), commands or Commands(), CountingIds(), Mask())
 
 
 # Evidence
@@ -227,3 +231,10 @@ async def test_what_judging_brings_about_is_evidence_and_failures_keep_the_order
     )
     found = await verdict(*policies, output='{"n":1}')
     assert [failure.policy_id for failure in found.failures] == ["second", "fourth"]
+
+
+async def test_evidence_of_an_answer_is_masked_once_its_escapes_are_read() -> None:
+    answer = json.dumps({"key": SECRETS[0]}).replace("-", "\\u002d")
+    policy = VerificationPolicy(id="p", kind="json-schema", label="L", schema={"type": "object"})
+    found = await verdict(policy, output=answer)
+    assert [event.content for event in found.evidence] == ['{"key":"***"}']

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from athena_core.tools.tool import Bench, ToolRefused, ToolResult
+from athena_core.providers.mask import Mask
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import Bench, ToolResult
 from athena_core.tools.toolbox import Toolbox, toolbox
+from athena_core.tools.workspace import STATE, Workspace
 from athena_core.values import Egress, FilesPolicy, HttpPolicy, ShellPolicy, ToolPolicies
 
 CANARY = "canary-of-the-outside"
@@ -31,7 +34,7 @@ class Workbench:
         for directory in (self.outside, self.state, self.workspace / ".athena"):
             directory.mkdir(parents=True)
             (directory / "secret.md").write_text(CANARY)
-        self.tools: Toolbox = toolbox(self.state)
+        self.tools: Toolbox = toolbox()
 
     def bench(self, **policies: FilesPolicy | ShellPolicy | HttpPolicy) -> Bench:
         """A bench with these policies."""
@@ -39,7 +42,8 @@ class Workbench:
 
     def reaching(self, *egress: Egress, **policies: Any) -> Bench:
         """A bench that may reach these hosts."""
-        return Bench(workspace=self.workspace, policies=ToolPolicies(**policies), allowed_egress=egress)
+        gate = Workspace(self.workspace, {self.state: STATE})
+        return Bench(workspace=gate, mask=Mask(), policies=ToolPolicies(**policies), allowed_egress=egress)
 
     async def call(self, bench: Bench, name: str, **arguments: Any) -> ToolResult:
         """Make a call as a model writes it."""

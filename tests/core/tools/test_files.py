@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_core.tools.files import FILE_BYTES, LIST_ENTRIES_MAX
-from athena_core.tools.tool import ToolRefused
+from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import PATH_CHARS_MAX, PATH_PARTS_MAX
 from athena_core.values import FilesPolicy
 from tests.core.tools.bench import CANARY, Workbench, snapshot
@@ -272,13 +272,14 @@ async def test_links_and_pipes_are_named_as_what_they_are(workbench: Workbench) 
     assert "a pipe" in await workbench.refusal(bench, "files", action="read", path="pipe")
 
 
-async def test_what_git_runs_outside_of_the_workspace_is_not_written(workbench: Workbench) -> None:
+async def test_what_git_runs_outside_of_the_workspace_is_neither_read_nor_written(workbench: Workbench) -> None:
     (workbench.workspace / ".git/hooks").mkdir(parents=True)
     (workbench.workspace / ".git/config").write_text("[core]\n")
     bench = workbench.bench(files=WRITING)
-    assert (await workbench.call(bench, "files", action="read", path=".git/config")).content == "[core]\n"
+    assert "'.git'" in await workbench.refusal(bench, "files", action="read", path=".git/config")
     for path in (".git/hooks/pre-commit", ".GIT/config", "sub/.git/config"):
-        assert "'.git'" in await workbench.refusal(bench, "files", action="write", path=path, content="x")
+        told = await workbench.refusal(bench, "files", action="write", path=path, content="x")
+        assert ".git' may hold credentials" in told.lower()
     assert "'.git'" in await workbench.refusal(bench, "files", action="delete", path=".git/config")
 
 

@@ -1,6 +1,7 @@
 """Tests of the tool http against a raw server on loopback that counts connections: what goes out, and what never."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,11 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from athena_core.providers.mask import Mask
 from athena_core.tools.http import RESPONSE_BYTES, SENT, Http, is_public
-from athena_core.tools.tool import Bench, ToolRefused, ToolResult
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import Bench, ToolResult
 from athena_core.tools.toolbox import Toolbox
+from athena_core.tools.workspace import Workspace
 from athena_core.values import Egress, HttpPolicy, ToolPolicies
 from tests.core.tools.bench import Workbench
+from tests.support.canaries import SECRETS
 
 HELLO = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\nset-cookie: a=b\r\nx-inside: 1\r\n\r\nhello"
@@ -300,10 +305,11 @@ def test_whatever_a_url_is_it_is_asked_for_at_a_listed_host_or_refused(url: str)
 
     http = Http(resolve=resolve)
     egress = (Egress(host="*.ab"), Egress(host="a"))
+    bench = Bench(workspace=Workspace(Path()), mask=Mask(), policies=ToolPolicies(), allowed_egress=egress)
 
     async def call() -> None:
         with pytest.raises(ToolRefused):
-            await http.call({"url": url}, Bench(workspace=Path(), policies=ToolPolicies(), allowed_egress=egress))
+            await http.call({"url": url}, bench)
 
     asyncio.run(call())
     assert all(host == "a" or host.endswith(".ab") for host in asked)
@@ -473,3 +479,23 @@ async def test_what_cannot_be_stored_is_replaced(workbench: Workbench) -> None:
 def test_only_what_reads_may_be_repeated(method: str, again: bool) -> None:
     assert Http().repeatable({"url": "http://a", "method": method}) is again
     assert Http().repeatable({"url": "http://a"})
+
+
+@pytest.mark.parametrize("secret", [SECRETS[0], "https://ann:canary-of-ann@host/"])
+@pytest.mark.parametrize("shift", range(3))
+async def test_no_part_of_a_secret_is_shown_in_text_in_base64_or_where_a_body_is_cut(
+    workbench: Workbench, secret: str, shift: int
+) -> None:
+    plain = b"." * shift + b" " + secret.encode() + b" end"
+    for body, encoding in ((plain, ""), (plain + b"\xff", ""), (plain, "gzip"), (secret.encode("utf-16"), "")):
+        head = f"HTTP/1.1 200 OK\r\nlocation: {secret}\r\ncontent-encoding: {encoding}\r\n\r\n".encode()
+        for limit in (None, *range(shift + 4, len(body), 5)):
+            policy = HttpPolicy(response_bytes_max=limit)
+            async with serving(says(head.replace(b"content-encoding: \r\n", b"") + body)) as server:
+                result = await get(workbench, server, policy, evidence="it")
+            assert result.shown is not None
+            for text in (result.content.partition("\n\n")[2], result.shown.content.partition("\n\n")[2]):
+                assert "canary" not in text
+                assert base64.b64encode(b"canary")[:-2] not in text.encode()
+            if limit is None and (body != plain or encoding):
+                assert "is no text and holds a secret; it is not shown" in result.content

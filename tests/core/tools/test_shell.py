@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from athena_core.process import environment
+from athena_core.providers.mask import Mask
 from athena_core.tools.shell import COMMANDS_SHOWN, OUTPUT_BYTES, Output
 from athena_core.tools.tool import Bench, ToolResult
 from athena_core.values import ShellPolicy
@@ -151,7 +152,7 @@ def test_output_is_kept_alike_however_it_arrives(limit: int, pieces: list[str]) 
     head, tail = whole[: limit // 2], whole[len(whole) - (limit - limit // 2) :]
     left_out = max(10 - limit, 0)
     assert output.left_out == left_out
-    assert output.text() == (f"{head}\n[{left_out} bytes are left out here]\n{tail}" if left_out else whole)
+    assert output.text(Mask()) == (f"{head}\n[{left_out} bytes are left out here]\n{tail}" if left_out else whole)
 
 
 async def test_bytes_that_are_no_text_are_replaced(workbench: Workbench) -> None:

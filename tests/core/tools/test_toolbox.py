@@ -9,7 +9,8 @@ import pytest
 
 from athena_core.domain.harness import normalise
 from athena_core.schema import check
-from athena_core.tools.tool import BadArguments, ToolRefused, UnknownTool
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import BadArguments, UnknownTool
 from athena_core.tools.toolbox import ARGUMENTS_BYTES_MAX, toolbox
 from athena_core.values import HarnessSpec
 

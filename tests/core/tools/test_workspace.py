@@ -1,0 +1,182 @@
+"""Tests of the workspace's gate: what configures the server is closed, under every name and for every access."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from athena_core.errors import ConfigError
+from athena_core.providers.mask import Mask
+from athena_core.services.context import resolve
+from athena_core.settings import load
+from athena_core.tools.files import Files
+from athena_core.tools.refusal import PathRefused
+from athena_core.tools.shell import Shell
+from athena_core.tools.tool import Bench
+from athena_core.tools.workspace import Workspace, open_workspace
+from athena_core.values import FilesPolicy, ShellPolicy, ToolPolicies
+from tests.core.tools.bench import CANARY, snapshot
+
+FILES = (
+    ".env", ".envrc", "sub/.env", "personas/critic.json", "personas/scribe/tone.md", ".git/config", "sub/.git/HEAD",
+    ".git-credentials", ".netrc", ".npmrc", "sub/.pypirc", ".pgpass", ".ssh/id_ed25519", ".aws/credentials",
+    ".docker/config.json", ".kube/config", ".hg/hgrc", "state/log.db", ".athena/log.anchor", "index.sqlite",
+    "index.sqlite-wal", "conf/roles", "conf/key", "cert.pem", "sub/cert.pem", "deploy/keys/one", "Anchored/file",
+)  # fmt: skip
+"""What is there and closed."""
+LINKS = {"innocent": ".env", "sub/innocent": "conf/key", "roles.txt": "conf/roles", "index": "index.sqlite"}
+"""Further names of closed files."""
+SPELT = (".ENV", "sub/.Env", "Personas/critic.json", ".GIT/config", "./.env", "sub//.env", "personas", ".git", ".ssh")
+ABSENT = (
+    "new/.env", "personas/new.json", "PERSONAS/deep/new.md", "_netrc", "new/.netrc", "sub/.git/hooks/pre-commit",
+    "index.sqlite-journal", "index.sqlite-shm", ".svn/auth", "new/key.PEM", "deploy/keys/two", ".athena/new",
+)  # fmt: skip
+"""What is not there, and may not come into being."""
+CLOSED = (*FILES, *LINKS, *SPELT, *ABSENT)
+OPEN = (
+    ".env.example", "env", ".gitignore", ".github/workflows/ci.yml", "mypersonas/a", "sub/personas/a", "pem",
+    "a.pem.txt", "sub/deploy/keys", "deploy/key", "sub/anchored/a", "conf/other", "athena/a", ".netrc.md",
+)  # fmt: skip
+ACTIONS: Mapping[str, dict[str, Any]] = {
+    "list": {"action": "list"},
+    "list deep": {"action": "list", "recursive": True},
+    "read": {"action": "read"},
+    "read base64": {"action": "read", "encoding": "base64"},
+    "read lines": {"action": "read", "from_line": 1, "lines": 1},
+    "write": {"action": "write", "content": "ATHENA_AUTH_IDENTITY_ROLE_MAP=eve:Admin"},
+    "write base64": {"action": "write", "content": "QQ==", "encoding": "base64"},
+    "edit": {"action": "replace", "old": CANARY, "new": "x"},
+    "delete": {"action": "delete"},
+}
+
+
+class Site(NamedTuple):
+    """A workspace as a server sees it, and a bench in it."""
+
+    root: Path
+    workspace: Workspace
+
+    def bench(self, directory: str | None = None) -> Bench:
+        """Tools that may write, in a directory."""
+        files = FilesPolicy(write=True, directory=directory)
+        shell = ShellPolicy(commands=(("/bin/cat",),), directory=directory)
+        return Bench(workspace=self.workspace, mask=Mask(), policies=ToolPolicies(files=files, shell=shell))
+
+    async def files(self, path: str, action: dict[str, Any], directory: str | None = None) -> str:
+        """What the tool tells; for a listing of a file that of its directory."""
+        return (await Files().call(action | {"path": path}, self.bench(directory))).content
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    root = tmp_path / "workspace"
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(CANARY)
+    (root / ".env").write_text("# the settings\n")
+    for name, target in LINKS.items():
+        (root / name).hardlink_to(root / target)
+    found = {
+        "WORKSPACE_ROOT": str(root),
+        "STATE_DIR": str(root / "state"),
+        "MEMORY_SQLITE_PATH": str(root / "index.sqlite"),
+        "AUTH_ROLE_MAP_FILE": str(root / "conf/roles"),
+        "OPENAI_API_KEY_FILE": str(root / "conf/key"),
+        "WORKSPACE_CLOSED": "*.pem, deploy/keys, /anchored",
+        "LOCAL_PROVIDER_CMD": str(root / "provider.sh"),
+    }
+    (root / "provider.sh").write_text("#!/bin/sh\n")
+    return Site(root, open_workspace(load({f"ATHENA_{name}": value for name, value in found.items()}, root)))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_what_is_closed_is_refused_by_every_action(site: Site, action: str) -> None:
+    before = snapshot(site.root)
+    for path in CLOSED:
+        if action.startswith("list") and path in LINKS:
+            assert path not in await site.files("", {"action": "list", "recursive": True})
+            continue
+        with pytest.raises(PathRefused) as refused:
+            await site.files(path, ACTIONS[action])
+        assert "neither read nor write it. Choose another file." in str(refused.value), path
+    assert snapshot(site.root) == before
+
+
+@pytest.mark.parametrize("end", ["", "#L1"])
+async def test_what_is_closed_is_no_context(site: Site, end: str) -> None:
+    for path in CLOSED:
+        reference = f"file:{path}{end}"
+        with pytest.raises(ConfigError, match=r"contextRefs\[0\]: .* neither read nor write it") as refused:
+            resolve((reference,), site.workspace, 1_000, b"", Mask())
+        assert "Choose another file" not in refused.value.message, "which is for models"
+
+
+@pytest.mark.parametrize("directory", ["personas/scribe", ".git"])
+async def test_no_command_runs_in_a_closed_directory(site: Site, directory: str) -> None:
+    with pytest.raises(PathRefused):
+        await Shell().call({"command": ["/bin/cat", "x"], "directory": directory}, site.bench())
+
+
+@pytest.mark.parametrize("directory", ["personas", "sub", "sub/..", "deploy", ".git", "state"])
+async def test_a_directory_of_the_profile_opens_nothing(site: Site, directory: str) -> None:
+    names = [name.removeprefix(f"{directory}/") for name in (*FILES, *ABSENT) if name.startswith(f"{directory}/")]
+    before = snapshot(site.root)
+    for name in names or [".env"]:
+        for action in ACTIONS.values():
+            with pytest.raises(Exception, match="neither read nor write|absolute or goes up"):
+                await site.files(name, action, directory)
+    assert snapshot(site.root) == before
+
+
+async def test_a_listing_names_nothing_that_is_closed(site: Site) -> None:
+    listing = (await site.files("", {"action": "list", "recursive": True})).splitlines()
+    assert listing == ["conf/", "deploy/", "provider.sh (10 bytes)", "sub/"]
+
+
+async def test_what_is_only_similar_is_open(site: Site) -> None:
+    for path in OPEN:
+        await site.files(path, ACTIONS["write"] | {"content": "open"})
+        assert await site.files(path, ACTIONS["read"]) == "open"
+        assert path in await site.files("", {"action": "list", "recursive": True})
+        assert resolve((f"file:{path}",), site.workspace, 1_000, b"", Mask()).contents == ["open"]
+        await site.files(path, ACTIONS["delete"])
+
+
+async def test_a_directory_that_holds_something_closed_stays(site: Site) -> None:
+    assert "not empty" in await site.files("sub", ACTIONS["delete"])
+    (site.root / "state").rename(site.root / "moved")
+    assert "moved/" in await site.files("", ACTIONS["list"]), "which is no state directory any more"
+    (site.root / "moved").rename(site.root / "state")
+
+
+async def test_the_state_directory_is_known_by_its_inode(site: Site, tmp_path: Path) -> None:
+    (site.root / "state").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").rename(site.root / "other")
+    (site.root / "state").symlink_to(site.root / "other")
+    with pytest.raises(PathRefused, match="is the server's own state"):
+        await site.files("other/log.db", ACTIONS["read"])
+
+
+async def test_what_the_server_runs_is_only_read(site: Site) -> None:
+    assert await site.files("provider.sh", ACTIONS["read"]) == "#!/bin/sh\n"
+    for action in ("write", "write base64", "delete"):
+        with pytest.raises(PathRefused, match="is run by the server"):
+            await site.files("provider.sh", ACTIONS[action])
+    assert (site.root / "provider.sh").read_text() == "#!/bin/sh\n"
+
+
+async def test_the_code_of_the_server_is_only_read() -> None:
+    here = Path(__file__).resolve().parents[3]
+    workspace = open_workspace(load({"ATHENA_WORKSPACE_ROOT": str(here)}, here))
+    for path in ("athena_core/settings.py", "athena_cli/new.py", "projections/x"):
+        workspace.check(tuple(path.split("/")))
+        with pytest.raises(PathRefused, match="is run by the server"):
+            workspace.check(tuple(path.split("/")), write=True)
+    workspace.check(("docs", "tools.md"), write=True)
+
+
+@pytest.mark.parametrize("wrong", ["..", "a/../b", "a/**", "/", "a,,b", "a,a"])
+def test_a_wrong_pattern_is_refused(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ATHENA_WORKSPACE_CLOSED"):
+        load({"ATHENA_WORKSPACE_CLOSED": wrong}, tmp_path)
