@@ -253,13 +253,14 @@ def dirty(trap: Trap) -> Path:
     return trap.place / "src" if (trap.place / "src").exists() else trap.place
 
 
-async def call(trap: Trap, *commands: str) -> None:
-    """Make calls with the tool shell, as a model and as a verification do."""
+async def call(trap: Trap, *commands: str) -> str:
+    """Make calls with the tool shell, as a model and as a verification do. Return what the last one printed."""
     bench = Workbench(trap.place.parents[1])
     where = dirty(trap).relative_to(bench.workspace).as_posix()
     for line in commands:
         policy = bench.bench(shell=ShellPolicy(commands=(("git",),)))
-        await bench.call(policy, "shell", command=["git", *line.split()], directory=where)
+        result = await bench.call(policy, "shell", command=["git", *line.split()], directory=where)
+    return result.content
 
 
 async def review(trap: Trap) -> None:
@@ -323,7 +324,7 @@ async def test_a_sample_of_the_documentation_gives_a_model_that_writes_files_not
 async def test_git_as_a_tool_takes_no_directory_of_files_for_a_repository(tmp_path: Path) -> None:
     trap = Trap.build(tmp_path)
     embedded_bare(trap)
-    await call(trap, "status", "diff")
+    assert "cannot use bare repository" in await call(trap, "diff", "status")
     assert trap.ran == ""
 
 
