@@ -6,7 +6,6 @@ import msgspec
 
 from athena_core.event import Value
 from athena_core.services.executors import Kind
-from projections import sessions
 
 
 class AuthCapabilities(Value):
@@ -23,6 +22,7 @@ class LimitCapabilities(Value):
     body_bytes_max: int
     json_depth_max: int
     page_items_max: int
+    page_bytes_max: int
     feed_scan_events_max: int
     run_timeout_ms: int
     context_chars_max: int
@@ -168,9 +168,3 @@ class EventsPage(Value):
     cursor: str
     head: int
     next_cursor: str | None = None
-
-
-class Transcript(Value):
-    """Part of a transcript, in the order of time."""
-
-    items: tuple[sessions.TranscriptEntry, ...]

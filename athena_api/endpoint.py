@@ -29,7 +29,7 @@ from athena_core.errors import (
     UnknownRoute,
 )
 from athena_core.event import Meta
-from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
+from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
 
 PIECE_BYTES = 64 << 10
 """Bytes up to which an answer is sent in one piece, and counts for no budget."""
@@ -39,6 +39,9 @@ JSON = (b"content-type", JSON_TYPE.encode())
 REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
+
+ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": TAIL_ITEMS_DEFAULT}
+"""How many items a page has where no limit is given, by the mode of pagination."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -205,9 +208,8 @@ class Endpoint:
         call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:
-            default = PAGE_ITEMS_DEFAULT if operation.paging == "cursor" else TAIL_ITEMS_DEFAULT
-            call.limit = clamp_limit(parameters.get("limit"), default)
-            call.cursor = parameters.get("cursor" if operation.paging == "cursor" else "after") or None
+            call.limit = clamp_limit(parameters.get("limit"), ITEMS_DEFAULT[operation.paging])
+            call.cursor = parameters.get("after" if operation.paging == "tail" else "cursor") or None
         if reading:
             wanted = _min_position(parameters.get("minPosition"))
             await plane.reached(wanted)

@@ -226,7 +226,7 @@ def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
             else:
                 yield {"name": field.encode_name, "in": "query", **_query_schema(field.type, schema)}
     if row.paging is not None:
-        yield _shared("Cursor" if row.paging == "cursor" else "After")
+        yield _shared("After" if row.paging == "tail" else "Cursor")
         yield _shared(LIMITS[row.paging][0])
     if row.stream:
         yield _shared("LastEventId")
@@ -321,7 +321,11 @@ def codes_of(row: Row) -> tuple[str, ...]:
 # Parts
 
 
-LIMITS = {"cursor": ("PageLimit", PAGE_ITEMS_DEFAULT), "tail": ("TailLimit", TAIL_ITEMS_DEFAULT)}
+LIMITS = {
+    "cursor": ("PageLimit", PAGE_ITEMS_DEFAULT),
+    "full": ("FullLimit", PAGE_ITEMS_MAX),
+    "tail": ("TailLimit", TAIL_ITEMS_DEFAULT),
+}
 
 
 def _limit(default: int) -> Json:

@@ -88,8 +88,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """A row: one method and path, who may use it, what goes in, what comes out, who handles it.
 
     ``path`` is below ``/api/v1`` with ``:name`` parameters. ``answer`` is the type of ``data`` for the document.
-    ``paging`` names the pagination mode (contract 2). ``reads`` names the projections that a GET is answered from.
-    ``errors`` lists codes beyond those that every operation may answer.
+    ``paging`` names the pagination mode (contract 2); a ``full`` page has as many items as any may. ``reads`` names the
+    projections that a GET is answered from. ``errors`` lists codes beyond those that every operation may answer.
     """
 
     id: str
@@ -104,7 +104,7 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     handle: Handler[B, Q]
     body: type[B] = NoBody  # type: ignore[assignment]
     query: type[Q] = NoQuery  # type: ignore[assignment]
-    paging: Literal["cursor", "tail"] | None = None
+    paging: Literal["cursor", "full", "tail"] | None = None
     reads: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     accepted: Any = None

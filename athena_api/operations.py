@@ -1,6 +1,6 @@
 """The table of operations: routes, documents, roles, pagination and the command line are computed from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from athena_api import queues
 from athena_api import schedules as scheduling
 from athena_api import workflows as flows
-from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, Transcript, ViewDigests, Workers
+from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, ViewDigests, Workers
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
 from athena_api.memory import (
@@ -43,7 +43,7 @@ from athena_core.domain.memory import MemoryBody
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody
 from athena_core.domain.template import TemplateSpec
 from athena_core.errors import NotFound
-from athena_core.event import Value
+from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection, Passage
 from athena_core.rule import ScheduleBody, ScheduleSpec
 from athena_core.services import explain, simulate
@@ -57,6 +57,7 @@ from athena_core.services.schedules import RunScheduleBody
 from athena_core.services.work import DrainBody, DrainResult, EnqueueBody
 from athena_core.values import (
     INTEGER_MAX,
+    PAGE_BYTES_MAX,
     WAIT_SECONDS_MAX,
     Body,
     Cancelled,
@@ -111,13 +112,14 @@ class ResumeBody(Body):
 
 
 class RunsQuery(Value):
-    """Which runs."""
+    """Which runs; ``include=output`` shows whole outputs beside the previews."""
 
     session_id: ClientId | None = None
     status: (
         Literal["queued", "running", "paused", "completed", "failed", "cancelled", "timed-out", "crashed"] | None
     ) = None
     provider: Label | None = None
+    include: Literal["output"] | None = None
 
 
 class RunQuery(Value):
@@ -198,6 +200,8 @@ AUDIT_COLUMNS = (
 )
 
 
+EXPLAIN_ROWS = 20
+
 # Handlers: thin, one each
 
 
@@ -258,6 +262,7 @@ async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Rep
             status=query.status,
             provider=query.provider,
             scope=call.who.scope,
+            with_output=query.include == "output",
             cursor=call.cursor,
             limit=call.limit,
         ),
@@ -309,8 +314,7 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
         run = runs.run_by_id(rows, run_id, call.who.scope)
-        rows_of_run = log.stream(run_id) if run_id.startswith("run_") else []
-        recorded = [plane.log.codec.decode(row, text=False) for row in rows_of_run]
+        recorded = list(_recorded(plane, log, run_id)) if run_id.startswith("run_") else []
         line = _line(run.waiting) if run and run.waiting else None
         told = explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
         if told is None and recorded:
@@ -320,6 +324,14 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
 
     explanation, position = await plane.search(("runs",), read)
     return Reply(data=found(explanation, "run", run_id), position=position)
+
+
+def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
+    """Read the events of a run without their texts, a few rows at a time: each may hold megabytes."""
+    version = 0
+    while rows := log.part(run_id, version, 2**62, EXPLAIN_ROWS, backwards=False):
+        yield from (plane.log.codec.decode(row, text=False) for row in rows)
+        version = rows[-1].version
 
 
 def _line(waiting: runs.Waiting) -> explain.Line:
@@ -394,11 +406,11 @@ async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     """The newest entries of a session, or those after one."""
     session_id = call.path["sessionId"]
     after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
-    items, position = plane.query(
+    page, position = plane.query(
         ("sessions",),
         lambda rows: sessions.transcript(rows, plane.log.log_id, session_id, after=after, limit=call.limit),
     )
-    return Reply(data={"items": items}, position=position)
+    return Reply(data=page, position=position)
 
 
 async def stream_transcript(plane: "ControlPlane", call: Call[NoBody, TranscriptQuery]) -> Reply:
@@ -545,6 +557,7 @@ async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery])
             created_before=query.created_before,
             cursor=call.cursor,
             limit=call.limit,
+            bytes_max=PAGE_BYTES_MAX if query.format != "csv" else PAGE_BYTES_MAX // 2,  # a sheet doubles each quote
         ),
     )
     if query.format != "csv":
@@ -839,7 +852,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         paging="tail",
         reads=("sessions",),
-        answer=Transcript,
+        answer=Page[sessions.TranscriptEntry],
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         handle=get_transcript,
     ),
@@ -1031,6 +1044,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         summary="What waits in a session's queue, oldest first.",
         command="work status",
         roles=EVERYBODY,
+        paging="full",
         reads=("work",),
         answer=work.WorkQueueState,
         handle=queues.get_work_queue,
@@ -1409,6 +1423,22 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
         handle=flows.cancel_workflow_run,
+    ),
+    Operation(
+        id="listWorkflowRunItems",
+        context="workflows.items",
+        command="workflow items",
+        method="GET",
+        path="/workflows/run/:id/steps/:step/items",
+        tag="workflows",
+        summary="List the items of a step that runs once for each item of a list, in their order.",
+        roles=EVERYBODY,
+        query=flows.ItemsQuery,
+        paging="cursor",
+        reads=("workflows",),
+        answer=Page[workflows.ItemStatus],
+        errors=("NOT_FOUND",),
+        handle=flows.list_items,
     ),
     Operation(
         id="approveWorkflowStep",

@@ -57,7 +57,7 @@ from athena_core.settings import Settings
 from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
-from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_ITEMS_MAX
+from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
 from projections import replay
 from projections.views import Views, ViewsReader
 
@@ -186,6 +186,7 @@ class ControlPlane(NamedTuple):
                 body_bytes_max=settings.body_bytes_max,
                 json_depth_max=settings.json_depth_max,
                 page_items_max=PAGE_ITEMS_MAX,
+                page_bytes_max=PAGE_BYTES_MAX,
                 feed_scan_events_max=FEED_SCAN_EVENTS_MAX,
                 run_timeout_ms=settings.runtime_run_timeout_ms,
                 context_chars_max=settings.context_max_chars,

@@ -72,7 +72,9 @@ async def enqueue_work(plane: "ControlPlane", call: Call[EnqueueBody, NoQuery]) 
 async def get_work_queue(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """What waits in a session."""
     session_id, now = call.path["sessionId"], plane.clock.now()
-    queue, position = plane.query(("work",), lambda rows: work.queue_of(rows, session_id, now))
+    queue, position = plane.query(
+        ("work",), lambda rows: work.queue_of(rows, session_id, now, cursor=call.cursor, limit=call.limit)
+    )
     return Reply(data=queue, position=position)
 
 

@@ -14,7 +14,7 @@ from projections import sessions
 from projections.cursor import parse_cursor
 from projections.views import ViewsReader
 
-PAGE_ENTRIES = 50  # of at most a million characters each
+PAGE_ENTRIES = 50
 STANDSTILL_SECONDS = 1.0
 VIEWS = ("sessions",)
 
@@ -61,11 +61,11 @@ class TranscriptSubscription(Subscription):
         due = self._subscriber.due
         if self._position < due:
             try:
-                entries, reached = self._entries(due)
+                entries, reached, more = self._entries(due)
             except NotCaughtUp:  # the views are being replaced, or stand still
                 return [], False
             frames = [frame("transcript.entry", msgspec.json.encode(entry), entry.id) for entry in entries]
-            if len(entries) == PAGE_ENTRIES:
+            if more:
                 return frames, True
             self._position = max(self._position, min(due, reached))
             if reached < due:
@@ -73,19 +73,22 @@ class TranscriptSubscription(Subscription):
         frames += [frame("transcript.delta", msgspec.json.encode(delta)) for delta in self._subscriber.take()]
         return frames, False
 
-    def _entries(self, due: Position) -> tuple[list[sessions.TranscriptEntry], Position]:
-        """The next entries that are due, and how far the views are; the place after them becomes ours."""
+    def _entries(self, due: Position) -> tuple[list[sessions.TranscriptEntry], Position, bool]:
+        """Return the next entries that are due, how far the views are, and whether more are due.
+
+        The stream continues after the last entry.
+        """
         found, reached = self._transcripts.views.query(
             VIEWS,
             lambda rows: sessions.transcript(
                 rows, self._transcripts.log_id, self._session_id, after=self._position, limit=PAGE_ENTRIES
             ),
         )
-        places = [(parse_cursor(entry.id).position, entry) for entry in found]
+        places = [(parse_cursor(entry.id).position, entry) for entry in found.items]
         entries = [entry for place, entry in places if place <= due]
         if entries:
             self._position = places[len(entries) - 1][0]
-        return entries, reached
+        return entries, reached, found.next_cursor is not None and len(entries) == len(found.items)
 
     async def wait(self) -> None:
         """Return once something was written or recorded, and the views show it."""

@@ -1,6 +1,7 @@
 """Workflows over HTTP: what goes in, and the handlers of their operations."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -8,10 +9,12 @@ from athena_api.operation import Call, NoBody, NoQuery, Reply, found
 from athena_core.clock import iso
 from athena_core.domain.workflow_run import Judge
 from athena_core.errors import NotFound
+from athena_core.event import Value
 from athena_core.flow import WorkflowDefinition
 from athena_core.protocols import Connection
 from athena_core.values import LIST_ITEMS_MAX, Body, Label
 from projections import runs, workflows
+from projections.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -46,6 +49,12 @@ class StopBody(Body):
     """Why a workflow run is to be cancelled."""
 
     reason: Label | None = None
+
+
+class ItemsQuery(Value):
+    """Which items of a step."""
+
+    status: Literal["pending", "running", "ok", "failed", "cancelled"] | None = None
 
 
 class JudgeBody(Body):
@@ -118,13 +127,26 @@ async def get_workflow_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -
             eta=view.eta(now),
         )
 
-    observed, position = plane.query(VIEWS, read)
+    observed, position = await plane.search(VIEWS, lambda rows, _: read(rows))
     return Reply(data=observed, position=position)
 
 
+async def list_items(plane: "ControlPlane", call: Call[NoBody, ItemsQuery]) -> Reply:
+    """List items of a step of a workflow run."""
+    target, step_id = call.path["id"], call.path["step"]
+
+    def read(rows: Connection) -> Page[workflows.ItemStatus]:
+        row = found(workflows.run_row(rows, target), "workflow run", target)
+        found(workflows.has_step(rows, row.workflow_id, step_id) or None, "step", step_id)
+        status = call.query.status
+        return workflows.list_items(rows, target, step_id, status=status, cursor=call.cursor, limit=call.limit)
+
+    page, position = await plane.search(("workflows",), lambda rows, _: read(rows))
+    return Reply(data=page, position=position)
+
+
 def _view(rows: Connection, row: workflows.FlowRow) -> workflows.View:
-    outputs = runs.outputs_of(rows, workflows.step_runs(rows, row.run_id))
-    return workflows.View(rows, row, workflows.Outputs(outputs))
+    return workflows.View(rows, row, partial(runs.output_of, rows))
 
 
 async def start_workflow(plane: "ControlPlane", call: Call[StartBody, NoQuery]) -> Reply:
@@ -173,7 +195,8 @@ async def _rehearsed(
         row = None if shown is None else workflows.run_row(rows, shown)
         return None if row is None else _view(rows, row).run()
 
-    run, position = await plane.read(VIEWS, plane.reader.head(), read)
+    await plane.caught_up(VIEWS, plane.reader.head())
+    run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
     if run is None:
         return Reply(data=None, position=position)
     kept = tuple(step_id for step_id in run.step_order if run.step_states[step_id].status == "ok")
@@ -226,5 +249,6 @@ async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Re
     def read(rows: Connection) -> workflows.WorkflowRun:
         return _view(rows, found(workflows.run_row(rows, run_id), "workflow run", run_id)).run()
 
-    run, position = await plane.read(VIEWS, plane.reader.head(), read)
+    await plane.caught_up(VIEWS, plane.reader.head())
+    run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
     return Reply(data=run, position=position, status=status, replayed=done.replayed)

@@ -347,13 +347,14 @@ def show_work(*, session: str | None = None, workflow: str | None = None, reach:
         raise Misused("work status needs either --session or --workflow")
 
     def told(queue: Any) -> Any:
-        modes = [item["mode"] for item in queue["items"]]
+        modes = queue["itemCounts"]
+        depth = sum(modes.values())
         return {
             "sessionId": queue["sessionId"],
             "draining": queue["draining"],
-            "queuedItems": len(modes),
-            "queueDepth": len(modes),
-            "modes": {mode: modes.count(mode) for mode in ("followup", "collect")},
+            "queuedItems": depth,
+            "queueDepth": depth,
+            "modes": modes,
         }
 
     if session is not None:

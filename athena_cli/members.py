@@ -42,6 +42,7 @@ ABOUT: Mapping[str, str] = {
     "fromPersona": "The persona that hands it over.",
     "harnessProfileId": "The harness profile.",
     "id": "The id, of your choice.",
+    "include": "Show whole outputs, and not only how they begin.",
     "input": "What to say.",
     "inputOverrides": "Values that replace those of the input from now on, by name.",
     "jitterSeconds": "Each slot is late by up to so many seconds, always the same for the same slot.",

@@ -115,10 +115,9 @@ def _bodies(row: Row) -> Parameters:
 def _extras(row: Row) -> Parameters:
     found: Parameters = {}
     if row.paging is not None:
-        place, begin = {
-            "cursor": ("cursor", "Go on where a page ended, at its `nextCursor`."),
-            "tail": ("after", "Only what follows this entry (its id)."),
-        }[row.paging]
+        place, begin = ("cursor", "Go on where a page ended, at its `nextCursor`.")
+        if row.paging == "tail":
+            place, begin = ("after", "Only what follows this entry (its id).")
         found[place] = ("page", _plain(place, Parameter(group=PAGE, help=begin), str))
         usual = f"; {LIMITS[row.id]} if absent" if row.id in LIMITS else ""
         many = f"How many, at most {commands.PAGE_ITEMS_MAX}{usual}."

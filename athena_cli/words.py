@@ -137,6 +137,10 @@ ROWS: Mapping[str, Named] = {
     ),
     "workflow approve": Named("approveWorkflowStep", "Approve just what has this hash."),
     "workflow cancel": Named("cancelWorkflowRun", "Have a workflow run stop, with the runs of its steps."),
+    "workflow items": Named(
+        "listWorkflowRunItems",
+        "List the items of a step that runs once for each item of a list, in their order.",
+    ),
     "workflow reject": Named("rejectWorkflowStep", "Reject just what has this hash: the step fails."),
     "workflow resume": Named(
         "resumeWorkflow",

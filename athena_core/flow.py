@@ -23,6 +23,8 @@ STEPS_MAX = 1_000
 EDGES_MAX = 10_000
 ATTEMPTS_MAX = 100
 MAP_ITEMS_MAX = 1_000
+RUN_ITEMS_MAX = 10_000
+"""The items of all maps of a run together, unless ATHENA_WORKFLOW_ITEMS_MAX says otherwise."""
 PARALLEL_MAX = 100
 PARALLEL_DEFAULT = 10
 APPROVAL_MS_MAX = 31_536_000_000  # a year of 365 days

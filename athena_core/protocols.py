@@ -88,6 +88,9 @@ class Connection(Protocol):
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and iterate its rows."""
 
+    def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and fetch its rows as they are asked for; it may end early."""
+
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
         """Run one statement for many rows."""
 
@@ -206,7 +209,7 @@ class LogReader(Protocol):
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
 
     def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
-        """What is published of the same rows; several times as fast."""
+        """Return what is published of the same rows, in at most ``PAGE_BYTES_MAX`` bytes; one row always fits."""
 
     def row(self, position: Position) -> Row | None:
         """One row."""

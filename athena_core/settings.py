@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from athena_core.errors import ConfigError
 from athena_core.event import Value
+from athena_core.flow import RUN_ITEMS_MAX
 from athena_core.proxies import Network, parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
 from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, Role
@@ -87,6 +88,7 @@ class Settings(Value):
     executor_max_runs: int
     worker_drain_ms: int
     work_max_attempts: int
+    workflow_items_max: int
     a2a_max_hops: int
     a2a_retry_ms: int
     refusals_per_second: int
@@ -320,6 +322,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
         "How long a worker that is told to leave goes on with its runs, before others do.",
     ),
     Setting("ATHENA_WORK_MAX_ATTEMPTS", "3", _count, "How often work may fail before it becomes a dead letter."),
+    Setting(
+        "ATHENA_WORKFLOW_ITEMS_MAX",
+        str(RUN_ITEMS_MAX),
+        _count,
+        "Maximum number of items of all maps of a workflow run together.",
+    ),
     Setting("ATHENA_A2A_MAX_HOPS", "8", _count, "How many messages may lead to one another."),
     Setting(
         "ATHENA_A2A_RETRY_MS", "1000", _count, "How long a message waits after a failure; each time twice as long."

@@ -14,6 +14,10 @@ JSON_DEPTH_MAX = 64
 PAGE_ITEMS_DEFAULT = 50
 TAIL_ITEMS_DEFAULT = 100
 PAGE_ITEMS_MAX = 500
+PAGE_BYTES_MAX = 4 << 20
+"""The bytes of JSON in the items of a page; one item always fits."""
+PREVIEW_CHARS = 160
+"""The characters of a text that a list shows."""
 WAIT_SECONDS_MAX = 60
 FEED_SCAN_EVENTS_MAX = 50_000
 KEY_CHARS_MAX = 255

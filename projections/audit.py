@@ -37,6 +37,7 @@ from athena_core.domain.workflow_run import (
 )
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.values import PAGE_BYTES_MAX
 from projections.cursor import event_id
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
@@ -309,6 +310,7 @@ def audit_trail(
     created_before: int | None = None,
     cursor: str | None,
     limit: int,
+    bytes_max: int = PAGE_BYTES_MAX,
 ) -> Page[AuditEntry]:
     """The trail, newest first; times are milliseconds since 1970 UTC, inclusive."""
     where = (
@@ -318,7 +320,13 @@ def audit_trail(
         ("created_at <= ?", created_before),
     )
     return TRAIL.page(
-        connection, AUDIT_ENTRY.all, where, cursor=cursor, limit=limit, show=lambda values: _entry(values, log_id)
+        connection,
+        AUDIT_ENTRY.all,
+        where,
+        cursor=cursor,
+        limit=limit,
+        show=lambda values: _entry(values, log_id),
+        bytes_max=bytes_max,
     )
 
 

@@ -11,7 +11,7 @@ from athena_core.clock import iso
 from athena_core.errors import CursorInvalid
 from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection, LogReader, Row, ShownCells
-from athena_core.values import FEED_SCAN_EVENTS_MAX, Scope
+from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, Scope
 from projections.cursor import Cursor, event_id, event_ids, parse_cursor, resolve
 from projections.projection import Projection, Rows, Table
 
@@ -225,6 +225,8 @@ def page(
 ) -> FeedPage:
     """The first rows after a position that a client wants; with a filter at most ``scan`` events are looked at.
 
+    The rows are cut before ``PAGE_BYTES_MAX`` bytes; one row always fits.
+
     ``views`` may be None for a filter without ``conditions``: what the log alone can tell needs no views.
     """
     head = log.head()
@@ -236,7 +238,8 @@ def page(
     conditions = list(wanted.conditions())
     if not conditions:
         rows = log.shown(first, limit, last)
-        return FeedPage(rows=rows, scanned=rows[-1][0] if len(rows) == limit else max(head, after), head=head)
+        scanned = rows[-1][0] if rows and rows[-1][0] < last else max(head, after)
+        return FeedPage(rows=rows, scanned=scanned, head=head)
     assert views is not None
     ((newest,),) = list(views.execute(SELECT_NEWEST))
     indexed = int(newest or 0)
@@ -246,20 +249,28 @@ def page(
     found = list(views.execute(f"{statement} ORDER BY position LIMIT ?", (first, end, *values, limit)))
     rows = _rows([int(position or 0) for (position,) in found], log)
     whole = min(head, indexed) if end == last else end
-    scanned = rows[-1][0] if len(rows) == limit else whole
+    scanned = rows[-1][0] if len(rows) == limit or len(rows) < len(found) else whole
     return FeedPage(rows=rows, scanned=max(scanned, after), head=head)
 
 
 def _rows(positions: list[Position], log: LogReader) -> Sequence[ShownCells]:
-    """The rows at ascending positions, read in stretches."""
+    """Read the rows at ascending positions in stretches, as many as fit into a page."""
     rows: list[ShownCells] = []
+    left = PAGE_BYTES_MAX
     start = 0
     for index in range(1, len(positions) + 1):
         if index == len(positions) or positions[index] - positions[index - 1] > GAP_EVENTS_MAX:
             stretch = positions[start:index]
             wanted = set(stretch)
             found = log.shown(stretch[0] - 1, stretch[-1] - stretch[0] + 1, stretch[-1])
-            rows += [row for row in found if row[0] in wanted]
+            for row in found:
+                if row[0] in wanted:
+                    left -= len(row[6]) + len(row[7] or b"")
+                    if left < 0 and rows:
+                        return rows
+                    rows.append(row)
+            if found[-1][0] < stretch[-1]:
+                return rows
             start = index
     return rows
 

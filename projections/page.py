@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from athena_core.errors import CursorInvalid
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from athena_core.values import PAGE_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 
 T = TypeVar("T")
 
@@ -30,6 +30,51 @@ class Page(Value, Generic[T]):
 def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
     """The number of items that a page may have: 1 to 500."""
     return default if limit is None else max(1, min(limit, PAGE_ITEMS_MAX))
+
+
+_encode_into = msgspec.json.Encoder().encode_into
+
+
+class Budget:
+    """The bytes of JSON that an answer may still hold."""
+
+    def __init__(self, bytes_max: int = PAGE_BYTES_MAX) -> None:
+        """Start with all of them."""
+        self.left = bytes_max
+        self._buffer = bytearray()
+
+    def spend(self, item: object) -> bool:
+        """Return True and count the item if it fits; otherwise count nothing."""
+        _encode_into(item, self._buffer)
+        size = len(self._buffer) + 1  # the comma
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+def cut(
+    rows: Iterable[tuple[Cell, ...]], limit: int, show: Callable[[tuple[Cell, ...]], T], bytes_max: int = PAGE_BYTES_MAX
+) -> tuple[list[T], tuple[Cell, ...], bool]:
+    """Return the items that fit into a page, the row of the last one, and whether a row follows.
+
+    At most ``limit`` items of ``bytes_max`` bytes of JSON; one item always fits. Rows are read one by one, and none
+    after the first that does not fit.
+    """
+    items: list[T] = []
+    last: tuple[Cell, ...] = ()
+    budget = Budget(bytes_max)
+    for row in rows:
+        if len(items) == limit:
+            return items, last, True
+        item = show(row)
+        if not budget.spend(item):
+            if items:
+                return items, last, True
+            limit = 1  # larger than a page, so it comes alone
+        items.append(item)
+        last = row
+    return items, last, False
 
 
 class Keyset(Value):
@@ -72,12 +117,12 @@ class Keyset(Value):
         limit: int,
         show: Callable[[tuple[Cell, ...]], T],
         offset: int = 0,
+        bytes_max: int = PAGE_BYTES_MAX,
     ) -> Page[T]:
-        """A page of the rows of ``select``; a condition of ``where`` counts if its value is not None.
+        """Return a page of the rows of ``select``, cut as ``cut`` does.
 
-        ``within`` names columns whose values must be among these, where they are not None.
-
-        ``offset`` rows are passed over, unless a cursor says where to begin.
+        A condition of ``where`` counts if its value is not None. ``within`` names columns whose values must be among
+        these, where they are not None. ``offset`` rows are skipped, unless a cursor says where to begin.
         """
         conditions = [condition for condition, value in where if value is not None]
         values = [value for _, value in where if value is not None]
@@ -94,9 +139,9 @@ class Keyset(Value):
         restriction = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         order = ", ".join(column if self.oldest_first else f"{column} DESC" for column in columns)
         statement = f"{select}{restriction} ORDER BY {order} LIMIT ? OFFSET ?"
-        found = list(connection.execute(statement, (*values, limit + 1, offset)))
-        more = self.encode(found[limit - 1][: len(columns)]) if len(found) > limit else None
-        return Page(items=[show(row) for row in found[:limit]], next_cursor=more)
+        rows = connection.stream(statement, (*values, limit + 1, offset))
+        items, last, more = cut(rows, limit, show, bytes_max)
+        return Page(items=items, next_cursor=self.encode(last[: len(columns)]) if more else None)
 
 
 def _json(text: str) -> object:

@@ -1,7 +1,6 @@
 """The runs: every run as clients see it, the admitted ones, the waiting ones, and the requests to cancel."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +29,7 @@ from athena_core.domain.run import (
 from athena_core.domain.template import RunTemplateRun
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import Scope, Usage, VerificationFailure
+from athena_core.values import PREVIEW_CHARS, Scope, Usage, VerificationFailure
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
@@ -64,12 +63,24 @@ class RunRow(msgspec.Struct, gc=False):
     pause_reason: str | None = None
     template_id: str | None = None
     template_version: int | None = None
+    input_position: int | None = None
+    input_preview: str | None = None
+    output_preview: str | None = None
+    output_chars: int | None = None
+
+
+class InputRow(msgspec.Struct, gc=False):
+    """The run whose input preview comes from an entry of a transcript."""
+
+    entry_position: int
+    run_id: str
 
 
 class OutputRow(msgspec.Struct, gc=False):
     """The text of the last assistant entry of a run, by the position of that entry; NULL once redacted."""
 
     entry_position: int
+    run_id: str
     text: str | None
 
 
@@ -123,22 +134,29 @@ RUN = Table(
     indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
     kept=True,
 )
+INPUT = Table("run_input", InputRow, key=("entry_position",))
 OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
 ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),), kept=True)
 WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=4, tables=(RUN, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS))
+RUNS = Projection("runs", version=5, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS))
 IN_FORCE = 1
 
 
-SELECT_RUNS = (
-    "SELECT position, run_id, session_id, status, created_at, directive_id, harness_profile_id, provider, model,"
-    " attempt, evidence_count, started_at, finished_at, paused_at, pause_reason, parent_run_id, template_id,"
-    " template_version, text, usage, cost_micro_usd, budget_micro_usd, error, verification_status,"
-    " verification_failures FROM run LEFT JOIN run_output ON entry_position = output_position"
+COLUMNS = (
+    *("position", "run.run_id", "session_id", "status", "created_at", "directive_id", "harness_profile_id"),
+    *("provider", "model", "attempt", "evidence_count", "started_at", "finished_at", "paused_at", "pause_reason"),
+    *("parent_run_id", "template_id", "template_version", "usage", "cost_micro_usd", "budget_micro_usd", "error"),
+    *("verification_status", "verification_failures"),
 )
-SELECT_OUTPUT = "SELECT text FROM run JOIN run_output ON entry_position = output_position WHERE run_id = ?"
+LISTED = ", ".join(COLUMNS)
+PREVIEWS = "input_preview, output_preview, output_chars"
+OUTPUTS = "run LEFT JOIN run_output ON entry_position = output_position"
+SELECT_RUN = f"SELECT {LISTED}, text, NULL, NULL, NULL FROM {OUTPUTS} WHERE run.run_id = ?"
+SELECT_RUNS = f"SELECT {LISTED}, output_position, {PREVIEWS} FROM run"
+SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
+SELECT_OUTPUT = f"SELECT output_preview, CASE WHEN output_chars <= ? THEN text END FROM {OUTPUTS} WHERE run.run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
 SELECT_PLACES = "SELECT run_id, session_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
@@ -201,14 +219,23 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
 
 @RUNS.on(TranscriptAppended)
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
-    """What the assistant said last is the output."""
+    """Keep the last message of the assistant as the output, and the beginning of the user's first one."""
     event = recorded.event
-    if event.role == "assistant" and event.kind == "message":
-        row = rows.change(RUN, recorded.stream)
+    if event.kind != "message":
+        return
+    row = rows.change(RUN, recorded.stream)
+    content = event.content
+    if event.role == "assistant":
         if row.output_position is not None:
             rows.delete(OUTPUT, row.output_position)
         row.output_position = recorded.position
-        rows.append(OUTPUT, OutputRow(recorded.position, event.content))
+        row.output_preview = None if content is None else content[:PREVIEW_CHARS]
+        row.output_chars = None if content is None else len(content)
+        rows.append(OUTPUT, OutputRow(recorded.position, row.run_id, content))
+    elif row.input_position is None:
+        row.input_position = recorded.position
+        row.input_preview = None if content is None else content[:PREVIEW_CHARS]
+        rows.append(INPUT, InputRow(recorded.position, row.run_id))
 
 
 @RUNS.on(UsageRecorded)
@@ -312,11 +339,16 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 
 @RUNS.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget an output."""
-    row = rows.get(OUTPUT, recorded.event.target)
-    if row is not None:
-        row.text = None
-        rows.put(OUTPUT, row)
+    """Forget an output or an input, and its preview."""
+    target = recorded.event.target
+    output, source = rows.get(OUTPUT, target), rows.get(INPUT, target)
+    if output is not None:
+        output.text = None
+        rows.put(OUTPUT, output)
+        run = rows.change(RUN, output.run_id)
+        run.output_preview = run.output_chars = None
+    if source is not None:
+        rows.change(RUN, source.run_id).input_preview = None
 
 
 def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
@@ -412,7 +444,11 @@ class Template(Value):
 
 
 class Run(Value, kw_only=False):
-    """A run as clients see it (contract D29)."""
+    """A run as clients see it (contract D29).
+
+    In a list the input and the output are previews of 160 characters, beside the length of the output in characters;
+    ``include=output`` adds the output.
+    """
 
     run_id: str
     session_id: str
@@ -438,6 +474,9 @@ class Run(Value, kw_only=False):
     error: RunError | None = None
     verification_status: str | None = None
     verification_failures: tuple[VerificationFailure, ...] | None = None
+    input_preview: str | None = None
+    output_preview: str | None = None
+    output_chars: int | None = None
 
 
 class ActiveRun(Value):
@@ -474,7 +513,7 @@ ASKED = Keyset(
 
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
     """One run, as it is shown to whoever is narrowed to a scope."""
-    found = list(connection.execute(f"{SELECT_RUNS} WHERE run_id = ?", (run_id,)))
+    found = list(connection.execute(SELECT_RUN, (run_id,)))
     return _shown(Lines(connection, scope), found[0]) if found else None
 
 
@@ -499,13 +538,11 @@ def begun(run_id: str, event: RunCreated, at: int, template: Template | None) ->
     )
 
 
-def outputs_of(connection: Connection, run_ids: Iterable[str]) -> dict[str, str | None]:
-    """The outputs of runs by their ids; None where one was redacted."""
-    found: dict[str, str | None] = {}
-    for run_id in run_ids:
-        for (text,) in connection.execute(SELECT_OUTPUT, (run_id,)):
-            found[run_id] = None if text is None else str(text)
-    return found
+def output_of(connection: Connection, run_id: str, chars_max: int) -> tuple[str | None, str | None]:
+    """Return the preview of the output of a run, and the output if it has at most ``chars_max`` characters."""
+    for preview, text in connection.execute(SELECT_OUTPUT, (chars_max, run_id)):
+        return None if preview is None else str(preview), None if text is None else str(text)
+    return None, None
 
 
 def list_runs(
@@ -515,21 +552,21 @@ def list_runs(
     status: str | None = None,
     provider: str | None = None,
     scope: Scope | None = None,
+    with_output: bool = False,
     cursor: str | None,
     limit: int,
 ) -> Page[Run]:
-    """Runs, newest first."""
+    """Runs, newest first; with their whole outputs if asked for."""
     where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
     lines = Lines(connection, scope)
-    return NEWEST.page(
-        connection,
-        SELECT_RUNS,
-        where,
-        within=_within(scope),
-        cursor=cursor,
-        limit=limit,
-        show=lambda row: _shown(lines, row),
-    )
+
+    def show(row: tuple[Any, ...]) -> Run:
+        position, text = row[len(COLUMNS)], None
+        if with_output and position is not None:
+            ((text,),) = connection.execute(SELECT_TEXT, (position,))
+        return _shown(lines, (*row[: len(COLUMNS)], text, *row[len(COLUMNS) + 1 :]))
+
+    return NEWEST.page(connection, SELECT_RUNS, where, within=_within(scope), cursor=cursor, limit=limit, show=show)
 
 
 def active_runs(
@@ -566,10 +603,11 @@ def _within(scope: Scope | None) -> dict[str, frozenset[str] | None]:
 
 
 def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
-    """A run from the columns of ``SELECT_RUNS``; what is not there is left out, which most of it is."""
+    """Return a run from ``COLUMNS``, its output and ``PREVIEWS``; most of the optional ones are absent."""
     position, run_id, session_id, status, created_at, directive_id, harness_profile_id, provider, model = values[:9]
     attempt, evidence_count, started_at, finished_at, paused_at, pause_reason, parent_run_id = values[9:16]
-    template_id, template_version, output, usage, cost, budget, error, verification_status, failures = values[16:]
+    template_id, template_version, usage, cost, budget, error, verification_status, failures = values[16:24]
+    output, *previews = values[24:]
     return Run(  # by place, which costs half of what names cost
         run_id,
         session_id,
@@ -595,6 +633,7 @@ def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
         None if error is None else _error(error),
         verification_status,
         None if failures is None else _failures(failures),
+        *previews,
     )
 
 

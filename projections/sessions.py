@@ -22,7 +22,7 @@ from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
 from projections.cursor import event_id
-from projections.page import Keyset, Page
+from projections.page import Keyset, Page, cut
 from projections.projection import Projection, Rows, Table
 
 
@@ -262,13 +262,20 @@ def list_sessions(
 
 def transcript(
     connection: Connection, log_id: str, session_id: str, *, after: Position | None, limit: int
-) -> list[TranscriptEntry]:
-    """The last entries of a session in order; with ``after`` the first ones that follow that position."""
+) -> Page[TranscriptEntry]:
+    """Return the last entries of a session in order, or with ``after`` the first ones that follow that position.
+
+    Only entries that follow a position are continued by ``next_cursor``, the id of the last one.
+    """
+
+    def show(values: tuple[Cell, ...]) -> TranscriptEntry:
+        return _entry(values, log_id)
+
     if after is None:
-        found = list(connection.execute(ENTRIES_LAST, (session_id, limit)))[::-1]
-    else:
-        found = list(connection.execute(ENTRIES_AFTER, (session_id, after, limit)))
-    return [_entry(row, log_id) for row in found]
+        items, _, _ = cut(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show)
+        return Page(items=items[::-1])
+    items, _, more = cut(connection.stream(ENTRIES_AFTER, (session_id, after, limit + 1)), limit, show)
+    return Page(items=items, next_cursor=items[-1].id if more else None)
 
 
 def said_after(

@@ -15,7 +15,9 @@ from athena_core.domain.work import (
     WorkItemDrained,
 )
 from athena_core.event import Event, Recorded, Value
-from athena_core.protocols import Connection
+from athena_core.protocols import Cell, Connection
+from athena_core.values import PAGE_ITEMS_MAX
+from projections.page import Keyset
 from projections.projection import Projection, Rows, Table
 
 
@@ -75,7 +77,8 @@ PLACE = Table("work_place", PlaceRow, key=("position",))
 DRAIN = Table("work_drain", DrainRow, key=("drain_id",))
 WORK = Projection("work", version=1, tables=(QUEUE, ITEM, PLACE, DRAIN))
 
-SELECT_ITEMS = f"{ITEM.all} WHERE session_id = ? ORDER BY position"
+SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
+COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP BY mode"
 
 # From events to rows
 
@@ -217,14 +220,23 @@ class WorkItem(Value):
     dead_letter_id: str | None = None
 
 
+class QueueCounts(Value):
+    """How many items wait in a queue, by their mode."""
+
+    followup: int
+    collect: int
+
+
 class WorkQueueState(Value):
-    """A queue (contract 4.7), oldest item first."""
+    """A queue (contract 4.7), oldest item first; ``items`` is a page of those that ``itemCounts`` counts."""
 
     schema_version: int
     session_id: str
     items: tuple[WorkItem, ...]
+    item_counts: QueueCounts
     draining: bool
     updated_at: str
+    next_cursor: str | None = None
 
 
 class DrainError(Value):
@@ -253,14 +265,26 @@ class WorkDrain(Value):
     error: DrainError | None = None
 
 
-def queue_of(connection: Connection, session_id: str, now: int) -> WorkQueueState:
-    """The queue of a session; one that never had work is empty ``now`` (milliseconds since 1970 UTC)."""
+ITEMS = Keyset(kind="work-items", columns=(("position", "position", int),), oldest_first=True)
+
+
+def queue_of(
+    connection: Connection, session_id: str, now: int, *, cursor: str | None = None, limit: int = PAGE_ITEMS_MAX
+) -> WorkQueueState:
+    """Return the queue of a session with a page of its items.
+
+    One that never had work is empty ``now`` (milliseconds since 1970 UTC).
+    """
     found = [QUEUE.load(values) for values in connection.execute(QUEUE.select, (session_id,))]
-    items = (ITEM.load(values) for values in connection.execute(SELECT_ITEMS, (session_id,)))
+    where = (("session_id = ?", session_id),)
+    page = ITEMS.page(connection, SELECT_ITEMS, where, cursor=cursor, limit=limit, show=_item)
+    counts = {str(mode): int(count or 0) for mode, count in connection.execute(COUNT_ITEMS, (session_id,))}
     return WorkQueueState(
         schema_version=1,
         session_id=session_id,
-        items=tuple(_shown(row) for row in items),
+        items=tuple(page.items),
+        item_counts=QueueCounts(followup=counts.get("followup", 0), collect=counts.get("collect", 0)),
+        next_cursor=page.next_cursor,
         draining=bool(found) and found[0].drain_id is not None,
         updated_at=iso(found[0].updated_at if found else now),
     )
@@ -289,7 +313,8 @@ def drain_by_id(connection: Connection, drain_id: str) -> WorkDrain | None:
     return None
 
 
-def _shown(row: ItemRow) -> WorkItem:
+def _item(values: tuple[Cell, ...]) -> WorkItem:
+    row = ITEM.load(values[1:])
     return WorkItem(
         id=row.item_id,
         session_id=row.session_id,

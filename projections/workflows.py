@@ -1,7 +1,7 @@
 """The workflows: their definitions, how far each run of them is, and how long their steps took."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -37,6 +37,14 @@ SAMPLES_MAX = 50
 HELD_RUNS_MAX = 50
 """Over how many of the last runs it is told how often an estimate held."""
 QUANTILES = (50, 80, 95)
+STEP_ITEMS_MAX = 100
+"""How many items a step of a run shows; all of them are in pages."""
+RUN_ITEMS_MAX = 1_000
+"""How many items the steps of a run show together."""
+RUN_OUTPUT_CHARS_MAX = 200_000
+"""How many characters of outputs the steps of a run show together; what is longer is cut to a preview."""
+RUN_LINES_MAX = 500
+"""How many lines of its log a run shows, the newest ones; its events are in the feed."""
 
 
 class WorkflowRow(msgspec.Struct, gc=False):
@@ -137,8 +145,14 @@ SELECT_WORKFLOWS = (
     f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata"
     " FROM workflow w LEFT JOIN workflow_text t ON t.position = w.position"
 )
-SELECT_STEP_RUNS = "SELECT step_run_id FROM workflow_step WHERE run_id = ? AND status = 'ok'"
-SELECT_ITEM_RUNS = "SELECT step_run_id FROM workflow_item WHERE run_id = ? AND status = 'ok'"
+SELECT_ITEMS = f"{ITEM.all} WHERE run_id = ? AND step_id = ? ORDER BY item LIMIT ?"
+SELECT_PAGE = f"SELECT item, {', '.join(ITEM.columns)} FROM workflow_item"
+COUNT_ITEMS = (
+    "SELECT step_id, i.status, count(*) FROM workflow_item i JOIN workflow_step s USING (run_id, step_id)"
+    " WHERE run_id = ? AND i.item < s.items GROUP BY step_id, i.status"
+)
+COUNT_LINES = "SELECT count(*) FROM workflow_line WHERE run_id = ?"
+SELECT_LINES = f"{LINE.all} WHERE run_id = ? ORDER BY position DESC LIMIT ?"
 SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
 SELECT_NEWEST_RUN = f"{FLOW.all} WHERE workflow_id = ? ORDER BY position DESC LIMIT 1"
 SELECT_NEWEST_UNFINISHED = f"{FLOW.all} WHERE workflow_id = ? AND status <> 'ok' ORDER BY position DESC LIMIT 1"
@@ -458,6 +472,8 @@ def _quantile(percent: int) -> Any:
 
 # From rows to what clients see
 
+ARTIFACT = "run-result"
+
 
 class Workflow(Value):
     """A workflow as clients see it (contract 4.15)."""
@@ -477,13 +493,18 @@ class DependencyReadiness(Value):
 
 
 class Artifact(Value):
-    """What a step came to; ``output`` is null once it was redacted."""
+    """The output of a step; null once it was redacted.
+
+    With ``outputTruncated`` it is a preview, or a list of previews of the first items, and the whole one is that of the
+    step's runs.
+    """
 
     kind: str
     output: str | None
     provider: str
     model: str
     created_at: str
+    output_truncated: bool | None = None
 
 
 class Checkpoint(Value):
@@ -518,8 +539,22 @@ class ItemStatus(Value):
     error: str | None = None
 
 
+class ItemCounts(Value):
+    """How many items a step has, and how many of them are in which status."""
+
+    total: int
+    pending: int
+    running: int
+    ok: int
+    failed: int
+    cancelled: int
+
+
 class StepState(Value):
-    """How far a step is."""
+    """How far a step is.
+
+    With ``itemsTruncated`` only the first items are shown: ``GET /workflows/run/:id/steps/:step/items`` pages all.
+    """
 
     step_id: str
     status: str
@@ -531,6 +566,8 @@ class StepState(Value):
     run_id: str | None = None
     note: str | None = None
     items: tuple[ItemStatus, ...] | None = None
+    item_counts: ItemCounts | None = None
+    items_truncated: bool | None = None
     approval: PendingApproval | None = None
 
 
@@ -553,7 +590,10 @@ class DryRun(Value):
 
 
 class WorkflowRun(Value):
-    """A run of a workflow as clients see it (contract 4.15)."""
+    """A run of a workflow as clients see it (contract 4.15).
+
+    With ``executionLogTruncated`` the log shows the newest lines only; all of its events are in the feed.
+    """
 
     schema_version: int
     id: str
@@ -568,6 +608,7 @@ class WorkflowRun(Value):
     resumed_from_run_id: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    execution_log_truncated: bool | None = None
     dry_run: DryRun | None = None
 
 
@@ -642,25 +683,13 @@ class Observed(Value):
     eta: Eta
 
 
-class Outputs:
-    """Where the outputs of step runs are read: by run, the text (None once redacted)."""
-
-    def __init__(self, found: Mapping[str, str | None]) -> None:
-        """Take what was found."""
-        self._found = found
-
-    def of(self, run_ids: Iterable[str | None]) -> str | None:
-        """The output of a run, or the list of those of several as JSON."""
-        texts = [self._found.get(run_id or "") for run_id in run_ids]
-        return None if None in texts else _json(texts)
-
-    def one(self, run_id: str | None) -> str | None:
-        """The output of one run."""
-        return self._found.get(run_id or "")
+OutputOf: TypeAlias = Callable[[str, int], tuple[str | None, str | None]]
+"""The preview of the output of a run, by its id, and the whole of it up to a number of characters."""
 
 
 NEWEST = Keyset(kind="workflows", columns=(("position", "w.position", int),))
 RUNS = Keyset(kind="workflow-runs", columns=(("position", "position", int),))
+ITEMS = Keyset(kind="workflow-items", columns=(("item", "item", int),), oldest_first=True)
 
 
 def list_workflows(connection: Connection, *, cursor: str | None, limit: int) -> Page[Workflow]:
@@ -705,10 +734,31 @@ def _flow(connection: Connection, statement: str, value: str) -> FlowRow | None:
     return FLOW.load(found[0]) if found else None
 
 
-def step_runs(connection: Connection, run_id: str) -> list[str]:
-    """The runs of the steps of a run that came to something."""
-    found = [*connection.execute(SELECT_STEP_RUNS, (run_id,)), *connection.execute(SELECT_ITEM_RUNS, (run_id,))]
-    return [str(step_run) for (step_run,) in found if step_run is not None]
+def list_items(
+    connection: Connection, run_id: str, step_id: str, *, status: str | None = None, cursor: str | None, limit: int
+) -> Page[ItemStatus]:
+    """Return items of a step in their order."""
+    found = [STEP.load(values).items for values in connection.execute(STEP.select, (run_id, step_id))]
+    total = (found[0] if found else None) or 0  # an earlier list may have been longer
+    where = (("run_id = ?", run_id), ("step_id = ?", step_id), ("item < ?", total), ("status = ?", status))
+    return ITEMS.page(
+        connection,
+        SELECT_PAGE,
+        where,
+        cursor=cursor,
+        limit=limit,
+        show=lambda values: _item_status(ITEM.load(values[1:])),
+    )
+
+
+def has_step(connection: Connection, workflow_id: str, step_id: str) -> bool:
+    """Return True if the workflow has a step of this id."""
+    found = list(connection.execute(WORKFLOW.select, (workflow_id,)))
+    return bool(found) and step_id in _graph(WORKFLOW.load(found[0])).steps
+
+
+def _item_status(row: ItemRow) -> ItemStatus:
+    return ItemStatus(item=row.item, status=row.status, attempt=row.attempt, run_id=row.step_run_id, error=row.error)
 
 
 def _workflow(values: tuple[Cell, ...]) -> Workflow:
@@ -749,21 +799,32 @@ def _times(row: FlowRow) -> dict[str, Any]:
 
 
 class View:
-    """A run with its workflow, read at one moment."""
+    """A run with its workflow, read at one moment; what it shows is bounded, however large the run is."""
 
-    def __init__(self, connection: Connection, row: FlowRow, outputs: Outputs) -> None:
+    def __init__(self, connection: Connection, row: FlowRow, output_of: OutputOf) -> None:
         """Read what belongs to a run."""
         self._row = row
         ((*values,),) = list(connection.execute(WORKFLOW.select, (row.workflow_id,)))
         self.graph = _graph(WORKFLOW.load(tuple(values)))
-        self._outputs = outputs
+        self._output_of = output_of
+        self._chars_left = RUN_OUTPUT_CHARS_MAX
         steps = connection.execute(f"{STEP.all} WHERE run_id = ?", (row.run_id,))
         self._steps = {step.step_id: step for step in map(STEP.load, steps)}
+        self._counts: dict[str, dict[str, int]] = {}
+        for step_id, status, count in connection.execute(COUNT_ITEMS, (row.run_id,)):
+            self._counts.setdefault(str(step_id), {})[str(status)] = int(count or 0)
         self._items: dict[str, list[ItemRow]] = {}
-        for item in map(ITEM.load, connection.execute(f"{ITEM.all} WHERE run_id = ? ORDER BY item", (row.run_id,))):
-            self._items.setdefault(item.step_id, []).append(item)
-        lines = connection.execute(f"{LINE.all} WHERE run_id = ? ORDER BY position", (row.run_id,))
-        self._lines = list(map(LINE.load, lines))
+        room = RUN_ITEMS_MAX
+        for step_id in self.graph.ids:
+            if step_id in self._counts:
+                wanted = (row.run_id, step_id, min(room, STEP_ITEMS_MAX, sum(self._counts[step_id].values())))
+                found = [ITEM.load(values) for values in connection.execute(SELECT_ITEMS, wanted)]
+                self._items[step_id] = found
+                room -= len(found)
+        lines = connection.execute(SELECT_LINES, (row.run_id, RUN_LINES_MAX))
+        self._lines = list(map(LINE.load, lines))[::-1]
+        ((total,),) = connection.execute(COUNT_LINES, (row.run_id,))
+        self._lines_cut = int(total or 0) > len(self._lines)
         self._connection = connection
 
     def run(self) -> WorkflowRun:
@@ -783,6 +844,7 @@ class View:
             step_order=self.graph.ids,
             step_states={node.step_id: node for node in self.nodes()},
             execution_log=log,
+            execution_log_truncated=self._lines_cut or None,
             **_times(self._row),
         )
 
@@ -803,6 +865,7 @@ class View:
             blocking_step_ids=blocking,
         )
         items = self._items.get(step.id)
+        total = None if row is None else row.items
         return StepState(
             step_id=step.id,
             status="pending" if row is None else row.status,
@@ -813,14 +876,9 @@ class View:
             checkpoint=None if row is None or row.attempt == 0 else self._checkpoint(row),
             run_id=None if row is None else row.step_run_id,
             note=None if row is None else row.note,
-            items=None
-            if items is None
-            else tuple(
-                ItemStatus(
-                    item=one.item, status=one.status, attempt=one.attempt, run_id=one.step_run_id, error=one.error
-                )
-                for one in items
-            ),
+            items=None if items is None else tuple(map(_item_status, items)),
+            item_counts=None if total is None else _item_counts(total, self._counts.get(step.id, {})),
+            items_truncated=self._items_cut(step.id) or None,
             approval=None
             if row is None or row.approval is None or step.approval is None
             else _pending(row.approval, step.approval),
@@ -835,36 +893,47 @@ class View:
             error=row.error,
         )
 
+    def _items_cut(self, step_id: str) -> bool:
+        return sum(self._counts.get(step_id, {}).values()) > len(self._items.get(step_id, ()))
+
     def _artifact(self, row: StepRow) -> Artifact | None:
-        if row.status != "ok" or (row.step_run_id is None and row.items is None):
+        if not _has_output(row):
             return None
-        if row.items is None:
-            output = self._outputs.one(row.step_run_id)
-        else:
-            output = self._outputs.of(one.step_run_id for one in self._items.get(row.step_id, ()))
+        output, cut = self._output(row)
         return Artifact(
-            kind="run-result",
+            kind=ARTIFACT,
             output=output,
             provider=row.provider or "",
             model=row.model or "",
             created_at=iso(row.finished_at or 0),
+            output_truncated=cut or None,
         )
 
+    def _output(self, row: StepRow) -> tuple[str | None, bool]:
+        """Return the output of a step, or of its items as a list in JSON, and whether it was cut."""
+        fits = row.output_chars <= self._chars_left and not self._items_cut(row.step_id)
+        items = self._items.get(row.step_id, ())
+        runs = [row.step_run_id] if row.items is None else [one.step_run_id for one in items]
+        found = [self._output_of(run_id or "", self._chars_left if fits else 0) for run_id in runs]
+        texts = [whole if fits else preview for preview, whole in found]
+        text = None if None in texts else texts[0] if row.items is None else _json(texts)
+        self._chars_left -= len(text or "") if fits else 0
+        return text, text is not None and not fits
+
     def refs(self) -> tuple[ArtifactRef, ...]:
-        """What the steps came to, by reference."""
+        """The outputs of the steps, by reference."""
         found = []
         for step_id in self.graph.ids:
             row = self._steps.get(step_id)
-            artifact = None if row is None else self._artifact(row)
-            if row is not None and artifact is not None:
+            if row is not None and _has_output(row):
                 found.append(
                     ArtifactRef(
                         step_id=step_id,
-                        artifact_ref=f"workflow-run:{self._row.run_id}:step:{step_id}:artifact:{artifact.kind}",
-                        kind=artifact.kind,
-                        provider=artifact.provider,
-                        model=artifact.model,
-                        created_at=artifact.created_at,
+                        artifact_ref=f"workflow-run:{self._row.run_id}:step:{step_id}:artifact:{ARTIFACT}",
+                        kind=ARTIFACT,
+                        provider=row.provider or "",
+                        model=row.model or "",
+                        created_at=iso(row.finished_at or 0),
                         output_chars=row.output_chars,
                     )
                 )
@@ -908,6 +977,15 @@ class View:
             remaining_ms=estimates,
             **common,
         )
+
+
+def _item_counts(total: int, counts: Mapping[str, int]) -> ItemCounts:
+    names = ("pending", "running", "ok", "failed", "cancelled")
+    return ItemCounts(total=total, **{name: counts.get(name, 0) for name in names})
+
+
+def _has_output(row: StepRow) -> bool:
+    return row.status == "ok" and (row.step_run_id is not None or row.items is not None)
 
 
 def _pending(text: str, approval: Approval) -> PendingApproval:

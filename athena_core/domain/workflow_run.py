@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
-from athena_core.flow import BLOCKED, Graph, Held, SkipReason, StepStatus, Verdict
+from athena_core.flow import BLOCKED, RUN_ITEMS_MAX, Graph, Held, SkipReason, StepStatus, Verdict
 from athena_core.values import PinnedScope, Scope, narrower, unpinned
 
 Cause: TypeAlias = Literal["identity", "expiry"]
@@ -518,12 +518,16 @@ Move = Start | Expand | Skip | Ask | Fail
 
 
 class Advance(Value):
-    """Note what ended and expired, make moves, and end what is at its end (unless it is not to be ``closed`` yet)."""
+    """Note what ended and expired, make moves, and end what is at its end (unless it is not to be ``closed`` yet).
+
+    A map that would bring the items of the run above ``items_max`` fails.
+    """
 
     graph: Graph
     ended: tuple[Ended, ...] = ()
     moves: tuple[Move, ...] = ()
     close: bool = True
+    items_max: int = RUN_ITEMS_MAX
 
 
 class Judge(Value):
@@ -672,7 +676,7 @@ def _advanced(command: Advance, state: WorkflowRunState, context: Context) -> tu
     for step_id in dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None):
         _gather(walk, step_id)
     for move in command.moves if walk.state.cancel is None else ():
-        _move(walk, move)
+        _move(walk, move, command.items_max)
     if command.close:
         _close(walk)
     return tuple(walk.events)
@@ -728,7 +732,7 @@ def _gather(walk: _Walk, step_id: str) -> None:
         walk.add(WorkflowStepCompleted(**fields, output_chars=0))
 
 
-def _move(walk: _Walk, move: Move) -> None:
+def _move(walk: _Walk, move: Move, items_max: int) -> None:
     """Make a move, if it is still to be made."""
     step = walk.state.step(move.step_id)
     item = move.item if isinstance(move, Start | Fail) else None
@@ -748,6 +752,17 @@ def _move(walk: _Walk, move: Move) -> None:
         case Start():
             walk.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
         case Expand():
+            every = sum(len(one.items) for one in walk.state.steps.values() if one.items is not None)
+            known = len(step.items or ())  # it was held after it was expanded
+            others = every - known
+            if others + move.items > items_max and move.items > known:
+                message = (
+                    f"{move.items} items are too many: the other steps of the run have {others}, and"
+                    f" ATHENA_WORKFLOW_ITEMS_MAX allows a run {items_max}"
+                )
+                fields |= {"code": "MAP_ERROR", "message": message, "attempt": attempt + 1}
+                walk.add(WorkflowStepFailed(**fields, will_retry=False))
+                return
             walk.add(WorkflowStepExpanded(**fields, items=move.items))
             _gather(walk, move.step_id)
         case Skip():

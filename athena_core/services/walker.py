@@ -92,8 +92,9 @@ class Walker:
         access: Access,
         clock: Clock,
         ids: Ids,
+        items_max: int,
     ) -> None:
-        """Take the parts."""
+        """Take the parts; ``items_max`` limits the items of all maps of a run."""
         self._log = log
         self._catalog = catalog
         self._runs = runs
@@ -101,6 +102,7 @@ class Walker:
         self._access = access
         self._clock = clock
         self._ids = ids
+        self._items_max = items_max
         self._reader = log.reader()
         self._known: set[str] = set()
         self._owners: dict[str, tuple[str, str, int | None]] = {}
@@ -432,7 +434,7 @@ class Walker:
                 launch = self._launch(key, seen, self._ahead(seen, ended), wanted)
             except Refused as refused:
                 moves = (*moves, _failed(wanted, refused.code, refused.message))
-        advance = workflow_run.Advance(graph=seen.graph, ended=ended, moves=moves)
+        advance = workflow_run.Advance(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
 
         def go_on(reader: Reader, context: Context) -> Outcome:
             state = reader.state(workflow_run.DECIDER, key)

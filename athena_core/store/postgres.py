@@ -26,6 +26,7 @@ from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles, guard_rows
+from athena_core.values import PAGE_BYTES_MAX
 
 FORMAT = 1
 SERVER_VERSION_MIN = 140_000
@@ -125,7 +126,11 @@ SELECT_POSITION = "SELECT max(position) FROM log"
 SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = %s"
 PAGE = "FROM log WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"
 SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
-SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
+SELECT_SHOWN = (
+    f"SELECT {', '.join(Shown._fields)} FROM (SELECT *, sum(octet_length(data) + coalesce(octet_length(extra), 0))"
+    f" OVER (ORDER BY position) AS bytes FROM (SELECT {', '.join(Shown._fields)} {PAGE}) AS found) AS page"
+    f" WHERE bytes <= {PAGE_BYTES_MAX} OR position = %s ORDER BY position"
+)
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = %s AND version > %s AND version <= %s ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s ORDER BY position DESC LIMIT %s"
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
@@ -320,9 +325,9 @@ class PostgresReader(Reading):
         return int(self._line.read(SELECT_POSITION)[0][0] or 0)
 
     def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
-        """What is published of the same rows; the text is not read."""
+        """Return what is published of the same rows, in at most ``PAGE_BYTES_MAX`` bytes; one row always fits."""
         last = until if until is not None else 2**62
-        found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit))
+        found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit, after + 1))
         return found
 
     def row(self, position: Position) -> Row | None:

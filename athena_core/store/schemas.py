@@ -34,6 +34,8 @@ FROZEN_SECONDS = 10.0
 
 LOOK_SECONDS_MAX = 2.0
 IDLE_MAX = 4
+STREAM_ROWS = 8
+"""How many rows of a page are fetched at a time; each may hold megabytes."""
 OPTIONS = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
@@ -216,6 +218,7 @@ class SchemaConnection:
         self._leave: Callable[[], None] | None = leave
         self._held: Session | None = None
         self._looks = 0
+        self._streams = 0
         self._tables: dict[str, dict[str, str]] = {}
 
     def _session(self) -> Session:
@@ -226,6 +229,15 @@ class SchemaConnection:
         with translated():
             cursor = self._session().execute(dialect(statement), tuple(values))
             return iter(cursor.fetchall() if cursor.description is not None else ())
+
+    def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and fetch a few rows at a time; outside of a snapshot the database keeps them."""
+        self._streams += 1
+        name, alone = f"page{self._streams}", self._held is None
+        with translated(), self._session().cursor(name, withhold=alone) as cursor:
+            cursor.itersize = STREAM_ROWS
+            cursor.execute(dialect(statement), tuple(values))
+            yield from cursor
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
         """Run one statement for many rows; what is inserted goes to the server as a whole, column by column."""

@@ -222,6 +222,7 @@ EXAMPLES: dict[str, Example] = {
         "/workflows/run/wf_unknown/resume", 404, body={"inputOverrides": {"topic": "pears"}, "dryRun": True}
     ),
     "cancelWorkflowRun": Example("/workflows/run/wfr_unknown/cancel", 404, body={"reason": "enough"}),
+    "listWorkflowRunItems": Example("/workflows/run/wfr_unknown/steps/each/items", 404, query={"status": "failed"}),
     "approveWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/approve", 404, body=JUDGEMENT),
     "rejectWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/reject", 404, body=JUDGEMENT),
     "runPersona": Example(

@@ -45,6 +45,7 @@ export interface Artifact {
   provider: string;
   model: string;
   createdAt: string;
+  outputTruncated?: boolean | null;
 }
 
 export interface ArtifactRef {
@@ -605,12 +606,26 @@ export interface HttpPolicy {
   responseBytesMax?: number | null;
 }
 
+export interface ItemCounts {
+  total: number;
+  pending: number;
+  running: number;
+  ok: number;
+  failed: number;
+  cancelled: number;
+}
+
 export interface ItemStatus {
   item: number;
   status: string;
   attempt: number;
   runId?: string | null;
   error?: string | null;
+}
+
+export interface ItemStatusPage {
+  items: readonly (ItemStatus)[];
+  nextCursor?: string | null;
 }
 
 export interface JsonContent {
@@ -647,6 +662,7 @@ export interface LimitCapabilities {
   bodyBytesMax: number;
   jsonDepthMax: number;
   pageItemsMax: number;
+  pageBytesMax: number;
   feedScanEventsMax: number;
   runTimeoutMs: number;
   contextCharsMax: number;
@@ -970,6 +986,11 @@ export interface PutPolicyBody {
   auditComment?: string | null;
 }
 
+export interface QueueCounts {
+  followup: number;
+  collect: number;
+}
+
 export interface ReachedLimit {
   scope: string;
   key: string;
@@ -1161,6 +1182,9 @@ export interface Run {
   error?: RunError | null;
   verificationStatus?: string | null;
   verificationFailures?: readonly (VerificationFailure)[] | null;
+  inputPreview?: string | null;
+  outputPreview?: string | null;
+  outputChars?: number | null;
 }
 
 export interface RunBody {
@@ -1463,6 +1487,8 @@ export interface StepState {
   runId?: string | null;
   note?: string | null;
   items?: readonly (ItemStatus)[] | null;
+  itemCounts?: ItemCounts | null;
+  itemsTruncated?: boolean | null;
   approval?: PendingApproval | null;
 }
 
@@ -1520,10 +1546,6 @@ export interface ToolPolicies {
   files?: FilesPolicy | null;
 }
 
-export interface Transcript {
-  items: readonly (TranscriptEntry)[];
-}
-
 export interface TranscriptDelta {
   runId: string;
   turn: number;
@@ -1545,6 +1567,11 @@ export interface TranscriptEntry {
   isError?: boolean | null;
   provisional?: boolean | null;
   runStatus?: string | null;
+}
+
+export interface TranscriptEntryPage {
+  items: readonly (TranscriptEntry)[];
+  nextCursor?: string | null;
 }
 
 export interface UpdatedSchedule {
@@ -1658,8 +1685,10 @@ export interface WorkQueueState {
   schemaVersion: number;
   sessionId: string;
   items: readonly (WorkItem)[];
+  itemCounts: QueueCounts;
   draining: boolean;
   updatedAt: string;
+  nextCursor?: string | null;
 }
 
 export interface Worker {
@@ -1714,6 +1743,7 @@ export interface WorkflowRun {
   resumedFromRunId?: string | null;
   startedAt?: string | null;
   finishedAt?: string | null;
+  executionLogTruncated?: boolean | null;
   dryRun?: DryRun | null;
 }
 
@@ -1753,7 +1783,7 @@ export const listSessions: Operation<SessionPage> = { id: "listSessions", method
 
 export const getSession: Operation<Session> = { id: "getSession", method: "GET", path: "/sessions/:sessionId", command: "sessions get" };
 
-export const getSessionTranscript: Operation<Transcript> = { id: "getSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript", command: "sessions transcript" };
+export const getSessionTranscript: Operation<TranscriptEntryPage> = { id: "getSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript", command: "sessions transcript" };
 
 export const streamSessionTranscript: Operation<never> = { id: "streamSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript/stream", command: "sessions transcript-stream" };
 
@@ -1836,6 +1866,8 @@ export const getWorkflowRun: Operation<Observed> = { id: "getWorkflowRun", metho
 export const resumeWorkflow: Operation<WorkflowRun | null> = { id: "resumeWorkflow", method: "POST", path: "/workflows/run/:id/resume", command: "workflow resume" };
 
 export const cancelWorkflowRun: Operation<WorkflowRun> = { id: "cancelWorkflowRun", method: "POST", path: "/workflows/run/:id/cancel", command: "workflow cancel" };
+
+export const listWorkflowRunItems: Operation<ItemStatusPage> = { id: "listWorkflowRunItems", method: "GET", path: "/workflows/run/:id/steps/:step/items", command: "workflow items" };
 
 export const approveWorkflowStep: Operation<WorkflowRun> = { id: "approveWorkflowStep", method: "POST", path: "/workflows/run/:id/steps/:step/approve", command: "workflow approve" };
 

@@ -336,11 +336,11 @@ async function read(run: Run, from: number): Promise<readonly TranscriptEntry[]>
   const found: TranscriptEntry[] = [];
   let after = String(from - 1);
   for (;;) {
-    const { items } = (await ask(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after, limit: 500 } })).data;
+    const { items, nextCursor } = (await ask(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after, limit: 500 } })).data;
     found.push(...items.filter((entry) => entry.runId === run.runId));
     const last = items[items.length - 1];
-    if (items.length < 500 || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return found;
-    after = last.id;
+    if (!nextCursor || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return found;
+    after = nextCursor;
   }
 }
 

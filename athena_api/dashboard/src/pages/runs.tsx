@@ -110,7 +110,7 @@ function Find(): JSX.Element {
 
 function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
-    <Table label="Runs" heads={["Run", "Status", "Session", "~Model", "~Began", "~#Took", "~#Cost", "~#"]}>
+    <Table label="Runs" heads={["Run", "Status", "Session", "~Input and output", "~Model", "~Began", "~#Took", "~#Cost", "~#"]}>
       {runs.map((run) => (
         <Same key={run.runId} of={run}>
           {() => <Row run={run} />}
@@ -135,6 +135,15 @@ function Row({ run }: { run: Run }): JSX.Element {
       </td>
       <td>
         <SessionLink id={run.sessionId} />
+      </td>
+      <td class="opt cut">
+        <span title={run.inputPreview ?? undefined}>{run.inputPreview}</span>
+        {run.outputPreview && (
+          <small class="quiet" title={`${run.outputPreview}${(run.outputChars ?? 0) > run.outputPreview.length ? "…" : ""}`}>
+            {" "}
+            → {run.outputPreview}
+          </small>
+        )}
       </td>
       <td class="opt cut" title={run.model}>
         {run.provider} <span class="quiet">{run.model}</span>

@@ -213,8 +213,17 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
         </p>
       )}
       {checkpoint?.error && <p class="bad">{checkpoint.error}</p>}
-      {checkpoint?.artifact?.output && <p class="output">{checkpoint.artifact.output}</p>}
-      {state?.items && <p class="quiet">{state.items.filter((item) => item.status === "ok").length} of {state.items.length} items ok</p>}
+      {checkpoint?.artifact?.output && (
+        <p class="output">
+          {checkpoint.artifact.output}
+          {checkpoint.artifact.outputTruncated && " …"}
+        </p>
+      )}
+      {state?.itemCounts && (
+        <p class="quiet">
+          {state.itemCounts.ok} of {state.itemCounts.total} items ok{state.itemCounts.failed > 0 && `, ${state.itemCounts.failed} failed`}
+        </p>
+      )}
       {state?.note && <p class="quiet">{state.note}</p>}
       {approval && run && (
         <>
