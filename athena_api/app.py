@@ -200,13 +200,8 @@ def wire(
         retry_seconds=settings.a2a_retry_ms / 1000,
     )
     workflows = Workflows(log, tail, catalog, runs, access, ids)
-<<<<<<< HEAD
-    walker = Walker(log, catalog, runs, workflows, access, clock, ids)
-    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask, workspace)
-=======
     walker = Walker(log, catalog, runs, workflows, access, clock, ids, settings.workflow_items_max)
-    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask)
->>>>>>> d2b474c (api: bound every page in bytes, and what was never a page)
+    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask, workspace)
     templates = Templates(log, catalog, runs, ids)
     schedules = Schedules(log, tail, runs, templates, workflows, catalog, access, clock, ids, settings)
     timer = Timer(log, schedules, clock)
