@@ -189,6 +189,7 @@ STORY = (
     Case("workflow run", "$workflow", ASKED),
     Case("workflow cancel", "$flow --reason enough", awaits="workflow.run.cancelled", racing=True),
     Case("workflow runs", "$workflow"),
+    Case("workflow items", "$flow ask"),
     Case("work status", "--workflow $workflow"),
     # memory and personas
     Case("memory add", "--text '--never deploy on Fridays'", {"entry": "id"}),

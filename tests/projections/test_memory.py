@@ -103,7 +103,7 @@ def test_a_transcript_cites_what_the_run_was_reminded_of(tmp_path: Path) -> None
     recalled = MemoryRecalled(citations=("MEMORY.md#L1-L4", "entries/mem_1#L1"), chars=8, snippets=("a", "b"))
     history.in_run(run_id, recalled)
     history.answer(run_id, "on Mondays")
-    entries = sessions.transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=9)
+    entries = sessions.transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=9).items
     assert [entry.metadata.get("memoryCitations") for entry in entries] == [None, "MEMORY.md#L1-L4, entries/mem_1#L1"]
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import apsw
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from athena_core.errors import CursorInvalid
 from athena_core.store.sqlite import ViewConnection
-from projections.page import Keyset, clamp
+from projections.page import Keyset, clamp, cut
 
 LIST = Keyset(kind="things", columns=(("at", "at", int), ("id", "id", str)))
 AT = st.integers(-3, 3)
@@ -97,3 +98,51 @@ def test_pages_show_every_row_that_was_there_once_while_others_are_inserted(
     assert seen == sorted(set(seen), reverse=True)
     assert {thing for thing in things if thing[0] > -3} <= set(seen)
     connection.close()
+
+
+@given(st.lists(st.integers(0, 300), max_size=12), st.integers(1, 6), st.integers(1, 400))
+def test_pages_cut_in_bytes_show_every_row_once_in_order(sizes: list[int], limit: int, bytes_max: int) -> None:
+    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection.execute("CREATE TABLE thing (at INTEGER, id TEXT, PRIMARY KEY (at, id))")
+    rows = [(at, "a" * size) for at, size in enumerate(sizes)]
+    connection.executemany("INSERT INTO thing VALUES (?, ?)", rows)
+    seen: list[tuple[int | str | bytes | None, ...]] = []
+    cursor = None
+    while True:
+        page = LIST.page(
+            connection,
+            "SELECT at, id FROM thing",
+            (),
+            cursor=cursor,
+            limit=limit,
+            show=lambda row: row,
+            bytes_max=bytes_max,
+        )
+        assert len(page.items) <= limit
+        assert len(page.items) <= 1 or len(json.dumps(page.items, separators=(",", ":"))) <= bytes_max + len("[]")
+        seen += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        assert page.items
+    assert seen == rows[::-1]
+    connection.close()
+
+
+def test_rows_after_the_first_that_does_not_fit_are_not_read() -> None:
+    read: list[int] = []
+
+    def rows() -> Iterator[tuple[int | str, ...]]:
+        for number in range(100):
+            read.append(number)
+            yield number, "a" * 1_000
+
+    items, last, more = cut(rows(), 100, lambda row: row, 2_500)
+    assert (len(items), last[0], more) == (2, 1, True)
+    assert read == [0, 1, 2]
+
+
+def test_an_item_larger_than_a_page_comes_alone() -> None:
+    rows = [(0, "a" * 5_000), (1, "b"), (2, "c" * 5_000)]
+    assert [len(cut(rows[start:], 9, lambda row: row, 1_000)[0]) for start in range(3)] == [1, 1, 1]
+    assert cut(rows[2:], 9, lambda row: row, 1_000)[2] is False

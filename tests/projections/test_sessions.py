@@ -85,7 +85,7 @@ def test_entries_are_provisional_until_their_run_ends(tmp_path: Path) -> None:
     }
 
     def read() -> object:
-        return msgspec.to_builtins(transcript(projector.connection, LOG_ID, "s", after=None, limit=10))
+        return msgspec.to_builtins(transcript(projector.connection, LOG_ID, "s", after=None, limit=10).items)
 
     assert read() == [said | {"provisional": True}]
     history.end(run_id, "timed-out")
@@ -100,7 +100,7 @@ def test_tool_calls_and_results_are_entries(tmp_path: Path) -> None:
     history.call(run_id, "c2", tool_name=None, unknown_name="telepathy", refused="unknown-tool")
     history.result(run_id, "c1", is_error=True, truncated=True, changed=True, content="no")
     history.result(run_id, "c2", tool_name=None, interrupted=True)
-    shown_entries = transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=10)
+    shown_entries = transcript(shown(tmp_path, history), LOG_ID, "s", after=None, limit=10).items
     told = [
         (entry.role, entry.kind, entry.tool_call_id, entry.tool_name, entry.is_error, entry.content)
         for entry in shown_entries
@@ -129,7 +129,7 @@ def test_a_run_that_another_executor_takes_over_says_nothing_twice(tmp_path: Pat
     paused = RunPaused(reason="budget", elapsed_ms=5, spent_micro_usd=7, budget_micro_usd=7)
     history.in_run(run_id, paused)
     connection = shown(tmp_path, history)
-    entries = transcript(connection, LOG_ID, "s", after=None, limit=10)
+    entries = transcript(connection, LOG_ID, "s", after=None, limit=10).items
     assert [entry.kind for entry in entries] == ["message", "tool-call", "tool-result"]
     assert all(entry.provisional for entry in entries)
 
@@ -142,14 +142,14 @@ def test_a_transcript_is_read_from_its_end_or_after_a_position(tmp_path: Path) -
     connection = shown(tmp_path, history)
 
     def contents(after: int | None, limit: int) -> list[str | None]:
-        return [entry.content for entry in transcript(connection, LOG_ID, "s", after=after, limit=limit)]
+        return [entry.content for entry in transcript(connection, LOG_ID, "s", after=after, limit=limit).items]
 
     assert contents(None, 2) == ["3", "4"]
     assert contents(None, 10) == ["0", "1", "2", "3", "4"]
     assert contents(positions[1], 2) == ["2", "3"]
     assert contents(0, 1) == ["0"]
     assert contents(positions[4], 10) == []
-    assert transcript(connection, LOG_ID, "nobody", after=None, limit=10) == []
+    assert transcript(connection, LOG_ID, "nobody", after=None, limit=10).items == []
 
 
 def test_redaction_erases_an_entry(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_redaction_erases_an_entry(tmp_path: Path) -> None:
     history.redact(position)
     history.redact(asked)
     catch_up(projector)
-    for entry in transcript(projector.connection, LOG_ID, "s", after=None, limit=10):
+    for entry in transcript(projector.connection, LOG_ID, "s", after=None, limit=10).items:
         encoded = msgspec.json.encode(entry)
         assert b'"content":null' in encoded
         assert b"secret" not in encoded

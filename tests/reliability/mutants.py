@@ -416,6 +416,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/test_encodings.py",
         ("athena_core/tools/shell.py", "mask.hide_part(head + after, 0, len(head))", "mask.hide(head)"),
     ),
+    of(
+        "a page is not cut in bytes",
+        "tests/projections/test_page.py::test_pages_cut_in_bytes_show_every_row_once_in_order",
+        ("projections/page.py", "        if not budget.spend(item):\n", "        if budget.left < 0:\n"),
+    ),
+    of(
+        "each map of a workflow run has the limit of items for itself",
+        "tests/core/domain/test_workflow_run.py::test_the_items_of_all_maps_of_a_run_are_limited_together",
+        (
+            "athena_core/domain/workflow_run.py",
+            "if others + move.items > items_max and",
+            "if move.items > items_max and",
+        ),
+    ),
 )
 
 

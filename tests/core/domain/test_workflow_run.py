@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from athena_core.clock import CountingIds
+from athena_core.decider import Context
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import ConfigError, Contradicted, NotFound
-from athena_core.event import Event
+from athena_core.event import Event, Meta
 from athena_core.flow import Graph
 from tests.core.domain.given import NOW, Given
 from tests.core.test_flow import approval, graph, step
@@ -163,6 +165,37 @@ def test_items_start_end_and_are_gathered() -> None:
     given().when(advance(EACH, wr.Expand(step_id="a", items=0))).then_types(
         wr.WorkflowStepExpanded, wr.WorkflowStepCompleted, wr.WorkflowRunCompleted
     )
+
+
+MAPS = graph([step("a", map={"input": "list"}), step("b", map={"input": "list"})])
+
+
+def test_the_items_of_all_maps_of_a_run_are_limited_together() -> None:
+    both = (wr.Expand(step_id="a", items=6), wr.Expand(step_id="b", items=5))
+    first, second = (
+        given()
+        .when(wr.Advance(graph=MAPS, moves=both, items_max=10))
+        .then_types(wr.WorkflowStepExpanded, wr.WorkflowStepFailed)
+    )
+    assert isinstance(first, wr.WorkflowStepExpanded)
+    assert isinstance(second, wr.WorkflowStepFailed)
+    assert (first.step_id, second.step_id, second.code, second.will_retry) == ("a", "b", "MAP_ERROR", False)
+    for said in ("5 items", "have 6", "ATHENA_WORKFLOW_ITEMS_MAX", "10"):
+        assert said in second.message
+    fitting = wr.Advance(graph=MAPS, moves=both, items_max=11)
+    given().when(fitting).then_types(wr.WorkflowStepExpanded, wr.WorkflowStepExpanded)
+
+
+def test_a_run_that_was_expanded_beyond_the_limit_goes_on() -> None:
+    expanded = wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=6)
+    begin = wr.Advance(graph=EACH, moves=(start("a", item=0),), items_max=5)
+    given(expanded).when(begin).then_types(wr.WorkflowStepStarted)
+    held = wr.WorkflowRunState(
+        workflow_id="wf_1", status="running", steps={"a": wr.StepState(items=(wr.ItemState(),) * 6)}
+    )
+    again = wr.Advance(graph=EACH, moves=(wr.Expand(step_id="a", items=6),), items_max=5)
+    (event,) = wr.decide(again, held, Context(now=NOW, ids=CountingIds(), meta=Meta(actor="", correlation="")))
+    assert isinstance(event, wr.WorkflowStepExpanded)
 
 
 ASKING = graph([approval("a", expiresAfterMs=1000), step("b")], "a>b")
