@@ -39,7 +39,7 @@ from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
-from athena_core.errors import AthenaError, ConfigError, UnknownRoute
+from athena_core.errors import AthenaError, ConfigError, Overloaded, UnknownRoute
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.prices import Prices
 from athena_core.providers.mask import Mask
@@ -76,6 +76,8 @@ from athena_core.settings import Settings, secrets_of
 from athena_core.store.codec import Codec
 from athena_core.store.engine import attend, open_generations, open_latch, open_store
 from athena_core.store.log import Log
+from athena_core.store.shortage import ERRORS as SHORTAGES
+from athena_core.store.shortage import is_shortage
 from athena_core.store.sqlite import SqliteDatabases
 from athena_core.store.tail import Tail
 from athena_core.tools.toolbox import toolbox
@@ -512,7 +514,11 @@ def build(
         async with running(parts, serving=serving):
             yield
 
-    pages = Starlette(routes=[*PAGES.values(), Route("/static/{path:path}", static)], lifespan=lifespan)
+    pages = Starlette(
+        routes=[*PAGES.values(), Route("/static/{path:path}", static)],
+        lifespan=lifespan,
+        exception_handlers=dict.fromkeys(SHORTAGES, short),
+    )
     pages.state.plane = parts
     proxies = Proxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
     header, roster = settings.auth_identity_header, parts.access.roster
@@ -522,6 +528,14 @@ def build(
         identification=Identification(header=header, roster=roster, proxies=proxies) if roster.enabled else None,
     )
     return Edge(gate, parts, clock, ids, lines)
+
+
+async def short(request: HttpRequest, error: Exception) -> Response:
+    """Answer that descriptors or memory ran out; any other error goes on."""
+    if not is_shortage(error):
+        raise error
+    refusal = Overloaded("file descriptors or memory ran out")
+    return _json(failure(refusal, request.scope["athena.trace"]), status_of(refusal))
 
 
 async def livez(request: HttpRequest) -> Response:

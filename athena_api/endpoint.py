@@ -24,12 +24,19 @@ from athena_core.errors import (
     AthenaError,
     ConfigError,
     InternalError,
+    OutcomeUnknown,
+    Overloaded,
     PayloadTooLarge,
     RateLimited,
     UnknownRoute,
 )
 from athena_core.event import Meta
+<<<<<<< HEAD
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
+=======
+from athena_core.store.shortage import REMEDY, is_shortage
+from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
+>>>>>>> 17754ed (api: answer the truth when descriptors or memory run out)
 
 PIECE_BYTES = 64 << 10
 """Bytes up to which an answer is sent in one piece, and counts for no budget."""
@@ -106,6 +113,7 @@ class Endpoint:
         plane = self._plane
         trace = scope["athena.trace"]
         found: Found | None = None
+        begun = False
         try:
             found = self._router.find(scope["method"], scope["path"])
             scope["athena.operation"] = found.operation
@@ -116,6 +124,7 @@ class Endpoint:
             call = await self._call(plane, found, scope, receive, meta)
             if call.who.scope is not None:
                 await require_scope(plane, found.operation, call)
+            begun = True
             reply = await self._answer(plane, found.operation, scope, call)
             subscription = reply.data if isinstance(reply.data, Subscription) else None
             if subscription is not None:
@@ -126,19 +135,17 @@ class Endpoint:
             kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
             if reply.position < call.position:  # only where the caller allowed it
                 headers.append((b"athena-stale", b"true"))
-        except AthenaError as error:
-            if found is not None and error.recorded is not None:
-                plane.flood.refused(subject, found.operation.id, recorded=error.recorded)
-            subscription, held, kind, body, status = None, 0, JSON, failure(error, trace), status_of(error)
-            headers = [(b"athena-position", str(plane.log.signal.position).encode())]
-            if error.retry_after is not None:
-                headers.append((b"retry-after", str(error.retry_after).encode()))
-            if error.replayed:
-                headers.append(REPLAYED)
         except Exception as error:
-            self._access_log.exception(trace, error)
-            subscription, held, kind, status, headers = None, 0, JSON, 500, []
-            body = failure(InternalError("an unexpected error; the log has the trace id"), trace)
+            unknown = begun and found is not None and found.operation.method != "GET"
+            failed = self._failure(trace, error, unknown=unknown)
+            if found is not None and failed.recorded is not None:
+                plane.flood.refused(subject, found.operation.id, recorded=failed.recorded)
+            subscription, held, kind, body, status = None, 0, JSON, failure(failed, trace), status_of(failed)
+            headers = [(b"athena-position", str(plane.log.signal.position).encode())]
+            if failed.retry_after is not None:
+                headers.append((b"retry-after", str(failed.retry_after).encode()))
+            if failed.replayed:
+                headers.append(REPLAYED)
         if subscription is not None and found is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
             del call, headers, meta, reply  # a stream may be open for days, and there may be many
@@ -156,6 +163,18 @@ class Endpoint:
             await _send_pieces(send, body)
         finally:
             plane.answers_in_flight.release(held)
+
+    def _failure(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
+        """Return the error to answer; ``unknown`` says that a command was begun, which may have been committed."""
+        if isinstance(error, AthenaError):
+            return error
+        if not is_shortage(error):
+            self._access_log.exception(trace, error)
+            return InternalError("an unexpected error; the log has the trace id")
+        self._access_log.warning(f"{REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+        if unknown:
+            return OutcomeUnknown("file descriptors or memory ran out; retry with the same Idempotency-Key")
+        return Overloaded("file descriptors or memory ran out; nothing was done")
 
     def _limit(self, subject: str, operation: str) -> None:
         """Return, or raise RateLimited for who asks, or was refused, too often."""

@@ -1,6 +1,7 @@
 """The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
 
 import asyncio
+import faulthandler
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from athena_api.access_log import log_lines
+from athena_api.access_log import STDERR, log_lines
 from athena_api.app import Edge
 from athena_api.protocol import Protocol
 from athena_core import collector
@@ -146,6 +147,7 @@ def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lamb
 
     Raises SystemExit where it could not start, or not go on.
     """
+    faulthandler.enable(STDERR, all_threads=False)  # a library that finds no memory may crash, and says nothing
     config = uvicorn.Config(
         app,
         http=Protocol,

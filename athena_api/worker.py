@@ -5,13 +5,14 @@ one has it leave at once. Runs that have not ended by then go on elsewhere, from
 """
 
 import asyncio
+import faulthandler
 import logging.config
 import signal
 from collections.abc import Callable
 
 import anyio
 
-from athena_api.access_log import log_lines
+from athena_api.access_log import STDERR, log_lines
 from athena_api.app import wire, working
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
@@ -35,6 +36,7 @@ def work(
     ``ready`` is called once it claims runs, ``leaving`` with the number of runs that it waits for.
     """
     logging.config.dictConfig(log_lines(Mask(secrets_of(settings))))
+    faulthandler.enable(STDERR, all_threads=False)
     parts = wire(settings, SystemClock(), SystemIds(), kind="worker", serves=serves, frozen_seconds=frozen_seconds)
     asyncio.run(_work(parts, ready, leaving))
 

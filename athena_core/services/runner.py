@@ -34,6 +34,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.executors import SWEEP_SECONDS, About, Executors
 from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
+from athena_core.store.shortage import is_shortage
 from athena_core.store.tail import Tail
 
 BACKOFF_SECONDS = 0.05
@@ -398,9 +399,14 @@ class Runner:
     async def _live(self) -> None:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
-            with suppress(StoreUnreachable):  # whoever takes our runs over meanwhile has a newer token
+            try:
                 self.executors.beat()
                 await self.sweep()
+            except StoreUnreachable:  # whoever takes our runs over meanwhile has a newer token
+                continue
+            except Exception as error:
+                if not is_shortage(error):  # else the next sweep may find descriptors and memory again
+                    raise
 
     async def sweep(self) -> None:
         """Look after runs that nobody looks after: those of lost executors, and those that nobody took.

@@ -248,7 +248,10 @@ class FileAttendance:
 
     def alone(self) -> bool:
         """Whether nobody else attends."""
-        return sum(1 for _ in self._directory.iterdir()) == 1
+        try:
+            return sum(1 for _ in self._directory.iterdir()) == 1
+        except OSError:  # nobody can tell, and to be gathered is only a saving
+            return False
 
     def leave(self) -> None:
         """Leave in order."""

@@ -99,6 +99,26 @@ MUTANTS: tuple[Mutant, ...] = (
         ("athena_core/process.py", '    "safe.bareRepository": "explicit",\n', ""),
     ),
     of(
+        "refusals are recorded one by one without end",
+        "tests/core/services/test_flood.py::test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute",
+        ("athena_core/services/flood.py", "        bucket.take(now)\n        self._all.take(now)\n", ""),
+    ),
+    of(
+        "a database takes its mode from the umask",
+        "tests/cli/test_private_files.py::test_every_file_is_private_in_a_directory_that_is_open",
+        (SQLITE, "    private_file.create(path)  #", "    #"),
+    ),
+    of(
+        "a sweep that finds no descriptor ends the server",
+        "tests/api/test_shortages.py::"
+        "test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_is_lost",
+        (
+            "athena_core/services/runner.py",
+            "            except Exception as error:\n                if not is_shortage(error):",
+            "            except Exception as error:\n                if error:",
+        ),
+    ),
+    of(
         "answers before the commit",
         POWER,
         (LOG, DECIDED, f"{DECIDED}                    answer(results)\n                    results = []\n"),

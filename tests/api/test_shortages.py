@@ -1,0 +1,176 @@
+"""A server out of file descriptors or memory answers the truth, goes on afterwards, and loses no acknowledged run."""
+
+import http.client
+import json
+import re
+import resource
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from athena_api.access_log import AccessLog
+from athena_api.endpoint import Endpoint
+from athena_core.clock import FixedClock
+from athena_core.errors import InternalError, OutcomeUnknown, Overloaded
+from athena_core.services.executors import SWEEP_SECONDS
+from athena_core.store.shortage import is_shortage
+from tests.conftest import Serve
+from tests.support.api import PATIENCE_SECONDS, soon
+from tests.support.server import Server
+
+FILES_MAX = 96
+
+
+class Client:
+    """One connection that stays open, so that a request needs no other descriptor of the server."""
+
+    def __init__(self, server: Server) -> None:
+        place = urlsplit(server.url)
+        self._connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=PATIENCE_SECONDS)
+        self._connection.connect()
+
+    def ask(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, Any]:
+        """Status and body of an answer."""
+        headers = {} if key is None else {"idempotency-key": key}
+        self._connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self._connection.getresponse()
+        return answer.status, json.loads(answer.read() or b"{}")
+
+    def status(self, path: str) -> int:
+        """The status of a GET, whose body may be no JSON."""
+        self._connection.request("GET", path)
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+@pytest.fixture
+def full(serve: Serve) -> Iterator[tuple[Server, Client, ExitStack]]:
+    """A server whose descriptors idle connections have used up, and the client that came before them."""
+    server = serve()
+    client = Client(server)
+    assert client.ask("GET", "/api/v1/capabilities")[0] == 200
+    with ExitStack() as connections:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
+        place = urlsplit(server.url)
+        for _ in range(FILES_MAX):
+            idle = connections.enter_context(socket.socket())
+            idle.connect((place.hostname, place.port))
+        yield server, client, connections
+        client.close()
+
+
+READS = ("/api/v1/runs", "/api/v1/sessions", "/api/v1/admin/digests", "/api/v1/workers", "/readyz", "/metrics", "/")
+
+
+def test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_is_lost(
+    full: tuple[Server, Client, ExitStack],
+) -> None:
+    server, client, connections = full
+    for _ in soon():  # until the server has taken as many connections as it can
+        if client.status("/api/v1/admin/digests") == 503:
+            break
+    for path in READS:
+        assert client.status(path) in {200, 503}, path
+    acknowledged: dict[str, str] = {}
+    for number in range(8):
+        body = {"input": "hello", "sessionId": f"s{number}"}
+        status, answer = client.ask("POST", "/api/v1/runs", body, key=f"key{number}")
+        if status == 200:
+            acknowledged[f"key{number}"] = answer["data"]["runId"]
+        else:
+            assert (status, answer["error"]["code"]) in {(503, "OUTCOME_UNKNOWN"), (503, "OVERLOADED")}
+    until = time.monotonic() + 2 * SWEEP_SECONDS
+    for _ in soon():  # what runs beside the requests meets the shortage, too
+        assert client.ask("GET", "/livez")[0] == 200
+        if time.monotonic() > until:
+            break
+    connections.close()
+    for _ in soon():
+        if client.ask("GET", "/api/v1/admin/digests")[0] == 200:
+            break
+    for number in range(8):
+        body = {"input": "hello", "sessionId": f"s{number}"}
+        status, answer = client.ask("POST", "/api/v1/runs", body, key=f"key{number}")
+        assert status == 200
+        assert answer["data"]["runId"] == acknowledged.get(f"key{number}", answer["data"]["runId"])
+    assert len(server.api.items("/runs")) == 8
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), OSError(23, "in the system"), OSError(12, "memory"), MemoryError()]
+)
+def test_a_shortage_leaves_the_outcome_unknown_of_a_command_that_began_and_only_of_that(error: Exception) -> None:
+    lines: list[bytes] = []
+    endpoint = Endpoint.__new__(Endpoint)
+    endpoint._access_log = AccessLog(FixedClock(), lines.append)
+    assert isinstance(endpoint._failure("trace", error, unknown=True), OutcomeUnknown)
+    assert isinstance(endpoint._failure("trace", error, unknown=False), Overloaded)
+    assert all(b"file descriptors or memory ran out" in line and line.count(b"\n") == 1 for line in lines)
+    assert isinstance(endpoint._failure("trace", OSError(2, "no such file"), unknown=True), InternalError)
+    assert is_shortage(ExceptionGroup("both", [error, OSError(24, "files")]))
+    assert not is_shortage(ExceptionGroup("one", [error, KeyError()]))
+
+
+def test_a_crash_of_a_library_is_said_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    done = server.api.run("hello", key="key")
+    server.signal(signal.SIGSEGV)
+    assert server.wait() == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in server.log_path.read_text()
+    server.start()
+    assert server.api.run("hello", key="key")["runId"] == done["runId"]
+    server.stop()
+
+
+MEMORY_BYTES = 24 << 20
+CLIENTS = 12
+
+
+@pytest.mark.heavy
+def test_without_memory_every_answer_is_the_truth_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    server.api.get("/capabilities")
+    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (limit, limit))
+    acknowledged: dict[str, str] = {}
+    seen: set[tuple[int, str]] = set()
+
+    def flood(number: int) -> None:
+        for turn in range(3):
+            key = f"key{number}-{turn}"
+            with closing(Client(server)) as client:
+                body = {"input": "x" * 900_000}
+                status, answer = client.ask("POST", "/api/v1/directives", body, key=key)
+            seen.add((status, "" if answer["ok"] else answer["error"]["code"]))
+            if answer["ok"]:
+                acknowledged[key] = answer["data"]["id"]
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        results = [threads.submit(flood, number) for number in range(CLIENTS)]
+    lost = [result.exception() for result in results if result.exception() is not None]
+    assert all(isinstance(error, OSError | http.client.HTTPException) for error in lost), "only the connection may end"
+    assert {code for _, code in seen} <= {"", "OVERLOADED", "OUTCOME_UNKNOWN", "REQUEST_TIMEOUT"}
+    if not server.alive:
+        assert re.search("^(Fatal Python error|athena: )", server.log_path.read_text(), re.MULTILINE)
+        server.wait()
+    server.kill()
+    server.start()
+    known = {item["id"] for item in server.api.items("/directives")}
+    assert set(acknowledged.values()) <= known
+    server.stop()
