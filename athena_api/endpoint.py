@@ -31,12 +31,8 @@ from athena_core.errors import (
     UnknownRoute,
 )
 from athena_core.event import Meta
-<<<<<<< HEAD
-from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
-=======
 from athena_core.store.shortage import REMEDY, is_shortage
-from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, TAIL_ITEMS_DEFAULT
->>>>>>> 17754ed (api: answer the truth when descriptors or memory run out)
+from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
 
 PIECE_BYTES = 64 << 10
 """Bytes up to which an answer is sent in one piece, and counts for no budget."""
