@@ -42,11 +42,14 @@ class Collector:
         A busy server waits until it has doubled in size, because a collection holds up every request.
         """
         parts = GROWTH_PARTS if idle else 1
-        if resident_bytes() - self._resident < max(self._resident // parts, GROWTH_BYTES_MIN):
+        try:
+            if resident_bytes() - self._resident < max(self._resident // parts, GROWTH_BYTES_MIN):
+                return False
+            gc.collect()
+            release()
+            self._resident = resident_bytes()
+        except OSError:  # no file descriptor is left
             return False
-        gc.collect()
-        release()
-        self._resident = resident_bytes()
         return True
 
 
