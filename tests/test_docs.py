@@ -146,9 +146,16 @@ def test_the_verifier_of_the_log_format_verifies_and_finds_a_change(serve: Serve
     assert "the payload was changed" in bad.stderr
 
 
-def test_every_test_that_answers_an_attack_is_there() -> None:
-    table = documents()[ROOT / "docs" / "security.md"]
+@pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
+def test_every_test_that_answers_an_attack_is_there(name: str) -> None:
     there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
-    named = set(TEST.findall(table))
+    named = set(TEST.findall(documents()[ROOT / "docs" / name]))
     assert len(named) > 20
-    assert named <= there, f"docs/security.md names tests that are not there: {sorted(named - there)}"
+    assert named <= there, f"docs/{name} names tests that are not there: {sorted(named - there)}"
+
+
+def test_the_threat_model_names_tests_by_their_path() -> None:
+    table = documents()[ROOT / "docs" / "threat-model.md"]
+    named = set(re.findall(r"[a-z]+(?:/[a-z]+)*/test_[a-z_]+", table))
+    missing = sorted(path for path in named if not (ROOT / "tests" / f"{path}.py").exists())
+    assert named and not missing, f"docs/threat-model.md names tests that are not there: {missing}"
