@@ -9,6 +9,7 @@ from athena_core import errors
 from athena_core.errors import AthenaError
 from athena_core.providers.mask import Mask
 from athena_core.text import ACTIVE
+from projections.page import Page, encoded
 
 STATUS: dict[type[AthenaError], int] = {
     errors.Invalid: 400,
@@ -71,7 +72,11 @@ class _Success(msgspec.Struct):
 
 def success(data: Any) -> bytes:
     """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
-    return encode(_Success(True, msgspec.Raw(data) if isinstance(data, bytes) else data))
+    if isinstance(data, bytes):
+        data = msgspec.Raw(data)
+    elif isinstance(data, Page):
+        data = encoded(data)
+    return encode(_Success(True, data))
 
 
 def failure(error: AthenaError, trace_id: str) -> bytes:

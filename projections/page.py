@@ -35,46 +35,49 @@ def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
 _encode_into = msgspec.json.Encoder().encode_into
 
 
-class Budget:
-    """The bytes of JSON that an answer may still hold."""
+class Items(list[T]):
+    """The items of a page, and their JSON: a page is measured as it is read, and not encoded a second time."""
 
-    def __init__(self, bytes_max: int = PAGE_BYTES_MAX) -> None:
-        """Start with all of them."""
-        self.left = bytes_max
-        self._buffer = bytearray()
+    def __init__(self) -> None:
+        """Start empty."""
+        self.json = bytearray(b"[")
 
-    def spend(self, item: object) -> bool:
-        """Return True and count the item if it fits; otherwise count nothing."""
-        _encode_into(item, self._buffer)
-        size = len(self._buffer) + 1  # the comma
-        if size > self.left:
+    def add(self, item: T, bytes_max: int) -> bool:
+        """Append an item and return True, unless it brings the JSON above ``bytes_max``; the first one never does."""
+        size = len(self.json)
+        if self:
+            self.json += b","
+        _encode_into(item, self.json, -1)
+        if self and len(self.json) >= bytes_max:
+            del self.json[size:]
             return False
-        self.left -= size
+        self.append(item)
         return True
 
 
 def cut(
     rows: Iterable[tuple[Cell, ...]], limit: int, show: Callable[[tuple[Cell, ...]], T], bytes_max: int = PAGE_BYTES_MAX
-) -> tuple[list[T], tuple[Cell, ...], bool]:
+) -> tuple[Items[T], tuple[Cell, ...], bool]:
     """Return the items that fit into a page, the row of the last one, and whether a row follows.
 
     At most ``limit`` items of ``bytes_max`` bytes of JSON; one item always fits. Rows are read one by one, and none
     after the first that does not fit.
     """
-    items: list[T] = []
+    items: Items[T] = Items()
     last: tuple[Cell, ...] = ()
-    budget = Budget(bytes_max)
     for row in rows:
-        if len(items) == limit:
+        if len(items) == limit or not items.add(show(row), bytes_max):
             return items, last, True
-        item = show(row)
-        if not budget.spend(item):
-            if items:
-                return items, last, True
-            limit = 1  # larger than a page, so it comes alone
-        items.append(item)
         last = row
     return items, last, False
+
+
+def encoded(page: Page[Any]) -> msgspec.Raw | Page[Any]:
+    """Return the JSON of a page whose items were encoded as they were read, or else the page."""
+    if not isinstance(page.items, Items):
+        return page
+    end = b"]" if page.next_cursor is None else b'],"nextCursor":"%b"' % page.next_cursor.encode()
+    return msgspec.Raw(b"".join((b'{"items":', page.items.json, end, b"}")))
 
 
 class Keyset(Value):

@@ -153,8 +153,10 @@ COLUMNS = (
 LISTED = ", ".join(COLUMNS)
 PREVIEWS = "input_preview, output_preview, output_chars"
 OUTPUTS = "run LEFT JOIN run_output ON entry_position = output_position"
-SELECT_RUN = f"SELECT {LISTED}, text, NULL, NULL, NULL FROM {OUTPUTS} WHERE run.run_id = ?"
-SELECT_RUNS = f"SELECT {LISTED}, output_position, {PREVIEWS} FROM run"
+SELECT_RUN = f"SELECT {LISTED}, NULL, NULL, NULL, text FROM {OUTPUTS} WHERE run.run_id = ?"
+SELECT_RUNS = f"SELECT {LISTED}, {PREVIEWS}, output_position FROM run"
+OUTPUT_CELL = -1
+"""The cell of the output in a row of ``SELECT_RUN``, and of its position in one of ``SELECT_RUNS``."""
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
 SELECT_OUTPUT = f"SELECT output_preview, CASE WHEN output_chars <= ? THEN text END FROM {OUTPUTS} WHERE run.run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
@@ -514,7 +516,7 @@ ASKED = Keyset(
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
     """One run, as it is shown to whoever is narrowed to a scope."""
     found = list(connection.execute(SELECT_RUN, (run_id,)))
-    return _shown(Lines(connection, scope), found[0]) if found else None
+    return _shown(Lines(connection, scope), found[0], found[0][OUTPUT_CELL]) if found else None
 
 
 def begun(run_id: str, event: RunCreated, at: int, template: Template | None) -> Run:
@@ -561,12 +563,22 @@ def list_runs(
     lines = Lines(connection, scope)
 
     def show(row: tuple[Any, ...]) -> Run:
-        position, text = row[len(COLUMNS)], None
-        if with_output and position is not None:
-            ((text,),) = connection.execute(SELECT_TEXT, (position,))
-        return _shown(lines, (*row[: len(COLUMNS)], text, *row[len(COLUMNS) + 1 :]))
+        return _shown(lines, row)
 
-    return NEWEST.page(connection, SELECT_RUNS, where, within=_within(scope), cursor=cursor, limit=limit, show=show)
+    def show_with_output(row: tuple[Any, ...]) -> Run:
+        for (text,) in connection.execute(SELECT_TEXT, (row[OUTPUT_CELL],)):
+            return _shown(lines, row, text)
+        return _shown(lines, row)
+
+    return NEWEST.page(
+        connection,
+        SELECT_RUNS,
+        where,
+        within=_within(scope),
+        cursor=cursor,
+        limit=limit,
+        show=show_with_output if with_output else show,
+    )
 
 
 def active_runs(
@@ -602,12 +614,12 @@ def _within(scope: Scope | None) -> dict[str, frozenset[str] | None]:
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
-def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
-    """Return a run from ``COLUMNS``, its output and ``PREVIEWS``; most of the optional ones are absent."""
+def _shown(lines: "Lines", values: tuple[Any, ...], output: Any = None) -> Run:
+    """Return a run from ``COLUMNS`` and ``PREVIEWS``; most of the optional ones are absent."""
     position, run_id, session_id, status, created_at, directive_id, harness_profile_id, provider, model = values[:9]
     attempt, evidence_count, started_at, finished_at, paused_at, pause_reason, parent_run_id = values[9:16]
     template_id, template_version, usage, cost, budget, error, verification_status, failures = values[16:24]
-    output, *previews = values[24:]
+    input_preview, output_preview, output_chars = values[24:27]
     return Run(  # by place, which costs half of what names cost
         run_id,
         session_id,
@@ -633,7 +645,9 @@ def _shown(lines: "Lines", values: tuple[Any, ...]) -> Run:
         None if error is None else _error(error),
         verification_status,
         None if failures is None else _failures(failures),
-        *previews,
+        input_preview,
+        output_preview,
+        output_chars,
     )
 
 

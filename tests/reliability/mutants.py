@@ -439,7 +439,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a page is not cut in bytes",
         "tests/projections/test_page.py::test_pages_cut_in_bytes_show_every_row_once_in_order",
-        ("projections/page.py", "        if not budget.spend(item):\n", "        if budget.left < 0:\n"),
+        ("projections/page.py", "if self and len(self.json) >= bytes_max:", "if bytes_max < 0:"),
     ),
     of(
         "each map of a workflow run has the limit of items for itself",
