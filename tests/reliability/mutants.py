@@ -251,7 +251,7 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{SYSCALLS}::test_the_anchor_is_whole_whenever_a_process_dies",
         (
             LOG,
-            "    draft.write_bytes(msgspec.json.encode(anchor))\n    draft.replace(path)\n",
+            "    private_file.write(draft, msgspec.json.encode(anchor))\n    draft.replace(path)\n",
             "    path.write_bytes(msgspec.json.encode(anchor))\n",
         ),
     ),
