@@ -35,6 +35,8 @@ def printable(text: str) -> str:
 
 def escape_json(data: bytes) -> bytes:
     r"""Write the characters of encoded JSON that a terminal may obey as ``\uXXXX``; its value stays the same."""
+    if data.isascii() and b"\x7f" not in data:  # most is
+        return data
     return ACTIVE_BYTES.sub(_escaped, data)
 
 
