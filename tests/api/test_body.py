@@ -162,7 +162,7 @@ def test_objects_may_be_wide() -> None:
         ({"sessionId": "a" * 129}, "sessionId", "must have at most 128 characters, not 129"),
         ({"mode": "medium"}, "mode", "must be one of fast, slow"),
         ({"mode": 5}, "mode", "must be a string, not a number"),
-        ({"role": "admin"}, "role", "must be one of Viewer, Operator, Admin"),
+        ({"role": "admin"}, "role", "must be one of None, Viewer, Operator, Admin"),
         ({"flag": 1}, "flag", "must be a boolean, not a number"),
         ({"flag": "true"}, "flag", "must be a boolean, not a string"),
         ({"count": "1"}, "count", "must be an integer, not a string"),
