@@ -99,8 +99,8 @@ def write_lines(lines: Iterable[bytes]) -> None:
 
 def write_sheet(data: bytes) -> None:
     """Write comma-separated values, whose lines end with CR LF, to standard output, at once."""
-    text = "\r\n".join(map(printable, data.decode().split("\r\n")))
-    sys.stdout.buffer.write(text.encode() + b"\n")
+    lines = data.decode().rstrip("\r\n").split("\r\n")
+    sys.stdout.buffer.write("".join(f"{printable(line)}\r\n" for line in lines).encode())
     sys.stdout.buffer.flush()
 
 

@@ -20,6 +20,7 @@ from athena_core.domain import EVENTS
 from athena_core.signal import Signal
 from athena_core.store.codec import Codec
 from athena_core.store.sqlite import SELECT_PAGE, SqliteDatabases, SqliteStore
+from athena_core.values import PREVIEW_CHARS
 from benchmarks.machine import cores, pin
 from projections import ALL, fleet
 from projections.catalog import DIRECTIVE
@@ -27,7 +28,7 @@ from projections.feed import TABLE as FEED
 from projections.generation import Files
 from projections.projection import Table
 from projections.replay import digest, rebuild
-from projections.runs import ACTIVE, OUTPUT, RUN
+from projections.runs import ACTIVE, INPUT, OUTPUT, RUN
 from projections.sessions import ENTRY, SESSION, SESSION_RUN
 from projections.views import Views
 
@@ -164,7 +165,8 @@ said = msgspec.json.Decoder(SaidFields).decode
 asked = msgspec.json.Decoder(AskedFields).decode
 
 
-NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 20)
+NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 24)
+"""What is between the first 20 columns of a run and the last four, about its texts."""
 
 
 class FoldedFleet:
@@ -248,7 +250,7 @@ class Folded:
         self.ended: dict[str, list[Any]] = {}
         self.sessions: dict[str, list[Any]] = {}
         self.fleet = FoldedFleet()
-        self.new: dict[Table[Any], list[tuple[Any, ...]]] = {DIRECTIVE: [], OUTPUT: [], ENTRY: [], FEED: []}
+        self.new: dict[Table[Any], list[tuple[Any, ...]]] = {DIRECTIVE: [], INPUT: [], OUTPUT: [], ENTRY: [], FEED: []}
 
     def fold(self, rows: list[tuple[Any, ...]]) -> None:
         """Take in a batch."""
@@ -265,13 +267,19 @@ class Folded:
                     )
                 )
                 if what.role == "assistant":
-                    runs[stream][13] = position
-                    new[OUTPUT].append((position, content))
+                    row = runs[stream]
+                    row[13], row[23], row[24] = position, content[:PREVIEW_CHARS], len(content)
+                    new[OUTPUT].append((position, stream, content))
+                elif runs[stream][21] is None:
+                    row = runs[stream]
+                    row[21], row[22] = position, content[:PREVIEW_CHARS]
+                    new[INPUT].append((position, stream))
             elif kind == "run.created":
                 run = created(data)
                 runs[stream] = [
                     *(position, stream, session_id, "running", at, run.directive_id, run.harness_profile_id),
                     *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
+                    *(None, None, None, None),
                 ]
                 self.fleet.admitted(run.provider, at)
             elif kind == "run.leased":
@@ -305,7 +313,7 @@ class Folded:
             many(table.insert, rows)
             rows.clear()
         done = list(self.ended.values())
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS) for row in done])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:]) for row in done])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
         many(SESSION.upsert, list(self.sessions.values()))
         for table, counters in self.fleet.tables.items():
@@ -321,7 +329,7 @@ class Folded:
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS) for row in rows])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:]) for row in rows])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
             (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}") for row in rows

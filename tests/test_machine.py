@@ -397,7 +397,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def everything_is_as_the_model_says(self) -> None:
-        shown = {run["runId"]: run for run in self.get("/runs?limit=500")["items"]}
+        shown = {run["runId"]: run for run in self.get("/runs?limit=500&include=output")["items"]}
         assert {run_id: run["status"] for run_id, run in shown.items()} == {
             run_id: run.status for run_id, run in self.runs.items()
         }

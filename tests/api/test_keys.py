@@ -136,7 +136,8 @@ def ask_everything(server: Server) -> None:
             else:
                 assert echo.ends_well, (provider, how)
     output = server.api.run("tell", provider="local-exec")["output"]
-    assert {line.partition("=")[0] for line in output.splitlines()} == {"PATH", "HOME", "LANG"}
+    names = {line.partition("=")[0] for line in output.splitlines()}
+    assert {name for name in names if not name.startswith("GIT_")} == {"PATH", "HOME", "LANG"}
 
 
 def read_everything(server: Server) -> None:

@@ -11,6 +11,7 @@ import pytest
 from athena_core.private_file import close_to_others, open_to_others
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
+from tests.support.api import soon
 
 MEMORY = {"memory_enabled": "true", "memory_include_transcripts": "true"}
 
@@ -47,9 +48,10 @@ def test_every_file_is_private_in_a_directory_that_is_open(terminal: Terminal, h
         with terminal.server(**MEMORY):
             assert here("run", "--session", "s", "--input", "hello").code == 0
             assert here("memory", "search", "--query", "hello").code == 0
-            served = modes(terminal.state_dir)
-            assert {"log.db", "log.db-wal", "log.db-shm", "log.anchor", "views/views-1.db"} <= set(served)
-            assert "memory/index.sqlite" in served
+            wanted = {"log.db", "log.db-wal", "log.db-shm", "log.anchor", "views/views-1.db", "memory/index.sqlite"}
+            for _ in soon():
+                if wanted <= set(modes(terminal.state_dir)):
+                    break
             assert exposed(terminal.state_dir) == []
         for words in (
             ["run", "--session", "s", "--input", "again", "--transport", "local"],

@@ -166,6 +166,7 @@ def test_something_else_in_the_place_of_the_database_is_refused_in_one_line(tmp_
     state_dir = tmp_path / "state"
     state_dir.mkdir()
     (state_dir / "log.db").write_bytes(b"something else " * 1_000)
+    (state_dir / "log.db").chmod(0o600)  # else the start says that it closed the file
     refuses(state_dir, "log.db")
 
 
