@@ -6,7 +6,7 @@ from athena_core.errors import Overloaded
 class Budget:
     """Bytes that all connections together may hold for one purpose.
 
-    A single holder always fits, so that no request is refused for ever where the budget is below its size.
+    A single holder always fits, so a budget below the size of one request refuses none.
     """
 
     __slots__ = ("bytes_max", "used")

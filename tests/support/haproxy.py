@@ -1,13 +1,12 @@
 """A real HAProxy in front of servers under test."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.api import soon
+from tests.support.nginx import listening
 
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 MISSING = "not installed: haproxy (apt-get install haproxy)"
@@ -21,13 +20,5 @@ def haproxy(directory: Path, port: int, text: str, environment: Mapping[str, str
     file.write_text(text)
     with log.open("wb") as out:
         process = subprocess.Popen([HAPROXY, "-db", "-f", file], env=environment, stdout=out, stderr=out)
-    try:
-        for _ in soon():
-            assert process.poll() is None, log.read_text()
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+    with listening(process, port, log) as url:
+        yield url

@@ -52,9 +52,16 @@ def nginx(directory: Path, port: int, site: str) -> Iterator[str]:
     file = directory / "nginx.conf"
     file.write_text(AROUND.format(directory=directory, user=user, site=site))
     process = subprocess.Popen([NGINX, "-p", str(directory), "-c", str(file)], stderr=subprocess.DEVNULL)
+    with listening(process, port, directory / "error.log") as url:
+        yield url
+
+
+@contextmanager
+def listening(process: "subprocess.Popen[bytes]", port: int, log: Path) -> Iterator[str]:
+    """Wait until a proxy listens, and yield its address; end the proxy afterwards. Its log says why it ended early."""
     try:
         for _ in soon():
-            assert process.poll() is None, (directory / "error.log").read_text()
+            assert process.poll() is None, log.read_text()
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
