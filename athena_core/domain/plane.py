@@ -88,7 +88,7 @@ class SafetyViolation(Event):
 
 
 class LogForked(Event):
-    """An operator accepted that the log ends before what was once acknowledged (a restored backup, a cut tail)."""
+    """An operator accepted that events which were once acknowledged are lost (a restored backup, a failover, a cut)."""
 
     TYPE: ClassVar[str] = "log.forked"
     head: Position

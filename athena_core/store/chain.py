@@ -6,7 +6,7 @@ The chain before the first row is 32 zero bytes. Text is in the chain by its own
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -33,6 +33,11 @@ def leaf(columns: tuple[object, ...]) -> bytes:
 def link(previous: bytes, columns: tuple[object, ...]) -> bytes:
     """The chain value of a row, from the one before it and the row's first sixteen columns."""
     return _sha256(previous + leaf(columns)).digest()
+
+
+def follows(previous: bytes, rows: Sequence[Row]) -> bool:
+    """Return True if the first of these rows is chained to the row that has the chain value ``previous``."""
+    return bool(rows) and link(previous, rows[0][:LEAF_COLUMNS]) == rows[0].chain
 
 
 class Broken(Exception):

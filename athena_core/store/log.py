@@ -38,7 +38,7 @@ from athena_core.event import Fact, Guard, Meta, Position, Value
 from athena_core.histogram import Histogram
 from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
-from athena_core.store.chain import digest, link
+from athena_core.store.chain import digest, follows, link
 from athena_core.store.codec import Codec, envelope
 from athena_core.store.port import BoundKey, Store, StoredGuard, StoreReader
 from athena_core.store.recent import Recent, RecentReader
@@ -345,9 +345,12 @@ class Log:
         """Raise ConfigError if the log ends before its anchor."""
         expected = self.missing_tail()
         if expected is not None:
+            head = self._place.position
+            other = f"holds another event at {expected} than it once did"
+            lost = f"once reached {expected}" if head < expected else other
             raise ConfigError(
-                f"ATHENA_STATE_DIR: the log ends at position {self._place.position} but once reached {expected}"
-                " (a restored backup, or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
+                f"ATHENA_STATE_DIR: the log ends at position {head} but {lost} (a restored backup, a failover to a"
+                " standby that was behind, or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
             )
 
     def missing_tail(self) -> Position | None:
@@ -662,18 +665,28 @@ class Log:
     def _catch_up(self) -> None:
         """Take in what other processes appended since our last batch."""
         found, known = Place(*self.store.head()), self._place
-        if found.position == known.position and found.chain != known.chain:
-            raise InternalError(f"the row at position {known.position} is not the one that was written")
-        if found.position < known.position:
-            raise InternalError(f"the log ends at position {found.position}; {known.position} was acknowledged")
         missed = found.position - known.position
-        if self._forgetful or missed > CATCH_UP_EVENTS_MAX:
+        fold = not self._forgetful and missed <= CATCH_UP_EVENTS_MAX
+        rows = self.store.rows(known.position, missed if fold else 1) if missed > 0 else []
+        if not (follows(known.chain, rows) if missed > 0 else found.chain == known.chain):
+            raise forked(found.position, known.position)
+        if not fold:
             self._cache.clear()
             self.guards.load(self.store.guards())
         elif missed:
-            for row in self.store.rows(known.position, missed):
+            for row in rows:
                 self._take_in(row)
         self._place, self._forgetful = found, False
+
+    def check_follows(self, known: Position, chain: bytes, head: Position, rows: Sequence[Row]) -> bool:
+        """Return True if the log, up to ``head`` and with ``rows`` next, continues what this process knows; else leave.
+
+        ``known`` and ``chain`` are the last row that the caller has read. Any thread may call it.
+        """
+        if head == known or (head > known and follows(chain, rows)):
+            return True
+        self._stop([], forked(head, known))
+        return False
 
     def _take_in(self, row: Row) -> None:
         decider = self._deciders.get(category(row.stream))
@@ -792,6 +805,13 @@ def read_anchor(path: Path) -> Anchor | None:
         return msgspec.json.decode(path.read_bytes(), type=Anchor)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def forked(head: Position, known: Position) -> InternalError:
+    """The error of a log that lost events which this process knows up to a position."""
+    if head < known:
+        return InternalError(f"the log ends at position {head}; {known} was acknowledged")
+    return InternalError(f"the log ends at position {head}, but does not continue what was acknowledged at {known}")
 
 
 def _added(guard: Guard, old: tuple[str | int, ...] | None) -> Guard:

@@ -6,6 +6,7 @@ from itertools import compress
 
 from athena_core.event import Position
 from athena_core.protocols import Row
+from athena_core.store.chain import GENESIS
 from athena_core.store.log import Follower, Log, News
 
 Listener = Callable[[Sequence[Row]], None]
@@ -25,6 +26,8 @@ class Tail:
         self._log = log
         self._reader = log.reader()
         self.position: Position = self._reader.head()
+        first = self._reader.row(self.position)
+        self._chain = first.chain if first else GENESIS
         self._heard = 0
         self._listeners: list[tuple[Listener, frozenset[str] | None]] = []
         self._broken: asyncio.Future[None] | None = None
@@ -70,8 +73,13 @@ class Tail:
             return False
 
     def look(self) -> bool:
-        """Hand on what other processes have committed; tell whether there is something new."""
+        """Hand on what other processes have committed; tell whether there is something new.
+
+        Leave if the log lost what was handed on before.
+        """
         head = self._reader.head()
+        if head < self.position and not self._log.check_follows(self.position, self._chain, head, ()):
+            return False
         news = head > self._log.signal.position
         if news:
             self._log.signal.advance(head)
@@ -97,10 +105,12 @@ class Tail:
                 rows = self._reader.rows(self.position, PAGE_EVENTS, head)
             except self._log.store.lost:
                 return
+            if not self._log.check_follows(self.position, self._chain, head, rows):
+                return
             self._hand_on(rows)
 
     def _hand_on(self, rows: Sequence[Row]) -> None:
-        self.position = rows[-1].position
+        self.position, self._chain = rows[-1].position, rows[-1].chain
         kinds = [row.type for row in rows]
         for listener, types in self._listeners:
             if types is None:

@@ -190,6 +190,12 @@ MUTANTS: tuple[Mutant, ...] = (
         (LOG, "        elif missed:\n", "        elif missed < 0:\n"),
     ),
     of(
+        "a log that went on past the head is taken for the same history",
+        "tests/core/store/test_log.py::"
+        "test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it[sqlite-1]",
+        (LOG, "if not (follows(known.chain, rows) if missed > 0 else", "if not (missed > 0 or"),
+    ),
+    of(
         "guards of other processes are not taken in",
         f"{PROMISES}::test_two_processes_share_the_slots",
         (

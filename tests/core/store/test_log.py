@@ -546,6 +546,34 @@ def test_a_tail_cut_while_at_work_stops_the_log(tmp_path: Path) -> None:
     log.store.close()
 
 
+@pytest.mark.parametrize("more", [1, CATCH_UP_EVENTS_MAX + 1])
+def test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it(tmp_path: Path, more: int) -> None:
+    deaths = Deaths()
+    asleep = new_log(tmp_path, deaths=deaths)
+    commit(asleep, fill(), fill())
+    asleep._write_anchor()
+    cut(tmp_path, after=1)  # as a failover to a standby that was behind, or a copy put in place
+    awake = new_log(tmp_path)
+    facts = (Fact(stream="pot_a", event=Filled(amount=2)),) * (more + 1)
+    commit(awake, lambda reader, context: Outcome(facts=facts))
+    awake.store.close()
+    future = enqueue(asleep, fill())
+    asleep._commit()
+    assert isinstance(future.exception(timeout=0), Overloaded)
+    assert deaths == [
+        f"the log cannot go on: InternalError: the log ends at position {more + 2},"
+        " but does not continue what was acknowledged at 2"
+    ]
+    anchor = read_anchor(asleep.store.anchor)
+    assert anchor is not None
+    assert anchor.position == 2
+    asleep.store.close()
+    again = new_log(tmp_path)
+    with pytest.raises(ConfigError, match=f"ends at position {more + 2} but holds another event at 2 than it once did"):
+        again.start()
+    again.store.close()
+
+
 # Failures
 
 

@@ -16,7 +16,7 @@ from athena_core.event import Fact
 from athena_core.protocols import Row
 from athena_core.store.log import Batch, Log
 from athena_core.store.tail import PAGE_EVENTS, Tail
-from tests.core.store.pots import META, Filled, commit, fill, new_log
+from tests.core.store.pots import META, Deaths, Filled, alter, commit, fill, new_log
 
 ROUNDS = 20
 
@@ -207,3 +207,26 @@ async def test_what_a_listener_raises_ends_the_follower(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         await following
     tail.close()
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_process_that_only_follows_leaves_where_what_it_followed_was_lost(tmp_path: Path, more: int) -> None:
+    theirs = new_log(tmp_path)
+    commit(theirs, fill(), fill())
+    theirs.store.close()
+    deaths = Deaths()
+    mine = new_log(tmp_path, deaths=deaths)
+    heard = Listening()
+    tail = Tail(mine)
+    tail.subscribe(heard)
+    alter(tmp_path, "DELETE FROM log WHERE position > 1")
+    theirs = new_log(tmp_path)
+    commit(theirs, *[fill(amount=2)] * more)
+    tail.look()
+    assert heard.positions == []
+    (reason,) = deaths
+    assert f"the log ends at position {1 + more}" in reason
+    assert "acknowledged" in reason
+    tail.close()
+    for log in (mine, theirs):
+        log.store.close()
