@@ -29,8 +29,8 @@ $(READY): pyproject.toml constraints.txt
 serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
 
-test: check ## Run all checks and all tests (five to twelve minutes; three processes of tests at a time)
-	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder tests
+test: check ## Run all checks and all tests but the heavy ones (about five minutes)
+	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
 
 check: $(READY) ## Run the checks that execute nothing: style, types, import directions
 	@$(call quietly,$(BIN)/ruff check)

@@ -365,6 +365,7 @@ def test_a_cancel_ends_the_tool_that_is_at_work(at_work: Agent) -> None:
         assert payloads(server.api, run["runId"], "run.cancelled") == [{"cause": "requested", "reason": "enough"}]
 
 
+@pytest.mark.heavy
 def test_an_interrupted_call_that_might_do_harm_is_not_made_again(at_work: Agent) -> None:
     with at_work(SLOW, "I will look") as (server, model):
         run = begin(server.api)

@@ -105,6 +105,7 @@ def test_the_runs_of_a_dead_server_go_on_at_another_one(serve: Serve, gates: Gat
     assert other.api.await_ending(run["runId"]) == "run.completed"
 
 
+@pytest.mark.heavy
 def test_a_run_that_is_to_be_cancelled_is_not_resumed(serve: Serve, gates: Gates, tmp_path: Path) -> None:
     other = serve(tmp_path / "plane", **gates.settings, **LONG)
     stopped = serve(tmp_path / "plane", **gates.settings, **LONG)

@@ -205,6 +205,7 @@ def look(api: Api, run_id: str) -> None:
     api.http.get(api.url + "/metrics")
 
 
+@pytest.mark.heavy
 def test_no_part_of_a_secret_is_in_an_answer_a_file_or_a_bundle_in_any_encoding_of_ours(heard: Heard) -> None:
     api = heard.client()
     look(api, work(api))

@@ -94,6 +94,7 @@ def scan(directory: Path) -> list[str]:
     return [f"{path.name}: {key!r}" for path in paths for key in BEGINNINGS if key in path.read_bytes()]
 
 
+@pytest.mark.heavy
 def test_keys_that_servers_echo_are_found_nowhere(serve: Serve, stub: Stub, tmp_path: Path) -> None:
     file = tmp_path / "keys" / "anthropic"
     file.parent.mkdir()

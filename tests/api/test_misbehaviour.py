@@ -20,6 +20,7 @@ def misled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("provider", DIALECTS)
 def test_every_misbehaviour_leads_to_a_terminal_state(misled: Server, provider: str) -> None:
     api = misled.api

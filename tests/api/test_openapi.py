@@ -374,6 +374,7 @@ def test_the_document_accepts_just_what_the_server_accepts(body: type, place: tu
         assert VALIDATORS[body].is_valid(value) == accepts(body, value), value
 
 
+@pytest.mark.heavy
 @given(
     st.sampled_from(CASES), st.recursive(st.sampled_from(VALUES), lambda part: st.dictionaries(st.text("a ."), part))
 )

@@ -66,6 +66,7 @@ def test_the_committed_listing_is_current(name: str) -> None:
     assert committed == LISTINGS[name](), f"the API changed: run `{REFRESH}` and review the difference of {name}"
 
 
+@pytest.mark.heavy
 def test_the_document_is_valid_openapi() -> None:
     openapi_spec_validator.validate(json.loads(LISTINGS["openapi.json"]()))
 

@@ -142,6 +142,7 @@ def test_a_change_is_reviewed_as_an_ordinary_run(server: Server, api: Api, revie
     assert "Fine" not in json.dumps([started, completed]), "what the model wrote is text"
 
 
+@pytest.mark.heavy
 def test_every_form_of_the_output(api: Api) -> None:
     answer = review(api, "good", stdout="summary")
     result = answer["result"]
@@ -373,6 +374,7 @@ def test_a_review_need_not_be_waited_for_and_is_there_once(api: Api) -> None:
         api.get("/personas/runs/run_unknown")
 
 
+@pytest.mark.heavy
 def test_a_review_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
     library = make(tmp_path / "workspace" / "library")
     branch(library, "mended", a_py="x = 1\n")

@@ -154,6 +154,7 @@ def work(api: Api) -> None:
     api.events()
 
 
+@pytest.mark.heavy
 def test_no_secret_is_in_an_answer_or_in_a_file(heard: Heard) -> None:
     api = heard.client()
     ask_everything(api)

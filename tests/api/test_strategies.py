@@ -161,6 +161,7 @@ def test_runs_of_a_server_without_an_executor_are_executed_by_another_one(
     assert lease["payload"]["pid"] == worker.pid
 
 
+@pytest.mark.heavy
 def test_a_server_that_stands_still_loses_its_runs_and_lets_go_of_them_when_it_goes_on(
     serve: Serve, gates: Gates, tmp_path: Path
 ) -> None:

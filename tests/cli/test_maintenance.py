@@ -76,6 +76,7 @@ def test_a_backup_under_load_restores_to_a_log_that_holds_all_that_was_acknowled
         api.close()
 
 
+@pytest.mark.heavy
 def test_after_a_restore_cursors_up_to_the_fork_are_valid_and_those_above_it_are_foreign(terminal: Terminal) -> None:
     copy = terminal.directory / "copy.athena"
     with terminal.served():
@@ -247,6 +248,7 @@ def test_the_doctor_finds_nothing_where_nothing_is_wrong(history: Terminal) -> N
         assert statuses(history)["server"] == "ok"
 
 
+@pytest.mark.heavy
 def test_the_doctor_finds_what_is_wrong(history: Terminal) -> None:
     assert statuses(history, auth_enabled="perhaps")["settings"] == "wrong"
     assert statuses(history, workspace_root=str(history.directory / "nowhere"))["workspace"] == "wrong"

@@ -44,6 +44,7 @@ def seen(api: Api) -> Seen:
     )
 
 
+@pytest.mark.heavy
 def test_clients_see_the_same_plane_after_a_move_to_a_database_and_back(
     terminal: Terminal, gates: Gates, database: str
 ) -> None:

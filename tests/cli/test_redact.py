@@ -14,6 +14,7 @@ def remains(terminal: Terminal, words: str) -> list[str]:
     return [path.name for path in files if words.encode() in path.read_bytes()]
 
 
+@pytest.mark.heavy
 def test_what_was_written_is_gone_and_the_log_still_verifies(terminal: Terminal) -> None:
     for session, words in (("a", CANARY), ("b", OTHER)):
         result = terminal.run("run", "--session", session, "--input", words, "--transport", "local")

@@ -55,6 +55,7 @@ def test_every_operation_has_a_command() -> None:
     assert {words: row.id for words, row in rows().items()} == {words: row.operation_id for words, row in ROWS.items()}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete_them(shell: str) -> None:
     script = app.build().generate_completion(prog_name="athena", shell=shell)  # type: ignore[arg-type]

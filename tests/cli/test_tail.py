@@ -26,6 +26,7 @@ def follow(tail: Running, run_id: str) -> None:
     tail.read_until(lambda event: event["type"] == "run.completed" and event["runId"] == run_id)
 
 
+@pytest.mark.heavy
 def test_nothing_is_lost_or_repeated_when_the_server_is_killed(terminal: Terminal) -> None:
     with terminal.server() as server:
         port = int(terminal.settings["api_base_url"].rpartition(":")[2])

@@ -248,6 +248,7 @@ def test_auto_goes_on_in_this_process_when_nobody_listens(terminal: Terminal) ->
         assert terminal.run("events", "list", "--run", first["runId"]).data["events"] == events
 
 
+@pytest.mark.heavy
 def test_lists_are_the_same_bytes_over_both(terminal: Terminal) -> None:
     with terminal.served():
         for transport in TRANSPORTS:
@@ -263,6 +264,7 @@ def test_lists_are_the_same_bytes_over_both(terminal: Terminal) -> None:
             assert json.loads(api)["events"]
 
 
+@pytest.mark.heavy
 def test_a_list_of_all_pages_has_the_shape_of_one(terminal: Terminal) -> None:
     terminal.run("run", "--input", "x")
     whole = terminal.run("events", "list").out
@@ -377,6 +379,7 @@ def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transpor
         assert (carl.code, "AUTHZ_DENIED" in carl.err) == (1, True)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: str) -> None:
     file = terminal.directory / "policy.json"
@@ -395,6 +398,7 @@ def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: st
         assert terminal.run("fleet", *where).data["total"] == 0
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transport: str) -> None:
     terminal.settings |= {"memory_enabled": "true", "workspace_root": str(terminal.directory)}
@@ -411,6 +415,7 @@ def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transpo
         assert terminal.run("memory", "list", *where).data == {"items": []}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_persona_is_made_and_reviews(terminal: Terminal, transport: str) -> None:
     terminal.settings |= {"workspace_root": str(terminal.directory)}

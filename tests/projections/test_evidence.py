@@ -133,6 +133,7 @@ def test_redaction_erases_content_and_salt(tmp_path: Path) -> None:
         assert told["label"] == label
 
 
+@pytest.mark.heavy
 @given(st.lists(st.tuples(st.integers(0, MOVES - 1), st.integers(0, 20)), max_size=60))
 def test_readers_and_judges_agree_on_what_is_stale(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[int, int]]

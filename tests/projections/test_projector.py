@@ -31,6 +31,7 @@ def folder() -> Iterator[Path]:
 
 
 @settings(deadline=None, max_examples=60)
+@pytest.mark.heavy
 @given(HISTORIES, st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_every_batch_size_gives_the_same_digest(moves: list[tuple[int, int]], sizes: list[int]) -> None:
     history = History().play(moves)
@@ -46,6 +47,7 @@ def test_every_batch_size_gives_the_same_digest(moves: list[tuple[int, int]], si
 
 
 @settings(deadline=None, max_examples=60)
+@pytest.mark.heavy
 @given(HISTORIES, HISTORIES)
 def test_following_live_gives_the_digest_of_a_replay(first: list[tuple[int, int]], then: list[tuple[int, int]]) -> None:
     """Redactions among the second half erase rows that were shown, and text that a replay never sees."""
@@ -68,6 +70,7 @@ class Crash(BaseException):
 
 
 @settings(deadline=None, max_examples=60)
+@pytest.mark.heavy
 @given(HISTORIES, st.data())
 def test_a_crash_between_any_two_statements_changes_nothing(moves: list[tuple[int, int]], data: st.DataObject) -> None:
     history = History().play([*moves, (12, 0)])

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import pytest
 from psycopg.pq import TransactionStatus
 
 from tests.conftest import Serve
@@ -68,6 +69,7 @@ def poor_role(database: str) -> Iterator[tuple[str, Callable[[int], None]]]:
             session.execute("DROP ROLE athena_poor")
 
 
+@pytest.mark.heavy
 def test_a_server_with_too_few_connections_names_the_reason_and_is_ready_once_it_has_them(
     database: str, tmp_path: Path
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_server_with_too_few_connections_names_the_reason_and_is_ready_once_it
         assert next(status for status, _, reason in states() if status == 200 and reason == "None")
 
 
+@pytest.mark.heavy
 def test_two_servers_are_one_plane_and_one_goes_on_alone(
     database: str, serve: Serve, gates: Gates, tmp_path: Path
 ) -> None:

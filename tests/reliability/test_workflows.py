@@ -43,6 +43,7 @@ def starts_of(server: Server, workflow_run_id: str) -> Counter[str]:
     return counts
 
 
+@pytest.mark.heavy
 def test_a_workflow_of_twelve_steps_fails_is_killed_and_resumed(tmp_path: Path, gates: Gates) -> None:
     with Server(tmp_path / "server", **gates.settings) as server:
         build = Builder(server.api)

@@ -103,6 +103,7 @@ async def test_an_answer_has_its_text_usage_and_price(server: Breakable, name: s
     server.grade()
 
 
+@pytest.mark.heavy
 async def test_a_storm_of_429_is_waited_out(server: Breakable, name: str) -> None:
     server.behave(fails(429, 3, retry_after=0.2))
     assert (await ask(server, name)).attempts == 4
@@ -126,6 +127,7 @@ async def test_a_server_that_comes_back_is_asked_again(server: Breakable, name: 
     server.grade(strict=False)  # it warns when the second wait is not longer, which full jitter does not promise
 
 
+@pytest.mark.heavy
 async def test_an_outage_ends_in_a_failure_after_so_many_attempts(server: Breakable, name: str) -> None:
     server.behave(fails(503, None))
     with pytest.raises(ProviderFailure, match="HTTP 503") as caught:

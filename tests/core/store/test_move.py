@@ -136,6 +136,7 @@ def test_a_move_that_is_cut_short_at_any_page_leaves_nothing(ends: tuple[Path, s
     moved(*ends)
 
 
+@pytest.mark.heavy
 def test_what_is_at_work_on_either_end_is_not_disturbed(filled: Path, url: str, tmp_path: Path) -> None:
     left, arrived = open_move(filled, None, url)
     with closing(left), closing(arrived), pytest.raises(ConfigError, match="stop it first"):
