@@ -3,9 +3,10 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import anyio
 import msgspec
@@ -31,6 +32,8 @@ from projections.feed import (
     resolve,
 )
 
+T = TypeVar("T")
+
 RING_BYTES_MAX = 64 << 20
 PAGE_EVENTS = 500
 CHUNK_BYTES_MAX = 64 << 10
@@ -45,6 +48,8 @@ HEARTBEAT_SECONDS = 15.0
 QUIET_TICKS = 15
 """How often it is looked, in that time, who was quiet for all of it."""
 HIDDEN_EVENTS_MAX = 10_000
+WOKEN_AT_ONCE = 100
+"""How many subscribers are woken in one iteration of the event loop, so that a request waits 5 ms for them at most."""
 LAST_SEND_SECONDS = 0.2
 AWAY_SECONDS = 0.25
 """How long a stream rests that cannot be read on, before it looks again whether the database is back."""
@@ -100,9 +105,7 @@ class Ring:
         """Wake everybody who waits, for what there is up to a position."""
         self.told = position
         woken, self._waiting = self._waiting, {}
-        for future in woken:
-            if not future.done():
-                future.set_result(None)
+        _some_at_a_time(iter(woken), _resolve)
 
     async def wait(self, position: Position) -> None:
         """Return once everybody was woken for something after a position."""
@@ -113,6 +116,52 @@ class Ring:
                 await future
             finally:
                 self._waiting.pop(future, None)
+
+
+def _some_at_a_time(things: Iterator[T], act: Callable[[T], None]) -> None:
+    """Act on the first ``WOKEN_AT_ONCE`` things, and on the others in later iterations of the event loop."""
+    some = list(islice(things, WOKEN_AT_ONCE))
+    for thing in some:
+        act(thing)
+    if some:
+        asyncio.get_running_loop().call_soon(_some_at_a_time, things, act)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Turns:
+    """Lets one caller go on in each iteration of the event loop, in the order in which they asked.
+
+    However many streams catch up, a request waits for one page of one of them before the loop looks at its socket.
+    """
+
+    def __init__(self) -> None:
+        """Create it without callers."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._scheduled = False
+
+    async def next(self) -> None:
+        """Return when it is the caller's turn, in a later iteration."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append(future)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._give)
+        await future
+
+    def _give(self) -> None:
+        """Let the first caller go on that was not cancelled."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                asyncio.get_running_loop().call_soon(self._give)
+                return
+        self._scheduled = False
 
 
 class Subscription(ABC):
@@ -241,6 +290,7 @@ class Streams:
         self._ticking: asyncio.TimerHandle | None = None
         self._open = Counter[str]()
         self._readings: set[Reading] = set()
+        self._turns = Turns()
         self.inside: set[Wanted] = set()
         """The streams, and whatever else is done for clients who wait."""
         self.count = 0
@@ -297,8 +347,8 @@ class Streams:
         self._ticking = None
         for reading in self._readings:
             reading.quiet += 1
-            if reading.quiet >= QUIET_TICKS:
-                reading.nap.now()
+        quiet = [reading for reading in self._readings if reading.quiet >= QUIET_TICKS]
+        _some_at_a_time(iter(quiet), lambda reading: reading.nap.now())
         if self._readings:
             self._ticking = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
@@ -323,8 +373,8 @@ class Streams:
                         await (anyio.sleep(AWAY_SECONDS) if away else subscription.wait())
                     except StoreUnreachable:  # nobody can tell whether there is more
                         await anyio.sleep(AWAY_SECONDS)
-            elif not frames:
-                await anyio.sleep(0)  # a long stretch that the filter hides must not hold up the others
+            else:
+                await self._turns.next()  # neither frames nor a socket that takes them may hold up the others
 
     async def _send_page(self, send: Send, frames: Sequence[bytes]) -> bool:
         """Send frames. Return False if they are large and not in the budget: the client resumes once there is room."""

@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.sse import HEARTBEAT, Cut, Ring, Streams, Subscription
+from athena_api.sse import HEARTBEAT, WOKEN_AT_ONCE, Cut, Ring, Streams, Subscription
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable
@@ -400,6 +401,86 @@ async def test_a_stream_waits_for_a_database_that_is_away() -> None:
             await line.until(b"data: back\n\n", 1)
             streams.drain()
     assert unsteady.away == []
+
+
+# Many at once
+
+
+class Long(Subscription):
+    """A subscription with pages to take, which notes in which iteration of the event loop each was taken."""
+
+    retry = b"retry: 2000\n\n"
+
+    def __init__(self, pages: int, taken: list[int], iteration: Callable[[], int]) -> None:
+        self.left = pages
+        self._taken = taken
+        self._iteration = iteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """There is nothing to let go of."""
+
+    def take(self) -> tuple[list[bytes], bool]:
+        self._taken.append(self._iteration())
+        self.left -= 1
+        return [b"data: page\n\n"], self.left > 0
+
+    async def wait(self) -> None:
+        await anyio.sleep_forever()
+
+
+async def taken_at_once(*, stopped: int) -> list[int]:
+    """How many pages were taken in each iteration of the loop, while streams catch up with clients that take all."""
+    streams, taken, iterations = Streams(), list[int](), 0
+    lines = [Long(10, taken, lambda: iterations) for _ in range(5)]
+
+    async def send(message: Any) -> None:
+        """Take it at once."""
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            leaving = [asyncio.create_task(streams.serve(line, Line().receive, send)) for line in lines[:stopped]]
+            for line in lines[stopped:]:
+                tasks.start_soon(streams.serve, line, Line().receive, send)
+            while any(line.left for line in lines[stopped:]):
+                await asyncio.sleep(0)
+                iterations += 1
+                if iterations == 10:
+                    for task in leaving:
+                        task.cancel()
+            streams.drain()
+    return list(Counter(taken).values())
+
+
+@pytest.mark.parametrize("stopped", [0, 2])
+async def test_streams_that_catch_up_take_turns_and_leave_the_loop_to_others_after_each_page(stopped: int) -> None:
+    first, *others = await taken_at_once(stopped=stopped)
+    assert first == 5, "each begins at once"
+    assert max(others) <= 2, "the loop may count between the turns of one iteration"
+    assert (first + sum(others) == 50) == (not stopped)
+
+
+async def test_subscribers_are_woken_a_few_in_each_iteration() -> None:
+    ring, woken, count = Ring(7), 0, 3 * WOKEN_AT_ONCE + 1
+
+    async def wait() -> None:
+        nonlocal woken
+        await ring.wait(7)
+        woken += 1
+
+    found: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        for _ in range(count):
+            tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        ring.wake(8)
+        while woken < count:
+            before = woken
+            await asyncio.sleep(0)
+            found.append(woken - before)
+    assert max(found) == WOKEN_AT_ONCE
 
 
 # Slow clients
