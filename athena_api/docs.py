@@ -57,10 +57,17 @@ class StaticFile(NamedTuple):
     etag: str
     immutable: bool = False
 
+    @classmethod
+    def of(cls, content: bytes, suffix: str, *, immutable: bool = False) -> "StaticFile":
+        """Return a file of the type that a suffix means, with the ETag of its content."""
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        return cls(content, CONTENT_TYPES[suffix], etag, immutable)
 
+
+@functools.cache
 def docs_page() -> StaticFile:
     """The page at ``/docs``."""
-    return StaticFile(PAGE, CONTENT_TYPES[".html"], _etag(PAGE))
+    return StaticFile.of(PAGE, ".html")
 
 
 def console_page() -> StaticFile:
@@ -78,13 +85,7 @@ def static_files() -> dict[str, StaticFile]:
     """Every file that is served, by its path: the list is fixed, so no path can lead elsewhere."""
     files: dict[str, StaticFile] = {}
     for file in sorted(ROOT.rglob("*")):
-        content_type = CONTENT_TYPES.get(file.suffix)
-        if content_type is not None and file.is_file():
-            content = file.read_bytes()
+        if file.suffix in CONTENT_TYPES and file.is_file():
             path = file.relative_to(ROOT).as_posix()
-            files[path] = StaticFile(content, content_type, _etag(content), immutable=path.startswith(HASHED))
+            files[path] = StaticFile.of(file.read_bytes(), file.suffix, immutable=path.startswith(HASHED))
     return files
-
-
-def _etag(content: bytes) -> str:
-    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'

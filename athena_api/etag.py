@@ -1,4 +1,4 @@
-"""Entity tags: the version of a record as a header, and whether the one that a client names is still in force."""
+"""Entity tags: the version of a record or document as a header, and conditions that name one."""
 
 from collections.abc import Callable
 
@@ -19,3 +19,9 @@ def expectation(if_match: str | None) -> Callable[[int], bool] | None:
         return None
     tags = {tag.strip() for tag in if_match.split(",")}
     return lambda version: etag(version)[1] in tags or (ANY in tags and version > 0)
+
+
+def unchanged(if_none_match: str | None, tag: str) -> bool:
+    """Return True if a copy that ``If-None-Match`` names is the current one; the comparison is the weak one."""
+    tags = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
+    return tag in tags or ANY in tags

@@ -131,8 +131,8 @@ def test_pages_run_only_what_comes_from_here(browsed: Server, path: str) -> None
 
 def test_what_is_named_by_its_content_is_kept_and_all_else_is_asked_for_again(browsed: Server) -> None:
     page = ask(browsed, path="/")
-    assert page.headers["cache-control"] == "no-cache"
+    assert page.headers["cache-control"] == "private, no-cache"
     assert ask(browsed, path="/", **{"if-none-match": page.headers["etag"]}).status_code == 304
     (script,) = re.findall(r'src="(/static/dashboard/assets/[^"]+)"', page.text)
     assert ask(browsed, path=script).headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert ask(browsed, path="/static/docs.js").headers["cache-control"] == "no-cache"
+    assert ask(browsed, path="/static/docs.js").headers["cache-control"] == "private, no-cache"

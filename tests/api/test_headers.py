@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from athena_api.app import openapi_file
 from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
 from tests.support.server import Server
@@ -49,12 +50,12 @@ def test_an_answer_with_an_etag_may_be_stored_by_its_client_and_is_revalidated(s
         ("/livez", NO_STORE),
         ("/readyz", NO_STORE),
         ("/metrics", NO_STORE),
-        ("/openapi.json", NO_STORE),
         ("/api/v1/nothing", NO_STORE),
         ("/static/nothing", NO_STORE),
-        ("/", "no-cache"),
-        ("/docs", "no-cache"),
-        ("/static/docs.js", "no-cache"),
+        ("/", REVALIDATED),
+        ("/docs", REVALIDATED),
+        ("/openapi.json", REVALIDATED),
+        ("/static/docs.js", REVALIDATED),
     ],
 )
 def test_every_page_and_probe_is_answered_with_them_too(server: Server, path: str, expected: str) -> None:
@@ -68,7 +69,23 @@ def test_so_is_a_sheet_and_a_page_that_did_not_change(server: Server) -> None:
     assert (sheet.headers["content-type"].split(";")[0], *seen(sheet)) == ("text/csv", ["nosniff"], [NO_STORE])
     page = ada.http.get(server.url + "/")
     again = ada.http.get(server.url + "/", headers={"if-none-match": page.headers["etag"]})
-    assert (again.status_code, *seen(again)) == (304, ["nosniff"], ["no-cache"])
+    assert (again.status_code, *seen(again)) == (304, ["nosniff"], [REVALIDATED])
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/static/docs.js"])
+@pytest.mark.parametrize("sent", ["{}", "W/{}", '"other", {}', "*"])
+def test_a_document_that_its_client_has_is_not_sent_again(server: Server, path: str, sent: str) -> None:
+    http, address = server.client().http, server.url + path
+    whole = http.get(address)
+    again = http.get(address, headers={"if-none-match": sent.format(whole.headers["etag"])})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == whole.headers["etag"]
+    other = http.get(address, headers={"if-none-match": '"other"'})
+    assert (other.status_code, other.content) == (200, whole.content)
+
+
+def test_the_openapi_document_is_built_once() -> None:
+    assert openapi_file() is openapi_file()
 
 
 @pytest.mark.parametrize(
