@@ -85,11 +85,21 @@ class ProjectionHealth(Value):
     error: str | None = None
 
 
+class BackgroundProblem(Value):
+    """A loop beside the requests that fails now: since when, its last failure, and how many there were since then."""
+
+    loop: str
+    since: str
+    message: str
+    count: int
+
+
 class Health(Value):
     """Whether the server is well, and how far each projection is.
 
     ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
-    ``reason`` is present if the views cannot be written or read.
+    ``reason`` is present if the views cannot be written or read, or if writes fail. ``problems`` are the background
+    loops that fail; ``status`` is `degraded` while there is a reason, a problem or an error of a projection.
     """
 
     status: str
@@ -99,6 +109,7 @@ class Health(Value):
     queue: int
     streams: int
     projections: dict[str, ProjectionHealth]
+    problems: tuple[BackgroundProblem, ...]
     generation: str | None = None
     candidate: str | None = None
     reason: str | None = None

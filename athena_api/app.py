@@ -218,6 +218,7 @@ def wire(
         open_latch(settings.state_dir, settings.database_url, "reactor"),
         tail,
         (drains, redrives, walker, reviews, timer),
+        log.problems,
     )
     timer.ask = partial(reactors.ask, timer.name)
     about = About(
@@ -247,7 +248,7 @@ def wire(
         ),
         feed=feed,
         live=live,
-        relay=Relay(live, log.store.channel()),
+        relay=Relay(live, log.store.channel(), log.problems),
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
         access=access,
@@ -292,7 +293,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         parts.log.accept_fork()
     parts.log.start()
     stop = threading.Event()
-    keeper = Keeper(parts.views, parts.runner.executors.alone)
+    keeper = Keeper(parts.views, parts.runner.executors.alone, parts.log.problems)
     thread = threading.Thread(target=keeper.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
     thread.start()
     try:

@@ -82,6 +82,10 @@ UNPRICED = Family(
 TODAY = Family("athena_cost_today_usd", "gauge", "Estimated spend of this UTC day in dollars.")
 RESERVED = Family("athena_cost_reserved_usd", "gauge", "What runs have set aside of the daily budget, in dollars.")
 BUDGET = Family("athena_cost_budget_daily_usd", "gauge", "The daily budget of the policy in dollars, if there is one.")
+FAILURES = Family(
+    "athena_background_failures_total", "counter", "Failures of a loop beside the requests, in this process.", ("loop",)
+)
+FAILING = Family("athena_background_failing", "gauge", "1 where a loop beside the requests fails now.", ("loop",))
 BUILD = Family("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
 CPU = Family("process_cpu_seconds_total", "counter", "CPU time of this process.")
 RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
@@ -104,6 +108,8 @@ FAMILIES = (
         TODAY,
         RESERVED,
         BUDGET,
+        FAILURES,
+        FAILING,
         BUILD,
         CPU,
         RESIDENT,
@@ -134,6 +140,10 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
         samples[LAG].append(((name,), projection.lag))
         samples[STOPPED].append(((name,), int(projection.error is not None)))
     samples[STREAMS].append(((), plane.streams.count))
+    failing = {problem.loop for problem in log.problems.failing()}
+    for loop, count in log.problems.totals().items():
+        samples[FAILURES].append(((loop,), count))
+        samples[FAILING].append(((loop,), int(loop in failing)))
     samples[BUILD].append(((__version__,), 1))
     samples[CPU].append(((), time.process_time()))
     samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))

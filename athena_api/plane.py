@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from athena_api.answers import (
     AuthCapabilities,
+    BackgroundProblem,
     Capabilities,
     Health,
     LimitCapabilities,
@@ -65,6 +66,7 @@ T = TypeVar("T")
 
 CATCH_UP_SECONDS_MAX = 2.0
 READY_LAG_MAX = 10_000
+WRITES_FAIL = "writes fail"
 EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
 
@@ -222,16 +224,22 @@ class ControlPlane(NamedTuple):
             for name, point in self.views_reader.checkpoints().items()
         }
         lag = max((health.lag for health in projections.values()), default=head)
-        reason = self.views_reader.trouble
-        trouble = reason is not None or any(health.error for health in projections.values())
+        refusal = self.log.refusal
+        reason = self.views_reader.trouble or (None if refusal is None else f"{WRITES_FAIL}: {refusal}")
+        stopped = any(health.error for health in projections.values())
+        problems = tuple(
+            BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count)
+            for one in self.log.problems.failing()
+        )
         return Health(
-            status="degraded" if trouble else "ok",
+            status="degraded" if reason is not None or stopped or problems else "ok",
             now=iso(self.clock.now()),
             head=head,
             lag=lag,
             queue=self.log.waiting,
             streams=self.streams.count,
             projections=projections,
+            problems=problems,
             generation=self.views.generations.current(),
             candidate=self.views.generations.candidate(),
             reason=reason,
@@ -274,14 +282,19 @@ class ControlPlane(NamedTuple):
     def ready(self) -> None:
         """Return if requests can be served. Raise NotCaughtUp or StoreUnreachable.
 
-        Anyone may ask, so the error leaves out hosts and roles, which the reason in ``health`` may name.
+        A failing loop alone is no reason to send requests elsewhere. Anyone may ask, so the error leaves out hosts and
+        roles, which the reason in ``health`` may name.
         """
         try:
             health = self.health(self.reader.head())
         except StoreUnreachable as error:
             raise StoreUnreachable(error.message.partition(":")[0]) from error
-        if health.status != "ok" or health.lag > READY_LAG_MAX or self.streams.draining:
+        stopped = any(one.error for one in health.projections.values())
+        if health.reason is not None or stopped or health.lag > READY_LAG_MAX or self.streams.draining:
+            refusal = self.log.refusal
             known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
+            if refusal is not None:
+                known = f": {WRITES_FAIL}: {refusal}"
             raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})
 
 

@@ -1,5 +1,6 @@
 """Errors by family: a stable code, a message for people, details for machines; no status numbers."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from athena_core.event import Value
@@ -17,7 +18,7 @@ class AthenaError(Exception):
     """An error with a code that clients may rely on (contract 1.1 and D24)."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     retry_after: ClassVar[int | None] = None
     """Seconds that a client should wait, where that is known."""
     replayed: bool = False
@@ -393,3 +394,22 @@ class InternalError(AthenaError):
     """A bug of ours."""
 
     code = "INTERNAL_ERROR"
+
+
+def _below(kind: type[AthenaError]) -> Iterator[type[AthenaError]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _below(below)
+
+
+_BY_CODE: dict[str, type[AthenaError]] = {kind.code: kind for kind in _below(AthenaError) if "code" in vars(kind)}
+
+
+def recorded_error(code: str, message: str, details: object = None) -> AthenaError:
+    """Return the error that a run, a drain or a step recorded under a code.
+
+    An unknown code is a bug of ours, so it becomes an InternalError.
+    """
+    error = _BY_CODE.get(code, InternalError)(message)
+    error.details = details
+    return error

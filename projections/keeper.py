@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from athena_core.event import Position
+from athena_core.problems import Problems
 from athena_core.protocols import Connection, LogReader
 from projections import generation
 from projections.projection import Projection
@@ -19,6 +20,7 @@ RETIRE_SECONDS = 60.0
 TROUBLE_SECONDS = 1.0
 BACKGROUND_EVENTS_MAX = 2_000
 FAR: Position = 2**62
+LOOP = "views"
 
 
 class Keeper:
@@ -28,9 +30,10 @@ class Keeper:
     reads these views: only then, and while nobody waits here, commits are gathered.
     """
 
-    def __init__(self, views: Views, alone: Callable[[], bool]) -> None:
+    def __init__(self, views: Views, alone: Callable[[], bool], problems: Problems) -> None:
         """Keep nothing yet."""
         self._views = views
+        self._problems = problems
         self._generations = views.generations
         self._alone = alone
         self._lock = views.generations.keeper()
@@ -54,6 +57,7 @@ class Keeper:
                 self._keep(stop)
             except Exception as error:
                 self._views.failure = f"{type(error).__name__}: {error}"
+                self._problems.report(LOOP, error)
             finally:
                 self.close()
             stop.wait(TROUBLE_SECONDS)
@@ -65,6 +69,7 @@ class Keeper:
             keeping = self.start()
             more = keeping and self.turn()
             self._views.failure = None  # it went well, or it is another process's matter
+            self._problems.recovered(LOOP)
             if not keeping:
                 self._pause(FAR, LOCK_SECONDS)
             elif not more:

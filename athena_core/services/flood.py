@@ -19,6 +19,7 @@ SUMMARIES_BURST = 10
 SUMMARY_SECONDS = 60.0
 """How far summaries are apart while refusals go on, after a burst of one a second."""
 EVERYBODY_ELSE = EVERYTHING_ELSE = "*"
+LOOP = "refusals.flush"
 
 Caller = tuple[str, str]
 """An identity and an operation."""
@@ -156,7 +157,13 @@ class Flood:
         """Record what was suppressed, as often as it is due, for ever."""
         while True:
             await anyio.sleep(WINDOW_SECONDS)
-            await self.tick()
+            try:
+                await self.tick()
+            except Exception as error:
+                self._log.problems.report(LOOP, error)
+            else:
+                if not self._suppressed:
+                    self._log.problems.recovered(LOOP)
 
     async def tick(self) -> None:
         """Forget windows that are over; record what was suppressed if a summary is due."""
@@ -174,7 +181,8 @@ class Flood:
             event = plane.RequestsSuppressed(count=left[key], subject=subject, operation=operation, since=iso(since))
             try:
                 await self._log.submit(_record(event), Meta(actor=subject, correlation=self._ids.trace()))
-            except AthenaError:
+            except AthenaError as error:
+                self._log.problems.report(LOOP, error)
                 break
             del left[key]
         for key, count in left.items():

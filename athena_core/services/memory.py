@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import anyio
 from anyio import to_thread
 
 from athena_core.clock import Clock, Ids
@@ -25,6 +26,8 @@ from athena_core.tools.workspace import Workspace
 
 FILES_MAX = 10_000
 RESULTS_MAX = 100
+RETRY_SECONDS = 5.0
+LOOP = "memory.index"
 TERMS_MAX = 32
 SETTLED_NS = 2_000_000_000
 """How old a change of a file has to be so that a second one within the same tick of its clock cannot hide."""
@@ -199,8 +202,12 @@ class Memory:
 
         try:
             found = await to_thread.run_sync(search)
-        except (TimeoutError, NotCaughtUp, Damaged, OSError):
+        except (TimeoutError, NotCaughtUp):
             return ()
+        except (Damaged, OSError) as error:
+            self._log.problems.report(LOOP, error)
+            return ()
+        self._log.problems.recovered(LOOP)
         kept: list[Passage] = []
         left = min(chars_max, self._settings.memory_max_injected_chars)
         for passage in found:
@@ -213,9 +220,17 @@ class Memory:
     # Life
 
     async def serve(self) -> None:
-        """Make the index ready before somebody asks."""
-        if self._settings.memory_enabled:
-            await to_thread.run_sync(self._recall.refresh, abandon_on_cancel=True)  # ``close`` makes it stop
+        """Make the index ready before the first search; try again until that is done."""
+        ready = not self._settings.memory_enabled
+        while not ready:
+            try:
+                await to_thread.run_sync(self._recall.refresh, abandon_on_cancel=True)  # ``close`` makes it stop
+            except Exception as error:
+                self._log.problems.report(LOOP, error)
+                await anyio.sleep(RETRY_SECONDS)
+            else:
+                self._log.problems.recovered(LOOP)
+                ready = True
 
     def close(self) -> None:
         """Close the index."""

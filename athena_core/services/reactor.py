@@ -8,7 +8,6 @@ two steps, and nothing happens twice; there is no checkpoint to lose.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -16,12 +15,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from athena_core.errors import AthenaError
+from athena_core.problems import Problems
 from athena_core.protocols import Latch, Row
 from athena_core.store.tail import Tail
 
 LEADER_SECONDS = 0.5
 """How often a process that does not lead asks whether it may."""
 
+LOOP = "reactors"
 BACKOFF_SECONDS = 0.05
 BACKOFF_SECONDS_MAX = 5.0
 ACTS_MAX = 256
@@ -51,21 +52,23 @@ class Reactor(Protocol):
 class Duty:
     """One reactor at work: which keys are to be looked at, each by one task at a time."""
 
-    def __init__(self, reactor: Reactor, tasks: TaskGroup, due: Iterable[str]) -> None:
+    def __init__(self, reactor: Reactor, tasks: TaskGroup, due: Iterable[str], problems: Problems) -> None:
         """Look at some keys first."""
         self._reactor = reactor
+        self._loop = f"{LOOP}.{reactor.name}"
+        self._problems = problems
         self._tasks = tasks
         self._due: dict[str, None] = dict.fromkeys(due)
         self._busy: set[str] = set()
         self._wake = asyncio.Event()
         self._wake.set()
-        self.trouble: dict[str, str] = {}
-        """What could not be done lately, and why, by key."""
+        self._failing: set[str] = set()
+        """The keys that are tried again after a failure."""
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is looked at now; what cannot be done is tried again, but nobody can wait for that."""
-        return not self._due.keys() - self.trouble.keys() and not self._busy - self.trouble.keys()
+        """Return True if no key is being processed; failing keys do not count."""
+        return not self._due.keys() - self._failing and not self._busy - self._failing
 
     def ask(self, keys: Iterable[str]) -> None:
         """Have keys looked at, soon."""
@@ -91,14 +94,16 @@ class Duty:
             while True:
                 try:
                     again = await self._reactor.act(key)
-                except Exception as error:  # a bug of ours must not stop the others; it is tried again, and shown
-                    self.trouble[key] = f"{type(error).__name__}: {error}"
+                except Exception as error:  # a bug of ours must not stop the others; it is tried again
+                    self._failing.add(key)
+                    self._problems.report(self._loop, error, key)
                     if isinstance(error, AthenaError) and not error.retryable:
                         delay = BACKOFF_SECONDS_MAX
                     await anyio.sleep(delay)
                     delay = min(delay * 2, BACKOFF_SECONDS_MAX)
                 else:
-                    self.trouble.pop(key, None)
+                    self._failing.discard(key)
+                    self._problems.recovered(self._loop, key)
                     break
         finally:
             self._busy.discard(key)
@@ -114,9 +119,10 @@ class Duty:
 class Reactors:
     """All reactors of this process, at work while it leads."""
 
-    def __init__(self, latch: Latch, tail: Tail, reactors: Sequence[Reactor]) -> None:
-        """Take part in the choice of a leader: whoever holds ``latch``."""
+    def __init__(self, latch: Latch, tail: Tail, reactors: Sequence[Reactor], problems: Problems) -> None:
+        """Take part in the choice of a leader: the process that holds ``latch``."""
         self._latch = latch
+        self._problems = problems
         self._reactors = reactors
         self._duties: dict[str, Duty] = {}
         self._tail = tail
@@ -130,11 +136,6 @@ class Reactors:
     def leads(self) -> bool:
         """Whether this process leads."""
         return bool(self._duties)
-
-    @property
-    def trouble(self) -> dict[str, str]:
-        """What could not be done lately, by reactor and key."""
-        return {f"{name} {key}": why for name, duty in self._duties.items() for key, why in duty.trouble.items()}
 
     @property
     def idle(self) -> bool:
@@ -178,9 +179,14 @@ class Reactors:
             self._heard_of = {reactor.name: {} for reactor in self._reactors}
             await self._concerned.wait()
         while True:
-            with suppress(OSError):  # the database is away: nobody leads
+            try:
                 if self._latch.acquire():
                     await self._lead()
+                else:
+                    self._problems.recovered(LOOP)
+            except Exception as error:
+                self._latch.release()
+                self._problems.report(LOOP, error)
             self._asking = False
             await anyio.sleep(LEADER_SECONDS)
 
@@ -191,19 +197,24 @@ class Reactors:
         try:
             async with anyio.create_task_group() as tasks:
                 for reactor in self._reactors:
-                    duty = self._duties[reactor.name] = Duty(reactor, tasks, due[reactor.name])
+                    duty = Duty(reactor, tasks, due[reactor.name], self._problems)
+                    self._duties[reactor.name] = duty
                     tasks.start_soon(duty.serve)
+                self._problems.recovered(LOOP)
                 self._asking = False
                 while self._held():
                     await anyio.sleep(LEADER_SECONDS)
                 tasks.cancel_scope.cancel()
         finally:
             self._duties.clear()
+            for reactor in self._reactors:
+                self._problems.recovered(f"{LOOP}.{reactor.name}", None)
 
     def _held(self) -> bool:
         try:
             return self._latch.held
-        except OSError:
+        except OSError as error:
+            self._problems.report(LOOP, error)
             self._latch.release()
             return False
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 import anyio
 import msgspec
 
+from athena_core.problems import Problems
 from athena_core.services.live import Live, Overheard, Turn
 from athena_core.store.port import Channel
 
@@ -39,9 +40,10 @@ class Told:
 class Relay:
     """Between the live text of this process and that of others, if there is a channel between them."""
 
-    def __init__(self, live: Live, channel: Channel | None) -> None:
+    def __init__(self, live: Live, channel: Channel | None, problems: Problems) -> None:
         """Take both ends."""
         self._live = live
+        self._problems = problems
         self._channel = channel
         self._spoken: dict[str, None] = {}
         self._told: dict[str, Told] = {}
@@ -77,8 +79,12 @@ class Relay:
                 del self._spoken[session_id]
                 pieces += [_encode((session_id, piece)).decode() for piece in self.pieces(session_id)]
             if pieces:
-                with suppress(OSError):  # they will read the entry
+                try:
                     await channel.send(pieces)
+                except Exception as error:  # the others read the finished entry in the log
+                    self._problems.report("relay.send", error)
+                else:
+                    self._problems.recovered("relay.send")
 
     def pieces(self, session_id: str) -> Iterator[Overheard]:
         """What was written in a session that the others were not told."""
@@ -101,9 +107,11 @@ class Relay:
         while True:
             try:
                 texts = await channel.receive()
-            except OSError:  # the database is away
+            except Exception as error:
+                self._problems.report("relay.receive", error)
                 await anyio.sleep(TROUBLE_SECONDS)
                 continue
+            self._problems.recovered("relay.receive")
             for text in texts:
                 with suppress(msgspec.MsgspecError):  # of a release that says something else
                     self._live.overheard(*_decode(text))

@@ -1,12 +1,10 @@
 """The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
 import asyncio
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,8 +12,9 @@ from anyio.abc import TaskGroup
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Transaction
 from athena_core.domain import run
-from athena_core.errors import AthenaError, LeaseLost, OutcomeUnknown, StoreUnreachable
+from athena_core.errors import AthenaError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
 from athena_core.event import Meta
+from athena_core.problems import described
 from athena_core.protocols import Row
 from athena_core.services.admission import (
     Created,
@@ -34,7 +33,6 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.executors import SWEEP_SECONDS, About, Executors
 from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
-from athena_core.store.shortage import is_shortage
 from athena_core.store.tail import Tail
 
 BACKOFF_SECONDS = 0.05
@@ -47,6 +45,9 @@ CANCEL_SECONDS_MAX = 5.0
 
 FIRST_LEASE_VERSION_MAX = 3
 """Behind being queued and being created: a lease later in its stream may have been taken from us."""
+
+CLAIM, RUN, SWEEP, TAKE_OVER = "runner.claim", "runner.run", "runner.sweep", "runner.take-over"
+"""The names of its loops."""
 
 CLAIMS_MAX = 64
 """How many runs are looked at for one transaction that leases them."""
@@ -95,6 +96,7 @@ class Runner:
     ) -> None:
         """Take the parts; ``about`` says how many runs it takes at a time, and of which providers."""
         self._log = log
+        self._problems = log.problems
         self._runs = runs
         self._catalog = catalog
         self._agent = agent
@@ -170,12 +172,19 @@ class Runner:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
                     self._wanted.pop(row.stream, None)
+                    self._settled(row.stream)
                     if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:
                         self._note_lease(row)
                 case kind if kind in run.ENDING_TYPES:
                     self._wanted.pop(row.stream, None)
+                    self._settled(row.stream)
                     self._cancelled.pop(row.stream, None)
                     self._let_go(row.stream)
+
+    def _settled(self, run_id: str) -> None:
+        """A run is leased or over: what failed before is nothing to try again."""
+        self._problems.recovered(CLAIM, run_id)
+        self._problems.recovered(TAKE_OVER, run_id)
 
     def _note_cancel(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event
@@ -273,18 +282,40 @@ class Runner:
 
         What is not leased after that is left to others, or to the next sweep.
         """
+        said: dict[str, str] = {}
         for run_id in run_ids:
             self._wanted.pop(run_id, None)
-        with suppress(AthenaError):  # the log is busy, or away
-            said = {run_id: text for run_id in run_ids if (text := self._said(run_id)) is not None}
-            if said:
-                room = self._room
-                committed = await self._log.submit(
-                    lambda reader, context: claim(reader, context, room, said), self._meta
-                )
-                taken: tuple[str, ...] = committed.answer
-                for run_id in taken:
-                    self.take_up(run_id)
+            try:
+                text = self._said(run_id)
+            except Exception as error:
+                self._problems.report(CLAIM, error, run_id)
+            else:
+                self._problems.recovered(CLAIM, run_id)
+                if text is not None:
+                    said[run_id] = text
+        if said:
+            await self._lease(said)
+
+    async def _lease(self, said: dict[str, str]) -> None:
+        """Lease runs in one transaction; where one of them cannot be leased, each in a transaction of its own."""
+        room = self._room
+        try:
+            committed = await self._log.submit(lambda reader, context: claim(reader, context, room, said), self._meta)
+        except Exception as error:
+            busy = isinstance(error, AthenaError) and error.retryable
+            if busy or len(said) == 1:
+                self._problems.report(CLAIM, error, "" if busy else next(iter(said)))
+                return
+            for run_id, text in said.items():
+                await self._lease({run_id: text})
+            return
+        self._problems.recovered(CLAIM)
+        taken: tuple[str, ...] = committed.answer
+        for run_id in taken:
+            try:
+                self.take_up(run_id)
+            except Exception as error:  # the sweep takes up what is leased here and not executed
+                self._problems.report(CLAIM, error, run_id)
 
     def _said(self, run_id: str) -> str | None:
         """What the user said to a run that nobody executes; None where somebody does, or it is over."""
@@ -297,12 +328,16 @@ class Runner:
     async def _take_over(self, run_id: str, token: int, loss: run.Loss) -> None:
         """Take a run from an executor that is lost; where it cannot go on, it ends."""
         room = self._room
-        with suppress(AthenaError):  # the log is busy, or away: the next sweep tries again
+        try:
             committed = await self._log.submit(
                 lambda reader, context: take_over(reader, context, room, run_id, token, loss), self._meta
             )
             if goes_on(committed.answer):
                 self.take_up(run_id)
+        except Exception as error:  # the next sweep tries again
+            self._problems.report(TAKE_OVER, error, run_id)
+        else:
+            self._problems.recovered(TAKE_OVER, run_id)
 
     @property
     def _places(self) -> int:
@@ -319,6 +354,7 @@ class Runner:
         held.scope.deadline = asyncio.get_running_loop().time() + left
         done: Done | None = None
         ended = False
+        bug: Exception | None = None
         try:
             with held.scope:
                 try:
@@ -326,9 +362,11 @@ class Runner:
                 except (LeaseLost, StoreUnreachable):  # somebody goes on with it from what is recorded, maybe we
                     return
                 except AthenaError as error:
+                    bug = error if isinstance(error, InternalError) else None
                     done = Done((), failed(error.code, error.message, retryable=error.retryable))
                 except Exception as error:  # a bug of ours must not strand the run
-                    done = Done((), failed("INTERNAL_ERROR", _described(error)))
+                    bug = error
+                    done = Done((), failed(InternalError.code, described(error)))
             held.working = False
             if held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
@@ -341,7 +379,13 @@ class Runner:
                     ended = committed.answer is done.ending
                     if ended and isinstance(done.ending, run.RunCompleted):
                         self._runs.completed(work.run_id, done.answer, done.ending, committed.position)
+        except Exception as error:  # the sweep takes the run up again, as one that is leased and not executed
+            bug = error
         finally:
+            if bug is not None:
+                self._problems.report(RUN, bug)
+            elif ended:
+                self._problems.recovered(RUN)
             self._agent.leave(work, ended=ended)
             held.over.set()
             if self._held.get(work.run_id) is held:
@@ -402,11 +446,10 @@ class Runner:
             try:
                 self.executors.beat()
                 await self.sweep()
-            except StoreUnreachable:  # whoever takes our runs over meanwhile has a newer token
-                continue
-            except Exception as error:
-                if not is_shortage(error):  # else the next sweep may find descriptors and memory again
-                    raise
+            except Exception as error:  # who takes our runs over meanwhile has a newer token
+                self._problems.report(SWEEP, error)
+            else:
+                self._problems.recovered(SWEEP)
 
     async def sweep(self) -> None:
         """Look after runs that nobody looks after: those of lost executors, and those that nobody took.
@@ -466,8 +509,14 @@ class Runner:
         return overdue
 
     async def _force(self, run_id: str) -> None:
-        with suppress(LeaseLost):
-            await self.commit(run_id, run.ForceCancel(), self._meta)
+        try:
+            with suppress(LeaseLost):
+                await self.commit(run_id, run.ForceCancel(), self._meta)
+        except Exception as error:
+            self._cancelled.setdefault(run_id, self._clock.monotonic())  # tried again, as late as at first
+            self._problems.report(TAKE_OVER, error, run_id)
+        else:
+            self._problems.recovered(TAKE_OVER, run_id)
 
     async def drain(self, seconds: float) -> None:
         """Take no more runs; return once those that are executed here have ended, or after so many seconds."""
@@ -547,9 +596,3 @@ class Books:
 
     async def _commit(self, command: run.RunCommand) -> Committed:
         return await self._runner.commit(self._work.run_id, command, self._meta)
-
-
-def _described(error: Exception) -> str:
-    """What kind of error it is and where it was raised: its text may quote what a model wrote."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"

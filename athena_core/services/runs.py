@@ -1,7 +1,7 @@
 """Runs: asking for one, waiting for it, letting it go on, cancelling it, and what its caller is told."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, Self
 
 from anyio import to_thread
@@ -14,18 +14,15 @@ from athena_core.errors import (
     AthenaError,
     ConcurrencyLimitExceeded,
     ConfigError,
-    ContextOverflow,
     IdempotencyInProgress,
     OutcomeUnknown,
     Overloaded,
-    ProviderError,
     ProviderNotFound,
     RunCancelled,
     RunCrashed,
     RunTimeout,
     SessionLockTimeout,
-    Stuck,
-    TurnLimit,
+    recorded_error,
 )
 from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.prices import Prices
@@ -56,10 +53,6 @@ from athena_core.values import INTEGER_MAX, MICRO_USD, HarnessProfile, Identity,
 WAIT_GRACE_SECONDS = 15.0
 SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
 REQUEST_TYPES = frozenset((run.RunQueued.TYPE, run.RunCreated.TYPE))
-FAILURES: Mapping[str, type[AthenaError]] = {
-    error.code: error for error in (ProviderError, ContextOverflow, TurnLimit, Stuck)
-}
-"""How a run fails, by the code that is recorded."""
 
 
 class Executor(Protocol):
@@ -616,6 +609,8 @@ def error_of(run_id: str, ending: Event) -> AthenaError:
         case run.RunCrashed():
             return RunCrashed(f"the executor of run {run_id} died; retry with a new key", details)
         case run.RunFailed():
-            return FAILURES.get(ending.code, ProviderError)(ending.message, details)
+            error = recorded_error(ending.code, ending.message, details)
+            error.retryable = ending.retryable
+            return error
         case _:
             raise TypeError(ending)

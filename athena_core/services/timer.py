@@ -13,6 +13,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from athena_core.clock import Clock
 from athena_core.domain import schedule
+from athena_core.problems import Problems
 from athena_core.protocols import Row
 from athena_core.services.schedules import ENDING_TYPES, PREFIX, Schedules
 from athena_core.store.log import Log
@@ -25,14 +26,16 @@ REST_MS = 20
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALARM = "next"
+LOOP = "schedules.alarm"
 
 
 class Alarm:
     """Calls a function at a time of the wall clock, however that is set meanwhile."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[], None], problems: Problems) -> None:
         """Ring nothing yet."""
         self._ring = ring
+        self._problems = problems
         self._scheduler: AsyncIOScheduler | None = None
         self._at: int | None = None
 
@@ -63,8 +66,16 @@ class Alarm:
         self._scheduler.add_job(self._rings, when, id=ALARM, replace_existing=True, misfire_grace_time=None)
 
     async def _rings(self) -> None:
-        self._at = None
-        self._ring()
+        due, self._at = self._at, None
+        try:
+            self._ring()
+        except Exception as error:  # APScheduler would only log it, and nothing would set the alarm again
+            self._problems.report(LOOP, error)
+            await anyio.sleep(LOOK_SECONDS)
+            if self._at is None:
+                self.set(due)
+        else:
+            self._problems.recovered(LOOP)
 
 
 class Timer:
@@ -83,7 +94,7 @@ class Timer:
         self._board = schedules.board
         self._clock = clock
         self._flights: dict[str, str] = {}
-        self._alarm = Alarm(self._ring)
+        self._alarm = Alarm(self._ring, log.problems)
         self.ticking = False
         self.ask: Callable[[str], None] = lambda key: None
 

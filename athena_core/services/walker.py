@@ -189,10 +189,9 @@ class Walker:
             return None
         if not isinstance(ending, run.RunCompleted):
             error = error_of(run_id, ending)
-            code = ending.code if isinstance(ending, run.RunFailed) else error.code
             cancelled = isinstance(ending, run.RunCancelled)
             return Ended(
-                step_id=step.id, run_id=run_id, item=item, code=code, message=error.message, cancelled=cancelled
+                step_id=step.id, run_id=run_id, item=item, code=error.code, message=error.message, cancelled=cancelled
             )
         output = _said(recorded)
         missing = _missing(step, output)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import anyio
@@ -13,21 +13,8 @@ from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import run, work
 from athena_core.errors import (
-    AthenaError,
-    AuthzDenied,
-    ConcurrencyLimitExceeded,
-    ConfigError,
-    ContextOverflow,
-    InternalError,
-    Overloaded,
-    ProviderError,
     ProviderNotFound,
-    RunCancelled,
-    RunCrashed,
-    RunTimeout,
-    SessionLockTimeout,
-    Stuck,
-    TurnLimit,
+    recorded_error,
 )
 from athena_core.event import Event, Fact, Meta, Position, Recorded, Value
 from athena_core.protocols import Row
@@ -40,14 +27,6 @@ from athena_core.values import Body, ClientId, Identity, Label, LongText, pinned
 
 KNOWN_PAYLOADS_MAX = 50_000
 ENDED_TYPES = frozenset({work.WorkDrained.TYPE, work.WorkDrainFailed.TYPE})
-ERRORS: Mapping[str, type[AthenaError]] = {
-    error.code: error
-    for error in (
-        *(ProviderError, RunTimeout, RunCancelled, RunCrashed, SessionLockTimeout, Overloaded),
-        *(ContextOverflow, TurnLimit, Stuck, ProviderNotFound, ConcurrencyLimitExceeded, AuthzDenied, ConfigError),
-    )
-}
-"""What a drain may have stopped with, by the code that is recorded."""
 
 
 class EnqueueBody(Body):
@@ -225,9 +204,8 @@ class Work:
                 )
                 return result, ended.position
             case work.WorkDrainFailed() as failed:
-                error = ERRORS.get(failed.code, InternalError)(failed.message)
-                error.details = {"drainId": failed.drain_id} | ({"runId": failed.run_id} if failed.run_id else {})
-                raise error
+                details = {"drainId": failed.drain_id} | ({"runId": failed.run_id} if failed.run_id else {})
+                raise recorded_error(failed.code, failed.message, details)
         return None
 
     @contextmanager

@@ -33,9 +33,11 @@ from athena_core.errors import (
     Overloaded,
     StoreFull,
     StoreMoved,
+    StoreUnreachable,
 )
 from athena_core.event import Fact, Guard, Meta, Position, Value
 from athena_core.histogram import Histogram
+from athena_core.problems import Problems
 from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, follows, link
@@ -56,6 +58,9 @@ WAL_PAGES_MAX = 1_000
 WAL_BYTES_MAX = 64 << 20
 KEEPER_SECONDS = 0.5
 RETRY_SECONDS = 0.05
+PROBE_SECONDS = 1.0
+"""How often a writer whose last write failed tries whether writes work again."""
+
 SALT_BYTES = 16
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -66,6 +71,10 @@ _stream_of = attrgetter("stream")
 
 UNKNOWN = "the write may or may not have been done; retry with the same key"
 UNDONE = "the connection to the database was lost; nothing was written"
+LOCKED = "the log is locked; nothing was written"
+FULL = "no space is left for the log; nothing was written"
+READ_ONLY = "the database is read-only; nothing was written"
+AWAY = "the database cannot be reached"
 
 
 class Doubt(Exception):
@@ -291,6 +300,8 @@ class Log:
     ) -> None:
         """Load the head and the guards; ``fatal`` is called once the outcome of a commit is unknown."""
         self.store = store
+        self.problems = Problems(clock)
+        """The failing loops of this process."""
         self.codec = codec
         self.guards = Guards()
         self.batches = Histogram(BATCH_SIZES)
@@ -311,6 +322,7 @@ class Log:
         """How many commits have begun; who has heard of all of them may read on in the database."""
         self._stopping = False
         self._failed: AthenaError | None = None
+        self._refusal: str | None = None
         self._locking_since: float | None = None
         self._checkpoint_at = self._clock.monotonic()
         self._anchor_path = store.anchor
@@ -334,6 +346,16 @@ class Log:
     def waiting(self) -> int:
         """How many transactions wait for the next batch."""
         return len(self._queue)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why writes fail at present; None while they succeed."""
+        since = self._locking_since
+        if self._failed is not None:
+            return self._failed.message
+        if since is not None and self._clock.monotonic() - since > LOCK_WAIT_SECONDS_MAX:
+            return LOCKED
+        return self._refusal
 
     def start(self) -> None:
         """Start the writer and its keeper. Raises ConfigError if the log ends before its anchor (decisions E6)."""
@@ -429,7 +451,7 @@ class Log:
 
     def _serve(self) -> None:
         while True:
-            self._ready.wait(timeout=1.0 if self.store.wal_pages else None)
+            self._ready.wait(timeout=PROBE_SECONDS if self.store.wal_pages or self._refusal else None)
             self._ready.clear()
             if self._queue:
                 while self._queue and self._failed is None:
@@ -437,6 +459,8 @@ class Log:
                     self._checkpoint(idle=False)
             elif not self._stopping:
                 self._checkpoint(idle=True)
+                if self._refusal is not None:
+                    self._probe()
             if self._failed is not None or (self._stopping and not self._queue):
                 return
 
@@ -462,14 +486,21 @@ class Log:
                     batch = None
         except store.full:
             self._forget()
-            full = StoreFull("no space is left for the log; nothing was written")
+            self._fail(StoreFull(FULL))
+            full = StoreFull(FULL)
             results = [(job, full) for job, _ in results]
+        except store.read_only:
+            self._forget()
+            self._fail(Overloaded(READ_ONLY))
+            results = [(job, Overloaded(READ_ONLY)) for job, _ in results]
         except store.busy:
             self._forget()
+            self._fail(Overloaded(LOCKED))
             self._refuse_waiting()
-            results = [(job, Overloaded("the log is locked; nothing was written")) for job, _ in results]
+            results = [(job, Overloaded(LOCKED)) for job, _ in results]
         except Doubt:
             self._forget()
+            self._fail(StoreUnreachable(AWAY))
             results = [(job, OutcomeUnknown(UNKNOWN)) for job, _ in results]
         except BaseException as error:
             self._stop(results, error)
@@ -480,6 +511,8 @@ class Log:
                     self.commit_times.observe(self._clock.monotonic() - began)
                     self.batches.observe(len(batch.rows))
                 self._publish(batch)
+                if not batch.empty:
+                    self._succeed()
                 if not batch.erase:  # it may have erased text of its own
                     rows = batch.rows
         finally:
@@ -527,6 +560,29 @@ class Log:
             except (*store.lost, *store.busy):
                 if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
                     raise Doubt from None
+
+    def _fail(self, error: AthenaError) -> None:
+        """Note that a write failed; ``_probe`` finds out when writes work again."""
+        self._refusal = error.message
+        self.problems.report("log.write", error)
+
+    def _succeed(self) -> None:
+        self._refusal = None
+        self.problems.recovered("log.write")
+
+    def _probe(self) -> None:
+        """Try whether writes work again: a server that is not ready gets no requests that would show it."""
+        store = self.store
+        self._locking_since = self._clock.monotonic()
+        try:
+            with store.exclusive():
+                self._locking_since = None
+                store.rehearse()
+        except (*store.full, *store.read_only, *store.busy, *store.lost):
+            return
+        finally:
+            self._locking_since = None
+        self._succeed()
 
     def _holds(self, batch: Batch) -> bool:
         """Whether the last row of a batch is stored (then all of it is)."""
@@ -748,8 +804,9 @@ class Log:
         self._locking_since = self._clock.monotonic()
         try:
             self.store.checkpoint_wal(truncate=idle or large)
-        except self.store.full:
-            pass  # the WAL keeps what was committed until there is space
+            self.problems.recovered("log.checkpoint")
+        except self.store.full as error:  # the WAL keeps what was committed until there is space
+            self.problems.report("log.checkpoint", error)
         except Exception as error:
             self._stop([], error)
         finally:
@@ -771,6 +828,10 @@ class Log:
                 self._refuse_waiting()
                 self._fatal(moved.message)
                 return
+            except Exception as error:
+                self.problems.report("log.keeper", error)
+            else:
+                self.problems.recovered("log.keeper")
             self._write_anchor()
 
     def _write_anchor(self) -> None:
@@ -780,8 +841,12 @@ class Log:
         known = read_anchor(self._anchor_path)
         if known is not None and known.log_id == anchor.log_id and known.position >= anchor.position:
             return
-        with suppress(OSError):  # the anchor is a second witness; the log itself is not at stake
+        try:
             write_anchor(self._anchor_path, anchor)
+        except Exception as error:  # the anchor is a second witness; the log itself is not at stake
+            self.problems.report("log.anchor", error)
+        else:
+            self.problems.recovered("log.anchor")
 
 
 class Anchor(Value):

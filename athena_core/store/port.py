@@ -17,6 +17,9 @@ from athena_core.protocols import LogReader, Row, StoredKey
 MOVED = "moved"
 """In the description of a log: where it was moved to; here it is not to be used any more."""
 
+REHEARSAL_BYTES = 1 << 20
+"""How much space a writer whose last write failed has to find before it takes writes for possible."""
+
 StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
 """Kind, key and value of a guard row."""
 
@@ -191,6 +194,8 @@ class Store(Protocol):
     """Whether each statement is a way over the network, so that what a batch needs is better fetched at once."""
     full: tuple[type[Exception], ...]
     """What is raised where there is no space: nothing was written."""
+    read_only: tuple[type[Exception], ...]
+    """What is raised where the database takes no writes at present: nothing was written."""
     busy: tuple[type[Exception], ...]
     """What is raised where the lock was not to be had: nothing was written."""
     fatal: tuple[type[Exception], ...]
@@ -255,6 +260,9 @@ class Store(Protocol):
 
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row."""
+
+    def rehearse(self) -> None:
+        """Take the space of a full batch and give it back. Raises what the commit of one would raise."""
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """Move what was written into the database itself, where that is the store's own business."""

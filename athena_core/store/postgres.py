@@ -25,7 +25,17 @@ from athena_core.errors import NO_CONNECTIONS, ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
-from athena_core.store.port import MOVED, BoundKey, Head, KeyRow, Shelved, StoredGuard, Troubles, guard_rows
+from athena_core.store.port import (
+    MOVED,
+    REHEARSAL_BYTES,
+    BoundKey,
+    Head,
+    KeyRow,
+    Shelved,
+    StoredGuard,
+    Troubles,
+    guard_rows,
+)
 from athena_core.values import PAGE_BYTES_MAX
 
 FORMAT = 1
@@ -193,6 +203,11 @@ TROUBLES: Troubles = (
 )
 LOCK = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, %s)"
 NOTIFY = "SELECT pg_notify(%s, %s)"
+TAKE_SPACE = (
+    f"CREATE UNLOGGED TABLE {SCHEMA}.rehearsal AS"
+    f" SELECT repeat('x', 1024) AS filler FROM generate_series(1, {REHEARSAL_BYTES // 1024})"
+)
+GIVE_SPACE = f"DROP TABLE {SCHEMA}.rehearsal"
 TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (told, place) ORDER BY place"
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -568,6 +583,7 @@ class PostgresStore(Reading):
     wal_pages = 0
     remote = True
     full: tuple[type[Exception], ...] = (pg.DiskFull,)
+    read_only: tuple[type[Exception], ...] = (pg.ReadOnlySqlTransaction,)
     busy: tuple[type[Exception], ...] = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected)
     fatal: tuple[type[Exception], ...] = ()
     lost: tuple[type[Exception], ...] = (StoreUnreachable,)
@@ -732,6 +748,15 @@ class PostgresStore(Reading):
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row; what it was leaves the files of the database with the next VACUUM."""
         self._writes.append((ERASE_TEXT, (position,)))
+
+    def rehearse(self) -> None:
+        """Take the space of a full batch and give it back, in a table of this transaction.
+
+        A small write into a page that has room would prove nothing.
+        """
+        connection = self._line.connection()
+        connection.execute(TAKE_SPACE)
+        connection.execute(GIVE_SPACE)
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """The server sees to it."""

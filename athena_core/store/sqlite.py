@@ -20,6 +20,7 @@ from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCe
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
     MOVED,
+    REHEARSAL_BYTES,
     Attending,
     BoundKey,
     Head,
@@ -436,6 +437,7 @@ class SqliteStore(Reading):
 
     remote = False
     full: tuple[type[Exception], ...] = (apsw.FullError,)
+    read_only: tuple[type[Exception], ...] = ()
     busy: tuple[type[Exception], ...] = (apsw.BusyError,)
     fatal: tuple[type[Exception], ...] = (apsw.IOError,)
     lost: tuple[type[Exception], ...] = ()
@@ -581,6 +583,19 @@ class SqliteStore(Reading):
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row (overwritten on disk: ``secure_delete`` is on)."""
         self._connection.execute(ERASE_TEXT, (position,))
+
+    def rehearse(self) -> None:
+        """Take the space of a full batch beside the log and give it back. Raises FullError.
+
+        A small write into a WAL that has room would prove nothing.
+        """
+        scratch = self.path.with_name("log.db-rehearsal")
+        try:
+            private_file.write(scratch, bytes(REHEARSAL_BYTES))
+        except OSError as error:
+            raise apsw.FullError(f"no space beside the log: {error.strerror}") from error
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """Move the WAL into the database; with ``truncate`` also empty it.

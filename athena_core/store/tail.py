@@ -68,9 +68,12 @@ class Tail:
 
     def _looked(self) -> bool:
         try:
-            return self.look()
-        except self._log.store.lost:  # the database is away: whoever asks for something is told
+            news = self.look()
+        except self._log.store.lost as error:
+            self._log.problems.report("log.watch", error)
             return False
+        self._log.problems.recovered("log.watch")
+        return news
 
     def look(self) -> bool:
         """Hand on what other processes have committed; tell whether there is something new.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from athena_core.clock import FixedClock
 from athena_core.event import Position
+from athena_core.problems import Problems
 from athena_core.protocols import Connection, Latch, Row
 from athena_core.signal import Signal
 from athena_core.store.schemas import Schemas
@@ -89,7 +90,7 @@ class Plane:
         self.views = Views(
             Files(directory, DATABASES), lambda: history, CODEC.decode, self.clock, projections, Signal()
         )
-        self.keeper = Keeper(self.views, lambda: False)
+        self.keeper = Keeper(self.views, lambda: False, Problems(FixedClock()))
         self.reader = self.views.reader(history)
         self.names = tuple(projection.name for projection in projections)
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import StoreUnreachable
+from athena_core.problems import Problems
 from athena_core.signal import Signal
 from athena_core.store.postgres import PostgresStore
 from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
@@ -38,7 +39,7 @@ class Kept:
         self.schemas = Schemas(url)
         self.history = history
         self.views = Views(self.schemas, lambda: history, CODEC.decode, FixedClock(), ALL, Signal())
-        self.keeper = Keeper(self.views, lambda: False)
+        self.keeper = Keeper(self.views, lambda: False, Problems(FixedClock()))
         self.reader = self.views.reader(history)
 
     def keep(self) -> None:

@@ -20,7 +20,7 @@ from tests.support.records import wired
 def project(state_dir: Path) -> None:
     """Bring the views up to the head as their keeper does, twice, with events in between."""
     with wired(state_dir) as plane:
-        keeper = Keeper(plane.views, lambda: False)
+        keeper = Keeper(plane.views, lambda: False, plane.log.problems)
         assert keeper.start()
         while keeper.turn():
             pass

@@ -138,7 +138,8 @@ def kept(log: Log, directory: Path, projections: tuple[Projection, ...]) -> Iter
         Files(directory, SqliteDatabases()), log.reader, log.codec.decode, SystemClock(), projections, log.signal
     )
     stop = threading.Event()
-    thread = threading.Thread(target=Keeper(views, lambda: False).run, args=(stop,), daemon=True)
+    keeper = Keeper(views, lambda: False, log.problems)
+    thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
     thread.start()
     try:
         yield views

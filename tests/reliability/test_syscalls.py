@@ -106,7 +106,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
 def bring_up(state_dir: Path) -> None:
     """Bring the views of a state directory up to the head, as the next start does."""
     with wired(state_dir) as plane:
-        keeper = Keeper(plane.views, lambda: False)
+        keeper = Keeper(plane.views, lambda: False, plane.log.problems)
         assert keeper.start()
         while keeper.turn():
             pass

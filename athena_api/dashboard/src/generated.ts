@@ -85,6 +85,13 @@ export interface AuthCapabilities {
   identityHeader: string;
 }
 
+export interface BackgroundProblem {
+  loop: string;
+  since: string;
+  message: string;
+  count: number;
+}
+
 export interface BinaryContent {
   kind: "binary";
   base64: string;
@@ -595,6 +602,7 @@ export interface Health {
   queue: number;
   streams: number;
   projections: Readonly<Record<string, ProjectionHealth>>;
+  problems: readonly (BackgroundProblem)[];
   generation?: string | null;
   candidate?: string | null;
   reason?: string | null;

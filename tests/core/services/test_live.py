@@ -6,7 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from athena_core.clock import FixedClock
 from athena_core.domain import run
+from athena_core.problems import Problems
 from athena_core.protocols import Row
 from athena_core.services.live import LIVE_CHARS_MAX, Live, Subscriber, TranscriptDelta
 from athena_core.services.relay import PIECE_CHARS_MAX, Relay
@@ -248,7 +250,7 @@ def elsewhere(log: Log) -> Iterator[Live]:
 def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_is_there(
     live: Live, elsewhere: Live
 ) -> None:
-    relay, reader = Relay(elsewhere, None), Reader(live)
+    relay, reader = Relay(elsewhere, None, Problems(FixedClock())), Reader(live)
     for text in ("Hel", "lo " * PIECE_CHARS_MAX):
         elsewhere.said("one", "run_1", 1, text)
         for piece in relay.pieces("one"):
@@ -265,7 +267,7 @@ def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_
 
 
 def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(live: Live, elsewhere: Live) -> None:
-    relay, reader = Relay(elsewhere, None), Reader(live)
+    relay, reader = Relay(elsewhere, None, Problems(FixedClock())), Reader(live)
     for text, arrives in (("one ", True), ("two ", False), ("three ", True), ("four", True)):
         elsewhere.said("one", "run_1", 1, text)
         for piece in relay.pieces("one"):
@@ -276,7 +278,7 @@ def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(liv
 
 
 def test_what_comes_after_the_entry_of_its_turn_is_late(live: Live, elsewhere: Live) -> None:
-    relay, reader = Relay(elsewhere, None), Reader(live)
+    relay, reader = Relay(elsewhere, None, Problems(FixedClock())), Reader(live)
     elsewhere.said("one", "run_1", 1, "Hello")
     pieces = list(relay.pieces("one"))
     live._notice([row(7, run.TranscriptAppended.TYPE)])
@@ -288,7 +290,7 @@ def test_what_comes_after_the_entry_of_its_turn_is_late(live: Live, elsewhere: L
 
 
 def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(live: Live, elsewhere: Live) -> None:
-    relay = Relay(elsewhere, None)
+    relay = Relay(elsewhere, None, Problems(FixedClock()))
     elsewhere.said("one", "run_1", 1, "Hello")
     for piece in relay.pieces("one"):
         live.overheard("one", piece)

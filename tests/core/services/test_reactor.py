@@ -31,11 +31,14 @@ class Counting:
         self.at_once = 0
         self.most_at_once = 0
         self.failing = False
+        self.broken = False
         self.gate = anyio.Event()
         self.gate.set()
         self._moved = anyio.Event()
 
     def open(self) -> Iterable[str]:
+        if self.broken:
+            raise ZeroDivisionError
         return self.open_keys
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
@@ -65,7 +68,7 @@ class Counting:
 @asynccontextmanager
 async def at_work(log: Log, directory: Path, reactor: Counting, *, everything: bool = True) -> AsyncIterator[Reactors]:
     tail = Tail(log)
-    reactors = Reactors(FileLatch(directory / "reactor.lock"), tail, (reactor,))
+    reactors = Reactors(FileLatch(directory / "reactor.lock"), tail, (reactor,), log.problems)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tail.follow)
         tasks.start_soon(tail.watch)
@@ -124,16 +127,31 @@ async def test_news_of_a_key_that_is_being_seen_to_is_looked_at_afterwards_and_o
     assert reactor.most_at_once == 2
 
 
-async def test_what_the_log_cannot_take_is_tried_again_and_shown_meanwhile(tmp_path: Path) -> None:
+async def test_what_the_log_cannot_take_is_tried_again_and_reported_meanwhile(tmp_path: Path) -> None:
     log, reactor = started(tmp_path), Counting("pot_a")
     reactor.failing = True
-    async with at_work(log, tmp_path, reactor) as reactors:
+    async with at_work(log, tmp_path, reactor):
         await reactor.times(2)
-        assert reactors.trouble == {"counting pot_a": "Overloaded: not now"}
+        (problem,) = log.problems.failing()
+        assert (problem.loop, problem.message) == ("reactors.counting", "OVERLOADED: not now")
         reactor.failing = False
         await reactor.times(len(reactor.asked) + 1)
         await anyio.wait_all_tasks_blocked()
-        assert reactors.trouble == {}
+        assert log.problems.failing() == ()
+    log.close()
+
+
+async def test_a_leader_that_cannot_begin_is_reported_and_tries_again(tmp_path: Path) -> None:
+    log, reactor = started(tmp_path), Counting("pot_a")
+    reactor.broken = True
+    async with at_work(log, tmp_path, reactor):
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while not (failing := log.problems.failing()):
+                await anyio.sleep(0.01)
+        assert [problem.loop for problem in failing] == ["reactors"]
+        reactor.broken = False
+        await reactor.times(1)
+        assert log.problems.failing() == ()
     log.close()
 
 

@@ -1,0 +1,177 @@
+"""Problems: the failures of what runs beside the requests, logged and counted until each loop works again."""
+
+import logging
+import traceback
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+
+from athena_core.clock import Clock
+from athena_core.errors import AthenaError
+from athena_core.event import Value
+
+LOOPS = (
+    "log.anchor",
+    "log.checkpoint",
+    "log.keeper",
+    "log.watch",
+    "log.write",
+    "memory.index",
+    "reactors",
+    "reactors.drains",
+    "reactors.redrives",
+    "reactors.reviews",
+    "reactors.schedules",
+    "reactors.workflows",
+    "refusals.flush",
+    "relay.receive",
+    "relay.send",
+    "runner.claim",
+    "runner.run",
+    "runner.sweep",
+    "runner.take-over",
+    "schedules.alarm",
+    "views",
+)
+"""The stable names of the loops; metrics show each of them from the start."""
+
+KEYS_MAX = 1_000
+"""How many failing keys of a loop are known apart."""
+
+LINES_MAX = 1_000
+"""How many kinds of failures are remembered as logged."""
+
+LINE_SECONDS = 60.0
+"""How far two log lines about the same failure of a loop are apart."""
+
+MESSAGE_CHARS_MAX = 500
+
+_log = logging.getLogger("athena.background")
+
+
+class Problem(Value):
+    """A loop that fails now.
+
+    ``since`` is the first failure in milliseconds since 1970 UTC, ``message`` the last one, ``count`` how many there
+    were since then.
+    """
+
+    loop: str
+    since: int
+    message: str
+    count: int
+
+
+class Episode:
+    """The failures of one loop since it worked last, and the keys that fail."""
+
+    __slots__ = ("count", "keys", "logged", "message", "since")
+
+    def __init__(self, since: int) -> None:
+        """Begin with no failure."""
+        self.since = since
+        self.message = ""
+        self.count = 0
+        self.keys: set[str] = set()
+        self.logged = False
+
+
+class Problems:
+    """The failing loops of one process; safe from any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with no failure."""
+        self._clock = clock
+        self._lock = Lock()
+        self._episodes: dict[str, Episode] = {}
+        self._totals = dict.fromkeys(LOOPS, 0)
+        self._lines: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def report(self, loop: str, error: BaseException, key: str = "") -> None:
+        """Record a failure of a loop, or of one key of it; log it at most once a minute for each kind.
+
+        A retryable AthenaError names its own reason and is a warning. Everything else is logged with its traceback.
+        """
+        message = reason(error)
+        with self._lock:
+            self._totals[loop] = self._totals.get(loop, 0) + 1
+            episode = self._episodes.get(loop)
+            if episode is None:
+                episode = self._episodes[loop] = Episode(self._clock.now())
+            if len(episode.keys) < KEYS_MAX:
+                episode.keys.add(key)
+            episode.message = message
+            episode.count += 1
+            count = episode.count
+            due = self._due((loop, described(error)))
+            episode.logged |= due
+        if due and isinstance(error, AthenaError) and error.retryable:
+            _log.warning("%s failed (failure %d): %s", loop, count, message)
+        elif due:
+            _log.error("%s failed (failure %d): %s", loop, count, message, exc_info=error)
+
+    def _due(self, kind: tuple[str, str]) -> bool:
+        """Return True if a failure of this kind is to be logged now."""
+        now = self._clock.monotonic()
+        if now - self._lines.get(kind, now - LINE_SECONDS) < LINE_SECONDS:
+            return False
+        self._lines[kind] = now
+        self._lines.move_to_end(kind)
+        if len(self._lines) > LINES_MAX:
+            self._lines.popitem(last=False)
+        return True
+
+    def recovered(self, loop: str, key: str | None = "") -> None:
+        """Record that a loop, or one key of it, works. Cheap while the loop does not fail.
+
+        None stands for all keys of a loop that ended here, which is not logged.
+        """
+        if loop not in self._episodes:
+            return
+        with self._lock:
+            episode = self._episodes.get(loop)
+            if episode is None:
+                return
+            if key is None:
+                episode.keys.clear()
+            else:
+                episode.keys.discard(key)
+            if episode.keys:
+                return
+            del self._episodes[loop]
+        if episode.logged and key is not None:
+            _log.warning("%s works again after %d failures", loop, episode.count)
+
+    def failing(self) -> tuple[Problem, ...]:
+        """Return the loops that fail now, by name."""
+        with self._lock:
+            return tuple(
+                Problem(loop=loop, since=one.since, message=one.message, count=one.count)
+                for loop, one in sorted(self._episodes.items())
+            )
+
+    def totals(self) -> Mapping[str, int]:
+        """Return the number of failures of each loop since the process started."""
+        with self._lock:
+            return dict(self._totals)
+
+
+def reason(error: BaseException) -> str:
+    """Return the error in one line: code and message of ours, else its type and where it was raised."""
+    if isinstance(error, AthenaError):
+        said = f"{error.code}: {error.message}"
+    elif isinstance(error, OSError):
+        said = f"{described(error)}: {error.strerror}"
+    else:
+        said = described(error)
+    return said[:MESSAGE_CHARS_MAX]
+
+
+def described(error: BaseException) -> str:
+    """Return the error's type and where it was raised; its own message may quote what a model wrote."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    places = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
+    return f"{type(error).__name__}{place}"

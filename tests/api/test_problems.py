@@ -1,0 +1,268 @@
+"""Problems of the loops beside the requests: each failure is logged, counted and shown, and is gone once it is over."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from athena_api import metrics
+from athena_api.access_log import JsonLines
+from athena_api.app import running, wire
+from athena_api.plane import ControlPlane
+from athena_core.clock import SystemClock, SystemIds, iso
+from athena_core.errors import InternalError, StoreUnreachable
+from athena_core.event import Meta
+from athena_core.problems import LOOPS
+from athena_core.protocols import Latch
+from athena_core.services import flood, memory, reactor, relay, runner, timer
+from athena_core.settings import load
+from athena_core.store import log as log_module
+from athena_core.values import LOCAL, RunBody
+from projections import keeper
+from projections.projector import Projector
+
+PATIENCE_SECONDS = 20.0
+SOON_SECONDS = 0.02
+META = Meta(actor="alice", correlation="trace")
+KEY = "run_injected"
+
+
+class Faults:
+    """Raises in the loops that are named in ``on``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on: set[str] = set()
+        self._monkeypatch = monkeypatch
+
+    def check(self, loop: str, kind: type[Exception] = RuntimeError) -> None:
+        """Raise while the loop is on."""
+        if loop in self.on:
+            raise kind(f"injected into {loop}")
+
+    def into(self, loop: str, owner: Any, name: str, kind: type[Exception] = RuntimeError) -> None:
+        """Have a function raise first."""
+        works = getattr(owner, name)
+
+        def broken(*arguments: Any, **named: Any) -> Any:
+            self.check(loop, kind)
+            return works(*arguments, **named)
+
+        self._monkeypatch.setattr(owner, name, broken)
+
+
+class BrokenLatch:
+    """A latch that cannot tell whether it is held."""
+
+    def __init__(self, latch: Latch, faults: Faults) -> None:
+        self._latch = latch
+        self._faults = faults
+
+    def acquire(self) -> bool:
+        self._faults.check("reactors", OSError)
+        return self._latch.acquire()
+
+    @property
+    def held(self) -> bool:
+        self._faults.check("reactors", OSError)
+        return self._latch.held
+
+    def release(self) -> None:
+        self._latch.release()
+
+
+class BrokenChannel:
+    """A channel to nobody."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    async def send(self, texts: Sequence[str]) -> None:
+        self._faults.check("relay.send", OSError)
+
+    async def receive(self) -> list[str]:
+        self._faults.check("relay.receive", OSError)
+        await anyio.sleep(SOON_SECONDS)
+        return []
+
+    async def close(self) -> None:
+        pass
+
+
+def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every loop breakable, and quick."""
+    store = parts.log.store
+    monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
+    faults.into("log.anchor", log_module, "write_anchor", OSError)
+    faults.into("log.checkpoint", store, "checkpoint_wal", store.full[0])
+    faults.into("log.keeper", store, "check_place")
+    faults.into("log.watch", parts.tail, "look", StoreUnreachable)
+    faults.into("log.write", store, "insert", store.full[0])
+    faults.into("log.write", store, "rehearse", store.full[0])
+    faults.into("memory.index", parts.memory._recall, "refresh")
+    monkeypatch.setattr(parts.reactors, "_latch", BrokenLatch(parts.reactors._latch, faults))
+    for one in parts.reactors._reactors:
+        break_acts(one, faults, monkeypatch)
+    monkeypatch.setattr(parts.relay, "_channel", BrokenChannel(faults))
+    faults.into("runner.claim", parts.runner, "_said")
+    faults.into("runner.run", parts.runner._agent, "work")
+    faults.into("runner.sweep", parts.runner.executors, "beat")
+    faults.into("runner.take-over", runner, "take_over")
+    faults.into("schedules.alarm", parts.timer._board, "take")
+    faults.into("views", Projector, "step")
+    for module, name in (
+        *((log_module, "KEEPER_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
+        *((reactor, "LEADER_SECONDS"), (flood, "WINDOW_SECONDS"), (relay, "GATHER_SECONDS")),
+        *((relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
+        *((keeper, "TROUBLE_SECONDS"), (keeper, "LOOK_SECONDS")),
+    ):
+        monkeypatch.setattr(module, name, SOON_SECONDS)
+
+
+def break_acts(one: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a reactor fail at one key."""
+    works = one.act
+
+    async def act(key: str) -> float | None:
+        if key != KEY:
+            found: float | None = await works(key)
+            return found
+        faults.check(f"reactors.{one.name}")
+        return None
+
+    monkeypatch.setattr(one, "act", act)
+
+
+async def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
+    """Wait for something that other tasks and threads bring about."""
+    try:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while not condition():
+                await anyio.sleep(SOON_SECONDS / 4)
+    except TimeoutError:
+        raise AssertionError(what()) from None
+
+
+async def stir(parts: ControlPlane) -> None:
+    """Give every loop something to do."""
+    parts.log._ready.set()
+    for one in parts.reactors._reactors:
+        parts.reactors.ask(one.name, KEY)
+    parts.live.said("one", "run_1", 1, "a word")
+    parts.runner._want(KEY)
+    await parts.runner._take_over(KEY, 1, "dead")
+    parts.timer._alarm.set(parts.clock.now(), again=True)
+
+
+async def run(parts: ControlPlane) -> str:
+    """The id of a run that has ended."""
+    committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
+    return committed.subject or ""
+
+
+def failing(parts: ControlPlane) -> set[str]:
+    """The loops that the health shows."""
+    return {problem.loop for problem in parts.health(parts.reader.head()).problems}
+
+
+def measured(parts: ControlPlane, family: str) -> dict[str, int]:
+    """The samples of a family, by loop."""
+    lines = metrics.exposition(parts).decode().splitlines()
+    named = (line for line in lines if line.startswith(f'{family}{{loop="'))
+    return {line.split('"')[1]: int(line.rpartition(" ")[2]) for line in named}
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """Nothing is broken."""
+    return Faults(monkeypatch)
+
+
+def parts_of(directory: Path) -> ControlPlane:
+    """The parts of a plane that does not run yet."""
+    named = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_MEMORY_ENABLED": "true"}
+    return wire(load(named, directory), SystemClock(), SystemIds())
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> Iterator[dict[str, str]]:
+    """The lines of JSON about background loops."""
+    for record in caplog.records:
+        if record.name == "athena.background":
+            yield json.loads(JsonLines().format(record))
+
+
+def check_signs(parts: ControlPlane, broken: Set[str], began: int, lines: list[dict[str, str]]) -> None:
+    """Fail unless each broken loop is in health, metrics and log."""
+    health = parts.health(parts.reader.head())
+    assert health.status == "degraded"
+    totals, gauges = (measured(parts, f"athena_background_{name}") for name in ("failures_total", "failing"))
+    for problem in health.problems:
+        assert iso(began) <= problem.since <= health.now
+        assert problem.count <= totals[problem.loop]
+        assert problem.message
+    for loop in broken:
+        assert (gauges[loop], totals[loop] > 0) == (1, True)
+        (line, *_) = [line for line in lines if line["message"].startswith(f"{loop} failed")]
+        if loop in EXPLAINED:
+            assert (line["level"], "traceback" in line) == ("warning", False)
+        else:
+            assert (line["level"], f"injected into {loop}" in line["traceback"]) == ("error", True)
+
+
+WITHOUT_WRITES = frozenset({"log.write", "refusals.flush", "reactors"})
+"""They break while others need to write, or to lead."""
+
+EXPLAINED = frozenset({"log.watch", "log.write", "refusals.flush"})
+"""The injected failures that are retryable errors of ours: their message is the reason, so there is no traceback."""
+
+
+async def begin(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
+    """Break loops, and wait until each of them is seen to fail."""
+    faults.on = set(broken)
+    if "log.write" in broken:
+        parts.flood.suppress("ada", "createRun")
+    else:
+        run_id = await run(parts)
+        with pytest.raises(InternalError):
+            parts.runs.result(run_id)
+        await stir(parts)
+    await until(lambda: failing(parts) >= broken, lambda: broken - failing(parts))
+
+
+async def end(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
+    """Mend what was broken, and wait until nothing fails."""
+    faults.on.discard("views")
+    await until(lambda: "views" not in failing(parts), lambda: failing(parts))
+    if "log.write" not in broken:
+        parts.ready()  # what fails beside the requests keeps no request away
+    faults.on = set()
+    await until(lambda: parts.log.refusal is None, lambda: parts.log.refusal)
+    await run(parts)
+    await stir(parts)
+    await until(lambda: not failing(parts), lambda: failing(parts))
+    assert parts.health(parts.reader.head()).status == "ok"
+    assert not any(measured(parts, "athena_background_failing").values())
+    assert all(measured(parts, "athena_background_failures_total")[loop] for loop in broken)
+
+
+async def test_a_failure_of_any_loop_is_logged_counted_and_shown_until_it_is_over(
+    tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    parts = parts_of(tmp_path)
+    arrange(parts, faults, monkeypatch)
+    faults.on = {"memory.index"}  # this one works only at the start
+    began = parts.clock.now()
+    async with running(parts, serving=True):
+        await until(lambda: parts.reactors.leads and failing(parts) == {"memory.index"}, lambda: failing(parts))
+        assert set(measured(parts, "athena_background_failures_total")) == set(LOOPS)
+        assert measured(parts, "athena_background_failing") == {loop: loop == "memory.index" for loop in LOOPS}
+        for broken in (set(LOOPS) - WITHOUT_WRITES, WITHOUT_WRITES):
+            await begin(parts, faults, broken)
+            check_signs(parts, broken, began, list(lines_of(caplog)))
+            await end(parts, faults, broken)
+    again = {line["message"].partition(" works again")[0] for line in lines_of(caplog)}
+    assert again >= set(LOOPS)
