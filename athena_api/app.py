@@ -54,6 +54,7 @@ from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
 from athena_core.services.drains import Drains
+from athena_core.services.erasure import Erasure
 from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
@@ -260,6 +261,7 @@ def wire(
         runs=runs,
         workflows=workflows,
         walker=walker,
+        erasure=Erasure(settings.state_dir, log, generations, index),
         templates=templates,
         runner=Runner(
             log,

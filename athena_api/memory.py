@@ -8,8 +8,12 @@ from athena_api.operation import Call, NoBody, NoQuery, Reply, found
 from athena_core.domain.memory import MemoryBody
 from athena_core.event import Value
 from athena_core.protocols import Connection
+from athena_core.services.memory import Forgotten
 from athena_core.values import Body, Count, Label
 from projections import memory
+
+SCRUB_SECONDS = 1.5
+"""How long readers of erased text are waited for before the answer names the places that they read."""
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -72,6 +76,10 @@ async def get_memory_entry(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -
 
 
 async def forget_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
-    """Forget an entry."""
-    done = await plane.memory.forget(call.path["entryId"], call.meta, call.key)
-    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+    """Forget an entry; a repeated request removes what an earlier one left."""
+    entry_id = call.path["entryId"]
+    done = await plane.memory.forget(entry_id, call.meta, call.key)
+    removed = msgspec.convert(done.answer, Forgotten, from_attributes=True).removed
+    left = await plane.scrub(done.position, SCRUB_SECONDS)
+    answer = Forgotten(id=entry_id, removed=removed, left=left or None)
+    return Reply(data=answer, position=done.position, replayed=done.replayed)

@@ -35,6 +35,7 @@ from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.erasure import AGAIN, Erasure, Trace
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
 from athena_core.services.live import Live
@@ -99,6 +100,7 @@ class ControlPlane(NamedTuple):
     templates: Templates
     workflows: Workflows
     walker: Walker
+    erasure: Erasure
     runner: Runner
     work: Work
     messages: Messages
@@ -125,6 +127,19 @@ class ControlPlane(NamedTuple):
     async def caught_up(self, names: tuple[str, ...], position: Position) -> None:
         """Return once these projections reflect a position. Raises NotCaughtUp after two seconds."""
         await self.views_reader.wait(names, position, CATCH_UP_SECONDS_MAX)
+
+    async def scrub(self, position: Position, seconds: float) -> tuple[Trace, ...]:
+        """Remove what files still hold of text that was erased up to a position. Return where it is left.
+
+        Views and other readers are waited for up to ``seconds`` each.
+        """
+        names = tuple(projection.name for projection in self.views.projections)
+        late: tuple[Trace, ...] = ()
+        try:
+            await self.views_reader.wait(names, position, seconds)
+        except NotCaughtUp as error:
+            late = (Trace(place="views", reason=error.message, remedy=AGAIN),)
+        return late + await self.erasure.scrub(seconds)
 
     def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
         """What a quick indexed read finds, and the position that it reflects."""

@@ -104,10 +104,14 @@ def ask(
     *,
     stay: bool = False,
     told: Callable[[Any], Any] | None = None,
+    problem: Callable[[Any], str | None] | None = None,
     lines: Callable[[Any], list[str]] | None = None,
     **parts: Any,
 ) -> None:
-    """Send one request and show its answer, what is ``told`` of it, or ``lines`` of it unless JSON was asked for."""
+    """Send one request and show its answer, what is ``told`` of it, or ``lines`` of it unless JSON was asked for.
+
+    Raise Failed where the answer holds a ``problem``.
+    """
     import asyncio
 
     from athena_cli import render
@@ -134,6 +138,12 @@ def ask(
             render.note(f"More: --cursor {following}")
     else:
         render.show(data, reach.output if reach else None)
+    if problem is not None:
+        import msgspec
+
+        wrong = problem(msgspec.json.decode(data))
+        if wrong is not None:
+            raise Failed(wrong)
 
 
 def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:

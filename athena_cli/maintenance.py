@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_cli.commands import SWITCH, TEXT, Form, settings_of, show
 from athena_cli.exits import Failed, Misused
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from athena_core.store.port import StoreReader
 
 REASON_CHARS_MAX = 1_000
+WAIT_SECONDS, WAIT_SECONDS_MAX = 90.0, 3_600
 
 
 def backup(target: Path, /, *, form: Form | None = None) -> None:
@@ -284,36 +285,44 @@ def redact(
     run: str | None = None,
     session: str | None = None,
     reason: Annotated[str, TEXT],
+    wait: float = WAIT_SECONDS,
     form: Form | None = None,
 ) -> None:
-    """Erase what people, models and tools wrote, for ever; the facts stay and the log still verifies.
+    """Erase what people, models and tools wrote, permanently; the facts stay and the log still verifies.
 
-    Works on the state directory, also beside a server.
+    Works on the state directory, also beside a server. Exit code 0 means that no file of the state directory holds the
+    text. Otherwise the exit code is 1, and `left` names each place and what removes the text there; the same command
+    can be run again.
 
     Args:
         position: Erase the text of the event at this position.
         run: Erase all text of this run, its input included.
         session: Erase all text of this session and its runs.
         reason: Why, for the audit trail.
+        wait: How many seconds to wait for other processes that are reading the text.
         form: How to show it.
     """
     if [position, run, session].count(None) != 2:
         raise Misused("redact needs one of --position, --run and --session")
     if not reason.strip() or len(reason) > REASON_CHARS_MAX:
         raise Misused(f"--reason: expected 1 to {REASON_CHARS_MAX} characters")
+    if not 0 <= wait <= WAIT_SECONDS_MAX:
+        raise Misused(f"--wait: expected 0 to {WAIT_SECONDS_MAX} seconds")
 
     import asyncio
 
+    import msgspec
+
     from athena_cli.in_process import in_process
     from athena_cli.offline import kept
+    from athena_cli.shapes import remains
     from athena_core.event import Meta
     from athena_core.services import redaction
-    from projections import ALL
 
     settings = settings_of(None)
     kept(settings)
 
-    async def work() -> dict[str, int]:
+    async def work() -> dict[str, Any]:
         async with in_process(settings) as inside:
             plane = inside.plane
             if run is not None:
@@ -324,15 +333,10 @@ def redact(
                 positions = redaction.text_of_event(plane.reader, position or 0)
             meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
             done = await redaction.redact(plane.log, positions, reason.strip(), meta)
-            await plane.caught_up(tuple(projection.name for projection in ALL), done)
-            return {"redacted": len(positions), "position": done}
+            left = await plane.scrub(done, wait)
+            return {"redacted": len(positions), "position": done, "left": msgspec.to_builtins(left)}
 
     done = asyncio.run(work())
-    views = kept(settings).views()
-    current = views.generations.current()
-    assert current is not None  # they have just been brought up to the redaction
-    try:
-        views.generations.scrub(current)
-    except OSError as error:
-        raise Failed(f"the text is erased, but traces may be left in the views; run redact again: {error}") from error
     show(done, form)
+    if (wrong := remains(done["left"])) is not None:
+        raise Failed(wrong)

@@ -15,7 +15,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli import commands
 from athena_cli.exits import Misused
 from athena_cli.members import FLAGGED, about, flag
-from athena_cli.shapes import LIMITS, SHAPES
+from athena_cli.shapes import LIMITS, PROBLEMS, SHAPES
 from athena_cli.tree import COMMANDS
 
 if TYPE_CHECKING:
@@ -233,6 +233,8 @@ def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mappi
         if row.id in SHAPES:
             shape = SHAPES[row.id]
             parts["told"] = lambda answer: shape(answer, path)
+        if row.id in PROBLEMS:
+            parts["problem"] = PROBLEMS[row.id]
         if row.body is not NoBody:
             parts["body"] = body
         if given.get("if_match") is not None:

@@ -1,6 +1,6 @@
 """What commands of rows print that is not the answer as it came: the shapes of the original's commands."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Path = Mapping[str, str]
@@ -36,6 +36,21 @@ SHAPES: Mapping[str, Callable[[Any, Path], Any]] = {
     "getScheduleLogs": _logs,
 }
 """By the operation: what is printed of its answer."""
+
+
+def _left(forgotten: Any) -> str | None:
+    """Where the text of a forgotten entry remains."""
+    return remains(forgotten.get("left") or ())
+
+
+def remains(left: Iterable[Mapping[str, str]]) -> str | None:
+    """Where erased text remains, as one line; None where it does not."""
+    said = [f"{one['place']}: {one['reason']}; {one['remedy']}" for one in left]
+    return f"the text is erased, but may be left in {' · '.join(said)}" if said else None
+
+
+PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {"forgetMemory": _left}
+"""By the operation: what of an answer is an error, so that the command fails after it has printed the answer."""
 
 LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
 """By the operation: how many records are asked for where nobody says."""

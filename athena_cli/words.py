@@ -47,7 +47,10 @@ ROWS: Mapping[str, Named] = {
     "harness-profiles list": Named("listHarnessProfiles", "Harness profiles, newest first."),
     "health": Named("getAdminHealth", "Whether the server is well, and how far each projection is."),
     "memory add": Named("recordMemory", "Note something down."),
-    "memory forget": Named("forgetMemory", "Forget an entry; its text is erased everywhere, the log included."),
+    "memory forget": Named(
+        "forgetMemory",
+        "Forget an entry; its text is erased everywhere, the log included. `left` names where it may remain.",
+    ),
     "memory list": Named("listMemory", "Entries that were noted down and not forgotten, newest first."),
     "memory show": Named("getMemoryEntry", "One entry."),
     "persona list": Named("listPersonaRuns", "Reviews of personas, newest first."),

@@ -119,8 +119,8 @@ class Databases(Protocol):
     def read(self, path: Path) -> Connection:
         """Open read-only; the file must exist."""
 
-    def scrub(self, path: Path) -> None:
-        """Write one anew, so that nothing of what was erased is left between rows. Raises OSError."""
+    def scrub(self, path: Path, seconds: float) -> None:
+        """Rewrite one, so that no erased text is left in its files. Raises OSError after ``seconds``."""
 
 
 class Latch(Protocol):
@@ -188,8 +188,8 @@ class Generations(Protocol):
     def scratch(self, latch: Latch) -> AbstractContextManager[Connection]:
         """An empty place for views that will never serve. Call with the builder's lock."""
 
-    def scrub(self, name: str) -> None:
-        """Write a generation anew, so that nothing of what was erased is left between rows. Raises OSError."""
+    def scrub(self, name: str, seconds: float) -> None:
+        """Rewrite a generation, so that no erased text is left in its files. Raises OSError after ``seconds``."""
 
     def close(self) -> None:
         """Close what is open and nobody uses."""
@@ -269,6 +269,9 @@ class Recall(Protocol):
 
     def refresh(self) -> None:
         """Make ready what is searched, however long it takes."""
+
+    def scrub(self, seconds: float) -> None:
+        """Leave nothing of erased text in what is searched. Raises OSError after ``seconds``."""
 
     def close(self) -> None:
         """Stop getting ready, and close what is open."""

@@ -209,9 +209,9 @@ class Files:
         if (self.directory / "scratch").exists():
             shutil.rmtree(self.directory / "scratch")
 
-    def scrub(self, name: str) -> None:
-        """Write a generation anew, so that nothing of what was erased is left between rows. Raises OSError."""
-        self._databases.scrub(self.path(name))
+    def scrub(self, name: str, seconds: float) -> None:
+        """Rewrite a generation, so that no erased text is left in its files. Raises OSError after ``seconds``."""
+        self._databases.scrub(self.path(name), seconds)
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -167,15 +167,34 @@ class MemoryIndex:
             except Damaged:
                 self._discard()
 
+    def scrub(self, seconds: float) -> None:
+        """Forget what was erased and rewrite the file, if there is one. Raises OSError after ``seconds``.
+
+        The views must reflect the erasure.
+        """
+        if not self._path.exists():
+            return
+        try:
+            with self._lock:
+                self._follow_views(None)
+        except Damaged:
+            self._discard()
+        else:
+            self._databases.scrub(self._path, seconds)
+
+    def _follow_views(self, until: float | None) -> Connection:
+        if self._closed:
+            raise NotCaughtUp("the memory is being closed")
+        connection = self._open()
+        reader = self._reader
+        assert reader is not None
+        names = ("memory",) if self._said is None else ("memory", "sessions")
+        reader.query(names, lambda rows: self._follow(connection, rows, until))
+        return connection
+
     def _bring_up(self, until: float | None) -> None:
         with self._lock:
-            if self._closed:
-                raise NotCaughtUp("the memory is being closed")
-            connection = self._open()
-            reader = self._reader
-            assert reader is not None
-            names = ("memory",) if self._said is None else ("memory", "sessions")
-            reader.query(names, lambda rows: self._follow(connection, rows, until))
+            connection = self._follow_views(until)
             if self._walked is None or time.monotonic() - self._walked >= WALK_SECONDS:
                 began = time.monotonic()
                 self._compare_files(connection, until)

@@ -10,6 +10,8 @@ from athena_core.values import PersonaStdout, PinnedScope, Usage
 
 MergeGate = Literal["pass", "fail"]
 PREFIX = "persona:"
+FOLDER = "persona-runs"
+"""The directory below the state directory with the files of reviews, one folder for each run."""
 
 
 class PersonaArtifacts(Value):

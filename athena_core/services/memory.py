@@ -17,6 +17,7 @@ from athena_core.event import Fact, Meta, Value
 from athena_core.notes import lines_of
 from athena_core.protocols import Damaged, Note, Passage, Recall
 from athena_core.providers.mask import Mask
+from athena_core.services.erasure import Trace
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.text import CONTROL_BUT_BREAKS, clean
@@ -56,10 +57,14 @@ class NoteText(Value):
 
 
 class Forgotten(Value):
-    """Whether an entry was forgotten by this request; it is not known either way."""
+    """Whether an entry was forgotten by this request; it is not known either way.
+
+    ``left`` names the places that may still hold its text.
+    """
 
     id: str
     removed: bool
+    left: tuple[Trace, ...] | None = None
 
 
 class NoteFiles:

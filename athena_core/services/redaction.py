@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from athena_core.decider import Context, Outcome, Reader
-from athena_core.domain import directive, plane, run
+from athena_core.domain import directive, persona, plane, run
 from athena_core.errors import NotFound
 from athena_core.event import Fact, Meta, Position
 from athena_core.protocols import Row
@@ -15,11 +15,11 @@ BATCH = 200
 
 
 def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> list[Position]:
-    """Where a run's text is: in its own events, and in the directive that was made of its input. Raises NotFound."""
+    """Find a run's text: in its events, in the directive made of its input, in its review. Raises NotFound."""
     rows = reader.stream(run_id)
     if not rows or not run_id.startswith("run_"):
         raise NotFound(f"no run {run_id!r} exists")
-    return sorted(_erasable([*rows, *_shadows(reader, codec, rows)]))
+    return sorted(_erasable([*rows, *_shadows(reader, codec, rows), *reader.stream(persona.PREFIX + run_id)]))
 
 
 def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> list[Position]:

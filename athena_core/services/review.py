@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from athena_core.domain.persona import MergeGate, PersonaArtifacts, PersonaRunStarted
+from athena_core.domain.persona import FOLDER, MergeGate, PersonaArtifacts, PersonaRunStarted
 from athena_core.event import Value
 from athena_core.providers.mask import Mask
 from athena_core.services.conversation import cut
@@ -244,7 +244,7 @@ def mark(content: str) -> str:
 
 def artifacts_of(run_id: str, started: PersonaRunStarted) -> PersonaArtifacts:
     """Where the files of a review are."""
-    place = f".athena/persona-runs/{run_id}"
+    place = f".athena/{FOLDER}/{run_id}"
     return PersonaArtifacts(
         audit_dir=place,
         result_json_path=f"{place}/result.json",

@@ -605,7 +605,7 @@ class Reviews:
     # Files
 
     def _folder(self, key: str) -> Path:
-        return self._state_dir / "persona-runs" / key
+        return self._state_dir / persona.FOLDER / key
 
     def _leave(self, result: review.ReviewResult) -> review.ReviewResult:
         """Write the files of a result; one that cannot be written into the workspace fails it."""

@@ -267,6 +267,9 @@ class Store(Protocol):
     def checkpoint_wal(self, truncate: bool) -> None:
         """Move what was written into the database itself, where that is the store's own business."""
 
+    def scrub(self, seconds: float) -> None:
+        """Leave nothing of erased text in the store's files; any thread may. Raises OSError after ``seconds``."""
+
     def check_place(self) -> None:
         """Raise StoreMoved if the database is no longer the one that was opened."""
 

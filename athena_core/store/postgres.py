@@ -7,6 +7,7 @@ is open in the cluster, however long, is in nobody's way.
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -45,6 +46,7 @@ LOCK_CLASS = 0x61746865
 
 LOG_LOCK, SCHEMA_LOCK = 1, 2
 SCHEMA = "athena"
+VACUUM_RETRY_SECONDS = 0.05
 ANCHOR = "postgres.anchor"
 CHANNEL, LIVE_CHANNEL = "athena", "athena_live"
 POLL_SECONDS = 0.25
@@ -176,6 +178,19 @@ PUT_CHECKPOINT = (
     " RETURNING position"
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = %s"
+SELECT_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+SELECT_OLDER = """
+    SELECT 'the transaction of process ' || pid FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND age(backend_xmin) > age(%(horizon)s::text::xid)
+    UNION ALL
+    SELECT 'the replication slot ' || slot_name FROM pg_replication_slots WHERE age(xmin) > age(%(horizon)s::text::xid)
+    UNION ALL
+    SELECT 'the prepared transaction ' || gid FROM pg_prepared_xacts
+    WHERE age(transaction) > age(%(horizon)s::text::xid)
+    LIMIT 1
+"""
+"""Who may still read rows that were replaced before a transaction id."""
+
 SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = %s"
 SELECT_PART = f"{SELECT_STREAM} LIMIT %s"
 SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
@@ -761,6 +776,10 @@ class PostgresStore(Reading):
     def checkpoint_wal(self, truncate: bool) -> None:
         """The server sees to it."""
 
+    def scrub(self, seconds: float) -> None:
+        """Delete the snapshots, which may repeat erased text, and vacuum the log (``vacuum``)."""
+        vacuum(self.url, SCHEMA, seconds, "stored")
+
     def check_place(self) -> None:
         """Another database behind the same URL is noticed by its head."""
 
@@ -768,6 +787,29 @@ class PostgresStore(Reading):
         """Close the writing connection, and those that read."""
         self._line.close()
         self._lines.close()
+
+
+def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
+    """Vacuum the tables of a schema once no transaction can see erased rows; delete all rows of some of them before.
+
+    Raises TimeoutError where a transaction is open for longer than ``seconds``, OSError where a lock is not to be had.
+    Until PostgreSQL reuses the space, pages may hold remains; only ``VACUUM FULL`` rewrites them.
+    """
+    until = time.monotonic() + seconds
+    with translated(), connect(url, "-c lock_timeout=5s") as connection:
+        tables = [row[0] for row in connection.execute(SELECT_TABLES, (schema,)).fetchall()]
+        for name in set(tables).intersection(emptied):
+            connection.execute(f"DELETE FROM {schema}.{name}".encode())
+        horizon = _value(connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone())
+        while holder := connection.execute(SELECT_OLDER, {"horizon": horizon}).fetchone():
+            if time.monotonic() >= until:
+                raise TimeoutError(f"{holder[0]} kept old rows of the database for longer than {seconds:g} s")
+            time.sleep(VACUUM_RETRY_SECONDS)
+        try:
+            for table in tables:
+                connection.execute(f"VACUUM {schema}.{table}".encode())
+        except (pg.LockNotAvailable, pg.DiskFull) as error:
+            raise OSError(_said(error)) from error
 
 
 def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:

@@ -19,7 +19,7 @@ from psycopg.adapt import Dumper, Loader
 
 from athena_core.errors import StoreUnreachable
 from athena_core.protocols import Cell, Connection, Latch
-from athena_core.store.postgres import LOCK_CLASS, PLANS, SCHEMA, Line, connect, translated, unnest
+from athena_core.store.postgres import LOCK_CLASS, PLANS, SCHEMA, Line, connect, translated, unnest, vacuum
 
 KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 PREFIX = "athena_views_"
@@ -455,15 +455,9 @@ class Schemas:
             with suppress(StoreUnreachable):
                 self.remove(SCRATCH, latch)
 
-    def scrub(self, name: str) -> None:
-        """Let the server reuse the space of what was erased, in the views and in the log."""
-        tables = self._line.read(
-            "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN (%s, %s)",
-            (SCHEMA, name),
-        )
-        with translated():
-            for (table,) in tables:
-                self._line.connection().execute(f"VACUUM {table}".encode())
+    def scrub(self, name: str, seconds: float) -> None:
+        """Vacuum a generation (``postgres.vacuum``). Raises OSError after ``seconds``."""
+        vacuum(self._url, name, seconds)
 
     def close(self) -> None:
         """Close what nobody uses."""

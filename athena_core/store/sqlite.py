@@ -3,8 +3,9 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,9 @@ from athena_core.values import PAGE_BYTES_MAX
 FORMAT = 1
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
 BUSY_MS = 5_000
+TRY_MS = 50
+"""How long one attempt to empty a WAL holds up writers."""
+
 COUNTER_BYTES = 8
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
@@ -613,6 +617,17 @@ class SqliteStore(Reading):
             finally:
                 self._connection.set_busy_timeout(BUSY_MS)
 
+    def scrub(self, seconds: float) -> None:
+        """Leave nothing of erased text in the files of the log and of the shelf beside it. Raises OSError.
+
+        Pages of the log are not rewritten: its rows never move, and ``secure_delete`` overwrites what is erased.
+        Snapshots are deleted, because they may repeat text; their applications make them again.
+        """
+        scrub(self.path, seconds)
+        shelf = self.path.with_name("snapshots.db")
+        if shelf.exists():
+            scrub(shelf, seconds, CREATE_STORED, "DELETE FROM stored", "VACUUM")
+
     def close(self) -> None:
         """Close the writing connection and the locks."""
         self._connection.close()
@@ -746,24 +761,47 @@ class SqliteDatabases:
         connection.pragma("wal_autocheckpoint", 1_000)
         return ViewConnection(connection)
 
-    def scrub(self, path: Path) -> None:
-        """Write a database anew: what was erased may be left between rows that a page had to move.
+    def scrub(self, path: Path, seconds: float) -> None:
+        """Rewrite a database and empty its WAL: erased text may be left between rows that a page had to move.
 
-        A server goes on meanwhile. Raises OSError where it is too busy.
+        A server goes on meanwhile. Raises OSError where that was not possible within ``seconds``.
         """
-        try:
-            connection = open_writer(path, "NORMAL")
-            try:
-                connection.execute("VACUUM")
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            finally:
-                connection.close()
-        except apsw.Error as error:
-            raise OSError(f"{path}: {error}") from error
+        scrub(path, seconds, "VACUUM")
 
     def read(self, path: Path) -> Connection:
         """Open read-only; the file must exist."""
         return ViewConnection(open_reader(path))
+
+
+def scrub(path: Path, seconds: float, *statements: str) -> None:
+    """Run statements on a database and empty its WAL, from which they leave nothing in the files.
+
+    A reader with an old snapshot keeps the WAL. Each attempt is short, because nobody can write during one. Raises
+    OSError where ``seconds`` were not enough.
+    """
+    until = time.monotonic() + seconds
+    try:
+        with closing(open_writer(path, "FULL")) as connection:
+            connection.set_busy_timeout(TRY_MS)
+            for statement in statements:
+                _retried(partial(connection.execute, statement), until)
+            _retried(partial(connection.wal_checkpoint, mode=apsw.SQLITE_CHECKPOINT_TRUNCATE), until)
+    except apsw.BusyError:
+        raise TimeoutError(f"other processes used {path.name} without a pause of {seconds:g} s") from None
+    except apsw.Error as error:
+        raise OSError(f"{path.name}: {error}") from error
+
+
+def _retried(attempt: Callable[[], object], until: float) -> None:
+    """Repeat what fails because others are in the way. Raises BusyError once the time is up."""
+    while True:
+        try:
+            attempt()
+            return
+        except apsw.BusyError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(TRY_MS / 1_000)
 
 
 def check_library() -> str:

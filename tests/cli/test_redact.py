@@ -1,37 +1,141 @@
 """Redaction on the command line: the words are gone from every file, the facts and the proof stay."""
 
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from athena_core.services.erasure import PLACES
+from athena_core.store.sqlite import open_reader
 from tests.cli.conftest import Here
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Result, Terminal
+from tests.support.traces import traces
 
 CANARY, OTHER = "canary-7f3a-sings", "sparrow-1c2d-stays"
 
 
-def remains(terminal: Terminal, words: str) -> list[str]:
-    """The files of the state directory that hold some words."""
-    files = [path for path in terminal.state_dir.rglob("*") if path.is_file()]
-    return [path.name for path in files if words.encode() in path.read_bytes()]
+@contextmanager
+def snapshot(path: Path, table: str) -> Iterator[None]:
+    """A reader elsewhere that holds on to a database as it is now."""
+    with closing(open_reader(path)) as connection:
+        connection.execute("BEGIN")
+        connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+        yield
+
+
+def say(here: Here, session: str, words: str, **settings: str) -> None:
+    result = here("run", "--session", session, "--input", words, "--transport", "local", **settings)
+    assert result.code == 0, result.err
+
+
+def redacted(here: Here, *arguments: str, **settings: str) -> Result:
+    return here("redact", *arguments, "--reason", "asked to forget", **settings)
+
+
+def left(result: Result) -> list[str]:
+    """The places that a command names which could not do all."""
+    assert result.code == 1, result.out
+    data: dict[str, Any] = json.loads(result.out)
+    places = [str(one["place"]) for one in data["left"]]
+    assert all(f"{place}: " in result.err for place in places), result.err
+    return places
+
+
+def test_what_was_written_is_gone_and_the_log_still_verifies(terminal: Terminal, here: Here) -> None:
+    for session, words in (("a", CANARY), ("b", OTHER)):
+        say(here, session, words)
+    assert traces(terminal.state_dir, CANARY)
+    done = redacted(here, "--session", "a")
+    assert done.code == 0, done.err
+    assert done.data["redacted"] >= 3, "the directive, what was said, what was answered"
+    assert done.data["left"] == []
+    assert traces(terminal.state_dir, CANARY) == []
+    assert traces(terminal.state_dir, OTHER)
+    assert here("verify").code == 0
+    assert here("replay", "--verify").code == 0
+    again = redacted(here, "--session", "a")
+    assert again.data["redacted"] == 0
+    trail = here("audit", "--kind", "redaction", "--transport", "local").data
+    assert len(trail["items"]) == done.data["redacted"]
+    assert {item["reason"] for item in trail["items"]} == {"asked to forget"}
+
+
+@pytest.mark.parametrize(
+    ("file", "table", "place"),
+    [("log.db", "log", "log"), pytest.param("views", "run", "views", marks=pytest.mark.heavy)],
+)
+def test_a_reader_with_an_old_snapshot_is_named_until_it_ends(
+    terminal: Terminal, here: Here, file: str, table: str, place: str
+) -> None:
+    say(here, "a", CANARY)
+    path = terminal.state_dir / file
+    path = path / (path / "current").read_text().strip() if path.is_dir() else path
+    with snapshot(path, table):
+        assert left(redacted(here, "--session", "a", "--wait", "0.2")) == [place]
+        assert traces(terminal.state_dir, CANARY)
+    assert redacted(here, "--session", "a").code == 0
+    assert traces(terminal.state_dir, CANARY) == []
 
 
 @pytest.mark.heavy
-def test_what_was_written_is_gone_and_the_log_still_verifies(terminal: Terminal) -> None:
-    for session, words in (("a", CANARY), ("b", OTHER)):
-        result = terminal.run("run", "--session", session, "--input", words, "--transport", "local")
-        assert result.code == 0, result.err
-    assert remains(terminal, CANARY)
-    done = terminal.run("redact", "--session", "a", "--reason", "asked to forget")
-    assert done.code == 0, done.err
-    assert done.data["redacted"] >= 3, "the directive, what was said, what was answered"
-    assert remains(terminal, CANARY) == []
-    assert remains(terminal, OTHER)
-    assert terminal.run("verify").code == 0
-    assert terminal.run("replay", "--verify").code == 0
-    again = terminal.run("redact", "--session", "a", "--reason", "asked again")
-    assert again.data["redacted"] == 0
-    trail = terminal.run("audit", "--kind", "redaction", "--transport", "local").data
-    assert len(trail["items"]) == done.data["redacted"]
-    assert {item["reason"] for item in trail["items"]} == {"asked to forget"}
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_the_index_of_the_memory_forgets_too(terminal: Terminal, here: Here, enabled: str) -> None:
+    memory = {"memory_enabled": "true", "memory_include_transcripts": "true"}
+    say(here, "a", CANARY, **memory)
+    assert here("memory", "search", "--query", "canary", "--transport", "local", **memory).data["count"] > 0
+    assert "memory/index.sqlite" in traces(terminal.state_dir, CANARY)
+    assert redacted(here, "--session", "a", **memory | {"memory_enabled": enabled}).code == 0
+    assert traces(terminal.state_dir, CANARY) == []
+
+
+@pytest.mark.heavy
+def test_what_a_server_holds_open_is_gone_as_well(terminal: Terminal, here: Here) -> None:
+    with terminal.served(memory_enabled="true") as server:
+        for session in ("a", "b"):
+            server.api.run(f"{CANARY} {session}", sessionId=session)
+        done = redacted(here, "--session", "a")  # the server is idle
+        assert done.code == 0, done.err
+        assert traces(terminal.state_dir, f"{CANARY} a") == []
+        note = server.api.post("/memory", {"text": f"{OTHER} noted"})
+        assert traces(terminal.state_dir, f"{OTHER} noted")
+        gone = here("memory", "forget", note["id"])
+        assert gone.data == {"id": note["id"], "removed": True}
+        assert traces(terminal.state_dir, f"{OTHER} noted") == []
+
+
+@pytest.mark.heavy
+def test_a_note_that_a_reader_still_sees_is_named(terminal: Terminal, here: Here) -> None:
+    with terminal.served(memory_enabled="true") as server:
+        note = server.api.post("/memory", {"text": CANARY})
+        with snapshot(terminal.state_dir / "log.db", "log"):
+            assert left(here("memory", "forget", note["id"])) == ["log"]
+        again = here("memory", "forget", note["id"])
+        assert again.data == {"id": note["id"], "removed": False}
+        assert traces(terminal.state_dir, CANARY) == []
+
+
+@pytest.mark.heavy
+def test_a_log_that_was_set_aside_is_named(terminal: Terminal, here: Here) -> None:
+    say(here, "a", CANARY)
+    copy = terminal.directory / "copy.db"
+    assert here("backup", str(copy)).code == 0
+    restored = here("restore", str(copy)).data
+    aside = Path(restored["kept"]).name
+    assert left(redacted(here, "--session", "a")) == [aside]
+    assert traces(terminal.state_dir, CANARY) == [aside]
+    (terminal.state_dir / aside).unlink()
+    assert redacted(here, "--session", "a").code == 0
+
+
+def test_every_file_of_the_state_directory_is_of_a_kind_that_the_registry_knows(history: Terminal) -> None:
+    with history.served(memory_enabled="true") as server:
+        server.api.get("/memory/search", query="canary")
+        state = history.state_dir
+        known = {path for place in PLACES for pattern in place.patterns for path in state.glob(pattern)}
+        assert [path for path in sorted(state.rglob("*")) if path.is_file() and path not in known] == []
 
 
 @pytest.mark.parametrize(
@@ -40,6 +144,8 @@ def test_what_was_written_is_gone_and_the_log_still_verifies(terminal: Terminal)
         (["--reason", "x"], 2, "one of --position, --run and --session"),
         (["--run", "a", "--session", "b", "--reason", "x"], 2, "one of --position, --run and --session"),
         (["--run", "run_none", "--reason", " "], 2, "--reason"),
+        (["--run", "run_none", "--reason", "x", "--wait", "-1"], 2, "--wait"),
+        (["--run", "run_none", "--reason", "x", "--wait", "nan"], 2, "--wait"),
         (["--run", "run_none", "--reason", "x"], 1, "no run 'run_none' exists"),
         (["--session", "none", "--reason", "x"], 1, "no session 'none' exists"),
         (["--position", "99999", "--reason", "x"], 1, "no event at position 99999"),

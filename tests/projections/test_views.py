@@ -440,7 +440,7 @@ def test_a_reader_that_could_not_open_the_views_looks_again(tmp_path: Path, hist
         def write(self, path: Path) -> Connection:
             raise OSError("too many open files")
 
-        def scrub(self, path: Path) -> None:
+        def scrub(self, path: Path, seconds: float) -> None:
             raise OSError("too many open files")
 
     generations, plane.views.generations = plane.views.generations, Files(tmp_path, Exhausted())

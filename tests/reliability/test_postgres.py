@@ -144,6 +144,22 @@ def test_two_servers_are_one_plane_and_one_goes_on_alone(
     assert command(tmp_path, database, "replay", "--verify")["outcome"] == "equal"
 
 
+def test_redaction_waits_for_transactions_that_can_see_the_text(database: str, serve: Serve, tmp_path: Path) -> None:
+    server = serve(tmp_path, database_url=database)
+    held = server.api.run("canary of postgres")
+    server.stop()
+    erase = ("redact", "--run", held["runId"], "--reason", "asked", "--wait", "0.1")
+    with psycopg.connect(database) as session:
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        session.execute("SELECT count(*) FROM athena.log")
+        with pytest.raises(AssertionError, match=f"the transaction of process {session.info.backend_pid}"):
+            command(tmp_path, database, *erase)
+    assert command(tmp_path, database, *erase)["left"] == []
+    with psycopg.connect(database, autocommit=True) as session:
+        ((dead,),) = session.execute("SELECT sum(n_dead_tup) FROM pg_stat_all_tables WHERE relname = 'log'")
+        assert dead == 0
+
+
 def test_a_transaction_that_somebody_else_leaves_open_holds_up_nobody(
     database: str, cluster: Cluster, serve: Serve, tmp_path: Path
 ) -> None:

@@ -552,6 +552,7 @@ export interface FleetSummary {
 export interface Forgotten {
   id: string;
   removed: boolean;
+  left?: readonly (Trace)[] | null;
 }
 
 export interface HarnessConfig {
@@ -1552,6 +1553,12 @@ export interface ToolPolicies {
   shell?: ShellPolicy | null;
   http?: HttpPolicy | null;
   files?: FilesPolicy | null;
+}
+
+export interface Trace {
+  place: string;
+  reason: string;
+  remedy: string;
 }
 
 export interface TranscriptDelta {

@@ -1,0 +1,163 @@
+"""Erasure: the registry of places that keep text, and the eraser of each, so that erased text leaves every file."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from anyio import to_thread
+
+from athena_core.domain import persona, plane
+from athena_core.errors import AthenaError
+from athena_core.event import Value
+from athena_core.protocols import Generations, Recall
+from athena_core.store.backup import opened
+from athena_core.store.log import Log
+from athena_core.store.port import StoreReader
+
+PAGE_ROWS = 500
+AGAIN = "run the same command again once it has ended"
+
+
+class Trace(Value):
+    """A place that may still hold erased text: why, and what removes it."""
+
+    place: str
+    reason: str
+    remedy: str
+
+
+class Erasure:
+    """Removes what the files of a state directory still hold of text that was erased in the log."""
+
+    def __init__(self, directory: Path, log: Log, generations: Generations, recall: Recall) -> None:
+        """Take the parts."""
+        self.directory = directory
+        self.log = log
+        self.generations = generations
+        self.recall = recall
+        self._lock = asyncio.Lock()
+        self._asked = self._done = 0
+        self._left: tuple[Trace, ...] = ()
+
+    async def scrub(self, seconds: float) -> tuple[Trace, ...]:
+        """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
+
+        The views must reflect the erasure. Callers that wait at the same time share one pass.
+        """
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._done < mine:
+                begun = self._asked
+                self._left = await to_thread.run_sync(lambda: tuple(self._run(seconds)))
+                self._done = begun
+            return self._left
+
+    def _run(self, seconds: float) -> Iterator[Trace]:
+        until = time.monotonic() + seconds
+        for place in PLACES:
+            if place.erase is not None:
+                try:
+                    yield from place.erase(self, max(until - time.monotonic(), 0.0))
+                except (OSError, AthenaError) as error:
+                    yield Trace(place=place.name, reason=str(error), remedy=AGAIN)
+
+
+# The erasers
+
+
+def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    erasure.log.store.scrub(seconds)
+    return iter(())
+
+
+def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Rewrite the generation that serves; delete those that do not, unless one is being built."""
+    generations = erasure.generations
+    serving = {name for name in (generations.current(), generations.candidate()) if name is not None}
+    builder = generations.builder()
+    if builder.acquire():
+        try:
+            for name in generations.leftovers():
+                generations.remove(name, builder)
+            with generations.scratch(builder):
+                pass  # what a process left there that was killed is deleted
+        finally:
+            builder.release()
+    else:
+        yield Trace(place="views", reason="a generation is being built", remedy=AGAIN)
+    for name in sorted(serving):
+        generations.scrub(name, seconds)
+
+
+def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    erasure.recall.scrub(seconds)
+    return iter(())
+
+
+def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Delete the files of reviews whose text was erased."""
+    with closing(erasure.log.reader()) as reader:
+        for folder in (erasure.directory / persona.FOLDER).glob("*"):
+            rows = [*reader.stream(folder.name), *reader.stream(persona.PREFIX + folder.name)]
+            if any(row.text is None and row.text_hash is not None for row in rows):
+                shutil.rmtree(folder)
+    return iter(())
+
+
+def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Find logs that ``athena restore`` set aside and that hold text which was erased since."""
+    for path in sorted({*erasure.directory.glob("log-*.db"), *erasure.directory.glob("*.part")}):
+        with closing(erasure.log.reader()) as reader:
+            if _holds_erased(path, reader, erasure.log):
+                yield Trace(place=path.name, reason="a copy of the log from before the erasure", remedy="delete it")
+
+
+def _holds_erased(path: Path, reader: StoreReader, log: Log) -> bool:
+    try:
+        copy, _ = opened(path)
+    except AthenaError:
+        return True  # nobody can tell
+    with closing(copy):
+        position, head = 0, reader.head()
+        while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):
+            for row in rows:
+                event = log.codec.decode(row).event
+                assert isinstance(event, plane.PayloadRedacted)
+                mine, other = reader.row(event.target), copy.row(event.target)
+                if mine and other and other.text is not None and other.text_hash == mine.text_hash:
+                    return True
+            position = rows[-1].position
+    return False
+
+
+# The registry
+
+Eraser: TypeAlias = Callable[[Erasure, float], Iterator[Trace]]
+
+
+class Place(NamedTuple):
+    """Files of the state directory by the patterns of their paths; without an eraser they hold no text."""
+
+    name: str
+    patterns: tuple[str, ...]
+    erase: Eraser | None = None
+
+
+PLACES = (
+    Place("log", ("log.db", "log.db-wal", "log.db-shm", "snapshots.db", "snapshots.db-wal", "snapshots.db-shm"), _log),
+    Place("views", ("views/views-*.db", "views/views-*.db-wal", "views/views-*.db-shm", "views/scratch/*"), _views),
+    Place("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
+    Place("reviews", (f"{persona.FOLDER}/*/*",), _reviews),
+    Place("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
+    Place("anchors", ("*.anchor", "*.anchor.*")),
+    Place("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),
+    Place("pointers", ("views/current", "views/candidate", "views/current.new", "views/candidate.new")),
+    Place("contracts", ("api/contracts.v1.json",)),
+    Place("settings of git", ("git-*/*",)),
+)
+"""Every kind of file in a state directory. A test fails for a file that is of none."""

@@ -1,0 +1,27 @@
+"""Traces: what the files of a directory hold of some words, as they are or in base64."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def spellings(words: str) -> Iterator[bytes]:
+    """The words in UTF-8 and UTF-16, and in base64 at each of its three alignments, without the uncertain ends."""
+    yield words.encode()
+    yield words.encode("utf-16-le")
+    for ahead in range(3):
+        yield base64.b64encode(bytes(ahead) + words.encode())[4 * (ahead > 0) : -4]
+
+
+def traces(directory: Path, *words: str) -> list[str]:
+    """The files below a directory that hold any of the words, in their bytes or their names."""
+    wanted = [spelling for one in words for spelling in spellings(one)]
+    found = []
+    for path in sorted(directory.rglob("*")):
+        try:
+            content = path.read_bytes() if path.is_file() else b""
+        except FileNotFoundError:  # a draft of a server
+            continue
+        if any(spelling in content or spelling in path.name.encode() for spelling in wanted):
+            found.append(path.relative_to(directory).as_posix())
+    return found
