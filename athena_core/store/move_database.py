@@ -26,6 +26,7 @@ from athena_core.store.postgres import (
     Line,
     PostgresReader,
     check_server,
+    check_unmade,
 )
 
 META = "SELECT name, value FROM meta"
@@ -69,6 +70,8 @@ class DatabaseSide:
                 self._read(TAKE, (number,))
             self.present = self._read("SELECT to_regclass('meta')") != [(None,)]
             self.meta: Mapping[str, str] = {str(name): str(value) for name, value in self._described()}
+            if not self.present:
+                check_unmade(self._line.connection())
             self.check()
 
     def _read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -9,8 +9,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ import anyio
 import msgspec
 import psycopg
 from psycopg import errors as pg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq.abc import PGconn
 
 from athena_core.clock import Ids
@@ -78,8 +78,12 @@ PATIENCE: dict[str, str | int] = {
     "tcp_user_timeout": 10_000,
 }
 DURABLE = {"fsync": "on", "full_page_writes": "on"}
-TOO_MANY = re.compile("too many connections|too many clients|connection slots")
-"""What PostgreSQL answers where a limit on connections is reached: of the role, the database or the server."""
+TOO_MANY = re.compile("too many connections|too many clients|connection slots|no more connections|query_wait_timeout")
+"""What PostgreSQL or a pooler answers where a limit on connections is reached."""
+READ_ONLY = re.compile("server is in hot standby mode|session is read-only")
+"""How libpq says that a server is not the one that may write."""
+PRIMARY = {"any": "primary", "primary": "primary", "read-write": "read-write"}
+"""The values of ``target_session_attrs`` that leave the primary among the hosts of a URL, and what libpq is given."""
 DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
 
 TABLES = (
@@ -130,6 +134,11 @@ def unnest(*types: str) -> str:
     return f"unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 
 
+STANDBY = "the database is a standby or read-only; the plane is served from the primary only"
+SELECT_STRAY = (
+    "SELECT relnamespace::regnamespace::text FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+    " WHERE relname = 'log' AND relkind = 'r' AND attname = 'text_hash'"
+)
 SELECT_META = "SELECT value FROM meta WHERE name = %s"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
 INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
@@ -237,8 +246,9 @@ class Line:
     def __init__(self, url: str, options: dict[str, str]) -> None:
         """Connect at the first statement; ``options`` are settings of its sessions."""
         self._url = url
-        self._options = " ".join(f"-c {name}={value}" for name, value in options.items())
+        self._options = options
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._pid: int | None = None
         self.pinned = False
         """Whether it is in a transaction, which a new connection could not go on with."""
         self._over = False
@@ -249,6 +259,7 @@ class Line:
             raise psycopg.InterfaceError("it was closed")
         if self._connection is None or (self._connection.closed and not self.pinned):
             self._connection = connect(self._url, self._options)
+            self._pid = session_pid(self._connection)
         return self._connection
 
     def read(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
@@ -276,7 +287,7 @@ class Line:
     @property
     def session_pid(self) -> int | None:
         """Which session it has, if any."""
-        return None if self._connection is None or self._connection.closed else self._connection.info.backend_pid
+        return None if self._connection is None or self._connection.closed else self._pid
 
     def close(self) -> None:
         """Close it for good."""
@@ -292,15 +303,78 @@ CLOSED = Line("", {})
 CLOSED.close()
 
 
-def connect(url: str, options: str) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection to a server that may write. Raises StoreUnreachable."""
+def conninfo(url: str) -> str:
+    """Return a connection string that leads to the primary among the hosts of a URL. Raise ConfigError.
+
+    A host that is down or a standby is passed over, so a new primary is found at the next connection.
+    """
+    wanted = str(conninfo_to_dict(url).get("target_session_attrs") or "any")
+    if wanted not in PRIMARY:
+        raise ConfigError(
+            f"ATHENA_DATABASE_URL: target_session_attrs={wanted} asks for a server that may not write; the plane is"
+            f" served from the primary only: leave it out, or use {' or '.join(sorted(PRIMARY))}"
+        )
+    return make_conninfo(url, target_session_attrs=PRIMARY[wanted], **PATIENCE)
+
+
+def connect(url: str, options: Mapping[str, str]) -> psycopg.Connection[tuple[Any, ...]]:
+    """Connect to the primary; ``options`` are settings of the session. Raise StoreUnreachable or ConfigError.
+
+    The settings follow in a statement: as parameters of the start, poolers refuse or drop them, and libpq takes a
+    session that only reads for one of a standby.
+    """
     with translated():
-        where = make_conninfo(url, options=f"-c search_path={SCHEMA} {options}", **PATIENCE)
-        connection = psycopg.connect(where, autocommit=True, prepare_threshold=2)
-        if connection.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
+        connection = psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=2)
+        try:
+            if session_pid(connection) != connection.info.backend_pid:  # what a pooler says of itself
+                check_pooler(url)
+            settings = {"search_path": SCHEMA, **options}.items()
+            calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+            (standby, *_) = connection.execute(
+                f"SELECT pg_is_in_recovery(), {calls}".encode(), [word for setting in settings for word in setting]
+            ).fetchone() or (None,)
+            if standby is not False:  # a pooler may answer from what it knew before a failover
+                raise StoreUnreachable(STANDBY)
+        except BaseException:
             connection.close()
-            raise StoreUnreachable("the database is a standby; the plane is served from the primary only")
+            raise
     return connection
+
+
+def session_pid(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    """Return which session serves a connection at this moment."""
+    found = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+@lru_cache(maxsize=16)
+def check_pooler(url: str) -> None:
+    """Raise ConfigError if a pooler lends sessions for single transactions. Once it passed, it is not repeated.
+
+    Nothing is written. Two connections are open together, so with sessions of their own they answer 1, 2, 2, 1. A
+    pooler that lends the session used last answers 1, 1, and one that takes turns never 2, 2 and 1 again.
+    """
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(psycopg.connect(conninfo(url), autocommit=True)) for _ in range(2))
+        first, second, *again = map(session_pid, (one, two, two, one))
+    if first == second or again != [second, first]:
+        raise ConfigError(
+            "ATHENA_DATABASE_URL: a pooler in transaction mode is in front of the database, but locks and notifications"
+            " need sessions of their own: use a pool in session mode (pgbouncer: pool_mode = session), or connect to"
+            " PostgreSQL itself; nothing was written"
+        )
+
+
+def check_unmade(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Raise ConfigError if a database without a log of ours holds the tables of one in a schema that is not ours."""
+    found = connection.execute(SELECT_STRAY).fetchone()
+    if found is not None:
+        raise ConfigError(
+            f"ATHENA_DATABASE_URL: schema {found[0]} holds the tables of a log, left there by a start of release 0.1"
+            f" through a pooler in transaction mode; drop them, or move them to schema {SCHEMA}"
+            " (docs/postgresql.md, Poolers), then start again"
+        )
 
 
 @contextmanager
@@ -313,12 +387,15 @@ def translated() -> Iterator[None]:
             raise
         if TOO_MANY.search(str(error)):
             raise StoreUnreachable(f"{NO_CONNECTIONS}: {_said(error)}") from error
+        if len(READ_ONLY.findall(_said(error))) == max(1, _said(error).count("host: ")):  # no host is the primary
+            raise StoreUnreachable(f"{STANDBY}: {_said(error)}") from error
         raise StoreUnreachable(f"the database cannot be reached: {_said(error)}") from error
 
 
 def _said(error: BaseException) -> str:
-    """The first line of what an error says; libpq names the server, never the password."""
-    return str(error).strip().partition("\n")[0]
+    """The first line of what an error says, or what each host of a URL said; no password is among it."""
+    lines = str(error).strip().splitlines() or [""]
+    return "; ".join(line.removeprefix("- ") for line in lines if line.startswith("- host: ")) or lines[0]
 
 
 class Reading:
@@ -456,6 +533,7 @@ class PostgresArchive:
         self._line, self._leave = self._lines.take()
         try:
             if self._line.read("SELECT to_regclass('meta')") == [(None,)]:
+                check_unmade(self._line.connection())
                 raise ConfigError("ATHENA_DATABASE_URL: the database holds no log")
             found = dict(self._line.read("SELECT name, value FROM meta"))
         except (psycopg.Error, StoreUnreachable) as error:
@@ -545,8 +623,7 @@ class PostgresBell:
 
     async def _listening(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None:
-            where = make_conninfo(self._url, **PATIENCE)
-            self._connection = await psycopg.AsyncConnection.connect(where, autocommit=True)
+            self._connection = await psycopg.AsyncConnection.connect(conninfo(self._url), autocommit=True)
             await self._connection.execute(f"LISTEN {CHANNEL}")
         return self._connection
 
@@ -563,8 +640,9 @@ class PostgresChannel:
 
     def __init__(self, url: str) -> None:
         """Connect by need."""
-        self._where = make_conninfo(url, **PATIENCE)
+        self._where = conninfo(url)
         self._telling: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._ours: int | None = None
         self._hearing: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def send(self, texts: Sequence[str]) -> None:
@@ -572,6 +650,7 @@ class PostgresChannel:
         with translated():
             if self._telling is None or self._telling.closed:
                 self._telling = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
+                ((self._ours,),) = await (await self._telling.execute("SELECT pg_backend_pid()")).fetchall()
             await self._telling.execute(TELL, (LIVE_CHANNEL, list(texts)))
 
     async def receive(self) -> list[str]:
@@ -581,8 +660,7 @@ class PostgresChannel:
                 self._hearing = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
                 await self._hearing.execute(f"LISTEN {LIVE_CHANNEL}")
             heard = [told async for told in self._hearing.notifies(stop_after=1)]  # with it comes all that is there
-            ours = None if self._telling is None else self._telling.info.backend_pid
-        return [told.payload for told in heard if told.pid != ours]
+        return [told.payload for told in heard if told.pid != self._ours]
 
     async def close(self) -> None:
         """Close both sessions."""
@@ -629,6 +707,7 @@ class PostgresStore(Reading):
         with connection.transaction():
             connection.execute(LOCK, (SCHEMA_LOCK,))
             if connection.execute("SELECT to_regclass('meta')").fetchone() == (None,):
+                check_unmade(connection)
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
                 for statement in TABLES:
                     connection.execute(statement)

@@ -172,7 +172,7 @@ class SessionLatch:
         self._holds = False
         with translated():
             if self._session is None or self._session.closed:
-                self._session = prepared(connect(self._url, _options(OPTIONS)))
+                self._session = prepared(connect(self._url, OPTIONS))
                 self.path = SCHEMA
             self._holds = self._session.execute(TRY_LOCK, (self._number,)).fetchone() == (True,)
             if not self._holds:
@@ -428,7 +428,7 @@ class Schemas:
                 with self._lock:
                     session = self._idle.pop() if self._idle else None
                 if session is None or session.closed:
-                    session = prepared(connect(self._url, _options(READER_OPTIONS)))
+                    session = prepared(connect(self._url, READER_OPTIONS))
                 session.execute(f"SET search_path TO {name}".encode())
             return session
 
@@ -470,7 +470,3 @@ class Schemas:
 def _session_of(latch: Latch) -> Session:
     assert isinstance(latch, SessionLatch)
     return latch.session
-
-
-def _options(options: dict[str, str]) -> str:
-    return " ".join(f"-c {name}={value}" for name, value in options.items())
