@@ -875,7 +875,7 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
     Until PostgreSQL reuses the space, pages may hold remains; only ``VACUUM FULL`` rewrites them.
     """
     until = time.monotonic() + seconds
-    with translated(), connect(url, "-c lock_timeout=5s") as connection:
+    with translated(), connect(url, {"lock_timeout": "5s"}) as connection:
         tables = [row[0] for row in connection.execute(SELECT_TABLES, (schema,)).fetchall()]
         for name in set(tables).intersection(emptied):
             connection.execute(f"DELETE FROM {schema}.{name}".encode())
