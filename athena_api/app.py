@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,7 +56,7 @@ from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
 from athena_core.services.drains import Drains
 from athena_core.services.erasure import Erasure
-from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind
+from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind, Present
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
 from athena_core.services.live import Live
@@ -80,6 +81,7 @@ from athena_core.settings import Settings, secrets_of
 from athena_core.store.codec import Codec
 from athena_core.store.engine import attend, open_generations, open_latch, open_store
 from athena_core.store.log import Log
+from athena_core.store.port import FORMAT
 from athena_core.store.shortage import ERRORS as SHORTAGES
 from athena_core.store.shortage import is_shortage
 from athena_core.store.sqlite import SqliteDatabases
@@ -94,6 +96,9 @@ from projections.memory_index import MemoryIndex
 from projections.views import Views
 
 KEEPER_JOIN_SECONDS = 5.0
+OLDER_LOOKS, OLDER_POLL_SECONDS = 40, 0.25
+"""How often a start looks whether a process of an older release has ended, and how long it waits in between."""
+
 METRICS_OPERATION = "getMetrics"
 """The page of metrics, as authorization knows it."""
 
@@ -229,9 +234,10 @@ def wire(
         providers=tuple(sorted(serves or providers)),
         concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
         since=clock.now(),
+        format=FORMAT,
     )
     attendance = attend(settings.state_dir, settings.database_url, ids.new("exe"), msgspec.json.encode(about))
-    return ControlPlane(
+    parts = ControlPlane(
         settings=settings,
         mask=mask,
         clock=clock,
@@ -285,6 +291,31 @@ def wire(
         providers=providers,
         digests=digests_of(views, log),
     )
+    refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
+    return parts
+
+
+def refuse_older(parts: ControlPlane, *, looks: int) -> None:
+    """Close the parts and raise ConfigError if the format is about to rise under a process of an older release.
+
+    Releases before 0.2 check the format at their start only. Such a process may end between two ``looks``.
+    """
+    while older := _older(parts):
+        looks -= 1
+        if looks <= 0:
+            about = older[0].about
+            parts.close()
+            raise ConfigError(
+                f"an older release has this log open (process {about.pid} on {about.host}): stop it, then start again"
+            )
+        time.sleep(OLDER_POLL_SECONDS)
+
+
+def _older(parts: ControlPlane) -> list[Present]:
+    """Return the processes that would not notice that the format rises."""
+    if parts.log.store.format >= FORMAT:
+        return []
+    return [one for one in parts.runner.executors.everybody() if one.about.format < FORMAT and not one.lost]
 
 
 @asynccontextmanager
@@ -328,6 +359,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
 @asynccontextmanager
 async def working(parts: ControlPlane) -> AsyncIterator[None]:
     """What runs in a worker: it executes runs, and leaves requests, views and whatever follows to servers."""
+    parts.log.raise_format()  # a server writes at once, a worker maybe not for hours
     parts.log.start()
     try:
         async with anyio.create_task_group() as tasks:

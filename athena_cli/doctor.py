@@ -21,8 +21,8 @@ from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.private_file import open_to_others
 from athena_core.settings import Settings, load, replaced
-from athena_core.store.port import MOVED
-from athena_core.store.sqlite import FORMAT, NETWORK_FILE_SYSTEMS, check_library, file_system
+from athena_core.store.port import FORMAT, MOVED
+from athena_core.store.sqlite import NETWORK_FILE_SYSTEMS, check_library, file_system
 
 SPACE_BYTES_MIN = 1 << 30
 ANSWER_SECONDS_MAX = 2.0

@@ -5,4 +5,4 @@ What lives here: events and deciders (``domain``), the append-only log (``store`
 Read first: ``event.py``, then ``domain/directive.py`` (the smallest room), then ``store/log.py``.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

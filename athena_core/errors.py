@@ -378,7 +378,7 @@ class StreamLimit(Unavailable):
 
 
 class StoreMoved(Unavailable):
-    """The database file was moved or replaced under the server."""
+    """The log was moved, replaced, or raised to the format of a newer release, while it was in use."""
 
     code = "STORE_MOVED"
 

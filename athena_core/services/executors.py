@@ -24,7 +24,11 @@ Kind: TypeAlias = Literal["server", "worker", "command"]
 
 
 class About(Value):
-    """What a process says of itself; ``concurrency`` is how many runs it takes at a time, 0 where it takes none."""
+    """What a process says of itself.
+
+    ``concurrency`` is how many runs it takes at a time, 0 where it takes none. ``format`` is that of the logs that it
+    writes; release 0.1 says nothing of it.
+    """
 
     kind: Kind
     host: str
@@ -32,6 +36,7 @@ class About(Value):
     providers: tuple[str, ...]
     concurrency: int
     since: int
+    format: int = 1
 
 
 class Present(Value):

@@ -23,7 +23,7 @@ from athena_core.slots import INSTANT_MAX, count_slots, next_slot
 from athena_core.store import chain
 from athena_core.store.codec import Codec
 from athena_core.store.log import Anchor, Guards, category
-from athena_core.store.sqlite import FORMAT
+from athena_core.store.port import FORMAT
 from athena_core.values import Usage
 
 PAGE_EVENTS = 1_000

@@ -5,6 +5,7 @@ transactions in turn through an overlay, insert, commit, publish, answer. Nothin
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections import OrderedDict, deque
@@ -42,7 +43,7 @@ from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, follows, link
 from athena_core.store.codec import Codec, envelope
-from athena_core.store.port import BoundKey, Store, StoredGuard, StoreReader
+from athena_core.store.port import FORMAT, BoundKey, Store, StoredGuard, StoreReader
 from athena_core.store.recent import Recent, RecentReader
 
 S = TypeVar("S")
@@ -67,9 +68,11 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
+_log = logging.getLogger(__name__)
 _stream_of = attrgetter("stream")
 
 UNKNOWN = "the write may or may not have been done; retry with the same key"
+RAISED = f"The log's format is {FORMAT} from now on; older releases cannot open it."
 UNDONE = "the connection to the database was lost; nothing was written"
 LOCKED = "the log is locked; nothing was written"
 FULL = "no space is left for the log; nothing was written"
@@ -363,6 +366,15 @@ class Log:
         for thread in self._threads:
             thread.start()
 
+    def raise_format(self) -> None:
+        """Raise the log's format to that of this release now, not with the first row. Call it before ``start``."""
+        with self.store.exclusive():
+            older = self.store.format < FORMAT
+            if older:
+                self.store.raise_format()
+        if older:
+            _log.warning(RAISED)
+
     def check_tail(self) -> None:
         """Raise ConfigError if the log ends before its anchor."""
         expected = self.missing_tail()
@@ -502,6 +514,10 @@ class Log:
             self._forget()
             self._fail(StoreUnreachable(AWAY))
             results = [(job, OutcomeUnknown(UNKNOWN)) for job, _ in results]
+        except StoreMoved as moved:
+            answer([(job, OutcomeUnknown(UNKNOWN)) for job, _ in results])
+            self._leave(moved)
+            return
         except BaseException as error:
             self._stop(results, error)
             return
@@ -756,6 +772,8 @@ class Log:
                 self.guards.apply(guard)
 
     def _insert(self, batch: Batch) -> None:
+        if batch.rows and self.store.format < FORMAT:
+            self.store.raise_format()
         self.store.insert(batch.rows)
         if batch.keys:
             self.store.put_keys([(key, *bound) for key, bound in batch.keys.items()])
@@ -774,6 +792,8 @@ class Log:
             self._recent.put(batch.rows, batch.size)
         self._place = Place(batch.head, batch.recorded_at, batch.chain)
         self.signal.advance(batch.head)
+        if batch.rows and self.store.format < FORMAT:
+            _log.warning(RAISED)
 
     def _forget(self) -> None:
         """Nothing of a batch that failed may stay in memory: read again what is committed, before the next one."""
@@ -824,15 +844,19 @@ class Log:
             try:
                 self.store.check_place()
             except StoreMoved as moved:
-                self._failed = moved
-                self._refuse_waiting()
-                self._fatal(moved.message)
+                self._leave(moved)
                 return
             except Exception as error:
                 self.problems.report("log.keeper", error)
             else:
                 self.problems.recovered("log.keeper")
             self._write_anchor()
+
+    def _leave(self, moved: StoreMoved) -> None:
+        """Stop: the log is not this process's to write any more. What waits was not written."""
+        self._failed = moved
+        self._refuse_waiting()
+        self._fatal(moved.message)
 
     def _write_anchor(self) -> None:
         """Vouch for the head in a file of its own, so that a cut tail is noticed."""

@@ -15,7 +15,6 @@ from athena_core.store.move import Cells, Table
 from athena_core.store.port import MOVED
 from athena_core.store.postgres import (
     ANCHOR,
-    FORMAT,
     INSERT_META,
     LOCK_CLASS,
     LOG_LOCK,
@@ -146,9 +145,9 @@ class DatabaseTarget(DatabaseSide):
             if left:
                 raise ConfigError(f"--to: the database holds {left[0][0]}, left of another log; drop that schema first")
 
-    def begin(self, log_id: str) -> None:
-        """Make an empty log of this id, in a transaction."""
-        self.meta = {"log_id": log_id, "format": str(FORMAT)}
+    def begin(self, log_id: str, format_: str) -> None:
+        """Make an empty log of this id and format, in a transaction."""
+        self.meta = {"log_id": log_id, "format": format_}
         with self._told():
             connection = self._line.connection()
             connection.execute("BEGIN")

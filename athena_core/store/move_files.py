@@ -12,7 +12,6 @@ from athena_core.store.backup import Alone
 from athena_core.store.move import Cells, Table
 from athena_core.store.port import MOVED
 from athena_core.store.sqlite import (
-    FORMAT,
     INSERT_META,
     SCHEMA,
     SqliteReader,
@@ -114,8 +113,8 @@ class FileTarget(FileSide):
             self.close()
             raise
 
-    def begin(self, log_id: str) -> None:
-        """Make an empty log of this id, in a file of another name: it needs no journal."""
+    def begin(self, log_id: str, format_: str) -> None:
+        """Make an empty log of this id and format, in a file of another name: it needs no journal."""
         self._draft.unlink(missing_ok=True)
         private_file.create(self._draft)
         self._connection = connection = apsw.Connection(str(self._draft))
@@ -123,7 +122,7 @@ class FileTarget(FileSide):
         connection.pragma("synchronous", "OFF")  # it is synced as a whole, before it gets its name
         for statement in SCHEMA:
             connection.execute(statement)
-        self.meta = {"log_id": log_id, "format": str(FORMAT)}
+        self.meta = {"log_id": log_id, "format": format_}
         connection.executemany(INSERT_META, self.meta.items())
 
     def put(self, table: Table, rows: Sequence[Cells]) -> None:

@@ -11,8 +11,12 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.protocols import LogReader, Row, StoredKey
+
+FORMAT = 2
+"""The format of the logs that this release writes (docs/log-format.md). It reads all below."""
 
 MOVED = "moved"
 """In the description of a log: where it was moved to; here it is not to be used any more."""
@@ -39,6 +43,20 @@ KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 """The same behind the key's hash."""
 
 _to_json = msgspec.json.Encoder().encode
+
+
+def check_format(stored: str | None, place: str) -> int:
+    """Return the format of a log. Raise ConfigError for one that this release does not know."""
+    if stored is None or not stored.isdigit() or not 1 <= int(stored) <= FORMAT:
+        raise ConfigError(f"{place} has format {stored}; this release reads {FORMAT}: upgrade")
+    return int(stored)
+
+
+def check_still(stored: str) -> int:
+    """Return the format of a log that is open. Raise StoreMoved if a newer release has raised it since."""
+    if int(stored) > FORMAT:
+        raise StoreMoved(f"a newer release has raised the log's format to {stored}; this release writes {FORMAT}")
+    return int(stored)
 
 
 def guard_rows(
@@ -186,6 +204,8 @@ class Store(Protocol):
     """A log's database. What changes it needs ``exclusive`` around it, in the thread of the writer."""
 
     log_id: str
+    format: int
+    """The log's format when it was opened, or in the last block of ``exclusive``."""
     anchor: Path
     """Where this machine keeps what it knows of the head."""
     wal_pages: int
@@ -220,7 +240,13 @@ class Store(Protocol):
         """A new channel; None where processes have none between them."""
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises."""
+        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
+
+        Raise StoreMoved if a newer release has raised the format.
+        """
+
+    def raise_format(self) -> None:
+        """Set the format to that of this release."""
 
     def head(self) -> Head:
         """Position, time and chain of the last row."""

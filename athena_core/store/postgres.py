@@ -27,6 +27,7 @@ from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
+    FORMAT,
     MOVED,
     REHEARSAL_BYTES,
     BoundKey,
@@ -35,11 +36,12 @@ from athena_core.store.port import (
     Shelved,
     StoredGuard,
     Troubles,
+    check_format,
+    check_still,
     guard_rows,
 )
 from athena_core.values import PAGE_BYTES_MAX
 
-FORMAT = 1
 SERVER_VERSION_MIN = 140_000
 LOCK_CLASS = 0x61746865
 """The first half of all advisory locks of ours; they are the database's, so a database holds one plane."""
@@ -141,6 +143,7 @@ SELECT_STRAY = (
 )
 SELECT_META = "SELECT value FROM meta WHERE name = %s"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
+RAISE_FORMAT = "UPDATE meta SET value = %s WHERE name = 'format'"
 INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
 SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
 SELECT_POSITION = "SELECT max(position) FROM log"
@@ -715,10 +718,7 @@ class PostgresStore(Reading):
                     connection.execute(INSERT_META, pair)
             names = ("format", "log_id", MOVED)
             meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in names}
-        if meta["format"] is None or int(meta["format"]) > FORMAT:
-            raise ConfigError(
-                f"ATHENA_DATABASE_URL: the log has format {meta['format']}; this release reads {FORMAT}: upgrade"
-            )
+        self.format = check_format(meta["format"], "ATHENA_DATABASE_URL: the log")
         if meta[MOVED] is not None:
             raise ConfigError(f"ATHENA_DATABASE_URL: the log of this database was moved to {meta[MOVED]}; use it there")
         return str(meta["log_id"])
@@ -745,7 +745,8 @@ class PostgresStore(Reading):
         """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
 
         The lock is a statement before the one that reads the head: one statement would read what was there before it
-        waited. What is written goes to the server with the commit, all at once.
+        waited. What is written goes to the server with the commit, all at once. Raise StoreMoved if a newer release has
+        raised the format.
         """
         with translated():
             connection = self._line.connection()
@@ -756,7 +757,9 @@ class PostgresStore(Reading):
                     connection.execute(LOCK, (LOG_LOCK,))
                     cursor = connection.cursor(binary=True)
                     cursor.execute(SELECT_HEAD)
+                    found = connection.execute(SELECT_META, ("format",))
                 self._head = cursor.fetchone() or (0, 0, GENESIS)
+                self.format = check_still(str(_value(found.fetchone())))
                 yield
                 with connection.pipeline():
                     for statement, values in self._writes:
@@ -770,6 +773,10 @@ class PostgresStore(Reading):
                 self._head = None
                 self._writes.clear()
                 self._expected.clear()
+
+    def raise_format(self) -> None:
+        """Set the format to that of this release."""
+        self._writes.append((RAISE_FORMAT, (str(FORMAT),)))
 
     def _roll_back(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         """Leave a transaction; a connection that cannot even do that is over."""

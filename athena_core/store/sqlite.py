@@ -20,6 +20,7 @@ from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
+    FORMAT,
     MOVED,
     REHEARSAL_BYTES,
     Attending,
@@ -30,11 +31,12 @@ from athena_core.store.port import (
     Shelved,
     StoredGuard,
     Troubles,
+    check_format,
+    check_still,
     guard_rows,
 )
 from athena_core.values import PAGE_BYTES_MAX
 
-FORMAT = 1
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
 BUSY_MS = 5_000
 TRY_MS = 50
@@ -69,6 +71,7 @@ SCHEMA = (
 COLUMNS = ", ".join(Row._fields)
 SELECT_META = "SELECT value FROM meta WHERE name = ?"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
+RAISE_FORMAT = "UPDATE meta SET value = ? WHERE name = 'format'"
 INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
 SELECT_POSITION = "SELECT max(position) FROM log"
@@ -479,8 +482,7 @@ class SqliteStore(Reading):
             found = connection.execute(SELECT_META, ("format",)).get
             log_id = connection.execute(SELECT_META, ("log_id",)).get
             moved = connection.execute(SELECT_META, (MOVED,)).get
-        if found is None or int(found) > FORMAT:
-            raise ConfigError(f"ATHENA_STATE_DIR: {self.path} has format {found}; this release reads {FORMAT}: upgrade")
+        self.format = check_format(found, f"ATHENA_STATE_DIR: {self.path}")
         if moved is not None:
             raise ConfigError(f"ATHENA_STATE_DIR: the log of {self.path.parent} was moved to {moved}; use it there")
         return str(log_id)
@@ -520,16 +522,24 @@ class SqliteStore(Reading):
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises."""
+        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
+
+        Raise StoreMoved if a newer release has raised the format.
+        """
         with self._locked():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self.format = check_still(self._connection.execute(SELECT_META, ("format",)).get)
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def raise_format(self) -> None:
+        """Set the format to that of this release."""
+        self._connection.execute(RAISE_FORMAT, (str(FORMAT),))
 
     def check_place(self) -> None:
         """Raise StoreMoved if the file is no longer where it was opened."""

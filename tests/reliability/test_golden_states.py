@@ -16,9 +16,14 @@ from typing import Any
 
 import pytest
 
+from athena_api.app import build, refuse_older
 from athena_cli.app import main as cli
 from athena_core.clock import Clock, FixedDate, SystemClock
 from athena_core.domain import EVENTS
+from athena_core.errors import ConfigError
+from athena_core.settings import load
+from athena_core.store.engine import attend, open_archive
+from athena_core.store.port import FORMAT
 from tests.scale import sized
 from tests.support import postgres
 from tests.support.api import Json, soon
@@ -92,6 +97,15 @@ class Opened:
             yield self
         finally:
             self.inside.stop()
+
+    @property
+    def format(self) -> int:
+        """The format that the log has now."""
+        archive = open_archive(self.state_dir, self.settings.get("database_url"))
+        try:
+            return int(archive.meta["format"])
+        finally:
+            archive.close()
 
     def at_its_last_row(self) -> Clock:
         """A date that stands still where the state ends."""
@@ -219,6 +233,65 @@ def test_old_bundles_and_the_old_anchor_prove_themselves(state: GoldenState, ope
     assert anchor.read_bytes() != state.anchor(), "the log went on"
     anchor.write_bytes(state.anchor())
     assert command("verify")["ok"]
+
+
+@pytest.mark.heavy
+@at_each_state
+@pytest.mark.parametrize("store", STORES)
+def test_a_log_of_an_older_format_is_read_as_it_is_and_raised_by_the_first_start(
+    opened: Opened, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    written, files = opened.format, "database_url" not in opened.settings
+    assert written < FORMAT
+    bundle = opened.directory / "all.bundle"
+    for words in (
+        ("verify",),
+        ("replay",),
+        ("runs", "list", "--transport", "local"),
+        ("doctor",),
+        ("export", "--since", "0", "--out", str(bundle)),
+        *([("backup", str(opened.directory / "copy.db"))] if files else []),
+    ):
+        command(*words)
+        assert opened.format == written, words
+    about_the_log = "athena_core.store.log"
+    assert about_the_log not in {record.name for record in caplog.records}
+    for _ in range(2):
+        with opened.serving(opened.at_its_last_row(), scheduler="off", executor="off"):
+            assert opened.format == FORMAT
+    lines = [record.getMessage() for record in caplog.records if record.name == about_the_log]
+    assert lines == [f"The log's format is {FORMAT} from now on; older releases cannot open it."]
+    assert command("verify")["ok"]
+    assert command("verify", "--bundle", str(bundle))["ok"]
+    if files:  # a copy that an older release may have made: it can be restored, and goes on
+        assert command("restore", str(opened.directory / "copy.db"))["position"] == opened.expected.events
+        assert opened.format == written
+        (opened.state_dir / "log.anchor").unlink()  # else the start would want to be told that the log was cut
+        command("directives", "create", "--input", "one more", "--transport", "local")
+        assert opened.format == FORMAT
+
+
+ABOUT_0_1 = b'{"kind":"server","host":"elsewhere","pid":17,"providers":[],"concurrency":0,"since":0}'
+"""What a server of release 0.1 says of itself."""
+
+
+@at_each_state
+@pytest.mark.parametrize("store", BOTH)
+def test_no_start_raises_the_format_under_a_process_of_an_older_release(opened: Opened) -> None:
+    url = opened.settings.get("database_url")
+    names = {f"ATHENA_{name.upper()}": value for name, value in opened.settings.items()}
+    settings = load(names, opened.directory)
+    plane = build(settings, serving=False).plane
+    older = attend(opened.state_dir, url, "exe_older", ABOUT_0_1)
+    with pytest.raises(ConfigError, match=r"an older release has this log open \(process 17 on elsewhere\): stop it"):
+        refuse_older(plane, looks=2)
+    assert opened.format < FORMAT
+    older.leave()
+    with opened.serving(opened.at_its_last_row(), scheduler="off", executor="off"):
+        assert opened.format == FORMAT
+    older = attend(opened.state_dir, url, "exe_older", ABOUT_0_1)
+    build(settings, serving=False).plane.close()  # what is done is done
+    older.leave()
 
 
 def run_of(opened: Opened, name: str) -> Json:

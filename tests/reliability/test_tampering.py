@@ -12,7 +12,8 @@ import apsw
 import pytest
 
 from athena_core.protocols import Row
-from athena_core.store.sqlite import FORMAT, SELECT_PAGE, open_reader
+from athena_core.store.port import FORMAT
+from athena_core.store.sqlite import SELECT_PAGE, open_reader
 from tests.conftest import Serve
 from tests.reliability.history import rows_of
 from tests.reliability.program import environment

@@ -20,7 +20,8 @@ from athena_core.services.verify import RULES, VIOLATIONS_MAX, Report, Violation
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
-from athena_core.store.sqlite import FORMAT, SqliteReader, SqliteStore
+from athena_core.store.port import FORMAT
+from athena_core.store.sqlite import SqliteReader, SqliteStore
 from athena_core.values import Usage
 from tests.core.domain import test_dead_letter as letter
 from tests.core.domain import test_persona as critic

@@ -29,7 +29,8 @@ from athena_core.errors import (
 from athena_core.event import Event, Fact
 from athena_core.store.codec import Codec
 from athena_core.store.log import BATCH_EVENTS_MAX, CATCH_UP_EVENTS_MAX, Committed, Job, Log, read_anchor
-from athena_core.store.sqlite import FORMAT, SqliteStore, open_reader
+from athena_core.store.port import FORMAT
+from athena_core.store.sqlite import SqliteStore, open_reader
 from tests.core.store.others import other
 from tests.core.store.pots import (
     META,
@@ -471,6 +472,70 @@ def test_an_older_release_refuses_a_newer_format(tmp_path: Path) -> None:
     log.close()
     with pytest.raises(ConfigError, match=f"has format {FORMAT + 1}; this release reads {FORMAT}: upgrade"):
         new_log(tmp_path)
+
+
+def format_of(directory: Path) -> int:
+    """The format that a log has."""
+    store = store_at(directory)
+    with store.exclusive():
+        found = store.format
+    store.close()
+    return found
+
+
+def test_the_first_row_raises_the_format_of_an_older_log_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    new_log(tmp_path).close()
+    alter(tmp_path, "UPDATE meta SET value = '1' WHERE name = 'format'")
+    logs = [new_log(tmp_path), new_log(tmp_path)]
+    commit(logs[0], level())
+    assert format_of(tmp_path) == 1, "nothing was written"
+    assert caplog.messages == []
+    for log in (*logs, *logs):
+        commit(log, fill())
+        assert format_of(tmp_path) == FORMAT
+    assert caplog.messages == [f"The log's format is {FORMAT} from now on; older releases cannot open it."]
+    for log in logs:
+        log.close()
+
+
+def test_a_worker_raises_the_format_before_it_writes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    new_log(tmp_path).close()
+    alter(tmp_path, "UPDATE meta SET value = '1' WHERE name = 'format'")
+    for _ in range(2):
+        log = new_log(tmp_path)
+        log.raise_format()
+        log.close()
+        assert format_of(tmp_path) == FORMAT
+    assert len(caplog.messages) == 1
+
+
+def test_a_log_that_cannot_be_written_leaves_the_format(tmp_path: Path) -> None:
+    new_log(tmp_path).close()
+    alter(tmp_path, "UPDATE meta SET value = '1' WHERE name = 'format'")
+    store = store_at(tmp_path)
+    with pytest.raises(ZeroDivisionError), store.exclusive():
+        store.raise_format()
+        raise ZeroDivisionError
+    store.close()
+    assert format_of(tmp_path) == 1
+
+
+def test_nothing_is_written_once_a_newer_release_has_raised_the_format(tmp_path: Path) -> None:
+    deaths = Deaths()
+    log = new_log(tmp_path, deaths=deaths)
+    commit(log, fill())
+    alter(tmp_path, f"UPDATE meta SET value = '{FORMAT + 1}' WHERE name = 'format'")
+    waiting = enqueue(log, fill())
+    log._commit()
+    with pytest.raises(Overloaded, match="nothing was written"):
+        waiting.result(timeout=0)
+    assert deaths == [f"a newer release has raised the log's format to {FORMAT + 1}; this release writes {FORMAT}"]
+    with pytest.raises(StoreMoved):
+        enqueue(log, fill())
+    alter(tmp_path, f"UPDATE meta SET value = '{FORMAT}' WHERE name = 'format'")
+    assert len(rows(tmp_path)) == 1
+    log.close()
+    log.store.close()
 
 
 # The anchor

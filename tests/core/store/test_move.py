@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import psycopg
 import pytest
 
@@ -51,7 +52,7 @@ def url(database: str) -> str:
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
-    """A state directory whose log holds every kind of event, keys of all shapes, guards and checkpoints."""
+    """A state directory whose log, of release 0.1, holds every kind of event, keys, guards and checkpoints."""
     directory = tmp_path / "state"
     with closing(open_store(directory, None, CountingIds())) as store, store.exclusive():
         rows = every_kind()
@@ -64,6 +65,8 @@ def filled(tmp_path: Path) -> Path:
         store.put_guards([(guard, 1 + number // 2) for number, guard in enumerate(guards)])
         store.put_checkpoint("projection:é", len(rows))
         store.put_checkpoint("another", 0)
+    with closing(apsw.Connection(str(directory / "log.db"))) as database:
+        database.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
     return directory
 
 
@@ -71,7 +74,7 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
     """Move a log; the digests of what arrived, which are those of what left."""
     left, arrived = open_move(origin, origin_url, to)
     with closing(left), closing(arrived):
-        arrived.begin(left.meta["log_id"])
+        arrived.begin(left.meta["log_id"], left.meta["format"])
         for _ in copy(left, arrived):
             pass
         arrived.commit()
@@ -80,6 +83,7 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
     with closing(left), closing(arrived):
         assert arrived.occupied
         assert left.meta[MOVED] == arrived.place
+        assert left.meta["format"] == arrived.meta["format"] == "1"
         assert [rows for table in TABLES for rows in pages(left, table)] == [
             rows for table in TABLES for rows in pages(arrived, table)
         ]
@@ -129,7 +133,7 @@ def test_a_move_that_is_cut_short_at_any_page_leaves_nothing(ends: tuple[Path, s
         left, arrived = open_move(*ends)
         with closing(left), closing(arrived):
             assert not arrived.occupied
-            arrived.begin(left.meta["log_id"])
+            arrived.begin(left.meta["log_id"], left.meta["format"])
             going = copy(left, arrived)
             for _ in range(steps):
                 next(going)
