@@ -123,8 +123,12 @@ class Caller:
         return self._opened.inside.ask(method, path, body, x_athena_identity=self._name, **headers)
 
     def get(self, path: str) -> Any:
-        """The data of a GET."""
-        return self._data(self.send("GET", path))
+        """The data of a GET, once the views have caught up."""
+        for _ in soon():
+            answer = self.send("GET", path)
+            if answer.status_code != 503 or answer.json()["error"]["code"] != "NOT_CAUGHT_UP":
+                break
+        return self._data(answer)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         """The data of a POST."""
