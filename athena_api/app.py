@@ -89,6 +89,7 @@ from athena_core.store.tail import Tail
 from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import open_workspace
 from athena_core.values import Identity, Role
+from athena_core.watchdog import Watchdog, name_operation
 from projections import ALL, sessions
 from projections.generation import Files
 from projections.keeper import Keeper
@@ -290,6 +291,7 @@ def wire(
         reactors=reactors,
         providers=providers,
         digests=digests_of(views, log),
+        watchdog=Watchdog(),
     )
     refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
     return parts
@@ -338,6 +340,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
+                parts.watchdog.start()
                 tasks.start_soon(parts.memory.serve)
             if serving and parts.settings.scheduler:
                 tasks.start_soon(parts.timer.serve)
@@ -367,6 +370,7 @@ async def working(parts: ControlPlane) -> AsyncIterator[None]:
             tasks.start_soon(parts.tail.watch)
             tasks.start_soon(parts.relay.serve)
             await parts.runner.serve(tasks, take_over=True)
+            parts.watchdog.start()
             tasks.start_soon(parts.memory.serve)
             yield
             await parts.runner.stop()
@@ -523,7 +527,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan" or scope["method"] in READING and _is_page(scope["path"]):
+        if scope["type"] == "lifespan":
+            await self._pages(scope, receive, send)
+        elif scope["method"] in READING and _is_page(scope["path"]):
+            name_operation(scope["path"] if scope["path"] in PAGES else "/static")
             await self._pages(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)

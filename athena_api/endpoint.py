@@ -33,6 +33,7 @@ from athena_core.errors import (
 from athena_core.event import Meta
 from athena_core.store.shortage import REMEDY, is_shortage
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
+from athena_core.watchdog import name_operation
 
 PIECE_BYTES = 64 << 10
 """Bytes up to which an answer is sent in one piece, and counts for no budget."""
@@ -113,6 +114,7 @@ class Endpoint:
         try:
             found = self._router.find(scope["method"], scope["path"])
             scope["athena.operation"] = found.operation
+            name_operation(found.operation.id)
             subject = scope["athena.identity"].subject
             meta = Meta(actor=subject, correlation=trace, quiet=plane.flood.exhausted(subject))
             self._limit(subject, found.operation.id)

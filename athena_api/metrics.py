@@ -50,6 +50,17 @@ QUEUE = Family("athena_log_queue_transactions", "gauge", "Transactions that wait
 LAG = Family("athena_projection_lag_events", "gauge", "Events that a projection has not taken in yet.", ("projection",))
 STOPPED = Family("athena_projection_stopped", "gauge", "1 where an event stopped a projection.", ("projection",))
 STREAMS = Family("athena_streams_open", "gauge", "Streams of events that are open.")
+BLOCKS = Family(
+    "athena_event_loop_blocks_total",
+    "counter",
+    "Times that the event loop was blocked for over 20 ms, by what ran then.",
+    ("operation",),
+)
+BLOCKED = Family(
+    "athena_event_loop_block_seconds",
+    "gauge",
+    "Longest block of the event loop in the last one to two minutes; 0 if none was over 20 ms.",
+)
 RUNS = Family(
     "athena_runs_total",
     "counter",
@@ -91,8 +102,10 @@ CPU = Family("process_cpu_seconds_total", "counter", "CPU time of this process."
 RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
 
 FAMILIES = (
-    *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, RUNS, ADMITTED),
+    *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, BLOCKED, BLOCKS),
     *(
+        RUNS,
+        ADMITTED,
         OPEN_RUNS,
         ITEMS,
         DRAINED,
@@ -144,6 +157,8 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
     for loop, count in log.problems.totals().items():
         samples[FAILURES].append(((loop,), count))
         samples[FAILING].append(((loop,), int(loop in failing)))
+    samples[BLOCKED].append(((), plane.watchdog.recent_seconds()))
+    samples[BLOCKS] += [((operation,), count) for operation, count in sorted(plane.watchdog.blocks.copy().items())]
     samples[BUILD].append(((__version__,), 1))
     samples[CPU].append(((), time.process_time()))
     samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))

@@ -60,6 +60,7 @@ from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
+from athena_core.watchdog import Watchdog
 from projections import replay
 from projections.views import Views, ViewsReader
 
@@ -113,6 +114,7 @@ class ControlPlane(NamedTuple):
     providers: Mapping[str, Provider]
     digests: SingleFlight[ViewDigests]
     """The digests of the views: the largest read that there is, shared by concurrent callers."""
+    watchdog: Watchdog
 
     async def reached(self, position: Position) -> None:
         """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
@@ -258,6 +260,7 @@ class ControlPlane(NamedTuple):
             generation=self.views.generations.current(),
             candidate=self.views.generations.candidate(),
             reason=reason,
+            loop_block_ms=round(self.watchdog.recent_seconds() * 1000, 1),
         )
 
     async def workers(self) -> Workers:
@@ -284,6 +287,7 @@ class ControlPlane(NamedTuple):
 
     def close(self) -> None:
         """Close what reads, then the log."""
+        self.watchdog.close()
         for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.schedules):
             part.close()
         self.runs.close()

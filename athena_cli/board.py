@@ -130,7 +130,10 @@ def _headline(seen: Seen) -> "RenderableType":
     line.append(" athena ", style="bold reverse")
     line.append(f" {health['status']}", style="green" if health["status"] == "ok" else "bold red")
     line.append(f" · {health['now']} · position {health['head']:,} · lag {health['lag']:,}")
-    line.append(f" · {health['streams']} streams · {health['queue']} writes waiting\n")
+    line.append(f" · {health['streams']} streams · {health['queue']} writes waiting")
+    if health.get("loopBlockMs"):  # an older server does not measure it
+        line.append(f" · blocked up to {health['loopBlockMs']:.0f} ms")
+    line.append("\n")
     return line
 
 

@@ -7,11 +7,13 @@ import subprocess
 import httpx2
 import pytest
 
-from athena_api.metrics import FAMILIES, Family, lines
+from athena_api.metrics import BLOCKED, BLOCKS, FAMILIES, Family, lines, measured
 from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS
+from athena_api.plane import ControlPlane
 from athena_api.traffic import OTHER, Traffic
 from athena_core.histogram import Histogram
+from athena_core.watchdog import Block
 from tests.api.examples import EXAMPLES
 from tests.conftest import Serve
 from tests.support.api import Api, Refused, soon
@@ -121,6 +123,15 @@ def test_runs_refusals_and_denials_are_counted_since_the_log_began(serve: Serve,
     assert metric(again, "athena_tokens_total", provider="mock", direction="output") == usage["outputTokens"]
 
 
+async def test_blocks_of_the_event_loop_are_counted_by_operation_and_shown_by_the_health(parts: ControlPlane) -> None:
+    parts.watchdog._note(Block(0.25, 0.24, "listRuns", "projections/runs.py:1"))
+    parts.watchdog._note(Block(0.125, 0.12, "listRuns", "projections/runs.py:1"))
+    samples = measured(parts)
+    assert dict(samples[BLOCKS])["listRuns",] == 2
+    assert max(value for _, value in samples[BLOCKED] if not isinstance(value, Histogram)) >= 0.25
+    assert parts.health(parts.log.signal.position).loop_block_ms >= 250
+
+
 def test_open_streams_are_counted_and_not_measured(serve: Serve) -> None:
     api = serve().api
     with api.stream() as blocks:
@@ -167,7 +178,7 @@ def test_every_family_is_well_formed_and_histograms_add_up(busy: str) -> None:
     samples = parsed(busy)
     for family in FAMILIES:
         assert f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {family.kind}\n" in busy or (
-            family.name == "athena_rejections_total"  # nothing was refused here
+            family.name in {"athena_rejections_total", "athena_event_loop_blocks_total"}  # there were none here
         )
     for (name, labels), value in samples.items():
         if name.endswith("_bucket") and ("le", "+Inf") in labels:

@@ -602,6 +602,7 @@ export interface Health {
   lag: number;
   queue: number;
   streams: number;
+  loopBlockMs: number;
   projections: Readonly<Record<string, ProjectionHealth>>;
   problems: readonly (BackgroundProblem)[];
   generation?: string | null;

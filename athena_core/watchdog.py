@@ -1,0 +1,177 @@
+"""The watchdog: measures how long the event loop is blocked, and names what ran then."""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from heapq import heappush, heappushpop
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+BLOCK_SECONDS = 0.02
+"""From how long on a block counts."""
+LOG_SECONDS = 0.5
+"""From how long on it has a line in the log."""
+PROBE_SECONDS, PROBE_SECONDS_MAX = 0.01, 0.05
+"""Between two probes, while the loop is busy and while it is idle. As much of a block may go unseen."""
+PROMPT_SECONDS = 0.001
+"""An idle loop answers a probe within that."""
+WINDOW_SECONDS = 60.0
+CLOSE_SECONDS = 1.0
+LONGEST = 5
+OPERATIONS_MAX = 200
+OTHER = "other"
+
+ROOTS = tuple(
+    str(Path(__file__).resolve().parents[1] / name) + "/"
+    for name in ("athena_core", "projections", "athena_api", "athena_cli")
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Block(NamedTuple):
+    """A block of the event loop."""
+
+    seconds: float
+    cpu_seconds: float
+    """What the loop's thread computed meanwhile; much less, where it waited for a disk, or for the machine."""
+    operation: str
+    place: str
+    """The innermost line of ours that ran 20 ms after the probe."""
+
+
+class Watchdog:
+    """A thread that has the event loop answer a probe, 20 times a second while it is idle and more often while not.
+
+    A loop that does not answer within ``BLOCK_SECONDS`` is blocked: the thread reads the name of the task that runs, or
+    of the callback, so that requests pay nothing.
+    """
+
+    def __init__(self, *, idle_seconds: float = PROBE_SECONDS_MAX, log_seconds: float = LOG_SECONDS) -> None:
+        """Measure nothing yet; ``idle_seconds`` is between two probes of an idle loop."""
+        self._idle_seconds = idle_seconds
+        self._log_seconds = log_seconds
+        self.blocks = Counter[str]()
+        """Blocks over ``BLOCK_SECONDS``, by operation."""
+        self._longest: list[Block] = []
+        self._windows = (0.0, 0.0)
+        self._window_ends = 0.0
+        self._answered_at = self._answered_cpu = 0.0
+        self._unanswered = threading.Lock()
+        """Held from a probe to its answer; lighter than an Event, which is written in Python."""
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id = self._cpu_clock = 0
+        self._base: FrameType | None = None
+        """The frame that runs the loop."""
+
+    def start(self) -> None:
+        """Watch the running loop, until ``close``."""
+        self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
+        self._cpu_clock = time.pthread_getcpuclockid(self._thread_id)
+        threading.Thread(target=self._run, name="athena-watchdog", daemon=True).start()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closed = True
+
+    @property
+    def longest(self) -> list[Block]:
+        """The longest blocks since the start, five at most, the longest first."""
+        return sorted(self._longest, reverse=True)
+
+    def recent_seconds(self) -> float:
+        """Return the longest block that was measured in the last one to two minutes, 0 if none was."""
+        self._turn(time.monotonic())
+        return max(self._windows)
+
+    def _turn(self, now: float) -> None:
+        """Begin a new window where the last one is over."""
+        if now >= self._window_ends:
+            recent = now - self._window_ends < WINDOW_SECONDS
+            self._windows = (self._windows[1] if recent else 0.0, 0.0)
+            self._window_ends = now + WINDOW_SECONDS
+
+    def _run(self) -> None:
+        pause = PROBE_SECONDS
+        while not self._closed:
+            time.sleep(pause)
+            seconds = self._probe()
+            pause = min(pause * 2, self._idle_seconds) if seconds < PROMPT_SECONDS else PROBE_SECONDS
+
+    def _probe(self) -> float:
+        """Return how long the loop took to answer."""
+        assert self._loop is not None
+        self._unanswered.acquire()
+        try:
+            began, cpu = time.monotonic(), time.clock_gettime(self._cpu_clock)
+            self._loop.call_soon_threadsafe(self._answer)
+        except (RuntimeError, OSError):  # the loop was closed, or its thread has ended
+            self._closed = True
+            return 0.0
+        if not self._answered(BLOCK_SECONDS):
+            operation, place = self._running()
+            while not self._answered(CLOSE_SECONDS):
+                if self._closed:
+                    return 0.0
+            self._note(Block(self._answered_at - began, self._answered_cpu - cpu, operation, place))
+        return self._answered_at - began
+
+    def _answered(self, seconds: float) -> bool:
+        """Wait for the answer, so long at most."""
+        found = self._unanswered.acquire(timeout=seconds)
+        if found:
+            self._unanswered.release()
+        return found
+
+    def _answer(self) -> None:
+        self._answered_at, self._answered_cpu = time.monotonic(), time.thread_time()
+        self._base = sys._getframe().f_back
+        self._unanswered.release()
+
+    def _note(self, block: Block) -> None:
+        operation = block.operation if len(self.blocks) < OPERATIONS_MAX or block.operation in self.blocks else OTHER
+        self.blocks[operation] += 1
+        (heappush if len(self._longest) < LONGEST else heappushpop)(self._longest, block)
+        self._turn(time.monotonic())
+        self._windows = (self._windows[0], max(self._windows[1], block.seconds))
+        if block.seconds >= self._log_seconds:
+            text = "event loop blocked for %.3f s (%.3f s of CPU) by %s at %s"
+            _log.warning(text, block.seconds, block.cpu_seconds, operation, block.place)
+
+    def _running(self) -> tuple[str, str]:
+        """What the loop runs now: its operation, and the innermost line of ours."""
+        task = asyncio.current_task(self._loop)
+        frame, ours = sys._current_frames().get(self._thread_id), list[FrameType]()
+        while frame is not None and frame is not self._base:
+            if frame.f_code.co_filename.startswith(ROOTS):
+                ours.append(frame)
+            frame = frame.f_back
+        if not self._unanswered.locked():  # too late to know
+            return OTHER, OTHER
+        if not ours:
+            return OTHER if task is None else _name_of(task), OTHER
+        path = Path(ours[0].f_code.co_filename)
+        operation = ours[-1].f_code.co_qualname if task is None else _name_of(task)
+        return operation, f"{path.parent.name}/{path.name}:{ours[0].f_lineno}"
+
+
+def name_operation(operation: str) -> None:
+    """Let the running task be known by its operation."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.set_name(operation)
+
+
+def _name_of(task: "asyncio.Task[Any]") -> str:
+    """The operation of a task, or its outermost function: a name that this release defines."""
+    name = task.get_name()
+    if name.isidentifier() or name.startswith("/"):
+        return name
+    coroutine = task.get_coro()
+    return str(getattr(coroutine, "__qualname__", OTHER))

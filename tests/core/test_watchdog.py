@@ -1,0 +1,126 @@
+"""The watchdog: a block of the event loop is measured, and named by what ran."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import pytest
+
+from athena_api.sse import _some_at_a_time
+from athena_core.watchdog import BLOCK_SECONDS, LONGEST, OPERATIONS_MAX, OTHER, Block, Watchdog, name_operation
+
+PATIENCE_SECONDS = 30
+
+
+class Seeing(Watchdog):
+    """A watchdog that lets go of what blocks the loop once it has seen that."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(idle_seconds=0.001, log_seconds=0.0)
+        self._expected = expected
+        self._seen = threading.Event()
+
+    def _running(self) -> tuple[str, str]:
+        found = super()._running()
+        if found[0].endswith(self._expected):
+            self._seen.set()
+        return found
+
+    def block(self) -> None:
+        """Block the loop until it was seen."""
+        assert self._seen.wait(PATIENCE_SECONDS)
+
+    async def noted(self) -> Block:
+        """Return the block, once it is over."""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while True:
+                for block in self.longest:
+                    if block.operation.endswith(self._expected):
+                        return block
+                await asyncio.sleep(0.001)
+
+
+@contextmanager
+def watching(expected: str) -> Iterator[Seeing]:
+    dog = Seeing(expected)
+    dog.start()
+    try:
+        yield dog
+    finally:
+        dog.close()
+
+
+async def test_a_block_is_measured_and_named_by_its_operation(caplog: pytest.LogCaptureFixture) -> None:
+    with watching("listRuns") as dog, caplog.at_level(logging.WARNING):
+
+        async def answer() -> None:
+            name_operation("listRuns")
+            dog.block()
+
+        await asyncio.create_task(answer())
+        block = await dog.noted()
+    assert block.seconds >= BLOCK_SECONDS
+    assert dog.blocks["listRuns"] == 1
+    assert dog.recent_seconds() >= block.seconds
+    assert any("event loop blocked for" in line and "by listRuns at" in line for line in caplog.messages)
+
+
+async def test_a_task_without_an_operation_is_named_by_its_function() -> None:
+    with watching("follow") as dog:
+
+        async def follow() -> None:
+            dog.block()
+
+        await asyncio.create_task(follow())
+        await dog.noted()
+
+
+async def test_a_callback_is_named_by_its_function_and_line() -> None:
+    with watching("_some_at_a_time") as dog:
+        asyncio.get_running_loop().call_soon(_some_at_a_time, iter([0]), lambda _: dog.block())
+        block = await dog.noted()
+    assert block.place.startswith("athena_api/sse.py:")
+
+
+def test_only_the_longest_blocks_and_a_bounded_number_of_names_are_kept() -> None:
+    dog = Watchdog(log_seconds=1_000.0)
+    for number in range(2 * OPERATIONS_MAX):
+        dog._note(Block(float(number), 0.0, f"operation{number}", "somewhere"))
+    assert [block.seconds for block in dog.longest] == [
+        2.0 * OPERATIONS_MAX - number for number in range(1, LONGEST + 1)
+    ]
+    assert len(dog.blocks) == OPERATIONS_MAX + 1
+    assert dog.blocks[OTHER] == OPERATIONS_MAX
+
+
+def test_what_was_long_ago_is_recent_no_more() -> None:
+    dog = Watchdog(log_seconds=1_000.0)
+    dog._turn(0.0)
+    dog._windows = (0.0, 0.5)
+    dog._turn(60.0)
+    assert dog._windows == (0.5, 0.0)
+    dog._turn(119.0)
+    assert dog._windows == (0.5, 0.0)
+    dog._turn(120.0)
+    assert dog._windows == (0.0, 0.0)
+    dog._windows = (0.0, 0.7)
+    dog._turn(1_000.0)
+    assert dog._windows == (0.0, 0.0), "nobody asked for so long that it is over"
+
+
+async def test_a_loop_that_ends_ends_its_watchdog() -> None:
+    def watch() -> Watchdog:
+        async def begin() -> Watchdog:
+            dog = Watchdog(idle_seconds=0.001)
+            dog.start()
+            return dog
+
+        return asyncio.run(begin())
+
+    dog = await asyncio.to_thread(watch)
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while not dog._closed:
+            await asyncio.sleep(0.001)
