@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.beside import BESIDE
 from benchmarks.fanout import FANOUTS
 from benchmarks.footprint import FOOTPRINTS
 from benchmarks.identity import IDENTITIES
@@ -36,6 +37,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **SCHEDULES,
     **MEMORY,
     **FOOTPRINTS,
+    **BESIDE,
     **POSTGRES,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -54,6 +56,7 @@ SIZES = {
         memory_chunks=1_000,
         subscribers=(20,),
         growth_events=20_000,
+        beside_events=5_000,
         mixed_minutes=0.05,
     ),
     "ci": Size(
@@ -67,6 +70,7 @@ SIZES = {
         memory_chunks=10_000,
         subscribers=(100, 1_000),
         growth_events=50_000,
+        beside_events=50_000,
         mixed_minutes=0.5,
     ),
     "full": Size(
@@ -80,6 +84,7 @@ SIZES = {
         memory_chunks=100_000,
         subscribers=(100, 1_000, 5_000),
         growth_events=1_000_000,
+        beside_events=150_000,
         mixed_minutes=8,
     ),
 }

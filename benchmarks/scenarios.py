@@ -44,6 +44,7 @@ class Size(NamedTuple):
     memory_chunks: int
     subscribers: tuple[int, ...]
     growth_events: int
+    beside_events: int
     mixed_minutes: float
 
 
