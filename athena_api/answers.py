@@ -100,7 +100,7 @@ class Health(Value):
     ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
     ``reason`` is present if the views cannot be written or read, or if writes fail. ``problems`` are the background
     loops that fail; ``status`` is `degraded` while there is a reason, a problem or an error of a projection.
-    ``loopBlockMs`` is the longest block of the event loop in the last one to two minutes; blocks under 20 ms do not count.
+    ``loopBlockMs`` is the longest block of the event loop in the last one to two minutes, 0 if none was over 20 ms.
     """
 
     status: str
