@@ -14,7 +14,7 @@ from athena_api.access_log import JsonLines
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds, iso
-from athena_core.errors import InternalError, StoreUnreachable
+from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.problems import LOOPS
 from athena_core.protocols import Latch
@@ -224,6 +224,9 @@ async def begin(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
     faults.on = set(broken)
     if "log.write" in broken:
         parts.flood.suppress("ada", "createRun")
+        await until(lambda: parts.log.refusal is not None, lambda: "writes work")
+        with pytest.raises(NotCaughtUp, match="writes fail: no space is left for the log"):
+            parts.ready()
     else:
         run_id = await run(parts)
         with pytest.raises(InternalError):

@@ -114,8 +114,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_is_lost",
         (
             "athena_core/services/runner.py",
-            "            except Exception as error:\n                if not is_shortage(error):",
-            "            except Exception as error:\n                if error:",
+            "                self._problems.report(SWEEP, error)\n",
+            "                raise\n",
         ),
     ),
     of(
@@ -454,6 +454,42 @@ MUTANTS: tuple[Mutant, ...] = (
             "athena_core/domain/workflow_run.py",
             "if others + move.items > items_max and",
             "if move.items > items_max and",
+        ),
+    ),
+    of(
+        "a reactor that fails is not reported",
+        "tests/api/test_problems.py",
+        (
+            "athena_core/services/reactor.py",
+            "                    self._problems.report(self._loop, error, key)\n",
+            "",
+        ),
+    ),
+    of(
+        "a run whose lease fails leaves the others without one",
+        "tests/core/services/test_runner.py::test_a_run_whose_lease_fails_leaves_the_others_their_leases",
+        (
+            "athena_core/services/runner.py",
+            "            if busy or len(said) == 1:\n",
+            "            if error:\n",
+        ),
+    ),
+    of(
+        "a server is ready while its writes fail",
+        "tests/api/test_problems.py",
+        (
+            "athena_api/plane.py",
+            '(None if refusal is None else f"{WRITES_FAIL}: {refusal}")',
+            "None",
+        ),
+    ),
+    of(
+        "a writer takes a read for a proof that writes work",
+        "tests/core/store/test_log.py::test_what_reads_alone_is_no_proof_that_writes_work",
+        (
+            LOG,
+            "                if not batch.empty:\n                    self._succeed()\n",
+            "                self._succeed()\n",
         ),
     ),
 )

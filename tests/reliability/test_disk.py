@@ -1,5 +1,6 @@
 """Tests of a disk that is full, limited, read-only, or whose database is moved away under a server."""
 
+import os
 import random
 import resource
 import subprocess
@@ -120,6 +121,33 @@ def test_a_full_disk_is_said_and_needs_no_restart_once_there_is_space(tmp_path: 
                     break
             assert server.api.get("/admin/health")["status"] == "ok"
         judge(state_dir)
+
+
+@pytest.mark.heavy
+def test_a_server_whose_writes_fail_is_not_ready_and_finds_out_alone_that_they_work_again(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with mounted(state_dir, "-t", "tmpfs", "-o", "size=8m", "tmpfs"), Server(tmp_path) as server:
+        assert readiness(server) == (200, "")
+        left = os.statvfs(state_dir)
+        (state_dir / "ballast").write_bytes(bytes(left.f_bavail * left.f_frsize))
+        with pytest.raises(Refused, match="no space"):
+            directive(server, MIB // 4)
+        status, why = readiness(server)
+        assert (status, "writes fail: no space is left for the log" in why) == (503, True)
+        health = server.api.get("/admin/health")
+        assert health["status"] == "degraded"
+        assert "log.write" in {problem["loop"] for problem in health["problems"]}
+        (state_dir / "ballast").unlink()
+        for _ in soon():  # nobody writes: a load balancer sends nothing to a server that is not ready
+            if readiness(server) == (200, ""):
+                break
+        directive(server, MIB // 4)
+
+
+def readiness(server: Server) -> tuple[int, str]:
+    """The status of the probe, and the reason if there is one."""
+    answer = server.api.http.get(server.url + "/readyz")
+    return answer.status_code, answer.json().get("error", {}).get("message", "")
 
 
 def test_a_start_on_a_full_disk_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from anyio import to_thread
 
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
+from athena_api.replies import status_of
 from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import run
+from athena_core.errors import ConfigError, InternalError
 from athena_core.event import Meta
-from athena_core.services.admission import finish
+from athena_core.services.admission import Room, finish
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
+from projections.runs import Run, run_by_id
 from tests.support.gate import Gates
 
 PATIENCE_SECONDS = 20.0
@@ -114,6 +118,80 @@ class Later:
 
     def take_up(self, run_id: str) -> None:
         raise AssertionError(run_id)
+
+
+async def test_a_run_that_cannot_be_claimed_leaves_the_others_to_be_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with plane_at_work(tmp_path) as parts:
+        parts.runs.room = Room()  # nothing is leased as it is created
+        monkeypatch.setattr(parts.runner, "_working", False)
+        started = [await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False) for _ in range(3)]
+        run_ids = [committed.subject or "" for committed in started]
+        works, missing = parts.catalog.directive, parts.runs.state(run_ids[0]).request
+        assert missing is not None
+
+        def directive(directive_id: str, field: str) -> object:
+            if directive_id == missing.directive_id:
+                raise ConfigError.of(field, "gone", "none")
+            return works(directive_id, field)
+
+        monkeypatch.setattr(parts.catalog, "directive", directive)
+        monkeypatch.setattr(parts.runner, "_working", True)
+        await parts.runner._claim(run_ids)
+        for run_id in run_ids[1:]:
+            await parts.runs.settled(run_id, PATIENCE_SECONDS)
+        statuses = [parts.runs.state(run_id).status for run_id in run_ids]
+        assert statuses == ["running", "completed", "completed"]
+        (problem,) = parts.log.problems.failing()
+        assert (problem.loop, problem.message) == ("runner.claim", "CONFIG_ERROR: directiveId: gone")
+
+
+async def test_a_run_whose_lease_fails_leaves_the_others_their_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim(reader: Reader, context: Context, room: Room, said: dict[str, str]) -> Outcome:
+        if "run_broken" in said:
+            raise ZeroDivisionError
+        taken.extend(said)
+        return Outcome(answer=())
+
+    taken: list[str] = []
+    async with plane_at_work(tmp_path) as parts:
+        monkeypatch.setattr("athena_core.services.runner.claim", claim)
+        await parts.runner._lease({"run_a": "", "run_broken": "", "run_b": ""})
+        assert taken == ["run_a", "run_b"]
+        (problem,) = parts.log.problems.failing()
+        assert (problem.loop, problem.message.partition(" at ")[0]) == ("runner.claim", "ZeroDivisionError")
+
+
+async def test_a_bug_in_a_run_is_one_error_in_the_answer_the_record_and_the_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(*arguments: object) -> None:
+        raise RuntimeError("it quotes what the model wrote")
+
+    async with plane_at_work(tmp_path) as parts:
+        monkeypatch.setattr(parts.runner._agent, "work", work)
+        committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
+        run_id = committed.subject or ""
+        with pytest.raises(InternalError) as answered:
+            parts.runs.told(committed)
+        recorded = parts.runs.recorded(run_id)
+        ending = recorded[-1].event
+        shown, _ = await parts.read(("runs",), recorded[-1].position, lambda rows: run_by_id(rows, run_id, None))
+    assert isinstance(ending, run.RunFailed)
+    assert isinstance(shown, Run)
+    assert shown.error is not None
+    error = answered.value
+    assert status_of(error) == 500
+    assert {
+        (error.code, error.message, error.retryable),
+        (ending.code, ending.message, ending.retryable),
+        (shown.error.code, shown.error.message, shown.error.retryable),
+    } == {("INTERNAL_ERROR", ending.message, False)}
+    assert "model" not in error.message
+    assert "RuntimeError: it quotes what the model wrote" in caplog.text, "an operator needs the traceback"
 
 
 async def test_a_bug_that_a_run_does_not_survive_ends_what_is_at_work(

@@ -711,6 +711,81 @@ def test_a_bug_outside_of_every_transaction_ends_the_process_too(tmp_path: Path)
     assert rows(tmp_path) == []
 
 
+def broken(log: Log, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every write fail, until the patch is undone."""
+
+    def refuse(*arguments: object) -> None:
+        raise kind("injected")
+
+    for name in ("insert", "rehearse"):
+        monkeypatch.setattr(log.store, name, refuse)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "error", "reason"),
+    [("full", StoreFull, "no space"), ("read_only", Overloaded, "read-only"), ("busy", Overloaded, "locked")],
+)
+def test_a_writer_says_why_writes_fail_and_finds_out_without_a_client_that_they_work_again(
+    working: Log, kinds: str, error: type[AthenaError], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = next(iter(getattr(working.store, kinds)), None)
+    if kind is None:
+        pytest.skip("a state directory that is read-only ends the process")
+    monkeypatch.setattr("athena_core.store.log.PROBE_SECONDS", 0.01)
+    working.submit_in_thread(fill(), META)
+    assert working.refusal is None
+    with monkeypatch.context() as patch:
+        broken(working, kind, patch)
+        with pytest.raises(error):
+            working.submit_in_thread(fill(), META)
+        assert reason in (working.refusal or "")
+        assert [problem.loop for problem in working.problems.failing()] == ["log.write"]
+        with pytest.raises(error):
+            working.submit_in_thread(fill(), META)
+        assert reason in (working.refusal or "")
+    for _ in soon():
+        if working.refusal is None:
+            break
+    assert working.problems.failing() == ()
+    assert working.submit_in_thread(level(), META).answer == 1
+
+
+def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(log, log.store.full[0], monkeypatch)
+    refused = enqueue(log, fill())
+    log._commit()
+    assert isinstance(refused.exception(timeout=0), StoreFull)
+    commit(log, level())
+    log._probe()
+    assert log.refusal is not None
+    monkeypatch.undo()
+    log._probe()
+    assert log.refusal is None
+
+
+def test_a_rehearsal_leaves_nothing_behind(log: Log, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    for _ in range(2):
+        with log.store.exclusive():
+            log.store.rehearse()
+    commit(log, fill())
+    assert sorted(tmp_path.iterdir()) == before
+    assert [row.position for row in rows(tmp_path)] == [1]
+
+
+def test_an_anchor_that_cannot_be_written_is_reported_until_it_can_be(log: Log) -> None:
+    log.store.anchor.mkdir()
+    commit(log, fill())
+    log._write_anchor()
+    (problem,) = log.problems.failing()
+    assert (problem.loop, problem.count) == ("log.anchor", 1)
+    assert "Is a directory" in problem.message
+    log.store.anchor.rmdir()
+    log._write_anchor()
+    assert log.problems.failing() == ()
+    assert read_anchor(log.store.anchor) is not None
+
+
 @pytest.mark.sqlite
 def test_a_moved_file_ends_the_process(tmp_path: Path) -> None:
     died = threading.Event()

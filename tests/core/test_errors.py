@@ -1,0 +1,35 @@
+"""Errors: what was recorded under a code is answered as the error of that code."""
+
+import pytest
+
+from athena_core import errors
+from athena_core.errors import AthenaError, ConfigError, InternalError, recorded_error
+
+CODED = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, AthenaError) and "code" in vars(kind)
+]
+
+
+@pytest.mark.parametrize("kind", CODED)
+def test_a_code_leads_back_to_its_error(kind: type[AthenaError]) -> None:
+    error = recorded_error(kind.code, "why", {"runId": "run_1"})
+    assert (type(error), error.message, error.details) == (
+        InternalError if kind is AthenaError else kind,
+        "why",
+        {"runId": "run_1"},
+    )
+
+
+def test_each_code_is_of_one_error() -> None:
+    assert len({kind.code for kind in CODED}) == len(CODED) - 1, "INTERNAL_ERROR is also the code of the family"
+
+
+def test_an_unknown_code_is_a_bug_and_not_retryable() -> None:
+    error = recorded_error("NEVER_HEARD_OF", "why")
+    assert (type(error), error.code, error.retryable, error.details) == (InternalError, "INTERNAL_ERROR", False, None)
+
+
+def test_a_recorded_wrong_field_needs_no_faults() -> None:
+    assert isinstance(recorded_error("CONFIG_ERROR", "why"), ConfigError)
