@@ -425,7 +425,7 @@ async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQu
     record = catalog.Directive(
         id=created.subject or "",
         input=call.body.input,
-        created_at=iso(created.recorded_at),
+        created_at=iso(created.at),
         context_refs=call.body.context_refs or None,
         metadata=call.body.metadata or None,
     )

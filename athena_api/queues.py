@@ -63,9 +63,7 @@ async def enqueue_work(plane: "ControlPlane", call: Call[EnqueueBody, NoQuery]) 
     """Put an item into a queue; the answer is the queue."""
     session_id = call.body.session_id
     done = await plane.work.enqueue(call.body, call.who, call.meta, call.key)
-    queue, position = await plane.read(
-        ("work",), done.position, lambda rows: work.queue_of(rows, session_id, done.recorded_at)
-    )
+    queue, position = await plane.read(("work",), done.position, lambda rows: work.queue_of(rows, session_id, done.at))
     return Reply(data=queue, position=position, replayed=done.replayed)
 
 

@@ -70,7 +70,7 @@ async def create_workflow(plane: "ControlPlane", call: Call[WorkflowBody, NoQuer
     record = workflows.Workflow(
         id=created.subject or "",
         definition=call.body.definition,
-        created_at=iso(created.recorded_at),
+        created_at=iso(created.at),
         created_by=call.who.subject,
     )
     return Reply(data=record, position=created.position, replayed=created.replayed)

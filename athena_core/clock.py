@@ -1,12 +1,19 @@
-"""Time and ids: the only place that reads a clock or draws random bytes."""
+"""Time and ids: the only place that reads a clock or draws random bytes.
+
+Three clocks. The wall clock may be set at any moment. The boot clock counts since the machine started, also while it
+is suspended; deadlines and the judgement on the wall clock use it. The monotonic clock stands during a suspend; it
+measures for how long this process could have looked at something.
+"""
 
 import functools
 import os
 import re
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
 DIGITS = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))
@@ -22,16 +29,50 @@ FRACTIONS = tuple(f".{rest:03d}Z" for rest in range(1000))
 """How a time ends, by its milliseconds: a table, because every record of every answer has several."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which counts a suspend too
+
+JUMP_MS = 300_000
+"""How far the wall clock may be from its line before that is a jump."""
+
+STEP_MS = 600_000
+"""For how long the wall clock keeps step before another line is accepted."""
 
 
 class Clock(Protocol):
     """A source of time."""
 
     def now(self) -> int:
-        """Milliseconds since 1970 UTC; may jump."""
+        """Milliseconds since 1970 UTC; may go back, and leaves out jumps ahead that are not accepted."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds that never go back; a suspend does not count."""
+
+    def elapsed(self) -> float:
+        """Seconds that never go back; a suspend counts."""
+
+    @property
+    def ahead(self) -> int:
+        """Milliseconds that the machine's clock is ahead of ``now``, because of a jump that is not accepted."""
+
+    def accept(self, wall: int) -> None:
+        """Accept the machine's clock, if it is within five minutes of ``wall`` (milliseconds since 1970 UTC)."""
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970 UTC, as the machine has them."""
+    return time.time_ns() // 1_000_000
+
+
+def boot_ms() -> int:
+    """Milliseconds since the machine started, with suspends."""
+    return time.clock_gettime_ns(BOOT) // 1_000_000
+
+
+class Line(NamedTuple):
+    """Another course of the wall clock: wall clock less boot clock, and since when (boot clock), in milliseconds."""
+
+    offset: int
+    since: int
 
 
 class Ids(Protocol):
@@ -51,15 +92,70 @@ class Ids(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, without jumps ahead that nobody accepted. Safe from any thread.
+
+    The wall clock follows a line: the boot clock plus an offset, which is taken as it is found at the start. More than
+    five minutes ahead of the line is a jump: time goes on along the line. Behind the line the wall clock is used as it
+    is. Either way the line moves there once the wall clock has kept step for ten minutes, or is accepted.
+    """
+
+    def __init__(self, wall: Callable[[], int] = wall_ms, boot: Callable[[], int] = boot_ms) -> None:
+        """Accept the clock as it is; ``wall`` and ``boot`` give milliseconds."""
+        self._wall = wall
+        self._boot = boot
+        self._lock = threading.Lock()
+        self._line = self._offset()[0]
+        self._other: Line | None = None
 
     def now(self) -> int:
         """Milliseconds since 1970 UTC."""
-        return time.time_ns() // 1_000_000
+        boot = self._boot()  # first: a process that is stopped between the two sees no jump below five minutes
+        wall = self._wall()
+        offset = wall - boot
+        if self._other is None and -JUMP_MS <= offset - self._line <= JUMP_MS:
+            self._line = offset
+            return wall
+        with self._lock:
+            return self._judged()
+
+    def _judged(self) -> int:
+        offset, boot = self._offset()
+        other = self._other
+        if -JUMP_MS <= offset - self._line <= JUMP_MS:
+            self._line, self._other = offset, None
+        elif other is None or not -JUMP_MS <= offset - other.offset <= JUMP_MS:
+            self._other = Line(offset, boot)
+        elif boot - other.since >= STEP_MS:
+            self._line, self._other = offset, None
+        return boot + min(offset, self._line)
+
+    def _offset(self) -> tuple[int, int]:
+        """Wall clock less boot clock, and the boot clock, read so close together that a stop between them is seen."""
+        while True:
+            before, wall, boot = self._boot(), self._wall(), self._boot()
+            if boot - before < 1_000:
+                return wall - boot, boot
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds that never go back; a suspend does not count."""
         return time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since the machine started, with suspends."""
+        return self._boot() / 1_000
+
+    @property
+    def ahead(self) -> int:
+        """Milliseconds of a jump that is not accepted."""
+        other = self._other
+        return 0 if other is None else max(other.offset - self._line, 0)
+
+    def accept(self, wall: int) -> None:
+        """Accept the machine's clock, if it is within five minutes of ``wall``."""
+        with self._lock:
+            offset, boot = self._offset()
+            if -JUMP_MS <= offset + boot - wall <= JUMP_MS:
+                self._line, self._other = offset, None
 
 
 class FixedClock:
@@ -76,6 +172,18 @@ class FixedClock:
     def monotonic(self) -> float:
         """The time that was set, in seconds."""
         return self.time / 1000
+
+    def elapsed(self) -> float:
+        """The time that was set, in seconds."""
+        return self.time / 1000
+
+    @property
+    def ahead(self) -> int:
+        """Whatever is set is accepted."""
+        return 0
+
+    def accept(self, wall: int) -> None:
+        """Whatever is set is accepted."""
 
     def advance(self, milliseconds: int) -> None:
         """Move on."""

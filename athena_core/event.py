@@ -111,8 +111,9 @@ class Meta(Value):
 class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """An event in its envelope, as read from the log.
 
-    ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position; ``mark`` holds the first
-    four bytes of the row's chain hash (what makes an event id provable); ``event`` lacks its text unless text was read.
+    ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position; ``decided_at`` is there
+    where the clock of whoever decided was behind it. ``mark`` holds the first four bytes of the row's chain hash (what
+    makes an event id provable); ``event`` lacks its text unless text was read.
     """
 
     position: Position
@@ -128,6 +129,12 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):
     run_id: str | None
     mark: bytes
     event: E
+    decided_at: int | None = None
+
+    @property
+    def at(self) -> int:
+        """When it was decided, in milliseconds since 1970 UTC: days, deadlines and durations count by this."""
+        return self.recorded_at if self.decided_at is None else self.decided_at
 
 
 class Guard(Value):

@@ -247,7 +247,7 @@ def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
             AuditRow(
                 position=recorded.position,
                 mark=recorded.mark,
-                created_at=recorded.recorded_at,
+                created_at=recorded.at,
                 kind=entry.kind,
                 type=recorded.type,
                 actor=recorded.actor,

@@ -49,7 +49,7 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         DirectiveRow(
             position=recorded.position,
             directive_id=event.directive_id,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
             shadow=bool(event.shadow),
             input=event.input,
             context_refs=_json(event.context_refs),
@@ -63,7 +63,7 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     """Keep the profile."""
     profile = msgspec.json.encode(recorded.event.profile).decode()
-    row = HarnessProfileRow(recorded.position, recorded.event.harness_profile_id, recorded.recorded_at, profile)
+    row = HarnessProfileRow(recorded.position, recorded.event.harness_profile_id, recorded.at, profile)
     rows.append(HARNESS_PROFILE, row)
 
 

@@ -79,7 +79,7 @@ LETTERS = Keyset(kind="dead-letters", columns=(("position", "position", int),), 
 @DEAD_LETTERS.on(DeadLetterAdded)
 def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     """Work could not be done."""
-    event, at = recorded.event, recorded.recorded_at
+    event, at = recorded.event, recorded.at
     row = LetterRow(
         position=recorded.position,
         id=event.id,
@@ -140,7 +140,7 @@ def _decided(
     note: str | None,
 ) -> LetterRow:
     row = rows.change(LETTER, rows.need(PLACE, recorded.event.id).position)
-    row.status, row.updated_at = status, recorded.recorded_at
+    row.status, row.updated_at = status, recorded.at
     row.decided_by, row.audit_note = recorded.actor, note
     return row
 

@@ -82,7 +82,7 @@ def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
             source=event.source,
             workspace=event.workspace,
             redacted=False,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
             tool_call_id=event.tool_call_id,
             policy_id=event.policy_id,
             exit_code=event.exit_code,

@@ -76,17 +76,19 @@ class OpenRow(msgspec.Struct, gc=False):
     reserved_micro_usd: int = 0
 
 
-class DayRow(msgspec.Struct, gc=False):
-    """The last UTC day on which something was spent (``2026-01-31``), and what runs have set aside (there is one row).
-
-    ``budget_micro_usd`` is that of the policy in force.
-    """
+class BudgetRow(msgspec.Struct, gc=False):
+    """The daily budget of the policy in force, and what runs have set aside of it (there is one row)."""
 
     row: int
-    day: str = ""
-    spent_micro_usd: int = 0
     reserved_micro_usd: int = 0
     budget_micro_usd: int | None = None
+
+
+class DayRow(msgspec.Struct, gc=False):
+    """What was spent on a UTC day (``2026-01-31``)."""
+
+    day: str
+    spent_micro_usd: int = 0
 
 
 class PendingRow(msgspec.Struct, gc=False):
@@ -166,8 +168,11 @@ RUN_TIME = Table("fleet_run_time", RunTimeRow, key=("hour", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
-DAY = Table("fleet_day", DayRow, key=("row",), kept=True)
-FLEET = Projection("fleet", version=3, tables=(NOW_TABLE, OPEN, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND))
+BUDGET = Table("fleet_budget", BudgetRow, key=("row",), kept=True)
+DAY = Table("fleet_day", DayRow, key=("day",))
+FLEET = Projection(
+    "fleet", version=4, tables=(NOW_TABLE, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND)
+)
 
 SELECT_HOURS = (
     f"SELECT {', '.join(f'coalesce(sum({column}), 0)' for column in HOUR.columns if column != 'hour')}"
@@ -222,7 +227,7 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         rows.append(OPEN, _open(recorded, event, waiting=False))
     else:
         row = rows.change(OPEN, recorded.stream)
-        row.waiting, row.since = False, recorded.recorded_at
+        row.waiting, row.since = False, recorded.at
         _wait(rows, event.session_id, -1)
     now = _now(rows)
     now.running += 1
@@ -236,14 +241,14 @@ def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
     row = rows.change(OPEN, recorded.stream)
     _release(rows, row)
     row.reserved_micro_usd = recorded.event.reserved_micro_usd
-    _day(rows).reserved_micro_usd += row.reserved_micro_usd
+    _budget(rows).reserved_micro_usd += row.reserved_micro_usd
 
 
 @FLEET.on(PolicyUpdated)
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Another budget holds."""
     dollars = recorded.event.after.cost_budget_daily_usd
-    _day(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
+    _budget(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
 
 
 @FLEET.on(RunPaused)
@@ -261,7 +266,7 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """A run's clock goes on."""
     row = rows.change(OPEN, recorded.stream)
-    row.since = recorded.recorded_at
+    row.since = recorded.at
     now = _now(rows)
     now.running += 1
     now.paused -= 1
@@ -275,7 +280,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     given, taken = event.usage.input_tokens or 0, event.usage.output_tokens or 0
     total = event.usage.total_tokens or given + taken
     cost, unpriced = event.cost_micro_usd or 0, int(event.cost_micro_usd is None)
-    month = iso(recorded.recorded_at)[:7]
+    month = iso(recorded.at)[:7]
     spent = (
         (OVERALL, ""),
         (BY_PROVIDER, event.provider),
@@ -298,17 +303,15 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     provider.unpriced_calls += unpriced
     if row.reserved_micro_usd or cost > 0:
         _release(rows, row)
-        today, spent_on = _day(rows), iso(recorded.recorded_at)[:10]
-        today.spent_micro_usd = (today.spent_micro_usd if today.day == spent_on else 0) + max(cost, 0)
-        today.day = spent_on
+        rows.tally(DAY, iso(recorded.at)[:10]).spent_micro_usd += max(cost, 0)
 
 
 @FLEET.on(RunCompleted)
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """A run ended with an answer: it counts in the times that runs take."""
     row = _ended(rows, recorded, "completed")
-    took = row.elapsed_ms + (recorded.recorded_at - row.since if row.since is not None else 0)
-    hour, bucket = recorded.recorded_at // HOUR_MS, bucket_of(took)
+    took = row.elapsed_ms + (max(recorded.at - row.since, 0) if row.since is not None else 0)
+    hour, bucket = recorded.at // HOUR_MS, bucket_of(took)
     rows.tally(RUN_TIME, hour, bucket).runs += 1
 
 
@@ -407,8 +410,8 @@ def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: 
         harness_profile_id=event.harness_profile_id,
         provider=event.provider,
         waiting=waiting,
-        queued_at=recorded.recorded_at,
-        since=None if waiting else recorded.recorded_at,
+        queued_at=recorded.at,
+        since=None if waiting else recorded.at,
         persona=event.persona_name,
     )
 
@@ -416,15 +419,15 @@ def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: 
 def _release(rows: Rows, row: OpenRow) -> None:
     """What a run has set aside is free."""
     if row.reserved_micro_usd:
-        _day(rows).reserved_micro_usd -= row.reserved_micro_usd
+        _budget(rows).reserved_micro_usd -= row.reserved_micro_usd
         row.reserved_micro_usd = 0
         rows.put(OPEN, row)
 
 
-def _day(rows: Rows) -> DayRow:
-    """The row of the day, as changed from here on."""
-    row = rows.get(DAY, NOW) or DayRow(NOW)
-    rows.put(DAY, row)
+def _budget(rows: Rows) -> BudgetRow:
+    """The row of the budget, as changed from here on."""
+    row = rows.get(BUDGET, NOW) or BudgetRow(NOW)
+    rows.put(BUDGET, row)
     return row
 
 
@@ -474,7 +477,7 @@ def _now(rows: Rows) -> NowRow:
 
 def _hour(rows: Rows, recorded: Recorded[Event]) -> HourRow:
     """What is added to an hour."""
-    return rows.tally(HOUR, recorded.recorded_at // HOUR_MS)
+    return rows.tally(HOUR, recorded.at // HOUR_MS)
 
 
 # From rows to what clients see
@@ -770,11 +773,12 @@ def _cost(connection: Connection, now: int) -> CostSummary:
 
 def day_spend(connection: Connection, now: int) -> DaySpend:
     """The UTC day of a moment, in milliseconds since 1970."""
-    found = [DAY.load(values) for values in connection.execute(DAY.all)]
-    row, today = found[0] if found else DayRow(NOW), iso(now)[:10]
+    found = [BUDGET.load(values) for values in connection.execute(BUDGET.all)]
+    row, today = found[0] if found else BudgetRow(NOW), iso(now)[:10]
+    spent = [DAY.load(values).spent_micro_usd for values in connection.execute(DAY.select, (today,))]
     return DaySpend(
         day=today,
-        spent_usd=_dollars(row.spent_micro_usd if row.day == today else 0),
+        spent_usd=_dollars(sum(spent)),
         reserved_usd=_dollars(row.reserved_micro_usd),
         budget_usd=None if row.budget_micro_usd is None else _dollars(row.budget_micro_usd),
     )

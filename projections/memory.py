@@ -57,7 +57,7 @@ def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
             position=recorded.position,
             entry_id=event.entry_id,
             changed_position=recorded.position,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
             chars=event.chars,
             text=event.text,
             metadata=None if event.metadata is None else msgspec.json.encode(event.metadata).decode(),

@@ -61,7 +61,7 @@ NEWEST = Keyset(kind="messages", columns=(("position", "position", int),))
 @MESSAGES.on(MessageSent)
 def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
     """A message was accepted."""
-    event, at = recorded.event, recorded.recorded_at
+    event, at = recorded.event, recorded.at
     row = MessageRow(
         position=recorded.position,
         message_id=event.message_id,
@@ -88,7 +88,7 @@ def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageComplet
     """A run works on a message, or did, or will not."""
     event = recorded.event
     row = rows.change(MESSAGE, rows.need(PLACE, event.message_id).position)
-    row.status, row.updated_at = event.status, recorded.recorded_at
+    row.status, row.updated_at = event.status, recorded.at
     row.run_id = recorded.run_id or row.run_id
     if isinstance(event, MessageStarted):
         row.attempts = event.attempt

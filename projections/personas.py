@@ -69,7 +69,7 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
             repo_path=event.repo_path,
             head_ref=event.head_ref,
             base_ref=event.base_ref,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
         ),
     )
 
@@ -86,7 +86,7 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
     """The review ended."""
     event = recorded.event
     row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
-    row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.recorded_at
+    row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.at
     row.p1, row.p2, row.p3 = event.p1, event.p2, event.p3
     row.artifacts = msgspec.json.encode(event.artifacts).decode()
     rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))

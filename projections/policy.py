@@ -97,7 +97,7 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
         RejectionRow(
             position=recorded.position,
             mark=recorded.mark,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
             session_id=rejection.rejected_run_details.session_id,
             run_id=recorded.run_id,
             trace_id=recorded.correlation,

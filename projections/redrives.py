@@ -57,7 +57,7 @@ def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
         rate_per_second=event.rate_per_second,
         total=event.total,
         requested_by=event.requested_by,
-        started_at=recorded.recorded_at,
+        started_at=recorded.at,
     )
     rows.append(REDRIVE, row)
 
@@ -68,9 +68,7 @@ def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
     event = recorded.event
     row = rows.change(REDRIVE, event.redrive_id)
     setattr(row, event.result, getattr(row, event.result) + 1)
-    result = ResultRow(
-        recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.recorded_at
-    )
+    result = ResultRow(recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.at)
     rows.append(RESULT, result)
 
 
@@ -79,7 +77,7 @@ def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCance
     """A job ended."""
     row = rows.change(REDRIVE, recorded.event.redrive_id)
     row.status = "completed" if isinstance(recorded.event, RedriveCompleted) else "cancelled"
-    row.finished_at = recorded.recorded_at
+    row.finished_at = recorded.at
 
 
 # From rows to what clients see

@@ -188,7 +188,7 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         row.status = "running"
         rows.delete(WAITING, recorded.stream)
     places = " ".join(recorded.event.places)
-    active = ActiveRow(recorded.recorded_at, row.session_id, row.run_id, 0, row.trace_id, places=places)
+    active = ActiveRow(recorded.at, row.session_id, row.run_id, 0, row.trace_id, places=places)
     rows.append(ACTIVE, active)
 
 
@@ -214,9 +214,9 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
     row = rows.change(RUN, recorded.stream)
     row.attempt = recorded.event.attempt
     if row.started_at is None:
-        row.started_at = recorded.recorded_at
+        row.started_at = recorded.at
         active = rows.change(ACTIVE, recorded.stream)
-        active.started_at = recorded.recorded_at
+        active.started_at = recorded.at
 
 
 @RUNS.on(TranscriptAppended)
@@ -255,7 +255,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     """The run has no slot, but its session; its executor has left it."""
     row = rows.change(RUN, recorded.stream)
-    row.status, row.paused_at, row.pause_reason = "paused", recorded.recorded_at, recorded.event.reason
+    row.status, row.paused_at, row.pause_reason = "paused", recorded.at, recorded.event.reason
     active = rows.change(ACTIVE, recorded.stream)
     active.pid, active.paused = 0, 1
 
@@ -275,7 +275,7 @@ def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> 
     """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
     if recorded.event.status == "cancelled":
         row = rows.need(RUN, recorded.stream)
-        reason, at = recorded.event.reason, recorded.recorded_at
+        reason, at = recorded.event.reason, recorded.at
         rows.put(CANCEL, CancelRow(at, row.session_id, row.run_id, reason, row.trace_id, row.started_at))
 
 
@@ -359,7 +359,7 @@ def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) 
         run_id=recorded.stream,
         session_id=event.session_id,
         status=status,
-        created_at=recorded.recorded_at,
+        created_at=recorded.at,
         directive_id=event.directive_id,
         harness_profile_id=event.harness_profile_id,
         provider=event.provider,
@@ -375,7 +375,7 @@ def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
     rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
     rows.delete(CANCEL, recorded.stream)
     row.status, row.paused_at, row.pause_reason = status, None, None
-    row.finished_at = recorded.recorded_at
+    row.finished_at = recorded.at
     return row
 
 

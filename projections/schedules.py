@@ -126,7 +126,7 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
         row = ScheduleRow(
             schedule_id=event.id,
             position=recorded.position,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
             updated_at=0,
             updated_by="",
             revision=0,
@@ -140,7 +140,7 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
             put_at=0,
         )
     row.put_at = recorded.position
-    row.updated_at, row.updated_by, row.revision = recorded.recorded_at, event.updated_by, row.revision + 1
+    row.updated_at, row.updated_by, row.revision = recorded.at, event.updated_by, row.revision + 1
     row.definition, row.enabled = _json(event.definition), event.enabled
     row.input, row.params = event.input, None if event.params is None else _json(event.params)
     row.cursor_ms = max(row.cursor_ms, event.after_ms)
@@ -191,7 +191,7 @@ def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> 
     """A slot runs."""
     event = recorded.event
     row = _slot(rows, recorded, event.id, event.slot_ms)
-    row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.recorded_at
+    row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.at
     rows.put(FLIGHT, FlightRow(event.target_run_id, event.id, row.position))
 
 
@@ -208,7 +208,7 @@ def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -
 def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
     """A slot will not run."""
     row = _slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
-    row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.recorded_at
+    row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.at
 
 
 @SCHEDULES.on(ScheduleSlotsMissed)
@@ -217,7 +217,7 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
     event = recorded.event
     known = rows.need(SCHEDULE, event.id)
     row = _slot(rows, recorded, event.id, event.to_ms)
-    row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.recorded_at
+    row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.at
     row.slot_ms, row.to_ms, row.slots = event.from_ms, event.to_ms, event.count
     row.trigger = _json(_definition(known).trigger)
 
@@ -229,7 +229,7 @@ def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted])
     row.status = "ok"
     known = rows.get(SCHEDULE, recorded.event.id)
     if known is not None:
-        known.last_run_at = recorded.recorded_at
+        known.last_run_at = recorded.at
         rows.put(SCHEDULE, known)
 
 
@@ -246,7 +246,7 @@ def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered])
     """Somebody was told that it runs already; other answers are in the row of their run."""
     if recorded.event.status == "already-running":
         row = _slot(rows, recorded, recorded.event.id, None)
-        row.status, row.finished_at = recorded.event.status, recorded.recorded_at
+        row.status, row.finished_at = recorded.event.status, recorded.at
 
 
 @SCHEDULES.on(PayloadRedacted)
@@ -267,7 +267,7 @@ def _changed(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> Schedul
     """The row of a schedule, as changed from here on."""
     row = rows.get(SCHEDULE, schedule_id)
     if row is not None:
-        row.updated_at = recorded.recorded_at
+        row.updated_at = recorded.at
         rows.put(SCHEDULE, row)
     return row
 
@@ -285,7 +285,7 @@ def _slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | N
             schedule_id=schedule_id,
             session_id=recorded.session_id,
             status="",
-            started_at=recorded.recorded_at,
+            started_at=recorded.at,
             slot_ms=slot,
         )
     rows.put(SLOT, row)
@@ -301,7 +301,7 @@ def _landed(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
     flight = rows.need(FLIGHT, run_id)
     rows.delete(FLIGHT, run_id)
     row = rows.change(SLOT, flight.position)
-    row.finished_at = recorded.recorded_at
+    row.finished_at = recorded.at
     return row
 
 

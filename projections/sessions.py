@@ -105,7 +105,7 @@ ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
 @SESSIONS.on(SessionCreated)
 def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
     """The session exists."""
-    at = recorded.recorded_at
+    at = recorded.at
     rows.append(SESSION, SessionRow(updated_at=at, session_id=recorded.event.session_id, created_at=at))
 
 
@@ -195,14 +195,14 @@ def _append(
             unknown_name=event.unknown_name if isinstance(event, ToolCalled) else None,
             is_error=failed,
             remarks=remarks,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
         ),
     )
 
 
 def _touch(rows: Rows, recorded: Recorded[Event], session_id: str, provider: str, model: str) -> None:
     row = rows.change(SESSION, session_id)
-    row.updated_at, row.provider, row.model = recorded.recorded_at, provider, model
+    row.updated_at, row.provider, row.model = recorded.at, provider, model
 
 
 def _ended(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:

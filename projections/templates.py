@@ -52,7 +52,7 @@ SELECT_VERSION = (
 def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
     """Keep the template with its first version."""
     position, template_id = recorded.position, recorded.event.run_template_id
-    rows.append(TEMPLATE, TemplateRow(position, template_id, position, recorded.recorded_at))
+    rows.append(TEMPLATE, TemplateRow(position, template_id, position, recorded.at))
     _keep(rows, recorded)
 
 
@@ -72,7 +72,7 @@ def _keep(rows: Rows, recorded: Recorded[Any]) -> None:
             position=recorded.position,
             template_id=event.run_template_id,
             version=event.version,
-            made_at=recorded.recorded_at,
+            made_at=recorded.at,
             harness_profile_id=event.harness_profile_id,
             params_schema=_json(event.params_schema),
             directive_template=event.directive_template,

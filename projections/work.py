@@ -92,7 +92,7 @@ def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
         session_id=recorded.session_id or "",
         position=recorded.position,
         mode=event.mode,
-        created_at=recorded.recorded_at,
+        created_at=recorded.at,
         payload=event.payload,
         message_id=event.message_id,
         dead_letter_id=event.dead_letter_id,
@@ -115,7 +115,7 @@ def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
         provider=event.provider,
         model=event.model,
         queue_depth_before=event.queue_depth_before,
-        started_at=recorded.recorded_at,
+        started_at=recorded.at,
     )
     rows.append(DRAIN, row)
     _touch(rows, recorded).drain_id = event.drain_id
@@ -169,7 +169,7 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
     if isinstance(event, WorkDrainFailed):
         drain.status, drain.code, drain.message = "failed", event.code, event.message
         drain.run_id = event.run_id
-    drain.queue_depth_after, drain.finished_at = event.queue_depth_after, recorded.recorded_at
+    drain.queue_depth_after, drain.finished_at = event.queue_depth_after, recorded.at
     _touch(rows, recorded).drain_id = None
 
 
@@ -185,8 +185,8 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 def _touch(rows: Rows, recorded: Recorded[Event]) -> QueueRow:
     """The queue changed."""
     session_id = recorded.session_id or ""
-    row = rows.get(QUEUE, session_id) or QueueRow(session_id, recorded.recorded_at)
-    row.updated_at = recorded.recorded_at
+    row = rows.get(QUEUE, session_id) or QueueRow(session_id, recorded.at)
+    row.updated_at = recorded.at
     rows.put(QUEUE, row)
     return row
 

@@ -176,7 +176,7 @@ def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
         WorkflowRow(
             position=recorded.position,
             workflow_id=event.workflow_id,
-            created_at=recorded.recorded_at,
+            created_at=recorded.at,
             created_by=event.created_by,
             definition=_json(event.definition),
         ),
@@ -199,8 +199,8 @@ def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
             run_id=recorded.stream,
             workflow_id=event.workflow_id,
             status="running",
-            created_at=recorded.recorded_at,
-            updated_at=recorded.recorded_at,
+            created_at=recorded.at,
+            updated_at=recorded.at,
             requested_by=event.requested_by,
             began_at=None,
             resumed_from=event.resumed_from_run_id,
@@ -229,7 +229,7 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
                 rows.put(ITEM, one)
         held = step.items is None or step_id in (recorded.event.held or ())
         step.status = "pending" if held else "running"
-        step.updated_at, step.finished_at, step.error, step.note = recorded.recorded_at, None, None, None
+        step.updated_at, step.finished_at, step.error, step.note = recorded.at, None, None, None
         step.approval = None
     row.resumed += 1 if recorded.event.reset else 0
     said = [f"resumed at step {failed!r}" if failed else "resumed"]
@@ -246,10 +246,10 @@ def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
     event = recorded.event
     row = _moved(rows, recorded)
     if row.began_at is None:
-        row.began_at = recorded.recorded_at
+        row.began_at = recorded.at
     step = _step(rows, recorded, event.step_id)
     if event.item is None:
-        step.status, step.started_at, step.finished_at = "running", recorded.recorded_at, None
+        step.status, step.started_at, step.finished_at = "running", recorded.at, None
         step.attempt, step.step_run_id, step.error = event.attempt, event.step_run_id, None
         _line(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
         return
@@ -266,10 +266,10 @@ def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     event = recorded.event
     row = _moved(rows, recorded)
     if row.began_at is None:
-        row.began_at = recorded.recorded_at
+        row.began_at = recorded.at
     step = _step(rows, recorded, event.step_id)
     known = step.items == event.items  # it was held: what is ok stays so
-    step.status, step.started_at, step.items = "running", recorded.recorded_at, event.items
+    step.status, step.started_at, step.items = "running", recorded.at, event.items
     for item in () if known else range(event.items):
         rows.put(ITEM, ItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
     _line(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
@@ -288,12 +288,12 @@ def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> Non
         step.provider, step.model = event.provider, event.model
         _line(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
         return
-    step.status, step.finished_at = "ok", recorded.recorded_at
+    step.status, step.finished_at = "ok", recorded.at
     if event.step_run_id is not None:
         step.output_chars, step.provider, step.model = event.output_chars, event.provider, event.model
     if step.started_at is not None:
         history = rows.get(HISTORY, row.workflow_id, event.step_id)
-        durations = [*_durations(history), recorded.recorded_at - step.started_at][-SAMPLES_MAX:]
+        durations = [*_durations(history), recorded.at - step.started_at][-SAMPLES_MAX:]
         rows.put(HISTORY, HistoryRow(row.workflow_id, event.step_id, _json(durations)))
     _line(rows, recorded, "info", "ok", event.step_id)
 
@@ -312,7 +312,7 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
         _line(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
         return
     step.status, step.attempt, step.error = status, event.attempt, error
-    step.finished_at = None if event.will_retry else recorded.recorded_at
+    step.finished_at = None if event.will_retry else recorded.at
     _line(rows, recorded, "error", error, event.step_id)
 
 
@@ -322,7 +322,7 @@ def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
     event = recorded.event
     _moved(rows, recorded)
     step = _step(rows, recorded, event.step_id)
-    step.status, step.finished_at, step.note = "skipped", recorded.recorded_at, event.reason
+    step.status, step.finished_at, step.note = "skipped", recorded.at, event.reason
     _line(rows, recorded, "info", f"skipped: {event.reason}", event.step_id)
 
 
@@ -336,7 +336,7 @@ def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> Non
         one.status = "cancelled"
         return
     step = _step(rows, recorded, event.step_id)
-    step.status, step.finished_at = "cancelled", recorded.recorded_at
+    step.status, step.finished_at = "cancelled", recorded.at
     _line(rows, recorded, "info", "cancelled", event.step_id)
 
 
@@ -346,8 +346,8 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
     event = recorded.event
     _moved(rows, recorded)
     step = _step(rows, recorded, event.step_id)
-    step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.recorded_at
-    step.approval = _json(Asked(event.subject_sha256, recorded.recorded_at, event.expires_at_ms))
+    step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.at
+    step.approval = _json(Asked(event.subject_sha256, recorded.at, event.expires_at_ms))
     _line(rows, recorded, "info", "waits for an approval", event.step_id)
 
 
@@ -361,7 +361,7 @@ def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | Wo
     granted = isinstance(event, WorkflowApprovalGranted)
     by = event.by if event.cause == "identity" else "its expiry"
     says = f"{'approved' if granted else 'rejected'} by {by}"
-    step.status, step.finished_at, step.note = "ok" if granted else "failed", recorded.recorded_at, says
+    step.status, step.finished_at, step.note = "ok" if granted else "failed", recorded.at, says
     if not granted:
         step.error = f"{'APPROVAL_EXPIRED' if event.cause == 'expiry' else 'APPROVAL_REJECTED'}: {says}"
     _line(rows, recorded, "info" if granted else "error", says, event.step_id)
@@ -386,7 +386,7 @@ def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunF
     """It is at its end."""
     row = _moved(rows, recorded)
     statuses = {WorkflowRunCompleted: "ok", WorkflowRunFailed: "failed", WorkflowRunCancelled: "cancelled"}
-    row.status, row.finished_at = statuses[type(recorded.event)], recorded.recorded_at
+    row.status, row.finished_at = statuses[type(recorded.event)], recorded.at
     _line(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
 
 
@@ -399,7 +399,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 def _moved(rows: Rows, recorded: Recorded[Any]) -> FlowRow:
     row = rows.change(FLOW, recorded.stream)
-    row.updated_at = recorded.recorded_at
+    row.updated_at = recorded.at
     return row
 
 
@@ -409,13 +409,13 @@ def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
     if row is None:
         nothing = (None,) * 6
         row = StepRow(recorded.stream, step_id, "pending", 0, 0, *nothing, 0, None, None, None)
-    row.updated_at = recorded.recorded_at
+    row.updated_at = recorded.at
     rows.put(STEP, row)
     return row
 
 
 def _line(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
-    line = LineRow(recorded.position, recorded.stream, level, message, recorded.recorded_at, step_id)
+    line = LineRow(recorded.position, recorded.stream, level, message, recorded.at, step_id)
     rows.append(LINE, line)
 
 

@@ -1,5 +1,6 @@
 """The run: one execution of a directive in a session, from its request to its one terminal event."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec.structs import replace
@@ -25,6 +26,13 @@ WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
 PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
 Loss = Literal["dead", "frozen", "left"]
 """How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
+
+DAY_MS = 86_400_000
+SPENT_DAYS = 40
+"""How many days of spending are kept for the daily budget: a clock that goes back within them opens no budget anew."""
+
+LAST_SPENT = "day"
+"""The one ``spent`` row of release 0.1.0: the last day on which a run spent something."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -470,7 +478,7 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     """What an event occupies: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
 
     A waiting run and one with a slot are counted at their places. ``reserved`` is what a run has set aside of the day's
-    budget, ``spent`` (there is one row) what all runs spent on the last UTC day on which one did.
+    budget, ``spent`` what all runs spent on a UTC day: a ring of as many rows as days are kept.
     """
     event = recorded.event
     run_id = recorded.stream
@@ -489,7 +497,7 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
             cost = event.cost_micro_usd or 0
             if cost <= 0:  # a provider that reports less than nothing gives nothing back
                 return (settled,)
-            return settled, Guard(kind="spent", key="day", value=(day_of(recorded.recorded_at), cost), adds=True)
+            return settled, Guard(kind="spent", key=page_of(recorded.at), value=(day_of(recorded.at), cost), adds=True)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
@@ -518,6 +526,18 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
 def day_of(at: int) -> str:
     """The UTC day of a time in milliseconds, ``2026-01-31``."""
     return iso(at)[:10]
+
+
+def page_of(at: int) -> str:
+    """The ``spent`` row of the UTC day of a time in milliseconds."""
+    return str(at // DAY_MS % SPENT_DAYS)
+
+
+def spent_on(rows: Mapping[str, tuple[str | int, ...]], at: int) -> int:
+    """What the UTC day of a time cost by the ``spent`` rows, in millionths of a dollar."""
+    day = day_of(at)
+    found = [row for key in (page_of(at), LAST_SPENT) if (row := rows.get(key)) is not None]
+    return sum(int(row[1]) for row in found if row[0] == day)
 
 
 def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
 
+from athena_core.clock import iso
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
@@ -570,7 +571,7 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
         case Advance():
             return _advanced(command, state, context) if state.open else ()
         case Judge():
-            return _judged(command, state)
+            return _judged(command, state, context.now)
         case Cancel():
             if not state.open or state.cancel is not None:
                 return ()
@@ -816,7 +817,7 @@ def _close(walk: _Walk) -> None:
         walk.add(WorkflowRunCompleted(workflow_id=workflow_id))
 
 
-def _judged(command: Judge, state: WorkflowRunState) -> tuple[Event, ...]:
+def _judged(command: Judge, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
     step = state.steps.get(command.step_id)
     if step is None or step.subject_sha256 is None:
         raise NotFound(f"no approval is asked for at step {command.step_id!r}")
@@ -827,6 +828,8 @@ def _judged(command: Judge, state: WorkflowRunState) -> tuple[Event, ...]:
         return ()
     if step.status != "waiting" or not state.open or state.cancel is not None:
         raise Contradicted(f"step {command.step_id!r} is {step.status}: somebody decided, or it expired")
+    if step.expires_at_ms is not None and step.expires_at_ms <= now:
+        raise Contradicted(f"the approval of step {command.step_id!r} expired at {iso(step.expires_at_ms)}")
     kind = WorkflowApprovalGranted if command.approve else WorkflowApprovalRejected
     return (
         kind(

@@ -428,8 +428,7 @@ class Day(NamedTuple):
 
 def day(reader: Reader, now: int, but: str = "") -> Day:
     """What the day took so far; what run ``but`` has set aside is left out."""
-    spent = reader.guards("spent").get("day")
-    today = int(spent[1]) if spent is not None and spent[0] == run.day_of(now) else 0
+    today = run.spent_on(reader.guards("spent"), now)
     return Day(today, sum(int(amount) for run_id, (amount,) in reader.guards("reserved").items() if run_id != but))
 
 

@@ -215,7 +215,7 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
             case run.RunQueued():
                 request = event
             case run.RunCreated():
-                request, admitted, clock_from = request or event, one, one.recorded_at
+                request, admitted, clock_from = request or event, one, one.at
             case run.RunLeased():
                 token = event.token
             case run.TranscriptAppended(role="user"):
@@ -223,7 +223,7 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
             case run.RunPaused():
                 elapsed_ms = event.elapsed_ms
             case run.RunResumed():
-                clock_from = one.recorded_at - elapsed_ms
+                clock_from = one.at - elapsed_ms
     if request is None or admitted is None:
         return None
     references = request.context_refs or ()

@@ -59,7 +59,7 @@ class Catalog:
         for row in self._reader.stream(record_id):
             recorded = self._log.codec.decode(row)
             if isinstance(recorded.event, kind):
-                return recorded.event, recorded.recorded_at
+                return recorded.event, recorded.at
         raise ConfigError.of(field, f"no {noun} {record_id!r} exists", f"the id of a {noun}")
 
     def close(self) -> None:

@@ -172,7 +172,7 @@ class Story:
                 Cause(
                     event_id=self._named(one.position, one.mark),
                     type=one.type,
-                    at=iso(one.recorded_at),
+                    at=iso(one.at),
                     actor=one.actor,
                     trace_id=one.correlation,
                     says=told.says,
@@ -217,14 +217,14 @@ class Story:
                 tool_call_id=call.tool_call_id,
             )
         model = f"{self.request.provider}/{self.request.model}"
-        return WaitsFor(reason="model", since=iso(last.recorded_at), says=f"the model {model}", turn=self._turn + 1)
+        return WaitsFor(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
 
     def _told(self, one: Recorded[Event]) -> Told | None:
         """What an event says; None where it is nothing new."""
         event = one.event
         match event:
             case RunQueued():
-                self.request, self.status, self._asked_at = event, "queued", one.recorded_at
+                self.request, self.status, self._asked_at = event, "queued", one.at
                 return Told(f"{one.actor} asked for it; it waits, because {REASONS[event.reason]}")
             case RunCreated():
                 return self._admitted(one, event)
@@ -234,7 +234,7 @@ class Story:
                 return Told(self._said(event), self._turn or None)
             case ToolCalled():
                 self._turn = event.turn
-                self._pending[event.tool_call_id] = event, one.recorded_at
+                self._pending[event.tool_call_id] = event, one.at
                 refused = REFUSED[event.refused] if event.tool_name else ""
                 return Told(f"the model called {_tool(event)}{refused}", event.turn)
             case EvidenceAttached():
@@ -245,10 +245,10 @@ class Story:
                 return Told(_paid(event), event.turn)
             case RunPaused():
                 self.status, self._paused, self._executor = "paused", event, None
-                self._free_since = one.recorded_at
+                self._free_since = one.at
                 return Told(f"paused, because {_spent(event)}")
             case RunResumed():
-                waited, self._free_since = one.recorded_at - self._free_since, one.recorded_at
+                waited, self._free_since = max(one.at - self._free_since, 0), one.at
                 self.status, self._paused = "running", None
                 budget = event.budget_micro_usd
                 how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
@@ -263,10 +263,10 @@ class Story:
 
     def _admitted(self, one: Recorded[Event], event: RunCreated) -> Told:
         first = self.request is None
-        self.request, self.status, self._free_since = event, "running", one.recorded_at
+        self.request, self.status, self._free_since = event, "running", one.at
         if first:
             return Told(f"{one.actor} asked for it; it was admitted at once")
-        waited, row = one.recorded_at - self._asked_at, self._ended_before(one)
+        waited, row = max(one.at - self._asked_at, 0), self._ended_before(one)
         after = row.stream if row and (not self._scope or self._scope.shows(row.session_id or "", row.stream)) else None
         says = f"admitted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
         return Told(says, waited_ms=waited, after=after)
@@ -275,7 +275,7 @@ class Story:
         self._executor = event.executor
         if event.taken_from is None:
             says = f"taken by {event.executor} (process {event.pid})"
-            return Told(says, waited_ms=one.recorded_at - self._free_since)
+            return Told(says, waited_ms=max(one.at - self._free_since, 0))
         lost = LOSSES.get(event.because or "", "which lost it")
         return Told(f"taken over by {event.executor} from {event.taken_from}, {lost}; attempt {event.attempt}")
 
@@ -303,7 +303,7 @@ class Story:
         says = f"{one.actor} asked for its cancel" + (f": {event.reason}" if event.reason else "")
         if event.status == "not-running":
             return f"{says}; it had ended before"
-        self._cancel_at = one.recorded_at
+        self._cancel_at = one.at
         return says
 
     def _id_at(self, position: Position | None) -> str | None:

@@ -566,7 +566,7 @@ class Reviews:
                     artifact_path=f"{artifacts.audit_dir}/diff.patch",
                     type="text",
                     size_bytes=shown.diff_bytes,
-                    created_at=iso(began.recorded_at),
+                    created_at=iso(began.at),
                 ),
             )
         context = shown.context if shown else ()
@@ -577,8 +577,8 @@ class Reviews:
             persona_name=started.persona_name,
             session_id=began.session_id or "",
             status="ok" if answer else "failed",
-            started_at=iso(began.recorded_at),
-            finished_at=iso(ended.recorded_at),
+            started_at=iso(began.at),
+            finished_at=iso(ended.at),
             findings=answer.findings if answer else (),
             merge_gate=review.gate(answer) if answer else "fail",
             report_markdown=answer.report_markdown if answer else f"# The review failed\n\n{message}\n",

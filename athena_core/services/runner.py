@@ -1,6 +1,7 @@
 """The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -63,6 +64,8 @@ class Held:
     def __init__(self, token: int) -> None:
         """It was leased."""
         self.token = token
+        self.due = math.inf
+        """When its time is over, in seconds of the boot clock."""
         self.scope = anyio.CancelScope()
         self.working = True
         self.stopped = False
@@ -349,8 +352,11 @@ class Runner:
     async def _execute(self, work: Work, held: Held) -> None:
         """See one run to its end, or as far as it goes, whatever the provider does."""
         meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
-        books, request = Books(self, work, meta, self._clock), work.request
-        left = (work.clock_from + request.timeout_ms - self._clock.now()) / 1000
+        request, now = work.request, self._clock.now()
+        took_ms = max(now - work.clock_from, 0)  # less where it began by a clock that was ahead of ours
+        books = Books(self, work, meta, self._clock, took_ms)
+        left = (request.timeout_ms - took_ms) / 1000
+        held.due = self._clock.elapsed() + left
         held.scope.deadline = asyncio.get_running_loop().time() + left
         done: Done | None = None
         ended = False
@@ -438,11 +444,19 @@ class Runner:
                 await anyio.sleep(delay)
                 delay = min(delay * 2, BACKOFF_SECONDS_MAX)
 
+    def _end_late(self) -> None:
+        """Time out what is due: the clock of the event loop stands while the machine is suspended."""
+        elapsed = self._clock.elapsed()
+        for held in self._held.values():
+            if held.working and elapsed >= held.due:
+                held.scope.cancel()
+
     # Other executors
 
     async def _live(self) -> None:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
+            self._end_late()
             try:
                 self.executors.beat()
                 await self.sweep()
@@ -568,8 +582,10 @@ class Runner:
 class Books:
     """The record of one run under one lease (``agent.Books``)."""
 
-    def __init__(self, runner: Runner, work: Work, meta: Meta, clock: Clock) -> None:
-        """Begin."""
+    def __init__(self, runner: Runner, work: Work, meta: Meta, clock: Clock, took_ms: int) -> None:
+        """Go on after ``took_ms`` milliseconds of the run's time."""
+        self._took_ms = took_ms
+        self._began = clock.elapsed()
         self._runner = runner
         self._work = work
         self._meta = meta
@@ -586,7 +602,7 @@ class Books:
 
     async def pause(self, reached: run.DayReached | None = None) -> bool:
         """The budget is spent, the run's own or that of the day; the clock stands. Raises LeaseLost."""
-        elapsed_ms = max(self._clock.now() - self._work.clock_from, 0)
+        elapsed_ms = self._took_ms + round((self._clock.elapsed() - self._began) * 1000)
         pause = run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached)
         return goes_on((await self._commit(pause)).answer)
 

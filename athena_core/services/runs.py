@@ -541,7 +541,7 @@ def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | N
     for one in recorded:
         match one.event:
             case run.RunCreated():
-                created, created_at = one.event, one.recorded_at
+                created, created_at = one.event, one.at
             case template.RunTemplateRun():
                 used = template_use(one.event)
             case run.TranscriptAppended(role="assistant", kind="message"):

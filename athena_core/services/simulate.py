@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from athena_core.domain import policy, run, template
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Decode, LogReader, Row
+from athena_core.store.codec import at_of
 from athena_core.values import MICRO_USD
 
 REQUESTS_MAX = 10_000
@@ -126,9 +127,9 @@ class Course:
             case run.RunQueued() as event:
                 self.request = event
             case run.RunCreated() as event:
-                self.request, self.admitted, self.since = event, True, recorded.recorded_at
+                self.request, self.admitted, self.since = event, True, recorded.at
             case run.RunResumed():
-                self.since = recorded.recorded_at
+                self.since = recorded.at
             case template.RunTemplateRun() as event:
                 self.template = event.run_template_id
             case run.UsageRecorded() as event:
@@ -136,22 +137,22 @@ class Course:
             case run.PolicyRejected() as event:
                 self.refusal = event if self.request is None else None  # else a resume was refused
             case run.RunPaused():
-                self.stop(recorded.recorded_at)
+                self.stop(recorded.at)
             case _ if recorded.type in run.ENDING_TYPES:
-                self.stop(recorded.recorded_at)
+                self.stop(recorded.at)
                 self.ended = True
 
     def stop(self, now: int) -> None:
         """Its slot is free."""
         if self.since is not None:
-            self.held += now - self.since
+            self.held += max(now - self.since, 0)
             self.since = None
 
     def told(self, now: int) -> Request | None:
         """The request, as it is known at a time; None for what is no request."""
         refusal, request = self.refusal, self.request
         if request is not None:
-            held = self.held + (now - self.since if self.since is not None else 0)
+            held = self.held + (max(now - self.since, 0) if self.since is not None else 0)
             return Request(
                 run_id=self.run_id,
                 at=self.at,
@@ -201,7 +202,7 @@ class Collector:
         self._courses: dict[str, Course] = {}
         self._now = 0
         row = log.row(since) if since else None
-        self._start = row.recorded_at if row is not None else 0
+        self._start = at_of(row) if row is not None else 0
 
     def collect(self) -> list[Request]:
         """All of them, as far as the limits allow."""
@@ -213,7 +214,7 @@ class Collector:
                     self.truncated = True
                     break
                 requests += begins
-                self.position, self._now = row.position, row.recorded_at
+                self.position, self._now = row.position, at_of(row)
                 if row.stream.startswith("run_"):
                     self._take(row)
         for kind, run_id, _ in self._log.guards() if not self.truncated else ():
@@ -229,7 +230,7 @@ class Collector:
         course.take(self._decode(row, text=False))
 
     def _begin(self, row: Row) -> Course:
-        course = self._courses[row.stream] = Course(row.stream, row.recorded_at, None)
+        course = self._courses[row.stream] = Course(row.stream, at_of(row), None)
         return course
 
     def _open_before(self, run_id: str) -> Course:

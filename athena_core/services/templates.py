@@ -83,7 +83,7 @@ class Templates:
         recorded = self._log.codec.decode(rows[-1])
         if not isinstance(recorded.event, Version):
             raise NotFound(f"{template_id!r} is no run template")
-        return recorded.event, recorded.recorded_at
+        return recorded.event, recorded.at
 
     def prepare(
         self, template_id: str, params: Mapping[str, Any] | None, session_id: str | None, who: Identity

@@ -19,7 +19,7 @@ from athena_core.services.schedules import ENDING_TYPES, PREFIX, Schedules
 from athena_core.store.log import Log
 
 LOOK_SECONDS = 1.0
-"""How often the wall clock is looked at: the alarm itself runs on a clock that nobody sets."""
+"""How often the alarm is set anew by our clock: it runs on one that nobody sets."""
 
 REST_MS = 20
 """How soon the alarm may ring, so that it never rings without a rest."""
@@ -30,11 +30,12 @@ LOOP = "schedules.alarm"
 
 
 class Alarm:
-    """Calls a function at a time of the wall clock, however that is set meanwhile."""
+    """Calls a function at a time of our clock, however it or the machine's is set meanwhile."""
 
-    def __init__(self, ring: Callable[[], None], problems: Problems) -> None:
+    def __init__(self, ring: Callable[[], None], clock: Clock, problems: Problems) -> None:
         """Ring nothing yet."""
         self._ring = ring
+        self._clock = clock
         self._problems = problems
         self._scheduler: AsyncIOScheduler | None = None
         self._at: int | None = None
@@ -44,10 +45,9 @@ class Alarm:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.start()
         try:
-            self.set(self._at, again=True)
             while True:
+                self.set(self._at, again=True)
                 await anyio.sleep(LOOK_SECONDS)
-                self._scheduler.wakeup()
         finally:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
@@ -62,7 +62,8 @@ class Alarm:
             if self._scheduler.get_job(ALARM) is not None:
                 self._scheduler.remove_job(ALARM)
             return
-        when = DateTrigger(EPOCH + timedelta(milliseconds=at), timezone=UTC)
+        # By the machine's clock, which the alarm reads: while a jump of it is not accepted, ours is another one.
+        when = DateTrigger(EPOCH + timedelta(milliseconds=at + self._clock.ahead), timezone=UTC)
         self._scheduler.add_job(self._rings, when, id=ALARM, replace_existing=True, misfire_grace_time=None)
 
     async def _rings(self) -> None:
@@ -94,7 +95,7 @@ class Timer:
         self._board = schedules.board
         self._clock = clock
         self._flights: dict[str, str] = {}
-        self._alarm = Alarm(self._ring, log.problems)
+        self._alarm = Alarm(self._ring, clock, log.problems)
         self.ticking = False
         self.ask: Callable[[str], None] = lambda key: None
 

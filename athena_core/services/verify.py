@@ -9,11 +9,11 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from athena_core.clock import Clock, iso
+from athena_core.clock import Clock, iso, milliseconds
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, a2a, dead_letter, persona, policy, redrive, run, schedule, work, workflow_run
 from athena_core.errors import ConfigError, Overloaded
@@ -21,7 +21,7 @@ from athena_core.event import Event, Position, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.slots import INSTANT_MAX, count_slots, next_slot
 from athena_core.store import chain
-from athena_core.store.codec import Codec
+from athena_core.store.codec import Codec, at_of
 from athena_core.store.log import Anchor, Guards, category
 from athena_core.store.port import FORMAT
 from athena_core.values import Usage
@@ -130,7 +130,8 @@ class World:
         self.turns: dict[str, str] = {}
         self.policy = policy.DECIDER.initial
         self.active: Counter[str] = Counter()
-        self.spent = ("", 0)
+        self.spent: Counter[str] = Counter()
+        """What was spent on each UTC day, in millionths of a dollar."""
         self.reserved: dict[str, int] = {}
         self.runs = 0
         self.schedules: dict[str, schedule.ScheduleState] = {}
@@ -292,7 +293,7 @@ class World:
                 known.turn = known.turn if event.failed else event.turn or known.turn
                 cost = max(event.cost_micro_usd or 0, 0)
                 known.spent += cost
-                self.spent = (run.day_of(row.recorded_at), self.spent_on(row.recorded_at) + cost)
+                self.spent[run.day_of(at_of(row))] += cost
                 self.reserved.pop(row.stream, None)
             case run.RunPaused():
                 self._vacate(row.stream, known)
@@ -302,11 +303,6 @@ class World:
                 known.budget, known.cut = event.budget_micro_usd, False
             case run.RunCancelRequested():
                 known.cancelled = known.cancelled or event.status == "cancelled"
-
-    def spent_on(self, at: int) -> int:
-        """What was spent so far on the UTC day of a time."""
-        day, spent = self.spent
-        return spent if day == run.day_of(at) else 0
 
     def _occupy(self, run_id: str, known: OpenRun) -> None:
         if run_id not in self.slots:
@@ -372,7 +368,9 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
 
 
 def times(row: Row, event: Event, world: World) -> Iterator[str]:
-    """The time of recording never decreases."""
+    """The time of recording never decreases, and nothing was decided after it."""
+    if at_of(row) > row.recorded_at:
+        yield f"decided {at_of(row) - row.recorded_at} ms after it was recorded"
     if row.recorded_at < world.recorded_at:
         yield f"recorded {world.recorded_at - row.recorded_at} ms before its predecessor"
 
@@ -487,7 +485,7 @@ def reservations(row: Row, event: Event, world: World) -> Iterator[str]:
     if not isinstance(event, run.BudgetReserved) or budget is None:
         return
     others = sum(amount for run_id, amount in world.reserved.items() if run_id != row.stream)
-    taken = world.spent_on(row.recorded_at) + others
+    taken = world.spent[run.day_of(at_of(row))] + others
     if taken + event.reserved_micro_usd > budget:
         yield f"{row.stream} reserved {event.reserved_micro_usd} of {budget} for the day, of which {taken} were taken"
 
@@ -816,10 +814,34 @@ def misguarded(stored: Iterable[GuardRow], folded: Guards, kinds: Collection[str
     """Where the guard rows differ from the fold of the log."""
     found = {(kind, key): value for kind, key, value in stored}
     expected = {(kind, key): value for kind in kinds for key, value in folded.of(kind).items()}
+    _take_out_last_spent(found, expected)
     for kind, key in sorted(found.keys() | expected.keys()):
         if found.get((kind, key)) != expected.get((kind, key)):
             is_, due = found.get((kind, key)), expected.get((kind, key))
             yield f"the guard {kind} of {key} is {_shown(is_)} where the log says {_shown(due)}"
+
+
+Values: TypeAlias = dict[tuple[str, str], tuple[str | int, ...]]
+
+
+def _take_out_last_spent(found: Values, expected: Values) -> None:
+    """Move the one ``spent`` row of release 0.1.0 to the days, and leave out the days before it: it had no others."""
+    last = found.get(("spent", run.LAST_SPENT))
+    if last is None or len(last) != 2:
+        return
+    day, spent = last
+    for name in [name for name, value in expected.items() if name[0] == "spent" and str(value[0]) < str(day)]:
+        del expected[name]
+        found.pop(name, None)
+    try:
+        page = ("spent", run.page_of(milliseconds(str(day))))
+    except ValueError:
+        return
+    due, since = expected.get(page), found.get(page, (day, 0))
+    if due is not None and due[0] == day == since[0]:
+        found[page] = (day, int(since[1]) + int(spent))
+    if due is not None:  # of that day, or of one forty days later
+        del found["spent", run.LAST_SPENT]
 
 
 def _shown(value: tuple[str | int, ...] | None) -> str:

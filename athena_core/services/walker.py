@@ -27,6 +27,8 @@ from athena_core.values import RunBody, Scope, narrower, unpinned
 OPERATION = "runWorkflow"
 """What a workflow's author must be allowed still, when a step of it begins (decisions E36)."""
 STARTS_AT_ONCE = 64
+LOOK_SECONDS = 30.0
+"""How often an approval that expires is looked at: a wait neither counts a suspend nor follows the wall clock."""
 FROM_OUTSIDE = frozenset(
     event.TYPE
     for event in (
@@ -163,7 +165,7 @@ class Walker:
 
     def _expiry(self, state: WorkflowRunState) -> float | None:
         times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
-        return max(min(times) - self._clock.now(), 0) / 1000 if times else None
+        return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
 
     def _ended(self, key: str, seen: Seen) -> tuple[Ended, ...]:
         """What became of the runs that are over."""

@@ -31,6 +31,35 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
 
 _encode = msgspec.json.Encoder(order=None).encode
 
+DECIDED_AT = b'"decidedAt":'
+"""Beside the payload, the last member: the decision time in milliseconds, where ``recorded_at`` is another one."""
+
+
+class _Beside(msgspec.Struct, rename="camel"):
+    decided_at: int | None = None
+
+
+_beside = msgspec.json.Decoder(_Beside).decode
+
+
+def decided_at(extra: bytes | None) -> int | None:
+    """The decision time beside a payload, None where it is the time of recording. Raises msgspec errors."""
+    return _beside(extra).decided_at if extra is not None and DECIDED_AT in extra else None
+
+
+def at_of(row: Row) -> int:
+    """When a row was decided, in milliseconds since 1970 UTC."""
+    try:
+        decided = decided_at(row.extra)
+    except (msgspec.MsgspecError, TypeError):  # damaged; decoding it says so
+        decided = None
+    return row.recorded_at if decided is None else decided
+
+
+def with_decided_at(extra: bytes | None, at: int) -> bytes:
+    """What stands beside a payload, with the decision time."""
+    return (b"{" if extra is None else extra[:-1] + b",") + DECIDED_AT + b"%d}" % at
+
 
 class Encoded(NamedTuple):
     """The stored columns of an event."""
@@ -49,9 +78,9 @@ def envelope(row: Row, event: Event) -> Recorded[Event]:
     """The event of a row as read from the log (by place, which costs half of what names cost)."""
     # fmt: off
     (position, stream, version, kind, _, recorded_at, command_id, correlation, causation, actor,
-     session_id, run_id, _, _, _, _, chain, _) = row
+     session_id, run_id, _, extra, _, _, chain, _) = row
     return Recorded(position, stream, version, kind, recorded_at, command_id, correlation, causation, actor,
-                    session_id, run_id, chain[:MARK_BYTES], event)
+                    session_id, run_id, chain[:MARK_BYTES], event, None if extra is None else decided_at(extra))
     # fmt: on
 
 
@@ -137,7 +166,10 @@ class Codec:
                     _fill(event, layout.extra, layout.decode_extra(extra))
             except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
                 raise ValueError(f"position {position}, {kind}: {error}") from error
-        return envelope(row, event)
+        try:
+            return envelope(row, event)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"position {position}, {kind}: {error}") from error
 
     def _lifted(self, layout: Layout, row: Row) -> Event:
         """An event of an older shape as one of today's."""

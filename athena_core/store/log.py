@@ -42,7 +42,7 @@ from athena_core.problems import Problems
 from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
 from athena_core.store.chain import digest, follows, link
-from athena_core.store.codec import Codec, envelope
+from athena_core.store.codec import Codec, envelope, with_decided_at
 from athena_core.store.port import FORMAT, BoundKey, Store, StoredGuard, StoreReader
 from athena_core.store.recent import Recent, RecentReader
 
@@ -63,6 +63,8 @@ PROBE_SECONDS = 1.0
 """How often a writer whose last write failed tries whether writes work again."""
 
 SALT_BYTES = 16
+KEY_SLACK_MS = 2 * 3_600_000
+"""For how long a key that binds no more is kept: it may still bind for a server whose clock is behind ours."""
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -85,10 +87,10 @@ class Doubt(Exception):
 
 
 class Committed(Value):
-    """What became of a transaction: where it ended in the log and when, its answer, whether it was a repeated key's."""
+    """The result of a transaction: last position, decision time, answer, and whether a repeated key replayed it."""
 
     position: Position
-    recorded_at: int
+    at: int
     subject: str | None = None
     answer: Any = None
     replayed: bool = False
@@ -608,7 +610,7 @@ class Log:
         return [row.chain for row in self.store.rows(last.position - 1, 1)] == [last.chain]
 
     def _run(self, job: Job, batch: Batch) -> Committed:
-        now = max(self._clock.now(), batch.recorded_at)
+        now = self._clock.now()
         view = View(self, batch)
         if job.key is not None:
             known = self._known(job.key, view, batch, now)
@@ -634,21 +636,21 @@ class Log:
         if job.key is not None:
             count = batch.head + 1 - first
             batch.keys[job.key.hash] = (job.key.fingerprint, now, first, count, outcome.subject, stored)
-        return Committed(position=batch.head, recorded_at=now, subject=outcome.subject, answer=outcome.answer)
+        return Committed(position=batch.head, at=now, subject=outcome.subject, answer=outcome.answer)
 
     def _known(self, key: Key, view: View, batch: Batch, now: int) -> Committed | None:
         """What a key led to before, if it is bound."""
         found = batch.keys.get(key.hash) or self.store.key(key.hash)
         if found is None:
             return None
-        fingerprint, recorded_at, first, count, subject, stored = found
-        if recorded_at < now - self._key_ms or key.released(view, subject):
+        fingerprint, at, first, count, subject, stored = found
+        if at < now - self._key_ms or key.released(view, subject):
             return None
         if fingerprint != key.fingerprint:
             raise IdempotencyMismatch("the idempotency key was used before with another input")
         before = msgspec.json.decode(stored) if stored is not None else None
         end = first + count - 1
-        return Committed(position=end, recorded_at=recorded_at, subject=subject, answer=before, replayed=True)
+        return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)
 
     def _append(self, facts: tuple[Fact, ...], batch: Batch, context: Context) -> None:
         """Encode and fold the events of one transaction; the batch takes them all or none."""
@@ -659,11 +661,14 @@ class Log:
         meta, encode, salt = context.meta, self.codec.encode, self._salt
         position, chain, added = batch.head, batch.chain, 0
         now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
+        recorded_at = max(now, batch.recorded_at)  # the order of the log; decisions go by ``now``
         for stream, group in groupby(facts, _stream_of):  # most follow another one of their stream
             decider, state, version, size = mine.get(stream) or self.entry(batch, stream)
             for fact in group:
                 event = fact.event
                 kind, schema_version, data, extra, text = encode(event, salt)
+                if now != recorded_at:
+                    extra = with_decided_at(extra, now)
                 position += 1
                 version += 1
                 columns = (
@@ -672,7 +677,7 @@ class Log:
                     version,
                     kind,
                     schema_version,
-                    now,
+                    recorded_at,
                     command_id,
                     correlation,
                     causation,
@@ -697,7 +702,7 @@ class Log:
             mine[stream] = Entry(decider, state, version, size)
         batch.rows += rows
         batch.head, batch.chain, batch.size = position, chain, batch.size + added
-        batch.recorded_at = context.now
+        batch.recorded_at = recorded_at
         batch.ahead |= mine
         batch.guards += [(made, at) for guard, at in guards if (made := self.guards.apply(guard))]
 
@@ -777,7 +782,7 @@ class Log:
         self.store.insert(batch.rows)
         if batch.keys:
             self.store.put_keys([(key, *bound) for key, bound in batch.keys.items()])
-            self.store.expire_keys(batch.recorded_at - self._key_ms)
+            self.store.expire_keys(self._clock.now() - self._key_ms - KEY_SLACK_MS)
         self.store.put_guards(batch.guards)
         for position in batch.erase:
             self.store.erase_text(position)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.clock import ALPHABET, POOL_BYTES, SystemIds, iso, milliseconds
+from athena_core.clock import ALPHABET, JUMP_MS, POOL_BYTES, STEP_MS, SystemClock, SystemIds, iso, milliseconds
 
 ULID = re.compile(r"run_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 FORKED = """
@@ -96,3 +96,105 @@ def test_a_forked_process_draws_bytes_of_its_own() -> None:
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True, timeout=60)
     first, second = done.stdout.split()
     assert first != second
+
+
+# The machine's clock
+
+
+DAY, YEAR, MINUTE = 86_400_000, 31_536_000_000, 60_000
+
+
+class Machine:
+    """A machine whose clocks are set by hand, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.wall, self.boot = 1_767_225_600_000, 5_000_000
+        self.clock = SystemClock(lambda: self.wall, lambda: self.boot)
+
+    def go(self, milliseconds: int) -> int:
+        """Let time pass, also that of a suspend; return what the clock says then."""
+        self.wall += milliseconds
+        self.boot += milliseconds
+        return self.clock.now()
+
+    def jump(self, milliseconds: int) -> int:
+        """Have the wall clock set; return what the clock says then."""
+        self.wall += milliseconds
+        return self.clock.now()
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.mark.parametrize("jump", [JUMP_MS + 1, DAY, YEAR])
+def test_a_jump_ahead_is_left_out_until_the_clock_kept_step_for_ten_minutes(machine: Machine, jump: int) -> None:
+    before = machine.clock.now()
+    assert machine.jump(jump) == before
+    assert machine.clock.ahead == jump
+    assert machine.go(STEP_MS - 1) == before + STEP_MS - 1
+    assert machine.go(1) == machine.wall == before + STEP_MS + jump
+    assert machine.clock.ahead == 0
+
+
+@pytest.mark.parametrize("back", [1, MINUTE, DAY, YEAR])
+def test_a_clock_that_was_set_back_is_used_as_it_is_and_its_return_is_no_jump(machine: Machine, back: int) -> None:
+    before = machine.clock.now()
+    assert machine.jump(-back) == before - back
+    assert machine.go(MINUTE) == machine.wall
+    assert machine.jump(back) == machine.wall == before + MINUTE
+    assert machine.clock.ahead == 0
+
+
+def test_a_clock_that_stays_back_is_where_the_next_jump_is_measured_from(machine: Machine) -> None:
+    machine.jump(-DAY)
+    machine.go(STEP_MS)
+    behind = machine.wall
+    assert machine.jump(DAY) == behind
+    assert machine.clock.ahead == DAY
+
+
+def test_a_suspend_is_no_jump_and_neither_is_a_clock_that_runs_a_little_fast(machine: Machine) -> None:
+    assert machine.go(60 * DAY) == machine.wall
+    for _ in range(100):
+        machine.go(MINUTE)
+        assert machine.jump(MINUTE) == machine.wall
+    assert machine.clock.ahead == 0
+
+
+def test_a_jump_that_goes_on_jumping_begins_its_ten_minutes_anew(machine: Machine) -> None:
+    before = machine.clock.now()
+    machine.jump(DAY)
+    machine.go(STEP_MS - 1)
+    machine.jump(DAY)
+    assert machine.go(STEP_MS - 1) == before + 2 * (STEP_MS - 1)
+    assert machine.go(1) == machine.wall
+
+
+def test_a_jump_is_over_when_the_clock_comes_back_and_is_accepted_only_as_it_is(machine: Machine) -> None:
+    before = machine.clock.now()
+    machine.jump(YEAR)
+    machine.clock.accept(before)  # another machine's clock
+    assert machine.clock.now() == before
+    machine.jump(-YEAR)
+    assert (machine.clock.now(), machine.clock.ahead) == (before, 0)
+    machine.jump(YEAR)
+    machine.clock.accept(machine.wall - MINUTE)  # it was read a moment ago
+    assert (machine.clock.now(), machine.clock.ahead) == (machine.wall, 0)
+
+
+@pytest.mark.parametrize("stop", [MINUTE, DAY])
+def test_a_process_that_is_stopped_between_two_looks_at_clocks_sees_no_jump(machine: Machine, stop: int) -> None:
+    looks = iter(range(100))
+
+    def wall() -> int:
+        if next(looks) == 1:  # the first was at the start
+            machine.wall += stop
+            machine.boot += stop
+        return machine.wall
+
+    clock = SystemClock(wall, lambda: machine.boot)
+    assert clock.now() == machine.wall
+    assert clock.now() == machine.wall
+    assert clock.ahead == 0

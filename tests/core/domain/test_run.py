@@ -336,7 +336,7 @@ DAY_SPENT = run.DayReached(reason="daily-budget", spent_micro_usd=5_000, budget_
 def test_a_reservation_is_set_aside_until_usage_settles_it_and_cost_counts_on_the_day() -> None:
     assert run.guards(recorded(RESERVED)) == (Guard(kind="reserved", key="run_1", value=(900,)),)
     settled = Guard(kind="reserved", key="run_1", value=None)
-    day = Guard(kind="spent", key="day", value=("2026-01-01", 600), adds=True)
+    day = Guard(kind="spent", key="14", value=("2026-01-01", 600), adds=True)
     assert run.guards(recorded(DEAR)) == (settled, day)
     for cost in (None, 0, -600):  # a provider that reports less than nothing gives nothing back
         assert run.guards(recorded(replace(DEAR, cost_micro_usd=cost))) == (settled,)

@@ -1,23 +1,29 @@
 """The day's budget as it is decided in the writer: what is set aside, who waits, who is refused, and the next day."""
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from athena_core.clock import CountingIds
+from athena_core.clock import CountingIds, milliseconds
 from athena_core.decider import Context, Decider
 from athena_core.domain import policy, run
 from athena_core.event import Meta
 from athena_core.services.admission import Granted, Room, Wanted, day, reserve
+from athena_core.store.log import Guards
 from tests.core.domain.given import NOW, Given
-from tests.core.domain.test_run import CREATED, LEASED, STARTED
+from tests.core.domain.test_run import CREATED, DEAR, LEASED, STARTED, recorded
 
 DAY_MS = 86_400_000
 BUDGET = 1_000
 RUNNING = Given(run.DECIDER, run.decide, CREATED, LEASED, STARTED).state
 TODAY = run.day_of(NOW)
+PAID_BY_DAY = recorded(DEAR)
 
 
 class Head:
@@ -61,7 +67,7 @@ def asked(
 
 
 def spent(amount: int, on: str = TODAY) -> Mapping[str, tuple[str | int, ...]]:
-    return {"day": (on, amount)}
+    return {run.page_of(milliseconds(on)): (on, amount)}
 
 
 @pytest.mark.parametrize("budget", [None, 0])
@@ -110,3 +116,26 @@ def test_a_new_day_begins_at_midnight_utc_and_what_is_set_aside_stays_so() -> No
     assert day(head, last + 1) == (0, 700)
     assert asked(head, now=last)[0].reached
     assert asked(head, now=last + 1) == (Granted(micro_usd=300), 300)
+
+
+def test_what_release_0_1_0_noted_of_its_last_day_counts_on_that_day_only() -> None:
+    head = Head(0.001, spent={"day": (TODAY, 600), **spent(300)})
+    assert day(head, NOW).spent == 900
+    assert day(head, NOW + DAY_MS).spent == 0
+
+
+@given(st.lists(st.tuples(st.integers(-39, 39), st.integers(1, 999)), max_size=50))
+def test_no_day_within_forty_is_forgotten_wherever_the_clock_goes_meanwhile(payments: list[tuple[int, int]]) -> None:
+    days = [number for number, _ in payments]
+    if days and max(days) - min(days) >= run.SPENT_DAYS:
+        payments = [(abs(number), cost) for number, cost in payments]
+    rows = Guards()
+    total: Counter[int] = Counter()
+    for number, cost in payments:
+        total[number] += cost
+        paid = replace(PAID_BY_DAY, decided_at=NOW + number * DAY_MS, event=replace(DEAR, cost_micro_usd=cost))
+        for guard in run.guards(paid):
+            rows.apply(guard)
+    for number, cost in total.items():
+        assert run.spent_on(rows.of("spent"), NOW + number * DAY_MS) == cost
+    assert len(rows.of("spent")) <= run.SPENT_DAYS

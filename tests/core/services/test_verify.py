@@ -236,6 +236,16 @@ def test_reservations_that_are_settled_or_released_and_those_of_the_next_day_are
     assert forge.report().violations == ()
 
 
+@pytest.mark.parametrize("later", [1, 86_400_000, 40 * 86_400_000])
+def test_spending_that_release_0_1_0_noted_is_right_and_so_is_what_follows(forge: Forge, later: int) -> None:
+    forge.add("run_1", replace(BUDGETED, budget_micro_usd=10**6), LEASED, STARTED, DEAR, DEAR)
+    by_release_0_1_0(forge, 2 * (DEAR.cost_micro_usd or 0))
+    assert forge.report().violations == ()
+    forge.add("plane", FILLER, later=later)
+    forge.add("run_1", DEAR)
+    assert forge.report().violations == ()
+
+
 ON = schedule.ScheduleEnabled(id="a", updated=True, after_ms=NOW)
 OFF = schedule.ScheduleDisabled(id="a", updated=True)
 HALTED = schedule.SchedulePaused(id="a", cause="requested")
@@ -545,6 +555,37 @@ def guard_lost(forge: Forge) -> None:
     forge.add("run_1", CREATED)
     with forge.store.exclusive():
         forge.store.put_guards([(Guard(kind="slot", key="run_1", value=None), 1)])
+
+
+def decided_after_it_was_recorded(forge: Forge) -> None:
+    forge.add("plane", Plain(FILLER.TYPE, data=b'{"mode":"off"}', extra=b'{"decidedAt":%d}' % (forge.now + 6)))
+
+
+def a_day_that_costs_less(forge: Forge) -> None:
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR)
+    with forge.store.exclusive():
+        forge.store.put_guards([(Guard(kind="spent", key="0", value=("1970-01-01", 5)), 4)])
+
+
+def by_release_0_1_0(forge: Forge, spent: int) -> None:
+    """The one row that release 0.1.0 kept of spending, in the place of those of this one."""
+    with forge.store.exclusive():
+        forge.store.put_guards(
+            [
+                *(
+                    (Guard(kind=kind, key=key, value=None), 1)
+                    for kind, key, _ in forge.store.guards()
+                    if kind == "spent"
+                ),
+                (Guard(kind="spent", key=run.LAST_SPENT, value=("1970-01-01", spent)), forge.position),
+            ]
+        )
+    forge.guards.load(forge.store.guards())
+
+
+def a_last_day_that_costs_less(forge: Forge) -> None:
+    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR)
+    by_release_0_1_0(forge, 5)
 
 
 def guard_of_nothing(forge: Forge) -> None:
@@ -916,6 +957,9 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (tampered_actor, "chain", 1, "does not match the chain"),
     (hole, "chain", 2, "missing"),
     (time_goes_back, "times", 2, "5 ms before"),
+    (decided_after_it_was_recorded, "times", 1, "decided 5 ms after it was recorded"),
+    (a_day_that_costs_less, "guards", None, "the guard spent of 0 is ['1970-01-01', 5] where the log says"),
+    (a_last_day_that_costs_less, "guards", None, "the guard spent of 0 is ['1970-01-01', 5] where the log says"),
     (version_skipped, "versions", 2, "version 3 where 2 is due"),
     (version_above_one, "versions", 1, "version 2 where 1 is due"),
     (undecodable, "decodable", 1, "mode"),
@@ -1017,7 +1061,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (key_of_two_commands, "keys", None, "1 to 2, which are not one command"),
     (key_inside_a_command, "keys", None, "2 to 2, which are not one command"),
     (key_before_the_log, "keys", None, "0 to 0, which the log does not hold"),
-    (newer_format, "meta", None, "the format is '2'"),
+    (newer_format, "meta", None, f"the format is '{FORMAT + 1}'"),
     (strange_id, "meta", None, "'mine'"),
     (anchor_ahead, "anchor", None, "once reached position 2 and ends at 1"),
     (anchor_of_another_history, "anchor", 1, "not the one that the anchor vouches for"),

@@ -15,7 +15,7 @@ from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, EVENTS
 from athena_core.event import EXTRA, TEXT, Event, Text, Unknown, Value
 from athena_core.protocols import Row
-from athena_core.store.codec import UPCASTERS, Codec, Encoded
+from athena_core.store.codec import UPCASTERS, Codec, Encoded, at_of, with_decided_at
 from athena_core.values import Body
 from tests.core.store.made import made
 
@@ -305,6 +305,7 @@ class Sample(msgspec.Struct, frozen=True):
     extra: str | None
     text: str | None
     fields: dict[str, Any]
+    decided_at: int | None = None
 
 
 def samples() -> Iterator[Sample]:
@@ -318,9 +319,10 @@ def samples() -> Iterator[Sample]:
 def test_a_sample_is_read_as_it_always_was(sample: Sample) -> None:
     extra, text = (None if column is None else column.encode() for column in (sample.extra, sample.text))
     row = row_of(Encoded(sample.type, sample.schema_version, sample.data.encode(), extra, text))
-    event = CODEC.decode(row).event
-    assert not isinstance(event, Unknown)
-    assert msgspec.json.decode(msgspec.json.encode(event)) == sample.fields
+    recorded = CODEC.decode(row)
+    assert not isinstance(recorded.event, Unknown)
+    assert msgspec.json.decode(msgspec.json.encode(recorded.event)) == sample.fields
+    assert recorded.decided_at == sample.decided_at
 
 
 @pytest.mark.parametrize("decider", DECIDERS, ids=lambda decider: decider.category)
@@ -333,6 +335,29 @@ def test_only_types_that_are_guarded_occupy_or_release_something(decider: Decide
             if decider.guards(CODEC.decode(row)):
                 occupying.add(sample.type)
     assert occupying == decider.guarded
+
+
+@given(
+    st.none()
+    | st.dictionaries(st.sampled_from(("policy", "decidedAt", 'a"decidedAt":1')) | st.text(), st.text(), max_size=3)
+)
+def test_a_decision_time_stands_last_beside_the_payload_and_is_the_only_one_that_is_read(
+    extra: dict[str, str] | None,
+) -> None:
+    beside = {name: value for name, value in (extra or {}).items() if name != "decidedAt"}
+    stored = msgspec.json.encode(beside) if beside else None
+    paid = next(sample for sample in samples() if sample.type == "usage.recorded")
+    row = row_of(Encoded(paid.type, 1, paid.data.encode(), stored, None))
+    assert (CODEC.decode(row).decided_at, at_of(row)) == (None, row.recorded_at)
+    nested = row._replace(extra=msgspec.json.encode(beside | {"policy": {"decidedAt": 7}}))
+    assert at_of(nested) == row.recorded_at
+    behind = row._replace(extra=with_decided_at(stored, 86_400_000))
+    assert msgspec.json.decode(behind.extra or b"") == beside | {"decidedAt": 86_400_000}
+    assert (CODEC.decode(behind).at, at_of(behind)) == (86_400_000, 86_400_000)
+    damaged = row._replace(extra=b'{"decidedAt":"never"}')
+    assert at_of(damaged) == row.recorded_at
+    with pytest.raises(ValueError, match="position 7"):
+        CODEC.decode(damaged)
 
 
 def test_guards_that_nobody_would_ask_for_are_refused() -> None:

@@ -27,8 +27,16 @@ from athena_core.errors import (
     StoreMoved,
 )
 from athena_core.event import Event, Fact
-from athena_core.store.codec import Codec
-from athena_core.store.log import BATCH_EVENTS_MAX, CATCH_UP_EVENTS_MAX, Committed, Job, Log, read_anchor
+from athena_core.store.codec import Codec, at_of
+from athena_core.store.log import (
+    BATCH_EVENTS_MAX,
+    CATCH_UP_EVENTS_MAX,
+    KEY_SLACK_MS,
+    Committed,
+    Job,
+    Log,
+    read_anchor,
+)
 from athena_core.store.port import FORMAT
 from athena_core.store.sqlite import SqliteStore, open_reader
 from tests.core.store.others import other
@@ -237,6 +245,7 @@ def test_time_never_goes_back(tmp_path: Path) -> None:
     commit(again, fill())
     again.close()
     assert len({row.recorded_at for row in rows(tmp_path)}) == 1
+    assert [at_of(row) - at_of(rows(tmp_path)[0]) for row in rows(tmp_path)] == [0, -HOUR, -2 * HOUR]
 
 
 # Keys
@@ -257,7 +266,7 @@ def test_a_key_is_answered_again_also_after_a_restart(tmp_path: Path) -> None:
     second = keyed(again, key("k"))
     assert (first.replayed, second.replayed) == (False, True)
     assert (second.position, second.subject, second.answer) == (1, "pot_a", {"amount": 1})
-    assert second.recorded_at == first.recorded_at
+    assert second.at == first.at
     with pytest.raises(IdempotencyMismatch):
         keyed(again, key("k", b"other"))
     again.close()
@@ -282,7 +291,7 @@ def test_expired_keys_are_forgotten_as_fast_as_new_ones_come(tmp_path: Path) -> 
     for _ in range(3):
         for number in range(50):
             keyed(log, key(f"{clock.now()} {number}"))
-        clock.advance(HOUR + 1)
+        clock.advance(HOUR + KEY_SLACK_MS + 1)
     assert len(list(log.reader().keys())) == 50
     log.close()
 

@@ -3,6 +3,7 @@
 import tempfile
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.errors import ConcurrencyLimitExceeded, OutcomeUnknown
 from athena_core.event import Event, Fact
 from athena_core.store import chain
-from athena_core.store.log import ENTRY_BYTES, Cache, Committed, Log
+from athena_core.store.log import ENTRY_BYTES, KEY_SLACK_MS, Cache, Committed, Log
 from tests.core.store.pots import (
     MEMORY,
     POTS,
@@ -83,7 +84,7 @@ steps = st.builds(
 plans = st.builds(
     Plan,
     log=st.integers(0, 1),
-    hours=st.sampled_from((0, 0, 0, 1, 23, 25, -1)),
+    hours=st.sampled_from((0, 0, 0, 1, 23, 25, 27, -1, -24)),
     steps=st.lists(steps, max_size=5).map(tuple),
     failure=st.none() | st.none() | st.sampled_from(("commit", "insert", "full")),
 )
@@ -121,16 +122,16 @@ def act(step: Step, reader: Reader, context: Context, shown: list[Any]) -> Outco
 class Model:
     """What must be true: every row as (stream, event), by lists and dictionaries only."""
 
-    now: int = 0
     rows: list[tuple[str, Event]] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    decided: list[int] = field(default_factory=list)
+    """When each row was decided."""
     erased: set[int] = field(default_factory=set)
     guards: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     keys: dict[int, tuple[int, int, int, str | None, object]] = field(default_factory=dict)
 
     def copy(self) -> "Model":
         """What to go back to if a commit fails."""
-        return Model(self.now, list(self.rows), list(self.times), set(self.erased), dict(self.guards), dict(self.keys))
+        return Model(list(self.rows), list(self.decided), set(self.erased), dict(self.guards), dict(self.keys))
 
     def state(self, name: str) -> PotState:
         """The state of a stream."""
@@ -138,10 +139,9 @@ class Model:
 
     def append(self, facts: list[Fact], now: int) -> None:
         """Add events, and what they occupy."""
-        self.now = now
         for fact in facts:
             self.rows.append((fact.stream, fact.event))
-            self.times.append(now)
+            self.decided.append(now)
             match fact.event:
                 case Taken(slot=slot):
                     self.guards.pop(slot, None)
@@ -149,14 +149,14 @@ class Model:
                 case Freed(slot=slot, held=held) if held is None or self.guards.get(slot) == (held,):
                     self.guards.pop(slot, None)
 
-    def expire(self, before: "Model") -> None:
-        """A commit that binds keys forgets the expired ones."""
+    def expire(self, before: "Model", now: int) -> None:
+        """A commit that binds keys forgets those that have long expired."""
         if self.keys != before.keys:
-            self.keys = {key: bound for key, bound in self.keys.items() if bound[1] >= self.now - KEY_HOURS * HOUR}
+            oldest = now - KEY_HOURS * HOUR - KEY_SLACK_MS
+            self.keys = {key: bound for key, bound in self.keys.items() if bound[1] >= oldest}
 
-    def run(self, step: Step, clock: int, shown: list[Any]) -> object:
+    def run(self, step: Step, now: int, shown: list[Any]) -> object:
         """What must become of a transaction."""
-        now = max(clock, self.now)
         if step.key is not None:
             name, fingerprint = step.key
             bound = self.keys.get(name)
@@ -214,7 +214,7 @@ def outcome(future: "Future[Committed]") -> object:
         return type(error).__name__
     done = future.result()
     answer = done.answer if isinstance(done.answer, dict) else None
-    return (done.position, done.recorded_at, done.subject, answer, done.replayed)
+    return (done.position, done.at, done.subject, answer, done.replayed)
 
 
 def no_space() -> bool:
@@ -254,7 +254,7 @@ class World:
         log._commit()
         self.arrange(log, None)
         expected = [self.model.run(step, self.clock.now(), expected_shown) for step in plan.steps]
-        self.model.expire(before)
+        self.model.expire(before, self.clock.now())
         grown = len(self.model.rows) > len(before.rows)
         if plan.failure in {"commit", "full"} or (plan.failure == "insert" and grown):
             self.model = before
@@ -262,7 +262,6 @@ class World:
             expected = ["OutcomeUnknown" if unknown else "StoreFull"] * len(expected)
             if unknown:
                 self.die(plan.log)
-        self.model.now = self.model.times[-1] if self.model.times else 0  # a commit without events leaves no time
         assert [outcome(future) for future in futures] == expected
         assert shown == expected_shown
         assert not self.deaths
@@ -303,7 +302,8 @@ class World:
             for n, (stream, event) in enumerate(self.model.rows, 1)
         ]
         assert decoded == model
-        assert [row.recorded_at for row in rows] == self.model.times
+        assert [row.recorded_at for row in rows] == list(accumulate(self.model.decided, max))
+        assert [codec.decode(row).at for row in rows] == self.model.decided
         for name in NAMES:
             versions = [row.version for row in rows if row.stream == name]
             assert versions == list(range(1, len(versions) + 1))
