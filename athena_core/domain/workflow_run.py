@@ -1,6 +1,6 @@
 """The workflow run: one traversal of a workflow, whose state is how far each step is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
@@ -674,13 +674,24 @@ def _advanced(command: Advance, state: WorkflowRunState, context: Context) -> tu
             walk.add(_expired(walk, step_id, step))
     for ended in command.ended:
         _note(walk, ended)
-    for step_id in dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None):
+    for step_id in _settling(command, walk.state):
         _gather(walk, step_id)
     for move in command.moves if walk.state.cancel is None else ():
         _move(walk, move, command.items_max)
     if command.close:
         _close(walk)
     return tuple(walk.events)
+
+
+def _settling(command: Advance, state: WorkflowRunState) -> Iterable[str]:
+    """Return the steps whose items may all be at their end.
+
+    An item that ends settles its step. A cancel settles every step: one that has no item running gets no other event.
+    So does a command without ends and moves: release 0.1 left steps behind that wait for nothing.
+    """
+    if state.cancel is not None or (command.close and not command.ended and not command.moves):
+        return tuple(state.steps)
+    return dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None)
 
 
 def _expired(walk: _Walk, step_id: str, step: StepState) -> Event:
@@ -717,20 +728,20 @@ def _note(walk: _Walk, ended: Ended) -> None:
 
 
 def _gather(walk: _Walk, step_id: str) -> None:
-    """A step is at its end with its items."""
+    """A step may be at its end with its items."""
     step = walk.state.step(step_id)
-    statuses = [one.status for one in step.items or ()]
-    if step.status != "running" or "running" in statuses:
+    if step.status != "running" or step.items is None or any(one.status == "running" for one in step.items):
         return
+    statuses = [one.status for one in step.items]
     fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": step_id, "attempt": step.attempt}
-    if "failed" in statuses:
+    if all(status == "ok" for status in statuses):
+        walk.add(WorkflowStepCompleted(**fields, output_chars=0))
+    elif "failed" in statuses:
         failed = [str(index) for index, status in enumerate(statuses) if status == "failed"]
         message = f"{len(failed)} of {len(statuses)} items failed: {', '.join(failed[:20])}"
         walk.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", message=message, will_retry=False))
     elif walk.state.cancel is not None:
         walk.add(WorkflowStepCancelled(**fields))
-    elif all(status == "ok" for status in statuses):
-        walk.add(WorkflowStepCompleted(**fields, output_chars=0))
 
 
 def _move(walk: _Walk, move: Move, items_max: int) -> None:

@@ -526,9 +526,11 @@ def _input_erased(name: str) -> Refused:
 
 
 def _stands_still(state: WorkflowRunState) -> bool:
-    """Whether it says that it goes on and nothing of it does, so that it is to be ended."""
-    going = any(step.status == "running" for step in state.steps.values())
-    return not going and (state.status == "running" or state.cancel is not None)
+    """Return True if the run is marked running and no step is, or a step and none of its items: that has to end."""
+    running = [step for step in state.steps.values() if step.status == "running"]
+    if any(step.items is not None and not step.running() for step in running):
+        return True
+    return not running and (state.status == "running" or state.cancel is not None)
 
 
 def _items_due(step: Step, state: workflow_run.StepState) -> Iterable[Wanted]:

@@ -167,6 +167,42 @@ def test_items_start_end_and_are_gathered() -> None:
     )
 
 
+EXPANDED = wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=2)
+ASKED_TO_STOP = wr.WorkflowRunCancelRequested(workflow_id="wf_1")
+
+
+def test_a_cancel_ends_a_step_none_of_whose_items_runs() -> None:
+    begun = (EXPANDED, started(item=0))
+    first = wr.WorkflowStepCompleted(
+        workflow_id="wf_1", step_id="a", attempt=1, output_chars=0, step_run_id="run_a1", item=0
+    )
+    for past in ((EXPANDED,), (*begun, first)):
+        given(*past, ASKED_TO_STOP).when(advance(EACH)).then_types(wr.WorkflowStepCancelled, wr.WorkflowRunCancelled)
+    given(*begun, ASKED_TO_STOP).when(advance(EACH)).then_nothing()
+
+
+def test_a_step_all_of_whose_items_are_ok_is_ok_whenever_the_cancel_comes() -> None:
+    begun = (wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=1), started(item=0), ASKED_TO_STOP)
+    given(*begun).when(advance(EACH, over=(ended(item=0),))).then_types(
+        wr.WorkflowStepCompleted, wr.WorkflowStepCompleted, wr.WorkflowRunCancelled
+    )
+
+
+def test_a_resume_goes_on_behind_a_step_that_release_0_1_cancelled_though_its_items_were_ok() -> None:
+    past = (
+        wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=1),
+        started(item=0),
+        ASKED_TO_STOP,
+        wr.WorkflowStepCompleted(
+            workflow_id="wf_1", step_id="a", attempt=1, output_chars=0, step_run_id="run_a1", item=0
+        ),
+        wr.WorkflowStepCancelled(workflow_id="wf_1", step_id="a", attempt=1),
+        wr.WorkflowRunCancelled(workflow_id="wf_1"),
+        resumed("a"),
+    )
+    given(*past).when(advance(EACH)).then_types(wr.WorkflowStepCompleted, wr.WorkflowRunCompleted)
+
+
 MAPS = graph([step("a", map={"input": "list"}), step("b", map={"input": "list"})])
 
 
