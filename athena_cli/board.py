@@ -125,6 +125,8 @@ def drawn(seen: Seen, width: int) -> "RenderableType":
 def _headline(seen: Seen) -> "RenderableType":
     from rich.text import Text
 
+    from athena_core.text import printable
+
     health = seen["health"]
     line = Text()
     line.append(" athena ", style="bold reverse")
@@ -134,6 +136,12 @@ def _headline(seen: Seen) -> "RenderableType":
     if health.get("loopBlockMs"):  # an older server does not measure it
         line.append(f" · blocked up to {health['loopBlockMs']:.0f} ms")
     line.append("\n")
+    if health.get("reason"):
+        line.append(f" {printable(health['reason'])}\n", style="red")
+    for problem in health.get("problems", ()):  # an older server does not report them
+        since = _age(problem["since"], health["now"])
+        told = f"{problem['loop']} fails ({problem['count']:,} times, {since}): {printable(problem['message'])}"
+        line.append(f" {told}\n", style="red")
     return line
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from athena_api.operation import PREFIX
 from athena_cli.offline import Kept, kept
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
@@ -23,6 +24,7 @@ from athena_core.private_file import open_to_others
 from athena_core.settings import Settings, load, replaced
 from athena_core.store.port import FORMAT, MOVED
 from athena_core.store.sqlite import NETWORK_FILE_SYSTEMS, check_library, file_system
+from athena_core.text import printable
 
 SPACE_BYTES_MIN = 1 << 30
 ANSWER_SECONDS_MAX = 2.0
@@ -151,6 +153,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
         return
     if answer.status_code == 200:
         yield Finding(check="server", status="ok", says=f"a server at {url} is ready")
+        yield from _problems(settings)
     elif "athena-position" in answer.headers or "x-trace-id" in answer.headers:
         yield Finding(
             check="server",
@@ -158,12 +161,36 @@ def _server(settings: Settings) -> Iterator[Finding]:
             says=f"the server at {url} is not ready: {answer.text[:200]}",
             remedy="GET /api/v1/admin/health says what is behind",
         )
+        yield from _problems(settings)
     else:
         yield Finding(
             check="server",
             status="notice",
             says=f"whoever answers at {url} is no Athena server (status {answer.status_code})",
             remedy="serve on another port, and set ATHENA_API_BASE_URL",
+        )
+
+
+def _problems(settings: Settings) -> Iterator[Finding]:
+    """The loops of the server that fail, if this user may read its health."""
+    identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
+    try:
+        answer = httpx2.get(
+            settings.api_base_url + PREFIX + "/admin/health",
+            headers=identity,
+            timeout=ANSWER_SECONDS_MAX,
+            trust_env=False,
+        )
+        problems = answer.json()["data"]["problems"] if answer.status_code == 200 else ()
+    except (httpx2.HTTPError, ValueError, LookupError):  # an older release has no problems in its health
+        return
+    for problem in problems:
+        count, since, message = problem["count"], problem["since"], printable(problem["message"])
+        yield Finding(
+            check=f"background {problem['loop']}",
+            status="wrong",
+            says=f"fails since {since}, {count} times: {message}",
+            remedy="look up the loop in docs/operations.md; the server's log has the traceback",
         )
 
 

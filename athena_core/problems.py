@@ -11,30 +11,30 @@ from athena_core.clock import Clock
 from athena_core.errors import AthenaError
 from athena_core.event import Value
 
-LOOPS = (
-    "log.anchor",
-    "log.checkpoint",
-    "log.keeper",
-    "log.watch",
-    "log.write",
-    "memory.index",
-    "reactors",
-    "reactors.drains",
-    "reactors.redrives",
-    "reactors.reviews",
-    "reactors.schedules",
-    "reactors.workflows",
-    "refusals.flush",
-    "relay.receive",
-    "relay.send",
-    "runner.claim",
-    "runner.run",
-    "runner.sweep",
-    "runner.take-over",
-    "schedules.alarm",
-    "views",
-)
-"""The stable names of the loops; metrics show each of them from the start."""
+LOOPS: Mapping[str, str] = {
+    "log.anchor": "writes the head of the log into a file, so that a cut tail is noticed",
+    "log.checkpoint": "moves the WAL into the database file",
+    "log.keeper": "checks that the database file is in its place",
+    "log.watch": "reads what other processes commit",
+    "log.write": "writes the log; the server is not ready while this fails",
+    "memory.index": "builds the index of the memory",
+    "reactors": "starts the reactors in one process of all",
+    "reactors.drains": "drains work queues and delivers messages",
+    "reactors.redrives": "puts dead letters back into their queues",
+    "reactors.reviews": "completes reviews",
+    "reactors.schedules": "starts the runs of schedules and records how they ended",
+    "reactors.workflows": "starts the steps of workflow runs",
+    "refusals.flush": "records how many refused requests were not recorded one by one",
+    "relay.receive": "receives the live text of other processes",
+    "relay.send": "sends live text to other processes",
+    "runner.claim": "leases runs that wait for an executor",
+    "runner.run": "executes runs; a failure is a bug, and its run ends with `INTERNAL_ERROR`",
+    "runner.sweep": "looks for runs whose executor is lost, and writes the heartbeat",
+    "runner.take-over": "takes such runs over, and cancels those that should have ended",
+    "schedules.alarm": "wakes the schedules when they are due",
+    "views": "follows the log and writes the views",
+}
+"""What each loop does, by its stable name; metrics show each of them from the start."""
 
 KEYS_MAX = 1_000
 """How many failing keys of a loop are known apart."""

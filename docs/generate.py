@@ -24,6 +24,7 @@ from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
 from athena_core.event import Event
+from athena_core.problems import LOOPS
 from athena_core.settings import SETTINGS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
@@ -318,6 +319,13 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
+def loops_table() -> str:
+    """Every loop beside the requests, by its stable name."""
+    lines = ["| loop | it |", "| --- | --- |"]
+    lines += [f"| `{name}` | {what} |" for name, what in LOOPS.items()]
+    return "\n".join(lines)
+
+
 def limits_table() -> str:
     """What bounds the tools, and the field of a profile that sets another bound."""
     limits = [
@@ -401,14 +409,17 @@ def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) ->
     return ["| | |", "| --- | --- |", *lines, ""] if lines else []
 
 
-def filled(path: Path, name: str, table: str) -> str:
-    """A page with the table between its markers as it should be."""
-    begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
-    before, begun, rest = path.read_text("utf-8").partition(begin)
-    _, ended, after = rest.partition(end)
-    if not begun or not ended:
-        raise ValueError(f"{path.name} lacks the line {begin!r} or {end!r}")
-    return f"{before}{begin}\n{table}\n{end}{after}"
+def filled(path: Path, **tables: str) -> str:
+    """A document with these generated parts as they should be, each by the name in its two lines."""
+    text = path.read_text("utf-8")
+    for name, table in tables.items():
+        begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
+        before, begun, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not begun or not ended:
+            raise ValueError(f"{path.name} lacks the line {begin!r} or {end!r}")
+        text = f"{before}{begin}\n{table}\n{end}{after}"
+    return text
 
 
 def pages() -> dict[Path, str]:
@@ -420,9 +431,9 @@ def pages() -> dict[Path, str]:
         ROOT / "athena_cli" / "words.py": words_module(),
         ROOT / "athena_api" / "dashboard" / "src" / "generated.ts": typescript.module(),
         ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
-        API: filled(API, "operations", operations_table()),
-        OPERATING: filled(OPERATING, "metrics", metrics_table()),
-        TOOLS: filled(TOOLS, "limits", limits_table()),
+        API: filled(API, operations=operations_table()),
+        OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
+        TOOLS: filled(TOOLS, limits=limits_table()),
     }
 
 

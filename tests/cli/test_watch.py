@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.terminal import Terminal
-from tests.support.api import Api
+from tests.support.api import Api, soon
 from tests.support.gate import Gates
 
 TRANSPORTS = ["api", "local"]
@@ -70,6 +70,27 @@ def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transp
     assert (shown.code, shown.err) == (0, "")
     for words in ("1 of 1", "of $5", "shown-session", "running", "refused-session", "shown-schedule"):
         assert words in shown.out, (words, shown.out)
+
+
+@pytest.mark.heavy
+def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Terminal) -> None:
+    with terminal.served() as server:
+        anchor = server.state_dir / "log.anchor"
+        anchor.unlink()
+        anchor.mkdir()
+        server.api.run("hello")
+        for _ in soon():
+            if server.api.get("/admin/health")["problems"]:
+                break
+        assert "log.anchor fails (" in terminal.run("top", "--once", "--transport", "api").out
+        doctor = terminal.run("doctor")
+        (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background log.anchor"]
+        assert (doctor.code, found["status"], "Is a directory" in found["says"]) == (1, "wrong", True)
+        anchor.rmdir()
+        for _ in soon():
+            if not server.api.get("/admin/health")["problems"]:
+                break
+        assert "background" not in terminal.run("doctor").out
 
 
 def test_the_board_needs_a_terminal_unless_it_is_shown_once(terminal: Terminal) -> None:

@@ -433,6 +433,29 @@ def test_a_list_that_is_held_still_goes_on_with_what_came_meanwhile(page: Any, s
     expect(page.locator(".events > li")).to_have_count(2)
 
 
+def test_a_loop_that_fails_needs_somebody_and_is_explained(page: Any, scene: Scene) -> None:
+    problem = {"loop": "log.anchor", "since": "2026-01-01T00:00:00.000Z", "message": "Is a directory", "count": 7}
+    failing: list[object] = [problem]
+
+    def answer(route: Any) -> None:
+        found = route.fetch()
+        body = found.json()
+        route.fulfill(response=found, json={**body, "data": {**body["data"], "problems": failing}})
+
+    page.route("**/admin/health", answer)
+    page.goto("/#/system")
+    page.reload()
+    for words in ("log.anchor", "7", "Is a directory"):
+        expect(panel(page, "Problems")).to_contain_text(words)
+    page.goto("/#/")
+    expect(page.get_by_role("link", name="1 background problem")).to_be_visible()
+    failing.clear()
+    page.goto("/#/system")
+    page.reload()
+    expect(page.get_by_role("region", name="Views")).to_be_visible()
+    expect(page.get_by_role("heading", name="Problems", exact=True)).to_have_count(0)
+
+
 def test_the_system_tells_how_far_the_views_are_and_what_they_come_to(page: Any, scene: Scene) -> None:
     page.goto("/#/system")
     views = page.get_by_role("region", name="Views")

@@ -259,10 +259,12 @@ function Next(): JSX.Element {
 function Waiting({ fleet }: { fleet: FleetSummary }): JSX.Element {
   const { queue, paused } = fleet;
   const stopped = Object.entries(health.value?.projections ?? {}).filter(([, one]) => one.error);
+  const failing = health.value?.problems?.length ?? 0;
   const things: readonly (readonly [number, string, string])[] = [
     [queue.deadLetters, queue.deadLetters === 1 ? "dead letter" : "dead letters", href("letters", undefined, { status: "pending" })],
     [paused, paused === 1 ? "paused run" : "paused runs", href("runs", undefined, { status: "paused" })],
     [stopped.length, stopped.length === 1 ? "view that stands still" : "views that stand still", href("system")],
+    [failing, failing === 1 ? "background problem" : "background problems", href("system")],
   ];
   const there = things.filter(([many]) => many);
   const asked = useLive("approvals", approvals, foldApprovals).data.value ?? [];

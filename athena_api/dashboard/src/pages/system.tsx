@@ -41,6 +41,7 @@ export function System(): JSX.Element {
             <Shown live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}</Shown>
           </Panel>
         </div>
+        {seen && <Problems health={seen} />}
         {seen && <Views health={seen} />}
         <Panel title="Workers" wide>
           <Workers />
@@ -83,6 +84,30 @@ function Log({ health }: { health: Health }): JSX.Element {
         ]}
       />
       <Commands operation={getAdminHealth} asked={{}} />
+    </Panel>
+  );
+}
+
+function Problems({ health }: { health: Health }): JSX.Element | null {
+  const { problems = [], reason } = health; // an older server does not send them
+  if (!problems.length && !reason) return null;
+  return (
+    <Panel title="Problems">
+      {reason && <p class="bad">{reason}</p>}
+      {problems.length > 0 && (
+        <Table label="Problems" heads={["Loop", "Since", "#Failures", "Last failure"]}>
+          {problems.map((one) => (
+            <tr key={one.loop}>
+              <td>{one.loop}</td>
+              <td>
+                <Time at={one.since} />
+              </td>
+              <td class="num">{count(one.count)}</td>
+              <td class="bad">{one.message}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
     </Panel>
   );
 }
