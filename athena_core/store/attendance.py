@@ -53,7 +53,8 @@ class SessionAttendance:
         self._count = 0
         self._alone = False
         self._counted_at = -ALONE_SECONDS
-        self._line = Line(url, {"statement_timeout": "10s"})
+        # a sign of life need not be durable, nor wait for a standby that is away
+        self._line = Line(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
         self._session: psycopg.Connection[tuple[object, ...]] | None = None
         with translated():
             row = self._line.connection().execute(NEXT_NUMBER).fetchone()

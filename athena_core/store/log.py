@@ -493,6 +493,8 @@ class Log:
                     if not batch.empty:
                         self.commits += 1
                         self._insert(batch)
+                    elif any(isinstance(result, Committed) and result.replayed for _, result in results):
+                        store.confirm()  # what a key led to may have been in doubt
             except store.lost:
                 if not self._settle(batch):
                     self._forget()
@@ -569,11 +571,14 @@ class Log:
         while True:
             try:
                 with store.exclusive():
-                    if batch is None or self._holds(batch):
-                        return batch is not None
-                    if Place(*store.head()) != self._place:
+                    if batch is None:
                         return False
-                    self._insert(batch)
+                    if batch.empty or self._holds(batch):
+                        store.confirm()
+                    elif Place(*store.head()) != self._place:
+                        return False
+                    else:
+                        self._insert(batch)
                 return True
             except (*store.lost, *store.busy):
                 if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:

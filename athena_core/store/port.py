@@ -248,6 +248,9 @@ class Store(Protocol):
     def raise_format(self) -> None:
         """Set the format to that of this release."""
 
+    def confirm(self) -> None:
+        """Make what earlier transactions wrote as durable as what this one writes, even if it writes nothing."""
+
     def head(self) -> Head:
         """Position, time and chain of the last row."""
 

@@ -19,6 +19,7 @@ import msgspec
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import Diagnostic
 from psycopg.pq.abc import PGconn
 
 from athena_core.clock import Ids
@@ -62,6 +63,7 @@ PLANS = {"enable_seqscan": "off", "jit": "off"}
 """Every statement has its index, and a session keeps the plan that it made while its tables were empty."""
 
 WRITER_OPTIONS = {
+    "client_min_messages": "warning",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "3s",
     "statement_timeout": "10s",
@@ -86,6 +88,8 @@ READ_ONLY = re.compile("server is in hot standby mode|session is read-only")
 """How libpq says that a server is not the one that may write."""
 PRIMARY = {"any": "primary", "primary": "primary", "read-write": "read-write"}
 """The values of ``target_session_attrs`` that leave the primary among the hosts of a URL, and what libpq is given."""
+WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
+"""The function of the server that warns, in whatever language, that a commit is there and may not be replicated."""
 DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
 
 TABLES = (
@@ -142,6 +146,7 @@ SELECT_STRAY = (
     " WHERE relname = 'log' AND relkind = 'r' AND attname = 'text_hash'"
 )
 SELECT_META = "SELECT value FROM meta WHERE name = %s"
+TOUCH_META = "UPDATE meta SET value = value WHERE name = 'log_id'"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
 RAISE_FORMAT = "UPDATE meta SET value = %s WHERE name = 'format'"
 INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
@@ -761,7 +766,7 @@ class PostgresStore(Reading):
                 self._head = cursor.fetchone() or (0, 0, GENESIS)
                 self.format = check_still(str(_value(found.fetchone())))
                 yield
-                with connection.pipeline():
+                with self._replicated(connection), connection.pipeline():
                     for statement, values in self._writes:
                         connection.execute(statement, values)
                     connection.execute("COMMIT")
@@ -777,6 +782,27 @@ class PostgresStore(Reading):
     def raise_format(self) -> None:
         """Set the format to that of this release."""
         self._writes.append((RAISE_FORMAT, (str(FORMAT),)))
+
+    @contextmanager
+    def _replicated(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
+        """Raise StoreUnreachable if the server ceased to wait for a synchronous standby: then it only warns."""
+        given_up: list[str | None] = []
+
+        def notice(diagnostic: Diagnostic) -> None:
+            if diagnostic.source_function == WAIT_FOR_STANDBY:
+                given_up.append(diagnostic.message_primary)
+
+        connection.add_notice_handler(notice)
+        try:
+            yield
+        finally:
+            connection.remove_notice_handler(notice)
+        if given_up:
+            raise StoreUnreachable(f"no synchronous standby has confirmed the commit: {given_up[0]}")
+
+    def confirm(self) -> None:
+        """Write a row as it is: the commit waits for the standby only if it wrote, and then for earlier ones, too."""
+        self._writes.append((TOUCH_META, ()))
 
     def _roll_back(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         """Leave a transaction; a connection that cannot even do that is over."""

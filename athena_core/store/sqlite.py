@@ -567,6 +567,9 @@ class SqliteStore(Reading):
         """Add rows at the positions they carry."""
         self._connection.executemany(INSERT_ROW, rows)
 
+    def confirm(self) -> None:
+        """A commit that is visible is durable."""
+
     def expect(self, hashes: Sequence[bytes]) -> None:
         """They are looked up one by one: that is no way."""
 

@@ -196,6 +196,12 @@ MUTANTS: tuple[Mutant, ...] = (
         (LOG, "if not (follows(known.chain, rows) if missed > 0 else", "if not (missed > 0 or"),
     ),
     of(
+        "a commit that no standby has confirmed is acknowledged",
+        "tests/reliability/test_failover.py::"
+        "test_a_commit_that_no_standby_confirms_is_not_acknowledged_nor_is_a_repeated_key",
+        ("athena_core/store/postgres.py", "        if given_up:\n", "        if not given_up and given_up:\n"),
+    ),
+    of(
         "guards of other processes are not taken in",
         f"{PROMISES}::test_two_processes_share_the_slots",
         (

@@ -42,12 +42,15 @@ OPTIONS = {
     "autovacuum": "off",
 }
 
+REPLICATING = {"wal_level": "replica", "max_wal_senders": "4"}
+"""Settings of a server that has a standby."""
+
 
 class Postmaster:
     """A server on a data directory of ours, which can be stopped and started again."""
 
     def __init__(self, programs: Path, directory: Path, data: Path, more: dict[str, str]) -> None:
-        self.directory = directory
+        self.programs, self.directory, self.data = programs, directory, data
         self._line = [*map(str, (programs / "postgres", "-D", data, "-k", directory)), *options(more)]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,6 +89,11 @@ class Cluster:
         """Have the server do something."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def ask(self, question: str) -> list[tuple[Any, ...]]:
+        """What the server answers."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(question.encode()).fetchall()
 
     def of(self, database: str) -> str:
         """The URL of one of its databases."""
@@ -193,6 +201,31 @@ def own_cluster(disk: Path | None = None, **more: str) -> Iterator[Cluster]:
             postmaster.stop(signal.SIGQUIT)
             if disk is not None:
                 shutil.rmtree(data, ignore_errors=True)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def standby(primary: Cluster, name: str) -> Iterator[Cluster]:
+    """A standby that streams from a server of our own, which needs ``REPLICATING``; its name is for the primary."""
+    assert primary.postmaster is not None
+    programs, there = primary.postmaster.programs, primary.postmaster.directory
+    directory = Path(tempfile.mkdtemp(prefix="athena-pg-", dir=there.parent))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(directory, SOMEBODY, "nogroup")
+        data = directory / "data"
+        subprocess.run(
+            [programs / "pg_basebackup", "-D", data, "-h", there, "-U", "athena", "-c", "fast", "--no-sync", "-R"],
+            check=True,
+            **as_somebody(),
+        )
+        postmaster = Postmaster(programs, directory, data, {**REPLICATING, "cluster_name": name})
+        try:
+            postmaster.start()
+            yield Cluster(f"postgresql://athena@/postgres?host={directory}", postmaster)
+        finally:
+            postmaster.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
