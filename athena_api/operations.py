@@ -327,10 +327,10 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
 
 
 def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
-    """Read the events of a run without their texts, a few rows at a time: each may hold megabytes."""
+    """Read the events of a run, a few rows at a time, without the texts that may hold megabytes."""
     version = 0
     while rows := log.part(run_id, version, 2**62, EXPLAIN_ROWS, backwards=False):
-        yield from (plane.log.codec.decode(row, text=False) for row in rows)
+        yield from (plane.log.codec.decode(row, text=row.type in explain.QUOTED) for row in rows)
         version = rows[-1].version
 
 

@@ -16,6 +16,15 @@ ACTIVE_BYTES = re.compile(
 )
 
 
+ERASED = "(erased)"
+"""What is shown in place of words that were erased."""
+
+
+def or_erased(text: str | None) -> str:
+    """Return the words of an event that always has some, or ``ERASED``."""
+    return ERASED if text is None else text
+
+
 def clean(text: str) -> str:
     """Replace what cannot be stored (NUL, lone surrogates) with U+FFFD."""
     if text.isascii() and "\0" not in text:  # most is

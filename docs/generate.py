@@ -74,6 +74,163 @@ The envelope (`id`, `traceId`, `type`, `createdAt`, `sessionId`, `runId`) is the
 Fields without a tick in *always* are absent when there is nothing to say. Milliseconds end in `Ms` (an
 instant's since 1970 UTC), money in millionths of a dollar ends in `MicroUsd`.
 """
+FREE_TEXT = """## Free text
+
+Every field of an event that can hold free text, and whether `athena redact` can erase it. String fields that are not
+listed hold ids, codes and numbers.
+
+| event | field | erasable |
+| --- | --- | --- |
+"""
+PUBLIC = {
+    "name": "no: a name, which ids and filters use",
+    "definition": "no: a definition, which is shown with everything that ran by it",
+    "place": "no: a path, a reference or a citation",
+    "record": "no: the record of an Admin",
+    "own": "no: a sentence of Athena's own, with names and numbers",
+}
+"""Why free text is not erasable."""
+
+PUBLIC_FIELDS: dict[str, str] = {
+    **dict.fromkeys(("policy.updated.auditComment",), "record"),
+    **dict.fromkeys(
+        (
+            "workflow.created.definition",
+            "schedule.upserted.definition",
+            "harness-profile.created.profile",
+            "run.queued.harnessProfileSnapshot",
+            "run.created.harnessProfileSnapshot",
+            "run-template.created.paramsSchema",
+            "run-template.updated.paramsSchema",
+            "policy.updated.after",
+            "policy.updated.before",
+        ),
+        "definition",
+    ),
+    **dict.fromkeys(
+        (
+            "run.queued.contextRefs",
+            "run.created.contextRefs",
+            "memory.recalled.citations",
+            "persona.run.started.repoPath",
+            "persona.run.started.headRef",
+            "persona.run.started.baseRef",
+            "persona.run.started.outJsonPath",
+            "persona.run.started.outMarkdownPath",
+            "persona.run.completed.artifacts",
+            "persona.run.failed.repoPath",
+            "persona.run.failed.headRef",
+            "persona.run.failed.baseRef",
+            "rbac.roles.loaded.source",
+        ),
+        "place",
+    ),
+    **dict.fromkeys(
+        (
+            "run.completed.verificationFailures",
+            "run.completed.contextMeta",
+            "policy.concurrency.rejected.policy",
+            "policy.rejected.policy",
+        ),
+        "own",
+    ),
+}
+"""Free text outside of the text column, by event and field."""
+
+NAMES = frozenset(
+    (
+        "actor",
+        "by",
+        "condition",
+        "createdBy",
+        "enqueuedBy",
+        "everybodyElse",
+        "failedSteps",
+        "fallbacks",
+        "filter",
+        "fromAgent",
+        "held",
+        "id",
+        "inputNames",
+        "label",
+        "model",
+        "paramNames",
+        "personaName",
+        "policyId",
+        "provider",
+        "rejection",
+        "reopened",
+        "requestId",
+        "requestedBy",
+        "reset",
+        "scope",
+        "sentBy",
+        "sessionId",
+        "sourcePersona",
+        "stepId",
+        "stepIds",
+        "subject",
+        "targetPersona",
+        "taskId",
+        "toAgent",
+        "toolCallId",
+        "toolName",
+        "updatedBy",
+        "version",
+    )
+)
+"""Fields with names that clients, operators or providers choose."""
+
+PLAIN = frozenset(
+    (
+        "at",
+        "attempts",
+        "baseCommit",
+        "cancels",
+        "code",
+        "deadLetterId",
+        "directiveId",
+        "drainId",
+        "entryId",
+        "evidenceId",
+        "executor",
+        "failedAt",
+        "filterHash",
+        "harnessProfileId",
+        "headCommit",
+        "itemId",
+        "itemIds",
+        "items",
+        "messageId",
+        "mode",
+        "operation",
+        "parentRunId",
+        "previousId",
+        "priceVersion",
+        "reason",
+        "redriveId",
+        "repairRunId",
+        "requiredRoles",
+        "resumedFromRunId",
+        "role",
+        "runId",
+        "runTemplateId",
+        "sha256",
+        "since",
+        "source",
+        "status",
+        "stepRunId",
+        "subjectSha256",
+        "takenFrom",
+        "targetRunId",
+        "terminates",
+        "updatedAt",
+        "violationCode",
+        "workflowId",
+        "workflowRunId",
+    )
+)
+"""Fields with ids, codes, hashes and times that Athena makes."""
 ERRORS_HEAD = f"""# Error codes
 
 Generated from `athena_core/errors.py` and `athena_api/` by `{COMMAND}`; do not edit.
@@ -217,6 +374,7 @@ def events_page() -> str:
     """Every event type that this release may store, by category of streams."""
     parts = [EVENTS_HEAD]
     values: dict[str, shapes.StructType] = {}
+    parts.append(free_text_table())
     for decider in DECIDERS:
         parts.append(_category(decider))
         for event in decider.events:
@@ -225,6 +383,44 @@ def events_page() -> str:
     parts.append("## Values\n\nWhat stands inside payloads.\n")
     parts += [_value(values[name]) for name in sorted(values)]
     return "\n".join(parts)
+
+
+def holds_strings(info: shapes.Type) -> bool:
+    """Return True if a type has room for strings of any kind."""
+    match info:
+        case shapes.Metadata():
+            return holds_strings(info.type)
+        case shapes.VarTupleType() | shapes.ListType():
+            return holds_strings(info.item_type)
+        case shapes.UnionType():
+            return any(map(holds_strings, info.types))
+        case shapes.StructType():
+            return any(holds_strings(field.type) for field in info.fields)
+    return isinstance(info, shapes.StrType | shapes.AnyType | shapes.DictType)
+
+
+def free_text_table() -> str:
+    """Every field that can hold free text, by event. Raises ValueError where one is not classified."""
+    lines, seen = [], set()
+    for decider in DECIDERS:
+        for event in decider.events:
+            for field in struct_type(event).fields:
+                path = f"{event.TYPE}.{field.encode_name}"
+                if place(field.type) == "text":
+                    erasable = "yes"
+                elif path in PUBLIC_FIELDS:
+                    erasable = PUBLIC[PUBLIC_FIELDS[path]]
+                elif field.encode_name in NAMES and holds_strings(field.type):
+                    erasable = PUBLIC["name"]
+                elif field.encode_name in PLAIN or not holds_strings(field.type):
+                    continue
+                else:
+                    raise ValueError(f"{path}: is it free text? Mark it TEXT, or add it to a list in docs/generate.py")
+                seen.add(path)
+                lines.append(f"| `{event.TYPE}` | `{field.encode_name}` | {erasable} |")
+    if stale := PUBLIC_FIELDS.keys() - seen:
+        raise ValueError(f"docs/generate.py names fields that no event has: {', '.join(sorted(stale))}")
+    return FREE_TEXT + "\n".join(lines) + "\n"
 
 
 def _category(decider: Decider[Any]) -> str:

@@ -82,7 +82,7 @@ def _policy(recorded: Recorded[PolicyUpdated]) -> Entry:
 def _cancel(recorded: Recorded[RunCancelRequested]) -> Entry:
     event = recorded.event
     details = {"status": event.status} | ({"cause": event.cause} if event.cause else {})
-    return Entry("cancel", event.run_id or recorded.run_id or recorded.session_id, event.reason, details=details)
+    return Entry("cancel", event.run_id or recorded.run_id or recorded.session_id, event.note, details=details)
 
 
 def _resume(recorded: Recorded[RunResumed]) -> Entry:
@@ -112,7 +112,7 @@ def _roles(recorded: Recorded[RolesLoaded]) -> Entry:
 
 
 def _redaction(recorded: Recorded[PayloadRedacted]) -> Entry:
-    return Entry("redaction", reason=recorded.event.reason, details={"position": recorded.event.target})
+    return Entry("redaction", reason=recorded.event.note, details={"position": recorded.event.target})
 
 
 def _fork(recorded: Recorded[LogForked]) -> Entry:
@@ -124,11 +124,11 @@ def _requeue(recorded: Recorded[DeadLetterRequeued]) -> Entry:
 
 
 def _discard(recorded: Recorded[DeadLetterDiscarded]) -> Entry:
-    return Entry("dead-letter", recorded.event.id, recorded.event.audit_note, details={"decision": "discarded"})
+    return Entry("dead-letter", recorded.event.id, recorded.event.note, details={"decision": "discarded"})
 
 
 def _restore(recorded: Recorded[DeadLetterRestored]) -> Entry:
-    return Entry("dead-letter", recorded.event.id, recorded.event.audit_note, details={"decision": "restored"})
+    return Entry("dead-letter", recorded.event.id, recorded.event.note, details={"decision": "restored"})
 
 
 def _redrive(recorded: Recorded[RedriveStarted]) -> Entry:
@@ -149,7 +149,7 @@ def _approval(recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejec
 
 
 def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> Entry:
-    return Entry("cancel", recorded.stream, recorded.event.reason)
+    return Entry("cancel", recorded.stream, recorded.event.note)
 
 
 def _workflow_resume(recorded: Recorded[WorkflowResumed]) -> Entry:
@@ -234,7 +234,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=4, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=5, tables=(AUDIT_ENTRY,))
 
 
 def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
@@ -265,8 +265,19 @@ def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
     return keep
 
 
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Show who erased, and forget the reason of an entry that was erased."""
+    _shown_by(ENTRIES[PayloadRedacted])(rows, recorded)
+    erased = rows.get(AUDIT_ENTRY, recorded.event.target)
+    if erased is not None:
+        erased.reason = None
+        rows.put(AUDIT_ENTRY, erased)
+
+
+AUDIT.on(PayloadRedacted)(payload_redacted)
 for _event, _of in ENTRIES.items():
-    AUDIT.on(_event)(_shown_by(_of))
+    if _event is not PayloadRedacted:
+        AUDIT.on(_event)(_shown_by(_of))
 
 
 def _json(value: object) -> str | None:

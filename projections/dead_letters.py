@@ -3,6 +3,7 @@
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.domain.dead_letter import (
@@ -14,6 +15,7 @@ from athena_core.domain.dead_letter import (
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.text import ERASED, or_erased
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
@@ -45,6 +47,14 @@ class LetterRow(msgspec.Struct, gc=False):
     audit_note: str | None = None
     item_ids: str | None = None
     new_message_id: str | None = None
+    decided_at: int | None = None
+
+
+class NoteRow(msgspec.Struct, gc=False):
+    """The letter that an event decided about, by the position where it was added."""
+
+    position: int
+    letter: int
 
 
 class PlaceRow(msgspec.Struct, gc=False):
@@ -66,7 +76,8 @@ LETTER = Table(
     ),
 )
 PLACE = Table("dead_letter_place", PlaceRow, key=("id",))
-DEAD_LETTERS = Projection("dead_letters", version=1, tables=(LETTER, PLACE))
+NOTE = Table("dead_letter_note", NoteRow, key=("position",))
+DEAD_LETTERS = Projection("dead_letters", version=2, tables=(LETTER, PLACE, NOTE))
 
 SELECT_BY_ID = f"{LETTER.all} WHERE position = (SELECT position FROM dead_letter_place WHERE id = ?)"
 COUNT = "SELECT count(*) FROM dead_letter"
@@ -90,10 +101,10 @@ def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
         session_id=event.session_id,
         reason=event.reason,
         code=event.code,
-        error=event.error,
+        error=or_erased(event.error_text),
         retry_count=event.retry_count,
         items=_json(event.items),
-        attempts=_json(event.attempts),
+        attempts=_json(_attempts(event)),
         message_id=event.message_id,
         source_persona=event.source_persona,
         target_persona=event.target_persona,
@@ -115,22 +126,29 @@ def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
 @DEAD_LETTERS.on(DeadLetterDiscarded)
 def letter_discarded(rows: Rows, recorded: Recorded[DeadLetterDiscarded]) -> None:
     """Its work will not be done."""
-    _decided(rows, recorded, "discarded", recorded.event.audit_note)
+    _decided(rows, recorded, "discarded", recorded.event.note)
 
 
 @DEAD_LETTERS.on(DeadLetterRestored)
 def letter_restored(rows: Rows, recorded: Recorded[DeadLetterRestored]) -> None:
     """Nothing is decided about it."""
-    _decided(rows, recorded, "pending", recorded.event.audit_note)
+    _decided(rows, recorded, "pending", recorded.event.note)
 
 
 @DEAD_LETTERS.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """What it held is gone."""
+    """Forget what a letter held and what its errors said, or the note of a decision."""
     row = rows.get(LETTER, recorded.event.target)
     if row is not None:
-        row.payload = None
+        row.payload, row.error = None, ERASED
+        attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
+        row.attempts = _json([replace(attempt, message=ERASED) for attempt in attempts])
         rows.put(LETTER, row)
+    note = rows.get(NOTE, recorded.event.target)
+    if note is not None:
+        letter = rows.change(LETTER, note.letter)
+        if letter.decided_at == note.position:
+            letter.audit_note = None
 
 
 def _decided(
@@ -141,8 +159,17 @@ def _decided(
 ) -> LetterRow:
     row = rows.change(LETTER, rows.need(PLACE, recorded.event.id).position)
     row.status, row.updated_at = status, recorded.at
-    row.decided_by, row.audit_note = recorded.actor, note
+    row.decided_by, row.audit_note, row.decided_at = recorded.actor, note, recorded.position
+    rows.append(NOTE, NoteRow(recorded.position, row.position))
     return row
+
+
+def _attempts(event: DeadLetterAdded) -> list["LetterError"]:
+    words = event.attempt_errors or (ERASED,) * len(event.attempts)
+    return [
+        LetterError(code=one.code, message=said, at=one.at, run_id=one.run_id)
+        for one, said in zip(event.attempts, words, strict=True)
+    ]
 
 
 def _json(value: object) -> str:

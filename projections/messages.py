@@ -7,6 +7,7 @@ from athena_core.domain.a2a import MessageCompleted, MessageFailed, MessageSent,
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.text import ERASED, or_erased
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
@@ -43,6 +44,13 @@ class PlaceRow(msgspec.Struct, gc=False):
     position: int
 
 
+class FailureRow(msgspec.Struct, gc=False):
+    """Which message failed with an event, by the position where it was sent."""
+
+    position: int
+    message: int
+
+
 MESSAGE = Table(
     "message",
     MessageRow,
@@ -50,7 +58,8 @@ MESSAGE = Table(
     indexes=(("status", "position"), ("to_persona", "position"), ("from_persona", "position")),
 )
 PLACE = Table("message_place", PlaceRow, key=("message_id",))
-MESSAGES = Projection("messages", version=1, tables=(MESSAGE, PLACE))
+FAILURE = Table("message_failure", FailureRow, key=("position",))
+MESSAGES = Projection("messages", version=2, tables=(MESSAGE, PLACE, FAILURE))
 
 SELECT_BY_ID = f"{MESSAGE.all} WHERE position = (SELECT position FROM message_place WHERE message_id = ?)"
 NEWEST = Keyset(kind="messages", columns=(("position", "position", int),))
@@ -93,16 +102,20 @@ def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageComplet
     if isinstance(event, MessageStarted):
         row.attempts = event.attempt
     if isinstance(event, MessageFailed):
-        row.dead_letter_id, row.code, row.error = event.dead_letter_id, event.code, event.error
+        row.dead_letter_id, row.code, row.error = event.dead_letter_id, event.code, or_erased(event.error_text)
+        rows.append(FAILURE, FailureRow(recorded.position, row.position))
 
 
 @MESSAGES.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """What it said is gone."""
+    """Forget what a message said, or why it failed."""
     row = rows.get(MESSAGE, recorded.event.target)
     if row is not None:
         row.payload = None
         rows.put(MESSAGE, row)
+    failure = rows.get(FAILURE, recorded.event.target)
+    if failure is not None:
+        rows.change(MESSAGE, failure.message).error = ERASED
 
 
 # From rows to what clients see

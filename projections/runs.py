@@ -29,6 +29,7 @@ from athena_core.domain.run import (
 from athena_core.domain.template import RunTemplateRun
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.text import ERASED, or_erased
 from athena_core.values import PREVIEW_CHARS, Scope, Usage, VerificationFailure
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
@@ -67,12 +68,20 @@ class RunRow(msgspec.Struct, gc=False):
     input_preview: str | None = None
     output_preview: str | None = None
     output_chars: int | None = None
+    error_position: int | None = None
 
 
 class InputRow(msgspec.Struct, gc=False):
     """The run whose input preview comes from an entry of a transcript."""
 
     entry_position: int
+    run_id: str
+
+
+class WordsRow(msgspec.Struct, gc=False):
+    """The run whose error or cancel has words from an event."""
+
+    position: int
     run_id: str
 
 
@@ -117,8 +126,9 @@ class LimitsRow(msgspec.Struct, gc=False):
 
 
 class CancelRow(msgspec.Struct, gc=False):
-    """A request to cancel a run that has not ended."""
+    """A request to cancel a run that has not ended; ``position`` is that of its event."""
 
+    position: int
     requested_at: int
     session_id: str
     run_id: str
@@ -135,13 +145,15 @@ RUN = Table(
     kept=True,
 )
 INPUT = Table("run_input", InputRow, key=("entry_position",))
+WORDS = Table("run_words", WordsRow, key=("position",))
 OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
 ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),), kept=True)
 WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=5, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS))
+RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, WORDS))
 IN_FORCE = 1
+CANCELLED = "the run was cancelled"
 
 
 COLUMNS = (
@@ -275,8 +287,17 @@ def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> 
     """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
     if recorded.event.status == "cancelled":
         row = rows.need(RUN, recorded.stream)
-        reason, at = recorded.event.reason, recorded.at
-        rows.put(CANCEL, CancelRow(at, row.session_id, row.run_id, reason, row.trace_id, row.started_at))
+        cancel = CancelRow(
+            position=recorded.position,
+            requested_at=recorded.at,
+            session_id=row.session_id,
+            run_id=row.run_id,
+            reason=recorded.event.note,
+            trace_id=row.trace_id,
+            started_at=row.started_at,
+        )
+        rows.put(CANCEL, cancel)
+        rows.append(WORDS, WordsRow(recorded.position, row.run_id))
 
 
 @RUNS.on(RunCompleted)
@@ -298,16 +319,22 @@ def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     """The run ended with an error."""
     event = recorded.event
     row = _ended(rows, recorded, "failed")
-    row.error = _json(RunError(code=event.code, message=event.message, retryable=event.retryable))
+    row.error = _json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
+    row.error_position = recorded.position
+    rows.append(WORDS, WordsRow(recorded.position, row.run_id))
 
 
 @RUNS.on(RunCancelled)
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     """The run was stopped, or withdrawn before it started."""
     event = recorded.event
+    asked = rows.get(CANCEL, recorded.stream)
     row = _ended(rows, recorded, "cancelled")
     kind: type[errors.AthenaError] = errors.RunCancelled
-    message = "the run was cancelled" if event.reason is None else f"the run was cancelled: {event.reason}"
+    message = CANCELLED
+    if asked is not None:
+        row.error_position = asked.position
+        message = CANCELLED if asked.reason is None else f"{CANCELLED}: {asked.reason}"
     if event.cause == "session-busy":
         kind, message = errors.SessionLockTimeout, "another run held the session"
     elif event.cause == "executor":
@@ -341,8 +368,11 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 
 @RUNS.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget an output or an input, and its preview."""
+    """Forget an output or an input and its preview, the words of an error or of a cancel."""
     target = recorded.event.target
+    words = rows.get(WORDS, target)
+    if words is not None:
+        _forget_words(rows, words)
     output, source = rows.get(OUTPUT, target), rows.get(INPUT, target)
     if output is not None:
         output.text = None
@@ -351,6 +381,18 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         run.output_preview = run.output_chars = None
     if source is not None:
         rows.change(RUN, source.run_id).input_preview = None
+
+
+def _forget_words(rows: Rows, words: WordsRow) -> None:
+    asked = rows.get(CANCEL, words.run_id)
+    if asked is not None and asked.position == words.position:
+        asked.reason = None
+        rows.put(CANCEL, asked)
+    run = rows.change(RUN, words.run_id)
+    if run.error is not None and run.error_position == words.position:
+        error = msgspec.json.decode(run.error, type=RunError)
+        message = ERASED if run.status == "failed" else CANCELLED
+        run.error = _json(RunError(code=error.code, message=message, retryable=error.retryable))
 
 
 def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:

@@ -28,6 +28,7 @@ from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
 from athena_core.rule import CatchUp, OverlapPolicy, ScheduleDefinition
 from athena_core.slots import AHEAD, Trigger, due_at, last_slot, next_slot, slots_between
+from athena_core.text import ERASED, or_erased
 from projections.cursor import event_id
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
@@ -90,6 +91,13 @@ class SlotRow(msgspec.Struct, gc=False):
     error_code: str | None = None
 
 
+class FailureRow(msgspec.Struct, gc=False):
+    """Which slot failed with an event, by its own position."""
+
+    position: int
+    slot: int
+
+
 class FlightRow(msgspec.Struct, gc=False):
     """A run in flight, and where the log of its schedule has it."""
 
@@ -108,10 +116,11 @@ class BufferedRow(msgspec.Struct, gc=False):
 
 SCHEDULE = Table("schedule", ScheduleRow, key=("schedule_id",), indexes=(("position",),))
 TEXT = Table("schedule_text", TextRow, key=("position",))
+FAILURE = Table("schedule_failure", FailureRow, key=("position",))
 SLOT = Table("schedule_slot", SlotRow, key=("position",), indexes=(("schedule_id", "position"), ("run_id",)))
 FLIGHT = Table("schedule_flight", FlightRow, key=("run_id",), indexes=(("schedule_id",),))
 BUFFERED = Table("schedule_buffered", BufferedRow, key=("schedule_id", "slot_ms"))
-SCHEDULES = Projection("schedules", version=1, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED))
+SCHEDULES = Projection("schedules", version=2, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED, FAILURE))
 
 
 # From events to rows
@@ -238,7 +247,9 @@ def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> No
     """A run ended without one, or was refused."""
     event = recorded.event
     row = _landed(rows, recorded, event.target_run_id)
-    row.status, row.reason, row.error, row.error_code = "failed", event.reason, event.message, event.code
+    row.status, row.reason, row.error_code = "failed", event.reason, event.code
+    row.error = or_erased(event.error_text)
+    rows.append(FAILURE, FailureRow(recorded.position, row.position))
 
 
 @SCHEDULES.on(ScheduleRunTriggered)
@@ -252,6 +263,9 @@ def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered])
 @SCHEDULES.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted event said."""
+    failure = rows.get(FAILURE, recorded.event.target)
+    if failure is not None:
+        rows.change(SLOT, failure.slot).error = ERASED
     text = rows.get(TEXT, recorded.event.target)
     row = rows.get(SCHEDULE, text.schedule_id) if text else None
     if row is None:

@@ -16,6 +16,7 @@ from athena_core.domain.work import (
 )
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.text import ERASED, or_erased
 from athena_core.values import PAGE_ITEMS_MAX
 from projections.page import Keyset
 from projections.projection import Projection, Rows, Table
@@ -51,6 +52,13 @@ class PlaceRow(msgspec.Struct, gc=False):
     item_id: str
 
 
+class FailureRow(msgspec.Struct, gc=False):
+    """Which drain failed with an event."""
+
+    position: int
+    drain_id: str
+
+
 class DrainRow(msgspec.Struct, gc=False):
     """A drain. ``run_id`` is its last run; ``queue_depth_after``, ``finished_at`` and an error are there at its end."""
 
@@ -75,7 +83,8 @@ QUEUE = Table("work_queue", QueueRow, key=("session_id",))
 ITEM = Table("work_item", ItemRow, key=("item_id",), indexes=(("session_id", "position"),))
 PLACE = Table("work_place", PlaceRow, key=("position",))
 DRAIN = Table("work_drain", DrainRow, key=("drain_id",))
-WORK = Projection("work", version=1, tables=(QUEUE, ITEM, PLACE, DRAIN))
+FAILURE = Table("work_failure", FailureRow, key=("position",))
+WORK = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILURE))
 
 SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
 COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP BY mode"
@@ -167,7 +176,8 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
     drain = rows.change(DRAIN, event.drain_id)
     drain.status = "ok"
     if isinstance(event, WorkDrainFailed):
-        drain.status, drain.code, drain.message = "failed", event.code, event.message
+        drain.status, drain.code, drain.message = "failed", event.code, or_erased(event.error_text)
+        rows.append(FAILURE, FailureRow(recorded.position, event.drain_id))
         drain.run_id = event.run_id
     drain.queue_depth_after, drain.finished_at = event.queue_depth_after, recorded.at
     _touch(rows, recorded).drain_id = None
@@ -175,7 +185,10 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
 
 @WORK.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """What an item said is gone."""
+    """Forget what an item said, or why a drain failed."""
+    failure = rows.get(FAILURE, recorded.event.target)
+    if failure is not None:
+        rows.change(DRAIN, failure.drain_id).message = ERASED
     place = rows.get(PLACE, recorded.event.target)
     if place is not None:
         row = rows.change(ITEM, place.item_id)

@@ -29,6 +29,7 @@ from athena_core.domain.workflow_run import (
 from athena_core.event import Recorded, Value
 from athena_core.flow import Approval, Graph, Step, WorkflowDefinition
 from athena_core.protocols import Cell, Connection
+from athena_core.text import ERASED, or_erased
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
 
@@ -99,6 +100,7 @@ class StepRow(msgspec.Struct, gc=False):
     items: int | None
     note: str | None
     approval: str | None
+    error_at: int | None = None
 
 
 class ItemRow(msgspec.Struct, gc=False):
@@ -111,6 +113,17 @@ class ItemRow(msgspec.Struct, gc=False):
     attempt: int
     step_run_id: str | None
     error: str | None
+    error_at: int | None = None
+
+
+class WordsRow(msgspec.Struct, gc=False):
+    """Whose words an event has: those of a step (or of one of its items) that failed, or of a cancel."""
+
+    position: int
+    run_id: str
+    code: str | None = None
+    step_id: str | None = None
+    item: int | None = None
 
 
 class LineRow(msgspec.Struct, gc=False):
@@ -139,7 +152,10 @@ STEP = Table("workflow_step", StepRow, key=("run_id", "step_id"))
 ITEM = Table("workflow_item", ItemRow, key=("run_id", "step_id", "item"))
 LINE = Table("workflow_line", LineRow, key=("position",), indexes=(("run_id", "position"),))
 HISTORY = Table("workflow_history", HistoryRow, key=("workflow_id", "step_id"))
-WORKFLOWS = Projection("workflows", version=1, tables=(WORKFLOW, TEXT, FLOW, STEP, ITEM, LINE, HISTORY))
+WORDS = Table("workflow_words", WordsRow, key=("position",))
+WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, TEXT, FLOW, STEP, ITEM, LINE, HISTORY, WORDS))
+
+TO_CANCEL = "to be cancelled"
 
 SELECT_WORKFLOWS = (
     f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata"
@@ -304,14 +320,15 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     event = recorded.event
     _moved(rows, recorded)
     step = _step(rows, recorded, event.step_id)
-    error = f"{event.code}: {event.message}"
+    error = f"{event.code}: {or_erased(event.error_text)}"
     status = "pending" if event.will_retry else "failed"
+    rows.append(WORDS, WordsRow(recorded.position, recorded.stream, event.code, event.step_id, event.item))
     if event.item is not None:
         one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status, one.attempt, one.error = status, event.attempt, error
+        one.status, one.attempt, one.error, one.error_at = status, event.attempt, error, recorded.position
         _line(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
         return
-    step.status, step.attempt, step.error = status, event.attempt, error
+    step.status, step.attempt, step.error, step.error_at = status, event.attempt, error, recorded.position
     step.finished_at = None if event.will_retry else recorded.at
     _line(rows, recorded, "error", error, event.step_id)
 
@@ -364,6 +381,7 @@ def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | Wo
     step.status, step.finished_at, step.note = "ok" if granted else "failed", recorded.at, says
     if not granted:
         step.error = f"{'APPROVAL_EXPIRED' if event.cause == 'expiry' else 'APPROVAL_REJECTED'}: {says}"
+        step.error_at = None
     _line(rows, recorded, "info" if granted else "error", says, event.step_id)
 
 
@@ -377,8 +395,9 @@ def run_suspended(rows: Rows, recorded: Recorded[WorkflowRunSuspended]) -> None:
 def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested]) -> None:
     """Somebody wants it to stop."""
     _moved(rows, recorded)
-    reason = recorded.event.reason
-    _line(rows, recorded, "info", "to be cancelled" if reason is None else f"to be cancelled: {reason}")
+    reason = recorded.event.note
+    _line(rows, recorded, "info", TO_CANCEL if reason is None else f"{TO_CANCEL}: {reason}")
+    rows.append(WORDS, WordsRow(recorded.position, recorded.stream))
 
 
 @WORKFLOWS.on(WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled)
@@ -392,9 +411,26 @@ def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunF
 
 @WORKFLOWS.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what was written about the steps of a workflow."""
-    if rows.get(TEXT, recorded.event.target) is not None:
-        rows.delete(TEXT, recorded.event.target)  # a replay finds no text, and makes no row
+    """Forget what was written about the steps of a workflow, why a step failed, or why a run was cancelled."""
+    target = recorded.event.target
+    if rows.get(TEXT, target) is not None:
+        rows.delete(TEXT, target)  # a replay finds no text, and makes no row
+    words = rows.get(WORDS, target)
+    if words is None:
+        return
+    line = rows.change(LINE, target)
+    if words.code is None or words.step_id is None:
+        line.message = TO_CANCEL
+        return
+    error = f"{words.code}: {ERASED}"
+    line.message = error if words.item is None else f"item {words.item}: {error}"
+    row: StepRow | ItemRow
+    if words.item is None:
+        row = rows.change(STEP, words.run_id, words.step_id)
+    else:
+        row = rows.change(ITEM, words.run_id, words.step_id, words.item)
+    if row.error_at == target and row.error is not None:
+        row.error = error
 
 
 def _moved(rows: Rows, recorded: Recorded[Any]) -> FlowRow:

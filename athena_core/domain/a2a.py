@@ -52,11 +52,12 @@ class MessageFailed(MessageEvent, kw_only=True):
     """The message could not be delivered, and became a dead letter."""
 
     TYPE: ClassVar[str] = "a2a.message.failed"
+    SCHEMA: ClassVar[int] = 2
     status: Literal["failed"]
     reason: str
     code: str
-    error: str
     dead_letter_id: str
+    error_text: Text = None
 
 
 # State
@@ -145,7 +146,7 @@ def decide(command: MessageCommand, state: MessageState, context: Context) -> tu
                     status="failed",
                     reason=command.reason,
                     code=command.code,
-                    error=command.error,
+                    error_text=command.error,
                     dead_letter_id=command.dead_letter_id,
                     **names,
                 ),

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import Contradicted, NotFound
-from athena_core.event import EXTRA, Event, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Text, Value
 from athena_core.values import PinnedScope
 
 DEAD_LETTER_PREFIX = "dlq_"
@@ -27,12 +27,11 @@ class LetterItem(Value):
 
 
 class LetterAttempt(Value):
-    """A run that failed: which, when (ISO-8601), and with what."""
+    """A run that failed: which, when (ISO-8601), and with which code."""
 
     run_id: str
     at: str
     code: str
-    message: str
 
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -41,16 +40,17 @@ class LetterAttempt(Value):
 class DeadLetterAdded(Event):
     """Work could not be done. ``retry_count`` tells how often it was tried again; ``payload`` is a JSON object.
 
-    ``previous_id`` is the dead letter from which the work had come back.
+    ``previous_id`` is the dead letter from which the work had come back. ``attempt_errors`` has one text for each of
+    the ``attempts``.
     """
 
     TYPE: ClassVar[str] = "a2a.dlq.added"
+    SCHEMA: ClassVar[int] = 2
     id: str
     source: Literal["work", "a2a"]
     session_id: str
     reason: Reason
     code: str
-    error: str
     retry_count: int
     items: tuple[LetterItem, ...]
     attempts: tuple[LetterAttempt, ...]
@@ -60,6 +60,8 @@ class DeadLetterAdded(Event):
     previous_id: str | None = None
     scope: Annotated[PinnedScope | None, EXTRA] = None
     payload: Text = None
+    error_text: Text = None
+    attempt_errors: Annotated[tuple[str, ...] | None, TEXT] = None
 
 
 class DeadLetterRequeued(Event):
@@ -76,16 +78,18 @@ class DeadLetterDiscarded(Event):
     """Somebody decided that the work will not be done."""
 
     TYPE: ClassVar[str] = "a2a.dlq.discarded"
+    SCHEMA: ClassVar[int] = 2
     id: str
-    audit_note: str | None = None
+    note: Text = None
 
 
 class DeadLetterRestored(Event):
     """Somebody decided that it was not to be discarded."""
 
     TYPE: ClassVar[str] = "a2a.dlq.restored"
+    SCHEMA: ClassVar[int] = 2
     id: str
-    audit_note: str | None = None
+    note: Text = None
 
 
 # State
@@ -103,7 +107,7 @@ def evolve(state: LetterState, event: Event) -> LetterState:
     """Follow one event."""
     match event:
         case DeadLetterAdded():
-            return LetterState(status="pending", retry_count=event.retry_count, added=replace(event, payload=None))
+            return LetterState(status="pending", retry_count=event.retry_count, added=_without_text(event))
         case DeadLetterRequeued():
             return replace(state, status="requeued", retry_count=event.retry_count)
         case DeadLetterDiscarded():
@@ -112,6 +116,10 @@ def evolve(state: LetterState, event: Event) -> LetterState:
             return replace(state, status="pending")
         case _:
             return state
+
+
+def _without_text(added: DeadLetterAdded) -> DeadLetterAdded:
+    return replace(added, payload=None, error_text=None, attempt_errors=None)
 
 
 # Commands
@@ -171,17 +179,11 @@ def decide(command: LetterCommand, state: LetterState, context: Context) -> tupl
         case DiscardLetter():
             if state.status == "requeued":
                 raise _contradicted(command.id, state, "its work is queued again")
-            return (
-                ()
-                if state.status == "discarded"
-                else (DeadLetterDiscarded(id=command.id, audit_note=command.audit_note),)
-            )
+            return () if state.status == "discarded" else (DeadLetterDiscarded(id=command.id, note=command.audit_note),)
         case RestoreLetter():
             if state.status == "requeued":
                 raise _contradicted(command.id, state, "its work is queued again")
-            return (
-                () if state.status == "pending" else (DeadLetterRestored(id=command.id, audit_note=command.audit_note),)
-            )
+            return () if state.status == "pending" else (DeadLetterRestored(id=command.id, note=command.audit_note),)
 
 
 def _contradicted(letter_id: str, state: LetterState, why: str) -> Contradicted:

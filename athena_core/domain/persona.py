@@ -81,11 +81,12 @@ class PersonaRunFailed(Event):
     """A review did not begin."""
 
     TYPE: ClassVar[str] = "persona.run.failed"
+    SCHEMA: ClassVar[int] = 2
     persona_name: str
     repo_path: str
     head_ref: str
-    error: str
     base_ref: str | None = None
+    error_text: Text = None
 
 
 # State

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from athena_core.decider import Decider
-from athena_core.event import Event, Position, Value
+from athena_core.event import Event, Position, Text, Value
 
 STREAM = "plane"
 
@@ -96,11 +96,12 @@ class LogForked(Event):
 
 
 class PayloadRedacted(Event):
-    """The text of one event was erased; the chain still verifies."""
+    """The text of one event was erased; the chain still verifies. ``note`` is why."""
 
     TYPE: ClassVar[str] = "payload.redacted"
+    SCHEMA: ClassVar[int] = 2
     target: Position
-    reason: str
+    note: Text = None
 
 
 # State: none; the stream is only ever appended to.

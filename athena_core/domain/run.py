@@ -257,13 +257,14 @@ class RunResumed(Event):
 
 
 class RunCancelRequested(Event):
-    """Somebody asked for a cancel; ``run_id`` is there when it was asked by run."""
+    """A cancel was requested; ``run_id`` is there when it was requested by run. ``note`` is the caller's reason."""
 
     TYPE: ClassVar[str] = "run.cancel.requested"
+    SCHEMA: ClassVar[int] = 2
     status: Literal["cancelled", "not-running"]
-    reason: str | None = None
     run_id: str | None = None
     cause: CancelCause | None = None
+    note: Text = None
 
 
 class RunCompleted(Event):
@@ -285,17 +286,18 @@ class RunFailed(Event):
     """The run ended with an error."""
 
     TYPE: ClassVar[str] = "run.failed"
+    SCHEMA: ClassVar[int] = 2
     code: str
-    message: str
     retryable: bool
+    error_text: Text = None
 
 
 class RunCancelled(Event):
-    """The run was stopped on request, or withdrawn before it started."""
+    """The run was stopped on request, or withdrawn before it started. A request that came before says why."""
 
     TYPE: ClassVar[str] = "run.cancelled"
+    SCHEMA: ClassVar[int] = 2
     cause: CancelCause
-    reason: str | None = None
     forced: bool | None = None
 
 
@@ -455,7 +457,7 @@ def evolve(state: RunState, event: Event) -> RunState:
             budget = event.budget_micro_usd
             return replace(state, status="running", budget_micro_usd=budget, cut=False, paused=None)
         case RunCancelRequested() if state.open and event.status == "cancelled":
-            return replace(state, cancel=event)
+            return replace(state, cancel=replace(event, note=None))
         case _:
             return state
 
@@ -797,12 +799,12 @@ def _was_done(step: Step) -> bool:
 def _cancelled(command: CancelRun, state: RunState) -> tuple[Event, ...]:
     status: Literal["cancelled", "not-running"] = "cancelled" if state.open else "not-running"
     cause = None if command.cause == "requested" else command.cause
-    asked = RunCancelRequested(status=status, reason=command.reason, run_id=command.by_run, cause=cause)
+    asked = RunCancelRequested(status=status, run_id=command.by_run, cause=cause, note=command.reason)
     return (asked, _done(asked)) if state.open and state.executor is None else (asked,)
 
 
 def _done(asked: RunCancelRequested, *, forced: bool = False) -> RunCancelled:
-    return RunCancelled(cause=asked.cause or "requested", reason=asked.reason, forced=forced or None)
+    return RunCancelled(cause=asked.cause or "requested", forced=forced or None)
 
 
 DECIDER: Decider[RunState] = Decider(

@@ -160,12 +160,13 @@ class ScheduleRunFailed(Event):
     """A run of the schedule ended without an answer; ``reason`` is there where the schedule is not to blame."""
 
     TYPE: ClassVar[str] = "schedule.run.failed"
+    SCHEMA: ClassVar[int] = 2
     id: str
     target_run_id: str
     code: str
-    message: str
     slot_ms: int | None = None
     reason: Literal["cancelled", "policy-rejected"] | None = None
+    error_text: Text = None
 
 
 class ScheduleRunTriggered(Event):
@@ -636,7 +637,7 @@ def _finished(command: FinishRun, state: ScheduleState) -> tuple[Event, ...]:
             id=state.id,
             target_run_id=run_id,
             code=command.code,
-            message=command.message,
+            error_text=command.message,
             slot_ms=slot,
             reason=None if outcome == "failed" else outcome,
         )

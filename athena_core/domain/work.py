@@ -84,27 +84,29 @@ class WorkBatchReturned(Event):
     """Items were given back, because their run did not complete; ``counted`` tells that this was an attempt."""
 
     TYPE: ClassVar[str] = "work.batch.returned"
+    SCHEMA: ClassVar[int] = 2
     drain_id: str
     run_id: str
     item_ids: tuple[str, ...]
     code: str
-    message: str
     failed_at: str
     counted: bool
+    error_text: Text = None
 
 
 class WorkBatchBuried(Event):
     """Items left the queue as one dead letter; without ``run_id`` there was no last run."""
 
     TYPE: ClassVar[str] = "work.batch.dead-lettered"
+    SCHEMA: ClassVar[int] = 2
     drain_id: str
     dead_letter_id: str
     item_ids: tuple[str, ...]
     reason: Grave
     code: str
-    message: str
     queue_depth: int
     run_id: str | None = None
+    error_text: Text = None
 
 
 class WorkDrained(Event):
@@ -122,25 +124,25 @@ class WorkDrainFailed(Event):
     """A drain stopped with an error: that of the run, or of there being none."""
 
     TYPE: ClassVar[str] = "work.drain.failed"
+    SCHEMA: ClassVar[int] = 2
     drain_id: str
     code: str
-    message: str
     drained_items: int
     queue_depth_before: int
     queue_depth_after: int
     run_id: str | None = None
+    error_text: Text = None
 
 
 # State
 
 
 class Attempt(Value):
-    """A run that failed: which, when (ISO-8601), and with what."""
+    """A run that failed: which, when (ISO-8601), and with which code."""
 
     run_id: str
     at: str
     code: str
-    message: str
 
 
 class Item(Value):
@@ -258,7 +260,7 @@ def _without(state: WorkState, item_ids: tuple[str, ...]) -> WorkState:
 
 
 def _tried(state: WorkState, event: WorkBatchReturned) -> WorkState:
-    attempt = Attempt(run_id=event.run_id, at=event.failed_at, code=event.code, message=event.message)
+    attempt = Attempt(run_id=event.run_id, at=event.failed_at, code=event.code)
     items = (
         replace(item, attempts=(*item.attempts, attempt)) if item.id in event.item_ids else item for item in state.items
     )
@@ -454,7 +456,7 @@ def _failed(command: FailBatch, state: WorkState, drain: Drain, batch: Batch, at
             run_id=batch.run_id,
             item_ids=batch.item_ids,
             code=command.code,
-            message=command.message,
+            error_text=command.message,
             failed_at=at,
             counted=command.counted,
         ),
@@ -469,7 +471,7 @@ def _failed(command: FailBatch, state: WorkState, drain: Drain, batch: Batch, at
             item_ids=dead,
             reason=command.grave or "attempts-exhausted",
             code=command.code,
-            message=command.message,
+            error_text=command.message,
             queue_depth=len(state.items) - len(dead),
             run_id=batch.run_id,
         )
@@ -489,14 +491,14 @@ def _refused(command: RefuseBatch, state: WorkState, drain: Drain) -> tuple[Even
         item_ids=dead,
         reason=command.grave,
         code=command.code,
-        message=command.message,
+        error_text=command.message,
         queue_depth=depth,
     )
     return (buried, *events)
 
 
 def _stopped(drain: Drain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
-    return WorkDrainFailed(code=command.code, message=command.message, run_id=run_id, **_summary(drain, depth))
+    return WorkDrainFailed(code=command.code, error_text=command.message, run_id=run_id, **_summary(drain, depth))
 
 
 def _summary(drain: Drain, depth: int) -> dict[str, Any]:

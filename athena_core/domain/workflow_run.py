@@ -99,16 +99,17 @@ class WorkflowStepFailed(Event):
     """An attempt of a step, or of one of its items, came to nothing; it may be tried again (``will_retry``)."""
 
     TYPE: ClassVar[str] = "workflow.step.failed"
+    SCHEMA: ClassVar[int] = 2
     workflow_id: str
     step_id: str
     attempt: int
     code: str
-    message: str
     will_retry: bool
     step_run_id: str | None = None
     item: int | None = None
     condition: Held | None = None
     condition_salt: Text = None
+    error_text: Text = None
 
 
 class WorkflowStepSkipped(Event):
@@ -181,11 +182,12 @@ class WorkflowRunSuspended(Event):
 
 
 class WorkflowRunCancelRequested(Event):
-    """Somebody wants a workflow run to stop."""
+    """A workflow run is to stop. ``note`` is the caller's reason."""
 
     TYPE: ClassVar[str] = "workflow.run.cancel.requested"
+    SCHEMA: ClassVar[int] = 2
     workflow_id: str
-    reason: str | None = None
+    note: Text = None
 
 
 class WorkflowRunCompleted(Event):
@@ -204,11 +206,11 @@ class WorkflowRunFailed(Event):
 
 
 class WorkflowRunCancelled(Event):
-    """It was stopped."""
+    """A workflow run was stopped. The request that came before says why."""
 
     TYPE: ClassVar[str] = "workflow.run.cancelled"
+    SCHEMA: ClassVar[int] = 2
     workflow_id: str
-    reason: str | None = None
 
 
 # State
@@ -575,7 +577,7 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
         case Cancel():
             if not state.open or state.cancel is not None:
                 return ()
-            return (WorkflowRunCancelRequested(workflow_id=state.workflow_id, reason=command.reason),)
+            return (WorkflowRunCancelRequested(workflow_id=state.workflow_id, note=command.reason),)
 
 
 def _resumed(command: Resume, state: WorkflowRunState) -> tuple[Event, ...]:
@@ -724,7 +726,7 @@ def _note(walk: _Walk, ended: Ended) -> None:
         execution = walk.graph.steps[ended.step_id].execution
         most = (execution and execution.max_attempts) or 1
         again = one.spent < most and not ended.cancelled and walk.state.cancel is None
-        walk.add(WorkflowStepFailed(**fields, code=ended.code, message=ended.message, will_retry=again))
+        walk.add(WorkflowStepFailed(**fields, code=ended.code, error_text=ended.message, will_retry=again))
 
 
 def _gather(walk: _Walk, step_id: str) -> None:
@@ -739,7 +741,7 @@ def _gather(walk: _Walk, step_id: str) -> None:
     elif "failed" in statuses:
         failed = [str(index) for index, status in enumerate(statuses) if status == "failed"]
         message = f"{len(failed)} of {len(statuses)} items failed: {', '.join(failed[:20])}"
-        walk.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", message=message, will_retry=False))
+        walk.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", error_text=message, will_retry=False))
     elif walk.state.cancel is not None:
         walk.add(WorkflowStepCancelled(**fields))
 
@@ -772,7 +774,7 @@ def _move(walk: _Walk, move: Move, items_max: int) -> None:
                     f"{move.items} items are too many: the other steps of the run have {others}, and"
                     f" ATHENA_WORKFLOW_ITEMS_MAX allows a run {items_max}"
                 )
-                fields |= {"code": "MAP_ERROR", "message": message, "attempt": attempt + 1}
+                fields |= {"code": "MAP_ERROR", "error_text": message, "attempt": attempt + 1}
                 walk.add(WorkflowStepFailed(**fields, will_retry=False))
                 return
             walk.add(WorkflowStepExpanded(**fields, items=move.items))
@@ -791,7 +793,7 @@ def _move(walk: _Walk, move: Move, items_max: int) -> None:
             )
             walk.add(asked)
         case Fail():
-            fields |= {"code": move.code, "message": move.message, "attempt": attempt + 1, "item": item}
+            fields |= {"code": move.code, "error_text": move.message, "attempt": attempt + 1, "item": item}
             walk.add(WorkflowStepFailed(**fields, will_retry=False))
             if item is not None:
                 _gather(walk, move.step_id)
@@ -813,7 +815,7 @@ def _close(walk: _Walk) -> None:
         for step_id in waiting:
             attempt = state.step(step_id).attempt
             walk.add(WorkflowStepCancelled(workflow_id=workflow_id, step_id=step_id, attempt=attempt))
-        walk.add(WorkflowRunCancelled(workflow_id=workflow_id, reason=state.cancel.reason))
+        walk.add(WorkflowRunCancelled(workflow_id=workflow_id))
         return
     if state.due(walk.graph):
         return

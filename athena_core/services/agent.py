@@ -637,4 +637,4 @@ def _result(call: run.ToolCalled, result: ToolResult, *, interrupted: bool = Fal
 
 def failed(code: str, message: str, *, retryable: bool = False) -> run.RunFailed:
     """The end of a run that was given up."""
-    return run.RunFailed(code=code, message=message[:MESSAGE_CHARS_MAX], retryable=retryable)
+    return run.RunFailed(code=code, error_text=message[:MESSAGE_CHARS_MAX], retryable=retryable)

@@ -12,7 +12,7 @@ from athena_core.protocols import Row
 from athena_core.services.access import Access
 from athena_core.services.letters import buried, message_facts
 from athena_core.services.messages import Messages
-from athena_core.services.runs import Launch, Runs, error_of
+from athena_core.services.runs import Launch, Runs, error_of, note_of
 from athena_core.services.work import ENDED_TYPES, Work, facts_of
 from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
@@ -115,19 +115,22 @@ class Drains:
             elif state.batch is None:
                 await self._go_on(session_id, state, None)
             else:
-                ending = self._ending(state.batch.run_id)
-                if ending is None:
+                found = self._ending(state.batch.run_id)
+                if found is None:
                     return None  # its end is heard of
+                ending, note = found
                 if isinstance(ending, run.RunCompleted):
                     self._resting.pop(session_id, None)
                     await self._go_on(session_id, state, state.batch.run_id)
                 else:
-                    await self._give_back(session_id, state, state.batch, ending)
+                    await self._give_back(session_id, state, state.batch, ending, note)
 
-    def _ending(self, run_id: str) -> Event | None:
-        """What ended a run; None while it is open."""
-        rows = [row for row in self._reader.stream(run_id) if row.type in run.ENDING_TYPES]
-        return self._log.codec.decode(rows[0], text=False).event if rows else None
+    def _ending(self, run_id: str) -> tuple[Event, str | None] | None:
+        """Return what ended a run, and the note of its cancel; None while it is open."""
+        telling = run.ENDING_TYPES | {run.RunCancelRequested.TYPE}
+        events = [self._log.codec.decode(row).event for row in self._reader.stream(run_id) if row.type in telling]
+        ending = next((event for event in events if event.TYPE in run.ENDING_TYPES), None)
+        return None if ending is None else (ending, note_of(events))
 
     async def _start(self, session_id: str, state: work.WorkState) -> None:
         """A message waits: its queue is drained by itself."""
@@ -148,6 +151,7 @@ class Drains:
         items = work.next_batch(after, self._runs.compiler.chars_max) if work.more(after) else ()
         payloads = self._work.payloads(session_id, items)
         launch: Launch | None = None
+        errors = self._work.errors(session_id, items)
         otherwise: work.WorkCommand = work.FinishDrain()
         meta = self._meta
         if items:
@@ -162,7 +166,7 @@ class Drains:
                 otherwise = self._refusal(items, error)
 
         def go_on(reader: Reader, context: Context) -> Outcome:
-            desk = Desk(reader, context, session_id, payloads)
+            desk = Desk(reader, context, session_id, payloads, errors)
             if completed is not None and not desk.decide(work.CompleteBatch(run_id=completed)):
                 return Outcome()
             if launch is None:
@@ -178,7 +182,7 @@ class Drains:
             try:
                 return desk.outcome(then=launch.admit(reader, context, behind=len(desk.facts)))
             except Rejected as rejected:
-                desk = Desk(reader, context, session_id, payloads)
+                desk = Desk(reader, context, session_id, payloads, errors)
                 if completed is not None:
                     desk.decide(work.CompleteBatch(run_id=completed))
                 desk.decide(self._refusal(items, rejected.error))
@@ -246,10 +250,12 @@ class Drains:
 
     # What did not complete
 
-    async def _give_back(self, session_id: str, state: work.WorkState, batch: work.Batch, ending: Event) -> None:
+    async def _give_back(
+        self, session_id: str, state: work.WorkState, batch: work.Batch, ending: Event, note: str | None
+    ) -> None:
         """A run ended without an answer: its items wait again, or were tried often enough."""
         assert state.drain is not None
-        error = error_of(batch.run_id, ending)
+        error = error_of(batch.run_id, ending, note)
         cancelled = isinstance(ending, run.RunCancelled)
         meant = isinstance(ending, run.RunCancelled) and ending.cause in {"requested", "parent"}
         command = work.FailBatch(
@@ -261,10 +267,11 @@ class Drains:
             dead_letter_id=self._ids.new("dlq"),
             grave="cancelled" if meant and state.drain.automatic else None,
         )
-        payloads = self._work.payloads(session_id, state.named(batch.item_ids))
+        items = state.named(batch.item_ids)
+        payloads, errors = self._work.payloads(session_id, items), self._work.errors(session_id, items)
 
         def give_back(reader: Reader, context: Context) -> Outcome:
-            desk = Desk(reader, context, session_id, payloads)
+            desk = Desk(reader, context, session_id, payloads, errors)
             desk.decide(command)
             return desk.outcome()
 
@@ -284,14 +291,22 @@ class Drains:
 class Desk:
     """What one transaction decides about a queue, and what follows for the messages and dead letters of its items."""
 
-    def __init__(self, reader: Reader, context: Context, session_id: str, payloads: Mapping[str, str]) -> None:
-        """Begin with nothing; ``payloads`` are what items say, for their dead letters."""
+    def __init__(
+        self,
+        reader: Reader,
+        context: Context,
+        session_id: str,
+        payloads: Mapping[str, str],
+        errors: Mapping[str, str],
+    ) -> None:
+        """Begin with nothing; ``payloads`` by item and ``errors`` by run are the words for dead letters."""
         self.facts: list[Fact] = []
         self.state = reader.state(work.DECIDER, work.stream(session_id))
         self._reader = reader
         self._context = context
         self._session_id = session_id
         self._payloads = payloads
+        self._errors = errors
 
     def decide(self, command: work.WorkCommand) -> tuple[Event, ...]:
         """Decide about the queue."""
@@ -315,7 +330,7 @@ class Desk:
                     yield from message_facts(reader, context, item.message_id, a2a.CompleteMessage(), event.run_id)
             case work.WorkBatchBuried():
                 items = self.state.named(event.item_ids)
-                yield from buried(reader, context, self._session_id, event, items, self._payloads)
+                yield from buried(reader, context, self._session_id, event, items, self._payloads, self._errors)
 
     def outcome(self, *, first: tuple[Fact, ...] = (), then: tuple[Fact, ...] = ()) -> Outcome:
         """All that was decided. The answer is whether the drain stopped before items that still wait."""

@@ -27,6 +27,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
+from athena_core.text import or_erased
 from athena_core.values import MICRO_USD, Scope
 
 CAUSES_MAX = 1_000
@@ -40,6 +41,9 @@ REASONS = {
     "executor": "no executor has room for it",
     "key-limit": "a limit by key is reached",
 }
+QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE})
+"""The events whose text is quoted; others are told without it."""
+
 LOSSES = {"dead": "which died", "frozen": "which gave no sign of life", "left": "which left"}
 REFUSED = {None: "", "unknown-tool": ", which it may not use", "bad-arguments": ", with wrong arguments"}
 CANCELLED = {
@@ -163,6 +167,7 @@ class Story:
         self._pending: dict[str, tuple[ToolCalled, int]] = {}
         self._paused: RunPaused | None = None
         self._cancel_at: int | None = None
+        self._note: str | None = None
 
     def add(self, one: Recorded[Event]) -> None:
         """Tell the next event."""
@@ -257,7 +262,7 @@ class Story:
                 return Told(self._asked_to_stop(one, event))
             case _ if one.type in STATUS_OF_ENDING:
                 self.status = STATUS_OF_ENDING[one.type]
-                return Told(_ended(event))
+                return Told(_ended(event, self._note))
             case _:
                 return None
 
@@ -300,10 +305,10 @@ class Story:
         return f"{who} {event.chars} characters{cut}"
 
     def _asked_to_stop(self, one: Recorded[Event], event: RunCancelRequested) -> str:
-        says = f"{one.actor} asked for its cancel" + (f": {event.reason}" if event.reason else "")
+        says = f"{one.actor} asked for its cancel" + (f": {event.note}" if event.note else "")
         if event.status == "not-running":
             return f"{says}; it had ended before"
-        self._cancel_at = one.at
+        self._cancel_at, self._note = one.at, event.note
         return says
 
     def _id_at(self, position: Position | None) -> str | None:
@@ -343,15 +348,15 @@ def _paid(event: UsageRecorded) -> str:
     return f"{event.provider}/{event.model} took {tokens} tokens{guessed} {cost}{tries}{vain}"
 
 
-def _ended(event: Event) -> str:
+def _ended(event: Event, note: str | None) -> str:
     match event:
         case RunCompleted():
             failures = "; ".join(f"{one.policy_id}: {one.message}" for one in event.verification_failures or ())
             return "completed" + (f", but not verified: {failures}" if failures else "")
         case RunFailed():
-            return f"failed: {event.code}: {event.message}"
+            return f"failed: {event.code}: {or_erased(event.error_text)}"
         case RunCancelled():
-            reason = f": {event.reason}" if event.reason else ""
+            reason = f": {note}" if note else ""
             forced = ", without its executor, which did not stop in time" if event.forced else ""
             return CANCELLED[event.cause] + reason + forced
         case RunTimedOut():

@@ -13,6 +13,7 @@ from athena_core.event import Event, Fact, Meta, Value
 from athena_core.services.work import facts_of
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
+from athena_core.text import or_erased
 from athena_core.values import Body, Identity, Label, narrower, pinned, unpinned
 
 PERSONA_SESSION = "persona-"
@@ -54,12 +55,15 @@ def buried(
     event: work.WorkBatchBuried,
     items: Sequence[work.Item],
     payloads: Mapping[str, str],
+    errors: Mapping[str, str],
 ) -> Iterator[Fact]:
     """The dead letter of items that left their queue undone, and the failure of the message among them."""
     attempts = list(work.attempts_of(items))
     if event.run_id is not None and event.run_id not in {attempt.run_id for attempt in attempts}:
-        last = work.Attempt(run_id=event.run_id, at=iso(context.now), code=event.code, message=event.message)
+        last = work.Attempt(run_id=event.run_id, at=iso(context.now), code=event.code)
         attempts.append(last)
+    words: dict[str | None, str | None] = {event.run_id: event.error_text}
+    words.update(errors)
     message_id = items[0].message_id
     sent = reader.state(a2a.DECIDER, message_id).sent if message_id else None
     previous = next((item.dead_letter_id for item in items if item.dead_letter_id), None)
@@ -76,13 +80,11 @@ def buried(
         session_id=session_id,
         reason=event.reason,
         code=event.code,
-        error=event.message,
+        error_text=event.error_text,
         retry_count=before + max(len(attempts) - 1, 0),
         items=tuple(dead_letter.LetterItem(item_id=item.id, mode=item.mode, chars=item.chars) for item in items),
-        attempts=tuple(
-            dead_letter.LetterAttempt(run_id=one.run_id, at=one.at, code=one.code, message=one.message)
-            for one in attempts
-        ),
+        attempts=tuple(dead_letter.LetterAttempt(run_id=one.run_id, at=one.at, code=one.code) for one in attempts),
+        attempt_errors=tuple(or_erased(words.get(one.run_id)) for one in attempts) or None,
         message_id=message_id,
         source_persona=sent.from_agent if sent else None,
         target_persona=sent.to_agent if sent else None,
@@ -92,7 +94,10 @@ def buried(
     )
     yield from letter_facts(reader, context, dead_letter.AddLetter(letter=letter), letter.id, session_id, event.run_id)
     failed = a2a.FailMessage(
-        reason=event.reason, code=event.code, error=event.message, dead_letter_id=event.dead_letter_id
+        reason=event.reason,
+        code=event.code,
+        error=or_erased(event.error_text),
+        dead_letter_id=event.dead_letter_id,
     )
     yield from message_facts(reader, context, message_id, failed, event.run_id)
 

@@ -150,7 +150,7 @@ class Memory:
             facts = tuple(Fact(stream=entry_id, event=event) for event in events)
             if not facts:
                 return Outcome(answer=Forgotten(id=entry_id, removed=False))
-            erased = plane.PayloadRedacted(target=position, reason="forgotten")
+            erased = plane.PayloadRedacted(target=position, note="forgotten")
             facts += (Fact(stream=plane.STREAM, event=erased),)
             return Outcome(facts=facts, answer=Forgotten(id=entry_id, removed=True), erase=(position,))
 

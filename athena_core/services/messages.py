@@ -103,7 +103,10 @@ class Messages:
             events = a2a.decide(a2a.SendMessage(sent=sent), a2a.DECIDER.initial, context)
             if far:
                 failed = a2a.FailMessage(
-                    reason=letter.reason, code=letter.code, error=letter.error, dead_letter_id=letter.id
+                    reason=letter.reason,
+                    code=letter.code,
+                    error=letter.error_text or "",
+                    dead_letter_id=letter.id,
                 )
                 events += a2a.decide(failed, a2a.evolve(a2a.DECIDER.initial, events[0]), context)
             facts = tuple(Fact(stream=sent.message_id, event=event, session_id=session_id) for event in events)
@@ -133,7 +136,7 @@ class Messages:
             session_id=session_id,
             reason="hop-limit",
             code="HOP_LIMIT",
-            error=error,
+            error_text=error,
             retry_count=0,
             items=(),
             attempts=(),

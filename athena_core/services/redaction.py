@@ -62,7 +62,7 @@ async def redact(log: Log, positions: Sequence[Position], reason: str, meta: Met
         targets = tuple(positions[start : start + BATCH])
 
         def erase(reader: Reader, context: Context, targets: tuple[Position, ...] = targets) -> Outcome:
-            events = (plane.PayloadRedacted(target=target, reason=reason) for target in targets)
+            events = (plane.PayloadRedacted(target=target, note=reason) for target in targets)
             return Outcome(facts=tuple(Fact(stream=plane.STREAM, event=event) for event in events), erase=targets)
 
         done = (await log.submit(erase, meta)).position

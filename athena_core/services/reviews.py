@@ -26,7 +26,7 @@ from athena_core.services.access import Access
 from athena_core.services.conversation import cut
 from athena_core.services.git import Repository
 from athena_core.services.personas import CONTEXT_FILE_BYTES_MAX, Definition, PersonaFiles
-from athena_core.services.runs import Launch, Runs, error_of
+from athena_core.services.runs import Launch, Runs, error_of, note_of
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
@@ -140,7 +140,7 @@ class Reviews:
             repo_path=body.repo_path,
             head_ref=body.head_ref,
             base_ref=body.base_ref,
-            error=self._mask.hide(clean(error.message))[:500],
+            error_text=self._mask.hide(clean(error.message))[:500],
         )
 
     async def _prepare(self, body: PersonaRunBody, who: Identity) -> tuple[Launch, persona.PersonaRunStarted, Path]:
@@ -554,7 +554,7 @@ class Reviews:
         if problem is not None:
             message = f"the answer of the model could not be read: {problem}"
         elif answer is None:
-            message = error_of(repair_run_id or key, ended.event).message
+            message = error_of(repair_run_id or key, ended.event, note_of(one.event for one in last)).message
         artifacts = review.artifacts_of(key, started)
         evidence: tuple[review.EvidenceFile, ...] = ()
         if shown is not None:

@@ -1,7 +1,7 @@
 """Runs: asking for one, waiting for it, letting it go on, cancelling it, and what its caller is told."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, Self
 
 from anyio import to_thread
@@ -47,6 +47,7 @@ from athena_core.services.context import Compiler, Resolved, names_notes, resolv
 from athena_core.settings import Settings
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
+from athena_core.text import or_erased
 from athena_core.tools.workspace import Workspace
 from athena_core.values import INTEGER_MAX, MICRO_USD, HarnessProfile, Identity, RunBody, RunResult, TemplateUse
 
@@ -538,6 +539,7 @@ def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | N
     created: run.RunCreated | None = None
     used: TemplateUse | None = None
     created_at, output, paused = 0, "", False
+    note: str | None = None
     for one in recorded:
         match one.event:
             case run.RunCreated():
@@ -551,7 +553,9 @@ def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | N
             case run.RunCompleted() if created is not None:
                 return _result(run_id, created, created_at, output, one.event, used)
             case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
-                raise error_of(run_id, one.event)
+                raise error_of(run_id, one.event, note)
+            case run.RunCancelRequested(status="cancelled"):
+                note = one.event.note
     if paused:
         return None
     raise IdempotencyInProgress(f"run {run_id} is still at work")
@@ -591,8 +595,17 @@ def _result(
     )
 
 
-def error_of(run_id: str, ending: Event) -> AthenaError:
-    """What a synchronous caller is told about a run that did not complete."""
+def note_of(events: Iterable[Event]) -> str | None:
+    """Return why a run was cancelled, by its events; None where no reason was given, or where it was erased."""
+    note = None
+    for event in events:
+        if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
+            note = event.note
+    return note
+
+
+def error_of(run_id: str, ending: Event, note: str | None = None) -> AthenaError:
+    """Return the error of a run that did not complete, as its caller gets it; ``note`` is that of its cancel."""
     details = {"runId": run_id}
     match ending:
         case run.RunTimedOut():
@@ -604,12 +617,12 @@ def error_of(run_id: str, ending: Event) -> AthenaError:
         case run.RunCancelled(cause="key-limit"):
             return ConcurrencyLimitExceeded("policy.limits left no room for the run in time; it was withdrawn", details)
         case run.RunCancelled():
-            reason = f": {ending.reason}" if ending.reason else ""
+            reason = f": {note}" if note else ""
             return RunCancelled(f"run {run_id} was cancelled{reason}", details)
         case run.RunCrashed():
             return RunCrashed(f"the executor of run {run_id} died; retry with a new key", details)
         case run.RunFailed():
-            error = recorded_error(ending.code, ending.message, details)
+            error = recorded_error(ending.code, or_erased(ending.error_text), details)
             error.retryable = ending.retryable
             return error
         case _:

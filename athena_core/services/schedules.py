@@ -22,7 +22,7 @@ from athena_core.rule import ScheduleDefinition, ScheduleSpec, ScheduleTarget, d
 from athena_core.services.access import Access
 from athena_core.services.admission import Draft
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs import Launch, Runs, error_of
+from athena_core.services.runs import Launch, Runs, error_of, note_of
 from athena_core.services.templates import Templates
 from athena_core.services.workflows import WorkflowLaunch, Workflows, stop
 from athena_core.settings import Settings
@@ -193,11 +193,14 @@ class Board:
         event = None if row is None else self._codec.decode(row).event
         return event if isinstance(event, schedule.ScheduleUpserted) else None
 
-    def ending(self, run_id: str) -> tuple[Event, Row] | None:
-        """How a run ended, if it did."""
-        for row in reversed(self._reader.stream(run_id)):
+    def ending(self, run_id: str) -> tuple[Event, Row, str | None] | None:
+        """Return how a run ended, and the note of its cancel; None while it is open."""
+        rows = self._reader.stream(run_id)
+        for row in reversed(rows):
             if row.type in ENDING_TYPES:
-                return self._codec.decode(row, text=False).event, row
+                cancels = [one for one in rows if one.type == run.RunCancelRequested.TYPE]
+                note = note_of(self._codec.decode(one).event for one in cancels)
+                return self._codec.decode(row).event, row, note
         return None
 
     def step_failure(self, run_id: str) -> str:
@@ -524,8 +527,8 @@ class Schedules:
             found = self.board.ending(flight.target_run_id)
             if found is None:
                 continue
-            ending, row = found
-            finish = _finish(flight.target_run_id, ending)
+            ending, row, note = found
+            finish = _finish(flight.target_run_id, ending, note)
             if isinstance(ending, workflow_run.WorkflowRunFailed):
                 finish = replace(finish, code=self.board.step_failure(flight.target_run_id))
             meta = Meta(actor=ACTOR, correlation=row.correlation, causation=row.position)
@@ -580,7 +583,7 @@ def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishRun:
     )
 
 
-def _finish(run_id: str, ending: Event) -> schedule.FinishRun:
+def _finish(run_id: str, ending: Event, note: str | None) -> schedule.FinishRun:
     if isinstance(ending, run.RunCompleted):
         return schedule.FinishRun(target_run_id=run_id, outcome="ok")
     if isinstance(ending, workflow_run.WorkflowRunCompleted):
@@ -591,7 +594,7 @@ def _finish(run_id: str, ending: Event) -> schedule.FinishRun:
     if isinstance(ending, workflow_run.WorkflowRunFailed):
         message = f"steps failed: {', '.join(ending.failed_steps)}"[:MESSAGE_CHARS_MAX]
         return schedule.FinishRun(target_run_id=run_id, outcome="failed", code=ProviderError.code, message=message)
-    error = error_of(run_id, ending)
+    error = error_of(run_id, ending, note)
     outcome: schedule.Outcome = "cancelled" if isinstance(ending, run.RunCancelled) else "failed"
     message = error.message[:MESSAGE_CHARS_MAX]
     return schedule.FinishRun(target_run_id=run_id, outcome=outcome, code=error.code, message=message)

@@ -19,7 +19,7 @@ from athena_core.placeholder import as_text, fill, names_in
 from athena_core.protocols import Row
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs import Launch, Runs, error_of
+from athena_core.services.runs import Launch, Runs, error_of, note_of
 from athena_core.services.workflows import Workflows, facts_of
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.values import RunBody, Scope, narrower, unpinned
@@ -190,7 +190,7 @@ class Walker:
         if ending is None:
             return None
         if not isinstance(ending, run.RunCompleted):
-            error = error_of(run_id, ending)
+            error = error_of(run_id, ending, note_of(one.event for one in recorded))
             cancelled = isinstance(ending, run.RunCancelled)
             return Ended(
                 step_id=step.id, run_id=run_id, item=item, code=error.code, message=error.message, cancelled=cancelled

@@ -23,6 +23,7 @@ from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
+from athena_core.text import or_erased
 from athena_core.values import Body, ClientId, Identity, Label, LongText, pinned
 
 KNOWN_PAYLOADS_MAX = 50_000
@@ -205,7 +206,7 @@ class Work:
                 return result, ended.position
             case work.WorkDrainFailed() as failed:
                 details = {"drainId": failed.drain_id} | ({"runId": failed.run_id} if failed.run_id else {})
-                raise recorded_error(failed.code, failed.message, details)
+                raise recorded_error(failed.code, or_erased(failed.error_text), details)
         return None
 
     @contextmanager
@@ -225,7 +226,7 @@ class Work:
         first = self._reader.row(began)
         rows = self._reader.stream(work.stream(session_id), first.version) if first else []
         row = next((row for row in rows if row.type in ENDED_TYPES), None)
-        return None if row is None else self._log.codec.decode(row, text=False)
+        return None if row is None else self._log.codec.decode(row)
 
     # Reading, for those who work it off
 
@@ -256,6 +257,18 @@ class Work:
                 if isinstance(event, work.WorkEnqueued) and event.payload is not None:
                     found[event.item_id] = event.payload
         return {item.id: found[item.id] for item in items if item.id in found}
+
+    def errors(self, session_id: str, items: Sequence[work.Item]) -> dict[str, str]:
+        """Return what the failed attempts of items said, by run; an attempt whose words were erased is left out."""
+        if not any(item.attempts for item in items):
+            return {}
+        rows = self._reader.stream(work.stream(session_id), min(item.version for item in items))
+        returned = (self._log.codec.decode(row).event for row in rows if row.type == work.WorkBatchReturned.TYPE)
+        return {
+            event.run_id: event.error_text
+            for event in returned
+            if isinstance(event, work.WorkBatchReturned) and event.error_text is not None
+        }
 
 
 def facts_of(session_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:

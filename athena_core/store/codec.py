@@ -23,11 +23,69 @@ def unchanged(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
+MOVED: dict[tuple[str, int], dict[str, str | None]] = {
+    ("run.cancel.requested", 1): {"reason": "note"},
+    ("run.cancelled", 1): {"reason": None},  # its request says the same
+    ("run.failed", 1): {"message": "errorText"},
+    ("workflow.step.failed", 1): {"message": "errorText"},
+    ("workflow.run.cancel.requested", 1): {"reason": "note"},
+    ("workflow.run.cancelled", 1): {"reason": None},
+    ("schedule.run.failed", 1): {"message": "errorText"},
+    ("work.batch.returned", 1): {"message": "errorText"},
+    ("work.batch.dead-lettered", 1): {"message": "errorText"},
+    ("work.drain.failed", 1): {"message": "errorText"},
+    ("a2a.dlq.added", 1): {"error": "errorText"},
+    ("a2a.dlq.discarded", 1): {"auditNote": "note"},
+    ("a2a.dlq.restored", 1): {"auditNote": "note"},
+    ("a2a.message.failed", 1): {"error": "errorText"},
+    ("persona.run.failed", 1): {"error": "errorText"},
+    ("payload.redacted", 1): {"reason": "note"},
+}
+"""(type, schema version) -> the members of its payload that are free words, with their names as text since."""
+
+LETTER = ("a2a.dlq.added", 1)
+"""The one type with words inside of a list: its ``attempts``."""
+
+
+def to_text(names: Mapping[str, str | None], payload: dict[str, Any]) -> dict[str, Any]:
+    """Rename the words of a payload."""
+    for old, new in names.items():
+        words = payload.pop(old, None)
+        if new is not None:
+            payload[new] = words
+    return payload
+
+
+def letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
+    """Rename the words of a dead letter, and take those of its attempts together."""
+    words = tuple(attempt.pop("message", "") for attempt in payload["attempts"])
+    return to_text(MOVED[LETTER], payload) | {"attemptErrors": words or None}
+
+
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("evidence.attached", 1): unchanged,  # every label was public; now only those that the profile names
     ("tool.called", 1): unchanged,  # every name was public; now only those of tools
+    **{shape: partial(to_text, names) for shape, names in MOVED.items()},
+    LETTER: letter_to_text,
 }
 """(type, schema version) -> how a payload of that version becomes one of the next."""
+
+
+def public_words(row: Row) -> list[str]:
+    """Return the names of free words in the public payload of a row, which an older release wrote.
+
+    They are part of the chain and cannot be erased.
+    """
+    shape = (row.type, row.schema_version)
+    names = MOVED.get(shape)
+    if names is None:
+        return []
+    payload = msgspec.json.decode(row.data)
+    found = [name for name in names if payload.get(name)]
+    if shape == LETTER and any(attempt.get("message") for attempt in payload["attempts"]):
+        found.append("attempts[].message")
+    return found
+
 
 _encode = msgspec.json.Encoder(order=None).encode
 
@@ -160,6 +218,8 @@ class Codec:
                         event = _without_unknown_fields(layout.kind, msgspec.json.decode(data), error)
                 else:
                     event = self._lifted(layout, row)
+                    if not text or (words is None and row.text_hash is not None):  # they count as erased with the rest
+                        _blank(event, layout.text)
                 if words is not None and text:
                     _fill(event, layout.text, layout.decode_text(words))
                 if extra is not None:
@@ -191,7 +251,14 @@ def _members(event: Event, fields: list[tuple[str, str]]) -> dict[str, Any]:
 def _fill(event: Event, fields: list[tuple[str, str]], side: Any) -> None:
     """Give a freshly decoded event the fields of another column (nobody else has seen it yet)."""
     for _, attribute in fields:
-        force_setattr(event, attribute, getattr(side, attribute))
+        value = getattr(side, attribute)
+        if value is not None:  # an older shape has words of another column already
+            force_setattr(event, attribute, value)
+
+
+def _blank(event: Event, fields: list[tuple[str, str]]) -> None:
+    for _, attribute in fields:
+        force_setattr(event, attribute, None)
 
 
 def _without_unknown_fields(kind: type[Event], payload: Any, error: msgspec.ValidationError) -> Event:

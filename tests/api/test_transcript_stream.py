@@ -387,7 +387,7 @@ async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPl
         run.TranscriptAppended(
             role="tool", kind="tool-result", chars=4, tool_call_id="c1", tool_name="files", content="done"
         ),
-        run.RunFailed(code="X", message="made up", retryable=False),
+        run.RunFailed(code="X", error_text="made up", retryable=False),
     )
     other = f"{run_id[:-1]}X"
     streams, line = Streams(), Line()
@@ -410,7 +410,7 @@ async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
     await start(parts, "one", "a secret")
     rows = parts.reader.rows(0, 100)
     position = next(row.position for row in rows if row.type == run.TranscriptAppended.TYPE)
-    erased = plane_room.PayloadRedacted(target=position, reason="asked for")
+    erased = plane_room.PayloadRedacted(target=position, note="asked for")
     fact = Fact(stream=plane_room.STREAM, event=erased)
     await parts.log.submit(lambda reader, context: Outcome(facts=(fact,)), META)
     await parts.caught_up(("sessions",), parts.reader.head())

@@ -77,7 +77,7 @@ class Flowed:
             "step_id": "a",
             "attempt": 1,
             "code": "X",
-            "message": "no",
+            "error_text": "no",
         }
         for item in range(items):
             self._write(run_id, wr.WorkflowStepFailed(**fields, will_retry=False, item=item))
@@ -113,12 +113,12 @@ class Flowed:
     def cancel(self, run_id: str) -> None:
         """Somebody stops the run."""
         workflow_id, items = self.runs[run_id], self.running.pop(run_id)
-        self._write(run_id, wr.WorkflowRunCancelRequested(workflow_id=workflow_id, reason="enough"))
+        self._write(run_id, wr.WorkflowRunCancelRequested(workflow_id=workflow_id, note="enough"))
         for item in (*range(items), None):
             fields: dict[str, Any] = {"workflow_id": workflow_id, "step_id": "a", "attempt": 1}
             self._write(run_id, wr.WorkflowStepCancelled(**fields, item=item))
         self._write(run_id, wr.WorkflowStepSkipped(workflow_id=workflow_id, step_id="b", reason="upstream-skipped"))
-        self._write(run_id, wr.WorkflowRunCancelled(workflow_id=workflow_id, reason="enough"))
+        self._write(run_id, wr.WorkflowRunCancelled(workflow_id=workflow_id))
         self.over.append(run_id)
 
     def move(self, kind: int, choice: int) -> None:

@@ -263,8 +263,8 @@ class History:
                 reliability=RELIABILITY,
                 context_meta=CONTEXT,
             ),
-            "failed": RunFailed(code="PROVIDER_ERROR", message="no", retryable=True),
-            "cancelled": RunCancelled(cause="requested", reason="enough"),
+            "failed": RunFailed(code="PROVIDER_ERROR", error_text="no", retryable=True),
+            "cancelled": RunCancelled(cause="requested"),
             "withdrawn": RunCancelled(cause="session-busy"),
             "timed-out": RunTimedOut(timeout_ms=1000),
             "crashed": RunCrashed(executor="ex_1", attempt=1),
@@ -283,7 +283,7 @@ class History:
         return run_id
 
     def ask_to_cancel(self, run_id: str, reason: str | None = "enough") -> None:
-        self.in_run(run_id, RunCancelRequested(status="cancelled", reason=reason, run_id=run_id))
+        self.in_run(run_id, RunCancelRequested(status="cancelled", note=reason, run_id=run_id))
 
     def directive(self, text: str, *, directive_id: str | None = None, shadow: bool = False) -> str:
         directive_id = directive_id or self.ids.new("dir")
@@ -411,7 +411,7 @@ class History:
     def redact(self, position: Position) -> None:
         """Erase the text of a row, as the store does, and say so."""
         self.written[position - 1] = self.written[position - 1]._replace(text=None)
-        self.write("plane", PayloadRedacted(target=position, reason="asked for"))
+        self.write("plane", PayloadRedacted(target=position, note="asked for"))
 
     def violation(self, position: Position) -> Position:
         source = ViolationSource(position=position, trace_id="t", type="authz.denied", created_at="2026")

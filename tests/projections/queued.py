@@ -76,7 +76,7 @@ class Queued:
             run_id=run_id,
             item_ids=(item_id,),
             code="PROVIDER_ERROR",
-            message="no",
+            error_text="no",
             failed_at=at,
             counted=True,
         )
@@ -85,7 +85,7 @@ class Queued:
         failed = work.WorkDrainFailed(
             drain_id=drain_id,
             code="PROVIDER_ERROR",
-            message="no",
+            error_text="no",
             drained_items=done,
             queue_depth_before=depth,
             queue_depth_after=len(self.items[session_id]),
@@ -103,7 +103,7 @@ class Queued:
             item_ids=(item_id,),
             reason="attempts-exhausted",
             code="PROVIDER_ERROR",
-            message="no",
+            error_text="no",
             queue_depth=len(self.items[session_id]),
             run_id=run_id,
         )
@@ -114,14 +114,11 @@ class Queued:
             session_id=session_id,
             reason="attempts-exhausted",
             code="PROVIDER_ERROR",
-            error="no",
+            error_text="no",
             retry_count=0,
             items=(dead_letter.LetterItem(item_id=item_id, mode="followup", chars=4),),
-            attempts=(
-                dead_letter.LetterAttempt(
-                    run_id=run_id, at=iso(self._history.now), code="PROVIDER_ERROR", message="no"
-                ),
-            ),
+            attempts=(dead_letter.LetterAttempt(run_id=run_id, at=iso(self._history.now), code="PROVIDER_ERROR"),),
+            attempt_errors=("no",),
             payload='{"sessionId":"s","items":[]}',
         )
         self._history.write(letter_id, added, session_id=session_id)
@@ -131,7 +128,7 @@ class Queued:
     def decide(self, letter_id: str, status: str) -> None:
         events: dict[str, Event] = {
             "requeued": dead_letter.DeadLetterRequeued(id=letter_id, retry_count=1, item_ids=()),
-            "discarded": dead_letter.DeadLetterDiscarded(id=letter_id, audit_note="so be it"),
+            "discarded": dead_letter.DeadLetterDiscarded(id=letter_id, note="so be it"),
             "pending": dead_letter.DeadLetterRestored(id=letter_id),
         }
         self._history.write(letter_id, events[status], actor="ada")
@@ -151,7 +148,12 @@ class Queued:
             "started": a2a.MessageStarted(status="started", attempt=1, **names),
             "completed": a2a.MessageCompleted(status="completed", **names),
             "failed": a2a.MessageFailed(
-                status="failed", reason="unrunnable", code="CONFIG_ERROR", error="no", dead_letter_id="dlq_1", **names
+                status="failed",
+                reason="unrunnable",
+                code="CONFIG_ERROR",
+                error_text="no",
+                dead_letter_id="dlq_1",
+                **names,
             ),
         }
         self._history.write(message_id, events[status], session_id="persona-bob", run_id="run_1")

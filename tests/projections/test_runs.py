@@ -67,6 +67,8 @@ def test_a_run_from_request_to_answer(tmp_path: Path) -> None:
 def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str, error: tuple[str, str, bool]) -> None:
     history = History()
     run_id = history.request("s")
+    if how == "cancelled":
+        history.ask_to_cancel(run_id)
     history.end(run_id, how)
     run = run_by_id(shown(tmp_path, history), run_id)
     assert run is not None

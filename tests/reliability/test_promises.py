@@ -165,7 +165,7 @@ def test_a_refusal_binds_no_key(state_dir: Path) -> None:
 
 
 def test_a_run_ends_once_whoever_ends_it(state_dir: Path) -> None:
-    completed = run.EndRun(token=1, last=(), ending=run.RunFailed(code="X", message="x", retryable=False))
+    completed = run.EndRun(token=1, last=(), ending=run.RunFailed(code="X", error_text="x", retryable=False))
     commands: list[run.RunCommand] = [
         run.LeaseRun(executor="exe_1", pid=1, said=""),
         completed,
@@ -183,7 +183,7 @@ def test_a_run_ends_once_whoever_ends_it(state_dir: Path) -> None:
 
 
 def test_an_executor_with_an_old_token_is_refused(state_dir: Path) -> None:
-    late = run.EndRun(token=1, last=(), ending=run.RunFailed(code="X", message="x", retryable=False))
+    late = run.EndRun(token=1, last=(), ending=run.RunFailed(code="X", error_text="x", retryable=False))
     taken_over = (
         run.RunLeased(executor="exe_1", token=1, attempt=1, pid=1),
         run.RunLeased(executor="exe_2", token=2, attempt=2, pid=2),

@@ -17,16 +17,17 @@ ADDED = dead_letter.DeadLetterAdded(
     session_id="s",
     reason="attempts-exhausted",
     code="PROVIDER_ERROR",
-    error="no",
+    error_text="no",
     retry_count=2,
     items=(dead_letter.LetterItem(item_id="wi_1", mode="followup", chars=4),),
-    attempts=(dead_letter.LetterAttempt(run_id="run_1", at=iso(NOW), code="PROVIDER_ERROR", message="no"),),
+    attempts=(dead_letter.LetterAttempt(run_id="run_1", at=iso(NOW), code="PROVIDER_ERROR"),),
+    attempt_errors=("no",),
     payload='{"sessionId":"s"}',
 )
 REQUEUE = dead_letter.RequeueLetter(id="dlq_1", item_ids=("wi_2",))
 REQUEUED = dead_letter.DeadLetterRequeued(id="dlq_1", retry_count=3, item_ids=("wi_2",))
 DISCARD = dead_letter.DiscardLetter(id="dlq_1", audit_note="no use")
-DISCARDED = dead_letter.DeadLetterDiscarded(id="dlq_1", audit_note="no use")
+DISCARDED = dead_letter.DeadLetterDiscarded(id="dlq_1", note="no use")
 RESTORE = dead_letter.RestoreLetter(id="dlq_1")
 RESTORED = dead_letter.DeadLetterRestored(id="dlq_1")
 
@@ -77,7 +78,7 @@ STARTED = a2a.MessageStarted(status="started", attempt=1, **NAMES)
 COMPLETED = a2a.MessageCompleted(status="completed", **NAMES)
 FAIL = a2a.FailMessage(reason="hop-limit", code="HOP_LIMIT", error="too far", dead_letter_id="dlq_1")
 FAILED = a2a.MessageFailed(
-    status="failed", reason="hop-limit", code="HOP_LIMIT", error="too far", dead_letter_id="dlq_1", **NAMES
+    status="failed", reason="hop-limit", code="HOP_LIMIT", error_text="too far", dead_letter_id="dlq_1", **NAMES
 )
 
 

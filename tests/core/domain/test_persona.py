@@ -30,7 +30,7 @@ COMPLETED = persona.PersonaRunCompleted(
     repaired=False,
     artifacts=persona.PersonaArtifacts(audit_dir="d", result_json_path="j", report_markdown_path="m"),
 )
-FAILED = persona.PersonaRunFailed(persona_name="critic", repo_path="library", head_ref="good", error="not clean")
+FAILED = persona.PersonaRunFailed(persona_name="critic", repo_path="library", head_ref="good", error_text="not clean")
 
 
 def review(*events: Event) -> Given[persona.PersonaState]:

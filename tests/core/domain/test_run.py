@@ -43,7 +43,7 @@ QUEUED = run.RunQueued(
 )
 LEASED = run.RunLeased(executor="exe_1", token=1, attempt=1, pid=7)
 STARTED = run.RunStarted(attempt=1)
-ASKED = run.RunCancelRequested(status="cancelled", reason="enough", run_id="run_1")
+ASKED = run.RunCancelRequested(status="cancelled", note="enough", run_id="run_1")
 SAID = run.TranscriptAppended(role="assistant", kind="message", chars=2, content="ok")
 PAID = run.UsageRecorded(provider="mock", model="mock-model", usage=Usage(total_tokens=3), cost_micro_usd=0)
 COMPLETED = run.RunCompleted(
@@ -148,18 +148,18 @@ def test_a_cancel_is_requested_while_the_run_is_executed() -> None:
 
 
 def test_a_cancel_that_was_acknowledged_wins_over_success_and_what_was_paid_stays() -> None:
-    ended = run.RunCancelled(cause="requested", reason="enough")
+    ended = run.RunCancelled(cause="requested")
     given(CREATED, LEASED, ASKED).when(END).then(PAID, ended)
 
 
 def test_a_run_without_executor_is_cancelled_at_once() -> None:
-    ended = run.RunCancelled(cause="requested", reason="enough")
+    ended = run.RunCancelled(cause="requested")
     for first in (QUEUED, CREATED):
         given(first).when(run.CancelRun(reason="enough", by_run="run_1")).then(ASKED, ended)
 
 
 def test_a_cancel_of_a_run_that_ended_is_recorded_as_not_running() -> None:
-    asked = run.RunCancelRequested(status="not-running", reason=None, run_id="run_1")
+    asked = run.RunCancelRequested(status="not-running", note=None, run_id="run_1")
     given(CREATED, LEASED, COMPLETED).when(run.CancelRun(by_run="run_1")).then(asked)
     given().when(run.CancelRun(by_run="run_1")).then(asked)
 
@@ -194,7 +194,7 @@ def test_an_executor_that_left_in_order_costs_no_attempt() -> None:
 
 
 def test_a_run_that_is_to_be_cancelled_is_not_taken_over_but_ended() -> None:
-    given(CREATED, LEASED, STARTED, ASKED).when(TAKE).then(run.RunCancelled(cause="requested", reason="enough"))
+    given(CREATED, LEASED, STARTED, ASKED).when(TAKE).then(run.RunCancelled(cause="requested"))
 
 
 def test_the_holder_of_the_lease_records_what_it_does() -> None:
@@ -209,7 +209,7 @@ def test_nobody_else_does() -> None:
 
 
 def test_after_an_acknowledged_cancel_a_step_ends_the_run_and_what_was_done_stays() -> None:
-    ended = run.RunCancelled(cause="requested", reason="enough")
+    ended = run.RunCancelled(cause="requested")
     given(CREATED, LEASED, STARTED, ASKED).when(run.RecordStep(token=1, steps=(SAID, CALLED, PAID))).then(PAID, ended)
     given(CREATED, LEASED, STARTED, CALLED, ASKED).when(run.RecordStep(token=1, steps=(RESULT,))).then(RESULT, ended)
 
@@ -230,7 +230,7 @@ def test_a_run_with_budget_left_or_without_one_is_not_paused() -> None:
 
 
 def test_a_run_that_is_to_be_cancelled_is_not_paused_but_ended() -> None:
-    ended = run.RunCancelled(cause="requested", reason="enough")
+    ended = run.RunCancelled(cause="requested")
     given(BUDGETED, LEASED, STARTED, DEAR, DEAR, ASKED).when(PAUSE).then(ended)
 
 
@@ -249,13 +249,13 @@ def test_only_a_paused_run_is_resumed() -> None:
 
 
 def test_a_paused_run_is_cancelled_at_once() -> None:
-    ended = run.RunCancelled(cause="requested", reason="enough")
+    ended = run.RunCancelled(cause="requested")
     past = (BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
     given(*past).when(run.CancelRun(reason="enough", by_run="run_1")).then(ASKED, ended)
 
 
 def test_a_cancel_is_forced_only_where_one_was_acknowledged() -> None:
-    forced = run.RunCancelled(cause="requested", reason="enough", forced=True)
+    forced = run.RunCancelled(cause="requested", forced=True)
     given(CREATED, LEASED, STARTED, ASKED).when(run.ForceCancel()).then(forced)
     given(CREATED, LEASED, STARTED, ASKED, forced).when(run.ForceCancel()).then_nothing()
     given(CREATED, LEASED, STARTED).when(run.ForceCancel()).then_nothing()
@@ -416,7 +416,7 @@ def test_whatever_is_asked_a_run_ends_at_most_once_and_nothing_executes_after(co
     endings = [index for index, event in enumerate(events) if isinstance(event, run.ENDINGS)]
     assert len(endings) <= 1
     after = events[endings[0] + 1 :] if endings else []
-    assert all(event == run.RunCancelRequested(status="not-running", reason="enough") for event in after)
+    assert all(event == run.RunCancelRequested(status="not-running", note="enough") for event in after)
 
 
 @given_random(st.lists(COMMANDS, max_size=40))

@@ -267,7 +267,7 @@ def failed(slot: int | None, reason: str | None = None) -> schedule.ScheduleRunF
         id="a",
         target_run_id=FAILED.target_run_id,
         code="PROVIDER_ERROR",
-        message="no",
+        error_text="no",
         slot_ms=slot,
         reason=reason,  # type: ignore[arg-type]
     )

@@ -61,7 +61,7 @@ def returned(*numbers: int, run_id: str = "run_1", counted: bool = True) -> work
         run_id=run_id,
         item_ids=ids(*numbers),
         code="PROVIDER_ERROR",
-        message="no",
+        error_text="no",
         failed_at=iso(NOW),
         counted=counted,
     )
@@ -74,7 +74,7 @@ def buried(*numbers: int, depth: int, reason: work.Grave = "attempts-exhausted",
         item_ids=ids(*numbers),
         reason=reason,
         code="PROVIDER_ERROR",
-        message="no",
+        error_text="no",
         queue_depth=depth,
         run_id=run_id,
     )
@@ -84,7 +84,7 @@ def stopped(before: int, after: int, items: int = 0, run_id: str | None = "run_1
     return work.WorkDrainFailed(
         drain_id="drn_1",
         code="PROVIDER_ERROR",
-        message="no",
+        error_text="no",
         drained_items=items,
         queue_depth_before=before,
         queue_depth_after=after,

@@ -41,7 +41,7 @@ def failed(step_id: str = "a", attempt: int = 1, *, again: bool = False) -> wr.W
         step_id=step_id,
         attempt=attempt,
         code="X",
-        message="no",
+        error_text="no",
         will_retry=again,
         step_run_id=f"run_{step_id}{attempt}",
     )
@@ -217,7 +217,7 @@ def test_the_items_of_all_maps_of_a_run_are_limited_together() -> None:
     assert isinstance(second, wr.WorkflowStepFailed)
     assert (first.step_id, second.step_id, second.code, second.will_retry) == ("a", "b", "MAP_ERROR", False)
     for said in ("5 items", "have 6", "ATHENA_WORKFLOW_ITEMS_MAX", "10"):
-        assert said in second.message
+        assert said in str(second.error_text)
     fitting = wr.Advance(graph=MAPS, moves=both, items_max=11)
     given().when(fitting).then_types(wr.WorkflowStepExpanded, wr.WorkflowStepExpanded)
 
@@ -290,7 +290,7 @@ def test_an_approval_that_expires_is_decided_by_its_default(default: str, kind: 
 
 
 def test_a_cancel_lets_nothing_begin_and_ends_what_waits() -> None:
-    stop = wr.WorkflowRunCancelRequested(workflow_id="wf_1", reason="enough")
+    stop = wr.WorkflowRunCancelRequested(workflow_id="wf_1", note="enough")
     given(started()).when(wr.Cancel(reason="enough")).then(stop)
     given(started(), stop).when(wr.Cancel()).then_nothing()
     over = ended(code="RUN_CANCELLED", message="no", cancelled=True)

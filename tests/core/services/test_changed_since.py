@@ -186,7 +186,7 @@ async def test_what_was_redacted_since_a_workflow_began_is_not_run(tmp_path: Pat
         assert await at.ended(run_id) == "failed"
         (failed,) = (one.event for one in at.told(run_id) if isinstance(one.event, workflow_run.WorkflowStepFailed))
         assert (failed.step_id, failed.code, failed.will_retry) == ("b", "INPUT_REDACTED", False)
-        assert failed.message.startswith("input-redacted: ")
+        assert str(failed.error_text).startswith("input-redacted: ")
         runs = [one for one in at.told() if isinstance(one.event, run.RunCreated)]
         assert len(runs) == 1, "no run was made of what was erased"
 
@@ -217,7 +217,7 @@ async def test_an_item_that_was_redacted_is_buried_and_those_beside_it_are_done(
         await at.enqueued("two")
         failed = await at.drained()
         assert isinstance(failed, work.WorkDrainFailed)
-        assert "redacted" in failed.message
+        assert "redacted" in str(failed.error_text)
         letter = at.one(dead_letter.DeadLetterAdded)
         assert (letter.reason, [item.item_id for item in letter.items]) == ("unrunnable", [second.event.item_id])
         done = await at.drained()
@@ -263,7 +263,7 @@ async def test_a_step_whose_author_lost_the_role_is_refused_when_it_would_begin(
         assert await at.judge(run_id, who=ROOT) == "failed"
         failed = at.one(workflow_run.WorkflowStepFailed)
         assert (failed.step_id, failed.code) == ("b", "AUTHZ_DENIED")
-        assert "ada, who made the workflow, is Viewer now" in failed.message
+        assert "ada, who made the workflow, is Viewer now" in str(failed.error_text)
         at.roles(ROLES)
         workflow_id = failed.workflow_id
         await at.parts.workflows.resume(workflow_id, run_id, None, ROOT, META, None, exactly=True)
@@ -303,7 +303,7 @@ async def test_work_of_somebody_who_may_do_it_no_longer_becomes_a_dead_letter(tm
     async with place(tmp_path, auth=True) as at:
         letter = await at.sent(Identity(subject="eve", role=Role.OPERATOR), "mine")
         assert (letter.reason, letter.code, letter.source_persona) == ("not-allowed", "AUTHZ_DENIED", "bob")
-        assert "eve is Viewer now" in letter.error
+        assert "eve is Viewer now" in str(letter.error_text)
         assert letter.attempts == ()
         assert not any(isinstance(one.event, run.RunCreated) for one in at.told())
         await at.parts.letters.requeue(letter.id, ROOT, META, None)

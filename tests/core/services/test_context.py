@@ -149,7 +149,7 @@ def answer(call_id: str, text: str = "found") -> Event:
 def test_the_history_holds_completed_runs_with_their_tool_calls(opened: Callable[..., Session]) -> None:
     session = opened()
     session.run(user("one"), assistant("look"), call("a"), answer("a"), assistant("1"))
-    session.run(user("failed"), assistant("?"), ending=RunFailed(code="X", message="x", retryable=False))
+    session.run(user("failed"), assistant("?"), ending=RunFailed(code="X", error_text="x", retryable=False))
     session.run(user("elsewhere"), assistant("!"), session_id="other")
     session.run(user("open"), call("x"), ending=None)
     session.run(user("two"), assistant("2"))

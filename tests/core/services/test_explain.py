@@ -23,7 +23,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import MARK_BYTES, Event, Position
 from athena_core.services import explain
-from athena_core.services.explain import CAUSES_FIRST, CAUSES_MAX, Explanation, Line, WaitsFor
+from athena_core.services.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, Explanation, Line, WaitsFor
 from athena_core.values import Usage, VerificationFailure
 from projections.cursor import event_id
 from tests.projections.history import CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
@@ -38,7 +38,7 @@ def named(position: Position, mark: bytes) -> str:
 
 def told(history: History, run_id: str, line: Line | None = None) -> Explanation:
     """The explanation of a run."""
-    recorded = [CODEC.decode(row, text=False) for row in history.written if row.stream == run_id]
+    recorded = [CODEC.decode(row, text=row.type in QUOTED) for row in history.written if row.stream == run_id]
     found = explain.explain(recorded, line, history, named)
     assert found is not None
     return found
@@ -185,8 +185,8 @@ def test_take_overs_pauses_and_cancels_are_told_with_who_and_why() -> None:
     history.in_run(
         run_id,
         RunResumed(requested_by="ex_2", budget_micro_usd=2_000_000),
-        RunCancelRequested(status="cancelled", reason="enough", run_id=run_id),
-        RunCancelled(cause="requested", reason="enough", forced=True),
+        RunCancelRequested(status="cancelled", note="enough", run_id=run_id),
+        RunCancelled(cause="requested", forced=True),
         RunCancelRequested(status="not-running"),
     )
     found = told(history, run_id)
@@ -305,7 +305,7 @@ def test_what_caused_a_step_is_named_by_its_event() -> None:
     history = History()
     run_id = history.request("one")
     history.start(run_id)
-    created, *rest = [CODEC.decode(row, text=False) for row in history.written if row.stream == run_id]
+    created, *rest = [CODEC.decode(row, text=row.type in QUOTED) for row in history.written if row.stream == run_id]
     caused = [created, *(replace(one, causation=created.position) for one in rest)]
     found = explain.explain(caused, None, history, named)
     assert found is not None

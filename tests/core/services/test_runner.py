@@ -187,9 +187,9 @@ async def test_a_bug_in_a_run_is_one_error_in_the_answer_the_record_and_the_even
     assert status_of(error) == 500
     assert {
         (error.code, error.message, error.retryable),
-        (ending.code, ending.message, ending.retryable),
+        (ending.code, ending.error_text, ending.retryable),
         (shown.error.code, shown.error.message, shown.error.retryable),
-    } == {("INTERNAL_ERROR", ending.message, False)}
+    } == {("INTERNAL_ERROR", ending.error_text, False)}
     assert "model" not in error.message
     assert "RuntimeError: it quotes what the model wrote" in caplog.text, "an operator needs the traceback"
 

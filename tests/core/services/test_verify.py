@@ -251,7 +251,7 @@ OFF = schedule.ScheduleDisabled(id="a", updated=True)
 HALTED = schedule.SchedulePaused(id="a", cause="requested")
 CONTINUED = schedule.ScheduleResumed(id="a")
 DONE = schedule.ScheduleRunCompleted(id="a", target_run_id=started(None).target_run_id)
-UNRUN = schedule.ScheduleRunFailed(id="a", target_run_id=started(None, 5).target_run_id, code="X", message="no")
+UNRUN = schedule.ScheduleRunFailed(id="a", target_run_id=started(None, 5).target_run_id, code="X", error_text="no")
 
 
 def scheduled(forge: Forge, *events: Event, stream: str = "schedule:a") -> None:
@@ -398,7 +398,7 @@ def spoken_after_the_end(forge: Forge) -> None:
 
 
 def ended_twice(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, run.RunFailed(code="X", message="", retryable=False))
+    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, run.RunFailed(code="X", error_text="", retryable=False))
 
 
 def two_of_one_slot(forge: Forge) -> None:
@@ -752,7 +752,7 @@ def queued_and_worked_off(forge: Forge) -> None:
     worked(forge)
     forge.add("work:s", queue.drained(1, 0), queue.done(1, 1))
     forge.add("work:s", queue.enqueued(2, depth=1), queue.draining(1), queue.started(2, run_id="run_2"))
-    forge.add("run_2", CREATED, LEASED, STARTED, run.RunFailed(code="PROVIDER_ERROR", message="no", retryable=True))
+    forge.add("run_2", CREATED, LEASED, STARTED, run.RunFailed(code="PROVIDER_ERROR", error_text="no", retryable=True))
     forge.add("work:s", queue.returned(2, run_id="run_2"), queue.stopped(1, 1, run_id="run_2"))
     forge.add("work:s", queue.draining(1), queue.buried(2, depth=0, run_id=None, reason="unrunnable"))
     forge.add("dlq_1", letter_of("wi_2"))

@@ -440,7 +440,7 @@ def test_a_projection_sees_erased_text_as_none_and_unknown_tags_as_such(tmp_path
         TYPE: ClassVar[str] = "plane.renamed"
 
     submit(log, created(1))
-    erased = Fact(stream=plane.STREAM, event=plane.PayloadRedacted(target=1, reason="asked"))
+    erased = Fact(stream=plane.STREAM, event=plane.PayloadRedacted(target=1, note="asked"))
     submit(log, erased, erase=(1,))
     newer = Log(store_at(tmp_path), Codec((*EVENTS, Renamed)), DECIDERS, clock=FixedClock(), ids=CountingIds())
     newer.start()
