@@ -13,6 +13,7 @@ from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection, LogReader, Row, ShownCells
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, Scope
 from projections.cursor import Cursor, event_id, event_ids, parse_cursor, resolve
+from projections.page import is_one_of
 from projections.projection import Projection, Rows, Table
 
 __all__ = [
@@ -194,7 +195,7 @@ class FeedFilter(Value):
     def conditions(self) -> Iterator[tuple[str, tuple[Cell, ...]]]:
         """What the index can restrict, as SQL with its values."""
         if self.types is not None:
-            yield f"type IN ({', '.join('?' * len(self.types))})", tuple(sorted(self.types))
+            yield is_one_of("type", self.types)
         if self.session_id is not None:
             yield "session_id = ?", (self.session_id,)
         if self.run_id is not None:
@@ -202,7 +203,7 @@ class FeedFilter(Value):
         kinds = () if self.scope is None else (("session_id", self.scope.sessions), ("run_id", self.scope.runs))
         for column, names in kinds:
             if names is not None:
-                yield f"{column} IN ({', '.join('?' * len(names))})", tuple(sorted(names))
+                yield is_one_of(column, names)
         if self.trace_id is not None:
             yield "trace_id = ?", (self.trace_id,)
 

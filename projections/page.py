@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -80,6 +80,11 @@ def encoded(page: Page[Any]) -> msgspec.Raw | Page[Any]:
     return msgspec.Raw(b"".join((b'{"items":', page.items.json, end, b"}")))
 
 
+def is_one_of(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the condition that a column has one of some values, and the values; PostgreSQL knows no empty list."""
+    return (f"{column} IN ({', '.join('?' * len(names))})" if names else "FALSE"), tuple(sorted(names))
+
+
 class Keyset(Value):
     """The order of a list: columns that identify a row together, and their names in the cursor.
 
@@ -131,8 +136,9 @@ class Keyset(Value):
         values = [value for _, value in where if value is not None]
         for column, names in (within or {}).items():
             if names is not None:
-                conditions.append(f"{column} IN ({', '.join('?' * len(names))})")
-                values += sorted(names)
+                condition, some = is_one_of(column, names)
+                conditions.append(condition)
+                values += some
         columns = [column for _, column, _ in self.columns]
         if cursor is not None:
             beyond = ">" if self.oldest_first else "<"

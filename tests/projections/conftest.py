@@ -1,4 +1,4 @@
-"""The reads of the views: at larger sizes they are tested on PostgreSQL, too, the same ones."""
+"""The reads of the views: they are tested on PostgreSQL, too, the same ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,6 @@ from athena_core.clock import CountingIds
 from athena_core.store.postgres import PostgresStore
 from athena_core.store.schemas import Schemas
 from tests.projections.support import shown_in
-from tests.scale import SCALE
 from tests.support.postgres import Cluster
 
 READS = tuple(
@@ -48,6 +47,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of reads on both, where there is time."""
-    if SCALE != "quick" and metafunc.module.__name__.rpartition(".")[2] in READS:
-        metafunc.parametrize("engine", ["sqlite", "postgres"], indirect=True)
+    """Run a test of reads on both."""
+    if metafunc.module.__name__.rpartition(".")[2] in READS:
+        postgres = pytest.param("postgres", marks=pytest.mark.heavy)
+        metafunc.parametrize("engine", ["sqlite", postgres], indirect=True)

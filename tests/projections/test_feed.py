@@ -157,6 +157,13 @@ def test_filtered_pages_show_what_a_full_scan_shows(
     assert found == [row for row in map(Shown.of, history.written) if wanted.matches(row)]
 
 
+def test_a_filter_of_no_types_shows_nothing(tmp_path: Path) -> None:
+    history = History()
+    history.directive("x")
+    connection = shown(tmp_path, history)
+    assert not page(FeedFilter(types=frozenset()), 0, 10, history, connection).rows
+
+
 def test_a_filtered_page_does_not_claim_what_the_views_have_not_seen(tmp_path: Path) -> None:
     history = History()
     history.whole_run("s")
