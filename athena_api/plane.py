@@ -308,7 +308,7 @@ class ControlPlane(NamedTuple):
             health = self.health(self.reader.head())
         except StoreUnreachable as error:
             raise StoreUnreachable(error.message.partition(":")[0]) from error
-        stopped = any(one.error for one in health.projections.values())
+        stopped = health.generation is None or any(one.error for one in health.projections.values())
         if health.reason is not None or stopped or health.lag > READY_LAG_MAX or self.streams.draining:
             refusal = self.log.refusal
             known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""

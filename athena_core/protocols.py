@@ -155,6 +155,9 @@ class Generations(Protocol):
     def current(self) -> str | None:
         """The generation that serves."""
 
+    def identity(self, name: str) -> object:
+        """Return what tells a generation from another one of its name; None where it is gone."""
+
     def candidate(self) -> str | None:
         """A complete generation that the holder of the keeper's lock is to take up."""
 

@@ -32,6 +32,7 @@ UPSERT_CHECKPOINT = (
     " chain = excluded.chain, error = excluded.error, error_position = excluded.error_position"
 )
 
+GONE = (FileNotFoundError, NotADirectoryError)
 FILE = re.compile(r"views-([1-9][0-9]{0,14})\.db")
 
 
@@ -96,6 +97,8 @@ class Files:
         self._databases = databases
         self._current = directory / "current"
         self._candidate = directory / "candidate"
+        self._pointed: tuple[tuple[int, int], str] | None = None
+        """What the pointer named when it was read last, and by what it is known that it is the same."""
 
     def keeper(self) -> FileLock:
         """The lock of whoever brings the current generation up to the head and switches to another."""
@@ -109,13 +112,28 @@ class Files:
         """The file of a generation."""
         return self.directory / name
 
-    def stamp(self) -> tuple[int, int] | None:
+    def stamp(self) -> object:
         """Something that changes whenever another generation serves; None while none does."""
         try:
             status = self._current.stat()
-        except FileNotFoundError:
+        except GONE:
             return None
-        return (status.st_ino, status.st_mtime_ns)
+        pointer = (status.st_ino, status.st_mtime_ns)
+        if self._pointed is None or self._pointed[0] != pointer:
+            name = self.current()
+            self._pointed = None if name is None else (pointer, name)
+        if self._pointed is None:
+            return None
+        identity = self.identity(self._pointed[1])
+        return None if identity is None else (pointer, identity)
+
+    def identity(self, name: str) -> tuple[int, int] | None:
+        """Return what tells a generation from another one of its name; None where it is gone."""
+        try:
+            status = self.path(name).stat()
+        except GONE:
+            return None
+        return (status.st_dev, status.st_ino)
 
     def current(self) -> str | None:
         """The generation that serves."""
@@ -128,7 +146,7 @@ class Files:
     def _named(self, pointer: Path) -> str | None:
         try:
             name = pointer.read_text("ascii").strip()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (*GONE, UnicodeDecodeError):
             return None
         return name if FILE.fullmatch(name) and self.path(name).exists() else None
 

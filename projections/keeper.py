@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.problems import Problems
-from athena_core.protocols import Connection, LogReader
+from athena_core.protocols import Connection, Damaged, LogReader
 from projections import generation
 from projections.projection import Projection
 from projections.projector import PAGE_EVENTS_MAX, Projector
@@ -20,6 +21,12 @@ RETIRE_SECONDS = 60.0
 TROUBLE_SECONDS = 1.0
 BACKGROUND_EVENTS_MAX = 2_000
 FAR: Position = 2**62
+
+
+class ViewsLost(NotCaughtUp):
+    """The generation that served was moved, deleted or replaced."""
+
+
 LOOP = "views"
 
 
@@ -40,10 +47,13 @@ class Keeper:
         self._builder = views.generations.builder()
         self._log: LogReader | None = None
         self._name: str | None = None
+        self._identity: object = None
         self._live: Projector | None = None
         self._next_name: str | None = None
         self._next: Projector | None = None
         self._stale = False
+        self._lost = False
+        """Whether the generation that serves is to be replaced, whatever stands in its place."""
         self._look_at = 0.0
         self._retired: dict[str, float] = {}
 
@@ -55,7 +65,8 @@ class Keeper:
         while not stop.is_set():
             try:
                 self._keep(stop)
-            except Exception as error:
+            except Exception as failure:
+                error = self._rebuilding(failure) if isinstance(failure, Damaged) else failure
                 self._views.failure = f"{type(error).__name__}: {error}"
                 self._problems.report(LOOP, error)
             finally:
@@ -90,7 +101,7 @@ class Keeper:
         if not self._lock.acquire():
             return False
         self._log = self._views.logs()
-        self._name = self._generations.current()
+        self._name = None if self._lost else self._generations.current()
         if self._name is None:
             self._stale = True
             self._begin()
@@ -108,6 +119,7 @@ class Keeper:
     def _open(self, name: str) -> None:
         """Go on with the current generation as far as it fits this log and these projections."""
         projector = self._projector(name)
+        self._identity = self._generations.identity(name)
         if projector is None:
             self._stale = True
             return
@@ -152,11 +164,15 @@ class Keeper:
         return moved
 
     def _look(self) -> None:
-        """From time to time: is there a candidate, are there generations to delete?"""
+        """From time to time: does what serves stand, is there a candidate, are there generations to delete?
+
+        Raises ViewsLost.
+        """
         now = self._views.clock.monotonic()
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
+        self._check_place()
         for name in [name for name, due in self._retired.items() if due <= now]:
             self._generations.remove(name, self._lock)
             del self._retired[name]
@@ -174,6 +190,23 @@ class Keeper:
             return
         self._abandon()
         self._adopt(candidate, projector)
+
+    def _check_place(self) -> None:
+        """Raise ViewsLost where the generation that serves is no longer the one that was opened.
+
+        It can still be written and read through what is open here, which would show by nothing. A new one serves next,
+        also where another file is there in its place: it may be of any time.
+        """
+        name, generations = self._name, self._generations
+        if name is None or (generations.current() == name and generations.identity(name) == self._identity):
+            return
+        self._lost = True
+        raise ViewsLost(f"{name} was moved, deleted or replaced while it served; the views are rebuilt")
+
+    def _rebuilding(self, error: Exception) -> "ViewsLost":
+        """Have a new generation serve next, because the one that serves is damaged or gone."""
+        self._lost = True
+        return ViewsLost(f"{self._name} cannot be used: {error}; the views are rebuilt")
 
     def _begin(self) -> None:
         """Begin to build a generation, unless another process is building one."""
@@ -210,6 +243,8 @@ class Keeper:
         if self._name is not None:
             self._retired[self._name] = self._views.clock.monotonic() + RETIRE_SECONDS
         self._name, self._live, self._stale = self._next_name, self._next, False
+        self._identity = self._generations.identity(self._name)
+        self._lost = False
         self._live.page_events_max = PAGE_EVENTS_MAX
         self._next_name, self._next = None, None
         self._builder.release()

@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from athena_core.private_file import FILE_MODE
+from athena_core.private_file import DIRECTORY_MODE, FILE_MODE
 
 
 class FileLock:
@@ -24,6 +24,7 @@ class FileLock:
         """Try to take the lock, without waiting; tell whether this object holds it now."""
         if self._descriptor is not None:
             return True
+        self._path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)  # it may have been moved away with the lock
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from athena_core.clock import Clock
 from athena_core.event import Position
-from athena_core.protocols import Connection, Decode, LogReader, Row
+from athena_core.protocols import Connection, Damaged, Decode, LogReader, Row
 from projections import generation
 from projections.generation import Checkpoint
 from projections.projection import Buffers, Handler, Projection, Rows
@@ -88,7 +88,7 @@ class Projector:
             return None
         try:
             reached = self._write(pages, self._fold)
-        except OSError:
+        except (OSError, Damaged):
             raise
         except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
             reached = self._write(pages, self._fold_apart)
@@ -171,7 +171,7 @@ class Projector:
         execute("SAVEPOINT page")
         try:
             checkpoint = self._fold(projection, rows, work)
-        except OSError:
+        except (OSError, Damaged):
             raise
         except Exception:
             execute("ROLLBACK TO page")
@@ -188,7 +188,7 @@ class Projector:
             try:
                 handler = projection.handlers.get(row.type)
                 reached = self._fold(projection, [row], [] if handler is None else [(handler, self._decode(row))])
-            except OSError:
+            except (OSError, Damaged):
                 raise
             except Exception as error:
                 execute("ROLLBACK TO event")

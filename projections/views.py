@@ -8,7 +8,7 @@ from typing import TypeVar
 from athena_core.clock import Clock
 from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.event import Position
-from athena_core.protocols import Connection, Decode, Generations, LogReader
+from athena_core.protocols import Connection, Damaged, Decode, Generations, LogReader
 from athena_core.signal import Signal
 from projections import generation
 from projections.generation import Checkpoint
@@ -117,10 +117,13 @@ class ViewsReader:
         """The result of ``read`` and the position that it reflects; raises NotCaughtUp if a projection is missing."""
         connection = self._open()
         if connection is not None:
-            with connection.snapshot():
-                checkpoints = self._load(connection)
-                if all(name in checkpoints for name in names):
-                    return read(connection), min(checkpoints[name].position for name in names)
+            try:
+                with connection.snapshot():
+                    checkpoints = self._load(connection)
+                    if all(name in checkpoints for name in names):
+                        return read(connection), min(checkpoints[name].position for name in names)
+            except Damaged as error:
+                self._set_aside(error)
         raise self._not_caught_up(names)
 
     async def wait(self, names: Collection[str], position: Position, timeout: float = WAIT_SECONDS) -> None:
@@ -197,10 +200,19 @@ class ViewsReader:
         connection.close()
         return None
 
+    def _set_aside(self, error: Damaged) -> None:
+        """Read nothing of a damaged generation until another one serves, or this one can be read again."""
+        self.close()
+        self._unreachable = f"{type(error).__name__}: {error}"
+
     def _load(self, connection: Connection) -> dict[str, Checkpoint]:
         changed = connection.changed()
         if changed != self._changed:
-            loaded = generation.load(connection)
+            try:
+                loaded = generation.load(connection)
+            except Damaged as error:
+                self._set_aside(error)
+                return {}
             versions = self._versions
             self._checkpoints = {name: point for name, point in loaded.items() if point.version == versions.get(name)}
             self._changed = changed

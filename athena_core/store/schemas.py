@@ -18,7 +18,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 
 from athena_core.errors import StoreUnreachable
-from athena_core.protocols import Cell, Connection, Latch
+from athena_core.protocols import Cell, Connection, Damaged, Latch
 from athena_core.store.postgres import LOCK_CLASS, PLANS, SCHEMA, Line, connect, translated, unnest, vacuum
 
 KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
@@ -59,6 +59,7 @@ NEXT_NUMBER = (
     " ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text RETURNING value"
 )
 SELECT_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname ~ %s"
+SELECT_SCHEMA = "SELECT oid::bigint FROM pg_namespace WHERE nspname = %s"
 TRY_LOCK = f"SELECT pg_try_advisory_lock({LOCK_CLASS}, %s)"
 SELECT_HOLDER = f"""
     SELECT pid, state_change::text FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -226,9 +227,12 @@ class SchemaConnection:
 
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and iterate its rows."""
-        with translated():
-            cursor = self._session().execute(dialect(statement), tuple(values))
-            return iter(cursor.fetchall() if cursor.description is not None else ())
+        try:
+            with translated():
+                cursor = self._session().execute(dialect(statement), tuple(values))
+                return iter(cursor.fetchall() if cursor.description is not None else ())
+        except (pg.UndefinedTable, pg.InvalidSchemaName) as error:
+            raise Damaged(str(error).partition("\n")[0]) from error
 
     def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and fetch a few rows at a time; outside of a snapshot the database keeps them."""
@@ -356,6 +360,10 @@ class Schemas:
     def current(self) -> str | None:
         """The generation that serves."""
         return self._ask().get("current")
+
+    def identity(self, name: str) -> object:
+        """Return what tells a generation from another one of its name; None where it is gone."""
+        return next((oid for (oid,) in self._line.read(SELECT_SCHEMA, (name,))), None)
 
     def candidate(self) -> str | None:
         """A complete generation that the holder of the keeper's lock is to take up."""

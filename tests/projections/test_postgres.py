@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from athena_core.clock import CountingIds, FixedClock
-from athena_core.errors import StoreUnreachable
+from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.problems import Problems
 from athena_core.signal import Signal
 from athena_core.store.postgres import PostgresStore
 from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
 from projections import ALL
-from projections.keeper import Keeper
+from projections.keeper import Keeper, ViewsLost
 from projections.replay import rebuild, rehearse, verify
 from projections.views import Views
 from tests.projections.history import CODEC, History
@@ -39,7 +39,8 @@ class Kept:
     def __init__(self, url: str, history: History) -> None:
         self.schemas = Schemas(url)
         self.history = history
-        self.views = Views(self.schemas, lambda: history, CODEC.decode, FixedClock(), ALL, Signal())
+        self.clock = FixedClock()
+        self.views = Views(self.schemas, lambda: history, CODEC.decode, self.clock, ALL, Signal())
         self.keeper = Keeper(self.views, lambda: False, Problems(FixedClock()))
         self.reader = self.views.reader(history)
 
@@ -140,6 +141,24 @@ def test_a_keeper_whose_tables_are_gone_leaves_in_order_and_the_next_one_begins_
     *_, last = rebuild(other.views)
     assert last.outcome == "candidate"
     other.close()
+
+
+def test_views_whose_schema_was_dropped_are_noticed_at_the_next_look_and_rebuilt(
+    kept: Kept, history: History, url: str
+) -> None:
+    kept.keep()
+    before, name = kept.digests(), kept.schemas.current()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(f"DROP SCHEMA {name} CASCADE".encode())
+    with pytest.raises(NotCaughtUp):
+        kept.reader.query(NAMES, digests)
+    kept.clock.advance(250)
+    with pytest.raises(ViewsLost, match=f"{name} was moved, deleted or replaced"):
+        kept.keeper.turn()
+    kept.keeper.close()
+    kept.keep()
+    assert kept.digests() == before
+    assert kept.schemas.current() != name
 
 
 def test_whoever_lost_the_session_can_change_nothing_and_the_next_goes_on(

@@ -14,10 +14,12 @@ from athena_core.protocols import Connection
 from projections import ALL, generation
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.generation import Files
+from projections.keeper import ViewsLost
 from projections.projection import Projection, Rows
 from projections.replay import rebuild
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
+from tests.support.api import soon
 
 
 def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: bool = False) -> tuple[Projection, ...]:
@@ -407,6 +409,111 @@ def test_readers_are_told_of_trouble_with_the_database_and_it_is_tried_again(tmp
     thread.join(30)
     assert not thread.is_alive()
     assert failures[:2] == ["OSError: the disk is gone"] * 2
+    assert plane.views.failure is None
+
+
+def moved(directory: Path) -> None:
+    directory.rename(directory.with_name("elsewhere"))
+
+
+def deleted(directory: Path) -> None:
+    for file in directory.iterdir():
+        file.unlink()
+
+
+def only_the_database_deleted(directory: Path) -> None:
+    (directory / "views-1.db").unlink()
+
+
+def replaced(directory: Path) -> None:
+    copy = directory / "copy"
+    copy.write_bytes((directory / "views-1.db").read_bytes())
+    copy.rename(directory / "views-1.db")
+
+
+def pointer_deleted(directory: Path) -> None:
+    (directory / "current").unlink()
+
+
+VANISH = (moved, deleted, only_the_database_deleted, replaced, pointer_deleted)
+
+
+@pytest.mark.parametrize("vanish", VANISH)
+def test_views_that_vanish_are_noticed_at_the_next_look_and_rebuilt(
+    tmp_path: Path, history: History, vanish: Callable[[Path], None]
+) -> None:
+    directory = tmp_path / "views"
+    plane = Plane(directory, history)
+    plane.keep()
+    before = plane.digests()
+    vanish(directory)
+    plane.clock.advance(250)
+    with pytest.raises(ViewsLost, match=r"views-1\.db was moved, deleted or replaced"):
+        plane.keeper.turn()
+    plane.keeper.close()
+    plane.keep()
+    assert plane.digests() == before
+    history.directive("later")
+    plane.keep()
+    assert plane.reader.position(plane.names) == history.head()
+    plane.clock.advance(250)
+    assert not plane.keeper.turn(), "what serves now stays"
+
+
+@pytest.mark.parametrize("vanish", VANISH)
+def test_another_process_goes_on_with_views_that_vanished(
+    tmp_path: Path, history: History, vanish: Callable[[Path], None]
+) -> None:
+    directory = tmp_path / "views"
+    first, second = Plane(directory, history), Plane(directory, history)
+    first.keep()
+    before = first.digests()
+    assert second.digests() == before
+    vanish(directory)
+    first.clock.advance(250)
+    with pytest.raises(ViewsLost):
+        first.keeper.turn()
+    first.keeper.close()
+    history.directive("later")
+    second.keep()
+    assert first.digests() == second.digests() != before
+
+
+def test_readers_are_told_while_something_else_stands_where_the_views_were(tmp_path: Path, history: History) -> None:
+    directory = tmp_path / "views"
+    plane = Plane(directory, history)
+    plane.keep()
+    moved(directory)
+    directory.touch()
+    assert plane.reader.checkpoints() == {}
+    with pytest.raises(NotCaughtUp):
+        plane.reader.query(plane.names, lambda connection: None)
+
+
+def test_the_thread_says_that_the_views_vanished_and_rebuilds_them(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path / "views", history)
+    failures = []
+
+    def repair() -> bool:
+        failures.append(plane.views.failure)
+        return False
+
+    stop = Troubled(repair)
+    thread = threading.Thread(target=plane.keeper.run, args=(stop,), daemon=True)
+    thread.start()
+    asyncio.run(wait_for_recovery(plane, history))
+    moved(tmp_path / "views")
+    for _ in soon():
+        plane.clock.advance(250)
+        if failures:
+            break
+    asyncio.run(wait_for_recovery(plane, history))
+    stop.set()
+    plane.views.log_signal.nudge()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert failures[0] is not None
+    assert failures[0].startswith("ViewsLost: views-1.db was moved, deleted or replaced")
     assert plane.views.failure is None
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from athena_core.clock import SystemClock
@@ -22,6 +23,7 @@ from projections.generation import Files
 from projections.keeper import Keeper
 from projections.projection import Projection, Rows, Table
 from projections.views import Views
+from tests.conftest import Serve
 from tests.reliability.history import history_of
 from tests.reliability.load import Clients
 from tests.reliability.oracle import Record, check
@@ -195,3 +197,27 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
         with pytest.raises(replay.ReplayStopped, match="fragile stopped at position 1"):
             list(replay.rebuild(newer))
         assert newer.generations.all() == [serving]
+
+
+@pytest.mark.parametrize("store", ["files", "postgres"])
+def test_views_that_vanish_under_a_server_are_missed_and_rebuilt_while_it_runs(
+    serve: Serve, request: pytest.FixtureRequest, store: str
+) -> None:
+    url = request.getfixturevalue("database") if store == "postgres" else None
+    server = serve(**({} if url is None else {"database_url": url}))
+    api = server.api
+    run = api.run("hello")
+    if url is None:
+        (server.state_dir / "views").rename(server.state_dir / "elsewhere")
+    else:
+        with psycopg.connect(url, autocommit=True) as session:
+            session.execute("DROP SCHEMA athena_views_1 CASCADE")
+    for _ in soon():
+        if api.http.get(server.url + "/readyz").status_code == 503:
+            break
+    for _ in soon():
+        if api.http.get(server.url + "/readyz").status_code == 200:
+            break
+    assert api.get(f"/runs/{run['runId']}")["status"] == "completed"
+    after = api.run("again")
+    assert [one["runId"] for one in api.items("/runs")] == [after["runId"], run["runId"]]
