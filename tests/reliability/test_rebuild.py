@@ -199,11 +199,13 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
         assert newer.generations.all() == [serving]
 
 
-@pytest.mark.parametrize("store", ["files", "postgres"])
-def test_views_that_vanish_under_a_server_are_missed_and_rebuilt_while_it_runs(
-    serve: Serve, request: pytest.FixtureRequest, store: str
-) -> None:
-    url = request.getfixturevalue("database") if store == "postgres" else None
+@pytest.fixture(params=["files", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Where the log of a server is kept; the database goes after the server."""
+    return str(request.getfixturevalue("database")) if request.param == "postgres" else None
+
+
+def test_views_that_vanish_under_a_server_are_missed_and_rebuilt_while_it_runs(url: str | None, serve: Serve) -> None:
     server = serve(**({} if url is None else {"database_url": url}))
     api = server.api
     run = api.run("hello")
