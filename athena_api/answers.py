@@ -100,6 +100,8 @@ class Health(Value):
     ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
     ``reason`` is present if the views cannot be written or read, or if writes fail. ``problems`` are the background
     loops that fail; ``status`` is `degraded` while there is a reason, a problem or an error of a projection.
+    ``clockAheadMs`` is how far the machine's clock jumped ahead of the server's time, until that is accepted;
+    ``clockBehindLogMs`` how far the server's time is behind the last event.
     ``loopBlockMs`` is the longest block of the event loop in the last one to two minutes, 0 if none was over 20 ms.
     """
 
@@ -110,6 +112,8 @@ class Health(Value):
     queue: int
     streams: int
     loop_block_ms: float
+    clock_ahead_ms: int
+    clock_behind_log_ms: int
     projections: dict[str, ProjectionHealth]
     problems: tuple[BackgroundProblem, ...]
     generation: str | None = None

@@ -54,6 +54,7 @@ from athena_core.services.access import Access
 from athena_core.services.agent import Agent
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
+from athena_core.services.clocks import Clocks
 from athena_core.services.drains import Drains
 from athena_core.services.erasure import Erasure
 from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind, Present
@@ -287,6 +288,7 @@ def wire(
         redrives=redrives,
         reviews=reviews,
         schedules=schedules,
+        clocks=Clocks(log, tail, clock),
         timer=timer,
         reactors=reactors,
         providers=providers,

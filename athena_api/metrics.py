@@ -97,6 +97,12 @@ FAILURES = Family(
     "athena_background_failures_total", "counter", "Failures of a loop beside the requests, in this process.", ("loop",)
 )
 FAILING = Family("athena_background_failing", "gauge", "1 where a loop beside the requests fails now.", ("loop",))
+BEHIND_LOG = Family(
+    "athena_clock_behind_log_seconds", "gauge", "How far this server's clock is behind the last event of the log."
+)
+JUMP = Family(
+    "athena_clock_jump_seconds", "gauge", "How far the machine's clock jumped ahead, until that is accepted; else 0."
+)
 BUILD = Family("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
 CPU = Family("process_cpu_seconds_total", "counter", "CPU time of this process.")
 RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
@@ -123,6 +129,8 @@ FAMILIES = (
         BUDGET,
         FAILURES,
         FAILING,
+        BEHIND_LOG,
+        JUMP,
         BUILD,
         CPU,
         RESIDENT,
@@ -159,6 +167,8 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
         samples[FAILING].append(((loop,), int(loop in failing)))
     samples[BLOCKED].append(((), plane.watchdog.recent_seconds()))
     samples[BLOCKS] += [((operation,), count) for operation, count in sorted(plane.watchdog.blocks.copy().items())]
+    samples[BEHIND_LOG].append(((), health.clock_behind_log_ms / 1000))
+    samples[JUMP].append(((), health.clock_ahead_ms / 1000))
     samples[BUILD].append(((__version__,), 1))
     samples[CPU].append(((), time.process_time()))
     samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))

@@ -47,6 +47,7 @@ from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection, Passage
 from athena_core.rule import ScheduleBody, ScheduleSpec
 from athena_core.services import explain, simulate
+from athena_core.services.clocks import AcceptedClock
 from athena_core.services.letters import NoteBody
 from athena_core.services.live import TranscriptDelta
 from athena_core.services.memory import Forgotten, NoteText
@@ -224,6 +225,12 @@ async def get_caller(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
 async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Whether the server is well."""
     return Reply(data=plane.health(call.position), position=call.position)
+
+
+async def accept_clock(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+    """Accept the machine's clock."""
+    done = await plane.clocks.accept(call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def get_digests(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
@@ -631,6 +638,18 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         answer=Health,
         handle=get_health,
+    ),
+    Operation(
+        id="acceptClock",
+        command="clock accept",
+        context="admin.clock",
+        method="POST",
+        path="/admin/clock/accept",
+        tag="core",
+        summary="Accept the clock of the server's machine after a jump ahead, instead of after ten minutes.",
+        roles=ADMINS,
+        answer=AcceptedClock,
+        handle=accept_clock,
     ),
     Operation(
         id="getViewDigests",

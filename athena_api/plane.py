@@ -35,6 +35,7 @@ from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.clocks import Clocks
 from athena_core.services.erasure import AGAIN, Erasure, Trace
 from athena_core.services.flood import Flood
 from athena_core.services.letters import Letters
@@ -109,6 +110,7 @@ class ControlPlane(NamedTuple):
     redrives: Redrives
     reviews: Reviews
     schedules: Schedules
+    clocks: Clocks
     timer: Timer
     reactors: Reactors
     providers: Mapping[str, Provider]
@@ -248,9 +250,12 @@ class ControlPlane(NamedTuple):
             BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count)
             for one in self.log.problems.failing()
         )
+        last, now = self.reader.row(head) if head else None, self.clock.now()
         return Health(
             status="degraded" if reason is not None or stopped or problems else "ok",
-            now=iso(self.clock.now()),
+            now=iso(now),
+            clock_ahead_ms=self.clock.ahead,
+            clock_behind_log_ms=0 if last is None else max(last.recorded_at - now, 0),
             head=head,
             lag=lag,
             queue=self.log.waiting,

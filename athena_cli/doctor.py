@@ -227,7 +227,7 @@ def _log(state: Kept) -> Iterator[Finding]:
             status="notice" if ahead > AHEAD_SECONDS_MAX else "ok",
             says=f"the clock says {iso(SystemClock().now())}"
             + (f", {ahead:.0f} s before the last event" if ahead > AHEAD_SECONDS_MAX else ""),
-            remedy="set the clock; until it has caught up, events carry the time of the last one"
+            remedy="set the clock; until it has caught up, events are recorded under the time of the last one"
             if ahead > AHEAD_SECONDS_MAX
             else None,
         )

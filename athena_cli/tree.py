@@ -6,6 +6,7 @@ from athena_cli import board, commands, maintenance, watch
 
 GROUPS: Mapping[str, str] = {
     "a2a": "Messages between personas, and what could not be done.",
+    "clock": "The clock of the server's machine.",
     "api": "The server, and the document that describes it.",
     "events": "What was recorded.",
     "directives": "What runs are told to do.",

@@ -31,6 +31,10 @@ ROWS: Mapping[str, Named] = {
         "Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
     ),
     "capabilities": Named("getCapabilities", "What this server can do."),
+    "clock accept": Named(
+        "acceptClock",
+        "Accept the clock of the server's machine after a jump ahead, instead of after ten minutes.",
+    ),
     "digests": Named(
         "getViewDigests",
         "The digest of each view at its position. Reads every row; concurrent requests share one scan.",

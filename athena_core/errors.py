@@ -383,6 +383,13 @@ class StoreMoved(Unavailable):
     code = "STORE_MOVED"
 
 
+class ClockJumped(Unavailable):
+    """The machine's clock is far ahead of the time that has passed. No request fails for it; health shows it."""
+
+    code = "CLOCK_JUMPED"
+    retryable = True
+
+
 class StoreFull(Full):
     """No space is left for the log; surely not done."""
 

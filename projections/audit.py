@@ -13,6 +13,7 @@ from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeu
 from athena_core.domain.plane import (
     AuthzDenied,
     AuthzModeActive,
+    ClockAccepted,
     LogForked,
     PayloadRedacted,
     RequestsSuppressed,
@@ -55,6 +56,7 @@ Kind: TypeAlias = Literal[
     "fork",
     "dead-letter",
     "schedule",
+    "clock",
 ]
 """What an entry is about."""
 
@@ -117,6 +119,11 @@ def _redaction(recorded: Recorded[PayloadRedacted]) -> Entry:
 
 def _fork(recorded: Recorded[LogForked]) -> Entry:
     return Entry("fork", before={"head": recorded.event.expected}, after={"head": recorded.event.head})
+
+
+def _clock(recorded: Recorded[ClockAccepted]) -> Entry:
+    event = recorded.event
+    return Entry("clock", after={"clock": iso(event.clock_ms)}, details={"aheadMs": event.ahead_ms})
 
 
 def _requeue(recorded: Recorded[DeadLetterRequeued]) -> Entry:
@@ -194,6 +201,7 @@ ENTRIES: dict[type[Event], Of] = {
     RolesLoaded: _roles,
     PayloadRedacted: _redaction,
     LogForked: _fork,
+    ClockAccepted: _clock,
     DeadLetterRequeued: _requeue,
     DeadLetterDiscarded: _discard,
     DeadLetterRestored: _restore,

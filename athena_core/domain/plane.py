@@ -104,6 +104,14 @@ class PayloadRedacted(Event):
     note: Text = None
 
 
+class ClockAccepted(Event):
+    """An Admin accepted the machine's clock: what it said, and how far it was ahead of the server's time, in ms."""
+
+    TYPE: ClassVar[str] = "clock.accepted"
+    clock_ms: int
+    ahead_ms: int
+
+
 # State: none; the stream is only ever appended to.
 
 
@@ -118,7 +126,16 @@ def evolve(state: PlaneState, event: Event) -> PlaneState:
 
 DECIDER: Decider[PlaneState] = Decider(
     category="plane",
-    events=(AuthzModeActive, RolesLoaded, AuthzDenied, RequestsSuppressed, SafetyViolation, LogForked, PayloadRedacted),
+    events=(
+        AuthzModeActive,
+        RolesLoaded,
+        AuthzDenied,
+        RequestsSuppressed,
+        SafetyViolation,
+        LogForked,
+        PayloadRedacted,
+        ClockAccepted,
+    ),
     initial=PlaneState(),
     evolve=evolve,
 )

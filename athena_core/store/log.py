@@ -27,6 +27,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Decider, Key, Rejected, Transaction
 from athena_core.errors import (
     AthenaError,
+    ClockJumped,
     ConfigError,
     IdempotencyMismatch,
     InternalError,
@@ -75,6 +76,10 @@ _stream_of = attrgetter("stream")
 
 UNKNOWN = "the write may or may not have been done; retry with the same key"
 RAISED = f"The log's format is {FORMAT} from now on; older releases cannot open it."
+JUMPED = (
+    "the machine's clock jumped {seconds} s ahead. Events carry the time that has passed instead. If the clock is"
+    " right, run 'athena clock accept', or wait until it has kept step for ten minutes. If it is wrong, set it back."
+)
 UNDONE = "the connection to the database was lost; nothing was written"
 LOCKED = "the log is locked; nothing was written"
 FULL = "no space is left for the log; nothing was written"
@@ -860,7 +865,24 @@ class Log:
                 self.problems.report("log.keeper", error)
             else:
                 self.problems.recovered("log.keeper")
+            self._watch_clock()
             self._write_anchor()
+
+    def _watch_clock(self) -> None:
+        """Notice a jump of the machine's clock, and its acceptance, also while nothing is written."""
+        try:
+            self._check_clock()
+        except Exception as error:
+            self.problems.report("log.clock", error)
+        else:
+            self.problems.recovered("log.clock")
+
+    def _check_clock(self) -> None:
+        """Raise ClockJumped while a jump is not accepted."""
+        self._clock.now()
+        ahead = self._clock.ahead
+        if ahead:
+            raise ClockJumped(JUMPED.format(seconds=ahead // 1000))
 
     def _leave(self, moved: StoreMoved) -> None:
         """Stop: the log is not this process's to write any more. What waits was not written."""

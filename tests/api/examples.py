@@ -244,6 +244,7 @@ EXAMPLES: dict[str, Example] = {
     "listPersonaRuns": Example("/personas/runs", query={"name": "critic", "status": "ok"}),
     "getPersonaRun": Example("/personas/runs/run_unknown", 404),
     "getPolicy": Example("/policy"),
+    "acceptClock": Example("/admin/clock/accept"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(
         "/policy/simulate",

@@ -24,7 +24,7 @@ from tests.support.server import Server
 IDS = [row.id for row in OPERATIONS]
 PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
 OPEN_WRITES = {"createRun", "getMemory", "runTemplate"}  # contract 3.3 leaves these to Viewers
-ADMINS_ONLY = {"getAuditTrail", "putPolicy"}
+ADMINS_ONLY = {"acceptClock", "getAuditTrail", "putPolicy"}
 
 
 # The table itself

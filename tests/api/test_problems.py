@@ -98,6 +98,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
     faults.into("log.anchor", log_module, "write_anchor", OSError)
     faults.into("log.checkpoint", store, "checkpoint_wal", store.full[0])
+    faults.into("log.clock", parts.log, "_check_clock")
     faults.into("log.keeper", store, "check_place")
     faults.into("log.watch", parts.tail, "look", StoreUnreachable)
     faults.into("log.write", store, "insert", store.full[0])

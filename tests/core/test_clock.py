@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.clock import ALPHABET, JUMP_MS, POOL_BYTES, STEP_MS, SystemClock, SystemIds, iso, milliseconds
+from tests.support.machine import DAY, MINUTE, YEAR, Machine
 
 ULID = re.compile(r"run_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 FORKED = """
@@ -99,28 +100,6 @@ def test_a_forked_process_draws_bytes_of_its_own() -> None:
 
 
 # The machine's clock
-
-
-DAY, YEAR, MINUTE = 86_400_000, 31_536_000_000, 60_000
-
-
-class Machine:
-    """A machine whose clocks are set by hand, in milliseconds."""
-
-    def __init__(self) -> None:
-        self.wall, self.boot = 1_767_225_600_000, 5_000_000
-        self.clock = SystemClock(lambda: self.wall, lambda: self.boot)
-
-    def go(self, milliseconds: int) -> int:
-        """Let time pass, also that of a suspend; return what the clock says then."""
-        self.wall += milliseconds
-        self.boot += milliseconds
-        return self.clock.now()
-
-    def jump(self, milliseconds: int) -> int:
-        """Have the wall clock set; return what the clock says then."""
-        self.wall += milliseconds
-        return self.clock.now()
 
 
 @pytest.fixture

@@ -61,3 +61,12 @@ class Inside:
                 return await self._client.request(method, path, json=body, headers=named)
 
         return self._portal.call(send)
+
+    def metrics(self) -> str:
+        """The page of metrics."""
+
+        async def ask() -> str:
+            with anyio.fail_after(PATIENCE_SECONDS):
+                return (await self._client.get("http://plane/metrics")).text
+
+        return str(self._portal.call(ask))

@@ -9,6 +9,11 @@ export interface Operation<Answer> {
   readonly answer?: Answer;
 }
 
+export interface AcceptedClock {
+  clock: string;
+  aheadMs: number;
+}
+
 export interface ActiveRun {
   sessionId: string;
   pid: number;
@@ -352,7 +357,7 @@ export interface EnqueueBody {
 }
 
 export interface Error {
-  code: "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
+  code: "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
   message: string;
   retryable: boolean;
   traceId: string;
@@ -603,6 +608,8 @@ export interface Health {
   queue: number;
   streams: number;
   loopBlockMs: number;
+  clockAheadMs: number;
+  clockBehindLogMs: number;
   projections: Readonly<Record<string, ProjectionHealth>>;
   problems: readonly (BackgroundProblem)[];
   generation?: string | null;
@@ -1768,6 +1775,8 @@ export const getCapabilities: Operation<Capabilities> = { id: "getCapabilities",
 export const getCaller: Operation<Caller> = { id: "getCaller", method: "GET", path: "/caller", command: "whoami" };
 
 export const getAdminHealth: Operation<Health> = { id: "getAdminHealth", method: "GET", path: "/admin/health", command: "health" };
+
+export const acceptClock: Operation<AcceptedClock> = { id: "acceptClock", method: "POST", path: "/admin/clock/accept", command: "clock accept" };
 
 export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", method: "GET", path: "/admin/digests", command: "digests" };
 

@@ -1,0 +1,30 @@
+"""A machine whose clocks tests set by hand."""
+
+from athena_core.clock import SystemClock
+
+MINUTE, HOUR, DAY, YEAR = 60_000, 3_600_000, 86_400_000, 31_536_000_000
+START = 1_767_225_600_000
+"""2026-01-01T00:00:00Z"""
+
+
+class Machine:
+    """Wall clock and boot clock, in milliseconds; ``clock`` is what a process on it has."""
+
+    def __init__(self, wall: int = START) -> None:
+        self.wall, self.boot = wall, 5_000_000
+        self.clock = self.process()
+
+    def process(self) -> SystemClock:
+        """The clock of another process that starts now."""
+        return SystemClock(lambda: self.wall, lambda: self.boot)
+
+    def go(self, milliseconds: int) -> int:
+        """Let time pass, also that of a suspend; return what the clock says then."""
+        self.wall += milliseconds
+        self.boot += milliseconds
+        return self.clock.now()
+
+    def jump(self, milliseconds: int) -> int:
+        """Set the wall clock; return what the clock says then."""
+        self.wall += milliseconds
+        return self.clock.now()
