@@ -37,6 +37,7 @@ class HurriedClock(SystemClock):
     """A clock whose seconds are short, so that what happens once a second happens often."""
 
     def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
         self._factor = factor
 
     def monotonic(self) -> float:

@@ -22,7 +22,10 @@ FORKS.set_forkserver_preload([serving.__name__])
 TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
 """How uvicorn and the access log begin to tell of a bug; a path that a test made up may hold the word, too."""
 
-OF_THE_MACHINE = re.compile(r"(apsw|psycopg)\.|MemoryError\b|\w+: \[Errno \d+\]")
+OF_THE_MACHINE = re.compile(
+    r"(apsw|psycopg)\.|MemoryError\b|\w+: \[Errno \d+\]"
+    r"|OSError: (database or disk is full|disk I/O error|unable to open database file)"
+)
 """Errors that a disk, a database or a limit causes, which loops report with a traceback and then survive."""
 
 
