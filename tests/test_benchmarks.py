@@ -101,16 +101,16 @@ def shape(rows: list[tuple[Any, ...]]) -> set[tuple[type, ...]]:
 
 
 def test_the_ceiling_of_posts_on_postgresql_writes_the_rows_that_views_show(
-    cluster: Cluster, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, database: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with cluster.database() as url, cluster.database() as ceiling:
-        api = serve(database_url=url).api
+    with cluster.database() as ceiling:
+        api = serve(database_url=database).api
         api.items("/directives")
-        before = rows_of(url, "athena_views_1")
+        before = rows_of(database, "athena_views_1")
         for number in range(3):
             api.post("/directives", {"input": f"say {number}"})
         api.items("/directives")
-        after = rows_of(url, "athena_views_1")
+        after = rows_of(database, "athena_views_1")
         news = {name: rows[len(before[name]) :] for name, rows in after.items()}
         written = {name for name, rows in news.items() if rows}
 
