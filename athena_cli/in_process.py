@@ -6,19 +6,21 @@ it behind.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 
-from athena_api.access_log import AccessLog, Request
+from athena_api.access_log import AccessLog, JsonLines, Request
 from athena_api.app import Edge, build, running
 from athena_api.plane import ControlPlane
 from athena_cli.render import note
 from athena_core.clock import SystemClock
 from athena_core.errors import AthenaError
 from athena_core.event import Meta
+from athena_core.problems import LOGGER
 from athena_core.settings import Settings
 
 CHUNKS_MAX = 64
@@ -54,6 +56,9 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
             if interrupted:
                 await give_up(app.plane)
 
+    handler = logging.StreamHandler()  # Python's own would not hide secrets
+    handler.setFormatter(JsonLines(app.plane.mask))
+    LOGGER.addHandler(handler)
     life = asyncio.create_task(live())
     starting = asyncio.create_task(begun.wait())
     try:
@@ -68,7 +73,10 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
     finally:
         starting.cancel()
         over.set()
-        await _ended(life)
+        try:
+            await _ended(life)
+        finally:
+            LOGGER.removeHandler(handler)
 
 
 async def _ended(life: "asyncio.Task[None]") -> None:

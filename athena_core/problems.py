@@ -29,7 +29,7 @@ LOOPS: Mapping[str, str] = {
     "relay.receive": "receives the live text of other processes",
     "relay.send": "sends live text to other processes",
     "runner.claim": "leases runs that wait for an executor",
-    "runner.run": "executes runs; a failure is a bug, and its run ends with `INTERNAL_ERROR`",
+    "runner.run": "executes runs; a failure is a bug and ends a run with `INTERNAL_ERROR`; the next good run clears it",
     "runner.sweep": "looks for runs whose executor is lost, and writes the heartbeat",
     "runner.take-over": "takes such runs over, and cancels those that should have ended",
     "schedules.alarm": "wakes the schedules when they are due",
@@ -48,7 +48,7 @@ LINE_SECONDS = 60.0
 
 MESSAGE_CHARS_MAX = 500
 
-_log = logging.getLogger("athena.background")
+LOGGER = logging.getLogger("athena.background")
 
 
 class Problem(Value):
@@ -108,9 +108,9 @@ class Problems:
             due = self._due((loop, described(error)))
             episode.logged |= due
         if due and isinstance(error, AthenaError) and error.retryable:
-            _log.warning("%s failed (failure %d): %s", loop, count, message)
+            LOGGER.warning("%s failed (failure %d): %s", loop, count, message)
         elif due:
-            _log.error("%s failed (failure %d): %s", loop, count, message, exc_info=error)
+            LOGGER.error("%s failed (failure %d): %s", loop, count, message, exc_info=error)
 
     def _due(self, kind: tuple[str, str]) -> bool:
         """Return True if a failure of this kind is to be logged now."""
@@ -142,7 +142,7 @@ class Problems:
                 return
             del self._episodes[loop]
         if episode.logged and key is not None:
-            _log.warning("%s works again after %d failures", loop, episode.count)
+            LOGGER.warning("%s works again (failures: %d)", loop, episode.count)
 
     def failing(self) -> tuple[Problem, ...]:
         """Return the loops that fail now, by name."""

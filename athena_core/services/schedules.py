@@ -15,7 +15,15 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected
 from athena_core.domain import plane, run, schedule, workflow_run
-from athena_core.errors import AthenaError, ConfigError, NotFound, ProviderError, ProviderNotFound, RunCancelled
+from athena_core.errors import (
+    AthenaError,
+    ConfigError,
+    InternalError,
+    NotFound,
+    ProviderError,
+    ProviderNotFound,
+    RunCancelled,
+)
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.protocols import Row
 from athena_core.rule import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
@@ -209,7 +217,7 @@ class Board:
             event = self._codec.decode(row, text=False).event
             if isinstance(event, workflow_run.WorkflowStepFailed):
                 return event.code
-        return ProviderError.code
+        return InternalError.code
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,11 +1,14 @@
 """What a command writes to a pipe may end on a terminal: nothing of it is a command to that terminal."""
 
 import json
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from athena_cli import app
+from athena_cli.in_process import in_process
+from athena_core.settings import load
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 
@@ -68,6 +71,20 @@ def test_text_sheets_and_complaints_hold_none_of_it(hostile: Terminal, here: Her
         assert raw(shown) == set(), words
         assert shown.out + shown.err, words
     assert "why a \ufffd[31m" in here("audit", "--format", "csv").out
+
+
+async def test_a_command_says_what_fails_beside_it_without_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "a-key-that-nobody-may-see"
+    named = {"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_OPENAI_API_KEY": secret}
+    async with in_process(load(named, tmp_path)) as transport:
+        transport.plane.log.problems.report("memory.index", RuntimeError(f"sent {secret}"))
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert said["message"] == "memory.index failed (failure 1): RuntimeError"
+    assert said["traceback"].startswith("RuntimeError: sent ")
+    assert secret not in line
 
 
 def test_a_traceback_holds_none_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

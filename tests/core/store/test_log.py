@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import anyio
 import apsw
@@ -62,6 +63,7 @@ from tests.core.store.pots import (
     rows,
     store_at,
     take,
+    url_of,
 )
 from tests.support.api import soon
 
@@ -757,6 +759,42 @@ def test_a_writer_says_why_writes_fail_and_finds_out_without_a_client_that_they_
             break
     assert working.problems.failing() == ()
     assert working.submit_in_thread(level(), META).answer == 1
+
+
+def test_a_database_that_turns_read_only_refuses_writes_until_it_takes_them_again(
+    working: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = url_of(tmp_path)
+    if url is None:
+        pytest.skip("a file system that turns read-only ends the process")
+    monkeypatch.setattr("athena_core.store.log.PROBE_SECONDS", 0.01)
+    name = urlsplit(url).path[1:]
+
+    def turn(state: str) -> None:
+        """A database that runs out of space is often turned by its provider; new sessions begin so."""
+        setting = f"ALTER DATABASE {name} SET default_transaction_read_only = {state}"
+        alter(tmp_path, f"SET TRANSACTION READ WRITE; {setting}")
+        alter(tmp_path, END_SESSIONS)
+
+    working.submit_in_thread(fill(), META)
+    turn("on")
+    for _ in soon():  # the first one may meet the end of its session
+        with pytest.raises(Overloaded):
+            working.submit_in_thread(fill(), META)
+        if working.refusal is not None:
+            break
+    assert "read-only" in str(working.refusal)
+    turn("off")
+    for _ in soon():
+        if working.refusal is None:
+            break
+    assert working.submit_in_thread(level(), META).answer == 1
+
+
+END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
