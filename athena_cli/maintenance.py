@@ -284,15 +284,17 @@ def redact(
     position: int | None = None,
     run: str | None = None,
     session: str | None = None,
-    reason: Annotated[str, TEXT],
+    reason: Annotated[str | None, TEXT] = None,
     wait: float = WAIT_SECONDS,
+    audit: Annotated[bool, SWITCH] = False,
     form: Form | None = None,
 ) -> None:
     """Erase what people, models and tools wrote, permanently; the facts stay and the log still verifies.
 
     Works on the state directory, also beside a server. Exit code 0 means that no file of the state directory holds the
     text. Otherwise the exit code is 1, and `left` names each place and what removes the text there; the same command
-    can be run again.
+    can be run again. Other events that repeat an erased text of 12 characters or more are such places, too. With
+    `--audit` it erases nothing and counts the words that older releases recorded in public payloads.
 
     Args:
         position: Erase the text of the event at this position.
@@ -300,11 +302,15 @@ def redact(
         session: Erase all text of this session and its runs.
         reason: Why, for the audit trail.
         wait: How many seconds to wait for other processes that are reading the text.
+        audit: Count what cannot be erased in the whole log, by event and field.
         form: How to show it.
     """
+    if audit:
+        _count_public_words(form)
+        return
     if [position, run, session].count(None) != 2:
         raise Misused("redact needs one of --position, --run and --session")
-    if not reason.strip() or len(reason) > REASON_CHARS_MAX:
+    if reason is None or not reason.strip() or len(reason) > REASON_CHARS_MAX:
         raise Misused(f"--reason: expected 1 to {REASON_CHARS_MAX} characters")
     if not 0 <= wait <= WAIT_SECONDS_MAX:
         raise Misused(f"--wait: expected 0 to {WAIT_SECONDS_MAX} seconds")
@@ -326,17 +332,30 @@ def redact(
         async with in_process(settings) as inside:
             plane = inside.plane
             if run is not None:
-                positions = redaction.text_of_run(plane.reader, plane.log.codec, run)
+                found = redaction.text_of_run(plane.reader, plane.log.codec, run)
             elif session is not None:
-                positions = redaction.text_of_session(plane.reader, plane.log.codec, session)
+                found = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
-                positions = redaction.text_of_event(plane.reader, position or 0)
+                found = redaction.text_of_event(plane.reader, position or 0)
             meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
+            positions = found.positions
             done = await redaction.redact(plane.log, positions, reason.strip(), meta)
-            left = await plane.scrub(done, wait)
+            left = (*await plane.scrub(done, wait), *redaction.copies(plane.reader, found, done), *found.public)
             return {"redacted": len(positions), "position": done, "left": msgspec.to_builtins(left)}
 
     done = asyncio.run(work())
     show(done, form)
     if (wrong := remains(done["left"])) is not None:
         raise Failed(wrong)
+
+
+def _count_public_words(form: Form | None) -> None:
+    from athena_cli.offline import kept
+    from athena_core.services import redaction
+
+    reader = kept(settings_of(None)).reader()
+    try:
+        counts = redaction.audit(reader)
+    finally:
+        reader.close()
+    show({"words": sum(counts.values()), "fields": counts}, form)

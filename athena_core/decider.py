@@ -1,6 +1,7 @@
 """The decider: three pure functions of a category, and what they are given."""
 
 import hashlib
+import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -107,18 +108,34 @@ def never(reader: Reader, subject: str | None) -> bool:
     return False
 
 
+UNKEYED_BYTES = 32
+"""The length of a fingerprint that release 0.1 stored; it expires with its key."""
+
+
 class Key(Value):
     """A client's idempotency key, hashed with its scope, and the fingerprint of the input it came with (contract D20).
+
+    The fingerprint is a version byte and an HMAC under the client's key, so that who reads the log cannot confirm a
+    guess at the input. ``unkeyed`` is what release 0.1 stored instead: the plain SHA-256.
 
     ``released`` tells whether what the key led to was undone (a withdrawn run), so that the key binds anew.
     """
 
     hash: bytes
     fingerprint: bytes
+    unkeyed: bytes = b""
     released: Callable[[Reader, str | None], bool] = never
 
     @classmethod
     def of(cls, identity: str, operation: str, key: str, content: bytes) -> "Key":
         """The key of an identity and an operation, over the normalised input."""
         scope = "\0".join((identity, operation, key)).encode()
-        return cls(hash=hashlib.sha256(scope).digest(), fingerprint=hashlib.sha256(content).digest())
+        return cls(
+            hash=hashlib.sha256(scope).digest(),
+            fingerprint=b"\x01" + hmac.digest(key.encode(), content, "sha256"),
+            unkeyed=hashlib.sha256(content).digest(),
+        )
+
+    def fits(self, fingerprint: bytes) -> bool:
+        """Return True if a stored fingerprint is that of the same input."""
+        return fingerprint == (self.unkeyed if len(fingerprint) == UNKEYED_BYTES else self.fingerprint)

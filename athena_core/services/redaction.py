@@ -1,45 +1,86 @@
 """Redaction: what people, models and tools wrote is erased; the facts stay, and the chain still verifies."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
 
 from athena_core.decider import Context, Outcome, Reader
-from athena_core.domain import directive, persona, plane, run
+from athena_core.domain import a2a, dead_letter, directive, persona, plane, run, schedule, work, workflow_run
 from athena_core.errors import NotFound
 from athena_core.event import Fact, Meta, Position
 from athena_core.protocols import Row
-from athena_core.store.codec import Codec
+from athena_core.services.erasure import Trace
+from athena_core.store.codec import MOVED, Codec, public_words
 from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
 
 BATCH = 200
+PAGE_ROWS = 500
+SEARCH_ROWS = 20_000
+"""How many rows one statement searches for copies."""
+
+COPY_CHARS_MIN = 12
+"""Shorter texts are not looked for elsewhere: too many events hold them by chance."""
+
+COPIES_OF_MAX, COPIES_MAX = 100, 100
+"""How many texts are looked for elsewhere, and how many places are named."""
+
+TOGETHER = 1_000
+"""How many events before a run's first one may be of the transaction that started it, such as its batch of work."""
+
+RUN_ID = re.compile(rb"run_\w+")
+AROUND = (
+    *(workflow_run.WorkflowStepFailed.TYPE, schedule.ScheduleRunFailed.TYPE, work.WorkBatchStarted.TYPE),
+    *(work.WorkBatchReturned.TYPE, work.WorkBatchBuried.TYPE, work.WorkDrainFailed.TYPE),
+    *(dead_letter.DeadLetterAdded.TYPE, a2a.MessageFailed.TYPE),
+)
+"""The events in other streams that repeat an error of a run, or name the items that it was given."""
 
 
-def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> list[Position]:
-    """Find a run's text: in its events, in the directive made of its input, in its review. Raises NotFound."""
+class Found(NamedTuple):
+    """What is to be erased: the rows with text, and what of them is in the public payload."""
+
+    rows: tuple[Row, ...]
+    public: tuple[Trace, ...]
+
+    @property
+    def positions(self) -> list[Position]:
+        """The positions of the rows, in order."""
+        return [row.position for row in self.rows]
+
+
+def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> Found:
+    """Find a run's text: in its events, in what it was given, in its review, and where its errors are repeated.
+
+    Raises NotFound.
+    """
     rows = reader.stream(run_id)
     if not rows or not run_id.startswith("run_"):
         raise NotFound(f"no run {run_id!r} exists")
-    return sorted(_erasable([*rows, *_shadows(reader, codec, rows), *reader.stream(persona.PREFIX + run_id)]))
+    rows += [*_shadows(reader, codec, rows), *reader.stream(persona.PREFIX + run_id)]
+    return _found([*rows, *_around(reader, codec, rows)])
 
 
-def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> list[Position]:
-    """The same of all runs of a session, and of what else belongs to it. Raises NotFound."""
+def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Found:
+    """Find the text of all runs of a session, and of what else belongs to it. Raises NotFound."""
     rows = list(reader.session(session_id, reader.head() + 1))
     if not rows:
         raise NotFound(f"no session {session_id!r} exists")
-    return sorted(_erasable([*rows, *_shadows(reader, codec, rows)]))
+    return _found([*rows, *_shadows(reader, codec, rows), *_around(reader, codec, rows)])
 
 
-def text_of_event(reader: StoreReader, position: Position) -> list[Position]:
-    """The text of one event, if it is still there. Raises NotFound."""
+def text_of_event(reader: StoreReader, position: Position) -> Found:
+    """Find the text of one event. Raises NotFound."""
     row = reader.row(position)
     if row is None:
         raise NotFound(f"there is no event at position {position}")
-    return _erasable([row])
+    return _found([row])
 
 
 def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
-    """The directives that were made of plain input."""
+    """Return the events of directives that were made of plain input."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         event = codec.decode(row, text=False).event
@@ -51,12 +92,46 @@ def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row
     return [row for made in found.values() for row in made]
 
 
-def _erasable(rows: Iterable[Row]) -> list[Position]:
-    return [row.position for row in rows if row.text is not None]
+def _around(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
+    """Find what repeats text of runs in other streams: their errors, the items and messages that they worked on."""
+    runs = {row.stream.encode() for row in rows if row.stream.startswith("run_")}
+    position, head = max(min(row.position for row in rows) - TOGETHER, 0), reader.head()
+    while runs and (page := reader.of_types(AROUND, position, head, PAGE_ROWS)):
+        for row in page:
+            if runs.isdisjoint(RUN_ID.findall(row.data)):
+                continue
+            yield row
+            event = codec.decode(row, text=False).event
+            if isinstance(event, work.WorkBatchStarted):
+                yield from _items(reader, codec, row, event.item_ids)
+        position = page[-1].position
+
+
+def _items(reader: StoreReader, codec: Codec, batch: Row, item_ids: Sequence[str]) -> Iterator[Row]:
+    for row in reader.stream(batch.stream, 0, batch.version):
+        event = codec.decode(row, text=False).event if row.type == work.WorkEnqueued.TYPE else None
+        if isinstance(event, work.WorkEnqueued) and event.item_id in item_ids:
+            yield row
+            if event.message_id is not None:
+                yield from reader.stream(event.message_id, 0, 1)
+
+
+def _found(rows: Iterable[Row]) -> Found:
+    each = dict(sorted((row.position, row) for row in rows))
+    public = [_public(row, names) for row in each.values() if (names := public_words(row))]
+    return Found(tuple(row for row in each.values() if row.text is not None), tuple(public))
+
+
+def _public(row: Row, names: Sequence[str]) -> Trace:
+    return Trace(
+        place=f"position {row.position}",
+        reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in its public payload",
+        remedy="nothing removes it, because it is part of the chain",
+    )
 
 
 async def redact(log: Log, positions: Sequence[Position], reason: str, meta: Meta) -> Position:
-    """Erase these texts, each recorded as ``payload.redacted``; the position after which it is done."""
+    """Erase these texts, each recorded as ``payload.redacted``; return the position after which it is done."""
     done = log.signal.position
     for start in range(0, len(positions), BATCH):
         targets = tuple(positions[start : start + BATCH])
@@ -67,3 +142,61 @@ async def redact(log: Log, positions: Sequence[Position], reason: str, meta: Met
 
         done = (await log.submit(erase, meta)).position
     return done
+
+
+# What is left elsewhere
+
+
+def copies(reader: StoreReader, found: Found, head: Position) -> Iterator[Trace]:
+    """Name the events up to ``head`` that repeat an erased text, as a whole or within more.
+
+    Call it after the erasure. Texts of less than ``COPY_CHARS_MIN`` characters are not looked for.
+    """
+    wanted = _shortest(found.rows)
+    if len(wanted) > COPIES_OF_MAX:
+        reason = f"it has {len(wanted):,} texts, of which {COPIES_OF_MAX} were looked for in other events"
+        yield Trace(place="log", reason=reason, remedy="redact runs or positions one by one")
+    places: set[Position] = set()
+    for words in wanted[:COPIES_OF_MAX]:
+        for after in range(0, head, SEARCH_ROWS):
+            places.update(reader.holding(words, after, min(after + SEARCH_ROWS, head)))
+    for position in sorted(places)[:COPIES_MAX]:
+        remedy = f"athena redact --position {position}"
+        yield Trace(place=f"position {position}", reason="it repeats a text that was erased", remedy=remedy)
+    if len(places) > COPIES_MAX:
+        yield Trace(place="log", reason=f"{len(places) - COPIES_MAX:,} more events repeat it", remedy="redact them too")
+
+
+def _shortest(rows: Iterable[Row]) -> list[bytes]:
+    """Return the texts of rows as JSON has them inside of quotes, without those that hold another one."""
+    values = {value for row in rows for value in _strings(msgspec.json.decode(row.text or b"{}"))}
+    kept: list[str] = []
+    for value in sorted((one for one in values if len(one) >= COPY_CHARS_MIN), key=len):
+        if not any(one in value for one in kept[:COPIES_OF_MAX]):
+            kept.append(value)
+    return [msgspec.json.encode(value)[1:-1] for value in kept]
+
+
+def _strings(value: Any, name: str = "") -> Iterator[str]:
+    match value:
+        case str() if not name.lower().endswith("salt"):
+            yield value
+        case list():
+            for one in value:
+                yield from _strings(one)
+        case dict():
+            for key, one in value.items():
+                yield from _strings(one, str(key))
+
+
+def audit(reader: StoreReader) -> dict[str, int]:
+    """Count the free words in public payloads of the whole log, by type and field."""
+    counts: dict[str, int] = {}
+    position, head = 0, reader.head()
+    types = tuple({kind for kind, _ in MOVED})
+    while rows := reader.of_types(types, position, head, PAGE_ROWS):
+        for row in rows:
+            for name in public_words(row):
+                counts[f"{row.type}.{name}"] = counts.get(f"{row.type}.{name}", 0) + 1
+        position = rows[-1].position
+    return dict(sorted(counts.items()))

@@ -656,7 +656,7 @@ class Log:
         fingerprint, at, first, count, subject, stored = found
         if at < now - self._key_ms or key.released(view, subject):
             return None
-        if fingerprint != key.fingerprint:
+        if not key.fits(fingerprint):
             raise IdempotencyMismatch("the idempotency key was used before with another input")
         before = msgspec.json.decode(stored) if stored is not None else None
         end = first + count - 1
@@ -796,6 +796,8 @@ class Log:
         self.store.put_guards(batch.guards)
         for position in batch.erase:
             self.store.erase_text(position)
+        if batch.erase:
+            self.store.drop_unkeyed(batch.erase)
 
     def _publish(self, batch: Batch) -> None:
         """The batch is durable: let everybody see it."""

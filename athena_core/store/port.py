@@ -93,6 +93,9 @@ class StoreReader(LogReader, Protocol):
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """The first rows of some types with ``after < position <= until``."""
 
+    def holding(self, words: bytes, after: Position, until: Position) -> list[Position]:
+        """Find the rows with ``after < position <= until`` whose text holds some bytes."""
+
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""
 
@@ -292,6 +295,9 @@ class Store(Protocol):
 
     def rehearse(self) -> None:
         """Take the space of a full batch and give it back. Raises what the commit of one would raise."""
+
+    def drop_unkeyed(self, positions: Sequence[Position]) -> None:
+        """Forget the keys with a plain hash of their input, if they led to one of these positions."""
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """Move what was written into the database itself, where that is the store's own business."""

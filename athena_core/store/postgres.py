@@ -23,6 +23,7 @@ from psycopg.errors import Diagnostic
 from psycopg.pq.abc import PGconn
 
 from athena_core.clock import Ids
+from athena_core.decider import UNKEYED_BYTES
 from athena_core.errors import NO_CONNECTIONS, ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
 from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
@@ -195,6 +196,11 @@ PUT_CHECKPOINT = (
     " RETURNING position"
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = %s"
+DROP_UNKEYED = f"""
+    DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
+        SELECT 1 FROM unnest(%s::bigint[]) AS erased (value)
+        WHERE value BETWEEN first_position AND first_position + count - 1)
+"""
 SELECT_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
 SELECT_OLDER = """
     SELECT 'the transaction of process ' || pid FROM pg_stat_activity
@@ -208,6 +214,7 @@ SELECT_OLDER = """
 """
 """Who may still read rows that were replaced before a transaction id."""
 
+SELECT_HOLDING = "SELECT position FROM log WHERE position > %s AND position <= %s AND position(%b IN text) > 0"
 SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = %s"
 SELECT_PART = f"{SELECT_STREAM} LIMIT %s"
 SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
@@ -476,6 +483,10 @@ class PostgresReader(Reading):
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """The first rows of some types with ``after < position <= until``."""
         return list(map(row_of, self._line.read(SELECT_OF_TYPES, (after, until, list(types), limit))))
+
+    def holding(self, words: bytes, after: Position, until: Position) -> list[Position]:
+        """Find the rows with ``after < position <= until`` whose text holds some bytes."""
+        return [int(position) for (position,) in self._line.read(SELECT_HOLDING, (after, until, words))]
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""
@@ -884,6 +895,10 @@ class PostgresStore(Reading):
         connection = self._line.connection()
         connection.execute(TAKE_SPACE)
         connection.execute(GIVE_SPACE)
+
+    def drop_unkeyed(self, positions: Sequence[Position]) -> None:
+        """Forget the keys with a plain hash of their input, if they led to one of these positions."""
+        self._writes.append((DROP_UNKEYED, (list(positions),)))
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """The server sees to it."""

@@ -15,6 +15,7 @@ import msgspec
 
 from athena_core import private_file
 from athena_core.clock import Ids
+from athena_core.decider import UNKEYED_BYTES
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey, row_of
@@ -98,7 +99,12 @@ PUT_CHECKPOINT = (
     " RETURNING position"
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
+DROP_UNKEYED = f"""
+    DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
+        SELECT 1 FROM json_each(?) WHERE value BETWEEN first_position AND first_position + count - 1)
+"""
 
+SELECT_HOLDING = "SELECT position FROM log WHERE position > ? AND position <= ? AND instr(text, ?) > 0"
 SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = ?"
 SELECT_PART = f"{SELECT_STREAM} LIMIT ?"
 SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
@@ -355,6 +361,10 @@ class SqliteReader(Reading):
         """The first rows of some types with ``after < position <= until``."""
         wanted = _to_json(list(types)).decode()
         return list(map(row_of, self._connection.execute(SELECT_OF_TYPES, (after, until, wanted, limit))))
+
+    def holding(self, words: bytes, after: Position, until: Position) -> list[Position]:
+        """Find the rows with ``after < position <= until`` whose text holds some bytes."""
+        return [int(position) for (position,) in self._connection.execute(SELECT_HOLDING, (after, until, words))]
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""
@@ -613,6 +623,10 @@ class SqliteStore(Reading):
             raise apsw.FullError(f"no space beside the log: {error.strerror}") from error
         finally:
             scratch.unlink(missing_ok=True)
+
+    def drop_unkeyed(self, positions: Sequence[Position]) -> None:
+        """Forget the keys with a plain hash of their input, if they led to one of these positions."""
+        self._connection.execute(DROP_UNKEYED, (_to_json(positions).decode(),))
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """Move the WAL into the database; with ``truncate`` also empty it.

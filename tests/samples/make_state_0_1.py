@@ -759,7 +759,7 @@ class Story:
 
         async def erase():
             meta = Meta(actor="ada", correlation=p.ids.trace())
-            return await redaction.redact(p.plane.log, positions, "asked to forget", meta)
+            return await redaction.redact(p.plane.log, positions, "asked to forget", meta)  # type: ignore[arg-type]
 
         p.portal.call(erase)
 

@@ -112,7 +112,7 @@ class Place:
         positions: list[int] = []
         for stream in streams:
             for one in self.told(stream):
-                positions += redaction.text_of_event(self.parts.reader, one.position)
+                positions += redaction.text_of_event(self.parts.reader, one.position).positions
         assert positions
         await redaction.redact(self.parts.log, positions, "personal data", META)
 

@@ -228,7 +228,9 @@ def level(pot: str = "pot_a") -> Transaction:
 def key(name: str, content: bytes = b"", released: bool = False) -> Key:
     """A client's key."""
     made = Key.of("ada", "fill", name, content)
-    return Key(hash=made.hash, fingerprint=made.fingerprint, released=lambda reader, subject: released)
+    return Key(
+        hash=made.hash, fingerprint=made.fingerprint, unkeyed=made.unkeyed, released=lambda reader, subject: released
+    )
 
 
 def stored(directory: Path) -> list[Row]:

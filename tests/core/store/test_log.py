@@ -1,6 +1,7 @@
 """Tests of the log: what is acknowledged, what is refused, and what it does when the disk or another process fails."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -38,7 +39,7 @@ from athena_core.store.log import (
     Log,
     read_anchor,
 )
-from athena_core.store.port import FORMAT
+from athena_core.store.port import FORMAT, BoundKey
 from athena_core.store.sqlite import SqliteStore, open_reader
 from tests.core.store.others import other
 from tests.core.store.pots import (
@@ -260,6 +261,16 @@ def keyed(log: Log, name: Key, amount: int = 1) -> Committed:
     return future.result(timeout=0)
 
 
+def bound_to(log: Log, name: str) -> BoundKey:
+    found = log.store.key(key(name).hash)
+    assert found is not None
+    return found
+
+
+def fingerprint_of(log: Log, name: str) -> bytes:
+    return bound_to(log, name)[0]
+
+
 def test_a_key_is_answered_again_also_after_a_restart(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     first = keyed(log, key("k"))
@@ -327,6 +338,31 @@ def test_a_key_without_events_binds_too(log: Log) -> None:
         future = enqueue(log, level(), key("k"))
         log._commit()
         assert future.result(timeout=0).replayed is replayed
+
+
+def test_a_fingerprint_confirms_no_guess(log: Log) -> None:
+    keyed(log, key("k", b"guess"))
+    stored = fingerprint_of(log, "k")
+    assert (len(stored), stored[:1]) == (33, b"\x01")
+    assert hashlib.sha256(b"guess").digest() not in stored
+    assert stored != key("another", b"guess").fingerprint
+
+
+def test_a_plain_fingerprint_of_an_older_release_counts_until_its_text_is_erased(log: Log) -> None:
+    for name in ("old", "new"):
+        keyed(log, key(name, b"guess"))
+    _, at, first, count, subject, answer = bound_to(log, "old")
+    with log.store.exclusive():
+        plain = hashlib.sha256(b"guess").digest()
+        log.store.put_keys([(key("old").hash, plain, at, first, count, subject, answer)])
+    assert keyed(log, key("old", b"guess")).replayed
+    with pytest.raises(IdempotencyMismatch):
+        keyed(log, key("old", b"other"))
+    commit(log, erase(2))
+    assert len(fingerprint_of(log, "old")) == 32
+    commit(log, erase(1))
+    assert log.store.key(key("old").hash) is None
+    assert len(fingerprint_of(log, "new")) == 33
 
 
 # Erasing

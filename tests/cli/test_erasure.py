@@ -1,0 +1,213 @@
+"""Erasure of free fields: a canary in each that an operation takes, and in no byte of the state afterwards."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from athena_core.domain import EVENTS
+from athena_core.protocols import Row
+from athena_core.services import redaction
+from athena_core.store.codec import MOVED, Codec
+from athena_core.store.engine import open_archive
+from tests.cli.conftest import Here
+from tests.cli.terminal import Terminal
+from tests.scale import sized
+from tests.support.api import Api, Refused, soon
+from tests.support.golden import STATES, GoldenState, name_of
+from tests.support.traces import traces
+
+CANARY = "canary-4e51"
+FAILING = f"#!/bin/sh\ncat > /dev/null\necho '{CANARY}-program complains' >&2\nexit 3\n"
+PROFILE = {
+    "displayName": "fails",
+    "version": "v1",
+    "config": {"provider": "local-exec", "model": "m", "tools": ["files"]},
+    "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0},
+}
+ENDED = ("ok", "failed", "cancelled")
+
+
+class Scene(NamedTuple):
+    """A server whose local provider fails with a canary."""
+
+    api: Api
+    tag: str
+
+    def words(self, field: str) -> str:
+        """A canary of its own for a field."""
+        return f"{CANARY}-{field}-{self.tag} sings"
+
+    def runs(self) -> None:
+        """Runs that complete, fail and are cancelled, of a directive with metadata."""
+        api, words = self.api, self.words
+        api.run(words("input"), sessionId="runs", metadata={"why": words("metadata")}, key=f"{CANARY}-{self.tag}")
+        made = api.post("/directives", {"input": words("directive"), "metadata": {"why": words("metadata-of-it")}})
+        api.post("/runs", {"directiveId": made["id"], "sessionId": "runs"})
+        with pytest.raises(Refused, match=f"{CANARY}-program"):
+            api.run(words("failing"), sessionId="fails", provider="local-exec")
+        run = api.start("held", sessionId="held", provider="openai")
+        api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": words("cancel")})
+        api.await_ending(run["runId"])
+
+    def queues(self) -> None:
+        """Work that fails until it is a dead letter, with the notes of people about it."""
+        api, words = self.api, self.words
+        api.post("/work/enqueue", {"sessionId": "queue", "payload": words("payload"), "mode": "followup"})
+        for _ in range(3):
+            with pytest.raises(Refused, match=f"{CANARY}-program"):
+                api.post("/work/queue/drain", {"provider": "local-exec"})
+        (letter,) = api.items("/a2a/dlq", sessionId="queue")
+        assert all(f"{CANARY}-program" in attempt["message"] for attempt in letter["attempts"])
+        api.post(f"/a2a/dlq/{letter['id']}/discard", {"auditNote": words("discard")})
+        api.post(f"/a2a/dlq/{letter['id']}/restore", {"auditNote": words("restore")})
+        assert api.get(f"/a2a/dlq/{letter['id']}")["auditNote"] == words("restore")
+
+    def workflows(self) -> None:
+        """Workflow runs whose step fails, and that are cancelled."""
+        api, words = self.api, self.words
+        profile = api.post("/harness-profiles", PROFILE)
+        made = api.post("/directives", {"input": words("step") + " {{topic}}"})
+        step = {"id": "a", "directiveId": made["id"], "harnessProfileId": profile["id"]}
+        flow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})
+        run = api.post(f"/workflows/{flow['id']}/run", {"input": {"topic": words("topic")}}, respond_async=True)
+        for _ in soon():
+            if api.get(f"/workflows/run/{run['id']}")["run"]["status"] in ENDED:
+                break
+        asked = {"id": "a", "approval": {"message": "go on?"}}
+        flow = api.post("/workflows", {"definition": {"steps": [asked], "dependencies": []}})
+        run = api.post(f"/workflows/{flow['id']}/run", respond_async=True)
+        api.post(f"/workflows/run/{run['id']}/cancel", {"reason": words("cancel-flow")})
+        for _ in soon():
+            if api.get(f"/workflows/run/{run['id']}")["run"]["status"] in ENDED:
+                break
+
+    def schedules(self) -> None:
+        """A schedule whose run fails, paused with a note."""
+        api, words = self.api, self.words
+        profile = api.items("/harness-profiles")[0]
+        target = {"sessionId": "scheduled", "harnessProfileId": profile["id"]}
+        api.put("/schedules/s", {"cron": "0 0 1 1 *", "enabled": True, "input": words("every"), **target})
+        api.post("/schedules/s/run")
+        api.post("/schedules/s/pause", {"note": words("pause")})
+        api.post("/schedules/s/resume", {"note": words("resume")})
+
+    def others(self) -> None:
+        """A template with parameters, and a note."""
+        api, words = self.api, self.words
+        template = {"directiveTemplate": words("template") + " {{x}}", "defaultParams": {"x": words("param")}}
+        profile = api.items("/harness-profiles")[0]
+        api.post("/run-templates", template | {"harnessProfileId": profile["id"]})
+        api.post("/memory", {"text": words("note"), "metadata": {"by": words("note-metadata")}})
+        api.get("/memory/search", query=CANARY)
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o700)
+    return str(path)
+
+
+def rows_of(state_dir: Path, url: str | None) -> Iterator[Row]:
+    with closing(open_archive(state_dir, url).reader()) as reader:
+        yield from reader.rows(0, 100_000)
+
+
+def in_database(url: str) -> list[str]:
+    """The tables of a database with a row that holds the canary."""
+    with psycopg.connect(url) as session:
+        tables = session.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname LIKE 'athena%'"
+        ).fetchall()
+        found = []
+        for (table,) in tables:
+            hex_ = CANARY.encode().hex()
+            query = f"SELECT count(*) FROM {table} AS t WHERE t::text LIKE '%{CANARY}%' OR t::text LIKE '%{hex_}%'"
+            if session.execute(query.encode()).fetchone() != (0,):
+                found.append(table)
+        return found
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("database", ["files", "postgres"])
+def test_no_canary_is_left_of_any_free_field(
+    terminal: Terminal, here: Here, database: str, request: pytest.FixtureRequest
+) -> None:
+    settings = {"memory_enabled": "true", "memory_include_transcripts": "true"}
+    url: str | None = None
+    if database == "postgres":
+        url = request.getfixturevalue("database")
+        settings["database_url"] = str(url)
+    settings["local_provider_cmd"] = program(terminal.directory / "fail.sh", FAILING)
+    terminal.settings |= settings
+    with terminal.served() as server:
+        for number in range(sized(1, 2, 20)):
+            scene = Scene(server.api, str(number))
+            scene.runs()
+            if number == 0:
+                scene.queues()
+                scene.workflows()
+                scene.schedules()
+                scene.others()
+        words = re.compile(CANARY.encode())
+        before = list(rows_of(terminal.state_dir, url))
+        public = [(row.position, row.type) for row in before if words.search(row.data + (row.extra or b""))]
+        assert public == [], "a canary stands in a public payload"
+        held = [row for row in before if row.text is not None and words.search(row.text)]
+        kinds = {row.type for row in held}
+        assert {"run.failed", "run.cancel.requested", "workflow.step.failed", "a2a.dlq.added"} <= kinds
+        assert {"schedule.run.failed", "work.batch.returned", "work.drain.failed", "a2a.dlq.restored"} <= kinds
+        for session in ("runs", "fails", "held", "queue", "scheduled"):
+            here("redact", "--session", session, "--reason", "asked")  # copies elsewhere are named: exit code 1
+        left = [row for row in rows_of(terminal.state_dir, url) if row.text is not None and words.search(row.text)]
+        results = [here("redact", "--position", str(row.position), "--reason", "asked") for row in left]
+        assert results[-1].code == 0, results[-1].err
+        assert here("redact", "--session", "runs", "--reason", "asked").code == 0
+        if url is not None:
+            assert in_database(url) == []
+        assert traces(terminal.state_dir, CANARY) == []
+    assert traces(terminal.state_dir, CANARY) == []
+    assert here("verify").code == 0
+    assert here("replay", "--verify").code == 0
+
+
+def test_what_a_run_was_given_and_what_repeats_its_error_goes_with_it(terminal: Terminal, here: Here) -> None:
+    cmd = program(terminal.directory / "fail.sh", FAILING)
+    with terminal.served(local_provider_cmd=cmd) as server:
+        api = server.api
+        api.post("/work/enqueue", {"sessionId": "queue", "payload": f"{CANARY} given", "mode": "followup"})
+        with pytest.raises(Refused) as refused:
+            api.post("/work/queue/drain", {"provider": "local-exec"})
+        run_id = refused.value.error["details"]["runId"]
+        done = here("redact", "--run", run_id, "--reason", "asked")
+        assert (done.code, done.err) == (0, "")
+        assert api.get(f"/runs/{run_id}")["error"]["message"] == "(erased)"
+    assert traces(terminal.state_dir, CANARY) == []
+
+
+@pytest.mark.parametrize("state", STATES, ids=name_of)
+def test_words_that_an_older_release_made_public_are_named_and_counted(
+    state: GoldenState, terminal: Terminal, here: Here
+) -> None:
+    state.unpack(terminal.directory)
+    counted = here("redact", "--audit").data
+    assert counted["words"] == sum(counted["fields"].values()) > 0
+    assert {"run.failed.message", "payload.redacted.reason"} <= counted["fields"].keys()
+    codec = Codec(EVENTS)
+    with closing(open_archive(terminal.state_dir, None).reader()) as reader:
+        failed = next(row for row in reader.rows(0, 100_000) if row.type == "run.failed")
+        found = redaction.text_of_run(reader, codec, failed.stream)
+        assert any(trace.place == f"position {failed.position}" for trace in found.public)
+        assert all("nothing removes it" in trace.remedy for trace in found.public)
+        assert found.positions
+
+
+def test_every_moved_field_is_text_under_its_new_name() -> None:
+    kinds: dict[str, Any] = {event.TYPE: event for event in EVENTS}
+    texts = {kind: {name for name, _ in layout.text} for kind, layout in Codec(EVENTS)._layouts.items()}
+    assert all(new is None or new in texts[kind] for (kind, _), names in MOVED.items() for new in names.values())
+    assert all(version < kinds[kind].SCHEMA for kind, version in MOVED)
