@@ -19,6 +19,7 @@ from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
 
 PAGE_ROWS = 500
+RETRY_SECONDS = 0.05
 AGAIN = "run the same command again once it has ended"
 
 
@@ -80,7 +81,10 @@ def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     generations = erasure.generations
     serving = {name for name in (generations.current(), generations.candidate()) if name is not None}
     builder = generations.builder()
-    if builder.acquire():
+    until = time.monotonic() + seconds
+    while not (free := builder.acquire()) and time.monotonic() < until:
+        time.sleep(RETRY_SECONDS)
+    if free:
         try:
             for name in generations.leftovers():
                 generations.remove(name, builder)

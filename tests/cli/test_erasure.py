@@ -133,13 +133,13 @@ def in_database(url: str) -> list[str]:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("database", ["files", "postgres"])
+@pytest.mark.parametrize("kept_in", ["files", "postgres"])
 def test_no_canary_is_left_of_any_free_field(
-    terminal: Terminal, here: Here, database: str, request: pytest.FixtureRequest
+    terminal: Terminal, here: Here, kept_in: str, request: pytest.FixtureRequest
 ) -> None:
     settings = {"memory_enabled": "true", "memory_include_transcripts": "true"}
     url: str | None = None
-    if database == "postgres":
+    if kept_in == "postgres":
         url = request.getfixturevalue("database")
         settings["database_url"] = str(url)
     settings["local_provider_cmd"] = program(terminal.directory / "fail.sh", FAILING)
