@@ -136,13 +136,13 @@ class Watchdog:
 
     def _note(self, block: Block) -> None:
         operation = block.operation if len(self.blocks) < OPERATIONS_MAX or block.operation in self.blocks else OTHER
-        self.blocks[operation] += 1
-        (heappush if len(self._longest) < LONGEST else heappushpop)(self._longest, block)
-        self._turn(time.monotonic())
-        self._windows = (self._windows[0], max(self._windows[1], block.seconds))
         if block.seconds >= self._log_seconds:
             text = "event loop blocked for %.3f s (%.3f s of CPU) by %s at %s"
             _log.warning(text, block.seconds, block.cpu_seconds, operation, block.place)
+        self.blocks[operation] += 1
+        self._turn(time.monotonic())
+        self._windows = (self._windows[0], max(self._windows[1], block.seconds))
+        (heappush if len(self._longest) < LONGEST else heappushpop)(self._longest, block)
 
     def _running(self) -> tuple[str, str]:
         """What the loop runs now: its operation, and the innermost line of ours."""
