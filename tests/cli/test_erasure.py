@@ -1,8 +1,13 @@
 """Erasure of free fields: a canary in each that an operation takes, and in no byte of the state afterwards."""
 
+import gc
 import re
-from collections.abc import Iterator
-from contextlib import closing
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +19,9 @@ from athena_core.protocols import Row
 from athena_core.services import redaction
 from athena_core.store.codec import MOVED, Codec
 from athena_core.store.engine import open_archive
+from athena_core.store.sqlite import open_reader
 from tests.cli.conftest import Here
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Result, Terminal
 from tests.scale import sized
 from tests.support.api import Api, Refused, soon
 from tests.support.golden import STATES, GoldenState, name_of
@@ -30,6 +36,7 @@ PROFILE = {
     "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0},
 }
 ENDED = ("ok", "failed", "cancelled")
+SNAPSHOT_SECONDS = sized(0.3, 0.3, 6.0)
 
 
 class Scene(NamedTuple):
@@ -112,8 +119,17 @@ def program(path: Path, text: str) -> str:
     return str(path)
 
 
+def collected(here: Here, *words: str) -> Result:
+    """Run a command, which leaves connections to a database to the end of its process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        result = here(*words)
+        gc.collect()
+    return result
+
+
 def rows_of(state_dir: Path, url: str | None) -> Iterator[Row]:
-    with closing(open_archive(state_dir, url).reader()) as reader:
+    with closing(open_archive(state_dir, url)) as archive, closing(archive.reader()) as reader:
         yield from reader.rows(0, 100_000)
 
 
@@ -145,7 +161,7 @@ def test_no_canary_is_left_of_any_free_field(
     settings["local_provider_cmd"] = program(terminal.directory / "fail.sh", FAILING)
     terminal.settings |= settings
     with terminal.served() as server:
-        for number in range(sized(1, 2, 20)):
+        for number in range(sized(1, 1, 20)):
             scene = Scene(server.api, str(number))
             scene.runs()
             if number == 0:
@@ -161,20 +177,75 @@ def test_no_canary_is_left_of_any_free_field(
         kinds = {row.type for row in held}
         assert {"run.failed", "run.cancel.requested", "workflow.step.failed", "a2a.dlq.added"} <= kinds
         assert {"schedule.run.failed", "work.batch.returned", "work.drain.failed", "a2a.dlq.restored"} <= kinds
+        redact = partial(collected, here, "redact", "--reason", "asked")
         for session in ("runs", "fails", "held", "queue", "scheduled"):
-            here("redact", "--session", session, "--reason", "asked")  # copies elsewhere are named: exit code 1
+            redact("--session", session)  # copies elsewhere are named: exit code 1
         left = [row for row in rows_of(terminal.state_dir, url) if row.text is not None and words.search(row.text)]
-        results = [here("redact", "--position", str(row.position), "--reason", "asked") for row in left]
+        results = [redact("--position", str(row.position)) for row in left]
         assert results[-1].code == 0, results[-1].err
-        assert here("redact", "--session", "runs", "--reason", "asked").code == 0
+        assert redact("--session", "runs").code == 0
         if url is not None:
             assert in_database(url) == []
         assert traces(terminal.state_dir, CANARY) == []
     assert traces(terminal.state_dir, CANARY) == []
+    assert collected(here, "verify").code == 0
+    assert collected(here, "replay", "--verify").code == 0
+
+
+@contextmanager
+def server_that(situation: str, terminal: Terminal) -> Iterator[None]:
+    """Meanwhile no server, an idle one, a busy one, or an idle one beside readers that keep their snapshots a while."""
+    if situation == "none":
+        yield
+        return
+    over, begun = threading.Event(), threading.Event()
+
+    def work(api: Api) -> None:
+        begun.set()
+        while not over.is_set():
+            api.run("busy", sessionId="busy")
+
+    def read() -> None:
+        views = terminal.state_dir / "views"
+        path = views / (views / "current").read_text().strip()
+        with closing(open_reader(terminal.state_dir / "log.db")) as log, closing(open_reader(path)) as rows:
+            for connection, table in ((log, "log"), (rows, "run")):
+                connection.execute("BEGIN")
+                connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+            begun.set()
+            over.wait(SNAPSHOT_SECONDS)
+
+    with terminal.served() as server:
+        beside: dict[str, Callable[[], None]] = {"busy": partial(work, server.api), "snapshot": read}
+        with ThreadPoolExecutor(1) as pool:
+            task = pool.submit(beside.get(situation, begun.set))
+            begun.wait()
+            try:
+                yield
+            finally:
+                over.set()
+                task.result()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("situation", ["none", "idle", "busy", "snapshot"])
+def test_no_byte_is_left_whatever_a_server_does(terminal: Terminal, here: Here, situation: str) -> None:
+    """A reader keeps its snapshot for a while; the command has ten times as long."""
+    for number in range(sized(1, 1, 40)):
+        words = f"{CANARY}-{number} sings"
+        done = here("run", "--session", f"s{number}", "--input", words, "--transport", "local")
+        assert done.code == 0, done.err
+        assert traces(terminal.state_dir, words)
+        with server_that(situation, terminal):
+            wait = str(SNAPSHOT_SECONDS * 10)
+            done = here("redact", "--session", f"s{number}", "--reason", "asked", "--wait", wait)
+            assert done.code == 0, done.err
+            assert traces(terminal.state_dir, words) == []
+        assert traces(terminal.state_dir, words) == []
     assert here("verify").code == 0
-    assert here("replay", "--verify").code == 0
 
 
+@pytest.mark.heavy
 def test_what_a_run_was_given_and_what_repeats_its_error_goes_with_it(terminal: Terminal, here: Here) -> None:
     cmd = program(terminal.directory / "fail.sh", FAILING)
     with terminal.served(local_provider_cmd=cmd) as server:

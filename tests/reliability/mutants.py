@@ -58,7 +58,23 @@ DECIDED = "                    batch = self._decide(results)\n"
 CAUSED = "tests/api/test_caused.py"
 WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
 
+REDACT = "tests/cli/test_redact.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    of(
+        "a WAL that a reader keeps counts as emptied",
+        f"{REDACT}::test_a_reader_with_an_old_snapshot_is_named_until_it_ends",
+        (
+            SQLITE,
+            "            if time.monotonic() >= until:\n                raise\n",
+            "            if time.monotonic() >= until:\n                return\n",
+        ),
+    ),
+    of(
+        "a redaction does not look at the index of the memory",
+        f"{REDACT}::test_the_index_of_the_memory_forgets_too",
+        ("athena_core/services/erasure.py", "    erasure.recall.scrub(seconds)\n", ""),
+    ),
     of(
         "an interrupt needs no right to cancel",
         f"{CAUSED}::test_who_may_not_cancel_may_not_interrupt",
