@@ -319,6 +319,7 @@ def redact(
 
     import msgspec
 
+    from athena_cli import render
     from athena_cli.in_process import in_process
     from athena_cli.offline import kept
     from athena_cli.shapes import remains
@@ -345,6 +346,11 @@ def redact(
 
     done = asyncio.run(work())
     show(done, form)
+    if settings.database_url is not None:
+        render.note(
+            "PostgreSQL may still hold it in free space of pages, in write-ahead logs and their archive, on standbys"
+            " and in backups; see docs/postgresql.md"
+        )
     if (wrong := remains(done["left"])) is not None:
         raise Failed(wrong)
 
