@@ -352,7 +352,7 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
         case WorkflowRunSuspended():
             return replace(state, status="waiting")
         case WorkflowRunCancelRequested():
-            return replace(state, cancel=event)
+            return replace(state, cancel=replace(event, note=None))
         case WorkflowRunCompleted():
             return replace(state, status="ok")
         case WorkflowRunFailed():

@@ -479,6 +479,25 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     of(
+        "a cancel leaves the steps none of whose items runs",
+        f"{WORKFLOW_RUN}::test_the_last_item_that_ends_after_a_cancel_ends_the_steps_that_had_none",
+        (
+            "athena_core/domain/workflow_run.py",
+            "    if state.cancel is not None or (command.close and",
+            "    if (command.close and",
+        ),
+    ),
+    of(
+        "the walker waits for a step that waits for nothing",
+        "tests/core/domain/test_ends.py::"
+        "test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_nothing",
+        (
+            "athena_core/services/walker.py",
+            "    if any(step.items is not None and not step.running() for step in running):\n",
+            "    if running is None:\n",
+        ),
+    ),
+    of(
         "a reactor that fails is not reported",
         "tests/api/test_problems.py",
         (

@@ -181,6 +181,13 @@ def test_a_cancel_ends_a_step_none_of_whose_items_runs() -> None:
     given(*begun, ASKED_TO_STOP).when(advance(EACH)).then_nothing()
 
 
+def test_the_last_item_that_ends_after_a_cancel_ends_the_steps_that_had_none() -> None:
+    other = wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="b", items=2)
+    past = (wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=1), other, started(item=0), ASKED_TO_STOP)
+    over = ended(item=0, code="RUN_CANCELLED", message="no", cancelled=True)
+    given(*past).when(advance(MAPS, over=(over,))).then_types(*(wr.WorkflowStepCancelled,) * 3, wr.WorkflowRunCancelled)
+
+
 def test_a_step_all_of_whose_items_are_ok_is_ok_whenever_the_cancel_comes() -> None:
     begun = (wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=1), started(item=0), ASKED_TO_STOP)
     given(*begun).when(advance(EACH, over=(ended(item=0),))).then_types(
