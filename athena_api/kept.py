@@ -1,5 +1,6 @@
 """Kept answers: what was answered at the head of the log, for whoever asks the same before it moves."""
 
+from collections import OrderedDict
 from typing import TypeAlias
 
 from athena_api.operation import Reply
@@ -15,13 +16,13 @@ Question: TypeAlias = tuple[str, bytes, Scope | None]
 class Kept:
     """Answers that follow from the question and a position alone: consoles that hear of an event all ask the same.
 
-    They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. What would
-    be too much is not kept.
+    They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. Over the
+    limit, those that nobody asked for lately go first.
     """
 
     def __init__(self) -> None:
         """Keep nothing yet."""
-        self._answers: dict[Question, Reply] = {}
+        self._answers: OrderedDict[Question, Reply] = OrderedDict()
         self._position: Position = 0
         self._bytes = 0
 
@@ -30,11 +31,19 @@ class Kept:
         if position != self._position:
             self._answers.clear()
             self._position, self._bytes = position, 0
-        return self._answers.get(question)
+        reply = self._answers.get(question)
+        if reply is not None:
+            self._answers.move_to_end(question)
+        return reply
 
     def keep(self, question: Question, position: Position, reply: Reply) -> None:
         """Remember an answer, whose data is its body."""
         size = len(reply.data)
-        if position == self._position and self._bytes + size <= KEPT_BYTES_MAX:
-            self._answers[question] = reply
-            self._bytes += size
+        if position != self._position or size > KEPT_BYTES_MAX:
+            return
+        known = self._answers.pop(question, None)
+        self._bytes += size - (0 if known is None else len(known.data))
+        self._answers[question] = reply
+        while self._bytes > KEPT_BYTES_MAX:
+            _, oldest = self._answers.popitem(last=False)
+            self._bytes -= len(oldest.data)

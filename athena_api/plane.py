@@ -270,8 +270,8 @@ class ControlPlane(NamedTuple):
 
     async def workers(self) -> Workers:
         """The processes that are attached to the log, and how many runs each of them has."""
-        guards = await self.scan(lambda log: log.guards())
-        running = Counter(str(value[0]) for kind, _, value in guards if kind == "lease")
+        guards = await self.scan(lambda log: log.guards("lease"))
+        running = Counter(str(value[0]) for _, _, value in guards)
         present = sorted(self.runner.executors.everybody(), key=lambda one: (one.about.since, one.executor))
         items = [
             Worker(

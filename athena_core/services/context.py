@@ -14,13 +14,13 @@ from athena_core.event import Event, Position
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Message
 from athena_core.services.conversation import (
-    CONTROL,
     ContextLimits,
     Draft,
     conversation,
     cut_message,
     fit,
     paired,
+    without_controls,
 )
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
@@ -197,4 +197,4 @@ class Compiler:
 
     def _tidied(self, message: Message) -> Message:
         shorter = cut_message(message, self._entry_chars_max)
-        return replace(shorter, content=CONTROL.sub("", shorter.content)) if self._strip else shorter
+        return replace(shorter, content=without_controls(shorter.content)) if self._strip else shorter

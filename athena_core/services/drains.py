@@ -78,7 +78,7 @@ class Drains:
 
     def open(self) -> Iterable[str]:
         """The sessions in which a drain is at work, or a message waits."""
-        guards = self._reader.guards()
+        guards = self._reader.guards("drain", "message")
         self._draining = {key for kind, key, _ in guards if kind == "drain"}
         return self._draining | {str(value[0]) for kind, _, value in guards if kind == "message"}
 

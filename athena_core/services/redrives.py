@@ -148,7 +148,7 @@ class Redrives:
 
     def open(self) -> Iterable[str]:
         """The jobs at work."""
-        return [str(value[0]) for kind, _, value in self._reader.guards() if kind == "redrive"]
+        return [str(value[0]) for _, _, value in self._reader.guards("redrive")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The jobs that began."""

@@ -402,7 +402,7 @@ class Reviews:
 
     def open(self) -> Iterable[str]:
         """The reviews that are at work."""
-        self._following = {str(waits[0]): key for kind, key, waits in self._reader.guards() if kind == "review"}
+        self._following = {str(waits[0]): key for _, key, waits in self._reader.guards("review")}
         return list(self._following.values())
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:

@@ -472,7 +472,7 @@ class Runner:
         later step, was lost from sight with the database. Whoever does not take over sees only to those of lost
         executors that are to be cancelled.
         """
-        guards = self._reader.guards()
+        guards = self._reader.guards("lease", "slot")
         leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
         losses = {executor: self.executors.loss(executor) for executor, _ in leases.values()}
         slots = {key: value for kind, key, value in guards if kind == "slot"}

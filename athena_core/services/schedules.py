@@ -129,11 +129,11 @@ class Board:
 
     def keys(self) -> list[str]:
         """The schedules that exist, in the order in which they were put."""
-        return [key for kind, key, _ in self._reader.guards() if kind == "schedule"]
+        return [key for _, key, _ in self._reader.guards("schedule")]
 
     def flights(self) -> dict[str, str]:
         """The runs in flight, and whose each is."""
-        return {key: str(value[0]) for kind, key, value in self._reader.guards() if kind == "scheduled"}
+        return {key: str(value[0]) for _, key, value in self._reader.guards("scheduled")}
 
     def know(self, key: str) -> Known:
         """A schedule as it is now."""

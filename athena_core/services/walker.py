@@ -116,7 +116,7 @@ class Walker:
 
     def open(self) -> Iterable[str]:
         """The workflow runs that have not ended."""
-        return [key for kind, key, _ in self._reader.guards() if kind == "flow"]
+        return [key for _, key, _ in self._reader.guards("flow")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The workflow runs that something from outside happened to: somebody asked, or a run of a step is over."""

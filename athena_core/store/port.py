@@ -78,8 +78,8 @@ class StoreReader(LogReader, Protocol):
     def session(self, session_id: str, before: Position) -> Iterator[Row]:
         """The rows of one session before a position, newest first; close the iterator to stop early."""
 
-    def guards(self) -> list[StoredGuard]:
-        """All guard rows, oldest first."""
+    def guards(self, *kinds: str) -> list[StoredGuard]:
+        """Return the guard rows of these kinds, or all, oldest first."""
 
     def keys(self) -> Iterator[StoredKey]:
         """All bound idempotency keys."""
@@ -266,8 +266,8 @@ class Store(Protocol):
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
         """The rows of one stream with ``after < version <= until``."""
 
-    def guards(self) -> list[StoredGuard]:
-        """All guard rows, oldest first."""
+    def guards(self, *kinds: str) -> list[StoredGuard]:
+        """Return the guard rows of these kinds, or all, oldest first."""
 
     def expect(self, hashes: Sequence[bytes]) -> None:
         """These keys are about to be looked up."""

@@ -181,6 +181,7 @@ EXPIRE_KEYS = (  # in order, or the server reads the whole table in the hope of 
     "SELECT key_hash FROM command WHERE recorded_at < %s ORDER BY recorded_at LIMIT 1000))"
 )
 SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position, kind, key"
+SELECT_GUARDS_OF = "SELECT kind, key, value FROM guard WHERE kind = ANY(%s) ORDER BY position, kind, key"
 PUT_GUARDS = (
     f"INSERT INTO guard (kind, key, value, position) SELECT * FROM {unnest('text', 'text', 'text', 'bigint')}"
     " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, position = excluded.position"
@@ -428,9 +429,10 @@ class Reading:
         last = until if until is not None else 2**62
         return list(map(row_of, self._line.read(SELECT_STREAM, (stream, after, last))))
 
-    def guards(self) -> list[StoredGuard]:
-        """All guard rows, oldest first."""
-        return [(kind, key, _from_json(value)) for kind, key, value in self._line.read(SELECT_GUARDS)]
+    def guards(self, *kinds: str) -> list[StoredGuard]:
+        """Return the guard rows of these kinds, or all, oldest first."""
+        rows = self._line.read(SELECT_GUARDS_OF, (list(kinds),)) if kinds else self._line.read(SELECT_GUARDS)
+        return [(kind, key, _from_json(value)) for kind, key, value in rows]
 
 
 class PostgresReader(Reading):

@@ -90,6 +90,9 @@ INSERT_KEY = (
 )
 EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < ? LIMIT 1000)"
 SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position"
+SELECT_GUARDS_OF = (
+    "SELECT kind, key, guard.value FROM guard WHERE kind IN (SELECT value FROM json_each(?)) ORDER BY position"
+)
 PUT_GUARD = "INSERT OR REPLACE INTO guard (kind, key, value, position) VALUES (?, ?, ?, ?)"
 DELETE_GUARD = "DELETE FROM guard WHERE kind = ? AND key = ?"
 SELECT_CHECKPOINT = "SELECT position FROM checkpoint WHERE name = ?"
@@ -289,9 +292,13 @@ class Reading:
         last = until if until is not None else 2**62
         return list(map(row_of, self._connection.execute(SELECT_STREAM, (stream, after, last))))
 
-    def guards(self) -> list[StoredGuard]:
-        """All guard rows, oldest first."""
-        return [(kind, key, _from_json(value)) for kind, key, value in self._connection.execute(SELECT_GUARDS)]
+    def guards(self, *kinds: str) -> list[StoredGuard]:
+        """Return the guard rows of these kinds, or all, oldest first."""
+        if kinds:
+            rows = self._connection.execute(SELECT_GUARDS_OF, (_to_json(kinds).decode(),))
+        else:
+            rows = self._connection.execute(SELECT_GUARDS)
+        return [(kind, key, _from_json(value)) for kind, key, value in rows]
 
 
 class SqliteReader(Reading):

@@ -44,13 +44,25 @@ def test_an_answer_that_comes_after_the_log_has_moved_is_not_kept() -> None:
     assert answers.find(RUNS, 8) is None
 
 
+def test_what_was_asked_for_least_lately_goes_first() -> None:
+    answers, half = Kept(), kept.KEPT_BYTES_MAX // 2
+    answers.find(RUNS, 7)
+    for question in (RUNS, OTHERS[0]):
+        answers.keep(question, 7, answer(7, half))
+    assert answers.find(RUNS, 7) is not None
+    answers.keep(OTHERS[1], 7, answer(7, half))
+    assert [answers.find(question, 7) is not None for question in (RUNS, *OTHERS[:2])] == [True, False, True]
+    for _ in range(3):
+        answers.keep(OTHERS[1], 7, answer(7, half))
+    assert answers.find(RUNS, 7) is not None, "what is kept twice counts once"
+
+
 def test_what_would_be_too_much_is_not_kept() -> None:
     answers = Kept()
     answers.find(RUNS, 7)
-    answers.keep(RUNS, 7, answer(7, kept.KEPT_BYTES_MAX - 1))
-    for question in OTHERS[:2]:
-        answers.keep(question, 7, answer(7))
-    assert [answers.find(question, 7) is not None for question in (RUNS, *OTHERS[:2])] == [True, True, False]
+    answers.keep(RUNS, 7, answer(7))
+    answers.keep(OTHERS[0], 7, answer(7, kept.KEPT_BYTES_MAX + 1))
+    assert [answers.find(question, 7) is not None for question in (RUNS, OTHERS[0])] == [True, False]
     answers.find(RUNS, 8)
     answers.keep(RUNS, 8, answer(8, kept.KEPT_BYTES_MAX))
     assert answers.find(RUNS, 8) is not None

@@ -79,7 +79,10 @@ def judge(state_dir: Path, url: str = "") -> None:
     with wired(state_dir, url) as parts:
         rows = parts.reader.rows(0, 2**62)
         judge_rows(rows)
-        assert stored_guards(rows) == parts.reader.guards()
+        guards = stored_guards(rows)
+        assert guards == parts.reader.guards()
+        for kind in {guard[0] for guard in guards}:
+            assert [guard for guard in guards if guard[0] == kind] == parts.reader.guards(kind)
         if parts.views.generations.current() is not None:  # a server may stop before it has made any
             unequal = [verdict for verdict in replay.verify(parts.views) if not verdict.equal]
             assert not unequal, unequal

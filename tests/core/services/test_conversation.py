@@ -11,6 +11,7 @@ from athena_core.errors import ContextOverflow
 from athena_core.event import Event
 from athena_core.providers.provider import Message
 from athena_core.services.conversation import (
+    CONTROL,
     UNANSWERED,
     ContextLimits,
     Draft,
@@ -21,6 +22,7 @@ from athena_core.services.conversation import (
     paired,
     size,
     summary,
+    without_controls,
 )
 from athena_core.values import ToolCall
 
@@ -312,3 +314,8 @@ def test_any_conversation_fits_with_its_calls_answered_or_is_an_overflow(
         assert next(message.role for message in messages if message.role != "system") == "user"
     if whole.chars <= chars_max and strategy == "raw":
         assert messages == whole.messages
+
+
+@given(st.text(st.characters() | st.characters(max_codepoint=0x9F) | st.sampled_from("\xa0°\u0080\ud800\U0001f600")))
+def test_control_characters_go_from_any_text_as_by_their_pattern(text: str) -> None:
+    assert without_controls(text) == CONTROL.sub("", text)
