@@ -32,6 +32,7 @@ WORKING = [row for row in OPERATIONS if row.method != "GET" and EXAMPLES[row.id]
 """Those that work where nothing exists yet: what is refused binds no key."""
 READING = {"simulatePolicy", "redriveA2aDlq"}
 """What their examples ask, a simulation and a dry run, only reads: there is nothing to do once, and no key is bound."""
+WITHOUT_INPUT = "acceptClock"
 COMMANDS = [row for row in WORKING if row.id not in READING]
 
 
@@ -55,7 +56,7 @@ def test_every_command_repeated_with_its_key_answers_the_same_and_does_nothing(
     assert second.headers["athena-position"] == first.headers["athena-position"]
 
 
-@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", [row for row in COMMANDS if row.id != WITHOUT_INPUT], ids=lambda row: row.id)
 def test_a_key_with_another_input_is_refused(shared: Server, row: Operation[Any, Any]) -> None:
     example = EXAMPLES[row.id]
     shared.api.send(example.path, example.body, key=f"other-{row.id}", method=row.method)

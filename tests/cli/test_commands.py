@@ -93,6 +93,7 @@ STORY = (
     Case("health"),
     Case("workers"),
     Case("digests"),
+    Case("clock accept"),
     # what runs are told, and by whom
     Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
     Case("directives get", "$directive"),

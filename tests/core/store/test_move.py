@@ -27,7 +27,8 @@ def every_kind() -> list[Row]:
     """A row of each kind of event, chained, with what a column may hold at its limits."""
     rows: list[Row] = []
     chain = GENESIS
-    samples = [json.loads(line) for line in (SAMPLES / "events-1.jsonl").read_text().splitlines()]
+    files = [SAMPLES / f"events-{number}.jsonl" for number in (1, 2)]
+    samples = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     for number, sample in enumerate(samples, start=1):
         data, extra, text = (
             None if sample[name] is None else str(sample[name]).encode() for name in ("data", "extra", "text")
