@@ -209,11 +209,12 @@ def test_views_that_vanish_under_a_server_are_missed_and_rebuilt_while_it_runs(u
     server = serve(**({} if url is None else {"database_url": url}))
     api = server.api
     run = api.run("hello")
+    until_caught_up(api)
     if url is None:
         (server.state_dir / "views").rename(server.state_dir / "elsewhere")
     else:
         with psycopg.connect(url, autocommit=True) as session:
-            session.execute("DROP SCHEMA athena_views_1 CASCADE")
+            session.execute(f"DROP SCHEMA {api.get('/admin/health')['generation']} CASCADE".encode())
     for _ in soon():
         if api.http.get(server.url + "/readyz").status_code == 503:
             break
