@@ -231,7 +231,7 @@ def server_that(situation: str, terminal: Terminal) -> Iterator[None]:
 @pytest.mark.parametrize("situation", ["none", "idle", "busy", "snapshot"])
 def test_no_byte_is_left_whatever_a_server_does(terminal: Terminal, here: Here, situation: str) -> None:
     """A reader keeps its snapshot for a while; the command has ten times as long."""
-    for number in range(sized(1, 1, 40)):
+    for number in range(sized(1, 1, 12)):
         words = f"{CANARY}-{number} sings"
         done = here("run", "--session", f"s{number}", "--input", words, "--transport", "local")
         assert done.code == 0, done.err
