@@ -12,7 +12,8 @@ ATTENDANCE_CLASS = LOCK_CLASS + 1
 """The first half of the locks of those who attend; the second is the number of their row."""
 
 RESTART_SECONDS = 5.0
-"""How long after a start of the server, which ends all sessions, a free lock does not mean that anybody is dead."""
+"""How long after a restart or a failover, which end all sessions, a free lock does not mean that anybody is dead."""
+NEVER_SECONDS = 1e9
 
 NEXT_NUMBER = (
     "INSERT INTO meta (name, value) VALUES ('executor', '1')"
@@ -56,6 +57,8 @@ class SessionAttendance:
         # a sign of life need not be durable, nor wait for a standby that is away
         self._line = Line(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
         self._session: psycopg.Connection[tuple[object, ...]] | None = None
+        self._lost_at = -RESTART_SECONDS
+        """When it had to take another session: that of a standby that was promoted, others did not reach yet."""
         with translated():
             row = self._line.connection().execute(NEXT_NUMBER).fetchone()
             assert row is not None
@@ -70,8 +73,14 @@ class SessionAttendance:
         connection = self._line.connection()
         if connection is not self._session and connection.execute(TAKE, (self._number,)).fetchone() == (True,):
             connection.execute(INSERT, (self.executor, self._number, self._count, self._about))
+            if self._session is not None:
+                self._lost_at = time.monotonic()
             self._session = connection
         return connection
+
+    def _quiet(self) -> float:
+        """Return for how many seconds the server has to be up before a free lock means that its holder is dead."""
+        return RESTART_SECONDS if time.monotonic() - self._lost_at > RESTART_SECONDS else NEVER_SECONDS
 
     def count(self, count: int) -> None:
         """Write one's counter. Raises StoreUnreachable."""
@@ -83,13 +92,13 @@ class SessionAttendance:
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order."""
         with translated():
-            row = self._hold().execute(LOOK, (RESTART_SECONDS, executor)).fetchone()
+            row = self._hold().execute(LOOK, (self._quiet(), executor)).fetchone()
         return None if row is None else Seen(int(str(row[0])), bool(row[1]))
 
     def everybody(self) -> list[Attending]:
         """All who attend, and those who are lost and not forgotten yet."""
         with translated():
-            rows = self._hold().execute(EVERYBODY, (RESTART_SECONDS,)).fetchall()
+            rows = self._hold().execute(EVERYBODY, (self._quiet(),)).fetchall()
         return [
             Attending(str(name), about, int(str(at)), bool(free))
             for name, about, at, free in rows
@@ -99,7 +108,7 @@ class SessionAttendance:
     def forget(self, kept: set[str]) -> None:
         """Forget those whose locks are free, but for some."""
         with translated():
-            self._hold().execute(FORGET, (self.executor, sorted(kept), RESTART_SECONDS))
+            self._hold().execute(FORGET, (self.executor, sorted(kept), self._quiet()))
 
     def alone(self) -> bool:
         """Whether nobody else attends, as it was within the last second."""

@@ -1,6 +1,6 @@
 """Tests of what stands between a process and PostgreSQL: poolers, several hosts, what a start left half-made."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -11,14 +11,21 @@ from psycopg.conninfo import make_conninfo
 
 from athena_core.clock import CountingIds
 from athena_core.errors import ConfigError, StoreUnreachable
+from athena_core.store.attendance import RESTART_SECONDS, UP, SessionAttendance
 from athena_core.store.engine import open_archive, open_move
+from athena_core.store.port import Seen
 from athena_core.store.postgres import SCHEMA, TABLES, Line, PostgresStore
 from tests.core.store.pots import commit, fill, new_log
 from tests.support import pgbouncer
+from tests.support.api import soon
 from tests.support.nginx import free_port
 
 SCHEMAS = r"SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)' ORDER BY 1"
 TABLES_LEFT = "SELECT count(*) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema$)'"
+END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 TAKING_TURNS = "server_round_robin = 1\nmin_pool_size = 3"
 
 pooled = pytest.mark.skipif(pgbouncer.PGBOUNCER is None, reason=pgbouncer.MISSING)
@@ -142,3 +149,25 @@ def test_where_no_host_answers_each_one_is_named(tmp_path: Path) -> None:
     assert "\n" not in caught.value.message
     for port in ports:
         assert f"port: '{port}'" in caught.value.message
+
+
+@pytest.mark.heavy  # the server has to be up for five seconds
+def test_who_lost_a_session_takes_nobody_for_dead_until_they_could_take_another_one(
+    database: str, tmp_path: Path
+) -> None:
+    """A standby that was promoted holds nobody's locks, and has been up for long."""
+    PostgresStore(database, tmp_path, CountingIds()).close()
+    one, other = (SessionAttendance(database, name, b"") for name in ("exe_one", "exe_other"))
+    with psycopg.connect(database, autocommit=True) as session:
+        for _ in soon():  # a server that was just started has nobody taken for dead
+            if session.execute(f"SELECT {UP}".encode(), (RESTART_SECONDS,)).fetchone() == (True,):
+                break
+        assert one.look("exe_other") == Seen(0, free=False)
+        session.execute(END_SESSIONS)
+        with suppress(StoreUnreachable):
+            one.count(1)
+        assert one.look("exe_other") == Seen(0, free=False)
+        one.forget(set())
+        assert {seen.executor: seen.free for seen in one.everybody()} == {"exe_one": False, "exe_other": False}
+    other.leave()
+    one.leave()
