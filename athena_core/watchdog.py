@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from heapq import heappush, heappushpop
 from pathlib import Path
 from types import FrameType
@@ -51,9 +52,16 @@ class Watchdog:
     of the callback, so that requests pay nothing.
     """
 
-    def __init__(self, *, idle_seconds: float = PROBE_SECONDS_MAX, log_seconds: float = LOG_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        idle_seconds: float = PROBE_SECONDS_MAX,
+        block_seconds: float = BLOCK_SECONDS,
+        log_seconds: float = LOG_SECONDS,
+    ) -> None:
         """Measure nothing yet; ``idle_seconds`` is between two probes of an idle loop."""
         self._idle_seconds = idle_seconds
+        self._block_seconds = block_seconds
         self._log_seconds = log_seconds
         self.blocks = Counter[str]()
         """Blocks over ``BLOCK_SECONDS``, by operation."""
@@ -98,11 +106,12 @@ class Watchdog:
             self._window_ends = now + WINDOW_SECONDS
 
     def _run(self) -> None:
-        pause = PROBE_SECONDS
+        busy_seconds = min(PROBE_SECONDS, self._idle_seconds)
+        pause = busy_seconds
         while not self._closed:
             time.sleep(pause)
             seconds = self._probe()
-            pause = min(pause * 2, self._idle_seconds) if seconds < PROMPT_SECONDS else PROBE_SECONDS
+            pause = min(pause * 2, self._idle_seconds) if seconds < PROMPT_SECONDS else busy_seconds
 
     def _probe(self) -> float:
         """Return how long the loop took to answer."""
@@ -114,7 +123,7 @@ class Watchdog:
         except (RuntimeError, OSError):  # the loop was closed, or its thread has ended
             self._closed = True
             return 0.0
-        if not self._answered(BLOCK_SECONDS):
+        if not self._answered(self._block_seconds):
             operation, place = self._running()
             while not self._answered(CLOSE_SECONDS):
                 if self._closed:
@@ -154,11 +163,11 @@ class Watchdog:
             frame = frame.f_back
         if not self._unanswered.locked():  # too late to know
             return OTHER, OTHER
-        if not ours:
-            return OTHER if task is None else _name_of(task), OTHER
-        path = Path(ours[0].f_code.co_filename)
-        operation = ours[-1].f_code.co_qualname if task is None else _name_of(task)
-        return operation, f"{path.parent.name}/{path.name}:{ours[0].f_lineno}"
+        place = OTHER
+        if ours:
+            path = Path(ours[0].f_code.co_filename)
+            place = f"{path.parent.name}/{path.name}:{ours[0].f_lineno}"
+        return _name_of(task, ours), place
 
 
 def name_operation(operation: str) -> None:
@@ -168,10 +177,11 @@ def name_operation(operation: str) -> None:
         task.set_name(operation)
 
 
-def _name_of(task: "asyncio.Task[Any]") -> str:
-    """The operation of a task, or its outermost function: a name that this release defines."""
-    name = task.get_name()
+def _name_of(task: "asyncio.Task[Any] | None", ours: Sequence[FrameType]) -> str:
+    """The operation of a task, or the outermost function of ours, else the task's: a name that some release defines."""
+    name = "" if task is None else task.get_name()
     if name.isidentifier() or name.startswith("/"):
         return name
-    coroutine = task.get_coro()
-    return str(getattr(coroutine, "__qualname__", OTHER))
+    if ours:
+        return ours[-1].f_code.co_qualname
+    return OTHER if task is None else str(getattr(task.get_coro(), "__qualname__", OTHER))

@@ -533,6 +533,24 @@ MUTANTS: tuple[Mutant, ...] = (
             "                self._succeed()\n",
         ),
     ),
+    of(
+        "a stream that catches up leaves the event loop to nobody",
+        "tests/api/test_stream.py::test_streams_that_catch_up_take_turns_and_leave_the_loop_to_others_after_each_page",
+        (
+            "athena_api/sse.py",
+            "                await self._turns.next()  # neither frames",
+            "                pass  # neither frames",
+        ),
+    ),
+    of(
+        "views that are replaced under a server are not missed",
+        "tests/projections/test_views.py::test_views_that_vanish_are_noticed_at_the_next_look_and_rebuilt",
+        (
+            "projections/keeper.py",
+            "(generations.current() == name and generations.identity(name) == self._identity)",
+            "generations.current() == name",
+        ),
+    ),
 )
 
 
