@@ -313,7 +313,7 @@ class ControlPlane(NamedTuple):
             health = self.health(self.reader.head())
         except StoreUnreachable as error:
             raise StoreUnreachable(error.message.partition(":")[0]) from error
-        stopped = health.generation is None or any(one.error for one in health.projections.values())
+        stopped = not health.projections or any(one.error for one in health.projections.values())
         if health.reason is not None or stopped or health.lag > READY_LAG_MAX or self.streams.draining:
             refusal = self.log.refusal
             known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
