@@ -50,6 +50,7 @@ def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
     return Mutant(name, tuple(Change(*change) for change in changes), test)
 
 
+TIME = "tests/reliability/test_time.py"
 SUPERVISOR = "athena_core/supervisor.py"
 SHELLS = "tests/core/tools/test_shell.py"
 
@@ -93,6 +94,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "a reopened approval does not shut what is behind its children",
         f"{WORKFLOW_RUN}::test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok",
         ("athena_core/domain/workflow_run.py", 'if self.step(step_id).status != "ok":', "if False:"),
+    ),
+    of(
+        "decisions go by the time of recording",
+        f"{TIME}::test_a_date_that_was_wrong_for_a_while_opens_no_day_and_closes_none[files-year]",
+        (
+            LOG,
+            "        now = self._clock.now()\n        view",
+            "        now = max(self._clock.now(), batch.recorded_at)\n        view",
+        ),
+    ),
+    of(
+        "a jump of the clock is used at once",
+        "tests/core/test_clock.py::test_a_jump_ahead_is_left_out_until_the_clock_kept_step_for_ten_minutes",
+        ("athena_core/clock.py", "return boot + min(offset, self._line)", "return boot + offset"),
     ),
     of(
         "a supervisor adopts no orphans",

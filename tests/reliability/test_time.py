@@ -1,0 +1,259 @@
+"""Wrong clocks: what a date that was wrong for a while, a skewed server or a suspend must not change."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_core.clock import STEP_MS, SystemClock, iso
+from tests.scale import sized
+from tests.support.api import Api, soon
+from tests.support.gate import Gates
+from tests.support.inside import Inside
+from tests.support.machine import DAY, HOUR, MINUTE, YEAR, Machine
+from tests.support.model import Profile, acting
+from tests.support.process import ROOT, environment_of
+from tests.support.records import judge
+from tests.support.server import Server
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+NO_FAKETIME = "libfaketime is not installed (apt-get install libfaketime): no server with another clock was started"
+STORES = ("files", "postgres")
+BUDGET_USD = 0.0009
+"""Pays one turn of the model, and not two."""
+
+CASES = [
+    pytest.param("files", YEAR, id="files-year"),
+    *(
+        pytest.param(store, jump, marks=pytest.mark.heavy, id=f"{store}-{jump // DAY}-days")
+        for store in STORES
+        for jump in (DAY, -DAY, YEAR, -YEAR)
+    ),
+]
+
+
+def url_for(store: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings of a store."""
+    return {"database_url": request.getfixturevalue("database")} if store == "postgres" else {}
+
+
+@contextmanager
+def plane_on(directory: Path, machine: Machine, **settings: str) -> Iterator[Inside]:
+    """A plane on a machine."""
+    inside = Inside(directory, machine.clock, **settings)
+    inside.start()
+    try:
+        yield inside
+    finally:
+        inside.stop()
+
+
+def data(plane: Inside, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    """The data of an answer, which must be one."""
+    answer = plane.ask(method, path, body, **headers)
+    assert answer.status_code < 300, answer.text
+    return answer.json()["data"]
+
+
+def until(plane: Inside, path: str, field: str, *expected: str) -> Any:
+    """The record at a path, once a field of it has one of these values."""
+    for _ in soon():
+        record = data(plane, "GET", path)
+        record = record.get("run", record)
+        if record[field] in expected:
+            return record
+    raise AssertionError
+
+
+def start(plane: Inside, order: str, session: str, **fields: Any) -> str:
+    """Start a run that is not waited for; return its id."""
+    body = {"input": order, "sessionId": session, **fields}
+    return str(data(plane, "POST", "/runs", body, prefer="respond-async")["runId"])
+
+
+def set_clock(plane: Inside, machine: Machine, jump: int) -> None:
+    """Set the machine's clock, and have that accepted at once."""
+    machine.jump(jump)
+    if machine.clock.ahead:
+        data(plane, "POST", "/admin/clock/accept")
+    assert machine.clock.now() == machine.wall
+
+
+@pytest.mark.parametrize(("store", "jump"), CASES)
+def test_a_date_that_was_wrong_for_a_while_opens_no_day_and_closes_none(
+    store: str, jump: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    machine = Machine()
+    with (
+        acting(("done",)) as model,
+        plane_on(tmp_path, machine, openai_base_url=model.url, **url_for(store, request)) as plane,
+    ):
+        profile = data(plane, "POST", "/harness-profiles", Profile().body)["id"]
+        data(plane, "PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": BUDGET_USD})
+
+        def pays() -> bool:
+            answer = plane.ask("POST", "/runs", {"input": "go", "harnessProfileId": profile})
+            if answer.status_code == 202:
+                run_id = answer.json()["data"]["runId"]
+                assert data(plane, "GET", f"/runs/{run_id}")["paused"]["reason"] == "daily-budget"
+                data(plane, "POST", f"/run-control/by-run/{run_id}/cancel", {})
+            assert answer.status_code in {200, 202, 429}, answer.text
+            return answer.status_code == 200
+
+        assert (pays(), pays()) == (True, False)
+        set_clock(plane, machine, jump)
+        assert (pays(), pays()) == (True, False), "the wrong date is a day of its own"
+        set_clock(plane, machine, -jump)
+        assert not pays(), "the day that was left has no second budget"
+        summary = data(plane, "GET", "/fleet/summary")["costSummary"]["today"]
+        assert (summary["day"], summary["spentUsd"] > 0) == (iso(machine.wall)[:10], True)
+        machine.go(DAY)
+        if jump == DAY:
+            assert not pays(), "what was spent under the wrong date was spent on this day"
+            machine.go(DAY)
+        assert pays(), "no day is lost"
+    judge(plane.state_dir, url_for(store, request).get("database_url", ""))
+
+
+@pytest.mark.parametrize(("store", "jump"), CASES)
+def test_a_date_that_was_wrong_for_a_while_freezes_nothing(
+    store: str, jump: int, tmp_path: Path, request: pytest.FixtureRequest, gates: Gates
+) -> None:
+    machine = Machine()
+    held, slow = gates["held"], gates["slow"]
+    with plane_on(tmp_path, machine, **gates.settings, **url_for(store, request)) as plane:
+        before = start(plane, held.order, "before")
+        held.arrival()
+        data(plane, "POST", "/runs", {"input": "wrong"})
+        set_clock(plane, machine, jump)
+        data(plane, "POST", "/runs", {"input": "wrong", "sessionId": "wrong"})
+        keyed = data(plane, "POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"]
+        set_clock(plane, machine, -jump)
+        body = Profile(timeout_ms=300).body | {"toolPolicies": None}
+        body["config"] = {"provider": "local-exec", "model": "script", "tools": ["none"]}
+        quick = data(plane, "POST", "/harness-profiles", body)["id"]
+        late = plane.ask("POST", "/runs", {"input": slow.order, "harnessProfileId": quick, "sessionId": "slow"})
+        assert late.json()["error"]["code"] == "RUN_TIMEOUT", late.text
+        held.release()
+        assert until(plane, f"/runs/{before}", "status", "completed", "failed")["status"] == "completed"
+        assert data(plane, "POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"] == keyed
+        data(plane, "POST", "/schedules", {"id": "often", "sessionId": "s", "input": "slot", "everyMinutes": 1})
+        for number in range(1, 3):
+            machine.go(MINUTE)
+            for _ in soon():
+                ran = data(plane, "GET", "/schedules/often/logs")
+                if [entry["status"] for entry in ran] == ["ok"] * number:
+                    break
+        machine.go(STEP_MS)  # from here on, a jump is measured from the right date
+        step = {"id": "ask", "approval": {"message": "ship?", "expiresAfterMs": HOUR, "onExpiry": "reject"}}
+        flow = {"definition": {"steps": [step], "dependencies": []}}
+        workflow = data(plane, "POST", "/workflows", flow)["id"]
+        asked = data(plane, "POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+        until(plane, f"/workflows/run/{asked}", "status", "waiting", "running")
+        machine.jump(YEAR)  # nobody accepts it
+        plane.call(plane.app.plane.walker.act, asked)
+        until(plane, f"/workflows/run/{asked}", "status", "waiting", "running")
+        machine.go(HOUR)
+        plane.call(plane.app.plane.walker.act, asked)
+        assert until(plane, f"/workflows/run/{asked}", "status", "failed")
+    judge(plane.state_dir, url_for(store, request).get("database_url", ""))
+
+
+def test_a_run_times_out_by_a_suspend_which_is_no_jump(tmp_path: Path, gates: Gates) -> None:
+    machine, gate = Machine(), gates["asleep"]
+    with plane_on(tmp_path, machine, **gates.settings) as plane:
+        run_id = start(plane, gate.order, "s")  # it may take 30 seconds
+        gate.arrival()
+        machine.go(MINUTE)
+        assert until(plane, f"/runs/{run_id}", "status", "timed-out")["status"] == "timed-out"
+        found = data(plane, "GET", "/admin/health")
+        assert (found["status"], found["clockAheadMs"]) == ("ok", 0)
+
+
+# Real processes
+
+
+@contextmanager
+def skewed(directory: Path, seconds: int, **settings: str) -> Iterator[Api]:
+    """A server whose machine has another date, on a state directory."""
+    if FAKETIME is None:
+        pytest.skip(NO_FAKETIME)
+    environment = environment_of(directory, settings)
+    environment |= {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{seconds:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    log = directory / "skewed.log"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.serving"],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+    assert process.stdout is not None
+    port = process.stdout.readline().strip()
+    assert port, log.read_text()
+    api = Api(f"http://127.0.0.1:{port}")
+    try:
+        yield api
+    finally:
+        api.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        process.stdout.close()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("seconds", sized((3_600,), (3_600,), (3_600, -3_600, 86_400, 31_536_000)))
+def test_a_server_with_another_date_moves_nothing_of_the_others(
+    store: str, seconds: int, tmp_path: Path, request: pytest.FixtureRequest, gates: Gates
+) -> None:
+    settings = gates.settings | url_for(store, request)
+    gate = gates["slow"]
+    with Server(tmp_path, **settings, runtime_run_timeout_ms="1000") as right:
+        first = right.api.run("first", key="K")["runId"]
+        with skewed(tmp_path, seconds, **settings, executor="off") as wrong:
+            wrong.post("/directives", {"input": "wrong"})
+            now = SystemClock().now()
+            assert abs(right.api.get("/admin/health")["clockBehindLogMs"] - max(seconds, 0) * 1_000) < 60_000
+            assert right.api.get("/admin/health")["status"] == "ok"
+            assert right.api.run("first", key="K")["runId"] == first
+            run = right.api.start(gate.order, sessionId="slow")
+            assert right.api.await_ending(run["runId"]) == "run.timed-out"
+            record = right.api.get(f"/runs/{run['runId']}")
+            assert iso(now - MINUTE) < record["createdAt"] < iso(now + 10 * MINUTE)
+            right.api.post(
+                "/schedules", {"id": "a", "sessionId": "s", "input": "slot", "everyMinutes": 1, "startNow": True}
+            )
+            for _ in soon():
+                if [one["status"] for one in right.api.get("/schedules/a/logs")] == ["ok"]:
+                    break
+            wrong.post("/directives", {"input": "wrong again"}, key="other")
+            assert right.api.run("first", key="K")["runId"] == first
+
+
+@pytest.mark.heavy
+def test_a_server_that_was_stopped_for_a_while_sees_no_jump_and_ends_what_is_late(tmp_path: Path, gates: Gates) -> None:
+    gate = gates["stopped"]
+    stopped = sized(2.0, 2.0, 60.0)
+    with Server(tmp_path, **gates.settings, runtime_run_timeout_ms=str(int(stopped * 1_000))) as server:
+        run = server.api.start(gate.order)
+        gate.arrival()
+        server.freeze()
+        try:
+            subprocess.run(["sleep", str(stopped)], check=True)  # what is waited for is the time itself
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert server.api.await_ending(run["runId"]) == "run.timed-out"
+        health = server.api.get("/admin/health")
+        assert (health["clockAheadMs"], [one["loop"] for one in health["problems"]]) == (0, [])
+        assert server.api.run("after", sessionId="after")["output"]
