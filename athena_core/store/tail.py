@@ -1,8 +1,11 @@
 """The tail: hands every row to its listeners in the event loop, soon after any process committed it."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from itertools import compress
+
+import anyio
 
 from athena_core.event import Position
 from athena_core.protocols import Row
@@ -62,21 +65,26 @@ class Tail:
         bell = self._log.store.bell()
         try:
             while True:
-                await bell.pause(news=self._looked())
+                before, news = self.position, self._looked()
+                while self.position > before and not self.caught_up:
+                    before = self.position
+                    await anyio.sleep(0)  # a long stretch must not hold up requests
+                    self._looked()
+                await bell.pause(news=news)
         finally:
             await bell.close()
 
     def _looked(self) -> bool:
         try:
-            news = self.look()
+            news = self.look(pages_max=1)
         except self._log.store.lost as error:
             self._log.problems.report("log.watch", error)
             return False
         self._log.problems.recovered("log.watch")
         return news
 
-    def look(self) -> bool:
-        """Hand on what other processes have committed; tell whether there is something new.
+    def look(self, pages_max: int = sys.maxsize) -> bool:
+        """Hand on what other processes have committed, so many pages at most. Return True if there is something new.
 
         Leave if the log lost what was handed on before.
         """
@@ -87,7 +95,7 @@ class Tail:
         if news:
             self._log.signal.advance(head)
         if self._heard == self._log.commits:  # else the head may be a commit of this process, not answered yet
-            self._read(head)
+            self._read(head, pages_max)
         return news
 
     def _hear(self, news: News) -> None:
@@ -101,9 +109,10 @@ class Tail:
             if self._broken is not None and not self._broken.done():
                 self._broken.set_exception(error)
 
-    def _read(self, head: Position) -> None:
+    def _read(self, head: Position, pages_max: int = sys.maxsize) -> None:
         """Hand on what is stored up to a head; where the database is away, that is seen to by the next look."""
-        while self.position < head:
+        while self.position < head and pages_max > 0:
+            pages_max -= 1
             try:
                 rows = self._reader.rows(self.position, PAGE_EVENTS, head)
             except self._log.store.lost:

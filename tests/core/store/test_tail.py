@@ -110,6 +110,21 @@ async def test_a_long_tail_comes_in_pages(logs: tuple[Log, Log]) -> None:
     assert max(heard.pages) == PAGE_EVENTS
 
 
+async def test_a_long_tail_leaves_the_loop_to_others_after_each_page(logs: tuple[Log, Log]) -> None:
+    mine, theirs = logs
+    listening, at_once, iterations = Listening(), list[int](), 0
+    async with following(mine, listening, lambda rows: at_once.append(iterations)) as tail:
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(3):
+            commit(theirs, *[fill()] * 400)
+        with anyio.fail_after(30):
+            while tail.position < 1_202:
+                await asyncio.sleep(0)
+                iterations += 1
+    assert len(at_once) == len(set(at_once)), "no two pages in one iteration"
+    assert listening.positions == list(range(3, 1_203))
+
+
 async def test_whoever_waited_for_an_answer_goes_on_before_the_listeners_hear_of_it(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     log.start()
