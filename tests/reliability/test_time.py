@@ -185,7 +185,9 @@ def skewed(directory: Path, seconds: int, **settings: str) -> Iterator[Api]:
     if FAKETIME is None:
         pytest.skip(NO_FAKETIME)
     environment = environment_of(directory, settings)
-    environment |= {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{seconds:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    (directory / "date").write_text(f"{seconds:+d}")
+    environment |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "1", "LD_PRELOAD": str(FAKETIME)}
+    environment["FAKETIME_TIMESTAMP_FILE"] = str(directory / "date")
     log = directory / "skewed.log"
     with log.open("w") as said:
         process = subprocess.Popen(
@@ -239,6 +241,36 @@ def test_a_server_with_another_date_moves_nothing_of_the_others(
                     break
             wrong.post("/directives", {"input": "wrong again"}, key="other")
             assert right.api.run("first", key="K")["runId"] == first
+
+
+@pytest.mark.heavy
+def test_a_server_whose_date_jumps_goes_on_and_rests(tmp_path: Path) -> None:
+    with skewed(tmp_path, 0) as api:
+        api.post("/schedules", {"id": "a", "sessionId": "s", "input": "slot", "everyMinutes": 1})
+        (tmp_path / "date").write_text("+31536000")
+        for _ in soon():
+            health = api.get("/admin/health")
+            if [one["loop"] for one in health["problems"]] == ["log.clock"]:
+                break
+        assert abs(health["clockAheadMs"] - YEAR) < HOUR
+        assert api.run("during")["createdAt"] < iso(SystemClock().now() + HOUR)
+        api.post("/schedules", {"id": "b", "sessionId": "b", "input": "slot", "everyMinutes": 1, "startNow": True})
+        for _ in soon():
+            if [one["status"] for one in api.get("/schedules/b/logs")] == ["ok"]:
+                break
+        assert api.get("/schedules/a/logs") == []
+        cpu = [cpu_of(api)]
+        subprocess.run(["sleep", "2"], check=True)
+        cpu.append(cpu_of(api))
+        assert cpu[1] - cpu[0] < 1, "the alarm of the schedules rings without a rest"
+        assert api.post("/admin/clock/accept")["aheadMs"] > YEAR - HOUR
+        assert api.run("after", sessionId="after")["createdAt"] > iso(SystemClock().now() + YEAR - HOUR)
+
+
+def cpu_of(api: Api) -> float:
+    """The seconds of CPU that a server has taken."""
+    page = api.http.get(api.url + "/metrics").text
+    return float(next(line for line in page.splitlines() if line.startswith("process_cpu_seconds_total")).split()[1])
 
 
 @pytest.mark.heavy
