@@ -1,8 +1,9 @@
 """The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
 import asyncio
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -53,9 +54,28 @@ CLAIM, RUN, SWEEP, TAKE_OVER = "runner.claim", "runner.run", "runner.sweep", "ru
 CLAIMS_MAX = 64
 """How many runs are looked at for one transaction that leases them."""
 
+TURN_SECONDS, TURNS_MAX = 0.02, 3
+"""How long an executor leaves a run to each one whose turn comes before its own, and to how many at most."""
+
+SWEEPS_BETWEEN_LOOKS = 10
+"""How often it is looked which other executors there are."""
+
 NOTICED_TYPES = run.ENDING_TYPES | {
     event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
 }
+
+
+def turn_of(run_id: str, executor: str, executors: Iterable[str]) -> int:
+    """Return how many executors come before one for a run, in an order that all know and that differs by run.
+
+    Without it every idle executor tries each run for any of them, under the one lock of the log.
+    """
+    own = _place(run_id, executor)
+    return sum(_place(run_id, other) < own for other in executors)
+
+
+def _place(run_id: str, executor: str) -> bytes:
+    return hashlib.blake2b(f"{run_id} {executor}".encode(), digest_size=8).digest()
 
 
 class Held:
@@ -115,6 +135,11 @@ class Runner:
         self._unheld: set[tuple[str, int]] = set()
         self._wanted: dict[str, None] = {}
         """Runs that may be leased here, as far as is known."""
+        self._offered: set[str] = set()
+        """Runs for any executor, whose turn here has not come."""
+        self._others: frozenset[str] = frozenset()
+        """The other executors that take runs."""
+        self._sweeps = 0
         self._claiming = False
         self._due = asyncio.Event()
         self._rested = asyncio.Event()
@@ -175,11 +200,13 @@ class Runner:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
                     self._wanted.pop(row.stream, None)
+                    self._offered.discard(row.stream)
                     self._settled(row.stream)
                     if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:
                         self._note_lease(row)
                 case kind if kind in run.ENDING_TYPES:
                     self._wanted.pop(row.stream, None)
+                    self._offered.discard(row.stream)
                     self._settled(row.stream)
                     self._cancelled.pop(row.stream, None)
                     self._let_go(row.stream)
@@ -202,9 +229,20 @@ class Runner:
 
     def _note_admission(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event
-        for_us = isinstance(event, run.RunCreated | run.RunResumed) and event.requested_by in {self.executor, ""}
-        if for_us:
+        if not isinstance(event, run.RunCreated | run.RunResumed):
+            return
+        if event.requested_by == self.executor:
             self._want(row.stream)
+        elif not event.requested_by:
+            turn = min(turn_of(row.stream, self.executor, self._others), TURNS_MAX)
+            self._offered.add(row.stream)
+            asyncio.get_running_loop().call_later(turn * TURN_SECONDS, self._take_turn, row.stream)
+
+    def _take_turn(self, run_id: str) -> None:
+        """Want a run that is for any executor, unless another one leased it meanwhile."""
+        if run_id in self._offered:
+            self._offered.discard(run_id)
+            self._want(run_id)
 
     def _want(self, run_id: str) -> None:
         """Have a run leased here, if nobody has it."""
@@ -232,7 +270,7 @@ class Runner:
     @property
     def idle(self) -> bool:
         """Whether no run is at work here, nor about to be."""
-        return not (self._held or self._claiming or (self._wanted and self._places))
+        return not (self._held or self._claiming or self._offered or (self._wanted and self._places))
 
     # Getting runs
 
@@ -472,6 +510,10 @@ class Runner:
         later step, was lost from sight with the database. Whoever does not take over sees only to those of lost
         executors that are to be cancelled.
         """
+        if self._sweeps % SWEEPS_BETWEEN_LOOKS == 0:
+            present = self.executors.everybody()
+            self._others = frozenset(one.executor for one in present if one.about.concurrency and not one.lost)
+        self._sweeps += 1
         guards = self._reader.guards("lease", "slot")
         leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
         losses = {executor: self.executors.loss(executor) for executor, _ in leases.values()}

@@ -1,5 +1,6 @@
 """The runner: what it makes of the rows that it is shown."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from athena_core.domain import run
 from athena_core.errors import ConfigError, InternalError
 from athena_core.event import Meta
 from athena_core.services.admission import Room, finish
+from athena_core.services.runner import turn_of
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from projections.runs import Run, run_by_id
@@ -56,6 +58,41 @@ async def test_a_run_that_was_leased_in_the_commit_that_created_it_is_not_looked
         parts.runner._notice(created)  # this one alone, as if it had been queued
         await asked.wait()
     assert looked_up == [run_id]
+
+
+def test_each_executor_is_the_first_for_its_share_of_the_runs() -> None:
+    executors = [f"exe_{number}" for number in range(6)]
+    firsts = Counter[str]()
+    for number in range(600):
+        turns = {executor: turn_of(f"run_{number}", executor, executors) for executor in executors}
+        assert sorted(turns.values()) == list(range(6))
+        firsts[min(turns, key=turns.__getitem__)] += 1
+    assert all(60 <= firsts[executor] <= 140 for executor in executors), firsts
+
+
+@pytest.mark.parametrize("leased", [False, True])
+async def test_a_run_for_any_executor_is_left_to_those_before_and_taken_if_they_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, leased: bool
+) -> None:
+    async with plane_at_work(tmp_path) as parts:
+        runner = parts.runner
+        committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
+        rows = [row for row in parts.reader.rows(0, 2**62) if row.stream == committed.subject]
+        (created,) = [row for row in rows if row.type == run.RunCreated.TYPE]
+        (lease,) = [row for row in rows if row.type == run.RunLeased.TYPE]
+        for_any = created._replace(data=created.data.replace(runner.executor.encode(), b""))
+        wanted: list[str] = []
+        monkeypatch.setattr(runner, "_want", wanted.append)
+        runner._others = frozenset(f"exe_{number}" for number in range(1_000))  # some come before, surely
+        runner._notice([for_any])
+        assert not wanted
+        assert not runner.idle
+        if leased:
+            runner._notice([lease])
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while not runner.idle:
+                await anyio.sleep(0)
+        assert wanted == ([] if leased else [created.stream])
 
 
 async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path: Path, gates: Gates) -> None:
