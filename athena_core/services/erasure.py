@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from athena_core.domain import persona, plane
 from athena_core.errors import AthenaError
-from athena_core.event import Value
+from athena_core.event import Position, Value
 from athena_core.protocols import Generations, Recall
 from athena_core.store.backup import opened
 from athena_core.store.log import Log
@@ -43,20 +43,32 @@ class Erasure:
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
         self._left: tuple[Trace, ...] = ()
+        self._clean: Position = 0
+        """What was erased up to here has left every file, as this process has seen."""
 
     async def scrub(self, seconds: float) -> tuple[Trace, ...]:
         """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
 
-        The views must reflect the erasure. Callers that wait at the same time share one pass.
+        The views must reflect the erasure. Callers that wait at the same time share one pass; none is made where
+        nothing was erased since the last one that left nothing, because it rewrites the views.
         """
         self._asked += 1
         mine = self._asked
         async with self._lock:
             if self._done < mine:
                 begun = self._asked
-                self._left = await to_thread.run_sync(lambda: tuple(self._run(seconds)))
+                self._left = await to_thread.run_sync(self._pass, seconds)
                 self._done = begun
             return self._left
+
+    def _pass(self, seconds: float) -> tuple[Trace, ...]:
+        with closing(self.log.reader()) as reader:
+            head = reader.head()
+            erased = reader.of_types((plane.PayloadRedacted.TYPE,), self._clean, head, 1)
+        left = tuple(self._run(seconds)) if erased else ()
+        if not left:
+            self._clean = head
+        return left
 
     def _run(self, seconds: float) -> Iterator[Trace]:
         until = time.monotonic() + seconds
