@@ -108,6 +108,13 @@ def beside(bench: Bench) -> list[Section]:
     directory = written(bench.place("beside"), bench.size.beside_events)
     loops.measured("replay", directory)
     server = bench.server("athena", directory)
+    sections = [beside_streams(bench, server), beside_work(bench, server)]
+    bench.stop()
+    return sections
+
+
+def beside_streams(bench: Bench, server: Server) -> Section:
+    """Probes beside streams that catch up."""
     probes = Section(
         "beside-streams",
         f"`GET /livez`, 1 client, beside streams that catch up over {bench.size.beside_events:,} events",
@@ -120,7 +127,11 @@ def beside(bench: Bench) -> list[Section]:
     many = f"beside {STREAMS} streams"
     probes.measure(bench.rounds, {"idle": probe, many: during(probe, partial(followed, server))})
     probes.ratio(many, "idle", figure="p99_ms", label=f"p99: {many} / idle", at_most=STREAMS_TIMES)
+    return probes
 
+
+def beside_work(bench: Bench, server: Server) -> Section:
+    """POSTs beside backups and checks."""
     posts = Section(
         "beside-work",
         f"`POST /api/v1/directives`, {CLIENTS} clients, beside work on {bench.size.beside_events:,} events",
@@ -141,8 +152,7 @@ def beside(bench: Bench) -> list[Section]:
     for name in works:
         posts.ratio(name, "idle", figure="p99_ms", label=f"p99: {name} / idle", at_most=WORK_TIMES)
     posts.notes.append("The work is begun again whenever it ends; commands are processes of their own.")
-    bench.stop()
-    return [probes, posts]
+    return posts
 
 
 def during(load: Load, work: Callable[[], AbstractContextManager[None]]) -> Load:

@@ -8,13 +8,15 @@ import pytest
 
 from benchmarks import apps_postgres, loops
 from benchmarks.__main__ import SIZES
+from benchmarks.beside import STREAMS_TIMES, beside_streams
 from benchmarks.fanout import fanned
-from benchmarks.history import with_runs, write
+from benchmarks.history import with_runs, write, written
 from benchmarks.load import Http
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
 from tests.conftest import Serve
+from tests.scale import sized
 from tests.support.api import soon
 from tests.support.postgres import Cluster
 
@@ -78,6 +80,19 @@ def test_a_fan_out_brings_every_event_to_every_subscriber(tmp_path: Path, name: 
     finally:
         bench.stop()
     assert found["rate"] > 0
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+def test_probes_are_answered_beside_streams_that_catch_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SIZES["quick"]._replace(rounds=5, seconds=sized(0.2, 0.5, 2.0)))
+    try:
+        server = bench.server("athena", written(bench.place("streams"), sized(10_000, 50_000, 150_000)))
+        (ratio,) = beside_streams(bench, server).ratios
+    finally:
+        bench.stop()
+    print(f"{ratio.label}: {ratio.median:.1f} (goal {ratio.wanted})")
+    assert ratio.median <= 10 * STREAMS_TIMES
 
 
 async def test_a_tick_among_many_schedules_starts_those_that_are_due_each_time(tmp_path: Path) -> None:
