@@ -238,7 +238,7 @@ class Flow(Story):
         raise AssertionError("it never ends")
 
 
-TestFlow = case(Flow, 40, 80, 5_000)
+TestFlow = case(Flow, 40, 80, 1_000)
 
 
 def test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_nothing() -> None:
@@ -345,7 +345,7 @@ class Running(Story):
                 assert self.occupied(kind) == [], kind
 
 
-TestRunning = case(Running, 60, 100, 5_000)
+TestRunning = case(Running, 60, 100, 3_000)
 
 
 # Drains
@@ -446,7 +446,7 @@ class Draining(Story):
             assert looks < LOOKS_MAX, "it never ends"
 
 
-TestDraining = case(Draining, 30, 15, 1_000)
+TestDraining = case(Draining, 30, 15, 300)
 
 
 # Redrives
@@ -635,4 +635,4 @@ class Scheduling(Story):
             assert [self.occupied(kind) for kind in ("schedule", "scheduled", "fired")] == [[], [], []]
 
 
-TestScheduling = case(Scheduling, 20, 50, 2_000)
+TestScheduling = case(Scheduling, 20, 50, 700)
