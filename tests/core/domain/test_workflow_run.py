@@ -286,6 +286,12 @@ def test_an_approval_is_given_once_for_what_it_is_about() -> None:
     after.when(advance(ASKING, start("b"))).then(started("b"))
 
 
+@pytest.mark.parametrize("expires_at", [NOW, NOW - 1])
+def test_an_answer_at_the_moment_of_expiry_or_later_is_refused(expires_at: int) -> None:
+    given(CREATED, asked(expires_at)).when(judge(approve=True)).then_rejected(Contradicted, "expired at")
+    given(CREATED, asked(NOW + 1)).when(judge(approve=True)).then_types(wr.WorkflowApprovalGranted)
+
+
 @pytest.mark.parametrize(
     ("default", "kind"), [("approve", wr.WorkflowApprovalGranted), ("reject", wr.WorkflowApprovalRejected)]
 )
