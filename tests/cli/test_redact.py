@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from athena_core.domain import persona
 from athena_core.services.erasure import PLACES
-from athena_core.store.sqlite import open_reader
+from athena_core.store.sqlite import SqliteShelf, open_reader
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.support.traces import traces
@@ -128,6 +129,21 @@ def test_a_log_that_was_set_aside_is_named(terminal: Terminal, here: Here) -> No
     assert traces(terminal.state_dir, CANARY) == [aside]
     (terminal.state_dir / aside).unlink()
     assert redacted(here, "--session", "a").code == 0
+
+
+def test_what_reviews_and_applications_left_beside_the_log_goes_too(terminal: Terminal, here: Here) -> None:
+    for session, words in (("a", CANARY), ("b", OTHER)):
+        say(here, session, words)
+        run_id = here("runs", "list", "--session", session, "--transport", "local").data["items"][0]["runId"]
+        report = terminal.state_dir / persona.FOLDER / run_id / "report.md"
+        report.parent.mkdir(parents=True)
+        report.write_text(words)
+    with closing(SqliteShelf(terminal.state_dir / "snapshots.db", "snapshots")) as shelf:
+        shelf.put([("run", 1, "state", CANARY.encode())])
+    assert len(traces(terminal.state_dir, CANARY)) >= 3
+    assert redacted(here, "--session", "a").code == 0
+    assert traces(terminal.state_dir, CANARY) == []
+    assert f"{persona.FOLDER}/{run_id}/report.md" in traces(terminal.state_dir, OTHER)
 
 
 def test_every_file_of_the_state_directory_is_of_a_kind_that_the_registry_knows(history: Terminal) -> None:
