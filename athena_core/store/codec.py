@@ -58,8 +58,9 @@ def to_text(names: Mapping[str, str | None], payload: dict[str, Any]) -> dict[st
 
 def letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
     """Rename the words of a dead letter, and take those of its attempts together."""
-    words = tuple(attempt.pop("message", "") for attempt in payload["attempts"])
-    return to_text(MOVED[LETTER], payload) | {"attemptErrors": words or None}
+    attempts = msgspec.convert(payload["attempts"], list[dict[str, Any]])
+    words = tuple(attempt.pop("message", "") for attempt in attempts)
+    return to_text(MOVED[LETTER], payload | {"attempts": attempts, "attemptErrors": words or None})
 
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
@@ -87,6 +88,7 @@ def public_words(row: Row) -> list[str]:
     return found
 
 
+_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder(order=None).encode
 
 DECIDED_AT = b'"decidedAt":'
@@ -235,7 +237,7 @@ class Codec:
         """An event of an older shape as one of today's."""
         if row.schema_version > layout.kind.SCHEMA:
             raise ValueError(f"position {row.position}, {row.type}: written by a newer release")
-        payload = msgspec.json.decode(row.data)
+        payload = _object(row.data)
         for version in range(row.schema_version, layout.kind.SCHEMA):
             upcaster = self._upcasters.get((row.type, version))
             if upcaster is None:
