@@ -127,6 +127,8 @@ class SystemClock:
             self._other = Line(offset, boot)
         elif boot - other.since >= STEP_MS:
             self._line, self._other = offset, None
+        else:
+            self._other = Line(offset, other.since)
         return boot + min(offset, self._line)
 
     def _offset(self) -> tuple[int, int]:

@@ -207,7 +207,8 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
     talk = Talk()
     admitted: Recorded[Event] | None = None
     request: run.RunRequest | None = None
-    said, token, clock_from, elapsed_ms = "", 0, 0, 0
+    said, token, elapsed_ms = "", 0, 0
+    last: Recorded[Event] | None = None  # since when its clock runs
     for one in recorded:
         event = one.event
         talk = follow(talk, event)
@@ -215,16 +216,18 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
             case run.RunQueued():
                 request = event
             case run.RunCreated():
-                request, admitted, clock_from = request or event, one, one.at
+                request, admitted, last = request or event, one, one
             case run.RunLeased():
                 token = event.token
+                elapsed_ms += 0 if last is None else _apart_ms(last, one)
+                last = one  # the clock of whoever executes it
             case run.TranscriptAppended(role="user"):
                 said = event.content or ""  # redacted since it was said; the run still has to end
             case run.RunPaused():
                 elapsed_ms = event.elapsed_ms
             case run.RunResumed():
-                clock_from = one.at - elapsed_ms
-    if request is None or admitted is None:
+                last = one
+    if request is None or admitted is None or last is None:
         return None
     references = request.context_refs or ()
     return Work(
@@ -232,12 +235,17 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
         request=run.without_text(request),
         token=token,
         correlation=admitted.correlation,
-        clock_from=clock_from,
+        clock_from=last.at - elapsed_ms,
         position=admitted.position,
         said=said,
         contents=request.contents or ("",) * len(references),
         talk=talk,
     )
+
+
+def _apart_ms(earlier: Recorded[Event], later: Recorded[Event]) -> int:
+    """How long two events were apart, though they were decided by different clocks: the order of the log bounds it."""
+    return max(min(later.at - earlier.at, later.recorded_at - earlier.recorded_at), 0)
 
 
 # The doing of it

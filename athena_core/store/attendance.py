@@ -60,7 +60,10 @@ class SessionAttendance:
         self._lost_at = -RESTART_SECONDS
         """When it had to take another session: that of a standby that was promoted, others did not reach yet."""
         with translated():
-            row = self._line.connection().execute(NEXT_NUMBER).fetchone()
+            connection = self._line.connection()
+            with connection.transaction():
+                connection.execute("SET LOCAL synchronous_commit TO local")
+                row = connection.execute(NEXT_NUMBER).fetchone()
             assert row is not None
             self._number = int(str(row[0]))  # never anybody else's, whose lost session might still hold its lock
             self._hold()

@@ -85,6 +85,8 @@ LOCKED = "the log is locked; nothing was written"
 FULL = "no space is left for the log; nothing was written"
 READ_ONLY = "the database is read-only; nothing was written"
 AWAY = "the database cannot be reached"
+REFUSALS = (LOCKED, FULL, READ_ONLY, AWAY)
+"""Why writes may fail for a while: what anybody may be told."""
 
 
 class Doubt(Exception):
@@ -488,7 +490,7 @@ class Log:
         rows: Sequence[Row] = ()
         batch: Batch | None = None
         began = self._locking_since = self._clock.monotonic()
-        store = self.store
+        store, confirming = self.store, False
         try:
             try:
                 with store.exclusive():
@@ -499,7 +501,12 @@ class Log:
                         self.commits += 1
                         self._insert(batch)
                     elif any(isinstance(result, Committed) and result.replayed for _, result in results):
+                        confirming = True
                         store.confirm()  # what a key led to may have been in doubt
+            except (*store.full, *store.read_only):
+                if confirming:
+                    raise Doubt from None
+                raise
             except store.lost:
                 if not self._settle(batch):
                     self._forget()
@@ -573,12 +580,14 @@ class Log:
         """
         store, until = self.store, self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
         self._locking_since = self._clock.monotonic()
+        stored = False
         while True:
             try:
                 with store.exclusive():
                     if batch is None:
                         return False
                     if batch.empty or self._holds(batch):
+                        stored = True
                         store.confirm()
                     elif Place(*store.head()) != self._place:
                         return False
@@ -588,6 +597,10 @@ class Log:
             except (*store.lost, *store.busy):
                 if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
                     raise Doubt from None
+            except (*store.full, *store.read_only):
+                if stored:  # it is there, and nobody can tell for how long
+                    raise Doubt from None
+                raise
 
     def _fail(self, error: AthenaError) -> None:
         """Note that a write failed; ``_probe`` finds out when writes work again."""
@@ -607,6 +620,11 @@ class Log:
                 self._locking_since = None
                 store.rehearse()
         except (*store.full, *store.read_only, *store.busy, *store.lost):
+            return
+        except StoreMoved:
+            raise
+        except Exception as error:  # a right that only this needs, for example: a client's write will tell
+            self.problems.report("log.write", error)
             return
         finally:
             self._locking_since = None

@@ -197,6 +197,7 @@ PUT_CHECKPOINT = (
     " RETURNING position"
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = %s"
+ANY_UNKEYED = f"SELECT EXISTS (SELECT 1 FROM command WHERE length(fingerprint) = {UNKEYED_BYTES})"
 DROP_UNKEYED = f"""
     DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
         SELECT 1 FROM unnest(%s::bigint[]) AS erased (value)
@@ -710,6 +711,7 @@ class PostgresStore(Reading):
         self._line = Line(url, WRITER_OPTIONS)
         self._lines = Lines(url)
         self._writes: list[tuple[str, Values]] = []
+        self._unkeyed: bool | None = None
         self._head: Head | None = None
         self._expected: dict[bytes, BoundKey | None] = {}
         try:
@@ -899,7 +901,14 @@ class PostgresStore(Reading):
         connection.execute(GIVE_SPACE)
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:
-        """Forget the keys with a plain hash of their input, if they led to one of these positions."""
+        """Forget the keys with a plain hash of their input, if they led to one of these positions.
+
+        They are looked for once: this release binds none.
+        """
+        if self._unkeyed is None:
+            self._unkeyed = bool(self._line.read(ANY_UNKEYED)[0][0])
+        if not self._unkeyed:
+            return
         self._writes.append((DROP_UNKEYED, (list(positions),)))
 
     def checkpoint_wal(self, truncate: bool) -> None:

@@ -40,6 +40,9 @@ from athena_core.values import PAGE_BYTES_MAX
 
 SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
 BUSY_MS = 5_000
+VIEWS_BUSY_MS = 60_000
+"""How long who writes views waits for another process that writes them, or rewrites the file after an erasure."""
+
 TRY_MS = 50
 """How long one attempt to empty a WAL holds up writers."""
 
@@ -102,6 +105,7 @@ PUT_CHECKPOINT = (
     " RETURNING position"
 )
 ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
+ANY_UNKEYED = f"SELECT EXISTS (SELECT 1 FROM command WHERE length(fingerprint) = {UNKEYED_BYTES})"
 DROP_UNKEYED = f"""
     DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
         SELECT 1 FROM json_each(?) WHERE value BETWEEN first_position AND first_position + count - 1)
@@ -476,6 +480,7 @@ class SqliteStore(Reading):
         self._turnstile = Lock(directory / "log.turnstile")
         self._lock = Lock(directory / "log.lock")
         self.wal_pages = 0
+        self._unkeyed: bool | None = None
         try:
             with self._locked():
                 check_presence(self.path)
@@ -632,7 +637,14 @@ class SqliteStore(Reading):
             scratch.unlink(missing_ok=True)
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:
-        """Forget the keys with a plain hash of their input, if they led to one of these positions."""
+        """Forget the keys with a plain hash of their input, if they led to one of these positions.
+
+        They are looked for once: this release binds none.
+        """
+        if self._unkeyed is None:
+            self._unkeyed = bool(self._connection.execute(ANY_UNKEYED).get)
+        if not self._unkeyed:
+            return
         self._connection.execute(DROP_UNKEYED, (_to_json(positions).decode(),))
 
     def checkpoint_wal(self, truncate: bool) -> None:
@@ -671,7 +683,8 @@ class SqliteStore(Reading):
 
 def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     """A connection for writing: WAL, explicit checkpoints, erasure on; every setting is read back."""
-    private_file.create(path)  # SQLite gives the WAL and the rest the mode that it finds
+    if not path.exists():  # to close any descriptor of a file that is open here would drop SQLite's locks on it
+        private_file.create(path)  # SQLite gives the WAL and the rest the mode that it finds
     connection = _opened(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     if connection.readonly("main"):
         connection.close()
@@ -793,6 +806,7 @@ class SqliteDatabases:
         except DAMAGE as error:
             raise Damaged(str(error)) from error
         connection.pragma("wal_autocheckpoint", 1_000)
+        connection.set_busy_timeout(VIEWS_BUSY_MS)
         return ViewConnection(connection)
 
     def scrub(self, path: Path, seconds: float) -> None:

@@ -31,6 +31,8 @@ class Tail:
         self.position: Position = self._reader.head()
         first = self._reader.row(self.position)
         self._chain = first.chain if first else GENESIS
+        self.recorded_at = first.recorded_at if first else 0
+        """The time of the row at ``position``, in milliseconds since 1970."""
         self._heard = 0
         self._listeners: list[tuple[Listener, frozenset[str] | None]] = []
         self._broken: asyncio.Future[None] | None = None
@@ -104,10 +106,22 @@ class Tail:
             if news.rows and news.rows[0].position == self.position + 1:
                 self._hand_on(news.rows)
             else:
-                self._read(news.head)
+                self._read_on(news.head)
         except Exception as error:
             if self._broken is not None and not self._broken.done():
                 self._broken.set_exception(error)
+
+    def _read_on(self, head: Position) -> None:
+        """Hand on what is stored up to a head, a page in each iteration of the event loop."""
+        before = self.position
+        try:
+            self._read(head, 1)
+        except Exception as error:
+            if self._broken is not None and not self._broken.done():
+                self._broken.set_exception(error)
+            return
+        if before < self.position < head:
+            asyncio.get_running_loop().call_soon(self._read_on, head)
 
     def _read(self, head: Position, pages_max: int = sys.maxsize) -> None:
         """Hand on what is stored up to a head; where the database is away, that is seen to by the next look."""
@@ -122,7 +136,8 @@ class Tail:
             self._hand_on(rows)
 
     def _hand_on(self, rows: Sequence[Row]) -> None:
-        self.position, self._chain = rows[-1].position, rows[-1].chain
+        last = rows[-1]
+        self.position, self._chain, self.recorded_at = last.position, last.chain, last.recorded_at
         kinds = [row.type for row in rows]
         for listener, types in self._listeners:
             if types is None:

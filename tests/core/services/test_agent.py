@@ -1,5 +1,6 @@
 """The agent as a fold: what is to be done next after any events of a run, whoever folds them."""
 
+import pytest
 from msgspec.structs import replace
 
 from athena_core.domain import run
@@ -208,6 +209,25 @@ def test_the_clock_of_a_run_stands_while_it_is_paused() -> None:
     work = work_of(recorded(*events, at=(0, 0, 0, 0, 300, 390, 400, 90_400)))
     assert work is not None
     assert work.clock_from == NOW + 90_000
+
+
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize(("decided", "order"), [(-HOUR, (0, 0)), (HOUR, (HOUR, HOUR)), (-HOUR, (0, 500))])
+def test_a_run_that_another_clock_admitted_has_its_whole_time(decided: int, order: tuple[int, int]) -> None:
+    created, leased = recorded(CREATED, LEASED, at=order)
+    admitted = replace(created, decided_at=NOW + decided)
+    work = work_of([admitted, replace(leased, decided_at=NOW)])
+    assert work is not None
+    assert NOW - 500 <= work.clock_from <= NOW
+
+
+def test_the_time_of_an_executor_that_was_lost_counts() -> None:
+    taken_over = replace(LEASED, token=3)
+    work = work_of(recorded(CREATED, LEASED, STARTED, taken_over, at=(0, 10, 20, 900)))
+    assert work is not None
+    assert (work.token, work.clock_from) == (3, NOW)
 
 
 def test_a_run_whose_references_were_erased_still_has_a_context() -> None:

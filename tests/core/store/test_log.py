@@ -5,7 +5,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -844,6 +844,35 @@ def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: py
     monkeypatch.undo()
     log._probe()
     assert log.refusal is None
+
+
+def test_what_is_stored_is_never_called_undone_though_the_disk_is_full_afterwards(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost(Exception):
+        """The connection was lost behind the commit."""
+
+    class Full(Exception):
+        """No space is left for what confirms it."""
+
+    exclusive, losses = log.store.exclusive, [Lost()]
+
+    @contextmanager
+    def losing() -> Iterator[None]:
+        with exclusive():
+            yield
+        if losses:
+            raise losses.pop()
+
+    def confirm() -> None:
+        raise Full
+
+    for name, value in {"lost": (Lost,), "full": (Full,), "exclusive": losing, "confirm": confirm}.items():
+        monkeypatch.setattr(log.store, name, value)
+    with pytest.raises(OutcomeUnknown):
+        commit(log, fill())
+    monkeypatch.undo()
+    assert len(rows(tmp_path)) == 1
 
 
 def test_a_rehearsal_leaves_nothing_behind(log: Log, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.errors import StoreFull
 from athena_core.event import Fact
 from athena_core.protocols import Row
-from athena_core.store.log import Batch, Log
+from athena_core.store.log import Batch, Log, News
 from athena_core.store.tail import PAGE_EVENTS, Tail
 from tests.core.store.pots import META, Deaths, Filled, alter, commit, fill, new_log
 
@@ -123,6 +123,25 @@ async def test_a_long_tail_leaves_the_loop_to_others_after_each_page(logs: tuple
                 iterations += 1
     assert len(at_once) == len(set(at_once)), "no two pages in one iteration"
     assert listening.positions == list(range(3, 1_203))
+
+
+async def test_a_gap_before_a_commit_of_its_own_is_handed_on_in_pages_too(logs: tuple[Log, Log]) -> None:
+    mine, theirs = logs
+    listening, at_once, iterations = Listening(), list[int](), 0
+    tail = Tail(mine)
+    tail.subscribe(listening)
+    tail.subscribe(lambda rows: at_once.append(iterations))
+    for _ in range(3):
+        commit(theirs, *[fill()] * 400)
+    commit(mine, fill())
+    tail._hear(News(mine.commits, mine.signal.position, ()))
+    with anyio.fail_after(30):
+        while tail.position < 1_203:
+            iterations += 1
+            await asyncio.sleep(0)
+    tail.close()
+    assert len(at_once) == len(set(at_once)), "no two pages in one iteration"
+    assert listening.positions == list(range(3, 1_204))
 
 
 async def test_whoever_waited_for_an_answer_goes_on_before_the_listeners_hear_of_it(tmp_path: Path) -> None:
