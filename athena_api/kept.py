@@ -8,6 +8,8 @@ from athena_core.event import Position
 from athena_core.values import Scope
 
 KEPT_BYTES_MAX = 4 << 20
+ENTRY_BYTES = 500
+"""What an answer takes beside its text, about."""
 
 Question: TypeAlias = tuple[str, bytes, Scope | None]
 """Path, query as it was sent, and what the answer may show."""
@@ -38,12 +40,17 @@ class Kept:
 
     def keep(self, question: Question, position: Position, reply: Reply) -> None:
         """Remember an answer, whose data is its body."""
-        size = len(reply.data)
+        size = _size(question, reply)
         if position != self._position or size > KEPT_BYTES_MAX:
             return
         known = self._answers.pop(question, None)
-        self._bytes += size - (0 if known is None else len(known.data))
+        self._bytes += size - (0 if known is None else _size(question, known))
         self._answers[question] = reply
         while self._bytes > KEPT_BYTES_MAX:
-            _, oldest = self._answers.popitem(last=False)
-            self._bytes -= len(oldest.data)
+            self._bytes -= _size(*self._answers.popitem(last=False))
+
+
+def _size(question: Question, reply: Reply) -> int:
+    """About how many bytes an answer takes with its question, which a client may make long."""
+    path, query, _ = question
+    return len(reply.data) + len(path) + len(query) + ENTRY_BYTES

@@ -57,7 +57,7 @@ from athena_core.services.walker import Walker
 from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
 from athena_core.settings import Settings
-from athena_core.store.log import Log
+from athena_core.store.log import REFUSALS, Log
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
@@ -143,7 +143,7 @@ class ControlPlane(NamedTuple):
             await self.views_reader.wait(names, position, seconds)
         except NotCaughtUp as error:
             late = (Trace(place="views", reason=error.message, remedy=AGAIN),)
-        return late + await self.erasure.scrub(seconds)
+        return late + await self.erasure.scrub(seconds, self.views_reader.position(names))
 
     def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
         """What a quick indexed read finds, and the position that it reflects."""
@@ -250,12 +250,12 @@ class ControlPlane(NamedTuple):
             BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count)
             for one in self.log.problems.failing()
         )
-        last, now = self.reader.row(head) if head else None, self.clock.now()
+        now = self.clock.now()
         return Health(
             status="degraded" if reason is not None or stopped or problems else "ok",
             now=iso(now),
             clock_ahead_ms=self.clock.ahead,
-            clock_behind_log_ms=0 if last is None else max(last.recorded_at - now, 0),
+            clock_behind_log_ms=max(self.tail.recorded_at - now, 0),
             head=head,
             lag=lag,
             queue=self.log.waiting,
@@ -318,7 +318,7 @@ class ControlPlane(NamedTuple):
             refusal = self.log.refusal
             known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
             if refusal is not None:
-                known = f": {WRITES_FAIL}: {refusal}"
+                known = f": {WRITES_FAIL}: {refusal}" if refusal in REFUSALS else f": {WRITES_FAIL}"
             raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})
 
 

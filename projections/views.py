@@ -83,7 +83,11 @@ class ViewsReader:
     def checkpoints(self) -> Mapping[str, Checkpoint]:
         """The checkpoints of the projections that are served."""
         connection = self._open()
-        return {} if connection is None else self._load(connection)
+        try:
+            return {} if connection is None else self._load(connection)
+        except Damaged as error:
+            self._set_aside(error)
+            return {}
 
     def position(self, names: Collection[str]) -> Position:
         """How far all of these projections are; 0 if one is not served."""
@@ -97,7 +101,7 @@ class ViewsReader:
         """
         connection = self._open()
         return connection is not None and (
-            _cover(self._checkpoints, names, position) or _cover(self._load(connection), names, position)
+            _cover(self._checkpoints, names, position) or _cover(self.checkpoints(), names, position)
         )
 
     def error(self, names: Collection[str]) -> str | None:
@@ -206,13 +210,10 @@ class ViewsReader:
         self._unreachable = f"{type(error).__name__}: {error}"
 
     def _load(self, connection: Connection) -> dict[str, Checkpoint]:
+        """Read the checkpoints, if anything changed. Raises Damaged."""
         changed = connection.changed()
         if changed != self._changed:
-            try:
-                loaded = generation.load(connection)
-            except Damaged as error:
-                self._set_aside(error)
-                return {}
+            loaded = generation.load(connection)
             versions = self._versions
             self._checkpoints = {name: point for name, point in loaded.items() if point.version == versions.get(name)}
             self._changed = changed

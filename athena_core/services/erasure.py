@@ -13,6 +13,7 @@ from anyio import to_thread
 from athena_core.domain import persona, plane
 from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
+from athena_core.problems import described
 from athena_core.protocols import Generations, Recall
 from athena_core.store.backup import opened
 from athena_core.store.log import Log
@@ -21,6 +22,8 @@ from athena_core.store.port import StoreReader
 PAGE_ROWS = 500
 RETRY_SECONDS = 0.05
 AGAIN = "run the same command again once it has ended"
+REST_PARTS = 10
+"""A pass over the files is followed by a rest of so many times its length."""
 
 
 class Trace(Value):
@@ -43,31 +46,48 @@ class Erasure:
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
         self._left: tuple[Trace, ...] = ()
+        self._rests_until = 0.0
         self._clean: Position = 0
         """What was erased up to here has left every file, as this process has seen."""
 
-    async def scrub(self, seconds: float) -> tuple[Trace, ...]:
+    async def scrub(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
         """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
 
-        The views must reflect the erasure. Callers that wait at the same time share one pass; none is made where
-        nothing was erased since the last one that left nothing, because it rewrites the views.
+        The views reflect what was erased up to ``seen``. Callers that wait at the same time share one pass. None is
+        made where nothing was erased since the last one that left nothing, because it rewrites the views. A pass is
+        followed by a rest of ten times as long: who forgets notes takes a tenth of the time from others at most.
         """
         self._asked += 1
         mine = self._asked
         async with self._lock:
             if self._done < mine:
-                begun = self._asked
-                self._left = await to_thread.run_sync(self._pass, seconds)
+                if not await to_thread.run_sync(self._due):
+                    return ()
+                rest = max(self._rests_until - time.monotonic(), 0.0)
+                if rest > seconds:
+                    reason = f"the files were rewritten a moment ago, and can be again in {rest:.0f} s"
+                    return (Trace(place="views", reason=reason, remedy="run the same command again then"),)
+                await asyncio.sleep(rest)
+                begun, began = self._asked, time.monotonic()
+                self._left = await to_thread.run_sync(self._pass, seconds, seen)
                 self._done = begun
+                now = time.monotonic()
+                self._rests_until = now + REST_PARTS * (now - began)
             return self._left
 
-    def _pass(self, seconds: float) -> tuple[Trace, ...]:
+    def _due(self) -> bool:
+        """Return True if something was erased since all was clean."""
         with closing(self.log.reader()) as reader:
             head = reader.head()
-            erased = reader.of_types((plane.PayloadRedacted.TYPE,), self._clean, head, 1)
-        left = tuple(self._run(seconds)) if erased else ()
-        if not left:
+            due = bool(reader.of_types((plane.PayloadRedacted.TYPE,), self._clean, head, 1))
+        if not due:
             self._clean = head
+        return due
+
+    def _pass(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
+        left = tuple(self._run(seconds))
+        if not left:
+            self._clean = max(self._clean, seen)
         return left
 
     def _run(self, seconds: float) -> Iterator[Trace]:
@@ -78,6 +98,8 @@ class Erasure:
                     yield from place.erase(self, max(until - time.monotonic(), 0.0))
                 except (OSError, AthenaError) as error:
                     yield Trace(place=place.name, reason=str(error), remedy=AGAIN)
+                except Exception as error:  # what was erased in the log stays so, whatever stands in a file
+                    yield Trace(place=place.name, reason=described(error), remedy=AGAIN)
 
 
 # The erasers
@@ -91,7 +113,6 @@ def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     """Rewrite the generation that serves; delete those that do not, unless one is being built."""
     generations = erasure.generations
-    serving = {name for name in (generations.current(), generations.candidate()) if name is not None}
     builder = generations.builder()
     until = time.monotonic() + seconds
     while not (free := builder.acquire()) and time.monotonic() < until:
@@ -106,8 +127,10 @@ def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
             builder.release()
     else:
         yield Trace(place="views", reason="a generation is being built", remedy=AGAIN)
+    serving = {name for name in (generations.current(), generations.candidate()) if name is not None}
     for name in sorted(serving):
-        generations.scrub(name, seconds)
+        if generations.identity(name) is not None:
+            generations.scrub(name, seconds)
 
 
 def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
@@ -135,9 +158,13 @@ def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 
 def _holds_erased(path: Path, reader: StoreReader, log: Log) -> bool:
     try:
-        copy, _ = opened(path)
-    except AthenaError:
-        return True  # nobody can tell
+        return _repeats(path, reader, log)
+    except Exception:  # it is damaged: nobody can tell
+        return True
+
+
+def _repeats(path: Path, reader: StoreReader, log: Log) -> bool:
+    copy, _ = opened(path)
     with closing(copy):
         position, head = 0, reader.head()
         while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):

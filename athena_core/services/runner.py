@@ -541,6 +541,8 @@ class Runner:
             taken = run_id not in self._wanted and self._room.serves(slots[run_id])
             if taken and (run_id in self._unleased or self._orphaned(run_id)):
                 self._want(run_id)
+        if not self._wanted:
+            self._problems.recovered(CLAIM)
         self._unleased, self._unheld = set(unleased), unheld
         self.executors.tidy(set(losses))
 

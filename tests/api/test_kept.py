@@ -45,7 +45,7 @@ def test_an_answer_that_comes_after_the_log_has_moved_is_not_kept() -> None:
 
 
 def test_what_was_asked_for_least_lately_goes_first() -> None:
-    answers, half = Kept(), kept.KEPT_BYTES_MAX // 2
+    answers, half = Kept(), kept.KEPT_BYTES_MAX // 2 - 1_000
     answers.find(RUNS, 7)
     for question in (RUNS, OTHERS[0]):
         answers.keep(question, 7, answer(7, half))
@@ -57,6 +57,16 @@ def test_what_was_asked_for_least_lately_goes_first() -> None:
     assert answers.find(RUNS, 7) is not None, "what is kept twice counts once"
 
 
+def test_questions_count_as_answers_do() -> None:
+    answers = Kept()
+    answers.find(RUNS, 7)
+    questions = [("/api/v1/runs", b"x=%04d" % number + bytes(4_000), None) for number in range(2_000)]
+    for question in questions:
+        answers.keep(question, 7, answer(7))
+    known = sum(answers.find(question, 7) is not None for question in questions)
+    assert 0 < known < kept.KEPT_BYTES_MAX / 4_000
+
+
 def test_what_would_be_too_much_is_not_kept() -> None:
     answers = Kept()
     answers.find(RUNS, 7)
@@ -64,5 +74,5 @@ def test_what_would_be_too_much_is_not_kept() -> None:
     answers.keep(OTHERS[0], 7, answer(7, kept.KEPT_BYTES_MAX + 1))
     assert [answers.find(question, 7) is not None for question in (RUNS, OTHERS[0])] == [True, False]
     answers.find(RUNS, 8)
-    answers.keep(RUNS, 8, answer(8, kept.KEPT_BYTES_MAX))
+    answers.keep(RUNS, 8, answer(8, kept.KEPT_BYTES_MAX - 1_000))
     assert answers.find(RUNS, 8) is not None
