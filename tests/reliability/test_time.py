@@ -142,7 +142,8 @@ def test_a_date_that_was_wrong_for_a_while_freezes_nothing(
         assert late.json()["error"]["code"] == "RUN_TIMEOUT", late.text
         held.release()
         assert until(plane, f"/runs/{before}", "status", "completed", "failed")["status"] == "completed"
-        assert data(plane, "POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"] == keyed
+        if jump >= -DAY:  # keys bind by the time of the decision: one of a year ago is over
+            assert data(plane, "POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"] == keyed
         data(plane, "POST", "/schedules", {"id": "often", "sessionId": "s", "input": "slot", "everyMinutes": 1})
         for number in range(1, 3):
             machine.go(MINUTE)
