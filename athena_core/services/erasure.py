@@ -54,8 +54,9 @@ class Erasure:
         """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
 
         The views reflect what was erased up to ``seen``. Callers that wait at the same time share one pass. None is
-        made where nothing was erased since the last one that left nothing, because it rewrites the views. A pass is
-        followed by a rest of ten times as long: who forgets notes takes a tenth of the time from others at most.
+        made where nothing was erased since the last one that left nothing, because it rewrites the views. A pass
+        that left nothing is followed by a rest of ten times as long: who forgets notes takes a tenth of the time from
+        others at most.
         """
         self._asked += 1
         mine = self._asked
@@ -71,8 +72,9 @@ class Erasure:
                 begun, began = self._asked, time.monotonic()
                 self._left = await to_thread.run_sync(self._pass, seconds, seen)
                 self._done = begun
-                now = time.monotonic()
-                self._rests_until = now + REST_PARTS * (now - began)
+                if not self._left:  # else it has waited, and is to be tried again
+                    now = time.monotonic()
+                    self._rests_until = now + REST_PARTS * (now - began)
             return self._left
 
     def _due(self) -> bool:
