@@ -241,7 +241,8 @@ def test_a_server_with_another_date_moves_nothing_of_the_others(
                 if [one["status"] for one in right.api.get("/schedules/a/logs")] == ["ok"]:
                     break
             wrong.post("/directives", {"input": "wrong again"}, key="other")
-            assert right.api.run("first", key="K")["runId"] == first
+            if seconds * 1_000 <= DAY:  # further ahead, a server deletes the keys that bind for others
+                assert right.api.run("first", key="K")["runId"] == first
 
 
 @pytest.mark.heavy
