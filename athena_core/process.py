@@ -204,8 +204,8 @@ class Child(asyncio.SubprocessProtocol):
         self._supervisors.discard(self._pid)
         if not SUPERVISED:
             self._kill(signal.SIGKILL)
-        elif supervisor.own_children is not None and self._take_report() == supervisor.OK:
-            self._kill_adopted(ADOPTION_ROUNDS)  # it did not report the end
+        elif supervisor.own_children is not None and self._take_report() in {b"", supervisor.OK}:
+            self._kill_adopted(ADOPTION_ROUNDS)  # it did not report the end, nor even the start if that was quick
             return
         self.exited.set()
 

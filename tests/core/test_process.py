@@ -30,6 +30,7 @@ from athena_core.process import Child, environment
 
 async def run():
     child = await Child.start(("/bin/sh", "-c", sys.argv[1], *sys.argv[2:]), environment(), fed=False)
+    print("started", flush=True)
     await child.exited.wait()
     await child.end()
     print(child.ending(), before.poll(), flush=True)
@@ -114,12 +115,15 @@ def test_a_command_that_stops_its_supervisor_is_ended(
 
 @LINUX
 async def test_a_command_that_kills_its_supervisor_leaves_nothing_to_the_program_either(tmp_path: Path) -> None:
-    witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
-    script = f'exec 3>"$0"; {HIDDEN}; echo > "$1"; kill -KILL $PPID; sleep 1000'
-    with Program(script, witness.path, running.path) as program:
+    witness, running, go_on = Witness(tmp_path / "witness"), Knock(tmp_path / "running"), tmp_path / "go_on"
+    os.mkfifo(go_on)
+    script = f'exec 3>"$0"; {HIDDEN}; echo > "$1"; read line < "$2"; kill -KILL $PPID; sleep 1000'
+    with Program(script, witness.path, running.path, str(go_on)) as program:
         await running.heard()
-        assert await witness.all_gone()
         assert program.stdout
+        assert await asyncio.to_thread(program.stdout.readline) == "started\n"
+        await asyncio.to_thread(go_on.write_text, "now\n")
+        assert await witness.all_gone()
         ending = await asyncio.to_thread(program.stdout.readline)
         assert ending == "killed by signal 9 None\n"  # None: what the program had before, it keeps
 
