@@ -19,7 +19,7 @@ class Kept:
     """Answers that follow from the question and a position alone: consoles that hear of an event all ask the same.
 
     They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. Over the
-    limit, those that nobody asked for lately go first.
+    limit, the least recently used go first.
     """
 
     def __init__(self) -> None:

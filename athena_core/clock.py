@@ -92,7 +92,7 @@ class Ids(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, without jumps ahead that nobody accepted. Safe from any thread.
+    """The machine's clock, without unaccepted jumps ahead. Safe from any thread.
 
     The wall clock follows a line: the boot clock plus an offset, which is taken as it is found at the start. More than
     five minutes ahead of the line is a jump: time goes on along the line. Behind the line the wall clock is used as it

@@ -137,5 +137,5 @@ class Key(Value):
         )
 
     def fits(self, fingerprint: bytes) -> bool:
-        """Return True if a stored fingerprint is that of the same input."""
+        """Return True if a stored fingerprint matches this input."""
         return fingerprint == (self.unkeyed if len(fingerprint) == UNKEYED_BYTES else self.fingerprint)

@@ -112,8 +112,8 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """An event in its envelope, as read from the log.
 
     ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position; ``decided_at`` is there
-    where the clock of whoever decided was behind it. ``mark`` holds the first four bytes of the row's chain hash (what
-    makes an event id provable); ``event`` lacks its text unless text was read.
+    where the clock of the process that decided was behind it. ``mark`` holds the first four bytes of the row's chain
+    hash (what makes an event id provable); ``event`` lacks its text unless text was read.
     """
 
     position: Position

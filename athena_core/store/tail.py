@@ -108,8 +108,7 @@ class Tail:
             else:
                 self._read_on(news.head)
         except Exception as error:
-            if self._broken is not None and not self._broken.done():
-                self._broken.set_exception(error)
+            self._break(error)
 
     def _read_on(self, head: Position) -> None:
         """Hand on what is stored up to a head, a page in each iteration of the event loop."""
@@ -117,13 +116,17 @@ class Tail:
         try:
             self._read(head, 1)
         except Exception as error:
-            if self._broken is not None and not self._broken.done():
-                self._broken.set_exception(error)
+            self._break(error)
             return
         if before < self.position < head:
             asyncio.get_running_loop().call_soon(self._read_on, head)
 
-    def _read(self, head: Position, pages_max: int = sys.maxsize) -> None:
+    def _break(self, error: Exception) -> None:
+        """End ``follow`` with what a listener raised."""
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    def _read(self, head: Position, pages_max: int) -> None:
         """Hand on what is stored up to a head; where the database is away, that is seen to by the next look."""
         while self.position < head and pages_max > 0:
             pages_max -= 1

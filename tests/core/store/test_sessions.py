@@ -1,5 +1,6 @@
 """Tests of what stands between a process and PostgreSQL: poolers, several hosts, what a start left half-made."""
 
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,19 @@ def settings_of(url: str) -> list[tuple[str, ...]]:
         return found
 
 
+def refusals(url: str, directory: Path) -> Iterator[str]:
+    """The one line with which each way to open the log of a database is refused."""
+    for open_it in (
+        lambda: PostgresStore(url, directory, CountingIds()),
+        lambda: open_archive(directory, url),
+        lambda: open_move(directory, url, str(directory / "files")),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            open_it()
+        (line,) = caught.value.message.splitlines()
+        yield line
+
+
 @pooled
 @pytest.mark.parametrize("more", ["", "ignore_startup_parameters = options", TAKING_TURNS])
 def test_a_pooler_in_transaction_mode_is_refused_in_one_line_and_nothing_is_left(
@@ -45,14 +59,7 @@ def test_a_pooler_in_transaction_mode_is_refused_in_one_line_and_nothing_is_left
 ) -> None:
     with pgbouncer.pgbouncer(tmp_path, database, "transaction", more) as url:
         before = settings_of(url)
-        for open_it in (
-            lambda: PostgresStore(url, tmp_path, CountingIds()),
-            lambda: open_archive(tmp_path, url),
-            lambda: open_move(tmp_path, url, str(tmp_path / "files")),
-        ):
-            with pytest.raises(ConfigError) as caught:
-                open_it()
-            (line,) = caught.value.message.splitlines()
+        for line in refusals(url, tmp_path):
             assert line.startswith("ATHENA_DATABASE_URL: a pooler in transaction mode is in front of the database")
             assert "pool_mode = session" in line
         assert settings_of(url) == before
@@ -95,14 +102,7 @@ def test_what_a_start_of_0_1_through_such_a_pooler_left_is_described_with_its_re
             session.execute(statement.encode())
         session.execute("INSERT INTO meta VALUES ('log_id', '0123456789abcdef'), ('format', '1')")
         try:
-            for open_it in (
-                lambda: PostgresStore(database, tmp_path, CountingIds()),
-                lambda: open_archive(tmp_path, database),
-                lambda: open_move(tmp_path, database, str(tmp_path / "files")),
-            ):
-                with pytest.raises(ConfigError) as caught:
-                    open_it()
-                (line,) = caught.value.message.splitlines()
+            for line in refusals(database, tmp_path):
                 assert line.startswith(f"ATHENA_DATABASE_URL: schema {schema} holds the tables of a log")
                 assert "drop them, or move them to schema athena" in line
             assert (SCHEMA,) not in session.execute(SCHEMAS).fetchall()
