@@ -776,7 +776,7 @@ def verify(*, bundle: Annotated[Path | None, TEXT] = None, form: Form | None = N
     from athena_cli.offline import kept
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
-    from athena_core.services import verify as verifying
+    from athena_core.services.proof import verify as verifying
     from athena_core.store.codec import Codec
 
     if bundle is not None:

@@ -10,7 +10,7 @@ from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_cli.doctor import Finding
-    from athena_core.services.verify import Report
+    from athena_core.services.proof.verify import Report
     from athena_core.store.log import Anchor
     from athena_core.store.move import Target
     from athena_core.store.port import StoreReader
@@ -173,7 +173,7 @@ def _proved(reader: "StoreReader", meta: Mapping[str, str], anchor: "Anchor | No
     from athena_cli import render
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
-    from athena_core.services import verify as verifying
+    from athena_core.services.proof import verify as verifying
     from athena_core.store.codec import Codec
 
     try:

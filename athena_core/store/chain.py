@@ -7,6 +7,7 @@ The chain before the first row is 32 zero bytes. Text is in the chain by its own
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 import msgspec
 
@@ -56,15 +57,36 @@ NEEDED = (int, str, int, str, int, int, str, str, int, str, str, str, bytes, byt
 OPTIONAL = frozenset({"causation", "session_id", "run_id", "extra", "text_hash", "text"})
 """Columns that may be absent."""
 
-ABSENT = tuple(name in OPTIONAL for name in Row._fields)
+_CHOICES = [(kind, type(None)) if name in OPTIONAL else (kind,) for kind, name in zip(NEEDED, Row._fields, strict=True)]
+WHOLE = frozenset(product(*_CHOICES))
+"""Every combination of types that the columns of a row may have."""
 
 
 def whole(row: Row) -> bool:
     """Whether every column is there, with its type (a damaged page of the file may lose or change them)."""
-    return all(
-        type(value) is needed or (value is None and absent)
-        for needed, absent, value in zip(NEEDED, ABSENT, row, strict=True)
-    )
+    return tuple(map(type, row)) in WHOLE
+
+
+def flaw(row: Row, after: Position, previous: bytes) -> Broken | None:
+    """Return where and why a row does not prove itself, if it does not.
+
+    ``after`` and ``previous`` are the position and the chain value of the row before it. Checked: density, columns,
+    all three hashes.
+    """
+    # fmt: off
+    (position, _, _, _, _, _, _, _, _, _, _, _, data, _, data_hash, text_hash, chain, text) = row
+    # fmt: on
+    if position != after + 1:
+        return Broken(after + 1, f"missing; the next row has position {position}")
+    if tuple(map(type, row)) not in WHOLE:
+        return Broken(position, "a column is missing or of a wrong type")
+    if _sha256(data).digest() != data_hash:
+        return Broken(position, "the payload does not match its hash")
+    if text is not None and (text_hash is None or _sha256(text).digest() != text_hash):
+        return Broken(position, "the text does not match its hash")
+    if _sha256(previous + _sha256(_encode(row[:LEAF_COLUMNS])).digest()).digest() != chain:
+        return Broken(position, "the row does not match the chain")
+    return None
 
 
 def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> Iterator[Row]:
@@ -74,16 +96,9 @@ def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> 
     """
     recorded_at = 0
     for row in rows:
-        if row.position != after + 1:
-            raise Broken(after + 1, f"missing; the next row has position {row.position}")
-        if not whole(row):
-            raise Broken(row.position, "a column is missing or of a wrong type")
-        if digest(row.data) != row.data_hash:
-            raise Broken(row.position, "the payload does not match its hash")
-        if row.text is not None and (row.text_hash is None or digest(row.text) != row.text_hash):
-            raise Broken(row.position, "the text does not match its hash")
-        if link(chain, row[:LEAF_COLUMNS]) != row.chain:
-            raise Broken(row.position, "the row does not match the chain")
+        broken = flaw(row, after, chain)
+        if broken is not None:
+            raise broken
         if row.recorded_at < recorded_at:
             raise Broken(row.position, "recorded before its predecessor")
         after, chain, recorded_at = row.position, row.chain, row.recorded_at

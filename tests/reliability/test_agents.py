@@ -15,7 +15,7 @@ from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain import run
 from athena_core.event import Event, Meta
-from athena_core.services.verify import Report, verify
+from athena_core.services.proof.verify import Report, verify
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from tests.reliability.history import opened

@@ -15,7 +15,7 @@ import pytest
 from athena_core.clock import SystemClock
 from athena_core.domain import dead_letter, run, work
 from athena_core.event import Event, Recorded
-from athena_core.services import verify as verifying
+from athena_core.services.proof import verify as verifying
 from tests.reliability.history import opened, rows_of
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized

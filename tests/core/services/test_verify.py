@@ -15,8 +15,10 @@ from athena_core.clock import CountingIds, FixedClock
 from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run, schedule, template
 from athena_core.event import Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
-from athena_core.services import verify as verifying
-from athena_core.services.verify import RULES, VIOLATIONS_MAX, Report, Violation
+from athena_core.services.proof import rules
+from athena_core.services.proof import verify as verifying
+from athena_core.services.proof.rules.run import TRANSITIONS
+from athena_core.services.proof.verify import VIOLATIONS_MAX, Report, Violation
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
 from athena_core.store.log import Anchor, Guards
@@ -287,12 +289,10 @@ def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.integers(FIRST_SCHEDULED, MOVES - 1), st.integers(0, 99)), min_size=30, max_size=60))
 def test_whatever_is_decided_about_slots_is_right(moves: list[tuple[int, int]]) -> None:
-    world = verifying.World()
+    log = rules.Rules()
     for row in History().play(moves).written:
-        event = CODEC.decode(row).event
-        for rule in (verifying.schedules, verifying.fired, verifying.explained):
-            assert not list(rule(row, event, world))
-        world.advance(row, event)
+        found = [name for name, _ in log.look(row, CODEC.decode(row).event)]
+        assert not {"schedules", "fired", "explained"} & set(found)
 
 
 def test_erased_text_is_right(forge: Forge) -> None:
@@ -399,6 +399,11 @@ def spoken_after_the_end(forge: Forge) -> None:
 
 def ended_twice(forge: Forge) -> None:
     forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, run.RunFailed(code="X", error_text="", retryable=False))
+
+
+def written_to_a_stream_of_another_kind(forge: Forge) -> None:
+    forge.add("run_1", CREATED)
+    forge.add("run_1", directive.DirectiveCreated(directive_id="dir_1", has_context_refs=False, has_metadata=False))
 
 
 def two_of_one_slot(forge: Forge) -> None:
@@ -968,6 +973,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (usage_of_nothing, "transitions", 1, "usage.recorded of run_1, which is new"),
     (spoken_after_the_end, "transitions", 5, "transcript.appended of run_1, which is ended"),
     (ended_twice, "endings", 5, "run.failed of run_1, which had ended"),
+    (written_to_a_stream_of_another_kind, "streams", 2, "directive.created of run_1, which is of another kind"),
     (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
     (reserved_too_much, "reservations", 14, "run_3 reserved 101 of 1000 for the day, of which 900 were taken"),
     (two_of_one_provider, "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock"),
@@ -1087,12 +1093,19 @@ def test_a_breach_is_found(
 def test_every_rule_has_a_breach() -> None:
     shown = {rule for _, rule, _, _ in BREACHES}
     beside = {"chain", "decodable", "commands", "guards", "keys", "meta", "anchor"}
-    assert shown == {rule.__name__ for rule in RULES} | beside
+    assert shown == rules.names() | beside
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
+def test_every_event_type_is_looked_at_or_excused(kind: type[Event]) -> None:
+    entry = rules.Rules().table[kind]
+    looked_at = bool(entry.rules or entry.followers)
+    assert looked_at != (kind in rules.EXCUSED), f"{kind.TYPE} needs a rule, or a reason in EXCUSED, and not both"
 
 
 def test_every_transition_is_of_an_event_of_runs() -> None:
     tags = {kind.TYPE for kind in run.DECIDER.events} | {plane.SafetyViolation.TYPE, template.RunTemplateRun.TYPE}
-    assert {tag for _, tag in verifying.TRANSITIONS} == tags
+    assert {tag for _, tag in TRANSITIONS} == tags
 
 
 def test_rules_hold_again_after_a_damaged_row(forge: Forge) -> None:

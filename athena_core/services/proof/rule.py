@@ -1,0 +1,77 @@
+"""Rules of the verification: how a noun brings its rules, and the state that they compare events with."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from athena_core.event import Event, Position
+from athena_core.protocols import Row
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+Rule = Callable[[Row, Event], str | None]
+"""Return what is wrong with an event, given what is known before it; None if nothing is."""
+
+Follower = Callable[[Row, Event], None]
+"""Take an event into the state, after every rule has looked at it."""
+
+
+class Finding(NamedTuple):
+    """A breach that shows only at the end of the log: its rule, the reason, and where it began if that is known."""
+
+    rule: str
+    reason: str
+    position: Position | None = None
+
+
+def rule(*kinds: type[Event]) -> Callable[[M], M]:
+    """Mark a method of a noun as the rule of its name, for events of these types."""
+    return _marked("looks_at", kinds)
+
+
+def follow(*kinds: type[Event]) -> Callable[[M], M]:
+    """Mark a method of a noun that advances its state, for events of these types."""
+    return _marked("follows", kinds)
+
+
+def _marked(name: str, kinds: tuple[type[Event], ...]) -> Callable[[M], M]:
+    def mark(method: M) -> M:
+        setattr(method, name, kinds)
+        return method
+
+    return mark
+
+
+class Noun:
+    """The rules of one noun and their state. Methods are called in the order in which they are written."""
+
+    def finish(self) -> Iterator[Finding]:
+        """Return what is missing at the end of the log."""
+        return iter(())
+
+
+class Entry(NamedTuple):
+    """What is called for an event type: the rules by name, then the followers; and how its streams may begin."""
+
+    rules: tuple[tuple[str, Rule], ...] = ()
+    followers: tuple[Follower, ...] = ()
+    streams: tuple[str, ...] = ("",)
+
+
+NOTHING = Entry()
+
+
+def table(nouns: Iterable[Noun], streams: Mapping[type[Event], tuple[str, ...]]) -> dict[type[Event], Entry]:
+    """Collect by event type what the nouns want to be called for; ``streams`` names every type."""
+    rules: dict[type[Event], list[tuple[str, Rule]]] = defaultdict(list)
+    followers: dict[type[Event], list[Follower]] = defaultdict(list)
+    for noun in nouns:
+        for name, method in vars(type(noun)).items():
+            for kind in getattr(method, "looks_at", ()):
+                rules[kind].append((name, getattr(noun, name)))
+            for kind in getattr(method, "follows", ()):
+                followers[kind].append(getattr(noun, name))
+    kinds = {**streams, **dict.fromkeys((*rules, *followers))}
+    return {
+        kind: Entry(tuple(rules[kind]), tuple(followers[kind]), streams.get(kind, NOTHING.streams)) for kind in kinds
+    }

@@ -1,0 +1,97 @@
+"""The rules of the verification, one module per noun, each with the state that its rules compare events with.
+
+What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``a2a.py``.
+A rule names the event types that it looks at, and a state advances by the types that it follows; a new event type is
+named by a rule or excused in ``EXCUSED``.
+"""
+
+from collections.abc import Mapping
+
+from athena_core.domain import DECIDERS, directive, harness, memory, plane, session, template, workflow
+from athena_core.event import Event
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import NOTHING, Entry, Noun, table
+from athena_core.services.proof.rules.a2a import Messages
+from athena_core.services.proof.rules.dead_letter import DeadLetters
+from athena_core.services.proof.rules.log import LogState
+from athena_core.services.proof.rules.persona import Reviews
+from athena_core.services.proof.rules.policy import Policies
+from athena_core.services.proof.rules.redrive import Redrives
+from athena_core.services.proof.rules.run import Runs
+from athena_core.services.proof.rules.schedule import Schedules
+from athena_core.services.proof.rules.work import Queues
+from athena_core.services.proof.rules.workflow_run import WorkflowRuns
+
+STANDS_IN_RUNS = (plane.SafetyViolation, template.RunTemplateRun)
+"""Event types of other nouns that stand in the streams of runs."""
+
+
+def _streams() -> dict[type[Event], tuple[str, ...]]:
+    """How the streams of each event type may begin; what was asked of nothing that exists stands on the plane."""
+    found: dict[type[Event], tuple[str, ...]] = {}
+    for decider in DECIDERS:
+        for kind in decider.events:
+            more = ("run_",) if kind in STANDS_IN_RUNS else ()
+            found[kind] = (f"{decider.category}_", f"{decider.category}:", decider.category, plane.STREAM, *more)
+    return found
+
+
+STREAMS = _streams()
+
+
+class Rules:
+    """Every rule of the verification, and the states before an event."""
+
+    def __init__(self) -> None:
+        """Begin before the first event."""
+        self.log = LogState()
+        self.policies = Policies()
+        self.runs = Runs(self.log, self.policies)
+        letters = DeadLetters()
+        self.nouns: tuple[Noun, ...] = (
+            *(self.policies, self.runs, WorkflowRuns(), Schedules(self.log)),
+            *(Queues(self.log), letters, Messages(), Reviews(self.log, self.runs), Redrives(letters)),
+        )
+        self.table: Mapping[type[Event], Entry] = table(self.nouns, STREAMS)
+
+    def look(self, row: Row, event: Event) -> list[tuple[str, str]]:
+        """Take an event in; return the names of the rules that it breaks, and how. A damaged one is ``Unknown``."""
+        found = self.log.faults(row)
+        entry = self.table.get(type(event), NOTHING)
+        if not row.stream.startswith(entry.streams):
+            found.append(("streams", f"{row.type} of {row.stream}, which is of another kind"))
+        for name, rule in entry.rules:
+            breach = rule(row, event)
+            if breach is not None:
+                found.append((name, breach))
+        for follower in entry.followers:
+            follower(row, event)
+        self.log.advance(row)
+        return found
+
+
+def names() -> set[str]:
+    """Return the names of all rules of events."""
+    return {"streams", *LogState.NAMES, *(name for entry in Rules().table.values() for name, _ in entry.rules)}
+
+
+def _because(reason: str, *kinds: type[Event]) -> dict[type[Event], str]:
+    return dict.fromkeys(kinds, reason)
+
+
+EXCUSED: Mapping[type[Event], str] = {
+    **_because(
+        "a fact about the server, which no other event depends on",
+        *(plane.AuthzModeActive, plane.RolesLoaded, plane.AuthzDenied, plane.RequestsSuppressed),
+        *(plane.LogForked, plane.ClockAccepted),
+    ),
+    **_because(
+        "immutable",
+        *(session.SessionCreated, directive.DirectiveCreated, harness.HarnessProfileCreated, workflow.WorkflowCreated),
+        *(template.RunTemplateCreated, template.RunTemplateUpdated),
+    ),
+    **_because(
+        "what it erases is not compared yet", plane.PayloadRedacted, memory.MemoryRecorded, memory.MemoryForgotten
+    ),
+}
+"""Event types that no rule looks at and no state follows, and why."""

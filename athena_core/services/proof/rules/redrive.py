@@ -1,0 +1,47 @@
+"""Rules of redrives: each decides about a letter once, as the letter is."""
+
+from athena_core.domain import redrive
+from athena_core.event import Event
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import Noun, follow, rule
+from athena_core.services.proof.rules.dead_letter import DeadLetters
+
+EVENTS = redrive.DECIDER.events
+
+
+class Redrives(Noun):
+    """The redrives before an event."""
+
+    def __init__(self, letters: DeadLetters) -> None:
+        """Begin without redrives."""
+        self._letters = letters
+        self._states: dict[str, redrive.RedriveState] = {}
+
+    @rule(*EVENTS)
+    def redrives(self, row: Row, event: Event) -> str | None:
+        """A redrive decides about each letter once, as the letter is, and ends once with what it counted."""
+        known = self._states.get(row.stream, redrive.DECIDER.initial)
+        if isinstance(event, redrive.RedriveStarted):
+            return f"{row.type} of {row.stream}, which is {known.status}" if known.status else None
+        if known.status != "running":
+            return f"{row.type} of {row.stream}, which is {known.status or 'new'}"
+        match event:
+            case redrive.RedriveAdvanced():
+                status = self._letters.status.get(event.dead_letter_id, "not there")
+                if event.letter_position <= known.after:
+                    return f"{row.stream} saw to {event.dead_letter_id} after what came later"
+                if (event.result == "requeued" and status != "pending") or (
+                    event.result == "skipped" and status == "pending"
+                ):
+                    return f"{row.stream} has {event.dead_letter_id} as {event.result}, which was {status}"
+            case redrive.RedriveCompleted() | redrive.RedriveCancelled():
+                counted = (known.requeued, known.skipped, known.failed)
+                if (event.requeued, event.skipped, event.failed) != counted:
+                    return f"{row.type} of {row.stream} with other counts than {counted}"
+        return None
+
+    @follow(*EVENTS)
+    def advance(self, row: Row, event: Event) -> None:
+        """Take an event in."""
+        known = self._states.get(row.stream, redrive.DECIDER.initial)
+        self._states[row.stream] = redrive.evolve(known, event)

@@ -1,0 +1,354 @@
+"""Rules of runs: their transitions, slots, turns, leases, steps and budgets."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from athena_core.domain import plane, run, template
+from athena_core.event import Event, Unknown
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import Noun, follow, rule
+from athena_core.services.proof.rules.log import LogState
+from athena_core.services.proof.rules.policy import Policies
+from athena_core.store.codec import at_of
+from athena_core.values import Usage
+
+PREFIX = "run_"
+COUNTED_MAX = 10_000
+STANDING: tuple[type[Event], ...] = (*run.DECIDER.events, template.RunTemplateRun, plane.SafetyViolation)
+"""The event types of a run's stream."""
+
+AMOUNTS = Usage.__struct_fields__
+
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("new", "run.queued"): "queued",
+    ("new", "run.created"): "admitted",
+    ("new", "policy.concurrency.rejected"): "refused",
+    ("new", "policy.rejected"): "ended",
+    ("refused", "safety.violation"): "refused",
+    ("refused", "policy.rejected"): "ended",
+    ("queued", "run-template.run"): "queued",
+    ("queued", "run.created"): "admitted",
+    ("queued", "run.cancel.requested"): "queued",
+    ("queued", "run.cancelled"): "ended",
+    ("admitted", "run-template.run"): "admitted",
+    ("admitted", "run.leased"): "leased",
+    ("admitted", "run.cancel.requested"): "admitted",
+    ("admitted", "run.cancelled"): "ended",
+    ("leased", "run.leased"): "leased",
+    ("leased", "run.started"): "started",
+    ("leased", "run.cancel.requested"): "leased",
+    ("leased", "run.cancelled"): "ended",
+    ("leased", "run.crashed"): "ended",
+    ("started", "run.leased"): "leased",
+    ("started", "memory.recalled"): "started",
+    ("started", "transcript.appended"): "started",
+    ("started", "usage.recorded"): "started",
+    ("started", "tool.called"): "started",
+    ("started", "evidence.attached"): "started",
+    ("started", "budget.reserved"): "started",
+    ("started", "run.paused"): "paused",
+    ("paused", "run.resumed"): "admitted",
+    ("paused", "policy.concurrency.rejected"): "paused",
+    ("paused", "safety.violation"): "paused",
+    ("paused", "policy.rejected"): "paused",
+    ("paused", "run.cancel.requested"): "paused",
+    ("paused", "run.cancelled"): "ended",
+    ("started", "run.cancel.requested"): "started",
+    ("started", "run.completed"): "ended",
+    ("started", "run.failed"): "ended",
+    ("started", "run.cancelled"): "ended",
+    ("started", "run.timed-out"): "ended",
+    ("started", "run.crashed"): "ended",
+    ("ended", "run.cancel.requested"): "ended",
+}
+"""Where a run is, and an event of its stream, to where it is then. What is not here is illegal."""
+
+
+class OpenRun:
+    """A run that has not ended."""
+
+    def __init__(self, status: str) -> None:
+        """Begin."""
+        self.status = status
+        self.session_id = ""
+        self.places: tuple[str, ...] = ()
+        self.executor = ""
+        self.token = 0
+        self.attempt = 0
+        self.turn = 0
+        self.calls: set[str] = set()
+        self.spent = 0
+        self.cut = False
+        self.budget: int | None = None
+        self.cancelled = False
+
+
+NEW = OpenRun("new")
+
+
+class Runs(Noun):
+    """The open runs, and what they occupy; those that have ended are forgotten."""
+
+    def __init__(self, log: LogState, policies: Policies) -> None:
+        """Begin without runs."""
+        self._log = log
+        self._policies = policies
+        self.count = 0
+        self.open: dict[str, OpenRun] = {}
+        self._slots: set[str] = set()
+        self._turns: dict[str, str] = {}
+        self._active: Counter[str] = Counter()
+        self._spent: Counter[str] = Counter()
+        """What was spent on each UTC day, in millionths of a dollar."""
+        self._reserved: dict[str, int] = {}
+
+    def status(self, row: Row) -> str:
+        """Return where the run of a row is before it: ``new``, its status, or ``ended``."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            return known.status
+        return "ended" if row.stream in self._log.versions else "new"
+
+    # The rules
+
+    @rule(*STANDING)
+    def transitions(self, row: Row, event: Event) -> str | None:
+        """A run goes only where the table says."""
+        status = self.status(row)
+        if (status, row.type) in TRANSITIONS or not row.stream.startswith(PREFIX):
+            return None
+        if status == "ended" and row.type in run.ENDING_TYPES:
+            return None  # a rule of its own says so
+        return f"{row.type} of {row.stream}, which is {status}"
+
+    @rule(*run.ENDINGS)
+    def endings(self, row: Row, event: Event) -> str | None:
+        """A run ends once."""
+        return f"{row.type} of {row.stream}, which had ended" if self.status(row) == "ended" else None
+
+    @rule(run.RunCreated, run.RunResumed)
+    def slots(self, row: Row, event: Event) -> str | None:
+        """No admission exceeds the limit of the policy in force at that position."""
+        limit, taken = self._policies.now.max_concurrent_runs, len(self._slots)
+        if limit is None or taken < limit:
+            return None
+        return f"{row.stream} was admitted while {taken} of {limit} slots were taken"
+
+    @rule(run.RunCreated, run.RunResumed)
+    def keys(self, row: Row, event: run.RunCreated | run.RunResumed) -> str | None:
+        """No admission exceeds a limit by key of the policy in force at that position."""
+        if not self._policies.now.limits:
+            return None
+        known = self.open.get(row.stream, NEW)
+        for place in event.places if isinstance(event, run.RunCreated) else known.places:
+            limit, active = self._policies.now.limit(place), self._active[place]
+            if limit is not None and active >= limit.max:
+                return f"{row.stream} was admitted while {active} of {limit.max} runs of {place} were active"
+        return None
+
+    @rule(run.RunCreated)
+    def turns(self, row: Row, event: run.RunCreated) -> str | None:
+        """A session has one admitted run at a time."""
+        holder = self._turns.get(event.session_id)
+        if holder is None or holder == row.stream:
+            return None
+        return f"{row.stream} was admitted while {holder} had the turn of session {event.session_id}"
+
+    @rule(run.RunLeased, run.RunStarted, run.RunCrashed)
+    def leases(self, row: Row, event: Event) -> str | None:
+        """The tokens of a run's leases are 1, 2, 3 and so on, and nothing is written under an old one."""
+        known = self.open.get(row.stream, NEW)
+        match event:
+            case run.RunLeased() if event.token != known.token + 1:
+                return f"{row.stream} was leased with token {event.token} after {known.token}"
+            case run.RunLeased() if event.taken_from not in {None, known.executor}:
+                return f"{row.stream} was taken from {event.taken_from} while {known.executor} held it"
+            case run.RunStarted() if event.attempt != known.attempt:
+                return f"{row.stream} was started as attempt {event.attempt} while {known.attempt} was due"
+            case run.RunCrashed() if (event.executor, event.attempt) != (known.executor, known.attempt):
+                held = f"{known.attempt} of {known.executor}"
+                return f"{row.stream} crashed in attempt {event.attempt} of {event.executor} while it was {held}"
+        return None
+
+    @rule(run.RunLeased)
+    def attempts(self, row: Row, event: run.RunLeased) -> str | None:
+        """An executor that is lost costs an attempt, and a run has no more than the policy in force allows."""
+        known = self.open.get(row.stream)
+        if known is None:
+            return None
+        lost = known.attempt == 0 or event.because in {"dead", "frozen"}
+        most = self._policies.now.run_attempts_max
+        if event.attempt != known.attempt + lost:
+            return f"{row.stream} was leased for attempt {event.attempt} after {known.attempt}"
+        if lost and event.attempt > most:
+            return f"{row.stream} was leased for attempt {event.attempt} of {most}"
+        return None
+
+    @rule(run.ToolCalled, run.TranscriptAppended, run.UsageRecorded)
+    def steps(self, row: Row, event: Event) -> str | None:
+        """A call is recorded before its result, and answered once; the turns of the model are 1, 2, 3 and so on."""
+        known = self.open.get(row.stream)
+        if known is None:
+            return None
+        match event:
+            case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in known.calls:
+                return f"{row.stream} has a result of the call {event.tool_call_id}, which waits for none"
+            case run.ToolCalled() if event.tool_call_id in known.calls:
+                return f"the call {event.tool_call_id} of {row.stream} was made twice without a result"
+            case run.UsageRecorded() if event.turn not in {None, known.turn + 1}:
+                return f"{row.stream} has the usage of turn {event.turn} after that of turn {known.turn}"
+        return None
+
+    @rule(run.UsageRecorded, run.RunPaused)
+    def budgets(self, row: Row, event: Event) -> str | None:
+        """Nothing is paid back; a run is paused because its budget is spent, and tells how much that was."""
+        known = self.open.get(row.stream)
+        match event:
+            case run.UsageRecorded():
+                amounts = (event.cost_micro_usd, *(getattr(event.usage, name) for name in AMOUNTS))
+                if any(amount is not None and amount < 0 for amount in amounts):
+                    return f"{row.stream} has a usage below 0"
+            case run.RunPaused(reason="budget") if known is not None:
+                told = (event.spent_micro_usd, event.budget_micro_usd)
+                if told != (known.spent, known.budget) or not known.cut and known.spent < (known.budget or 0):
+                    return f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
+        return None
+
+    @rule(run.BudgetReserved)
+    def reservations(self, row: Row, event: run.BudgetReserved) -> str | None:
+        """What a UTC day spent and what runs have set aside is never more than the daily budget in force."""
+        budget, more = self._policies.now.daily_budget_micro_usd, event.reserved_micro_usd
+        if budget is None:
+            return None
+        others = sum(amount for run_id, amount in self._reserved.items() if run_id != row.stream)
+        taken = self._spent[run.day_of(at_of(row))] + others
+        if taken + more <= budget:
+            return None
+        return f"{row.stream} reserved {more} of {budget} for the day, of which {taken} were taken"
+
+    @rule(run.RunCreated, run.RunQueued)
+    def children(self, row: Row, event: run.RunRequest) -> str | None:
+        """A child begins while its parent is open."""
+        parent = event.parent_run_id
+        if parent is None or row.version != 1 or parent in self.open:
+            return None
+        return f"{row.stream} is a child of {parent}, which was not open"
+
+    @rule(run.RunCompleted, run.RunCancelRequested, run.RunCancelled)
+    def cancels(self, row: Row, event: Event) -> str | None:
+        """A cancel is acknowledged only while the run is open, and then the run is cancelled, or else it is not."""
+        known = self.open.get(row.stream)
+        match event:
+            case run.RunCompleted() if known is not None and known.cancelled:
+                return f"{row.stream} completed after its cancel was acknowledged"
+            case run.RunCancelRequested(status="cancelled") if known is None:
+                return f"the cancel of {row.stream} was acknowledged, which was not open"
+            case run.RunCancelled(cause="requested" | "interrupted" | "parent") if known and not known.cancelled:
+                return f"{row.stream} was cancelled though nobody asked for it"
+        return None
+
+    # The state
+
+    @follow(*STANDING, Unknown)
+    def move(self, row: Row, event: Event) -> None:
+        """Go where the table says; the payload may be damaged."""
+        run_id = row.stream
+        if not run_id.startswith(PREFIX):
+            return
+        known = self.open.get(run_id)
+        before = self.status(row)
+        status = TRANSITIONS.get((before, row.type), before)
+        if known is None:
+            if status not in {"new", "ended"}:
+                self.open[run_id] = OpenRun(status)
+                self.count += status != "refused"
+        elif status == "ended":
+            del self.open[run_id]
+            self._vacate(run_id, known)
+            self._reserved.pop(run_id, None)
+            if self._turns.get(known.session_id) == run_id:
+                del self._turns[known.session_id]
+        else:
+            known.status = status
+
+    @follow(run.RunCreated)
+    def admit(self, row: Row, event: run.RunCreated) -> None:
+        """Take a slot and the session's turn."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            known.session_id, known.budget, known.places = event.session_id, event.budget_micro_usd, event.places
+            self._occupy(row.stream, known)
+            self._turns[event.session_id] = row.stream
+
+    @follow(run.RunLeased)
+    def lease(self, row: Row, event: run.RunLeased) -> None:
+        """Give it to an executor."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            known.executor, known.token, known.attempt = event.executor, event.token, event.attempt
+
+    @follow(run.TranscriptAppended, run.ToolCalled)
+    def say(self, row: Row, event: run.TranscriptAppended | run.ToolCalled) -> None:
+        """Note which calls wait for a result, and whether the budget cut what was said last."""
+        known = self.open.get(row.stream)
+        if known is None:
+            return
+        if isinstance(event, run.ToolCalled):
+            known.calls.add(event.tool_call_id)
+        elif event.kind == "tool-result":
+            known.calls.discard(event.tool_call_id or "")
+        elif event.role == "assistant":
+            known.cut = bool(event.interrupted)
+
+    @follow(run.BudgetReserved)
+    def reserve(self, row: Row, event: run.BudgetReserved) -> None:
+        """Set aside what a call may cost."""
+        if row.stream in self.open:
+            self._reserved[row.stream] = event.reserved_micro_usd
+
+    @follow(run.UsageRecorded)
+    def pay(self, row: Row, event: run.UsageRecorded) -> None:
+        """Count what a call cost."""
+        known = self.open.get(row.stream)
+        if known is None:
+            return
+        known.turn = known.turn if event.failed else event.turn or known.turn
+        self._reserved.pop(row.stream, None)
+        cost = max(event.cost_micro_usd or 0, 0)
+        if cost:
+            known.spent += cost
+            self._spent[run.day_of(at_of(row))] += cost
+
+    @follow(run.RunPaused)
+    def pause(self, row: Row, event: run.RunPaused) -> None:
+        """Give the slot up."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            self._vacate(row.stream, known)
+            self._reserved.pop(row.stream, None)
+
+    @follow(run.RunResumed)
+    def resume(self, row: Row, event: run.RunResumed) -> None:
+        """Take a slot again."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            self._occupy(row.stream, known)
+            known.budget, known.cut = event.budget_micro_usd, False
+
+    @follow(run.RunCancelRequested)
+    def ask_to_end(self, row: Row, event: run.RunCancelRequested) -> None:
+        """Note that a cancel was acknowledged."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            known.cancelled = known.cancelled or event.status == "cancelled"
+
+    def _occupy(self, run_id: str, known: OpenRun) -> None:
+        if run_id not in self._slots:
+            self._slots.add(run_id)
+            self._active.update(known.places)
+
+    def _vacate(self, run_id: str, known: OpenRun) -> None:
+        if run_id in self._slots:
+            self._slots.discard(run_id)
+            self._active.subtract(known.places)
+            self._active = +self._active if len(self._active) > COUNTED_MAX else self._active

@@ -1,0 +1,168 @@
+"""Rules of schedules: every slot is decided once, and what a schedule starts is there."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from athena_core.clock import iso
+from athena_core.domain import plane, run, schedule, workflow_run
+from athena_core.errors import ConfigError
+from athena_core.event import Event
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import Finding, Noun, follow, rule
+from athena_core.services.proof.rules.log import LogState
+from athena_core.slots import INSTANT_MAX, count_slots, next_slot
+
+EVENTS = schedule.DECIDER.events
+LASTING_ZONES = {None, "UTC"}
+"""The zones whose slots can be counted again in years: the rules of all others change."""
+
+BEGINNINGS = (
+    run.RunQueued,
+    run.RunCreated,
+    run.PolicyConcurrencyRejected,
+    run.PolicyRejected,
+    workflow_run.WorkflowRunCreated,
+)
+"""The first events of what a schedule may start."""
+
+
+class Launching(NamedTuple):
+    """A run that a schedule started, which is not there yet."""
+
+    schedule: str
+    position: int
+    command: str
+
+
+class Schedules(Noun):
+    """The schedules before an event."""
+
+    def __init__(self, log: LogState) -> None:
+        """Begin without schedules."""
+        self._log = log
+        self._states: dict[str, schedule.ScheduleState] = {}
+        self._launching: dict[str, Launching] = {}
+        """The runs that schedules started, until they are there or were refused."""
+
+    def _state(self, row: Row) -> schedule.ScheduleState:
+        return self._states.get(row.stream, schedule.DECIDER.initial)
+
+    @rule(*EVENTS)
+    def schedules(self, row: Row, event: Event) -> str | None:
+        """A schedule does only what it can in its state."""
+        known = self._state(row)
+        match event:
+            case schedule.ScheduleEnabled(updated=True):
+                legal = known.exists and not known.enabled
+            case schedule.ScheduleDisabled(updated=True):
+                legal = known.exists and known.enabled
+            case schedule.ScheduleRemoved(removed=True) | schedule.ScheduleRunStarted(slot_ms=None):
+                legal = known.exists
+            case schedule.SchedulePaused() | schedule.ScheduleResumed():
+                legal = known.exists and known.paused == isinstance(event, schedule.ScheduleResumed)
+            case schedule.ScheduleRunStarted() | schedule.ScheduleRunBuffered():
+                legal = known.live
+            case schedule.ScheduleRunSkipped() | schedule.ScheduleSlotsMissed():
+                legal = known.exists and known.enabled
+            case schedule.ScheduleRunCompleted() | schedule.ScheduleRunFailed():
+                legal = any(flight.target_run_id == event.target_run_id for flight in known.running)
+            case _:
+                return None
+        return None if legal else f"{row.type} of {row.stream}, which could not be"
+
+    @rule(
+        schedule.ScheduleRunStarted,
+        schedule.ScheduleRunSkipped,
+        schedule.ScheduleRunBuffered,
+        schedule.ScheduleSlotsMissed,
+    )
+    def fired(self, row: Row, event: Event) -> str | None:
+        """A slot of a schedule is decided once: one that was passed comes back only from the buffer."""
+        known = self._state(row)
+        match event:
+            case schedule.ScheduleRunStarted(slot_ms=int(slot)) | schedule.ScheduleRunSkipped(slot_ms=slot):
+                decided = slot <= known.cursor_ms and slot not in known.buffer
+            case schedule.ScheduleRunBuffered(slot_ms=slot) | schedule.ScheduleSlotsMissed(from_ms=slot):
+                decided = slot <= known.cursor_ms
+            case _:
+                return None
+        if not decided:
+            return None
+        return f"{row.type} of {row.stream} for the slot {_time(slot)}, which was decided before"
+
+    @rule(
+        schedule.ScheduleRunStarted,
+        schedule.ScheduleRunSkipped,
+        schedule.ScheduleRunBuffered,
+        schedule.ScheduleSlotsMissed,
+        schedule.ScheduleUpserted,
+    )
+    def explained(self, row: Row, event: Event) -> str | None:
+        """No slot of a schedule is passed over, and as many were missed as it says."""
+        known = self._state(row)
+        if known.definition is None or not known.enabled or known.definition.trigger.timezone not in LASTING_ZONES:
+            return None
+        trigger, cursor = known.definition.trigger, known.cursor_ms
+        match event:
+            case (
+                schedule.ScheduleRunStarted(slot_ms=int(last))
+                | schedule.ScheduleRunBuffered(slot_ms=last)
+                | schedule.ScheduleRunSkipped(slot_ms=last)
+            ) if last > cursor:
+                told: tuple[int | None, int] = (last, 1)
+            case schedule.ScheduleSlotsMissed(from_ms=first, to_ms=last) if first > cursor:
+                told = (first, event.count)
+            case schedule.ScheduleUpserted(after_ms=last) if last > cursor:
+                told = (None, 0)
+            case _:
+                return None
+        try:
+            count = count_slots(trigger, cursor, last)
+            due = (next_slot(trigger, cursor) if count else None, count)
+        except ConfigError as error:
+            return f"{row.type} of {row.stream}, whose trigger {error.message}"
+        if due == told:
+            return None
+        slots = f"{told[1]} of {due[1]} slots" if told[1] != due[1] else f"the slot {_time(last)}"
+        return f"{row.type} of {row.stream} tells of {slots} after {_time(cursor)}"
+
+    @rule(*BEGINNINGS, schedule.ScheduleRunStarted)
+    def launches(self, row: Row, event: Event) -> str | None:
+        """What a schedule runs is a new run, admitted, queued or refused by the command that says so."""
+        launching = self._launching.get(row.stream)
+        if launching is not None and launching.command != row.command_id:
+            return f"{row.stream} began in another command than the one in which {launching.schedule} started it"
+        if isinstance(event, schedule.ScheduleRunStarted):
+            run_id, log = event.target_run_id, self._log
+            new = run_id not in log.versions or (row.command_id == log.command and run_id in log.began)
+            if not new or run_id in self._launching:
+                return f"{row.stream} started {run_id}, which had been there before"
+        return None
+
+    @follow(*BEGINNINGS)
+    def begin(self, row: Row, event: Event) -> None:
+        """Note that what a schedule started is there."""
+        self._launching.pop(row.stream, None)
+
+    @follow(*EVENTS)
+    def advance(self, row: Row, event: Event) -> None:
+        """Take an event in; what was asked of no schedule stands on the plane."""
+        if row.stream == plane.STREAM:
+            return
+        match event:
+            case schedule.ScheduleRunStarted(target_run_id=run_id) if run_id not in self._log.versions:
+                self._launching[run_id] = Launching(row.stream, row.position, row.command_id)
+            case schedule.ScheduleRunFailed(target_run_id=run_id) if run_id in self._launching:
+                if self._launching[run_id].command == row.command_id:
+                    del self._launching[run_id]
+        self._states[row.stream] = schedule.evolve(self._state(row), event)
+
+    def finish(self) -> Iterator[Finding]:
+        """Return what was started and is not there."""
+        for run_id, launching in self._launching.items():
+            reason = f"{launching.schedule} started {run_id}, which was neither admitted nor refused"
+            yield Finding("launches", reason, launching.position)
+
+
+def _time(instant: int) -> str:
+    return iso(min(max(instant, 0), INSTANT_MAX))  # what was tampered with may be any number

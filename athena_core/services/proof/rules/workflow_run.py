@@ -1,0 +1,46 @@
+"""Rules of workflow runs: what their steps may do."""
+
+from athena_core.domain import workflow_run
+from athena_core.event import Event
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import Noun, follow, rule
+
+EVENTS = workflow_run.DECIDER.events
+STEPPED = (
+    workflow_run.WorkflowStepStarted,
+    workflow_run.WorkflowStepCompleted,
+    workflow_run.WorkflowStepFailed,
+    workflow_run.WorkflowStepCancelled,
+)
+
+
+class WorkflowRuns(Noun):
+    """The workflow runs before an event."""
+
+    def __init__(self) -> None:
+        """Begin without workflow runs."""
+        self._states: dict[str, workflow_run.WorkflowRunState] = {}
+
+    @rule(*EVENTS)
+    def flows(self, row: Row, event: Event) -> str | None:
+        """A step that is ok is not begun again, what ends was begun; a workflow run goes on only while it is open."""
+        known = self._states.get(row.stream, workflow_run.DECIDER.initial)
+        if not isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed) and not known.open:
+            return f"{row.type} of {row.stream}, which is {known.status or 'new'}"
+        if not isinstance(event, STEPPED):
+            return None
+        step = known.step(event.step_id)
+        one = step if event.item is None else (step.items or ())[event.item : event.item + 1]
+        found = one[0] if isinstance(one, tuple) and one else step
+        if isinstance(event, workflow_run.WorkflowStepStarted):
+            if found.status != "pending":
+                return f"step {event.step_id} of {row.stream} was started while it was {found.status}"
+        elif event.step_run_id is not None and found.run_id != event.step_run_id:
+            return f"{row.type} of {row.stream} by the run {event.step_run_id}, which step {event.step_id} has not"
+        return None
+
+    @follow(*EVENTS)
+    def advance(self, row: Row, event: Event) -> None:
+        """Take an event in."""
+        known = self._states.get(row.stream, workflow_run.DECIDER.initial)
+        self._states[row.stream] = workflow_run.evolve(known, event)
