@@ -44,7 +44,7 @@ from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.errors import AthenaError, ConfigError, Overloaded, UnknownRoute
-from athena_core.event import Event, Fact, Meta, Position
+from athena_core.event import Event, Fact, Meta
 from athena_core.prices import Prices
 from athena_core.providers.mask import Mask
 from athena_core.providers.registry import registry
@@ -79,6 +79,7 @@ from athena_core.services.walker import Walker
 from athena_core.services.work import Work
 from athena_core.services.workflows import Workflows
 from athena_core.settings import Settings, secrets_of
+from athena_core.store.anchor import Mismatch
 from athena_core.store.codec import Codec
 from athena_core.store.engine import attend, open_generations, open_latch, open_store
 from athena_core.store.log import Log
@@ -152,7 +153,7 @@ def wire(
         key_hours=settings.idempotency_hours,
     )
     if not settings.accept_fork:
-        log.check_tail()
+        log.check_anchor()
     tail = Tail(log)
     live = Live(tail, log.signal)
     reader = log.reader()
@@ -325,8 +326,8 @@ def _older(parts: ControlPlane) -> list[Present]:
 @asynccontextmanager
 async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
     """Everything that runs beside the requests; ``serving`` tells a server from a command that works alone."""
-    forked = parts.log.missing_tail()
-    if forked is not None and parts.settings.accept_fork:
+    forked = parts.log.mismatch() if parts.settings.accept_fork else None
+    if forked is not None:
         parts.log.accept_fork()
     parts.log.start()
     stop = threading.Event()
@@ -339,7 +340,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             tasks.start_soon(parts.tail.watch)
             tasks.start_soon(parts.relay.serve)
             tasks.start_soon(parts.flood.serve)
-            await announce(parts, forked if parts.settings.accept_fork else None, serving=serving)
+            await announce(parts, forked, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
                 parts.watchdog.start()
@@ -383,11 +384,12 @@ async def working(parts: ControlPlane) -> AsyncIterator[None]:
         parts.close()
 
 
-async def announce(parts: ControlPlane, forked: Position | None, *, serving: bool) -> None:
+async def announce(parts: ControlPlane, forked: Mismatch | None, *, serving: bool) -> None:
     """Record that a server started, and that a fork was accepted."""
     events: list[Event] = []
     if forked is not None:
-        events.append(plane.LogForked(head=parts.log.signal.position, expected=forked))
+        head = parts.log.signal.position
+        events.append(plane.LogForked(head=head, expected=forked.expected, anchor=forked.trouble))
     if serving:
         events.append(plane.AuthzModeActive(mode=parts.access.mode))
         if parts.access.roster.enabled:

@@ -22,7 +22,7 @@ from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.private_file import open_to_others
 from athena_core.settings import Settings, load, replaced
-from athena_core.store.port import FORMAT, MOVED
+from athena_core.store.port import FORMAT, MOVED, StoreReader
 from athena_core.store.sqlite import NETWORK_FILE_SYSTEMS, check_library, file_system
 from athena_core.text import printable
 
@@ -210,17 +210,7 @@ def _log(state: Kept) -> Iterator[Finding]:
         row = reader.row(head) if head else None
         size = state.archive.bytes() / (1 << 20)
         yield Finding(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
-        anchor = state.anchor
-        if anchor is not None and anchor.log_id == reader.log_id:
-            vouched = reader.row(anchor.position) if anchor.position else None
-            cut = anchor.position > head or (vouched is not None and vouched.chain.hex() != anchor.chain)
-            yield Finding(
-                check="anchor",
-                status="wrong" if cut else "ok",
-                says=f"the log once reached position {anchor.position}"
-                + (" with another history, or more of it" if cut else ""),
-                remedy="restore the rest, or start once with ATHENA_ACCEPT_FORK=true" if cut else None,
-            )
+        yield from _anchor(state, reader, head)
         ahead = 0.0 if row is None else (row.recorded_at - SystemClock().now()) / 1000
         yield Finding(
             check="clock",
@@ -237,6 +227,33 @@ def _log(state: Kept) -> Iterator[Finding]:
             yield Finding(check="events", status="notice", says=says, remedy="update Athena to see them in views")
     finally:
         reader.close()
+
+
+def _anchor(state: Kept, reader: StoreReader, head: int) -> Iterator[Finding]:
+    """Compare the log with its anchor, as a start does."""
+    accept = "restore the rest, or start once with ATHENA_ACCEPT_FORK=true"
+    try:
+        anchor = state.anchor
+    except ConfigError as error:
+        yield Finding(check="anchor", status="wrong", says=error.message, remedy=accept)
+        return
+    if anchor is None:
+        if head and state.url is None and state.archive.meta["format"] == str(FORMAT):
+            says = "there is none, so nothing shows whether the log is whole"
+            yield Finding(check="anchor", status="wrong", says=says, remedy=accept)
+    elif anchor.log_id != reader.log_id:
+        says = f"it is the anchor of another log, {anchor.log_id}"
+        yield Finding(check="anchor", status="wrong", says=says, remedy=accept)
+    else:
+        vouched = reader.row(anchor.position) if anchor.position else None
+        cut = anchor.position > head or (vouched is not None and vouched.chain.hex() != anchor.chain)
+        more = " with another history, or more of it" if cut else ""
+        yield Finding(
+            check="anchor",
+            status="wrong" if cut else "ok",
+            says=f"the log once reached position {anchor.position}{more}",
+            remedy=accept if cut else None,
+        )
 
 
 def _views(state: Kept) -> Iterator[Finding]:

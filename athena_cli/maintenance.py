@@ -11,7 +11,7 @@ from athena_cli.exits import Failed, Misused
 if TYPE_CHECKING:
     from athena_cli.doctor import Finding
     from athena_core.services.proof.verify import Report
-    from athena_core.store.log import Anchor
+    from athena_core.store.anchor import Anchor
     from athena_core.store.move import Target
     from athena_core.store.port import StoreReader
 
@@ -97,8 +97,8 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
 
     from athena_cli import render
     from athena_core.store import move as moving
+    from athena_core.store.anchor import Anchor, read_anchor, write_anchor
     from athena_core.store.engine import is_url, open_move
-    from athena_core.store.log import Anchor, read_anchor, write_anchor
     from athena_core.store.port import MOVED
 
     settings = settings_of(None)

@@ -9,9 +9,9 @@ from athena_core.domain import EVENTS
 from athena_core.errors import CursorInvalid
 from athena_core.settings import Settings
 from athena_core.signal import Signal
+from athena_core.store.anchor import Anchor, read_anchor
 from athena_core.store.codec import Codec
 from athena_core.store.engine import open_archive, open_generations
-from athena_core.store.log import Anchor, read_anchor
 from athena_core.store.port import Archive, StoreReader
 from athena_core.store.sqlite import SqliteDatabases
 from projections import ALL

@@ -1,5 +1,6 @@
 """Private files: what the state directory holds is its owner's alone, whatever the umask and the directory's mode."""
 
+import errno
 import logging
 import os
 import stat
@@ -27,10 +28,32 @@ def create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE))
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a private file. Raises OSError."""
+def write(path: Path, content: bytes, *, sync: bool = False) -> None:
+    """Write a private file; with ``sync`` its content is durable. Raises OSError."""
     with open(path, "wb", opener=opener) as file:  # noqa: PTH123 - Path.open takes no opener
         file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read(path: Path, bytes_max: int) -> bytes:
+    """Read a regular file that nobody linked here, without waiting for a FIFO or a device.
+
+    Raise OSError for anything else, and for a file above ``bytes_max``.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(bytes_max + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > bytes_max:
+        raise OSError(errno.EFBIG, f"above {bytes_max} bytes")
+    return content
 
 
 def make_directory(path: Path, root: Path) -> None:

@@ -118,7 +118,9 @@ def _redaction(recorded: Recorded[PayloadRedacted]) -> Entry:
 
 
 def _fork(recorded: Recorded[LogForked]) -> Entry:
-    return Entry("fork", before={"head": recorded.event.expected}, after={"head": recorded.event.head})
+    event = recorded.event
+    details = None if event.anchor is None else {"anchor": event.anchor}
+    return Entry("fork", before={"head": event.expected}, after={"head": event.head}, details=details)
 
 
 def _clock(recorded: Recorded[ClockAccepted]) -> Entry:

@@ -88,11 +88,16 @@ class SafetyViolation(Event):
 
 
 class LogForked(Event):
-    """An operator accepted that events which were once acknowledged are lost (a restored backup, a failover, a cut)."""
+    """An operator accepted that events which were once acknowledged are lost (a restored backup, a failover, a cut).
+
+    ``anchor`` is there where nothing shows whether events were lost: the anchor was missing, unreadable, or one of
+    another log. Then ``expected`` is the head.
+    """
 
     TYPE: ClassVar[str] = "log.forked"
     head: Position
     expected: Position
+    anchor: Literal["missing", "unreadable", "foreign"] | None = None
 
 
 class PayloadRedacted(Event):

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
@@ -11,7 +11,8 @@ import apsw
 from athena_core import private_file
 from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
-from athena_core.store.log import Anchor, read_anchor, write_anchor
+from athena_core.store.anchor import Anchor, read_anchor, write_anchor
+from athena_core.store.chain import GENESIS
 from athena_core.store.sqlite import SELECT_META, Lock, SqliteReader, open_reader, sync
 
 PAGES_A_STEP = 1_024
@@ -96,6 +97,7 @@ def restore_log(source: Path, directory: Path) -> Restored:
         place, kept = directory / NAME, None
         if place.exists():
             kept = _set_aside(place, directory / "log.anchor")
+        forks = _prepare_anchor(directory / "log.anchor", source, meta["log_id"])
         draft = place.with_name(NAME + ".part")
         private_file.create(draft)
         shutil.copyfile(source, draft)
@@ -103,9 +105,30 @@ def restore_log(source: Path, directory: Path) -> Restored:
         sync(draft)
         draft.replace(place)
         sync(directory)
-    anchor = read_anchor(directory / "log.anchor")
-    forks = anchor is not None and anchor.log_id == meta["log_id"] and not _vouched(place, anchor)
     return Restored(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
+
+
+def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
+    """Return True if the next start will refuse a copy; else leave an anchor that fits it, before the copy is there.
+
+    What cannot be read is left for the operator to judge. The anchor of another log is kept under another name.
+    """
+    try:
+        anchor = read_anchor(path)
+    except ConfigError:
+        return True
+    if anchor is not None and anchor.log_id == log_id:
+        return not _vouched(source, anchor)
+    if anchor is not None:
+        path.replace(path.with_name(f"{anchor.log_id}.anchor"))
+    reader, _ = opened(source)
+    try:
+        head = reader.head()
+        row = reader.row(head) if head else None
+    finally:
+        reader.close()
+    write_anchor(path, Anchor(log_id=log_id, position=head, chain=(row.chain if row else GENESIS).hex()))
+    return False
 
 
 def _vouched(place: Path, anchor: Anchor) -> bool:
@@ -153,9 +176,10 @@ def _set_aside(place: Path, anchor: Path) -> str:
     head = reader.head()
     row = reader.row(head) if head else None
     reader.close()
-    known = read_anchor(anchor)
-    if row is not None and (known is None or known.position < head or known.log_id != meta["log_id"]):
-        write_anchor(anchor, Anchor(log_id=meta["log_id"], position=head, chain=row.chain.hex()))
+    with suppress(ConfigError):  # an anchor that cannot be read is left for the operator to judge
+        known = read_anchor(anchor)
+        if row is not None and (known is None or known.position < head or known.log_id != meta["log_id"]):
+            write_anchor(anchor, Anchor(log_id=meta["log_id"], position=head, chain=row.chain.hex()))
     number = 0
     while (aside := place.with_name(f"log-{head}{f'-{number}' if number else ''}.db")).exists():
         number += 1

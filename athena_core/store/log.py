@@ -15,14 +15,12 @@ from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from athena_core import private_file
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Decider, Key, Rejected, Transaction
 from athena_core.errors import (
@@ -42,6 +40,7 @@ from athena_core.histogram import Histogram
 from athena_core.problems import Problems
 from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
+from athena_core.store.anchor import ACCEPT, Anchor, Mismatch, read_anchor, write_anchor
 from athena_core.store.chain import digest, follows, link
 from athena_core.store.codec import Codec, envelope, with_decided_at
 from athena_core.store.port import FORMAT, BoundKey, Store, StoredGuard, StoreReader
@@ -76,6 +75,7 @@ _stream_of = attrgetter("stream")
 
 UNKNOWN = "the write may or may not have been done; retry with the same key"
 RAISED = f"The log's format is {FORMAT} from now on; older releases cannot open it."
+FIRST_ANCHOR = "%s: this log had no anchor here. It has one now, at position %d."
 JUMPED = (
     "the machine's clock jumped {seconds} s ahead. Events carry the time that has passed instead. If the clock is"
     " right, run 'athena clock accept', or wait until it has kept step for ten minutes. If it is wrong, set it back."
@@ -370,13 +370,14 @@ class Log:
         return self._refusal
 
     def start(self) -> None:
-        """Start the writer and its keeper. Raises ConfigError if the log ends before its anchor (decisions E6)."""
-        self.check_tail()
+        """Start the writer and its keeper. Raises ConfigError if the log is not what its anchor vouches for."""
+        self.check_anchor()
         for thread in self._threads:
             thread.start()
 
     def raise_format(self) -> None:
         """Raise the log's format to that of this release now, not with the first row. Call it before ``start``."""
+        self.check_anchor()
         with self.store.exclusive():
             older = self.store.format < FORMAT
             if older:
@@ -384,31 +385,67 @@ class Log:
         if older:
             _log.warning(RAISED)
 
-    def check_tail(self) -> None:
-        """Raise ConfigError if the log ends before its anchor."""
-        expected = self.missing_tail()
-        if expected is not None:
-            head = self._place.position
-            other = f"holds another event at {expected} than it once did"
-            lost = f"once reached {expected}" if head < expected else other
-            raise ConfigError(
-                f"ATHENA_STATE_DIR: the log ends at position {head} but {lost} (a restored backup, a failover to a"
-                " standby that was behind, or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
-            )
+    def check_anchor(self) -> None:
+        """Raise ConfigError if the log is not what its anchor vouches for. Record the anchor where there is none yet.
 
-    def missing_tail(self) -> Position | None:
-        """The position that the anchor vouches for, if the log does not hold it."""
-        anchor = read_anchor(self._anchor_path)
-        if anchor is None or anchor.log_id != self.log_id:
+        It is recorded before the first row, so a log of this release with rows always has one.
+        """
+        mismatch = self.mismatch()
+        if mismatch is not None:
+            raise ConfigError(f"ATHENA_STATE_DIR: {mismatch.reason}")
+        if read_anchor(self._anchor_path) is None:
+            self._record_anchor()
+            if self._place.position:
+                _log.warning(FIRST_ANCHOR, self._anchor_path, self._place.position)
+
+    @property
+    def anchor(self) -> Anchor:
+        """The anchor of the last row that this process knows to be committed."""
+        place = self._place
+        return Anchor(log_id=self.log_id, position=place.position, chain=place.chain.hex())
+
+    def mismatch(self) -> Mismatch | None:
+        """Compare the log with its anchor.
+
+        A log of an older release may have none, because it was written half a second after the first row. A database
+        has one on each machine, which its first start there records.
+        """
+        head = self._place.position
+        try:
+            anchor = read_anchor(self._anchor_path)
+        except ConfigError as error:
+            return Mismatch(head, f"{error.message}. {ACCEPT}", "unreadable")
+        if anchor is None:
+            if head == 0 or self.store.remote or self.store.format < FORMAT:
+                return None
+            lost = f"{self._anchor_path} is missing, so nothing shows whether the log is whole"
+            return Mismatch(head, f"{lost} (it ends at position {head}). {ACCEPT}", "missing")
+        if anchor.log_id != self.log_id:
+            other = f"{self._anchor_path} is the anchor of another log, {anchor.log_id}; this one is {self.log_id}"
+            return Mismatch(head, f"{other}. {ACCEPT}", "foreign")
+        rows = self.store.rows(anchor.position - 1, 1) if anchor.position else []
+        if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):
             return None
-        if anchor.position == 0:
-            return None
-        rows = self.store.rows(anchor.position - 1, 1)
-        return None if rows and rows[0].chain.hex() == anchor.chain else anchor.position
+        different = f"holds another event at {anchor.position} than it once did"
+        lost = f"once reached {anchor.position}" if head < anchor.position else different
+        reason = (
+            f"the log ends at position {head} but {lost} (a restored backup, a failover to a standby that was behind,"
+            " or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
+        )
+        return Mismatch(anchor.position, reason)
 
     def accept_fork(self) -> None:
-        """Let the log go on from where it ends: forget the anchor (the caller records ``log.forked``)."""
-        self._anchor_path.unlink(missing_ok=True)
+        """Let the log go on from where it ends: replace the anchor (the caller records ``log.forked``).
+
+        Raise ConfigError if it cannot be replaced.
+        """
+        self._record_anchor()
+
+    def _record_anchor(self) -> None:
+        try:
+            write_anchor(self._anchor_path, self.anchor)
+        except OSError as error:
+            raise ConfigError(f"ATHENA_STATE_DIR: {self._anchor_path} cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         """Finish what is queued, then stop. Safe to call twice."""
@@ -912,9 +949,11 @@ class Log:
 
     def _write_anchor(self) -> None:
         """Vouch for the head in a file of its own, so that a cut tail is noticed."""
-        place = self._place
-        anchor = Anchor(log_id=self.log_id, position=place.position, chain=place.chain.hex())
-        known = read_anchor(self._anchor_path)
+        anchor = self.anchor
+        try:
+            known = read_anchor(self._anchor_path)
+        except ConfigError:
+            known = None  # it is replaced
         if known is not None and known.log_id == anchor.log_id and known.position >= anchor.position:
             return
         try:
@@ -923,29 +962,6 @@ class Log:
             self.problems.report("log.anchor", error)
         else:
             self.problems.recovered("log.anchor")
-
-
-class Anchor(Value):
-    """What the anchor file says: this log once held this chain at this position."""
-
-    log_id: str
-    position: Position
-    chain: str
-
-
-def write_anchor(path: Path, anchor: Anchor) -> None:
-    """Replace the anchor as a whole. Raises OSError."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    private_file.write(draft, msgspec.json.encode(anchor))
-    draft.replace(path)
-
-
-def read_anchor(path: Path) -> Anchor | None:
-    """The anchor, or None if there is none or it is torn."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Anchor)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 def forked(head: Position, known: Position) -> InternalError:

@@ -286,15 +286,18 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "the anchor is not compared",
         "tests/reliability/test_tampering.py::test_a_cut_tail_is_found_by_the_anchor",
-        (LOG, "        rows = self.store.rows(anchor.position - 1, 1)\n", "        return None\n"),
-        (LOG, "        return None if rows and rows[0].chain.hex() == anchor.chain else anchor.position\n", ""),
+        (
+            LOG,
+            "        if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):\n",
+            "        if anchor:\n",
+        ),
     ),
     of(
         "the anchor is written in its place",
         f"{SYSCALLS}::test_the_anchor_is_whole_whenever_a_process_dies",
         (
-            LOG,
-            "    private_file.write(draft, msgspec.json.encode(anchor))\n    draft.replace(path)\n",
+            "athena_core/store/anchor.py",
+            "    private_file.write(draft, msgspec.json.encode(anchor), sync=True)\n    draft.replace(path)\n",
             "    path.write_bytes(msgspec.json.encode(anchor))\n",
         ),
     ),

@@ -11,7 +11,7 @@ from athena_core.clock import SystemClock, SystemIds
 from athena_core.protocols import Row
 from athena_core.services.proof import verify
 from athena_core.store import chain
-from athena_core.store.log import read_anchor
+from athena_core.store.anchor import read_anchor
 from athena_core.store.sqlite import SELECT_META, SqliteStore
 from tests.reliability.history import opened, rows_of
 from tests.support.records import CODEC

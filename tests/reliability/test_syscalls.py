@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from athena_core.store.log import read_anchor
+from athena_core.store.anchor import read_anchor
 from projections import replay
 from projections.keeper import Keeper
 from tests.reliability.history import history_of, open_runs

@@ -18,8 +18,9 @@ from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.beside import Commands, GuardRow, misbound, misdescribed, misguarded
 from athena_core.services.proof.rules import Rules
 from athena_core.store import chain
+from athena_core.store.anchor import Anchor
 from athena_core.store.codec import Codec
-from athena_core.store.log import Anchor, Guards, category
+from athena_core.store.log import Guards, category
 
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20

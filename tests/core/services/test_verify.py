@@ -19,9 +19,10 @@ from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.rules.run import TRANSITIONS
 from athena_core.services.proof.verify import VIOLATIONS_MAX, Report, Violation
+from athena_core.store.anchor import Anchor
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
-from athena_core.store.log import Anchor, Guards
+from athena_core.store.log import Guards
 from athena_core.store.port import FORMAT
 from athena_core.store.sqlite import SqliteReader, SqliteStore
 from athena_core.values import Usage

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from athena_core.errors import (
     StoreMoved,
 )
 from athena_core.event import Event, Fact
+from athena_core.store.anchor import BYTES_MAX, Anchor, read_anchor
 from athena_core.store.codec import Codec, at_of
 from athena_core.store.log import (
     BATCH_EVENTS_MAX,
@@ -37,7 +39,6 @@ from athena_core.store.log import (
     Committed,
     Job,
     Log,
-    read_anchor,
 )
 from athena_core.store.port import FORMAT, BoundKey
 from athena_core.store.sqlite import SqliteStore, open_reader
@@ -378,6 +379,7 @@ def test_a_text_is_erased_even_if_nothing_else_happens(log: Log, tmp_path: Path)
 @pytest.mark.sqlite
 def test_a_wal_that_a_reader_is_in_the_way_of_is_emptied_once_it_has_gone(tmp_path: Path) -> None:
     log = new_log(tmp_path)
+    log.check_anchor()
     wal = tmp_path / "log.db-wal"
     commit(log, fill(label="before"))
     with closing(open_reader(tmp_path / "log.db")) as reader:
@@ -599,7 +601,9 @@ def test_a_cut_tail_is_refused_at_the_start_until_the_fork_is_accepted(tmp_path:
     log.close()
     cut(tmp_path, after=3)
     again = new_log(tmp_path)
-    assert again.missing_tail() == 5
+    mismatch = again.mismatch()
+    assert mismatch is not None
+    assert (mismatch.expected, mismatch.trouble) == (5, None)
     with pytest.raises(ConfigError) as caught:
         again.start()
     (line,) = caught.value.message.splitlines()
@@ -623,16 +627,137 @@ def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> No
     commit(other_history, fill(amount=2))
     other_history.close()
     again = new_log(tmp_path)
-    assert again.missing_tail() == 2
-    again.close()
+    mismatch = again.mismatch()
+    assert mismatch is not None
+    assert mismatch.expected == 2
+    again.store.close()
 
 
-@pytest.mark.parametrize("content", [b"", b'{"logId":"', b'{"logId":"0000","position":9,"chain":"00"}'])
-def test_a_torn_or_foreign_anchor_says_nothing(tmp_path: Path, content: bytes) -> None:
+FOREIGN = b'{"logId":"0123456789abcdef","position":1,"chain":"' + b"0" * 64 + b'"}'
+
+
+def torn(content: bytes) -> Callable[[Path], None]:
+    """What writes something else than an anchor of this log into its place."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
+
+
+def linked(path: Path) -> None:
+    """Keep the anchor elsewhere, and lead to it."""
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def replaced_by(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    """What puts something else in the place of an anchor."""
+
+    def replace(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return replace
+
+
+PLACED: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "empty": (torn(b""), "unreadable", "is torn or damaged"),
+    "cut": (torn(b'{"logId":"'), "unreadable", "is torn or damaged"),
+    "no chain": (torn(FOREIGN.replace(b"0" * 64, b"00")), "unreadable", "is torn or damaged"),
+    "below 0": (torn(FOREIGN.replace(b":1,", b":-1,")), "unreadable", "is torn or damaged"),
+    "nested": (torn(b"[" * BYTES_MAX), "unreadable", "is torn or damaged"),
+    "too long": (torn(FOREIGN + b" " * BYTES_MAX), "unreadable", f"above {BYTES_MAX} bytes"),
+    "of another log": (torn(FOREIGN), "foreign", "is the anchor of another log, 0123456789abcdef"),
+    "link": (linked, "unreadable", "Too many levels of symbolic links"),
+    "fifo": (replaced_by(os.mkfifo), "unreadable", "not a regular file"),
+    "above 2^63": (torn(FOREIGN.replace(b":1,", b":9223372036854775808,")), "unreadable", "is torn or damaged"),
+    "directory": (replaced_by(Path.mkdir), "unreadable", "not a regular file"),
+}
+
+
+@pytest.mark.parametrize("what", PLACED)
+def test_an_anchor_that_vouches_for_nothing_is_refused_until_that_is_accepted(tmp_path: Path, what: str) -> None:
+    place_it, trouble, reason = PLACED[what]
     log = new_log(tmp_path)
-    log.store.anchor.write_bytes(content)
-    assert log.missing_tail() is None
+    commit(log, fill())
     log.close()
+    place_it(log.store.anchor)
+    again = new_log(tmp_path)
+    mismatch = again.mismatch()
+    assert mismatch is not None
+    assert (mismatch.expected, mismatch.trouble) == (1, trouble)
+    with pytest.raises(ConfigError) as caught:
+        again.start()
+    (line,) = caught.value.message.splitlines()
+    assert reason in line
+    assert "ATHENA_ACCEPT_FORK=true" in line
+    if what == "directory":
+        with pytest.raises(ConfigError, match=r"anchor cannot be written: Is a directory"):
+            again.accept_fork()
+        again.store.anchor.rmdir()
+    again.accept_fork()
+    again.start()
+    again.close()
+    assert read_anchor(again.store.anchor) == again.anchor
+
+
+def test_rows_without_an_anchor_are_refused_in_a_directory_and_recorded_on_a_machine(
+    tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = new_log(tmp_path)
+    commit(log, fill())
+    log.close()
+    log.store.anchor.unlink()
+    again = new_log(tmp_path)
+    if engine == "sqlite":
+        with pytest.raises(ConfigError, match=r"log.anchor is missing.*\(it ends at position 1\).*ATHENA_ACCEPT_FORK"):
+            again.start()
+        again.accept_fork()
+        assert caplog.messages == []
+    again.start()
+    again.close()
+    if engine == "postgres":
+        assert caplog.messages == [f"{log.store.anchor}: this log had no anchor here. It has one now, at position 1."]
+    assert read_anchor(again.store.anchor) == again.anchor
+
+
+def test_the_anchor_is_there_before_the_first_row(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.start()
+    assert read_anchor(log.store.anchor) == Anchor(log_id=log.log_id, position=0, chain=bytes(32).hex())
+    log.submit_in_thread(fill(), META)
+    log.store.close()  # a crash, before the anchor follows
+    again = new_log(tmp_path)
+    assert again.mismatch() is None
+    again.store.close()
+
+
+def test_a_log_of_an_older_format_may_have_rows_without_an_anchor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = new_log(tmp_path)
+    commit(log, fill())
+    log.close()
+    log.store.anchor.unlink()
+    alter(tmp_path, "UPDATE meta SET value = '1' WHERE name = 'format'")
+    again = new_log(tmp_path)
+    again.raise_format()
+    assert [line for line in caplog.messages if "had no anchor here" in line]
+    assert read_anchor(again.store.anchor) == again.anchor
+    again.store.close()  # a crash, before the first row of this release
+    last = new_log(tmp_path)
+    assert last.store.format == FORMAT
+    last.start()
+    last.close()
+
+
+def test_the_first_anchor_has_to_be_written(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.store.anchor = log._anchor_path = tmp_path / "nowhere" / "log.anchor"
+    with pytest.raises(ConfigError, match=r"log.anchor cannot be written: No such file"):
+        log.start()
+    log.store.close()
 
 
 def test_the_anchor_follows_while_the_log_is_at_work(tmp_path: Path) -> None:
