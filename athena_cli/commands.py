@@ -782,7 +782,7 @@ def verify(*, bundle: Annotated[Path | None, TEXT] = None, form: Form | None = N
     if bundle is not None:
         _prove(bundle, form)
         return
-    state = kept(settings_of(None))
+    state = kept(settings_of(None), any_schema=True)
     reader = state.reader()
     steps = verifying.verify(
         reader, Codec(EVENTS), SystemClock(), meta=state.archive.meta, anchor=state.anchor, keys=reader.keys()

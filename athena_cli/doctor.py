@@ -53,9 +53,9 @@ def examine() -> list[Finding]:
     findings += _directory(settings.state_dir)
     findings += _server(settings)
     try:
-        state = kept(settings)
+        state = kept(settings, any_schema=True)
     except ConfigError as error:
-        present = settings.database_url is not None or (settings.state_dir / "log.db").exists()
+        present = settings.database_url is not None or os.path.lexists(settings.state_dir / "log.db")
         findings.append(Finding(check="log", status="wrong" if present else "notice", says=error.message))
         return findings
     return [*findings, *_log(state), *_views(state)]
@@ -195,6 +195,11 @@ def _problems(settings: Settings) -> Iterator[Finding]:
 
 
 def _log(state: Kept) -> Iterator[Finding]:
+    for stray in state.archive.schema.strays:
+        remedy = "find out who put it there, then drop it or restore a backup"
+        yield Finding(check="schema", status="wrong", says=f"the log holds {stray}", remedy=remedy)
+    if not state.archive.schema.readable:
+        return
     format_ = state.archive.meta["format"]
     if not format_.isdigit() or int(format_) > FORMAT:
         says = f"the log has format {format_}, this release reads {FORMAT}"

@@ -12,7 +12,7 @@ from athena_core.signal import Signal
 from athena_core.store.anchor import Anchor, read_anchor
 from athena_core.store.codec import Codec
 from athena_core.store.engine import open_archive, open_generations
-from athena_core.store.port import Archive, StoreReader
+from athena_core.store.port import Archive, StoreReader, check_schema
 from athena_core.store.sqlite import SqliteDatabases
 from projections import ALL
 from projections.cursor import parse_cursor, resolve
@@ -47,9 +47,13 @@ class Kept(NamedTuple):
         return Views(generations, self.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
 
 
-def kept(settings: Settings) -> Kept:
-    """The log that the settings name. Raises ConfigError if there is none."""
-    return Kept(settings.state_dir, settings.database_url, open_archive(settings.state_dir, settings.database_url))
+def kept(settings: Settings, *, any_schema: bool = False) -> Kept:
+    """The log that the settings name. Raises ConfigError if there is none, or unless ``any_schema`` a foreign one."""
+    archive = open_archive(settings.state_dir, settings.database_url)
+    if not any_schema:
+        setting = "ATHENA_STATE_DIR" if settings.database_url is None else "ATHENA_DATABASE_URL"
+        check_schema(archive.schema, f"{setting}: the log")
+    return Kept(settings.state_dir, settings.database_url, archive)
 
 
 def place_of(text: str, reader: StoreReader) -> int:

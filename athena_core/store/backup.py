@@ -13,7 +13,17 @@ from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
 from athena_core.store.anchor import Anchor, read_anchor, write_anchor
 from athena_core.store.chain import GENESIS
-from athena_core.store.sqlite import SELECT_META, Lock, SqliteReader, open_reader, sync
+from athena_core.store.port import check_schema
+from athena_core.store.sqlite import (
+    SELECT_META,
+    Lock,
+    SqliteReader,
+    check_regular,
+    distrust,
+    open_reader,
+    schema_of,
+    sync,
+)
 
 PAGES_A_STEP = 1_024
 NAME = "log.db"
@@ -44,6 +54,7 @@ def copy_log(source: Path, target: Path) -> Iterator[Copied]:
         reading.execute("BEGIN")  # what is committed from now on belongs to the next backup
         reading.execute("SELECT count(*) FROM meta").fetchall()
         writing = apsw.Connection(str(draft))
+        distrust(writing)
         try:
             with writing.backup("main", reading, "main") as backup:
                 while not backup.done:
@@ -61,9 +72,13 @@ def copy_log(source: Path, target: Path) -> Iterator[Copied]:
 
 def opened(path: Path) -> tuple[SqliteReader, dict[str, str]]:
     """A reader of a log, and its meta. Raises ConfigError for a file that is none."""
+    check_regular(path, "the log")
     try:
         connection = open_reader(path)
         try:
+            schema = schema_of(connection)
+            if not schema.readable:
+                check_schema(schema, str(path))
             meta = {name: str(connection.execute(SELECT_META, (name,)).get or "") for name in ("log_id", "format")}
         finally:
             connection.close()
@@ -92,8 +107,11 @@ def restore_log(source: Path, directory: Path) -> Restored:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with closing(Alone(directory)):
         reader, meta = opened(source)
-        head = reader.head()
-        reader.close()
+        try:
+            check_schema(reader.schema(), str(source))
+            head = reader.head()
+        finally:
+            reader.close()
         place, kept = directory / NAME, None
         if place.exists():
             kept = _set_aside(place, directory / "log.anchor")

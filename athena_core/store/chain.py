@@ -67,11 +67,11 @@ def whole(row: Row) -> bool:
     return tuple(map(type, row)) in WHOLE
 
 
-def flaw(row: Row, after: Position, previous: bytes) -> Broken | None:
+def flaw(row: Row, after: Position, previous: bytes | None) -> Broken | None:
     """Return where and why a row does not prove itself, if it does not.
 
-    ``after`` and ``previous`` are the position and the chain value of the row before it. Checked: density, columns,
-    all three hashes.
+    ``after`` and ``previous`` are the position and the chain value of the row before it; None where that row cannot be
+    read. Checked: density, columns, all three hashes.
     """
     # fmt: off
     (position, _, _, _, _, _, _, _, _, _, _, _, data, _, data_hash, text_hash, chain, text) = row
@@ -84,7 +84,7 @@ def flaw(row: Row, after: Position, previous: bytes) -> Broken | None:
         return Broken(position, "the payload does not match its hash")
     if text is not None and (text_hash is None or _sha256(text).digest() != text_hash):
         return Broken(position, "the text does not match its hash")
-    if _sha256(previous + _sha256(_encode(row[:LEAF_COLUMNS])).digest()).digest() != chain:
+    if previous is not None and _sha256(previous + _sha256(_encode(row[:LEAF_COLUMNS])).digest()).digest() != chain:
         return Broken(position, "the row does not match the chain")
     return None
 

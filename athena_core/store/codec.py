@@ -111,7 +111,7 @@ def at_of(row: Row) -> int:
     """When a row was decided, in milliseconds since 1970 UTC."""
     try:
         decided = decided_at(row.extra)
-    except (msgspec.MsgspecError, TypeError):  # damaged; decoding it says so
+    except (msgspec.MsgspecError, TypeError, RecursionError):  # damaged; decoding it says so
         decided = None
     return row.recorded_at if decided is None else decided
 
@@ -226,10 +226,14 @@ class Codec:
                     _fill(event, layout.text, layout.decode_text(words))
                 if extra is not None:
                     _fill(event, layout.extra, layout.decode_extra(extra))
+            except RecursionError as error:
+                raise ValueError(f"position {position}, {kind}: JSON of too many levels") from error
             except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
                 raise ValueError(f"position {position}, {kind}: {error}") from error
         try:
             return envelope(row, event)
+        except RecursionError as error:
+            raise ValueError(f"position {position}, {kind}: JSON of too many levels") from error
         except msgspec.MsgspecError as error:
             raise ValueError(f"position {position}, {kind}: {error}") from error
 

@@ -12,7 +12,7 @@ from athena_core.protocols import Generations, Latch
 from athena_core.store.move import Origin, Target
 from athena_core.store.move_files import FileOrigin, FileTarget
 from athena_core.store.port import Archive, Attendance, Shelf, Store
-from athena_core.store.sqlite import FileAttendance, FileLatch, SqliteArchive, SqliteShelf, SqliteStore
+from athena_core.store.sqlite import FileAttendance, FileLatch, SqliteArchive, SqliteShelf, SqliteStore, check_regular
 
 LatchName: TypeAlias = Literal["reactor"]
 
@@ -38,7 +38,8 @@ def open_archive(directory: Path, url: str | None) -> Archive:
     """The same log for reading only. Raises ConfigError where there is none."""
     if url is None:
         path = directory / "log.db"
-        if not path.is_file():
+        check_regular(path, "ATHENA_STATE_DIR")
+        if not path.exists():
             raise ConfigError(f"ATHENA_STATE_DIR: {directory} holds no log")
         return SqliteArchive(path)
     archive: Archive = _postgres().PostgresArchive(url, directory)

@@ -12,7 +12,7 @@ from psycopg import errors as pg
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.store.attendance import AT_WORK
 from athena_core.store.move import Cells, Table
-from athena_core.store.port import MOVED
+from athena_core.store.port import MOVED, check_schema
 from athena_core.store.postgres import (
     ANCHOR,
     INSERT_META,
@@ -26,6 +26,7 @@ from athena_core.store.postgres import (
     PostgresReader,
     check_server,
     check_unmade,
+    schema_of,
 )
 
 META = "SELECT name, value FROM meta"
@@ -68,6 +69,8 @@ class DatabaseSide:
             for number in (SCHEMA_LOCK, LOG_LOCK):
                 self._read(TAKE, (number,))
             self.present = self._read("SELECT to_regclass('meta')") != [(None,)]
+            if self.present:
+                check_schema(schema_of(self._line), f"{setting}: the log")
             self.meta: Mapping[str, str] = {str(name): str(value) for name, value in self._described()}
             if not self.present:
                 check_unmade(self._line.connection())

@@ -10,7 +10,7 @@ from athena_core import private_file
 from athena_core.errors import ConfigError
 from athena_core.store.backup import Alone
 from athena_core.store.move import Cells, Table
-from athena_core.store.port import MOVED
+from athena_core.store.port import MOVED, check_schema
 from athena_core.store.sqlite import (
     INSERT_META,
     SCHEMA,
@@ -18,8 +18,10 @@ from athena_core.store.sqlite import (
     check_directory,
     check_library,
     check_presence,
+    check_regular,
     open_reader,
     open_writer,
+    schema_of,
     sync,
 )
 
@@ -46,6 +48,7 @@ class FileSide:
 
     def _described(self) -> Mapping[str, str]:
         try:
+            check_schema(schema_of(self.connection), str(self.path))
             return {str(name): str(value) for name, value in self.connection.execute(META)}
         except apsw.Error as error:
             raise ConfigError(f"{self.path} is no log: {error}") from error
@@ -74,7 +77,8 @@ class FileOrigin(FileSide):
 
     def __init__(self, directory: Path) -> None:
         """Open it. Raises ConfigError where there is none, or where a process is at work."""
-        if not (directory / "log.db").is_file():
+        check_regular(directory / "log.db", "ATHENA_STATE_DIR")
+        if not (directory / "log.db").exists():
             raise ConfigError(f"ATHENA_STATE_DIR: {directory} holds no log")
         super().__init__(directory)
         try:
@@ -100,6 +104,7 @@ class FileTarget(FileSide):
         """Look what is there. Raises ConfigError where the directory cannot be used, or where a process is at work."""
         check_library()
         check_directory(directory)
+        check_regular(directory / "log.db", "--to")
         check_presence(directory / "log.db")
         super().__init__(directory)
         self.occupied = self.path.exists()

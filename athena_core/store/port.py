@@ -21,6 +21,9 @@ FORMAT = 2
 MOVED = "moved"
 """In the description of a log: where it was moved to; here it is not to be used any more."""
 
+ROW_BYTES_MAX = 256 << 20
+"""The largest row of the log in bytes, and the largest of its columns; what is larger was not written by Athena."""
+
 REHEARSAL_BYTES = 1 << 20
 """How much space a writer whose last write failed has to find before it takes writes for possible."""
 
@@ -43,6 +46,25 @@ KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 """The same behind the key's hash."""
 
 _to_json = msgspec.json.Encoder().encode
+
+
+class Schema(NamedTuple):
+    """The schema of a log, compared with the one that this release creates."""
+
+    strays: tuple[str, ...] = ()
+    """What is changed, unknown or missing, each in words, in this order."""
+    readable: bool = True
+    """Whether the tables are those of a log, so that reading them runs nothing of another's."""
+
+
+def check_schema(schema: Schema, place: str) -> None:
+    """Raise ConfigError for a log whose schema is not that of this release."""
+    if schema.strays:
+        more = "" if len(schema.strays) == 1 else f" and {len(schema.strays) - 1} more"
+        raise ConfigError(
+            f"{place} holds what Athena did not create: {schema.strays[0]}{more}; find out who put it there, then drop"
+            " it or restore a backup (athena verify lists all)"
+        )
 
 
 def check_format(stored: str | None, place: str) -> int:
@@ -98,6 +120,9 @@ class StoreReader(LogReader, Protocol):
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""
+
+    def schema(self) -> Schema:
+        """Compare the schema with the one that this release creates."""
 
 
 Shelved: TypeAlias = tuple[str, int, str, bytes]
@@ -167,6 +192,8 @@ class Archive(Protocol):
 
     meta: Mapping[str, str]
     """Its id (``log_id``) and the format that it was written in (``format``)."""
+    schema: Schema
+    """How its schema compares with the one that this release creates."""
     anchor: Path
     """Where this machine keeps what it knows of the head."""
 

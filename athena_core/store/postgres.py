@@ -35,10 +35,12 @@ from athena_core.store.port import (
     BoundKey,
     Head,
     KeyRow,
+    Schema,
     Shelved,
     StoredGuard,
     Troubles,
     check_format,
+    check_schema,
     check_still,
     guard_rows,
 )
@@ -120,6 +122,94 @@ TABLES = (
     )""",
     """CREATE TABLE views (name text PRIMARY KEY, generation text NOT NULL)""",
 )
+SELECT_SCHEMA = """
+    WITH ours AS (SELECT * FROM pg_class WHERE relnamespace = %(schema)s::regnamespace),
+    columns AS (
+        SELECT attrelid, attnum, attname || ' ' || format_type(atttypid, atttypmod)
+            || CASE WHEN attcollation IN (0, 100) THEN '' ELSE ' COLLATE ' || collname END
+            || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
+            || CASE WHEN atthasdef OR attidentity <> '' OR attgenerated <> '' THEN ' computed' ELSE '' END AS words
+        FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+        WHERE attnum > 0 AND NOT attisdropped
+    )
+    SELECT CASE WHEN relkind = 'r' AND relpersistence = 'p' AND NOT relrowsecurity THEN 'table'
+            WHEN relkind IN ('v', 'm') THEN 'view'
+            WHEN relkind = 'r' THEN 'unlogged or guarded table' ELSE 'relation' END, relname,
+        '(' || (SELECT string_agg(words, ', ' ORDER BY attnum) FROM columns WHERE attrelid = ours.oid) || ')'
+    FROM ours WHERE relkind NOT IN ('i', 'I', 't')
+    UNION ALL SELECT CASE WHEN indisunique THEN 'unique ' ELSE '' END || 'index', relname, indrelid::regclass || ' ('
+            || CASE WHEN indexprs IS NULL THEN (
+                SELECT string_agg(attname, ', ' ORDER BY place) FROM pg_attribute,
+                unnest(indkey) WITH ORDINALITY AS keys (number, place) WHERE attrelid = indrelid AND attnum = number
+            ) ELSE 'expressions' END || ')' || coalesce(' WHERE ' || pg_get_expr(indpred, indrelid), '')
+            || CASE WHEN indisvalid THEN '' ELSE ' invalid' END
+    FROM pg_index JOIN ours ON ours.oid = indexrelid
+    UNION ALL SELECT 'trigger', tgname, tgrelid::regclass::text
+    FROM pg_trigger JOIN ours ON ours.oid = tgrelid WHERE NOT tgisinternal
+    UNION ALL SELECT 'rule', rulename, ev_class::regclass::text
+    FROM pg_rewrite JOIN ours ON ours.oid = ev_class WHERE rulename <> '_RETURN'
+    UNION ALL SELECT 'policy', polname, polrelid::regclass::text FROM pg_policy JOIN ours ON ours.oid = polrelid
+    UNION ALL SELECT 'constraint', conname, conrelid::regclass::text
+    FROM pg_constraint JOIN ours ON ours.oid = conrelid WHERE contype NOT IN ('p', 'u', 'n')
+    UNION ALL SELECT 'heir', inhrelid::regclass::text, inhparent::regclass::text
+    FROM pg_inherits JOIN ours ON ours.oid = inhparent
+    UNION ALL SELECT 'function', proname, pg_get_function_identity_arguments(oid)
+    FROM pg_proc WHERE pronamespace = %(schema)s::regnamespace
+    UNION ALL SELECT 'operator', oprname, oid::regoperator::text
+    FROM pg_operator WHERE oprnamespace = %(schema)s::regnamespace
+"""
+"""Kind, name and words of all that the schema of a log holds."""
+
+READ_TABLES = ("meta", "log", "command", "guard", "checkpoint")
+SHAPES = {
+    "meta": ("table", "(name text COLLATE C NOT NULL, value text NOT NULL)"),
+    "meta_pkey": ("unique index", "meta (name)"),
+    "log": (
+        "table",
+        "(position bigint NOT NULL, stream text COLLATE C NOT NULL, version bigint NOT NULL,"
+        " type text COLLATE C NOT NULL, schema_version bigint NOT NULL, recorded_at bigint NOT NULL,"
+        " command_id text COLLATE C NOT NULL, correlation text COLLATE C NOT NULL, causation bigint,"
+        " actor text COLLATE C NOT NULL, session_id text COLLATE C, run_id text COLLATE C, data bytea NOT NULL,"
+        " extra bytea, data_hash bytea NOT NULL, text_hash bytea, chain bytea NOT NULL, text bytea)",
+    ),
+    "log_pkey": ("unique index", "log (position)"),
+    "log_stream": ("unique index", "log (stream, version)"),
+    "log_session": ("index", "log (session_id, position) WHERE (session_id IS NOT NULL)"),
+    "command": (
+        "table",
+        "(key_hash bytea NOT NULL, fingerprint bytea NOT NULL, recorded_at bigint NOT NULL,"
+        " first_position bigint NOT NULL, count bigint NOT NULL, subject text COLLATE C, answer bytea)",
+    ),
+    "command_pkey": ("unique index", "command (key_hash)"),
+    "command_age": ("index", "command (recorded_at)"),
+    "guard": (
+        "table",
+        "(kind text COLLATE C NOT NULL, key text COLLATE C NOT NULL, value text NOT NULL, position bigint NOT NULL)",
+    ),
+    "guard_pkey": ("unique index", "guard (kind, key)"),
+    "checkpoint": ("table", "(name text COLLATE C NOT NULL, position bigint NOT NULL)"),
+    "checkpoint_pkey": ("unique index", "checkpoint (name)"),
+    "executor": (
+        "table",
+        "(name text NOT NULL, number bigint NOT NULL, count bigint NOT NULL, about bytea NOT NULL,"
+        " counted_at timestamp with time zone NOT NULL)",
+    ),
+    "executor_pkey": ("unique index", "executor (name)"),
+    "executor_number_key": ("unique index", "executor (number)"),
+    "views": ("table", "(name text NOT NULL, generation text NOT NULL)"),
+    "views_pkey": ("unique index", "views (name)"),
+    "stored": (
+        "table",
+        "(purpose text COLLATE C NOT NULL, originator_id text COLLATE C NOT NULL, originator_version bigint NOT NULL,"
+        " topic text NOT NULL, state bytea NOT NULL)",
+    ),
+    "stored_pkey": ("unique index", "stored (purpose, originator_id, originator_version)"),
+}
+"""What ``TABLES`` and ``CREATE_STORED`` create, as ``SELECT_SCHEMA`` shows it."""
+
+SHELF = frozenset({"stored", "stored_pkey"})
+"""What is there only once a foreign application has stored something."""
+
 TYPES = {
     "position": "bigint",
     "version": "bigint",
@@ -279,7 +369,7 @@ class Line:
             self._pid = session_pid(self._connection)
         return self._connection
 
-    def read(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
+    def read(self, statement: str, values: Values | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """What a statement finds, in a transaction of its own; asked again once where the connection was lost."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
@@ -292,7 +382,7 @@ class Line:
                     raise
                 return self._read(statement, values)
 
-    def _read(self, statement: str, values: Values) -> list[tuple[Any, ...]]:
+    def _read(self, statement: str, values: Values | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self.connection().cursor(binary=True) as cursor:
             return cursor.execute(statement, values).fetchall()
 
@@ -436,6 +526,24 @@ class Reading:
         return [(kind, key, _from_json(value)) for kind, key, value in rows]
 
 
+def schema_of(line: Line) -> Schema:
+    """Compare the schema of a log with ``SHAPES``. Raises psycopg.Error."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for kind, name, words in line.read(SELECT_SCHEMA, {"schema": SCHEMA}):
+        found.setdefault(str(name), []).append((str(kind), str(words)))
+    strays = [
+        f"{'a changed' if name in SHAPES else 'an unknown'} {kind}, {name}"
+        + ("" if kind.endswith("table") else f", on {words}")
+        for name, shapes in sorted(found.items())
+        for kind, words in shapes
+        if SHAPES.get(name) != (kind, words)
+    ]
+    strays += [f"no {SHAPES[name][0]} {name}" for name in sorted(SHAPES.keys() - SHELF - found.keys())]
+    kinds = {kind for shapes in found.values() for kind, _ in shapes}
+    tables = all(found.get(name) == [SHAPES[name]] for name in READ_TABLES)
+    return Schema(tuple(sorted(strays)), tables and kinds.isdisjoint({"function", "operator", "heir"}))
+
+
 class PostgresReader(Reading):
     """Reads the log through a line that it may share with other readers of its thread."""
 
@@ -472,6 +580,10 @@ class PostgresReader(Reading):
         while found := self._line.read(SELECT_KEYS, (after, PAGE_ROWS)):
             yield from map(StoredKey._make, found)
             after = found[-1][0]
+
+    def schema(self) -> Schema:
+        """Compare the schema with the one that this release creates."""
+        return schema_of(self._line)
 
     def checkpoint(self, name: str) -> Position | None:
         """How far a reactor or a foreign follower came."""
@@ -557,7 +669,8 @@ class PostgresArchive:
             if self._line.read("SELECT to_regclass('meta')") == [(None,)]:
                 check_unmade(self._line.connection())
                 raise ConfigError("ATHENA_DATABASE_URL: the database holds no log")
-            found = dict(self._line.read("SELECT name, value FROM meta"))
+            self.schema = schema_of(self._line)
+            found = dict(self._line.read("SELECT name, value FROM meta") if self.schema.readable else ())
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()
             raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {_said(error)}") from error
@@ -568,7 +681,7 @@ class PostgresArchive:
 
     def reader(self) -> PostgresReader:
         """A new reader."""
-        return PostgresReader(self.meta["log_id"], *self._lines.take())
+        return PostgresReader(self.meta.get("log_id", ""), *self._lines.take())
 
     def bytes(self) -> int:
         """How much space it takes."""
@@ -736,6 +849,7 @@ class PostgresStore(Reading):
                     connection.execute(statement)
                 for pair in (("log_id", ids.salt(8).hex()), ("format", str(FORMAT))):
                     connection.execute(INSERT_META, pair)
+            check_schema(schema_of(self._line), "ATHENA_DATABASE_URL: the log")
             names = ("format", "log_id", MOVED)
             meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in names}
         self.format = check_format(meta["format"], "ATHENA_DATABASE_URL: the log")

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,15 +25,18 @@ from athena_core.store.port import (
     FORMAT,
     MOVED,
     REHEARSAL_BYTES,
+    ROW_BYTES_MAX,
     Attending,
     BoundKey,
     Head,
     KeyRow,
+    Schema,
     Seen,
     Shelved,
     StoredGuard,
     Troubles,
     check_format,
+    check_schema,
     check_still,
     guard_rows,
 )
@@ -72,6 +76,22 @@ SCHEMA = (
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE checkpoint (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
 )
+SELECT_SCHEMA = "SELECT type, name, coalesce(tbl_name, ''), sql FROM sqlite_schema"
+OWN_STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
+"""What SQLite itself makes of a table, for ``ANALYZE``."""
+
+DISTRUST = (
+    (apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1),
+    (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+    (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+    (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+    (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
+)
+"""Settings of every connection. A file may come from elsewhere: no SQL that it holds runs, and no view stands for a
+table. With QPSG SQLite keeps the plans of statements. Else it plans one anew whenever its values might make another
+plan better, which costs a join or the rows of a stream 10 µs each time; there are no statistics that values could
+speak to."""
+
 COLUMNS = ", ".join(Row._fields)
 SELECT_META = "SELECT value FROM meta WHERE name = ?"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
@@ -323,6 +343,10 @@ class SqliteReader(Reading):
             self._seen = seen
         return self._head
 
+    def schema(self) -> Schema:
+        """Compare what the database holds with what this release creates."""
+        return schema_of(self._connection)
+
     def changed(self) -> int:
         """A number that changes with every commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").get)
@@ -356,7 +380,7 @@ class SqliteReader(Reading):
 
     def keys(self) -> Iterator[StoredKey]:
         """All bound idempotency keys."""
-        return map(StoredKey._make, self._connection.execute(SELECT_KEYS))
+        yield from map(StoredKey._make, self._connection.execute(SELECT_KEYS))
 
     def checkpoint(self, name: str) -> Position | None:
         """How far a reactor or a foreign follower came."""
@@ -397,7 +421,9 @@ class SqliteArchive:
         try:
             connection = open_reader(path)
             try:
-                found = {name: connection.execute(SELECT_META, (name,)).get for name in ("log_id", "format", MOVED)}
+                self.schema = schema_of(connection)
+                names = ("log_id", "format", MOVED) if self.schema.readable else ()
+                found = {name: connection.execute(SELECT_META, (name,)).get for name in names}
             finally:
                 connection.close()
         except apsw.Error as error:
@@ -406,7 +432,7 @@ class SqliteArchive:
 
     def reader(self) -> SqliteReader:
         """A new reader."""
-        return SqliteReader(self.path, self.meta["log_id"])
+        return SqliteReader(self.path, self.meta.get("log_id", ""))
 
     def bytes(self) -> int:
         """How much space it takes."""
@@ -481,6 +507,8 @@ class SqliteStore(Reading):
         self._lock = Lock(directory / "log.lock")
         self.wal_pages = 0
         self._unkeyed: bool | None = None
+        for name in ("log.db", "log.db-wal", "log.db-shm"):
+            check_regular(directory / name, "ATHENA_STATE_DIR")
         try:
             with self._locked():
                 check_presence(self.path)
@@ -501,6 +529,7 @@ class SqliteStore(Reading):
                     connection.execute(statement)
                 connection.execute(INSERT_META, ("log_id", ids.salt(8).hex()))
                 connection.execute(INSERT_META, ("format", str(FORMAT)))
+            check_schema(schema_of(connection), f"ATHENA_STATE_DIR: {self.path}")
             found = connection.execute(SELECT_META, ("format",)).get
             log_id = connection.execute(SELECT_META, ("log_id",)).get
             moved = connection.execute(SELECT_META, (MOVED,)).get
@@ -714,15 +743,42 @@ def open_reader(path: Path) -> apsw.Connection:
 
 
 def _opened(path: Path, flags: int) -> apsw.Connection:
-    """A connection that keeps the plans of its statements.
-
-    Else SQLite parses and plans a statement anew whenever its values might make another plan better, which costs a join
-    or the rows of a stream 10 µs each time. There are no statistics here that values could speak to.
-    """
+    """A connection that distrusts what it opens."""
     connection = apsw.Connection(str(path), flags=flags)
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    distrust(connection)
     connection.set_busy_timeout(BUSY_MS)
     return connection
+
+
+def distrust(connection: apsw.Connection) -> None:
+    """Run no SQL of the file, and refuse rows that are larger than any of ours."""
+    for option, value in DISTRUST:
+        connection.config(option, value)
+    connection.limit(apsw.SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX)
+    connection.pragma("cell_size_check", True)
+
+
+def schema_of(connection: apsw.Connection) -> Schema:
+    """Compare what a database holds with ``SCHEMA``, text by text. Raises apsw.Error."""
+    expected = _expected()
+    found = {str(name): (str(kind), str(table), sql) for kind, name, table, sql in connection.execute(SELECT_SCHEMA)}
+    strays = [
+        f"{'a changed' if name in expected else 'an unknown'} {kind}, {name}, on {table}"
+        for name, (kind, table, sql) in sorted(found.items())
+        if expected.get(name) != (kind, table, sql) and not (kind == "table" and name in OWN_STATISTICS)
+    ]
+    strays += [f"no {kind} {name}" for name, (kind, _, _) in sorted(expected.items()) if name not in found]
+    tables = [name for name, (kind, _, _) in expected.items() if kind == "table"]
+    return Schema(tuple(sorted(strays)), all(found.get(name) == expected[name] for name in tables))
+
+
+@lru_cache(maxsize=1)
+def _expected() -> Mapping[str, tuple[str, str, str | None]]:
+    """By name: kind, table and SQL of what ``SCHEMA`` creates, with the indexes that SQLite adds."""
+    with closing(apsw.Connection(":memory:")) as connection:
+        for statement in SCHEMA:
+            connection.execute(statement)
+        return {str(name): (str(kind), str(table), sql) for kind, name, table, sql in connection.execute(SELECT_SCHEMA)}
 
 
 class ViewConnection:
@@ -871,6 +927,20 @@ def check_directory(directory: Path) -> None:
     kind = file_system(directory)
     if kind in NETWORK_FILE_SYSTEMS:
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is on {kind}; SQLite needs a local file system")
+
+
+def check_regular(path: Path, place: str) -> None:
+    """Raise ConfigError for what is there and no regular file, nor a link to one: to open it may wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise ConfigError(f"{place}: {path} is a link to nothing") from None
+        return
+    except OSError as error:
+        raise ConfigError(f"{place}: cannot read {path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"{place}: {path} is not a regular file")
 
 
 def check_presence(path: Path) -> None:

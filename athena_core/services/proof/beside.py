@@ -4,7 +4,9 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
 
 from athena_core.clock import milliseconds
 from athena_core.domain import run
@@ -14,6 +16,8 @@ from athena_core.store.log import Guards
 from athena_core.store.port import FORMAT
 
 GuardRow = tuple[str, str, tuple[str | int, ...]]
+
+_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Commands:
@@ -95,6 +99,18 @@ def _take_out_last_spent(found: Values, expected: Values) -> None:
 
 def _shown(value: tuple[str | int, ...] | None) -> str:
     return "absent" if value is None else str(list(value))
+
+
+def misshapen(row: Row) -> Iterator[str]:
+    """What is wrong with the JSON of an event of an unknown type, which the feed shows as it is."""
+    for name, content in (("data", row.data), ("extra", row.extra)):
+        try:
+            if content is not None:
+                _object(content)
+        except RecursionError:
+            yield f"{row.type}: {name} has JSON of too many levels"
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            yield f"{row.type}: {name}: {error}"
 
 
 def misdescribed(meta: Mapping[str, str]) -> Iterator[str]:

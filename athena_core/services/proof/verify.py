@@ -15,16 +15,19 @@ from athena_core.domain import DECIDERS
 from athena_core.errors import Overloaded
 from athena_core.event import Position, Recorded, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
-from athena_core.services.proof.beside import Commands, GuardRow, misbound, misdescribed, misguarded
+from athena_core.services.proof.beside import Commands, GuardRow, misbound, misdescribed, misguarded, misshapen
 from athena_core.services.proof.rules import Rules
 from athena_core.store import chain
 from athena_core.store.anchor import Anchor
 from athena_core.store.codec import Codec
 from athena_core.store.log import Guards, category
+from athena_core.store.port import Schema
 
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20
 MOMENT_TRIES = 1_000
+UNREADABLE_MAX = 20
+"""How many rows may be unreadable before the pass ends: the database is gone then, not a row."""
 
 GUARDING: Mapping[str, Decider[Any]] = {kind: decider for decider in DECIDERS for kind in decider.guarded}
 """Which decider folds the guards of an event type."""
@@ -35,6 +38,9 @@ class Source(LogReader, Protocol):
 
     def guards(self) -> list[GuardRow]:
         """All guard rows."""
+
+    def schema(self) -> Schema:
+        """Compare the schema with the one that this release creates."""
 
 
 class Violation(Value):
@@ -91,8 +97,13 @@ class Verifier:
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
+        schema = log.schema()
+        self._readable = schema.readable
+        self._unreadable = self._single = 0
+        for stray in schema.strays:
+            self.note("schema", f"the log holds {stray}")
         try:
-            self.head, self._stored_guards = _moment(log)
+            self.head, self._stored_guards = _moment(log) if schema.readable else (0, [])
         except (
             TypeError,
             ValueError,
@@ -102,7 +113,7 @@ class Verifier:
             self.note("guards", f"the guard rows cannot be read: {error}")
         self._log = log
         self._codec = codec
-        self._chain = chain.GENESIS
+        self._chain: bytes | None = chain.GENESIS
         self._anchored = b""
         self._rules = Rules()
         self._commands = Commands()
@@ -119,16 +130,25 @@ class Verifier:
 
     def page(self, anchor: Anchor | None) -> bool:
         """Look at the next page; tell whether there was one."""
+        limit = 1 if self.position < self._single else PAGE_EVENTS
         try:
-            rows = self._log.rows(self.position, PAGE_EVENTS, self.head)
+            rows = self._log.rows(self.position, limit, self.head)
         except Exception as error:  # whatever the database says about its own damage
-            self.note("readable", f"the database cannot be read: {error}", self.position + 1)
-            return False
+            if limit == 1:
+                self._pass_over(error)
+            self._single = max(self._single, self.position + PAGE_EVENTS)
+            return self._unreadable < UNREADABLE_MAX
         for row in rows:
             self._look(row)
             if anchor is not None and row.position == anchor.position:
                 self._anchored = row.chain
         return bool(rows)
+
+    def _pass_over(self, error: Exception) -> None:
+        """Leave out a row that cannot be read; the next one is not compared with its chain."""
+        self.position, self._chain = self.position + 1, None
+        self._unreadable += 1
+        self.note("readable", f"the row cannot be read: {error}", self.position)
 
     def _look(self, row: Row) -> None:
         broken = chain.flaw(row, self.position, self._chain)
@@ -154,6 +174,8 @@ class Verifier:
             return None
         if isinstance(recorded.event, Unknown):
             self._unknown += 1
+            for reason in misshapen(row):
+                self.note("decodable", reason, row.position)
         return recorded
 
     def _fold(self, recorded: Recorded[Any]) -> None:
@@ -177,7 +199,7 @@ class Verifier:
             self.note("meta", reason)
         if anchor is not None and anchor.log_id == self._log.log_id:
             self._check_anchor(anchor)
-        if keys is not None:
+        if keys is not None and self._readable:
             self._keys = 0
             try:
                 for reason in misbound(self._counted(keys), self._commands, self.head, self._log):
@@ -203,7 +225,7 @@ class Verifier:
             ok=not self.violation_count,
             log_id=self._log.log_id,
             head=self.position,
-            chain=self._chain.hex(),
+            chain="" if self._chain is None else self._chain.hex(),
             streams=len(rules.log.versions),
             runs=rules.runs.count,
             open_runs=len(rules.runs.open),

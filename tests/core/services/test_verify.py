@@ -18,7 +18,7 @@ from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.rules.run import TRANSITIONS
-from athena_core.services.proof.verify import VIOLATIONS_MAX, Report, Violation
+from athena_core.services.proof.verify import UNREADABLE_MAX, VIOLATIONS_MAX, Report, Violation
 from athena_core.store.anchor import Anchor
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
@@ -1127,12 +1127,12 @@ class Unreadable(SqliteReader):
 
 
 def test_a_damaged_page_is_named(forge: Forge) -> None:
-    forge.add("plane", FILLER, FILLER)
+    forge.add("plane", *[FILLER] * (UNREADABLE_MAX + 10))
     reader = Unreadable(forge.store.path, forge.store.log_id)
     report = run_to_the_end(reader, forge)
     reader.close()
-    reason = "the database cannot be read: database disk image is malformed"
-    assert report.violations == (Violation(rule="readable", reason=reason, position=2),)
+    reason = "the row cannot be read: database disk image is malformed"
+    assert report.violations[0] == Violation(rule="readable", reason=reason, position=2)
 
 
 def test_an_anchor_of_another_log_says_nothing(forge: Forge) -> None:

@@ -1,0 +1,112 @@
+"""Rows that no release of Athena wrote: the verification names each and goes on behind it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from athena_core.event import Position
+from athena_core.protocols import Row
+from athena_core.services.proof.verify import UNREADABLE_MAX
+from athena_core.store.sqlite import SqliteReader
+from tests.core.services.test_verify import FILLER, Forge, Plain, run_to_the_end, whole_lives
+
+DEEP = b"[" * 5_000_000
+ROWS = {
+    "deep payload": Plain("directive.created", 1, DEEP),
+    "deep payload of the future": Plain("dream.dreamt", 1, DEEP),
+    "deep member": Plain("dream.dreamt", 1, b'{"a":' + b'{"a":' * 100_000),
+    "deep payload of an old shape": Plain("run.failed", 1, DEEP),
+    "deep text": Plain("directive.created", 1, b'{"directiveId":"d"}', None, DEEP),
+    "deep extra": Plain("directive.created", 1, b"{}", DEEP),
+    "deep decision time": Plain("dream.dreamt", 1, b"{}", b'{"a":' + DEEP + b',"decidedAt":1}'),
+    "payload that is no object": Plain("dream.dreamt", 1, b"[]"),
+    "payload that is no JSON": Plain("dream.dreamt", 1, b'{"a":'),
+    "payload that is not UTF-8": Plain("dream.dreamt", 1, b'{"a":"\xff"}'),
+    "extra that is no object": Plain("dream.dreamt", 1, b"{}", b"[1]"),
+    "extra that is no object beside a known type": Plain("AUTHZ_MODE_ACTIVE", 1, b'{"mode":"off"}', b"[1]"),
+    "decision time that is none": Plain("dream.dreamt", 1, b"{}", b'{"decidedAt":"now"}'),
+    "a newer shape": Plain("AUTHZ_MODE_ACTIVE", 9, b'{"mode":"off"}'),
+}
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> Iterator[Forge]:
+    made = Forge(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_a_row_that_cannot_be_decoded_is_named_and_the_next_ones_are_looked_at(case: str, forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.add("thing_1", ROWS[case])
+    forge.add("plane", FILLER)
+    forge.add("plane", FILLER, skip=1)
+    report = forge.report()
+    assert report.head == 4
+    assert [(one.rule, one.position) for one in report.violations] == [("decodable", 2), ("versions", 4)]
+    assert all(len(one.reason) < 1_000 for one in report.violations)
+
+
+class TooLarge(SqliteReader):
+    """A database in which one row is larger than any that may be read."""
+
+    large: frozenset[Position] = frozenset({3})
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        found = super().rows(after, limit, until)
+        if self.large.intersection(row.position for row in found):
+            raise apsw.TooBigError("string or blob too big")
+        return found
+
+
+def test_a_row_of_an_absurd_size_is_named_and_the_next_ones_are_looked_at(forge: Forge) -> None:
+    forge.add("plane", *[FILLER] * 5)
+    forge.add("plane", FILLER, skip=1)
+    reader = TooLarge(forge.store.path, forge.store.log_id)
+    report = run_to_the_end(reader, forge)
+    reader.close()
+    assert [(one.rule, one.position) for one in report.violations] == [
+        ("readable", 3),
+        ("versions", 4),
+        ("versions", 6),
+    ]
+    assert (report.head, report.chain) == (6, forge.chain.hex())
+
+
+def test_a_pass_ends_where_nothing_can_be_read(forge: Forge) -> None:
+    forge.add("plane", *[FILLER] * (UNREADABLE_MAX + 5))
+    reader = TooLarge(forge.store.path, forge.store.log_id)
+    reader.large = frozenset(range(1, 100))
+    report = run_to_the_end(reader, forge)
+    reader.close()
+    assert report.violations[0].rule == "readable"
+    assert (report.head, report.violation_count) == (UNREADABLE_MAX, UNREADABLE_MAX)
+
+
+CELLS: st.SearchStrategy[Any] = (
+    st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=8) | st.binary(max_size=8)
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(column=st.sampled_from(Row._fields[1:]), position=st.integers(1, 12), cell=CELLS)
+def test_no_cell_of_any_type_or_size_ends_the_pass(forge: Forge, column: str, position: Position, cell: Any) -> None:
+    if not forge.position:
+        whole_lives(forge)
+
+    class Changed(SqliteReader):
+        def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+            found = super().rows(after, limit, until)
+            return [row._replace(**{column: cell}) if row.position == position else row for row in found]
+
+    reader = Changed(forge.store.path, forge.store.log_id)
+    report = run_to_the_end(reader, forge)
+    changed = getattr(reader.row(position), column) != cell
+    reader.close()
+    assert report.ok != changed or column == "text"
