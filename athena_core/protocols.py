@@ -71,11 +71,16 @@ class Shown(NamedTuple):
 
 
 class StoredKey(NamedTuple):
-    """A bound idempotency key: its hash, and the positions that its command wrote (to ``first - 1`` where none)."""
+    """A bound idempotency key: its hash, the positions that its command wrote (to ``first - 1`` where none), its time.
+
+    ``subject`` is the id of the record that a repeated key is answered from.
+    """
 
     key_hash: bytes
     first: Position
     last: Position
+    recorded_at: int
+    subject: str | None
 
 
 class Damaged(Exception):

@@ -256,8 +256,8 @@ SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position 
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
 SELECT_BOUND = f"SELECT {KEY_COLUMNS} FROM command WHERE key_hash = ANY(%b::bytea[])"
 SELECT_KEYS = (
-    "SELECT key_hash, first_position, first_position + count - 1 FROM command WHERE key_hash > %b::bytea"
-    " ORDER BY key_hash LIMIT %s"
+    "SELECT key_hash, first_position, first_position + count - 1, recorded_at, subject FROM command"
+    " WHERE key_hash > %b::bytea ORDER BY key_hash LIMIT %s"
 )
 PUT_KEYS = (
     f"INSERT INTO command ({KEY_COLUMNS})"

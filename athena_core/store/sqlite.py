@@ -106,7 +106,7 @@ SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
 SELECT_KEY = "SELECT fingerprint, recorded_at, first_position, count, subject, answer FROM command WHERE key_hash = ?"
-SELECT_KEYS = "SELECT key_hash, first_position, first_position + count - 1 FROM command"
+SELECT_KEYS = "SELECT key_hash, first_position, first_position + count - 1, recorded_at, subject FROM command"
 INSERT_KEY = (
     "INSERT OR REPLACE INTO command (key_hash, fingerprint, recorded_at, first_position, count, subject, answer)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"

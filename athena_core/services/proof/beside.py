@@ -3,7 +3,9 @@
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -12,8 +14,15 @@ from athena_core.clock import milliseconds
 from athena_core.domain import run
 from athena_core.event import Position
 from athena_core.protocols import LogReader, Row, StoredKey
+from athena_core.store.codec import at_of
 from athena_core.store.log import Guards
 from athena_core.store.port import FORMAT
+
+PAGE_EVENTS = 1_000
+KEYS_SHOWN = 5
+
+Read = Callable[[Position, int], list[Row]]
+"""Return at most so many rows after a position."""
 
 GuardRow = tuple[str, str, tuple[str | int, ...]]
 
@@ -52,21 +61,59 @@ class Commands:
         return self.starts[index + 1] - 1 if index + 1 < len(self.starts) else head
 
 
-def misbound(keys: Iterable[StoredKey], commands: Commands, head: Position, log: LogReader) -> Iterator[str]:
-    """What is wrong with idempotency keys: each belongs to all events of one command in the log."""
+def misbound(
+    keys: Iterable[StoredKey], commands: Commands, head: Position, log: LogReader, read: Read
+) -> Iterator[str]:
+    """Return what is wrong with idempotency keys.
+
+    Each belongs to all events of one command in the log, was bound when it was decided, and leads to what it names.
+    """
+    found: list[StoredKey] = []
     for key in keys:
-        name = f"the key {key.key_hash.hex()[:12]}…"
-        place = f"{name} names positions {key.first} to {key.last}"
+        place = f"{_name(key)} names positions {key.first} to {key.last}"
         if not 0 <= key.first - 1 <= key.last or (key.last > head and key.last > log.head()):
             yield f"{place}, which the log does not hold"
-        elif key.first <= key.last <= head and commands.end_of(key.first, head) != key.last:
-            yield f"{place}, which are not one command"
+        elif key.first <= key.last <= head:
+            if commands.end_of(key.first, head) == key.last:
+                found.append(key)
+            else:
+                yield f"{place}, which are not one command"
+    yield from _astray(sorted(found, key=attrgetter("first")), read)
 
 
-def misguarded(stored: Iterable[GuardRow], folded: Guards, kinds: Collection[str]) -> Iterator[str]:
-    """Where the guard rows differ from the fold of the log."""
+def _astray(keys: Iterable[StoredKey], read: Read) -> Iterator[str]:
+    """Compare keys, in the order of their commands, with the rows of these."""
+    page: list[Row] = []
+    for key in keys:
+        if not page or key.last > page[-1].position:
+            page = read(key.first - 1, max(PAGE_EVENTS, key.last - key.first + 1))
+        start = key.first - page[0].position if page else 0
+        rows = page[start : start + key.last - key.first + 1]
+        if not rows:  # unreadable
+            return
+        if key.recorded_at != at_of(rows[0]):
+            yield f"{_name(key)} was bound at another time than position {key.first} was decided"
+        if key.subject and not any(_names(row, key.subject) for row in rows):
+            yield f"{_name(key)} leads to {key.subject}, which positions {key.first} to {key.last} do not name"
+
+
+def _names(row: Row, subject: str) -> bool:
+    """Return True if the row is of the subject's stream, or its payload names the subject."""
+    return row.stream == subject or row.stream.endswith(f":{subject}") or f'"{subject}"'.encode() in row.data
+
+
+def _name(key: StoredKey) -> str:
+    return f"the key {key.key_hash.hex()[:12]}…"
+
+
+def misguarded(stored: Iterable[GuardRow], folded: Guards, kinds: AbstractSet[str]) -> Iterator[str]:
+    """Return where the guard rows, or their order, differ from the fold of the log."""
     found = {(kind, key): value for kind, key, value in stored}
     expected = {(kind, key): value for kind in kinds for key, value in folded.of(kind).items()}
+    for kind in kinds - {"spent"}:  # days stand in no order
+        order, due_order = ([key for of, key in rows if of == kind] for rows in (found, expected))
+        if order != due_order and sorted(order) == sorted(due_order):
+            yield f"the guards {kind} stand in the order {_list(order)} where the log says {_list(due_order)}"
     _take_out_last_spent(found, expected)
     for kind, key in sorted(found.keys() | expected.keys()):
         if found.get((kind, key)) != expected.get((kind, key)):
@@ -95,6 +142,15 @@ def _take_out_last_spent(found: Values, expected: Values) -> None:
         found[page] = (day, int(since[1]) + int(spent))
     if due is not None:  # of that day, or of one forty days later
         del found["spent", run.LAST_SPENT]
+
+
+def kept_one_day(stored: Iterable[GuardRow]) -> bool:
+    """Return True if a row of release 0.1.0 holds the spending of the last day, whichever it was."""
+    return any((kind, key) == ("spent", run.LAST_SPENT) for kind, key, _ in stored)
+
+
+def _list(keys: list[str]) -> str:
+    return ", ".join(keys[:KEYS_SHOWN]) + ("…" if len(keys) > KEYS_SHOWN else "")
 
 
 def _shown(value: tuple[str | int, ...] | None) -> str:

@@ -5,17 +5,26 @@ the version of every stream and where every command began, about 200 bytes a str
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
 
 from athena_core.clock import Clock
 from athena_core.decider import Decider
-from athena_core.domain import DECIDERS
+from athena_core.domain import DECIDERS, plane
 from athena_core.errors import Overloaded
 from athena_core.event import Position, Recorded, Unknown, Value
 from athena_core.protocols import LogReader, Row, StoredKey
-from athena_core.services.proof.beside import Commands, GuardRow, misbound, misdescribed, misguarded, misshapen
+from athena_core.services.proof.beside import (
+    Commands,
+    GuardRow,
+    kept_one_day,
+    misbound,
+    misdescribed,
+    misguarded,
+    misshapen,
+)
 from athena_core.services.proof.rules import Rules
 from athena_core.store import chain
 from athena_core.store.anchor import Anchor
@@ -31,6 +40,20 @@ UNREADABLE_MAX = 20
 
 GUARDING: Mapping[str, Decider[Any]] = {kind: decider for decider in DECIDERS for kind in decider.guarded}
 """Which decider folds the guards of an event type."""
+
+ANCHOR = "log.anchor"
+"""The source of the anchor beside the log."""
+
+NO_ANCHOR = (
+    "no anchor was compared: that the end was not cut, and history not rewritten as a whole, is not shown;"
+    " `athena anchor --to` keeps anchors elsewhere, `athena verify --against` compares them"
+)
+NO_KEYS = "idempotency keys"
+NOT_LOOKED_AT = (
+    "views: `athena replay --verify` compares them with the log",
+    "fingerprints and answers of idempotency keys, and keys that were deleted: they are not in the chain",
+)
+"""What no pass looks at, and why."""
 
 
 class Source(LogReader, Protocol):
@@ -56,8 +79,27 @@ class Violation(Value):
         return f"{place}{self.reason} [{self.rule}]"
 
 
+class Notice(Value):
+    """What an older release left and a newer one would not; it breaks no rule. ``release`` names the older one."""
+
+    rule: str
+    release: str
+    reason: str
+    position: Position | None = None
+
+
+class Compared(Value):
+    """An anchor that the log was compared with: where it was kept, and the position that it vouches for."""
+
+    source: str
+    position: Position
+
+
 class Report(Value):
-    """What was looked at, and the first violations; ``keys`` is absent where they were not looked at."""
+    """What was looked at, the first violations, and what was not looked at, in sentences.
+
+    ``keys`` is absent where they were not looked at.
+    """
 
     ok: bool
     log_id: str
@@ -73,6 +115,9 @@ class Report(Value):
     events_per_second: int
     violation_count: int
     violations: tuple[Violation, ...]
+    notices: tuple[Notice, ...]
+    anchors: tuple[Compared, ...]
+    not_looked_at: tuple[str, ...]
     keys: int | None = None
 
 
@@ -97,6 +142,8 @@ class Verifier:
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
+        self.notices: list[Notice] = []
+        self.anchors: list[Compared] = []
         schema = log.schema()
         self._readable = schema.readable
         self._unreadable = self._single = 0
@@ -150,6 +197,13 @@ class Verifier:
         self._unreadable += 1
         self.note("readable", f"the row cannot be read: {error}", self.position)
 
+    def _read(self, after: Position, limit: int) -> list[Row]:
+        """Return rows once more, or of behind the head; none where they cannot be read, which the pass notes."""
+        try:
+            return self._log.rows(after, limit)
+        except Exception:  # whatever the database says about its own damage
+            return []
+
     def _look(self, row: Row) -> None:
         broken = chain.flaw(row, self.position, self._chain)
         if broken is not None:
@@ -190,22 +244,37 @@ class Verifier:
         """Look at what stands beside the rows."""
         for position in self._commands.torn():
             self.note("commands", "a command goes on after another one came between", position)
+        self._look_for_later_erasures()
         for noun in self._rules.nouns:
             for found in noun.finish():
                 self.note(found.rule, found.reason, found.position)
         for reason in misguarded(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
+        if kept_one_day(self._stored_guards):
+            reason = "the spending of the last day stands in one row; the next start moves it to its day"
+            self.notices.append(Notice(rule="guards", release="0.1.0", reason=reason))
         for reason in misdescribed(meta):
             self.note("meta", reason)
-        if anchor is not None and anchor.log_id == self._log.log_id:
+        if anchor is not None:
             self._check_anchor(anchor)
         if keys is not None and self._readable:
             self._keys = 0
             try:
-                for reason in misbound(self._counted(keys), self._commands, self.head, self._log):
+                for reason in misbound(self._counted(keys), self._commands, self.head, self._log, self._read):
                     self.note("keys", reason)
             except TypeError as error:
                 self.note("keys", f"the keys cannot be read: {error}")
+
+    def _look_for_later_erasures(self) -> None:
+        """A text that was erased since the pass began is gone already, and its record stands behind the head."""
+        missing, position = self._rules.erasure.missing, self.head
+        while missing and self.position == self.head and (rows := self._read(position, PAGE_EVENTS)):
+            for row in rows:
+                with suppress(ValueError, KeyError):  # damaged; the next pass says so
+                    event = self._codec.decode(row).event if row.type == plane.PayloadRedacted.TYPE else None
+                    if isinstance(event, plane.PayloadRedacted):
+                        self._rules.erasure.erase(row, event)
+            position = rows[-1].position
 
     def _counted(self, keys: Iterable[StoredKey]) -> Iterator[StoredKey]:
         for key in keys:
@@ -213,6 +282,10 @@ class Verifier:
             yield key
 
     def _check_anchor(self, anchor: Anchor) -> None:
+        if anchor.log_id != self._log.log_id:
+            self.note("anchor", f"the anchor is of the log {anchor.log_id}; this one is {self._log.log_id}")
+            return
+        self.anchors.append(Compared(source=ANCHOR, position=anchor.position))
         if anchor.position > self.head:
             self.note("anchor", f"the log once reached position {anchor.position} and ends at {self.head}")
         elif anchor.position and self._anchored.hex() != anchor.chain:
@@ -236,6 +309,13 @@ class Verifier:
             events_per_second=_rate(self.position, seconds),
             violation_count=self.violation_count,
             violations=tuple(self.violations),
+            notices=tuple(self.notices),
+            anchors=tuple(self.anchors),
+            not_looked_at=(
+                *(() if self.anchors else (NO_ANCHOR,)),
+                *((NO_KEYS,) if self._keys is None else ()),
+                *NOT_LOOKED_AT,
+            ),
             keys=self._keys,
         )
 

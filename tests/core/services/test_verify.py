@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, FixedClock
-from athena_core.domain import DECIDERS, EVENTS, directive, plane, policy, run, schedule, template
+from athena_core.domain import DECIDERS, EVENTS, directive, memory, plane, policy, run, schedule, session, template
 from athena_core.event import Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.rules.run import TRANSITIONS
-from athena_core.services.proof.verify import UNREADABLE_MAX, VIOLATIONS_MAX, Report, Violation
+from athena_core.services.proof.verify import (
+    NO_ANCHOR,
+    NOT_LOOKED_AT,
+    UNREADABLE_MAX,
+    VIOLATIONS_MAX,
+    Compared,
+    Report,
+    Violation,
+)
 from athena_core.store.anchor import Anchor
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
@@ -60,8 +68,16 @@ KEY_LIMIT = policy.KeyLimit(scope="provider", max=1, strategy="enqueue")
 ONE_OF_EACH = policy.PolicyUpdated(
     schema_version=1, updated_at="", after=policy.Policy(schema_version=1, limits=(KEY_LIMIT,))
 )
+SHOWN = run.EvidenceAttached(
+    evidence_id="ev_1", evidence_type="text", size_bytes=1, sha256="", source="tool", workspace=False
+)
 CRASHED = run.RunCrashed(executor="exe_1", attempt=1)
 FILLER = plane.AuthzModeActive(mode="off")
+NOTED = memory.MemoryRecorded(entry_id="mem_1", chars=1, has_metadata=False, text="x")
+TEMPLATE = template.RunTemplateCreated(run_template_id="tpl_1", harness_profile_id="hp_1", version=1, param_names=())
+TEMPLATE_AGAIN = template.RunTemplateUpdated(
+    run_template_id="tpl_1", harness_profile_id="hp_1", version=2, param_names=()
+)
 ELSEWHERE = replace(CREATED, session_id="elsewhere")
 
 
@@ -74,6 +90,9 @@ class Forge:
         self.store = SqliteStore(directory, self.ids)
         self.position, self.chain, self.now = 0, GENESIS, 1_000_000
         self.versions: dict[str, int] = {}
+        self.sessions: dict[str, str] = {}
+        self.causation: Position | None = None
+        self.run_of_next = self.session_of_next = ""
         self.guards = Guards()
         self.meta = {"log_id": self.store.log_id, "format": str(FORMAT)}
         self.keys: list[StoredKey] = []
@@ -87,6 +106,9 @@ class Forge:
         with self.store.exclusive():
             for event in events:
                 self.now += later
+                self.sessions[stream] = getattr(event, "session_id", None) or self.sessions.get(
+                    stream, CREATED.session_id
+                )
                 encoded = event if isinstance(event, Plain) else CODEC.encode(event, lambda: bytes(16))
                 self._insert(stream, encoded, command, skip)
         return self.position
@@ -103,10 +125,10 @@ class Forge:
             self.now,
             command,
             "trace",
-            None,
+            self.causation,
             "local",
-            CREATED.session_id,
-            stream,
+            self.session_of_next or self.sessions[stream],
+            self.run_of_next or stream,
             encoded.data,
             encoded.extra,
             digest(encoded.data),
@@ -120,11 +142,21 @@ class Forge:
             made = [self.guards.apply(guard) for guard in guards]
             self.store.put_guards([(guard, self.position) for guard in made if guard])
 
+    def erase(self, position: Position) -> None:
+        """Erase a text, and record it."""
+        self.add("plane", plane.PayloadRedacted(target=position))
+        self.execute("UPDATE log SET text = NULL WHERE position = ?", position)
+
     def execute(self, statement: str, *values: Any) -> None:
         """Change the database behind everybody's back."""
         connection = apsw.Connection(str(self.store.path))
         connection.execute(statement, values)
         connection.close()
+
+    def key(self, first: Position, last: Position, subject: str | None = None) -> StoredKey:
+        """A key that was bound when its command was decided."""
+        row = self.store.rows(first - 1, 1) if first > 0 else []
+        return StoredKey(b"k", first, last, row[0].recorded_at if row else 0, subject)
 
     def report(self) -> Report:
         """The verdict."""
@@ -181,7 +213,9 @@ def whole_lives(forge: Forge) -> None:
     forge.add("run_2", replace(TAKEN, executor="exe_3", taken_from="exe_2"), run.RunStarted(attempt=2))
     forge.add("run_2", SAID, CALLED, replace(PAID, turn=1))
     forge.add("run_2", RESULT)
-    forge.add("run_2", SAID, replace(PAID, turn=2), COMPLETED)
+    forge.add("run_2", SHOWN)
+    twice = Usage(total_tokens=6)
+    forge.add("run_2", SAID, replace(PAID, turn=2), replace(COMPLETED, usage=twice, evidence_count=1))
     forge.add("run_1", replace(ASKED, status="not-running"))
     forge.add("plane", replace(ASKED, status="not-running"))
     forge.add("run_5", CREATED, LEASED, STARTED, CRASHED)
@@ -299,9 +333,33 @@ def test_whatever_is_decided_about_slots_is_right(moves: list[tuple[int, int]]) 
 def test_erased_text_is_right(forge: Forge) -> None:
     forge.add("dir_1", directive.DirectiveCreated(directive_id="dir_1", has_context_refs=False, has_metadata=False))
     forge.add("run_1", CREATED, LEASED, STARTED, SAID)
-    with forge.store.exclusive():
-        forge.store.erase_text(5)
+    forge.erase(5)
     assert forge.report().ok
+    forge.add("mem_1", NOTED)
+    forge.add("mem_1", memory.MemoryForgotten(entry_id="mem_1"))
+    forge.erase(7)
+    forge.add("plane", plane.PayloadRedacted(target=7))  # two commands that redact one text at a time
+    assert forge.report().violations == ()
+
+
+class Erasing(SqliteReader):
+    """A log of which a text is erased while it is read."""
+
+    forge: Forge
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        if after == 0:
+            self.forge.erase(4)
+        return super().rows(after, limit, until)
+
+
+def test_a_text_that_is_erased_during_the_pass_is_right(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    reader = Erasing(forge.store.path, forge.store.log_id)
+    reader.forge = forge
+    report = run_to_the_end(reader, forge)
+    reader.close()
+    assert (report.violations, report.head, forge.position) == ((), 4, 5)
 
 
 def test_what_a_newer_release_wrote_is_carried(forge: Forge) -> None:
@@ -314,7 +372,7 @@ def test_what_a_newer_release_wrote_is_carried(forge: Forge) -> None:
 def test_what_is_committed_after_the_beginning_is_left_for_the_next_time(forge: Forge) -> None:
     forge.add("run_1", CREATED, LEASED, STARTED)
     reader = SqliteReader(forge.store.path, forge.store.log_id)
-    late = iter([StoredKey(b"k", 4, 4)])
+    late = iter([forge.key(4, 4)])
     steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, keys=late)
     next(steps)
     forge.add("run_1", COMPLETED)
@@ -404,7 +462,99 @@ def ended_twice(forge: Forge) -> None:
 
 def written_to_a_stream_of_another_kind(forge: Forge) -> None:
     forge.add("run_1", CREATED)
-    forge.add("run_1", directive.DirectiveCreated(directive_id="dir_1", has_context_refs=False, has_metadata=False))
+    forge.add("run_1", FILLER)
+
+
+def text_without_its_words(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    forge.execute("UPDATE log SET text = NULL WHERE position = 4")
+
+
+def text_put_back(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    forge.add("plane", plane.PayloadRedacted(target=4))
+
+
+def erased_in_the_future(forge: Forge) -> None:
+    forge.add("plane", plane.PayloadRedacted(target=2), FILLER)
+
+
+def forgotten_and_kept(forge: Forge) -> None:
+    forge.add("mem_1", NOTED)
+    forge.add("mem_1", memory.MemoryForgotten(entry_id="mem_1"))
+
+
+def caused_by_what_follows(forge: Forge) -> None:
+    forge.causation = 2
+    forge.add("plane", FILLER)
+
+
+def paid_in_another_session(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
+    forge.sessions["run_1"] = "elsewhere"
+    forge.add("run_1", PAID)
+
+
+def admitted_in_another_session(forge: Forge) -> None:
+    forge.add("run_1", QUEUED)
+    forge.session_of_next = "elsewhere"
+    forge.add("run_1", CREATED)
+
+
+def said_under_another_run(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED)
+    forge.run_of_next = "run_2"
+    forge.add("run_1", SAID)
+
+
+def enqueued_in_another_session(forge: Forge) -> None:
+    forge.session_of_next = "elsewhere"
+    forge.add("work:s", queue.enqueued(1))
+
+
+def created_twice(forge: Forge) -> None:
+    forge.add("session:s", session.SessionCreated(session_id="s"))
+    forge.add("session:s", session.SessionCreated(session_id="s"))
+
+
+def policy_out_of_nothing(forge: Forge) -> None:
+    forge.add("policy", LIMIT_ONE)
+    forge.add("policy", replace(ONE_OF_EACH, before=ONE_OF_EACH.after))
+
+
+def template_version_again(forge: Forge) -> None:
+    forge.add("tpl_1", TEMPLATE)
+    forge.add("tpl_1", TEMPLATE_AGAIN, TEMPLATE_AGAIN)
+
+
+def completed_for_less(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID, PAID, replace(COMPLETED, usage=Usage(total_tokens=2)))
+
+
+def completed_with_more_evidence(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID, replace(COMPLETED, evidence_count=1))
+
+
+def guards_in_another_order(forge: Forge) -> None:
+    forge.add("run_1", QUEUED)
+    forge.add("run_2", replace(QUEUED, session_id="elsewhere"))
+    forge.execute("UPDATE guard SET position = 3 WHERE key = 'run_1'")
+
+
+def key_of_another_subject(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.add("run_1", CREATED)
+    forge.keys = [forge.key(2, 2, subject="run_2")]
+
+
+def key_of_another_time(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.keys = [forge.key(1, 1)._replace(recorded_at=1)]
+
+
+def anchor_of_another_log(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.anchor = Anchor(log_id="0" * 16, position=1, chain="")
 
 
 def two_of_one_slot(forge: Forge) -> None:
@@ -608,28 +758,28 @@ def guard_of_another(forge: Forge) -> None:
 
 def key_beyond_the_log(forge: Forge) -> None:
     forge.add("plane", FILLER)
-    forge.keys = [StoredKey(b"k", 1, 2)]
+    forge.keys = [forge.key(1, 2)]
 
 
 def key_of_half_a_command(forge: Forge) -> None:
     forge.add("plane", FILLER, FILLER)
-    forge.keys = [StoredKey(b"k", 1, 1)]
+    forge.keys = [forge.key(1, 1)]
 
 
 def key_of_two_commands(forge: Forge) -> None:
     forge.add("plane", FILLER)
     forge.add("plane", FILLER)
-    forge.keys = [StoredKey(b"k", 1, 2)]
+    forge.keys = [forge.key(1, 2)]
 
 
 def key_inside_a_command(forge: Forge) -> None:
     forge.add("plane", FILLER, FILLER)
-    forge.keys = [StoredKey(b"k", 2, 2)]
+    forge.keys = [forge.key(2, 2)]
 
 
 def key_before_the_log(forge: Forge) -> None:
     forge.add("plane", FILLER)
-    forge.keys = [StoredKey(b"k", 0, 0)]
+    forge.keys = [forge.key(0, 0)]
 
 
 def newer_format(forge: Forge) -> None:
@@ -966,6 +1116,24 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (decided_after_it_was_recorded, "times", 1, "decided 5 ms after it was recorded"),
     (a_day_that_costs_less, "guards", None, "the guard spent of 0 is ['1970-01-01', 5] where the log says"),
     (a_last_day_that_costs_less, "guards", None, "the guard spent of 0 is ['1970-01-01', 5] where the log says"),
+    (text_without_its_words, "erasure", 4, "its text is gone, and no payload.redacted says so"),
+    (text_put_back, "erasure", 5, "names position 4, whose text is there"),
+    (erased_in_the_future, "erasure", 1, "names position 2, which is not before it"),
+    (forgotten_and_kept, "erasure", 2, "mem_1 was forgotten, and no payload.redacted names its text"),
+    (caused_by_what_follows, "envelope", 1, "caused by position 2, which is not before it"),
+    (paid_in_another_session, "envelope", 5, "usage.recorded of run_1 under the session elsewhere, which has s"),
+    (admitted_in_another_session, "envelope", 2, "run.created of run_1 under the session elsewhere, which has s"),
+    (said_under_another_run, "envelope", 4, "transcript.appended of run_1 under the run run_2"),
+    (enqueued_in_another_session, "envelope", 1, "work.enqueued of work:s under the session elsewhere"),
+    (created_twice, "created", 2, "session.created of session:s, which had been there before"),
+    (policy_out_of_nothing, "policies", 2, "it replaces another policy than the one in force"),
+    (template_version_again, "templates", 3, "tpl_1 has version 2 where 3 is due"),
+    (completed_for_less, "totals", 6, 'run_1 completed with a usage of {"totalTokens":2} instead of {"totalTokens":3}'),
+    (completed_with_more_evidence, "totals", 5, "run_1 completed with 1 pieces of evidence of 0"),
+    (guards_in_another_order, "guards", None, "the guards waiting stand in the order run_2, run_1 where the log says"),
+    (key_of_another_subject, "keys", None, "leads to run_2, which positions 2 to 2 do not name"),
+    (key_of_another_time, "keys", None, "was bound at another time than position 1 was decided"),
+    (anchor_of_another_log, "anchor", None, "the anchor is of the log 0000000000000000; this one is 00000"),
     (version_skipped, "versions", 2, "version 3 where 2 is due"),
     (version_above_one, "versions", 1, "version 2 where 1 is due"),
     (undecodable, "decodable", 1, "mode"),
@@ -974,7 +1142,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (usage_of_nothing, "transitions", 1, "usage.recorded of run_1, which is new"),
     (spoken_after_the_end, "transitions", 5, "transcript.appended of run_1, which is ended"),
     (ended_twice, "endings", 5, "run.failed of run_1, which had ended"),
-    (written_to_a_stream_of_another_kind, "streams", 2, "directive.created of run_1, which is of another kind"),
+    (written_to_a_stream_of_another_kind, "streams", 2, "AUTHZ_MODE_ACTIVE of run_1, which is of another kind"),
     (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
     (reserved_too_much, "reservations", 14, "run_3 reserved 101 of 1000 for the day, of which 900 were taken"),
     (two_of_one_provider, "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock"),
@@ -1135,15 +1303,18 @@ def test_a_damaged_page_is_named(forge: Forge) -> None:
     assert report.violations[0] == Violation(rule="readable", reason=reason, position=2)
 
 
-def test_an_anchor_of_another_log_says_nothing(forge: Forge) -> None:
+def test_the_report_says_what_was_compared_and_what_was_not(forge: Forge) -> None:
     forge.add("plane", FILLER)
-    forge.anchor = Anchor(log_id="0" * 16, position=7, chain="")
-    assert forge.report().ok
+    report = forge.report()
+    assert (report.anchors, report.not_looked_at) == ((), (NO_ANCHOR, *NOT_LOOKED_AT))
+    forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
+    report = forge.report()
+    assert (report.anchors, report.not_looked_at) == ((Compared(source="log.anchor", position=1),), NOT_LOOKED_AT)
 
 
 def test_a_key_of_a_command_without_events_is_right(forge: Forge) -> None:
     forge.add("plane", FILLER)
-    forge.keys = [StoredKey(b"k", 1, 1), StoredKey(b"l", 2, 1)]
+    forge.keys = [forge.key(1, 1), forge.key(2, 1)]
     report = forge.report()
     assert (report.ok, report.keys) == (True, 2)
 

@@ -7,12 +7,14 @@ named by a rule or excused in ``EXCUSED``.
 
 from collections.abc import Mapping
 
-from athena_core.domain import DECIDERS, directive, harness, memory, plane, session, template, workflow
+from athena_core.domain import DECIDERS, plane, template
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NOTHING, Entry, Noun, table
 from athena_core.services.proof.rules.a2a import Messages
+from athena_core.services.proof.rules.catalog import Catalog
 from athena_core.services.proof.rules.dead_letter import DeadLetters
+from athena_core.services.proof.rules.erasure import Erasure
 from athena_core.services.proof.rules.log import LogState
 from athena_core.services.proof.rules.persona import Reviews
 from athena_core.services.proof.rules.policy import Policies
@@ -47,9 +49,10 @@ class Rules:
         self.log = LogState()
         self.policies = Policies()
         self.runs = Runs(self.log, self.policies)
+        self.erasure = Erasure()
         letters = DeadLetters()
         self.nouns: tuple[Noun, ...] = (
-            *(self.policies, self.runs, WorkflowRuns(), Schedules(self.log)),
+            *(self.policies, Catalog(), self.erasure, self.runs, WorkflowRuns(), Schedules(self.log)),
             *(Queues(self.log), letters, Messages(), Reviews(self.log, self.runs), Redrives(letters)),
         )
         self.table: Mapping[type[Event], Entry] = table(self.nouns, STREAMS)
@@ -57,6 +60,8 @@ class Rules:
     def look(self, row: Row, event: Event) -> list[tuple[str, str]]:
         """Take an event in; return the names of the rules that it breaks, and how. A damaged one is ``Unknown``."""
         found = self.log.faults(row)
+        if row.text is None and row.text_hash is not None:
+            self.erasure.missing.add(row.position)
         entry = self.table.get(type(event), NOTHING)
         if not row.stream.startswith(entry.streams):
             found.append(("streams", f"{row.type} of {row.stream}, which is of another kind"))
@@ -84,14 +89,6 @@ EXCUSED: Mapping[type[Event], str] = {
         "a fact about the server, which no other event depends on",
         *(plane.AuthzModeActive, plane.RolesLoaded, plane.AuthzDenied, plane.RequestsSuppressed),
         *(plane.LogForked, plane.ClockAccepted),
-    ),
-    **_because(
-        "immutable",
-        *(session.SessionCreated, directive.DirectiveCreated, harness.HarnessProfileCreated, workflow.WorkflowCreated),
-        *(template.RunTemplateCreated, template.RunTemplateUpdated),
-    ),
-    **_because(
-        "what it erases is not compared yet", plane.PayloadRedacted, memory.MemoryRecorded, memory.MemoryForgotten
     ),
 }
 """Event types that no rule looks at and no state follows, and why."""

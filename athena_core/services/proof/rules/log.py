@@ -8,7 +8,7 @@ from athena_core.store.codec import at_of
 class LogState(Noun):
     """The streams before an event, and the command that it may belong to. Called for each event, not by type."""
 
-    NAMES = ("times", "versions")
+    NAMES = ("times", "versions", "envelope")
 
     def __init__(self) -> None:
         """Begin before the first event."""
@@ -21,7 +21,8 @@ class LogState(Noun):
     def faults(self, row: Row) -> list[tuple[str, str]]:
         """Return the rules that the row itself breaks, and how.
 
-        The time of recording never decreases, nothing is decided after it, and versions of a stream are 1, 2, 3.
+        The time of recording never decreases, nothing is decided after it, versions of a stream are 1, 2, 3, and what
+        caused an event stands before it.
         """
         found = []
         if row.extra is not None and (at := at_of(row)) > row.recorded_at:
@@ -31,6 +32,8 @@ class LogState(Noun):
         expected = self.versions.get(row.stream, 0) + 1
         if row.version != expected:
             found.append(("versions", f"{row.stream} has version {row.version} where {expected} is due"))
+        if row.causation is not None and not 0 < row.causation < row.position:
+            found.append(("envelope", f"caused by position {row.causation}, which is not before it"))
         return found
 
     def advance(self, row: Row) -> None:

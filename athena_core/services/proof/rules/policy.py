@@ -2,7 +2,7 @@
 
 from athena_core.domain import policy
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow
+from athena_core.services.proof.rule import Noun, follow, rule
 
 
 class Policies(Noun):
@@ -11,6 +11,11 @@ class Policies(Noun):
     def __init__(self) -> None:
         """Begin without one."""
         self.now = policy.DECIDER.initial
+
+    @rule(policy.PolicyUpdated)
+    def policies(self, row: Row, event: policy.PolicyUpdated) -> str | None:
+        """What a policy replaces is the policy before it."""
+        return None if event.before == self.now.policy else "it replaces another policy than the one in force"
 
     @follow(policy.PolicyUpdated)
     def replace(self, row: Row, event: policy.PolicyUpdated) -> None:

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
+import msgspec
+
 from athena_core.domain import plane, run, template
 from athena_core.event import Event, Unknown
 from athena_core.protocols import Row
@@ -70,6 +72,8 @@ class OpenRun:
     def __init__(self, status: str) -> None:
         """Begin."""
         self.status = status
+        self.session: str | None = None
+        """The session that the envelope of its first event names."""
         self.session_id = ""
         self.places: tuple[str, ...] = ()
         self.executor = ""
@@ -78,6 +82,8 @@ class OpenRun:
         self.turn = 0
         self.calls: set[str] = set()
         self.spent = 0
+        self.usage: Usage | None = None
+        self.evidence = 0
         self.cut = False
         self.budget: int | None = None
         self.cancelled = False
@@ -120,6 +126,19 @@ class Runs(Noun):
         if status == "ended" and row.type in run.ENDING_TYPES:
             return None  # a rule of its own says so
         return f"{row.type} of {row.stream}, which is {status}"
+
+    @rule(*STANDING)
+    def envelope(self, row: Row, event: Event) -> str | None:
+        """The envelope of each event of a run names the run, and one session."""
+        if not row.stream.startswith(PREFIX):
+            return None
+        if row.run_id != row.stream:
+            return f"{row.type} of {row.stream} under the run {row.run_id}"
+        known = self.open.get(row.stream)
+        session = event.session_id if isinstance(event, run.RunRequest) else known.session if known else row.session_id
+        if row.session_id == session:
+            return None
+        return f"{row.type} of {row.stream} under the session {row.session_id}, which has {session}"
 
     @rule(*run.ENDINGS)
     def endings(self, row: Row, event: Event) -> str | None:
@@ -234,6 +253,18 @@ class Runs(Noun):
             return None
         return f"{row.stream} is a child of {parent}, which was not open"
 
+    @rule(run.RunCompleted)
+    def totals(self, row: Row, event: run.RunCompleted) -> str | None:
+        """What a run took is the sum of what was recorded on the way."""
+        known = self.open.get(row.stream)
+        if known is None:
+            return None
+        if event.evidence_count != known.evidence:
+            return f"{row.stream} completed with {event.evidence_count} pieces of evidence of {known.evidence}"
+        if event.usage != known.usage:
+            return f"{row.stream} completed with a usage of {_tokens(event.usage)} instead of {_tokens(known.usage)}"
+        return None
+
     @rule(run.RunCompleted, run.RunCancelRequested, run.RunCancelled)
     def cancels(self, row: Row, event: Event) -> str | None:
         """A cancel is acknowledged only while the run is open, and then the run is cancelled, or else it is not."""
@@ -260,7 +291,8 @@ class Runs(Noun):
         status = TRANSITIONS.get((before, row.type), before)
         if known is None:
             if status not in {"new", "ended"}:
-                self.open[run_id] = OpenRun(status)
+                known = self.open[run_id] = OpenRun(status)
+                known.session = row.session_id
                 self.count += status != "refused"
         elif status == "ended":
             del self.open[run_id]
@@ -300,6 +332,13 @@ class Runs(Noun):
         elif event.role == "assistant":
             known.cut = bool(event.interrupted)
 
+    @follow(run.EvidenceAttached)
+    def show(self, row: Row, event: run.EvidenceAttached) -> None:
+        """Count what it showed."""
+        known = self.open.get(row.stream)
+        if known is not None:
+            known.evidence += 1
+
     @follow(run.BudgetReserved)
     def reserve(self, row: Row, event: run.BudgetReserved) -> None:
         """Set aside what a call may cost."""
@@ -313,6 +352,7 @@ class Runs(Noun):
         if known is None:
             return
         known.turn = known.turn if event.failed else event.turn or known.turn
+        known.usage = event.usage if known.usage is None else known.usage.plus(event.usage)
         self._reserved.pop(row.stream, None)
         cost = max(event.cost_micro_usd or 0, 0)
         if cost:
@@ -352,3 +392,7 @@ class Runs(Noun):
             self._slots.discard(run_id)
             self._active.subtract(known.places)
             self._active = +self._active if len(self._active) > COUNTED_MAX else self._active
+
+
+def _tokens(usage: Usage | None) -> str:
+    return "nothing" if usage is None else msgspec.json.encode(usage).decode()

@@ -47,6 +47,13 @@ class Queues(Noun):
                 return None
         return None if legal else f"{row.type} of {row.stream}, which could not be"
 
+    @rule(*EVENTS)
+    def envelope(self, row: Row, event: Event) -> str | None:
+        """The envelope of each event of a queue names the queue's session."""
+        if row.session_id is not None and row.stream == work.stream(row.session_id):
+            return None
+        return f"{row.type} of {row.stream} under the session {row.session_id}"
+
     @rule(work.WorkItemDrained, work.WorkBatchReturned, work.WorkBatchStarted)
     def acknowledged(self, row: Row, event: Event) -> str | None:
         """The items of a run are acknowledged once it completed, given back once it ended otherwise."""
