@@ -109,7 +109,7 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
         _movable(origin.meta.get(MOVED), target)
         try:
             if not target.occupied:
-                target.begin(origin.meta["log_id"], origin.meta["format"])
+                target.begin({name: value for name, value in origin.meta.items() if name != MOVED})
                 render.last(moving.copy(origin, target), "copy")
             left, arrived = moving.digests(origin), moving.digests(target)
             if left != arrived:

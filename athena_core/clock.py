@@ -7,12 +7,14 @@ measures for how long this process could have looked at something.
 
 import functools
 import os
+import platform
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
@@ -50,6 +52,9 @@ class Clock(Protocol):
     def elapsed(self) -> float:
         """Seconds that never go back; a suspend counts."""
 
+    boot_id: str
+    """The machine, and its start, that ``elapsed`` counts from."""
+
     @property
     def ahead(self) -> int:
         """Milliseconds that the machine's clock is ahead of ``now``, because of a jump that is not accepted."""
@@ -61,6 +66,14 @@ class Clock(Protocol):
 def wall_ms() -> int:
     """Milliseconds since 1970 UTC, as the machine has them."""
     return time.time_ns() // 1_000_000
+
+
+def boot_id() -> str:
+    """Return an id of this machine since it started; of the machine alone where it has none (macOS)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return platform.node()
 
 
 def boot_ms() -> int:
@@ -103,6 +116,7 @@ class SystemClock:
         """Accept the clock as it is; ``wall`` and ``boot`` give milliseconds."""
         self._wall = wall
         self._boot = boot
+        self.boot_id = boot_id()
         self._lock = threading.Lock()
         self._line = self._offset()[0]
         self._other: Line | None = None
@@ -166,6 +180,7 @@ class FixedClock:
     def __init__(self, now: int = 1_767_225_600_000) -> None:
         """Start at ``now`` (default: 2026-01-01T00:00:00Z)."""
         self.time = now
+        self.boot_id = "fixed"
 
     def now(self) -> int:
         """The time that was set."""

@@ -109,11 +109,16 @@ def decided_at(extra: bytes | None) -> int | None:
 
 def at_of(row: Row) -> int:
     """When a row was decided, in milliseconds since 1970 UTC."""
+    return decided_or(row.recorded_at, row.extra)
+
+
+def decided_or(recorded_at: int, extra: bytes | None) -> int:
+    """The decision time beside a payload, or the time of recording."""
     try:
-        decided = decided_at(row.extra)
+        decided = decided_at(extra)
     except (msgspec.MsgspecError, TypeError, RecursionError):  # damaged; decoding it says so
         decided = None
-    return row.recorded_at if decided is None else decided
+    return recorded_at if decided is None else decided
 
 
 def with_decided_at(extra: bytes | None, at: int) -> bytes:

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -42,7 +42,8 @@ from athena_core.protocols import Row, row_of
 from athena_core.signal import Signal
 from athena_core.store.anchor import ACCEPT, Anchor, Mismatch, read_anchor, write_anchor
 from athena_core.store.chain import digest, follows, link
-from athena_core.store.codec import Codec, envelope, with_decided_at
+from athena_core.store.codec import Codec, decided_or, envelope, with_decided_at
+from athena_core.store.key_clock import KEPT_MS, LOOK_SECONDS, KeyClock
 from athena_core.store.port import FORMAT, BoundKey, Store, StoredGuard, StoreReader
 from athena_core.store.recent import Recent, RecentReader
 
@@ -63,8 +64,6 @@ PROBE_SECONDS = 1.0
 """How often a writer whose last write failed tries whether writes work again."""
 
 SALT_BYTES = 16
-KEY_SLACK_MS = 2 * 3_600_000
-"""For how long a key that binds no more is kept: it may still bind for a server whose clock is behind ours."""
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -242,9 +241,10 @@ class Cache:
 class Batch:
     """What the transactions of one commit decided so far; nothing of it is in the database or the cache yet."""
 
-    def __init__(self, place: Place) -> None:
-        """Start at the head."""
+    def __init__(self, place: Place, key_time: int) -> None:
+        """Start at the head; ``key_time`` is the time on the clock of keys."""
         self.head, self.recorded_at, self.chain = place
+        self.key_time = key_time
         self.rows: list[Row] = []
         self.size = 0
         self.ahead: dict[str, Entry] = {}
@@ -323,7 +323,8 @@ class Log:
         self._deciders = {decider.category: decider for decider in deciders}
         self._clock = clock
         self._ids = ids
-        self._key_ms = key_hours * 3_600_000
+        self._key_ms = key_hours * 3_600_000 + KEPT_MS
+        self._key_clock = KeyClock(clock, shared=store.remote)
         self._fatal = fatal
         self._cache = Cache()
         self._recent = Recent()
@@ -594,7 +595,9 @@ class Log:
         if self.store.remote:
             waiting = tuple(self._queue)[:BATCH_EVENTS_MAX]
             self.store.expect([job.key.hash for job in waiting if job.key is not None])
-        batch = Batch(self._place)
+        stamp = self.store.key_stamp()
+        newest = self.store.newest_key() if stamp is None else 0
+        batch = Batch(self._place, self._key_clock.look(stamp, newest))
         while not batch.full:
             try:
                 job = self._queue.popleft()
@@ -700,7 +703,9 @@ class Log:
         batch.erase += outcome.erase
         if job.key is not None:
             count = batch.head + 1 - first
-            batch.keys[job.key.hash] = (job.key.fingerprint, now, first, count, outcome.subject, stored)
+            bound_at, subject = batch.key_time, outcome.subject
+            key = BoundKey(job.key.fingerprint, bound_at, first, count, subject, stored, now, None)
+            batch.keys[job.key.hash] = key
         return Committed(position=batch.head, at=now, subject=outcome.subject, answer=outcome.answer)
 
     def _known(self, key: Key, view: View, batch: Batch, now: int) -> Committed | None:
@@ -708,13 +713,14 @@ class Log:
         found = batch.keys.get(key.hash) or self.store.key(key.hash)
         if found is None:
             return None
-        fingerprint, at, first, count, subject, stored = found
-        if at < now - self._key_ms or key.released(view, subject):
+        fingerprint, bound_at, first, count, subject, stored, recorded_at, extra = found
+        if bound_at < batch.key_time - self._key_ms or key.released(view, subject):
             return None
         if not key.fits(fingerprint):
             raise IdempotencyMismatch("the idempotency key was used before with another input")
         before = msgspec.json.decode(stored) if stored is not None else None
         end = first + count - 1
+        at = decided_or(recorded_at, extra) if count else now
         return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)
 
     def _append(self, facts: tuple[Fact, ...], batch: Batch, context: Context) -> None:
@@ -846,8 +852,11 @@ class Log:
             self.store.raise_format()
         self.store.insert(batch.rows)
         if batch.keys:
-            self.store.put_keys([(key, *bound) for key, bound in batch.keys.items()])
-            self.store.expire_keys(self._clock.now() - self._key_ms - KEY_SLACK_MS)
+            self.store.put_keys([(key, *bound[:6]) for key, bound in batch.keys.items()])
+            self.store.expire_keys(batch.key_time - self._key_ms)
+        stamp = self._key_clock.stamp(self.store.key_stamp(), batch.key_time, binds=bool(batch.keys))
+        if stamp is not None:
+            self.store.put_key_stamp(stamp)
         self.store.put_guards(batch.guards)
         for position in batch.erase:
             self.store.erase_text(position)
@@ -909,12 +918,17 @@ class Log:
 
     def _keep(self) -> None:
         """Twice a second: is the lock overdue, is the file in its place, what is the anchor."""
+        looked: float | None = None
         while not self._closed.wait(KEEPER_SECONDS) and self._failed is None:
             since = self._locking_since
             if since is not None and self._clock.monotonic() - since > LOCK_WAIT_SECONDS_MAX:
                 self._refuse_waiting()
             try:
                 self.store.check_place()
+                now = self._clock.monotonic()
+                if self.store.remote and (looked is None or now - looked >= LOOK_SECONDS):
+                    looked = now
+                    self._watch_keys()
             except StoreMoved as moved:
                 self._leave(moved)
                 return
@@ -924,6 +938,11 @@ class Log:
                 self.problems.recovered("log.keeper")
             self._watch_clock()
             self._write_anchor()
+
+    def _watch_keys(self) -> None:
+        """Look at the clock of keys, which other machines may set."""
+        with suppress(*self.store.lost), closing(self.store.reader()) as reader:  # the writer reports these
+            self._key_clock.look(reader.key_stamp())
 
     def _watch_clock(self) -> None:
         """Notice a jump of the machine's clock, and its acceptance, also while nothing is written."""

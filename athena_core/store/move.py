@@ -88,8 +88,8 @@ class Target(Side, Protocol):
     occupied: bool
     meta: Mapping[str, str]
 
-    def begin(self, log_id: str, format_: str) -> None:
-        """Make an empty log of this id and format, which nobody else sees yet."""
+    def begin(self, described: Mapping[str, str]) -> None:
+        """Make an empty log with the description of another, which nobody else sees yet."""
 
     def put(self, table: Table, rows: Sequence[Cells]) -> None:
         """Add rows."""

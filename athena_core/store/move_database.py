@@ -18,6 +18,7 @@ from athena_core.store.postgres import (
     INSERT_META,
     LOCK_CLASS,
     LOG_LOCK,
+    PUT_META,
     SCHEMA,
     SCHEMA_LOCK,
     TABLES,
@@ -30,7 +31,6 @@ from athena_core.store.postgres import (
 )
 
 META = "SELECT name, value FROM meta"
-PUT_META = "INSERT INTO meta (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 TAKE = f"SELECT pg_advisory_lock({LOCK_CLASS}, %s)"
 OPTIONS = {"lock_timeout": "5s"}
 """The session of a move that was killed ends soon, but not at once."""
@@ -148,9 +148,9 @@ class DatabaseTarget(DatabaseSide):
             if left:
                 raise ConfigError(f"--to: the database holds {left[0][0]}, left of another log; drop that schema first")
 
-    def begin(self, log_id: str, format_: str) -> None:
-        """Make an empty log of this id and format, in a transaction."""
-        self.meta = {"log_id": log_id, "format": format_}
+    def begin(self, described: Mapping[str, str]) -> None:
+        """Make an empty log with the description of another, in a transaction."""
+        self.meta = described
         with self._told():
             connection = self._line.connection()
             connection.execute("BEGIN")

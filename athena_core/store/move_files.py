@@ -13,6 +13,7 @@ from athena_core.store.move import Cells, Table
 from athena_core.store.port import MOVED, check_schema
 from athena_core.store.sqlite import (
     INSERT_META,
+    PUT_META,
     SCHEMA,
     SqliteReader,
     check_directory,
@@ -26,7 +27,6 @@ from athena_core.store.sqlite import (
 )
 
 META = "SELECT name, value FROM meta"
-PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 
 
 class FileSide:
@@ -118,8 +118,8 @@ class FileTarget(FileSide):
             self.close()
             raise
 
-    def begin(self, log_id: str, format_: str) -> None:
-        """Make an empty log of this id and format, in a file of another name: it needs no journal."""
+    def begin(self, described: Mapping[str, str]) -> None:
+        """Make an empty log with the description of another, in a file of another name: it needs no journal."""
         self._draft.unlink(missing_ok=True)
         private_file.create(self._draft)
         self._connection = connection = apsw.Connection(str(self._draft))
@@ -127,7 +127,7 @@ class FileTarget(FileSide):
         connection.pragma("synchronous", "OFF")  # it is synced as a whole, before it gets its name
         for statement in SCHEMA:
             connection.execute(statement)
-        self.meta = {"log_id": log_id, "format": format_}
+        self.meta = described
         connection.executemany(INSERT_META, self.meta.items())
 
     def put(self, table: Table, rows: Sequence[Cells]) -> None:

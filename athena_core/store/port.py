@@ -18,6 +18,9 @@ from athena_core.protocols import LogReader, Row, StoredKey
 FORMAT = 2
 """The format of the logs that this release writes (docs/log-format.md). It reads all below."""
 
+KEY_CLOCK = "key_clock"
+"""In the description of a log: the stamp of the clock of its keys (``key_clock.py``)."""
+
 MOVED = "moved"
 """In the description of a log: where it was moved to; here it is not to be used any more."""
 
@@ -39,11 +42,23 @@ Troubles: TypeAlias = tuple[tuple[tuple[type[Exception], ...], Trouble], ...]
 Head: TypeAlias = tuple[Position, int, bytes]
 """Position, time and chain of the last row."""
 
-BoundKey: TypeAlias = tuple[bytes, int, int, int, str | None, bytes | None]
-"""What is stored under an idempotency key: fingerprint, time, first position, count, subject, answer."""
-
 KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
-"""The same behind the key's hash."""
+"""A stored key: its hash, fingerprint, time on the clock of keys, first position, count, subject, answer."""
+
+
+class BoundKey(NamedTuple):
+    """What is stored under an idempotency key, and the time and ``extra`` of the last event that it led to."""
+
+    fingerprint: bytes
+    bound_at: int
+    """In milliseconds on the clock of keys (``key_clock.py``)."""
+    first: Position
+    events: int
+    subject: str | None
+    answer: bytes | None
+    recorded_at: int
+    extra: bytes | None
+
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -123,6 +138,9 @@ class StoreReader(LogReader, Protocol):
 
     def schema(self) -> Schema:
         """Compare the schema with the one that this release creates."""
+
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys."""
 
 
 Shelved: TypeAlias = tuple[str, int, str, bytes]
@@ -309,7 +327,16 @@ class Store(Protocol):
         """Bind keys."""
 
     def expire_keys(self, before: int) -> None:
-        """Forget up to a thousand keys recorded before a time."""
+        """Forget up to a thousand keys that were bound before a time on the clock of keys."""
+
+    def newest_key(self) -> int:
+        """Return the time of the newest key, 0 without one."""
+
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys, inside ``exclusive``."""
+
+    def put_key_stamp(self, stamp: str) -> None:
+        """Store the stamp of the clock of keys."""
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""

@@ -30,6 +30,7 @@ from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
     FORMAT,
+    KEY_CLOCK,
     MOVED,
     REHEARSAL_BYTES,
     BoundKey,
@@ -239,6 +240,8 @@ SELECT_STRAY = (
 SELECT_META = "SELECT value FROM meta WHERE name = %s"
 TOUCH_META = "UPDATE meta SET value = value WHERE name = 'log_id'"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
+SELECT_FORMAT_AND_KEY_CLOCK = "SELECT name, value FROM meta WHERE name IN ('format', 'key_clock')"
+PUT_META = "INSERT INTO meta (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 RAISE_FORMAT = "UPDATE meta SET value = %s WHERE name = 'format'"
 INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
 SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
@@ -254,7 +257,12 @@ SELECT_SHOWN = (
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = %s AND version > %s AND version <= %s ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s ORDER BY position DESC LIMIT %s"
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
-SELECT_BOUND = f"SELECT {KEY_COLUMNS} FROM command WHERE key_hash = ANY(%b::bytea[])"
+SELECT_BOUND = (
+    "SELECT key_hash, fingerprint, command.recorded_at, first_position, count, subject, answer,"
+    " coalesce(log.recorded_at, 0), extra"
+    " FROM command LEFT JOIN log ON position = first_position + count - 1 WHERE key_hash = ANY(%b::bytea[])"
+)
+SELECT_NEWEST_KEY = "SELECT max(recorded_at) FROM command"
 SELECT_KEYS = (
     "SELECT key_hash, first_position, first_position + count - 1, recorded_at, subject FROM command"
     " WHERE key_hash > %b::bytea ORDER BY key_hash LIMIT %s"
@@ -608,6 +616,11 @@ class PostgresReader(Reading):
         found: int | None = self._line.read(SELECT_LAST_VERSION, (stream,))[0][0]
         return found
 
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys."""
+        found = self._line.read(SELECT_META, (KEY_CLOCK,))
+        return str(found[0][0]) if found else None
+
     def close(self) -> None:
         """Give the line back."""
         if self._leave is not None:
@@ -826,6 +839,7 @@ class PostgresStore(Reading):
         self._writes: list[tuple[str, Values]] = []
         self._unkeyed: bool | None = None
         self._head: Head | None = None
+        self._meta: dict[str, str] = {}
         self._expected: dict[bytes, BoundKey | None] = {}
         try:
             check_server(self._line.connection())
@@ -891,9 +905,10 @@ class PostgresStore(Reading):
                     connection.execute(LOCK, (LOG_LOCK,))
                     cursor = connection.cursor(binary=True)
                     cursor.execute(SELECT_HEAD)
-                    found = connection.execute(SELECT_META, ("format",))
+                    found = connection.execute(SELECT_FORMAT_AND_KEY_CLOCK)
                 self._head = cursor.fetchone() or (0, 0, GENESIS)
-                self.format = check_still(str(_value(found.fetchone())))
+                self._meta = {str(name): str(value) for name, value in found.fetchall()}
+                self.format = check_still(self._meta["format"])
                 yield
                 with self._replicated(connection), connection.pipeline():
                     for statement, values in self._writes:
@@ -964,15 +979,15 @@ class PostgresStore(Reading):
     def expect(self, hashes: Sequence[bytes]) -> None:
         """Look these keys up at once."""
         if hashes:
-            found = {row[0]: row[1:] for row in self._line.read(SELECT_BOUND, (list(hashes),))}
+            found = {row[0]: BoundKey._make(row[1:]) for row in self._line.read(SELECT_BOUND, (list(hashes),))}
             self._expected = {hash_: found.get(hash_) for hash_ in hashes}
 
     def key(self, key_hash: bytes) -> BoundKey | None:
         """What is stored under a key."""
         if key_hash in self._expected:
             return self._expected[key_hash]
-        found: Sequence[Any] = self._line.read(SELECT_BOUND, ([key_hash],))
-        return found[0][1:] if found else None
+        found = self._line.read(SELECT_BOUND, ([key_hash],))
+        return BoundKey._make(found[0][1:]) if found else None
 
     def insert(self, rows: Sequence[Row]) -> None:
         """Add rows at the positions they carry, and tell everybody."""
@@ -986,8 +1001,20 @@ class PostgresStore(Reading):
             self._writes.append((PUT_KEYS, list(map(list, zip(*keys, strict=True)))))
 
     def expire_keys(self, before: int) -> None:
-        """Forget up to a thousand keys recorded before a time."""
+        """Forget up to a thousand keys that were bound before a time on the clock of keys."""
         self._writes.append((EXPIRE_KEYS, (before,)))
+
+    def newest_key(self) -> int:
+        """Return the time of the newest key, 0 without one."""
+        return int(self._line.read(SELECT_NEWEST_KEY)[0][0] or 0)
+
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys, inside ``exclusive``."""
+        return self._meta.get(KEY_CLOCK)
+
+    def put_key_stamp(self, stamp: str) -> None:
+        """Store the stamp of the clock of keys."""
+        self._writes.append((PUT_META, (KEY_CLOCK, stamp)))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""

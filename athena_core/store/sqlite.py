@@ -23,6 +23,7 @@ from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCe
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
     FORMAT,
+    KEY_CLOCK,
     MOVED,
     REHEARSAL_BYTES,
     ROW_BYTES_MAX,
@@ -95,6 +96,7 @@ speak to."""
 COLUMNS = ", ".join(Row._fields)
 SELECT_META = "SELECT value FROM meta WHERE name = ?"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
+PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 RAISE_FORMAT = "UPDATE meta SET value = ? WHERE name = 'format'"
 INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
@@ -105,7 +107,12 @@ SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
 SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
 SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
-SELECT_KEY = "SELECT fingerprint, recorded_at, first_position, count, subject, answer FROM command WHERE key_hash = ?"
+SELECT_KEY = (
+    "SELECT fingerprint, command.recorded_at, first_position, count, subject, answer,"
+    " coalesce(log.recorded_at, 0), extra"
+    " FROM command LEFT JOIN log ON position = first_position + count - 1 WHERE key_hash = ?"
+)
+SELECT_NEWEST_KEY = "SELECT max(recorded_at) FROM command"
 SELECT_KEYS = "SELECT key_hash, first_position, first_position + count - 1, recorded_at, subject FROM command"
 INSERT_KEY = (
     "INSERT OR REPLACE INTO command (key_hash, fingerprint, recorded_at, first_position, count, subject, answer)"
@@ -323,6 +330,11 @@ class Reading:
         else:
             rows = self._connection.execute(SELECT_GUARDS)
         return [(kind, key, _from_json(value)) for kind, key, value in rows]
+
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys."""
+        found: str | None = self._connection.execute(SELECT_META, (KEY_CLOCK,)).get
+        return found
 
 
 class SqliteReader(Reading):
@@ -626,15 +638,24 @@ class SqliteStore(Reading):
 
     def key(self, key_hash: bytes) -> BoundKey | None:
         """What is stored under a key."""
-        return self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
+        found = self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
+        return BoundKey._make(found) if found else None
 
     def put_keys(self, keys: Sequence[KeyRow]) -> None:
         """Bind keys."""
         self._connection.executemany(INSERT_KEY, keys)
 
     def expire_keys(self, before: int) -> None:
-        """Forget up to a thousand keys recorded before a time."""
+        """Forget up to a thousand keys that were bound before a time on the clock of keys."""
         self._connection.execute(EXPIRE_KEYS, (before,))
+
+    def newest_key(self) -> int:
+        """Return the time of the newest key, 0 without one."""
+        return int(self._connection.execute(SELECT_NEWEST_KEY).get or 0)
+
+    def put_key_stamp(self, stamp: str) -> None:
+        """Store the stamp of the clock of keys."""
+        self._connection.execute(PUT_META, (KEY_CLOCK, stamp))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""

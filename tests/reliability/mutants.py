@@ -212,7 +212,8 @@ MUTANTS: tuple[Mutant, ...] = (
             LOG,
             "            self._append(rejected.facts, batch, context)\n",
             "            self._append(rejected.facts, batch, context)\n            if job.key is not None:\n"
-            "                batch.keys[job.key.hash] = (job.key.fingerprint, now, batch.head, 1, None, None)\n",
+            "                bound = (batch.key_time, batch.head, 1, None, None, now, None)\n"
+            "                batch.keys[job.key.hash] = BoundKey(job.key.fingerprint, *bound)\n",
         ),
     ),
     of(

@@ -30,6 +30,7 @@ from athena_core.services.proof.verify import (
 from athena_core.store.anchor import Anchor
 from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import Codec, Encoded
+from athena_core.store.key_clock import KEPT_MS
 from athena_core.store.log import Guards
 from athena_core.store.port import FORMAT
 from athena_core.store.sqlite import SqliteReader, SqliteStore
@@ -549,7 +550,9 @@ def key_of_another_subject(forge: Forge) -> None:
 
 def key_of_another_time(forge: Forge) -> None:
     forge.add("plane", FILLER)
-    forge.keys = [forge.key(1, 1)._replace(recorded_at=1)]
+    forge.add("plane", FILLER)
+    earlier = forge.key(1, 1)._replace(key_hash=bytes(32), recorded_at=KEPT_MS + 2)
+    forge.keys = [earlier, forge.key(2, 2)._replace(recorded_at=1)]
 
 
 def anchor_of_another_log(forge: Forge) -> None:
@@ -1132,7 +1135,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (completed_with_more_evidence, "totals", 5, "run_1 completed with 1 pieces of evidence of 0"),
     (guards_in_another_order, "guards", None, "the guards waiting stand in the order run_2, run_1 where the log says"),
     (key_of_another_subject, "keys", None, "leads to run_2, which positions 2 to 2 do not name"),
-    (key_of_another_time, "keys", None, "was bound at another time than position 1 was decided"),
+    (key_of_another_time, "keys", None, "of position 2 was bound long before a key of an earlier one"),
     (anchor_of_another_log, "anchor", None, "the anchor is of the log 0000000000000000; this one is 00000"),
     (version_skipped, "versions", 2, "version 3 where 2 is due"),
     (version_above_one, "versions", 1, "version 2 where 1 is due"),

@@ -2,7 +2,7 @@
 
 import tempfile
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,7 +17,9 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
 from athena_core.errors import ConcurrencyLimitExceeded, OutcomeUnknown
 from athena_core.event import Event, Fact
 from athena_core.store import chain
-from athena_core.store.log import ENTRY_BYTES, KEY_SLACK_MS, Cache, Committed, Log
+from athena_core.store.codec import decided_or
+from athena_core.store.key_clock import KEPT_MS
+from athena_core.store.log import ENTRY_BYTES, Cache, Committed, Log
 from tests.core.store.pots import (
     MEMORY,
     POTS,
@@ -127,11 +129,23 @@ class Model:
     """When each row was decided."""
     erased: set[int] = field(default_factory=set)
     guards: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
-    keys: dict[int, tuple[int, int, int, str | None, object]] = field(default_factory=dict)
+    keys: dict[int, tuple[int, int | None, int, str | None, object]] = field(default_factory=dict)
+    passed: int = 0
+    """The real time that has passed, whatever the date did."""
+    bound: dict[int, int] = field(default_factory=dict)
+    """When each key was bound, in that time."""
 
     def copy(self) -> "Model":
         """What to go back to if a commit fails."""
-        return Model(list(self.rows), list(self.decided), set(self.erased), dict(self.guards), dict(self.keys))
+        return replace(
+            self,
+            rows=list(self.rows),
+            decided=list(self.decided),
+            erased=set(self.erased),
+            guards=dict(self.guards),
+            keys=dict(self.keys),
+            bound=dict(self.bound),
+        )
 
     def state(self, name: str) -> PotState:
         """The state of a stream."""
@@ -149,23 +163,26 @@ class Model:
                 case Freed(slot=slot, held=held) if held is None or self.guards.get(slot) == (held,):
                     self.guards.pop(slot, None)
 
-    def expire(self, before: "Model", now: int) -> None:
-        """A commit that binds keys forgets those that have long expired."""
-        if self.keys != before.keys:
-            oldest = now - KEY_HOURS * HOUR - KEY_SLACK_MS
-            self.keys = {key: bound for key, bound in self.keys.items() if bound[1] >= oldest}
+    def binds(self, name: int) -> bool:
+        """Return True if less time has passed than a key binds."""
+        return self.passed - self.bound[name] <= KEY_HOURS * HOUR + KEPT_MS
+
+    def expire(self, before: "Model") -> None:
+        """A commit that binds keys forgets those that bind no more."""
+        if self.bound != before.bound or self.keys != before.keys:
+            self.keys = {name: key for name, key in self.keys.items() if self.binds(name)}
 
     def run(self, step: Step, now: int, shown: list[Any]) -> object:
         """What must become of a transaction."""
         if step.key is not None:
             name, fingerprint = step.key
             bound = self.keys.get(name)
-            if bound is not None and bound[1] >= now - KEY_HOURS * HOUR:
+            if bound is not None and self.binds(name):
                 shown.append(("released?", len(self.rows), bound[3]))
                 if not step.released:
                     if bound[0] != fingerprint:
                         return "IdempotencyMismatch"
-                    return (bound[2], bound[1], bound[3], bound[4], True)
+                    return (bound[2], now if bound[1] is None else bound[1], bound[3], bound[4], True)
         states = [self.state(pot) for pot in NAMES]
         head = len(self.rows)
         shown.append((head, now, states, list(self.guards.items())))
@@ -191,7 +208,8 @@ class Model:
             self.erased.add(step.erase)
         answer = None if step.fault == "no answer" else {"levels": [state.level for state in states]}
         if step.key is not None:
-            self.keys[step.key[0]] = (step.key[1], now, len(self.rows), f"subject {head}", answer)
+            self.keys[step.key[0]] = (step.key[1], now if facts else None, len(self.rows), f"subject {head}", answer)
+            self.bound[step.key[0]] = self.passed
         return (len(self.rows), now, f"subject {head}", answer, False)
 
 
@@ -222,12 +240,27 @@ def no_space() -> bool:
     raise apsw.FullError("disk full")
 
 
+class Restless(FixedClock):
+    """A date that goes to and fro, and a boot clock that only goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = 0
+
+    def elapsed(self) -> float:
+        return self._passed / 1_000
+
+    def advance(self, milliseconds: int) -> None:
+        super().advance(milliseconds)
+        self._passed += abs(milliseconds)
+
+
 class World:
     """Two processes on one state directory, and the model of it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.clock = FixedClock()
+        self.clock = Restless()
         self.model = Model()
         self.deaths = Deaths()
         self.logs = [self.open(), self.open()]
@@ -242,6 +275,7 @@ class World:
         """One commit, in the world and in the model."""
         log = self.logs[plan.log]
         self.clock.advance(plan.hours * HOUR)
+        self.model.passed += abs(plan.hours) * HOUR
         before, shown, expected_shown = self.model.copy(), list[Any](), list[Any]()
         futures = []
         for step in plan.steps:
@@ -254,7 +288,7 @@ class World:
         log._commit()
         self.arrange(log, None)
         expected = [self.model.run(step, self.clock.now(), expected_shown) for step in plan.steps]
-        self.model.expire(before, self.clock.now())
+        self.model.expire(before)
         grown = len(self.model.rows) > len(before.rows)
         if plan.failure in {"commit", "full"} or (plan.failure == "insert" and grown):
             self.model = before
@@ -308,10 +342,15 @@ class World:
             versions = [row.version for row in rows if row.stream == name]
             assert versions == list(range(1, len(versions) + 1))
         assert reader.guards() == [("slot", slot, value) for slot, value in self.model.guards.items()]
+        starts = set()
         for key, (fingerprint, at, end, subject, _) in self.model.keys.items():
             found = self.logs[0].store.key(bytes([key]))
             assert found is not None
-            assert (found[0], found[1], found[2] + found[3] - 1, found[4]) == (bytes([fingerprint]), at, end, subject)
+            assert (found.fingerprint, found.subject) == (bytes([fingerprint]), subject)
+            assert found.first + found.events - 1 == end
+            assert at is None or decided_or(found.recorded_at, found.extra) == at
+            starts.add(found.bound_at - self.model.bound[key])
+        assert len(starts) <= 1, "keys are as old as time has passed"
         for log in self.logs:
             log._commit()  # nothing waits: it only catches up
             assert place(log).position == len(rows)

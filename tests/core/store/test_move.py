@@ -18,7 +18,7 @@ from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.engine import open_move, open_store
 from athena_core.store.move import TABLES, copy, digests, pages
 from athena_core.store.move_database import without_secrets
-from athena_core.store.port import MOVED, StoreReader
+from athena_core.store.port import KEY_CLOCK, MOVED, StoreReader
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -66,6 +66,7 @@ def filled(tmp_path: Path) -> Path:
         store.put_guards([(guard, 1 + number // 2) for number, guard in enumerate(guards)])
         store.put_checkpoint("projection:é", len(rows))
         store.put_checkpoint("another", 0)
+        store.put_key_stamp("stamp")
     with closing(apsw.Connection(str(directory / "log.db"))) as database:
         database.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
     return directory
@@ -75,7 +76,7 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
     """Move a log; the digests of what arrived, which are those of what left."""
     left, arrived = open_move(origin, origin_url, to)
     with closing(left), closing(arrived):
-        arrived.begin(left.meta["log_id"], left.meta["format"])
+        arrived.begin({name: value for name, value in left.meta.items() if name != MOVED})
         for _ in copy(left, arrived):
             pass
         arrived.commit()
@@ -85,6 +86,7 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
         assert arrived.occupied
         assert left.meta[MOVED] == arrived.place
         assert left.meta["format"] == arrived.meta["format"] == "1"
+        assert left.meta[KEY_CLOCK] == arrived.meta[KEY_CLOCK] == "stamp"
         assert [rows for table in TABLES for rows in pages(left, table)] == [
             rows for table in TABLES for rows in pages(arrived, table)
         ]
@@ -134,7 +136,7 @@ def test_a_move_that_is_cut_short_at_any_page_leaves_nothing(ends: tuple[Path, s
         left, arrived = open_move(*ends)
         with closing(left), closing(arrived):
             assert not arrived.occupied
-            arrived.begin(left.meta["log_id"], left.meta["format"])
+            arrived.begin({name: value for name, value in left.meta.items() if name != MOVED})
             going = copy(left, arrived)
             for _ in range(steps):
                 next(going)
