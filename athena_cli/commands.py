@@ -798,15 +798,15 @@ def verify(*, bundle: Annotated[Path | None, TEXT] = None, form: Form | None = N
 
 def _prove(path: Path, form: Form | None) -> None:
     """Prove a bundle. Raises Failed if it is not what was exported."""
-    from athena_core.services.bundle import prove
+    from athena_core.services.bundle import lines_of, prove
     from athena_core.store.chain import Broken
 
     try:
         if str(path) == "-":
-            proof = prove(sys.stdin.buffer)
+            proof = prove(lines_of(sys.stdin.buffer))
         else:
             with path.open("rb") as file:
-                proof = prove(file)
+                proof = prove(lines_of(file))
     except OSError as error:
         raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
     except Broken as broken:

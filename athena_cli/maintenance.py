@@ -192,6 +192,7 @@ def export(
     run: str | None = None,
     session: str | None = None,
     since: str | None = None,
+    to: str | None = None,
     redact: Annotated[bool, SWITCH] = False,
     out: Path | None = None,
     form: Form | None = None,
@@ -202,6 +203,7 @@ def export(
         run: The events of this run.
         session: The events of this session.
         since: Everything after an event (its id, or a position), or since a time (ISO-8601).
+        to: Extend the slice to this position or event, or to `head`, so that a kept anchor vouches for it.
         redact: Without what people, models and tools wrote; the bundle says so, and still proves itself.
         out: The file to write; standard output if absent.
         form: How to show what was written.
@@ -216,11 +218,13 @@ def export(
     from athena_core import private_file
     from athena_core.services.bundle import Head, Scope
     from athena_core.services.bundle import export as lines_of
+    from athena_core.store.chain import Broken
 
     reader = kept(settings_of(None)).reader()
     try:
         after = None if since is None else place_of(since, reader)
-        lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact)
+        end = None if to is None else reader.head() if to == "head" else place_of(to, reader)
+        lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact, to=end)
         head = next(lines)
         if not msgspec.json.decode(head, type=Head).head:
             render.note("Warning: the log holds nothing of that; the bundle is empty")
@@ -232,6 +236,8 @@ def export(
         with open(draft, "wb", opener=private_file.opener) as file:  # noqa: PTH123 - Path.open takes none
             file.writelines(lines)
         draft.replace(out)
+    except Broken as broken:
+        raise Failed(f"cannot export: {broken}; athena verify names what is wrong with the log") from broken
     except OSError as error:
         if out is None:  # who leads all commands tells of the standard output
             raise

@@ -165,6 +165,9 @@ TROUBLES: Troubles = (
 )
 DISK_TROUBLE = (apsw.FullError, apsw.IOError)
 DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+DatabaseError = apsw.Error
+"""Whatever SQLite says about a file."""
+
 STEPS_BETWEEN_LOOKS = 1_000
 """How many instructions of SQLite's machine (some microseconds) pass between two looks at the clock."""
 

@@ -81,3 +81,18 @@ def test_every_command_refuses_what_is_no_log(case: str, terminal: Terminal, her
             continue  # to SQLite it is a new database
         one_line(here(*arguments))
     one_line(here("restore", str(path), state_dir=str(terminal.directory / "other")))
+    if case != "pipe":  # a bundle may come through one
+        one_line(here("verify", "--bundle", str(path)))
+
+
+def test_a_damaged_page_is_one_line(history: Terminal, here: Here) -> None:
+    path = history.state_dir / "log.db"
+    changed(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    with closing(apsw.Connection(str(path))) as connection:
+        root = int(connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'log'").get)
+    size = int.from_bytes(content[16:18], "big")
+    content[(root - 1) * size : root * size] = b"\xee" * size
+    path.write_bytes(content)
+    for command in ("export", "replay", "backup", "verify", "doctor", "redact --audit"):
+        one_line(here(*COMMANDS[command]))
