@@ -270,7 +270,7 @@ def wire(
         runs=runs,
         workflows=workflows,
         walker=walker,
-        erasure=Erasure(settings.state_dir, log, generations, index),
+        erasure=Erasure(settings.state_dir, log, generations, index, runs.compiler.histories),
         templates=templates,
         runner=Runner(
             log,

@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks import talk
 from benchmarks.counted import NAME as OBJECTS
+from benchmarks.load import WORDS
 from benchmarks.machine import resident_kib
 from benchmarks.report import Section
 from benchmarks.scenarios import Bench, Failed, settled
@@ -26,6 +27,9 @@ CROWD_TOKENS, CROWD_PAUSE_MS = 20, 200
 GROWTH_MAX = 1.1
 FILLING = 5
 """How many loads of small events come before a crowd, so that the caches of the database (2 of 16 MiB) are full."""
+
+FILLING_RUNS = 150
+"""How many runs fill the context of a session: a history has 200 entries at most."""
 
 FLOW_STEPS, FLOW_SHARE, FLOW_SECONDS_MAX = 100, 0.6, 120.0
 PROFILE = {
@@ -66,8 +70,30 @@ def runs(bench: Bench) -> list[Section]:
         f"A run is {EVENTS_PER_RUN} events in two commits. Asynchronous ones count once all have ended; their p50 and"
         " p99 are those of the 202."
     )
+    sections.append(_in_sessions(bench, athena))
     bench.stop()
     return sections
+
+
+def _in_sessions(bench: Bench, athena: Server) -> Section:
+    """Runs in a session whose context is full beside runs in sessions of their own."""
+    section = Section("runs-session", "Mock runs in a session with a full context, 1 client", "runs/s", {}, [], [])
+    full = {"sessionId": "full", "input": WORDS}
+    for _ in range(FILLING_RUNS):
+        _post(athena, "/runs", full)
+    variants = {"new sessions": {"input": WORDS}, "a full session": full}
+    paths = ("/api/v1/runs",)
+    section.measure(
+        bench.rounds,
+        {
+            name: bench.load(athena, "asked", 1, paths=paths, body=msgspec.json.encode(body).decode())
+            for name, body in variants.items()
+        },
+    )
+    label = "CPU time each: a full session / new sessions"
+    section.ratio("a full session", "new sessions", figure="cpu_us", label=label)
+    section.notes.append(f"The session holds {FILLING_RUNS} runs when it begins: more than a context takes.")
+    return section
 
 
 def flows(bench: Bench) -> list[Section]:

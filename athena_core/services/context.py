@@ -2,26 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 
-from msgspec.structs import replace
-
-from athena_core.domain.run import RunCompleted, RunRequest, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
-from athena_core.event import Event, Position
+from athena_core.event import Position
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Message
-from athena_core.services.conversation import (
-    ContextLimits,
-    Draft,
-    conversation,
-    cut_message,
-    fit,
-    paired,
-    without_controls,
-)
+from athena_core.services.conversation import ContextLimits, Draft, fit, paired
+from athena_core.services.history import Histories, HistoryLimits
 from athena_core.settings import Settings
 from athena_core.store.codec import Codec
 from athena_core.store.port import StoreReader
@@ -31,11 +19,7 @@ from athena_core.tools.workspace import Workspace, parts_of
 from athena_core.values import ContextMeta, ContextReference
 
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
-HISTORY_ROWS_MAX = 10_000
 FILE_BYTES_MAX = 10_000_000
-
-Said = TranscriptAppended | ToolCalled
-SAID = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
 
 
 class Resolved:
@@ -101,8 +85,10 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
 class Compiler:
     """Compiles contexts under the limits of the settings."""
 
-    def __init__(self, settings: Settings, codec: Codec, reader: StoreReader) -> None:
-        """Take the limits, and a reader for the history."""
+    def __init__(
+        self, settings: Settings, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
+    ) -> None:
+        """Take the limits, and a reader for the histories; ``followed`` as they want it."""
         self.chars_max = settings.context_max_chars - settings.context_reserve_chars
         self._limits = ContextLimits(
             chars_max=self.chars_max,
@@ -111,12 +97,14 @@ class Compiler:
             summary_chars_max=settings.context_summary_max_chars,
             result_chars_max=settings.context_max_tool_result_chars,
         )
-        self._entries_max = settings.history_max_entries
-        self._entry_chars_max = settings.history_max_entry_chars
         self._repair = settings.history_repair_tool_pairing
-        self._strip = settings.history_strip_control_chars
-        self._codec = codec
-        self._reader = reader
+        limits = HistoryLimits(
+            entries_max=settings.history_max_entries,
+            entry_chars_max=settings.history_max_entry_chars,
+            chars_max=2 * self.chars_max,  # a summary quotes no more
+            strip=settings.history_strip_control_chars,
+        )
+        self.histories = Histories(limits, codec, reader, followed)
 
     def check(self, said: str, resolved: Resolved) -> None:
         """Raise ContextOverflow for what cannot fit even without history."""
@@ -145,7 +133,7 @@ class Compiler:
             Message(role="system", content=f"Context {reference.ref}:\n{content}")
             for reference, content in zip(references, contents, strict=True)
         )
-        history, seen = [] if before is None else self._history(session_id, before, personas), set[str]()
+        history, seen = () if before is None else self.histories.messages(session_id, before, personas), set[str]()
         draft = Draft(
             system=(*system, *reminder),
             history=tuple(paired(history, seen) if self._repair else history),
@@ -153,48 +141,3 @@ class Compiler:
             turns=tuple(paired(turns, seen)),
         )
         return fit(draft, self._limits)
-
-    def _history(self, session_id: str, before: Position, personas: frozenset[str] | None) -> list[Message]:
-        """What was said in the last completed runs of a session, oldest first, beginning with words of the user.
-
-        Reading ends at the limit of entries, and at twice the size of a context, because a summary tells no more; of
-        the run where it ends, only the user's words and what came after that point are taken.
-        """
-        completed: set[str] = set()
-        found: list[tuple[str, Event]] = []
-        chars, last = 0, None
-        for count, row in enumerate(self._reader.session(session_id, before)):
-            if count >= HISTORY_ROWS_MAX:
-                break
-            if row.type == RunCompleted.TYPE and (personas is None or self.persona(row.stream) in personas):
-                completed.add(row.stream)
-            if row.type not in SAID or row.stream not in completed:
-                continue
-            if last is not None and row.stream != last:
-                break
-            event = self._codec.decode(row).event
-            begins = isinstance(event, TranscriptAppended) and event.role == "user"
-            if last is None or begins:
-                found.append((row.stream, event))
-                chars += min(event.chars, self._entry_chars_max) if isinstance(event, Said) else 0
-            if last is None and (len(found) >= self._entries_max or chars > 2 * self.chars_max):
-                last = row.stream
-            if begins and last is not None:
-                break
-        messages: list[Message] = []
-        for _, events in groupby(reversed(found), key=itemgetter(0)):
-            messages += (self._tidied(message) for message in conversation(event for _, event in events))
-        while messages and messages[0].role != "user":
-            del messages[0]
-        return messages
-
-    def persona(self, run_id: str) -> str | None:
-        """Return the persona that a run names, if it names one."""
-        for row in self._reader.stream(run_id, 0, 1):
-            event = self._codec.decode(row, text=False).event
-            return event.persona_name if isinstance(event, RunRequest) else None
-        return None
-
-    def _tidied(self, message: Message) -> Message:
-        shorter = cut_message(message, self._entry_chars_max)
-        return replace(shorter, content=without_controls(shorter.content)) if self._strip else shorter

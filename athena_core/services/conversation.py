@@ -73,6 +73,9 @@ def paired(messages: Sequence[Message], seen: set[str]) -> list[Message]:
     for unit in units(messages):
         if unit[0].role == "tool":
             continue
+        if not unit[0].calls:
+            result.append(unit[0])
+            continue
         answers: dict[str | None, list[Message]] = {}
         for answer in unit[1:]:
             answers.setdefault(answer.tool_call_id, []).append(answer)
@@ -104,10 +107,12 @@ def units(messages: Sequence[Message]) -> list[list[Message]]:
 
 def size(messages: Iterable[Message]) -> int:
     """The characters of messages: their text, and the names and arguments of calls."""
-    return sum(
-        len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.calls)
-        for message in messages
-    )
+    chars = 0
+    for message in messages:
+        chars += len(message.content)
+        for call in message.calls:
+            chars += len(call.name) + len(call.arguments)
+    return chars
 
 
 # Making it shorter
@@ -115,8 +120,9 @@ def size(messages: Iterable[Message]) -> int:
 
 def without_controls(text: str) -> str:
     """Return a text without control characters but tabs and line feeds; a tenth of the time of a pattern."""
-    content = text.encode("utf-8", "surrogatepass").translate(None, ASCII_CONTROL)
-    kept = content.decode("utf-8", "surrogatepass")
+    whole = text.encode("utf-8", "surrogatepass")
+    content = whole.translate(None, ASCII_CONTROL)
+    kept = text if len(content) == len(whole) else content.decode("utf-8", "surrogatepass")
     return CONTROL.sub("", kept) if C1_LEAD in content else kept
 
 

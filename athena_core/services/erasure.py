@@ -15,6 +15,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
 from athena_core.problems import described
 from athena_core.protocols import Generations, Recall
+from athena_core.services.history import Histories
 from athena_core.store.backup import opened
 from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
@@ -35,14 +36,17 @@ class Trace(Value):
 
 
 class Erasure:
-    """Removes what the files of a state directory still hold of text that was erased in the log."""
+    """Removes what files of a state directory, and this process, still hold of text that was erased in the log."""
 
-    def __init__(self, directory: Path, log: Log, generations: Generations, recall: Recall) -> None:
+    def __init__(
+        self, directory: Path, log: Log, generations: Generations, recall: Recall, histories: Histories
+    ) -> None:
         """Take the parts."""
         self.directory = directory
         self.log = log
         self.generations = generations
         self.recall = recall
+        self.histories = histories
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
         self._left: tuple[Trace, ...] = ()
@@ -140,6 +144,12 @@ def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     return iter(())
 
 
+def _histories(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Forget the histories of sessions; other processes forget theirs as they follow the log."""
+    erasure.histories.forget()
+    return iter(())
+
+
 def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     """Delete the files of reviews whose text was erased."""
     with closing(erasure.log.reader()) as reader:
@@ -186,7 +196,10 @@ Eraser: TypeAlias = Callable[[Erasure, float], Iterator[Trace]]
 
 
 class Place(NamedTuple):
-    """Files of the state directory by the patterns of their paths; without an eraser they hold no text."""
+    """Files of the state directory by the patterns of their paths; without an eraser they hold no text.
+
+    A place without patterns is in the memory of processes.
+    """
 
     name: str
     patterns: tuple[str, ...]
@@ -197,6 +210,7 @@ PLACES = (
     Place("log", ("log.db", "log.db-wal", "log.db-shm", "snapshots.db", "snapshots.db-wal", "snapshots.db-shm"), _log),
     Place("views", ("views/views-*.db", "views/views-*.db-wal", "views/views-*.db-shm", "views/scratch/*"), _views),
     Place("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
+    Place("histories", (), _histories),
     Place("reviews", (f"{persona.FOLDER}/*/*",), _reviews),
     Place("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
     Place("anchors", ("*.anchor", "*.anchor.*")),
@@ -205,4 +219,4 @@ PLACES = (
     Place("contracts", ("api/contracts.v1.json",)),
     Place("settings of git", ("git-*/*",)),
 )
-"""Every kind of file in a state directory. A test fails for a file that is of none."""
+"""Every kind of file in a state directory, and the caches of text. A test fails for a file that is of none."""

@@ -112,8 +112,8 @@ class StoreReader(LogReader, Protocol):
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
         """The rows of one stream with ``after < version <= until``."""
 
-    def session(self, session_id: str, before: Position) -> Iterator[Row]:
-        """The rows of one session before a position, newest first; close the iterator to stop early."""
+    def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
+        """The rows of one session, ``after < position < before``, newest first; close the iterator to stop early."""
 
     def guards(self, *kinds: str) -> list[StoredGuard]:
         """Return the guard rows of these kinds, or all, oldest first."""

@@ -255,7 +255,10 @@ SELECT_SHOWN = (
     f" WHERE bytes <= {PAGE_BYTES_MAX} OR position = %s ORDER BY position"
 )
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = %s AND version > %s AND version <= %s ORDER BY version"
-SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s ORDER BY position DESC LIMIT %s"
+SELECT_SESSION = (
+    f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s AND position > %s"
+    " ORDER BY position DESC LIMIT %s"
+)
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
 SELECT_BOUND = (
     "SELECT key_hash, fingerprint, command.recorded_at, first_position, count, subject, answer,"
@@ -576,9 +579,9 @@ class PostgresReader(Reading):
         found = self._line.read(SELECT_ROW, (position,))
         return Row(*found[0]) if found else None
 
-    def session(self, session_id: str, before: Position) -> Iterator[Row]:
-        """The rows of one session before a position, newest first."""
-        while rows := self._line.read(SELECT_SESSION, (session_id, before, PAGE_ROWS)):
+    def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
+        """The rows of one session with ``after < position < before``, newest first."""
+        while rows := self._line.read(SELECT_SESSION, (session_id, before, after, PAGE_ROWS)):
             yield from map(row_of, rows)
             before = rows[-1][0]
 

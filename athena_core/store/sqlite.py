@@ -106,7 +106,9 @@ PAGE = "FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
 SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
-SELECT_SESSION = f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? ORDER BY position DESC"
+SELECT_SESSION = (
+    f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? AND position > ? ORDER BY position DESC"
+)
 SELECT_KEY = (
     "SELECT fingerprint, command.recorded_at, first_position, count, subject, answer,"
     " coalesce(log.recorded_at, 0), extra"
@@ -388,9 +390,9 @@ class SqliteReader(Reading):
         found = self._connection.execute(SELECT_ROW, (position,)).fetchone()
         return Row(*found) if found else None
 
-    def session(self, session_id: str, before: Position) -> Iterator[Row]:
-        """The rows of one session before a position, newest first; close the iterator to stop early."""
-        for row in self._connection.execute(SELECT_SESSION, (session_id, before)):
+    def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
+        """The rows of one session, ``after < position < before``, newest first; close the iterator to stop early."""
+        for row in self._connection.execute(SELECT_SESSION, (session_id, before, after)):
             yield Row(*row)
 
     def keys(self) -> Iterator[StoredKey]:

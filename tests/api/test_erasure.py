@@ -1,8 +1,16 @@
-"""Erasure: the files are rewritten for a text that was erased, and not for who asks again."""
+"""Erasure: files are rewritten for a text that was erased, and not for who asks again; what is in memory goes too."""
 
+from contextlib import closing
 from pathlib import Path
 
+import anyio
+
+from athena_core.services.erasure import PLACES
+from athena_core.services.redaction import redact, text_of_session
 from tests.support.inside import Inside
+from tests.support.records import CODEC, META, opened_log
+
+CANARY = "the code is 7731"
 
 
 def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(tmp_path: Path) -> None:
@@ -16,5 +24,51 @@ def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(tmp_
             for _ in range(3):
                 assert "left" not in inside.ask("DELETE", f"/memory/{entry}").json()["data"]
         assert len(passes) == 2
+    finally:
+        inside.stop()
+
+
+def test_what_another_process_erases_is_in_no_kept_history_and_in_no_context(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, scheduler="off")
+    inside.start()
+    try:
+        plane = inside.app.plane
+        histories = plane.runs.compiler.histories
+        for words in (CANARY, "thanks"):
+            assert inside.ask("POST", "/runs", {"sessionId": "s", "input": words}).status_code == 200
+        assert histories.kept[0] == 1
+
+        async def context() -> str:
+            messages, _ = plane.runs.compiler.compile("s", plane.reader.head() + 1, "now", (), ())
+            return str(messages)
+
+        assert CANARY in inside.call(context)
+        with opened_log(inside.state_dir) as other, closing(other.reader()) as reader:
+            positions = text_of_session(reader, CODEC, "s").positions
+            anyio.run(redact, other, positions, "asked to", META)
+
+        async def forgotten() -> None:
+            with anyio.fail_after(20):
+                while histories.kept != (0, 0):
+                    await anyio.sleep(0.005)
+
+        inside.call(forgotten)
+        assert CANARY not in inside.call(context)
+    finally:
+        inside.stop()
+
+
+def test_the_registry_has_an_eraser_of_the_kept_histories(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, scheduler="off")
+    inside.start()
+    try:
+        plane = inside.app.plane
+        for _ in range(2):
+            inside.ask("POST", "/runs", {"sessionId": "s", "input": CANARY})
+        assert plane.runs.compiler.histories.kept[0] == 1
+        (place,) = (place for place in PLACES if place.name == "histories")
+        assert place.erase is not None
+        assert list(place.erase(plane.erasure, 0.0)) == []
+        assert plane.runs.compiler.histories.kept == (0, 0)
     finally:
         inside.stop()

@@ -237,6 +237,17 @@ def test_all_events_of_a_transaction_share_its_command_and_every_one_has_its_own
     assert len(set(commands)) == 2
 
 
+def test_a_part_of_a_session_is_read_newest_first(log: Log) -> None:
+    facts = tuple(
+        Fact(stream=f"pot_{session_id}", event=Filled(amount=1), session_id=session_id) for session_id in "abaab"
+    )
+    commit(log, lambda reader, context: Outcome(facts=facts))
+    with closing(log.reader()) as reader:
+        assert [row.position for row in reader.session("a", 9)] == [4, 3, 1]
+        assert [row.position for row in reader.session("a", 4, 1)] == [3]
+        assert list(reader.session("a", 4, 3)) == []
+
+
 def test_time_never_goes_back(tmp_path: Path) -> None:
     clock = FixedClock()
     log = new_log(tmp_path, clock=clock)

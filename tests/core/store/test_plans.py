@@ -14,7 +14,7 @@ STATEMENTS = {
     "a page": (postgres.SELECT_PAGE, "bigint, bigint, bigint", "4000, 5000, 500"),
     "what is shown of a page": (postgres.SELECT_SHOWN, "bigint, bigint, bigint, bigint", "4000, 5000, 500, 4001"),
     "a stream": (postgres.SELECT_STREAM, "text, bigint, bigint", "'dir_7', 0, 100"),
-    "a session": (postgres.SELECT_SESSION, "text, bigint, bigint", "'s_7', 5000, 500"),
+    "a session": (postgres.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
     "the head": (postgres.SELECT_HEAD, "", ""),
     "the last position": (postgres.SELECT_POSITION, "", ""),
     "some keys": (postgres.SELECT_BOUND, "bytea[]", "ARRAY['\\x00'::bytea]"),
