@@ -22,13 +22,12 @@ async def simulate_policy(plane: "ControlPlane", call: Call[SimulateBody, NoQuer
     limits = supposed(call.body)
     plane.policies.check(call.body.policy.limits or (), "policy.")
     yesterday = iso(plane.clock.now() - DAY_MS)
+    runs_max = plane.settings.executor_max_runs
 
     def read(log: "StoreReader") -> simulate.Simulation:
         since = _since(call.body.since or yesterday, log)
-        collector = simulate.Collector(log, plane.log.codec.decode, since)
-        requests = collector.collect()
-        to, truncated = collector.position, collector.truncated
-        return simulate.simulate(requests, limits, since, to, truncated=truncated, run_id=call.body.run_id)
+        history = simulate.Collector(log, plane.log.codec.decode, since).collect()
+        return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
 
     simulation = await plane.scan(read)
     return Reply(data=simulation, position=simulation.to)

@@ -93,6 +93,7 @@ PUBLIC = {
 
 PUBLIC_FIELDS: dict[str, str] = {
     **dict.fromkeys(("policy.updated.auditComment",), "record"),
+    **dict.fromkeys(("policy.rejected.plan",), "name"),
     **dict.fromkeys(
         (
             "workflow.created.definition",

@@ -4,8 +4,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import iso
@@ -41,6 +43,8 @@ from athena_core.values import (
 
 ADMITTED_MAX = 256
 """How many waiters one transaction admits; their ends admit further ones."""
+REFUSED_BYTES_MAX = 4_096
+"""How much of a refused request is recorded, as JSON; of a longer one its length and its hash."""
 RUN_PREFIX = f"{run.DECIDER.category}_"
 PROVIDER = "provider:"
 """How the places begin at which a run counts by its providers (``run.places_of``)."""
@@ -222,14 +226,23 @@ class Keys:
             limit = self._limits.limit(place)
             if limit is None:
                 continue
-            active = self._reader.count("slot", place) + self._change[place]
+            active = self._active(place)
             if active >= limit.max:
                 named = f"{limit.scope}:{place}" if limit.scope == "session" else place
                 yield Reached("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
 
-    def free(self, places: Sequence[str | int]) -> bool:
-        """Whether every limit has room for a run that counts there."""
-        return next(self.reached(places), None) is None
+    def full(self, places: Sequence[str | int]) -> str | None:
+        """The first of these places whose limit leaves no room; None where every one has room."""
+        if not self._limits.limits:
+            return None
+        for place in map(str, places):
+            limit = self._limits.limit(place)
+            if limit is not None and self._active(place) >= limit.max:
+                return place
+        return None
+
+    def _active(self, place: str) -> int:
+        return self._reader.count("slot", place) + self._change[place]
 
     def take(self, places: Sequence[str | int]) -> None:
         """One more run counts there."""
@@ -313,22 +326,36 @@ class Draft:
         if not freed and not left and raised is None:
             return
         limits = raised or reader.state(policy.DECIDER, policy.STREAM)
+        begun = [fact for fact in self.facts if fact.event.TYPE == run.RunCreated.TYPE]  # no guard shows them yet
         places = self._room.left(reader, over)
         if limits.max_concurrent_runs is not None:
             places = min(places, limits.max_concurrent_runs - len(slots) + len(freed))
+        places -= len(begun)
         keys = Keys(reader, limits, freed)
         taken: set[str] = set()
-        waiters = [(run_id, value[1:]) for run_id, value in waiting.items() if run_id not in ended]
-        for run_id, names in [*waiters, *((fact.stream, _places(fact)) for fact in queued)]:
-            if places <= 0 or len(taken) == ADMITTED_MAX:
+        for fact in begun:
+            keys.take(_places(fact))
+            taken.add(fact.session_id or "")
+        full: set[str] = set()
+        admitted = 0
+        waiters = ((run_id, value[1:]) for run_id, value in waiting.items() if run_id not in ended)
+        for run_id, names in chain(waiters, ((fact.stream, _places(fact)) for fact in queued)):
+            if places <= 0 or admitted == ADMITTED_MAX:
                 break
             name = str(names[0])
-            if name in taken or (name in turns and name not in left) or not keys.free(names):
+            if name in taken or (name in turns and name not in left) or not full.isdisjoint(names):
+                continue
+            place = keys.full(names)
+            if place is not None:
+                full.add(place)
+                if not queued and reader.count("waiting", place) == len(waiting):
+                    break  # nobody waits who does not count there: a long line is not walked to its end
                 continue
             self.decide(run_id, run.AdmitRun())
             keys.take(names)
             taken.add(name)
             places -= 1
+            admitted += 1
 
 
 def _state(reader: Reader, run_id: str) -> run.RunState:
@@ -359,6 +386,57 @@ def admit(
     """
     limits = reader.state(policy.DECIDER, policy.STREAM)
     request = plan.request(session_id, directive_id, limits.policy, room.executor)
+    try:
+        return _admit(reader, context, plan, room, limits, request, run_id, who, behind)
+    except Rejected as rejected:
+        facts = tuple(
+            replace(fact, event=_with_request(fact.event, plan, request))
+            if isinstance(fact.event, run.PolicyRejected)
+            else fact
+            for fact in rejected.facts
+        )
+        raise Rejected(rejected.error, facts) from None
+
+
+def _with_request(event: run.PolicyRejected, plan: Plan, request: run.RunCreated) -> run.PolicyRejected:
+    """The refusal with what was asked for."""
+    body = plan.body
+    asked = run.RefusedRequest(
+        input=plan.said if body.directive_id is None else None,
+        directive_id=body.directive_id,
+        context_refs=plan.references if body.directive_id is None else None,
+        metadata=body.metadata or None,
+    )
+    stored = msgspec.json.encode(asked)
+    if len(stored) > REFUSED_BYTES_MAX:
+        asked = run.RefusedRequest(size_bytes=len(stored), sha256=hashlib.sha256(stored).hexdigest())
+    refused = run.RefusedPlan(
+        model=request.model,
+        input_chars=len(plan.said),
+        requested_by=request.requested_by,
+        patient=plan.patient or None,
+        session_strategy=body.session_strategy,
+        fallbacks=request.fallbacks,
+        budget_micro_usd=request.budget_micro_usd,
+        least_micro_usd=plan.least,
+        timeout_ms=request.timeout_ms,
+        parent_run_id=request.parent_run_id,
+    )
+    return replace(event, plan=refused, request=asked)
+
+
+def _admit(
+    reader: Reader,
+    context: Context,
+    plan: Plan,
+    room: Room,
+    limits: policy.PolicyState,
+    request: run.RunCreated,
+    run_id: str,
+    who: Identity,
+    behind: int,
+) -> tuple[Fact, ...]:
+    session_id, directive_id = request.session_id, request.directive_id
     scope = who.scope
     if request.parent_run_id is not None:
         scope = narrower(scope, unpinned(_parent(reader, request.parent_run_id).scope))

@@ -1465,9 +1465,11 @@ export interface Simulation {
   recorded: Counts;
   simulated: Counts;
   waited: number;
+  paused: number;
   newlyRejected: Change;
   newlyAllowed: Change;
   estimated: number;
+  notSimulated: readonly ("attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts")[];
   run?: Verdict | null;
 }
 

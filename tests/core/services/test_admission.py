@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
-from athena_core.decider import Context, Decider, fold
-from athena_core.domain import run, workflow_run
+from athena_core.decider import Context, Decider, Outcome, Reader, fold
+from athena_core.domain import policy, run, workflow_run
 from athena_core.event import Meta
-from athena_core.services.admission import Draft, Room, claim, take_over
+from athena_core.services.admission import Draft, Room, claim, facts_of, take_over
 from athena_core.services.workflows import stop
 from tests.core.domain.given import NOW
-from tests.core.domain.test_run import CREATED
+from tests.core.domain.test_run import COMPLETED, CREATED
+from tests.core.services.test_simulate import Plane
 from tests.support.counted import lines
 
 S = TypeVar("S")
@@ -158,3 +160,28 @@ def test_an_executor_that_is_full_takes_its_own_run_again() -> None:
     head = Admitted({"run_1": "mock"}, {"run_1": "exe_1"})
     outcome = take_over(head, CONTEXT, ROOM._replace(runs_max=1), "run_1", 1, "left")
     assert [fact.event.TYPE for fact in outcome.facts] == ["run.leased", "run.started"]
+
+
+# Those that wait
+
+
+def test_a_run_that_begins_in_the_same_transaction_takes_its_slot_before_those_that_wait() -> None:
+    plane = Plane(policy.Policy(schema_version=1, max_concurrent_runs=2), 9)
+    plane.start(0, "paused", "mock", "enqueue", 0)
+    plane.pause(0)
+    plane.start(0, "paused", "mock", "enqueue", 0)
+    plane.start(0, "ends", "mock", "enqueue", 0)
+    plane.start(0, "ends", "mock", "enqueue", 0)
+    world = plane.world
+    assert (list(world.guards("slot")), list(world.guards("waiting"))) == (["run_3"], ["run_2", "run_4"])
+
+    def replace_runs(reader: Reader, context: Context) -> Outcome:
+        draft = Draft(reader, context, Room())
+        draft.add(facts_of("run_5", "new", (replace(CREATED, session_id="new"),)))
+        for run_id in ("run_1", "run_3"):
+            draft.add(facts_of(run_id, "paused" if run_id == "run_1" else "ends", (COMPLETED,)))
+        draft.settle()
+        return Outcome(facts=tuple(draft.facts))
+
+    world.submit(replace_runs)
+    assert len(world.guards("slot")) == 2, "as many as the policy allows"
