@@ -284,20 +284,41 @@ class WorkflowRunState(Value):
 
     def due(self, graph: Graph) -> list[tuple[str, Verdict]]:
         """The pending steps that may begin or are to be skipped, in the order of the definition."""
-        shut = self._shut(graph)
-        return [(step_id, verdict) for step_id, verdict in graph.due(self.statuses()) if step_id not in shut]
+        shut, statuses = self._shut(graph), self._statuses_now(graph)
+        return [
+            (step_id, verdict)
+            for step_id, verdict in graph.due(statuses)
+            if step_id not in shut and self.step(step_id).status == "pending"
+        ]
 
     def verdict(self, graph: Graph, step_id: str) -> Verdict:
         """Whether a pending step may begin."""
-        return BLOCKED if step_id in self._shut(graph) else graph.verdict(step_id, self.statuses())
+        return BLOCKED if step_id in self._shut(graph) else graph.verdict(step_id, self._statuses_now(graph))
 
     def _shut(self, graph: Graph) -> set[str]:
         """The steps behind a reopened approval, whose own parents do not show it: these may be ok since before."""
         shut: set[str] = set()
         for step_id in self.reopened:
-            if self.step(step_id).status != "ok":
+            if self.step(step_id).status not in {"ok", "skipped"}:
                 shut |= graph.after((step_id,)).difference(graph.children[step_id])
         return shut
+
+    def _statuses_now(self, graph: Graph) -> dict[str, StepStatus]:
+        """Return ``statuses``, as steps behind a reopened approval that was skipped have to take them.
+
+        A step between them may be ok since before. It counts as skipped if it would be skipped now.
+        """
+        statuses = self.statuses()
+        skipped = [step_id for step_id in self.reopened if self.step(step_id).status == "skipped"]
+        behind = graph.after(skipped)
+        for step_id in graph.order if behind else ():
+            if step_id in behind and statuses.get(step_id) == "ok":
+                what = graph.verdict(step_id, statuses).what
+                if what == "skip":
+                    statuses[step_id] = "skipped"
+                elif what == "blocked":
+                    del statuses[step_id]
+        return statuses
 
 
 def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:

@@ -14,7 +14,7 @@ from athena_core.domain import persona, redrive, run, schedule, work
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
-from athena_core.flow import Approval, Graph, MapOver
+from athena_core.flow import Approval, Condition, Graph, MapOver
 from athena_core.rule import OverlapPolicy
 from athena_core.services.walker import Walker, Wanted, _failed, _stands_still
 from athena_core.slots import MINUTE
@@ -30,11 +30,12 @@ ITEMS_MAX = sized(3, 20, 100)
 HOUR = 60 * MINUTE
 
 SHAPES = st.tuples(
-    st.sampled_from(["map", "map", "map", "plain", "approval"]),
+    st.sampled_from(["map", "map", "plain", "approval"]),
     st.integers(0, ITEMS_MAX),  # items, or the hours after which an approval expires
     st.sampled_from([None, None, "all-done", "one-failed"]),
-    st.sets(st.integers(1, 3), max_size=2),  # how many places before it its parents are
+    st.one_of(st.just({1}), st.sets(st.integers(1, 3), max_size=2)),  # how many places before it its parents are
     st.integers(1, 12),  # how many items at once; 12 is more than attempts are
+    st.sampled_from([None, None, 0, 1]),  # by which resumes its condition holds: even ones, odd ones
 )
 
 
@@ -46,6 +47,13 @@ class Looking(Walker):
 
     def _items(self, key: str, graph: Graph, state: wr.WorkflowRunState, over: MapOver) -> tuple[list[Any], None]:
         return [None] * self._counts[over.input or ""], None
+
+    def _holds(
+        self, key: str, graph: Graph, state: wr.WorkflowRunState, condition: Condition
+    ) -> tuple[bool, wr.Looked | None]:
+        if state.step(condition.step).status != "ok":
+            return super()._holds(key, graph, state, condition)
+        return state.resumed % 2 == condition.value, None
 
     def _ask(
         self, key: str, graph: Graph, state: wr.WorkflowRunState, step: Any, approval: Approval, looked: Any
@@ -75,12 +83,15 @@ class Flow(Story):
         """The starts that a look of the walker is not through with."""
 
     @initialize(shapes=st.lists(SHAPES, min_size=1, max_size=8), many=st.booleans())
-    def create(self, shapes: list[tuple[str, int, str | None, set[int], int]], many: bool) -> None:
+    def create(self, shapes: list[tuple[str, int, str | None, set[int], int, int | None]], many: bool) -> None:
         steps, edges, items = [], [], {}
         shapes = (shapes * STEPS_MAX)[:STEPS_MAX] if many else shapes
-        for number, (kind, size, trigger, back, most) in enumerate(shapes):
+        for number, (kind, size, trigger, back, most, parity) in enumerate(shapes):
             name, parents = f"s{number}", [number - far for far in back if far <= number]
             fields: dict[str, Any] = {}
+            looked_at = [parent for parent in parents if shapes[parent][0] != "approval"]
+            if parity is not None and looked_at:
+                fields["when"] = {"step": f"s{looked_at[0]}", "op": "eq", "value": parity}
             if trigger is not None and (parents or trigger != "one-failed"):
                 fields["triggerRule"] = trigger
             if kind == "approval":
@@ -197,6 +208,16 @@ class Flow(Story):
             except Contradicted:
                 assert self.state.cancel is not None or one.expires_at_ms <= self.now
 
+    @rule(times=st.integers(1, 4))
+    def it_goes_well_for_a_while(self, times: int) -> None:
+        for _ in range(times):
+            self.rest()
+            for step_id, one in self.state.steps.items():
+                if one.status == "waiting" and self.state.cancel is None:
+                    self.do(wr.Judge(step_id=step_id, subject_sha256=one.subject_sha256, approve=True, by="ada"))
+            for run_id in list(self.at_work):
+                self.end(run_id, "ok")
+
     @rule(hours=st.integers(1, ITEMS_MAX))
     def time_passes(self, hours: int) -> None:
         self.now += hours * HOUR
@@ -217,6 +238,12 @@ class Flow(Story):
         if self.state.open and self.state.cancel is not None and not self.at_work:
             self.rest()
             assert self.state.status == "cancelled"
+
+    @invariant()
+    def what_ended_well_left_no_step_behind(self) -> None:
+        if self.state.status == "ok":
+            left = {step_id for step_id in self.graph.ids if self.state.step(step_id).status not in {"ok", "skipped"}}
+            assert not left, "they neither ran nor were skipped"
 
     @invariant()
     def what_is_over_occupies_nothing(self) -> None:
@@ -243,7 +270,7 @@ TestFlow = case(Flow, 40, 80, 1_000)
 
 def test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_nothing() -> None:
     flow = Flow()
-    flow.create([("map", 1, None, set(), 1), ("plain", 0, None, {1}, 1)], False)
+    flow.create([("map", 1, None, set(), 1, None), ("plain", 0, None, {1}, 1, None)], False)
     flow.rest()
     (run_id,) = flow.at_work
     step: dict[str, Any] = {"workflow_id": "wf_1", "step_id": "s0", "attempt": 1}
@@ -254,6 +281,25 @@ def test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_noth
     flow.resume(False)
     flow.teardown()
     assert flow.state.status == "ok"
+
+
+def test_steps_behind_a_reopened_approval_that_is_skipped_are_skipped() -> None:
+    """The step between them is ok since before, so it does not show that nothing was approved anew."""
+    flow = Flow()
+    shapes = [("plain", 0, None, set(), 1, None), ("approval", 0, None, {1}, 1, 0)]
+    flow.create([*shapes, ("plain", 0, None, {1}, 1, None), ("plain", 0, None, {1}, 2, None)], False)
+    for how in ("ok", "approved", "ok", "RUN_FAILED"):
+        flow.rest()
+        if how == "approved":
+            (one,) = [one for one in flow.state.steps.values() if one.status == "waiting"]
+            flow.do(wr.Judge(step_id="s1", subject_sha256=one.subject_sha256 or "", approve=True, by="ada"))
+        else:
+            flow.end(*flow.at_work, how)
+    flow.rest()
+    flow.resume(True)
+    flow.teardown()
+    assert flow.state.status == "ok"
+    assert [flow.state.step(f"s{number}").status for number in range(4)] == ["ok", "skipped", "ok", "skipped"]
 
 
 # Runs, also those that wait in line
