@@ -166,6 +166,12 @@ class Generations(Protocol):
     def candidate(self) -> str | None:
         """A complete generation that the holder of the keeper's lock is to take up."""
 
+    def condemned(self) -> str | None:
+        """The generation that a reader found damaged, until another one serves."""
+
+    def condemn(self, name: str) -> None:
+        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+
     def switch(self, name: str, latch: Latch) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
 

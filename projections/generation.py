@@ -13,7 +13,7 @@ import msgspec
 from athena_core import private_file
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
-from athena_core.protocols import Connection, Databases, Latch, LogReader
+from athena_core.protocols import Connection, Damaged, Databases, Latch, LogReader
 from projections.lock import FileLock
 from projections.projection import Projection
 
@@ -74,13 +74,13 @@ def save(connection: Connection, checkpoints: Mapping[str, Checkpoint]) -> None:
 def is_of(connection: Connection, log: LogReader) -> bool:
     """Whether a generation can be read and was made from this history of this log (decisions E6).
 
-    Raises StoreUnreachable.
+    Raises StoreUnreachable, and Damaged for one that may have been.
     """
     try:
         if list(connection.execute(SELECT_LOG_ID)) != [(log.log_id,)]:
             return False
         furthest = max(load(connection).values(), key=lambda checkpoint: checkpoint.position)
-    except StoreUnreachable:  # there may be nothing wrong with it
+    except (StoreUnreachable, Damaged):
         raise
     except Exception:  # whatever is wrong with it: views are disposable
         return False
@@ -97,6 +97,7 @@ class Files:
         self._databases = databases
         self._current = directory / "current"
         self._candidate = directory / "candidate"
+        self._damaged = directory / "damaged"
         self._pointed: tuple[tuple[int, int], str] | None = None
         """What the pointer named when it was read last, and by what it is known that it is the same."""
 
@@ -143,6 +144,14 @@ class Files:
         """A complete generation that the holder of the keeper's lock is to take up."""
         return self._named(self._candidate)
 
+    def condemned(self) -> str | None:
+        """The generation that a reader found damaged, until another one serves."""
+        return self._named(self._damaged)
+
+    def condemn(self, name: str) -> None:
+        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+        self._point(self._damaged, name)
+
     def _named(self, pointer: Path) -> str | None:
         try:
             name = pointer.read_text("ascii").strip()
@@ -167,6 +176,7 @@ class Files:
     def switch(self, name: str, latch: Latch) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
         self._point(self._current, name)
+        self._damaged.unlink(missing_ok=True)
         if self.candidate() == name:
             self._candidate.unlink(missing_ok=True)
 

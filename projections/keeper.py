@@ -11,7 +11,7 @@ from athena_core.protocols import Connection, Damaged, LogReader
 from projections import generation
 from projections.projection import Projection
 from projections.projector import PAGE_EVENTS_MAX, Projector
-from projections.views import Views
+from projections.views import DAMAGED, Views
 
 LOCK_SECONDS = 1.0
 LOOK_SECONDS = 0.25
@@ -24,7 +24,7 @@ FAR: Position = 2**62
 
 
 class ViewsLost(NotCaughtUp):
-    """The generation that served was moved, deleted or replaced."""
+    """The generation that serves was moved, deleted, replaced or damaged."""
 
 
 LOOP = "views"
@@ -54,6 +54,8 @@ class Keeper:
         self._stale = False
         self._lost = False
         """Whether the generation that serves is to be replaced, whatever stands in its place."""
+        self._condemned = False
+        """Whether the generation that serves is damaged, so that another one is built beside it."""
         self._look_at = 0.0
         self._retired: dict[str, float] = {}
 
@@ -80,7 +82,8 @@ class Keeper:
             keeping = self.start()
             more = keeping and self.turn()
             self._views.failure = None  # it went well, or it is another process's matter
-            self._problems.recovered(LOOP)
+            if not self._condemned:
+                self._problems.recovered(LOOP)
             if not keeping:
                 self._pause(FAR, LOCK_SECONDS)
             elif not more:
@@ -132,7 +135,11 @@ class Keeper:
     def _projector(self, name: str) -> Projector | None:
         """A projector of a generation; None if that is not of this log."""
         connection = self._generations.write(name, self._lock)
-        if not generation.is_of(connection, self._reader()):
+        try:
+            ours = generation.is_of(connection, self._reader())
+        except Damaged:
+            ours = False
+        if not ours:
             connection.close()
             return None
         return self._over(connection, self._views.projections)
@@ -173,6 +180,7 @@ class Keeper:
             return
         self._look_at = now + LOOK_SECONDS
         self._check_place()
+        self._check_condemned()
         for name in [name for name, due in self._retired.items() if due <= now]:
             self._generations.remove(name, self._lock)
             del self._retired[name]
@@ -202,6 +210,13 @@ class Keeper:
             return
         self._lost = True
         raise ViewsLost(f"{name} was moved, deleted or replaced while it served; the views are rebuilt")
+
+    def _check_condemned(self) -> None:
+        """Build a generation beside one that a reader of any process found damaged: the rest of it still serves."""
+        if self._condemned or self._name is None or self._generations.condemned() != self._name:
+            return
+        self._condemned = self._stale = True
+        self._problems.report(LOOP, ViewsLost(DAMAGED.format(name=self._name)))
 
     def _rebuilding(self, error: Exception) -> "ViewsLost":
         """Have a new generation serve next, because the one that serves is damaged or gone."""
@@ -244,7 +259,7 @@ class Keeper:
             self._retired[self._name] = self._views.clock.monotonic() + RETIRE_SECONDS
         self._name, self._live, self._stale = self._next_name, self._next, False
         self._identity = self._generations.identity(self._name)
-        self._lost = False
+        self._lost = self._condemned = False
         self._live.page_events_max = PAGE_EVENTS_MAX
         self._next_name, self._next = None, None
         self._builder.release()
@@ -258,6 +273,6 @@ class Keeper:
             self._live.connection.close()
         if self._log is not None:
             self._log.close()
-        self._live, self._log, self._name, self._stale = None, None, None, False
+        self._live, self._log, self._name, self._stale, self._condemned = None, None, None, False, False
         self._builder.release()
         self._lock.release()

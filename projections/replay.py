@@ -8,11 +8,11 @@ import msgspec
 
 from athena_core.errors import Conflict, NotCaughtUp, Unavailable
 from athena_core.event import Position, Value
-from athena_core.protocols import Connection, Latch, LogReader
+from athena_core.protocols import Connection, Damaged, Latch, LogReader
 from projections import generation
 from projections.projection import Projection
 from projections.projector import Projector
-from projections.views import Views
+from projections.views import DAMAGED, Views
 
 REDACTED = "payload.redacted"
 VERIFY_TRIES = 5
@@ -175,6 +175,9 @@ def digests(
                 raise NotCaughtUp("the views are of another release or another log, and wait for a rebuild")
             positions = {projection.name: checkpoints[projection.name].position for projection in projections}
             return positions, {projection.name: digest(connection, projection) for projection in projections}
+    except Damaged as error:
+        views.condemn(current)
+        raise NotCaughtUp(DAMAGED.format(name=current)) from error
     finally:
         connection.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from athena_core.clock import Clock
@@ -19,6 +20,7 @@ T = TypeVar("T")
 WAIT_SECONDS = 2.0
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
+DAMAGED = "{name} is damaged; another generation is built beside it"
 
 
 class Views:
@@ -50,6 +52,18 @@ class Views:
         self._waiting = 0
         self._lock = threading.Lock()
 
+    def condemn(self, name: str) -> None:
+        """Have whoever keeps the views replace a generation that cannot be read, if it serves."""
+        with suppress(Exception):  # no space, or no connection: the next read that fails tries again
+            if self.generations.current() == name != self.generations.condemned():
+                self.generations.condemn(name)
+                self.log_signal.nudge()
+
+    def condemned(self) -> str | None:
+        """Why the generation that serves is to be replaced, if so."""
+        name = self.generations.condemned()
+        return None if name is None or name != self.generations.current() else DAMAGED.format(name=name)
+
     def reader(self, log: LogReader) -> "ViewsReader":
         """A reader for one thread or event loop; ``log`` is that thread's reader of the log."""
         return ViewsReader(self, log)
@@ -75,6 +89,7 @@ class ViewsReader:
         self._log = log
         self._versions = {projection.name: projection.version for projection in views.projections}
         self._pointer: object = None
+        self._name: str | None = None
         self._connection: Connection | None = None
         self._changed: int | None = None
         self._checkpoints: dict[str, Checkpoint] = {}
@@ -115,7 +130,7 @@ class ViewsReader:
     @property
     def trouble(self) -> str | None:
         """Why the views are not kept, or cannot be read here, if so."""
-        return self._views.failure or self._unreachable
+        return self._views.failure or self._unreachable or self._views.condemned()
 
     def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
         """The result of ``read`` and the position that it reflects; raises NotCaughtUp if a projection is missing."""
@@ -193,21 +208,27 @@ class ViewsReader:
             connection = self._views.generations.read(name)
         except Exception:  # replaced and deleted since the pointer was read, or out of files: look again
             return None
+        self._name = name
         try:
             ours = generation.is_of(connection, self._log)
             self._unreachable = None
         except StoreUnreachable as error:
             ours = False
             self._unreachable = f"{type(error).__name__}: {error}"
+        except Damaged as error:
+            ours = False
+            self._set_aside(error)
         if ours:
             return connection
         connection.close()
         return None
 
     def _set_aside(self, error: Damaged) -> None:
-        """Read nothing of a damaged generation until another one serves, or this one can be read again."""
+        """Read nothing of a damaged generation now, and have it replaced; the next read tries again."""
         self.close()
         self._unreachable = f"{type(error).__name__}: {error}"
+        if self._name is not None:
+            self._views.condemn(self._name)
 
     def _load(self, connection: Connection) -> dict[str, Checkpoint]:
         """Read the checkpoints, if anything changed. Raises Damaged."""

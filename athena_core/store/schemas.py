@@ -68,6 +68,8 @@ SELECT_HOLDER = f"""
 """
 END_SESSION = "SELECT pg_terminate_backend(%s)"
 
+DAMAGE = (pg.UndefinedTable, pg.InvalidSchemaName, pg.DataCorrupted, pg.IndexCorrupted)
+
 Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -210,6 +212,15 @@ def named_latch(url: str, name: str) -> SessionLatch:
     return SessionLatch(url, {"reactor": REACTOR_LOCK}[name])
 
 
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Turn what shows that a generation is damaged into ``Damaged``."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise Damaged(str(error).partition("\n")[0]) from error
+
+
 class SchemaConnection:
     """A connection that sees the tables of one schema (``protocols.Connection``)."""
 
@@ -227,18 +238,15 @@ class SchemaConnection:
 
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and iterate its rows."""
-        try:
-            with translated():
-                cursor = self._session().execute(dialect(statement), tuple(values))
-                return iter(cursor.fetchall() if cursor.description is not None else ())
-        except (pg.UndefinedTable, pg.InvalidSchemaName) as error:
-            raise Damaged(str(error).partition("\n")[0]) from error
+        with _damage(), translated():
+            cursor = self._session().execute(dialect(statement), tuple(values))
+            return iter(cursor.fetchall() if cursor.description is not None else ())
 
     def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and fetch a few rows at a time; outside of a snapshot the database keeps them."""
         self._streams += 1
         name, alone = f"page{self._streams}", self._held is None
-        with translated(), self._session().cursor(name, withhold=alone) as cursor:
+        with _damage(), translated(), self._session().cursor(name, withhold=alone) as cursor:
             cursor.itersize = STREAM_ROWS
             cursor.execute(dialect(statement), tuple(values))
             yield from cursor
@@ -246,7 +254,7 @@ class SchemaConnection:
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
         """Run one statement for many rows; what is inserted goes to the server as a whole, column by column."""
         found = INSERTING.fullmatch(statement)
-        with translated(), self._session().cursor() as cursor:
+        with _damage(), translated(), self._session().cursor() as cursor:
             if found is None:
                 cursor.executemany(dialect(statement), rows)
             elif columns := list(zip(*rows, strict=True)):
@@ -369,12 +377,22 @@ class Schemas:
         """A complete generation that the holder of the keeper's lock is to take up."""
         return self._ask().get("candidate")
 
+    def condemned(self) -> str | None:
+        """The generation that a reader found damaged, until another one serves."""
+        return self._ask().get("damaged")
+
+    def condemn(self, name: str) -> None:
+        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+        with translated():
+            self._line.connection().execute(PUT_POINTER, ("damaged", name))
+
     def switch(self, name: str, latch: Latch) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
         session = _session_of(latch)
         with translated(), session.transaction():
             session.execute(PUT_POINTER, ("current", name))
             session.execute(DELETE_CANDIDATE, (name,))
+            session.execute(DELETE_POINTER, ("damaged",))
         self._read_at = -STAMP_SECONDS
 
     def offer(self, name: str, latch: Latch) -> None:

@@ -167,6 +167,8 @@ TROUBLES: Troubles = (
 )
 DISK_TROUBLE = (apsw.FullError, apsw.IOError)
 DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+NO_TABLE = "no such table"
+VIEW_TROUBLE = (*DISK_TROUBLE, *DAMAGE, apsw.SQLError)
 DatabaseError = apsw.Error
 """Whatever SQLite says about a file."""
 
@@ -817,11 +819,10 @@ class ViewConnection:
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and iterate its rows."""
         try:
-            return self._connection.execute(statement, tuple(values))
-        except DISK_TROUBLE as error:
-            raise OSError(str(error)) from error
-        except DAMAGE as error:
-            raise Damaged(str(error)) from error
+            found = self._connection.execute(statement, tuple(values))
+        except VIEW_TROUBLE as error:
+            raise _view_error(error) from error
+        return _rows(found)
 
     def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement; SQLite reads a row when it is asked for."""
@@ -831,10 +832,8 @@ class ViewConnection:
         """Run one statement for many rows."""
         try:
             return self._connection.executemany(statement, rows)
-        except DISK_TROUBLE as error:
-            raise OSError(str(error)) from error
-        except DAMAGE as error:
-            raise Damaged(str(error)) from error
+        except VIEW_TROUBLE as error:
+            raise _view_error(error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -859,7 +858,10 @@ class ViewConnection:
 
     def changed(self) -> int:
         """A number that changes when another connection has committed."""
-        return int(self._connection.execute("PRAGMA data_version").get)
+        try:
+            return int(self._connection.execute("PRAGMA data_version").get)
+        except VIEW_TROUBLE as error:
+            raise _view_error(error) from error
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -876,6 +878,23 @@ class ViewConnection:
     def close(self) -> None:
         """Close it."""
         self._connection.close()
+
+
+def _rows(found: Iterator[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
+    """Iterate rows, each of which may lie in a page that cannot be read."""
+    try:
+        yield from found
+    except VIEW_TROUBLE as error:
+        raise _view_error(error) from error
+
+
+def _view_error(error: apsw.Error) -> Exception:
+    """Return what an error of SQLite means for a database that can be built anew."""
+    if isinstance(error, DISK_TROUBLE):
+        return OSError(str(error))
+    if isinstance(error, DAMAGE) or NO_TABLE in str(error):
+        return Damaged(str(error))
+    return error
 
 
 class SqliteDatabases:

@@ -90,7 +90,8 @@ class Plane:
         self.views = Views(
             Files(directory, DATABASES), lambda: history, CODEC.decode, self.clock, projections, Signal()
         )
-        self.keeper = Keeper(self.views, lambda: False, Problems(FixedClock()))
+        self.problems = Problems(FixedClock())
+        self.keeper = Keeper(self.views, lambda: False, self.problems)
         self.reader = self.views.reader(history)
         self.names = tuple(projection.name for projection in projections)
 

@@ -1,22 +1,24 @@
 """Generations: who serves, when it is switched, what a reader is told."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
-from athena_core.protocols import Connection
+from athena_core.protocols import Connection, Damaged
 from projections import ALL, generation
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.generation import Files
 from projections.keeper import ViewsLost
 from projections.projection import Projection, Rows
-from projections.replay import rebuild
+from projections.replay import rebuild, verify
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 from tests.support.api import soon
@@ -477,6 +479,110 @@ def test_another_process_goes_on_with_views_that_vanished(
     history.directive("later")
     second.keep()
     assert first.digests() == second.digests() != before
+
+
+def damage(database: Path, table: str) -> None:
+    """Overwrite the last page of a table, under whoever has the database open."""
+    connection = apsw.Connection(str(database))
+    page_bytes = connection.execute("PRAGMA page_size").get
+    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    file = os.open(database, os.O_RDWR)  # stays open: to close it would drop the locks that SQLite has here
+    head = os.pread(file, 12, (page - 1) * page_bytes)
+    if head[0] in (2, 5):  # the root has children: the last one
+        page = int.from_bytes(head[8:], "big")
+    os.pwrite(file, b"\xff" * page_bytes, (page - 1) * page_bytes)
+    connection.close()
+
+
+def test_damage_behind_the_first_rows_of_a_result_is_named_as_damage(tmp_path: Path, history: History) -> None:
+    for number in range(600):
+        history.directive(str(number))
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    damage(tmp_path / "views-1.db", "directive")
+    connection = DATABASES.read(tmp_path / "views-1.db")
+    for rows in (connection.execute(DIRECTIVE.scan), connection.stream(DIRECTIVE.scan)):
+        next(rows)
+        with pytest.raises(Damaged, match="malformed"):
+            list(rows)
+    connection.close()
+
+
+def directives(connection: Connection) -> int:
+    """How many rows can be read."""
+    return len(list(connection.execute(DIRECTIVE.scan)))
+
+
+def test_damage_that_only_readers_meet_is_healed_while_the_rest_serves(tmp_path: Path, history: History) -> None:
+    plane, other = Plane(tmp_path, history), Plane(tmp_path, history)
+    plane.keep()
+    before = plane.digests()
+    plane.reader.close()
+    damage(tmp_path / "views-1.db", "directive")
+    with pytest.raises(NotCaughtUp, match=r"views-1\.db is damaged; another generation is built beside it"):
+        other.reader.query(["catalog"], directives)  # by a process that does not keep the views
+    assert other.reader.trouble == plane.reader.trouble == "views-1.db is damaged; another generation is built beside it"
+    plane.clock.advance(250)
+    assert plane.keeper.turn()
+    assert other.reader.query(["runs"], lambda rows: True) == (True, history.head())
+    plane.keep()
+    assert plane.digests() == other.digests() == before
+    assert (other.reader.trouble, plane.reader.trouble) == (None, None)
+    assert not (tmp_path / "damaged").exists()
+    assert plane.files() == ["views-1.db", "views-2.db"]
+    plane.clock.advance(250)
+    assert not plane.keeper.turn(), "what serves now stays"
+
+
+@pytest.mark.parametrize("table", ["checkpoint", "generation"])
+def test_nothing_is_served_of_a_generation_that_does_not_say_how_far_it_is(
+    tmp_path: Path, history: History, table: str
+) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    damage(tmp_path / "views-1.db", table)
+    assert plane.reader.checkpoints() == {}
+    assert plane.reader.trouble is not None
+    plane.clock.advance(250)
+    plane.keep()
+    assert plane.reader.position(plane.names) == history.head()
+    assert plane.reader.trouble is None
+
+
+def test_a_comparison_that_meets_damage_says_so_and_has_it_healed(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    damage(tmp_path / "views-1.db", "directive")
+    with pytest.raises(NotCaughtUp, match="is damaged"):
+        verify(plane.views)
+    plane.clock.advance(250)
+    plane.keep()
+    assert all(verdict.equal for verdict in verify(plane.views))
+
+
+def test_the_thread_reports_damage_until_another_generation_serves(tmp_path: Path, history: History) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+    damage(tmp_path / "views-1.db", "directive")
+    with pytest.raises(NotCaughtUp):
+        plane.reader.query(["catalog"], directives)
+    problems: list[tuple[str, ...]] = []
+    step = plane.keeper.turn
+
+    def turn() -> bool:
+        more = step()
+        problems.append(tuple(problem.message for problem in plane.problems.failing()))
+        if not more:
+            stop.set()
+        return more
+
+    plane.clock.advance(250)
+    plane.keeper.turn = turn  # type: ignore[method-assign]
+    stop = threading.Event()
+    plane.keeper.run(stop)
+    assert problems[0] == ("NOT_CAUGHT_UP: views-1.db is damaged; another generation is built beside it",)
+    assert plane.problems.failing() == ()
 
 
 def test_readers_are_told_while_something_else_stands_where_the_views_were(tmp_path: Path, history: History) -> None:
