@@ -43,7 +43,7 @@ from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
-from athena_core.errors import AthenaError, ConfigError, Overloaded, UnknownRoute
+from athena_core.errors import AthenaError, ConfigError, Overloaded, StoreDamaged, UnknownRoute
 from athena_core.event import Event, Fact, Meta
 from athena_core.prices import Prices
 from athena_core.providers.mask import Mask
@@ -566,7 +566,7 @@ def build(
     pages = Starlette(
         routes=[*PAGES.values(), Route("/static/{path:path}", static)],
         lifespan=lifespan,
-        exception_handlers=dict.fromkeys(SHORTAGES, short),
+        exception_handlers=dict.fromkeys((*SHORTAGES, *parts.log.store.damaged), unserved),
     )
     pages.state.plane = parts
     proxies = Proxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
@@ -579,11 +579,14 @@ def build(
     return Edge(gate, parts, clock, ids, lines)
 
 
-async def short(request: HttpRequest, error: Exception) -> Response:
-    """Answer that descriptors or memory ran out; any other error goes on."""
-    if not is_shortage(error):
+async def unserved(request: HttpRequest, error: Exception) -> Response:
+    """Answer that descriptors or memory ran out, or that the log is damaged; any other error goes on."""
+    if isinstance(error, request.app.state.plane.log.store.damaged):
+        refusal: AthenaError = StoreDamaged(StoreDamaged.REMEDY)
+    elif is_shortage(error):
+        refusal = Overloaded("file descriptors or memory ran out")
+    else:
         raise error
-    refusal = Overloaded("file descriptors or memory ran out")
     return _json(failure(refusal, request.scope["athena.trace"]), status_of(refusal))
 
 

@@ -28,6 +28,7 @@ from athena_core.errors import (
     Overloaded,
     PayloadTooLarge,
     RateLimited,
+    StoreDamaged,
     UnknownRoute,
 )
 from athena_core.event import Meta
@@ -166,6 +167,9 @@ class Endpoint:
         """Return the error to answer; ``unknown`` says that a command was begun, which may have been committed."""
         if isinstance(error, AthenaError):
             return error
+        if isinstance(error, self._plane.log.store.damaged):
+            self._access_log.warning(f"{StoreDamaged.REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+            return StoreDamaged(StoreDamaged.REMEDY)
         if not is_shortage(error):
             self._access_log.exception(trace, error)
             return InternalError("an unexpected error; the log has the trace id")

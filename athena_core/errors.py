@@ -383,6 +383,13 @@ class StoreMoved(Unavailable):
     code = "STORE_MOVED"
 
 
+class StoreDamaged(Unavailable):
+    """A part of the log cannot be read."""
+
+    code = "STORE_DAMAGED"
+    REMEDY = "a part of the log cannot be read: run 'athena verify', then restore a backup"
+
+
 class ClockJumped(Unavailable):
     """The machine's clock is far ahead of the time that has passed. No request fails for it; health shows it."""
 

@@ -69,7 +69,8 @@ class Keeper:
                 self._keep(stop)
             except Exception as failure:
                 error = self._rebuilding(failure) if isinstance(failure, Damaged) else failure
-                self._views.failure = f"{type(error).__name__}: {error}"
+                said = error.strerror if isinstance(error, OSError) and error.strerror else error
+                self._views.failure = f"{type(error).__name__}: {said}"  # answers quote it, so it names no path
                 self._problems.report(LOOP, error)
             finally:
                 self.close()

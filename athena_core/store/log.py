@@ -44,7 +44,7 @@ from athena_core.store.anchor import ACCEPT, Anchor, Mismatch, read_anchor, writ
 from athena_core.store.chain import digest, follows, link
 from athena_core.store.codec import Codec, decided_or, envelope, with_decided_at
 from athena_core.store.key_clock import KEPT_MS, LOOK_SECONDS, KeyClock
-from athena_core.store.port import FORMAT, BoundKey, Store, StoredGuard, StoreReader
+from athena_core.store.port import FORMAT, REHEARSAL_BYTES, BoundKey, Store, StoredGuard, StoreReader
 from athena_core.store.recent import Recent, RecentReader
 
 S = TypeVar("S")
@@ -62,6 +62,10 @@ KEEPER_SECONDS = 0.5
 RETRY_SECONDS = 0.05
 PROBE_SECONDS = 1.0
 """How often a writer whose last write failed tries whether writes work again."""
+IDLE_PROBE_SECONDS = 10.0
+"""How long nothing is written before a writer tries whether writes still work."""
+IDLE_PROBE_BYTES = 8_192
+"""The space that it takes for a moment, and gives back."""
 
 SALT_BYTES = 16
 PAGE_BYTES = 4_096
@@ -510,7 +514,7 @@ class Log:
 
     def _serve(self) -> None:
         while True:
-            self._ready.wait(timeout=PROBE_SECONDS if self.store.wal_pages or self._refusal else None)
+            idle = not self._ready.wait(PROBE_SECONDS if self.store.wal_pages or self._refusal else IDLE_PROBE_SECONDS)
             self._ready.clear()
             if self._queue:
                 while self._queue and self._failed is None:
@@ -518,7 +522,7 @@ class Log:
                     self._checkpoint(idle=False)
             elif not self._stopping:
                 self._checkpoint(idle=True)
-                if self._refusal is not None:
+                if idle or self._refusal is not None:
                     self._probe()
             if self._failed is not None or (self._stopping and not self._queue):
                 return
@@ -550,20 +554,13 @@ class Log:
                     self._forget()
                     results = [(job, Overloaded(UNDONE)) for job, _ in results]
                     batch = None
-        except store.full:
+        except (*store.full, *store.read_only, *store.busy) as error:
+            refusal = self._refusal_of(error) or Overloaded(LOCKED)
             self._forget()
-            self._fail(StoreFull(FULL))
-            full = StoreFull(FULL)
-            results = [(job, full) for job, _ in results]
-        except store.read_only:
-            self._forget()
-            self._fail(Overloaded(READ_ONLY))
-            results = [(job, Overloaded(READ_ONLY)) for job, _ in results]
-        except store.busy:
-            self._forget()
-            self._fail(Overloaded(LOCKED))
-            self._refuse_waiting()
-            results = [(job, Overloaded(LOCKED)) for job, _ in results]
+            self._fail(refusal)
+            if not results or isinstance(error, store.busy):  # the next batch would meet the same
+                self._refuse_waiting(refusal)
+            results = [(job, refusal) for job, _ in results]
         except Doubt:
             self._forget()
             self._fail(StoreUnreachable(AWAY))
@@ -647,24 +644,39 @@ class Log:
         self._refusal = error.message
         self.problems.report("log.write", error)
 
+    def _refusal_of(self, error: Exception) -> AthenaError | None:
+        """Return the error that a write would be answered with, if writes fail for a while."""
+        store = self.store
+        if isinstance(error, store.full):
+            return StoreFull(FULL)
+        if isinstance(error, store.read_only):
+            return Overloaded(READ_ONLY)
+        if isinstance(error, store.busy):
+            return Overloaded(LOCKED)
+        return StoreUnreachable(AWAY) if isinstance(error, store.lost) else None
+
     def _succeed(self) -> None:
         self._refusal = None
         self.problems.recovered("log.write")
 
     def _probe(self) -> None:
-        """Try whether writes work again: a server that is not ready gets no requests that would show it."""
+        """Try whether writes work: a server that is idle, or not ready, gets no requests that would show it."""
         store = self.store
+        size = IDLE_PROBE_BYTES if self._refusal is None else REHEARSAL_BYTES
         self._locking_since = self._clock.monotonic()
         try:
             with store.exclusive():
                 self._locking_since = None
-                store.rehearse()
-        except (*store.full, *store.read_only, *store.busy, *store.lost):
+                store.rehearse(size)
+        except StoreMoved as moved:
+            self._leave(moved)
             return
-        except StoreMoved:
-            raise
-        except Exception as error:  # a right that only this needs, for example: a client's write will tell
-            self.problems.report("log.write", error)
+        except Exception as error:
+            refusal = self._refusal_of(error)
+            if refusal is None:  # a right that only this needs, for example: a client's write will tell
+                self.problems.report("log.write", error)
+            elif self._refusal is None:
+                self._fail(refusal)
             return
         finally:
             self._locking_since = None
@@ -888,12 +900,12 @@ class Log:
         self._refuse_waiting()
         self._fatal(f"the log cannot go on: {type(error).__name__}: {error}")
 
-    def _refuse_waiting(self) -> None:
+    def _refuse_waiting(self, error: AthenaError | None = None) -> None:
         """Tell everybody who still waits that nothing was done."""
         refused: list[tuple[Job, Result]] = []
         with suppress(IndexError):
             while True:
-                refused.append((self._queue.popleft(), Overloaded("the log did not get its lock; nothing was written")))
+                refused.append((self._queue.popleft(), error or Overloaded(LOCKED)))
         answer(refused)
 
     def _checkpoint(self, *, idle: bool) -> None:
@@ -906,7 +918,7 @@ class Log:
         try:
             self.store.checkpoint_wal(truncate=idle or large)
             self.problems.recovered("log.checkpoint")
-        except self.store.full as error:  # the WAL keeps what was committed until there is space
+        except (*self.store.full, *self.store.read_only) as error:  # the WAL keeps what was committed until it can
             self.problems.report("log.checkpoint", error)
         except Exception as error:
             self._stop([], error)
@@ -964,7 +976,7 @@ class Log:
         """Stop: the log is not this process's to write any more. What waits was not written."""
         self._failed = moved
         self._refuse_waiting()
-        self._fatal(moved.message)
+        self._fatal(f"{self._anchor_path.parent}: {moved.message}")  # answers leave out the place
 
     def _write_anchor(self) -> None:
         """Vouch for the head in a file of its own, so that a cut tail is noticed."""

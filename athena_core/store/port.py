@@ -28,6 +28,7 @@ ROW_BYTES_MAX = 256 << 20
 """The largest row of the log in bytes, and the largest of its columns; what is larger was not written by Athena."""
 
 REHEARSAL_BYTES = 1 << 20
+"""The space of a full batch."""
 """How much space a writer whose last write failed has to find before it takes writes for possible."""
 
 StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
@@ -270,6 +271,8 @@ class Store(Protocol):
     """What is raised where nobody can know what the disk holds, before the log is opened again."""
     lost: tuple[type[Exception], ...]
     """What is raised where the connection was lost: what was being written may be there, wholly, or not at all."""
+    damaged: tuple[type[Exception], ...]
+    """What is raised where a part of the database cannot be read."""
 
     troubles: Troubles
     """What its exceptions mean; the first that fits."""
@@ -347,8 +350,8 @@ class Store(Protocol):
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row."""
 
-    def rehearse(self) -> None:
-        """Take the space of a full batch and give it back. Raises what the commit of one would raise."""
+    def rehearse(self, size: int) -> None:
+        """Take space, in bytes, and give it back. Raises what a commit of as much would raise."""
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:
         """Forget the keys with a plain hash of their input, if they led to one of these positions."""

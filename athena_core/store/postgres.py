@@ -32,7 +32,6 @@ from athena_core.store.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED,
-    REHEARSAL_BYTES,
     BoundKey,
     Head,
     KeyRow,
@@ -346,8 +345,7 @@ TROUBLES: Troubles = (
 LOCK = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, %s)"
 NOTIFY = "SELECT pg_notify(%s, %s)"
 TAKE_SPACE = (
-    f"CREATE UNLOGGED TABLE {SCHEMA}.rehearsal AS"
-    f" SELECT repeat('x', 1024) AS filler FROM generate_series(1, {REHEARSAL_BYTES // 1024})"
+    f"CREATE UNLOGGED TABLE {SCHEMA}.rehearsal AS SELECT repeat('x', 1024) AS filler FROM generate_series(1, %s)"
 )
 GIVE_SPACE = f"DROP TABLE {SCHEMA}.rehearsal"
 TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (told, place) ORDER BY place"
@@ -831,6 +829,7 @@ class PostgresStore(Reading):
     busy: tuple[type[Exception], ...] = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected)
     fatal: tuple[type[Exception], ...] = ()
     lost: tuple[type[Exception], ...] = (StoreUnreachable,)
+    damaged: tuple[type[Exception], ...] = (pg.DataCorrupted, pg.IndexCorrupted)
     troubles = TROUBLES
 
     def __init__(self, url: str, directory: Path, ids: Ids) -> None:
@@ -1035,13 +1034,13 @@ class PostgresStore(Reading):
         """Erase the text of one row; what it was leaves the files of the database with the next VACUUM."""
         self._writes.append((ERASE_TEXT, (position,)))
 
-    def rehearse(self) -> None:
-        """Take the space of a full batch and give it back, in a table of this transaction.
+    def rehearse(self, size: int) -> None:
+        """Take space and give it back, in a table of this transaction.
 
         A small write into a page that has room would prove nothing.
         """
         connection = self._line.connection()
-        connection.execute(TAKE_SPACE)
+        connection.execute(TAKE_SPACE, (size // 1024,))
         connection.execute(GIVE_SPACE)
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:

@@ -25,7 +25,6 @@ from athena_core.store.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED,
-    REHEARSAL_BYTES,
     ROW_BYTES_MAX,
     Attending,
     BoundKey,
@@ -510,10 +509,11 @@ class SqliteStore(Reading):
 
     remote = False
     full: tuple[type[Exception], ...] = (apsw.FullError,)
-    read_only: tuple[type[Exception], ...] = ()
+    read_only: tuple[type[Exception], ...] = (apsw.ReadOnlyError,)
     busy: tuple[type[Exception], ...] = (apsw.BusyError,)
     fatal: tuple[type[Exception], ...] = (apsw.IOError,)
     lost: tuple[type[Exception], ...] = ()
+    damaged: tuple[type[Exception], ...] = DAMAGE
     troubles = TROUBLES
 
     def __init__(self, directory: Path, ids: Ids) -> None:
@@ -594,8 +594,9 @@ class SqliteStore(Reading):
     def exclusive(self) -> Iterator[None]:
         """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
 
-        Raise StoreMoved if a newer release has raised the format.
+        Raise StoreMoved if a newer release has raised the format, ReadOnlyError if the directory is read-only.
         """
+        self._check_writable()
         with self._locked():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -606,6 +607,11 @@ class SqliteStore(Reading):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _check_writable(self) -> None:
+        """Raise ReadOnlyError if the state directory is read-only: a commit that fails half-way may be there or not."""
+        if not os.access(self.path.parent, os.W_OK):
+            raise apsw.ReadOnlyError("the state directory is read-only")
 
     def raise_format(self) -> None:
         """Set the format to that of this release."""
@@ -618,7 +624,7 @@ class SqliteStore(Reading):
         except FileNotFoundError:
             inode = -1
         if inode != self._inode:
-            raise StoreMoved(f"{self.path} was moved or replaced while it was in use")
+            raise StoreMoved("the log was moved or replaced while it was in use")
 
     def head(self) -> Head:
         """Position, time and chain of the last row."""
@@ -680,14 +686,14 @@ class SqliteStore(Reading):
         """Erase the text of one row (overwritten on disk: ``secure_delete`` is on)."""
         self._connection.execute(ERASE_TEXT, (position,))
 
-    def rehearse(self) -> None:
-        """Take the space of a full batch beside the log and give it back. Raises FullError.
+    def rehearse(self, size: int) -> None:
+        """Take space beside the log and give it back. Raises FullError.
 
         A small write into a WAL that has room would prove nothing.
         """
         scratch = self.path.with_name("log.db-rehearsal")
         try:
-            private_file.write(scratch, bytes(REHEARSAL_BYTES))
+            private_file.write(scratch, bytes(size))
         except OSError as error:
             raise apsw.FullError(f"no space beside the log: {error.strerror}") from error
         finally:
@@ -710,6 +716,7 @@ class SqliteStore(Reading):
         Where a reader is in the way it is tried again: its pages go on to count. What was erased is in there, too.
         """
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self._check_writable()
         with self._locked():
             self._connection.set_busy_timeout(0)
             try:
@@ -745,7 +752,7 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     connection = _opened(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     if connection.readonly("main"):
         connection.close()
-        raise ConfigError(f"ATHENA_STATE_DIR: {path} is not writable")
+        raise ConfigError(f"ATHENA_STATE_DIR: {path.name} is not writable")
     wanted: dict[str, tuple[int | str, int | str]] = {
         "journal_mode": ("WAL", "wal"),
         "synchronous": (synchronous, {"FULL": 2, "NORMAL": 1}[synchronous]),
@@ -758,7 +765,7 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
         found = connection.pragma(name)
         if found != expected:
             connection.close()
-            raise ConfigError(f"ATHENA_STATE_DIR: {path}: {name} is {found}, not {value}")
+            raise ConfigError(f"ATHENA_STATE_DIR: {path.name}: {name} is {found}, not {value}")
     connection.transaction_mode = "IMMEDIATE"
     return connection
 

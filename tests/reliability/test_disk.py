@@ -5,17 +5,19 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from athena_core.errors import AthenaError, Overloaded, StoreFull
+from athena_core.store.log import Log
 from tests.conftest import Serve
 from tests.reliability.history import history_of
 from tests.reliability.load import Clients
 from tests.reliability.oracle import Record, check
-from tests.reliability.program import environment
+from tests.reliability.program import create, environment, unstarted_log
 from tests.support.api import PATIENCE_SECONDS, Refused, soon
 from tests.support.records import judge
 from tests.support.server import Server
@@ -144,6 +146,52 @@ def test_a_server_whose_writes_fail_is_not_ready_and_finds_out_alone_that_they_w
             if readiness(server) == (200, ""):
                 break
         directive(server, MIB // 4)
+
+
+def refuses_until(log: Log, repair: Callable[[], object], error: type[AthenaError], reason: str) -> None:
+    """Fail unless an idle log notices alone that writes fail, refuses them, and notices that they work again."""
+    for _ in soon():
+        if log.refusal is not None:
+            break
+    assert reason in str(log.refusal)
+    head = log.store.reader().head()
+    for number in range(3):
+        with pytest.raises(error, match=reason):
+            create(log, f"refused-{number}")
+    repair()
+    for _ in soon():
+        if log.refusal is None:
+            break
+    assert create(log, "after").position == head + 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have logs try often whether writes work."""
+    for name in ("PROBE_SECONDS", "IDLE_PROBE_SECONDS"):
+        monkeypatch.setattr(f"athena_core.store.log.{name}", 0.01)
+
+
+def test_an_idle_log_notices_that_the_disk_is_full(tmp_path: Path, impatient: None) -> None:
+    state_dir = tmp_path / "state"
+    with mounted(state_dir, "-t", "tmpfs", "-o", "size=8m", "tmpfs"), unstarted_log(state_dir) as log:
+        log.start()
+        create(log, "before")
+        ballast = state_dir / "ballast"
+        with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4_096))
+        refuses_until(log, ballast.unlink, StoreFull, "no space is left")
+
+
+def test_an_idle_log_notices_that_its_directory_turned_read_only_and_goes_on_once_it_is_not(
+    tmp_path: Path, impatient: None
+) -> None:
+    with unstarted_log(tmp_path / "state") as log, ExitStack() as mounts:
+        log.start()
+        create(log, "before")
+        mounts.enter_context(read_only(tmp_path / "state"))
+        refuses_until(log, mounts.close, Overloaded, "the database is read-only")
 
 
 def readiness(server: Server) -> tuple[int, str]:

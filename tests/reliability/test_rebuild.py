@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from projections.keeper import Keeper
 from projections.projection import Projection, Rows, Table
 from projections.views import Views
 from tests.conftest import Serve
+from tests.projections.test_views import damage
 from tests.reliability.history import history_of
 from tests.reliability.load import Clients
 from tests.reliability.oracle import Record, check
 from tests.reliability.program import command, create, started, unstarted_log
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
-from tests.support.api import PATIENCE_SECONDS, soon
+from tests.support.api import PATIENCE_SECONDS, Refused, soon
 from tests.support.records import judge
 from tests.support.server import Server
 
@@ -205,13 +206,42 @@ def url(request: pytest.FixtureRequest) -> str | None:
     return str(request.getfixturevalue("database")) if request.param == "postgres" else None
 
 
-def test_views_that_vanish_under_a_server_are_missed_and_rebuilt_while_it_runs(url: str | None, serve: Serve) -> None:
+DAMAGED = """
+    SET search_path TO {generation};
+    CREATE FUNCTION damaged() RETURNS boolean LANGUAGE plpgsql AS
+        $$BEGIN RAISE 'invalid page in block 0' USING ERRCODE = 'data_corrupted'; END$$;
+    ALTER TABLE directive RENAME TO whole;
+    CREATE VIEW directive AS SELECT * FROM whole WHERE damaged();
+"""
+"""What a read of a table with a damaged page ends with."""
+
+
+def test_views_that_are_damaged_or_vanish_under_a_server_are_rebuilt_while_it_runs(
+    url: str | None, serve: Serve
+) -> None:
     server = serve(**({} if url is None else {"database_url": url}))
     api = server.api
+    created = api.post("/directives", {"input": "hello"})
     run = api.run("hello")
     for _ in soon():  # a server that writes them could make the drop a deadlock
         health = api.get("/admin/health")
         if health.get("generation") is not None and health["lag"] == 0:
+            break
+    if url is None:
+        damage(server.state_dir / "views" / health["generation"], "directive")
+    else:
+        with psycopg.connect(url, autocommit=True) as session:
+            session.execute(DAMAGED.format(generation=health["generation"]).encode())
+    with pytest.raises(Refused, match="NOT_CAUGHT_UP"):
+        api.get(f"/directives/{created['id']}")  # nothing is written that the keeper could stumble over
+    for _ in soon():
+        with suppress(Refused):
+            assert api.get(f"/directives/{created['id']}") == created
+            break
+    damaged = health["generation"]
+    for _ in soon():
+        health = api.get("/admin/health")
+        if health["status"] == "ok" and health["generation"] != damaged:
             break
     if url is None:
         (server.state_dir / "views").rename(server.state_dir / "elsewhere")

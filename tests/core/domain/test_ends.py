@@ -294,7 +294,8 @@ def test_steps_behind_a_reopened_approval_that_is_skipped_are_skipped() -> None:
             (one,) = [one for one in flow.state.steps.values() if one.status == "waiting"]
             flow.do(wr.Judge(step_id="s1", subject_sha256=one.subject_sha256 or "", approve=True, by="ada"))
         else:
-            flow.end(*flow.at_work, how)
+            (run_id,) = flow.at_work
+            flow.end(run_id, how)
     flow.rest()
     flow.resume(True)
     flow.teardown()

@@ -36,11 +36,12 @@ from athena_core.store.key_clock import KEPT_MS
 from athena_core.store.log import (
     BATCH_EVENTS_MAX,
     CATCH_UP_EVENTS_MAX,
+    REFUSALS,
     Committed,
     Job,
     Log,
 )
-from athena_core.store.port import FORMAT, BoundKey
+from athena_core.store.port import FORMAT, REHEARSAL_BYTES, BoundKey
 from athena_core.store.sqlite import SqliteStore, open_reader
 from tests.core.store.others import other
 from tests.core.store.pots import (
@@ -589,7 +590,8 @@ def test_nothing_is_written_once_a_newer_release_has_raised_the_format(tmp_path:
     log._commit()
     with pytest.raises(Overloaded, match="nothing was written"):
         waiting.result(timeout=0)
-    assert deaths == [f"a newer release has raised the log's format to {FORMAT + 1}; this release writes {FORMAT}"]
+    raised = f"a newer release has raised the log's format to {FORMAT + 1}; this release writes {FORMAT}"
+    assert deaths == [f"{tmp_path}: {raised}"]
     with pytest.raises(StoreMoved):
         enqueue(log, fill())
     alter(tmp_path, f"UPDATE meta SET value = '{FORMAT}' WHERE name = 'format'")
@@ -911,9 +913,7 @@ def broken(log: Log, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_writer_says_why_writes_fail_and_finds_out_without_a_client_that_they_work_again(
     working: Log, kinds: str, error: type[AthenaError], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = next(iter(getattr(working.store, kinds)), None)
-    if kind is None:
-        pytest.skip("a state directory that is read-only ends the process")
+    kind = getattr(working.store, kinds)[0]
     monkeypatch.setattr("athena_core.store.log.PROBE_SECONDS", 0.01)
     working.submit_in_thread(fill(), META)
     assert working.refusal is None
@@ -933,12 +933,35 @@ def test_a_writer_says_why_writes_fail_and_finds_out_without_a_client_that_they_
     assert working.submit_in_thread(level(), META).answer == 1
 
 
+@pytest.mark.parametrize("kinds", ["full", "read_only", "busy", "lost"])
+def test_an_idle_writer_notices_that_writes_fail_and_that_they_work_again(
+    working: Log, tmp_path: Path, kinds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not getattr(working.store, kinds):
+        pytest.skip("there is no connection that a file could lose")
+    for name in ("PROBE_SECONDS", "IDLE_PROBE_SECONDS"):
+        monkeypatch.setattr(f"athena_core.store.log.{name}", 0.01)
+    working.submit_in_thread(fill(), META)
+    with monkeypatch.context() as patch:
+        broken(working, getattr(working.store, kinds)[0], patch)
+        for _ in soon():
+            if working.refusal is not None:
+                break
+        assert working.refusal in REFUSALS
+        assert [problem.loop for problem in working.problems.failing()] == ["log.write"]
+    for _ in soon():
+        if working.refusal is None:
+            break
+    assert working.problems.failing() == ()
+    assert len(rows(tmp_path)) == 1, "a probe leaves nothing in the log"
+
+
 def test_a_database_that_turns_read_only_refuses_writes_until_it_takes_them_again(
     working: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = url_of(tmp_path)
     if url is None:
-        pytest.skip("a file system that turns read-only ends the process")
+        pytest.skip("reliability/test_disk turns a directory read-only")
     monkeypatch.setattr("athena_core.store.log.PROBE_SECONDS", 0.01)
     name = urlsplit(url).path[1:]
 
@@ -1015,7 +1038,7 @@ def test_a_rehearsal_leaves_nothing_behind(log: Log, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     for _ in range(2):
         with log.store.exclusive():
-            log.store.rehearse()
+            log.store.rehearse(REHEARSAL_BYTES)
     commit(log, fill())
     assert sorted(tmp_path.iterdir()) == before
     assert [row.position for row in rows(tmp_path)] == [1]

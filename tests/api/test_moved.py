@@ -1,0 +1,76 @@
+"""Stores that are moved away or damaged under a server: what is answered, and what of the machine stays private."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_api.operations import OPERATIONS
+from tests.projections.test_views import damage
+from tests.support.api import soon
+from tests.support.inside import Inside
+
+PAGES = ("/livez", "/readyz", "/metrics")
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[Inside]:
+    """A plane that would have to end, but stays."""
+    found = Inside(tmp_path)
+    found.start()
+    found.app.plane.log._fatal = said.append
+    yield found
+    found.stop()
+
+
+said: list[str] = []
+"""What the plane said when it had to end."""
+
+
+def answers(plane: Inside) -> Iterator[tuple[str, str]]:
+    """Everything that is answered: to each question, to a command, by each page."""
+    for operation in OPERATIONS:
+        path = operation.path if operation.method == "GET" else ""
+        if path and "stream" not in path:
+            answer = plane.ask("GET", path.replace(":", ""))
+            yield path, f"{answer.status_code} {answer.headers} {answer.text}"
+    for path, body in (("/directives", {"input": "hello"}), ("/runs", {"input": "hello"})):
+        answer = plane.ask("POST", path, body)
+        yield path, f"{answer.status_code} {answer.headers} {answer.text}"
+    for page in PAGES:
+        answer = plane.ask("GET", f"http://plane{page}")
+        yield page, f"{answer.status_code} {answer.headers} {answer.text}"
+
+
+@pytest.mark.parametrize("away", ["log.db", "views", "."])
+def test_no_answer_names_a_path_of_the_machine_once_something_was_moved_away(
+    plane: Inside, tmp_path: Path, away: str
+) -> None:
+    said.clear()
+    assert plane.ask("POST", "/runs", {"input": "hello"}).status_code == 200
+    (plane.state_dir / away).resolve().rename(tmp_path / "away")
+    if away == "views":
+        (plane.state_dir / away).touch()  # no directory can be made in its place
+        for _ in soon():
+            if plane.app.plane.views.failure is not None:
+                break
+    else:
+        for _ in soon():
+            if said:
+                break
+        assert said == [f"{plane.state_dir}: the log was moved or replaced while it was in use"]
+    found = dict(answers(plane))
+    assert {path for path, answer in found.items() if str(tmp_path) in answer} == set()
+    assert found["/readyz"].startswith("503")
+    if away != "views":
+        assert found["/runs"].startswith("503")
+        assert "STORE_MOVED" in found["/runs"]
+
+
+def test_a_damaged_page_of_the_log_is_named_as_damage_with_its_remedy(plane: Inside) -> None:
+    for number in range(40):
+        assert plane.ask("POST", "/directives", {"input": f"{number} " * 200}).status_code in {200, 201}
+    damage(plane.state_dir / "log.db", "log", first=True)
+    answer = plane.ask("GET", "/events?limit=500")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_DAMAGED")
+    assert "athena verify" in answer.json()["error"]["message"]
