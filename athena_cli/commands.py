@@ -765,27 +765,43 @@ def digests_of(views: Any) -> dict[str, str]:
         connection.close()
 
 
-def verify(*, bundle: Annotated[Path | None, TEXT] = None, form: Form | None = None) -> None:
+def verify(
+    *,
+    bundle: Annotated[Path | None, TEXT] = None,
+    json: Annotated[bool, SWITCH] = False,
+    form: Form | None = None,
+) -> None:
     """Prove the log: its hash chain, and the invariants that every decision keeps.
 
     Args:
         bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
+        json: Show one JSON document, also on a terminal.
         form: How to show it.
     """
     from athena_cli import render
     from athena_cli.offline import kept
+    from athena_core import collector
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.services.proof import verify as verifying
+    from athena_core.services.proof.ranges import Helpers
     from athena_core.store.codec import Codec
 
+    form = Form("json") if json else form
     if bundle is not None:
         _prove(bundle, form)
         return
+    collector.calm()
     state = kept(settings_of(None), any_schema=True)
     reader = state.reader()
     steps = verifying.verify(
-        reader, Codec(EVENTS), SystemClock(), meta=state.archive.meta, anchor=state.anchor, keys=reader.keys()
+        reader,
+        Codec(EVENTS),
+        SystemClock(),
+        meta=state.archive.meta,
+        anchor=state.anchor,
+        keys=reader.keys(),
+        helpers=Helpers(state.directory / "log.db", state.url),
     )
     report = render.last(steps, "verify").report
     reader.close()

@@ -10,6 +10,7 @@ from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_cli.doctor import Finding
+    from athena_core.services.proof.ranges import Helpers
     from athena_core.services.proof.verify import Report
     from athena_core.store.anchor import Anchor
     from athena_core.store.move import Target
@@ -162,13 +163,20 @@ def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
 
 def _verified(path: Path) -> "Report":
     """The report on a copy of a log. Raises Failed if it does not verify."""
+    from athena_core.services.proof.ranges import Helpers
     from athena_core.store.backup import opened
 
     reader, meta = opened(path)
-    return _proved(reader, meta, None, str(path))
+    return _proved(reader, meta, None, str(path), Helpers(path))
 
 
-def _proved(reader: "StoreReader", meta: Mapping[str, str], anchor: "Anchor | None", place: str) -> "Report":
+def _proved(
+    reader: "StoreReader",
+    meta: Mapping[str, str],
+    anchor: "Anchor | None",
+    place: str,
+    helpers: "Helpers | None" = None,
+) -> "Report":
     """The report on a log. Raises Failed if it does not verify."""
     from athena_cli import render
     from athena_core.clock import SystemClock
@@ -177,7 +185,9 @@ def _proved(reader: "StoreReader", meta: Mapping[str, str], anchor: "Anchor | No
     from athena_core.store.codec import Codec
 
     try:
-        steps = verifying.verify(reader, Codec(EVENTS), SystemClock(), meta=meta, anchor=anchor, keys=reader.keys())
+        steps = verifying.verify(
+            reader, Codec(EVENTS), SystemClock(), meta=meta, anchor=anchor, keys=reader.keys(), helpers=helpers
+        )
         report = render.last(steps, "verify").report
     finally:
         reader.close()

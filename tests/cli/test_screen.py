@@ -1,5 +1,6 @@
 """What a person sees: tables, bars, and nothing that a terminal would obey."""
 
+import json
 import re
 
 from tests.cli.terminal import Terminal
@@ -32,3 +33,11 @@ def test_long_work_shows_how_far_it_is(terminal: Terminal) -> None:
         shown = ESCAPES.sub("", terminal.seen(command))
         assert re.search(rf"{command} .*\d+/\d+.* events/s", shown)
         assert '"head": ' in shown
+
+
+def test_a_proof_shows_its_rate_and_the_time_that_is_left_and_is_json_where_that_is_wanted(terminal: Terminal) -> None:
+    terminal.run("run", "--session", "s", "--input", "x")
+    shown = ESCAPES.sub("", terminal.seen("verify", "--json"))
+    bar, _, answer = shown.rpartition("\r\n{")
+    assert re.search(r"verify .*\d+/\d+ +[\d,]+ events/s \d:\d\d:\d\d", bar)
+    assert json.loads("{" + answer)["ok"] is True

@@ -25,6 +25,7 @@ from athena_core.services.proof.beside import (
     misguarded,
     misshapen,
 )
+from athena_core.services.proof.ranges import Helpers, Proven
 from athena_core.services.proof.rules import Rules
 from athena_core.store import chain
 from athena_core.store.anchor import Anchor
@@ -137,8 +138,8 @@ class Progress(Value):
 class Verifier:
     """One pass over a log."""
 
-    def __init__(self, log: Source, codec: Codec) -> None:
-        """Take a moment of the log: its head and its guards."""
+    def __init__(self, log: Source, codec: Codec, helpers: Helpers | None = None) -> None:
+        """Take a moment of the log: its head and its guards. ``helpers`` prove the chain meanwhile."""
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
@@ -158,6 +159,8 @@ class Verifier:
         ) as error:  # columns that are missing, bytes that are not JSON
             self.head, self._stored_guards = log.head(), []
             self.note("guards", f"the guard rows cannot be read: {error}")
+        self._ranges = helpers.start(log, self.head) if helpers is not None else None
+        self._seen = 0
         self._log = log
         self._codec = codec
         self._chain: bytes | None = chain.GENESIS
@@ -205,12 +208,13 @@ class Verifier:
             return []
 
     def _look(self, row: Row) -> None:
-        broken = chain.flaw(row, self.position, self._chain)
+        self._seen += 1
+        broken = chain.flaw(row, self.position, self._chain) if self._ranges is None else None
         if broken is not None:
             self.note("chain", broken.reason, broken.position)
-            if not chain.whole(row):  # nothing more can be said about it
-                self.position += 1
-                return
+        if (broken is not None or self._ranges is not None) and not chain.whole(row):
+            self.position += 1  # nothing more can be said about it
+            return
         self.position, self._chain = row.position, row.chain
         recorded = self._decoded(row)
         for name, reason in self._rules.look(row, Unknown(type=row.type) if recorded is None else recorded.event):
@@ -241,7 +245,9 @@ class Verifier:
                 self._guards.apply(guard)
 
     def finish(self, meta: Mapping[str, str], anchor: Anchor | None, keys: Iterable[StoredKey] | None) -> None:
-        """Look at what stands beside the rows."""
+        """Look at what stands beside the rows, and at what the helpers found."""
+        if self._ranges is not None:
+            self._take_in(list(self._ranges.proven()))
         for position in self._commands.torn():
             self.note("commands", "a command goes on after another one came between", position)
         self._look_for_later_erasures()
@@ -264,6 +270,23 @@ class Verifier:
                     self.note("keys", reason)
             except TypeError as error:
                 self.note("keys", f"the keys cannot be read: {error}")
+
+    def _take_in(self, parts: list[Proven]) -> None:
+        """Add what was found in the ranges, in the order of the log. Raise InternalError if one was not proven."""
+        known = self.violations
+        noted = {violation.position for violation in known if violation.rule == "readable"}
+        flaws = [flaw for part in parts for flaw in part.flaws if flaw.rule == "chain" or flaw.position not in noted]
+        self.violation_count += len(flaws) + sum(part.flaw_count - len(part.flaws) for part in parts)
+        found = [Violation(rule=flaw.rule, reason=flaw.reason, position=flaw.position) for flaw in flaws]
+        self.violations = sorted((*found, *known), key=lambda one: one.position or 0)[:VIOLATIONS_MAX]
+        ours = self._seen, "" if self._chain is None else self._chain.hex()
+        if not self.violation_count and (sum(part.rows for part in parts), parts[-1].chain) != ours:
+            self.note("chain", "the rows changed while they were verified")
+
+    def close(self) -> None:
+        """End the helpers."""
+        if self._ranges is not None:
+            self._ranges.close()
 
     def _look_for_later_erasures(self) -> None:
         """A text that was erased since the pass began is gone already, and its record stands behind the head."""
@@ -328,22 +351,27 @@ def verify(
     meta: Mapping[str, str],
     anchor: Anchor | None = None,
     keys: Iterable[StoredKey] | None = None,
+    helpers: Helpers | None = None,
 ) -> Iterator[Progress]:
     """Verify a log up to its present head, a page at a time; the last progress carries the report.
 
-    ``meta`` and ``anchor`` are read before, ``keys`` after the rows.
+    ``meta`` and ``anchor`` are read before, ``keys`` after the rows. With ``helpers``, other processes prove the chain
+    of a long log; raise InternalError if one of them ends without an answer.
     """
     began = clock.monotonic()
-    verifier = Verifier(log, codec)
-    while verifier.page(anchor):
-        seconds = clock.monotonic() - began
-        yield Progress(
-            position=verifier.position,
-            head=verifier.head,
-            seconds=round(seconds, 3),
-            events_per_second=_rate(verifier.position, seconds),
-        )
-    verifier.finish(meta, anchor, keys)
+    verifier = Verifier(log, codec, helpers)
+    try:
+        while verifier.page(anchor):
+            seconds = clock.monotonic() - began
+            yield Progress(
+                position=verifier.position,
+                head=verifier.head,
+                seconds=round(seconds, 3),
+                events_per_second=_rate(verifier.position, seconds),
+            )
+        verifier.finish(meta, anchor, keys)
+    finally:
+        verifier.close()
     report = verifier.report(clock.monotonic() - began)
     yield Progress(
         position=verifier.position,
