@@ -19,6 +19,7 @@ from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
 from benchmarks.postgres import POSTGRES
+from benchmarks.proof import PROOF
 from benchmarks.queues import QUEUES
 from benchmarks.reads import READS
 from benchmarks.report import Report, Section
@@ -38,6 +39,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **MEMORY,
     **FOOTPRINTS,
     **BESIDE,
+    **PROOF,
     **POSTGRES,
 }
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -18,8 +18,8 @@ from athena_core.domain.run import RunCompleted, RunCreated, RunLeased, RunStart
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Fact, Meta
 from athena_core.store.codec import Codec
+from athena_core.store.engine import open_store
 from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteStore
 from athena_core.values import ContextMeta, HarnessConfig, HarnessPolicies, HarnessSpec, Reliability, Usage
 
 TRANSACTION_EVENTS = 2_000
@@ -102,10 +102,10 @@ def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event
     )
 
 
-def write(directory: Path, events: int, *, short: bool) -> None:
-    """Write a log of so many events into a state directory."""
+def write(directory: Path, events: int, *, short: bool, url: str | None = None) -> None:
+    """Write a log of so many events into a state directory, or a database."""
     ids = SystemIds()
-    log = Log(SqliteStore(directory, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
+    log = Log(open_store(directory, url, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
     source = facts(ids, short=short)
     for done in range(0, events, TRANSACTION_EVENTS):

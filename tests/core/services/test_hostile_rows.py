@@ -9,11 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from athena_core.clock import CountingIds, FixedClock
 from athena_core.event import Position
-from athena_core.protocols import Row
+from athena_core.protocols import Row, row_of
+from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.verify import UNREADABLE_MAX
+from athena_core.store.chain import GENESIS, LEAF_COLUMNS, digest, link
+from athena_core.store.engine import open_archive, open_store
 from athena_core.store.sqlite import SqliteReader
-from tests.core.services.test_verify import FILLER, Forge, Plain, run_to_the_end, whole_lives
+from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 
 DEEP = b"[" * 5_000_000
 ROWS = {
@@ -51,6 +55,30 @@ def test_a_row_that_cannot_be_decoded_is_named_and_the_next_ones_are_looked_at(c
     assert report.head == 4
     assert [(one.rule, one.position) for one in report.violations] == [("decodable", 2), ("versions", 4)]
     assert all(len(one.reason) < 1_000 for one in report.violations)
+
+
+def test_rows_in_a_database_are_named_too(tmp_path: Path, database: str) -> None:
+    store = open_store(tmp_path, database, CountingIds())
+    rows: list[Row] = []
+    for position, found in enumerate(ROWS.values(), start=1):
+        hashes = (digest(found.data), None if found.text is None else digest(found.text))
+        row = row_of(
+            (position, f"thing_{position}", 1, found.type, found.schema_version, 1_000, f"cmd_{position}", "trace")
+            + (None, "ada", None, None, found.data, found.extra, *hashes, b"", found.text)
+        )
+        previous = rows[-1].chain if rows else GENESIS
+        rows.append(row._replace(chain=link(previous, row[:LEAF_COLUMNS])))
+    with store.exclusive():
+        store.insert(rows)
+    store.close()
+    archive = open_archive(tmp_path, database)
+    reader = archive.reader()
+    *_, last = verifying.verify(reader, CODEC, FixedClock(), meta=archive.meta, keys=reader.keys())
+    reader.close()
+    archive.close()
+    assert last.report is not None
+    named = {one.position for one in last.report.violations if one.rule == "decodable"}
+    assert named == set(range(1, len(ROWS) + 1))
 
 
 class TooLarge(SqliteReader):
