@@ -92,10 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
         if isinstance(error, AthenaError):
             return _say(f"{error.code}: {error.message}", FAILED)
+        from athena_core.store.codec import Undecodable
         from athena_core.store.sqlite import DatabaseError
 
-        if isinstance(error, DatabaseError):
-            return _say(f"the database cannot be read: {error}; athena verify names what is wrong with the log", FAILED)
+        if isinstance(error, DatabaseError | Undecodable):
+            return _say(f"the log cannot be read: {error}; athena verify names what is wrong with it", FAILED)
         import traceback
 
         print(printable(traceback.format_exc()), end="", file=sys.stderr)  # as the interpreter would, without commands

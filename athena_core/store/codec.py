@@ -18,6 +18,10 @@ from athena_core.protocols import Row
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
+class Undecodable(ValueError):
+    """An event whose stored bytes do not fit its type: where, and why."""
+
+
 def unchanged(payload: dict[str, Any]) -> dict[str, Any]:
     """A shape that the next one only made wider."""
     return payload
@@ -81,9 +85,14 @@ def public_words(row: Row) -> list[str]:
     names = MOVED.get(shape)
     if names is None:
         return []
-    payload = msgspec.json.decode(row.data)
+    try:
+        payload = _object(row.data)
+        attempts = payload["attempts"] if shape == LETTER else ()
+        worded = any(attempt.get("message") for attempt in attempts)
+    except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise Undecodable(f"position {row.position}, {row.type}: {error}") from error
     found = [name for name in names if payload.get(name)]
-    if shape == LETTER and any(attempt.get("message") for attempt in payload["attempts"]):
+    if worded:
         found.append("attempts[].message")
     return found
 
@@ -212,7 +221,7 @@ class Codec:
         """
         position, _, _, kind, schema_version, _, _, _, _, _, _, _, data, extra, _, _, chain, words = row
         if type(chain) is not bytes or type(data) is not bytes:  # a damaged page of the file
-            raise ValueError(f"position {position}, {kind}: a column is missing")
+            raise Undecodable(f"position {position}, {kind}: a column is missing")
         layout = self._layouts.get(kind)
         if layout is None:
             event: Event = Unknown(type=kind)
@@ -232,25 +241,25 @@ class Codec:
                 if extra is not None:
                     _fill(event, layout.extra, layout.decode_extra(extra))
             except RecursionError as error:
-                raise ValueError(f"position {position}, {kind}: JSON of too many levels") from error
+                raise Undecodable(f"position {position}, {kind}: JSON of too many levels") from error
             except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
-                raise ValueError(f"position {position}, {kind}: {error}") from error
+                raise Undecodable(f"position {position}, {kind}: {error}") from error
         try:
             return envelope(row, event)
         except RecursionError as error:
-            raise ValueError(f"position {position}, {kind}: JSON of too many levels") from error
+            raise Undecodable(f"position {position}, {kind}: JSON of too many levels") from error
         except msgspec.MsgspecError as error:
-            raise ValueError(f"position {position}, {kind}: {error}") from error
+            raise Undecodable(f"position {position}, {kind}: {error}") from error
 
     def _lifted(self, layout: Layout, row: Row) -> Event:
         """An event of an older shape as one of today's."""
         if row.schema_version > layout.kind.SCHEMA:
-            raise ValueError(f"position {row.position}, {row.type}: written by a newer release")
+            raise Undecodable(f"position {row.position}, {row.type}: written by a newer release")
         payload = _object(row.data)
         for version in range(row.schema_version, layout.kind.SCHEMA):
             upcaster = self._upcasters.get((row.type, version))
             if upcaster is None:
-                raise ValueError(f"position {row.position}, {row.type}: no upcaster from version {version}")
+                raise Undecodable(f"position {row.position}, {row.type}: no upcaster from version {version}")
             payload = upcaster(payload)
         return msgspec.convert(payload, layout.kind)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
+from tests.reliability.tampering import append_rightly
 
 FORGER = "CREATE TRIGGER forger AFTER INSERT ON log BEGIN UPDATE log SET actor = 'root'; END"
 DROPPER = "CREATE TRIGGER dropper BEFORE INSERT ON log BEGIN SELECT RAISE(IGNORE); END"
@@ -96,3 +97,11 @@ def test_a_damaged_page_is_one_line(history: Terminal, here: Here) -> None:
     path.write_bytes(content)
     for command in ("export", "replay", "backup", "verify", "doctor", "redact --audit"):
         one_line(here(*COMMANDS[command]))
+
+
+def test_rows_that_no_release_wrote_are_one_line(history: Terminal, here: Here) -> None:
+    for kind, stream in (("directive.created", "dir_x"), ("dream.dreamt", "dream_x"), ("payload.redacted", "plane")):
+        append_rightly(history.state_dir, kind, stream, b"[" * 1_000_000)
+    for command in ("verify", "replay", "backup", "redact", "redact --audit"):
+        one_line(here(*COMMANDS[command]))
+    assert here(*COMMANDS["export"]).code == 0, "a bundle holds bytes, whatever they are"

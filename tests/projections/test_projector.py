@@ -272,7 +272,7 @@ def test_damaged_bytes_stop_whoever_reads_them_but_not_the_feed(tmp_path: Path) 
     positions = {name: checkpoint.position for name, checkpoint in projector.checkpoints.items()}
     head = history.head()
     assert positions == {projection.name: head - 2 if RunCompleted in projection.events else head for projection in ALL}
-    assert str(projector.checkpoints["runs"].error).startswith("ValueError: position")
+    assert str(projector.checkpoints["runs"].error).startswith("Undecodable: position")
 
 
 def test_trouble_of_the_database_is_raised_and_nothing_is_applied(tmp_path: Path) -> None:
