@@ -9,13 +9,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+import apsw
 import pytest
 
 from athena_api.access_log import AccessLog
 from athena_api.endpoint import Endpoint
+from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock
 from athena_core.errors import InternalError, OutcomeUnknown, Overloaded
 from athena_core.services.executors import SWEEP_SECONDS
@@ -101,6 +104,8 @@ def test_a_shortage_leaves_the_outcome_unknown_of_a_command_that_began_and_only_
     lines: list[bytes] = []
     endpoint = Endpoint.__new__(Endpoint)
     endpoint._access_log = AccessLog(FixedClock(), lines.append)
+    store = SimpleNamespace(damaged=(apsw.CorruptError,))
+    endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
     assert isinstance(endpoint._failure("trace", error, unknown=True), OutcomeUnknown)
     assert isinstance(endpoint._failure("trace", error, unknown=False), Overloaded)
     assert all(b"file descriptors or memory ran out" in line and line.count(b"\n") == 1 for line in lines)

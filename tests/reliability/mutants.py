@@ -93,7 +93,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a reopened approval does not shut what is behind its children",
         f"{WORKFLOW_RUN}::test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok",
-        ("athena_core/domain/workflow_run.py", 'if self.step(step_id).status != "ok":', "if False:"),
+        ("athena_core/domain/workflow_run.py", 'if self.step(step_id).status not in {"ok", "skipped"}:', "if False:"),
     ),
     of(
         "decisions go by the time of recording",
@@ -158,7 +158,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a full disk is acknowledged",
         f"{PROMISES}::test_what_does_not_fit_was_not_done",
-        (LOG, "            results = [(job, full) for job, _ in results]\n", ""),
+        (LOG, "            results = [(job, refusal) for job, _ in results]\n", ""),
     ),
     of(
         "states are published before the commit",
