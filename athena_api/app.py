@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import msgspec
@@ -32,7 +32,7 @@ from athena_api.identity import Identification
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operation import EVERYBODY, PREFIX
 from athena_api.operations import OPERATIONS, ROLES
-from athena_api.plane import ControlPlane, digests_of
+from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.protocol import Limits
 from athena_api.queues import PendingLetters
 from athena_api.replies import failure, guarded, status_of, success
@@ -97,6 +97,8 @@ from projections.generation import Files
 from projections.keeper import Keeper
 from projections.memory_index import MemoryIndex
 from projections.views import Views
+
+T = TypeVar("T")
 
 KEEPER_JOIN_SECONDS = 5.0
 OLDER_LOOKS, OLDER_POLL_SECONDS = 40, 0.25
@@ -295,6 +297,7 @@ def wire(
         providers=providers,
         digests=digests_of(views, log),
         watchdog=Watchdog(),
+        large_reads=anyio.CapacityLimiter(LARGE_READS_MAX),
     )
     refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
     return parts
@@ -620,9 +623,14 @@ async def metrics(request: HttpRequest) -> Response:
     return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
 
 
+async def _built(build: "functools._lru_cache_wrapper[T]") -> T:
+    """Return what a cached function builds; only the first time in a thread, as it takes that long."""
+    return build() if build.cache_info().currsize else await to_thread.run_sync(build)
+
+
 async def document(request: HttpRequest) -> Response:
     """The OpenAPI document."""
-    return _file(request, await to_thread.run_sync(openapi_file))
+    return _file(request, await _built(openapi_file))
 
 
 @functools.cache
@@ -633,7 +641,8 @@ def openapi_file() -> docs.StaticFile:
 
 async def console(request: HttpRequest) -> Response:
     """The console, which shows what the API tells to whoever looks at it."""
-    return _file(request, await to_thread.run_sync(docs.console_page))
+    await _built(docs.static_files)
+    return _file(request, docs.console_page())
 
 
 async def docs_page(request: HttpRequest) -> Response:
@@ -643,7 +652,8 @@ async def docs_page(request: HttpRequest) -> Response:
 
 async def static(request: HttpRequest) -> Response:
     """A file of a page."""
-    found = await to_thread.run_sync(docs.static_file, request.path_params["path"])
+    await _built(docs.static_files)
+    found = docs.static_file(request.path_params["path"])
     if found is None:
         error = UnknownRoute("Not found")
         return _json(failure(error, request.scope["athena.trace"]), status_of(error))

@@ -58,7 +58,7 @@ async def record_memory(plane: "ControlPlane", call: Call[MemoryBody, NoQuery]) 
 
 async def list_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """What was noted down, newest first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("memory",), lambda rows: memory.list_entries(rows, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position)
@@ -71,7 +71,7 @@ async def get_memory_entry(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -
     def read(rows: Connection) -> memory.MemoryEntry | None:
         return memory.entry_by_id(rows, entry_id)
 
-    entry, position = plane.query(("memory",), read)
+    entry, position = await plane.query(("memory",), read)
     return Reply(data=found(entry, "memory entry", entry_id), position=position)
 
 

@@ -173,9 +173,9 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
     samples[CPU].append(((), time.process_time()))
     samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))
     try:
-        counts, _ = plane.query(("fleet",), fleet_counts)
-        today, _ = plane.query(("fleet",), lambda rows: day_spend(rows, plane.clock.now()))
-        schedules, _ = plane.query(("schedules",), schedule_counts)
+        counts, _ = plane.views_reader.query(("fleet",), fleet_counts)
+        today, _ = plane.views_reader.query(("fleet",), lambda rows: day_spend(rows, plane.clock.now()))
+        schedules, _ = plane.views_reader.query(("schedules",), schedule_counts)
     except NotCaughtUp:
         return samples
     for state in ("enabled", "paused", "disabled"):

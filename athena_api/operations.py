@@ -26,8 +26,10 @@ from athena_api.memory import (
 from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
 from athena_api.personas import PersonaRunAnswer, PersonaRunsQuery, get_persona_run, list_persona_runs, run_persona
 from athena_api.policies import simulate_policy
+from athena_api.replies import encode
 from athena_api.running import answered, record_of
 from athena_api.sheet import CONTENT_TYPE, sheet
+from athena_api.sse import records_of
 from athena_api.templates import (
     RunTemplateBody,
     TemplateQuery,
@@ -43,7 +45,7 @@ from athena_core.domain.memory import MemoryBody
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody
 from athena_core.domain.template import TemplateSpec
 from athena_core.errors import NotFound
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Connection, Passage
 from athena_core.rule import ScheduleBody, ScheduleSpec
 from athena_core.services import explain, simulate
@@ -91,7 +93,7 @@ from projections import (
     work,
     workflows,
 )
-from projections.page import Page
+from projections.page import INLINE_BYTES_MAX, Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -261,7 +263,7 @@ async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> 
 async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Reply:
     """Runs, newest first."""
     query = call.query
-    page, position = plane.query(
+    page, position = await plane.query(
         ("runs",),
         lambda rows: runs.list_runs(
             rows,
@@ -284,7 +286,7 @@ async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
     def read(rows: Connection) -> runs.Run | None:
         return runs.run_by_id(rows, run_id, call.who.scope)
 
-    run, position = plane.query(("runs",), read)
+    run, position = await plane.query(("runs",), read)
     record = found(run, "run", run_id)
     if call.query.wait and record.status in {"queued", "running"}:
         with plane.streams.wanted(call.receive):
@@ -302,14 +304,14 @@ async def list_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
         found(runs.run_by_id(rows, run_id), "run", run_id)
         return evidence.list_evidence(rows, plane.log.log_id, run_id, cursor=call.cursor, limit=call.limit)
 
-    page, position = plane.query(("runs", "evidence"), read)
+    page, position = await plane.query(("runs", "evidence"), read)
     return Reply(data=page, position=position)
 
 
 async def get_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One thing that a run showed, with its content."""
     run_id, evidence_id = call.path["runId"], call.path["evidenceId"]
-    record, position = plane.query(
+    record, position = await plane.query(
         ("evidence",), lambda rows: evidence.evidence_by_id(rows, plane.log.log_id, run_id, evidence_id)
     )
     return Reply(data=found(record, "evidence", evidence_id), position=position)
@@ -350,7 +352,7 @@ def _line(waiting: runs.Waiting) -> explain.Line:
 async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
     """Runs that were admitted and have not ended."""
     query = call.query
-    page, position = plane.query(
+    page, position = await plane.query(
         ("runs",),
         lambda rows: runs.active_runs(
             rows,
@@ -367,7 +369,7 @@ async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery
 async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
     """Cancel requests of runs that have not ended."""
     query = call.query
-    page, position = plane.query(
+    page, position = await plane.query(
         ("runs",),
         lambda rows: runs.cancel_requests(
             rows,
@@ -395,7 +397,7 @@ async def cancel_session(plane: "ControlPlane", call: Call[CancelBody, NoQuery])
 
 async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Sessions, most recently used first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("sessions",),
         lambda rows: sessions.list_sessions(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
     )
@@ -405,7 +407,7 @@ async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
 async def get_session(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One session."""
     session_id = call.path["sessionId"]
-    session, position = plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
+    session, position = await plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
     return Reply(data=found(session, "session", session_id), position=position, steady=True)
 
 
@@ -413,7 +415,7 @@ async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     """The newest entries of a session, or those after one."""
     session_id = call.path["sessionId"]
     after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
-    page, position = plane.query(
+    page, position = await plane.query(
         ("sessions",),
         lambda rows: sessions.transcript(rows, plane.log.log_id, session_id, after=after, limit=call.limit),
     )
@@ -441,7 +443,7 @@ async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQu
 
 async def list_directives(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Directives, newest first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("catalog",),
         lambda rows: catalog.list_directives(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
     )
@@ -451,7 +453,7 @@ async def list_directives(plane: "ControlPlane", call: Call[NoBody, NoQuery]) ->
 async def get_directive(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One directive."""
     directive_id = call.path["directiveId"]
-    directive, position = plane.query(("catalog",), lambda rows: catalog.directive_by_id(rows, directive_id))
+    directive, position = await plane.query(("catalog",), lambda rows: catalog.directive_by_id(rows, directive_id))
     return Reply(data=found(directive, "directive", directive_id), position=position)
 
 
@@ -467,7 +469,7 @@ async def create_profile(plane: "ControlPlane", call: Call[HarnessSpec, NoQuery]
 
 async def list_profiles(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Harness profiles, newest first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("catalog",), lambda rows: catalog.list_harness_profiles(rows, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position)
@@ -476,7 +478,7 @@ async def list_profiles(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
 async def get_profile(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One harness profile."""
     profile_id = call.path["harnessProfileId"]
-    profile, position = plane.query(("catalog",), lambda rows: catalog.harness_profile_by_id(rows, profile_id))
+    profile, position = await plane.query(("catalog",), lambda rows: catalog.harness_profile_by_id(rows, profile_id))
     return Reply(data=found(profile, "harness profile", profile_id), position=position)
 
 
@@ -495,10 +497,21 @@ async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) ->
     after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     if any(True for _ in matches.conditions()):
         await plane.caught_up(("feed",), call.position)
-        page, _ = await plane.search(("feed",), lambda rows, log: feed.page(matches, after, call.limit, log, rows))
-    else:
-        page = feed.page(matches, after, call.limit, plane.reader, None)
-    return Reply(data=plane.feed.page(page), position=page.head)
+        (data, head), _ = await plane.search(("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows))
+        return Reply(data=data, position=head)
+    page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
+    if page.scanned < page.head and len(page.rows) < call.limit:  # it is larger
+        data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None), plane.large_reads)
+        return Reply(data=data, position=head)
+    return Reply(data=records_of(page, plane.reader), position=page.head)
+
+
+def _page(
+    matches: feed.FeedFilter, after: Position, limit: int, log: "StoreReader", rows: Connection | None
+) -> tuple[bytes, Position]:
+    """A page of the feed as JSON, and its head."""
+    page = feed.page(matches, after, limit, log, rows)
+    return encode(records_of(page, log)), page.head
 
 
 async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) -> Reply:
@@ -515,7 +528,7 @@ async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) 
 
 async def get_policy(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """The policy in force, or null."""
-    (document, version), position = plane.query(("policy",), policy.policy_in_force)
+    (document, version), position = await plane.query(("policy",), policy.policy_in_force)
     return Reply(data=document, position=position, headers=(etag(version),))
 
 
@@ -529,7 +542,7 @@ async def put_policy(plane: "ControlPlane", call: Call[PutPolicyBody, NoQuery]) 
 async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQuery]) -> Reply:
     """Refusals, oldest first."""
     query = call.query
-    page, position = plane.query(
+    page, position = await plane.query(
         ("policy",),
         lambda rows: policy.list_rejections(
             rows,
@@ -553,9 +566,10 @@ async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQu
 async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery]) -> Reply:
     """Who changed what and why, newest first."""
     query = call.query
-    page, position = plane.query(
-        ("audit",),
-        lambda rows: audit.audit_trail(
+    as_sheet = query.format == "csv"
+
+    def read(rows: Connection) -> tuple[Page[audit.AuditEntry], bytes]:
+        page = audit.audit_trail(
             rows,
             plane.log.log_id,
             actor=query.actor,
@@ -564,22 +578,23 @@ async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery])
             created_before=query.created_before,
             cursor=call.cursor,
             limit=call.limit,
-            bytes_max=PAGE_BYTES_MAX if query.format != "csv" else PAGE_BYTES_MAX // 2,  # a sheet doubles each quote
-        ),
-    )
-    if query.format != "csv":
+            bytes_max=PAGE_BYTES_MAX // 2 if as_sheet else PAGE_BYTES_MAX,  # a sheet doubles each quote
+        )
+        return page, sheet(AUDIT_COLUMNS, page.items) if as_sheet else b""
+
+    (page, content), position = await plane.query(("audit",), read)
+    if not as_sheet:
         return Reply(data=page, position=position)
     headers = [("content-disposition", 'attachment; filename="audit-trail.csv"')]
     if page.next_cursor is not None:
         headers.append(("athena-next-cursor", page.next_cursor))
-    content = sheet(AUDIT_COLUMNS, page.items)
     return Reply(data=content, position=position, content_type=CONTENT_TYPE, headers=tuple(headers))
 
 
 async def get_fleet_summary(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """The fleet at a glance."""
     now = plane.clock.now()
-    summary, position = plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))
+    summary, position = await plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))
     return Reply(data=summary, position=position)
 
 

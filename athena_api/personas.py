@@ -47,7 +47,7 @@ async def run_persona(plane: "ControlPlane", call: Call[PersonaRunBody, NoQuery]
 async def list_persona_runs(plane: "ControlPlane", call: Call[NoBody, PersonaRunsQuery]) -> Reply:
     """Reviews, newest first."""
     query = call.query
-    page, position = plane.query(
+    page, position = await plane.query(
         ("personas",),
         lambda rows: personas.list_persona_runs(
             rows, persona_name=query.name, status=query.status, cursor=call.cursor, limit=call.limit
@@ -59,5 +59,5 @@ async def list_persona_runs(plane: "ControlPlane", call: Call[NoBody, PersonaRun
 async def get_persona_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One review."""
     run_id = call.path["runId"]
-    record, position = plane.query(("personas",), lambda rows: personas.persona_run_by_id(rows, run_id))
+    record, position = await plane.query(("personas",), lambda rows: personas.persona_run_by_id(rows, run_id))
     return Reply(data=found(record, "persona run", run_id), position=position)

@@ -63,12 +63,14 @@ from athena_core.store.tail import Tail
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
 from athena_core.watchdog import Watchdog
 from projections import replay
+from projections.page import PageTooLarge, inline
 from projections.views import Views, ViewsReader
 
 T = TypeVar("T")
 
 CATCH_UP_SECONDS_MAX = 2.0
 READY_LAG_MAX = 10_000
+LARGE_READS_MAX = 2
 WRITES_FAIL = "writes fail"
 EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
@@ -117,6 +119,8 @@ class ControlPlane(NamedTuple):
     digests: SingleFlight[ViewDigests]
     """The digests of the views: the largest read that there is, shared by concurrent callers."""
     watchdog: Watchdog
+    large_reads: anyio.CapacityLimiter
+    """How many large pages are read at a time: each competes with the event loop for the interpreter."""
 
     async def reached(self, position: Position) -> None:
         """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
@@ -145,18 +149,31 @@ class ControlPlane(NamedTuple):
             late = (Trace(place="views", reason=error.message, remedy=AGAIN),)
         return late + await self.erasure.scrub(seconds, self.views_reader.position(names))
 
-    def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
-        """What a quick indexed read finds, and the position that it reflects."""
-        return self.views_reader.query(names, read)
+    async def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
+        """Return what a quick indexed read finds, and the position that it reflects.
+
+        A page that is too large for the event loop is read again in a thread, a few at a time.
+        """
+        try:
+            with inline():
+                return self.views_reader.query(names, read)
+        except PageTooLarge:
+            pass
+        return await self.search(names, lambda rows, _: read(rows), self.large_reads)
 
     async def read(
         self, names: tuple[str, ...], position: Position, read: Callable[[Connection], T]
     ) -> tuple[T, Position]:
         """The same once the projections reflect a position."""
         await self.caught_up(names, position)
-        return self.query(names, read)
+        return await self.query(names, read)
 
-    async def search(self, names: tuple[str, ...], read: Callable[[Connection, StoreReader], T]) -> tuple[T, Position]:
+    async def search(
+        self,
+        names: tuple[str, ...],
+        read: Callable[[Connection, StoreReader], T],
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> tuple[T, Position]:
         """What a slower read finds, in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
@@ -168,9 +185,9 @@ class ControlPlane(NamedTuple):
                 reader.close()
                 log.close()
 
-        return await to_thread.run_sync(work)
+        return await to_thread.run_sync(work, limiter=limiter)
 
-    async def scan(self, read: Callable[[StoreReader], T]) -> T:
+    async def scan(self, read: Callable[[StoreReader], T], limiter: anyio.CapacityLimiter | None = None) -> T:
         """What is found in the log itself, in a thread with a connection of its own."""
 
         def work() -> T:
@@ -180,7 +197,7 @@ class ControlPlane(NamedTuple):
             finally:
                 log.close()
 
-        return await to_thread.run_sync(work)
+        return await to_thread.run_sync(work, limiter=limiter)
 
     def capabilities(self) -> Capabilities:
         """What this server can do."""

@@ -70,7 +70,7 @@ async def enqueue_work(plane: "ControlPlane", call: Call[EnqueueBody, NoQuery]) 
 async def get_work_queue(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """What waits in a session."""
     session_id, now = call.path["sessionId"], plane.clock.now()
-    queue, position = plane.query(
+    queue, position = await plane.query(
         ("work",), lambda rows: work.queue_of(rows, session_id, now, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=queue, position=position)
@@ -101,7 +101,7 @@ async def drain_work(plane: "ControlPlane", call: Call[DrainBody, NoQuery]) -> R
 async def get_drain(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One drain."""
     drain_id = call.path["drainId"]
-    drain, position = plane.query(("work",), lambda rows: work.drain_by_id(rows, drain_id))
+    drain, position = await plane.query(("work",), lambda rows: work.drain_by_id(rows, drain_id))
     return Reply(data=found(drain, "drain", drain_id), position=position)
 
 
@@ -118,7 +118,7 @@ async def send_message(plane: "ControlPlane", call: Call[MessageBody, NoQuery]) 
 async def list_messages(plane: "ControlPlane", call: Call[NoBody, MessagesQuery]) -> Reply:
     """Messages, newest first."""
     query = call.query
-    page, position = plane.query(
+    page, position = await plane.query(
         ("messages",),
         lambda rows: messages.list_messages(
             rows,
@@ -135,14 +135,14 @@ async def list_messages(plane: "ControlPlane", call: Call[NoBody, MessagesQuery]
 async def get_message(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One message."""
     message_id = call.path["messageId"]
-    message, position = plane.query(("messages",), lambda rows: messages.message_by_id(rows, message_id))
+    message, position = await plane.query(("messages",), lambda rows: messages.message_by_id(rows, message_id))
     return Reply(data=found(message, "message", message_id), position=position)
 
 
 async def list_letters(plane: "ControlPlane", call: Call[NoBody, LettersQuery]) -> Reply:
     """Dead letters, oldest first."""
     wanted = dead_letters.LetterFilter(**msgspec.structs.asdict(call.query))
-    page, position = plane.query(
+    page, position = await plane.query(
         ("dead_letters",),
         lambda rows: dead_letters.list_letters(rows, wanted, cursor=call.cursor, limit=call.limit),
     )
@@ -152,7 +152,7 @@ async def list_letters(plane: "ControlPlane", call: Call[NoBody, LettersQuery]) 
 async def get_letter(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One dead letter."""
     letter_id = call.path["id"]
-    letter, position = plane.query(("dead_letters",), lambda rows: dead_letters.letter_by_id(rows, letter_id))
+    letter, position = await plane.query(("dead_letters",), lambda rows: dead_letters.letter_by_id(rows, letter_id))
     return Reply(data=found(letter, "dead letter", letter_id), position=position)
 
 
@@ -237,7 +237,7 @@ async def redrive_letters(plane: "ControlPlane", call: Call[RedriveBody, NoQuery
 async def get_redrive(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One redrive, with a page of its results."""
     redrive_id = call.path["id"]
-    job, position = plane.query(
+    job, position = await plane.query(
         ("redrives",),
         lambda rows: redrives.redrive_by_id(rows, redrive_id, cursor=call.cursor, limit=call.limit),
     )

@@ -74,8 +74,8 @@ def success(data: Any) -> bytes:
     """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
     if isinstance(data, bytes):
         data = msgspec.Raw(data)
-    elif isinstance(data, Page):
-        data = encoded(data)
+    elif isinstance(data, Page) and (pieces := encoded(data)) is not None:
+        return b"".join((b'{"ok":true,"data":', *pieces, b"}"))  # copied once, however large
     return encode(_Success(True, data))
 
 

@@ -202,7 +202,7 @@ def _result(entry: schedules.ScheduleRunLog) -> ScheduleRunResult:
 
 async def list_schedules(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Schedules, in the order in which they were created."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("schedules",), lambda rows: schedules.list_schedules(rows, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position)
@@ -211,7 +211,7 @@ async def list_schedules(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
 async def get_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One schedule."""
     schedule_id = call.path["scheduleId"]
-    task, position = plane.query(("schedules",), lambda rows: schedules.schedule_by_id(rows, schedule_id))
+    task, position = await plane.query(("schedules",), lambda rows: schedules.schedule_by_id(rows, schedule_id))
     return Reply(data=found(task, "schedule", schedule_id), position=position)
 
 
@@ -219,7 +219,7 @@ async def list_schedule_logs(plane: "ControlPlane", call: Call[NoBody, NoQuery])
     """What became of the slots of a schedule, newest first."""
     schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
     after = None if call.cursor is None else _entry(plane, call.cursor)
-    logs, position = plane.query(
+    logs, position = await plane.query(
         ("schedules",),
         lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=after, limit=call.limit),
     )
@@ -238,7 +238,7 @@ async def preview_schedule(plane: "ControlPlane", call: Call[NoBody, PreviewQuer
     """The next slots of a schedule, also of one that is disabled."""
     schedule_id, query = call.path["scheduleId"], call.query
     begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
-    times, position = plane.query(
+    times, position = await plane.query(
         ("schedules",),
         lambda rows: schedules.preview(rows, schedule_id, begin, query.count or PREVIEW_SLOTS_DEFAULT),
     )

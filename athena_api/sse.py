@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -15,7 +16,7 @@ from athena_api.asgi import Receive, Send
 from athena_api.budget import Budget
 from athena_core.errors import StoreUnreachable, StreamLimit
 from athena_core.event import Position
-from athena_core.protocols import Row, Shown, ShownCells
+from athena_core.protocols import LogReader, Row, Shown, ShownCells
 from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import LOCAL, Identity
@@ -392,6 +393,25 @@ class Streams:
         return True
 
 
+def cursor_at(reader: LogReader, position: Position) -> str:
+    """The cursor that continues after a position; ``0`` before the first event."""
+    row = reader.row(position) if position else None
+    return "0" if row is None else event_id(reader.log_id, row.position, row.chain)
+
+
+def records_of(found: FeedPage, reader: LogReader) -> Records:
+    """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
+    ids = event_ids(reader.log_id, found.rows)
+    full = bool(ids) and found.rows[-1][0] == found.scanned
+    cursor = ids[-1] if full else cursor_at(reader, found.scanned)
+    return Records(
+        events=records(found.rows, ids, partial(cursor_at, reader)),
+        cursor=cursor,
+        head=found.head,
+        next_cursor=cursor if found.scanned < found.head else None,
+    )
+
+
 class Feed:
     """Serves pages and streams of the public records."""
 
@@ -406,8 +426,7 @@ class Feed:
 
     def cursor_at(self, position: Position) -> str:
         """The cursor that continues after a position; ``0`` before the first event."""
-        row = self._reader.row(position) if position else None
-        return "0" if row is None else event_id(self._reader.log_id, row.position, row.chain)
+        return cursor_at(self._reader, position)
 
     def _frames(self, rows: Sequence[ShownCells]) -> list[Frame]:
         ids = event_ids(self._reader.log_id, rows)
@@ -445,18 +464,6 @@ class Feed:
         if last_event_id is None and "T" in text and "-" in text and ":" in text:
             return position_before(text, self._reader)
         return resolve(parse_cursor(text), self._reader)
-
-    def page(self, found: FeedPage) -> Records:
-        """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
-        ids = event_ids(self._reader.log_id, found.rows)
-        full = bool(ids) and found.rows[-1][0] == found.scanned
-        cursor = ids[-1] if full else self.cursor_at(found.scanned)
-        return Records(
-            events=records(found.rows, ids, self.cursor_at),
-            cursor=cursor,
-            head=found.head,
-            next_cursor=cursor if found.scanned < found.head else None,
-        )
 
     def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> "FeedSubscription":
         """Prepare a stream. Raises CURSOR errors, so that they are answered before any byte."""

@@ -32,7 +32,7 @@ class RunTemplateBody(Body):
 
 async def list_templates(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Run templates, newest first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("templates",), lambda rows: templates.list_templates(rows, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position)
@@ -47,7 +47,9 @@ async def create_template(plane: "ControlPlane", call: Call[TemplateSpec, NoQuer
 async def get_template(plane: "ControlPlane", call: Call[NoBody, TemplateQuery]) -> Reply:
     """One run template."""
     template_id, version = call.path["templateId"], call.query.version
-    record, position = plane.query(("templates",), lambda rows: templates.template_by_id(rows, template_id, version))
+    record, position = await plane.query(
+        ("templates",), lambda rows: templates.template_by_id(rows, template_id, version)
+    )
     kind = "run template" if version is None else f"version {version} of run template"
     shown = found(record, kind, template_id)
     return Reply(data=shown, position=position, headers=(etag(shown.version),))

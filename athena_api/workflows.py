@@ -78,7 +78,7 @@ async def create_workflow(plane: "ControlPlane", call: Call[WorkflowBody, NoQuer
 
 async def list_workflows(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """Workflows, newest first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("workflows",), lambda rows: workflows.list_workflows(rows, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position)
@@ -87,7 +87,7 @@ async def list_workflows(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
 async def get_workflow(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One workflow."""
     workflow_id = call.path["workflowId"]
-    record, position = plane.query(("workflows",), lambda rows: workflows.workflow_by_id(rows, workflow_id))
+    record, position = await plane.query(("workflows",), lambda rows: workflows.workflow_by_id(rows, workflow_id))
     return Reply(data=found(record, "workflow", workflow_id), position=position)
 
 
@@ -99,7 +99,7 @@ async def list_workflow_runs(plane: "ControlPlane", call: Call[NoBody, NoQuery])
         found(workflows.workflow_by_id(rows, workflow_id), "workflow", workflow_id)
         return workflows.list_workflow_runs(rows, workflow_id, cursor=call.cursor, limit=call.limit)
 
-    page, position = plane.query(("workflows",), read)
+    page, position = await plane.query(("workflows",), read)
     return Reply(data=page, position=position)
 
 

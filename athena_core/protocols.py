@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from athena_core.event import Event, Position, Recorded, Value
+from athena_core.values import PAGE_BYTES_MAX
 
 Cell: TypeAlias = int | str | bytes | None
 
@@ -222,8 +223,10 @@ class LogReader(Protocol):
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
-        """Return what is published of the same rows, in at most ``PAGE_BYTES_MAX`` bytes; one row always fits."""
+    def shown(
+        self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> Sequence[ShownCells]:
+        """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
 
     def row(self, position: Position) -> Row | None:
         """One row."""

@@ -223,12 +223,12 @@ def page(
     log: LogReader,
     views: Connection | None,
     scan: int = FEED_SCAN_EVENTS_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
 ) -> FeedPage:
     """The first rows after a position that a client wants; with a filter at most ``scan`` events are looked at.
 
-    The rows are cut before ``PAGE_BYTES_MAX`` bytes; one row always fits.
-
-    ``views`` may be None for a filter without ``conditions``: what the log alone can tell needs no views.
+    The rows are cut before ``PAGE_BYTES_MAX`` bytes, or before ``bytes_max`` for a filter without ``conditions``; one
+    row always fits. ``views`` may be None for such a filter: what the log alone can tell needs no views.
     """
     head = log.head()
     first, last = after, head
@@ -238,7 +238,7 @@ def page(
         last = _last_before(wanted.created_before + 1, log, head)
     conditions = list(wanted.conditions())
     if not conditions:
-        rows = log.shown(first, limit, last)
+        rows = log.shown(first, limit, last, bytes_max)
         scanned = rows[-1][0] if rows and rows[-1][0] < last else max(head, after)
         return FeedPage(rows=rows, scanned=scanned, head=head)
     assert views is not None

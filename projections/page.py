@@ -3,7 +3,10 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,6 +21,25 @@ T = TypeVar("T")
 ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 CURSOR_CHARS_MAX = 2_000
 INT64 = range(-(2**63), 2**63)
+
+INLINE_BYTES_MAX = 256 << 10
+"""Bytes of JSON up to which a page is read on the event loop."""
+
+_inline: ContextVar[bool] = ContextVar("inline", default=False)
+
+
+class PageTooLarge(Exception):
+    """A page is too large to be read on the event loop."""
+
+
+@contextmanager
+def inline() -> Iterator[None]:
+    """Have ``cut`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
+    token = _inline.set(True)
+    try:
+        yield
+    finally:
+        _inline.reset(token)
 
 
 class Page(Value, Generic[T]):
@@ -41,43 +63,57 @@ class Items(list[T]):
     def __init__(self) -> None:
         """Start empty."""
         self.json = bytearray(b"[")
+        self._places: list[slice] = []
 
     def add(self, item: T, bytes_max: int) -> bool:
         """Append an item and return True, unless it brings the JSON above ``bytes_max``; the first one never does."""
         size = len(self.json)
         if self:
             self.json += b","
+        begin = len(self.json)
         _encode_into(item, self.json, -1)
         if self and len(self.json) >= bytes_max:
             del self.json[size:]
             return False
         self.append(item)
+        self._places.append(slice(begin, len(self.json)))
         return True
+
+    def backwards(self) -> "Items[T]":
+        """Return the items in the reverse order."""
+        found: Items[T] = Items()
+        found += reversed(self)
+        found.json += b",".join([self.json[place] for place in reversed(self._places)])
+        return found
 
 
 def cut(
-    rows: Iterable[tuple[Cell, ...]], limit: int, show: Callable[[tuple[Cell, ...]], T], bytes_max: int = PAGE_BYTES_MAX
+    rows: Iterator[tuple[Cell, ...]], limit: int, show: Callable[[tuple[Cell, ...]], T], bytes_max: int = PAGE_BYTES_MAX
 ) -> tuple[Items[T], tuple[Cell, ...], bool]:
     """Return the items that fit into a page, the row of the last one, and whether a row follows.
 
     At most ``limit`` items of ``bytes_max`` bytes of JSON; one item always fits. Rows are read one by one, and none
-    after the first that does not fit.
+    after the first that does not fit. Raises PageTooLarge within ``inline``.
     """
     items: Items[T] = Items()
+    inline_max = INLINE_BYTES_MAX if _inline.get() else sys.maxsize
     last: tuple[Cell, ...] = ()
     for row in rows:
         if len(items) == limit or not items.add(show(row), bytes_max):
             return items, last, True
+        if len(items.json) > inline_max:
+            rows.close()  # type: ignore[attr-defined]  # the traceback would hold it open beyond its snapshot
+            raise PageTooLarge
         last = row
     return items, last, False
 
 
-def encoded(page: Page[Any]) -> msgspec.Raw | Page[Any]:
-    """Return the JSON of a page whose items were encoded as they were read, or else the page."""
+def encoded(page: Page[Any]) -> tuple[bytes | bytearray, ...] | None:
+    """Return the JSON of a page in pieces, if its items were encoded as they were read."""
     if not isinstance(page.items, Items):
-        return page
-    end = b"]" if page.next_cursor is None else b'],"nextCursor":"%b"' % page.next_cursor.encode()
-    return msgspec.Raw(b"".join((b'{"items":', page.items.json, end, b"}")))
+        return None
+    end = b"]}" if page.next_cursor is None else b'],"nextCursor":"%b"}' % page.next_cursor.encode()
+    return b'{"items":', page.items.json, end
 
 
 def is_one_of(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]]:

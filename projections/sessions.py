@@ -273,7 +273,7 @@ def transcript(
 
     if after is None:
         items, _, _ = cut(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show)
-        return Page(items=items[::-1])
+        return Page(items=items.backwards())
     items, _, more = cut(connection.stream(ENTRIES_AFTER, (session_id, after, limit + 1)), limit, show)
     return Page(items=items, next_cursor=items[-1].id if more else None)
 

@@ -251,7 +251,7 @@ SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
 SELECT_SHOWN = (
     f"SELECT {', '.join(Shown._fields)} FROM (SELECT *, sum(octet_length(data) + coalesce(octet_length(extra), 0))"
     f" OVER (ORDER BY position) AS bytes FROM (SELECT {', '.join(Shown._fields)} {PAGE}) AS found) AS page"
-    f" WHERE bytes <= {PAGE_BYTES_MAX} OR position = %s ORDER BY position"
+    " WHERE bytes <= %s OR position = %s ORDER BY position"
 )
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = %s AND version > %s AND version <= %s ORDER BY version"
 SELECT_SESSION = (
@@ -566,10 +566,12 @@ class PostgresReader(Reading):
         """The last committed position."""
         return int(self._line.read(SELECT_POSITION)[0][0] or 0)
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
-        """Return what is published of the same rows, in at most ``PAGE_BYTES_MAX`` bytes; one row always fits."""
+    def shown(
+        self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> Sequence[ShownCells]:
+        """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
         last = until if until is not None else 2**62
-        found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit, after + 1))
+        found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit, bytes_max, after + 1))
         return found
 
     def row(self, position: Position) -> Row | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from athena_core.event import Position
 from athena_core.protocols import LogReader, Row, ShownCells
+from athena_core.values import PAGE_BYTES_MAX
 
 BYTES_MAX = 4 << 20
 ROW_BYTES = 1_024
@@ -78,9 +79,11 @@ class RecentReader:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
         return (until is None and self._recent.after(after, limit)) or self._reader.rows(after, limit, until)
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
+    def shown(
+        self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> Sequence[ShownCells]:
         """What is published of the same rows."""
-        return self._reader.shown(after, limit, until)
+        return self._reader.shown(after, limit, until, bytes_max)
 
     def row(self, position: Position) -> Row | None:
         """One row."""

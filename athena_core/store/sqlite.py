@@ -369,15 +369,17 @@ class SqliteReader(Reading):
         """A number that changes with every commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").get)
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> Sequence[ShownCells]:
-        """Return what is published of the same rows, in at most ``PAGE_BYTES_MAX`` bytes; one row always fits.
+    def shown(
+        self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> Sequence[ShownCells]:
+        """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits.
 
         The text is not read, which is several times as fast.
         """
         last = until if until is not None else 2**62
         found = cast(Iterator[ShownCells], self._connection.execute(SELECT_SHOWN, (after, last, limit)))
         rows: list[ShownCells] = []
-        left = PAGE_BYTES_MAX
+        left = bytes_max
         for row in found:
             extra = row[7]
             left -= len(row[6]) if extra is None else len(row[6]) + len(extra)

@@ -1,13 +1,17 @@
 """Headers that keep answers out of caches, and browsers from guessing what an answer is."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
+from anyio import to_thread
 
 from athena_api.app import openapi_file
 from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
+from tests.fuzz.targets import call
+from tests.support.inside import Inside
 from tests.support.server import Server
 from tests.support.wire import exchange
 
@@ -86,6 +90,29 @@ def test_a_document_that_its_client_has_is_not_sent_again(server: Server, path: 
 
 def test_the_openapi_document_is_built_once() -> None:
     assert openapi_file() is openapi_file()
+
+
+def test_what_is_built_once_is_answered_without_a_thread(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, scheduler="off")
+    inside.start()
+
+    async def ask(path: str) -> int:
+        return (await call(inside.app, "GET", path)).status
+
+    async def ask_without_threads(path: str) -> int:
+        threads = to_thread.current_default_thread_limiter()
+        total, threads.total_tokens = threads.total_tokens, 0
+        try:
+            return await ask(path)
+        finally:
+            threads.total_tokens = total
+
+    try:
+        for path in ("/", "/docs", "/openapi.json", "/static/docs.js", "/static/none.js"):
+            expected = inside.call(ask, path)
+            assert inside.call(ask_without_threads, path) == expected
+    finally:
+        inside.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,27 +2,36 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from athena_api.app import running, wire
 from athena_api.operation import Call, NoBody, NoQuery
 from athena_api.plane import ControlPlane
 from athena_api.replies import success
 from athena_api.workflows import get_workflow_run
 from athena_core import flow
+from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
 from athena_core.domain import workflow_run as wr
+from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.event import Fact, Meta
+from athena_core.protocols import Connection
+from athena_core.settings import load
 from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
+from projections import catalog
+from projections.page import Page
 from tests.api.test_workflows import Builder
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Json, soon
+from tests.support.records import META
 from tests.support.server import Server
 
 LARGE = 800_000
@@ -265,3 +274,36 @@ def peak(server: Server) -> int:
     """The most memory that a server had since its peak was reset, in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text("ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+
+@pytest.mark.parametrize("store", ["files", pytest.param("postgres", marks=pytest.mark.heavy)])
+async def test_only_a_large_page_is_read_beside_the_loop(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = "" if store == "files" else request.getfixturevalue("database")
+    settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_DATABASE_URL": url}, tmp_path)
+    parts = wire(settings, SystemClock(), SystemIds())
+    async with running(parts, serving=True):
+        await _read_pages(parts)
+
+
+async def _read_pages(parts: ControlPlane) -> None:
+    for number in range(40):
+        await parts.catalog.create_directive(DirectiveSpec(input=f"{number}" * 8_000), META, None)
+    await parts.caught_up(("catalog",), parts.reader.head())
+    threads: list[int] = []
+
+    def read(limit: int) -> Callable[[Connection], Page[catalog.Directive]]:
+        def work(rows: Connection) -> Page[catalog.Directive]:
+            threads.append(threading.get_ident())
+            return catalog.list_directives(rows, cursor=None, limit=limit)
+
+        return work
+
+    small, _ = await parts.query(("catalog",), read(10))
+    assert threads == [threading.get_ident()]
+    large, position = await parts.query(("catalog",), read(40))
+    assert threads[:2] == [threading.get_ident()] * 2
+    assert threads[2:] != [threading.get_ident()], "it was read again, in a thread"
+    assert len(threads) == 3
+    assert (len(large.items), large.items[:10], position) == (40, small.items, parts.reader.head())

@@ -47,6 +47,7 @@ from athena_core.event import Event, Position
 from athena_core.protocols import Row, Shown
 from athena_core.store.codec import Codec
 from athena_core.values import (
+    PAGE_BYTES_MAX,
     ContextMeta,
     EvidenceType,
     HarnessConfig,
@@ -105,7 +106,9 @@ class History:
         last = len(self.written) if until is None else min(until, len(self.written))
         return self.written[after : min(after + limit, last)]
 
-    def shown(self, after: Position, limit: int, until: Position | None = None) -> list[Shown]:
+    def shown(
+        self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> list[Shown]:
         return list(map(Shown.of, self.rows(after, limit, until)))
 
     def row(self, position: Position) -> Row | None:

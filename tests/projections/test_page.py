@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from athena_core.errors import CursorInvalid
 from athena_core.store.sqlite import ViewConnection
-from projections.page import Keyset, clamp, cut
+from projections.page import INLINE_BYTES_MAX, Keyset, Page, PageTooLarge, clamp, cut, inline
+from projections.page import encoded as json_of
 
 LIST = Keyset(kind="things", columns=(("at", "at", int), ("id", "id", str)))
 AT = st.integers(-3, 3)
@@ -144,5 +145,35 @@ def test_rows_after_the_first_that_does_not_fit_are_not_read() -> None:
 
 def test_an_item_larger_than_a_page_comes_alone() -> None:
     rows = [(0, "a" * 5_000), (1, "b"), (2, "c" * 5_000)]
-    assert [len(cut(rows[start:], 9, lambda row: row, 1_000)[0]) for start in range(3)] == [1, 1, 1]
-    assert cut(rows[2:], 9, lambda row: row, 1_000)[2] is False
+    assert [len(cut(iter(rows[start:]), 9, lambda row: row, 1_000)[0]) for start in range(3)] == [1, 1, 1]
+    assert cut(iter(rows[2:]), 9, lambda row: row, 1_000)[2] is False
+
+
+@given(st.lists(st.text(max_size=5), max_size=5))
+def test_items_are_turned_round_with_their_json(texts: list[str]) -> None:
+    items, _, _ = cut(((text,) for text in texts), 9, lambda row: row[0])
+    turned = items.backwards()
+    assert turned == texts[::-1]
+    pieces = json_of(Page(items=turned))
+    assert pieces is not None
+    assert json.loads(b"".join(pieces)) == {"items": texts[::-1]}
+
+
+def test_a_page_that_is_too_large_for_the_event_loop_is_given_up_at_once() -> None:
+    read: list[int] = []
+    closed: list[bool] = []
+
+    def rows() -> Iterator[tuple[int | str, ...]]:
+        try:
+            for number in range(100):
+                read.append(number)
+                yield number, "a" * (INLINE_BYTES_MAX // 4)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(PageTooLarge) as caught, inline():
+        cut(rows(), 100, lambda row: row)
+    assert (read, closed) == ([0, 1, 2, 3], [True]), caught
+    with inline():
+        assert len(cut(rows(), 3, lambda row: row)[0]) == 3
+    assert len(cut(rows(), 9, lambda row: row)[0]) == 9

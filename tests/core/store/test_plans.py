@@ -12,7 +12,11 @@ from athena_core.store import postgres
 EVENTS, KEYS = 5_000, 20_000
 STATEMENTS = {
     "a page": (postgres.SELECT_PAGE, "bigint, bigint, bigint", "4000, 5000, 500"),
-    "what is shown of a page": (postgres.SELECT_SHOWN, "bigint, bigint, bigint, bigint", "4000, 5000, 500, 4001"),
+    "what is shown of a page": (
+        postgres.SELECT_SHOWN,
+        "bigint, bigint, bigint, bigint, bigint",
+        "4000, 5000, 500, 9999, 4001",
+    ),
     "a stream": (postgres.SELECT_STREAM, "text, bigint, bigint", "'dir_7', 0, 100"),
     "a session": (postgres.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
     "the head": (postgres.SELECT_HEAD, "", ""),
