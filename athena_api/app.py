@@ -52,6 +52,7 @@ from athena_core.proxies import Proxies
 from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.services.access import Access
 from athena_core.services.agent import Agent
+from athena_core.services.anchors import Anchors, Sender, destinations_of
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
 from athena_core.services.clocks import Clocks
@@ -146,6 +147,7 @@ def wire(
     for name in serves:
         if name not in providers:
             raise ConfigError(f"--providers: {name!r} is not one of {known}")
+    destinations = destinations_of(settings.anchor_to)
     log = Log(
         open_store(settings.state_dir, settings.database_url, ids),
         Codec(EVENTS),
@@ -291,6 +293,7 @@ def wire(
         redrives=redrives,
         reviews=reviews,
         schedules=schedules,
+        anchors=Anchors(log, clock, Sender.of(settings), destinations, settings.anchor_seconds),
         clocks=Clocks(log, tail, clock),
         timer=timer,
         reactors=reactors,
@@ -348,6 +351,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             if serving:
                 parts.watchdog.start()
                 tasks.start_soon(parts.memory.serve)
+                tasks.start_soon(parts.anchors.serve)
             if serving and parts.settings.scheduler:
                 tasks.start_soon(parts.timer.serve)
             tasks.start_soon(partial(parts.reactors.serve, everything=serving))
@@ -355,6 +359,8 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             parts.streams.drain()
             await parts.runner.stop()
             await parts.flood.flush()
+            if serving:
+                await parts.anchors.stop()
             tasks.cancel_scope.cancel()
     finally:
         stop.set()

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from athena_api import queues
 from athena_api import schedules as scheduling
 from athena_api import workflows as flows
+from athena_api.anchors import AnchorsQuery, keep_anchor, list_anchors
 from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, ViewDigests, Workers
 from athena_api.body import Time
 from athena_api.etag import etag, expectation
@@ -40,6 +41,7 @@ from athena_api.templates import (
     update_template,
 )
 from athena_core.clock import iso
+from athena_core.domain.anchor import AnchorBody
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.memory import MemoryBody
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody
@@ -49,6 +51,7 @@ from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Connection, Passage
 from athena_core.rule import ScheduleBody, ScheduleSpec
 from athena_core.services import explain, simulate
+from athena_core.services.anchors import AnchorReceipt
 from athena_core.services.clocks import AcceptedClock
 from athena_core.services.letters import NoteBody
 from athena_core.services.live import TranscriptDelta
@@ -75,6 +78,7 @@ from athena_core.values import (
 )
 from projections import (
     ALL,
+    anchors,
     audit,
     catalog,
     dead_letters,
@@ -1304,6 +1308,34 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Forgotten,
         errors=("NOT_FOUND",),
         handle=forget_memory,
+    ),
+    Operation(
+        id="listAnchors",
+        context="anchors.list",
+        method="GET",
+        path="/anchors",
+        tag="governance",
+        summary="Anchors of other logs that are kept here, oldest first.",
+        roles=EVERYBODY,
+        query=AnchorsQuery,
+        paging="cursor",
+        reads=("anchors",),
+        answer=Page[anchors.KeptAnchor],
+        handle=list_anchors,
+    ),
+    Operation(
+        id="keepAnchor",
+        command="anchors keep",
+        context="anchors.keep",
+        method="POST",
+        path="/anchors",
+        tag="governance",
+        summary="Keep an anchor of another log, so that its history cannot be rewritten unnoticed.",
+        roles=WRITERS,
+        body=AnchorBody,
+        answer=AnchorReceipt,
+        errors=("ANCHOR_CONFLICT", "ANCHOR_LIMIT"),
+        handle=keep_anchor,
     ),
     Operation(
         id="redriveA2aDlq",

@@ -34,6 +34,7 @@ from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access import Access
+from athena_core.services.anchors import Anchors
 from athena_core.services.catalog import Catalog
 from athena_core.services.clocks import Clocks
 from athena_core.services.erasure import AGAIN, Erasure, Trace
@@ -112,6 +113,7 @@ class ControlPlane(NamedTuple):
     redrives: Redrives
     reviews: Reviews
     schedules: Schedules
+    anchors: Anchors
     clocks: Clocks
     timer: Timer
     reactors: Reactors

@@ -6,6 +6,7 @@ from athena_cli import board, commands, maintenance, watch
 
 GROUPS: Mapping[str, str] = {
     "a2a": "Messages between personas, and what could not be done.",
+    "anchors": "What other logs held, kept here.",
     "clock": "The clock of the server's machine.",
     "api": "The server, and the document that describes it.",
     "events": "What was recorded.",
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "top": board.top,
     "replay": commands.replay,
     "verify": commands.verify,
+    "anchor": maintenance.anchor,
     "backup": maintenance.backup,
     "restore": maintenance.restore,
     "move": maintenance.move,

@@ -26,6 +26,11 @@ ROWS: Mapping[str, Named] = {
     "a2a requeue": Named("requeueA2aDlqItem", "Put the work of a dead letter back, once."),
     "a2a restore": Named("restoreA2aDlqItem", "Take a discard back."),
     "a2a send": Named("sendA2aMessage", "Hand a message to a persona; its session's queue is worked off by itself."),
+    "anchors keep": Named(
+        "keepAnchor",
+        "Keep an anchor of another log, so that its history cannot be rewritten unnoticed.",
+    ),
+    "anchors list": Named("listAnchors", "Anchors of other logs that are kept here, oldest first."),
     "audit": Named(
         "getAuditTrail",
         "Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",

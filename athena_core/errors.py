@@ -280,6 +280,12 @@ class Contradicted(Conflict):
     code = "CONFLICT"
 
 
+class AnchorConflict(Conflict):
+    """Another chain is kept for this position of this log: one of the two histories was rewritten."""
+
+    code = "ANCHOR_CONFLICT"
+
+
 class WorkQueueFull(Conflict):
     """The queue holds as many items as it may; surely not done."""
 
@@ -299,6 +305,13 @@ class ConcurrencyLimitExceeded(Throttled):
 
     code = "POLICY_CONCURRENCY_LIMIT_EXCEEDED"
     retry_after = 1
+
+
+class AnchorLimit(Throttled):
+    """As many anchors are kept as may be, of this log, of all logs of a day, or of different logs."""
+
+    code = "ANCHOR_LIMIT"
+    retry_after = 3_600
 
 
 class DailyBudgetExceeded(Throttled):
@@ -388,6 +401,13 @@ class StoreDamaged(Unavailable):
 
     code = "STORE_DAMAGED"
     REMEDY = "a part of the log cannot be read: run 'athena verify', then restore a backup"
+
+
+class AnchorNotSent(Unavailable):
+    """A destination did not take an anchor. No request fails for it; health shows it."""
+
+    code = "ANCHOR_NOT_SENT"
+    retryable = True
 
 
 class ClockJumped(Unavailable):

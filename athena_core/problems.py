@@ -12,6 +12,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Value
 
 LOOPS: Mapping[str, str] = {
+    "anchors.send": "sends anchors of the log to the places that `ATHENA_ANCHOR_TO` names",
     "log.anchor": "writes the head of the log into a file, so that a cut tail is noticed",
     "log.checkpoint": "moves the WAL into the database file",
     "log.clock": "compares the machine's clock with the time that has passed",

@@ -81,6 +81,8 @@ class Settings(Value):
     memory_search_timeout_ms: int
     idempotency_hours: int
     accept_fork: bool
+    anchor_to: tuple[str, ...]
+    anchor_seconds: int
     scheduler: bool
     schedules_max: int
     schedule_minutes_min: int
@@ -304,6 +306,16 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
     Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
     Setting(
+        "ATHENA_ANCHOR_TO",
+        "",
+        _names,
+        "Where the server writes anchors of the log, comma-separated: paths, `https://…`, `git:PATH`, `athena:URL`"
+        " (operations.md).",
+    ),
+    Setting(
+        "ATHENA_ANCHOR_SECONDS", "300", _count, "How many seconds are between two anchors. None is sent without events."
+    ),
+    Setting(
         "ATHENA_SCHEDULER", "on", _switch, "Whether this server runs what is due; `POST /schedules/tick` always does."
     ),
     Setting("ATHENA_SCHEDULES_MAX", "10000", _count, "How many schedules there may be."),
@@ -496,8 +508,9 @@ def secrets_of(settings: Settings) -> Iterator[str]:
         value = getattr(settings, setting.variable.removeprefix("ATHENA_").lower())
         if setting.secret:
             yield from (value,) if isinstance(value, str) else value or ()
-        if isinstance(value, str) and "://" in value:
-            yield from _passwords(value)
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
+            if isinstance(text, str) and "://" in text:
+                yield from _passwords(text.removeprefix("athena:"))
 
 
 def _passwords(url: str) -> Iterator[str]:

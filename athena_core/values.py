@@ -42,6 +42,18 @@ ClientId: TypeAlias = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length
 RecordId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=CLIENT_ID_CHARS_MAX)]
 """A reference to a record; whether it exists is looked up."""
 
+LogId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+"""The id of a log."""
+
+ChainValue: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+"""The chain value of a row of a log, in hex."""
+
+Instant: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$"),
+]
+"""A time as answers have it, such as ``2026-01-31T12:00:00.000Z``."""
+
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MEMBER_CHARS_MAX)]
 LongText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 """Text bounded only by the size of a request body."""

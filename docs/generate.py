@@ -51,6 +51,7 @@ STREAMS = {
     "dlq": "`dlq_<ULID>`, the dead letter's id",
     "msg": "`msg_<ULID>`, the message's id",
     "persona": "`persona:<id>`, the id being that of the run that was admitted with the review",
+    "anchor": "`anchor:<log id>:<position>`, of another log",
     "mem": "`mem_<ULID>`, the entry's id; what is recalled of it stands in the streams of runs",
     "rdr": "`rdr_<ULID>`, the redrive's id",
     "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
@@ -149,6 +150,7 @@ NAMES = frozenset(
         "failedSteps",
         "fallbacks",
         "filter",
+        "from",
         "fromAgent",
         "held",
         "id",
@@ -188,6 +190,7 @@ PLAIN = frozenset(
         "attempts",
         "baseCommit",
         "cancels",
+        "chain",
         "code",
         "deadLetterId",
         "directiveId",
@@ -202,6 +205,8 @@ PLAIN = frozenset(
         "itemId",
         "itemIds",
         "items",
+        "kept",
+        "logId",
         "messageId",
         "mode",
         "operation",
@@ -263,8 +268,9 @@ Generated from the table of operations and `athena_cli/tree.py` by `{COMMAND}`; 
 `athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
 own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It
 falls back only where the connection is refused. Both ways print the same JSON. Commands that look after the state
-directory itself (`api`, `backup`, `doctor`, `export`, `move`, `persona init`, `persona validate`, `redact`, `replay`,
-`restore`, `verify`) ask no server, run beside one (`move` and `restore` refuse to), and have no flags of a transport.
+directory itself (`anchor`, `api`, `backup`, `doctor`, `export`, `move`, `persona init`, `persona validate`, `redact`,
+`replay`, `restore`, `verify`) ask no server, run beside one (`move` and `restore` refuse to), and have no flags of a
+transport.
 
 **Output.** Data goes to standard output, all else to standard error. On a terminal lists are tables; where the output
 is piped it is JSON, one line that is the `data` of the answer, as [api.md](api.md) describes it. `-o json` and

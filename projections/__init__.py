@@ -11,6 +11,7 @@ from athena_core.domain.plane import SafetyViolation
 from athena_core.domain.run import PolicyConcurrencyRejected
 from athena_core.domain.schedule import ScheduleTickExecuted
 from athena_core.event import Event
+from projections.anchors import ANCHORS
 from projections.audit import AUDIT
 from projections.catalog import CATALOG
 from projections.dead_letters import DEAD_LETTERS
@@ -32,7 +33,7 @@ from projections.workflows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, WORK, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, PERSONAS, POLICY, SCHEDULES, AUDIT, FLEET, FEED),
+    *(MESSAGES, REDRIVES, MEMORY, PERSONAS, POLICY, SCHEDULES, ANCHORS, AUDIT, FLEET, FEED),
 )
 """Every read model."""
 

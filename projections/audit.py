@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from athena_core.clock import iso
+from athena_core.domain.anchor import AnchorConflicted
 from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
 from athena_core.domain.plane import (
     AuthzDenied,
@@ -57,6 +58,7 @@ Kind: TypeAlias = Literal[
     "dead-letter",
     "schedule",
     "clock",
+    "anchor",
 ]
 """What an entry is about."""
 
@@ -121,6 +123,12 @@ def _fork(recorded: Recorded[LogForked]) -> Entry:
     event = recorded.event
     details = None if event.anchor is None else {"anchor": event.anchor}
     return Entry("fork", before={"head": event.expected}, after={"head": event.head}, details=details)
+
+
+def _anchor(recorded: Recorded[AnchorConflicted]) -> Entry:
+    event = recorded.event
+    details = {"position": event.position, "from": event.sender}
+    return Entry("anchor", event.log_id, before={"chain": event.kept}, after={"chain": event.chain}, details=details)
 
 
 def _clock(recorded: Recorded[ClockAccepted]) -> Entry:
@@ -204,6 +212,7 @@ ENTRIES: dict[type[Event], Of] = {
     PayloadRedacted: _redaction,
     LogForked: _fork,
     ClockAccepted: _clock,
+    AnchorConflicted: _anchor,
     DeadLetterRequeued: _requeue,
     DeadLetterDiscarded: _discard,
     DeadLetterRestored: _restore,

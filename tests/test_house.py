@@ -164,7 +164,7 @@ CONTRACT_TAGS = {  # names that the API's contract fixed before the rule
     "sandbox.egress-policy",
     "sandbox.lifecycle",
 }
-IRREGULAR = {"forgotten", "lost", "reset", "sent", "taken"}
+IRREGULAR = {"forgotten", "kept", "lost", "reset", "sent", "taken"}
 
 
 def stored_tags(sources: Sources) -> Iterator[tuple[str, str, int]]:

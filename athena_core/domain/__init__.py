@@ -9,6 +9,7 @@ from typing import Any
 from athena_core.decider import Decider
 from athena_core.domain import (
     a2a,
+    anchor,
     dead_letter,
     directive,
     harness,
@@ -43,6 +44,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
     memory.DECIDER,
     redrive.DECIDER,
     persona.DECIDER,
+    anchor.DECIDER,
     plane.DECIDER,
 )
 

@@ -26,10 +26,20 @@ DIFF_BYTES_MAX = 4_000_000
 LINK_BYTES_MAX = 4_096
 REF_CHARS_MAX = 255
 REF = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_./@{}^~+#=-]*")
+BRANCH = re.compile(r"refs/heads/[A-Za-z0-9_][A-Za-z0-9_./-]*")
 HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 OPTIONS = ("-c", "core.quotePath=false", "-c", "attr.tree=", "-c", "core.bare=false")
 """``attr.tree=``: attributes count here, because filters and drivers are defined nowhere; they say how lines end."""
 
+AUTHOR = ("-c", "user.name=Athena", "-c", "user.email=athena@localhost", "-c", "gc.auto=0", "-c", "maintenance.auto=0")
+WAYS = tuple(
+    word
+    for setting in ("allow=never", "https.allow=always", "ssh.allow=always", "file.allow=always")
+    for word in ("-c", f"protocol.{setting}")
+)
+"""How a branch is pushed."""
+
+RECEIVE_PACK = f"git -c core.hooksPath={os.devnull} receive-pack"
 LINKED = frozenset({"objects", "refs", "reftable", "packed-refs", "logs", "shallow", "index"})
 LINKED_INFO = ("exclude", "sparse-checkout")
 SETTINGS = frozenset(
@@ -80,6 +90,7 @@ class Repository:
         self._directory = directory
         self._field = field
         self._environment = environment() | variables
+        self._settings_found: dict[str, str] = {}
 
     @classmethod
     @asynccontextmanager
@@ -107,6 +118,7 @@ class Repository:
         settings = await self._settings(place.common / "config")
         if settings.get("extensions.worktreeconfig", "false").lower() in TRUE:
             settings |= await self._settings(place.git / "config.worktree")
+        self._settings_found = settings
         if settings.get("core.bare", "false").lower() in TRUE and place.git == place.common:
             raise ConfigError.of(self._field, "is a repository without a worktree (core.bare)", "a git repository")
         unknown = [key for key in settings if key.startswith("extensions.") and key not in SETTINGS]
@@ -201,6 +213,35 @@ class Repository:
         found = await self.ask("cat-file", "blob", f"{commit}:{path}", bytes_max=bytes_max)
         return (found.data.decode(errors="replace"), found.cut) if found.status == 0 else ("", False)
 
+    async def record(self, path: str, message: str) -> None:
+        """Commit a file of the worktree, and nothing else, to the branch of ``HEAD``. Raise ConfigError.
+
+        The commit is Athena's own: no setting of a user counts, and no hook runs.
+        """
+        branch = await self.ask("symbolic-ref", "--quiet", "HEAD")
+        if branch.status != 0:
+            raise ConfigError.of(self._field, "has no branch checked out", "check out a branch")
+        self._expect(await self.ask("add", "--", path), "add")
+        done = await self.ask(*AUTHOR, "commit", "--quiet", "--no-verify", "-m", message, "--only", "--", path)
+        self._expect(done, "commit")
+
+    async def push(self) -> None:
+        """Push the branch to its upstream, if it has one. Raise ConfigError.
+
+        Only the ways https, ssh and file are taken. Hooks of a remote on this machine do not run.
+        """
+        name = (await self.ask("symbolic-ref", "--quiet", "--short", "HEAD")).text
+        known = self._settings_found
+        remote, merge = known.get(f"branch.{name}.remote"), known.get(f"branch.{name}.merge")
+        if remote is None or merge is None:
+            return
+        url = known.get(f"remote.{remote}.pushurl") or known.get(f"remote.{remote}.url")
+        if url is None or url.startswith("-") or not BRANCH.fullmatch(merge):
+            raise ConfigError.of(self._field, f"the upstream of {name!r} cannot be used")
+        near = url.startswith("file://") or ("://" not in url and ":" not in url.partition("/")[0])
+        options = (f"--receive-pack={RECEIVE_PACK}",) if near else ()
+        self._expect(await self.ask(*WAYS, "push", "--quiet", *options, url, f"HEAD:{merge}"), "push")
+
     def _expect(self, found: Printed, what: str) -> None:
         if found.status != 0:
             raise ConfigError.of(self._field, f"git {what} failed: {found.ending}")
@@ -248,5 +289,7 @@ def _link(source: Path, target: Path) -> None:
             (target / one.name).write_bytes(one.read_bytes()[:LINK_BYTES_MAX])  # git takes no link for these
         elif one.name in LINKED or one.name.startswith("sharedindex."):
             (target / one.name).symlink_to(one)
+    if not (source / "index").exists():
+        (target / "index").symlink_to(source / "index")  # the first commit makes it
     for name in LINKED_INFO:
         (target / "info" / name).symlink_to(source / "info" / name)

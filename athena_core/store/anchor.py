@@ -10,15 +10,10 @@ import msgspec
 from athena_core import private_file
 from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
+from athena_core.values import ChainValue, LogId
 
 BYTES_MAX = 4_096
 """The largest anchor file that is read."""
-
-LogId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
-"""The id of a log."""
-
-Chain: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-"""The chain value of a row, in hex."""
 
 Reached: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position that a log once reached."""
@@ -31,7 +26,7 @@ class Anchor(Value):
 
     log_id: LogId
     position: Reached
-    chain: Chain
+    chain: ChainValue
 
 
 Trouble: TypeAlias = Literal["missing", "unreadable", "foreign"]

@@ -245,6 +245,11 @@ EXAMPLES: dict[str, Example] = {
     "getPersonaRun": Example("/personas/runs/run_unknown", 404),
     "getPolicy": Example("/policy"),
     "acceptClock": Example("/admin/clock/accept"),
+    "listAnchors": Example("/anchors"),
+    "keepAnchor": Example(
+        "/anchors",
+        body={"logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"},
+    ),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(
         "/policy/simulate",

@@ -18,7 +18,7 @@ from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.problems import LOOPS
 from athena_core.protocols import Latch
-from athena_core.services import flood, memory, reactor, relay, runner, timer
+from athena_core.services import anchors, flood, memory, reactor, relay, runner, timer
 from athena_core.settings import load
 from athena_core.store import log as log_module
 from athena_core.values import LOCAL, RunBody
@@ -96,6 +96,8 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     """Make every loop breakable, and quick."""
     store = parts.log.store
     monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
+    faults.into("anchors.send", anchors, "anchor_at_head")
+    monkeypatch.setattr(parts.anchors, "_seconds", SOON_SECONDS)
     faults.into("log.anchor", log_module, "write_anchor", OSError)
     faults.into("log.checkpoint", store, "checkpoint_wal", store.full[0])
     faults.into("log.clock", parts.log, "_check_clock")
@@ -185,6 +187,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 def parts_of(directory: Path) -> ControlPlane:
     """The parts of a plane that does not run yet."""
     named = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_MEMORY_ENABLED": "true"}
+    named["ATHENA_ANCHOR_TO"] = str(directory / "kept.anchors")
     return wire(load(named, directory), SystemClock(), SystemIds())
 
 

@@ -20,6 +20,7 @@ from tests.cli.worlds import World, shape, worlds
 from tests.scale import sized
 
 HERE = {
+    "anchor": "reads the log itself, whose head it vouches for",
     "api contracts": "writes what the table says; there is nothing to ask",
     "api serve": "is the server",
     "backup": "copies the log, also where no server can be started",
@@ -94,6 +95,8 @@ STORY = (
     Case("workers"),
     Case("digests"),
     Case("clock accept"),
+    Case("anchors keep", f"--log-id {'ab' * 8} --position 7 --chain {'cd' * 32} --at 2026-01-01T00:00:00.000Z"),
+    Case("anchors list"),
     # what runs are told, and by whom
     Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
     Case("directives get", "$directive"),
@@ -239,6 +242,7 @@ STORY = (
     Case("events tail", "--session s", lines=3, code=130, says="Cursor: ", after="$run"),
     # the state directory
     Case("verify"),
+    Case("anchor", "--to $dir/kept.anchors"),
     Case("replay"),
     Case("replay", "--verify"),
     Case("backup", "$dir/copy.athena", {"copy": "path"}),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.domain import DECIDERS, EVENTS, directive, memory, plane, policy, run, schedule, session, template
+from athena_core.domain.anchor import stream_of
 from athena_core.event import Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
@@ -41,6 +42,7 @@ from tests.core.domain import test_redrive as bulk
 from tests.core.domain import test_work as queue
 from tests.core.domain import test_workflow_run as flow
 from tests.core.domain.given import NOW
+from tests.core.domain.test_anchor import CONFLICTED, KEPT
 from tests.core.domain.test_run import (
     ASKED,
     BUDGETED,
@@ -1009,6 +1011,18 @@ def delivered_and_failed(forge: Forge) -> None:
     forge.add("msg_1", letter.SENT, letter.STARTED, letter.COMPLETED, letter.FAILED)
 
 
+def kept_twice(forge: Forge) -> None:
+    forge.add(stream_of("ab" * 8, 7), KEPT, KEPT)
+
+
+def kept_elsewhere(forge: Forge) -> None:
+    forge.add(stream_of("ab" * 8, 8), KEPT)
+
+
+def conflicted_with_nothing(forge: Forge) -> None:
+    forge.add(stream_of("ab" * 8, 7), CONFLICTED)
+
+
 def sent_twice(forge: Forge) -> None:
     forge.add("msg_1", letter.SENT, letter.SENT)
 
@@ -1229,6 +1243,9 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (redriven_what_is_not_there, "redrives", 2, "dlq_3 as requeued, which was not there"),
     (redrive_that_counts_wrong, "redrives", 3, "other counts than (0, 0, 1)"),
     (redrive_begun_twice, "redrives", 2, "a2a.dlq.redrive.started of rdr_1, which is running"),
+    (kept_twice, "anchors", 2, "anchor.kept is event 2 of anchor:abababababababab:7"),
+    (kept_elsewhere, "anchors", 1, "anchor.kept of anchor:abababababababab:7 stands in anchor:abababababababab:8"),
+    (conflicted_with_nothing, "anchors", 1, "anchor.conflicted is event 1 of anchor:abababababababab:7"),
     (sent_twice, "messages", 2, "a2a.message.sent of msg_1, which was sent"),
     (command_in_two_parts, "commands", 3, "goes on"),
     (guard_lost, "guards", None, "the guard slot of run_1 is absent where the log says [1, 's', 'provider:mock']"),

@@ -12,6 +12,7 @@ from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NOTHING, Entry, Noun, table
 from athena_core.services.proof.rules.a2a import Messages
+from athena_core.services.proof.rules.anchor import Anchors
 from athena_core.services.proof.rules.catalog import Catalog
 from athena_core.services.proof.rules.dead_letter import DeadLetters
 from athena_core.services.proof.rules.erasure import Erasure
@@ -54,6 +55,7 @@ class Rules:
         self.nouns: tuple[Noun, ...] = (
             *(self.policies, Catalog(), self.erasure, self.runs, WorkflowRuns(), Schedules(self.log)),
             *(Queues(self.log), letters, Messages(), Reviews(self.log, self.runs), Redrives(letters)),
+            Anchors(),
         )
         self.table: Mapping[type[Event], Entry] = table(self.nouns, STREAMS)
 

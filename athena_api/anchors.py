@@ -1,0 +1,33 @@
+"""Anchors of other logs over the API: kept once for each position, and read back."""
+
+from typing import TYPE_CHECKING
+
+from athena_api.operation import Call, NoBody, NoQuery, Reply
+from athena_core.domain.anchor import AnchorBody
+from athena_core.event import Value
+from athena_core.values import LogId
+from projections import anchors
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class AnchorsQuery(Value):
+    """The log whose anchors are asked for; all if it is absent."""
+
+    log_id: LogId | None = None
+
+
+async def keep_anchor(plane: "ControlPlane", call: Call[AnchorBody, NoQuery]) -> Reply:
+    """Keep an anchor of another log."""
+    done = await plane.anchors.keep(call.body, call.who, call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+
+
+async def list_anchors(plane: "ControlPlane", call: Call[NoBody, AnchorsQuery]) -> Reply:
+    """Anchors of other logs, oldest first."""
+    page, position = plane.query(
+        ("anchors",),
+        lambda rows: anchors.list_anchors(rows, log_id=call.query.log_id, cursor=call.cursor, limit=call.limit),
+    )
+    return Reply(data=page, position=position)

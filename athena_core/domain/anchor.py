@@ -1,0 +1,132 @@
+"""The kept anchor: what another log once held at a position, recorded here so that it cannot be rewritten unnoticed.
+
+Each position of each log has a stream of its own, so that a conflict is found without reading what was kept before.
+"""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from athena_core.decider import Context, Decider
+from athena_core.event import Event, Guard, Position, Recorded, Value
+from athena_core.values import INTEGER_MAX, Body, ChainValue, Instant, LogId
+
+LOGS_MAX = 1_000
+"""How many logs have anchors here."""
+
+ANCHORS_A_DAY_MAX = 2_880
+"""How many anchors of one log are recorded in a UTC day: one each thirty seconds."""
+
+ANCHORS_A_DAY_IN_ALL_MAX = 28_800
+"""How many are recorded in a UTC day of all logs together."""
+
+DAY_MS = 86_400_000
+KEPT = "anchors"
+"""The kind of guard that counts the anchors of a log on its last day."""
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class AnchorKept(Event):
+    """Another log holds ``chain`` (hex) at ``position``, as ``from`` said. ``at`` is the time that its sender named."""
+
+    TYPE: ClassVar[str] = "anchor.kept"
+    log_id: str
+    position: Position
+    chain: str
+    at: str
+    sender: str = msgspec.field(name="from")
+
+
+class AnchorConflicted(Event):
+    """An anchor was refused, because another chain is kept for the position. One of the two histories was rewritten."""
+
+    TYPE: ClassVar[str] = "anchor.conflicted"
+    log_id: str
+    position: Position
+    chain: str
+    kept: str
+    sender: str = msgspec.field(name="from")
+
+
+# State
+
+
+class AnchorState(Value):
+    """What is kept for a position of a log."""
+
+    kept: AnchorKept | None = None
+
+
+def evolve(state: AnchorState, event: Event) -> AnchorState:
+    """Apply one event."""
+    return AnchorState(kept=event) if isinstance(event, AnchorKept) and state.kept is None else state
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """Count an anchor on its day."""
+    event = recorded.event
+    if not isinstance(event, AnchorKept):
+        return ()
+    return (Guard(kind=KEPT, key=event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
+
+
+# Commands
+
+
+class AnchorBody(Body):
+    """An anchor of another log: its id, a position, the chain value there in hex, and when it was taken."""
+
+    log_id: LogId
+    position: Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
+    chain: ChainValue
+    at: Instant
+
+
+class KeepAnchor(Value):
+    """Keep an anchor that an identity sent."""
+
+    anchor: AnchorBody
+    sender: str
+
+
+def stream_of(log_id: str, position: Position) -> str:
+    """Return the stream of a position of another log."""
+    return f"anchor:{log_id}:{position}"
+
+
+def decide(command: KeepAnchor, state: AnchorState, context: Context) -> tuple[Event, ...]:
+    """Keep it once; the same anchor again changes nothing."""
+    anchor, kept = command.anchor, state.kept
+    if kept is None:
+        return (
+            AnchorKept(
+                log_id=anchor.log_id,
+                position=anchor.position,
+                chain=anchor.chain,
+                at=anchor.at,
+                sender=command.sender,
+            ),
+        )
+    if kept.chain == anchor.chain:
+        return ()
+    return (
+        AnchorConflicted(
+            log_id=anchor.log_id,
+            position=anchor.position,
+            chain=anchor.chain,
+            kept=kept.chain,
+            sender=command.sender,
+        ),
+    )
+
+
+DECIDER: Decider[AnchorState] = Decider(
+    category="anchor",
+    events=(AnchorKept, AnchorConflicted),
+    initial=AnchorState(),
+    evolve=evolve,
+    guards=guards,
+    guarded=frozenset((AnchorKept.TYPE,)),
+    over=lambda state: state.kept is not None,  # hardly any position is sent twice
+)

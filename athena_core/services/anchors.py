@@ -1,0 +1,377 @@
+"""Anchors elsewhere: what this log holds is written where its owner cannot rewrite it, and kept for other logs."""
+
+import errno
+import fcntl
+import logging
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import msgspec
+from anyio import to_thread
+
+from athena_core import __version__
+from athena_core.clock import Clock, iso
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.domain import anchor
+from athena_core.domain.anchor import AnchorBody, AnchorKept
+from athena_core.errors import AnchorConflict, AnchorLimit, AnchorNotSent, AthenaError, ConfigError
+from athena_core.event import Fact, Meta, Position, Value
+from athena_core.private_file import FILE_MODE
+from athena_core.protocols import LogReader
+from athena_core.services.git import Repository
+from athena_core.settings import Settings
+from athena_core.store.log import Committed, Log
+from athena_core.values import Identity
+
+SEND_SECONDS_MAX = 30.0
+"""How long one destination may take."""
+
+STOP_SECONDS_MAX = 5.0
+"""How long a server that stops waits for its destinations."""
+
+LINE_BYTES_MAX = 1_024
+"""The longest line of an anchor, its end included."""
+
+QUIET_EVENTS_MAX = 100
+"""How many new events are looked at to see whether any is more than an anchor of another log."""
+
+LOOP = "anchors.send"
+ANCHORS_PATH = "/api/v1/anchors"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+JSON = {"content-type": "application/json", "user-agent": f"athena/{__version__}"}
+
+_log = logging.getLogger(__name__)
+
+
+# Destinations
+
+
+class Destination(NamedTuple):
+    """Where anchors are written: a file, an HTTP receiver, a git repository, or another Athena."""
+
+    kind: Literal["file", "http", "git", "athena"]
+    place: str
+
+    @property
+    def shown(self) -> str:
+        """The destination without what may be a secret: user, password and query of a URL."""
+        prefix = "" if self.kind in {"file", "http"} else f"{self.kind}:"
+        if self.kind in {"file", "git"}:
+            return prefix + self.place
+        parts = urlsplit(self.place)
+        return f"{prefix}{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def destination_of(text: str) -> Destination:
+    """Read a destination: a path, ``https://…``, ``git:PATH`` or ``athena:URL``. Raise ConfigError."""
+    if text.startswith("git:"):
+        return Destination("git", _path(text.removeprefix("git:")))
+    if text.startswith("athena:"):
+        return Destination("athena", _url(text.removeprefix("athena:")).rstrip("/"))
+    if SCHEME.match(text):
+        return Destination("http", _url(text))
+    return Destination("file", _path(text))
+
+
+def destinations_of(texts: Iterable[str], field: str = "ATHENA_ANCHOR_TO") -> tuple[Destination, ...]:
+    """Read several destinations. Raise ConfigError naming the field or setting."""
+    try:
+        return tuple(destination_of(text) for text in texts)
+    except ConfigError as error:
+        raise ConfigError(f"{field}: {error.message}") from error
+
+
+def _path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ConfigError("expected a path, https://…, git:PATH or athena:URL as the place of anchors")
+    return str(Path(text).expanduser().absolute())
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ConfigError("expected a URL that begins with https:// as the place of anchors")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ConfigError(f"anchors are sent to {parts.hostname} by https:// only; http:// is for this machine")
+    return text
+
+
+# Sending
+
+
+class Sender(NamedTuple):
+    """What sending needs: a closed directory for git, and the identity header for another Athena, if there is one."""
+
+    scratch: Path
+    identity: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sender":
+        """Return the sender of a state directory; another Athena is told the identity of the command line."""
+        name = settings.cli_identity
+        return cls(settings.state_dir, (settings.auth_identity_header, name) if name else None)
+
+    async def send(self, line: AnchorBody, to: Destination) -> None:
+        """Write an anchor to a destination, beside what is there. Raise AnchorNotSent."""
+        try:
+            with anyio.fail_after(SEND_SECONDS_MAX):
+                match to.kind:
+                    case "file":
+                        await to_thread.run_sync(append, Path(to.place), line)
+                    case "git":
+                        await self._commit(Path(to.place), line)
+                    case "http" if to.place.endswith("/"):
+                        name = f"{line.log_id}/{line.position:020d}-{line.chain[:16]}.json"
+                        await self._put(to.place + name, line)
+                    case "http":
+                        await self._post(to.place, line, JSON)
+                    case _:
+                        await self._post(to.place + ANCHORS_PATH, line, self.headers)
+        except TimeoutError:
+            raise AnchorNotSent(f"{to.shown}: no answer within {SEND_SECONDS_MAX:.0f} s") from None
+        except OSError as error:
+            raise AnchorNotSent(f"{to.shown}: {error.strerror or type(error).__name__}") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise AnchorNotSent(f"{to.shown}: {type(error).__name__}") from error
+        except AthenaError as error:
+            raise AnchorNotSent(f"{to.shown}: {error.message}") from error
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a request to another Athena."""
+        return JSON if self.identity is None else {**JSON, self.identity[0]: self.identity[1]}
+
+    async def _put(self, url: str, line: AnchorBody) -> None:
+        """Create an object; one that is there is left as it is."""
+        status = await _asked("PUT", url, line, {**JSON, "if-none-match": "*"})
+        if status != 412:
+            _check(status)
+
+    async def _post(self, url: str, line: AnchorBody, headers: dict[str, str]) -> None:
+        status = await _asked("POST", url, line, headers)
+        if status == 409:
+            raise AnchorConflict("it keeps another chain for this position: one of the two histories was rewritten")
+        _check(status)
+
+    async def _commit(self, directory: Path, line: AnchorBody) -> None:
+        async with Repository.open(directory, Path("/"), "git", self.scratch) as repository:
+            name = f"{line.log_id}.anchors"
+            await to_thread.run_sync(append, directory / name, line)
+            await repository.record(name, f"Anchor of {line.log_id} at {line.position}")
+            await repository.push()
+
+
+async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str]) -> int:
+    """Send an anchor and return the status of the answer, whose body is not read."""
+    client = await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
+    async with client, client.stream(method, url, content=encoded(line), headers=headers) as response:
+        return int(response.status_code)
+
+
+def _check(status: int) -> None:
+    if not 200 <= status < 300:
+        raise AnchorNotSent(f"the answer was {status}")
+
+
+def encoded(line: AnchorBody) -> bytes:
+    """Return an anchor as a line of JSON."""
+    return msgspec.json.encode(line) + b"\n"
+
+
+def append(path: Path, line: AnchorBody) -> None:
+    """Append an anchor to a private regular file, durably. Raise OSError.
+
+    What a crash left of a line is taken away first; whole lines are never changed.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags, FILE_MODE)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        size = _whole(descriptor)
+        content = encoded(line)
+        try:
+            if os.write(descriptor, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+    if not size:
+        _sync_directory(path.parent)
+
+
+def _whole(descriptor: int) -> int:
+    """Cut off a line without an end, which a crash left; return the size of what is whole."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, LINE_BYTES_MAX, max(size - LINE_BYTES_MAX, 0))
+    torn = len(tail) - (tail.rfind(b"\n") + 1)
+    if torn:
+        if torn == LINE_BYTES_MAX:
+            raise OSError(errno.EINVAL, "ends in something that is no anchor")
+        os.ftruncate(descriptor, size - torn)
+    return size - torn
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def anchor_at_head(reader: LogReader, clock: Clock) -> AnchorBody | None:
+    """Return the anchor of the last committed row; None for an empty log."""
+    head = reader.head()
+    row = reader.row(head) if head else None
+    if row is None:
+        return None
+    return AnchorBody(log_id=reader.log_id, position=head, chain=row.chain.hex(), at=iso(clock.now()))
+
+
+class AnchorReceipt(Value):
+    """An anchor of another log that is kept here. ``from`` is the identity that sent it first."""
+
+    log_id: str
+    position: Position
+    chain: str
+    at: str
+    sender: str = msgspec.field(name="from")
+
+
+class Anchors:
+    """Sends the anchors of this log to destinations, and keeps those of other logs."""
+
+    def __init__(self, log: Log, clock: Clock, sender: Sender, to: Sequence[Destination], seconds: float) -> None:
+        """Send to these destinations, each ``seconds``."""
+        self._log = log
+        self._clock = clock
+        self._sender = sender
+        self._to = to
+        self._seconds = seconds
+        self._sent: dict[Destination, Position] = {}
+
+    async def serve(self) -> None:
+        """Send the anchor of the head regularly, for as long as the server runs."""
+        while self._to:
+            await anyio.sleep(self._seconds)
+            await self.send()
+
+    async def stop(self) -> None:
+        """Send a last time, within a few seconds."""
+        with anyio.move_on_after(STOP_SECONDS_MAX):
+            await self.send()
+
+    async def send(self) -> None:
+        """Send the anchor of the head to each destination that does not have it; a failure is a problem of the loop."""
+        if not self._to:
+            return
+        try:
+            line, since = await to_thread.run_sync(self._moved)
+        except Exception as error:
+            self._log.problems.report(LOOP, error)
+            return
+        self._log.problems.recovered(LOOP)
+        async with anyio.create_task_group() as tasks:
+            for to in self._to:
+                if line is not None and self._sent.get(to, 0) < since:
+                    tasks.start_soon(self._send, line, to)
+
+    async def _send(self, line: AnchorBody, to: Destination) -> None:
+        try:
+            await self._sender.send(line, to)
+        except Exception as error:
+            self._log.problems.report(LOOP, error, to.shown)
+        else:
+            self._sent[to] = line.position
+            self._log.problems.recovered(LOOP, to.shown)
+
+    def _moved(self) -> tuple[AnchorBody | None, Position]:
+        """Return the anchor of the head, and the last position that is worth one.
+
+        Anchors of other logs are not, or two Athenas that keep each other's would never rest.
+        """
+        reader = self._log.reader()
+        try:
+            line = anchor_at_head(reader, self._clock)
+            if line is None:
+                return None, 0
+            rows = reader.rows(max(line.position - QUIET_EVENTS_MAX, 0), QUIET_EVENTS_MAX, line.position)
+            worth = [row.position for row in rows if row.type != AnchorKept.TYPE]
+            return line, worth[-1] if worth else line.position
+        finally:
+            reader.close()
+
+    # Keeping
+
+    async def keep(self, body: AnchorBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
+        """Record an anchor of another log, once; the answer is an ``AnchorReceipt``.
+
+        Raise AnchorConflict where another chain is kept for the position, AnchorLimit, and ConfigError for this log.
+        """
+        if body.log_id == self._log.log_id:
+            reason = "is the id of this log; an anchor that is kept in the log itself proves nothing"
+            raise ConfigError.of("logId", reason, "send it to another Athena")
+        stream = anchor.stream_of(body.log_id, body.position)
+
+        def keep(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(anchor.DECIDER, stream)
+            command = anchor.KeepAnchor(anchor=body, sender=who.subject)
+            events = anchor.decide(command, state, context)
+            facts = tuple(Fact(stream=stream, event=event) for event in events)
+            kept = state.kept
+            for event in events:
+                if isinstance(event, anchor.AnchorConflicted):
+                    raise Rejected(_conflict(event), facts)
+                if isinstance(event, AnchorKept):
+                    _check_limits(body.log_id, reader, context)
+                    kept = event
+            assert kept is not None
+            return Outcome(facts=facts, answer=_receipt(kept))
+
+        return await self._log.submit(keep, meta, key)
+
+
+def _receipt(kept: AnchorKept) -> AnchorReceipt:
+    return AnchorReceipt(log_id=kept.log_id, position=kept.position, chain=kept.chain, at=kept.at, sender=kept.sender)
+
+
+def _conflict(event: anchor.AnchorConflicted) -> AnchorConflict:
+    message = f"another chain is kept for position {event.position} of log {event.log_id}"
+    _log.warning("%s: one of the two histories was rewritten", message)
+    return AnchorConflict(
+        f"{message}: one of the two histories was rewritten",
+        {"logId": event.log_id, "position": event.position, "chain": event.chain, "kept": event.kept},
+    )
+
+
+def _check_limits(log_id: str, reader: Reader, context: Context) -> None:
+    """Raise AnchorLimit if no more anchors are recorded, of this log or in all."""
+    counted = reader.guards(anchor.KEPT)
+    today = context.now // anchor.DAY_MS
+    if log_id not in counted and len(counted) >= anchor.LOGS_MAX:
+        raise AnchorLimit(f"anchors of {anchor.LOGS_MAX} logs are kept here; no other log is taken")
+    counts = {log: int(count) for log, (day, count) in counted.items() if day == today}
+    if counts.get(log_id, 0) >= anchor.ANCHORS_A_DAY_MAX:
+        raise AnchorLimit(f"{anchor.ANCHORS_A_DAY_MAX} anchors of log {log_id} were kept today; send fewer")
+    if sum(counts.values()) >= anchor.ANCHORS_A_DAY_IN_ALL_MAX:
+        raise AnchorLimit(f"{anchor.ANCHORS_A_DAY_IN_ALL_MAX} anchors were kept today; send fewer")

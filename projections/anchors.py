@@ -1,0 +1,79 @@
+"""The kept anchors: what other logs held, as they said when it was."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.anchor import AnchorKept
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.page import Keyset, Page
+from projections.projection import Projection, Rows, Table
+
+
+class AnchorRow(msgspec.Struct, gc=False):
+    """An anchor by the position of its event; ``anchored`` is the position in the other log."""
+
+    position: int
+    log_id: str
+    anchored: int
+    chain: str
+    at: str
+    sender: str
+    kept_at: int
+
+
+ANCHOR = Table("anchor", AnchorRow, key=("position",), indexes=(("log_id", "position"),))
+ANCHORS = Projection("anchors", version=1, tables=(ANCHOR,))
+
+
+@ANCHORS.on(AnchorKept)
+def anchor_kept(rows: Rows, recorded: Recorded[AnchorKept]) -> None:
+    """Keep the anchor."""
+    event = recorded.event
+    rows.append(
+        ANCHOR,
+        AnchorRow(
+            position=recorded.position,
+            log_id=event.log_id,
+            anchored=event.position,
+            chain=event.chain,
+            at=event.at,
+            sender=event.sender,
+            kept_at=recorded.at,
+        ),
+    )
+
+
+class KeptAnchor(Value):
+    """An anchor of another log: the chain value (hex) that it had at ``position``.
+
+    ``at`` is when it was taken, by the clock of its sender, the identity ``from``. ``keptAt`` is when it was recorded.
+    """
+
+    log_id: str
+    position: int
+    chain: str
+    at: str
+    sender: str = msgspec.field(name="from")
+    kept_at: str
+
+
+OLDEST = Keyset(kind="anchors", columns=(("position", "position", int),), oldest_first=True)
+
+
+def list_anchors(connection: Connection, *, log_id: str | None, cursor: str | None, limit: int) -> Page[KeptAnchor]:
+    """Return kept anchors, oldest first."""
+    where = (("log_id = ?", log_id),)
+    return OLDEST.page(connection, ANCHOR.all, where, cursor=cursor, limit=limit, show=_shown)
+
+
+def _shown(values: tuple[Cell, ...]) -> KeptAnchor:
+    row = ANCHOR.load(values)
+    return KeptAnchor(
+        log_id=row.log_id,
+        position=row.anchored,
+        chain=row.chain,
+        at=row.at,
+        sender=row.sender,
+        kept_at=iso(row.kept_at),
+    )

@@ -1,0 +1,42 @@
+"""Tests of kept anchors: one for each position of another log; another chain there is a conflict."""
+
+from msgspec.structs import replace
+
+from athena_core.domain.anchor import (
+    DECIDER,
+    AnchorBody,
+    AnchorConflicted,
+    AnchorKept,
+    KeepAnchor,
+    decide,
+    stream_of,
+)
+from athena_core.event import Event
+from tests.core.domain.given import Given
+
+ANCHOR = AnchorBody(log_id="ab" * 8, position=7, chain="cd" * 32, at="2026-01-01T00:00:00.000Z")
+KEEP = KeepAnchor(anchor=ANCHOR, sender="ada")
+OTHER = KeepAnchor(anchor=replace(ANCHOR, chain="ef" * 32), sender="bob")
+KEPT = AnchorKept(log_id="ab" * 8, position=7, chain="cd" * 32, at=ANCHOR.at, sender="ada")
+CONFLICTED = AnchorConflicted(log_id="ab" * 8, position=7, chain="ef" * 32, kept="cd" * 32, sender="bob")
+
+
+def given(*events: Event) -> Given[object]:
+    """The past of a position of another log."""
+    return Given(DECIDER, decide, *events)  # type: ignore[arg-type]
+
+
+def test_an_anchor_is_kept_once() -> None:
+    given().when(KEEP).then(KEPT)
+    given(KEPT).when(KEEP).then_nothing()
+    given(KEPT).when(replace(KEEP, sender="bob")).then_nothing()
+
+
+def test_another_chain_is_a_conflict_with_what_was_kept_first() -> None:
+    given(KEPT).when(OTHER).then(CONFLICTED)
+    given(KEPT, CONFLICTED).when(OTHER).then(CONFLICTED)
+    given(KEPT, CONFLICTED).when(KEEP).then_nothing()
+
+
+def test_each_position_has_a_stream() -> None:
+    assert stream_of(ANCHOR.log_id, ANCHOR.position) == "anchor:abababababababab:7"
