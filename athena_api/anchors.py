@@ -26,7 +26,7 @@ async def keep_anchor(plane: "ControlPlane", call: Call[AnchorBody, NoQuery]) ->
 
 async def list_anchors(plane: "ControlPlane", call: Call[NoBody, AnchorsQuery]) -> Reply:
     """Anchors of other logs, oldest first."""
-    page, position = plane.query(
+    page, position = await plane.query(
         ("anchors",),
         lambda rows: anchors.list_anchors(rows, log_id=call.query.log_id, cursor=call.cursor, limit=call.limit),
     )
