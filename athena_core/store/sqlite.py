@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache, partial
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
+from sys import getsizeof
 from typing import Any, cast
 
 import anyio
@@ -51,6 +54,12 @@ TRY_MS = 50
 """How long one attempt to empty a WAL holds up writers."""
 
 COUNTER_BYTES = 8
+READ_BYTES_MAX = 64 << 20
+"""After how many bytes of payloads and texts a page of rows ends."""
+
+READ_ROWS = 32
+"""How many rows are read between two looks at their size."""
+
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "ceph", "glusterfs", "lustre"})
@@ -174,6 +183,7 @@ DatabaseError = apsw.Error
 STEPS_BETWEEN_LOOKS = 1_000
 """How many instructions of SQLite's machine (some microseconds) pass between two looks at the clock."""
 
+_texts_of = itemgetter(Row._fields.index("data"), Row._fields.index("text"))
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
@@ -360,6 +370,17 @@ class SqliteReader(Reading):
             self._head = self._connection.execute(SELECT_POSITION).get or 0
             self._seen = seen
         return self._head
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
+        last = until if until is not None else 2**62
+        found = map(row_of, self._connection.execute(SELECT_PAGE, (after, last, limit)))
+        rows: list[Row] = []
+        left = READ_BYTES_MAX
+        while left > 0 and (some := list(islice(found, READ_ROWS))):
+            rows += some
+            left -= sum(map(getsizeof, chain.from_iterable(map(_texts_of, some))))
+        return rows
 
     def schema(self) -> Schema:
         """Compare what the database holds with what this release creates."""

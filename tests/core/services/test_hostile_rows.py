@@ -16,7 +16,7 @@ from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.verify import UNREADABLE_MAX
 from athena_core.store.chain import GENESIS, LEAF_COLUMNS, digest, link
 from athena_core.store.engine import open_archive, open_store
-from athena_core.store.sqlite import SqliteReader
+from athena_core.store.sqlite import READ_BYTES_MAX, READ_ROWS, SqliteReader
 from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 
 DEEP = b"[" * 5_000_000
@@ -115,6 +115,18 @@ def test_a_pass_ends_where_nothing_can_be_read(forge: Forge) -> None:
     reader.close()
     assert report.violations[0].rule == "readable"
     assert (report.head, report.violation_count) == (UNREADABLE_MAX, UNREADABLE_MAX)
+
+
+def test_a_page_of_large_rows_ends_early_and_none_is_left_out(forge: Forge) -> None:
+    forge.add("plane", *[FILLER] * 100)
+    forge.execute("UPDATE log SET text = zeroblob(1000000)")
+    reader = SqliteReader(forge.store.path, forge.store.log_id)
+    page = reader.rows(0, 1_000)
+    rest = reader.rows(page[-1].position, 1_000)
+    reader.close()
+    assert [row.position for row in (*page, *rest)] == list(range(1, 101))
+    assert len(page) <= READ_BYTES_MAX // 1_000_000 + READ_ROWS
+    assert run_to_the_end(SqliteReader(forge.store.path, forge.store.log_id), forge).head == 100
 
 
 CELLS: st.SearchStrategy[Any] = (
