@@ -1,7 +1,10 @@
 """The size of the heavy tests, from ``ATHENA_TEST_SCALE``: the same tests with other numbers."""
 
 import os
-from typing import TypeVar
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -15,3 +18,8 @@ if SCALE not in SCALES:
 def sized(quick: T, ci: T, full: T) -> T:
     """The value for this scale."""
     return (quick, ci, full)[SCALES.index(SCALE)]
+
+
+def some_quick(cases: Iterable[str], quick: int) -> list[Any]:
+    """Parameters of which only the first are tried by `make test`; the others are heavy."""
+    return [pytest.param(case, marks=() if number < quick else pytest.mark.heavy) for number, case in enumerate(cases)]

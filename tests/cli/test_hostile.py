@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.reliability.tampering import append_rightly
+from tests.scale import some_quick
 
 FORGER = "CREATE TRIGGER forger AFTER INSERT ON log BEGIN UPDATE log SET actor = 'root'; END"
 DROPPER = "CREATE TRIGGER dropper BEFORE INSERT ON log BEGIN SELECT RAISE(IGNORE); END"
@@ -48,7 +49,7 @@ def one_line(done: Result, *words: str) -> None:
         assert word in lines[0], lines[0]
 
 
-@pytest.mark.parametrize("case", SCHEMAS)
+@pytest.mark.parametrize("case", some_quick(SCHEMAS, 1))
 def test_every_command_refuses_a_log_with_foreign_sql(case: str, history: Terminal, here: Here) -> None:
     changed(history.state_dir / "log.db", SCHEMAS[case])
     name = "log" if case == "view" else case
@@ -72,7 +73,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("case", some_quick(PLACES, 1))
 def test_every_command_refuses_what_is_no_log(case: str, terminal: Terminal, here: Here) -> None:
     terminal.state_dir.mkdir()
     path = terminal.state_dir / "log.db"
@@ -86,6 +87,7 @@ def test_every_command_refuses_what_is_no_log(case: str, terminal: Terminal, her
         one_line(here("verify", "--bundle", str(path)))
 
 
+@pytest.mark.heavy
 def test_a_damaged_page_is_one_line(history: Terminal, here: Here) -> None:
     path = history.state_dir / "log.db"
     changed(path, "PRAGMA wal_checkpoint(TRUNCATE)")

@@ -24,6 +24,7 @@ from athena_core.store.chain import LEAF_COLUMNS, Broken, leaf
 from athena_core.store.sqlite import SqliteReader
 from tests.core.domain.test_run import COMPLETED, CREATED, LEASED, SAID, STARTED
 from tests.core.services.test_verify import FILLER, Forge
+from tests.scale import some_quick
 from tests.support.golden import SAMPLES
 
 RUN, SESSION, ALL = Scope(run_id="run_1"), Scope(session_id=CREATED.session_id), Scope(after=0)
@@ -227,7 +228,7 @@ WORSE: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("case", WORSE)
+@pytest.mark.parametrize("case", some_quick(WORSE, 4))
 def test_what_is_no_bundle_is_refused(case: str, reader: SqliteReader) -> None:
     broken(WORSE[case](exported(reader)))
 
@@ -272,7 +273,7 @@ def test_a_row_that_no_bundle_can_hold_is_named(forge: Forge, reader: SqliteRead
         exported(reader)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), scope=st.sampled_from([RUN, SESSION, ALL]))
 def test_whatever_is_done_to_its_lines_a_bundle_proves_only_what_was_recorded(
     data: st.DataObject, scope: Scope, reader: SqliteReader

@@ -18,6 +18,7 @@ from athena_core.store.chain import GENESIS, LEAF_COLUMNS, digest, link
 from athena_core.store.engine import open_archive, open_store
 from athena_core.store.sqlite import READ_BYTES_MAX, READ_ROWS, SqliteReader
 from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
+from tests.scale import some_quick
 
 DEEP = b"[" * 5_000_000
 ROWS = {
@@ -45,7 +46,7 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
     made.store.close()
 
 
-@pytest.mark.parametrize("case", ROWS)
+@pytest.mark.parametrize("case", some_quick(ROWS, 3))
 def test_a_row_that_cannot_be_decoded_is_named_and_the_next_ones_are_looked_at(case: str, forge: Forge) -> None:
     forge.add("plane", FILLER)
     forge.add("thing_1", ROWS[case])
@@ -57,6 +58,7 @@ def test_a_row_that_cannot_be_decoded_is_named_and_the_next_ones_are_looked_at(c
     assert all(len(one.reason) < 1_000 for one in report.violations)
 
 
+@pytest.mark.heavy
 def test_rows_in_a_database_are_named_too(tmp_path: Path, database: str) -> None:
     store = open_store(tmp_path, database, CountingIds())
     rows: list[Row] = []
@@ -117,6 +119,7 @@ def test_a_pass_ends_where_nothing_can_be_read(forge: Forge) -> None:
     assert (report.head, report.violation_count) == (UNREADABLE_MAX, UNREADABLE_MAX)
 
 
+@pytest.mark.heavy
 def test_a_page_of_large_rows_ends_early_and_none_is_left_out(forge: Forge) -> None:
     forge.add("plane", *[FILLER] * 100)
     forge.execute("UPDATE log SET text = zeroblob(1000000)")
@@ -134,7 +137,7 @@ CELLS: st.SearchStrategy[Any] = (
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(column=st.sampled_from(Row._fields[1:]), position=st.integers(1, 12), cell=CELLS)
 def test_no_cell_of_any_type_or_size_ends_the_pass(forge: Forge, column: str, position: Position, cell: Any) -> None:
     if not forge.position:

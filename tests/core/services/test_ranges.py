@@ -33,6 +33,7 @@ from athena_core.store.engine import open_archive, open_store
 from athena_core.store.sqlite import SqliteReader
 from athena_core.supervisor import children
 from tests.core.services.test_verify import CODEC, FILLER, Forge, run_to_the_end, whole_lives
+from tests.scale import some_quick
 
 EDITS = {
     "nothing": "SELECT 1",
@@ -68,7 +69,7 @@ def in_one(log: SqliteReader) -> list[Flaw]:
     return list(prove(log, Range(0, log.head(), chain.GENESIS.hex())).flaws)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     edits=st.lists(st.tuples(st.sampled_from(sorted(EDITS)), st.integers(1, 60), st.integers(1, 60)), max_size=3),
     parts=st.integers(1, 12),
@@ -97,7 +98,7 @@ def reported(forge: Forge, processes: int | None) -> Report:
         reader.close()
 
 
-@pytest.mark.parametrize("edit", ["nothing", "a payload", "rows that are gone", "a chain value"])
+@pytest.mark.parametrize("edit", some_quick(["a payload", "nothing", "rows that are gone", "a chain value"], 1))
 def test_processes_report_what_the_pass_does(edit: str, forge: Forge) -> None:
     middle = forge.position // 2
     forge.execute(EDITS[edit].format(middle, middle + 1))
@@ -108,6 +109,7 @@ def test_processes_report_what_the_pass_does(edit: str, forge: Forge) -> None:
     assert (helped.head, helped.chain) == (alone.head, alone.chain)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_processes_prove_a_log_of_either_store(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url: str | None = request.getfixturevalue("database") if engine == "postgres" else None
@@ -158,6 +160,7 @@ def test_a_process_that_cannot_read_the_log_is_an_error(forge: Forge, tmp_path: 
     ranges.close()
 
 
+@pytest.mark.heavy
 def test_no_process_is_left_where_the_pass_ends_early(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     helpers = Helpers(forge.store.path, processes=1, events_min=1)
@@ -179,6 +182,7 @@ def test_a_password_is_in_no_argument(tmp_path: Path) -> None:
     assert b"sesame" not in arguments
 
 
+@pytest.mark.heavy
 def test_a_row_that_changed_between_two_ranges_is_noticed(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     first, second = split(reader, reader.head(), 2)
@@ -192,6 +196,7 @@ def test_a_row_that_changed_between_two_ranges_is_noticed(forge: Forge) -> None:
     ]
 
 
+@pytest.mark.heavy
 def test_flaws_are_counted_and_the_first_are_kept(forge: Forge) -> None:
     forge.add("plane", *[FILLER] * (2 * FLAWS_MAX))
     forge.execute("UPDATE log SET data_hash = zeroblob(32)")

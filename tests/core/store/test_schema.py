@@ -22,6 +22,7 @@ from athena_core.store.move_files import FileOrigin
 from athena_core.store.port import ROW_BYTES_MAX
 from athena_core.store.postgres import PostgresShelf, PostgresStore
 from athena_core.store.sqlite import SqliteStore, check_regular, open_reader, open_writer
+from tests.scale import some_quick
 from tests.support.records import CODEC
 
 FILES = {
@@ -161,7 +162,7 @@ def refused(act: Callable[[], object], words: str) -> None:
     assert "restore a backup" in refusal.value.message
 
 
-@pytest.mark.parametrize("case", FILES)
+@pytest.mark.parametrize("case", some_quick(FILES, 4))
 def test_what_a_log_file_holds_beside_ours_is_found(case: str, tmp_path: Path) -> None:
     words, statements = FILES[case]
     filled(tmp_path, None)
@@ -174,7 +175,7 @@ def test_what_a_log_file_holds_beside_ours_is_found(case: str, tmp_path: Path) -
     refused(lambda: FileOrigin(tmp_path), "holds what Athena did not create")
 
 
-@pytest.mark.parametrize("case", DATABASE)
+@pytest.mark.parametrize("case", some_quick(DATABASE, 5))
 def test_what_the_schema_of_a_database_holds_beside_ours_is_found(case: str, tmp_path: Path, database: str) -> None:
     words, statements = DATABASE[case]
     filled(tmp_path, database)
@@ -260,7 +261,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
-@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("case", some_quick(PLACES, 2))
 def test_what_is_no_file_is_not_opened(case: str, name: str, tmp_path: Path) -> None:
     PLACES[case](tmp_path / name)
     for act in (lambda: SqliteStore(tmp_path, CountingIds()), lambda: check_regular(tmp_path / name, "--to")):
