@@ -34,6 +34,7 @@ export function foldRuns(wanted: Wanted): Fold<RunPage> {
       if (row) {
         const next = after(row, event);
         changed ||= next !== row;
+        if (next !== row && next.error?.message === "") again(); // the message is text, which no event carries
         rows.set(runId, next);
       } else if (event.type === "run.queued" || (event.type === "run.created" && event.was === undefined)) {
         const run = begun(event);
