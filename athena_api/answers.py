@@ -140,7 +140,8 @@ class Worker(Value):
     """A process that is attached to the log: a server, a worker, or a command that works alone.
 
     ``concurrency`` is how many runs it takes at a time (0: none), of which ``providers``; ``running`` how many it has.
-    One that is ``lost`` holds its lock no more; its runs are about to be taken over.
+    One that is ``lost`` holds its lock no more; its runs are about to be taken over. ``problems`` are the background
+    loops that failed in it at its last heartbeat, the only sign of them from a process without a health of its own.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Worker(Value):
     running: int
     since: str
     heartbeat: str
+    problems: tuple[BackgroundProblem, ...]
 
 
 class Workers(Value):

@@ -1,7 +1,7 @@
 """The control plane: its parts, wired once by ``app.build`` and passed to every operation."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -30,6 +30,7 @@ from athena_core.clock import Clock, Ids, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import NO_CONNECTIONS, NotCaughtUp, StoreUnreachable
 from athena_core.event import Position
+from athena_core.problems import Problem
 from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
@@ -265,10 +266,7 @@ class ControlPlane(NamedTuple):
         refusal = self.log.refusal
         reason = self.views_reader.trouble or (None if refusal is None else f"{WRITES_FAIL}: {refusal}")
         stopped = any(health.error for health in projections.values())
-        problems = tuple(
-            BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count)
-            for one in self.log.problems.failing()
-        )
+        problems = shown(self.log.problems.failing())
         now = self.clock.now()
         return Health(
             status="degraded" if reason is not None or stopped or problems else "ok",
@@ -304,6 +302,7 @@ class ControlPlane(NamedTuple):
                 running=running[one.executor],
                 since=iso(one.about.since),
                 heartbeat=iso(one.counted_at),
+                problems=shown(one.about.problems),
             )
             for one in present
         ]
@@ -339,6 +338,13 @@ class ControlPlane(NamedTuple):
             if refusal is not None:
                 known = f": {WRITES_FAIL}: {refusal}" if refusal in REFUSALS else f": {WRITES_FAIL}"
             raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})
+
+
+def shown(problems: Iterable[Problem]) -> tuple[BackgroundProblem, ...]:
+    """Return problems as answers show them."""
+    return tuple(
+        BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count) for one in problems
+    )
 
 
 def digests_of(views: Views, log: Log) -> SingleFlight[ViewDigests]:

@@ -112,6 +112,7 @@ async def looked(transport: "Transport") -> Seen:
         "refusals": (await read("listPolicyConcurrencyRejections", createdAfter=hour_ago, limit="500"))["items"],
         "schedules": (await read("listSchedules"))["items"],
         "policy": await read("getPolicy"),
+        "workers": (await read("listWorkers"))["items"],
     }
 
 
@@ -138,10 +139,14 @@ def _headline(seen: Seen) -> "RenderableType":
     line.append("\n")
     if health.get("reason"):
         line.append(f" {printable(health['reason'])}\n", style="red")
-    for problem in health.get("problems", ()):  # an older server does not report them
-        since = _age(problem["since"], health["now"])
-        told = f"{problem['loop']} fails ({problem['count']:,} times, {since}): {printable(problem['message'])}"
-        line.append(f" {told}\n", style="red")
+    places = [("", health)]  # it has the problems of this server
+    places += [(f"{one['host']}:{one['pid']} ", one) for one in seen["workers"] if one["kind"] != "server"]
+    for place, one in places:
+        for problem in one.get("problems", ()):  # an older server does not report them
+            since = _age(problem["since"], health["now"])
+            times = f"{problem['count']:,} times, {since}"
+            said = f"{place}{problem['loop']} fails ({times}): {problem['message']}"
+            line.append(f" {printable(said)}\n", style="red")
     return line
 
 

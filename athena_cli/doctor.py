@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -172,26 +172,33 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _problems(settings: Settings) -> Iterator[Finding]:
-    """The loops of the server that fail, if this user may read its health."""
+    """The loops that fail in the server and in workers, if this user may read that."""
+    health, workers = (_read(settings, path) for path in ("/admin/health", "/workers"))
+    places = [("the server", health)]
+    places += [(f"{one['kind']} {one['pid']} on {one['host']}", one) for one in workers.get("items", ())]
+    for place, found in places:
+        if found.get("kind") == "server":  # its health has them
+            continue
+        for problem in found.get("problems", ()):  # an older release does not report them
+            count, since = problem["count"], problem["since"]
+            yield Finding(
+                check=f"background {problem['loop']}",
+                status="wrong",
+                says=printable(f"{place}: fails since {since}, {count} times: {problem['message']}"),
+                remedy="look up the loop in docs/operations.md; the log of that process has the traceback",
+            )
+
+
+def _read(settings: Settings, path: str) -> dict[str, Any]:
+    """Return the data of an answer; nothing if there is none."""
     identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
+    url = settings.api_base_url + PREFIX + path
     try:
-        answer = httpx2.get(
-            settings.api_base_url + PREFIX + "/admin/health",
-            headers=identity,
-            timeout=ANSWER_SECONDS_MAX,
-            trust_env=False,
-        )
-        problems = answer.json()["data"]["problems"] if answer.status_code == 200 else ()
-    except (httpx2.HTTPError, ValueError, LookupError):  # an older release has no problems in its health
-        return
-    for problem in problems:
-        count, since, message = problem["count"], problem["since"], printable(problem["message"])
-        yield Finding(
-            check=f"background {problem['loop']}",
-            status="wrong",
-            says=f"fails since {since}, {count} times: {message}",
-            remedy="look up the loop in docs/operations.md; the server's log has the traceback",
-        )
+        answer = httpx2.get(url, headers=identity, timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        data: dict[str, Any] = answer.json()["data"] if answer.status_code == 200 else {}
+    except (httpx2.HTTPError, ValueError, LookupError):
+        return {}
+    return data
 
 
 def _log(state: Kept) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import msgspec
 from athena_core.clock import Clock
 from athena_core.domain.run import Loss
 from athena_core.event import Value
+from athena_core.problems import Problem
 from athena_core.store.port import Attendance
 
 SWEEP_SECONDS = 0.5
@@ -27,7 +28,7 @@ class About(Value):
     """What a process says of itself.
 
     ``concurrency`` is how many runs it takes at a time, 0 where it takes none. ``format`` is that of the logs that it
-    writes; release 0.1 says nothing of it.
+    writes; release 0.1 says nothing of it. ``problems`` are the loops that failed at the last heartbeat.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class About(Value):
     concurrency: int
     since: int
     format: int = 1
+    problems: tuple[Problem, ...] = ()
 
 
 class Present(Value):
@@ -71,11 +73,11 @@ class Executors:
         self._count = 0
         self._counted_at = clock.monotonic()
 
-    def beat(self) -> None:
-        """Count, if it is time to. Raises OSError where that cannot be written."""
+    def beat(self, about: About) -> None:
+        """Count, if it is time to, and write what others are told. Raises OSError where that cannot be written."""
         now = self._clock.monotonic()
         if now - self._counted_at >= self._frozen_seconds / HEARTBEATS:
-            self._attendance.count(self._count + 1)
+            self._attendance.count(self._count + 1, msgspec.json.encode(about))
             self._count += 1
             self._counted_at = now
 

@@ -10,6 +10,7 @@ from itertools import islice
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Transaction
@@ -496,7 +497,7 @@ class Runner:
             await anyio.sleep(SWEEP_SECONDS)
             self._end_late()
             try:
-                self.executors.beat()
+                self.executors.beat(replace(self.about, problems=self._problems.failing()))
                 await self.sweep()
             except Exception as error:  # who takes our runs over meanwhile has a newer token
                 self._problems.report(SWEEP, error)

@@ -24,7 +24,7 @@ INSERT = (
     " ON CONFLICT (name) DO NOTHING"
 )
 TAKE = f"SELECT pg_try_advisory_lock({ATTENDANCE_CLASS}, %s)"
-COUNT = "UPDATE executor SET count = %s, counted_at = now() WHERE name = %s"
+COUNT = "UPDATE executor SET count = %s, about = %s, counted_at = now() WHERE name = %s"
 HELD = f"""EXISTS (
     SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {ATTENDANCE_CLASS} AND objid = number::oid
     AND objsubid = 2 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -85,11 +85,11 @@ class SessionAttendance:
         """Return for how many seconds the server has to be up before a free lock means that its holder is dead."""
         return RESTART_SECONDS if time.monotonic() - self._lost_at > RESTART_SECONDS else NEVER_SECONDS
 
-    def count(self, count: int) -> None:
-        """Write one's counter. Raises StoreUnreachable."""
+    def count(self, count: int, about: bytes) -> None:
+        """Write one's counter, and what others are told (JSON). Raises StoreUnreachable."""
         with translated():
-            self._count = count
-            if self._hold().execute(COUNT, (count, self.executor)).rowcount == 0:
+            self._count, self._about = count, about
+            if self._hold().execute(COUNT, (count, about, self.executor)).rowcount == 0:
                 self._session = None  # it was forgotten in the very moment in which the lock was taken again
 
     def look(self, executor: str) -> Seen | None:

@@ -187,8 +187,8 @@ class Attendance(Protocol):
     executor: str
     """Who attends here."""
 
-    def count(self, count: int) -> None:
-        """Write one's counter. Raises OSError."""
+    def count(self, count: int, about: bytes) -> None:
+        """Write one's counter, and what others are told (JSON). Raises OSError."""
 
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order."""

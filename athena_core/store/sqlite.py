@@ -269,11 +269,16 @@ class FileAttendance:
         self._path = self._directory / f"{executor}.lock"
         self._lock = Lock.own(self._path)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        self._size = len(about)
         os.pwrite(self._file, bytes(COUNTER_BYTES) + about, 0)
 
-    def count(self, count: int) -> None:
-        """Write one's counter. Raises OSError."""
-        os.pwrite(self._file, count.to_bytes(COUNTER_BYTES, "big"), 0)
+    def count(self, count: int, about: bytes) -> None:
+        """Write one's counter, and what others are told (JSON). Raises OSError.
+
+        It is one write, over all that was there, so that whoever reads finds whole JSON: blanks may follow it.
+        """
+        os.pwrite(self._file, count.to_bytes(COUNTER_BYTES, "big") + about.ljust(self._size), 0)
+        self._size = max(self._size, len(about))
 
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order, and took the file along."""

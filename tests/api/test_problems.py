@@ -11,7 +11,7 @@ import pytest
 
 from athena_api import metrics
 from athena_api.access_log import JsonLines
-from athena_api.app import running, wire
+from athena_api.app import running, wire, working
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
@@ -273,3 +273,25 @@ async def test_a_failure_of_any_loop_is_logged_counted_and_shown_until_it_is_ove
             await end(parts, faults, broken)
     again = {line["message"].partition(" works again")[0] for line in lines_of(caplog)}
     assert again >= set(LOOPS)
+
+
+async def test_a_worker_has_its_failures_shown_by_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "SWEEP_SECONDS", SOON_SECONDS)
+    named = {"ATHENA_STATE_DIR": str(tmp_path / "state")}
+    server = wire(load(named, tmp_path), SystemClock(), SystemIds())
+    worker = wire(load(named, tmp_path), SystemClock(), SystemIds(), kind="worker", frozen_seconds=SOON_SECONDS)
+
+    async def shown() -> dict[str, tuple[str, ...]]:
+        return {one.kind: tuple(problem.loop for problem in one.problems) for one in (await server.workers()).items}
+
+    async def until_shown(loops: tuple[str, ...]) -> None:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while await shown() != {"server": (), "worker": loops}:
+                await anyio.sleep(SOON_SECONDS)
+
+    async with running(server, serving=True), working(worker):
+        await until_shown(())
+        worker.log.problems.report("memory.index", OSError(28, "No space left on device"))
+        await until_shown(("memory.index",))
+        worker.log.problems.recovered("memory.index")
+        await until_shown(())

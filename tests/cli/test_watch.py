@@ -1,10 +1,17 @@
 """A run that is watched as it is written, and the board of the fleet."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from athena_core.problems import Problem
+from athena_core.services.executors import About
+from athena_core.store.port import FORMAT
+from athena_core.store.sqlite import FileAttendance
 from tests.cli.terminal import Terminal
 from tests.support.api import Api, soon
 from tests.support.gate import Gates
@@ -73,6 +80,20 @@ def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transp
         assert words in shown.out, (words, shown.out)
 
 
+@contextmanager
+def attending(state_dir: Path) -> Iterator[None]:
+    """A worker whose claims fail."""
+    failing = Problem(loop="runner.claim", since=1, message="no space", count=3)
+    about = About(
+        kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)
+    )
+    attendance = FileAttendance(state_dir, "exe_worker", msgspec.json.encode(about))
+    try:
+        yield
+    finally:
+        attendance.leave()
+
+
 @pytest.mark.heavy
 def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Terminal) -> None:
     with terminal.served() as server:
@@ -86,8 +107,13 @@ def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Termin
         for _ in soon():
             if server.api.get("/admin/health")["problems"]:
                 break
-        assert "log.anchor fails (" in terminal.run("top", "--once", "--transport", "api").out
-        doctor = terminal.run("doctor")
+        with attending(server.state_dir):
+            board = terminal.run("top", "--once", "--transport", "api").out
+            doctor = terminal.run("doctor")
+        assert "log.anchor fails (" in board
+        assert "vm:7 runner.claim fails (3 times" in board
+        (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background runner.claim"]
+        assert found["says"].startswith("worker 7 on vm: fails since ")
         (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background log.anchor"]
         assert (doctor.code, found["status"], "Is a directory" in found["says"]) == (1, "wrong", True)
         anchor.rmdir()

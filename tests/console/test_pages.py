@@ -17,6 +17,7 @@ import pytest
 
 from athena_cli import app
 from projections.cursor import parse_cursor
+from tests.cli.test_watch import attending
 from tests.console.browser import MISSING, PHONE, watched
 from tests.console.replay import Replay, replaying
 from tests.console.scene import Scene, set_up
@@ -119,6 +120,15 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     page.reload()
     expect(page.get_by_label("Status")).to_have_value("cancelled")
     expect(row_of(page, run_id)).to_be_visible()
+
+
+def test_a_run_that_fails_in_the_table_says_why_though_no_event_does(page: Any, scene: Scene) -> None:
+    page.get_by_role("link", name="Runs", exact=True).click()
+    run_id = scene.failing("says-why")
+    message = scene.api.get(f"/runs/{run_id}")["error"]["message"]
+    row = row_of(page, run_id)
+    expect(status(row)).to_have_text("failed")
+    expect(status(row)).to_have_attribute("title", message)
 
 
 def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, scene: Scene) -> None:
@@ -446,6 +456,9 @@ def test_a_loop_that_fails_needs_somebody_and_is_explained(page: Any, scene: Sce
     page.reload()
     for words in ("log.anchor", "7", "Is a directory"):
         expect(panel(page, "Problems")).to_contain_text(words)
+    with attending(scene.server.state_dir):
+        row = page.get_by_role("region", name="Workers").locator("tbody tr", has_text="worker")
+        expect(row).to_contain_text("runner.claim fails")
     page.goto("/#/")
     expect(page.get_by_role("link", name="1 background problem")).to_be_visible()
     failing.clear()

@@ -1756,6 +1756,7 @@ export interface Worker {
   running: number;
   since: string;
   heartbeat: string;
+  problems: readonly (BackgroundProblem)[];
 }
 
 export interface Workers {

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from athena_core.clock import FixedClock
-from athena_core.services.executors import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, Executors
+from athena_core.problems import Problem
+from athena_core.services.executors import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, About, Executors
 from athena_core.store.sqlite import FileAttendance
 
+ABOUT = About(kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0)
 SWEEP_MS = round(SWEEP_SECONDS * 1000)
 SWEEPS_UNTIL_FROZEN = round(FROZEN_SECONDS / SWEEP_SECONDS)
 
@@ -113,10 +116,22 @@ def test_a_process_that_counts_is_never_frozen(ours: Executors, join: Join, cloc
     counters = set()
     for _ in range(4 * SWEEPS_UNTIL_FROZEN):
         clock.advance(SWEEP_MS)
-        other.executors.beat()
+        other.executors.beat(ABOUT)
         counters.add((tmp_path / "executors" / f"{other.name}.lock").read_bytes())
         assert ours.loss(other.name) is None
     assert 4 * HEARTBEATS <= len(counters) <= 4 * HEARTBEATS + 1, "a write is not needed every time"
+
+
+def test_what_fails_in_a_process_is_shown_with_its_heartbeat_until_it_works(
+    ours: Executors, join: Join, clock: FixedClock
+) -> None:
+    other = join("other")
+    failing = Problem(loop="runner.claim", since=1, message="OSError at log.py:7: No space left", count=3)
+    for problems in ((failing, replace(failing, loop="log.anchor")), (), (failing,)):
+        clock.advance(round(FROZEN_SECONDS * 1000 / HEARTBEATS))
+        other.executors.beat(replace(ABOUT, problems=problems))
+        (shown,) = [one for one in ours.everybody() if one.executor == other.name]
+        assert shown.about.problems == problems
 
 
 def test_a_frozen_process_that_goes_on_is_alive_again(ours: Executors, join: Join, clock: FixedClock) -> None:
@@ -125,7 +140,7 @@ def test_a_frozen_process_that_goes_on_is_alive_again(ours: Executors, join: Joi
         verdict = ours.loss(other.name)
         clock.advance(SWEEP_MS)
     assert verdict == "frozen"
-    other.executors.beat()
+    other.executors.beat(ABOUT)
     assert ours.loss(other.name) is None
 
 

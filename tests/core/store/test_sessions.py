@@ -165,9 +165,10 @@ def test_who_lost_a_session_takes_nobody_for_dead_until_they_could_take_another_
         assert one.look("exe_other") == Seen(0, free=False)
         session.execute(END_SESSIONS)
         with suppress(StoreUnreachable):
-            one.count(1)
+            one.count(1, b"now")
         assert one.look("exe_other") == Seen(0, free=False)
         one.forget(set())
-        assert {seen.executor: seen.free for seen in one.everybody()} == {"exe_one": False, "exe_other": False}
+        shown = {seen.executor: (seen.free, seen.about) for seen in other.everybody()}
+        assert shown == {"exe_one": (False, b"now"), "exe_other": (False, b"")}
     other.leave()
     one.leave()

@@ -189,6 +189,11 @@ function Workers(): JSX.Element {
                 </td>
                 <td>
                   <Status is={one.status} />
+                  {(one.problems ?? []).map((problem) => (
+                    <div class="bad" key={problem.loop} title={problem.message}>
+                      {problem.loop} fails
+                    </div>
+                  ))}
                 </td>
                 <td>{one.kind}</td>
                 <td class="num">
