@@ -274,7 +274,7 @@ def wire(
         runs=runs,
         workflows=workflows,
         walker=walker,
-        erasure=Erasure(settings.state_dir, log, generations, index, runs.compiler.histories),
+        erasure=Erasure(settings.state_dir, log, generations, index, runs.compiler.histories, clock),
         templates=templates,
         runner=Runner(
             log,

@@ -80,6 +80,6 @@ async def forget_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
     entry_id = call.path["entryId"]
     done = await plane.memory.forget(entry_id, call.meta, call.key)
     removed = msgspec.convert(done.answer, Forgotten, from_attributes=True).removed
-    left = await plane.scrub(done.position, SCRUB_SECONDS)
+    left = await plane.scrub(done.position, SCRUB_SECONDS) + await plane.memory.repeated(entry_id)
     answer = Forgotten(id=entry_id, removed=removed, left=left or None)
     return Reply(data=answer, position=done.position, replayed=done.replayed)

@@ -396,17 +396,16 @@ def redact(
     async def work() -> dict[str, Any]:
         async with in_process(settings) as inside:
             plane = inside.plane
+            meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
             if run is not None:
                 found = redaction.text_of_run(plane.reader, plane.log.codec, run)
             elif session is not None:
                 found = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
                 found = redaction.text_of_event(plane.reader, position or 0)
-            meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
-            positions = found.positions
-            done = await redaction.redact(plane.log, positions, reason.strip(), meta)
-            left = (*await plane.scrub(done, wait), *redaction.copies(plane.reader, found, done), *found.public)
-            return {"redacted": len(positions), "position": done, "left": msgspec.to_builtins(left)}
+            done, copies = await redaction.redact(plane.log, plane.reader, found, reason.strip(), meta)
+            left = (*await plane.scrub(done, wait), *copies, *found.public)
+            return {"redacted": len(found.rows), "position": done, "left": msgspec.to_builtins(left)}
 
     done = asyncio.run(work())
     show(done, form)

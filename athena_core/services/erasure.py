@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from anyio import to_thread
 
+from athena_core.clock import Clock
 from athena_core.domain import persona, plane
 from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
@@ -39,9 +40,16 @@ class Erasure:
     """Removes what files of a state directory, and this process, still hold of text that was erased in the log."""
 
     def __init__(
-        self, directory: Path, log: Log, generations: Generations, recall: Recall, histories: Histories
+        self,
+        directory: Path,
+        log: Log,
+        generations: Generations,
+        recall: Recall,
+        histories: Histories,
+        clock: Clock,
     ) -> None:
         """Take the parts."""
+        self._clock = clock
         self.directory = directory
         self.log = log
         self.generations = generations
@@ -57,7 +65,8 @@ class Erasure:
     async def scrub(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
         """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
 
-        The views reflect what was erased up to ``seen``. Callers that wait at the same time share one pass. None is
+        The views reflect what was erased up to ``seen``. Callers that wait at the same time share the next pass, which
+        begins after all of them have erased; the one that is under way may have passed a place before. None is
         made where nothing was erased since the last one that left nothing, because it rewrites the views. A pass
         that left nothing is followed by a rest of ten times as long: who forgets notes takes a tenth of the time from
         others at most.
@@ -68,16 +77,16 @@ class Erasure:
             if self._done < mine:
                 if not await to_thread.run_sync(self._due):
                     return ()
-                rest = max(self._rests_until - time.monotonic(), 0.0)
+                rest = max(self._rests_until - self._clock.monotonic(), 0.0)
                 if rest > seconds:
                     reason = f"the files were rewritten a moment ago, and can be again in {rest:.0f} s"
                     return (Trace(place="views", reason=reason, remedy="run the same command again then"),)
                 await asyncio.sleep(rest)
-                begun, began = self._asked, time.monotonic()
+                begun, began = self._asked, self._clock.monotonic()
                 self._left = await to_thread.run_sync(self._pass, seconds, seen)
                 self._done = begun
                 if not self._left:  # else it has waited, and is to be tried again
-                    now = time.monotonic()
+                    now = self._clock.monotonic()
                     self._rests_until = now + REST_PARTS * (now - began)
             return self._left
 

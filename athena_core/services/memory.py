@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 
 import anyio
@@ -15,9 +16,10 @@ from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Fact, Meta, Value
 from athena_core.notes import lines_of
-from athena_core.protocols import Damaged, Note, Passage, Recall
+from athena_core.protocols import Damaged, Note, Passage, Recall, Row
 from athena_core.providers.mask import Mask
 from athena_core.services.erasure import Trace
+from athena_core.services.redaction import Copies, copies_of, remembered, still
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.text import CONTROL_BUT_BREAKS, clean
@@ -150,17 +152,30 @@ class Memory:
             facts = tuple(Fact(stream=entry_id, event=event) for event in events)
             if not facts:
                 return Outcome(answer=Forgotten(id=entry_id, removed=False))
-            erased = plane.PayloadRedacted(target=position, note="forgotten")
+            erased = copies.noted(plane.PayloadRedacted(target=position, note="forgotten"))
             facts += (Fact(stream=plane.STREAM, event=erased),)
             return Outcome(facts=facts, answer=Forgotten(id=entry_id, removed=True), erase=(position,))
 
-        reader = self._log.reader()
-        try:
-            rows = reader.stream(entry_id)
-        finally:
-            reader.close()
+        rows, copies = await to_thread.run_sync(self._copies, entry_id)
         position = rows[0].position if rows else 0
         return await self._log.submit(forget, meta, key)
+
+    def _copies(self, entry_id: str) -> tuple[list[Row], Copies]:
+        """Find the rows of an entry, and the events that repeat its text."""
+        with closing(self._log.reader()) as reader:
+            rows = reader.stream(entry_id)[:1]
+            known = [row for row in rows if row.text is not None]
+            return rows, copies_of(reader, known, 0, reader.head())
+
+    async def repeated(self, entry_id: str) -> tuple[Trace, ...]:
+        """Name the events that still repeat the text of a forgotten entry."""
+
+        def find() -> tuple[Trace, ...]:
+            with closing(self._log.reader()) as reader:
+                erased = {row.position for row in reader.stream(entry_id)[:1]}
+                return tuple(still(reader, remembered(reader, self._log.codec, erased)))
+
+        return await to_thread.run_sync(find)
 
     # Reading
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import a2a, dead_letter, directive, persona, plane, run, schedule, work, workflow_run
@@ -30,6 +32,7 @@ COPIES_OF_MAX, COPIES_MAX = 100, 100
 TOGETHER = 1_000
 """How many events before a run's first one may be of the transaction that started it, such as its batch of work."""
 
+IN_THE_CHAIN = "nothing removes it, because it is part of the chain"
 RUN_ID = re.compile(rb"run_\w+")
 AROUND = (
     *(workflow_run.WorkflowStepFailed.TYPE, schedule.ScheduleRunFailed.TYPE, work.WorkBatchStarted.TYPE),
@@ -40,10 +43,11 @@ AROUND = (
 
 
 class Found(NamedTuple):
-    """What is to be erased: the rows with text, and what of them is in the public payload."""
+    """What is to be erased: the rows with text, what of them is in the public payload, and what was erased before."""
 
     rows: tuple[Row, ...]
     public: tuple[Trace, ...]
+    erased: frozenset[Position]
 
     @property
     def positions(self) -> list[Position]:
@@ -119,25 +123,42 @@ def _items(reader: StoreReader, codec: Codec, batch: Row, item_ids: Sequence[str
 def _found(rows: Iterable[Row]) -> Found:
     each = dict(sorted((row.position, row) for row in rows))
     public = [_public(row, names) for row in each.values() if (names := public_words(row))]
-    return Found(tuple(row for row in each.values() if row.text is not None), tuple(public))
+    erased = (row.position for row in each.values() if row.text is None and row.text_hash is not None)
+    return Found(tuple(row for row in each.values() if row.text is not None), tuple(public), frozenset(erased))
 
 
 def _public(row: Row, names: Sequence[str]) -> Trace:
     return Trace(
-        place=f"position {row.position}",
+        place=_place(row.position),
         reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in its public payload",
-        remedy="nothing removes it, because it is part of the chain",
+        remedy=IN_THE_CHAIN,
     )
 
 
-async def redact(log: Log, positions: Sequence[Position], reason: str, meta: Meta) -> Position:
-    """Erase these texts, each recorded as ``payload.redacted``; return the position after which it is done."""
+async def redact(
+    log: Log, reader: StoreReader, found: Found, reason: str, meta: Meta
+) -> tuple[Position, tuple[Trace, ...]]:
+    """Erase the texts that were found, each recorded as ``payload.redacted``.
+
+    Return the position after which it is done, and the events that still repeat a text that was erased, now or before.
+    """
+    begun = reader.head()
+    copies = copies_of(reader, found.rows, 0, begun, named=found.public)
+    done = await _erase(log, found.positions, reason, meta, copies)
+    late = copies_of(reader, found.rows, begun, done)
+    if late.positions or late.public:  # what was recorded meanwhile, or the reason itself
+        done = await _erase(log, found.positions[:1], None, meta, late)
+    return done, tuple(still(reader, remembered(reader, log.codec, found.erased.union(found.positions))))
+
+
+async def _erase(log: Log, positions: Sequence[Position], reason: str | None, meta: Meta, copies: "Copies") -> Position:
     done = log.signal.position
     for start in range(0, len(positions), BATCH):
         targets = tuple(positions[start : start + BATCH])
 
         def erase(reader: Reader, context: Context, targets: tuple[Position, ...] = targets) -> Outcome:
-            events = (plane.PayloadRedacted(target=target, note=reason) for target in targets)
+            first = copies.noted(plane.PayloadRedacted(target=targets[0], note=reason))
+            events = (first, *(plane.PayloadRedacted(target=target, note=reason) for target in targets[1:]))
             return Outcome(facts=tuple(Fact(stream=plane.STREAM, event=event) for event in events), erase=targets)
 
         done = (await log.submit(erase, meta)).position
@@ -147,24 +168,76 @@ async def redact(log: Log, positions: Sequence[Position], reason: str, meta: Met
 # What is left elsewhere
 
 
-def copies(reader: StoreReader, found: Found, head: Position) -> Iterator[Trace]:
-    """Name the events up to ``head`` that repeat an erased text, as a whole or within more.
+class Copies(NamedTuple):
+    """The events whose text, or whose public payload, repeats texts; with ``more`` there may be others."""
 
-    Call it after the erasure. Texts of less than ``COPY_CHARS_MIN`` characters are not looked for.
+    positions: tuple[Position, ...]
+    public: tuple[Position, ...]
+    more: bool
+
+    def noted(self, event: plane.PayloadRedacted) -> plane.PayloadRedacted:
+        """Return the event with a note of the copies, so that a later command knows of them without the text."""
+        return replace(event, copies=self.positions or None, public=self.public or None, more=self.more or None)
+
+
+def copies_of(
+    reader: StoreReader, rows: Sequence[Row], after: Position, head: Position, named: Iterable[Trace] = ()
+) -> Copies:
+    """Find the events with ``after < position <= head`` that repeat a text of rows, as a whole or within more.
+
+    Texts of less than ``COPY_CHARS_MIN`` characters are not looked for, and public payloads in ``named`` are left out.
     """
-    wanted = _shortest(found.rows)
-    if len(wanted) > COPIES_OF_MAX:
-        reason = f"it has {len(wanted):,} texts, of which {COPIES_OF_MAX} were looked for in other events"
-        yield Trace(place="log", reason=reason, remedy="redact runs or positions one by one")
-    places: set[Position] = set()
+    wanted = _shortest(rows)
+    places: dict[Position, bool] = {}
     for words in wanted[:COPIES_OF_MAX]:
-        for after in range(0, head, SEARCH_ROWS):
-            places.update(reader.holding(words, after, min(after + SEARCH_ROWS, head)))
-    for position in sorted(places)[:COPIES_MAX]:
-        remedy = f"athena redact --position {position}"
-        yield Trace(place=f"position {position}", reason="it repeats a text that was erased", remedy=remedy)
-    if len(places) > COPIES_MAX:
-        yield Trace(place="log", reason=f"{len(places) - COPIES_MAX:,} more events repeat it", remedy="redact them too")
+        for start in range(after, head, SEARCH_ROWS):
+            for position, public in reader.holding(words, start, min(start + SEARCH_ROWS, head)):
+                places[position] = public or places.get(position, False)
+    texts = sorted(places.keys() - {row.position for row in rows})
+    known = {one.place for one in named}
+    payloads = sorted(position for position, public in places.items() if public and _place(position) not in known)
+    more = len(wanted) > COPIES_OF_MAX or max(len(texts), len(payloads)) > COPIES_MAX
+    return Copies(tuple(texts[:COPIES_MAX]), tuple(payloads[:COPIES_MAX]), more)
+
+
+def _place(position: Position) -> str:
+    return f"position {position}"
+
+
+def remembered(reader: StoreReader, codec: Codec, erased: AbstractSet[Position]) -> Copies:
+    """Return the copies that were noted by the commands which erased any of these positions."""
+    found: set[Position] = set()
+    payloads: set[Position] = set()
+    more = False
+    position, head = 0, reader.head()
+    commands: dict[str, plane.PayloadRedacted] = {}
+    while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):
+        for row in rows:
+            event = codec.decode(row).event
+            assert isinstance(event, plane.PayloadRedacted)
+            first = commands.setdefault(row.command_id, event)
+            if event.target in erased:
+                found.update(first.copies or ())
+                payloads.update(first.public or ())
+                more = more or bool(first.more)
+        commands = {rows[-1].command_id: commands[rows[-1].command_id]}
+        position = rows[-1].position
+    return Copies(tuple(sorted(found)), tuple(sorted(payloads)), more)
+
+
+def still(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
+    """Name the copies that were not erased since, and those that cannot be."""
+    for position in copies.public:
+        reason = "its public payload repeats a text that was erased"
+        yield Trace(place=_place(position), reason=reason, remedy=IN_THE_CHAIN)
+    for position in copies.positions:
+        row = reader.row(position)
+        if row is not None and row.text is not None:
+            remedy = f"athena redact --position {position}"
+            yield Trace(place=_place(position), reason="it repeats a text that was erased", remedy=remedy)
+    if copies.more:
+        reason = f"more than {COPIES_OF_MAX} texts were erased at once, or more than {COPIES_MAX} events repeated them"
+        yield Trace(place="log", reason=reason, remedy="redact other runs that may repeat them")
 
 
 def _shortest(rows: Iterable[Row]) -> list[bytes]:
@@ -190,7 +263,7 @@ def _strings(value: Any, name: str = "") -> Iterator[str]:
 
 
 def audit(reader: StoreReader) -> dict[str, int]:
-    """Count the free words in public payloads of the whole log, by type and field."""
+    """Count the free words in public payloads of the whole log, by type and field. Raises ValueError for damage."""
     counts: dict[str, int] = {}
     position, head = 0, reader.head()
     types = tuple({kind for kind, _ in MOVED})

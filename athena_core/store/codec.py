@@ -79,7 +79,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
 def public_words(row: Row) -> list[str]:
     """Return the names of free words in the public payload of a row, which an older release wrote.
 
-    They are part of the chain and cannot be erased.
+    They are part of the chain and cannot be erased. Raises ValueError for a damaged row.
     """
     shape = (row.type, row.schema_version)
     names = MOVED.get(shape)

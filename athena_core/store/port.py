@@ -131,8 +131,8 @@ class StoreReader(LogReader, Protocol):
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """The first rows of some types with ``after < position <= until``."""
 
-    def holding(self, words: bytes, after: Position, until: Position) -> list[Position]:
-        """Find the rows with ``after < position <= until`` whose text holds some bytes."""
+    def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
+        """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""

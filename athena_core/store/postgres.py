@@ -316,7 +316,13 @@ SELECT_OLDER = """
 """
 """Who may still read rows that were replaced before a transaction id."""
 
-SELECT_HOLDING = "SELECT position FROM log WHERE position > %s AND position <= %s AND position(%b IN text) > 0"
+SELECT_HOLDING = """
+    SELECT position, public FROM (
+        SELECT log.position, text, words,
+            position(words IN data) > 0 OR position(words IN coalesce(extra, '')) > 0 AS public
+        FROM log, (SELECT %b::bytea AS words) AS wanted WHERE log.position > %s AND log.position <= %s) AS found
+    WHERE public OR position(words IN text) > 0
+"""
 SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = %s"
 SELECT_PART = f"{SELECT_STREAM} LIMIT %s"
 SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
@@ -610,9 +616,10 @@ class PostgresReader(Reading):
         """The first rows of some types with ``after < position <= until``."""
         return list(map(row_of, self._line.read(SELECT_OF_TYPES, (after, until, list(types), limit))))
 
-    def holding(self, words: bytes, after: Position, until: Position) -> list[Position]:
-        """Find the rows with ``after < position <= until`` whose text holds some bytes."""
-        return [int(position) for (position,) in self._line.read(SELECT_HOLDING, (after, until, words))]
+    def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
+        """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""
+        found = self._line.read(SELECT_HOLDING, (words, after, until))
+        return [(int(position), bool(public)) for position, public in found]
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""

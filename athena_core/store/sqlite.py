@@ -148,7 +148,12 @@ DROP_UNKEYED = f"""
         SELECT 1 FROM json_each(?) WHERE value BETWEEN first_position AND first_position + count - 1)
 """
 
-SELECT_HOLDING = "SELECT position FROM log WHERE position > ? AND position <= ? AND instr(text, ?) > 0"
+SELECT_HOLDING = """
+    SELECT position, public FROM (
+        SELECT position, instr(data, ?1) > 0 OR instr(coalesce(extra, x''), ?1) > 0 AS public, text FROM log
+        WHERE position > ?2 AND position <= ?3)
+    WHERE public OR instr(text, ?1) > 0
+"""
 SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = ?"
 SELECT_PART = f"{SELECT_STREAM} LIMIT ?"
 SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
@@ -443,9 +448,10 @@ class SqliteReader(Reading):
         wanted = _to_json(list(types)).decode()
         return list(map(row_of, self._connection.execute(SELECT_OF_TYPES, (after, until, wanted, limit))))
 
-    def holding(self, words: bytes, after: Position, until: Position) -> list[Position]:
-        """Find the rows with ``after < position <= until`` whose text holds some bytes."""
-        return [int(position) for (position,) in self._connection.execute(SELECT_HOLDING, (after, until, words))]
+    def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
+        """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""
+        found = self._connection.execute(SELECT_HOLDING, (words, after, until))
+        return [(int(position), bool(public)) for position, public in found]
 
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""

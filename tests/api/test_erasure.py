@@ -44,8 +44,8 @@ def test_what_another_process_erases_is_in_no_kept_history_and_in_no_context(tmp
 
         assert CANARY in inside.call(context)
         with opened_log(inside.state_dir) as other, closing(other.reader()) as reader:
-            positions = text_of_session(reader, CODEC, "s").positions
-            anyio.run(redact, other, positions, "asked to", META)
+            found = text_of_session(reader, CODEC, "s")
+            anyio.run(redact, other, reader, found, "asked to", META)
 
         async def forgotten() -> None:
             with anyio.fail_after(20):

@@ -1,12 +1,14 @@
 """Erasure of free fields: a canary in each that an operation takes, and in no byte of the state afterwards."""
 
+import asyncio
 import gc
+import json
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +16,23 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
+from athena_cli.in_process import in_process
 from athena_core.domain import EVENTS
+from athena_core.event import Meta
 from athena_core.protocols import Row
 from athena_core.services import redaction
+from athena_core.settings import load
 from athena_core.store.codec import MOVED, Codec
 from athena_core.store.engine import open_archive
 from athena_core.store.sqlite import open_reader
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.scale import sized
-from tests.support.api import Api, Refused, soon
+from tests.support import repository
+from tests.support.api import Api, Refused, opened, soon
 from tests.support.golden import STATES, GoldenState, name_of
+from tests.support.model import Profile, call, turn_of
+from tests.support.stub import Asked, Behaviour, Stub, refuses, says_and_waits, standing
 from tests.support.traces import traces
 
 CANARY = "canary-4e51"
@@ -53,13 +61,70 @@ class Scene(NamedTuple):
         """Runs that complete, fail and are cancelled, of a directive with metadata."""
         api, words = self.api, self.words
         api.run(words("input"), sessionId="runs", metadata={"why": words("metadata")}, key=f"{CANARY}-{self.tag}")
-        made = api.post("/directives", {"input": words("directive"), "metadata": {"why": words("metadata-of-it")}})
+        api.post("/directives", {"input": "never run", "contextRefs": [f"file:{CANARY}-{self.tag}.txt"]})
+        directive = {"input": words("directive"), "metadata": {"why": words("metadata-of-it")}}
+        made = api.post("/directives", directive | {"contextRefs": ["file:notes.txt"]})
         api.post("/runs", {"directiveId": made["id"], "sessionId": "runs"})
         with pytest.raises(Refused, match=f"{CANARY}-program"):
             api.run(words("failing"), sessionId="fails", provider="local-exec")
         run = api.start("held", sessionId="held", provider="openai")
+        queued = {"directiveId": made["id"], "sessionId": "held", "sessionStrategy": "enqueue"}
+        api.post("/runs", queued | {"metadata": {"why": words("queued-metadata")}}, respond_async=True)
         api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": words("cancel")})
         api.await_ending(run["runId"])
+
+    def agents(self) -> None:
+        """A run that writes a file, calls a tool that is none, shows evidence and answers."""
+        profile = self.api.post("/harness-profiles", Profile().body)["id"]
+        body = {"input": "act", "harnessProfileId": profile, "sessionId": "agent"}
+        assert self.api.post("/runs", body)["output"] == ANSWER
+
+    def refusals(self) -> None:
+        """A request that the policy refuses."""
+        profile = self.api.post("/harness-profiles", Profile().body)["id"]
+        self.api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.0000001})
+        with pytest.raises(Refused):
+            self.api.run(self.words("refused"), harnessProfileId=profile, sessionId="refused")
+        self.api.put("/policy", {"schemaVersion": 1})
+
+    def messages(self) -> None:
+        """Messages between personas, one of which fails."""
+        for to in ("bob", "carl"):
+            body = {"fromPersona": "ada", "toPersona": to, "payload": self.words(f"message-{to}")}
+            message = self.api.post("/a2a/messages", body)["messageId"]
+            for _ in soon():
+                if self.api.get(f"/a2a/messages/{message}")["status"] in {"completed", "failed"}:
+                    break
+
+    def reviews(self) -> None:
+        """Reviews: with findings, repaired, hopeless, and one whose model refuses."""
+        for head in ("good", "mended", "hopeless", "refused", "unbegun"):
+            name = "carl" if head == "unbegun" else "critic"
+            body = {"name": name, "repoPath": "library", "headRef": head, "sessionId": f"review-{head}"}
+            if head != "unbegun":
+                body |= {"provider": "openai", "model": "gpt-4o-mini"}
+            with suppress(Refused):
+                self.api.post("/personas/run", body)
+
+    def approvals(self) -> None:
+        """Workflow runs that are approved, rejected and resumed, with notes and another input."""
+        api, words = self.api, self.words
+        approval = {"id": "ask", "approval": {"message": "go on?"}}
+        definition = {"steps": [approval], "dependencies": []}
+        flow = api.post("/workflows", {"definition": definition})["id"]
+        for verb in ("approve", "reject"):
+            run = api.post(f"/workflows/{flow}/run", {"input": {"why": words(f"input-{verb}")}}, respond_async=True)
+            place = f"/workflows/run/{run['id']}"
+            for _ in soon():
+                asked = api.get(place)["run"]["stepStates"]["ask"].get("approval")
+                if asked:
+                    break
+            note = {"subjectHash": asked["subjectHash"], "note": words(verb)}
+            api.post(f"{place}/steps/ask/{verb}", note)
+            for _ in soon():
+                if api.get(place)["run"]["status"] in ENDED:
+                    break
+        api.post(f"{place}/resume", {"inputOverrides": {"why": words("override")}}, respond_async=True)
 
     def queues(self) -> None:
         """Work that fails until it is a dead letter, with the notes of people about it."""
@@ -80,6 +145,7 @@ class Scene(NamedTuple):
         profile = api.post("/harness-profiles", PROFILE)
         made = api.post("/directives", {"input": words("step") + " {{topic}}"})
         step = {"id": "a", "directiveId": made["id"], "harnessProfileId": profile["id"]}
+        step["execution"] = {"metadata": {"why": words("step-metadata")}}
         flow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})
         run = api.post(f"/workflows/{flow['id']}/run", {"input": {"topic": words("topic")}}, respond_async=True)
         for _ in soon():
@@ -108,9 +174,71 @@ class Scene(NamedTuple):
         api, words = self.api, self.words
         template = {"directiveTemplate": words("template") + " {{x}}", "defaultParams": {"x": words("param")}}
         profile = api.items("/harness-profiles")[0]
-        api.post("/run-templates", template | {"harnessProfileId": profile["id"]})
+        made = api.post("/run-templates", template | {"harnessProfileId": profile["id"]})["id"]
+        template = template | {"directiveTemplate": words("template-2") + " {{x}}", "harnessProfileId": profile["id"]}
+        api.put(f"/run-templates/{made}", template)
+        with suppress(Refused):
+            api.post(f"/templates/{made}/run", {"params": {"x": words("effective")}, "sessionId": "templates"})
+        target = {"sessionId": "scheduled", "runTemplateId": made, "params": {"x": words("scheduled-param")}}
+        api.put("/schedules/t", {"cron": "0 0 1 1 *", "enabled": False, **target})
         api.post("/memory", {"text": words("note"), "metadata": {"by": words("note-metadata")}})
+        for _ in soon():
+            if api.get("/memory/search", query="note sings"):
+                break
+        api.run(f"What sings {words('note')}?", sessionId="reminded")
         api.get("/memory/search", query=CANARY)
+
+
+ANSWER = f"{CANARY}-answer sings"
+FINDING = {"title": f"{CANARY}-title", "detail": f"{CANARY}-detail", "priority": 2, "path": "a.py", "line": 1}
+REVIEW = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": f"# {CANARY}-report", "findings": []}
+SCRIPT = (
+    call("files", action="write", path="x.txt", content=f"{CANARY}-content sings"),
+    call(f"{CANARY}-tool"),
+    call("evidence", label=f"{CANARY}-label", type="text", content=f"{CANARY}-evidence sings"),
+    ANSWER,
+)
+
+
+def choose(asked: Asked) -> Behaviour:
+    """The model of provider ``openai``: it acts, reviews, refuses, or says nothing."""
+    messages = asked.body["messages"]
+    said = " ".join(str(one.get("content")) for one in messages)
+    if "could not be read" in said:
+        return turn_of(json.dumps(REVIEW) if "and mended" in said else f"{CANARY}-again no JSON", 1)
+    if "and refused" in said:
+        return refuses(400, json.dumps({"error": {"message": f"{CANARY}-refusal sings"}}).encode())
+    if "between main and" in said:
+        return turn_of(json.dumps(REVIEW) if "and good" in said else f"{CANARY}-prose sings", 1)
+    if "act" not in said:
+        return says_and_waits()
+    number = sum(1 for one in messages if one["role"] == "assistant" and one.get("tool_calls"))
+    return turn_of(SCRIPT[min(number, len(SCRIPT) - 1)], number + 1)
+
+
+def furnish(workspace: Path) -> None:
+    """What personas and reviews need."""
+    (workspace / "personas").mkdir(parents=True)
+    for name in ("critic", "ada", "bob"):
+        (workspace / "personas" / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name}))
+    unknown = {"schemaVersion": 1, "id": "carl", "harnessProfileId": f"{CANARY}-profile"}
+    (workspace / "personas" / "carl.json").write_text(json.dumps(unknown))
+    library = repository.make(workspace / "library")
+    for name in ("good", "mended", "hopeless", "refused"):
+        repository.branch(library, name, **{"a_py": f"# {CANARY}-code sings\n", f"{CANARY}_py": "pass\n"})
+    repository.branch(library, "unbegun", a_py="pass\n")
+    (workspace / "notes.txt").write_text(f"{CANARY}-file sings\n")
+
+
+def texts_of(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """The type and field of every text with a canary."""
+    codec, found = Codec(EVENTS), set()
+    for row in rows:
+        event = codec.decode(row).event
+        for name, attribute in codec._layouts[row.type].text:
+            if CANARY in str(getattr(event, attribute)):
+                found.add((row.type, name))
+    return found
 
 
 def program(path: Path, text: str) -> str:
@@ -148,6 +276,24 @@ def in_database(url: str) -> list[str]:
         return found
 
 
+FIELDS = {
+    (kind, name)
+    for kind, layout in Codec(EVENTS)._layouts.items()
+    for name, _ in layout.text
+    if not name.lower().endswith("salt") and kind != "payload.redacted"
+}
+"""Every field of the table in docs/events.md that is erasable."""
+
+WITHOUT = {("workflow.approval.requested", "subject"), ("persona.run.repair-requested", "problem")}
+"""Sentences of Athena's own, with names, hashes and what the definition shows."""
+
+
+@pytest.fixture
+def model() -> Iterator[Stub]:
+    with standing(choose) as stub:
+        yield stub
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("kept_in", ["files", "postgres"])
 def test_no_canary_is_left_of_any_free_field(
@@ -159,6 +305,10 @@ def test_no_canary_is_left_of_any_free_field(
         url = request.getfixturevalue("database")
         settings["database_url"] = str(url)
     settings["local_provider_cmd"] = program(terminal.directory / "fail.sh", FAILING)
+    workspace = terminal.directory / "workspace"
+    furnish(workspace)
+    model = request.getfixturevalue("model")
+    settings |= {"workspace_root": str(workspace), "openai_base_url": model.url + "/v1", "openai_api_key": "none"}
     terminal.settings |= settings
     with terminal.served() as server:
         for number in range(sized(1, 1, 20)):
@@ -169,27 +319,52 @@ def test_no_canary_is_left_of_any_free_field(
                 scene.workflows()
                 scene.schedules()
                 scene.others()
+                scene.agents()
+                scene.refusals()
+                scene.messages()
+                scene.reviews()
+                scene.approvals()
         words = re.compile(CANARY.encode())
         before = list(rows_of(terminal.state_dir, url))
         public = [(row.position, row.type) for row in before if words.search(row.data + (row.extra or b""))]
         assert public == [], "a canary stands in a public payload"
-        held = [row for row in before if row.text is not None and words.search(row.text)]
-        kinds = {row.type for row in held}
-        assert {"run.failed", "run.cancel.requested", "workflow.step.failed", "a2a.dlq.added"} <= kinds
-        assert {"schedule.run.failed", "work.batch.returned", "work.drain.failed", "a2a.dlq.restored"} <= kinds
-        redact = partial(collected, here, "redact", "--reason", "asked")
-        for session in ("runs", "fails", "held", "queue", "scheduled"):
-            redact("--session", session)  # copies elsewhere are named: exit code 1
-        left = [row for row in rows_of(terminal.state_dir, url) if row.text is not None and words.search(row.text)]
-        results = [redact("--position", str(row.position)) for row in left]
-        assert results[-1].code == 0, results[-1].err
-        assert redact("--session", "runs").code == 0
+        assert FIELDS - texts_of(before) == WITHOUT
+        redact = partial(collected, here, "redact", "--session", "runs", "--reason", "asked")
+        named = {one["place"] for one in json.loads(redact().out)["left"]}
+        assert named, "other events repeat what was said in the session"
+        assert {one["place"] for one in json.loads(redact().out)["left"]} == named, "it remembers them without the text"
+        (note,) = server.api.items("/memory")
+        place = f"/memory/{note['id']}"
+        recalled = opened(server.api.send(place, None, method="DELETE"))["left"]
+        assert recalled, "runs that were reminded of a note repeat it"
+        assert opened(server.api.send(place, None, method="DELETE"))["left"] == recalled
+        asyncio.run(erase_all(terminal, words))
+        assert "left" not in opened(server.api.send(place, None, method="DELETE"))
+        again = redact()
+        assert again.code == 0, again.err
         if url is not None:
             assert in_database(url) == []
         assert traces(terminal.state_dir, CANARY) == []
     assert traces(terminal.state_dir, CANARY) == []
     assert collected(here, "verify").code == 0
     assert collected(here, "replay", "--verify").code == 0
+
+
+async def erase_all(terminal: Terminal, words: re.Pattern[bytes]) -> None:
+    """Redact each session and what is left of the canary, as the command does, in one process and with one pass."""
+    settings = load(terminal.environment({}), terminal.directory)
+    async with in_process(settings) as inside:
+        plane = inside.plane
+        rows = plane.reader.rows(0, 100_000)
+        codec, meta, done = plane.log.codec, Meta(actor="local", correlation="erase"), 0
+        for session in sorted({row.session_id for row in rows if row.session_id}):
+            found = redaction.text_of_session(plane.reader, codec, session)
+            await redaction.redact(plane.log, plane.reader, found, "asked", meta)
+        for row in plane.reader.rows(0, 100_000):
+            if row.text is not None and words.search(row.text):
+                found = redaction.text_of_event(plane.reader, row.position)
+                done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
+        assert await plane.scrub(done, 60.0) == ()
 
 
 @contextmanager

@@ -45,6 +45,23 @@ def left(result: Result) -> list[str]:
     return places
 
 
+def test_a_copy_is_named_again_until_it_is_erased_although_the_text_is_gone(terminal: Terminal, here: Here) -> None:
+    for session in ("a", "b"):
+        say(here, session, CANARY)
+    copies = left(redacted(here, "--session", "a"))
+    assert left(redacted(here, "--session", "a")) == copies != []
+    assert redacted(here, "--session", "b").code == 0
+    assert redacted(here, "--session", "a").code == 0
+    assert traces(terminal.state_dir, CANARY) == []
+    assert here("verify").code == 0
+
+
+def test_what_stands_in_a_public_payload_is_named_for_good(here: Here) -> None:
+    say(here, CANARY, CANARY)  # the name of a session is public
+    public = left(redacted(here, "--session", CANARY))
+    assert left(redacted(here, "--session", CANARY)) == public != []
+
+
 def test_what_was_written_is_gone_and_the_log_still_verifies(terminal: Terminal, here: Here) -> None:
     for session, words in (("a", CANARY), ("b", OTHER)):
         say(here, session, words)

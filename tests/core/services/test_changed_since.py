@@ -109,12 +109,15 @@ class Place:
 
     async def erase(self, *streams: str) -> None:
         """Erase all text of some streams."""
-        positions: list[int] = []
-        for stream in streams:
-            for one in self.told(stream):
-                positions += redaction.text_of_event(self.parts.reader, one.position).positions
+        positions = [one.position for stream in streams for one in self.told(stream)]
         assert positions
-        await redaction.redact(self.parts.log, positions, "personal data", META)
+        for position in positions:
+            await self.erase_at(position)
+
+    async def erase_at(self, position: int) -> None:
+        """Erase the text of one event."""
+        found = redaction.text_of_event(self.parts.reader, position)
+        await redaction.redact(self.parts.log, self.parts.reader, found, "personal data", META)
 
     async def sent(self, who: Identity = ROOT, payload: str = "look") -> dead_letter.DeadLetterAdded:
         """A message to bob that cannot be delivered, as a dead letter."""
@@ -213,7 +216,7 @@ async def test_an_item_that_was_redacted_is_buried_and_those_beside_it_are_done(
         await at.enqueued("one", "two", "three")
         _, second, _ = at.told("work:s")
         assert isinstance(second.event, work.WorkEnqueued)
-        await redaction.redact(at.parts.log, [second.position], "personal data", META)
+        await at.erase_at(second.position)
         await at.enqueued("two")
         failed = await at.drained()
         assert isinstance(failed, work.WorkDrainFailed)
