@@ -221,7 +221,7 @@ class LogReader(Protocol):
         """The last position that is committed by any process."""
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX

@@ -27,6 +27,9 @@ MOVED = "moved"
 ROW_BYTES_MAX = 256 << 20
 """The largest row of the log in bytes, and the largest of its columns; what is larger was not written by Athena."""
 
+READ_BYTES_MAX = 64 << 20
+"""After how many bytes of payloads and texts a page of rows that a reader gives ends."""
+
 REHEARSAL_BYTES = 1 << 20
 """The space of a full batch."""
 """How much space a writer whose last write failed has to find before it takes writes for possible."""

@@ -32,6 +32,8 @@ from athena_core.store.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED,
+    READ_BYTES_MAX,
+    ROW_BYTES_MAX,
     BoundKey,
     Head,
     KeyRow,
@@ -253,6 +255,18 @@ SELECT_SHOWN = (
     f" OVER (ORDER BY position) AS bytes FROM (SELECT {', '.join(Shown._fields)} {PAGE}) AS found) AS page"
     " WHERE bytes <= %s OR position = %s ORDER BY position"
 )
+BOUNDED = {
+    name: f"CASE WHEN octet_length({name}) > {ROW_BYTES_MAX} THEN 'too large'::bytea ELSE {name} END"
+    for name in ("data", "extra", "text")
+}
+SELECT_BOUNDED = (
+    f"SELECT {', '.join(BOUNDED.get(name, name) for name in Row._fields)} FROM (SELECT *,"
+    " row_number() OVER page AS place, sum(octet_length(data) + coalesce(octet_length(text), 0)) OVER page AS bytes"
+    f" FROM (SELECT {COLUMNS} {PAGE}) AS found WINDOW page AS (ORDER BY position)) AS page"
+    f" WHERE bytes <= {READ_BYTES_MAX} OR place = 1 ORDER BY position"
+)
+"""A page that ends early where rows are large; words that fit no hash stand for a column larger than any of ours."""
+
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = %s AND version > %s AND version <= %s ORDER BY version"
 SELECT_SESSION = (
     f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s AND position > %s"
@@ -597,6 +611,11 @@ class PostgresReader(Reading):
         while found := self._line.read(SELECT_KEYS, (after, PAGE_ROWS)):
             yield from map(StoredKey._make, found)
             after = found[-1][0]
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
+        last = until if until is not None else 2**62
+        return list(map(row_of, self._line.read(SELECT_BOUNDED, (after, last, limit))))
 
     def schema(self) -> Schema:
         """Compare the schema with the one that this release creates."""

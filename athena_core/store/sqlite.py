@@ -28,6 +28,7 @@ from athena_core.store.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED,
+    READ_BYTES_MAX,
     ROW_BYTES_MAX,
     Attending,
     BoundKey,
@@ -54,9 +55,6 @@ TRY_MS = 50
 """How long one attempt to empty a WAL holds up writers."""
 
 COUNTER_BYTES = 8
-READ_BYTES_MAX = 64 << 20
-"""After how many bytes of payloads and texts a page of rows ends."""
-
 READ_ROWS = 32
 """How many rows are read between two looks at their size."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,8 @@ from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.verify import UNREADABLE_MAX
 from athena_core.store.chain import GENESIS, LEAF_COLUMNS, digest, link
 from athena_core.store.engine import open_archive, open_store
-from athena_core.store.sqlite import READ_BYTES_MAX, READ_ROWS, SqliteReader
+from athena_core.store.port import READ_BYTES_MAX, ROW_BYTES_MAX
+from athena_core.store.sqlite import READ_ROWS, SqliteReader
 from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 from tests.scale import some_quick
 
@@ -81,6 +83,35 @@ def test_rows_in_a_database_are_named_too(tmp_path: Path, database: str) -> None
     assert last.report is not None
     named = {one.position for one in last.report.violations if one.rule == "decodable"}
     assert named == set(range(1, len(ROWS) + 1))
+
+
+@pytest.mark.heavy
+def test_rows_of_an_absurd_size_in_a_database_are_named(tmp_path: Path, database: str) -> None:
+    store = open_store(tmp_path, database, CountingIds())
+    rows: list[Row] = []
+    for position in range(1, 100):
+        cells = (position, "dream_1", position, "dream.dreamt", 1, 1_000, "cmd_1", "trace", None, "ada", None, None)
+        row = row_of((*cells, b"{}", None, digest(b"{}"), None, b"", None))
+        previous = rows[-1].chain if rows else GENESIS
+        rows.append(row._replace(chain=link(previous, row[:LEAF_COLUMNS])))
+    with store.exclusive():
+        store.insert(rows)
+    store.close()
+    with psycopg.connect(database, autocommit=True) as session:
+        for position, column in enumerate(("data", "text"), start=3):
+            change = f"UPDATE athena.log SET {column} = repeat('x', {ROW_BYTES_MAX + 1})::bytea"
+            session.execute(f"{change} WHERE position = {position}".encode())
+        session.execute("UPDATE athena.log SET text = repeat('x', 1000000)::bytea WHERE position > 10")
+    archive = open_archive(tmp_path, database)
+    reader = archive.reader()
+    page = reader.rows(10, 1_000)
+    *_, last = verifying.verify(reader, CODEC, FixedClock(), meta=archive.meta)
+    reader.close()
+    archive.close()
+    assert len(page) == READ_BYTES_MAX // 1_000_002
+    assert last.report is not None
+    assert [one.position for one in last.report.violations if one.rule == "chain"][:3] == [3, 4, 11]
+    assert last.report.head == 99
 
 
 class TooLarge(SqliteReader):
