@@ -773,6 +773,10 @@ def verify(
 ) -> None:
     """Prove the log: its hash chain, and the invariants that every decision keeps.
 
+    The report names the anchors that were compared, and what was not looked at. A history that was rewritten as a
+    whole is shown only by an anchor that was kept elsewhere. Nothing in a log shows that somebody who may write it
+    appended an event that is rightly chained, or that an event was never written.
+
     Args:
         bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
         json: Show one JSON document, also on a terminal.

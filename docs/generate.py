@@ -30,12 +30,14 @@ from athena_core.tools import evidence, files, http, memory, shell, toolbox, wor
 from athena_core.values import TOOL_BYTES_MAX, Role
 from docs import typescript
 from projections.feed import REFERRING
+from tests.reliability import tamperings
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m docs.generate"
 API = ROOT / "docs" / "api.md"
 OPERATING = ROOT / "docs" / "operations.md"
 TOOLS = ROOT / "docs" / "tools.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
@@ -637,6 +639,7 @@ def pages() -> dict[Path, str]:
         API: filled(API, operations=operations_table()),
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
         TOOLS: filled(TOOLS, limits=limits_table()),
+        RELIABILITY: filled(RELIABILITY, tamperings=tamperings.table()),
     }
 
 

@@ -5,13 +5,19 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
+from athena_core.clock import FixedDate
 from athena_core.protocols import Row
+from athena_core.services.bundle import Scope, export, prove
+from athena_core.services.proof.verify import NOT_LOOKED_AT
+from athena_core.store.chain import Broken
+from athena_core.store.engine import open_archive
 from athena_core.store.port import FORMAT
 from athena_core.store.sqlite import SELECT_PAGE, open_reader
 from tests.conftest import Serve
@@ -26,9 +32,13 @@ from tests.reliability.tampering import (
     settled,
     statement,
 )
+from tests.reliability.tamperings import BUNDLE_CASES, CASES, ERASED, BundleCase, Case, Copy
 from tests.reliability.test_disk import refuses
 from tests.scale import sized
-from tests.support.api import Refused
+from tests.support.api import Refused, soon
+from tests.support.golden import STATES
+from tests.support.inside import Inside
+from tests.support.postgres import Cluster
 from tests.support.records import judge
 from tests.support.server import Server
 
@@ -239,3 +249,93 @@ def test_verify_says_where_and_its_exit_code_says_so_too(state_dir: Path) -> Non
     done = subprocess.run(line, env=setting, capture_output=True, text=True, check=False, cwd=state_dir)
     assert done.returncode == 1
     assert "position 7" in done.stdout + done.stderr
+
+
+# The table
+
+
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state directory of a golden state, continued by a server of this release."""
+    directory = tmp_path_factory.mktemp("continued")
+    STATES[0].unpack(directory)
+    go_on(directory)
+    settled(directory / "state")
+    return directory / "state"
+
+
+@pytest.fixture(scope="module")
+def continued_in_a_database(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[tuple[Path, str]]:
+    """The same in a database, which is left alone, and the state directory of its server."""
+    directory = tmp_path_factory.mktemp("continued")
+    with cluster.database() as url:
+        STATES[0].restore(url)
+        go_on(directory, database_url=url)
+        yield directory / "state", url
+
+
+def go_on(directory: Path, **settings: str) -> None:
+    """Let a server write more, with keys, at the moment at which the state ends."""
+    clock = FixedDate(STATES[0].expected.last_recorded_at)
+    inside = Inside(directory, clock, scheduler="off", executor="off", memory_enabled="true", **settings)
+    inside.start()
+    noted = inside.ask("POST", "/memory", {"text": "a note"}).json()["data"]["id"]
+    rows = Copy(directory / "state", settings.get("database_url")).rows()
+    text = next(row.text for row in rows if row.stream == noted)
+    assert text is not None
+    (directory / "state" / ERASED).write_bytes(text)
+    inside.ask("DELETE", f"/memory/{noted}").raise_for_status()
+    for number in range(4):
+        body = {"input": f"directive {number}"}
+        inside.ask("POST", "/directives", body, idempotency_key=f"key-{number}").raise_for_status()
+    for _ in soon():
+        if inside.ask("GET", "/admin/health").json()["data"]["lag"] == 0:
+            break
+    inside.stop()
+
+
+@pytest.fixture
+def copy(request: pytest.FixtureRequest, tmp_path: Path, store: str) -> Iterator[Copy]:
+    """A copy of the log, in files or in a database."""
+    if store == "files":
+        yield Copy(Path(shutil.copytree(request.getfixturevalue("continued"), tmp_path / "state")))
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    directory, url = request.getfixturevalue("continued_in_a_database")
+    with cluster.copy_of(url) as copied:
+        yield Copy(Path(shutil.copytree(directory, tmp_path / "state")), copied)
+
+
+ON_BOTH = pytest.mark.parametrize("store", ["files", pytest.param("database", marks=pytest.mark.heavy)])
+
+
+@ON_BOTH
+def test_the_log_before_is_right_and_starts(copy: Copy) -> None:
+    report = copy.verified()
+    assert report is not None
+    assert (report.violations, len(report.anchors), report.not_looked_at) == ((), 1, NOT_LOOKED_AT)
+    assert copy.starts()
+
+
+@ON_BOTH
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.number)
+def test_a_tampering_is_noticed_by(case: Case, copy: Copy, store: str) -> None:
+    case.tamper(copy)
+    report = copy.verified()
+    assert (report is None) == case.refused
+    if report is not None:
+        assert {violation.rule for violation in report.violations} == case.verify, report.violations
+        assert report.ok != bool(case.verify)
+        assert case.unseen is None or case.unseen in report.not_looked_at
+    assert copy.starts() == (store not in case.start)
+
+
+@ON_BOTH
+@pytest.mark.parametrize("case", BUNDLE_CASES, ids=lambda case: case.number)
+def test_a_bundle_is_refused_with(case: BundleCase, copy: Copy) -> None:
+    run_id = next(row.stream for row in copy.rows() if row.type == "run.completed")
+    with closing(open_archive(copy.state_dir, copy.url)) as archive, closing(archive.reader()) as reader:
+        lines = list(export(reader, Scope(run_id=run_id), redact=False))
+    assert prove(lines).complete
+    with pytest.raises(Broken, match=case.reason):
+        prove(case.tamper(lines))

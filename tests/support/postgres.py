@@ -107,9 +107,16 @@ class Cluster:
         if self._emptied(name):
             self._free.append(name)
 
-    def _create(self) -> str:
+    @contextmanager
+    def copy_of(self, url: str) -> Iterator[str]:
+        """The URL of a copy of a database that nobody is connected to."""
+        name = self._create(urlsplit(url).path.removeprefix("/"))
+        yield self.of(name)
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _create(self, template: str = "template0") -> str:
         name = f"athena_{uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def _emptied(self, name: str) -> bool:

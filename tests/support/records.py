@@ -97,6 +97,11 @@ def judge_rows(rows: Sequence[Row]) -> None:
 
 def stored_guards(rows: Sequence[Row]) -> list[tuple[str, str, tuple[str | int, ...]]]:
     """The guard rows that the history leads to, oldest first."""
+    return [(kind, key, value) for _, kind, key, value in guard_rows(rows)]
+
+
+def guard_rows(rows: Sequence[Row]) -> list[tuple[int, str, str, tuple[str | int, ...]]]:
+    """The same, each behind the position that it is of."""
     guards = Guards()
     since: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -104,8 +109,7 @@ def stored_guards(rows: Sequence[Row]) -> list[tuple[str, str, tuple[str | int, 
             if guards.apply(guard):
                 since[guard.kind, guard.key] = row.position
     kinds = {kind for kind, _ in since}
-    found = [(since[kind, key], kind, key, value) for kind in kinds for key, value in guards.of(kind).items()]
-    return [(kind, key, value) for _, kind, key, value in sorted(found)]
+    return sorted((since[kind, key], kind, key, value) for kind in kinds for key, value in guards.of(kind).items())
 
 
 BY_CATEGORY = {decider.category: decider for decider in DECIDERS}

@@ -50,9 +50,11 @@ NO_ANCHOR = (
     " `athena anchor --to` keeps anchors elsewhere, `athena verify --against` compares them"
 )
 NO_KEYS = "idempotency keys"
+NO_LOG = "rows, guards and keys: the tables are not those of a log"
 NOT_LOOKED_AT = (
     "views: `athena replay --verify` compares them with the log",
     "fingerprints and answers of idempotency keys, and keys that were deleted: they are not in the chain",
+    "who wrote what is rightly chained, and what was never written: no log shows that about itself",
 )
 """What no pass looks at, and why."""
 
@@ -180,6 +182,8 @@ class Verifier:
 
     def page(self, anchor: Anchor | None) -> bool:
         """Look at the next page; tell whether there was one."""
+        if not self._readable:
+            return False
         limit = 1 if self.position < self._single else PAGE_EVENTS
         try:
             rows = self._log.rows(self.position, limit, self.head)
@@ -246,6 +250,8 @@ class Verifier:
 
     def finish(self, meta: Mapping[str, str], anchor: Anchor | None, keys: Iterable[StoredKey] | None) -> None:
         """Look at what stands beside the rows, and at what the helpers found."""
+        if not self._readable:
+            return
         if self._ranges is not None:
             self._take_in(list(self._ranges.proven()))
         for position in self._commands.torn():
@@ -263,7 +269,7 @@ class Verifier:
             self.note("meta", reason)
         if anchor is not None:
             self._check_anchor(anchor)
-        if keys is not None and self._readable:
+        if keys is not None:
             self._keys = 0
             try:
                 for reason in misbound(self._counted(keys), self._commands, self.head, self._log, self._read):
@@ -335,6 +341,7 @@ class Verifier:
             notices=tuple(self.notices),
             anchors=tuple(self.anchors),
             not_looked_at=(
+                *(() if self._readable else (NO_LOG,)),
                 *(() if self.anchors else (NO_ANCHOR,)),
                 *((NO_KEYS,) if self._keys is None else ()),
                 *NOT_LOOKED_AT,
