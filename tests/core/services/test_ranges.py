@@ -173,6 +173,18 @@ def test_no_process_is_left_where_the_pass_ends_early(forge: Forge) -> None:
     assert before - set(children()), "it had a helper, and has none"
 
 
+def test_what_is_committed_meanwhile_is_left_for_the_next_time(forge: Forge) -> None:
+    reader = SqliteReader(forge.store.path, forge.store.log_id)
+    helpers = Helpers(forge.store.path, processes=1, events_min=1)
+    steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, helpers=helpers)
+    first = next(steps)
+    forge.add("plane", *[FILLER] * 50)
+    *_, last = steps
+    reader.close()
+    assert last.report is not None
+    assert (last.report.ok, last.report.head, forge.position) == (True, first.head, first.head + 50)
+
+
 def test_a_password_is_in_no_argument(tmp_path: Path) -> None:
     helpers = Helpers(tmp_path / "log.db", "postgresql://ada:sesame@127.0.0.1:9/athena")
     ranges = Ranges(helpers, [Range(0, 7, chain.GENESIS.hex())])
