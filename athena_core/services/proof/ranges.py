@@ -28,6 +28,9 @@ from athena_core.store.sqlite import SqliteReader
 EVENTS_MIN = 100_000
 """Logs with fewer events are proven by the pass itself: it is over before another process has begun to help."""
 
+PROCESSES_MAX = 4
+"""How many processes help at most: the rules take twice as long as the chain, so more would only wait for them."""
+
 PAGE_EVENTS = 500
 FLAWS_MAX = 20
 UNREADABLE_MAX = 20
@@ -88,12 +91,12 @@ class Helpers(NamedTuple):
     file: Path
     url: str | None = None
     processes: int | None = None
-    """One for each free core if absent."""
+    """One for each free core if absent, up to ``PROCESSES_MAX``."""
     events_min: int = EVENTS_MIN
 
     def start(self, log: LogReader, head: Position) -> "Ranges | None":
         """Begin to prove a log; None where the pass does so itself, because it is short or no core is free."""
-        count = free_cores() if self.processes is None else self.processes
+        count = min(free_cores(), PROCESSES_MAX) if self.processes is None else self.processes
         return Ranges(self, split(log, head, count)) if count > 0 and head >= max(self.events_min, 1) else None
 
 
