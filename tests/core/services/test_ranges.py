@@ -188,10 +188,8 @@ def test_what_is_committed_meanwhile_is_left_for_the_next_time(forge: Forge) -> 
 def test_a_password_is_in_no_argument(tmp_path: Path) -> None:
     helpers = Helpers(tmp_path / "log.db", "postgresql://ada:sesame@127.0.0.1:9/athena")
     ranges = Ranges(helpers, [Range(0, 7, chain.GENESIS.hex())])
-    arguments = Path(f"/proc/{ranges.processes[0].pid}/cmdline").read_bytes()
     ranges.close()
-    assert arguments
-    assert b"sesame" not in arguments
+    assert "sesame" not in repr(ranges.processes[0].args)
 
 
 @pytest.mark.heavy
