@@ -2,7 +2,8 @@
 
 import os
 import shutil
-import signal
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -144,10 +145,14 @@ def started(forge: Forge, processes: int = 2) -> Ranges:
     return ranges
 
 
+KILLED = [sys.executable, "-I", "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+
+
 def test_a_process_that_is_killed_is_an_error_and_no_pass(forge: Forge) -> None:
     ranges = started(forge)
-    os.kill(ranges.processes[1].pid, signal.SIGSTOP)
-    os.kill(ranges.processes[1].pid, signal.SIGKILL)
+    helper = ranges.processes.pop()
+    helper.communicate()
+    ranges.processes.append(subprocess.Popen(KILLED, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
     with pytest.raises(InternalError, match=r"positions \d+ to \d+ did not answer: ended with exit code -9"):
         list(ranges.proven())
     ranges.close()
