@@ -16,6 +16,7 @@ LOOPS: Mapping[str, str] = {
     "log.anchor": "writes the head of the log into a file, so that a cut tail is noticed",
     "log.checkpoint": "moves the WAL into the database file",
     "log.clock": "compares the machine's clock with the time that has passed",
+    "log.format": "looks for a process of an older release, which would write as if the format had not risen",
     "log.keeper": "checks that the database file is in its place",
     "log.watch": "reads what other processes commit",
     "log.write": "writes the log; the server is not ready while this fails",

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Transaction
 from athena_core.domain import run
-from athena_core.errors import AthenaError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
+from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.problems import described
 from athena_core.protocols import Row
@@ -33,9 +33,10 @@ from athena_core.services.admission import (
 )
 from athena_core.services.agent import Agent, BudgetReached, Done, Talk, Work, failed, work_of
 from athena_core.services.catalog import Catalog
-from athena_core.services.executors import SWEEP_SECONDS, About, Executors
+from athena_core.services.executors import SWEEP_SECONDS, About, Executors, Present
 from athena_core.services.runs import Runs
 from athena_core.store.log import Committed, Log
+from athena_core.store.port import FORMAT
 from athena_core.store.tail import Tail
 
 BACKOFF_SECONDS = 0.05
@@ -58,6 +59,10 @@ CLAIMS_MAX = 64
 TURN_SECONDS, TURNS_MAX = 0.02, 3
 """How long an executor leaves a run to each one whose turn comes before its own, and to how many at most."""
 
+OLDER = (
+    "an older release has this log open (process {pid} on {host}) and writes as if the format had not risen: stop it,"
+    " then run 'athena verify'"
+)
 SWEEPS_BETWEEN_LOOKS = 10
 """How often it is looked which other executors there are."""
 
@@ -514,6 +519,7 @@ class Runner:
         if self._sweeps % SWEEPS_BETWEEN_LOOKS == 0:
             present = self.executors.everybody()
             self._others = frozenset(one.executor for one in present if one.about.concurrency and not one.lost)
+            self._check_formats(present)
         self._sweeps += 1
         guards = self._reader.guards("lease", "slot")
         leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
@@ -546,6 +552,14 @@ class Runner:
             self._problems.recovered(CLAIM)
         self._unleased, self._unheld = set(unleased), unheld
         self.executors.tidy(set(losses))
+
+    def _check_formats(self, present: Sequence[Present]) -> None:
+        """Report a process of an older release. Its start may have read the format just before it rose."""
+        older = next((one.about for one in present if one.about.format < FORMAT and not one.lost), None)
+        if older is None or self._log.store.format < FORMAT:
+            self._problems.recovered("log.format")
+        else:
+            self._problems.report("log.format", ConfigError(OLDER.format(pid=older.pid, host=older.host)))
 
     def _look_for_cancels(self, foreign: set[str]) -> None:
         """Requests to cancel runs of others that were made before this process followed the log."""

@@ -19,6 +19,7 @@ from athena_core.event import Meta
 from athena_core.problems import LOOPS
 from athena_core.protocols import Latch
 from athena_core.services import anchors, flood, memory, reactor, relay, runner, timer
+from athena_core.services.executors import About, Present
 from athena_core.settings import load
 from athena_core.store import log as log_module
 from athena_core.values import LOCAL, RunBody
@@ -110,9 +111,10 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     for one in parts.reactors._reactors:
         break_acts(one, faults, monkeypatch)
     monkeypatch.setattr(parts.relay, "_channel", BrokenChannel(faults))
+    open_to_older_releases(parts, faults, monkeypatch)
     faults.into("runner.claim", parts.runner, "_said")
     faults.into("runner.run", parts.runner._agent, "work")
-    faults.into("runner.sweep", parts.runner.executors, "beat")
+    faults.into("runner.sweep", parts.runner.executors, "tidy")
     faults.into("runner.take-over", runner, "take_over")
     faults.into("schedules.alarm", parts.timer._board, "take")
     faults.into("views", Projector, "step")
@@ -123,6 +125,19 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
         *((keeper, "TROUBLE_SECONDS"), (keeper, "LOOK_SECONDS")),
     ):
         monkeypatch.setattr(module, name, SOON_SECONDS)
+    monkeypatch.setattr(runner, "SWEEPS_BETWEEN_LOOKS", 1)
+
+
+def open_to_older_releases(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a process of release 0.1 appear while ``log.format`` is on."""
+    about = About(kind="server", host="injected into log.format", pid=17, providers=(), concurrency=0, since=0)
+    older = Present(executor="exe_older", about=about, counted_at=0, lost=False)
+    works = parts.runner._check_formats
+    monkeypatch.setattr(
+        parts.runner,
+        "_check_formats",
+        lambda present: works([*present, older] if "log.format" in faults.on else present),
+    )
 
 
 def break_acts(one: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
