@@ -38,7 +38,7 @@ ENDED = {"completed", "failed", "cancelled", "timed-out", "crashed"}
 HELD = ("leased", "child", "drain", "message", "flight", "step")
 """The gates at which the models of open runs stand."""
 
-BOTH = ("files", "database")
+BOTH = ("files", pytest.param("database", marks=pytest.mark.heavy))
 STORES = sized(("files",), BOTH, BOTH)
 
 at_each_state = pytest.mark.parametrize("state", STATES, ids=name_of)

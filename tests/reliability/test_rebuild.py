@@ -35,8 +35,8 @@ from tests.support.api import PATIENCE_SECONDS, Refused, soon
 from tests.support.records import judge
 from tests.support.server import Server
 
-EVENTS = sized(1_200, 10_000, 100_000)
-KILLS = sized(3, 20, 100)
+EVENTS = sized(1_200, 4_000, 100_000)
+KILLS = sized(3, 8, 100)
 MOMENT_SECONDS_MAX = 0.1
 
 
@@ -200,7 +200,7 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
         assert newer.generations.all() == [serving]
 
 
-@pytest.fixture(params=["files", "postgres"])
+@pytest.fixture(params=["files", pytest.param("postgres", marks=pytest.mark.heavy)])
 def url(request: pytest.FixtureRequest) -> str | None:
     """Where the log of a server is kept; the database goes after the server."""
     return str(request.getfixturevalue("database")) if request.param == "postgres" else None

@@ -28,12 +28,16 @@ STORES = ("files", "postgres")
 BUDGET_USD = 0.0009
 """Pays one turn of the model, and not two."""
 
+ALL = (DAY, -DAY, YEAR, -YEAR)
+JUMPS = {"files": sized((), (DAY, -DAY, -YEAR), ALL), "postgres": sized((), (DAY, -YEAR), ALL)}
+"""At the size of CI each jump is made on files, one of them in `make test`, and one in each direction on PostgreSQL."""
+
 CASES = [
     pytest.param("files", YEAR, id="files-year"),
     *(
         pytest.param(store, jump, marks=pytest.mark.heavy, id=f"{store}-{jump // DAY}-days")
         for store in STORES
-        for jump in (DAY, -DAY, YEAR, -YEAR)
+        for jump in JUMPS[store]
     ),
 ]
 

@@ -265,7 +265,7 @@ class Flow(Story):
         raise AssertionError("it never ends")
 
 
-TestFlow = case(Flow, 40, 80, 1_000)
+TestFlow = case(Flow, 40, 40, 1_000)
 
 
 def test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_nothing() -> None:
@@ -392,7 +392,7 @@ class Running(Story):
                 assert self.occupied(kind) == [], kind
 
 
-TestRunning = case(Running, 60, 100, 3_000)
+TestRunning = case(Running, 60, 60, 3_000)
 
 
 # Drains
@@ -493,7 +493,7 @@ class Draining(Story):
             assert looks < LOOKS_MAX, "it never ends"
 
 
-TestDraining = case(Draining, 30, 15, 300)
+TestDraining = case(Draining, 30, 8, 300)
 
 
 # Redrives
@@ -548,7 +548,7 @@ class Redriving(Story):
             assert self.state.requeued + self.state.skipped + self.state.failed <= len(self.left)
 
 
-TestRedriving = case(Redriving, 10, 20, 1_000)
+TestRedriving = case(Redriving, 10, 10, 1_000)
 
 
 # Reviews
@@ -599,7 +599,7 @@ class Reviewing(Story):
             assert self.state.status == "ended"
 
 
-TestReviewing = case(Reviewing, 20, 40, 1_000)
+TestReviewing = case(Reviewing, 20, 20, 1_000)
 
 
 # Schedules
@@ -682,4 +682,4 @@ class Scheduling(Story):
             assert [self.occupied(kind) for kind in ("schedule", "scheduled", "fired")] == [[], [], []]
 
 
-TestScheduling = case(Scheduling, 20, 50, 700)
+TestScheduling = case(Scheduling, 20, 25, 700)
