@@ -24,7 +24,7 @@ from athena_api.memory import (
     record_memory,
     search_memory,
 )
-from athena_api.operation import ADMINS, EVERYBODY, PREFIX, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
+from athena_api.operation import ADMINS, EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
 from athena_api.personas import PersonaRunAnswer, PersonaRunsQuery, get_persona_run, list_persona_runs, run_persona
 from athena_api.policies import simulate_policy
 from athena_api.replies import encode
@@ -46,7 +46,6 @@ from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.memory import MemoryBody
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody
 from athena_core.domain.template import TemplateSpec
-from athena_core.errors import NotFound
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Connection, Passage
 from athena_core.rule import ScheduleBody, ScheduleSpec
@@ -329,11 +328,7 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
         run = runs.run_by_id(rows, run_id, call.who.scope)
         recorded = list(_recorded(plane, log, run_id)) if run_id.startswith("run_") else []
         line = _line(run.waiting) if run and run.waiting else None
-        told = explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
-        if told is None and recorded:
-            refused = f"run {run_id!r} was refused and never existed; GET {PREFIX}/policy/rejections tells why"
-            raise NotFound(refused)
-        return told
+        return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
 
     explanation, position = await plane.search(("runs",), read)
     return Reply(data=found(explanation, "run", run_id), position=position)

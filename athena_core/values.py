@@ -374,6 +374,39 @@ class RunBody(Body):
     parent_run_id: RecordId | None = None
 
 
+class RefusedPlan(Value):
+    """What a refused run would have been, beside its provider and profile: all that its refusal depended on.
+
+    ``patient`` runs wait for a slot (steps of workflows). ``least_micro_usd`` is the least that a call of its model
+    costs, absent where no price is known; ``input_chars`` is how long its input was.
+    """
+
+    model: str
+    input_chars: int
+    requested_by: str
+    patient: bool | None = None
+    session_strategy: SessionStrategy | None = None
+    fallbacks: tuple[str, ...] | None = None
+    budget_micro_usd: int | None = None
+    least_micro_usd: int | None = None
+    timeout_ms: int | None = None
+    parent_run_id: str | None = None
+
+
+class RefusedRequest(Value):
+    """What a client wrote into a request that was refused; of more than 4 KiB its length as JSON and its SHA-256.
+
+    A directive stands there by its id.
+    """
+
+    input: str | None = None
+    directive_id: str | None = None
+    context_refs: tuple[str, ...] | None = None
+    metadata: dict[str, str] | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
 class TemplateUse(Value):
     """Which version of a template a run was started from, and with which parameters (contract 4.6)."""
 

@@ -22,7 +22,7 @@ from athena_core.domain.plane import (
 )
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
-from athena_core.domain.run import RunCancelRequested, RunResumed
+from athena_core.domain.run import PolicyRejected, RunCancelRequested, RunResumed
 from athena_core.domain.schedule import (
     ScheduleDisabled,
     ScheduleEnabled,
@@ -50,6 +50,7 @@ Kind: TypeAlias = Literal[
     "resume",
     "approval",
     "denial",
+    "rejection",
     "suppression",
     "server",
     "roles",
@@ -61,6 +62,9 @@ Kind: TypeAlias = Literal[
     "anchor",
 ]
 """What an entry is about."""
+
+REQUEST = "request"
+"""The detail of a rejection that is text."""
 
 
 class Entry(NamedTuple):
@@ -97,6 +101,13 @@ def _denial(recorded: Recorded[AuthzDenied]) -> Entry:
     event = recorded.event
     details = {"role": event.role, "requiredRoles": event.required_roles}
     return Entry("denial", event.operation, event.deny_reason, details=details)
+
+
+def _rejection(recorded: Recorded[PolicyRejected]) -> Entry:
+    event = recorded.event
+    asked = {} if event.request is None else {REQUEST: event.request}
+    plan = {} if event.plan is None else {"plan": event.plan}
+    return Entry("rejection", recorded.run_id, event.rejection.reason, details={**plan, **asked} or None)
 
 
 def _suppression(recorded: Recorded[RequestsSuppressed]) -> Entry:
@@ -206,6 +217,7 @@ ENTRIES: dict[type[Event], Of] = {
     WorkflowApprovalRejected: _approval,
     RunResumed: _resume,
     AuthzDenied: _denial,
+    PolicyRejected: _rejection,
     RequestsSuppressed: _suppression,
     AuthzModeActive: _server,
     RolesLoaded: _roles,
@@ -253,7 +265,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=5, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=6, tables=(AUDIT_ENTRY,))
 
 
 def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
@@ -285,12 +297,18 @@ def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
 
 
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Show who erased, and forget the reason of an entry that was erased."""
+    """Show who erased, and forget the reason of an entry that was erased; of a rejection what was asked for."""
     _shown_by(ENTRIES[PayloadRedacted])(rows, recorded)
     erased = rows.get(AUDIT_ENTRY, recorded.event.target)
-    if erased is not None:
+    if erased is None:
+        return
+    if erased.type == PolicyRejected.TYPE:
+        details = msgspec.json.decode(erased.details or "{}")
+        details.pop(REQUEST, None)
+        erased.details = _json(details or None)
+    else:
         erased.reason = None
-        rows.put(AUDIT_ENTRY, erased)
+    rows.put(AUDIT_ENTRY, erased)
 
 
 AUDIT.on(PayloadRedacted)(payload_redacted)

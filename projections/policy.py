@@ -4,10 +4,12 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.harness import HarnessProfileCreated
+from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import PolicyRejected
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.values import RefusedPlan, RefusedRequest
 from projections.cursor import event_id
 from projections.page import Keyset, Page
 from projections.projection import Projection, Rows, Table
@@ -31,7 +33,10 @@ class ProviderRow(msgspec.Struct, gc=False):
 
 
 class RejectionRow(msgspec.Struct, gc=False):
-    """A refusal, by the position of its ``policy.rejected``; ``event`` is the rejection as JSON."""
+    """A refusal, by the position of its ``policy.rejected``; ``event``, ``plan`` and ``request`` are JSON.
+
+    The request is gone once it was redacted.
+    """
 
     position: int
     mark: bytes
@@ -49,6 +54,8 @@ class RejectionRow(msgspec.Struct, gc=False):
     provider: str | None
     run_template_id: str | None = None
     run_template_version: int | None = None
+    plan: str | None = None
+    request: str | None = None
 
 
 DOCUMENT = Table("policy", PolicyRow, key=("row",))
@@ -65,7 +72,7 @@ REJECTION = Table(
         ("harness_profile_id", "position"),
     ),
 )
-POLICY = Projection("policy", version=3, tables=(DOCUMENT, PROVIDER, REJECTION))
+POLICY = Projection("policy", version=4, tables=(DOCUMENT, PROVIDER, REJECTION))
 
 
 @POLICY.on(PolicyUpdated)
@@ -111,8 +118,23 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
             provider=provider,
             run_template_id=event.run_template_id,
             run_template_version=event.run_template_version,
+            plan=_json(event.plan),
+            request=_json(event.request),
         ),
     )
+
+
+@POLICY.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what a refused request said."""
+    row = rows.get(REJECTION, recorded.event.target)
+    if row is not None:
+        row.request = None
+        rows.put(REJECTION, row)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 # From rows to what clients see
@@ -158,7 +180,8 @@ class RejectionEvent(Value):
 class Rejection(Value):
     """A refusal as auditors read it; ``id`` is ``rej_`` and the id of its event in the feed.
 
-    ``provider`` is the one that the run would have asked, ``runTemplateId`` the template that it was asked of.
+    ``provider`` is the one that the run would have asked, ``runTemplateId`` the template that it was asked of. ``plan``
+    and ``request`` say what was asked for; refusals that release 0.1 recorded have neither, an erased request is gone.
     """
 
     id: str
@@ -177,6 +200,8 @@ class Rejection(Value):
     provider: str | None = None
     run_template_id: str | None = None
     run_template_version: int | None = None
+    plan: RefusedPlan | None = None
+    request: RefusedRequest | None = None
 
 
 OLDEST = Keyset(kind="rejections", columns=(("position", "position", int),), oldest_first=True)
@@ -248,4 +273,6 @@ def _rejection(values: tuple[Cell, ...], log_id: str) -> Rejection:
         provider=row.provider,
         run_template_id=row.run_template_id,
         run_template_version=row.run_template_version,
+        plan=None if row.plan is None else msgspec.json.decode(row.plan, type=RefusedPlan),
+        request=None if row.request is None else msgspec.json.decode(row.request, type=RefusedRequest),
     )

@@ -34,6 +34,8 @@ from athena_core.values import (
     HarnessPolicies,
     HarnessSpec,
     Identity,
+    RefusedPlan,
+    RefusedRequest,
     RunBody,
     narrower,
     persona_of,
@@ -401,7 +403,7 @@ def admit(
 def _with_request(event: run.PolicyRejected, plan: Plan, request: run.RunCreated) -> run.PolicyRejected:
     """The refusal with what was asked for."""
     body = plan.body
-    asked = run.RefusedRequest(
+    asked = RefusedRequest(
         input=plan.said if body.directive_id is None else None,
         directive_id=body.directive_id,
         context_refs=plan.references if body.directive_id is None else None,
@@ -409,8 +411,8 @@ def _with_request(event: run.PolicyRejected, plan: Plan, request: run.RunCreated
     )
     stored = msgspec.json.encode(asked)
     if len(stored) > REFUSED_BYTES_MAX:
-        asked = run.RefusedRequest(size_bytes=len(stored), sha256=hashlib.sha256(stored).hexdigest())
-    refused = run.RefusedPlan(
+        asked = RefusedRequest(size_bytes=len(stored), sha256=hashlib.sha256(stored).hexdigest())
+    refused = RefusedPlan(
         model=request.model,
         input_chars=len(plan.said),
         requested_by=request.requested_by,

@@ -10,6 +10,7 @@ from athena_core.clock import iso
 from athena_core.domain.run import (
     STATUS_OF_ENDING,
     EvidenceAttached,
+    PolicyRejected,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -28,7 +29,7 @@ from athena_core.domain.run import (
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
 from athena_core.text import or_erased
-from athena_core.values import MICRO_USD, Scope
+from athena_core.values import MICRO_USD, RefusedPlan, RefusedRequest, Scope
 
 CAUSES_MAX = 1_000
 CAUSES_FIRST = 100
@@ -41,8 +42,10 @@ REASONS = {
     "executor": "no executor has room for it",
     "key-limit": "a limit by key is reached",
 }
-QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE})
+QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE, PolicyRejected.TYPE})
 """The events whose text is quoted; others are told without it."""
+REJECTED = "rejected"
+"""The status of a run that the policy refused: it never existed."""
 
 LOSSES = {"dead": "which died", "frozen": "which gave no sign of life", "left": "which left"}
 REFUSED = {None: "", "unknown-tool": ", which it may not use", "bad-arguments": ", with wrong arguments"}
@@ -103,7 +106,11 @@ class WaitsFor(Value):
 
 
 class Explanation(Value):
-    """How a run came to where it is. Of a long history the middle is left out, and ``omitted`` says how much."""
+    """How a run came to where it is. Of a long history the middle is left out, and ``omitted`` says how much.
+
+    The explanation of a ``rejected`` run has its ``plan`` and its ``request``, as far as they were recorded and not
+    erased.
+    """
 
     run_id: str
     session_id: str
@@ -112,6 +119,8 @@ class Explanation(Value):
     waits_for: WaitsFor | None
     omitted: int = 0
     parent_run_id: str | None = None
+    plan: RefusedPlan | None = None
+    request: RefusedRequest | None = None
 
 
 def explain(
@@ -125,7 +134,7 @@ def explain(
     for one in recorded:
         story.add(one)
     if story.request is None:
-        return None
+        return None if story.rejected is None else _rejected(recorded[0].stream, story, story.rejected)
     causes, omitted = story.causes, max(len(story.causes) - CAUSES_MAX, 0)
     if omitted:
         causes = causes[:CAUSES_FIRST] + causes[CAUSES_FIRST + omitted :]
@@ -137,6 +146,19 @@ def explain(
         waits_for=story.waits_for(line),
         omitted=omitted,
         parent_run_id=story.request.parent_run_id,
+    )
+
+
+def _rejected(run_id: str, story: "Story", event: PolicyRejected) -> Explanation:
+    return Explanation(
+        run_id=run_id,
+        session_id=event.rejection.rejected_run_details.session_id,
+        status=REJECTED,
+        causes=tuple(story.causes),
+        waits_for=None,
+        parent_run_id=event.plan.parent_run_id if event.plan else None,
+        plan=event.plan,
+        request=event.request,
     )
 
 
@@ -157,6 +179,7 @@ class Story:
         self.causes: list[Cause] = []
         self.status = ""
         self.request: RunQueued | RunCreated | None = None
+        self.rejected: PolicyRejected | None = None
         self._log = log
         self._named = named
         self._scope = scope
@@ -260,6 +283,9 @@ class Story:
                 return Told(f"{one.actor} let it go on {how}", waited_ms=waited)
             case RunCancelRequested():
                 return Told(self._asked_to_stop(one, event))
+            case PolicyRejected() if self.request is None:
+                self.rejected = event
+                return Told(f"{one.actor} asked for it; it was rejected, because {_refused(event)}")
             case _ if one.type in STATUS_OF_ENDING:
                 self.status = STATUS_OF_ENDING[one.type]
                 return Told(_ended(event, self._note))
@@ -325,6 +351,20 @@ def _spent(event: RunPaused) -> str:
     if event.reason == "unpriced-model":
         return f"nobody knows what its model takes of the day's budget of {budget}"
     return f"{spent} of {'its' if event.reason == 'budget' else 'the daily'} budget of {budget} were spent"
+
+
+def _refused(event: PolicyRejected) -> str:
+    """Why a run was rejected."""
+    rejection = event.rejection
+    if rejection.reason == "lock-acquisition-failed":
+        return "its session was busy, and its strategy is to be rejected then"
+    spent, budget = money(rejection.spent_micro_usd or 0), money(rejection.budget_micro_usd or 0)
+    if rejection.reason == "unpriced-model":
+        return f"nobody knows what its model takes of the day's budget of {budget}"
+    if rejection.reason == "daily-cost-budget-exceeded":
+        return f"{spent} of the daily budget of {budget} were spent"
+    place = f" of {event.policy.rule_name}" if event.policy and event.policy.rule_name else ""
+    return f"{rejection.active_runs} of {rejection.limit} runs{place} were active"
 
 
 def _wanted(event: RunPaused) -> str:

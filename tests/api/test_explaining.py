@@ -90,14 +90,43 @@ def test_a_refused_run_never_existed(serve: Serve, gates: Gates) -> None:
     server.api.start(gate.order, sessionId="one")
     gate.arrival()
     with pytest.raises(Refused) as refused:
-        server.api.start("more", sessionId="two")
+        server.api.start("more", sessionId="two", metadata={"ticket": "42"})
     run_id = refused.value.error["details"]["runId"]
-    for path, where in ((f"/runs/{run_id}/explain", "/api/v1/policy/rejections"), (f"/runs/{run_id}", run_id)):
-        with pytest.raises(Refused) as missing:
-            server.api.get(path)
-        assert (missing.value.status, missing.value.code) == (404, "NOT_FOUND")
-        assert where in missing.value.error["message"]
+    with pytest.raises(Refused, match=run_id) as missing:
+        server.api.get(f"/runs/{run_id}")
+    assert (missing.value.status, missing.value.code) == (404, "NOT_FOUND")
+    asked = {"input": "more", "metadata": {"ticket": "42"}}
+    found = explained(server.api, run_id)
+    assert (found["status"], found["sessionId"], found["request"]) == ("rejected", "two", asked)
+    assert (found["plan"]["model"], found["plan"]["inputChars"]) == ("script", 4)
+    (cause,) = found["causes"]
+    assert cause["says"] == "local asked for it; it was rejected, because 1 of 1 runs were active"
+    (entry,) = server.api.items("/governance/audit-trail", kind="rejection")
+    assert (entry["target"], entry["reason"]) == (run_id, "max-concurrent-runs-exceeded")
+    assert entry["details"] == {"plan": found["plan"], "request": asked}
     gate.release()
+
+
+def test_a_rejection_keeps_what_was_asked_for_as_inputs_are_kept(shared: Server, shared_gates: Gates) -> None:
+    api, gate = shared.api, shared_gates["asked"]
+    secret = "sk-" + "a1B2" * 12
+    directive = api.post("/directives", {"input": "what a directive says"})["id"]
+    held = api.start(gate.order, provider="local-exec")["runId"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+    bodies: list[Json] = [{"input": f"use {secret}"}, {"input": "x" * 5_000}, {"directiveId": directive}]
+    for body in bodies:
+        with pytest.raises(Refused):
+            api.post("/runs", body | {"sessionId": "asked"})
+    api.put("/policy", {"schemaVersion": 1})
+    gate.release()
+    api.await_ending(held)
+    masked, long, named = api.items("/policy/rejections", sessionId="asked")
+    assert masked["request"]["input"].startswith("use ")
+    assert secret not in str(masked)
+    assert (long["request"].keys(), long["plan"]["inputChars"]) == ({"sizeBytes", "sha256"}, 5_000)
+    assert named["request"] == {"directiveId": directive}
+    events = api.events(types="policy.rejected", sessionId="asked")
+    assert all("request" not in event["payload"] and event["payload"]["plan"] for event in events)
 
 
 @pytest.mark.parametrize("name", ["run_unknown", "plane", "policy"])

@@ -58,7 +58,7 @@ class Scene(NamedTuple):
         return f"{CANARY}-{field}-{self.tag} sings"
 
     def runs(self) -> None:
-        """Runs that complete, fail and are cancelled, of a directive with metadata."""
+        """Runs that complete, fail, are rejected and are cancelled, of a directive with metadata."""
         api, words = self.api, self.words
         api.run(words("input"), sessionId="runs", metadata={"why": words("metadata")}, key=f"{CANARY}-{self.tag}")
         api.post("/directives", {"input": "never run", "contextRefs": [f"file:{CANARY}-{self.tag}.txt"]})
@@ -70,6 +70,9 @@ class Scene(NamedTuple):
         run = api.start("held", sessionId="held", provider="openai")
         queued = {"directiveId": made["id"], "sessionId": "held", "sessionStrategy": "enqueue"}
         api.post("/runs", queued | {"metadata": {"why": words("queued-metadata")}}, respond_async=True)
+        why = {"why": words("metadata-of-rejected")}
+        with pytest.raises(Refused, match="is busy with another run"):
+            api.run(words("rejected"), sessionId="held", sessionStrategy="reject", metadata=why)
         api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": words("cancel")})
         api.await_ending(run["runId"])
 

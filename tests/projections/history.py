@@ -53,6 +53,7 @@ from athena_core.values import (
     HarnessConfig,
     HarnessPolicies,
     HarnessSpec,
+    RefusedRequest,
     Reliability,
     Usage,
 )
@@ -365,6 +366,7 @@ class History:
         actor: str = "local",
         profile_id: str | None = None,
         template_id: str | None = None,
+        request: RefusedRequest | None = None,
     ) -> str:
         """Refuse a run that asked to be admitted."""
         run_id = self.ids.new("run")
@@ -384,6 +386,7 @@ class History:
             harness_profile_id=profile_id,
             run_template_id=template_id,
             run_template_version=2 if template_id else None,
+            request=request,
         )
         self.write(run_id, event, session_id=session_id, run_id=run_id, trace="t" + run_id, actor=actor)
         return run_id

@@ -8,6 +8,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.plane import LogForked
 from athena_core.domain.run import RunCancelRequested, RunPaused, RunResumed
+from athena_core.values import RefusedRequest
 from projections.audit import audit_trail
 from projections.cursor import event_id
 from tests.projections.history import BEGINNING, LOG_ID, History
@@ -86,6 +87,16 @@ def test_everything_that_an_operator_decides_is_in_the_trail(tmp_path: Path) -> 
         {"kind": "fork", "before": {"head": 9}, "after": {"head": 3}},
     ]
     assert (found[0]["sessionId"], found[0]["runId"]) == ("s", run_id)
+
+
+def test_what_was_asked_for_is_in_the_trail_until_it_is_erased(tmp_path: Path) -> None:
+    history = History()
+    runs = [history.refuse("s", request=RefusedRequest(input=words)) for words in ("private words", "other words")]
+    history.redact(history.written[0].position)
+    _, kept, erased = trail(tmp_path, history)
+    assert [(entry["kind"], entry["target"]) for entry in (erased, kept)] == [("rejection", run_id) for run_id in runs]
+    assert (erased["reason"], erased.get("details")) == ("max-concurrent-runs-exceeded", None)
+    assert kept["details"] == {"request": {"input": "other words"}}
 
 
 def test_the_trail_is_filtered(tmp_path: Path) -> None:

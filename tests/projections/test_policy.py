@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from athena_core.clock import iso
+from athena_core.values import RefusedRequest
 from projections.cursor import event_id
 from projections.policy import list_rejections, policy_in_force
 from tests.projections.history import BEGINNING, LOG_ID, History
@@ -62,6 +63,17 @@ def test_a_refusal_says_who_was_refused_by_which_rule(tmp_path: Path) -> None:
         "harnessProfileId": profile_id,
         "provider": "openai",
     }
+
+
+def test_a_refusal_says_what_was_asked_for_until_it_is_erased(tmp_path: Path) -> None:
+    history = History()
+    for words in ("private words", "other words"):
+        history.refuse("s", request=RefusedRequest(input=words))
+    history.redact(history.written[0].position)
+    rows = shown(tmp_path, history)
+    erased, kept = list_rejections(rows, LOG_ID, cursor=None, limit=2).items
+    assert (erased.request, kept.request) == (None, RefusedRequest(input="other words"))
+    assert "private" not in str(list(rows.execute("SELECT * FROM policy_rejection")))
 
 
 def test_refusals_are_listed_oldest_first_and_filtered(tmp_path: Path) -> None:

@@ -493,6 +493,8 @@ export interface Explanation {
   waitsFor: WaitsFor | null;
   omitted?: number;
   parentRunId?: string | null;
+  plan?: RefusedPlan | null;
+  request?: RefusedRequest | null;
 }
 
 export interface Failure {
@@ -1100,6 +1102,28 @@ export interface RedriveResult {
   code?: string | null;
 }
 
+export interface RefusedPlan {
+  model: string;
+  inputChars: number;
+  requestedBy: string;
+  patient?: boolean | null;
+  sessionStrategy?: "enqueue" | "interrupt" | "reject" | null;
+  fallbacks?: readonly (string)[] | null;
+  budgetMicroUsd?: number | null;
+  leastMicroUsd?: number | null;
+  timeoutMs?: number | null;
+  parentRunId?: string | null;
+}
+
+export interface RefusedRequest {
+  input?: string | null;
+  directiveId?: string | null;
+  contextRefs?: readonly (string)[] | null;
+  metadata?: Readonly<Record<string, string>> | null;
+  sizeBytes?: number | null;
+  sha256?: string | null;
+}
+
 export interface RejectedRun {
   sessionId: string;
   personaName?: string | null;
@@ -1122,6 +1146,8 @@ export interface Rejection {
   provider?: string | null;
   runTemplateId?: string | null;
   runTemplateVersion?: number | null;
+  plan?: RefusedPlan | null;
+  request?: RefusedRequest | null;
 }
 
 export interface RejectionEvent {

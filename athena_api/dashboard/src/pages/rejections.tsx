@@ -130,8 +130,10 @@ function Details({ one }: { one: Rejection }): JSX.Element {
             ["Session", one.sessionId],
             ["Persona", one.event.rejectedRunDetails.personaName],
             ["Provider", one.provider],
+            ["Model", one.plan?.model],
             ["Profile", one.harnessProfileId],
             ["Directive", one.directiveId],
+            ["Input", input(one)],
             ["Trace", <a href={href("events", undefined, { traceId: one.traceId })}>{one.traceId.slice(0, 8)}…</a>],
           ]}
         />
@@ -141,6 +143,13 @@ function Details({ one }: { one: Rejection }): JSX.Element {
       </Panel>
     </div>
   );
+}
+
+/** What was asked for, as far as it was recorded and not erased. */
+function input({ plan, request }: Rejection): string | undefined {
+  if (request?.input) return request.input;
+  if (plan && !request?.directiveId) return `${count(plan.inputChars)} characters, not kept`;
+  return undefined;
 }
 
 interface Found {
