@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import selectors
 import sys
 import threading
 import time
@@ -16,10 +17,8 @@ BLOCK_SECONDS = 0.02
 """From how long on a block counts."""
 LOG_SECONDS = 0.5
 """From how long on it has a line in the log."""
-PROBE_SECONDS, PROBE_SECONDS_MAX = 0.01, 0.05
-"""Between two probes, while the loop is busy and while it is idle. As much of a block may go unseen."""
-PROMPT_SECONDS = 0.001
-"""An idle loop answers a probe within that."""
+PROBE_SECONDS = 0.01
+"""Between two looks at the loop. As much of a block may go unseen."""
 WINDOW_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 LONGEST = 5
@@ -30,6 +29,9 @@ ROOTS = tuple(
     str(Path(__file__).resolve().parents[1] / name) + "/"
     for name in ("athena_core", "projections", "athena_api", "athena_cli")
 )
+
+SELECT = selectors.DefaultSelector.select.__code__
+"""Where the event loop of asyncio waits; that of uvloop has no frame."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,21 +48,21 @@ class Block(NamedTuple):
 
 
 class Watchdog:
-    """A thread that has the event loop answer a probe, 20 times a second while it is idle and more often while not.
+    """A thread that looks 100 times a second whether the event loop runs something, and if so has it answer a probe.
 
     A loop that does not answer within ``BLOCK_SECONDS`` is blocked: the thread reads the name of the task that runs, or
-    of the callback, so that requests pay nothing.
+    of the callback, so that requests pay nothing. A loop that waits is not woken.
     """
 
     def __init__(
         self,
         *,
-        idle_seconds: float = PROBE_SECONDS_MAX,
+        probe_seconds: float = PROBE_SECONDS,
         block_seconds: float = BLOCK_SECONDS,
         log_seconds: float = LOG_SECONDS,
     ) -> None:
-        """Measure nothing yet; ``idle_seconds`` is between two probes of an idle loop."""
-        self._idle_seconds = idle_seconds
+        """Measure nothing yet."""
+        self._probe_seconds = probe_seconds
         self._block_seconds = block_seconds
         self._log_seconds = log_seconds
         self.blocks = Counter[str]()
@@ -106,15 +108,18 @@ class Watchdog:
             self._window_ends = now + WINDOW_SECONDS
 
     def _run(self) -> None:
-        busy_seconds = min(PROBE_SECONDS, self._idle_seconds)
-        pause = busy_seconds
         while not self._closed:
-            time.sleep(pause)
-            seconds = self._probe()
-            pause = min(pause * 2, self._idle_seconds) if seconds < PROMPT_SECONDS else busy_seconds
+            time.sleep(self._probe_seconds)
+            if not self._waits():
+                self._probe()
 
-    def _probe(self) -> float:
-        """Return how long the loop took to answer."""
+    def _waits(self) -> bool:
+        """Return True if the loop waits: its thread is in the code that polls, or directly in the code that runs it."""
+        frame = sys._current_frames().get(self._thread_id)
+        return frame is not None and (frame is self._base or frame.f_code is SELECT)
+
+    def _probe(self) -> None:
+        """Have the loop answer, and note the block if it does not."""
         assert self._loop is not None
         self._unanswered.acquire()
         try:
@@ -122,14 +127,13 @@ class Watchdog:
             self._loop.call_soon_threadsafe(self._answer)
         except (RuntimeError, OSError):  # the loop was closed, or its thread has ended
             self._closed = True
-            return 0.0
+            return
         if not self._answered(self._block_seconds):
             operation, place = self._running()
             while not self._answered(CLOSE_SECONDS):
                 if self._closed:
-                    return 0.0
+                    return
             self._note(Block(self._answered_at - began, self._answered_cpu - cpu, operation, place))
-        return self._answered_at - began
 
     def _answered(self, seconds: float) -> bool:
         """Wait for the answer, so long at most."""

@@ -1,22 +1,31 @@
 """The event loop is held up by no route and by no input: the watchdog measures each of them."""
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote_from_bytes, urlencode
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from athena_api.app import PAGES
 from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS
+from athena_core.decider import Outcome
+from athena_core.domain import session
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.domain.run import TranscriptAppended
+from athena_core.domain.session import SessionCreated
+from athena_core.event import Fact
 from athena_core.watchdog import Block, Watchdog
-from benchmarks.history import write
+from benchmarks.history import run_events, write
 from tests.api.examples import EXAMPLES
 from tests.fuzz.corpus import kept
 from tests.fuzz.targets import WRITES, call, plane
 from tests.scale import sized
 from tests.support.inside import Inside
+from tests.support.records import META, opened_log
 
 EVENTS = sized(5_000, 20_000, 150_000)
 ROUNDS = 3
@@ -25,11 +34,23 @@ BLOCK_SECONDS_MAX = 0.2
 """Ten times what is aimed at."""
 
 
+LARGE_ITEMS, LARGE_CHARS = sized(100, 400, 400), 12_000
+"""How many large directives and runs of a session there are, and the characters of each."""
+LAST = "the last words"
+LARGE_PAGES = ("/runs?limit=500&include=output&sessionId=large", "/sessions/large/transcript?limit=500")
+STREAMS = {
+    f"{PREFIX}/events/stream": b"event: caught-up",
+    f"{PREFIX}/events/stream?types=run.completed": b"event: caught-up",
+    f"{PREFIX}/sessions/large/transcript/stream": LAST.encode(),
+}
+"""Streams, and what is read of each: up to the head."""
+
+
 class Noting(Watchdog):
     """A watchdog that probes all the time and keeps every block."""
 
     def __init__(self) -> None:
-        super().__init__(idle_seconds=0.001, block_seconds=0.001)
+        super().__init__(probe_seconds=0.001, block_seconds=0.001)
         self.found: list[Block] = []
 
     def _note(self, block: Block) -> None:
@@ -37,7 +58,7 @@ class Noting(Watchdog):
 
 
 def targets() -> list[tuple[str, str, bytes]]:
-    """The requests to every route that ends, and to those that the kept inputs of the fuzzer name."""
+    """The requests to every route, and to those that the kept inputs of the fuzzer name."""
     found = [("GET", page, b"") for page in (*PAGES, "/static/docs.js", "/static/vendor/swagger-ui-bundle.js")]
     for row in OPERATIONS:
         example = EXAMPLES[row.id]
@@ -46,6 +67,7 @@ def targets() -> list[tuple[str, str, bytes]]:
             found.append((row.method, path, msgspec.json.encode(example.body or {}) if row.method != "GET" else b""))
         if row.paging is not None and not row.stream:
             found.append((row.method, f"{path}{'&' if '?' in path else '?'}limit=500", b""))
+    found += [("GET", path, b"") for path in (*STREAMS, *(PREFIX + page for page in LARGE_PAGES))]
     for data in kept("request"):
         name, _, body = data.partition(b"\n")
         row_named = WRITES.get(name.decode("latin-1"))
@@ -53,6 +75,24 @@ def targets() -> list[tuple[str, str, bytes]]:
             found.append((row_named.method, PREFIX + EXAMPLES[row_named.id].path, body))
     found += [("GET", f"{PREFIX}/memory/search?query={quote_from_bytes(data)}", b"") for data in kept("search")]
     return found
+
+
+def add_large(state_dir: Path) -> None:
+    """Write large directives, and a session of runs that said much."""
+    made = SessionCreated(session_id="large")
+    facts = [Fact(stream=session.stream("large"), event=made, session_id="large")]
+    for number in range(LARGE_ITEMS):
+        run_id, directive_id = f"run_large_{number}", f"dir_large_{number}"
+        text = f"{number} " * (LARGE_CHARS // len(f"{number} "))
+        said = LAST if number == LARGE_ITEMS - 1 else text
+        directive = DirectiveCreated(directive_id=directive_id, has_context_refs=False, has_metadata=False, input=text)
+        facts.append(Fact(stream=directive_id, event=directive))
+        for event in run_events("large", directive_id, "exe_large"):
+            answers = isinstance(event, TranscriptAppended) and event.role == "assistant"
+            large = replace(event, chars=len(said), content=said) if answers else event
+            facts.append(Fact(stream=run_id, event=large, session_id="large", run_id=run_id))
+    with opened_log(state_dir) as log:
+        log.submit_in_thread(lambda reader, context: Outcome(facts=tuple(facts)), META)
 
 
 def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[Block]:
@@ -65,8 +105,11 @@ def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[Block]
     inside.call(begin)
     try:
         for method, path, body in requests:
-            answer = inside.call(call, inside.app, method, path, body, (b"prefer", b"respond-async"))
+            until = STREAMS.get(path, b"")
+            ask = partial(call, inside.app, method, path, body, (b"prefer", b"respond-async"), until=until)
+            answer = inside.call(ask)
             assert answer.status != 500, (method, path, answer)
+            assert until in answer.body
     finally:
         dog.close()
     return dog.found
@@ -76,6 +119,7 @@ def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[Block]
 @pytest.mark.timeout(sized(300, 600, 3_600))
 def test_no_route_and_no_input_holds_up_the_event_loop(tmp_path: Path) -> None:
     write(tmp_path / "state", EVENTS, short=False)
+    add_large(tmp_path / "state")
     requests = targets()
     worst: dict[str, list[Block]] = defaultdict(list)
     with plane(tmp_path, memory_enabled="true") as inside:

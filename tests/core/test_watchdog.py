@@ -3,23 +3,26 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import anyio
 import pytest
+import uvloop
 
 from athena_api.sse import _some_at_a_time
 from athena_core.watchdog import BLOCK_SECONDS, LONGEST, OPERATIONS_MAX, OTHER, Block, Watchdog, name_operation
 
 PATIENCE_SECONDS = 30
+LOOKS = 100
 
 
 class Seeing(Watchdog):
     """A watchdog that lets go of what blocks the loop once it has seen that."""
 
     def __init__(self, expected: str) -> None:
-        super().__init__(idle_seconds=0.001, log_seconds=0.0)
+        super().__init__(probe_seconds=0.001, log_seconds=0.0)
         self._expected = expected
         self._seen = threading.Event()
 
@@ -114,7 +117,7 @@ def test_what_was_long_ago_is_recent_no_more() -> None:
 async def test_a_loop_that_ends_ends_its_watchdog() -> None:
     def watch() -> Watchdog:
         async def begin() -> Watchdog:
-            dog = Watchdog(idle_seconds=0.001)
+            dog = Watchdog(probe_seconds=0.001)
             dog.start()
             return dog
 
@@ -124,3 +127,35 @@ async def test_a_loop_that_ends_ends_its_watchdog() -> None:
     with anyio.fail_after(PATIENCE_SECONDS):
         while not dog._closed:
             await asyncio.sleep(0.001)
+
+
+class Counting(Watchdog):
+    """A watchdog that counts, and sets an event once it has looked often enough."""
+
+    def __init__(self) -> None:
+        super().__init__(probe_seconds=0.001)
+        self.looks = self.probes = 0
+        self.enough = asyncio.Event()
+
+    def _waits(self) -> bool:
+        self.looks += 1
+        if self.looks == LOOKS and self._loop is not None:
+            self._loop.call_soon_threadsafe(self.enough.set)
+        return super()._waits()
+
+    def _probe(self) -> None:
+        self.probes += 1
+        super()._probe()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_loop_that_waits_is_looked_at_and_not_woken(run: Callable[[Coroutine[Any, Any, Counting]], Counting]) -> None:
+    async def wait() -> Counting:
+        dog = Counting()
+        dog.start()
+        with anyio.fail_after(PATIENCE_SECONDS):
+            await dog.enough.wait()
+        dog.close()
+        return dog
+
+    assert run(wait()).probes <= LOOKS / 4

@@ -126,8 +126,13 @@ class Answered(NamedTuple):
     body: bytes
 
 
-async def call(app: Any, method: str, target: str, body: bytes = b"", *headers: tuple[bytes, bytes]) -> Answered:
-    """The answer of an ASGI application; ``target`` is percent-encoded and may hold a query."""
+async def call(
+    app: Any, method: str, target: str, body: bytes = b"", *headers: tuple[bytes, bytes], until: bytes = b""
+) -> Answered:
+    """The answer of an ASGI application; ``target`` is percent-encoded and may hold a query.
+
+    The caller disconnects once a piece of the answer holds ``until``, which ends a stream.
+    """
     path, _, query = target.partition("?")
     scope = {
         "type": "http",
@@ -148,12 +153,15 @@ async def call(app: Any, method: str, target: str, body: bytes = b"", *headers: 
     async def receive() -> Any:
         if waiting:
             return waiting.pop()
-        await asyncio.Event().wait()
-        raise AssertionError
+        await seen.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
+        if until and until in message.get("body", b""):
+            seen.set()
 
+    seen = asyncio.Event()
     with anyio.fail_after(30):
         await app(scope, receive, send)
     return Answered(sent[0]["status"], b"".join(part.get("body", b"") for part in sent[1:]))
