@@ -226,12 +226,13 @@ def wire(
     views_reader, feed = views.reader(reader), Feed(tail, reader)
     answers_in_flight = Budget(settings.answers_in_flight_bytes_max)
     letters = Letters(log, reader, ids)
-    redrives = Redrives(log, reader, letters, PendingLetters(views_reader, reader), access, clock, ids)
+    redrives = Redrives(log, letters, PendingLetters(views_reader, reader), access, clock, ids)
     reactors = Reactors(
         open_latch(settings.state_dir, settings.database_url, "reactor"),
         tail,
         (drains, redrives, walker, reviews, timer),
         log.problems,
+        log.reader,
     )
     timer.ask = partial(reactors.ask, timer.name)
     about = About(

@@ -60,7 +60,7 @@ class Plane:
         for first in range(0, self._schedules, PUT_AT_ONCE):
             numbers = range(first, min(first + PUT_AT_ONCE, self._schedules))
             await asyncio.gather(*(self._put(number, HOURLY if number % stride == 0 else YEARLY) for number in numbers))
-        self.parts.schedules.board.refresh()
+        await self.parts.schedules.board.refresh()
 
     async def _put(self, number: int, cron: str) -> None:
         spec = ScheduleSpec(session_id=f"session-{number}", input="Summarise the last hour.", cron=cron)
@@ -73,7 +73,7 @@ class Plane:
         for _ in range(ticks):
             self._clock.advance(HOUR)
             began, cpu = time.perf_counter(), time.process_time()
-            board.refresh()
+            await board.refresh()
             due = board.take(self._clock.now())
             for key in due:
                 await timer.act(key)

@@ -76,11 +76,12 @@ class Drains:
         self._draining: set[str] = set()
         self._resting: dict[str, Wait] = {}
 
-    def open(self) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Iterable[str]:
         """The sessions in which a drain is at work, or a message waits."""
-        guards = self._reader.guards("drain", "message")
-        self._draining = {key for kind, key, _ in guards if kind == "drain"}
-        return self._draining | {str(value[0]) for kind, _, value in guards if kind == "message"}
+        guards = reader.guards("drain", "message")
+        draining = {key for kind, key, _ in guards if kind == "drain"}
+        self._draining |= draining  # some may have been added meanwhile
+        return draining | {str(value[0]) for kind, _, value in guards if kind == "message"}
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The sessions where a drain or a message has begun, or a run of a drain has ended."""

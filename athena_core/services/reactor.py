@@ -7,16 +7,19 @@ two steps, and nothing happens twice; there is no checkpoint to lose.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Protocol
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from athena_core.errors import AthenaError
 from athena_core.problems import Problems
 from athena_core.protocols import Latch, Row
+from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 
 LEADER_SECONDS = 0.5
@@ -36,8 +39,11 @@ class Reactor(Protocol):
     types: frozenset[str]
     """The event types that may concern it."""
 
-    def open(self) -> Iterable[str]:
-        """The keys where something may be due, when a leader begins: from guards, never from the whole log."""
+    def open(self, reader: StoreReader) -> Iterable[str]:
+        """The keys where something may be due, when a leader begins: from guards, never from the whole log.
+
+        It runs in a thread, with a reader of its own, while ``concerned`` may be called.
+        """
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The keys that new rows of its types may concern; it is quick and does not raise."""
@@ -119,14 +125,24 @@ class Duty:
 class Reactors:
     """All reactors of this process, at work while it leads."""
 
-    def __init__(self, latch: Latch, tail: Tail, reactors: Sequence[Reactor], problems: Problems) -> None:
-        """Take part in the choice of a leader: the process that holds ``latch``."""
+    def __init__(
+        self,
+        latch: Latch,
+        tail: Tail,
+        reactors: Sequence[Reactor],
+        problems: Problems,
+        reader: Callable[[], StoreReader],
+    ) -> None:
+        """Take part in the choice of a leader: the process that holds ``latch``. ``reader`` opens a reader."""
         self._latch = latch
+        self._open_reader = reader
         self._problems = problems
         self._reactors = reactors
         self._duties: dict[str, Duty] = {}
         self._tail = tail
         self._heard_of: dict[str, dict[str, None]] | None = None
+        self._meanwhile: dict[str, dict[str, None]] | None = None
+        """What is heard of while a leader that begins reads what is open."""
         self._concerned = asyncio.Event()
         self._asking = False
         for reactor in reactors:
@@ -147,13 +163,16 @@ class Reactors:
         if self._heard_of is None or not self.leads:
             return []
         (reactor,) = (one for one in self._reactors if one.name == name)
-        return [key for key in reactor.open() if key in self._heard_of[name]]
+        with closing(self._open_reader()) as log:
+            return [key for key in reactor.open(log) if key in self._heard_of[name]]
 
     def _notice(self, reactor: Reactor, rows: Sequence[Row]) -> None:
         duty = self._duties.get(reactor.name)
-        if duty is None and self._heard_of is None:
+        if duty is None and self._heard_of is None and self._meanwhile is None:
             return
         keys = list(reactor.concerned(rows))
+        if self._meanwhile is not None:
+            self._meanwhile[reactor.name].update(dict.fromkeys(keys))
         if self._heard_of is not None:
             self._heard_of[reactor.name].update(dict.fromkeys(keys))
             if keys and self._tail.takes_part and not self._concerned.is_set():
@@ -167,6 +186,8 @@ class Reactors:
         duty = self._duties.get(name)
         if duty is not None:
             duty.ask((key,))
+        elif self._meanwhile is not None:
+            self._meanwhile[name][key] = None
 
     async def serve(self, *, everything: bool) -> None:
         """Lead as soon as nobody else does, for ever; without ``everything`` only what happens from now on is seen to.
@@ -192,8 +213,7 @@ class Reactors:
 
     async def _lead(self) -> None:
         """Lead as long as the lock is held."""
-        heard_of = self._heard_of
-        due = {one.name: one.open() if heard_of is None else heard_of[one.name] for one in self._reactors}
+        due = await self._opened() if self._heard_of is None else self._heard_of
         try:
             async with anyio.create_task_group() as tasks:
                 for reactor in self._reactors:
@@ -209,6 +229,20 @@ class Reactors:
             self._duties.clear()
             for reactor in self._reactors:
                 self._problems.recovered(f"{LOOP}.{reactor.name}", None)
+
+    async def _opened(self) -> dict[str, dict[str, None]]:
+        """Return what is open, read in a thread as it may be much, and what was heard of since the reading began."""
+
+        def work() -> dict[str, list[str]]:
+            with closing(self._open_reader()) as log:
+                return {reactor.name: list(reactor.open(log)) for reactor in self._reactors}
+
+        meanwhile = self._meanwhile = {reactor.name: {} for reactor in self._reactors}
+        try:
+            found = await to_thread.run_sync(work)
+        finally:
+            self._meanwhile = None
+        return {name: dict.fromkeys(keys) | meanwhile[name] for name, keys in found.items()}
 
     def _held(self) -> bool:
         try:

@@ -78,7 +78,6 @@ class Redrives:
     def __init__(
         self,
         log: Log,
-        reader: StoreReader,
         letters: Letters,
         pending: Pending,
         access: Access,
@@ -87,7 +86,6 @@ class Redrives:
     ) -> None:
         """Take the parts."""
         self._log = log
-        self._reader = reader
         self._letters = letters
         self._pending = pending
         self._access = access
@@ -146,9 +144,9 @@ class Redrives:
 
     # The reactor
 
-    def open(self) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Iterable[str]:
         """The jobs at work."""
-        return [str(value[0]) for _, _, value in self._reader.guards("redrive")]
+        return [str(value[0]) for _, _, value in reader.guards("redrive")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The jobs that began."""

@@ -400,10 +400,11 @@ class Reviews:
 
     # Seeing to the end (``reactor.Reactor``)
 
-    def open(self) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Iterable[str]:
         """The reviews that are at work."""
-        self._following = {str(waits[0]): key for _, key, waits in self._reader.guards("review")}
-        return list(self._following.values())
+        found = {str(waits[0]): key for _, key, waits in reader.guards("review")}
+        self._following.update(found)  # some may have been added meanwhile
+        return list(found.values())
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The reviews that began or are to be repaired, and those whose run has ended."""

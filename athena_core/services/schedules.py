@@ -36,6 +36,7 @@ from athena_core.services.workflows import WorkflowLaunch, Workflows, stop
 from athena_core.settings import Settings
 from athena_core.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
 from athena_core.store.log import Committed, Log, category
+from athena_core.store.port import StoreReader
 from athena_core.store.tail import Tail
 from athena_core.values import Body, Identity, Label, RunBody, Scope, narrower, pinned, unpinned
 
@@ -79,6 +80,10 @@ class Attempt(NamedTuple):
     launch: Launch | None = None
 
 
+KNOWN_AT_ONCE = 50
+"""Schedules that are read in one iteration of the event loop."""
+
+
 class Step(Value):
     """What one look at a schedule came to.
 
@@ -108,6 +113,16 @@ class Ticked(Value):
     skipped: int
 
 
+def keys_of(reader: StoreReader) -> list[str]:
+    """The schedules that exist, in the order in which they were put."""
+    return [key for _, key, _ in reader.guards("schedule")]
+
+
+def flights_of(reader: StoreReader) -> dict[str, str]:
+    """The runs in flight, and whose each is."""
+    return {key: str(value[0]) for _, key, value in reader.guards("scheduled")}
+
+
 class Board:
     """When each schedule is due next, as far as this process has heard; kept by whoever asks for it."""
 
@@ -126,14 +141,6 @@ class Board:
     def _notice(self, rows: Sequence[Row]) -> None:
         if self._begun:
             self._news.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
-
-    def keys(self) -> list[str]:
-        """The schedules that exist, in the order in which they were put."""
-        return [key for _, key, _ in self._reader.guards("schedule")]
-
-    def flights(self) -> dict[str, str]:
-        """The runs in flight, and whose each is."""
-        return {key: str(value[0]) for _, key, value in self._reader.guards("scheduled")}
 
     def know(self, key: str) -> Known:
         """A schedule as it is now."""
@@ -161,13 +168,15 @@ class Board:
             self._due[key] = due
             heapq.heappush(self._heap, (due, key))
 
-    def refresh(self) -> None:
+    async def refresh(self) -> None:
         """Take in what changed; the first time, all that there is."""
         self._tail.look()
         if not self._begun:
-            self._news.update(self.keys())
+            self._news.update(keys_of(self._reader))
             self._begun = True
-        for key in list(self._news):
+        for count, key in enumerate(list(self._news), 1):
+            if count % KNOWN_AT_ONCE == 0:
+                await anyio.sleep(0)  # there may be many
             self.know(key)
             self._news.discard(key)  # not before it is known: the database may be away
 
@@ -359,7 +368,7 @@ class Schedules:
             return before
         now = self._clock.now()
         at = now if at is None else at
-        self.board.refresh()
+        await self.board.refresh()
         started: list[tuple[str, str]] = []
         for schedule_id in self.board.due(at):
             started += [(schedule_id, run_id) for run_id in await self.advance(schedule_id, at, asked, meta)]

@@ -15,8 +15,9 @@ from athena_core.clock import Clock
 from athena_core.domain import schedule
 from athena_core.problems import Problems
 from athena_core.protocols import Row
-from athena_core.services.schedules import ENDING_TYPES, PREFIX, Schedules
+from athena_core.services.schedules import ENDING_TYPES, PREFIX, Schedules, flights_of, keys_of
 from athena_core.store.log import Log
+from athena_core.store.port import StoreReader
 
 LOOK_SECONDS = 1.0
 """How often the alarm is set anew by our clock: it runs on one that nobody sets."""
@@ -104,10 +105,11 @@ class Timer:
         self.ticking = True
         await self._alarm.serve()
 
-    def open(self) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Iterable[str]:
         """All schedules, and those that were removed while a run was in flight."""
-        self._flights = self._board.flights()
-        return [*self._board.keys(), *self._flights.values()]
+        flights = flights_of(reader)
+        self._flights.update(flights)  # some may have been added meanwhile
+        return [*keys_of(reader), *flights.values()]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Those that changed, and those of which a run ended."""

@@ -22,6 +22,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.runs import Launch, Runs, error_of, note_of
 from athena_core.services.workflows import Workflows, facts_of
 from athena_core.store.log import SALT_BYTES, Committed, Log
+from athena_core.store.port import StoreReader
 from athena_core.values import RunBody, Scope, narrower, unpinned
 
 OPERATION = "runWorkflow"
@@ -114,9 +115,9 @@ class Walker:
 
     # What concerns whom
 
-    def open(self) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Iterable[str]:
         """The workflow runs that have not ended."""
-        return [key for _, key, _ in self._reader.guards("flow")]
+        return [key for _, key, _ in reader.guards("flow")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The workflow runs that something from outside happened to: somebody asked, or a run of a step is over."""

@@ -1,5 +1,6 @@
 """Reactors: what is open is seen to, once at a time, by one process of all."""
 
+import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from athena_core.errors import Overloaded
 from athena_core.protocols import Row
 from athena_core.services.reactor import Reactors
 from athena_core.store.log import Log
+from athena_core.store.port import StoreReader
 from athena_core.store.sqlite import FileLatch
 from athena_core.store.tail import Tail
 from tests.core.store.pots import META, Filled, fill, new_log
@@ -35,10 +37,13 @@ class Counting:
         self.gate = anyio.Event()
         self.gate.set()
         self._moved = anyio.Event()
+        self.opens = threading.Event()
+        self.opens.set()
 
-    def open(self) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Iterable[str]:
         if self.broken:
             raise ZeroDivisionError
+        assert self.opens.wait(PATIENCE_SECONDS)
         return self.open_keys
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
@@ -68,7 +73,7 @@ class Counting:
 @asynccontextmanager
 async def at_work(log: Log, directory: Path, reactor: Counting, *, everything: bool = True) -> AsyncIterator[Reactors]:
     tail = Tail(log)
-    reactors = Reactors(FileLatch(directory / "reactor.lock"), tail, (reactor,), log.problems)
+    reactors = Reactors(FileLatch(directory / "reactor.lock"), tail, (reactor,), log.problems, log.reader)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tail.follow)
         tasks.start_soon(tail.watch)
@@ -98,6 +103,19 @@ async def test_a_leader_sees_to_what_is_open_and_to_what_happens(tmp_path: Path)
         await reactor.times(2)
     log.close()
     assert reactor.asked == ["pot_open", "pot_new"]
+
+
+async def test_what_happens_while_a_leader_reads_what_is_open_is_seen_to_as_well(tmp_path: Path) -> None:
+    reactor, log = Counting("pot_left"), started(tmp_path)
+    reactor.opens.clear()
+    async with at_work(log, tmp_path, reactor) as reactors:
+        assert not reactors.leads
+        await pour(log, "pot_new")
+        reactors.ask(reactor.name, "pot_asked")
+        reactor.opens.set()
+        await reactor.times(3)
+        assert sorted(reactor.asked) == ["pot_asked", "pot_left", "pot_new"]
+    log.close()
 
 
 async def test_a_command_that_works_alone_does_not_begin_what_others_left(tmp_path: Path) -> None:
