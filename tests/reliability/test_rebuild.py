@@ -36,7 +36,7 @@ from tests.support.records import judge
 from tests.support.server import Server
 
 EVENTS = sized(1_200, 4_000, 100_000)
-KILLS = sized(3, 8, 100)
+KILLS = sized(3, 5, 100)
 MOMENT_SECONDS_MAX = 0.1
 
 
