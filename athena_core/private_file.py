@@ -56,6 +56,15 @@ def read(path: Path, bytes_max: int) -> bytes:
     return content
 
 
+def sync(path: Path) -> None:
+    """Make durable what a file holds, or the names that a directory holds. Raise OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def make_directory(path: Path, root: Path) -> None:
     """Create a private directory and what is missing of those between it and ``root``. Raises OSError."""
     if path != root and path.is_relative_to(root):

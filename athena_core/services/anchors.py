@@ -25,7 +25,7 @@ from athena_core.domain import anchor
 from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorConflict, AnchorLimit, AnchorNotSent, AthenaError, ConfigError
 from athena_core.event import Fact, Meta, Position, Value
-from athena_core.private_file import FILE_MODE
+from athena_core.private_file import FILE_MODE, sync
 from athena_core.protocols import LogReader
 from athena_core.services.git import Repository
 from athena_core.settings import Settings
@@ -216,7 +216,7 @@ def append(path: Path, line: AnchorBody) -> None:
     finally:
         os.close(descriptor)
     if not size:
-        _sync_directory(path.parent)
+        sync(path.parent)
 
 
 def _whole(descriptor: int) -> int:
@@ -229,14 +229,6 @@ def _whole(descriptor: int) -> int:
             raise OSError(errno.EINVAL, "ends in something that is no anchor")
         os.ftruncate(descriptor, size - torn)
     return size - torn
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def anchor_at_head(reader: LogReader, clock: Clock) -> AnchorBody | None:

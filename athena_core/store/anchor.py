@@ -45,10 +45,16 @@ class Mismatch(NamedTuple):
 
 
 def write_anchor(path: Path, anchor: Anchor) -> None:
-    """Replace the anchor as a whole, synced first: a power cut leaves the old one or the new one. Raise OSError."""
+    """Replace the anchor as a whole, synced first: a power cut leaves the old one or the new one. Raise OSError.
+
+    The name of the first one is durable at the return: rows that follow are never without an anchor.
+    """
+    first = not path.exists()
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}")
     private_file.write(draft, msgspec.json.encode(anchor), sync=True)
     draft.replace(path)
+    if first:
+        private_file.sync(path.parent)
 
 
 def read_anchor(path: Path) -> Anchor | None:

@@ -22,7 +22,6 @@ from athena_core.store.sqlite import (
     distrust,
     open_reader,
     schema_of,
-    sync,
 )
 
 PAGES_A_STEP = 1_024
@@ -65,9 +64,9 @@ def copy_log(source: Path, target: Path) -> Iterator[Copied]:
             writing.close()
     finally:
         reading.close()
-    sync(draft)
+    private_file.sync(draft)
     draft.replace(target)
-    sync(target.parent)
+    private_file.sync(target.parent)
 
 
 def opened(path: Path) -> tuple[SqliteReader, dict[str, str]]:
@@ -120,9 +119,9 @@ def restore_log(source: Path, directory: Path) -> Restored:
         private_file.create(draft)
         shutil.copyfile(source, draft)
         draft.chmod(0o600)
-        sync(draft)
+        private_file.sync(draft)
         draft.replace(place)
-        sync(directory)
+        private_file.sync(directory)
     return Restored(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
 
 

@@ -23,7 +23,6 @@ from athena_core.store.sqlite import (
     open_reader,
     open_writer,
     schema_of,
-    sync,
 )
 
 META = "SELECT name, value FROM meta"
@@ -149,9 +148,9 @@ class FileTarget(FileSide):
         if self.occupied:
             return
         self.connection.close()
-        sync(self._draft)
+        private_file.sync(self._draft)
         self._draft.replace(self.path)
-        sync(self.path.parent)
+        private_file.sync(self.path.parent)
 
     def close(self) -> None:
         """Let others in; a draft is gone."""

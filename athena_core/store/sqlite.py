@@ -569,7 +569,7 @@ class SqliteStore(Reading):
             raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
         self._connection.set_wal_hook(self._count_wal_pages)
         self._inode = self.path.stat().st_ino
-        sync(directory)  # SQLite's own attempt at the new file's name hides its errors
+        private_file.sync(directory)  # SQLite's own attempt at the new file's name hides its errors
 
     def _prepare(self, ids: Ids) -> str:
         """Create the tables, or check the format of those that are there; return the log's id."""
@@ -1050,12 +1050,3 @@ def file_system(directory: Path) -> str:
         if inside and len(point) >= len(best):
             best, kind = point, found
     return kind
-
-
-def sync(path: Path) -> None:
-    """Make durable what a file holds, or the names that a directory holds."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -1,6 +1,7 @@
 """Tests that cut the power of a working log at any moment, over a file system that knows what was synced.
 
-Not covered: what is outside of SQLite's files (locks, the anchor, pointers of generations), and disks that lie.
+Not covered: what is outside of SQLite's files (locks, pointers of generations), and disks that lie. Of the anchor it is
+taken for granted that the first one is durable before any row; later ones only vouch for more.
 """
 
 import os
@@ -16,6 +17,7 @@ import apsw
 import pytest
 
 from athena_core.store import chain
+from athena_core.store.anchor import Anchor, read_anchor, write_anchor
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteStore
 from tests.reliability.history import history_of
@@ -33,6 +35,7 @@ WRITES_OF_A_CLIENT = 12
 HURRY = 50.0  # checkpoints come every 20 ms
 IDLE_SECONDS = 1.5  # after one second without work the WAL is emptied
 RESTARTED_SHARE = 0.05
+ANCHORED = "the log has its first anchor"
 
 
 class TellingRecord(Record):
@@ -56,6 +59,7 @@ def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
             if synchronous != "FULL":  # that is for the log itself to set
                 set_synchronous(log, synchronous)
             log.start()
+            acts.add(Told(ANCHORED))
             for turn in range(3):
                 stop = threading.Event()
                 clients = [
@@ -174,11 +178,20 @@ def outcomes(state_dir: Path, count: int, synchronous: str, seed: int) -> tuple[
         found.update(wrong)
         assert synchronous != "FULL" or not wrong, f"seed {seed}, cut {number} at act {moment} of {len(acts)}: {wrong}"
         if not wrong and rng.random() < RESTARTED_SHARE:
+            if any(mark == ANCHORED and at <= moment for at, mark in told):
+                copy_first_anchor(state_dir / "live", state_dir / "image")
             settle(state_dir / "image", then, "after")
             wrong = {line.partition(":")[0] for line in violations(then, history_of(state_dir / "image"))}
             assert not wrong, f"seed {seed}, after a start upon cut {number}: {wrong}"
             found["restarted"] += 1
     return found, len(acts)
+
+
+def copy_first_anchor(live: Path, image: Path) -> None:
+    """Put beside a log the anchor that it got before its first row."""
+    anchor = read_anchor(live / "log.anchor")
+    assert anchor is not None
+    write_anchor(image / "log.anchor", Anchor(log_id=anchor.log_id, position=0, chain=chain.GENESIS.hex()))
 
 
 @pytest.fixture
