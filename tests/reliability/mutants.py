@@ -63,6 +63,11 @@ REDACT = "tests/cli/test_redact.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     of(
+        "a kept history outlives an erasure",
+        "tests/core/services/test_history.py::test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it",
+        ("athena_core/services/history.py", "        self._check()\n", ""),
+    ),
+    of(
         "a WAL that a reader keeps counts as emptied",
         f"{REDACT}::test_a_reader_with_an_old_snapshot_is_named_until_it_ends",
         (

@@ -182,6 +182,19 @@ def test_a_history_that_was_kept_is_the_one_that_is_read_anew(
         world.reader.close()
 
 
+def test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it(log: Log) -> None:
+    world = World(log)
+    try:
+        world.say(0, user("ask"), assistant("the code is 7731"))
+        world.end(0, COMPLETED)
+        world.check(0, 0, None)
+        world.redact(0)
+        assert world.kept.kept[0] == 1
+        world.check(0, 0, None)
+    finally:
+        world.reader.close()
+
+
 def test_what_is_kept_is_bounded_and_the_least_used_goes_first(log: Log) -> None:
     one = Histories(LIMITS._replace(entries_max=10_000, chars_max=100_000), CODEC, log.reader())
     world = World(log)
