@@ -545,7 +545,7 @@ class SqliteStore(Reading):
     busy: tuple[type[Exception], ...] = (apsw.BusyError,)
     fatal: tuple[type[Exception], ...] = (apsw.IOError,)
     lost: tuple[type[Exception], ...] = ()
-    damaged: tuple[type[Exception], ...] = DAMAGE
+    damaged: tuple[type[Exception], ...] = (*DAMAGE, apsw.IOError)
     troubles = TROUBLES
 
     def __init__(self, directory: Path, ids: Ids) -> None:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from athena_api.app import wire
 from athena_api.operations import OPERATIONS
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.errors import NotCaughtUp
+from athena_core.settings import load
+from projections.keeper import Keeper
+from projections.views import DAMAGED
 from tests.projections.test_views import damage
 from tests.support.api import soon
 from tests.support.inside import Inside
@@ -74,3 +80,32 @@ def test_a_damaged_page_of_the_log_is_named_as_damage_with_its_remedy(plane: Ins
     answer = plane.ask("GET", "/events?limit=500")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_DAMAGED")
     assert "athena verify" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("store", ["files", "postgres"])
+def test_a_server_is_not_ready_while_its_views_are_damaged(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    settings = {"ATHENA_STATE_DIR": str(tmp_path / "state")}
+    if store == "postgres":
+        settings["ATHENA_DATABASE_URL"] = request.getfixturevalue("database")
+    parts = wire(load(settings, tmp_path), SystemClock(), SystemIds())
+    keeper = Keeper(parts.views, lambda: False, parts.log.problems)
+    assert keeper.start()
+    while keeper.turn():
+        pass
+    parts.ready()
+    damaged = parts.views.generations.current()
+    assert damaged is not None
+    parts.views.condemn(damaged)
+    with pytest.raises(NotCaughtUp, match="the server is not ready"):
+        parts.ready()
+    health = parts.health(0)
+    assert (health.status, health.reason) == ("degraded", DAMAGED.format(name=damaged))
+    for _ in soon():
+        keeper.turn()
+        if parts.views.generations.current() != damaged:
+            break
+    parts.ready()
+    keeper.close()
+    parts.close()
