@@ -1,10 +1,10 @@
 """The commands: arguments to one request each, or to work on the state directory itself."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, TypeAlias
 
 from cyclopts import Parameter
 
@@ -12,7 +12,10 @@ from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
+    from athena_core.services.proof.kept import Kept, Witnesses
     from athena_core.settings import Settings
+    from athena_core.store.port import StoreReader
+    from projections.ids import KeptIds
 
 PAGE_ITEMS_MAX = 500
 Output: TypeAlias = Literal["table", "json", "jsonl"]
@@ -768,6 +771,8 @@ def digests_of(views: Any) -> dict[str, str]:
 def verify(
     *,
     bundle: Annotated[Path | None, TEXT] = None,
+    against: Annotated[list[str] | None, TEXT] = None,
+    ids: Annotated[Path | None, TEXT] = None,
     json: Annotated[bool, SWITCH] = False,
     form: Form | None = None,
 ) -> None:
@@ -779,9 +784,13 @@ def verify(
 
     Args:
         bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
+        against: Compare with every anchor in a file, at `https://…`, `git:PATH` or `athena:URL`; may be repeated.
+        ids: Compare with event ids that a consumer kept: one a line, or events as JSON lines; `-` is standard input.
         json: Show one JSON document, also on a terminal.
         form: How to show it.
     """
+    from msgspec import to_builtins
+
     from athena_cli import render
     from athena_cli.offline import kept
     from athena_core import collector
@@ -793,7 +802,9 @@ def verify(
 
     form = Form("json") if json else form
     if bundle is not None:
-        _prove(bundle, form)
+        if ids is not None:
+            raise Misused("--ids goes with the log, not with --bundle")
+        _prove(bundle, form, against or ())
         return
     collector.calm()
     state = kept(settings_of(None), any_schema=True)
@@ -804,29 +815,76 @@ def verify(
         SystemClock(),
         meta=state.archive.meta,
         anchor=state.anchor,
+        against=_kept(against, reader.log_id) if against else None,
         keys=reader.keys(),
         helpers=Helpers(state.directory / "log.db", state.url),
     )
     report = render.last(steps, "verify").report
-    reader.close()
     assert report is not None
-    show(report, form)
+    compared = _compared(ids, reader) if ids is not None else None
+    reader.close()
+    show(report if compared is None else {**to_builtins(report), "ids": to_builtins(compared)}, form)
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
         raise Failed(f"the log does not verify: {report.violations[0]}{more}")
+    if compared is not None and compared.unknown:
+        first, others = compared.unknown[0], compared.unknown_count - 1
+        more = f" (and {others} more)" if others else ""
+        raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}")
 
 
-def _prove(path: Path, form: Form | None) -> None:
+def _kept(places: Sequence[str], log_id: str) -> "Witnesses":
+    """Read the anchors that several places keep. Raise ConfigError."""
+    import asyncio
+
+    from athena_core.services.anchors import Sender, destinations_of, fetch
+    from athena_core.services.proof.kept import Witnesses, read_anchors
+
+    sender = Sender.of(settings_of(None))
+    found = destinations_of(places, "--against")
+
+    def lines() -> "Iterator[Kept]":
+        for place in found:
+            with asyncio.run(fetch(place, log_id, sender)) as file:
+                yield from read_anchors(place.shown, file)
+
+    return Witnesses(lines(), [place.shown for place in found])
+
+
+def _compared(path: Path, reader: "StoreReader") -> "KeptIds":
+    """Compare event ids of a file with a log. Raise Misused where it cannot be read."""
+    from projections.ids import compare_ids
+
+    if str(path) == "-":
+        return compare_ids(sys.stdin.buffer, reader)
+    try:
+        with path.open("rb") as file:
+            return compare_ids(file, reader)
+    except OSError as error:
+        raise Misused(f"--ids: cannot read {path}: {error.strerror}") from error
+
+
+def _prove(path: Path, form: Form | None, against: Sequence[str]) -> None:
     """Prove a bundle. Raises Failed if it is not what was exported."""
-    from athena_core.services.bundle import lines_of, prove
+    from itertools import chain
+
+    from athena_core.services.bundle import lines_of, log_of, prove
     from athena_core.store.chain import Broken
+
+    def proven(file: "BinaryIO") -> Any:
+        lines = lines_of(file)
+        first = next(lines, b"")
+        kept = _kept(against, log_of(first)).anchors() if against else ()
+        if against and not kept:
+            raise Failed(f"{', '.join(against)}: no anchor is kept there")
+        return prove(chain((first,), lines), kept=kept)
 
     try:
         if str(path) == "-":
-            proof = prove(lines_of(sys.stdin.buffer))
+            proof = proven(sys.stdin.buffer)
         else:
             with path.open("rb") as file:
-                proof = prove(lines_of(file))
+                proof = proven(file)
     except OSError as error:
         raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
     except Broken as broken:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import io
 import logging
 import os
 import re
@@ -10,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+from typing import BinaryIO, Literal, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import httpx2
@@ -40,6 +41,9 @@ STOP_SECONDS_MAX = 5.0
 
 LINE_BYTES_MAX = 1_024
 """The longest line of an anchor, its end included."""
+
+FETCH_BYTES_MAX = 64 << 20
+"""The most that is read of one place with kept anchors."""
 
 QUIET_EVENTS_MAX = 100
 """How many new events are looked at to see whether any is more than an anchor of another log."""
@@ -185,6 +189,84 @@ async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str
 def _check(status: int) -> None:
     if not 200 <= status < 300:
         raise AnchorNotSent(f"the answer was {status}")
+
+
+# Reading what was kept
+
+
+class KeptPage(msgspec.Struct):
+    """A page of kept anchors, as another Athena answers it."""
+
+    items: list[msgspec.Raw]
+    next_cursor: str | None = msgspec.field(name="nextCursor", default=None)
+
+
+class KeptAnswer(msgspec.Struct):
+    """The envelope around it."""
+
+    data: KeptPage
+
+
+async def fetch(place: Destination, log_id: str, sender: Sender) -> BinaryIO:
+    """Open what a place keeps of a log, one anchor a line. Raise ConfigError where it cannot be read."""
+    try:
+        match place.kind:
+            case "file":
+                return _opened(Path(place.place))
+            case "git":
+                return _opened(Path(place.place) / f"{log_id}.anchors")
+            case "http":
+                return io.BytesIO(await _got(place.place, JSON))
+            case _:
+                return io.BytesIO(await _pages(place.place + ANCHORS_PATH, log_id, sender.headers))
+    except OSError as error:
+        raise ConfigError(f"{place.shown}: {error.strerror or type(error).__name__}") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, AnchorNotSent, msgspec.MsgspecError) as error:
+        reason = error.message if isinstance(error, AnchorNotSent) else type(error).__name__
+        raise ConfigError(f"{place.shown}: {reason}") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a regular file, wherever a link leads. Raise OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
+    """Read every page that another Athena keeps of a log."""
+    lines = bytearray()
+    query = {"logId": log_id, "limit": "500"}
+    while True:
+        page = msgspec.json.decode(await _got(f"{url}?{urlencode(query)}", headers), type=KeptAnswer).data
+        for item in page.items:
+            lines += bytes(item) + b"\n"
+        if len(lines) > FETCH_BYTES_MAX:
+            raise AnchorNotSent(f"more than {FETCH_BYTES_MAX} bytes")
+        if not page.next_cursor or not page.items:
+            return bytes(lines)
+        query["cursor"] = page.next_cursor
+
+
+async def _got(url: str, headers: dict[str, str]) -> bytes:
+    """Read a bounded answer, within a time."""
+    client = await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
+    content = bytearray()
+    async with client, client.stream("GET", url, headers=headers) as response:
+        _check(response.status_code)
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > FETCH_BYTES_MAX:
+                raise AnchorNotSent(f"more than {FETCH_BYTES_MAX} bytes")
+    return bytes(content)
+
+
+# Files
 
 
 def encoded(line: AnchorBody) -> bytes:

@@ -294,6 +294,11 @@ def _head(line: bytes) -> Head:
     return head
 
 
+def log_of(line: bytes) -> str:
+    """Return the id of the log that a bundle is of, from its first line. Raises Broken."""
+    return _head(line).log_id
+
+
 class _Reading:
     """A bundle that is read: how far it is proven."""
 

@@ -23,6 +23,7 @@ from athena_core.event import Position
 from athena_core.protocols import Row
 from athena_core.services.bundle import BYTES, HEX
 from athena_core.services.proof import verify
+from athena_core.services.proof.kept import Kept, Witnesses
 from athena_core.services.proof.verify import NO_ANCHOR, NOT_LOOKED_AT, Report
 from athena_core.settings import load
 from athena_core.store import chain
@@ -31,6 +32,7 @@ from athena_core.store.engine import open_archive
 from tests.support.records import CODEC, guard_rows
 
 VIEWS, KEYS, LIAR = NOT_LOOKED_AT
+ELSEWHERE = "kept elsewhere"
 ERASED = "erased.text"
 """The file with the text that was erased last."""
 
@@ -81,8 +83,7 @@ class Copy:
 
     def vouch(self) -> None:
         """Write an anchor that fits."""
-        last = self.rows()[-1]
-        write_anchor(self.anchor, Anchor(log_id=self.log_id, position=last.position, chain=last.chain.hex()))
+        write_anchor(self.anchor, self.kept())
 
     @property
     def log_id(self) -> str:
@@ -102,8 +103,13 @@ class Copy:
 
     # Who notices
 
-    def verified(self) -> Report | None:
-        """Return what ``athena verify`` reports; None where it refuses to begin."""
+    def kept(self) -> Anchor:
+        """Return the anchor that somebody elsewhere keeps."""
+        last = self.rows()[-1]
+        return Anchor(log_id=self.log_id, position=last.position, chain=last.chain.hex())
+
+    def verified(self, kept: Anchor | None = None) -> Report | None:
+        """Return what ``athena verify`` reports, also against a kept anchor; None where it refuses to begin."""
         archive = open_archive(self.state_dir, self.url)
         try:
             anchor = read_anchor(archive.anchor)
@@ -112,8 +118,15 @@ class Copy:
             return None
         reader = archive.reader()
         try:
-            steps = verify.verify(reader, CODEC, SystemClock(), meta=archive.meta, anchor=anchor, keys=reader.keys())
-            *_, last = steps
+            *_, last = verify.verify(
+                reader,
+                CODEC,
+                SystemClock(),
+                meta=archive.meta,
+                anchor=anchor,
+                against=None if kept is None else Witnesses([Kept(ELSEWHERE, 1, kept)]),
+                keys=reader.keys(),
+            )
             return last.report
         finally:
             reader.close()

@@ -32,7 +32,7 @@ from tests.reliability.tampering import (
     settled,
     statement,
 )
-from tests.reliability.tamperings import BUNDLE_CASES, CASES, ERASED, BundleCase, Case, Copy
+from tests.reliability.tamperings import BUNDLE_CASES, CASES, ELSEWHERE, ERASED, BundleCase, Case, Copy
 from tests.reliability.test_disk import refuses
 from tests.scale import sized
 from tests.support.api import Refused, soon
@@ -320,6 +320,7 @@ def test_the_log_before_is_right_and_starts(copy: Copy) -> None:
 @ON_BOTH
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.number)
 def test_a_tampering_is_noticed_by(case: Case, copy: Copy, store: str) -> None:
+    kept = copy.kept()
     case.tamper(copy)
     report = copy.verified()
     assert (report is None) == case.refused
@@ -327,6 +328,10 @@ def test_a_tampering_is_noticed_by(case: Case, copy: Copy, store: str) -> None:
         assert {violation.rule for violation in report.violations} == case.verify, report.violations
         assert report.ok != bool(case.verify)
         assert case.unseen is None or case.unseen in report.not_looked_at
+    report = copy.verified(kept)
+    if report is not None:
+        by_it = [violation.rule for violation in report.violations if f"({ELSEWHERE}, line 1)" in violation.reason]
+        assert by_it == (["anchor"] if case.against else [])
     assert copy.starts() == (store not in case.start)
 
 

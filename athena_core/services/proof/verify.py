@@ -25,6 +25,7 @@ from athena_core.services.proof.beside import (
     misguarded,
     misshapen,
 )
+from athena_core.services.proof.kept import Compared, Kept, Witnesses
 from athena_core.services.proof.ranges import Helpers, Proven
 from athena_core.services.proof.rules import Rules
 from athena_core.store import chain
@@ -91,13 +92,6 @@ class Notice(Value):
     position: Position | None = None
 
 
-class Compared(Value):
-    """An anchor that the log was compared with: where it was kept, and the position that it vouches for."""
-
-    source: str
-    position: Position
-
-
 class Report(Value):
     """What was looked at, the first violations, and what was not looked at, in sentences.
 
@@ -140,13 +134,14 @@ class Progress(Value):
 class Verifier:
     """One pass over a log."""
 
-    def __init__(self, log: Source, codec: Codec, helpers: Helpers | None = None) -> None:
+    def __init__(
+        self, log: Source, codec: Codec, helpers: Helpers | None = None, witnesses: Witnesses | None = None
+    ) -> None:
         """Take a moment of the log: its head and its guards. ``helpers`` prove the chain meanwhile."""
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
         self.notices: list[Notice] = []
-        self.anchors: list[Compared] = []
         schema = log.schema()
         self._readable = schema.readable
         self._unreadable = self._single = 0
@@ -166,7 +161,7 @@ class Verifier:
         self._log = log
         self._codec = codec
         self._chain: bytes | None = chain.GENESIS
-        self._anchored = b""
+        self._witnesses = witnesses or Witnesses()
         self._rules = Rules()
         self._commands = Commands()
         self._guards = Guards()
@@ -180,7 +175,7 @@ class Verifier:
         if len(self.violations) < VIOLATIONS_MAX:
             self.violations.append(Violation(rule=rule, reason=reason, position=position))
 
-    def page(self, anchor: Anchor | None) -> bool:
+    def page(self) -> bool:
         """Look at the next page; tell whether there was one."""
         if not self._readable:
             return False
@@ -192,10 +187,11 @@ class Verifier:
                 self._pass_over(error)
             self._single = max(self._single, self.position + PAGE_EVENTS)
             return self._unreadable < UNREADABLE_MAX
+        wanted = self._witnesses.wanted
         for row in rows:
             self._look(row)
-            if anchor is not None and row.position == anchor.position:
-                self._anchored = row.chain
+            if row.position in wanted:
+                self._witnesses.see(row)
         return bool(rows)
 
     def _pass_over(self, error: Exception) -> None:
@@ -248,7 +244,7 @@ class Verifier:
                 self._kinds.add(guard.kind)
                 self._guards.apply(guard)
 
-    def finish(self, meta: Mapping[str, str], anchor: Anchor | None, keys: Iterable[StoredKey] | None) -> None:
+    def finish(self, meta: Mapping[str, str], keys: Iterable[StoredKey] | None) -> None:
         """Look at what stands beside the rows, and at what the helpers found."""
         if not self._readable:
             return
@@ -267,8 +263,8 @@ class Verifier:
             self.notices.append(Notice(rule="guards", release="0.1.0", reason=reason))
         for reason in misdescribed(meta):
             self.note("meta", reason)
-        if anchor is not None:
-            self._check_anchor(anchor)
+        for contradiction, place in self._witnesses.contradictions(self._log.log_id, self.head):
+            self.note("anchor", contradiction, place)
         if keys is not None:
             self._keys = 0
             try:
@@ -310,22 +306,13 @@ class Verifier:
             self._keys = (self._keys or 0) + 1
             yield key
 
-    def _check_anchor(self, anchor: Anchor) -> None:
-        if anchor.log_id != self._log.log_id:
-            self.note("anchor", f"the anchor is of the log {anchor.log_id}; this one is {self._log.log_id}")
-            return
-        self.anchors.append(Compared(source=ANCHOR, position=anchor.position))
-        if anchor.position > self.head:
-            self.note("anchor", f"the log once reached position {anchor.position} and ends at {self.head}")
-        elif anchor.position and self._anchored.hex() != anchor.chain:
-            self.note("anchor", "the row is not the one that the anchor vouches for", anchor.position)
-
     def report(self, seconds: float) -> Report:
         """What was found."""
-        rules = self._rules
+        rules, log_id = self._rules, self._log.log_id
+        anchors = self._witnesses.compared(log_id) if self._readable else ()
         return Report(
             ok=not self.violation_count,
-            log_id=self._log.log_id,
+            log_id=log_id,
             head=self.position,
             chain="" if self._chain is None else self._chain.hex(),
             streams=len(rules.log.versions),
@@ -339,10 +326,10 @@ class Verifier:
             violation_count=self.violation_count,
             violations=tuple(self.violations),
             notices=tuple(self.notices),
-            anchors=tuple(self.anchors),
+            anchors=anchors,
             not_looked_at=(
                 *(() if self._readable else (NO_LOG,)),
-                *(() if self.anchors else (NO_ANCHOR,)),
+                *(() if anchors else (NO_ANCHOR,)),
                 *((NO_KEYS,) if self._keys is None else ()),
                 *NOT_LOOKED_AT,
             ),
@@ -357,18 +344,23 @@ def verify(
     *,
     meta: Mapping[str, str],
     anchor: Anchor | None = None,
+    against: Witnesses | None = None,
     keys: Iterable[StoredKey] | None = None,
     helpers: Helpers | None = None,
 ) -> Iterator[Progress]:
     """Verify a log up to its present head, a page at a time; the last progress carries the report.
 
     ``meta`` and ``anchor`` are read before, ``keys`` after the rows. With ``helpers``, other processes prove the chain
-    of a long log; raise InternalError if one of them ends without an answer.
+    of a long log; raise InternalError if one of them ends without an answer. ``against`` are anchors that were kept
+    elsewhere.
     """
     began = clock.monotonic()
-    verifier = Verifier(log, codec, helpers)
+    witnesses = against or Witnesses()
+    if anchor is not None:
+        witnesses.add(Kept(ANCHOR, 0, anchor))
+    verifier = Verifier(log, codec, helpers, witnesses)
     try:
-        while verifier.page(anchor):
+        while verifier.page():
             seconds = clock.monotonic() - began
             yield Progress(
                 position=verifier.position,
@@ -376,7 +368,7 @@ def verify(
                 seconds=round(seconds, 3),
                 events_per_second=_rate(verifier.position, seconds),
             )
-        verifier.finish(meta, anchor, keys)
+        verifier.finish(meta, keys)
     finally:
         verifier.close()
     report = verifier.report(clock.monotonic() - began)

@@ -18,13 +18,13 @@ from athena_core.event import Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
+from athena_core.services.proof.kept import Compared, Kept, Witnesses
 from athena_core.services.proof.rules.run import TRANSITIONS
 from athena_core.services.proof.verify import (
     NO_ANCHOR,
     NOT_LOOKED_AT,
     UNREADABLE_MAX,
     VIOLATIONS_MAX,
-    Compared,
     Report,
     Violation,
 )
@@ -100,6 +100,7 @@ class Forge:
         self.meta = {"log_id": self.store.log_id, "format": str(FORMAT)}
         self.keys: list[StoredKey] = []
         self.anchor: Anchor | None = None
+        self.against: Witnesses | None = None
 
     def add(
         self, stream: str, *events: "Event | Plain", command: str | None = None, skip: int = 0, later: int = 1
@@ -182,7 +183,15 @@ class Plain(NamedTuple):
 
 def run_to_the_end(reader: verifying.Source, forge: Forge) -> Report:
     """The report at the end of the pass."""
-    steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, anchor=forge.anchor, keys=forge.keys)
+    steps = verifying.verify(
+        reader,
+        CODEC,
+        FixedClock(),
+        meta=forge.meta,
+        anchor=forge.anchor,
+        against=forge.against,
+        keys=forge.keys,
+    )
     *_, last = steps
     assert last.report is not None
     return last.report
@@ -800,6 +809,27 @@ def anchor_ahead(forge: Forge) -> None:
     forge.anchor = Anchor(log_id=forge.store.log_id, position=2, chain=forge.chain.hex())
 
 
+def kept_ahead(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.against = kept(Anchor(log_id=forge.store.log_id, position=2, chain="00" * 32))
+
+
+def kept_of_another_history(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.against = kept(Anchor(log_id=forge.store.log_id, position=1, chain="00" * 32))
+
+
+def kept_nowhere(forge: Forge) -> None:
+    forge.add("plane", FILLER)
+    forge.against = kept()
+
+
+def kept(*anchors: Anchor) -> Witnesses:
+    """Anchors in a file."""
+    lines = [Kept("kept.anchors", number, anchor) for number, anchor in enumerate(anchors, 1)]
+    return Witnesses(lines, ["kept.anchors"])
+
+
 def anchor_of_another_history(forge: Forge) -> None:
     forge.add("plane", FILLER, FILLER)
     forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
@@ -1259,6 +1289,9 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (newer_format, "meta", None, f"the format is '{FORMAT + 1}'"),
     (strange_id, "meta", None, "'mine'"),
     (anchor_ahead, "anchor", None, "once reached position 2 and ends at 1"),
+    (kept_ahead, "anchor", None, "once reached position 2 and ends at 1 (kept.anchors, line 1)"),
+    (kept_of_another_history, "anchor", 1, "not the one that the anchor vouches for (kept.anchors, line 1)"),
+    (kept_nowhere, "anchor", None, "kept.anchors holds no anchor"),
     (anchor_of_another_history, "anchor", 1, "not the one that the anchor vouches for"),
 )
 
@@ -1330,6 +1363,12 @@ def test_the_report_says_what_was_compared_and_what_was_not(forge: Forge) -> Non
     forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
     report = forge.report()
     assert (report.anchors, report.not_looked_at) == ((Compared(source="log.anchor", position=1),), NOT_LOOKED_AT)
+    forge.against = kept(forge.anchor, forge.anchor, replace(forge.anchor, position=0, chain=GENESIS.hex()))
+    report = forge.report()
+    assert report.ok
+    assert [(one.source, one.position, one.count) for one in report.anchors] == [
+        ("kept.anchors", 1, 3), ("log.anchor", 1, 1)
+    ]  # fmt: skip
 
 
 def test_a_key_of_a_command_without_events_is_right(forge: Forge) -> None:

@@ -1,0 +1,52 @@
+"""Tests of kept anchors that are read from anywhere: what is torn, too long or too much ends in one error."""
+
+import io
+import json
+
+import pytest
+
+from athena_core.errors import ConfigError
+from athena_core.services.proof import kept
+from athena_core.services.proof.kept import LINE_BYTES_MAX, Kept, Witnesses, read_anchors
+from athena_core.store.anchor import Anchor
+
+LOG = "ab" * 8
+ANCHOR = Anchor(log_id=LOG, position=7, chain="cd" * 32)
+LINE = json.dumps({"logId": LOG, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"}).encode()
+
+
+def read(content: bytes) -> list[Kept]:
+    return list(read_anchors("kept", io.BytesIO(content)))
+
+
+def test_anchors_are_read_with_their_lines() -> None:
+    assert read(LINE + b"\n\n" + LINE) == [Kept("kept", 1, ANCHOR), Kept("kept", 3, ANCHOR)]
+    assert read(b"") == []
+
+
+def test_what_a_crash_left_at_the_end_is_passed_over() -> None:
+    assert read(LINE + b"\n" + LINE[:40]) == [Kept("kept", 1, ANCHOR)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (LINE + b"\n" + LINE[:40] + b"\n", "kept, line 2: is no anchor"),
+        (LINE.replace(b"7", b"-7") + b"\n", "kept, line 1: is no anchor"),
+        (LINE.replace(b"cd", b"CD") + b"\n", "kept, line 1: is no anchor"),
+        (b"[" * 1_000 + b"\n", "kept, line 1: is no anchor"),
+        (b"\xff\n", "kept, line 1: is no anchor"),
+        (b" " * LINE_BYTES_MAX + LINE, f"kept, line 1: longer than {LINE_BYTES_MAX} bytes"),
+        (b"x" * 10_000_000, f"kept, line 1: longer than {LINE_BYTES_MAX} bytes"),
+    ],
+)
+def test_what_is_no_anchor_is_an_error_that_names_its_line(content: bytes, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read(content)
+
+
+def test_too_many_anchors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "LINES_MAX", 2)
+    Witnesses([Kept("kept", 1, ANCHOR)] * 2)
+    with pytest.raises(ConfigError, match="more than 2 anchors in all"):
+        Witnesses([Kept("kept", 1, ANCHOR)] * 3)
