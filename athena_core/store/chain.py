@@ -84,7 +84,7 @@ def flaw(row: Row, after: Position, previous: bytes | None) -> Broken | None:
         return Broken(position, "the payload does not match its hash")
     if text is not None and (text_hash is None or _sha256(text).digest() != text_hash):
         return Broken(position, "the text does not match its hash")
-    if previous is not None and _sha256(previous + _sha256(_encode(row[:LEAF_COLUMNS])).digest()).digest() != chain:
+    if previous is not None and link(previous, row[:LEAF_COLUMNS]) != chain:
         return Broken(position, "the row does not match the chain")
     return None
 

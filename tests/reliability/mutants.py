@@ -26,6 +26,7 @@ PROMISES = "tests/reliability/test_promises.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
 POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged"
 GOLDEN = "tests/reliability/test_golden_states.py"
+NOTICED = "tests/reliability/test_tampering.py::test_a_tampering_is_noticed_by"
 KILLS = "tests/reliability/test_kill.py::test_a_server_killed_at_any_moment_keeps_what_it_promised"
 
 
@@ -297,6 +298,20 @@ MUTANTS: tuple[Mutant, ...] = (
             "        if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):\n",
             "        if anchor:\n",
         ),
+    ),
+    of(
+        "a text that is gone is passed over",
+        f"{NOTICED}[7-files]",
+        (
+            "athena_core/services/proof/rules/erasure.py",
+            "for position in sorted(self.missing):",
+            "for position in ():",
+        ),
+    ),
+    of(
+        "the order of guards is not compared",
+        f"{NOTICED}[15-files]",
+        ("athena_core/services/proof/beside.py", "if order != due_order and", "if False and"),
     ),
     of(
         "the anchor is written in its place",
