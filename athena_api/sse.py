@@ -32,6 +32,7 @@ from projections.feed import (
     render,
     resolve,
 )
+from projections.page import INLINE_BYTES_MAX
 
 T = TypeVar("T")
 
@@ -482,7 +483,9 @@ class Feed:
     def frames(self, position: Position) -> list[Frame]:
         """The next frames after a position."""
         found = self.ring.after(position, PAGE_EVENTS)
-        return self._frames(self._reader.shown(position, PAGE_EVENTS)) if found is None else found
+        if found is None:
+            return self._frames(self._reader.shown(position, PAGE_EVENTS, bytes_max=INLINE_BYTES_MAX))
+        return found
 
     def mark(self, name: str, position: Position) -> bytes:
         """A frame that tells where the stream is, without an event."""

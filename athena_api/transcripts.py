@@ -12,6 +12,7 @@ from athena_core.event import Position
 from athena_core.services.live import Live, Subscriber
 from projections import sessions
 from projections.cursor import parse_cursor
+from projections.page import INLINE_BYTES_MAX
 from projections.views import ViewsReader
 
 PAGE_ENTRIES = 50
@@ -81,7 +82,12 @@ class TranscriptSubscription(Subscription):
         found, reached = self._transcripts.views.query(
             VIEWS,
             lambda rows: sessions.transcript(
-                rows, self._transcripts.log_id, self._session_id, after=self._position, limit=PAGE_ENTRIES
+                rows,
+                self._transcripts.log_id,
+                self._session_id,
+                after=self._position,
+                limit=PAGE_ENTRIES,
+                bytes_max=INLINE_BYTES_MAX,
             ),
         )
         places = [(parse_cursor(entry.id).position, entry) for entry in found.items]

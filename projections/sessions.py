@@ -20,7 +20,7 @@ from athena_core.domain.run import (
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import Scope
+from athena_core.values import PAGE_BYTES_MAX, Scope
 from projections.cursor import event_id
 from projections.page import Keyset, Page, cut
 from projections.projection import Projection, Rows, Table
@@ -261,20 +261,27 @@ def list_sessions(
 
 
 def transcript(
-    connection: Connection, log_id: str, session_id: str, *, after: Position | None, limit: int
+    connection: Connection,
+    log_id: str,
+    session_id: str,
+    *,
+    after: Position | None,
+    limit: int,
+    bytes_max: int = PAGE_BYTES_MAX,
 ) -> Page[TranscriptEntry]:
     """Return the last entries of a session in order, or with ``after`` the first ones that follow that position.
 
-    Only entries that follow a position are continued by ``next_cursor``, the id of the last one.
+    They have at most ``bytes_max`` bytes of JSON; one entry always fits. Only entries that follow a position are
+    continued by ``next_cursor``, the id of the last one.
     """
 
     def show(values: tuple[Cell, ...]) -> TranscriptEntry:
         return _entry(values, log_id)
 
     if after is None:
-        items, _, _ = cut(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show)
+        items, _, _ = cut(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show, bytes_max)
         return Page(items=items.backwards())
-    items, _, more = cut(connection.stream(ENTRIES_AFTER, (session_id, after, limit + 1)), limit, show)
+    items, _, more = cut(connection.stream(ENTRIES_AFTER, (session_id, after, limit + 1)), limit, show, bytes_max)
     return Page(items=items, next_cursor=items[-1].id if more else None)
 
 

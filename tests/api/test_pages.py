@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from athena_api.app import running, wire
 from athena_api.operation import Call, NoBody, NoQuery
@@ -18,17 +19,21 @@ from athena_api.workflows import get_workflow_run
 from athena_core import flow
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
+from athena_core.domain import session
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.directive import DirectiveSpec
+from athena_core.domain.run import TranscriptAppended
+from athena_core.domain.session import SessionCreated
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.event import Fact, Meta
 from athena_core.protocols import Connection
 from athena_core.settings import load
 from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
 from projections import catalog
-from projections.page import Page
+from projections.page import INLINE_BYTES_MAX, Page
 from tests.api.test_workflows import Builder
 from tests.conftest import Serve
+from tests.core.domain.test_run import CREATED
 from tests.scale import sized
 from tests.support.api import Api, Json, soon
 from tests.support.records import META
@@ -307,3 +312,29 @@ async def _read_pages(parts: ControlPlane) -> None:
     assert threads[2:] != [threading.get_ident()], "it was read again, in a thread"
     assert len(threads) == 3
     assert (len(large.items), large.items[:10], position) == (40, small.items, parts.reader.head())
+
+
+async def test_a_stream_that_catches_up_reads_a_part_of_a_large_page_at_a_time(parts: ControlPlane) -> None:
+    steps = tuple(flow.Step(id=f"s{number}", outputs=("o" * 1_000,)) for number in range(100))
+    definition = flow.WorkflowDefinition(steps=steps, dependencies=())
+    facts = [Fact(stream=session.stream("s"), event=SessionCreated(session_id="s"), session_id="s")]
+    for number in range(6):
+        made = WorkflowCreated(
+            workflow_id=f"wf_{number}", step_count=100, dependency_count=0, created_by="ada", definition=definition
+        )
+        facts.append(Fact(stream=made.workflow_id, event=made))
+    large = TranscriptAppended(role="assistant", kind="message", chars=100_000, content="a" * 100_000)
+    said = (replace(CREATED, session_id="s"), *[large] * 6)
+    facts += [Fact(stream="run_1", event=event, session_id="s", run_id="run_1") for event in said]
+    before = parts.reader.head()
+    await parts.log.submit(lambda reader, context: Outcome(facts=tuple(facts)), META)
+    await parts.caught_up(("sessions",), parts.reader.head())
+    sizes = []
+    while frames := parts.feed.frames(before):
+        sizes.append(sum(len(frame.content) for frame in frames))
+        before = frames[-1].row[0]
+    assert max(sizes) <= INLINE_BYTES_MAX + AROUND
+    subscription = parts.transcripts.open("s", None, None)
+    with subscription:
+        pages = [subscription.take() for _ in range(3)]
+    assert [len(frames) for frames, _ in pages] == [2, 2, 2]
