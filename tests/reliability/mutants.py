@@ -64,6 +64,20 @@ REDACT = "tests/cli/test_redact.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     of(
+        "damage that a reader meets is not passed on",
+        "tests/projections/test_views.py::test_damage_that_only_readers_meet_is_healed_while_the_rest_serves",
+        ("projections/views.py", "            self._views.condemn(self._name)\n", "            pass\n"),
+    ),
+    of(
+        "an idle writer does not try whether it could write",
+        "tests/core/store/test_log.py::test_an_idle_writer_notices_that_writes_fail_and_that_they_work_again",
+        (
+            LOG,
+            "                if idle or self._refusal is not None:\n",
+            "                if self._refusal is not None:\n",
+        ),
+    ),
+    of(
         "a kept history outlives an erasure",
         "tests/core/services/test_history.py::test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it",
         ("athena_core/services/history.py", "        self._check()\n", ""),
