@@ -142,6 +142,21 @@ def test_a_bundle_proves_itself_elsewhere(history: Terminal) -> None:
     assert proof["skipped"] >= 9, "the other session's run lies between"
 
 
+def test_a_bundle_is_compared_with_kept_anchors(history: Terminal, here: Here) -> None:
+    kept, forged = history.directory / "anchors", history.directory / "forged"
+    head = here("anchor", "--to", str(kept)).data["position"]
+    forged.write_text(json.dumps(json.loads(kept.read_text()) | {"chain": "0" * 64}) + "\n")
+    run = here("runs", "list", "--limit", "1", "--transport", "local").data["items"][0]["runId"]
+    assert here("export", "--run", run, "--to", "head", "--out", "run.bundle").code == 0
+    proof = here("verify", "--bundle", "run.bundle", "--against", str(kept)).data
+    assert (proof["complete"], proof["compared"], proof["notices"]) == (True, [head], [])
+    refused = here("verify", "--bundle", "run.bundle", "--against", str(forged))
+    assert (refused.code, "kept anchor vouches for" in refused.err) == (1, True)
+    assert here("export", "--run", run, "--to", str(head - 1), "--out", "short.bundle").code == 0
+    refused = here("verify", "--bundle", "short.bundle", "--against", str(kept))
+    assert (refused.code, "export it again with --to" in refused.err) == (1, True)
+
+
 def test_a_bundle_goes_through_a_pipe(history: Terminal, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = history.run("export", "--session", "one").out
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bundle.encode())))
