@@ -55,6 +55,12 @@ LOCK_CLASS = 0x61746865
 LOG_LOCK, SCHEMA_LOCK = 1, 2
 SCHEMA = "athena"
 VACUUM_RETRY_SECONDS = 0.05
+VACUUM_LOCK_TIMEOUT = "200ms"
+"""How long one attempt to lock a table holds up those who come after it."""
+
+REWRITE_BYTES_MAX = 64 << 20
+"""Up to which size a table is rewritten after an erasure; nobody can use it meanwhile, for about a second."""
+
 ANCHOR = "postgres.anchor"
 CHANNEL, LIVE_CHANNEL = "athena", "athena_live"
 POLL_SECONDS = 0.25
@@ -317,7 +323,10 @@ DROP_UNKEYED = f"""
         SELECT 1 FROM unnest(%s::bigint[]) AS erased (value)
         WHERE value BETWEEN first_position AND first_position + count - 1)
 """
-SELECT_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+SELECT_TABLES = """
+    SELECT tablename, pg_total_relation_size(format('%%I.%%I', schemaname, tablename)::regclass)
+    FROM pg_tables WHERE schemaname = %s
+"""
 SELECT_OLDER = """
     SELECT 'the transaction of process ' || pid FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND age(backend_xmin) > age(%(horizon)s::text::xid)
@@ -1101,12 +1110,13 @@ class PostgresStore(Reading):
 def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
     """Vacuum the tables of a schema once no transaction can see erased rows; delete all rows of some of them before.
 
-    Raises TimeoutError where a transaction is open for longer than ``seconds``, OSError where a lock is not to be had.
-    Until PostgreSQL reuses the space, pages may hold remains; only ``VACUUM FULL`` rewrites them.
+    Tables up to ``REWRITE_BYTES_MAX`` are rewritten. In larger ones free space of pages holds remains until PostgreSQL
+    reuses it, or ``VACUUM FULL`` rewrites them. Raises TimeoutError where a transaction is open or a table in use for
+    longer than ``seconds``, OSError where there is no space.
     """
     until = time.monotonic() + seconds
-    with translated(), connect(url, {"lock_timeout": "5s"}) as connection:
-        tables = [row[0] for row in connection.execute(SELECT_TABLES, (schema,)).fetchall()]
+    with translated(), connect(url, {"lock_timeout": VACUUM_LOCK_TIMEOUT}) as connection:
+        tables = {str(name): int(size) for name, size in connection.execute(SELECT_TABLES, (schema,)).fetchall()}
         for name in set(tables).intersection(emptied):
             connection.execute(f"DELETE FROM {schema}.{name}".encode())
         horizon = _value(connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone())
@@ -1115,10 +1125,24 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
                 raise TimeoutError(f"{holder[0]} kept old rows of the database for longer than {seconds:g} s")
             time.sleep(VACUUM_RETRY_SECONDS)
         try:
-            for table in tables:
-                connection.execute(f"VACUUM {schema}.{table}".encode())
-        except (pg.LockNotAvailable, pg.DiskFull) as error:
+            for table, size in tables.items():
+                _vacuum(connection, f"{'FULL ' * (size <= REWRITE_BYTES_MAX)}{schema}.{table}", until)
+        except pg.LockNotAvailable:
+            raise TimeoutError(f"{table} of the database was in use for longer than {seconds:g} s") from None
+        except pg.DiskFull as error:
             raise OSError(_said(error)) from error
+
+
+def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float) -> None:
+    """Vacuum a table; try again while others use it. Raises LockNotAvailable once the time is up."""
+    while True:
+        try:
+            connection.execute(f"VACUUM {table}".encode())
+            return
+        except pg.LockNotAvailable:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(VACUUM_RETRY_SECONDS)
 
 
 def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import re
+import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -13,27 +14,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
 import psycopg
 import pytest
 
 from athena_cli.in_process import in_process
+from athena_core.clock import FixedDate
 from athena_core.domain import EVENTS
 from athena_core.event import Meta
-from athena_core.protocols import Row
+from athena_core.protocols import Row, row_of
 from athena_core.services import redaction
+from athena_core.services.erasure import Trace
 from athena_core.settings import load
+from athena_core.store.anchor import Anchor, write_anchor
+from athena_core.store.chain import GENESIS, digest, link
 from athena_core.store.codec import MOVED, Codec
 from athena_core.store.engine import open_archive
-from athena_core.store.sqlite import open_reader
+from athena_core.store.sqlite import COLUMNS, open_reader
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.scale import sized
 from tests.support import repository
 from tests.support.api import Api, Refused, opened, soon
 from tests.support.golden import STATES, GoldenState, name_of
+from tests.support.inside import Inside
 from tests.support.model import Profile, call, turn_of
 from tests.support.stub import Asked, Behaviour, Stub, refuses, says_and_waits, standing
-from tests.support.traces import traces
+from tests.support.traces import traces, traces_in_tables
 
 CANARY = "canary-4e51"
 FAILING = f"#!/bin/sh\ncat > /dev/null\necho '{CANARY}-program complains' >&2\nexit 3\n"
@@ -297,6 +304,12 @@ def model() -> Iterator[Stub]:
         yield stub
 
 
+def copies_of_note(api: Api, entry_id: str) -> list[str]:
+    """Forget a note; return the events that repeat it."""
+    left = opened(api.send(f"/memory/{entry_id}", None, method="DELETE")).get("left", [])
+    return [one["place"] for one in left if one["place"].startswith("position ")]
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("kept_in", ["files", "postgres"])
 def test_no_canary_is_left_of_any_free_field(
@@ -337,16 +350,18 @@ def test_no_canary_is_left_of_any_free_field(
         assert named, "other events repeat what was said in the session"
         assert {one["place"] for one in json.loads(redact().out)["left"]} == named, "it remembers them without the text"
         (note,) = server.api.items("/memory")
-        place = f"/memory/{note['id']}"
-        recalled = opened(server.api.send(place, None, method="DELETE"))["left"]
+        recalled = copies_of_note(server.api, note["id"])
         assert recalled, "runs that were reminded of a note repeat it"
-        assert opened(server.api.send(place, None, method="DELETE"))["left"] == recalled
+        assert copies_of_note(server.api, note["id"]) == recalled
+        if url is not None:
+            assert "log" in traces_in_tables(request.getfixturevalue("cluster"), url, CANARY)
         asyncio.run(erase_all(terminal, words))
-        assert "left" not in opened(server.api.send(place, None, method="DELETE"))
+        assert copies_of_note(server.api, note["id"]) == []
         again = redact()
         assert again.code == 0, again.err
         if url is not None:
             assert in_database(url) == []
+            assert traces_in_tables(request.getfixturevalue("cluster"), url, CANARY) == []
         assert traces(terminal.state_dir, CANARY) == []
     assert traces(terminal.state_dir, CANARY) == []
     assert collected(here, "verify").code == 0
@@ -368,6 +383,78 @@ async def erase_all(terminal: Terminal, words: re.Pattern[bytes]) -> None:
                 found = redaction.text_of_event(plane.reader, row.position)
                 done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
         assert await plane.scrub(done, 60.0) == ()
+
+
+def sung(value: Any, name: str = "") -> Any:
+    """A text with a canary before each of its strings but salts, also within JSON."""
+    match value:
+        case str() if not name.lower().endswith("salt") and name != "mode":  # the one that has to be of a list
+            with suppress(ValueError):
+                if isinstance(inner := json.loads(value), dict | list):
+                    return json.dumps(sung(inner))
+            return f"{CANARY}-{name} {value}"
+        case dict():
+            return {key: sung(one, key) for key, one in value.items()}
+        case list():
+            return [sung(one, name) for one in value]
+        case _:
+            return value
+
+
+def sing(state_dir: Path) -> set[str]:
+    """Put canaries into the texts of a log, as if they had been written so; return the types that have some."""
+    kinds, chain = set(), GENESIS
+    with closing(apsw.Connection(str(state_dir / "log.db"))) as log:
+        log_id = log.execute("SELECT value FROM meta WHERE name = 'log_id'").get
+        rows = [row_of(found) for found in log.execute(f"SELECT {COLUMNS} FROM log ORDER BY position").fetchall()]
+        for row in rows:
+            text, text_hash = row.text, row.text_hash
+            if text is not None and not row.type.startswith("persona."):  # these hold documents of a shape of their own
+                text = json.dumps(sung(json.loads(text))).encode()
+                text_hash = digest(text)
+                kinds.add(row.type)
+            chain = link(chain, (*row[:15], text_hash))
+            log.execute(
+                "UPDATE log SET text = ?, text_hash = ?, chain = ? WHERE position = ?",
+                (text, text_hash, chain, row.position),
+            )
+    with closing(apsw.Connection(str(state_dir / "log.db"))) as log:
+        log.execute("VACUUM")  # its rows moved, which those of a log never do
+        log.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    write_anchor(state_dir / "log.anchor", Anchor(log_id=log_id, position=len(rows), chain=chain.hex()))
+    return kinds
+
+
+@pytest.mark.parametrize("state", STATES, ids=name_of)
+def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenState, tmp_path: Path) -> None:
+    """The small form of the test above: every event and view of a release, without the operations that lead to them."""
+    state.unpack(tmp_path)
+    for name in ("views", "memory"):
+        shutil.rmtree(tmp_path / "state" / name, ignore_errors=True)
+    assert len(sing(tmp_path / "state")) > 20
+    settings = {"scheduler": "off", "executor": "off", "memory_enabled": "true", "memory_include_transcripts": "true"}
+    inside = Inside(tmp_path, FixedDate(state.expected.last_recorded_at), **settings)
+    inside.start()
+    try:
+        plane = inside.app.plane
+
+        for _ in soon():
+            assert inside.ask("GET", "/memory/search?query=canary").status_code in {200, 503}
+            if all(traces(inside.state_dir / name, CANARY) for name in ("views", "memory")):
+                break
+
+        async def erase() -> tuple[Trace, ...]:
+            done, meta = 0, Meta(actor="a", correlation="c")
+            while rows := [row for row in plane.reader.rows(0, 100_000) if CANARY.encode() in (row.text or b"")]:
+                found = redaction.Found(tuple(rows), (), frozenset())  # a redrive may copy what is not erased yet
+                done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
+            return await plane.scrub(done, 60.0)
+
+        assert inside.call(erase) == ()
+        assert traces(inside.state_dir, CANARY) == []
+    finally:
+        inside.stop()
+    assert traces(inside.state_dir, CANARY) == []
 
 
 @contextmanager

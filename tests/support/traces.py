@@ -1,8 +1,12 @@
-"""Traces: what the files of a directory hold of some words, as they are or in base64."""
+"""Traces: what the files of a directory or a database hold of some words, as they are or in base64."""
 
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+
+import psycopg
+
+from tests.support.postgres import Cluster
 
 
 def spellings(words: str) -> Iterator[bytes]:
@@ -25,3 +29,15 @@ def traces(directory: Path, *words: str) -> list[str]:
         if any(spelling in content or spelling in path.name.encode() for spelling in wanted):
             found.append(path.relative_to(directory).as_posix())
     return found
+
+
+def traces_in_tables(cluster: Cluster, url: str, words: str) -> list[str]:
+    """The tables of a database whose files hold the words; those of the WAL are not looked at."""
+    assert cluster.postmaster is not None
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("CHECKPOINT")
+        found = session.execute("SELECT pg_relation_filepath(oid), relname FROM pg_class").fetchall()
+        (place,) = session.execute("SELECT pg_relation_filepath('pg_class')").fetchone() or ("",)
+    names: dict[str, str] = dict(found)
+    folder = Path(place).parent
+    return [names.get(str(folder / name), name) for name in traces(cluster.postmaster.data / folder, words)]
