@@ -20,6 +20,7 @@ from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
 from tests.core.domain.test_run import COMPLETED, CREATED
 from tests.core.services.test_context import answer, assistant, call, user
+from tests.scale import sized
 from tests.support.records import CODEC, META, opened_log
 
 LIMITS = HistoryLimits(entries_max=6, entry_chars_max=40, chars_max=200, strip=True)
@@ -164,7 +165,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
         yield log
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=sized(12, 25, 1_000), deadline=None)
 @given(
     st.lists(STEPS, min_size=15, max_size=25),
     st.sampled_from([LIMITS, LIMITS._replace(rows_max=12), LIMITS._replace(added_rows_max=2, kept_max=1)]),
