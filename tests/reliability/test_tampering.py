@@ -279,6 +279,7 @@ def go_on(directory: Path, **settings: str) -> None:
     clock = FixedDate(STATES[0].expected.last_recorded_at)
     inside = Inside(directory, clock, scheduler="off", executor="off", memory_enabled="true", **settings)
     inside.start()
+    catch_up(inside)  # the views of the older release are rebuilt, and answers are read from them
     noted = inside.ask("POST", "/memory", {"text": "a note"}).json()["data"]["id"]
     rows = Copy(directory / "state", settings.get("database_url")).rows()
     text = next(row.text for row in rows if row.stream == noted)
@@ -288,10 +289,17 @@ def go_on(directory: Path, **settings: str) -> None:
     for number in range(4):
         body = {"input": f"directive {number}"}
         inside.ask("POST", "/directives", body, idempotency_key=f"key-{number}").raise_for_status()
-    for _ in soon():
-        if inside.ask("GET", "/admin/health").json()["data"]["lag"] == 0:
-            break
+    catch_up(inside)
     inside.stop()
+
+
+def catch_up(inside: Inside) -> None:
+    """Wait until the views are where the log is."""
+    for _ in soon():
+        answer = inside.ask("GET", "/admin/health")
+        if answer.status_code == 200 and answer.json()["data"]["lag"] == 0:
+            return
+    raise AssertionError(answer.text)
 
 
 @pytest.fixture
