@@ -413,7 +413,7 @@ class _Reading:
         if head.bundle == OLDEST:
             yield "Format 1 of release 0.1 proves less: it does not say whether a run had ended."
         elif scope.run_id is not None and not head.complete:
-            yield f"Completeness is not proven: the run had not ended at position {self.position}."
+            yield f"Completeness is not proven: the end of the run is not in the bundle up to position {self.position}."
         if scope.session_id is not None:
             yield "Completeness is not proven: events of the session may be among those that were left out."
         elif self._range:

@@ -324,6 +324,15 @@ def key_of_another(copy: Copy) -> None:
     copy.execute("UPDATE command SET subject = ? WHERE substr(subject, 1, 4) = 'run_'", run_id)
 
 
+def key_moved_to_another(copy: Copy) -> None:
+    columns = "recorded_at, first_position, count, subject, answer"
+    bound = "FROM command WHERE count > 0 ORDER BY first_position"
+    copy.execute(
+        f"UPDATE command SET ({columns}) = (SELECT {columns} {bound} DESC LIMIT 1)"
+        f" WHERE key_hash = (SELECT key_hash {bound} LIMIT 1)"
+    )
+
+
 def fingerprints_and_answers(copy: Copy) -> None:
     copy.execute("UPDATE command SET fingerprint = ?, answer = ?", bytes(33), b"{}")
 
@@ -503,6 +512,7 @@ CASES: tuple[Case, ...] = (
     Case("W11a", "a pipe in the place of `log.anchor`", anchor_as_a_pipe, refused=True, start=BOTH),
     Case("W11b", "a directory in the place of `log.anchor`", anchor_as_a_directory, refused=True, start=BOTH),
     Case("11", "an idempotency key bound to another run", key_of_another, rules("keys")),
+    Case("11b", "an idempotency key moved to the command of another key", key_moved_to_another, rules("keys")),
     Case("12", "fingerprints and answers of keys replaced", fingerprints_and_answers, unseen=KEYS),
     Case("13", "the keys deleted", keys_gone, unseen=KEYS),
     Case("14", "the value of a guard edited", guard_edited, rules("guards")),

@@ -66,7 +66,8 @@ def misbound(
 ) -> Iterator[str]:
     """Return what is wrong with idempotency keys.
 
-    Each belongs to all events of one command in the log, was bound in the order of these, and leads to what it names.
+    Each belongs to all events of one command in the log, which has no other key, was bound in the order of these, and
+    leads to what it names.
     """
     found: list[StoredKey] = []
     for key in keys:
@@ -84,8 +85,11 @@ def misbound(
 def _astray(keys: Iterable[StoredKey], read: Read) -> Iterator[str]:
     """Compare keys, in the order of their commands, with the rows of these."""
     page: list[Row] = []
-    newest = 0
+    newest = bound = 0
     for key in keys:
+        if key.first == bound:
+            yield f"{_name(key)} is bound to the command of position {key.first}, which another key is bound to"
+        bound = key.first
         if not page or key.last > page[-1].position:
             page = read(key.first - 1, max(PAGE_EVENTS, key.last - key.first + 1))
         start = key.first - page[0].position if page else 0

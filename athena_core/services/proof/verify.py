@@ -54,7 +54,8 @@ NO_KEYS = "idempotency keys"
 NO_LOG = "rows, guards and keys: the tables are not those of a log"
 NOT_LOOKED_AT = (
     "views: `athena replay --verify` compares them with the log",
-    "fingerprints and answers of idempotency keys, and keys that were deleted: they are not in the chain",
+    "fingerprints and answers of idempotency keys, and keys that were deleted or moved to a command without one: they"
+    " are not in the chain",
     "who wrote what is rightly chained, and what was never written: no log shows that about itself",
 )
 """What no pass looks at, and why."""
@@ -329,7 +330,7 @@ class Verifier:
             anchors=anchors,
             not_looked_at=(
                 *(() if self._readable else (NO_LOG,)),
-                *(() if anchors else (NO_ANCHOR,)),
+                *(() if any(one.position or not self.head for one in anchors) else (NO_ANCHOR,)),
                 *((NO_KEYS,) if self._keys is None else ()),
                 *NOT_LOOKED_AT,
             ),

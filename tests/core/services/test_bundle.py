@@ -105,7 +105,7 @@ def test_the_end_of_a_run_cannot_be_hidden(reader: SqliteReader) -> None:
     broken(lines, "says that it holds a whole run")
     proof = prove([changed(lines[0], complete=False), *lines[1:]])
     assert not proof.complete
-    assert "Completeness is not proven: the run had not ended at position 8." in proof.notices
+    assert "Completeness is not proven: the end of the run is not in the bundle up to position 8." in proof.notices
 
 
 @pytest.mark.parametrize("scope", [RUN, SESSION, ALL])
@@ -119,7 +119,7 @@ def test_a_cut_end_does_not_verify(scope: Scope, reader: SqliteReader) -> None:
 def test_a_bundle_of_an_open_run_says_so(reader: SqliteReader) -> None:
     proof = prove(exported(reader, Scope(run_id="run_2")))
     assert not proof.complete
-    assert "Completeness is not proven: the run had not ended at position 10." in proof.notices
+    assert "Completeness is not proven: the end of the run is not in the bundle up to position 10." in proof.notices
 
 
 @pytest.mark.parametrize(

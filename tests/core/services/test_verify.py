@@ -559,6 +559,11 @@ def key_of_another_subject(forge: Forge) -> None:
     forge.keys = [forge.key(2, 2, subject="run_2")]
 
 
+def keys_of_one_command(forge: Forge) -> None:
+    forge.add("run_1", CREATED)
+    forge.keys = [forge.key(1, 1, subject="run_1")._replace(key_hash=bytes([number]) * 32) for number in (1, 2)]
+
+
 def key_of_another_time(forge: Forge) -> None:
     forge.add("plane", FILLER)
     forge.add("plane", FILLER)
@@ -1179,6 +1184,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (completed_with_more_evidence, "totals", 5, "run_1 completed with 1 pieces of evidence of 0"),
     (guards_in_another_order, "guards", None, "the guards waiting stand in the order run_2, run_1 where the log says"),
     (key_of_another_subject, "keys", None, "leads to run_2, which positions 2 to 2 do not name"),
+    (keys_of_one_command, "keys", None, "of position 1, which another key is bound to"),
     (key_of_another_time, "keys", None, "of position 2 was bound long before a key of an earlier one"),
     (anchor_of_another_log, "anchor", None, "the anchor is of the log 0000000000000000; this one is 00000"),
     (version_skipped, "versions", 2, "version 3 where 2 is due"),
@@ -1360,6 +1366,8 @@ def test_the_report_says_what_was_compared_and_what_was_not(forge: Forge) -> Non
     forge.add("plane", FILLER)
     report = forge.report()
     assert (report.anchors, report.not_looked_at) == ((), (NO_ANCHOR, *NOT_LOOKED_AT))
+    forge.anchor = Anchor(log_id=forge.store.log_id, position=0, chain="")
+    assert NO_ANCHOR in forge.report().not_looked_at, "it vouches for nothing"
     forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
     report = forge.report()
     assert (report.anchors, report.not_looked_at) == ((Compared(source="log.anchor", position=1),), NOT_LOOKED_AT)
