@@ -341,7 +341,7 @@ def test_a_reader_of_a_stopped_projection_is_told_at_once(tmp_path: Path, histor
     plane = Plane(tmp_path, history)
     history.damage(history.head())
     plane.keep()
-    with pytest.raises(NotCaughtUp, match=r"runs stopped at position \d+: ValueError") as caught:
+    with pytest.raises(NotCaughtUp, match=r"runs stopped at position \d+: Undecodable") as caught:
         asyncio.run(plane.reader.wait(["runs"], history.head(), 3600.0))
     assert isinstance(caught.value.details, dict)
     assert caught.value.details["position"] == history.head() - 1
