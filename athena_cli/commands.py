@@ -771,7 +771,7 @@ def digests_of(views: Any) -> dict[str, str]:
 def verify(
     *,
     bundle: Annotated[Path | None, TEXT] = None,
-    against: Annotated[list[str] | None, TEXT] = None,
+    against: Annotated[list[str] | None, SWITCH] = None,
     ids: Annotated[Path | None, TEXT] = None,
     json: Annotated[bool, SWITCH] = False,
     form: Form | None = None,

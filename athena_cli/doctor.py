@@ -87,6 +87,13 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     yield Finding(check="settings", status="ok", says="every setting can be read")
     for warning in replaced():
         yield Finding(check="settings", status="notice", says=warning)
+    places = len(settings.anchor_to)
+    yield Finding(
+        check="anchors elsewhere",
+        status="ok" if places else "notice",
+        says=f"a server sends anchors to {places} places" if places else "no anchor leaves this machine by a server",
+        remedy=None if places else "set ATHENA_ANCHOR_TO, or run 'athena anchor --to' regularly: docs/operations.md",
+    )
     workspace = settings.workspace_root
     if not workspace.is_dir():
         yield Finding(

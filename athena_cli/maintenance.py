@@ -54,7 +54,7 @@ def backup(target: Path, /, *, form: Form | None = None) -> None:
     show(done, form)
 
 
-def anchor(*, to: Annotated[list[str] | None, TEXT] = None, form: Form | None = None) -> None:
+def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None = None) -> None:
     """Write an anchor (position and chain value of the log's head) where its owner cannot rewrite it.
 
     It is appended there, beside earlier ones. `athena verify --against PLACE` compares the log with all of them. Exit

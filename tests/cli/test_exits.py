@@ -49,6 +49,8 @@ WRONG = {
     "ATHENA_HISTORY_STRIP_CONTROL_CHARS": "maybe",
     "ATHENA_IDEMPOTENCY_HOURS": "1e3",
     "ATHENA_ACCEPT_FORK": "maybe",
+    "ATHENA_ANCHOR_TO": "kept,,kept",
+    "ATHENA_ANCHOR_SECONDS": "0",
     "ATHENA_DATABASE_URL": "mysql://open:sesame@db/athena",
     "ATHENA_EXECUTOR": "outline",
     "ATHENA_EXECUTOR_MAX_RUNS": "0",

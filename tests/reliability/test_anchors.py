@@ -1,7 +1,6 @@
 """Tests of anchors: a start beside an anchor that vouches for nothing, and what a kept anchor proves."""
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,29 +18,13 @@ from tests.reliability.test_disk import refuses
 from tests.support.server import Server
 
 
-def foreign(anchor: Path) -> None:
-    anchor.write_bytes(b'{"logId":"0123456789abcdef","position":1,"chain":"' + b"0" * 64 + b'"}')
-
-
-def instead(make: Callable[[Path], None]) -> Callable[[Path], None]:
-    """What puts something else in the place of the anchor."""
-
-    def replace(anchor: Path) -> None:
-        anchor.unlink()
-        make(anchor)
-
-    return replace
-
-
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     ("spoil", "trouble", "words"),
     [
         (Path.unlink, "missing", "is missing"),
-        (foreign, "foreign", "the anchor of another log, 0123456789abcdef"),
-        (instead(os.mkfifo), "unreadable", "not a regular file"),
     ],
-    ids=["gone", "foreign", "fifo"],
+    ids=["gone"],
 )
 def test_a_cut_tail_beside_an_anchor_that_vouches_for_nothing_is_refused_once(
     tmp_path: Path, spoil: Callable[[Path], None], trouble: str, words: str
