@@ -135,7 +135,7 @@ class Sender(NamedTuple):
             with anyio.fail_after(SEND_SECONDS_MAX):
                 match to.kind:
                     case "file":
-                        await to_thread.run_sync(append, Path(to.place), line)
+                        await to_thread.run_sync(append, Path(to.place), line, abandon_on_cancel=True)
                     case "git":
                         await self._commit(Path(to.place), line)
                     case "http" if to.place.endswith("/"):
@@ -174,7 +174,7 @@ class Sender(NamedTuple):
     async def _commit(self, directory: Path, line: AnchorBody) -> None:
         async with Repository.open(directory, Path("/"), "git", self.scratch) as repository:
             name = f"{line.log_id}.anchors"
-            await to_thread.run_sync(append, directory / name, line)
+            await to_thread.run_sync(append, directory / name, line, abandon_on_cancel=True)
             await repository.record(name, f"Anchor of {line.log_id} at {line.position}")
             await repository.push()
 

@@ -5,9 +5,11 @@ import json
 import os
 import stat
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -17,11 +19,13 @@ from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorNotSent, ConfigError
 from athena_core.event import Event, Fact, Meta
+from athena_core.services import anchors as services
 from athena_core.services.anchors import Anchors, Destination, Sender, append, destination_of
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteStore
 from tests.support import repository
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.repository import git
 from tests.support.stub import Asked, Behaviour, Stub, choosing
 
@@ -250,3 +254,17 @@ async def test_a_destination_that_fails_is_heard_and_hinders_no_other(log: Log, 
     assert log.problems.failing() == ()
     assert [line["position"] for line in lines(tmp_path / "nowhere" / "kept")] == [1]
     assert [line["position"] for line in lines(tmp_path / "kept")] == [1]
+
+
+async def test_a_file_system_that_hangs_does_not_hold_up_a_stop(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(services, "append", lambda path, line: free.wait())
+    monkeypatch.setattr(services, "STOP_SECONDS_MAX", 0.05)
+    write(log, STARTED)
+    try:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            await anchors_to(log, tmp_path / "kept").stop()
+    finally:
+        free.set()
