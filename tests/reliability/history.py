@@ -10,7 +10,7 @@ from athena_core.store.sqlite import SELECT_META, SqliteReader, open_reader
 from projections.cursor import event_id
 from tests.reliability.oracle import Entry
 from tests.reliability.program import MARK
-from tests.support.records import CODEC, judge_history, stored_guards
+from tests.support.records import CODEC, all_rows, judge_history, stored_guards
 
 BEGINNINGS = (directive.DirectiveCreated.TYPE, run.RunCreated.TYPE, run.RunQueued.TYPE)
 
@@ -34,7 +34,7 @@ def rows_of(path: Path) -> tuple[str, list[Row]]:
     """The log's id and all rows of a log database. Raises chain.Broken where they do not prove themselves."""
     reader = opened(path)
     try:
-        return reader.log_id, list(chain.verify(reader.rows(0, 2**62)))
+        return reader.log_id, list(chain.verify(all_rows(reader)))
     finally:
         reader.close()
 
@@ -68,7 +68,7 @@ def judge_log(state_dir: Path) -> list[Entry]:
     """Fail unless the history proves itself, obeys the rules and leads to the guards beside it; return it."""
     reader = opened(state_dir / "log.db")
     try:
-        rows = list(chain.verify(reader.rows(0, 2**62)))
+        rows = list(chain.verify(all_rows(reader)))
         guards = reader.guards()
         log_id = reader.log_id
     finally:

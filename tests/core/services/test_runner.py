@@ -23,6 +23,7 @@ from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from projections.runs import Run, run_by_id
 from tests.support.gate import Gates
+from tests.support.records import all_rows
 
 PATIENCE_SECONDS = 20.0
 META = Meta(actor="alice", correlation="trace")
@@ -77,7 +78,7 @@ async def test_a_run_for_any_executor_is_left_to_those_before_and_taken_if_they_
     async with plane_at_work(tmp_path) as parts:
         runner = parts.runner
         committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
-        rows = [row for row in parts.reader.rows(0, 2**62) if row.stream == committed.subject]
+        rows = [row for row in all_rows(parts.reader) if row.stream == committed.subject]
         (created,) = [row for row in rows if row.type == run.RunCreated.TYPE]
         (lease,) = [row for row in rows if row.type == run.RunLeased.TYPE]
         for_any = created._replace(data=created.data.replace(runner.executor.encode(), b""))
