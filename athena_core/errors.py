@@ -397,7 +397,7 @@ class StoreMoved(Unavailable):
 
 
 class StoreDamaged(Unavailable):
-    """A part of the log cannot be read."""
+    """A part of the log cannot be read; a write may or may not have been done."""
 
     code = "STORE_DAMAGED"
     REMEDY = "a part of the log cannot be read: run 'athena verify', then restore a backup"

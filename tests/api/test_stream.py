@@ -6,9 +6,9 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -256,14 +256,34 @@ async def test_a_stream_with_something_to_tell_does_not_beat(parts: ControlPlane
 
 async def test_a_stream_that_waits_has_two_tasks(parts: ControlPlane) -> None:
     streams, lines = Streams(), [Line() for _ in range(5)]
-    with anyio.fail_after(30):
+    with offspring() as ours, anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            before = len(asyncio.all_tasks())
             for line in lines:
                 tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
                 await line.until(b"event: caught-up")
-            assert len(asyncio.all_tasks()) == before + 2 * len(lines), "its own, and one that sees the client go"
+            waiting = [task for task in ours if not task.done()]
+            assert len(waiting) == 1 + 2 * len(lines), "its own, and one that sees the client go"
             streams.drain()
+
+
+@contextmanager
+def offspring() -> Iterator[set[asyncio.Task[Any]]]:
+    """Return the present task and those that it and they start; the plane starts others meanwhile."""
+    loop, present = asyncio.get_running_loop(), asyncio.current_task()
+    assert present is not None
+    ours: set[asyncio.Task[Any]] = {present}
+
+    def begin(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
+        if asyncio.current_task() in ours:
+            ours.add(task)
+        return task
+
+    loop.set_task_factory(begin)
+    try:
+        yield ours
+    finally:
+        loop.set_task_factory(None)
 
 
 async def test_who_waited_for_the_ring_and_left_leaves_nothing_behind() -> None:
