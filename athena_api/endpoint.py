@@ -35,6 +35,7 @@ from athena_core.event import Meta
 from athena_core.store.shortage import REMEDY, is_shortage
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
 from athena_core.watchdog import name_operation
+from projections.views import at_least
 
 PIECE_BYTES = 64 << 10
 """Bytes up to which an answer is sent in one piece, and counts for no budget."""
@@ -200,7 +201,8 @@ class Endpoint:
             return kept
         if not call.stale:
             await plane.caught_up(operation.reads, call.position)
-        reply = await self._handle(plane, operation, call)
+        with at_least(0 if call.stale else call.position):
+            reply = await self._handle(plane, operation, call)
         if reply.steady and reply.position >= call.position:
             reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
             self._kept.keep(question, call.position, reply)

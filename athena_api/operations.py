@@ -97,6 +97,7 @@ from projections import (
     workflows,
 )
 from projections.page import INLINE_BYTES_MAX, Page
+from projections.views import at_least
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -496,7 +497,10 @@ async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) ->
     after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     if any(True for _ in matches.conditions()):
         await plane.caught_up(("feed",), call.position)
-        (data, head), _ = await plane.search(("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows))
+        with at_least(call.position):
+            (data, head), _ = await plane.search(
+                ("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows)
+            )
         return Reply(data=data, position=head)
     page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
     if page.scanned < page.head and len(page.rows) < call.limit:  # it is larger

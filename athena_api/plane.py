@@ -66,7 +66,7 @@ from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_
 from athena_core.watchdog import Watchdog
 from projections import replay
 from projections.page import PageTooLarge, inline
-from projections.views import Views, ViewsReader
+from projections.views import Views, ViewsReader, at_least
 
 T = TypeVar("T")
 
@@ -169,7 +169,8 @@ class ControlPlane(NamedTuple):
     ) -> tuple[T, Position]:
         """The same once the projections reflect a position."""
         await self.caught_up(names, position)
-        return await self.query(names, read)
+        with at_least(position):
+            return await self.query(names, read)
 
     async def search(
         self,

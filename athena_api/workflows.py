@@ -15,6 +15,7 @@ from athena_core.protocols import Connection
 from athena_core.values import LIST_ITEMS_MAX, Body, Label
 from projections import runs, workflows
 from projections.page import Page
+from projections.views import at_least
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -195,8 +196,10 @@ async def _rehearsed(
         row = None if shown is None else workflows.run_row(rows, shown)
         return None if row is None else _view(rows, row).run()
 
-    await plane.caught_up(VIEWS, plane.reader.head())
-    run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
+    head = plane.reader.head()
+    await plane.caught_up(VIEWS, head)
+    with at_least(head):
+        run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
     if run is None:
         return Reply(data=None, position=position)
     kept = tuple(step_id for step_id in run.step_order if run.step_states[step_id].status == "ok")
@@ -249,6 +252,8 @@ async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Re
     def read(rows: Connection) -> workflows.WorkflowRun:
         return _view(rows, found(workflows.run_row(rows, run_id), "workflow run", run_id)).run()
 
-    await plane.caught_up(VIEWS, plane.reader.head())
-    run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
+    head = plane.reader.head()
+    await plane.caught_up(VIEWS, head)
+    with at_least(head):
+        run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
     return Reply(data=run, position=position, status=status, replayed=done.replayed)

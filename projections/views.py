@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TypeVar
 
 from athena_core.clock import Clock
@@ -21,6 +22,21 @@ WAIT_SECONDS = 2.0
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
 DAMAGED = "{name} is damaged; another generation is built beside it"
+
+_least: ContextVar[Position] = ContextVar("least", default=0)
+
+
+@contextmanager
+def at_least(position: Position) -> Iterator[None]:
+    """Have ``query`` raise NotCaughtUp below a position within the block, in threads that it waits for as well.
+
+    What was waited for may be replaced, before a thread opens it, by a generation that is built from nothing.
+    """
+    token = _least.set(position)
+    try:
+        yield
+    finally:
+        _least.reset(token)
 
 
 class Views:
@@ -133,13 +149,16 @@ class ViewsReader:
         return self._views.failure or self._unreachable or self._views.condemned()
 
     def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
-        """The result of ``read`` and the position that it reflects; raises NotCaughtUp if a projection is missing."""
+        """The result of ``read`` and the position that it reflects.
+
+        Raises NotCaughtUp if a projection is missing, or is behind what ``at_least`` demands.
+        """
         connection = self._open()
         if connection is not None:
             try:
                 with connection.snapshot():
                     checkpoints = self._load(connection)
-                    if all(name in checkpoints for name in names):
+                    if _cover(checkpoints, names, _least.get()):
                         return read(connection), min(checkpoints[name].position for name in names)
             except Damaged as error:
                 self._set_aside(error)

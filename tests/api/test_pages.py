@@ -5,15 +5,17 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from msgspec.structs import replace
 
 from athena_api.app import running, wire
 from athena_api.operation import Call, NoBody, NoQuery
-from athena_api.plane import ControlPlane
+from athena_api.plane import LARGE_READS_MAX, ControlPlane
 from athena_api.replies import success
 from athena_api.workflows import get_workflow_run
 from athena_core import flow
@@ -29,13 +31,15 @@ from athena_core.event import Fact, Meta
 from athena_core.protocols import Connection
 from athena_core.settings import load
 from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
-from projections import catalog
+from projections import catalog, generation
+from projections.keeper import Keeper
 from projections.page import INLINE_BYTES_MAX, Page
 from tests.api.test_workflows import Builder
 from tests.conftest import Serve
 from tests.core.domain.test_run import CREATED
 from tests.scale import sized
 from tests.support.api import Api, Json, soon
+from tests.support.inside import Inside
 from tests.support.records import META
 from tests.support.server import Server
 
@@ -312,6 +316,49 @@ async def _read_pages(parts: ControlPlane) -> None:
     assert threads[2:] != [threading.get_ident()], "it was read again, in a thread"
     assert len(threads) == 3
     assert (len(large.items), large.items[:10], position) == (40, small.items, parts.reader.head())
+
+
+def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Inside(tmp_path, scheduler="off")
+    inside.start()
+    try:
+        plane = inside.app.plane
+        for number in range(40):
+            assert inside.ask("POST", "/directives", {"input": f"{number}" * 8_000}).status_code == 200
+        assert len(inside.ask("GET", "/directives?limit=40").json()["data"]["items"]) == 40
+        monkeypatch.setattr(Keeper, "turn", lambda keeper: False)  # what is rebuilt stays empty for a while
+        generations, log = plane.views.generations, plane.log
+        served, name = generations.current(), generations.fresh()
+        assert served is not None
+        with closing(generations.write(name, generations.keeper())) as connection:
+            generation.create(connection, plane.views.projections, log.log_id, 0)
+
+        async def replaced(path: str) -> httpx2.Response:
+            """The answer of a page whose generation is replaced before a thread opens it."""
+            places = [object() for _ in range(LARGE_READS_MAX)]
+            for place in places:
+                plane.large_reads.acquire_on_behalf_of_nowait(place)
+            asked = asyncio.create_task(inside.send("GET", path))
+            while not plane.large_reads.statistics().tasks_waiting:
+                await asyncio.sleep(0.001)
+            generations.switch(name, generations.keeper())
+            for place in places:
+                plane.large_reads.release_on_behalf_of(place)
+            try:
+                return await asked
+            finally:
+                generations.switch(served, generations.keeper())
+
+        least = f"minPosition={plane.log.signal.position}"
+        answer = inside.call(replaced, f"/directives?limit=40&{least}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "NOT_CAUGHT_UP")
+        answer = inside.call(replaced, f"/directives?limit=40&{least}&stale=allow")
+        assert (answer.status_code, answer.headers["athena-stale"]) == (200, "true")
+    finally:
+        monkeypatch.undo()
+        inside.stop()
 
 
 async def test_a_stream_that_catches_up_reads_a_part_of_a_large_page_at_a_time(parts: ControlPlane) -> None:

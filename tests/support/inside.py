@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,12 +56,13 @@ class Inside:
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
         """The answer to a request."""
 
-        async def send() -> httpx2.Response:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            with anyio.fail_after(PATIENCE_SECONDS):
-                return await self._client.request(method, path, json=body, headers=named)
+        return self._portal.call(partial(self.send, method, path, body, **headers))
 
-        return self._portal.call(send)
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
+        """The same on the event loop of the plane."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with anyio.fail_after(PATIENCE_SECONDS):
+            return await self._client.request(method, path, json=body, headers=named)
 
     def metrics(self) -> str:
         """The page of metrics."""
