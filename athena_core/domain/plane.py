@@ -1,9 +1,9 @@
 """The plane itself: events that belong to no other subject, and the violations that an auditor asks for."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from athena_core.decider import Decider
-from athena_core.event import TEXT, Event, Position, Text, Value
+from athena_core.event import Event, Position, Text, Value
 
 STREAM = "plane"
 
@@ -105,16 +105,16 @@ class PayloadRedacted(Event):
 
     ``copies`` are the positions of other events whose text repeated what the same command erased, and ``public`` those
     of events with it in the public payload. With ``more`` there may be others, because not all were looked for or
-    named. The first event of a command has them.
+    named. The first event of a command has them, and keeps them when its own ``note`` is erased.
     """
 
     TYPE: ClassVar[str] = "payload.redacted"
     SCHEMA: ClassVar[int] = 2
     target: Position
     note: Text = None
-    copies: Annotated[tuple[Position, ...] | None, TEXT] = None
-    public: Annotated[tuple[Position, ...] | None, TEXT] = None
-    more: Annotated[bool | None, TEXT] = None
+    copies: tuple[Position, ...] | None = None
+    public: tuple[Position, ...] | None = None
+    more: bool | None = None
 
 
 class ClockAccepted(Event):

@@ -213,7 +213,7 @@ def remembered(reader: StoreReader, codec: Codec, erased: AbstractSet[Position])
     commands: dict[str, plane.PayloadRedacted] = {}
     while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):
         for row in rows:
-            event = codec.decode(row).event
+            event = codec.decode(row, text=False).event
             assert isinstance(event, plane.PayloadRedacted)
             first = commands.setdefault(row.command_id, event)
             if event.target in erased:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from athena_core.domain import persona
+from athena_core.domain import persona, plane
 from athena_core.services.erasure import PLACES
+from athena_core.store.engine import open_archive
 from athena_core.store.sqlite import SqliteShelf, open_reader
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
@@ -54,6 +55,24 @@ def test_a_copy_is_named_again_until_it_is_erased_although_the_text_is_gone(term
     assert redacted(here, "--session", "a").code == 0
     assert traces(terminal.state_dir, CANARY) == []
     assert here("verify").code == 0
+
+
+def test_a_copy_is_remembered_although_the_reason_that_repeats_the_text_is_erased(
+    terminal: Terminal, here: Here
+) -> None:
+    for session in ("a", "b"):
+        say(here, session, CANARY)
+    reason = f"remove: {CANARY}"
+    named = left(here("redact", "--session", "a", "--reason", reason))
+    with closing(open_archive(terminal.state_dir, None)) as archive, closing(archive.reader()) as reader:
+        rows = reader.of_types((plane.PayloadRedacted.TYPE,), 0, reader.head(), 100)
+    reasons = [place for row in rows if (place := f"position {row.position}") in named]
+    assert set(named) > set(reasons) != set()
+    for place in reasons:  # as the remedy says
+        here("redact", "--position", place.split()[1], "--reason", "asked to forget")
+    assert left(redacted(here, "--session", "a")) == [place for place in named if place not in reasons]
+    assert redacted(here, "--session", "b").code == 0
+    assert redacted(here, "--session", "a").code == 0
 
 
 def test_what_stands_in_a_public_payload_is_named_for_good(here: Here) -> None:
