@@ -14,12 +14,12 @@ from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
-from athena_core.event import Fact, Meta, Value
+from athena_core.event import Fact, Meta, Position, Value
 from athena_core.notes import lines_of
 from athena_core.protocols import Damaged, Note, Passage, Recall, Row
 from athena_core.providers.mask import Mask
 from athena_core.services.erasure import Trace
-from athena_core.services.redaction import Copies, copies_of, remembered, still
+from athena_core.services.redaction import Copies, copies_of, note_late, remembered, still
 from athena_core.settings import Settings
 from athena_core.store.log import Committed, Log
 from athena_core.text import CONTROL_BUT_BREAKS, clean
@@ -156,16 +156,17 @@ class Memory:
             facts += (Fact(stream=plane.STREAM, event=erased),)
             return Outcome(facts=facts, answer=Forgotten(id=entry_id, removed=True), erase=(position,))
 
-        rows, copies = await to_thread.run_sync(self._copies, entry_id)
+        rows, copies, begun = await to_thread.run_sync(self._copies, entry_id)
         position = rows[0].position if rows else 0
-        return await self._log.submit(forget, meta, key)
+        done = await self._log.submit(forget, meta, key)
+        await note_late(self._log, rows, begun, done.position, meta)
+        return done
 
-    def _copies(self, entry_id: str) -> tuple[list[Row], Copies]:
-        """Find the rows of an entry, and the events that repeat its text."""
+    def _copies(self, entry_id: str) -> tuple[list[Row], Copies, Position]:
+        """Find the first row of an entry, and the events up to a position that repeat its text."""
         with closing(self._log.reader()) as reader:
-            rows = reader.stream(entry_id)[:1]
-            known = [row for row in rows if row.text is not None]
-            return rows, copies_of(reader, known, 0, reader.head())
+            rows, head = reader.stream(entry_id)[:1], reader.head()
+            return rows, copies_of(reader, rows, 0, head), head
 
     async def repeated(self, entry_id: str) -> tuple[Trace, ...]:
         """Name the events that still repeat the text of a forgotten entry."""

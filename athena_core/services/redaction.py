@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
+from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome, Reader
@@ -145,10 +147,24 @@ async def redact(
     begun = reader.head()
     copies = copies_of(reader, found.rows, 0, begun, named=found.public)
     done = await _erase(log, found.positions, reason, meta, copies)
-    late = copies_of(reader, found.rows, begun, done)
-    if late.positions or late.public:  # what was recorded meanwhile, or the reason itself
-        done = await _erase(log, found.positions[:1], None, meta, late)
+    done = await note_late(log, found.rows, begun, done, meta)
     return done, tuple(still(reader, remembered(reader, log.codec, found.erased.union(found.positions))))
+
+
+async def note_late(log: Log, rows: Sequence[Row], begun: Position, done: Position, meta: Meta) -> Position:
+    """Note what repeats the texts of erased rows and was recorded since a search: meanwhile, or the reason itself.
+
+    ``begun`` is where the search ended, ``done`` what erased them. Return the position after which all is noted.
+    """
+
+    def find() -> Copies:
+        with closing(log.reader()) as reader:
+            return copies_of(reader, rows, begun, done)
+
+    late = await to_thread.run_sync(find)
+    if late.positions or late.public:
+        done = await _erase(log, [rows[0].position], None, meta, late)
+    return done
 
 
 async def _erase(log: Log, positions: Sequence[Position], reason: str | None, meta: Meta, copies: "Copies") -> Position:

@@ -2,11 +2,14 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
+import pytest
 
+from athena_core.services import memory
 from athena_core.services.erasure import PLACES
-from athena_core.services.redaction import redact, text_of_session
+from athena_core.services.redaction import Copies, copies_of, redact, text_of_session
 from tests.support.inside import Inside
 from tests.support.records import CODEC, META, opened_log
 
@@ -24,6 +27,30 @@ def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(tmp_
             for _ in range(3):
                 assert "left" not in inside.ask("DELETE", f"/memory/{entry}").json()["data"]
         assert len(passes) == 2
+    finally:
+        inside.stop()
+
+
+def test_what_repeats_a_note_while_it_is_forgotten_is_named_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Inside(tmp_path, scheduler="off", memory_enabled="true")
+    inside.start()
+    try:
+        entry = inside.ask("POST", "/memory", {"text": CANARY}).json()["data"]["id"]
+
+        def search(*arguments: Any) -> Copies:
+            found = copies_of(*arguments)
+            monkeypatch.undo()
+            assert inside.ask("POST", "/runs", {"sessionId": "s", "input": CANARY}).status_code == 200
+            return found
+
+        monkeypatch.setattr(memory, "copies_of", search)
+        left = [inside.ask("DELETE", f"/memory/{entry}").json()["data"].get("left", ()) for _ in range(2)]
+        with closing(inside.app.plane.log.reader()) as reader:
+            rows = reader.rows(0, 1_000)
+        repeating = [f"position {row.position}" for row in rows if CANARY.encode() in (row.text or b"")]
+        assert [[one["place"] for one in each] for each in left] == [repeating, repeating] != [[], []]
     finally:
         inside.stop()
 
