@@ -100,6 +100,7 @@ class Health(Value):
     ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
     ``reason`` is present if the views cannot be written or read, or if writes fail. ``problems`` are the background
     loops that fail; ``status`` is `degraded` while there is a reason, a problem or an error of a projection.
+    ``executor`` is the id that this server has in the list of workers.
     ``clockAheadMs`` is how far the machine's clock jumped ahead of the server's time, until that is accepted;
     ``clockBehindLogMs`` how far the server's time is behind the last event.
     ``loopBlockMs`` is the longest block of the event loop in the last one to two minutes, 0 if none was over 20 ms.
@@ -111,6 +112,7 @@ class Health(Value):
     lag: int
     queue: int
     streams: int
+    executor: str
     loop_block_ms: float
     clock_ahead_ms: int
     clock_behind_log_ms: int

@@ -280,6 +280,7 @@ class ControlPlane(NamedTuple):
             streams=self.streams.count,
             projections=projections,
             problems=problems,
+            executor=self.runner.executors.executor,
             generation=self.views.generations.current(),
             candidate=self.views.generations.candidate(),
             reason=reason,

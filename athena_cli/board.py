@@ -139,9 +139,8 @@ def _headline(seen: Seen) -> "RenderableType":
     line.append("\n")
     if health.get("reason"):
         line.append(f" {printable(health['reason'])}\n", style="red")
-    places = [("", health)]  # it has the problems of this server
-    places += [(f"{one['host']}:{one['pid']} ", one) for one in seen["workers"] if one["kind"] != "server"]
-    for place, one in places:
+    others = [one for one in seen["workers"] if one["id"] != health.get("executor")]
+    for place, one in [("", health), *((f"{one['host']}:{one['pid']} ", one) for one in others)]:
         for problem in one.get("problems", ()):  # an older server does not report them
             since = _age(problem["since"], health["now"])
             times = f"{problem['count']:,} times, {since}"

@@ -179,13 +179,11 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _problems(settings: Settings) -> Iterator[Finding]:
-    """The loops that fail in the server and in workers, if this user may read that."""
+    """The loops that fail in the server and in other processes, if this user may read that."""
     health, workers = (_read(settings, path) for path in ("/admin/health", "/workers"))
-    places = [("the server", health)]
-    places += [(f"{one['kind']} {one['pid']} on {one['host']}", one) for one in workers.get("items", ())]
+    others = [one for one in workers.get("items", ()) if one["id"] != health.get("executor")]
+    places = [("the server", health), *((f"{one['kind']} {one['pid']} on {one['host']}", one) for one in others)]
     for place, found in places:
-        if found.get("kind") == "server":  # its health has them
-            continue
         for problem in found.get("problems", ()):  # an older release does not report them
             count, since = problem["count"], problem["since"]
             yield Finding(

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from athena_core.problems import Problem
-from athena_core.services.executors import About
+from athena_core.services.executors import About, Kind
 from athena_core.store.port import FORMAT
 from athena_core.store.sqlite import FileAttendance
 from tests.cli.terminal import Terminal
@@ -81,13 +81,13 @@ def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transp
 
 
 @contextmanager
-def attending(state_dir: Path) -> Iterator[None]:
-    """A worker whose claims fail."""
-    failing = Problem(loop="runner.claim", since=1, message="no space", count=3)
+def attending(state_dir: Path, kind: Kind, pid: int, loop: str) -> Iterator[None]:
+    """Another process, in which a loop fails."""
+    failing = Problem(loop=loop, since=1, message="no space", count=3)
     about = About(
-        kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)
+        kind=kind, host="vm", pid=pid, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)
     )
-    attendance = FileAttendance(state_dir, "exe_worker", msgspec.json.encode(about))
+    attendance = FileAttendance(state_dir, f"exe_{kind}", msgspec.json.encode(about))
     try:
         yield
     finally:
@@ -105,17 +105,21 @@ def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Termin
                 break
         server.api.run("hello")
         for _ in soon():
-            if server.api.get("/admin/health")["problems"]:
+            if any(one["problems"] for one in server.api.get("/workers")["items"]):  # with its next heartbeat
                 break
-        with attending(server.state_dir):
+        others: dict[str, tuple[Kind, int]] = {"runner.claim": ("worker", 7), "views": ("server", 8)}
+        with ExitStack() as stack:
+            for loop, (kind, pid) in others.items():
+                stack.enter_context(attending(server.state_dir, kind, pid, loop))
             board = terminal.run("top", "--once", "--transport", "api").out
             doctor = terminal.run("doctor")
-        assert "log.anchor fails (" in board
-        assert "vm:7 runner.claim fails (3 times" in board
-        (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background runner.claim"]
-        assert found["says"].startswith("worker 7 on vm: fails since ")
+        assert board.count("log.anchor fails (") == 1, "it is in the health and in the list of workers"
         (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background log.anchor"]
         assert (doctor.code, found["status"], "Is a directory" in found["says"]) == (1, "wrong", True)
+        for loop, (kind, pid) in others.items():
+            assert f"vm:{pid} {loop} fails (3 times" in board
+            (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == f"background {loop}"]
+            assert found["says"].startswith(f"{kind} {pid} on vm: fails since ")
         anchor.rmdir()
         for _ in soon():
             if not server.api.get("/admin/health")["problems"]:

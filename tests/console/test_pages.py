@@ -456,7 +456,7 @@ def test_a_loop_that_fails_needs_somebody_and_is_explained(page: Any, scene: Sce
     page.reload()
     for words in ("log.anchor", "7", "Is a directory"):
         expect(panel(page, "Problems")).to_contain_text(words)
-    with attending(scene.server.state_dir):
+    with attending(scene.server.state_dir, "worker", 7, "runner.claim"):
         row = page.get_by_role("region", name="Workers").locator("tbody tr", has_text="worker")
         expect(row).to_contain_text("runner.claim fails")
     page.goto("/#/")

@@ -624,6 +624,7 @@ export interface Health {
   lag: number;
   queue: number;
   streams: number;
+  executor: string;
   loopBlockMs: number;
   clockAheadMs: number;
   clockBehindLogMs: number;
