@@ -668,16 +668,16 @@ class Log:
             with store.exclusive():
                 self._locking_since = None
                 store.rehearse(size)
+                if self._refusal is not None:
+                    store.confirm()  # a standby that is waited for may be the trouble
         except StoreMoved as moved:
             self._leave(moved)
             return
         except Exception as error:
             refusal = self._refusal_of(error)
-            if refusal is None:  # a right that only this needs, for example: a client's write will tell
-                self.problems.report("log.write", error)
-            elif self._refusal is None:
+            if refusal is not None and self._refusal is None:
                 self._fail(refusal)
-            return
+            return  # of what is not known, a client's write will tell
         finally:
             self._locking_since = None
         self._succeed()

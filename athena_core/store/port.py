@@ -354,7 +354,7 @@ class Store(Protocol):
         """Erase the text of one row."""
 
     def rehearse(self, size: int) -> None:
-        """Take space, in bytes, and give it back. Raises what a commit of as much would raise."""
+        """Take space, in bytes, and give it back; nothing stays. Raises what a commit of as much would raise."""
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:
         """Forget the keys with a plain hash of their input, if they led to one of these positions."""

@@ -22,6 +22,7 @@ from athena_core.event import Meta
 from athena_core.services.catalog import directive_facts
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
+from athena_core.store.postgres import PostgresStore
 from athena_core.store.sqlite import SqliteStore
 from tests.reliability.oracle import Answer, Record
 
@@ -46,9 +47,10 @@ class HurriedClock(SystemClock):
 
 
 @contextmanager
-def unstarted_log(state_dir: Path, hurry: float = 1.0) -> Iterator[Log]:
+def unstarted_log(state_dir: Path, hurry: float = 1.0, url: str | None = None) -> Iterator[Log]:
     """A log whose writer has not begun: call ``start``."""
-    log = Log(SqliteStore(state_dir, IDS), Codec(EVENTS), DECIDERS, clock=HurriedClock(hurry), ids=IDS)
+    store = SqliteStore(state_dir, IDS) if url is None else PostgresStore(url, state_dir, IDS)
+    log = Log(store, Codec(EVENTS), DECIDERS, clock=HurriedClock(hurry), ids=IDS)
     try:
         yield log
     finally:

@@ -4,6 +4,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +20,7 @@ from tests.reliability.load import Clients
 from tests.reliability.oracle import Record, check
 from tests.reliability.program import create, environment, unstarted_log
 from tests.support.api import PATIENCE_SECONDS, Refused, soon
+from tests.support.postgres import own_cluster
 from tests.support.records import judge
 from tests.support.server import Server
 
@@ -182,6 +184,35 @@ def test_an_idle_log_notices_that_the_disk_is_full(tmp_path: Path, impatient: No
             while True:
                 file.write(bytes(4_096))
         refuses_until(log, ballast.unlink, StoreFull, "no space is left")
+
+
+@pytest.mark.heavy
+def test_an_idle_log_notices_that_the_disk_of_its_database_is_full(tmp_path: Path, impatient: None) -> None:
+    with ExitStack() as stack:
+        disk = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        disk.chmod(0o755)  # the server may be another user
+        stack.enter_context(mounted(disk, "-t", "tmpfs", "-o", "size=256m,mode=0777", "tmpfs"))
+        try:
+            cluster = stack.enter_context(own_cluster(disk))
+        except LookupError as error:
+            pytest.skip(str(error))
+        url = stack.enter_context(cluster.database())
+        log = stack.enter_context(unstarted_log(tmp_path, url=url))
+        log.start()
+        create(log, "before")
+        ballast = disk / "ballast"
+        with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4_096))
+        for _ in soon():
+            if log.refusal is not None:
+                break
+        assert "no space is left" in str(log.refusal)
+        ballast.unlink()
+        for _ in soon():
+            if log.refusal is None:
+                break
+        assert create(log, "after").position == 2
 
 
 def test_an_idle_log_notices_that_its_directory_turned_read_only_and_goes_on_once_it_is_not(

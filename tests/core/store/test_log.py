@@ -36,12 +36,14 @@ from athena_core.store.key_clock import KEPT_MS
 from athena_core.store.log import (
     BATCH_EVENTS_MAX,
     CATCH_UP_EVENTS_MAX,
+    IDLE_PROBE_BYTES,
     REFUSALS,
     Committed,
     Job,
     Log,
 )
 from athena_core.store.port import FORMAT, REHEARSAL_BYTES, BoundKey
+from athena_core.store.postgres import SCHEMA, PostgresStore
 from athena_core.store.sqlite import SqliteStore, open_reader
 from tests.core.store.others import other
 from tests.core.store.pots import (
@@ -896,13 +898,13 @@ def test_a_bug_outside_of_every_transaction_ends_the_process_too(tmp_path: Path)
     assert rows(tmp_path) == []
 
 
-def broken(log: Log, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every write fail, until the patch is undone."""
+def broken(log: Log, kind: type[Exception], monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have every write fail, or what is named of the store, until the patch is undone."""
 
     def refuse(*arguments: object) -> None:
         raise kind("injected")
 
-    for name in ("insert", "rehearse"):
+    for name in names or ("insert", "rehearse"):
         monkeypatch.setattr(log.store, name, refuse)
 
 
@@ -1001,6 +1003,10 @@ def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: py
     log._probe()
     assert log.refusal is not None
     monkeypatch.undo()
+    broken(log, log.store.busy[0], monkeypatch, "confirm")
+    log._probe()
+    assert log.refusal is not None, "no standby has confirmed anything"
+    monkeypatch.undo()
     log._probe()
     assert log.refusal is None
 
@@ -1042,6 +1048,35 @@ def test_a_rehearsal_leaves_nothing_behind(log: Log, tmp_path: Path) -> None:
     commit(log, fill())
     assert sorted(tmp_path.iterdir()) == before
     assert [row.position for row in rows(tmp_path)] == [1]
+
+
+def test_a_probe_of_an_idle_database_writes_no_wal_and_needs_no_right_that_writes_do_not_need(
+    log: Log, tmp_path: Path
+) -> None:
+    url = url_of(tmp_path)
+    if url is None:
+        pytest.skip("a file has no transaction ids, and no roles")
+    assert isinstance(log.store, PostgresStore)
+    role = urlsplit(url).path[1:] + "_writer"
+    alter(tmp_path, f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {SCHEMA} TO {role}")
+    alter(tmp_path, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO {role}")
+    try:
+        connection = log.store._line.connection()
+        connection.execute(f"SET ROLE {role}")
+        with log.store.exclusive():
+            log.store.rehearse(IDLE_PROBE_BYTES)
+            assert connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone() == (None,)
+        log._fail(Overloaded("it was refused"))
+        log._probe()
+        assert (log.refusal, log.problems.failing()) == (None, ())
+    finally:
+        alter(tmp_path, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_what_an_idle_probe_cannot_explain_is_left_to_the_next_write(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(log, RuntimeError, monkeypatch)
+    log._probe()
+    assert (log.refusal, log.problems.failing()) == (None, ())
 
 
 def test_an_anchor_that_cannot_be_written_is_reported_until_it_can_be(log: Log) -> None:
