@@ -591,10 +591,10 @@ def build(
 
 async def unserved(request: HttpRequest, error: Exception) -> Response:
     """Answer that descriptors or memory ran out, or that the log is damaged; any other error goes on."""
-    if isinstance(error, request.app.state.plane.log.store.damaged):
-        refusal: AthenaError = StoreDamaged(StoreDamaged.REMEDY)
-    elif is_shortage(error):
-        refusal = Overloaded("file descriptors or memory ran out")
+    if is_shortage(error):
+        refusal: AthenaError = Overloaded("file descriptors or memory ran out")
+    elif isinstance(error, request.app.state.plane.log.store.damaged):
+        refusal = StoreDamaged(StoreDamaged.REMEDY)
     else:
         raise error
     return _json(failure(refusal, request.scope["athena.trace"]), status_of(refusal))

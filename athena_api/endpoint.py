@@ -168,16 +168,18 @@ class Endpoint:
         """Return the error to answer; ``unknown`` says that a command was begun, which may have been committed."""
         if isinstance(error, AthenaError):
             return error
+        if is_shortage(error):
+            self._access_log.warning(f"{REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+            if unknown:
+                return OutcomeUnknown("file descriptors or memory ran out; retry with the same Idempotency-Key")
+            return Overloaded("file descriptors or memory ran out; nothing was done")
         if isinstance(error, self._plane.log.store.damaged):
             self._access_log.warning(f"{StoreDamaged.REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+            if unknown:
+                return OutcomeUnknown(f"{StoreDamaged.REMEDY}; then retry with the same Idempotency-Key")
             return StoreDamaged(StoreDamaged.REMEDY)
-        if not is_shortage(error):
-            self._access_log.exception(trace, error)
-            return InternalError("an unexpected error; the log has the trace id")
-        self._access_log.warning(f"{REMEDY}: {type(error).__name__}: {error} (trace {trace})")
-        if unknown:
-            return OutcomeUnknown("file descriptors or memory ran out; retry with the same Idempotency-Key")
-        return Overloaded("file descriptors or memory ran out; nothing was done")
+        self._access_log.exception(trace, error)
+        return InternalError("an unexpected error; the log has the trace id")
 
     def _limit(self, subject: str, operation: str) -> None:
         """Return, or raise RateLimited for who asks, or was refused, too often."""

@@ -20,9 +20,10 @@ from athena_api.access_log import AccessLog
 from athena_api.endpoint import Endpoint
 from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock
-from athena_core.errors import InternalError, OutcomeUnknown, Overloaded
+from athena_core.errors import AthenaError, InternalError, OutcomeUnknown, Overloaded, StoreDamaged
 from athena_core.services.executors import SWEEP_SECONDS
 from athena_core.store.shortage import is_shortage
+from athena_core.store.sqlite import SqliteStore
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.server import Server
@@ -112,6 +113,37 @@ def test_a_shortage_leaves_the_outcome_unknown_of_a_command_that_began_and_only_
     assert isinstance(endpoint._failure("trace", OSError(2, "no such file"), unknown=True), InternalError)
     assert is_shortage(ExceptionGroup("both", [error, OSError(24, "files")]))
     assert not is_shortage(ExceptionGroup("one", [error, KeyError()]))
+
+
+class Reported(apsw.IOError):
+    """An error as SQLite reports it, with its extended code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("disk I/O error")
+        self.extendedresult = code
+
+
+def failed_by(error: Exception, *, unknown: bool) -> AthenaError:
+    """What an endpoint on files answers."""
+    endpoint = Endpoint.__new__(Endpoint)
+    endpoint._access_log = AccessLog(FixedClock(), lambda line: None)
+    store = SimpleNamespace(damaged=SqliteStore.damaged)
+    endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
+    return endpoint._failure("trace", error, unknown=unknown)
+
+
+@pytest.mark.parametrize("error", [apsw.CorruptError("malformed"), Reported(apsw.SQLITE_IOERR_READ)])
+def test_damage_leaves_the_outcome_unknown_of_a_command_that_began(error: Exception) -> None:
+    answer = failed_by(error, unknown=True)
+    assert isinstance(answer, OutcomeUnknown)
+    assert "athena verify" in answer.message
+    assert "Idempotency-Key" in answer.message
+    assert isinstance(failed_by(error, unknown=False), StoreDamaged)
+
+
+@pytest.mark.parametrize("code", [apsw.SQLITE_IOERR_NOMEM, apsw.SQLITE_IOERR_SHMMAP, apsw.SQLITE_IOERR_LOCK])
+def test_memory_or_locks_that_sqlite_did_not_get_are_a_shortage_and_no_damage(code: int) -> None:
+    assert isinstance(failed_by(Reported(code), unknown=False), Overloaded)
 
 
 def test_a_crash_of_a_library_is_said_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
