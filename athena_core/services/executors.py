@@ -8,17 +8,21 @@ from contextlib import suppress
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.clock import Clock
 from athena_core.domain.run import Loss
 from athena_core.event import Value
 from athena_core.problems import Problem
-from athena_core.store.port import Attendance
+from athena_core.store.port import ABOUT_BYTES_MAX, Attendance
 
 SWEEP_SECONDS = 0.5
 FROZEN_SECONDS = 30.0
 HEARTBEATS = 6
 """How often an executor counts in the time after which it would be taken for frozen."""
+
+CUTS = (200, 100, 50, 20, 0)
+"""How many characters of a problem's message are kept where the description of a process is too long."""
 
 Kind: TypeAlias = Literal["server", "worker", "command"]
 """What a process is: one that answers requests, one that only executes runs, a command that works alone."""
@@ -39,6 +43,17 @@ class About(Value):
     since: int
     format: int = 1
     problems: tuple[Problem, ...] = ()
+
+
+def _encoded(about: About) -> bytes:
+    """Encode a description in ``ABOUT_BYTES_MAX`` bytes; the messages of its problems are cut where they are longer."""
+    encoded = msgspec.json.encode(about)
+    for chars in CUTS:
+        if len(encoded) <= ABOUT_BYTES_MAX:
+            break
+        problems = tuple(replace(problem, message=problem.message[:chars]) for problem in about.problems)
+        encoded = msgspec.json.encode(replace(about, problems=problems))
+    return encoded
 
 
 class Present(Value):
@@ -74,10 +89,10 @@ class Executors:
         self._counted_at = clock.monotonic()
 
     def beat(self, about: About) -> None:
-        """Count, if it is time to, and write what others are told. Raises OSError where that cannot be written."""
+        """Count, if it is time to, and write one's description. Raises OSError where it cannot be written."""
         now = self._clock.monotonic()
         if now - self._counted_at >= self._frozen_seconds / HEARTBEATS:
-            self._attendance.count(self._count + 1, msgspec.json.encode(about))
+            self._attendance.count(self._count + 1, _encoded(about))
             self._count += 1
             self._counted_at = now
 

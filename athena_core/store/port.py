@@ -27,6 +27,9 @@ MOVED = "moved"
 ROW_BYTES_MAX = 256 << 20
 """The largest row of the log in bytes, and the largest of its columns; what is larger was not written by Athena."""
 
+ABOUT_BYTES_MAX = 4_096 - 8
+"""The largest description of a process in bytes: with its counter of 8 bytes it fills one block of a file."""
+
 READ_BYTES_MAX = 64 << 20
 """After how many bytes of payloads and texts a page of rows that a reader gives ends."""
 
@@ -191,7 +194,7 @@ class Attendance(Protocol):
     """Who attends here."""
 
     def count(self, count: int, about: bytes) -> None:
-        """Write one's counter, and what others are told (JSON). Raises OSError."""
+        """Write one's counter and one's description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raises OSError."""
 
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order."""

@@ -1,5 +1,6 @@
 """The log's database on SQLite: schema, locks, inserts, reads (apsw, WAL, synchronous FULL)."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -25,6 +26,7 @@ from athena_core.event import Guard, Position
 from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey, row_of
 from athena_core.store.chain import GENESIS
 from athena_core.store.port import (
+    ABOUT_BYTES_MAX,
     FORMAT,
     KEY_CLOCK,
     MOVED,
@@ -272,16 +274,17 @@ class FileAttendance:
         self._path = self._directory / f"{executor}.lock"
         self._lock = Lock.own(self._path)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        self._size = len(about)
-        os.pwrite(self._file, bytes(COUNTER_BYTES) + about, 0)
+        self.count(0, about)
 
     def count(self, count: int, about: bytes) -> None:
-        """Write one's counter, and what others are told (JSON). Raises OSError.
+        """Write one's counter and one's description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raises OSError.
 
-        It is one write, over all that was there, so that whoever reads finds whole JSON: blanks may follow it.
+        It is one write of one block, blanks behind the JSON. The block is taken at the start, so that no later write
+        needs space, and readers find whole JSON.
         """
-        os.pwrite(self._file, count.to_bytes(COUNTER_BYTES, "big") + about.ljust(self._size), 0)
-        self._size = max(self._size, len(about))
+        written = count.to_bytes(COUNTER_BYTES, "big") + about.ljust(ABOUT_BYTES_MAX)
+        if os.pwrite(self._file, written, 0) < len(written):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def look(self, executor: str) -> Seen | None:
         """How somebody else is; None where they left in order, and took the file along."""

@@ -8,11 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import FixedClock
-from athena_core.problems import Problem
+from athena_core.problems import LOOPS, MESSAGE_CHARS_MAX, Problem
 from athena_core.services.executors import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, About, Executors
 from athena_core.store.sqlite import FileAttendance
 
 ABOUT = About(kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0)
+BLOCK_BYTES = 4_096
 SWEEP_MS = round(SWEEP_SECONDS * 1000)
 SWEEPS_UNTIL_FROZEN = round(FROZEN_SECONDS / SWEEP_SECONDS)
 
@@ -132,6 +133,31 @@ def test_what_fails_in_a_process_is_shown_with_its_heartbeat_until_it_works(
         other.executors.beat(replace(ABOUT, problems=problems))
         (shown,) = [one for one in ours.everybody() if one.executor == other.name]
         assert shown.about.problems == problems
+
+
+def test_many_long_problems_are_cut_to_one_block_that_a_full_disk_cannot_tear(
+    ours: Executors, join: Join, clock: FixedClock, tmp_path: Path
+) -> None:
+    other = join("other")
+    path = tmp_path / "executors" / f"{other.name}.lock"
+    size, blocks = path.stat().st_size, path.stat().st_blocks
+    assert size == BLOCK_BYTES
+    long = tuple(Problem(loop=loop, since=1, message='"é' * (MESSAGE_CHARS_MAX // 2), count=9) for loop in LOOPS)
+    clock.advance(round(FROZEN_SECONDS * 1000 / HEARTBEATS))
+    other.executors.beat(replace(ABOUT, problems=long))
+    assert (path.stat().st_size, path.stat().st_blocks) == (size, blocks), "it takes no space that may be gone"
+    (shown,) = [one for one in ours.everybody() if one.executor == other.name]
+    assert [problem.loop for problem in shown.about.problems] == list(LOOPS)
+
+
+def test_a_heartbeat_of_which_a_part_was_written_is_an_error(
+    join: Join, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = join("other")
+    clock.advance(round(FROZEN_SECONDS * 1000 / HEARTBEATS))
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: len(data) - 1)
+    with pytest.raises(OSError, match="No space left"):
+        other.executors.beat(ABOUT)
 
 
 def test_a_frozen_process_that_goes_on_is_alive_again(ours: Executors, join: Join, clock: FixedClock) -> None:
