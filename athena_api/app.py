@@ -29,6 +29,7 @@ from athena_api.endpoint import Endpoint
 from athena_api.etag import unchanged
 from athena_api.gate import Gate
 from athena_api.identity import Identification
+from athena_api.kept import Kept
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operation import EVERYBODY, PREFIX
 from athena_api.operations import OPERATIONS, ROLES
@@ -60,6 +61,7 @@ from athena_core.services.drains import Drains
 from athena_core.services.erasure import Erasure
 from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind, Present
 from athena_core.services.flood import Flood
+from athena_core.services.history import ERASING
 from athena_core.services.letters import Letters
 from athena_core.services.live import Live
 from athena_core.services.memory import Memory, NoteFiles
@@ -245,6 +247,21 @@ def wire(
         format=FORMAT,
     )
     attendance = attend(settings.state_dir, settings.database_url, ids.new("exe"), msgspec.json.encode(about))
+    answers = Kept()
+    erasure = Erasure(
+        settings.state_dir,
+        log,
+        generations,
+        index,
+        {
+            "histories": runs.compiler.histories.forget,
+            "answers": lambda: answers.forget(log.signal.position),
+            "recent rows": log.recent.clear,
+            "inputs of workflows": walker.forget,
+        },
+        clock,
+    )
+    tail.subscribe(erasure.forget, ERASING)
     parts = ControlPlane(
         settings=settings,
         mask=mask,
@@ -255,6 +272,7 @@ def wire(
         reader=reader,
         views=views,
         views_reader=views_reader,
+        answers=answers,
         answers_in_flight=answers_in_flight,
         streams=Streams(
             answers_in_flight,
@@ -275,7 +293,7 @@ def wire(
         runs=runs,
         workflows=workflows,
         walker=walker,
-        erasure=Erasure(settings.state_dir, log, generations, index, runs.compiler.histories, clock),
+        erasure=erasure,
         templates=templates,
         runner=Runner(
             log,

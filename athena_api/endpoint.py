@@ -12,7 +12,6 @@ from athena_api.access_log import AccessLog
 from athena_api.asgi import Receive, Scope, Send
 from athena_api.body import Intake, check_path, clamp_limit, decode_body, decode_query
 from athena_api.gate import CUT
-from athena_api.kept import Kept
 from athena_api.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.replies import failure, status_of, success
@@ -102,7 +101,6 @@ class Endpoint:
         self._plane = plane
         self._router = Router(operations)
         self._access_log = access_log
-        self._kept = Kept()
         settings = plane.settings
         self._intake = Intake(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
@@ -198,7 +196,7 @@ class Endpoint:
         if not operation.reads:
             return await self._handle(plane, operation, call)
         question = (scope["path"], scope["query_string"], call.who.scope)
-        kept = self._kept.find(question, call.position)
+        kept: Reply | None = plane.answers.find(question, call.position)
         if kept is not None:
             return kept
         if not call.stale:
@@ -207,7 +205,7 @@ class Endpoint:
             reply = await self._handle(plane, operation, call)
         if reply.steady and reply.position >= call.position:
             reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
-            self._kept.keep(question, call.position, reply)
+            plane.answers.keep(question, call.position, reply)
         return reply
 
     async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> Reply:

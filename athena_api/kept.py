@@ -1,9 +1,9 @@
 """Kept answers: what was answered at the head of the log, for whoever asks the same before it moves."""
 
+import threading
 from collections import OrderedDict
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from athena_api.operation import Reply
 from athena_core.event import Position
 from athena_core.values import Scope
 
@@ -15,42 +15,58 @@ Question: TypeAlias = tuple[str, bytes, Scope | None]
 """Path, query as it was sent, and what the answer may show."""
 
 
+class Answer(Protocol):
+    """What is answered; ``data`` is its body."""
+
+    @property
+    def data(self) -> Any:
+        """The bytes."""
+
+
 class Kept:
     """Answers that follow from the question and a position alone: consoles that hear of an event all ask the same.
 
     They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. Over the
-    limit, the least recently used go first.
+    limit, the least recently used go first. Safe from any thread.
     """
 
     def __init__(self) -> None:
         """Keep nothing yet."""
-        self._answers: OrderedDict[Question, Reply] = OrderedDict()
+        self._answers: OrderedDict[Question, Answer] = OrderedDict()
         self._position: Position = 0
         self._bytes = 0
+        self._lock = threading.Lock()
 
-    def find(self, question: Question, position: Position) -> Reply | None:
-        """What was answered at this head of the log."""
-        if position != self._position:
-            self._answers.clear()
-            self._position, self._bytes = position, 0
-        reply = self._answers.get(question)
-        if reply is not None:
-            self._answers.move_to_end(question)
-        return reply
+    def forget(self, position: Position) -> None:
+        """Let go of what was answered at older heads of the log, of which nothing is kept from now on."""
+        with self._lock:
+            if position > self._position:
+                self._answers.clear()
+                self._position, self._bytes = position, 0
 
-    def keep(self, question: Question, position: Position, reply: Reply) -> None:
-        """Remember an answer, whose data is its body."""
+    def find(self, question: Question, position: Position) -> Any:
+        """What was answered at this head of the log, as it was given to ``keep``; None if it is not here."""
+        self.forget(position)
+        with self._lock:
+            reply = self._answers.get(question) if position == self._position else None
+            if reply is not None:
+                self._answers.move_to_end(question)
+            return reply
+
+    def keep(self, question: Question, position: Position, reply: Answer) -> None:
+        """Remember an answer."""
         size = _size(question, reply)
-        if position != self._position or size > KEPT_BYTES_MAX:
-            return
-        known = self._answers.pop(question, None)
-        self._bytes += size - (0 if known is None else _size(question, known))
-        self._answers[question] = reply
-        while self._bytes > KEPT_BYTES_MAX:
-            self._bytes -= _size(*self._answers.popitem(last=False))
+        with self._lock:
+            if position != self._position or size > KEPT_BYTES_MAX:
+                return
+            known = self._answers.pop(question, None)
+            self._bytes += size - (0 if known is None else _size(question, known))
+            self._answers[question] = reply
+            while self._bytes > KEPT_BYTES_MAX:
+                self._bytes -= _size(*self._answers.popitem(last=False))
 
 
-def _size(question: Question, reply: Reply) -> int:
+def _size(question: Question, reply: Answer) -> int:
     """About how many bytes an answer takes with its question, which a client may make long."""
     path, query, _ = question
     return len(reply.data) + len(path) + len(query) + ENTRY_BYTES

@@ -21,6 +21,7 @@ from athena_api.answers import (
     Workers,
 )
 from athena_api.budget import Budget
+from athena_api.kept import Kept
 from athena_api.single_flight import SingleFlight
 from athena_api.sse import Feed, Streams
 from athena_api.traffic import Traffic
@@ -89,6 +90,7 @@ class ControlPlane(NamedTuple):
     reader: StoreReader
     views: Views
     views_reader: ViewsReader
+    answers: Kept
     answers_in_flight: Budget
     streams: Streams
     feed: Feed

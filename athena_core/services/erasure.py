@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -15,8 +15,7 @@ from athena_core.domain import persona, plane
 from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
 from athena_core.problems import described
-from athena_core.protocols import Generations, Recall
-from athena_core.services.history import Histories
+from athena_core.protocols import Generations, Recall, Row
 from athena_core.store.backup import opened
 from athena_core.store.log import Log
 from athena_core.store.port import StoreReader
@@ -45,22 +44,27 @@ class Erasure:
         log: Log,
         generations: Generations,
         recall: Recall,
-        histories: Histories,
+        caches: Mapping[str, Callable[[], None]],
         clock: Clock,
     ) -> None:
-        """Take the parts."""
+        """Take the parts; ``caches`` has what empties the caches of this process, by their names in the registry."""
         self._clock = clock
         self.directory = directory
         self.log = log
         self.generations = generations
         self.recall = recall
-        self.histories = histories
+        self.caches = caches
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
         self._left: tuple[Trace, ...] = ()
         self._rests_until = 0.0
         self._clean: Position = 0
         """What was erased up to here has left every file, as this process has seen."""
+
+    def forget(self, rows: Sequence[Row]) -> None:
+        """Empty the caches of this process, because of ``rows`` of any process that erase text."""
+        for empty in self.caches.values():
+            empty()
 
     async def scrub(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
         """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
@@ -119,6 +123,8 @@ class Erasure:
 
 # The erasers
 
+Eraser: TypeAlias = Callable[[Erasure, float], Iterator[Trace]]
+
 
 def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     erasure.log.store.scrub(seconds)
@@ -153,10 +159,14 @@ def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     return iter(())
 
 
-def _histories(erasure: Erasure, seconds: float) -> Iterator[Trace]:
-    """Forget the histories of sessions; other processes forget theirs as they follow the log."""
-    erasure.histories.forget()
-    return iter(())
+def _cache(name: str) -> Eraser:
+    """Empty a cache of this process; other processes empty theirs as they follow the log."""
+
+    def erase(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+        erasure.caches[name]()
+        return iter(())
+
+    return erase
 
 
 def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
@@ -201,8 +211,6 @@ def _repeats(path: Path, reader: StoreReader, log: Log) -> bool:
 
 # The registry
 
-Eraser: TypeAlias = Callable[[Erasure, float], Iterator[Trace]]
-
 
 class Place(NamedTuple):
     """Files of the state directory by the patterns of their paths; without an eraser they hold no text.
@@ -219,7 +227,10 @@ PLACES = (
     Place("log", ("log.db", "log.db-wal", "log.db-shm", "snapshots.db", "snapshots.db-wal", "snapshots.db-shm"), _log),
     Place("views", ("views/views-*.db", "views/views-*.db-wal", "views/views-*.db-shm", "views/scratch/*"), _views),
     Place("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
-    Place("histories", (), _histories),
+    Place("histories", (), _cache("histories")),
+    Place("answers", (), _cache("answers")),
+    Place("recent rows", (), _cache("recent rows")),
+    Place("inputs of workflows", (), _cache("inputs of workflows")),
     Place("reviews", (f"{persona.FOLDER}/*/*",), _reviews),
     Place("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
     Place("anchors", ("*.anchor", "*.anchor.*")),

@@ -113,8 +113,8 @@ class Histories:
         self._checked: Position = 0
         """What was erased up to here is in no kept history."""
 
-    def forget(self, rows: Sequence[Row] = ()) -> None:
-        """Drop every kept history, because of ``rows`` that erase text."""
+    def forget(self) -> None:
+        """Drop every kept history, because text was erased."""
         with self._lock:
             self._kept, self._bytes = OrderedDict(), 0
 

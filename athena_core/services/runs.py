@@ -44,7 +44,6 @@ from athena_core.services.admission import (
 from athena_core.services.ask import FRAME_TOKENS, OUTPUT_TOKENS_LEAST
 from athena_core.services.catalog import Catalog
 from athena_core.services.context import Compiler, Resolved, names_notes, resolve
-from athena_core.services.history import ERASING
 from athena_core.settings import Settings
 from athena_core.store.log import SALT_BYTES, Committed, Log
 from athena_core.store.tail import Tail
@@ -278,7 +277,6 @@ class Runs:
         self._workspace = workspace
         self._reader = log.reader()
         self.compiler = Compiler(settings, log.codec, self._reader, lambda: tail.position)
-        tail.subscribe(self.compiler.histories.forget, ERASING)
         self._waiting: dict[str, list[Waiting]] = {}
         self.room = Room()
         self.executor: Executor | None = None

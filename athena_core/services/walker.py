@@ -10,7 +10,7 @@ import msgspec
 from athena_core import flow
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected
-from athena_core.domain import plane, run, workflow, workflow_run
+from athena_core.domain import run, workflow, workflow_run
 from athena_core.domain.workflow_run import Ask, Ended, Expand, Fail, Looked, Move, Skip, Start, WorkflowRunState
 from athena_core.errors import AthenaError
 from athena_core.event import Meta, Recorded
@@ -84,7 +84,7 @@ class Walker:
     """Starts the steps that became ready, notes what became of them, and ends what is at its end."""
 
     name = "workflows"
-    types = run.ENDING_TYPES | FROM_OUTSIDE | {workflow_run.WorkflowStepStarted.TYPE, plane.PayloadRedacted.TYPE}
+    types = run.ENDING_TYPES | FROM_OUTSIDE | {workflow_run.WorkflowStepStarted.TYPE}
 
     def __init__(
         self,
@@ -117,6 +117,7 @@ class Walker:
 
     def open(self, reader: StoreReader) -> Iterable[str]:
         """The workflow runs that have not ended."""
+        self.forget()  # who led meanwhile may have had one resumed
         return [key for _, key, _ in reader.guards("flow")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
@@ -129,8 +130,6 @@ class Walker:
             elif row.type in FROM_OUTSIDE:
                 self._about.pop(row.stream, None)
                 yield row.stream
-            elif row.type == plane.PayloadRedacted.TYPE:
-                self._about.clear()  # what a run was asked with may have been erased since
             elif row.stream in self._owners:
                 key, step_id, item = self._owners.pop(row.stream)
                 self._over.setdefault(key, {})[row.stream] = (step_id, item)
@@ -154,6 +153,10 @@ class Walker:
             raise
         self._forget(key)
         return None
+
+    def forget(self) -> None:
+        """Forget what all runs were asked with, because text was erased; it is read again."""
+        self._about.clear()
 
     def _forget(self, key: str) -> None:
         self._known.discard(key)
@@ -364,7 +367,8 @@ class Walker:
 
     def _asked(self, key: str) -> About:
         """What the run was asked with, as it was resumed last."""
-        if key not in self._about:
+        about = self._about.get(key)
+        if about is None:
             values: dict[str, Any] = {}
             erased: set[str] = set()
             correlation, causation = "", 0
@@ -376,8 +380,8 @@ class Walker:
                         names, given = set(recorded.event.input_names), recorded.event.input or {}
                         values = {name: value for name, value in values.items() if name not in names} | given
                         erased = (erased | names) - given.keys()
-            self._about[key] = About(values, frozenset(erased), correlation, causation)
-        return self._about[key]
+            about = self._about[key] = About(values, frozenset(erased), correlation, causation)
+        return about
 
     def _values(self, key: str, graph: Graph, state: WorkflowRunState, wanted: Wanted) -> dict[str, Any]:
         """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""

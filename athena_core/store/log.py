@@ -331,7 +331,7 @@ class Log:
         self._key_clock = KeyClock(clock, shared=store.remote)
         self._fatal = fatal
         self._cache = Cache()
-        self._recent = Recent()
+        self.recent = Recent()
         self._queue: deque[Job] = deque()
         self._ready = threading.Event()
         self.follower: Follower | None = None
@@ -473,7 +473,7 @@ class Log:
 
     def recent_reader(self) -> RecentReader:
         """The same for a thread that follows the log: what this process wrote last is not read back."""
-        return RecentReader(self.store.reader(), self._recent)
+        return RecentReader(self.store.reader(), self.recent)
 
     # Submitting
 
@@ -880,9 +880,9 @@ class Log:
         for stream, entry in batch.ahead.items():
             self._remember(stream, entry)
         if batch.erase:  # maybe of rows that are there
-            self._recent.clear()
+            self.recent.clear()
         elif batch.rows:
-            self._recent.put(batch.rows, batch.size)
+            self.recent.put(batch.rows, batch.size)
         self._place = Place(batch.head, batch.recorded_at, batch.chain)
         self.signal.advance(batch.head)
         if batch.rows and self.store.format < FORMAT:

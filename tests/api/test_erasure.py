@@ -7,16 +7,21 @@ from typing import Any
 import anyio
 import pytest
 
-from athena_core.services import memory
+from athena_api.plane import ControlPlane
+from athena_core.services import erasure, memory
 from athena_core.services.erasure import PLACES
 from athena_core.services.redaction import Copies, copies_of, redact, text_of_session
+from athena_core.services.walker import About
 from tests.support.inside import Inside
 from tests.support.records import CODEC, META, opened_log
 
 CANARY = "the code is 7731"
 
 
-def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(tmp_path: Path) -> None:
+def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "REST_PARTS", 0)  # a slow disk would make the rest longer than is waited
     inside = Inside(tmp_path, scheduler="off", memory_enabled="true")
     inside.start()
     try:
@@ -55,15 +60,34 @@ def test_what_repeats_a_note_while_it_is_forgotten_is_named_as_well(
         inside.stop()
 
 
-def test_what_another_process_erases_is_in_no_kept_history_and_in_no_context(tmp_path: Path) -> None:
+def holds(plane: ControlPlane) -> dict[str, bool]:
+    """Whether the caches of a process hold something, and the canary where that can be asked."""
+    return {
+        "histories": plane.runs.compiler.histories.kept != (0, 0),
+        "answers": any(CANARY.encode() in reply.data for reply in plane.answers._answers.values()),
+        "recent rows": bool(plane.log.recent._commits),
+        "inputs of workflows": bool(plane.walker._about),
+    }
+
+
+def fill(inside: Inside) -> None:
+    """Have every cache of a process hold something."""
+    plane = inside.app.plane
+    for words in (CANARY, "thanks"):
+        assert inside.ask("POST", "/runs", {"sessionId": "s", "input": words}).status_code == 200
+    oldest = inside.ask("GET", "/runs").json()["data"]["items"][-1]["runId"]
+    assert CANARY in inside.ask("GET", f"/runs/{oldest}").text
+    plane.walker._about["wfr_1"] = About({"said": CANARY}, frozenset(), "", 0)
+    plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
+    assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)
+
+
+def test_what_another_process_erases_is_in_no_cache_and_in_no_context(tmp_path: Path) -> None:
     inside = Inside(tmp_path, scheduler="off")
     inside.start()
     try:
         plane = inside.app.plane
-        histories = plane.runs.compiler.histories
-        for words in (CANARY, "thanks"):
-            assert inside.ask("POST", "/runs", {"sessionId": "s", "input": words}).status_code == 200
-        assert histories.kept[0] == 1
+        fill(inside)
 
         async def context() -> str:
             messages, _ = plane.runs.compiler.compile("s", plane.reader.head() + 1, "now", (), ())
@@ -76,7 +100,7 @@ def test_what_another_process_erases_is_in_no_kept_history_and_in_no_context(tmp
 
         async def forgotten() -> None:
             with anyio.fail_after(20):
-                while histories.kept != (0, 0):
+                while any(holds(plane).values()):
                     await anyio.sleep(0.005)
 
         inside.call(forgotten)
@@ -85,17 +109,34 @@ def test_what_another_process_erases_is_in_no_kept_history_and_in_no_context(tmp
         inside.stop()
 
 
-def test_the_registry_has_an_eraser_of_the_kept_histories(tmp_path: Path) -> None:
+def test_the_registry_has_an_eraser_of_each_cache(tmp_path: Path) -> None:
     inside = Inside(tmp_path, scheduler="off")
     inside.start()
     try:
         plane = inside.app.plane
-        for _ in range(2):
-            inside.ask("POST", "/runs", {"sessionId": "s", "input": CANARY})
-        assert plane.runs.compiler.histories.kept[0] == 1
-        (place,) = (place for place in PLACES if place.name == "histories")
-        assert place.erase is not None
-        assert list(place.erase(plane.erasure, 0.0)) == []
-        assert plane.runs.compiler.histories.kept == (0, 0)
+        caches = [place for place in PLACES if not place.patterns]
+        assert {place.name for place in caches} == plane.erasure.caches.keys()
+        fill(inside)
+        inside.ask("POST", "/runs", {"sessionId": "t", "input": "later"})  # as an erasure, it moves the head
+        plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)
+        for place in caches:
+            assert holds(plane)[place.name]
+            assert place.erase is not None
+            assert list(place.erase(plane.erasure, 0.0)) == []
+            assert not holds(plane)[place.name]
+    finally:
+        inside.stop()
+
+
+def test_what_a_workflow_was_asked_with_is_read_again_by_who_leads_again(tmp_path: Path) -> None:
+    """It may have been resumed with other inputs while somebody else led."""
+    inside = Inside(tmp_path, scheduler="off")
+    inside.start()
+    try:
+        plane = inside.app.plane
+        plane.walker._about["wfr_1"] = About({"said": CANARY}, frozenset(), "", 0)
+        with closing(plane.log.reader()) as reader:
+            assert list(plane.walker.open(reader)) == []
+        assert not plane.walker._about
     finally:
         inside.stop()

@@ -44,6 +44,23 @@ def test_an_answer_that_comes_after_the_log_has_moved_is_not_kept() -> None:
     assert answers.find(RUNS, 8) is None
 
 
+def test_nothing_is_kept_that_was_begun_before_a_text_was_erased() -> None:
+    answers = Kept()
+    for question in (RUNS, OTHERS[0]):
+        assert answers.find(question, 7) is None
+    answers.keep(RUNS, 7, answer(7))
+    answers.forget(9)
+    assert not answers._answers
+    answers.keep(OTHERS[0], 7, answer(7))  # asked before
+    assert answers.find(OTHERS[1], 7) is None
+    answers.keep(OTHERS[1], 7, answer(7))  # asked after, of the head before
+    assert not answers._answers
+    assert answers.find(RUNS, 9) is None
+    answers.keep(RUNS, 9, answer(9))
+    answers.forget(9)
+    assert answers.find(RUNS, 9) is not None, "it was read after the erasure"
+
+
 def test_what_was_asked_for_least_lately_goes_first() -> None:
     answers, half = Kept(), kept.KEPT_BYTES_MAX // 2 - 1_000
     answers.find(RUNS, 7)

@@ -18,13 +18,13 @@ def log(tmp_path: Path) -> Log:
 
 def from_memory(log: Log, after: int, limit: int = 1_000) -> list[int]:
     """The positions of the rows that need not be read."""
-    return [row.position for row in log._recent.after(after, limit)]
+    return [row.position for row in log.recent.after(after, limit)]
 
 
 def test_rows_in_memory_are_those_of_the_database(log: Log) -> None:
     commit(log, fill(), fill(label="said"))
     commit(log, fill())
-    assert log._recent.after(0, 1_000) == log.store.rows(0, 1_000)
+    assert log.recent.after(0, 1_000) == log.store.rows(0, 1_000)
 
 
 @pytest.mark.parametrize("seed", range(5))
