@@ -12,7 +12,7 @@ from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.services.proof.kept import Kept, Witnesses
+    from athena_core.services.proof.kept import ForkName, Kept, Witnesses
     from athena_core.settings import Settings
     from athena_core.store.port import StoreReader
     from projections.ids import KeptIds
@@ -772,6 +772,7 @@ def verify(
     *,
     bundle: Annotated[Path | None, TEXT] = None,
     against: Annotated[list[str] | None, SWITCH] = None,
+    forked: Annotated[list[str] | None, TEXT] = None,
     ids: Annotated[Path | None, TEXT] = None,
     json: Annotated[bool, SWITCH] = False,
     form: Form | None = None,
@@ -785,6 +786,7 @@ def verify(
     Args:
         bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
         against: Compare with every anchor in a file, at `https://…`, `git:PATH` or `athena:URL`; may be repeated.
+        forked: The id of a `log.forked` that you accepted: kept anchors of what it gave up are counted, not compared.
         ids: Compare with event ids that a consumer kept: one a line, or events as JSON lines; `-` is standard input.
         json: Show one JSON document, also on a terminal.
         form: How to show it.
@@ -802,10 +804,12 @@ def verify(
 
     form = Form("json") if json else form
     if bundle is not None:
-        if ids is not None:
-            raise Misused("--ids goes with the log, not with --bundle")
+        if ids is not None or forked:
+            raise Misused("--ids and --forked go with the log, not with --bundle")
         _prove(bundle, form, against or ())
         return
+    if forked and not against:
+        raise Misused("--forked goes with --against")
     collector.calm()
     state = kept(settings_of(None), any_schema=True)
     reader = state.reader()
@@ -815,7 +819,7 @@ def verify(
         SystemClock(),
         meta=state.archive.meta,
         anchor=state.anchor,
-        against=_kept(against, reader.log_id) if against else None,
+        against=_kept(against, reader.log_id, _forks(forked or (), reader.log_id)) if against else None,
         keys=reader.keys(),
         helpers=Helpers(state.directory / "log.db", state.url),
     )
@@ -833,7 +837,24 @@ def verify(
         raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}")
 
 
-def _kept(places: Sequence[str], log_id: str) -> "Witnesses":
+def _forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
+    """Read the ids of accepted forks. Raise Misused for what is no event id of this log."""
+    from athena_core.errors import CursorInvalid
+    from projections.cursor import parse_cursor
+
+    found = []
+    for text in ids:
+        try:
+            cursor = parse_cursor(text)
+        except CursorInvalid as error:
+            raise Misused("--forked: expected the id of a log.forked") from error
+        if cursor.mark is None or cursor.log_id != log_id:
+            raise Misused("--forked: expected the id of a log.forked of this log")
+        found.append((cursor.position, cursor.mark))
+    return found
+
+
+def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
     """Read the anchors that several places keep. Raise ConfigError."""
     import asyncio
 
@@ -848,7 +869,7 @@ def _kept(places: Sequence[str], log_id: str) -> "Witnesses":
             with asyncio.run(fetch(place, log_id, sender)) as file:
                 yield from read_anchors(place.shown, file)
 
-    return Witnesses(lines(), [place.shown for place in found])
+    return Witnesses(lines(), [place.shown for place in found], forks)
 
 
 def _compared(path: Path, reader: "StoreReader") -> "KeptIds":

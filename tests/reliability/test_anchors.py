@@ -105,6 +105,32 @@ def test_a_history_rewritten_with_a_chain_that_fits_passes_verify_and_fails_agai
 
 
 @pytest.mark.heavy
+def test_anchors_of_what_an_accepted_fork_gave_up_fail_until_the_fork_is_named(tmp_path: Path) -> None:
+    kept = str(tmp_path / "kept.anchors")
+    with Server(tmp_path, anchor_to=kept) as server:
+        server.api.run("one")
+        head = len(server.api.events())
+        server.api.post("/directives", {"input": "lost"})
+    statement(server.state_dir, ("DELETE FROM log WHERE position > ?", (head,)), ("DELETE FROM command", ()))
+    statement(server.state_dir, ("DELETE FROM guard", ()))
+    with Server(tmp_path, accept_fork="true", anchor_to=kept) as server:
+        forked = server.api.await_event("log.forked")
+        other = server.api.events()[0]["id"]
+    with closing(Terminal(tmp_path)) as terminal:
+        refused = terminal.run("verify", "--against", kept)
+        assert refused.code == 1
+        assert f"the log went back to position {head}" in refused.err, refused.err
+        assert "[forked]" in refused.err
+        assert terminal.run("verify", "--against", kept, "--forked", other).code == 1
+        assert terminal.run("verify", "--against", kept, "--forked", "7").code == 2
+        assert terminal.run("verify", "--forked", forked["id"]).code == 2
+        named = terminal.run("verify", "--against", kept, "--forked", forked["id"])
+        assert named.code == 0, named.err
+        (place,) = [one for one in named.data["anchors"] if one["source"] == kept]
+        assert place["givenUp"] == 1
+
+
+@pytest.mark.heavy
 def test_another_athena_keeps_anchors_and_refuses_the_rewritten_history(tmp_path: Path) -> None:
     (tmp_path / "peer").mkdir()
     with Server(tmp_path / "peer") as peer:
@@ -118,7 +144,7 @@ def test_another_athena_keeps_anchors_and_refuses_the_rewritten_history(tmp_path
             assert terminal.run("verify").code == 0
             against = terminal.run("verify", "--against", place)
             assert against.code == 1
-            assert f"vouches for ({place}, line 1)" in against.err
+            assert f"vouches for ({place}, line 1, from " in against.err
             sent = terminal.run("anchor", "--to", place)
             assert sent.code == 1
             assert "one of the two histories was rewritten" in sent.err

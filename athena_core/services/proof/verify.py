@@ -223,6 +223,8 @@ class Verifier:
         self._commands.see(row)
         if recorded is not None and row.type in GUARDING:
             self._fold(recorded)
+        if recorded is not None and isinstance(recorded.event, plane.LogForked):
+            self._witnesses.fork(row, recorded.event.head)
 
     def _decoded(self, row: Row) -> Recorded[Any] | None:
         """Return the event in its envelope, None if it is damaged."""
@@ -264,8 +266,8 @@ class Verifier:
             self.notices.append(Notice(rule="guards", release="0.1.0", reason=reason))
         for reason in misdescribed(meta):
             self.note("meta", reason)
-        for contradiction, place in self._witnesses.contradictions(self._log.log_id, self.head):
-            self.note("anchor", contradiction, place)
+        for contradiction in self._witnesses.contradictions(self._log.log_id, self.head):
+            self.note(*contradiction)
         if keys is not None:
             self._keys = 0
             try:

@@ -12,7 +12,9 @@ from athena_core.store.anchor import Anchor
 
 LOG = "ab" * 8
 ANCHOR = Anchor(log_id=LOG, position=7, chain="cd" * 32)
-LINE = json.dumps({"logId": LOG, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"}).encode()
+TAKEN = "2026-01-01T00:00:00.000Z"
+LINE = json.dumps({"logId": LOG, "position": 7, "chain": "cd" * 32, "at": TAKEN}).encode()
+SENT = LINE[:-1] + b', "from": "peer"}'
 
 
 def read(content: bytes) -> list[Kept]:
@@ -20,12 +22,13 @@ def read(content: bytes) -> list[Kept]:
 
 
 def test_anchors_are_read_with_their_lines() -> None:
-    assert read(LINE + b"\n\n" + LINE) == [Kept("kept", 1, ANCHOR), Kept("kept", 3, ANCHOR)]
+    assert read(LINE + b"\n\n" + SENT) == [Kept("kept", 1, ANCHOR, TAKEN), Kept("kept", 3, ANCHOR, TAKEN, "peer")]
+    assert str(read(SENT)[0]) == "kept, line 1, from peer"
     assert read(b"") == []
 
 
 def test_what_a_crash_left_at_the_end_is_passed_over() -> None:
-    assert read(LINE + b"\n" + LINE[:40]) == [Kept("kept", 1, ANCHOR)]
+    assert read(LINE + b"\n" + LINE[:40]) == [Kept("kept", 1, ANCHOR, TAKEN)]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from athena_core.clock import CountingIds, FixedClock
+from athena_core.clock import CountingIds, FixedClock, iso
 from athena_core.domain import DECIDERS, EVENTS, directive, memory, plane, policy, run, schedule, session, template
 from athena_core.domain.anchor import stream_of
-from athena_core.event import Event, Guard, Position
+from athena_core.event import MARK_BYTES, Event, Guard, Position
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
@@ -829,6 +829,36 @@ def kept_nowhere(forge: Forge) -> None:
     forge.against = kept()
 
 
+def given_up(forge: Forge) -> list[Kept]:
+    """Return two anchors of a branch that a fork at position 2 gave up."""
+    forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
+    taken = Anchor(log_id=forge.store.log_id, position=2, chain="00" * 32)
+    before = iso(forge.now - 2)
+    return [Kept("kept.anchors", 1, taken, before), Kept("kept.anchors", 2, replace(taken, position=9), before)]
+
+
+def forked(forge: Forge) -> None:
+    forge.against = Witnesses(given_up(forge), ["kept.anchors"])
+
+
+def forked_elsewhere(forge: Forge) -> None:
+    forge.add("plane", FILLER, FILLER)
+    forge.against = Witnesses(forks=[(2, bytes(MARK_BYTES))])
+
+
+def kept_after_the_fork(forge: Forge) -> None:
+    """An anchor that was taken after the fork is no anchor of what was given up, nor is one of before its position."""
+    forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
+    later = Anchor(log_id=forge.store.log_id, position=3, chain="00" * 32)
+    forge.against = Witnesses([Kept("kept.anchors", 1, later, iso(forge.now))])
+
+
+def kept_before_the_fork(forge: Forge) -> None:
+    forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
+    earlier = Anchor(log_id=forge.store.log_id, position=1, chain="00" * 32)
+    forge.against = Witnesses([Kept("kept.anchors", 1, earlier, iso(0))])
+
+
 def kept(*anchors: Anchor) -> Witnesses:
     """Anchors in a file."""
     lines = [Kept("kept.anchors", number, anchor) for number, anchor in enumerate(anchors, 1)]
@@ -1297,6 +1327,10 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (anchor_ahead, "anchor", None, "once reached position 2 and ends at 1"),
     (kept_ahead, "anchor", None, "once reached position 2 and ends at 1 (kept.anchors, line 1)"),
     (kept_of_another_history, "anchor", 1, "not the one that the anchor vouches for (kept.anchors, line 1)"),
+    (forked, "forked", 2, "went back to position 1: anchors of what it gave up are kept (2, the first: kept.anchors,"),
+    (forked_elsewhere, "forked", None, "the log.forked at position 2 that --forked names is not there"),
+    (kept_after_the_fork, "anchor", 3, "not the one that the anchor vouches for (kept.anchors, line 1)"),
+    (kept_before_the_fork, "anchor", 1, "not the one that the anchor vouches for (kept.anchors, line 1)"),
     (kept_nowhere, "anchor", None, "kept.anchors holds no anchor"),
     (anchor_of_another_history, "anchor", 1, "not the one that the anchor vouches for"),
 )
@@ -1320,7 +1354,7 @@ def test_a_breach_is_found(
 
 def test_every_rule_has_a_breach() -> None:
     shown = {rule for _, rule, _, _ in BREACHES}
-    beside = {"chain", "decodable", "commands", "guards", "keys", "meta", "anchor"}
+    beside = {"chain", "decodable", "commands", "guards", "keys", "meta", "anchor", "forked"}
     assert shown == rules.names() | beside
 
 
@@ -1377,6 +1411,16 @@ def test_the_report_says_what_was_compared_and_what_was_not(forge: Forge) -> Non
     assert [(one.source, one.position, one.count) for one in report.anchors] == [
         ("kept.anchors", 1, 3), ("log.anchor", 1, 1)
     ]  # fmt: skip
+
+
+def test_anchors_that_an_accepted_fork_gave_up_are_counted(forge: Forge) -> None:
+    anchors = given_up(forge)
+    row = forge.store.reader().row(2)
+    assert row is not None
+    forge.against = Witnesses(anchors, ["kept.anchors"], [(2, row.chain[:MARK_BYTES])])
+    report = forge.report()
+    assert report.ok, report.violations
+    assert report.anchors == (Compared(source="kept.anchors", position=9, count=2, given_up=2),)
 
 
 def test_a_key_of_a_command_without_events_is_right(forge: Forge) -> None:
