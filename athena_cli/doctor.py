@@ -200,10 +200,10 @@ def _read(settings: Settings, path: str) -> dict[str, Any]:
     url = settings.api_base_url + PREFIX + path
     try:
         answer = httpx2.get(url, headers=identity, timeout=ANSWER_SECONDS_MAX, trust_env=False)
-        data: dict[str, Any] = answer.json()["data"] if answer.status_code == 200 else {}
-    except (httpx2.HTTPError, ValueError, LookupError):
+        data = answer.json()["data"] if answer.status_code == 200 else {}
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError):  # it may be another program's
         return {}
-    return data
+    return data if isinstance(data, dict) else {}
 
 
 def _log(state: Kept) -> Iterator[Finding]:

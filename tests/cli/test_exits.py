@@ -8,7 +8,9 @@ import stat
 import subprocess
 import sys
 import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -307,16 +309,38 @@ def test_a_refusal_names_the_remedy_unless_its_reason_did(terminal: Terminal) ->
         assert "must be 1 to 128 letters, digits, dots, underscores or dashes (trace id " in line
 
 
-def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
-    other = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+@contextmanager
+def elsewhere(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of another program that speaks HTTP."""
+    other = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=other.serve_forever)
     thread.start()
     try:
-        line = complaint(terminal.run("events", "tail", api_base_url=f"http://127.0.0.1:{other.server_port}"), 3)
+        yield f"http://127.0.0.1:{other.server_port}"
     finally:
         other.shutdown()
         thread.join()
         other.server_close()
+
+
+@pytest.mark.parametrize("content", [b"[]", b'{"data": null}'])
+def test_the_doctor_takes_any_answer_of_another_program(terminal: Terminal, content: bytes) -> None:
+    class Other(BaseHTTPRequestHandler):
+        """Has the same answer to everything."""
+
+        def do_GET(self) -> None:
+            """Answer."""
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+    with elsewhere(Other) as url:
+        assert "Traceback" not in terminal.run("doctor", api_base_url=url).err
+
+
+def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
+    with elsewhere(SimpleHTTPRequestHandler) as url:
+        line = complaint(terminal.run("events", "tail", api_base_url=url), 3)
     assert line.endswith("whoever answers there is no Athena server (status 404)")
 
 
