@@ -34,8 +34,7 @@ READ_BYTES_MAX = 64 << 20
 """After how many bytes of payloads and texts a page of rows that a reader gives ends."""
 
 REHEARSAL_BYTES = 1 << 20
-"""The space of a full batch."""
-"""How much space a writer whose last write failed has to find before it takes writes for possible."""
+"""The space of a full batch: a writer whose last write failed has to find it before it takes writes for possible."""
 
 StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
 """Kind, key and value of a guard row."""
