@@ -58,6 +58,9 @@ VACUUM_RETRY_SECONDS = 0.05
 VACUUM_LOCK_TIMEOUT = "200ms"
 """How long one attempt to lock a table holds up those who come after it."""
 
+REWRITE_RETRY_SECONDS = 2.0
+"""The pause after a failed attempt to rewrite a table: writers are held up for a tenth of the time at most."""
+
 REWRITE_BYTES_MAX = 64 << 20
 """Up to which size a table is rewritten after an erasure; nobody can use it meanwhile, for about a second."""
 
@@ -338,6 +341,14 @@ SELECT_OLDER = """
     LIMIT 1
 """
 """Who may still read rows that were replaced before a transaction id."""
+
+SELECT_HOLDERS = f"""
+    SELECT locked.pid FROM pg_locks locked JOIN pg_stat_activity USING (pid)
+    JOIN pg_database ON pg_database.oid = locked.database AND pg_database.datname = current_database()
+    WHERE locked.relation = %(table)s::text::regclass AND locked.granted AND pid <> pg_backend_pid()
+    AND coalesce(xact_start < clock_timestamp() - interval '{VACUUM_LOCK_TIMEOUT}', TRUE) LIMIT 1
+"""
+"""Who holds a lock on a table for so long that an attempt to lock it would probably fail, too."""
 
 SELECT_HOLDING = """
     SELECT position, public FROM (
@@ -1131,23 +1142,30 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
             time.sleep(VACUUM_RETRY_SECONDS)
         try:
             for table, size in tables.items():
-                _vacuum(connection, f"{'FULL ' * (size <= REWRITE_BYTES_MAX)}{schema}.{table}", until)
+                _vacuum(connection, f"{schema}.{table}", until, full=size <= REWRITE_BYTES_MAX)
         except pg.LockNotAvailable:
             raise TimeoutError(f"{table} of the database was in use for longer than {seconds:g} s") from None
         except pg.DiskFull as error:
             raise OSError(_said(error)) from error
 
 
-def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float) -> None:
-    """Vacuum a table; try again while others use it. Raises LockNotAvailable once the time is up."""
+def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float, *, full: bool) -> None:
+    """Vacuum a table; try again while others use it. Raises LockNotAvailable once the time is up.
+
+    ``full`` rewrites it. Writers queue behind that attempt, so none is made while somebody holds the table for long.
+    """
     while True:
-        try:
-            connection.execute(f"VACUUM {table}".encode())
-            return
-        except pg.LockNotAvailable:
-            if time.monotonic() >= until:
-                raise
-        time.sleep(VACUUM_RETRY_SECONDS)
+        pause = VACUUM_RETRY_SECONDS
+        if not full or connection.execute(SELECT_HOLDERS.encode(), {"table": table}).fetchone() is None:
+            try:
+                connection.execute(f"VACUUM {'FULL ' * full}{table}".encode())
+                return
+            except pg.LockNotAvailable:
+                pause = REWRITE_RETRY_SECONDS if full else VACUUM_RETRY_SECONDS
+        left = until - time.monotonic()
+        if left <= 0:
+            raise pg.LockNotAvailable(table)
+        time.sleep(min(pause, left))
 
 
 def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:

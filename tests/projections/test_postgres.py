@@ -1,7 +1,9 @@
 """Views on PostgreSQL: the rows that SQLite has, kept by one session at a time, which is all that can change them."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -11,7 +13,7 @@ from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.problems import Problems
 from athena_core.signal import Signal
-from athena_core.store.postgres import PostgresStore
+from athena_core.store.postgres import SELECT_HOLDERS, PostgresStore, _vacuum
 from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
 from projections import ALL
 from projections.keeper import Keeper, ViewsLost
@@ -216,3 +218,33 @@ def end_holder(url: str) -> None:
             (KEEPER_LOCK,),
         ).fetchall()
     assert found == [(True,)]
+
+
+class Recorded:
+    """A connection that remembers its statements."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self.statements: list[bytes] = []
+
+    def execute(self, statement: str | bytes, values: Any = None) -> Any:
+        self.statements.append(statement if isinstance(statement, bytes) else statement.encode())
+        return self._connection.execute(self.statements[-1], values)
+
+
+def test_a_rewrite_does_not_queue_behind_who_holds_a_table_for_long(url: str) -> None:
+    """Writers would queue behind it, each time for as long as it waits for its lock."""
+    with psycopg.connect(url) as holder, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '10ms'")
+        holder.execute("SELECT 1 FROM athena.log LIMIT 1")
+        for _ in soon():
+            if connection.execute(SELECT_HOLDERS.encode(), {"table": "athena.log"}).fetchone():
+                break
+        recorded = Recorded(connection)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            _vacuum(cast("Any", recorded), "athena.log", time.monotonic() + 0.2, full=True)
+        assert len(recorded.statements) > 1
+        assert not any(one.startswith(b"VACUUM") for one in recorded.statements)
+        holder.rollback()
+        _vacuum(cast("Any", recorded), "athena.log", time.monotonic() + 60, full=True)
+        assert recorded.statements[-1] == b"VACUUM FULL athena.log"
