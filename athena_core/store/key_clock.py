@@ -3,7 +3,7 @@
 A key binds for a number of hours. Dates cannot measure them, because the date of a server may be wrong by a year. The
 boot clocks of machines can. The log stores one stamp: its time, the boot of the machine that wrote it, and the boot
 clock there. A process under the same boot reads the time from the stamp exactly, also after a restart of the process.
-Others count from their first look at the stamp.
+Others count from their first look at the stamp: on another machine, after a reboot, or where a log was moved to.
 
 The time runs no faster than real time, but for ``SLACK_MS``. Time that no process on the log could measure is left out.
 A key then binds for longer, never for less.
@@ -23,16 +23,15 @@ KEPT_MS = 3_600_000
 """For how long after its hours a key still binds: more than all slack together."""
 
 LOOK_SECONDS = 60.0
-"""How often a process looks at the stamp where other machines may write it."""
+"""How often a process looks at the stamp, which other machines may write."""
 
 
 class Stamp(Value):
-    """What a log stores: its time, and the boot clock and the date of whoever wrote it, all in milliseconds."""
+    """Time of a log, with the boot of the machine that wrote it and the boot clock there, in milliseconds."""
 
     time: int
     boot_id: str
     boot: int
-    date: int
 
 
 class Seen(NamedTuple):
@@ -55,12 +54,11 @@ def _stamp_of(stored: str | None) -> Stamp | None:
 
 
 class KeyClock:
-    """The clock of a log's keys as one process reads it. ``shared`` logs have processes on several machines."""
+    """The clock of a log's keys as one process reads it."""
 
-    def __init__(self, clock: Clock, *, shared: bool) -> None:
+    def __init__(self, clock: Clock) -> None:
         """Take the clock of the process."""
         self._clock = clock
-        self._shared = shared
         self._seen: Seen | None = None
 
     def look(self, stored: str | None, newest: int = 0) -> int:
@@ -77,8 +75,6 @@ class KeyClock:
         self._seen = Seen(stamp, first, boot)
         if stamp.boot_id == self._clock.boot_id:
             passed = boot - stamp.boot
-        elif not self._shared:  # the machine was started anew: nobody else is at work, and only its date is left
-            passed = self._clock.now() - stamp.date
         elif seen is None or same:
             passed = boot - first
         else:  # it was written since the last look, perhaps by a process that knew less than this one
@@ -97,7 +93,7 @@ class KeyClock:
             time = max(time, last.time)
         if not due:
             return None
-        found = Stamp(time=time, boot_id=self._clock.boot_id, boot=self._boot(), date=self._clock.now())
+        found = Stamp(time=time, boot_id=self._clock.boot_id, boot=self._boot())
         return msgspec.json.encode(found).decode()
 
     def _boot(self) -> int:

@@ -328,7 +328,7 @@ class Log:
         self._clock = clock
         self._ids = ids
         self._key_ms = key_hours * 3_600_000 + KEPT_MS
-        self._key_clock = KeyClock(clock, shared=store.remote)
+        self._key_clock = KeyClock(clock)
         self._fatal = fatal
         self._cache = Cache()
         self.recent = Recent()
