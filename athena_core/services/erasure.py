@@ -235,7 +235,10 @@ PLACES = (
     Place("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
     Place("anchors", ("*.anchor", "*.anchor.*")),
     Place("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),
-    Place("pointers", ("views/current", "views/candidate", "views/current.new", "views/candidate.new")),
+    Place(
+        "pointers",
+        tuple(f"views/{name}{suffix}" for name in ("current", "candidate", "damaged") for suffix in ("", ".new")),
+    ),
     Place("contracts", ("api/contracts.v1.json",)),
     Place("settings of git", ("git-*/*",)),
 )
