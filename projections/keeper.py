@@ -19,6 +19,10 @@ HURRY_SECONDS = 0.01
 GATHER_SECONDS = 0.05
 RETIRE_SECONDS = 60.0
 TROUBLE_SECONDS = 1.0
+REST_SECONDS_MIN = 60.0
+REST_SECONDS_MAX = 3_600.0
+"""How long a generation that replaced a damaged one serves at least. The rest doubles each time it is damaged soon."""
+
 BACKGROUND_EVENTS_MAX = 2_000
 FAR: Position = 2**62
 
@@ -56,6 +60,8 @@ class Keeper:
         """Whether the generation that serves is to be replaced, whatever stands in its place."""
         self._condemned = False
         """Whether the generation that serves is damaged, so that another one is built beside it."""
+        self._rest_seconds = REST_SECONDS_MIN
+        self._rests_until = 0.0
         self._look_at = 0.0
         self._retired: dict[str, float] = {}
 
@@ -213,11 +219,16 @@ class Keeper:
         raise ViewsLost(f"{name} was moved, deleted or replaced while it served; the views are rebuilt")
 
     def _check_condemned(self) -> None:
-        """Build a generation beside one that a reader of any process found damaged: the rest of it still serves."""
-        if self._condemned or self._name is None or self._generations.condemned() != self._name:
+        """Build a generation beside one that a reader of any process found damaged: the rest of it still serves.
+
+        A fault of the disk or of this program damages the next one, too, so there is a rest between two of them.
+        """
+        if self._stale or self._name is None or self._generations.condemned() != self._name:
             return
-        self._condemned = self._stale = True
-        self._problems.report(LOOP, ViewsLost(DAMAGED.format(name=self._name)))
+        if not self._condemned:
+            self._condemned = True
+            self._problems.report(LOOP, ViewsLost(DAMAGED.format(name=self._name)))
+        self._stale = self._views.clock.monotonic() >= self._rests_until
 
     def _rebuilding(self, error: Exception) -> "ViewsLost":
         """Have a new generation serve next, because the one that serves is damaged or gone."""
@@ -260,11 +271,20 @@ class Keeper:
             self._retired[self._name] = self._views.clock.monotonic() + RETIRE_SECONDS
         self._name, self._live, self._stale = self._next_name, self._next, False
         self._identity = self._generations.identity(self._name)
+        if self._condemned:
+            self._rest()
         self._lost = self._condemned = False
         self._live.page_events_max = PAGE_EVENTS_MAX
         self._next_name, self._next = None, None
         self._builder.release()
         self._views.signal.advance(self._live.position)
+
+    def _rest(self) -> None:
+        """Begin a rest, twice as long as the last one if that ended only just now."""
+        now = self._views.clock.monotonic()
+        soon = now < self._rests_until + REST_SECONDS_MAX and self._rests_until > 0
+        self._rest_seconds = min(2 * self._rest_seconds, REST_SECONDS_MAX) if soon else REST_SECONDS_MIN
+        self._rests_until = now + self._rest_seconds
 
     def close(self) -> None:
         """Stop keeping: close everything and let another process take over."""

@@ -16,7 +16,7 @@ from athena_core.protocols import Connection, Damaged
 from projections import ALL, generation
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.generation import Files
-from projections.keeper import ViewsLost
+from projections.keeper import REST_SECONDS_MAX, REST_SECONDS_MIN, ViewsLost
 from projections.projection import Projection, Rows
 from projections.replay import rebuild, verify
 from projections.views import DAMAGED
@@ -535,6 +535,33 @@ def test_damage_that_only_readers_meet_is_healed_while_the_rest_serves(tmp_path:
     assert plane.files() == ["views-1.db", "views-2.db"]
     plane.clock.advance(250)
     assert not plane.keeper.turn(), "what serves now stays"
+
+
+def test_a_generation_that_is_damaged_again_soon_is_replaced_after_a_rest_that_doubles(
+    tmp_path: Path, history: History
+) -> None:
+    plane = Plane(tmp_path, history)
+    plane.keep()
+
+    def replaced() -> bool:
+        """Whether what serves is replaced at once when a reader finds it damaged."""
+        name = plane.views.generations.current()
+        assert name is not None
+        plane.views.condemn(name)
+        plane.clock.advance(250)
+        plane.keep()
+        return plane.views.generations.current() != name
+
+    assert replaced()
+    for rest in (REST_SECONDS_MIN, 2 * REST_SECONDS_MIN, 4 * REST_SECONDS_MIN):
+        plane.clock.advance(round(rest * 1_000) - 500)
+        assert not replaced()
+        assert plane.problems.failing(), "it is said meanwhile"
+        assert replaced()
+    plane.clock.advance(round(2 * REST_SECONDS_MAX * 1_000))
+    assert replaced()
+    plane.clock.advance(round(REST_SECONDS_MIN * 1_000))
+    assert replaced(), "the rests begin anew"
 
 
 @pytest.mark.parametrize("table", ["checkpoint", "generation"])
