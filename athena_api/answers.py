@@ -142,7 +142,7 @@ class Worker(Value):
     """A process that is attached to the log: a server, a worker, or a command that works alone.
 
     ``concurrency`` is how many runs it takes at a time (0: none), of which ``providers``; ``running`` how many it has.
-    One that is ``lost`` holds its lock no more; its runs are about to be taken over. ``problems`` are the background
+    A ``lost`` worker no longer holds its lock; other workers take its runs over. ``problems`` are the background
     loops that failed in it at its last heartbeat, the only sign of them from a process without a health of its own.
     """
 

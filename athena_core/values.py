@@ -375,7 +375,7 @@ class RunBody(Body):
 
 
 class RefusedPlan(Value):
-    """What a refused run would have been, beside its provider and profile: all that its refusal depended on.
+    """The plan of a refused run, beside its provider and profile: all that its refusal depended on.
 
     ``patient`` runs wait for a slot (steps of workflows). ``least_micro_usd`` is the least that a call of its model
     costs, absent where no price is known; ``input_chars`` is how long its input was.
@@ -394,7 +394,7 @@ class RefusedPlan(Value):
 
 
 class RefusedRequest(Value):
-    """What a client wrote into a request that was refused; of more than 4 KiB its length as JSON and its SHA-256.
+    """The request of a refused run; of one over 4 KiB its length as JSON and its SHA-256.
 
     A directive stands there by its id.
     """

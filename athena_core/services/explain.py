@@ -106,7 +106,7 @@ class WaitsFor(Value):
 
 
 class Explanation(Value):
-    """How a run came to where it is. Of a long history the middle is left out, and ``omitted`` says how much.
+    """Account of how a run came to its status. Of a long history the middle is left out; ``omitted`` says how much.
 
     The explanation of a ``rejected`` run has its ``plan`` and its ``request``, as far as they were recorded and not
     erased.
@@ -349,7 +349,7 @@ def _tool(event: ToolCalled | TranscriptAppended) -> str:
 def _spent(event: RunPaused) -> str:
     spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
     if event.reason == "unpriced-model":
-        return f"nobody knows what its model takes of the day's budget of {budget}"
+        return f"its model has no price, and the day has a budget of {budget}"
     return f"{spent} of {'its' if event.reason == 'budget' else 'the daily'} budget of {budget} were spent"
 
 
@@ -357,10 +357,10 @@ def _refused(event: PolicyRejected) -> str:
     """Why a run was rejected."""
     rejection = event.rejection
     if rejection.reason == "lock-acquisition-failed":
-        return "its session was busy, and its strategy is to be rejected then"
+        return "its session was busy, and its sessionStrategy is reject"
     spent, budget = money(rejection.spent_micro_usd or 0), money(rejection.budget_micro_usd or 0)
     if rejection.reason == "unpriced-model":
-        return f"nobody knows what its model takes of the day's budget of {budget}"
+        return f"its model has no price, and the day has a budget of {budget}"
     if rejection.reason == "daily-cost-budget-exceeded":
         return f"{spent} of the daily budget of {budget} were spent"
     place = f" of {event.policy.rule_name}" if event.policy and event.policy.rule_name else ""

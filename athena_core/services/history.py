@@ -40,7 +40,7 @@ Question = tuple[str, frozenset[str] | None]
 
 
 class HistoryLimits(NamedTuple):
-    """How much of a session a history holds."""
+    """Limits of a session history."""
 
     entries_max: int
     entry_chars_max: int

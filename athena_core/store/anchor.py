@@ -22,7 +22,7 @@ ACCEPT = "If this is meant, start once with ATHENA_ACCEPT_FORK=true to go on fro
 
 
 class Anchor(Value):
-    """What an anchor file says: this log once held this chain at this position."""
+    """The head of a log, as its anchor file holds it: this log once held this chain at this position."""
 
     log_id: LogId
     position: Reached
