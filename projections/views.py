@@ -69,7 +69,7 @@ class Views:
         self._lock = threading.Lock()
 
     def condemn(self, name: str) -> None:
-        """Have whoever keeps the views replace a generation that cannot be read, if it serves."""
+        """Have the keeper of the views replace a generation that cannot be read, if it serves."""
         with suppress(Exception):  # no space, or no connection: the next read that fails tries again
             if self.generations.current() == name != self.generations.condemned():
                 self.generations.condemn(name)

@@ -86,7 +86,7 @@ class SessionAttendance:
         return RESTART_SECONDS if time.monotonic() - self._lost_at > RESTART_SECONDS else NEVER_SECONDS
 
     def count(self, count: int, about: bytes) -> None:
-        """Write one's counter, and what others are told (JSON). Raises StoreUnreachable."""
+        """Write one's counter and one's description (JSON). Raises StoreUnreachable."""
         with translated():
             self._count, self._about = count, about
             if self._hold().execute(COUNT, (count, about, self.executor)).rowcount == 0:

@@ -1017,7 +1017,7 @@ def check_directory(directory: Path) -> None:
 
 
 def check_regular(path: Path, place: str) -> None:
-    """Raise ConfigError for what is there and no regular file, nor a link to one: to open it may wait for ever."""
+    """Raise ConfigError for what is there and no regular file, nor a link to one: opening it might never return."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
