@@ -53,7 +53,7 @@ from athena_core.proxies import Proxies
 from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.services.access import Access
 from athena_core.services.agent import Agent
-from athena_core.services.anchors import Anchors, Sender, destinations_of
+from athena_core.services.anchors import Anchors, Sender, check_outside, destinations_of
 from athena_core.services.ask import Asker
 from athena_core.services.catalog import Catalog
 from athena_core.services.clocks import Clocks
@@ -150,6 +150,7 @@ def wire(
         if name not in providers:
             raise ConfigError(f"--providers: {name!r} is not one of {known}")
     destinations = destinations_of(settings.anchor_to)
+    check_outside(destinations, settings.state_dir)
     log = Log(
         open_store(settings.state_dir, settings.database_url, ids),
         Codec(EVENTS),

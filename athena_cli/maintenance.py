@@ -69,10 +69,12 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None 
     from athena_cli.offline import kept
     from athena_core.clock import SystemClock
     from athena_core.errors import AnchorNotSent
-    from athena_core.services.anchors import Sender, anchor_at_head, destinations_of
+    from athena_core.services.anchors import Sender, anchor_at_head, check_outside, destinations_of
 
     settings = settings_of(None)
-    places = destinations_of(to or settings.anchor_to, "--to" if to else "ATHENA_ANCHOR_TO")
+    field = "--to" if to else "ATHENA_ANCHOR_TO"
+    places = destinations_of(to or settings.anchor_to, field)
+    check_outside(places, settings.state_dir, field)
     if not places:
         raise Misused("anchor needs --to: a file, https://…, git:PATH or athena:URL")
     reader = kept(settings).reader()

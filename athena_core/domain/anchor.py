@@ -6,6 +6,7 @@ Each position of each log has a stream of its own, so that a conflict is found w
 from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.event import Event, Guard, Position, Recorded, Value
@@ -15,7 +16,7 @@ LOGS_MAX = 1_000
 """How many logs have anchors here."""
 
 ANCHORS_A_DAY_MAX = 2_880
-"""How many anchors of one log are recorded in a UTC day: one each thirty seconds."""
+"""How many anchors of one log are recorded in a UTC day, refused ones too: one each thirty seconds."""
 
 ANCHORS_A_DAY_IN_ALL_MAX = 28_800
 """How many are recorded in a UTC day of all logs together."""
@@ -53,20 +54,23 @@ class AnchorConflicted(Event):
 
 
 class AnchorState(Value):
-    """What is kept for a position of a log."""
+    """What is kept for a position of a log, and the other chains that were refused there."""
 
     kept: AnchorKept | None = None
+    refused: frozenset[str] = frozenset()
 
 
 def evolve(state: AnchorState, event: Event) -> AnchorState:
     """Apply one event."""
+    if isinstance(event, AnchorConflicted):
+        return replace(state, refused=state.refused | {event.chain})
     return AnchorState(kept=event) if isinstance(event, AnchorKept) and state.kept is None else state
 
 
 def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """Count an anchor on its day."""
+    """Count an anchor, or one that was refused, on its day."""
     event = recorded.event
-    if not isinstance(event, AnchorKept):
+    if not isinstance(event, AnchorKept | AnchorConflicted):
         return ()
     return (Guard(kind=KEPT, key=event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
 
@@ -96,7 +100,7 @@ def stream_of(log_id: str, position: Position) -> str:
 
 
 def decide(command: KeepAnchor, state: AnchorState, context: Context) -> tuple[Event, ...]:
-    """Keep it once; the same anchor again changes nothing."""
+    """Keep it once, and record a conflict once; the same anchor again changes nothing."""
     anchor, kept = command.anchor, state.kept
     if kept is None:
         return (
@@ -108,7 +112,7 @@ def decide(command: KeepAnchor, state: AnchorState, context: Context) -> tuple[E
                 sender=command.sender,
             ),
         )
-    if kept.chain == anchor.chain:
+    if kept.chain == anchor.chain or anchor.chain in state.refused:
         return ()
     return (
         AnchorConflicted(
@@ -127,6 +131,6 @@ DECIDER: Decider[AnchorState] = Decider(
     initial=AnchorState(),
     evolve=evolve,
     guards=guards,
-    guarded=frozenset((AnchorKept.TYPE,)),
+    guarded=frozenset((AnchorKept.TYPE, AnchorConflicted.TYPE)),
     over=lambda state: state.kept is not None,  # hardly any position is sent twice
 )

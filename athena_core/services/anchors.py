@@ -1,5 +1,6 @@
 """Anchors elsewhere: what this log holds is written where its owner cannot rewrite it, and kept for other logs."""
 
+import asyncio
 import errno
 import fcntl
 import io
@@ -7,11 +8,12 @@ import logging
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 import anyio
@@ -30,6 +32,7 @@ from athena_core.private_file import FILE_MODE, sync
 from athena_core.protocols import LogReader
 from athena_core.services.git import Repository
 from athena_core.settings import Settings
+from athena_core.store.anchor import Anchor
 from athena_core.store.log import Committed, Log
 from athena_core.values import Identity
 
@@ -42,8 +45,14 @@ STOP_SECONDS_MAX = 5.0
 LINE_BYTES_MAX = 1_024
 """The longest line of an anchor, its end included."""
 
+FETCH_SECONDS_MAX = 120.0
+"""How long one place with kept anchors may take, in all."""
+
 FETCH_BYTES_MAX = 64 << 20
 """The most that is read of one place with kept anchors."""
+
+BEGINNING = b'{"logId":"'
+"""How each line begins that is written here."""
 
 QUIET_EVENTS_MAX = 100
 """How many new events are looked at to see whether any is more than an anchor of another log."""
@@ -85,6 +94,14 @@ def destination_of(text: str) -> Destination:
     if SCHEME.match(text):
         return Destination("http", _url(text))
     return Destination("file", _path(text))
+
+
+def check_outside(places: Iterable[Destination], state_dir: Path, field: str = "ATHENA_ANCHOR_TO") -> None:
+    """Raise ConfigError for a destination within the state directory: who rewrites the log rewrites it too."""
+    home = os.path.normpath(state_dir.absolute())  # asks no file system: one that hangs is to hinder no start
+    for place in places:
+        if place.kind in {"file", "git"} and Path(os.path.normpath(place.place)).is_relative_to(home):
+            raise ConfigError(f"{field}: {place.place} is in the state directory; anchors are kept elsewhere")
 
 
 def destinations_of(texts: Iterable[str], field: str = "ATHENA_ANCHOR_TO") -> tuple[Destination, ...]:
@@ -135,7 +152,7 @@ class Sender(NamedTuple):
             with anyio.fail_after(SEND_SECONDS_MAX):
                 match to.kind:
                     case "file":
-                        await to_thread.run_sync(append, Path(to.place), line, abandon_on_cancel=True)
+                        await _append_aside(Path(to.place), line)
                     case "git":
                         await self._commit(Path(to.place), line)
                     case "http" if to.place.endswith("/"):
@@ -174,7 +191,7 @@ class Sender(NamedTuple):
     async def _commit(self, directory: Path, line: AnchorBody) -> None:
         async with Repository.open(directory, Path("/"), "git", self.scratch) as repository:
             name = f"{line.log_id}.anchors"
-            await to_thread.run_sync(append, directory / name, line, abandon_on_cancel=True)
+            await _append_aside(directory / name, line)
             await repository.record(name, f"Anchor of {line.log_id} at {line.position}")
             await repository.push()
 
@@ -208,17 +225,20 @@ class KeptAnswer(msgspec.Struct):
 
 
 async def fetch(place: Destination, log_id: str, sender: Sender) -> BinaryIO:
-    """Open what a place keeps of a log, one anchor a line. Raise ConfigError where it cannot be read."""
+    """Open what a place keeps of a log, one anchor a line. Raise ConfigError where it cannot be read in time."""
     try:
-        match place.kind:
-            case "file":
-                return _opened(Path(place.place))
-            case "git":
-                return _opened(Path(place.place) / f"{log_id}.anchors")
-            case "http":
-                return io.BytesIO(await _got(place.place, JSON))
-            case _:
-                return io.BytesIO(await _pages(place.place + ANCHORS_PATH, log_id, sender.headers))
+        with anyio.fail_after(FETCH_SECONDS_MAX):
+            match place.kind:
+                case "file":
+                    return _opened(Path(place.place))
+                case "git":
+                    return _opened(Path(place.place) / f"{log_id}.anchors")
+                case "http":
+                    return io.BytesIO(await _got(place.place, JSON))
+                case _:
+                    return io.BytesIO(await _pages(place.place + ANCHORS_PATH, log_id, sender.headers))
+    except TimeoutError:
+        raise ConfigError(f"{place.shown}: not read within {FETCH_SECONDS_MAX:.0f} s") from None
     except OSError as error:
         raise ConfigError(f"{place.shown}: {error.strerror or type(error).__name__}") from error
     except (httpx2.HTTPError, httpx2.InvalidURL, AnchorNotSent, msgspec.MsgspecError) as error:
@@ -254,7 +274,7 @@ async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
 
 
 async def _got(url: str, headers: dict[str, str]) -> bytes:
-    """Read a bounded answer, within a time."""
+    """Read a bounded answer."""
     client = await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
     content = bytearray()
     async with client, client.stream("GET", url, headers=headers) as response:
@@ -274,10 +294,42 @@ def encoded(line: AnchorBody) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
+_busy: set[Path] = set()
+"""Files with a thread at work; one that hangs stays here for as long as it does."""
+
+
+async def _append_aside(path: Path, line: AnchorBody) -> None:
+    """Append in a thread that nothing waits for in the end: a file system may hang for ever. Raise OSError.
+
+    Each file has at most one, so that threads do not gather, and none of those that requests need is taken.
+    """
+    if path in _busy:
+        raise OSError(errno.EBUSY, "an earlier write still hangs")
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            append(path, line)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            _busy.discard(path)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(done.set)
+
+    _busy.add(path)
+    threading.Thread(target=work, name="athena-anchor", daemon=True).start()
+    await done.wait()
+    if failed:
+        raise failed[0]
+
+
 def append(path: Path, line: AnchorBody) -> None:
     """Append an anchor to a private regular file, durably. Raise OSError.
 
-    What a crash left of a line is taken away first; whole lines are never changed.
+    What a crash left of an anchor is taken away first. Whole lines are never changed, and an anchor without an end gets
+    one. A file that ends in anything else is refused.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags, FILE_MODE)
@@ -285,8 +337,8 @@ def append(path: Path, line: AnchorBody) -> None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        size = _whole(descriptor)
-        content = encoded(line)
+        size, end = _whole(descriptor)
+        content = end + encoded(line)
         try:
             if os.write(descriptor, content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -301,16 +353,32 @@ def append(path: Path, line: AnchorBody) -> None:
         sync(path.parent)
 
 
-def _whole(descriptor: int) -> int:
-    """Cut off a line without an end, which a crash left; return the size of what is whole."""
+def _whole(descriptor: int) -> tuple[int, bytes]:
+    """Cut off what a crash left of an anchor; return the size of what is whole, and the end that its last line lacks.
+
+    Raise OSError for a last line that is nothing of an anchor.
+    """
     size = os.fstat(descriptor).st_size
     tail = os.pread(descriptor, LINE_BYTES_MAX, max(size - LINE_BYTES_MAX, 0))
-    torn = len(tail) - (tail.rfind(b"\n") + 1)
+    *_, before, torn = (b"\n" + tail).rsplit(b"\n", 2) if b"\n" in tail else (b"", tail)
     if torn:
-        if torn == LINE_BYTES_MAX:
+        if _is_anchor(torn):
+            return size, b"\n"
+        if len(torn) == LINE_BYTES_MAX or not torn.startswith(BEGINNING[: len(torn)]):
             raise OSError(errno.EINVAL, "ends in something that is no anchor")
-        os.ftruncate(descriptor, size - torn)
-    return size - torn
+    elif before and not _is_anchor(before):
+        raise OSError(errno.EINVAL, "ends in something that is no anchor")
+    if torn:
+        os.ftruncate(descriptor, size - len(torn))
+    return size - len(torn), b""
+
+
+def _is_anchor(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=Anchor)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def anchor_at_head(reader: LogReader, clock: Clock) -> AnchorBody | None:
@@ -413,9 +481,9 @@ class Anchors:
             events = anchor.decide(command, state, context)
             facts = tuple(Fact(stream=stream, event=event) for event in events)
             kept = state.kept
+            if kept is not None and kept.chain != body.chain:
+                _refuse(body, kept, facts, reader, context)
             for event in events:
-                if isinstance(event, anchor.AnchorConflicted):
-                    raise Rejected(_conflict(event), facts)
                 if isinstance(event, AnchorKept):
                     _check_limits(body.log_id, reader, context)
                     kept = event
@@ -429,13 +497,19 @@ def _receipt(kept: AnchorKept) -> AnchorReceipt:
     return AnchorReceipt(log_id=kept.log_id, position=kept.position, chain=kept.chain, at=kept.at, sender=kept.sender)
 
 
-def _conflict(event: anchor.AnchorConflicted) -> AnchorConflict:
-    message = f"another chain is kept for position {event.position} of log {event.log_id}"
-    _log.warning("%s: one of the two histories was rewritten", message)
-    return AnchorConflict(
+def _refuse(body: AnchorBody, kept: AnchorKept, facts: tuple[Fact, ...], reader: Reader, context: Context) -> NoReturn:
+    """Refuse another chain for a position; record it if it is new there, as long as the limits let it."""
+    message = f"another chain is kept for position {body.position} of log {body.log_id}"
+    error = AnchorConflict(
         f"{message}: one of the two histories was rewritten",
-        {"logId": event.log_id, "position": event.position, "chain": event.chain, "kept": event.kept},
+        {"logId": body.log_id, "position": body.position, "chain": body.chain, "kept": kept.chain},
     )
+    with suppress(AnchorLimit):
+        _check_limits(body.log_id, reader, context)
+        if facts:
+            _log.warning("%s: one of the two histories was rewritten", message)
+            raise Rejected(error, facts)
+    raise error
 
 
 def _check_limits(log_id: str, reader: Reader, context: Context) -> None:

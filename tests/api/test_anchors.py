@@ -57,6 +57,7 @@ def test_another_chain_at_a_kept_position_is_refused_recorded_and_shown_to_audit
     assert refused["code"] == "ANCHOR_CONFLICT"
     assert refused["details"] == {"logId": LOG, "position": 7, "chain": "ef" * 32, "kept": "cd" * 32}
     assert "one of the two histories was rewritten" in refused["message"]
+    assert keep(plane, line(7, "ef" * 32), status=409)["details"] == refused["details"]
     (event,) = plane.ask("GET", "/events?types=anchor.conflicted").json()["data"]["events"]
     assert event["payload"] == {
         "logId": LOG, "position": 7, "chain": "ef" * 32, "kept": "cd" * 32, "from": "local"
@@ -64,6 +65,15 @@ def test_another_chain_at_a_kept_position_is_refused_recorded_and_shown_to_audit
     (entry,) = plane.ask("GET", "/governance/audit-trail?kind=anchor").json()["data"]["items"]
     assert (entry["target"], entry["details"]) == (LOG, {"position": 7, "from": "local"})
     assert [one["chain"] for one in listed(plane)["items"]] == ["cd" * 32]
+
+
+def test_conflicts_are_recorded_within_the_limits(plane: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anchor, "ANCHORS_A_DAY_MAX", 3)
+    keep(plane, line(7))
+    for number in range(1, 6):
+        assert keep(plane, line(7, f"{number:064x}"), status=409)["code"] == "ANCHOR_CONFLICT"
+    assert len(plane.ask("GET", "/events?types=anchor.conflicted").json()["data"]["events"]) == 2
+    assert keep(plane, line(8), status=429)["code"] == "ANCHOR_LIMIT"
 
 
 def test_the_anchor_of_the_log_itself_is_no_witness(plane: Inside) -> None:

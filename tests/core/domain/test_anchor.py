@@ -34,7 +34,9 @@ def test_an_anchor_is_kept_once() -> None:
 
 def test_another_chain_is_a_conflict_with_what_was_kept_first() -> None:
     given(KEPT).when(OTHER).then(CONFLICTED)
-    given(KEPT, CONFLICTED).when(OTHER).then(CONFLICTED)
+    given(KEPT, CONFLICTED).when(OTHER).then_nothing()
+    third = replace(OTHER, anchor=replace(ANCHOR, chain="01" * 32))
+    given(KEPT, CONFLICTED).when(third).then(replace(CONFLICTED, chain="01" * 32))
     given(KEPT, CONFLICTED).when(KEEP).then_nothing()
 
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import anyio
@@ -20,7 +21,7 @@ from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorNotSent, ConfigError
 from athena_core.event import Event, Fact, Meta
 from athena_core.services import anchors as services
-from athena_core.services.anchors import Anchors, Destination, Sender, append, destination_of
+from athena_core.services.anchors import Anchors, Destination, Sender, append, check_outside, destination_of, fetch
 from athena_core.store.codec import Codec
 from athena_core.store.log import Log
 from athena_core.store.sqlite import SqliteStore
@@ -86,6 +87,27 @@ def test_what_a_crash_left_of_a_line_is_taken_away_and_no_whole_line_is(tmp_path
     with pytest.raises(OSError, match="ends in something that is no anchor"):
         append(path, NEXT)
     assert path.read_bytes() == b"x" * 5_000
+
+
+def test_an_anchor_without_an_end_stays_and_what_is_no_anchor_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    append(path, LINE)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    append(path, NEXT)
+    assert path.read_bytes().startswith(whole)
+    assert [line["position"] for line in lines(path)] == [7, 8]
+    for content in (b"my notes", b"my notes\n", whole + b"my notes", whole + b"{}", b"a\nb\nc\n", whole + b"x\n"):
+        path.write_bytes(content)
+        with pytest.raises(OSError, match="ends in something that is no anchor"):
+            append(path, NEXT)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("place", "inside"), [("state", True), ("state/kept", True), ("state/../kept", False)])
+def test_no_place_is_in_the_state_directory(tmp_path: Path, place: str, inside: bool) -> None:
+    with pytest.raises(ConfigError, match="--to: .* is in the state directory") if inside else nullcontext():
+        check_outside([Destination("file", str(tmp_path / place))], tmp_path / "state", "--to")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("elsewhere")])
@@ -268,3 +290,55 @@ async def test_a_file_system_that_hangs_does_not_hold_up_a_stop(
             await anchors_to(log, tmp_path / "kept").stop()
     finally:
         free.set()
+
+
+async def test_a_file_system_that_hangs_is_a_problem_and_takes_one_thread(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, hanging, real = threading.Event(), tmp_path / "hangs", services.append
+    monkeypatch.setattr(services, "append", lambda path, line: free.wait() if path == hanging else real(path, line))
+    monkeypatch.setattr(services, "SEND_SECONDS_MAX", 0.5)
+    anchors = anchors_to(log, hanging, tmp_path / "kept")
+    said = []
+    try:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            for _ in range(3):
+                write(log, STARTED)
+                await anchors.send()
+                (problem,) = log.problems.failing()
+                said.append(problem.message.rpartition(": ")[2])
+        assert said == ["no answer within 0 s", "an earlier write still hangs", "an earlier write still hangs"]
+        assert [line["position"] for line in lines(tmp_path / "kept")] == [1, 2, 3]
+        threads = [one for one in threading.enumerate() if one.name == "athena-anchor"]
+        assert all(one.daemon for one in threads), "the end of the process waits for no other"
+    finally:
+        free.set()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    await anchors.send()
+    assert log.problems.failing() == ()
+
+
+async def test_a_place_that_drips_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 100000\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+        gone.set()
+
+    monkeypatch.setattr(services, "FETCH_SECONDS_MAX", 0.3)
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/kept"
+    try:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            with pytest.raises(ConfigError, match="not read within"):
+                await fetch(destination_of(url), LINE.log_id, Sender(tmp_path))
+            await gone.wait()
+    finally:
+        server.close()
