@@ -831,6 +831,8 @@ def verify(
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
         raise Failed(f"the log does not verify: {report.violations[0]}{more}")
+    if compared is not None and not compared.checked:
+        raise Failed(f"{ids}: holds no event id")
     if compared is not None and compared.unknown:
         first, others = compared.unknown[0], compared.unknown_count - 1
         more = f" (and {others} more)" if others else ""

@@ -103,6 +103,7 @@ speak to."""
 
 COLUMNS = ", ".join(Row._fields)
 SELECT_META = "SELECT value FROM meta WHERE name = ?"
+SELECT_META_NAMES = "SELECT name FROM meta LIMIT 20"
 INSERT_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
 PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 RAISE_FORMAT = "UPDATE meta SET value = ? WHERE name = 'format'"
@@ -475,7 +476,8 @@ class SqliteArchive:
             connection = open_reader(path)
             try:
                 self.schema = schema_of(connection)
-                names = ("log_id", "format", MOVED) if self.schema.readable else ()
+                strays = connection.execute(SELECT_META_NAMES).fetchall() if self.schema.readable else []
+                names = {"log_id", "format", MOVED, *(str(name) for (name,) in strays)} if self.schema.readable else ()
                 found = {name: connection.execute(SELECT_META, (name,)).get for name in names}
             finally:
                 connection.close()

@@ -7,6 +7,7 @@ import stat
 import threading
 from pathlib import Path
 
+import apsw
 import pytest
 
 from athena_core.event import Position
@@ -245,6 +246,18 @@ def test_one_projection_can_be_compared_or_rehearsed_alone_but_not_rebuilt(histo
     assert list(history.run("replay", "--dry-run", "--projection", "runs").data["digests"]) == ["runs"]
     assert history.run("replay", "--projection", "runs").code == 2
     assert "known: " in history.run("replay", "--verify", "--projection", "wishes").err
+
+
+def test_verify_looks_at_the_description_and_refuses_what_holds_no_witness(history: Terminal) -> None:
+    empty = history.directory / "no.ids"
+    empty.write_text("\n")
+    assert "holds no event id" in history.run("verify", "--ids", str(empty)).err
+    assert "is in the state directory" in history.run("anchor", "--to", str(history.state_dir / "log.anchor")).err
+    connection = apsw.Connection(str(history.state_dir / "log.db"))
+    connection.execute("INSERT INTO meta VALUES ('owner', 'mallory')")
+    connection.close()
+    strange = history.run("verify")
+    assert (strange.code, "described by 'owner'" in strange.err) == (1, True)
 
 
 def statuses(terminal: Terminal, **settings: str) -> dict[str, str]:

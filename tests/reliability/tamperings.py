@@ -31,7 +31,7 @@ from athena_core.store.anchor import Anchor, read_anchor, write_anchor
 from athena_core.store.engine import open_archive
 from tests.support.records import CODEC, guard_rows
 
-VIEWS, KEYS, LIAR = NOT_LOOKED_AT
+VIEWS, KEYS, _, LIAR = NOT_LOOKED_AT
 ELSEWHERE = "kept elsewhere"
 ERASED = "erased.text"
 """The file with the text that was erased last."""

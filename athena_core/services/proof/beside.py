@@ -16,10 +16,13 @@ from athena_core.event import Position
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.store.key_clock import KEPT_MS
 from athena_core.store.log import Guards
-from athena_core.store.port import FORMAT
+from athena_core.store.port import FORMAT, KEY_CLOCK, MOVED
 
 PAGE_EVENTS = 1_000
 KEYS_SHOWN = 5
+META = frozenset({"log_id", "format", KEY_CLOCK, MOVED, "executor", "generation"})
+"""What describes a log; in a database, two counters number its processes and the generations of its views."""
+META_CHARS = 80
 
 Read = Callable[[Position, int], list[Row]]
 """Return at most so many rows after a position."""
@@ -183,3 +186,5 @@ def misdescribed(meta: Mapping[str, str]) -> Iterator[str]:
     log_id = meta.get("log_id", "")
     if len(log_id) != 16 or not set(log_id) <= set("0123456789abcdef"):
         yield f"the log's id is {log_id!r}, not 16 hex digits"
+    for name in sorted(meta.keys() - META):
+        yield f"the log is described by {name[:META_CHARS]!r}, which this release does not know"

@@ -56,6 +56,8 @@ NOT_LOOKED_AT = (
     "views: `athena replay --verify` compares them with the log",
     "fingerprints and answers of idempotency keys, and keys that were deleted or moved to a command without one: they"
     " are not in the chain",
+    "the clock of idempotency keys (`key_clock`), and places of followers (`checkpoint`): whoever sets the clock ahead"
+    " lets keys expire, so that what is sent again is done again",
     "who wrote what is rightly chained, and what was never written: no log shows that about itself",
 )
 """What no pass looks at, and why."""

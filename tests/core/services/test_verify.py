@@ -809,6 +809,10 @@ def strange_id(forge: Forge) -> None:
     forge.meta["log_id"] = "mine"
 
 
+def strange_description(forge: Forge) -> None:
+    forge.meta["owner"] = "mallory"
+
+
 def anchor_ahead(forge: Forge) -> None:
     forge.add("plane", FILLER)
     forge.anchor = Anchor(log_id=forge.store.log_id, position=2, chain=forge.chain.hex())
@@ -1331,6 +1335,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (forked_elsewhere, "forked", None, "the log.forked at position 2 that --forked names is not there"),
     (kept_after_the_fork, "anchor", 3, "not the one that the anchor vouches for (kept.anchors, line 1)"),
     (kept_before_the_fork, "anchor", 1, "not the one that the anchor vouches for (kept.anchors, line 1)"),
+    (strange_description, "meta", None, "the log is described by 'owner', which this release does not know"),
     (kept_nowhere, "anchor", None, "kept.anchors holds no anchor"),
     (anchor_of_another_history, "anchor", 1, "not the one that the anchor vouches for"),
 )
