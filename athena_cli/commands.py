@@ -772,7 +772,7 @@ def verify(
     *,
     bundle: Annotated[Path | None, TEXT] = None,
     against: Annotated[list[str] | None, SWITCH] = None,
-    forked: Annotated[list[str] | None, TEXT] = None,
+    forked: Annotated[list[str] | None, Parameter(allow_leading_hyphen=True, negative="")] = None,
     ids: Annotated[Path | None, TEXT] = None,
     json: Annotated[bool, SWITCH] = False,
     form: Form | None = None,
