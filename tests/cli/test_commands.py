@@ -324,7 +324,10 @@ def told(world: World, case: Case) -> Any:
         return sorted(json.dumps([event["type"], shape(event)]) for event in json.loads(result.out)["events"])
     if case.words in TELLING:
         found = json.loads(result.out)
-        return shape(found["items"][0] if case.words == "workers" else found)  # a command is one of them
+        processes = {"top": "workers", "workers": "items"}.get(case.words)
+        if processes is not None:
+            del found[processes][1:]  # a command is one of them
+        return shape(found)
     return world.plain(result.out), world.plain(result.err)
 
 
