@@ -211,9 +211,11 @@ def skewed(directory: Path, seconds: int, **settings: str) -> Iterator[Api]:
         yield api
     finally:
         api.close()
+        ended = process.poll()
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         process.stdout.close()
+        assert ended is None, (ended, log.read_text()[-2_000:])
     assert "Traceback" not in log.read_text()
 
 
