@@ -64,16 +64,23 @@ class Digest(Value):
     rows: int
 
 
+HASHED_BYTES = 16_384
+"""How much of the rows is hashed at once."""
+
+
 def digest(connection: Connection, projection: Projection) -> Digest:
     """Hash the rows, each as msgpack in declared column order, by primary key, table by table."""
     encoder, buffer, total = msgspec.msgpack.Encoder(), bytearray(), 0
     sha256 = hashlib.sha256()
     for table in projection.tables:
-        sha256.update(encoder.encode(table.name))
+        encoder.encode_into(table.name, buffer, -1)
         for row in connection.execute(table.scan):
-            encoder.encode_into(row, buffer)
-            sha256.update(buffer)
+            encoder.encode_into(row, buffer, -1)
             total += 1
+            if len(buffer) >= HASHED_BYTES:  # so much at once lets other threads go on meanwhile
+                sha256.update(buffer)
+                buffer.clear()
+    sha256.update(buffer)
     return Digest(sha256=sha256.hexdigest(), rows=total)
 
 
