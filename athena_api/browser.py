@@ -5,8 +5,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from athena_core.errors import HostForbidden, OriginForbidden
+from athena_core.proxies import LOOPBACK_NAMES
 
-LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 HOST_CHARS_MAX = 255
 REMEMBERED_MAX = 1_000
 ALLOWED_METHODS = b"GET, POST, PUT, DELETE, OPTIONS"

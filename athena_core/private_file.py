@@ -37,20 +37,28 @@ def write(path: Path, content: bytes, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def read(path: Path, bytes_max: int) -> bytes:
-    """Read a regular file that nobody linked here, without waiting for a FIFO or a device.
+def open_regular(path: Path, flags: int) -> int:
+    """Open a regular file, private if it is created, and never wait for a FIFO or a device. Return its descriptor.
 
-    Raise OSError for anything else, and for a file above ``bytes_max``.
+    Raise OSError for anything else.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, FILE_MODE)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(bytes_max + 1)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read(path: Path, bytes_max: int) -> bytes:
+    """Read a regular file that is no link, without waiting for a FIFO or a device.
+
+    Raise OSError for anything else, and for a file above ``bytes_max``.
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        content = file.read(bytes_max + 1)
     if len(content) > bytes_max:
         raise OSError(errno.EFBIG, f"above {bytes_max} bytes")
     return content

@@ -9,6 +9,9 @@ from athena_core.errors import ConfigError
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
+"""Host names of this machine."""
+
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
 SECRET_CHARS_MIN = 16
 SECRETS_MAX = 2

@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import re
-import stat
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -28,11 +27,12 @@ from athena_core.domain import anchor
 from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorConflict, AnchorLimit, AnchorNotSent, AthenaError, ConfigError
 from athena_core.event import Fact, Meta, Position, Value
-from athena_core.private_file import FILE_MODE, sync
+from athena_core.private_file import open_regular, sync
 from athena_core.protocols import LogReader
+from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.services.git import Repository
 from athena_core.settings import Settings
-from athena_core.store.anchor import Anchor
+from athena_core.store.anchor import LINE_BYTES_MAX, Anchor
 from athena_core.store.log import Committed, Log
 from athena_core.values import Identity
 
@@ -41,9 +41,6 @@ SEND_SECONDS_MAX = 30.0
 
 STOP_SECONDS_MAX = 5.0
 """How long a server that stops waits for its destinations."""
-
-LINE_BYTES_MAX = 1_024
-"""The longest line of an anchor, its end included."""
 
 FETCH_SECONDS_MAX = 120.0
 """How long one place with kept anchors may take, in all."""
@@ -59,7 +56,6 @@ QUIET_EVENTS_MAX = 100
 
 LOOP = "anchors.send"
 ANCHORS_PATH = "/api/v1/anchors"
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 JSON = {"content-type": "application/json", "user-agent": f"athena/{__version__}"}
 
@@ -126,7 +122,7 @@ def _url(text: str) -> str:
         known = False
     if not known:
         raise ConfigError("expected a URL that begins with https:// as the place of anchors")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
         raise ConfigError(f"anchors are sent to {parts.hostname} by https:// only; http:// is for this machine")
     return text
 
@@ -196,9 +192,14 @@ class Sender(NamedTuple):
             await repository.push()
 
 
+async def _client() -> httpx2.AsyncClient:
+    """Make a client; reading the certificates takes long, so a thread does it."""
+    return await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
+
+
 async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str]) -> int:
     """Send an anchor and return the status of the answer, whose body is not read."""
-    client = await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
+    client = await _client()
     async with client, client.stream(method, url, content=encoded(line), headers=headers) as response:
         return int(response.status_code)
 
@@ -248,14 +249,7 @@ async def fetch(place: Destination, log_id: str, sender: Sender) -> BinaryIO:
 
 def _opened(path: Path) -> BinaryIO:
     """Open a regular file, wherever a link leads. Raise OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
 
 
 async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
@@ -275,7 +269,7 @@ async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
 
 async def _got(url: str, headers: dict[str, str]) -> bytes:
     """Read a bounded answer."""
-    client = await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
+    client = await _client()
     content = bytearray()
     async with client, client.stream("GET", url, headers=headers) as response:
         _check(response.status_code)
@@ -331,11 +325,8 @@ def append(path: Path, line: AnchorBody) -> None:
     What a crash left of an anchor is taken away first. Whole lines are never changed, and an anchor without an end gets
     one. A file that ends in anything else is refused.
     """
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path, flags, FILE_MODE)
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         size, end = _whole(descriptor)
         content = end + encoded(line)

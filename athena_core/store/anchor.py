@@ -15,6 +15,9 @@ from athena_core.values import ChainValue, LogId
 BYTES_MAX = 4_096
 """The largest anchor file that is read."""
 
+LINE_BYTES_MAX = 1_024
+"""The longest line with an anchor that is kept elsewhere, its end included."""
+
 Reached: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position that a log once reached."""
 

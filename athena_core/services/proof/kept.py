@@ -11,11 +11,9 @@ from athena_core.clock import iso
 from athena_core.errors import ConfigError
 from athena_core.event import MARK_BYTES, Position, Value
 from athena_core.protocols import Row
-from athena_core.store.anchor import Anchor
+from athena_core.services.proof.rule import Violation
+from athena_core.store.anchor import LINE_BYTES_MAX, Anchor
 from athena_core.values import Instant
-
-LINE_BYTES_MAX = 1_024
-"""The longest line with an anchor, its end included."""
 
 LINES_MAX = 250_000
 """How many kept anchors are compared in one pass: more than two years of one each five minutes."""
@@ -97,14 +95,6 @@ def read_anchors(source: str, lines: BinaryIO) -> Iterator[Kept]:
             yield Kept(source, number, anchor, found.at, found.sender)
 
 
-class Contradiction(NamedTuple):
-    """How a log contradicts what was kept of it: the rule, the reason, and where, if that is one row."""
-
-    rule: str
-    reason: str
-    position: Position | None = None
-
-
 class Witnesses:
     """Kept anchors by position, and what the log holds there; the same anchor of several lines is remembered once."""
 
@@ -160,42 +150,44 @@ class Witnesses:
             if log == log_id
         )
 
-    def contradictions(self, log_id: str, head: Position) -> Iterator[Contradiction]:
+    def contradictions(self, log_id: str, head: Position) -> Iterator[Violation]:
         """Return how the log contradicts what was kept: another log, a missing row, another chain, a fork."""
         for source, count in self._sources.items():
             if not count:
-                yield Contradiction("anchor", f"{source} holds no anchor")
+                yield Violation(rule="anchor", reason=f"{source} holds no anchor")
         given_up: dict[ForkName, list[Kept]] = {}
         for position, found in sorted(self._wanted.items()):
             for one in found.values():
                 held = self._held.get(position, bytes(32) if position == 0 else None)
                 if one.anchor.log_id != log_id:
                     other = f"the anchor is of the log {one.anchor.log_id}; this one is {log_id} ({one})"
-                    yield Contradiction("anchor", other)
+                    yield Violation(rule="anchor", reason=other)
                 elif held is not None and held.hex() == one.anchor.chain:
                     continue
                 elif fork := next((fork for fork in self._forks if fork.gave_up(one)), None):
                     given_up.setdefault(fork.name, []).append(one)
                 elif held is None:
                     cut = f"the log once reached position {position} and ends at {head} ({one})"
-                    yield Contradiction("anchor", cut)
+                    yield Violation(rule="anchor", reason=cut)
                 else:
                     changed = f"the row is not the one that the anchor vouches for ({one})"
-                    yield Contradiction("anchor", changed, position)
+                    yield Violation(rule="anchor", reason=changed, position=position)
         yield from self._forked(given_up)
 
-    def _forked(self, given_up: Mapping[ForkName, list[Kept]]) -> Iterator[Contradiction]:
+    def _forked(self, given_up: Mapping[ForkName, list[Kept]]) -> Iterator[Violation]:
         """Return the forks that gave up anchors and are not accepted, and those accepted that the log does not hold."""
         for fork in self._forks:
             kept = given_up.get(fork.name, [])
             if fork.name in self._accepted:
                 self._given_up.update(one.source for one in kept)
             elif kept:
-                yield Contradiction(
-                    "forked",
-                    f"the log went back to position {fork.head}: anchors of what it gave up are kept ({len(kept)}, the"
-                    f" first: {kept[0]}); if you accepted this fork, say so: --forked, with the id of this event",
-                    fork.row.position,
+                yield Violation(
+                    rule="forked",
+                    reason=f"the log went back to position {fork.head}: anchors of what it gave up are kept"
+                    f" ({len(kept)}, the first: {kept[0]}); if you accepted this fork, say so: --forked, with the id of"
+                    " this event",
+                    position=fork.row.position,
                 )
         for name in sorted(self._accepted - {fork.name for fork in self._forks}):
-            yield Contradiction("forked", f"the log.forked at position {name[0]} that --forked names is not there")
+            missing = f"the log.forked at position {name[0]} that --forked names is not there"
+            yield Violation(rule="forked", reason=missing)

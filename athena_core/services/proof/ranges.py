@@ -21,6 +21,7 @@ from athena_core import supervisor
 from athena_core.errors import InternalError
 from athena_core.event import Position, Value
 from athena_core.protocols import LogReader
+from athena_core.services.proof.rule import Violation
 from athena_core.store import chain
 from athena_core.store.engine import open_archive
 from athena_core.store.sqlite import SqliteReader
@@ -55,20 +56,12 @@ class Job(Value):
     url: str | None = None
 
 
-class Flaw(Value):
-    """A row that does not prove itself, or cannot be read."""
-
-    rule: str
-    reason: str
-    position: Position
-
-
 class Proven(Value):
     """What a process found in a range: how many rows, the chain value at its end, and the first flaws."""
 
     rows: int
     chain: str
-    flaws: tuple[Flaw, ...]
+    flaws: tuple[Violation, ...]
     flaw_count: int
 
 
@@ -157,7 +150,7 @@ class Ranges:
                     f"the process that proved positions {part.after + 1} to {part.until} did not answer: {why}"
                 ) from error
             if before and before != part.chain:
-                changed = Flaw(rule="chain", reason="the row changed while it was verified", position=part.after)
+                changed = Violation(rule="chain", reason="the row changed while it was verified", position=part.after)
                 found = replace(found, flaws=(changed, *found.flaws), flaw_count=found.flaw_count + 1)
             before = found.chain
             yield found
@@ -193,7 +186,7 @@ def _started(place: Helpers, part: Range) -> "subprocess.Popen[bytes]":
 def prove(log: LogReader, part: Range) -> Proven:
     """Prove the rows of a range, each against the stored chain value before it."""
     after, previous = part.after, bytes.fromhex(part.chain) or None
-    flaws: list[Flaw] = []
+    flaws: list[Violation] = []
     rows = count = unreadable = single = 0
     while after < part.until and unreadable < UNREADABLE_MAX:
         limit = 1 if after < single else PAGE_EVENTS
@@ -202,7 +195,7 @@ def prove(log: LogReader, part: Range) -> Proven:
         except Exception as error:  # whatever the database says about its own damage
             if limit == 1:
                 after, previous, unreadable, count = after + 1, None, unreadable + 1, count + 1
-                flaws.append(Flaw(rule="readable", reason=f"the row cannot be read: {error}", position=after))
+                flaws.append(Violation(rule="readable", reason=f"the row cannot be read: {error}", position=after))
             single = max(single, after + PAGE_EVENTS)
             continue
         if not page:
@@ -213,7 +206,7 @@ def prove(log: LogReader, part: Range) -> Proven:
             if broken is not None:
                 count += 1
                 if len(flaws) < FLAWS_MAX:
-                    flaws.append(Flaw(rule="chain", reason=broken.reason, position=broken.position))
+                    flaws.append(Violation(rule="chain", reason=broken.reason, position=broken.position))
                 if not chain.whole(row):  # nothing more can be said about it
                     after += 1
                     continue

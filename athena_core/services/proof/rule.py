@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from athena_core.event import Event, Position
+from athena_core.event import Event, Position, Value
 from athena_core.protocols import Row
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -16,12 +16,17 @@ Follower = Callable[[Row, Event], None]
 """Take an event into the state, after every rule has looked at it."""
 
 
-class Finding(NamedTuple):
-    """A breach that shows only at the end of the log: its rule, the reason, and where it began if that is known."""
+class Violation(Value):
+    """A rule that does not hold, why, and where, if it is about one event."""
 
     rule: str
     reason: str
     position: Position | None = None
+
+    def __str__(self) -> str:
+        """The violation in words."""
+        place = "" if self.position is None else f"position {self.position}: "
+        return f"{place}{self.reason} [{self.rule}]"
 
 
 def rule(*kinds: type[Event]) -> Callable[[M], M]:
@@ -45,7 +50,7 @@ def _marked(name: str, kinds: tuple[type[Event], ...]) -> Callable[[M], M]:
 class Noun:
     """The rules of one noun and their state. Methods are called in the order in which they are written."""
 
-    def finish(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[Violation]:
         """Return what is missing at the end of the log."""
         return iter(())
 

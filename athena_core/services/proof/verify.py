@@ -27,6 +27,7 @@ from athena_core.services.proof.beside import (
 )
 from athena_core.services.proof.kept import Compared, Kept, Witnesses
 from athena_core.services.proof.ranges import Helpers, Proven
+from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules import Rules
 from athena_core.store import chain
 from athena_core.store.anchor import Anchor
@@ -71,19 +72,6 @@ class Source(LogReader, Protocol):
 
     def schema(self) -> Schema:
         """Compare the schema with the one that this release creates."""
-
-
-class Violation(Value):
-    """A rule that does not hold, where (if it is about one event), and why."""
-
-    rule: str
-    reason: str
-    position: Position | None = None
-
-    def __str__(self) -> str:
-        """The violation in words."""
-        place = "" if self.position is None else f"position {self.position}: "
-        return f"{place}{self.reason} [{self.rule}]"
 
 
 class Notice(Value):
@@ -174,9 +162,12 @@ class Verifier:
 
     def note(self, rule: str, reason: str, position: Position | None = None) -> None:
         """Keep a violation, as long as there are few."""
+        self._add(Violation(rule=rule, reason=reason, position=position))
+
+    def _add(self, violation: Violation) -> None:
         self.violation_count += 1
         if len(self.violations) < VIOLATIONS_MAX:
-            self.violations.append(Violation(rule=rule, reason=reason, position=position))
+            self.violations.append(violation)
 
     def page(self) -> bool:
         """Look at the next page; tell whether there was one."""
@@ -259,8 +250,8 @@ class Verifier:
             self.note("commands", "a command goes on after another one came between", position)
         self._look_for_later_erasures()
         for noun in self._rules.nouns:
-            for found in noun.finish():
-                self.note(found.rule, found.reason, found.position)
+            for violation in noun.finish():
+                self._add(violation)
         for reason in misguarded(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
         if kept_one_day(self._stored_guards):
@@ -268,8 +259,8 @@ class Verifier:
             self.notices.append(Notice(rule="guards", release="0.1.0", reason=reason))
         for reason in misdescribed(meta):
             self.note("meta", reason)
-        for contradiction in self._witnesses.contradictions(self._log.log_id, self.head):
-            self.note(*contradiction)
+        for violation in self._witnesses.contradictions(self._log.log_id, self.head):
+            self._add(violation)
         if keys is not None:
             self._keys = 0
             try:
@@ -284,8 +275,7 @@ class Verifier:
         noted = {violation.position for violation in known if violation.rule == "readable"}
         flaws = [flaw for part in parts for flaw in part.flaws if flaw.rule == "chain" or flaw.position not in noted]
         self.violation_count += len(flaws) + sum(part.flaw_count - len(part.flaws) for part in parts)
-        found = [Violation(rule=flaw.rule, reason=flaw.reason, position=flaw.position) for flaw in flaws]
-        self.violations = sorted((*found, *known), key=lambda one: one.position or 0)[:VIOLATIONS_MAX]
+        self.violations = sorted((*flaws, *known), key=lambda one: one.position or 0)[:VIOLATIONS_MAX]
         ours = self._seen, "" if self._chain is None else self._chain.hex()
         if not self.violation_count and (sum(part.rows for part in parts), parts[-1].chain) != ours:
             self.note("chain", "the rows changed while they were verified")

@@ -7,8 +7,8 @@ import pytest
 
 from athena_core.errors import ConfigError
 from athena_core.services.proof import kept
-from athena_core.services.proof.kept import LINE_BYTES_MAX, Kept, Witnesses, read_anchors
-from athena_core.store.anchor import Anchor
+from athena_core.services.proof.kept import Kept, Witnesses, read_anchors
+from athena_core.store.anchor import LINE_BYTES_MAX, Anchor
 
 LOG = "ab" * 8
 ANCHOR = Anchor(log_id=LOG, position=7, chain="cd" * 32)

@@ -20,7 +20,6 @@ from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.ranges import (
     EVENTS_MIN,
     FLAWS_MAX,
-    Flaw,
     Helpers,
     Range,
     Ranges,
@@ -28,6 +27,7 @@ from athena_core.services.proof.ranges import (
     prove,
     split,
 )
+from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.verify import Report
 from athena_core.store import chain
 from athena_core.store.engine import open_archive, open_store
@@ -59,13 +59,13 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
     made.store.close()
 
 
-def in_ranges(log: SqliteReader, parts: int) -> list[Flaw]:
+def in_ranges(log: SqliteReader, parts: int) -> list[Violation]:
     """What processes would find, one after another."""
     head = log.head()
     return [flaw for part in split(log, head, parts) for flaw in prove(log, part).flaws]
 
 
-def in_one(log: SqliteReader) -> list[Flaw]:
+def in_one(log: SqliteReader) -> list[Violation]:
     """What one pass finds."""
     return list(prove(log, Range(0, log.head(), chain.GENESIS.hex())).flaws)
 

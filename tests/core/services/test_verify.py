@@ -19,6 +19,7 @@ from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.kept import Compared, Kept, Witnesses
+from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules.run import TRANSITIONS
 from athena_core.services.proof.verify import (
     NO_ANCHOR,
@@ -26,7 +27,6 @@ from athena_core.services.proof.verify import (
     UNREADABLE_MAX,
     VIOLATIONS_MAX,
     Report,
-    Violation,
 )
 from athena_core.store.anchor import Anchor
 from athena_core.store.chain import GENESIS, digest, link

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from athena_core.domain import dead_letter, work
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Finding, Noun, follow, rule
+from athena_core.services.proof.rule import Noun, Violation, follow, rule
 
 EVENTS = dead_letter.DECIDER.events
 TRANSITIONS: Mapping[type[Event], tuple[str, str]] = {
@@ -62,9 +62,9 @@ class DeadLetters(Noun):
         elif isinstance(event, dead_letter.DeadLetterRequeued):
             self._requeued |= dict.fromkeys(event.item_ids, row.stream)
 
-    def finish(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[Violation]:
         """Return the items that are nowhere."""
         for letter, items in self._buried.items():
-            yield Finding("letters", f"{', '.join(items)} left a queue for {letter}, which is not there")
+            yield Violation(rule="letters", reason=f"{', '.join(items)} left a queue for {letter}, which is not there")
         for item, letter in self._requeued.items():
-            yield Finding("letters", f"{item} was to come back from {letter}, and did not")
+            yield Violation(rule="letters", reason=f"{item} was to come back from {letter}, and did not")

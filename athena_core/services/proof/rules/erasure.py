@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from athena_core.domain import memory, plane
 from athena_core.event import Position
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Finding, Noun, follow, rule
+from athena_core.services.proof.rule import Noun, Violation, follow, rule
 
 
 class Erasure(Noun):
@@ -44,10 +44,13 @@ class Erasure(Noun):
         """Note which entry was forgotten: the erasure of its text follows."""
         self._forgotten.append((row.stream, row.position))
 
-    def finish(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[Violation]:
         """Return the texts that are gone without a record, and the forgotten entries whose text was not erased."""
         for position in sorted(self.missing):
-            yield Finding("erasure", "its text is gone, and no payload.redacted says so", position)
+            yield Violation(
+                rule="erasure", reason="its text is gone, and no payload.redacted says so", position=position
+            )
         for entry, position in self._forgotten:
             if self._entries.get(entry) not in self._erased:
-                yield Finding("erasure", f"{entry} was forgotten, and no payload.redacted names its text", position)
+                reason = f"{entry} was forgotten, and no payload.redacted names its text"
+                yield Violation(rule="erasure", reason=reason, position=position)

@@ -8,7 +8,7 @@ from athena_core.domain import plane, run, schedule, workflow_run
 from athena_core.errors import ConfigError
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Finding, Noun, follow, rule
+from athena_core.services.proof.rule import Noun, Violation, follow, rule
 from athena_core.services.proof.rules.log import LogState
 from athena_core.slots import INSTANT_MAX, count_slots, next_slot
 
@@ -157,11 +157,11 @@ class Schedules(Noun):
                     del self._launching[run_id]
         self._states[row.stream] = schedule.evolve(self._state(row), event)
 
-    def finish(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[Violation]:
         """Return what was started and is not there."""
         for run_id, launching in self._launching.items():
             reason = f"{launching.schedule} started {run_id}, which was neither admitted nor refused"
-            yield Finding("launches", reason, launching.position)
+            yield Violation(rule="launches", reason=reason, position=launching.position)
 
 
 def _time(instant: int) -> str:
