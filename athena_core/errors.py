@@ -281,7 +281,7 @@ class Contradicted(Conflict):
 
 
 class AnchorConflict(Conflict):
-    """Another chain is kept for this position of this log: one of the two histories was rewritten."""
+    """Another chain is kept for this position (one of two histories was rewritten), or the log is this one itself."""
 
     code = "ANCHOR_CONFLICT"
 

@@ -181,7 +181,8 @@ class Sender(NamedTuple):
     async def _post(self, url: str, line: AnchorBody, headers: dict[str, str]) -> None:
         status = await _asked("POST", url, line, headers)
         if status == 409:
-            raise AnchorConflict("it keeps another chain for this position: one of the two histories was rewritten")
+            reason = "it keeps another chain for this position, so one of the two histories was rewritten"
+            raise AnchorConflict(f"{reason}; or it is the server of this log itself")
         _check(status)
 
     async def _commit(self, directory: Path, line: AnchorBody) -> None:
@@ -459,11 +460,11 @@ class Anchors:
     async def keep(self, body: AnchorBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
         """Record an anchor of another log, once; the answer is an ``AnchorReceipt``.
 
-        Raise AnchorConflict where another chain is kept for the position, AnchorLimit, and ConfigError for this log.
+        Raise AnchorConflict for another chain of the position or an anchor of this log itself, and AnchorLimit.
         """
         if body.log_id == self._log.log_id:
-            reason = "is the id of this log; an anchor that is kept in the log itself proves nothing"
-            raise ConfigError.of("logId", reason, "send it to another Athena")
+            reason = "the anchor is of this log itself, where it would prove nothing: send it to another Athena"
+            raise AnchorConflict(reason, {"logId": body.log_id})
         stream = anchor.stream_of(body.log_id, body.position)
 
         def keep(reader: Reader, context: Context) -> Outcome:

@@ -77,8 +77,8 @@ def test_conflicts_are_recorded_within_the_limits(plane: Inside, monkeypatch: py
 
 
 def test_the_anchor_of_the_log_itself_is_no_witness(plane: Inside) -> None:
-    refused = keep(plane, line(1, log_id=plane.app.plane.log.log_id), status=400)
-    assert (refused["code"], refused["details"][0]["field"]) == ("CONFIG_ERROR", "logId")
+    refused = keep(plane, line(1, log_id=plane.app.plane.log.log_id), status=409)
+    assert (refused["code"], list(refused["details"])) == ("ANCHOR_CONFLICT", ["logId"])
 
 
 WRONG: tuple[tuple[str, Any], ...] = (
