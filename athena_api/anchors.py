@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from athena_api.operation import Call, NoBody, NoQuery, Reply
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply
 from athena_core.domain.anchor import AnchorBody
 from athena_core.event import Value
 from athena_core.values import LogId

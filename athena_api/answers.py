@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from athena_core.event import Value
-from athena_core.services.executors import Kind
+from athena_core.services.execution.liveness import Kind
 
 
 class AuthCapabilities(Value):

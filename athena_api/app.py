@@ -21,85 +21,85 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from athena_api import docs, openapi
-from athena_api.access_log import AccessLog, Request
-from athena_api.asgi import Receive, Scope, Send
-from athena_api.browser import Browsers
-from athena_api.budget import Budget
-from athena_api.endpoint import Endpoint
-from athena_api.etag import unchanged
-from athena_api.gate import Gate
-from athena_api.identity import Identification
-from athena_api.kept import Kept
+from athena_api.answer_cache import Kept
+from athena_api.edge.access_log import AccessLog, Request
+from athena_api.edge.asgi import Receive, Scope, Send
+from athena_api.edge.browser import Browsers
+from athena_api.edge.byte_budget import Budget
+from athena_api.edge.identity import Identification
+from athena_api.edge.protocol import Limits
+from athena_api.edge.replies import failure, guarded, status_of, success
+from athena_api.edge.request_filter import Gate
+from athena_api.edge.traffic import Traffic
+from athena_api.endpoint.endpoint import Endpoint
+from athena_api.endpoint.etag import unchanged
+from athena_api.endpoint.operation import EVERYBODY, PREFIX
 from athena_api.metrics import CONTENT_TYPE, exposition
-from athena_api.operation import EVERYBODY, PREFIX
 from athena_api.operations import OPERATIONS, ROLES
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
-from athena_api.protocol import Limits
 from athena_api.queues import PendingLetters
-from athena_api.replies import failure, guarded, status_of, success
-from athena_api.sse import Feed, Streams
-from athena_api.traffic import Traffic
-from athena_api.transcripts import Transcripts
+from athena_api.streams.sse import Feed, Streams
+from athena_api.streams.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.errors import AthenaError, ConfigError, Overloaded, StoreDamaged, UnknownRoute
 from athena_core.event import Event, Fact, Meta
-from athena_core.prices import Prices
+from athena_core.log.anchor import Mismatch
+from athena_core.log.codec import Codec
+from athena_core.log.engine import attend, open_generations, open_latch, open_store
+from athena_core.log.port import FORMAT
+from athena_core.log.shortage import ERRORS as SHORTAGES
+from athena_core.log.shortage import is_shortage
+from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
+from athena_core.providers.prices import Prices
 from athena_core.providers.registry import registry
 from athena_core.proxies import Proxies
 from athena_core.roles import EVERYBODY_ELSE, Roster
-from athena_core.services.access import Access
-from athena_core.services.agent import Agent
-from athena_core.services.anchors import Anchors, Sender, check_outside, destinations_of
-from athena_core.services.ask import Asker
+from athena_core.services.access.access import Access
+from athena_core.services.access.rate_limits import Rates
+from athena_core.services.access.refusal_limits import Flood
 from athena_core.services.catalog import Catalog
-from athena_core.services.clocks import Clocks
-from athena_core.services.drains import Drains
-from athena_core.services.erasure import Erasure
-from athena_core.services.executors import FROZEN_SECONDS, About, Executors, Kind, Present
-from athena_core.services.flood import Flood
-from athena_core.services.history import ERASING
-from athena_core.services.letters import Letters
-from athena_core.services.live import Live
+from athena_core.services.clock_jumps import Clocks
+from athena_core.services.context.history import ERASING
+from athena_core.services.erasure.erasure import Erasure
+from athena_core.services.execution.agent import Agent
+from athena_core.services.execution.live_relay import Relay
+from athena_core.services.execution.live_text import Live
+from athena_core.services.execution.liveness import FROZEN_SECONDS, About, Executors, Kind, Present
+from athena_core.services.execution.model_call import Asker
+from athena_core.services.execution.runner import Runner
 from athena_core.services.memory import Memory, NoteFiles
-from athena_core.services.messages import Messages
-from athena_core.services.personas import PersonaFiles
 from athena_core.services.policies import Policies
-from athena_core.services.rates import Rates
-from athena_core.services.reactor import Reactors
-from athena_core.services.redrives import Redrives
-from athena_core.services.relay import Relay
-from athena_core.services.reviews import Reviews
-from athena_core.services.runner import Runner
-from athena_core.services.runs import Runs
-from athena_core.services.schedules import Schedules
+from athena_core.services.proof.anchors import Anchors, Sender, check_outside, destinations_of
+from athena_core.services.queues.dead_letters import Letters
+from athena_core.services.queues.drainer import Drains
+from athena_core.services.queues.messages import Messages
+from athena_core.services.queues.queues import Work
+from athena_core.services.queues.redrives import Redrives
+from athena_core.services.reactors import Reactors
+from athena_core.services.reviews.definitions import PersonaFiles
+from athena_core.services.reviews.reviews import Reviews
+from athena_core.services.runs.runs import Runs
+from athena_core.services.schedules.schedules import Schedules
+from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
-from athena_core.services.timer import Timer
-from athena_core.services.walker import Walker
-from athena_core.services.work import Work
-from athena_core.services.workflows import Workflows
+from athena_core.services.workflows.stepper import Walker
+from athena_core.services.workflows.workflows import Workflows
 from athena_core.settings import Settings, secrets_of
-from athena_core.store.anchor import Mismatch
-from athena_core.store.codec import Codec
-from athena_core.store.engine import attend, open_generations, open_latch, open_store
-from athena_core.store.log import Log
-from athena_core.store.port import FORMAT
-from athena_core.store.shortage import ERRORS as SHORTAGES
-from athena_core.store.shortage import is_shortage
-from athena_core.store.sqlite import SqliteDatabases
-from athena_core.store.tail import Tail
+from athena_core.system.watchdog import Watchdog, name_operation
 from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import open_workspace
 from athena_core.values import Identity, Role
-from athena_core.watchdog import Watchdog, name_operation
 from projections import ALL, sessions
-from projections.generation import Files
-from projections.keeper import Keeper
+from projections.engine.generation import Files
+from projections.engine.updater import Keeper
+from projections.engine.views import Views
 from projections.memory_index import MemoryIndex
-from projections.views import Views
 
 T = TypeVar("T")
 

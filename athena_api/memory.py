@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
 from athena_core.domain.memory import MemoryBody
 from athena_core.event import Value
 from athena_core.protocols import Connection

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from athena_api.traffic import Sample
+from athena_api.edge.traffic import Sample
 from athena_core import __version__
 from athena_core.errors import NotCaughtUp
-from athena_core.histogram import Histogram
+from athena_core.system.histogram import Histogram
 from athena_core.values import MICRO_USD
 from projections.fleet import FleetCounts, day_spend, fleet_counts
 from projections.schedules import schedule_counts

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import inspect
 
-from athena_api.body import is_time, query_kind
-from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
-from athena_api.replies import status_of
+from athena_api.edge.replies import status_of
+from athena_api.endpoint.body import is_time, query_kind
+from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_core import errors
 from athena_core.errors import AthenaError, Fault
 from athena_core.statuses import PHRASES

@@ -12,8 +12,21 @@ from athena_api import schedules as scheduling
 from athena_api import workflows as flows
 from athena_api.anchors import AnchorsQuery, keep_anchor, list_anchors
 from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, ViewDigests, Workers
-from athena_api.body import Time
-from athena_api.etag import etag, expectation
+from athena_api.edge.replies import encode
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.csv import CONTENT_TYPE, sheet
+from athena_api.endpoint.etag import etag, expectation
+from athena_api.endpoint.operation import (
+    ADMINS,
+    EVERYBODY,
+    WRITERS,
+    Call,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    found,
+)
 from athena_api.memory import (
     ReadMemoryBody,
     SearchQuery,
@@ -24,13 +37,10 @@ from athena_api.memory import (
     record_memory,
     search_memory,
 )
-from athena_api.operation import ADMINS, EVERYBODY, WRITERS, Call, NoBody, NoQuery, Operation, Reply, found
 from athena_api.personas import PersonaRunAnswer, PersonaRunsQuery, get_persona_run, list_persona_runs, run_persona
 from athena_api.policies import simulate_policy
-from athena_api.replies import encode
 from athena_api.running import answered, record_of
-from athena_api.sheet import CONTENT_TYPE, sheet
-from athena_api.sse import records_of
+from athena_api.streams.sse import records_of
 from athena_api.templates import (
     RunTemplateBody,
     TemplateQuery,
@@ -41,6 +51,7 @@ from athena_api.templates import (
     update_template,
 )
 from athena_core.clock import iso
+from athena_core.definitions.trigger import ScheduleBody, ScheduleSpec
 from athena_core.domain.anchor import AnchorBody
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.memory import MemoryBody
@@ -48,18 +59,17 @@ from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBod
 from athena_core.domain.template import TemplateSpec
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Connection, Passage
-from athena_core.rule import ScheduleBody, ScheduleSpec
-from athena_core.services import explain, simulate
-from athena_core.services.anchors import AnchorReceipt
-from athena_core.services.clocks import AcceptedClock
-from athena_core.services.letters import NoteBody
-from athena_core.services.live import TranscriptDelta
+from athena_core.services.clock_jumps import AcceptedClock
+from athena_core.services.execution.live_text import TranscriptDelta
 from athena_core.services.memory import Forgotten, NoteText
-from athena_core.services.messages import MessageBody
-from athena_core.services.redrives import RedriveBody
-from athena_core.services.reviews import PersonaRunBody
-from athena_core.services.schedules import RunScheduleBody
-from athena_core.services.work import DrainBody, DrainResult, EnqueueBody
+from athena_core.services.proof import explain, simulate
+from athena_core.services.proof.anchors import AnchorReceipt
+from athena_core.services.queues.dead_letters import NoteBody
+from athena_core.services.queues.messages import MessageBody
+from athena_core.services.queues.queues import DrainBody, DrainResult, EnqueueBody
+from athena_core.services.queues.redrives import RedriveBody
+from athena_core.services.reviews.reviews import PersonaRunBody
+from athena_core.services.schedules.schedules import RunScheduleBody
 from athena_core.values import (
     INTEGER_MAX,
     PAGE_BYTES_MAX,
@@ -86,22 +96,24 @@ from projections import (
     fleet,
     memory,
     messages,
-    personas,
     policy,
     redrives,
+    reviews,
     runs,
     schedules,
     sessions,
     templates,
-    work,
     workflows,
 )
-from projections.page import INLINE_BYTES_MAX, Page
-from projections.views import at_least
+from projections import (
+    queues as work,
+)
+from projections.engine.page import INLINE_BYTES_MAX, Page
+from projections.engine.views import at_least
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.port import StoreReader
+    from athena_core.log.port import StoreReader
 
 # What goes in and out beside the records of the core and of the read models
 
@@ -1544,7 +1556,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=WRITERS,
         body=PersonaRunBody,
         answer=PersonaRunAnswer,
-        accepted=personas.PersonaRunDetails,
+        accepted=reviews.PersonaRunDetails,
         errors=(
             *("PROVIDER_NOT_FOUND", "CONTEXT_OVERFLOW", "NOT_FOUND", "RATE_LIMITED"),
             *("POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
@@ -1563,7 +1575,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         query=PersonaRunsQuery,
         paging="cursor",
         reads=("personas",),
-        answer=Page[personas.PersonaRun],
+        answer=Page[reviews.PersonaRun],
         handle=list_persona_runs,
     ),
     Operation(
@@ -1576,7 +1588,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         summary="One review, with its result.",
         roles=EVERYBODY,
         reads=("personas",),
-        answer=personas.PersonaRunDetails,
+        answer=reviews.PersonaRunDetails,
         errors=("NOT_FOUND",),
         handle=get_persona_run,
     ),

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
 from athena_core.event import Value
-from athena_core.services.review import ReviewResult, printed
-from athena_core.services.reviews import PersonaRunBody
+from athena_core.services.reviews.preparation import ReviewResult, printed
+from athena_core.services.reviews.reviews import PersonaRunBody
 from athena_core.values import Label
-from projections import personas
+from projections import reviews
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -39,7 +39,7 @@ async def run_persona(plane: "ControlPlane", call: Call[PersonaRunBody, NoQuery]
             answer: dict[str, Any] = {"result": result, "stdout": printed(result, form)}
             return Reply(data=answer, position=max(position, started.position), replayed=started.replayed)
     record, position = await plane.read(
-        ("personas",), plane.reader.head(), lambda rows: personas.persona_run_by_id(rows, run_id)
+        ("personas",), plane.reader.head(), lambda rows: reviews.persona_run_by_id(rows, run_id)
     )
     return Reply(data=record, position=position, status=202, replayed=started.replayed)
 
@@ -49,7 +49,7 @@ async def list_persona_runs(plane: "ControlPlane", call: Call[NoBody, PersonaRun
     query = call.query
     page, position = await plane.query(
         ("personas",),
-        lambda rows: personas.list_persona_runs(
+        lambda rows: reviews.list_persona_runs(
             rows, persona_name=query.name, status=query.status, cursor=call.cursor, limit=call.limit
         ),
     )
@@ -59,5 +59,5 @@ async def list_persona_runs(plane: "ControlPlane", call: Call[NoBody, PersonaRun
 async def get_persona_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One review."""
     run_id = call.path["runId"]
-    record, position = await plane.query(("personas",), lambda rows: personas.persona_run_by_id(rows, run_id))
+    record, position = await plane.query(("personas",), lambda rows: reviews.persona_run_by_id(rows, run_id))
     return Reply(data=found(record, "persona run", run_id), position=position)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import anyio
 from anyio import to_thread
 
+from athena_api.answer_cache import Kept
 from athena_api.answers import (
     AuthCapabilities,
     BackgroundProblem,
@@ -20,54 +21,53 @@ from athena_api.answers import (
     Worker,
     Workers,
 )
-from athena_api.budget import Budget
-from athena_api.kept import Kept
+from athena_api.edge.byte_budget import Budget
+from athena_api.edge.traffic import Traffic
 from athena_api.single_flight import SingleFlight
-from athena_api.sse import Feed, Streams
-from athena_api.traffic import Traffic
-from athena_api.transcripts import Transcripts
+from athena_api.streams.sse import Feed, Streams
+from athena_api.streams.transcripts import Transcripts
 from athena_core import __version__
 from athena_core.clock import Clock, Ids, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import NO_CONNECTIONS, NotCaughtUp, StoreUnreachable
 from athena_core.event import Position
-from athena_core.problems import Problem
+from athena_core.log.port import StoreReader
+from athena_core.log.tail import Tail
+from athena_core.log.writer import REFUSALS, Log
 from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
-from athena_core.services.access import Access
-from athena_core.services.anchors import Anchors
+from athena_core.services.access.access import Access
+from athena_core.services.access.rate_limits import Rates
+from athena_core.services.access.refusal_limits import Flood
 from athena_core.services.catalog import Catalog
-from athena_core.services.clocks import Clocks
-from athena_core.services.erasure import AGAIN, Erasure, Trace
-from athena_core.services.flood import Flood
-from athena_core.services.letters import Letters
-from athena_core.services.live import Live
+from athena_core.services.clock_jumps import Clocks
+from athena_core.services.erasure.erasure import AGAIN, Erasure, Trace
+from athena_core.services.execution.live_relay import Relay
+from athena_core.services.execution.live_text import Live
+from athena_core.services.execution.runner import Runner
 from athena_core.services.memory import Memory
-from athena_core.services.messages import Messages
 from athena_core.services.policies import Policies
-from athena_core.services.rates import Rates
-from athena_core.services.reactor import Reactors
-from athena_core.services.redrives import Redrives
-from athena_core.services.relay import Relay
-from athena_core.services.reviews import Reviews
-from athena_core.services.runner import Runner
-from athena_core.services.runs import Runs
-from athena_core.services.schedules import Schedules
+from athena_core.services.proof.anchors import Anchors
+from athena_core.services.queues.dead_letters import Letters
+from athena_core.services.queues.messages import Messages
+from athena_core.services.queues.queues import Work
+from athena_core.services.queues.redrives import Redrives
+from athena_core.services.reactors import Reactors
+from athena_core.services.reviews.reviews import Reviews
+from athena_core.services.runs.runs import Runs
+from athena_core.services.schedules.schedules import Schedules
+from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
-from athena_core.services.timer import Timer
-from athena_core.services.walker import Walker
-from athena_core.services.work import Work
-from athena_core.services.workflows import Workflows
+from athena_core.services.workflows.stepper import Walker
+from athena_core.services.workflows.workflows import Workflows
 from athena_core.settings import Settings
-from athena_core.store.log import REFUSALS, Log
-from athena_core.store.port import StoreReader
-from athena_core.store.tail import Tail
+from athena_core.system.problems import Problem
+from athena_core.system.watchdog import Watchdog
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
-from athena_core.watchdog import Watchdog
-from projections import replay
-from projections.page import PageTooLarge, inline
-from projections.views import Views, ViewsReader, at_least
+from projections.engine import replay
+from projections.engine.page import PageTooLarge, inline
+from projections.engine.views import Views, ViewsReader, at_least
 
 T = TypeVar("T")
 

@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from athena_api.operation import Call, NoQuery, Reply
+from athena_api.endpoint.operation import Call, NoQuery, Reply
 from athena_core.clock import iso
 from athena_core.domain.policy import SimulateBody, supposed
 from athena_core.errors import ConfigError, CursorInvalid
 from athena_core.event import Position
-from athena_core.services import simulate
+from athena_core.services.proof import simulate
 from projections import feed
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.port import StoreReader
+    from athena_core.log.port import StoreReader
 
 DAY_MS = 86_400_000
 

@@ -4,23 +4,23 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from athena_api.body import Time
-from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
 from athena_core.domain import redrive
 from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
-from athena_core.services.letters import NoteBody
-from athena_core.services.messages import MessageBody
-from athena_core.services.redrives import RATE_DEFAULT, Match, RedriveBody
-from athena_core.services.work import DrainBody, EnqueueBody
+from athena_core.services.queues.dead_letters import NoteBody
+from athena_core.services.queues.messages import MessageBody
+from athena_core.services.queues.queues import DrainBody, EnqueueBody
+from athena_core.services.queues.redrives import RATE_DEFAULT, Match, RedriveBody
 from athena_core.values import PAGE_ITEMS_DEFAULT, ClientId, Label
-from projections import dead_letters, messages, redrives, work
+from projections import dead_letters, messages, queues, redrives
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.log import Committed
-    from athena_core.store.port import StoreReader
-    from projections.views import ViewsReader
+    from athena_core.log.port import StoreReader
+    from athena_core.log.writer import Committed
+    from projections.engine.views import ViewsReader
 
 DRAIN_WAIT_SECONDS_MAX = 300
 """How long whoever asked for a drain waits for its end, before the answer is its record as it is then."""
@@ -63,7 +63,9 @@ async def enqueue_work(plane: "ControlPlane", call: Call[EnqueueBody, NoQuery]) 
     """Put an item into a queue; the answer is the queue."""
     session_id = call.body.session_id
     done = await plane.work.enqueue(call.body, call.who, call.meta, call.key)
-    queue, position = await plane.read(("work",), done.position, lambda rows: work.queue_of(rows, session_id, done.at))
+    queue, position = await plane.read(
+        ("work",), done.position, lambda rows: queues.queue_of(rows, session_id, done.at)
+    )
     return Reply(data=queue, position=position, replayed=done.replayed)
 
 
@@ -71,7 +73,7 @@ async def get_work_queue(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     """What waits in a session."""
     session_id, now = call.path["sessionId"], plane.clock.now()
     queue, position = await plane.query(
-        ("work",), lambda rows: work.queue_of(rows, session_id, now, cursor=call.cursor, limit=call.limit)
+        ("work",), lambda rows: queues.queue_of(rows, session_id, now, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=queue, position=position)
 
@@ -94,14 +96,14 @@ async def drain_work(plane: "ControlPlane", call: Call[DrainBody, NoQuery]) -> R
             return Reply(data=ended[0], position=ended[1], replayed=began.replayed)
         began = msgspec.structs.replace(began, position=plane.reader.head())
     drain_id = began.subject or ""
-    drain, position = await plane.read(("work",), began.position, lambda rows: work.drain_by_id(rows, drain_id))
+    drain, position = await plane.read(("work",), began.position, lambda rows: queues.drain_by_id(rows, drain_id))
     return Reply(data=drain, position=position, status=202, replayed=began.replayed)
 
 
 async def get_drain(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
     """One drain."""
     drain_id = call.path["drainId"]
-    drain, position = await plane.query(("work",), lambda rows: work.drain_by_id(rows, drain_id))
+    drain, position = await plane.query(("work",), lambda rows: queues.drain_by_id(rows, drain_id))
     return Reply(data=found(drain, "drain", drain_id), position=position)
 
 

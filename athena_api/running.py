@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from athena_api.operation import Call, Reply
+from athena_api.endpoint.operation import Call, Reply
 from athena_core.errors import AthenaError
-from athena_core.services.runs import Begun
+from athena_core.services.runs.runs import Begun
 from projections import runs
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.log import Committed
+    from athena_core.log.writer import Committed
 
 
 async def answered(plane: "ControlPlane", call: Call[Any, Any], started: "Committed") -> Reply:

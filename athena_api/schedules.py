@@ -4,22 +4,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from athena_api.body import Time
-from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
+from athena_core.definitions.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
+from athena_core.definitions.trigger import ScheduleBody, ScheduleSpec, instant
 from athena_core.domain import schedule
 from athena_core.errors import CursorInvalid
 from athena_core.event import Value
 from athena_core.protocols import Connection
-from athena_core.rule import ScheduleBody, ScheduleSpec, instant
-from athena_core.services.schedules import RunScheduleBody
-from athena_core.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
+from athena_core.services.schedules.schedules import RunScheduleBody
 from athena_core.values import Body, Label
 from projections import feed, schedules
-from projections.page import Page
+from projections.engine.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.log import Committed
+    from athena_core.log.writer import Committed
 
 PREVIEW_SLOTS_DEFAULT = 10
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import uvicorn
 
-from athena_api.access_log import STDERR, log_lines
 from athena_api.app import Edge
-from athena_api.protocol import Protocol
-from athena_core import collector
+from athena_api.edge.access_log import STDERR, log_lines
+from athena_api.edge.protocol import Protocol
 from athena_core.errors import ConfigError
 from athena_core.settings import Settings
+from athena_core.system import gc_tuning
 
 SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
 GRACE_SECONDS = 3
@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._reloads: set[asyncio.Task[None]] = set()
-        self._collector = collector.Collector()
+        self._collector = gc_tuning.Collector()
         self._requests = 0
 
     def leave(self, number: int, frame: object) -> None:
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload_roles())))
-        collector.calm()
+        gc_tuning.calm()
 
     async def on_tick(self, counter: int) -> bool:
         """Look once a second at connections and memory; leave where what serves them has ended."""

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from athena_api.etag import etag, expectation
-from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.etag import etag, expectation
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
 from athena_api.running import answered
 from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
@@ -14,7 +14,7 @@ from projections import templates
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.log import Committed
+    from athena_core.log.writer import Committed
 
 
 class TemplateQuery(Value):

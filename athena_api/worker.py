@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import anyio
 
-from athena_api.access_log import STDERR, log_lines
 from athena_api.app import wire, working
+from athena_api.edge.access_log import STDERR, log_lines
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.providers.mask import Mask
-from athena_core.services.executors import FROZEN_SECONDS
+from athena_core.services.execution.liveness import FROZEN_SECONDS
 from athena_core.settings import Settings, secrets_of
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

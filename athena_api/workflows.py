@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from athena_api.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
 from athena_core.clock import iso
+from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain.workflow_run import Judge
 from athena_core.errors import NotFound
 from athena_core.event import Value
-from athena_core.flow import WorkflowDefinition
 from athena_core.protocols import Connection
 from athena_core.values import LIST_ITEMS_MAX, Body, Label
 from projections import runs, workflows
-from projections.page import Page
-from projections.views import at_least
+from projections.engine.page import Page
+from projections.engine.views import at_least
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.store.log import Committed
+    from athena_core.log.writer import Committed
 
 WAIT_SECONDS_MAX = 3_600
 """How long who waits for a workflow run waits, before the answer is its record so far."""

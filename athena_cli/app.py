@@ -11,7 +11,7 @@ from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
 from athena_cli.tree import COMMANDS, GROUPS
 from athena_cli.words import ROWS
 from athena_core import __version__
-from athena_core.supervisor import protect
+from athena_core.system.supervisor import protect
 from athena_core.text import printable
 
 STDOUT, STDERR = 1, 2
@@ -92,8 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
         if isinstance(error, AthenaError):
             return _say(f"{error.code}: {error.message}", FAILED)
-        from athena_core.store.codec import Undecodable
-        from athena_core.store.sqlite import DatabaseError
+        from athena_core.log.codec import Undecodable
+        from athena_core.log.sqlite.store import DatabaseError
 
         if isinstance(error, DatabaseError | Undecodable):
             return _say(f"the log cannot be read: {error}; athena verify names what is wrong with it", FAILED)

@@ -12,10 +12,10 @@ from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.services.proof.kept import ForkName, Kept, Witnesses
+    from athena_core.log.port import StoreReader
+    from athena_core.services.proof.witnesses import ForkName, Kept, Witnesses
     from athena_core.settings import Settings
-    from athena_core.store.port import StoreReader
-    from projections.ids import KeptIds
+    from projections.engine.ids import KeptIds
 
 PAGE_ITEMS_MAX = 500
 Output: TypeAlias = Literal["table", "json", "jsonl"]
@@ -635,7 +635,7 @@ def init_persona(
     """
     import msgspec
 
-    from athena_core.services.personas import PersonaFiles
+    from athena_core.services.reviews.definitions import PersonaFiles
     from athena_core.tools.workspace import PERSONAS, open_workspace
     from athena_core.values import NAME
 
@@ -668,7 +668,7 @@ def validate_persona(id: str, /, *, form: Form | None = None) -> None:
         id: Its name.
         form: How to show it.
     """
-    from athena_core.services.personas import PersonaFiles
+    from athena_core.services.reviews.definitions import PersonaFiles
     from athena_core.tools.workspace import open_workspace
 
     settings = settings_of(None)
@@ -707,9 +707,9 @@ def replay(
 
     from athena_cli import render
     from athena_cli.offline import kept, place_of
-    from athena_core import collector
+    from athena_core.system import gc_tuning
     from projections import ALL
-    from projections import replay as replaying
+    from projections.engine import replay as replaying
 
     unknown = set(projection or ()) - {one.name for one in ALL}
     if unknown:
@@ -717,7 +717,7 @@ def replay(
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
     state = kept(settings_of(None))
     views = state.views()
-    collector.calm()
+    gc_tuning.calm()
     if verify:
         _compare(views, projection, form)
         return
@@ -736,7 +736,7 @@ def _compare(views: Any, names: list[str] | None, form: Form | None) -> None:
     """Show whether the views are what a replay gives. Raises Failed if not."""
     from time import perf_counter
 
-    from projections import replay as replaying
+    from projections.engine import replay as replaying
 
     began = perf_counter()
     verdicts = replaying.verify(views, names)
@@ -758,7 +758,7 @@ def _compare(views: Any, names: list[str] | None, form: Form | None) -> None:
 
 def digests_of(views: Any) -> dict[str, str]:
     """The digests of the generation that was just built."""
-    from projections.replay import digest
+    from projections.engine.replay import digest
 
     connection = views.generations.read(views.generations.candidate() or views.generations.current())
     try:
@@ -795,12 +795,12 @@ def verify(
 
     from athena_cli import render
     from athena_cli.offline import kept
-    from athena_core import collector
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
+    from athena_core.log.codec import Codec
     from athena_core.services.proof import verify as verifying
     from athena_core.services.proof.ranges import Helpers
-    from athena_core.store.codec import Codec
+    from athena_core.system import gc_tuning
 
     form = Form("json") if json else form
     if bundle is not None:
@@ -810,7 +810,7 @@ def verify(
         return
     if forked and not against:
         raise Misused("--forked goes with --against")
-    collector.calm()
+    gc_tuning.calm()
     state = kept(settings_of(None), any_schema=True)
     reader = state.reader()
     steps = verifying.verify(
@@ -842,7 +842,7 @@ def verify(
 def _forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
     """Read the ids of accepted forks. Raise Misused for what is no event id of this log."""
     from athena_core.errors import CursorInvalid
-    from projections.cursor import parse_cursor
+    from projections.engine.cursor import parse_cursor
 
     found = []
     for text in ids:
@@ -860,8 +860,8 @@ def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) 
     """Read the anchors that several places keep. Raise ConfigError."""
     import asyncio
 
-    from athena_core.services.anchors import Sender, destinations_of, fetch
-    from athena_core.services.proof.kept import Witnesses, read_anchors
+    from athena_core.services.proof.anchors import Sender, destinations_of, fetch
+    from athena_core.services.proof.witnesses import Witnesses, read_anchors
 
     sender = Sender.of(settings_of(None))
     found = destinations_of(places, "--against")
@@ -876,7 +876,7 @@ def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) 
 
 def _compared(path: Path, reader: "StoreReader") -> "KeptIds":
     """Compare event ids of a file with a log. Raise Misused where it cannot be read."""
-    from projections.ids import compare_ids
+    from projections.engine.ids import compare_ids
 
     if str(path) == "-":
         return compare_ids(sys.stdin.buffer, reader)
@@ -891,8 +891,8 @@ def _prove(path: Path, form: Form | None, against: Sequence[str]) -> None:
     """Prove a bundle. Raises Failed if it is not what was exported."""
     from itertools import chain
 
-    from athena_core.services.bundle import lines_of, log_of, prove
-    from athena_core.store.chain import Broken
+    from athena_core.log.chain import Broken
+    from athena_core.services.proof.bundle import lines_of, log_of, prove
 
     def proven(file: "BinaryIO") -> Any:
         lines = lines_of(file)
@@ -936,7 +936,7 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     import logging.config
     from functools import partial
 
-    from athena_api.access_log import log_lines
+    from athena_api.edge.access_log import log_lines
     from athena_cli.render import note, say
     from athena_core.settings import load, replaced
 
@@ -945,8 +945,9 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     for warning in replaced():
         note(f"Warning: {warning}")
 
-    from athena_api import server, versions
+    from athena_api import server
     from athena_api.app import build
+    from athena_api.edge import versions
 
     versions.check()
     timeout_ms = settings.send_timeout_ms
@@ -998,7 +999,7 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     settings = load()
     settings = replace(settings, executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
 
-    from athena_api import versions
+    from athena_api.edge import versions
     from athena_api.worker import work
 
     versions.check()
@@ -1027,8 +1028,9 @@ def contracts(*, out: Path | None = None, form: Form | None = None) -> None:
 
     from athena_api import openapi
     from athena_api.operations import OPERATIONS
-    from athena_core import __version__, private_file
+    from athena_core import __version__
     from athena_core.clock import SystemClock, iso
+    from athena_core.system import private_file
 
     path = out or settings_of(None).state_dir / "api" / "contracts.v1.json"
     artifact = {

@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from athena_api.operation import PREFIX
+from athena_api.endpoint.operation import PREFIX
 from athena_cli.offline import Kept, kept
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Value
-from athena_core.private_file import open_to_others
+from athena_core.log.port import FORMAT, MOVED, StoreReader
+from athena_core.log.sqlite.store import NETWORK_FILE_SYSTEMS, check_library, file_system
 from athena_core.settings import Settings, load, replaced
-from athena_core.store.port import FORMAT, MOVED, StoreReader
-from athena_core.store.sqlite import NETWORK_FILE_SYSTEMS, check_library, file_system
+from athena_core.system.private_file import open_to_others
 from athena_core.text import printable
 
 SPACE_BYTES_MIN = 1 << 30

@@ -13,15 +13,15 @@ from typing import Any
 
 import httpx2
 
-from athena_api.access_log import AccessLog, JsonLines, Request
 from athena_api.app import Edge, build, running
+from athena_api.edge.access_log import AccessLog, JsonLines, Request
 from athena_api.plane import ControlPlane
 from athena_cli.render import note
 from athena_core.clock import SystemClock
 from athena_core.errors import AthenaError
 from athena_core.event import Meta
-from athena_core.problems import LOGGER
 from athena_core.settings import Settings
+from athena_core.system.problems import LOGGER
 
 CHUNKS_MAX = 64
 REST_SECONDS = 0.01

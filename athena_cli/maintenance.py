@@ -10,11 +10,11 @@ from athena_cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_cli.doctor import Finding
+    from athena_core.log.anchor import Anchor
+    from athena_core.log.port import StoreReader
+    from athena_core.log.tools.move import Target
     from athena_core.services.proof.ranges import Helpers
     from athena_core.services.proof.verify import Report
-    from athena_core.store.anchor import Anchor
-    from athena_core.store.move import Target
-    from athena_core.store.port import StoreReader
 
 REASON_CHARS_MAX = 1_000
 WAIT_SECONDS, WAIT_SECONDS_MAX = 90.0, 3_600
@@ -32,7 +32,7 @@ def backup(target: Path, /, *, form: Form | None = None) -> None:
     """
     from athena_cli import render
     from athena_cli.offline import kept
-    from athena_core.store.backup import copy_log
+    from athena_core.log.tools.backup import copy_log
 
     settings = settings_of(None)
     if settings.database_url is not None:
@@ -69,7 +69,7 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None 
     from athena_cli.offline import kept
     from athena_core.clock import SystemClock
     from athena_core.errors import AnchorNotSent
-    from athena_core.services.anchors import Sender, anchor_at_head, check_outside, destinations_of
+    from athena_core.services.proof.anchors import Sender, anchor_at_head, check_outside, destinations_of
 
     settings = settings_of(None)
     field = "--to" if to else "ATHENA_ANCHOR_TO"
@@ -114,7 +114,7 @@ def restore(source: Path, /, *, form: Form | None = None) -> None:
         source: The file that `athena backup` wrote.
         form: How to show it.
     """
-    from athena_core.store.backup import restore_log
+    from athena_core.log.tools.backup import restore_log
 
     settings = settings_of(None)
     if settings.database_url is not None:
@@ -147,10 +147,10 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
     from contextlib import closing
 
     from athena_cli import render
-    from athena_core.store import move as moving
-    from athena_core.store.anchor import Anchor, read_anchor, write_anchor
-    from athena_core.store.engine import is_url, open_move
-    from athena_core.store.port import MOVED
+    from athena_core.log.anchor import Anchor, read_anchor, write_anchor
+    from athena_core.log.engine import is_url, open_move
+    from athena_core.log.port import MOVED
+    from athena_core.log.tools import move as moving
 
     settings = settings_of(None)
     if "://" in to and not is_url(to):
@@ -189,7 +189,7 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
 
 def _movable(moved: str | None, target: "Target") -> None:
     """Raise Misused where a log was moved elsewhere before."""
-    from athena_core.store.port import MOVED
+    from athena_core.log.port import MOVED
 
     if moved is not None and (moved != target.place or not target.occupied):
         raise Misused(f"the log was moved to {moved} before; what is left here is older")
@@ -202,8 +202,8 @@ def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
     from athena_cli import render
     from athena_cli.commands import digests_of
     from athena_cli.offline import Kept
-    from athena_core.store.engine import open_archive
-    from projections.replay import rebuild
+    from athena_core.log.engine import open_archive
+    from projections.engine.replay import rebuild
 
     state = Kept(directory, url, open_archive(directory, url))
     views = state.views()
@@ -213,8 +213,8 @@ def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
 
 def _verified(path: Path) -> "Report":
     """The report on a copy of a log. Raises Failed if it does not verify."""
+    from athena_core.log.tools.backup import opened
     from athena_core.services.proof.ranges import Helpers
-    from athena_core.store.backup import opened
 
     reader, meta = opened(path)
     return _proved(reader, meta, None, str(path), Helpers(path))
@@ -231,8 +231,8 @@ def _proved(
     from athena_cli import render
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
+    from athena_core.log.codec import Codec
     from athena_core.services.proof import verify as verifying
-    from athena_core.store.codec import Codec
 
     try:
         steps = verifying.verify(
@@ -275,10 +275,10 @@ def export(
 
     from athena_cli import render
     from athena_cli.offline import kept, place_of
-    from athena_core import private_file
-    from athena_core.services.bundle import Head, Scope
-    from athena_core.services.bundle import export as lines_of
-    from athena_core.store.chain import Broken
+    from athena_core.log.chain import Broken
+    from athena_core.services.proof.bundle import Head, Scope
+    from athena_core.services.proof.bundle import export as lines_of
+    from athena_core.system import private_file
 
     reader = kept(settings_of(None)).reader()
     try:
@@ -390,7 +390,7 @@ def redact(
     from athena_cli.offline import kept
     from athena_cli.shapes import remains
     from athena_core.event import Meta
-    from athena_core.services import redaction
+    from athena_core.services.erasure import redaction
 
     settings = settings_of(None)
     kept(settings)
@@ -422,7 +422,7 @@ def redact(
 
 def _count_public_words(form: Form | None) -> None:
     from athena_cli.offline import kept
-    from athena_core.services import redaction
+    from athena_core.services.erasure import redaction
 
     reader = kept(settings_of(None)).reader()
     try:

@@ -3,22 +3,22 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from athena_core import private_file
 from athena_core.clock import SystemClock
 from athena_core.domain import EVENTS
 from athena_core.errors import CursorInvalid
+from athena_core.log.anchor import Anchor, read_anchor
+from athena_core.log.codec import Codec
+from athena_core.log.engine import open_archive, open_generations
+from athena_core.log.port import Archive, StoreReader, check_schema
+from athena_core.log.sqlite.store import SqliteDatabases
 from athena_core.settings import Settings
-from athena_core.signal import Signal
-from athena_core.store.anchor import Anchor, read_anchor
-from athena_core.store.codec import Codec
-from athena_core.store.engine import open_archive, open_generations
-from athena_core.store.port import Archive, StoreReader, check_schema
-from athena_core.store.sqlite import SqliteDatabases
+from athena_core.system import private_file
+from athena_core.system.signal import Signal
 from projections import ALL
-from projections.cursor import parse_cursor, resolve
+from projections.engine.cursor import parse_cursor, resolve
+from projections.engine.generation import Files
+from projections.engine.views import Views
 from projections.feed import position_before
-from projections.generation import Files
-from projections.views import Views
 
 
 class Kept(NamedTuple):

@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import Group, Parameter
 from msgspec import inspect as shapes
 
-from athena_api.operation import PREFIX, NoBody, NoQuery, Operation
+from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli import commands
 from athena_cli.exits import Misused

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from athena_api.operation import PREFIX, Operation
+from athena_api.endpoint.operation import PREFIX, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.exits import Failed, Misused, Unreachable, advice_of
 from athena_core.clock import Ids, SystemIds

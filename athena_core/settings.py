@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
 from athena_core.errors import ConfigError
 from athena_core.event import Value
-from athena_core.flow import RUN_ITEMS_MAX
 from athena_core.proxies import Network, parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
 from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, Role

@@ -17,9 +17,9 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.run import RunCompleted, RunCreated, RunLeased, RunStarted, TranscriptAppended, UsageRecorded
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Fact, Meta
-from athena_core.store.codec import Codec
-from athena_core.store.engine import open_store
-from athena_core.store.log import Log
+from athena_core.log.codec import Codec
+from athena_core.log.engine import open_store
+from athena_core.log.writer import Log
 from athena_core.values import ContextMeta, HarnessConfig, HarnessPolicies, HarnessSpec, Reliability, Usage
 
 TRANSACTION_EVENTS = 2_000

@@ -14,23 +14,23 @@ import apsw
 import msgspec
 from msgspec.structs import astuple
 
-from athena_core import collector
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.domain import EVENTS
-from athena_core.signal import Signal
-from athena_core.store.codec import Codec
-from athena_core.store.sqlite import SELECT_PAGE, SqliteDatabases, SqliteStore
+from athena_core.log.codec import Codec
+from athena_core.log.sqlite.store import SELECT_PAGE, SqliteDatabases, SqliteStore
+from athena_core.system import gc_tuning
+from athena_core.system.signal import Signal
 from athena_core.values import PREVIEW_CHARS
 from benchmarks.machine import cores, pin
 from projections import ALL, fleet
 from projections.catalog import DIRECTIVE
+from projections.engine.generation import Files
+from projections.engine.projection import Table
+from projections.engine.replay import digest, rebuild
+from projections.engine.views import Views
 from projections.feed import TABLE as FEED
-from projections.generation import Files
-from projections.projection import Table
-from projections.replay import digest, rebuild
 from projections.runs import ACTIVE, INPUT, OUTPUT, RUN
 from projections.sessions import ENTRY, SESSION, SESSION_RUN
-from projections.views import Views
 
 PAGE_EVENTS = 500
 BATCH_EVENTS = 10_000
@@ -79,7 +79,7 @@ def scan(directory: Path, seconds: float) -> Done:
 
 def replay(directory: Path, seconds: float) -> Done:
     """Rebuild all views as ``athena replay`` does."""
-    collector.calm()
+    gc_tuning.calm()
     store = SqliteStore(directory, SystemIds())
     folder = directory / "views"
     folder.mkdir(exist_ok=True)
@@ -343,7 +343,7 @@ class Folded:
 def folded(directory: Path, seconds: float) -> Done:
     """Write the rows of all views with a folded-batch projection."""
     path = directory / "folded.db"
-    collector.calm()
+    gc_tuning.calm()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     log = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)

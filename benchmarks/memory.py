@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
 
-from athena_core.notes import CHUNK_LINES, OVERLAP_LINES
+from athena_core.definitions.memory_chunks import CHUNK_LINES, OVERLAP_LINES
 from benchmarks.machine import cpu_seconds
 from benchmarks.report import Section
 from benchmarks.scenarios import Bench, Failed

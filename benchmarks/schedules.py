@@ -17,8 +17,8 @@ import msgspec
 
 from athena_api.app import wire
 from athena_core.clock import FixedDate, SystemIds
+from athena_core.definitions.trigger import ScheduleSpec
 from athena_core.event import Meta
-from athena_core.rule import ScheduleSpec
 from athena_core.settings import load
 from benchmarks.machine import cores, pin
 from benchmarks.report import Section

@@ -14,8 +14,8 @@ from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.event import Meta
+from athena_core.log.sqlite.store import SqliteDatabases
 from athena_core.settings import load
-from athena_core.store.sqlite import SqliteDatabases
 from athena_core.values import LOCAL, RunBody
 
 INPUT = "Summarise this in one sentence. " * 3  # 96 characters

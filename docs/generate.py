@@ -12,11 +12,11 @@ from typing import Any
 import msgspec.inspect as shapes
 from cyclopts import App
 
+from athena_api.edge.replies import status_of
+from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES
 from athena_api.openapi import CODES, codes_of
-from athena_api.operation import EVERYBODY
 from athena_api.operations import OPERATIONS
-from athena_api.replies import status_of
 from athena_cli.commands import Reach
 from athena_cli.row import command_of, rows
 from athena_cli.tree import COMMANDS
@@ -24,8 +24,8 @@ from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
 from athena_core.event import Event
-from athena_core.problems import LOOPS
 from athena_core.settings import SETTINGS
+from athena_core.system.problems import LOOPS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
 from docs import typescript

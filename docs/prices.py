@@ -9,7 +9,7 @@ import msgspec
 from genai_prices import types as theirs
 from genai_prices.data import providers
 
-from athena_core.prices import PICO_PER_MICRO, TABLE, Model, Rates, Table
+from athena_core.providers.prices import PICO_PER_MICRO, TABLE, Model, Rates, Table
 
 PROVIDERS = ("anthropic", "openai")
 

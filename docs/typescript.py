@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from athena_api import openapi
-from athena_api.operation import Operation
+from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.row import words_of
 from athena_core import __version__

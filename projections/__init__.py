@@ -6,8 +6,8 @@ values, errors and protocols; read models do not know each other. Read first: ``
 """
 
 from athena_core.domain.memory import MemoryForgotten
-from athena_core.domain.persona import PersonaRunFailed
 from athena_core.domain.plane import SafetyViolation
+from athena_core.domain.review import PersonaRunFailed
 from athena_core.domain.run import PolicyConcurrencyRejected
 from athena_core.domain.schedule import ScheduleTickExecuted
 from athena_core.event import Event
@@ -15,20 +15,20 @@ from projections.anchors import ANCHORS
 from projections.audit import AUDIT
 from projections.catalog import CATALOG
 from projections.dead_letters import DEAD_LETTERS
+from projections.engine.projection import Projection
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
 from projections.fleet import FLEET
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
-from projections.personas import PERSONAS
 from projections.policy import POLICY
-from projections.projection import Projection
+from projections.queues import WORK
 from projections.redrives import REDRIVES
+from projections.reviews import PERSONAS
 from projections.runs import RUNS
 from projections.schedules import SCHEDULES
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
-from projections.work import WORK
 from projections.workflows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (

@@ -6,8 +6,8 @@ from athena_core.clock import iso
 from athena_core.domain.anchor import AnchorKept
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 
 class AnchorRow(msgspec.Struct, gc=False):

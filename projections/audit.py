@@ -40,9 +40,9 @@ from athena_core.domain.workflow_run import (
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX
-from projections.cursor import event_id
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.cursor import event_id
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 Kind: TypeAlias = Literal[
     "policy",

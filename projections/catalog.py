@@ -4,13 +4,13 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveCreated
-from athena_core.domain.harness import HarnessProfileCreated
 from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import HarnessProfile, HarnessSpec, Scope, persona_named
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 
 class DirectiveRow(msgspec.Struct, gc=False):

@@ -10,9 +10,9 @@ from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import EvidenceType
-from projections.cursor import event_id
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.cursor import event_id
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 
 class EvidenceRow(msgspec.Struct, gc=False):

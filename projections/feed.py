@@ -12,9 +12,9 @@ from athena_core.errors import CursorInvalid
 from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection, LogReader, Row, ShownCells
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, Scope
-from projections.cursor import Cursor, event_id, event_ids, parse_cursor, resolve
-from projections.page import is_one_of
-from projections.projection import Projection, Rows, Table
+from projections.engine.cursor import Cursor, event_id, event_ids, parse_cursor, resolve
+from projections.engine.page import is_one_of
+from projections.engine.projection import Projection, Rows, Table
 
 __all__ = [
     "FEED",

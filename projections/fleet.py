@@ -18,6 +18,7 @@ from athena_core.domain.dead_letter import (
 )
 from athena_core.domain.plane import AuthzDenied, RequestsSuppressed
 from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.queue import WorkBatchBuried, WorkEnqueued, WorkItemDrained
 from athena_core.domain.run import (
     BudgetReserved,
     PolicyRejected,
@@ -32,11 +33,10 @@ from athena_core.domain.run import (
     RunTimedOut,
     UsageRecorded,
 )
-from athena_core.domain.work import WorkBatchBuried, WorkEnqueued, WorkItemDrained
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import MICRO_USD
-from projections.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table
 
 HOUR_MS = 3_600_000
 WINDOW_HOURS = 24

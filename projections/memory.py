@@ -7,8 +7,8 @@ from athena_core.domain.memory import MemoryRecorded
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 
 class MemoryRow(msgspec.Struct, gc=False):

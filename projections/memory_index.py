@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 
+from athena_core.definitions.memory_chunks import cited, stretches
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.notes import cited, stretches
 from athena_core.protocols import Connection, Damaged, Databases, Notes, Passage
 from athena_core.text import clean
 from projections import memory
-from projections.views import Views, ViewsReader
+from projections.engine.views import Views, ViewsReader
 
 VERSION = 1
 WALK_SECONDS = 1.0

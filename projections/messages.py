@@ -3,13 +3,13 @@
 import msgspec
 
 from athena_core.clock import iso
-from athena_core.domain.a2a import MessageCompleted, MessageFailed, MessageSent, MessageStarted
+from athena_core.domain.message import MessageCompleted, MessageFailed, MessageSent, MessageStarted
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 
 class MessageRow(msgspec.Struct, gc=False):

@@ -3,16 +3,16 @@
 import msgspec
 
 from athena_core.clock import iso
-from athena_core.domain.harness import HarnessProfileCreated
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.run import PolicyRejected
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import RefusedPlan, RefusedRequest
-from projections.cursor import event_id
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.cursor import event_id
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 IN_FORCE = 1
 

@@ -6,8 +6,8 @@ from athena_core.clock import iso
 from athena_core.domain.redrive import RedriveAdvanced, RedriveCancelled, RedriveCompleted, RedriveStarted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
-from projections.page import Keyset
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset
+from projections.engine.projection import Projection, Rows, Table
 
 
 class RedriveRow(msgspec.Struct, gc=False):

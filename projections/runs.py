@@ -31,8 +31,8 @@ from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
 from athena_core.values import PREVIEW_CHARS, Scope, Usage, VerificationFailure
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 
 class RunRow(msgspec.Struct, gc=False):

@@ -7,7 +7,9 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import iso
-from athena_core.cron import zone
+from athena_core.definitions.cron import zone
+from athena_core.definitions.slots import AHEAD, Trigger, due_at, last_slot, next_slot, slots_between
+from athena_core.definitions.trigger import CatchUp, OverlapPolicy, ScheduleDefinition
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.schedule import (
     ScheduleDisabled,
@@ -26,12 +28,10 @@ from athena_core.domain.schedule import (
 )
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
-from athena_core.rule import CatchUp, OverlapPolicy, ScheduleDefinition
-from athena_core.slots import AHEAD, Trigger, due_at, last_slot, next_slot, slots_between
 from athena_core.text import ERASED, or_erased
-from projections.cursor import event_id
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.cursor import event_id
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -21,9 +21,9 @@ from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX, Scope
-from projections.cursor import event_id
-from projections.page import Keyset, Page, cut
-from projections.projection import Projection, Rows, Table
+from projections.engine.cursor import event_id
+from projections.engine.page import Keyset, Page, cut
+from projections.engine.projection import Projection, Rows, Table
 
 
 class SessionRow(msgspec.Struct, gc=False):

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from athena_core.clock import iso
+from athena_core.definitions.workflow_graph import Approval, Graph, Step, WorkflowDefinition
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import (
@@ -27,11 +28,10 @@ from athena_core.domain.workflow_run import (
     WorkflowStepStarted,
 )
 from athena_core.event import Recorded, Value
-from athena_core.flow import Approval, Graph, Step, WorkflowDefinition
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
-from projections.page import Keyset, Page
-from projections.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
 
 SAMPLES_MAX = 50
 """How many of the last durations of a step are kept."""

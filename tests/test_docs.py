@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from athena_api.endpoint import Router
+from athena_api.endpoint.endpoint import Router
 from athena_api.operations import OPERATIONS
 from athena_cli.tree import COMMANDS
 from athena_cli.words import ROWS

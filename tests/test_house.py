@@ -128,7 +128,7 @@ def clocks_and_environment_have_one_reader(sources: Sources) -> Iterator[Breach]
         r"|os\.(environb?|getenvb?|urandom)|uuid\.uuid[1-7]|(random|secrets)(\..+)?"
     )
     for source in python(sources, *PACKAGES):
-        if source.path in {"athena_core/clock.py", "athena_core/settings.py", "athena_core/supervisor.py"}:
+        if source.path in {"athena_core/clock.py", "athena_core/settings.py", "athena_core/system/supervisor.py"}:
             continue
         for name, line in sorted(references(source.tree), key=lambda reference: reference[1]):
             if outside.fullmatch(name):
@@ -150,7 +150,7 @@ def sql_has_two_homes(sources: Sources) -> Iterator[Breach]:
         r"|(CREATE|DROP|ALTER) (UNIQUE |VIRTUAL )?(TABLE|INDEX|VIEW|TRIGGER)\s)"
     )
     for source in python(sources, *PACKAGES):
-        if source.path.startswith(("athena_core/store/", "projections/")):
+        if source.path.startswith(("athena_core/log/", "projections/")):
             continue
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and statement.match(node.value):
@@ -352,7 +352,7 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
     (
         sql_has_two_homes,
         {
-            "athena_core/store/sqlite.py": "A = 'DELETE FROM log'",
+            "athena_core/log/sqlite/store.py": "A = 'DELETE FROM log'",
             "athena_api/a.py": "A = 'SELECT one of these'\nB = f'INSERT INTO {A} VALUES (1)'\nC = 'Update policy'",
         },
         ["athena_api/a.py:1", "athena_api/a.py:2"],
@@ -366,8 +366,8 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
     (events_are_past_tense, {"athena_core/domain/run.py": EVENT.replace("begun", "timed-out")}, []),
     (
         events_have_names_of_their_own,
-        {"athena_core/domain/run.py": EVENT, "athena_core/domain/work.py": EVENT},
-        ["athena_core/domain/work.py:2"],
+        {"athena_core/domain/run.py": EVENT, "athena_core/domain/queue.py": EVENT},
+        ["athena_core/domain/queue.py:2"],
     ),
     (
         the_glossary_is_spoken,
@@ -380,9 +380,9 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "athena_core/domain/run.py": "class RunFact(Event): ...\nclass RunBegun(RunFact): ...\nclass RunState: ...",
             "projections/runs.py": USES_EVENT
             + "from athena_core.domain.run import RunState\nimport athena_core.domain.run",
-            "projections/work.py": "from athena_core.domain import run",
+            "projections/queues.py": "from athena_core.domain import run",
         },
-        ["projections/runs.py:2", "projections/runs.py:3", "projections/work.py:1"],
+        ["projections/runs.py:2", "projections/runs.py:3", "projections/queues.py:1"],
     ),
     (
         the_command_line_has_one_writer,
@@ -395,12 +395,12 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
     (
         read_models_do_not_know_each_other,
         {
-            "projections/page.py": "",
-            "projections/runs.py": USES_EVENT + "from projections.page import Page",
-            "projections/work.py": USES_EVENT + "from projections.runs import COUNT\nfrom projections import runs",
-            "projections/projector.py": "from projections import runs",
+            "projections/engine/page.py": "",
+            "projections/runs.py": USES_EVENT + "from projections.engine.page import Page",
+            "projections/queues.py": USES_EVENT + "from projections.runs import COUNT\nfrom projections import runs",
+            "projections/engine/projector.py": "from projections import runs",
         },
-        ["projections/work.py:2", "projections/work.py:3"],
+        ["projections/queues.py:2", "projections/queues.py:3"],
     ),
     (
         nothing_names_a_machine,

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from projections import replay
+from projections.engine import replay
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, events_of, soon, until_caught_up
 from tests.support.gate import Gates

@@ -24,7 +24,7 @@ from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import policy
 from athena_core.event import Fact
-from projections import replay
+from projections.engine import replay
 from tests.api.examples import PROFILE
 from tests.scale import SCALE, sized
 from tests.support.api import opened, soon

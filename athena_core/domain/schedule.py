@@ -5,10 +5,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.errors import ConfigError, NotFound
-from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
-from athena_core.rule import ScheduleDefinition
-from athena_core.slots import (
+from athena_core.definitions.slots import (
     INSTANT_MAX,
     Trigger,
     check_ahead,
@@ -18,6 +15,9 @@ from athena_core.slots import (
     next_slot,
     slots_between,
 )
+from athena_core.definitions.trigger import ScheduleDefinition
+from athena_core.errors import ConfigError, NotFound
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
 from athena_core.values import PinnedScope
 
 SCHEDULES_MAX = 10_000

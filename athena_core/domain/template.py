@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from athena_core.decider import Context, Decider
+from athena_core.definitions.placeholder import names_in
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import TEXT, Event, Text, Value
-from athena_core.placeholder import names_in
 from athena_core.values import LIST_ITEMS_MAX, Body, Label, LongText, RecordId
 
 Params = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
+from athena_core.definitions.workflow_graph import Graph, WorkflowDefinition
 from athena_core.event import EXTRA, TEXT, Event, Value
-from athena_core.flow import Graph, WorkflowDefinition
 from athena_core.values import PinnedScope
 
 # Stored events. Their TYPE is storage: never rename one.

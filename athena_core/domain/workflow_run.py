@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
+from athena_core.definitions.workflow_graph import BLOCKED, RUN_ITEMS_MAX, Graph, Held, SkipReason, StepStatus, Verdict
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
-from athena_core.flow import BLOCKED, RUN_ITEMS_MAX, Graph, Held, SkipReason, StepStatus, Verdict
 from athena_core.values import PinnedScope, Scope, narrower, unpinned
 
 Cause: TypeAlias = Literal["identity", "expiry"]

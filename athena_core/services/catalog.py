@@ -5,10 +5,10 @@ from typing import TypeVar
 from athena_core import schema
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
-from athena_core.domain import directive, harness
+from athena_core.domain import directive, profile
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Fact, Meta
-from athena_core.store.log import Committed, Log
+from athena_core.log.writer import Committed, Log
 from athena_core.values import HarnessSpec
 
 E = TypeVar("E", bound=Event)
@@ -35,12 +35,12 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
-        normal = harness.normalise(spec, self._providers, schema.check)
+        normal = profile.normalise(spec, self._providers, schema.check)
         profile_id = self._ids.new("hp")
 
         def create(reader: Reader, context: Context) -> Outcome:
-            command = harness.CreateHarnessProfile(harness_profile_id=profile_id, spec=normal)
-            events = harness.decide(command, reader.state(harness.DECIDER, profile_id), context)
+            command = profile.CreateHarnessProfile(harness_profile_id=profile_id, spec=normal)
+            events = profile.decide(command, reader.state(profile.DECIDER, profile_id), context)
             facts = tuple(Fact(stream=profile_id, event=event) for event in events)
             return Outcome(facts=facts, subject=profile_id)
 
@@ -52,7 +52,7 @@ class Catalog:
 
     def profile(self, profile_id: str, field: str) -> tuple[HarnessSpec, int]:
         """A harness profile, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
-        created, at = self._created(harness.HarnessProfileCreated, profile_id, field, "harness profile")
+        created, at = self._created(profile.HarnessProfileCreated, profile_id, field, "harness profile")
         return created.profile, at
 
     def _created(self, kind: type[E], record_id: str, field: str, noun: str) -> tuple[E, int]:

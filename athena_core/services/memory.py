@@ -12,16 +12,16 @@ from anyio import to_thread
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.definitions.memory_chunks import lines_of
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Fact, Meta, Position, Value
-from athena_core.notes import lines_of
+from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Damaged, Note, Passage, Recall, Row
 from athena_core.providers.mask import Mask
-from athena_core.services.erasure import Trace
-from athena_core.services.redaction import Copies, copies_of, note_late, remembered, still
+from athena_core.services.erasure.erasure import Trace
+from athena_core.services.erasure.redaction import Copies, copies_of, note_late, remembered, still
 from athena_core.settings import Settings
-from athena_core.store.log import Committed, Log
 from athena_core.text import CONTROL_BUT_BREAKS, clean
 from athena_core.tools.memory import FILE_BYTES_MAX, TOO_LARGE, note_parts, notes_in
 from athena_core.tools.refusal import PathRefused, ToolRefused

@@ -7,9 +7,9 @@ from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import policy
 from athena_core.errors import PreconditionFailed
 from athena_core.event import Fact, Meta, Value
-from athena_core.services.admission import Draft, Room
+from athena_core.log.writer import Committed, Log
 from athena_core.services.catalog import Catalog
-from athena_core.store.log import Committed, Log
+from athena_core.services.runs.admission import Draft, Room
 from athena_core.values import Identity
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from athena_core import schema
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.definitions.placeholder import as_text, fill
 from athena_core.domain import template
 from athena_core.errors import ConfigError, NotFound, PreconditionFailed
 from athena_core.event import Fact, Meta
-from athena_core.placeholder import as_text, fill
+from athena_core.log.writer import Committed, Log
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs import Launch, Runs
-from athena_core.store.log import Committed, Log
+from athena_core.services.runs.runs import Launch, Runs
 from athena_core.values import Identity, RunBody
 
 Version = template.RunTemplateCreated | template.RunTemplateUpdated

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from athena_core.notes import cited, lines_of, stretches
+from athena_core.definitions.memory_chunks import cited, lines_of, stretches
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused, ToolRefused
 from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown

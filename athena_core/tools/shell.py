@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 
-from athena_core.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
+from athena_core.system.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.access_log import PATH_CHARS_MAX, AccessLog, JsonLines, Request, line
+from athena_api.edge.access_log import PATH_CHARS_MAX, AccessLog, JsonLines, Request, line
 from athena_core.clock import FixedClock
 
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_api.app import PAGES
-from athena_api.operation import PREFIX
+from athena_api.endpoint.operation import PREFIX
 from athena_api.operations import OPERATIONS
 from athena_core.decider import Outcome
 from athena_core.domain import session
@@ -18,7 +18,7 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.run import TranscriptAppended
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Fact
-from athena_core.watchdog import Block, Watchdog
+from athena_core.system.watchdog import Block, Watchdog
 from benchmarks.history import run_events, write
 from tests.api.examples import EXAMPLES
 from tests.fuzz.corpus import kept

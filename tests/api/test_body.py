@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.body import Time, check_path, clamp_limit, decode_body, decode_query
+from athena_api.endpoint.body import Time, check_path, clamp_limit, decode_body, decode_query
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.errors import ConfigError, Fault
 from athena_core.event import Value

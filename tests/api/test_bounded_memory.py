@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_core import collector
+from athena_core.system import gc_tuning
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.server import Server
@@ -20,7 +20,7 @@ HALF = b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000
 
 def resident(server: Server) -> int:
     """The memory of the server that is in RAM, in bytes."""
-    return int(Path(f"/proc/{server.pid}/statm").read_bytes().split()[1]) * collector.PAGE_BYTES
+    return int(Path(f"/proc/{server.pid}/statm").read_bytes().split()[1]) * gc_tuning.PAGE_BYTES
 
 
 def crowd(server: Server, count: int, data: bytes) -> Iterator[socket.socket]:
@@ -77,17 +77,17 @@ class Knot:
 
 
 def test_the_memory_of_old_garbage_comes_back_when_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector, "GROWTH_BYTES_MIN", 32 * MIB)
+    monkeypatch.setattr(gc_tuning, "GROWTH_BYTES_MIN", 32 * MIB)
     gc.collect()
-    collector.release()  # else what follows may fit into what tests before it left, and nothing grows
-    found = collector.Collector()
+    gc_tuning.release()  # else what follows may fit into what tests before it left, and nothing grows
+    found = gc_tuning.Collector()
     assert not found.collect(idle=True), "nothing has grown"
-    size = max(collector.resident_bytes() // 2, 64 * MIB)
+    size = max(gc_tuning.resident_bytes() // 2, 64 * MIB)
     knots = [Knot() for _ in range(size // MIB)]
     gc.collect(1)
-    peak = collector.resident_bytes()
+    peak = gc_tuning.resident_bytes()
     del knots
     assert not found.collect(idle=False), "a busy server waits for longer"
     assert found.collect(idle=True)
-    assert peak - collector.resident_bytes() > size // 2
+    assert peak - gc_tuning.resident_bytes() > size // 2
     assert not found.collect(idle=True)

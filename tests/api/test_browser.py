@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from athena_api.browser import Browsers, host_of
+from athena_api.edge.browser import Browsers, host_of
 from athena_core.errors import HostForbidden
 from tests.support.server import Server
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from athena_core.services.bundle import Scope, export
-from athena_core.store.engine import open_archive
+from athena_core.log.engine import open_archive
+from athena_core.services.proof.bundle import Scope, export
 from tests.support.api import Api
 from tests.support.canaries import SECRETS
 from tests.support.model import Profile, Step, call, turn_of

@@ -8,10 +8,11 @@ import anyio
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_core.services import erasure, memory
-from athena_core.services.erasure import PLACES
-from athena_core.services.redaction import Copies, copies_of, redact, text_of_session
-from athena_core.services.walker import About
+from athena_core.services import memory
+from athena_core.services.erasure import erasure
+from athena_core.services.erasure.erasure import PLACES
+from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
+from athena_core.services.workflows.stepper import About
 from tests.support.inside import Inside
 from tests.support.records import CODEC, META, opened_log
 

@@ -10,13 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from athena_api.app import running, wire
-from athena_api.operation import Operation
+from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Key
 from athena_core.errors import IdempotencyInProgress
-from athena_core.prices import Prices
-from athena_core.services.runs import Runs
+from athena_core.providers.prices import Prices
+from athena_core.services.runs.runs import Runs
 from athena_core.settings import load
 from athena_core.tools.workspace import open_workspace
 from athena_core.values import LOCAL, HarnessPolicies, HarnessSpec, RunBody

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.asgi import Message, Receive, Scope, Send
-from athena_api.browser import Browsers
-from athena_api.gate import Gate
-from athena_api.identity import Identification
+from athena_api.edge.asgi import Message, Receive, Scope, Send
+from athena_api.edge.browser import Browsers
+from athena_api.edge.identity import Identification
+from athena_api.edge.request_filter import Gate
 from athena_core.errors import ConfigError
 from athena_core.proxies import Proxies, parse_networks
 from athena_core.roles import Roster, check_header_name, parse_role, parse_role_file, parse_role_map, role_of

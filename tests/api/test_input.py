@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from athena_api.operation import NoBody, NoQuery
+from athena_api.endpoint.operation import NoBody, NoQuery
 from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
 from tests.scale import sized

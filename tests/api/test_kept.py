@@ -1,8 +1,8 @@
 """Kept answers: they serve whoever asks the same, and nobody once the log has moved."""
 
-from athena_api import kept
-from athena_api.kept import Kept, Question
-from athena_api.operation import Reply
+from athena_api import answer_cache
+from athena_api.answer_cache import Kept, Question
+from athena_api.endpoint.operation import Reply
 from athena_core.values import Scope
 
 RUNS: Question = ("/api/v1/runs", b"limit=2", None)
@@ -62,7 +62,7 @@ def test_nothing_is_kept_that_was_begun_before_a_text_was_erased() -> None:
 
 
 def test_what_was_asked_for_least_lately_goes_first() -> None:
-    answers, half = Kept(), kept.KEPT_BYTES_MAX // 2 - 1_000
+    answers, half = Kept(), answer_cache.KEPT_BYTES_MAX // 2 - 1_000
     answers.find(RUNS, 7)
     for question in (RUNS, OTHERS[0]):
         answers.keep(question, 7, answer(7, half))
@@ -81,15 +81,15 @@ def test_questions_count_as_answers_do() -> None:
     for question in questions:
         answers.keep(question, 7, answer(7))
     known = sum(answers.find(question, 7) is not None for question in questions)
-    assert 0 < known < kept.KEPT_BYTES_MAX / 4_000
+    assert 0 < known < answer_cache.KEPT_BYTES_MAX / 4_000
 
 
 def test_what_would_be_too_much_is_not_kept() -> None:
     answers = Kept()
     answers.find(RUNS, 7)
     answers.keep(RUNS, 7, answer(7))
-    answers.keep(OTHERS[0], 7, answer(7, kept.KEPT_BYTES_MAX + 1))
+    answers.keep(OTHERS[0], 7, answer(7, answer_cache.KEPT_BYTES_MAX + 1))
     assert [answers.find(question, 7) is not None for question in (RUNS, OTHERS[0])] == [True, False]
     answers.find(RUNS, 8)
-    answers.keep(RUNS, 8, answer(8, kept.KEPT_BYTES_MAX - 1_000))
+    answers.keep(RUNS, 8, answer(8, answer_cache.KEPT_BYTES_MAX - 1_000))
     assert answers.find(RUNS, 8) is not None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_api.asgi import Receive, Scope, Send
+from athena_api.edge.asgi import Receive, Scope, Send
 from athena_core.clock import FixedClock
 from athena_core.errors import RateLimited
-from athena_core.services.rates import Rates
+from athena_core.services.access.rate_limits import Rates
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, Refused, events_of, soon, until_caught_up
 from tests.support.connection import Application, feed

@@ -7,13 +7,13 @@ import subprocess
 import httpx2
 import pytest
 
+from athena_api.edge.traffic import OTHER, Traffic
+from athena_api.endpoint.operation import PREFIX
 from athena_api.metrics import BLOCKED, BLOCKS, FAMILIES, Family, lines, measured
-from athena_api.operation import PREFIX
 from athena_api.operations import OPERATIONS
 from athena_api.plane import ControlPlane
-from athena_api.traffic import OTHER, Traffic
-from athena_core.histogram import Histogram
-from athena_core.watchdog import Block
+from athena_core.system.histogram import Histogram
+from athena_core.system.watchdog import Block
 from tests.api.examples import EXAMPLES
 from tests.conftest import Serve
 from tests.support.api import Api, Refused, soon

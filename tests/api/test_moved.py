@@ -10,8 +10,8 @@ from athena_api.operations import OPERATIONS
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import NotCaughtUp
 from athena_core.settings import load
-from projections.keeper import Keeper
-from projections.views import DAMAGED
+from projections.engine.updater import Keeper
+from projections.engine.views import DAMAGED
 from tests.projections.test_views import damage
 from tests.support.api import soon
 from tests.support.inside import Inside

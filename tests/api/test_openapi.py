@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from athena_api.body import Time, decode_body
+from athena_api.endpoint.body import Time, decode_body
+from athena_api.endpoint.operation import EVERYBODY, WRITERS, Call, Operation, Reply
 from athena_api.openapi import document
-from athena_api.operation import EVERYBODY, WRITERS, Call, Operation, Reply
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import Policy
 from athena_core.errors import ConfigError

@@ -12,8 +12,8 @@ from athena_api.operations import OPERATIONS, ROLES
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import AuthzDenied
 from athena_core.roles import Roster
-from athena_core.services.access import Access
-from athena_core.services.flood import Flood
+from athena_core.services.access.access import Access
+from athena_core.services.access.refusal_limits import Flood
 from athena_core.values import Identity, Role
 from tests.api.examples import EXAMPLES, Example
 from tests.api.listing import FOLDER, LISTINGS, REFRESH

@@ -14,13 +14,13 @@ import pytest
 from msgspec.structs import replace
 
 from athena_api.app import running, wire
-from athena_api.operation import Call, NoBody, NoQuery
+from athena_api.edge.replies import success
+from athena_api.endpoint.operation import Call, NoBody, NoQuery
 from athena_api.plane import LARGE_READS_MAX, ControlPlane
-from athena_api.replies import success
 from athena_api.workflows import get_workflow_run
-from athena_core import flow
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
+from athena_core.definitions import workflow_graph
 from athena_core.domain import session
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.directive import DirectiveSpec
@@ -31,9 +31,10 @@ from athena_core.event import Fact, Meta
 from athena_core.protocols import Connection
 from athena_core.settings import load
 from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
-from projections import catalog, generation
-from projections.keeper import Keeper
-from projections.page import INLINE_BYTES_MAX, Page
+from projections import catalog
+from projections.engine import generation
+from projections.engine.page import INLINE_BYTES_MAX, Page
+from projections.engine.updater import Keeper
 from tests.api.test_workflows import Builder
 from tests.conftest import Serve
 from tests.core.domain.test_run import CREATED
@@ -181,13 +182,15 @@ def build(shared: Server) -> Builder:
 
 async def test_a_run_of_many_items_is_read_beside_the_loop_and_answered_small(parts: ControlPlane) -> None:
     workflow_id, run_id = "wf_many", "wfr_many"
-    steps = tuple(flow.Step(id=f"s{number}", map=flow.MapOver(input="list")) for number in range(100))
+    steps = tuple(
+        workflow_graph.Step(id=f"s{number}", map=workflow_graph.MapOver(input="list")) for number in range(100)
+    )
     created = WorkflowCreated(
         workflow_id=workflow_id,
         step_count=len(steps),
         dependency_count=0,
         created_by="ada",
-        definition=flow.WorkflowDefinition(steps=steps, dependencies=()),
+        definition=workflow_graph.WorkflowDefinition(steps=steps, dependencies=()),
     )
     begun = wr.WorkflowRunCreated(workflow_id=workflow_id, requested_by="ada", input_names=())
     grown = [wr.WorkflowStepExpanded(workflow_id=workflow_id, step_id=step.id, items=100) for step in steps]
@@ -362,8 +365,8 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
 
 
 async def test_a_stream_that_catches_up_reads_a_part_of_a_large_page_at_a_time(parts: ControlPlane) -> None:
-    steps = tuple(flow.Step(id=f"s{number}", outputs=("o" * 1_000,)) for number in range(100))
-    definition = flow.WorkflowDefinition(steps=steps, dependencies=())
+    steps = tuple(workflow_graph.Step(id=f"s{number}", outputs=("o" * 1_000,)) for number in range(100))
+    definition = workflow_graph.WorkflowDefinition(steps=steps, dependencies=())
     facts = [Fact(stream=session.stream("s"), event=SessionCreated(session_id="s"), session_id="s")]
     for number in range(6):
         made = WorkflowCreated(

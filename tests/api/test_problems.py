@@ -10,21 +10,25 @@ import anyio
 import pytest
 
 from athena_api import metrics
-from athena_api.access_log import JsonLines
 from athena_api.app import running, wire, working
+from athena_api.edge.access_log import JsonLines
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Meta
-from athena_core.problems import LOOPS
+from athena_core.log import writer as log_module
 from athena_core.protocols import Latch
-from athena_core.services import anchors, flood, memory, reactor, relay, runner, timer
-from athena_core.services.executors import About, Present
+from athena_core.services import memory, reactors
+from athena_core.services.access import refusal_limits
+from athena_core.services.execution import live_relay, runner
+from athena_core.services.execution.liveness import About, Present
+from athena_core.services.proof import anchors
+from athena_core.services.schedules import timer
 from athena_core.settings import load
-from athena_core.store import log as log_module
+from athena_core.system.problems import LOOPS
 from athena_core.values import LOCAL, RunBody
-from projections import keeper
-from projections.projector import Projector
+from projections.engine import updater
+from projections.engine.projector import Projector
 
 PATIENCE_SECONDS = 20.0
 SOON_SECONDS = 0.02
@@ -120,9 +124,9 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("views", Projector, "step")
     for module, name in (
         *((log_module, "KEEPER_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
-        *((reactor, "LEADER_SECONDS"), (flood, "WINDOW_SECONDS"), (relay, "GATHER_SECONDS")),
-        *((relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
-        *((keeper, "TROUBLE_SECONDS"), (keeper, "LOOK_SECONDS")),
+        *((reactors, "LEADER_SECONDS"), (refusal_limits, "WINDOW_SECONDS"), (live_relay, "GATHER_SECONDS")),
+        *((live_relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
+        *((updater, "TROUBLE_SECONDS"), (updater, "LOOK_SECONDS")),
     ):
         monkeypatch.setattr(module, name, SOON_SECONDS)
     monkeypatch.setattr(runner, "SWEEPS_BETWEEN_LOOKS", 1)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.replies import MESSAGE_CHARS_MAX, STATUS, failure, status_of, success
+from athena_api.edge.replies import MESSAGE_CHARS_MAX, STATUS, failure, status_of, success
 from athena_core import errors
 from athena_core.errors import AthenaError, ConfigError, Fault
 from athena_core.event import Value

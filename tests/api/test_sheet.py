@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.sheet import FORMULA, sheet
+from athena_api.endpoint.csv import FORMULA, sheet
 from athena_core.event import Value
 
 

@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 import apsw
 import pytest
 
-from athena_api.access_log import AccessLog
-from athena_api.endpoint import Endpoint
+from athena_api.edge.access_log import AccessLog
+from athena_api.endpoint.endpoint import Endpoint
 from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock
 from athena_core.errors import AthenaError, InternalError, OutcomeUnknown, Overloaded, StoreDamaged
-from athena_core.services.executors import SWEEP_SECONDS
-from athena_core.store.shortage import is_shortage
-from athena_core.store.sqlite import SqliteStore
+from athena_core.log.shortage import is_shortage
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.services.execution.liveness import SWEEP_SECONDS
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.server import Server

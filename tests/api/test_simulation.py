@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from athena_core.services.simulate import NOT_SIMULATED
+from athena_core.services.proof.simulate import NOT_SIMULATED
 from tests.api.examples import PROFILE
 from tests.api.test_workflows import Builder, settled
 from tests.support.api import Api, Json, Refused, soon

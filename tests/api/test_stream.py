@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.sse import HEARTBEAT, WOKEN_AT_ONCE, Cut, Ring, Streams, Subscription
+from athena_api.streams.sse import HEARTBEAT, WOKEN_AT_ONCE, Cut, Ring, Streams, Subscription
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable

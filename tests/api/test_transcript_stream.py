@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_api import transcripts
 from athena_api.plane import ControlPlane
-from athena_api.sse import HEARTBEAT, Streams
+from athena_api.streams import transcripts
+from athena_api.streams.sse import HEARTBEAT, Streams
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.domain import run
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Fact
-from athena_core.services.live import LIVE_CHARS_MAX
+from athena_core.services.execution.live_text import LIVE_CHARS_MAX
 from athena_core.values import Identity, Role, RunBody
 from tests.conftest import Serve
 from tests.scale import sized

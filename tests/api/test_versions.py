@@ -4,7 +4,7 @@ import importlib.metadata
 
 import pytest
 
-from athena_api import versions
+from athena_api.edge import versions
 from athena_core.errors import ConfigError
 
 

@@ -22,15 +22,15 @@ from athena_cli.in_process import in_process
 from athena_core.clock import FixedDate
 from athena_core.domain import EVENTS
 from athena_core.event import Meta
+from athena_core.log.anchor import Anchor, write_anchor
+from athena_core.log.chain import GENESIS, digest, link
+from athena_core.log.codec import MOVED, Codec
+from athena_core.log.engine import open_archive
+from athena_core.log.sqlite.store import COLUMNS, open_reader
 from athena_core.protocols import Row, row_of
-from athena_core.services import redaction
-from athena_core.services.erasure import Trace
+from athena_core.services.erasure import redaction
+from athena_core.services.erasure.erasure import Trace
 from athena_core.settings import load
-from athena_core.store.anchor import Anchor, write_anchor
-from athena_core.store.chain import GENESIS, digest, link
-from athena_core.store.codec import MOVED, Codec
-from athena_core.store.engine import open_archive
-from athena_core.store.sqlite import COLUMNS, open_reader
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.scale import sized

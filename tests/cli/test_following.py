@@ -4,7 +4,7 @@ import json
 import signal
 from typing import Any, TypeVar
 
-from athena_core.domain import a2a, run
+from athena_core.domain import message, run
 from athena_core.domain import workflow_run as wr
 from athena_core.event import Event
 from tests.cli.terminal import Terminal
@@ -103,6 +103,6 @@ def test_a_message_is_delivered_by_the_command_that_sent_it_and_what_is_left_is_
     left = terminal.run(*send, **failing)
     assert left.code == 0
     assert left.err == "Left for a server on this state directory: persona-bob\n"
-    assert [event.message_id for event in told(terminal, a2a.MessageCompleted)] == [sent.data["messageId"]]
-    attempts = [(event.message_id, event.attempt) for event in told(terminal, a2a.MessageStarted)]
+    assert [event.message_id for event in told(terminal, message.MessageCompleted)] == [sent.data["messageId"]]
+    attempts = [(event.message_id, event.attempt) for event in told(terminal, message.MessageStarted)]
     assert attempts == [(sent.data["messageId"], 1), (left.data["messageId"], 1)]

@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 from athena_core.event import Position
-from athena_core.services.bundle import prove
-from athena_core.store.chain import Broken
+from athena_core.log.chain import Broken
+from athena_core.services.proof.bundle import prove
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.conftest import Serve

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_core.private_file import close_to_others, open_to_others
+from athena_core.system.private_file import close_to_others, open_to_others
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.support.api import soon

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from athena_core.domain import persona, plane
-from athena_core.services.erasure import PLACES
-from athena_core.store.engine import open_archive
-from athena_core.store.sqlite import SqliteDatabases, SqliteShelf, open_reader
-from projections.generation import Files
+from athena_core.domain import plane, review
+from athena_core.log.engine import open_archive
+from athena_core.log.sqlite.store import SqliteDatabases, SqliteShelf, open_reader
+from athena_core.services.erasure.erasure import PLACES
+from projections.engine.generation import Files
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.support.traces import traces
@@ -172,7 +172,7 @@ def test_what_reviews_and_applications_left_beside_the_log_goes_too(terminal: Te
     for session, words in (("a", CANARY), ("b", OTHER)):
         say(here, session, words)
         run_id = here("runs", "list", "--session", session, "--transport", "local").data["items"][0]["runId"]
-        report = terminal.state_dir / persona.FOLDER / run_id / "report.md"
+        report = terminal.state_dir / review.FOLDER / run_id / "report.md"
         report.parent.mkdir(parents=True)
         report.write_text(words)
     with closing(SqliteShelf(terminal.state_dir / "snapshots.db", "snapshots")) as shelf:
@@ -180,7 +180,7 @@ def test_what_reviews_and_applications_left_beside_the_log_goes_too(terminal: Te
     assert len(traces(terminal.state_dir, CANARY)) >= 3
     assert redacted(here, "--session", "a").code == 0
     assert traces(terminal.state_dir, CANARY) == []
-    assert f"{persona.FOLDER}/{run_id}/report.md" in traces(terminal.state_dir, OTHER)
+    assert f"{review.FOLDER}/{run_id}/report.md" in traces(terminal.state_dir, OTHER)
 
 
 def test_every_file_of_the_state_directory_is_of_a_kind_that_the_registry_knows(history: Terminal) -> None:

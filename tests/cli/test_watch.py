@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from athena_core.problems import Problem
-from athena_core.services.executors import About, Kind
-from athena_core.store.port import FORMAT
-from athena_core.store.sqlite import FileAttendance
+from athena_core.log.port import FORMAT
+from athena_core.log.sqlite.store import FileAttendance
+from athena_core.services.execution.liveness import About, Kind
+from athena_core.system.problems import Problem
 from tests.cli.terminal import Terminal
 from tests.support.api import Api, soon
 from tests.support.gate import Gates

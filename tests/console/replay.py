@@ -18,7 +18,7 @@ from starlette.routing import Route
 from athena_api.docs import SECURITY_HEADERS, StaticFile, console_page, static_file
 from athena_api.server import listen
 from athena_core.clock import SystemClock, iso
-from projections.cursor import event_id
+from projections.engine.cursor import event_id
 from tests.support.api import Api, Json
 
 RUN = re.compile(rb"run_[0-9A-Z]{26}")

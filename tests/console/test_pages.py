@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from athena_cli import app
-from projections.cursor import parse_cursor
+from projections.engine.cursor import parse_cursor
 from tests.cli.test_watch import attending
 from tests.console.browser import MISSING, PHONE, watched
 from tests.console.replay import Replay, replaying

@@ -11,7 +11,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_core.cron import CRON_CHARS_MAX, DAY, HOUR, Cron, cron_of, segments, zone, zone_names
+from athena_core.definitions.cron import CRON_CHARS_MAX, DAY, HOUR, Cron, cron_of, segments, zone, zone_names
 from athena_core.errors import ConfigError
 from tests.scale import sized
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from athena_core import flow
+from athena_core.definitions import workflow_graph
+from athena_core.definitions.workflow_graph import Condition, Graph, Unfit, WorkflowDefinition
 from athena_core.errors import ConfigError
-from athena_core.flow import Condition, Graph, Unfit, WorkflowDefinition
 
 
 def step(name: str, **fields: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def definition(steps: str | list[dict[str, Any]], *edges: str | dict[str, Any]) 
 
 
 def graph(*parts: Any) -> Graph:
-    return flow.check(definition(*parts))
+    return workflow_graph.check(definition(*parts))
 
 
 def approval(name: str, **fields: Any) -> dict[str, Any]:
@@ -78,28 +78,28 @@ def test_what_does_not_fit_together_is_refused_with_its_nodes_and_edges(
     wrong: WorkflowDefinition, field: str, names: str
 ) -> None:
     with pytest.raises(ConfigError, match=names) as caught:
-        flow.check(wrong)
+        workflow_graph.check(wrong)
     assert isinstance(caught.value.details, list)
     assert field in [fault.field for fault in caught.value.details]
 
 
 def test_every_fault_is_told_and_a_cycle_edge_by_edge() -> None:
     with pytest.raises(ConfigError) as caught:
-        flow.check(definition("aab", "a>x", "y>b"))
+        workflow_graph.check(definition("aab", "a>x", "y>b"))
     assert isinstance(caught.value.details, list)
     assert len(caught.value.details) == 3
     with pytest.raises(ConfigError, match="b → a → b|a → b → a"):
-        flow.check(definition("ab", "a>b", "b>a"))
+        workflow_graph.check(definition("ab", "a>b", "b>a"))
 
 
 def test_the_largest_definition_is_checked_in_little_time() -> None:
-    names = [f"s{number}" for number in range(flow.STEPS_MAX)]
-    edges = [edge(f"s{a}>s{b}") for b in range(1, 1000) for a in range(max(0, b - 11), b)][: flow.EDGES_MAX]
+    names = [f"s{number}" for number in range(workflow_graph.STEPS_MAX)]
+    edges = [edge(f"s{a}>s{b}") for b in range(1, 1000) for a in range(max(0, b - 11), b)][: workflow_graph.EDGES_MAX]
     steps = [step(name) for name in names]
     steps[900]["when"] = {"step": "s0", "op": "exists"}
     whole = definition(steps, *edges)
     began = time.perf_counter()
-    flow.check(whole)
+    workflow_graph.check(whole)
     seconds = time.perf_counter() - began
     print(f"{len(names)} steps, {len(edges)} edges: {seconds * 1000:.1f} ms")
     assert seconds < 1.0, "ten times what was promised"
@@ -163,7 +163,7 @@ def test_branches_are_due_together_in_the_order_of_the_definition() -> None:
 )
 def test_a_condition_is_about_the_output_or_a_part_of_it(condition: dict[str, Any], held: bool) -> None:
     found = msgspec.convert({"step": "a", **condition}, Condition)
-    assert flow.holds(found, '{"score": 7.5, "tags": ["a", "b"], "yes": true}') is held
+    assert workflow_graph.holds(found, '{"score": 7.5, "tags": ["a", "b"], "yes": true}') is held
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,4 @@ def test_a_condition_is_about_the_output_or_a_part_of_it(condition: dict[str, An
 )
 def test_what_cannot_be_told_is_no_answer(condition: dict[str, Any], output: str) -> None:
     with pytest.raises(Unfit):
-        flow.holds(msgspec.convert({"step": "a", **condition}, Condition), output)
+        workflow_graph.holds(msgspec.convert({"step": "a", **condition}, Condition), output)

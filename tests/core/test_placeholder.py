@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from athena_core.definitions.placeholder import FILLED_CHARS_MAX, fill, names_in
 from athena_core.errors import ConfigError
-from athena_core.placeholder import FILLED_CHARS_MAX, fill, names_in
 
 
 def test_names_are_found_once_each_in_order() -> None:

@@ -9,7 +9,7 @@ from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.prices import FREE, TABLE, Model, Prices, Rates, Table
+from athena_core.providers.prices import FREE, TABLE, Model, Prices, Rates, Table
 from athena_core.values import INTEGER_MAX, Usage
 from docs.prices import text
 

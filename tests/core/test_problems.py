@@ -6,7 +6,7 @@ import pytest
 
 from athena_core.clock import FixedClock
 from athena_core.errors import Overloaded
-from athena_core.problems import KEYS_MAX, LOOPS, Problem, Problems, reason
+from athena_core.system.problems import KEYS_MAX, LOOPS, Problem, Problems, reason
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from athena_core import supervisor
-from athena_core.process import CannotStart, Child, environment
+from athena_core.system import supervisor
+from athena_core.system.process import CannotStart, Child, environment
 from tests.support.witness import Knock, Witness
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +25,8 @@ HIDDEN = "env -i setsid sh -c 'sleep 1000 & sleep 1000 &'"
 PROGRAM = """
 import asyncio, subprocess, sys
 import uvloop
-from athena_core import supervisor
-from athena_core.process import Child, environment
+from athena_core.system import supervisor
+from athena_core.system.process import Child, environment
 
 async def run():
     child = await Child.start(("/bin/sh", "-c", sys.argv[1], *sys.argv[2:]), environment(), fed=False)

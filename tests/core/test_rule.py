@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from athena_api.body import decode_body
+from athena_api.endpoint.body import decode_body
 from athena_core.clock import milliseconds
-from athena_core.errors import ConfigError
-from athena_core.rule import (
+from athena_core.definitions.slots import Trigger
+from athena_core.definitions.trigger import (
     CATCH_UP_WINDOW_SECONDS_MAX,
     ScheduleBody,
     ScheduleDefinition,
     ScheduleTarget,
     definition_of,
 )
-from athena_core.slots import Trigger
+from athena_core.errors import ConfigError
 
 SEED = {"id": "nightly", "sessionId": "s", "input": "hello", "everyMinutes": 60}
 

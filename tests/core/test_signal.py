@@ -5,7 +5,7 @@ import threading
 import anyio
 import pytest
 
-from athena_core.signal import Signal
+from athena_core.system.signal import Signal
 
 
 async def test_a_waiter_wakes_when_its_position_is_reached() -> None:

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import iso, milliseconds
-from athena_core.errors import ConfigError
-from athena_core.slots import (
+from athena_core.definitions.slots import (
     AHEAD,
     INSTANT_MAX,
     MINUTE,
@@ -21,6 +20,7 @@ from athena_core.slots import (
     next_slot,
     slots_between,
 )
+from athena_core.errors import ConfigError
 from tests.scale import sized
 
 NOW = milliseconds("2026-01-01T00:00:00Z")

@@ -11,8 +11,16 @@ import anyio
 import pytest
 import uvloop
 
-from athena_api.sse import _some_at_a_time
-from athena_core.watchdog import BLOCK_SECONDS, LONGEST, OPERATIONS_MAX, OTHER, Block, Watchdog, name_operation
+from athena_api.streams.sse import _some_at_a_time
+from athena_core.system.watchdog import (
+    BLOCK_SECONDS,
+    LONGEST,
+    OPERATIONS_MAX,
+    OTHER,
+    Block,
+    Watchdog,
+    name_operation,
+)
 
 PATIENCE_SECONDS = 30
 LOOKS = 100
@@ -85,7 +93,7 @@ async def test_a_callback_is_named_by_its_function_and_line() -> None:
     with watching("_some_at_a_time") as dog:
         asyncio.get_running_loop().call_soon(_some_at_a_time, iter([0]), lambda _: dog.block())
         block = await dog.noted()
-    assert block.place.startswith("athena_api/sse.py:")
+    assert block.place.startswith("athena_api/streams/sse.py:")
 
 
 def test_only_the_longest_blocks_and_a_bounded_number_of_names_are_kept() -> None:

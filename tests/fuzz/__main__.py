@@ -20,8 +20,13 @@ KEPT_MAX = 150
 
 INSTRUMENTED = ["athena_api", "athena_core", "projections"]
 # Threads that go on by themselves would make every input look new.
-SILENT = ["athena_core.store.log", "athena_core.store.sqlite", "athena_core.store.tail", "athena_core.signal"]
-SILENT += ["projections.keeper", "projections.projector", "projections.views", "projections.generation"]
+SILENT = ["athena_core.log.writer", "athena_core.log.sqlite.store", "athena_core.log.tail", "athena_core.system.signal"]
+SILENT += [
+    "projections.engine.updater",
+    "projections.engine.projector",
+    "projections.engine.views",
+    "projections.engine.generation",
+]
 
 
 def main() -> int:

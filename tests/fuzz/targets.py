@@ -15,24 +15,25 @@ from zlib import crc32
 import anyio
 import msgspec
 
-from athena_api.body import decode_body
-from athena_api.operation import PREFIX, NoBody
+from athena_api.edge.protocol import PIPELINED_MAX
+from athena_api.endpoint.body import decode_body
+from athena_api.endpoint.operation import PREFIX, NoBody
 from athena_api.operations import OPERATIONS
-from athena_api.protocol import PIPELINED_MAX
-from athena_core import schema, slots
+from athena_core import schema
 from athena_core.clock import FixedClock
-from athena_core.cron import cron_of
+from athena_core.definitions import slots
+from athena_core.definitions.cron import cron_of
+from athena_core.definitions.placeholder import as_text, fill
 from athena_core.domain import EVENTS
 from athena_core.domain.template import TemplateSpec, effective, normalise
 from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorInvalid
 from athena_core.event import Unknown
-from athena_core.placeholder import as_text, fill
+from athena_core.log.codec import Codec
 from athena_core.protocols import Row
 from athena_core.roles import EVERYBODY_ELSE, Roster, parse_role_file
-from athena_core.store.codec import Codec
 from athena_core.values import Role
 from projections.catalog import DIRECTIVES
-from projections.cursor import event_id, parse_cursor, resolve
+from projections.engine.cursor import event_id, parse_cursor, resolve
 from projections.sessions import LATEST
 from tests.api.examples import EXAMPLES
 from tests.projections.history import History

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from athena_core.clock import CountingIds
-from athena_core.store.postgres import PostgresStore
-from athena_core.store.schemas import Schemas
+from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.postgres.views import Schemas
 from tests.projections.support import shown_in
 from tests.support.postgres import Cluster
 

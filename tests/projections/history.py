@@ -7,7 +7,6 @@ from typing import Any
 from athena_core.clock import CountingIds, iso
 from athena_core.domain import EVENTS
 from athena_core.domain.directive import DirectiveCreated
-from athena_core.domain.harness import HarnessProfileCreated
 from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
 from athena_core.domain.plane import (
     AuthzDenied,
@@ -19,6 +18,7 @@ from athena_core.domain.plane import (
     ViolationSource,
 )
 from athena_core.domain.policy import Policy, PolicyUpdated
+from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.run import (
     EvidenceAttached,
     MemoryRecalled,
@@ -44,8 +44,8 @@ from athena_core.domain.run import (
 from athena_core.domain.session import SessionCreated
 from athena_core.domain.template import RunTemplateCreated, RunTemplateRun, RunTemplateUpdated
 from athena_core.event import Event, Position
+from athena_core.log.codec import Codec
 from athena_core.protocols import Row, Shown
-from athena_core.store.codec import Codec
 from athena_core.values import (
     PAGE_BYTES_MAX,
     ContextMeta,

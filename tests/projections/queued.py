@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from athena_core.clock import iso
-from athena_core.domain import a2a, dead_letter, redrive, work
+from athena_core.domain import dead_letter, message, queue, redrive
 from athena_core.event import Event, Position
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ class Queued:
     def _work(self, session_id: str, event: Event) -> Position:
         return self._history.write(f"work:{session_id}", event, session_id=session_id)
 
-    def enqueue(self, session_id: str, payload: str, mode: work.Mode = "followup", **fields: Any) -> str:
+    def enqueue(self, session_id: str, payload: str, mode: queue.Mode = "followup", **fields: Any) -> str:
         item_id = self._history.ids.new("wi")
         items = self.items.setdefault(session_id, [])
         items.append(item_id)
-        event = work.WorkEnqueued(
+        event = queue.WorkEnqueued(
             queue_depth=len(items),
             item_id=item_id,
             mode=mode,
@@ -45,7 +45,7 @@ class Queued:
     def drain(self, session_id: str) -> str:
         drain_id, depth = self._history.ids.new("drn"), len(self.items[session_id])
         self.drains[session_id] = (drain_id, depth, 0)
-        started = work.WorkDrainStarted(drain_id=drain_id, queue_depth_before=depth, requested_by="ada")
+        started = queue.WorkDrainStarted(drain_id=drain_id, queue_depth_before=depth, requested_by="ada")
         self._work(session_id, started)
         return drain_id
 
@@ -54,12 +54,12 @@ class Queued:
         drain_id, depth, done = self.drains[session_id]
         item_id = self.items[session_id].pop(0)
         left, run_id = len(self.items[session_id]), self._history.ids.new("run")
-        self._work(session_id, work.WorkBatchStarted(drain_id=drain_id, run_id=run_id, item_ids=(item_id,)))
-        drained = work.WorkItemDrained(drain_id=drain_id, run_id=run_id, item_id=item_id, queue_depth=left)
+        self._work(session_id, queue.WorkBatchStarted(drain_id=drain_id, run_id=run_id, item_ids=(item_id,)))
+        drained = queue.WorkItemDrained(drain_id=drain_id, run_id=run_id, item_id=item_id, queue_depth=left)
         self._work(session_id, drained)
         self.drains[session_id] = (drain_id, depth, done + 1)
         if not left:
-            end = work.WorkDrained(
+            end = queue.WorkDrained(
                 status="ok", drained_items=done + 1, queue_depth_before=depth, queue_depth_after=0, drain_id=drain_id
             )
             self._work(session_id, end)
@@ -69,9 +69,9 @@ class Queued:
         """The first item is given back, or becomes a dead letter; the drain ends."""
         drain_id, depth, done = self.drains.pop(session_id)
         item_id, run_id = self.items[session_id][0], self._history.ids.new("run")
-        self._work(session_id, work.WorkBatchStarted(drain_id=drain_id, run_id=run_id, item_ids=(item_id,)))
+        self._work(session_id, queue.WorkBatchStarted(drain_id=drain_id, run_id=run_id, item_ids=(item_id,)))
         at = iso(self._history.now)
-        returned = work.WorkBatchReturned(
+        returned = queue.WorkBatchReturned(
             drain_id=drain_id,
             run_id=run_id,
             item_ids=(item_id,),
@@ -82,7 +82,7 @@ class Queued:
         )
         self._work(session_id, returned)
         letter_id = self._bury(session_id, drain_id, item_id, run_id) if bury else None
-        failed = work.WorkDrainFailed(
+        failed = queue.WorkDrainFailed(
             drain_id=drain_id,
             code="PROVIDER_ERROR",
             error_text="no",
@@ -97,7 +97,7 @@ class Queued:
     def _bury(self, session_id: str, drain_id: str, item_id: str, run_id: str) -> str:
         letter_id = self._history.ids.new("dlq")
         self.items[session_id].remove(item_id)
-        buried = work.WorkBatchBuried(
+        buried = queue.WorkBatchBuried(
             drain_id=drain_id,
             dead_letter_id=letter_id,
             item_ids=(item_id,),
@@ -137,7 +137,7 @@ class Queued:
     def send(self, payload: str) -> str:
         message_id = self._history.ids.new("msg")
         names = {"message_id": message_id, "from_agent": "ada", "to_agent": "bob"}
-        event = a2a.MessageSent(status="sent", hops=1, sent_by="ada", payload=payload, **names)
+        event = message.MessageSent(status="sent", hops=1, sent_by="ada", payload=payload, **names)
         self._history.write(message_id, event, session_id="persona-bob")
         self.messages.append(message_id)
         return message_id
@@ -145,9 +145,9 @@ class Queued:
     def move_message(self, message_id: str, status: str) -> None:
         names = {"message_id": message_id, "from_agent": "ada", "to_agent": "bob"}
         events: dict[str, Event] = {
-            "started": a2a.MessageStarted(status="started", attempt=1, **names),
-            "completed": a2a.MessageCompleted(status="completed", **names),
-            "failed": a2a.MessageFailed(
+            "started": message.MessageStarted(status="started", attempt=1, **names),
+            "completed": message.MessageCompleted(status="completed", **names),
+            "failed": message.MessageFailed(
                 status="failed",
                 reason="unrunnable",
                 code="CONFIG_ERROR",

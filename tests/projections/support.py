@@ -5,18 +5,19 @@ from pathlib import Path
 
 from athena_core.clock import FixedClock
 from athena_core.event import Position
-from athena_core.problems import Problems
+from athena_core.log.postgres.views import Schemas
+from athena_core.log.sqlite.store import SqliteDatabases
 from athena_core.protocols import Connection, Latch, Row
-from athena_core.signal import Signal
-from athena_core.store.schemas import Schemas
-from athena_core.store.sqlite import SqliteDatabases
-from projections import ALL, generation
-from projections.generation import Files
-from projections.keeper import Keeper
-from projections.projection import Projection
-from projections.projector import Projector
-from projections.replay import digest
-from projections.views import Views
+from athena_core.system.problems import Problems
+from athena_core.system.signal import Signal
+from projections import ALL
+from projections.engine import generation
+from projections.engine.generation import Files
+from projections.engine.projection import Projection
+from projections.engine.projector import Projector
+from projections.engine.replay import digest
+from projections.engine.updater import Keeper
+from projections.engine.views import Views
 from tests.projections.history import CODEC, History
 
 DATABASES = SqliteDatabases()

@@ -10,7 +10,7 @@ from athena_core.domain.plane import LogForked
 from athena_core.domain.run import RunCancelRequested, RunPaused, RunResumed
 from athena_core.values import RefusedRequest
 from projections.audit import audit_trail
-from projections.cursor import event_id
+from projections.engine.cursor import event_id
 from tests.projections.history import BEGINNING, LOG_ID, History
 from tests.projections.support import shown
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.errors import CursorAhead, CursorForeign, CursorInvalid
-from projections.cursor import Cursor, event_id, parse_cursor, resolve
+from projections.engine.cursor import Cursor, event_id, parse_cursor, resolve
 from tests.projections.history import LOG_ID, History
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.clock import iso
-from athena_core.services.verification import attached
-from projections.cursor import event_id
+from athena_core.services.execution.verification import attached
+from projections.engine.cursor import event_id
 from projections.evidence import Evidence, evidence_by_id, list_evidence
 from tests.projections.history import BEGINNING, CODEC, LOG_ID, MOVES, History
 from tests.projections.support import catch_up, new_generation, shown

@@ -16,7 +16,7 @@ from athena_core.errors import CursorInvalid
 from athena_core.event import Position
 from athena_core.protocols import Shown, ShownCells
 from projections import feed
-from projections.cursor import event_id, event_ids
+from projections.engine.cursor import event_id, event_ids
 from projections.feed import FeedFilter, page, position_before, render
 from tests.projections.history import BEGINNING, LOG_ID, MOVES, History
 from tests.projections.support import catch_up, new_generation, shown

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from projections.generation import Files
+from projections.engine.generation import Files
 from tests.projections.support import DATABASES
 
 

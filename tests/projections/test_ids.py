@@ -9,9 +9,9 @@ import pytest
 from athena_core.domain.plane import AuthzModeActive
 from athena_core.event import Position
 from athena_core.protocols import Row
-from projections import ids
-from projections.cursor import event_id
-from projections.ids import KeptIds, compare_ids
+from projections.engine import ids
+from projections.engine.cursor import event_id
+from projections.engine.ids import KeptIds, compare_ids
 from tests.projections.history import LOG_ID, History
 
 EVENTS = 30

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_core.clock import FixedClock, SystemClock
+from athena_core.definitions.memory_chunks import CHUNK_LINES, OVERLAP_LINES
 from athena_core.domain.run import MemoryRecalled
 from athena_core.errors import NotCaughtUp
-from athena_core.notes import CHUNK_LINES, OVERLAP_LINES
 from athena_core.protocols import Passage
 from athena_core.providers.mask import Mask
 from athena_core.services.memory import NoteFiles

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.errors import CursorInvalid
-from athena_core.store.sqlite import ViewConnection
-from projections.page import INLINE_BYTES_MAX, Keyset, Page, PageTooLarge, clamp, cut, inline
-from projections.page import encoded as json_of
+from athena_core.log.sqlite.store import ViewConnection
+from projections.engine.page import INLINE_BYTES_MAX, Keyset, Page, PageTooLarge, clamp, cut, inline
+from projections.engine.page import encoded as json_of
 
 LIST = Keyset(kind="things", columns=(("at", "at", int), ("id", "id", str)))
 AT = st.integers(-3, 3)

@@ -6,7 +6,7 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.values import RefusedRequest
-from projections.cursor import event_id
+from projections.engine.cursor import event_id
 from projections.policy import list_rejections, policy_in_force
 from tests.projections.history import BEGINNING, LOG_ID, History
 from tests.projections.support import shown

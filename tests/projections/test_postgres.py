@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import NotCaughtUp, StoreUnreachable
-from athena_core.problems import Problems
-from athena_core.signal import Signal
-from athena_core.store.postgres import SELECT_HOLDERS, PostgresStore, _vacuum
-from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
+from athena_core.log.postgres.store import SELECT_HOLDERS, PostgresStore, _vacuum
+from athena_core.log.postgres.views import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
+from athena_core.system.problems import Problems
+from athena_core.system.signal import Signal
 from projections import ALL
-from projections.keeper import Keeper, ViewsLost
-from projections.replay import rebuild, rehearse, verify
-from projections.views import Views
+from projections.engine.replay import rebuild, rehearse, verify
+from projections.engine.updater import Keeper, ViewsLost
+from projections.engine.views import Views
 from tests.projections.history import CODEC, History
 from tests.projections.support import catch_up, digests, in_database, new_generation
 from tests.projections.test_projector import HISTORIES, folder

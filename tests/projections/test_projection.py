@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Recorded
-from athena_core.store.sqlite import ViewConnection
-from projections.projection import KEPT_ROWS_MAX, Buffers, Projection, Rows, Table
+from athena_core.log.sqlite.store import ViewConnection
+from projections.engine.projection import KEPT_ROWS_MAX, Buffers, Projection, Rows, Table
 from tests.projections.support import DATABASES
 
 

@@ -15,9 +15,10 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.plane import AuthzModeActive
 from athena_core.domain.run import RunCompleted
 from athena_core.event import Recorded
-from projections import ALL, generation
-from projections.projection import Projection, Rows, Table
-from projections.projector import PAGE_EVENTS, Projector
+from projections import ALL
+from projections.engine import generation
+from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projector import PAGE_EVENTS, Projector
 from tests.projections.history import CODEC, MOVES, History
 from tests.projections.support import Paged, catch_up, digests, new_generation, reopened
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.clock import iso
-from projections import dead_letters, messages, redrives, work
+from projections import dead_letters, messages, queues, redrives
 from tests.projections.history import BEGINNING, History
 from tests.projections.support import shown
 
@@ -20,7 +20,7 @@ def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History
     first, second, third = (queued.enqueue("s", f"do {number}", "collect") for number in range(3))
     queued.drain("s")
     queued.do("s")
-    queue = work.queue_of(shown(tmp_path, history), "s", 0)
+    queue = queues.queue_of(shown(tmp_path, history), "s", 0)
     assert [item.id for item in queue.items] == [second, third]
     assert first not in {item.id for item in queue.items}
     assert (queue.draining, queue.updated_at) == (True, iso(BEGINNING))
@@ -28,7 +28,7 @@ def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History
 
 
 def test_a_queue_without_a_past_is_empty_now(tmp_path: Path, history: History) -> None:
-    queue = work.queue_of(shown(tmp_path, history), "s", BEGINNING)
+    queue = queues.queue_of(shown(tmp_path, history), "s", BEGINNING)
     assert (queue.items, queue.draining, queue.updated_at) == ((), False, iso(BEGINNING))
 
 
@@ -42,23 +42,23 @@ def test_a_drain_shows_how_it_ended(tmp_path: Path, history: History) -> None:
     queued.do("s")
     queued.do("s")
     connection = shown(tmp_path, history)
-    first, second = work.drain_by_id(connection, failed), work.drain_by_id(connection, good)
+    first, second = queues.drain_by_id(connection, failed), queues.drain_by_id(connection, good)
     assert first is not None
     assert second is not None
     assert (first.status, first.error, first.queue_depth_after) == (
         "failed",
-        work.DrainError(code="PROVIDER_ERROR", message="no"),
+        queues.DrainError(code="PROVIDER_ERROR", message="no"),
         2,
     )
     assert (second.status, second.drained_items, second.queue_depth_after) == ("ok", 2, 0)
-    assert work.drain_by_id(connection, "drn_unknown") is None
+    assert queues.drain_by_id(connection, "drn_unknown") is None
 
 
 def test_what_an_item_said_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
     history.queued.enqueue("s", "secret")
     history.redact(history.head())
     history.queued.enqueue("s", "public")
-    queue = work.queue_of(shown(tmp_path, history), "s", 0)
+    queue = queues.queue_of(shown(tmp_path, history), "s", 0)
     assert [item.payload for item in queue.items] == [None, "public"]
 
 

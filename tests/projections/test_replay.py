@@ -6,7 +6,7 @@ import pytest
 
 from athena_core.domain.run import UsageRecorded
 from projections import ALL
-from projections.replay import ReplayRunning, ReplayStopped, rebuild, rehearse, verify
+from projections.engine.replay import ReplayRunning, ReplayStopped, rebuild, rehearse, verify
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 

@@ -6,7 +6,7 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.run import RunLeased, RunPaused, RunStarted
-from projections.cursor import event_id
+from projections.engine.cursor import event_id
 from projections.sessions import list_sessions, session_by_id, transcript
 from tests.projections.history import BEGINNING, LOG_ID, History
 from tests.projections.support import catch_up, new_generation, shown

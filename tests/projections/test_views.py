@@ -13,13 +13,14 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
 from athena_core.protocols import Connection, Damaged
-from projections import ALL, generation
+from projections import ALL
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
-from projections.generation import Files
-from projections.keeper import REST_SECONDS_MAX, REST_SECONDS_MIN, ViewsLost
-from projections.projection import Projection, Rows
-from projections.replay import rebuild, verify
-from projections.views import DAMAGED
+from projections.engine import generation
+from projections.engine.generation import Files
+from projections.engine.projection import Projection, Rows
+from projections.engine.replay import rebuild, verify
+from projections.engine.updater import REST_SECONDS_MAX, REST_SECONDS_MIN, ViewsLost
+from projections.engine.views import DAMAGED
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 from tests.support.api import soon

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from athena_core.domain import directive, run
 from athena_core.event import MARK_BYTES
+from athena_core.log import chain
+from athena_core.log.sqlite.store import SELECT_META, SqliteReader, open_reader
 from athena_core.protocols import Row
-from athena_core.store import chain
-from athena_core.store.sqlite import SELECT_META, SqliteReader, open_reader
-from projections.cursor import event_id
+from projections.engine.cursor import event_id
 from tests.reliability.oracle import Entry
 from tests.reliability.program import MARK
 from tests.support.records import CODEC, all_rows, judge_history, stored_guards

@@ -18,9 +18,9 @@ SECONDS_MAX = 180
 FAILED = 1
 PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")  # they start slowly
 
-LOG = "athena_core/store/log.py"
-SQLITE = "athena_core/store/sqlite.py"
-PROTOCOL = "athena_api/protocol.py"
+LOG = "athena_core/log/writer.py"
+SQLITE = "athena_core/log/sqlite/store.py"
+PROTOCOL = "athena_api/edge/protocol.py"
 ADMISSION = "tests/core/services/test_admission.py"
 PROMISES = "tests/reliability/test_promises.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
@@ -52,7 +52,7 @@ def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
 
 
 TIME = "tests/reliability/test_time.py"
-SUPERVISOR = "athena_core/supervisor.py"
+SUPERVISOR = "athena_core/system/supervisor.py"
 SHELLS = "tests/core/tools/test_shell.py"
 
 DECIDED = "                    batch = self._decide(results)\n"
@@ -66,11 +66,11 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "damage that a reader meets is not passed on",
         "tests/projections/test_views.py::test_damage_that_only_readers_meet_is_healed_while_the_rest_serves",
-        ("projections/views.py", "            self._views.condemn(self._name)\n", "            pass\n"),
+        ("projections/engine/views.py", "            self._views.condemn(self._name)\n", "            pass\n"),
     ),
     of(
         "an idle writer does not try whether it could write",
-        "tests/core/store/test_log.py::test_an_idle_writer_notices_that_writes_fail_and_that_they_work_again",
+        "tests/core/log/test_log.py::test_an_idle_writer_notices_that_writes_fail_and_that_they_work_again",
         (
             LOG,
             "                if idle or self._refusal is not None:\n",
@@ -80,7 +80,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a kept history outlives an erasure",
         "tests/core/services/test_history.py::test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it",
-        ("athena_core/services/history.py", "        self._check()\n", ""),
+        ("athena_core/services/context/history.py", "        self._check()\n", ""),
     ),
     of(
         "a WAL that a reader keeps counts as emptied",
@@ -94,18 +94,18 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a redaction does not look at the index of the memory",
         f"{REDACT}::test_the_index_of_the_memory_forgets_too",
-        ("athena_core/services/erasure.py", "    erasure.recall.scrub(seconds)\n", ""),
+        ("athena_core/services/erasure/erasure.py", "    erasure.recall.scrub(seconds)\n", ""),
     ),
     of(
         "an interrupt needs no right to cancel",
         f"{CAUSED}::test_who_may_not_cancel_may_not_interrupt",
-        ("athena_core/services/runs.py", 'session_strategy == "interrupt"', 'session_strategy == "never"'),
+        ("athena_core/services/runs/runs.py", 'session_strategy == "interrupt"', 'session_strategy == "never"'),
     ),
     of(
         "queue items lose the scope of their author",
         f"{CAUSED}::test_items_of_a_scoped_author_keep_the_scope_whoever_drains_them",
         (
-            "athena_core/services/drains.py",
+            "athena_core/services/queues/drainer.py",
             "scopes = (drain.scope, *(item.scope for item in items))",
             "scopes = (drain.scope,)",
         ),
@@ -147,12 +147,16 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a command takes files for a repository",
         "tests/core/services/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
-        ("athena_core/process.py", '    "safe.bareRepository": "explicit",\n', ""),
+        ("athena_core/system/process.py", '    "safe.bareRepository": "explicit",\n', ""),
     ),
     of(
         "refusals are recorded one by one without end",
         "tests/core/services/test_flood.py::test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute",
-        ("athena_core/services/flood.py", "        bucket.take(now)\n        self._all.take(now)\n", ""),
+        (
+            "athena_core/services/access/refusal_limits.py",
+            "        bucket.take(now)\n        self._all.take(now)\n",
+            "",
+        ),
     ),
     of(
         "a database takes its mode from the umask",
@@ -164,7 +168,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/test_shortages.py::"
         "test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_is_lost",
         (
-            "athena_core/services/runner.py",
+            "athena_core/services/execution/runner.py",
             "                self._problems.report(SWEEP, error)\n",
             "                raise\n",
         ),
@@ -243,7 +247,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a log that went on past the head is taken for the same history",
-        "tests/core/store/test_log.py::"
+        "tests/core/log/test_log.py::"
         "test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it[sqlite-1]",
         (LOG, "if not (follows(known.chain, rows) if missed > 0 else", "if not (missed > 0 or"),
     ),
@@ -251,7 +255,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a commit that no standby has confirmed is acknowledged",
         "tests/reliability/test_failover.py::"
         "test_a_commit_that_no_standby_confirms_is_not_acknowledged_nor_is_a_repeated_key",
-        ("athena_core/store/postgres.py", "        if given_up:\n", "        if not given_up and given_up:\n"),
+        ("athena_core/log/postgres/store.py", "        if given_up:\n", "        if not given_up and given_up:\n"),
     ),
     of(
         "guards of other processes are not taken in",
@@ -302,7 +306,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "the chain covers fewer columns",
         "tests/reliability/test_tampering.py::test_a_flipped_bit_is_found_in_column",
-        ("athena_core/store/chain.py", "leaf(columns)).digest()", "leaf(columns[:9])).digest()"),
+        ("athena_core/log/chain.py", "leaf(columns)).digest()", "leaf(columns[:9])).digest()"),
     ),
     of(
         "the anchor is not compared",
@@ -331,7 +335,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the anchor is written in its place",
         f"{SYSCALLS}::test_the_anchor_is_whole_whenever_a_process_dies",
         (
-            "athena_core/store/anchor.py",
+            "athena_core/log/anchor.py",
             "    private_file.write(draft, msgspec.json.encode(anchor), sync=True)\n    draft.replace(path)\n",
             "    path.write_bytes(msgspec.json.encode(anchor))\n",
         ),
@@ -350,7 +354,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the checkpoint of views is committed before their rows",
         "tests/projections/test_projector.py::test_a_crash_between_any_two_statements_changes_nothing",
         (
-            "projections/projector.py",
+            "projections/engine/projector.py",
             "            with self.connection.transaction():\n                for projections, rows in pages:\n",
             "            with self.connection.transaction():\n"
             "                for some, rows in pages:\n"
@@ -362,18 +366,18 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "rows that were rolled back are still known",
         "tests/projections/test_projector.py::test_what_was_rolled_back_is_not_remembered",
-        ("projections/projector.py", "                buffers.clear()\n", "                pass\n"),
+        ("projections/engine/projector.py", "                buffers.clear()\n", "                pass\n"),
     ),
     of(
         "views give up in trouble",
         "tests/reliability/test_disk.py::test_a_full_disk_is_said_and_needs_no_restart_once_there_is_space",
-        ("projections/keeper.py", "            stop.wait(TROUBLE_SECONDS)\n", "            return\n"),
+        ("projections/engine/updater.py", "            stop.wait(TROUBLE_SECONDS)\n", "            return\n"),
     ),
     of(
         "a poisoned event is skipped",
         "tests/reliability/test_rebuild.py::test_a_poisoned_event_stops_its_projection_alone_until_it_is_cured",
         (
-            "projections/projector.py",
+            "projections/engine/projector.py",
             '                text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]\n'
             "                return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)"
             '\n            execute("RELEASE event")\n',
@@ -383,13 +387,17 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a cursor resumes one event too late",
         KILLS,
-        ("projections/cursor.py", "    return cursor.position\n", "    return min(cursor.position + 1, log.head())\n"),
+        (
+            "projections/engine/cursor.py",
+            "    return cursor.position\n",
+            "    return min(cursor.position + 1, log.head())\n",
+        ),
     ),
     of(
         "the ring of a stream begins one event too early",
         KILLS,
         (
-            "athena_api/sse.py",
+            "athena_api/streams/sse.py",
             "        start = position + 1 - self.first\n",
             "        start = max(position - self.first, 0)\n",
         ),
@@ -398,7 +406,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "nobody looks after the runs of dead executors",
         KILLS,
         (
-            "athena_core/services/runner.py",
+            "athena_core/services/execution/runner.py",
             "                if loss is not None and (taken or run_id in self._cancelled):\n",
             "                if loss is not None and run_id in self._cancelled:\n",
         ),
@@ -406,28 +414,36 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "an executor takes more runs than it has room for",
         f"{ADMISSION}::test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room",
-        ("athena_core/services/admission.py", "free[: room.left(reader)]", "free"),
+        ("athena_core/services/runs/admission.py", "free[: room.left(reader)]", "free"),
     ),
     of(
         "a run that is leased here and that nobody executes stays so",
         "tests/core/services/test_runner.py::test_a_run_that_is_leased_here_and_not_executed_is_taken_anew",
-        ("athena_core/services/runner.py", "in unheld & self._unheld:", "in unheld - unheld:"),
+        ("athena_core/services/execution/runner.py", "in unheld & self._unheld:", "in unheld - unheld:"),
     ),
     of(
         "who was forgotten after losing its session stays away",
         "tests/api/test_workers.py::test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again",
         (
-            "athena_core/store/attendance.py",
+            "athena_core/log/postgres/attendance.py",
             "            connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
             "            if self._session is None:\n"
             "                connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
         ),
-        ("athena_core/store/attendance.py", "                self._session = None  # it", "                pass  # it"),
+        (
+            "athena_core/log/postgres/attendance.py",
+            "                self._session = None  # it",
+            "                pass  # it",
+        ),
     ),
     of(
         "a leader that stands still leads for ever",
         "tests/projections/test_postgres.py::test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds",
-        ("athena_core/store/schemas.py", "if self._still_seconds >= FROZEN_SECONDS:", "if self._still_seconds < 0:"),
+        (
+            "athena_core/log/postgres/views.py",
+            "if self._still_seconds >= FROZEN_SECONDS:",
+            "if self._still_seconds < 0:",
+        ),
     ),
     of(
         "a server whose work has ended goes on answering",
@@ -439,7 +455,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/reliability/test_processes.py::"
         "test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise",
         (
-            "athena_api/endpoint.py",
+            "athena_api/endpoint/endpoint.py",
             "            call.position = max(plane.reader.head(), wanted)\n",
             "            call.position = 0\n",
         ),
@@ -520,7 +536,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a page is not cut in bytes",
         "tests/projections/test_page.py::test_pages_cut_in_bytes_show_every_row_once_in_order",
-        ("projections/page.py", "if self and len(self.json) >= bytes_max:", "if bytes_max < 0:"),
+        ("projections/engine/page.py", "if self and len(self.json) >= bytes_max:", "if bytes_max < 0:"),
     ),
     of(
         "each map of a workflow run has the limit of items for itself",
@@ -545,7 +561,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/domain/test_ends.py::"
         "test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_nothing",
         (
-            "athena_core/services/walker.py",
+            "athena_core/services/workflows/stepper.py",
             "    if any(step.items is not None and not step.running() for step in running):\n",
             "    if running is None:\n",
         ),
@@ -554,7 +570,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a reactor that fails is not reported",
         "tests/api/test_problems.py",
         (
-            "athena_core/services/reactor.py",
+            "athena_core/services/reactors.py",
             "                    self._problems.report(self._loop, error, key)\n",
             "",
         ),
@@ -563,7 +579,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a run whose lease fails leaves the others without one",
         "tests/core/services/test_runner.py::test_a_run_whose_lease_fails_leaves_the_others_their_leases",
         (
-            "athena_core/services/runner.py",
+            "athena_core/services/execution/runner.py",
             "            if busy or len(said) == 1:\n",
             "            if error:\n",
         ),
@@ -579,7 +595,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a writer takes a read for a proof that writes work",
-        "tests/core/store/test_log.py::test_what_reads_alone_is_no_proof_that_writes_work",
+        "tests/core/log/test_log.py::test_what_reads_alone_is_no_proof_that_writes_work",
         (
             LOG,
             "                if not batch.empty:\n                    self._succeed()\n",
@@ -590,7 +606,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a stream that catches up leaves the event loop to nobody",
         "tests/api/test_stream.py::test_streams_that_catch_up_take_turns_and_leave_the_loop_to_others_after_each_page",
         (
-            "athena_api/sse.py",
+            "athena_api/streams/sse.py",
             "                await self._turns.next()  # neither frames",
             "                pass  # neither frames",
         ),
@@ -599,7 +615,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "views that are replaced under a server are not missed",
         "tests/projections/test_views.py::test_views_that_vanish_are_noticed_at_the_next_look_and_rebuilt",
         (
-            "projections/keeper.py",
+            "projections/engine/updater.py",
             "(generations.current() == name and generations.identity(name) == self._identity)",
             "generations.current() == name",
         ),

@@ -19,11 +19,11 @@ from athena_core.domain import DECIDERS, EVENTS
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.errors import AthenaError, OutcomeUnknown
 from athena_core.event import Meta
+from athena_core.log.codec import Codec
+from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.writer import Log
 from athena_core.services.catalog import directive_facts
-from athena_core.store.codec import Codec
-from athena_core.store.log import Log
-from athena_core.store.postgres import PostgresStore
-from athena_core.store.sqlite import SqliteStore
 from tests.reliability.oracle import Answer, Record
 
 ROOT = Path(__file__).resolve().parents[2]

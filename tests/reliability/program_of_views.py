@@ -11,8 +11,8 @@ from athena_core.clock import SystemClock
 from athena_core.decider import Key
 from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody
-from projections import replay
-from projections.keeper import Keeper
+from projections.engine import replay
+from projections.engine.updater import Keeper
 from tests.reliability.program import IDS, MARK, META, append, say
 from tests.support.records import wired
 

@@ -8,11 +8,11 @@ from typing import Any
 import apsw
 
 from athena_core.clock import SystemClock, SystemIds
+from athena_core.log import chain
+from athena_core.log.anchor import read_anchor
+from athena_core.log.sqlite.store import SELECT_META, SqliteStore
 from athena_core.protocols import Row
 from athena_core.services.proof import verify
-from athena_core.store import chain
-from athena_core.store.anchor import read_anchor
-from athena_core.store.sqlite import SELECT_META, SqliteStore
 from tests.reliability.history import opened, rows_of
 from tests.support.records import CODEC
 

@@ -20,15 +20,15 @@ from athena_api.app import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import ConfigError
 from athena_core.event import Position
+from athena_core.log import chain
+from athena_core.log.anchor import Anchor, read_anchor, write_anchor
+from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
-from athena_core.services.bundle import BYTES, HEX
 from athena_core.services.proof import verify
-from athena_core.services.proof.kept import Kept, Witnesses
+from athena_core.services.proof.bundle import BYTES, HEX
 from athena_core.services.proof.verify import NO_ANCHOR, NOT_LOOKED_AT, Report
+from athena_core.services.proof.witnesses import Kept, Witnesses
 from athena_core.settings import load
-from athena_core.store import chain
-from athena_core.store.anchor import Anchor, read_anchor, write_anchor
-from athena_core.store.engine import open_archive
 from tests.support.records import CODEC, guard_rows
 
 VIEWS, KEYS, _, LIAR = NOT_LOOKED_AT

@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from athena_core.log import chain
+from athena_core.log.anchor import Anchor, write_anchor
+from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
-from athena_core.store import chain
-from athena_core.store.anchor import Anchor, write_anchor
-from athena_core.store.engine import open_archive
 from tests.cli.terminal import Terminal
 from tests.reliability.tampering import statement
 from tests.reliability.test_disk import refuses

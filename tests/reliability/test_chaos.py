@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from athena_core.domain import run
+from athena_core.log import chain
+from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
-from athena_core.store import chain
-from athena_core.store.engine import open_archive
 from tests.reliability.history import entries
 from tests.reliability.load import CLIENTS, Clients, Readers
 from tests.reliability.oracle import Record, check

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.errors import AthenaError, Overloaded, StoreFull
-from athena_core.store.log import Log
+from athena_core.log.writer import Log
 from tests.conftest import Serve
 from tests.reliability.history import history_of
 from tests.reliability.load import Clients
@@ -171,7 +171,7 @@ def refuses_until(log: Log, repair: Callable[[], object], error: type[AthenaErro
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have logs try often whether writes work."""
     for name in ("PROBE_SECONDS", "IDLE_PROBE_SECONDS"):
-        monkeypatch.setattr(f"athena_core.store.log.{name}", 0.01)
+        monkeypatch.setattr(f"athena_core.log.writer.{name}", 0.01)
 
 
 def test_an_idle_log_notices_that_the_disk_is_full(tmp_path: Path, impatient: None) -> None:

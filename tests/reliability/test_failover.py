@@ -13,10 +13,10 @@ import pytest
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.decider import Key
 from athena_core.errors import ConfigError, OutcomeUnknown
-from athena_core.store.anchor import read_anchor
-from athena_core.store.log import Committed, Log
-from athena_core.store.postgres import ANCHOR, PostgresStore
-from tests.core.store.pots import commit, enqueue, fill, key, new_log
+from athena_core.log.anchor import read_anchor
+from athena_core.log.postgres.store import ANCHOR, PostgresStore
+from athena_core.log.writer import Committed, Log
+from tests.core.log.pots import commit, enqueue, fill, key, new_log
 from tests.reliability.test_postgres import command
 from tests.scale import sized
 from tests.support.api import Refused, soon

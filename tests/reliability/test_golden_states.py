@@ -21,9 +21,9 @@ from athena_cli.app import main as cli
 from athena_core.clock import Clock, FixedDate, SystemClock
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
+from athena_core.log.engine import attend, open_archive
+from athena_core.log.port import FORMAT
 from athena_core.settings import load
-from athena_core.store.engine import attend, open_archive
-from athena_core.store.port import FORMAT
 from tests.scale import sized
 from tests.support import postgres
 from tests.support.api import Json, soon

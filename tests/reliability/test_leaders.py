@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from athena_core.store.postgres import LOCK_CLASS
-from athena_core.store.schemas import FROZEN_SECONDS, KEEPER_LOCK, REACTOR_LOCK
+from athena_core.log.postgres.store import LOCK_CLASS
+from athena_core.log.postgres.views import FROZEN_SECONDS, KEEPER_LOCK, REACTOR_LOCK
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Refused, soon

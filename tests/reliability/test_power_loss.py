@@ -16,10 +16,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from athena_core.store import chain
-from athena_core.store.anchor import Anchor, read_anchor, write_anchor
-from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteStore
+from athena_core.log import chain
+from athena_core.log.anchor import Anchor, read_anchor, write_anchor
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.writer import Log
 from tests.reliability.history import history_of
 from tests.reliability.oracle import Answer, Record, violations
 from tests.reliability.power import Act, Acts, Disk, Told, recorded

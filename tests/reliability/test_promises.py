@@ -13,10 +13,10 @@ from athena_core.domain import policy, run
 from athena_core.domain.plane import AuthzModeActive
 from athena_core.errors import AthenaError, ConcurrencyLimitExceeded, IdempotencyMismatch, StoreFull
 from athena_core.event import Event, Fact
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Shown
-from athena_core.services.admission import facts_of, shadow_profile
-from athena_core.store.log import Committed, Log
-from athena_core.store.sqlite import SqliteStore
+from athena_core.services.runs.admission import facts_of, shadow_profile
 from tests.reliability.history import history_of, judge_log, rows_of
 from tests.reliability.program import META, create, unstarted_log
 from tests.support.records import CODEC

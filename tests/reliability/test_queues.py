@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from athena_core.clock import SystemClock
-from athena_core.domain import dead_letter, run, work
+from athena_core.domain import dead_letter, queue, run
 from athena_core.event import Event, Recorded
 from athena_core.services.proof import verify as verifying
 from tests.reliability.history import opened, rows_of
@@ -52,7 +52,7 @@ def test_of_parallel_requeues_and_discards_of_one_letter_one_verb_wins(tmp_path:
     decided = Counter(one.stream for one in history if one.type in {"a2a.dlq.requeued", "a2a.dlq.discarded"})
     assert set(decided.values()) == {1}
     assert len(decided) == ROUNDS
-    back = [one.event for one in history if isinstance(one.event, work.WorkEnqueued) and one.event.dead_letter_id]
+    back = [one.event for one in history if isinstance(one.event, queue.WorkEnqueued) and one.event.dead_letter_id]
     assert len(back) == wins["requeue"]
     verified(server.state_dir)
 
@@ -179,18 +179,18 @@ def drains_at_work(state_dir: Path) -> bool:
         reader.close()
 
 
-def queues(history: Sequence[Recorded[Event]]) -> dict[str, work.WorkState]:
+def queues(history: Sequence[Recorded[Event]]) -> dict[str, queue.WorkState]:
     """Each queue at the end of a history."""
-    found: dict[str, work.WorkState] = {}
+    found: dict[str, queue.WorkState] = {}
     for one in history:
         if one.stream.startswith("work:"):
-            found[one.stream] = work.evolve(found.get(one.stream, work.DECIDER.initial), one.event)
+            found[one.stream] = queue.evolve(found.get(one.stream, queue.DECIDER.initial), one.event)
     return found
 
 
 def judge_work(history: Sequence[Recorded[Event]], acknowledged: set[str]) -> None:
     """Fail unless each item was acknowledged once, by a run that completed, and was given to no run after that."""
-    said = {one.event.item_id: one.event.payload for one in history if isinstance(one.event, work.WorkEnqueued)}
+    said = {one.event.item_id: one.event.payload for one in history if isinstance(one.event, queue.WorkEnqueued)}
     done: Counter[str] = Counter()
     completed: set[str] = set()
     told: dict[str, str] = {}
@@ -200,12 +200,12 @@ def judge_work(history: Sequence[Recorded[Event]], acknowledged: set[str]) -> No
                 completed.add(one.stream)
             case run.TranscriptAppended(role="user", content=str(content)):
                 told[one.stream] = content
-            case work.WorkBatchStarted() as batch:
+            case queue.WorkBatchStarted() as batch:
                 assert not any(done[item_id] for item_id in batch.item_ids), f"position {one.position}: done before"
-            case work.WorkItemDrained() as item:
+            case queue.WorkItemDrained() as item:
                 done[item.item_id] += 1
                 assert item.run_id in completed, f"position {one.position}: the run had not completed"
-                assert (said[item.item_id] or "") in told[item.run_id].split(work.JOINT)
+                assert (said[item.item_id] or "") in told[item.run_id].split(queue.JOINT)
             case dead_letter.DeadLetterAdded():
                 raise AssertionError(f"position {one.position}: nothing failed, and yet it was given up")
     assert acknowledged <= set(said.values()), "an acknowledged item is not in the log"

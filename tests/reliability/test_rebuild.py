@@ -16,13 +16,14 @@ from athena_core.clock import SystemClock
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
-from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteDatabases
-from projections import ALL, replay
-from projections.generation import Files
-from projections.keeper import Keeper
-from projections.projection import Projection, Rows, Table
-from projections.views import Views
+from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.writer import Log
+from projections import ALL
+from projections.engine import replay
+from projections.engine.generation import Files
+from projections.engine.projection import Projection, Rows, Table
+from projections.engine.updater import Keeper
+from projections.engine.views import Views
 from tests.conftest import Serve
 from tests.projections.test_views import damage
 from tests.reliability.history import history_of

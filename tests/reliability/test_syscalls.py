@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import pytest
 
-from athena_core.store.anchor import read_anchor
-from projections import replay
-from projections.keeper import Keeper
+from athena_core.log.anchor import read_anchor
+from projections.engine import replay
+from projections.engine.updater import Keeper
 from tests.reliability.history import history_of, open_runs
 from tests.reliability.oracle import Record, check
 from tests.reliability.program import command, environment, heard, settle

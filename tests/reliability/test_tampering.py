@@ -13,13 +13,13 @@ import apsw
 import pytest
 
 from athena_core.clock import FixedDate
+from athena_core.log.chain import Broken
+from athena_core.log.engine import open_archive
+from athena_core.log.port import FORMAT
+from athena_core.log.sqlite.store import SELECT_PAGE, open_reader
 from athena_core.protocols import Row
-from athena_core.services.bundle import Scope, export, prove
+from athena_core.services.proof.bundle import Scope, export, prove
 from athena_core.services.proof.verify import NOT_LOOKED_AT
-from athena_core.store.chain import Broken
-from athena_core.store.engine import open_archive
-from athena_core.store.port import FORMAT
-from athena_core.store.sqlite import SELECT_PAGE, open_reader
 from tests.conftest import Serve
 from tests.reliability.history import rows_of
 from tests.reliability.program import environment

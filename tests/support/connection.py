@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from athena_api.asgi import Receive, Scope, Send
-from athena_api.budget import Budget
-from athena_api.gate import CUT, REFUSED
-from athena_api.protocol import Limits, Protocol
-from athena_api.replies import failure
+from athena_api.edge.asgi import Receive, Scope, Send
+from athena_api.edge.byte_budget import Budget
+from athena_api.edge.protocol import Limits, Protocol
+from athena_api.edge.replies import failure
+from athena_api.edge.request_filter import CUT, REFUSED
 from athena_core.errors import AthenaError
 
 LIMITS = Limits(header_bytes=65_536, headers=100, url_bytes=16_384, header_seconds=10, body_seconds=10, send_seconds=10)

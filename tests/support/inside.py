@@ -10,8 +10,8 @@ import anyio
 import httpx2
 from anyio.from_thread import start_blocking_portal
 
-from athena_api.access_log import AccessLog
 from athena_api.app import Edge, build, running
+from athena_api.edge.access_log import AccessLog
 from athena_core.clock import Clock, SystemClock
 from athena_core.settings import load
 

@@ -11,13 +11,13 @@ from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.decider import Context, Outcome, Reader, Transaction
 from athena_core.domain import DECIDERS, EVENTS, plane, policy, run
 from athena_core.event import Event, Fact, Guard, Meta, Recorded
+from athena_core.log.chain import verify
+from athena_core.log.codec import Codec
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.writer import Guards, Log, category
 from athena_core.protocols import LogReader, Row
 from athena_core.settings import load
-from athena_core.store.chain import verify
-from athena_core.store.codec import Codec
-from athena_core.store.log import Guards, Log, category
-from athena_core.store.sqlite import SqliteStore
-from projections import replay
+from projections.engine import replay
 
 CODEC = Codec(EVENTS)
 META = Meta(actor="test", correlation="00000000-0000-4000-8000-000000000000")

@@ -12,7 +12,7 @@ from athena_api.app import build
 from athena_api.server import listen, serve
 from athena_cli.app import main as cli
 from athena_core.errors import ConfigError
-from athena_core.services.executors import FROZEN_SECONDS
+from athena_core.services.execution.liveness import FROZEN_SECONDS
 from athena_core.settings import load
 
 

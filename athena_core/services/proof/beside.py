@@ -13,10 +13,10 @@ import msgspec
 from athena_core.clock import milliseconds
 from athena_core.domain import run
 from athena_core.event import Position
+from athena_core.log.key_clock import KEPT_MS
+from athena_core.log.port import FORMAT, KEY_CLOCK, MOVED
+from athena_core.log.writer import Guards
 from athena_core.protocols import LogReader, Row, StoredKey
-from athena_core.store.key_clock import KEPT_MS
-from athena_core.store.log import Guards
-from athena_core.store.port import FORMAT, KEY_CLOCK, MOVED
 
 PAGE_EVENTS = 1_000
 KEYS_SHOWN = 5

@@ -17,14 +17,14 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from athena_core import supervisor
 from athena_core.errors import InternalError
 from athena_core.event import Position, Value
+from athena_core.log import chain
+from athena_core.log.engine import open_archive
+from athena_core.log.sqlite.store import SqliteReader
 from athena_core.protocols import LogReader
 from athena_core.services.proof.rule import Violation
-from athena_core.store import chain
-from athena_core.store.engine import open_archive
-from athena_core.store.sqlite import SqliteReader
+from athena_core.system import supervisor
 
 EVENTS_MIN = 100_000
 """Logs with fewer events are proven by the pass itself: it is over before another process has begun to help."""

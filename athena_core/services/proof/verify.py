@@ -15,6 +15,11 @@ from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, plane
 from athena_core.errors import Overloaded
 from athena_core.event import Position, Recorded, Unknown, Value
+from athena_core.log import chain
+from athena_core.log.anchor import Anchor
+from athena_core.log.codec import Codec
+from athena_core.log.port import Schema
+from athena_core.log.writer import Guards, category
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.beside import (
     Commands,
@@ -25,15 +30,10 @@ from athena_core.services.proof.beside import (
     misguarded,
     misshapen,
 )
-from athena_core.services.proof.kept import Compared, Kept, Witnesses
 from athena_core.services.proof.ranges import Helpers, Proven
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules import Rules
-from athena_core.store import chain
-from athena_core.store.anchor import Anchor
-from athena_core.store.codec import Codec
-from athena_core.store.log import Guards, category
-from athena_core.store.port import Schema
+from athena_core.services.proof.witnesses import Compared, Kept, Witnesses
 
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20

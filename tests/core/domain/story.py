@@ -12,9 +12,9 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider
 from athena_core.domain import EVENTS
 from athena_core.event import Event, Meta
+from athena_core.log.codec import Codec
+from athena_core.log.writer import Guards
 from athena_core.protocols import Row
-from athena_core.store.codec import Codec
-from athena_core.store.log import Guards
 from tests.core.domain.given import NOW
 from tests.scale import SCALE, sized
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from athena_core.clock import iso
-from athena_core.domain import a2a, dead_letter
+from athena_core.domain import dead_letter
+from athena_core.domain import message as a2a
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import Event, Guard
 from tests.core.domain.given import NOW, Given

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from athena_core.domain import persona, redrive, run, schedule, work
+from athena_core.definitions.slots import MINUTE
+from athena_core.definitions.trigger import OverlapPolicy
+from athena_core.definitions.workflow_graph import Approval, Condition, Graph, MapOver
+from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
-from athena_core.flow import Approval, Condition, Graph, MapOver
-from athena_core.rule import OverlapPolicy
-from athena_core.services.walker import Walker, Wanted, _failed, _stands_still
-from athena_core.slots import MINUTE
+from athena_core.services.workflows.stepper import Walker, Wanted, _failed, _stands_still
 from tests.core.domain import test_persona, test_redrive, test_run, test_schedule
 from tests.core.domain.story import DATA, LOOKS_MAX, Story, case
 from tests.core.test_flow import approval, graph, step
@@ -404,7 +404,7 @@ CHARS_MAX = 400
 class Draining(Story):
     """The queue of a session, beside its reactor and the runs of its items."""
 
-    DECIDER, DECIDE, STREAM = work.DECIDER, work.decide, "work:s"
+    DECIDER, DECIDE, STREAM = queue.DECIDER, queue.decide, "work:s"
 
     def __init__(self) -> None:
         super().__init__()
@@ -412,21 +412,21 @@ class Draining(Story):
         """How the run of the batch is: at work, or how it ended."""
 
     def follows(self, event: Event) -> None:
-        if isinstance(event, work.WorkBatchStarted):
+        if isinstance(event, queue.WorkBatchStarted):
             assert self.run is None, "two runs at a time"
 
     @rule(
         count=st.integers(1, sized(5, 120, 120)), mode=st.sampled_from(["followup", "collect"]), message=st.booleans()
     )
-    def work_comes(self, count: int, mode: work.Mode, message: bool) -> None:
-        for _ in range(min(count, work.QUEUE_ITEMS_MAX - len(self.state.items))):
+    def work_comes(self, count: int, mode: queue.Mode, message: bool) -> None:
+        for _ in range(min(count, queue.QUEUE_ITEMS_MAX - len(self.state.items))):
             item_id = self.ids.new("wi")
             sent = f"msg_{item_id}" if message else None
-            self.do(work.EnqueueWork(item_id=item_id, mode=mode, payload="xxxx", enqueued_by="ada", message_id=sent))
+            self.do(queue.EnqueueWork(item_id=item_id, mode=mode, payload="xxxx", enqueued_by="ada", message_id=sent))
 
     @rule()
     def a_drain_is_asked_for(self) -> None:
-        self.do(work.StartDrain(drain_id=self.ids.new("drn"), requested_by="ada"))
+        self.do(queue.StartDrain(drain_id=self.ids.new("drn"), requested_by="ada"))
 
     @rule(refused=st.sampled_from([None, None, "later", "unrunnable", "not-allowed"]))
     @precondition(lambda self: self.run != "at work")
@@ -443,24 +443,24 @@ class Draining(Story):
         state = self.state
         if state.drain is None:
             if state.automatic:
-                self.do(work.StartDrain(drain_id=self.ids.new("drn"), requested_by="ada", automatic=True))
+                self.do(queue.StartDrain(drain_id=self.ids.new("drn"), requested_by="ada", automatic=True))
             return
         if state.batch is None or self.run == "ok":
             done, self.run = state.batch, None
             if done is not None:
-                assert self.do(work.CompleteBatch(run_id=done.run_id))
-            items = work.next_batch(self.state, CHARS_MAX) if work.more(self.state) else ()
+                assert self.do(queue.CompleteBatch(run_id=done.run_id))
+            items = queue.next_batch(self.state, CHARS_MAX) if queue.more(self.state) else ()
             names = tuple(item.id for item in items)
             if not items:
-                assert self.do(work.FinishDrain())
+                assert self.do(queue.FinishDrain())
             elif refused is not None:
                 assert self.do(self.refusal(names, None if refused == "later" else refused))
             else:
-                assert self.do(work.StartBatch(run_id=self.ids.new("run"), item_ids=names, chars_max=CHARS_MAX))
+                assert self.do(queue.StartBatch(run_id=self.ids.new("run"), item_ids=names, chars_max=CHARS_MAX))
                 self.run = "at work"
         elif self.run != "at work":
             counted, self.run = self.run == "failed", None
-            command = work.FailBatch(
+            command = queue.FailBatch(
                 run_id=state.batch.run_id,
                 code="X",
                 message="no",
@@ -472,8 +472,10 @@ class Draining(Story):
             self.do(command)
             assert self.state.drain is None, "it goes on though its run did not complete"
 
-    def refusal(self, names: tuple[str, ...], grave: work.Grave | None) -> work.RefuseBatch:
-        return work.RefuseBatch(item_ids=names, code="X", message="no", dead_letter_id=self.ids.new("dlq"), grave=grave)
+    def refusal(self, names: tuple[str, ...], grave: queue.Grave | None) -> queue.RefuseBatch:
+        return queue.RefuseBatch(
+            item_ids=names, code="X", message="no", dead_letter_id=self.ids.new("dlq"), grave=grave
+        )
 
     @invariant()
     def a_drain_is_at_work_or_over(self) -> None:
@@ -557,7 +559,7 @@ TestRedriving = case(Redriving, 10, 10, 1_000)
 class Reviewing(Story):
     """A review whose run answers well, badly or not at all, and is asked once more."""
 
-    DECIDER, DECIDE, STREAM = persona.DECIDER, persona.decide, persona.stream("run_1")
+    DECIDER, DECIDE, STREAM = review.DECIDER, review.decide, review.stream("run_1")
 
     @initialize()
     def start(self) -> None:

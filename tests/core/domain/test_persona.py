@@ -2,7 +2,7 @@
 
 import pytest
 
-from athena_core.domain import persona
+from athena_core.domain import review as persona
 from athena_core.event import Event, Guard
 from tests.core.domain.given import Given
 from tests.core.domain.test_run import recorded

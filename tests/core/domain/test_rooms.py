@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from athena_core.domain import directive, harness, policy, session
+from athena_core.domain import directive, policy, profile, session
 from athena_core.errors import ConfigError
 from athena_core.values import (
     Egress,
@@ -24,7 +24,7 @@ PROVIDERS = frozenset({"mock"})
 
 def normalise(spec: HarnessSpec) -> HarnessSpec:
     """The profile as it is kept; a schema with the member ``bad`` is not taken."""
-    return harness.normalise(spec, PROVIDERS, lambda schema: "it is bad" if "bad" in schema else None)
+    return profile.normalise(spec, PROVIDERS, lambda schema: "it is bad" if "bad" in schema else None)
 
 
 def test_a_directive_is_created_once() -> None:
@@ -52,12 +52,12 @@ def test_empty_lists_of_a_directive_are_absent() -> None:
 
 
 def test_a_profile_is_created_once() -> None:
-    command = harness.CreateHarnessProfile(harness_profile_id="hp_1", spec=SPEC)
-    created = harness.HarnessProfileCreated(
+    command = profile.CreateHarnessProfile(harness_profile_id="hp_1", spec=SPEC)
+    created = profile.HarnessProfileCreated(
         harness_profile_id="hp_1", version="v1", provider="mock", model="mock-model", profile=SPEC
     )
-    Given(harness.DECIDER, harness.decide).when(command).then(created)
-    Given(harness.DECIDER, harness.decide, created).when(command).then_nothing()
+    Given(profile.DECIDER, profile.decide).when(command).then(created)
+    Given(profile.DECIDER, profile.decide, created).when(command).then_nothing()
 
 
 def test_tools_are_kept_once_and_hosts_in_lower_case() -> None:

@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
+from athena_core.definitions.slots import MINUTE, Trigger, due_at
+from athena_core.definitions.trigger import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
 from athena_core.domain import schedule
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import Event, Guard, Meta
-from athena_core.rule import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
-from athena_core.slots import MINUTE, Trigger, due_at
 from tests.core.domain.given import NOW, Given
 from tests.core.domain.test_run import recorded
-from tests.core.store.made import made
+from tests.core.log.made import made
 from tests.scale import sized
 
 HOUR = 60 * MINUTE

@@ -7,10 +7,10 @@ import pytest
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
+from athena_core.definitions.slots import MINUTE, Trigger, slots_between
+from athena_core.definitions.trigger import ScheduleDefinition, ScheduleTarget
 from athena_core.domain import schedule
 from athena_core.event import Event, Meta
-from athena_core.rule import ScheduleDefinition, ScheduleTarget
-from athena_core.slots import MINUTE, Trigger, slots_between
 from tests.core.domain.given import NOW
 from tests.core.domain.test_schedule import CATCH_UPS, POLICIES
 from tests.scale import sized

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, iso
 from athena_core.decider import Context
-from athena_core.domain import work
+from athena_core.domain import queue
 from athena_core.errors import WorkQueueFull
 from athena_core.event import Event, Guard, Meta
 from tests.core.domain.given import NOW, Given
@@ -21,13 +21,13 @@ from tests.scale import sized
 CHARS_MAX = 100
 
 
-def given(*events: Event) -> Given[work.WorkState]:
-    return Given(work.DECIDER, work.decide, *events)
+def given(*events: Event) -> Given[queue.WorkState]:
+    return Given(queue.DECIDER, queue.decide, *events)
 
 
-def enqueued(number: int, mode: work.Mode = "followup", depth: int | None = None, **fields: Any) -> work.WorkEnqueued:
+def enqueued(number: int, mode: queue.Mode = "followup", depth: int | None = None, **fields: Any) -> queue.WorkEnqueued:
     """Item ``wi_<number>``, the ``depth``-th that waits (its number, if nothing else is said)."""
-    return work.WorkEnqueued(
+    return queue.WorkEnqueued(
         queue_depth=depth or number,
         item_id=f"wi_{number}",
         mode=mode,
@@ -37,26 +37,26 @@ def enqueued(number: int, mode: work.Mode = "followup", depth: int | None = None
     )
 
 
-def enqueue(number: int, **fields: Any) -> work.EnqueueWork:
-    return work.EnqueueWork(
+def enqueue(number: int, **fields: Any) -> queue.EnqueueWork:
+    return queue.EnqueueWork(
         item_id=f"wi_{number}", mode="followup", payload=f"do {number}", enqueued_by="alice", **fields
     )
 
 
-def draining(before: int, **fields: Any) -> work.WorkDrainStarted:
-    return work.WorkDrainStarted(drain_id="drn_1", queue_depth_before=before, requested_by="alice", **fields)
+def draining(before: int, **fields: Any) -> queue.WorkDrainStarted:
+    return queue.WorkDrainStarted(drain_id="drn_1", queue_depth_before=before, requested_by="alice", **fields)
 
 
-def started(*numbers: int, run_id: str = "run_1") -> work.WorkBatchStarted:
-    return work.WorkBatchStarted(drain_id="drn_1", run_id=run_id, item_ids=ids(*numbers))
+def started(*numbers: int, run_id: str = "run_1") -> queue.WorkBatchStarted:
+    return queue.WorkBatchStarted(drain_id="drn_1", run_id=run_id, item_ids=ids(*numbers))
 
 
-def drained(number: int, depth: int, run_id: str = "run_1") -> work.WorkItemDrained:
-    return work.WorkItemDrained(drain_id="drn_1", run_id=run_id, item_id=f"wi_{number}", queue_depth=depth)
+def drained(number: int, depth: int, run_id: str = "run_1") -> queue.WorkItemDrained:
+    return queue.WorkItemDrained(drain_id="drn_1", run_id=run_id, item_id=f"wi_{number}", queue_depth=depth)
 
 
-def returned(*numbers: int, run_id: str = "run_1", counted: bool = True) -> work.WorkBatchReturned:
-    return work.WorkBatchReturned(
+def returned(*numbers: int, run_id: str = "run_1", counted: bool = True) -> queue.WorkBatchReturned:
+    return queue.WorkBatchReturned(
         drain_id="drn_1",
         run_id=run_id,
         item_ids=ids(*numbers),
@@ -67,8 +67,10 @@ def returned(*numbers: int, run_id: str = "run_1", counted: bool = True) -> work
     )
 
 
-def buried(*numbers: int, depth: int, reason: work.Grave = "attempts-exhausted", run_id: str | None = "run_1") -> Event:
-    return work.WorkBatchBuried(
+def buried(
+    *numbers: int, depth: int, reason: queue.Grave = "attempts-exhausted", run_id: str | None = "run_1"
+) -> Event:
+    return queue.WorkBatchBuried(
         drain_id="drn_1",
         dead_letter_id="dlq_1",
         item_ids=ids(*numbers),
@@ -80,8 +82,8 @@ def buried(*numbers: int, depth: int, reason: work.Grave = "attempts-exhausted",
     )
 
 
-def stopped(before: int, after: int, items: int = 0, run_id: str | None = "run_1") -> work.WorkDrainFailed:
-    return work.WorkDrainFailed(
+def stopped(before: int, after: int, items: int = 0, run_id: str | None = "run_1") -> queue.WorkDrainFailed:
+    return queue.WorkDrainFailed(
         drain_id="drn_1",
         code="PROVIDER_ERROR",
         error_text="no",
@@ -92,8 +94,8 @@ def stopped(before: int, after: int, items: int = 0, run_id: str | None = "run_1
     )
 
 
-def done(before: int, items: int, after: int = 0) -> work.WorkDrained:
-    return work.WorkDrained(
+def done(before: int, items: int, after: int = 0) -> queue.WorkDrained:
+    return queue.WorkDrained(
         status="ok", drained_items=items, queue_depth_before=before, queue_depth_after=after, drain_id="drn_1"
     )
 
@@ -102,12 +104,12 @@ def ids(*numbers: int) -> tuple[str, ...]:
     return tuple(f"wi_{number}" for number in numbers)
 
 
-def start(*numbers: int, run_id: str = "run_1") -> work.StartBatch:
-    return work.StartBatch(run_id=run_id, item_ids=ids(*numbers), chars_max=CHARS_MAX)
+def start(*numbers: int, run_id: str = "run_1") -> queue.StartBatch:
+    return queue.StartBatch(run_id=run_id, item_ids=ids(*numbers), chars_max=CHARS_MAX)
 
 
-def fail(run_id: str = "run_1", **fields: Any) -> work.FailBatch:
-    return work.FailBatch(
+def fail(run_id: str = "run_1", **fields: Any) -> queue.FailBatch:
+    return queue.FailBatch(
         run_id=run_id,
         code="PROVIDER_ERROR",
         message="no",
@@ -115,13 +117,13 @@ def fail(run_id: str = "run_1", **fields: Any) -> work.FailBatch:
     )
 
 
-def refuse(*numbers: int, grave: work.Grave | None = None) -> work.RefuseBatch:
-    return work.RefuseBatch(
+def refuse(*numbers: int, grave: queue.Grave | None = None) -> queue.RefuseBatch:
+    return queue.RefuseBatch(
         item_ids=ids(*numbers), code="PROVIDER_ERROR", message="no", dead_letter_id="dlq_1", grave=grave
     )
 
 
-START = work.StartDrain(drain_id="drn_1", requested_by="alice")
+START = queue.StartDrain(drain_id="drn_1", requested_by="alice")
 
 # What waits
 
@@ -135,8 +137,8 @@ def test_the_same_again_changes_nothing() -> None:
 
 
 def test_a_queue_has_a_limit() -> None:
-    full = [enqueued(number) for number in range(1, work.QUEUE_ITEMS_MAX + 1)]
-    given(*full[:-1]).when(enqueue(work.QUEUE_ITEMS_MAX)).then_types(work.WorkEnqueued)
+    full = [enqueued(number) for number in range(1, queue.QUEUE_ITEMS_MAX + 1)]
+    given(*full[:-1]).when(enqueue(queue.QUEUE_ITEMS_MAX)).then_types(queue.WorkEnqueued)
     given(*full).when(enqueue(0)).then_rejected(WorkQueueFull)
 
 
@@ -167,20 +169,20 @@ def test_a_drain_begins_once() -> None:
     ],
 )
 def test_a_followup_runs_alone_and_the_leading_collects_run_together(modes: str, expected: int) -> None:
-    names: dict[str, work.Mode] = {"f": "followup", "c": "collect"}
+    names: dict[str, queue.Mode] = {"f": "followup", "c": "collect"}
     events = [enqueued(number, names[mode]) for number, mode in enumerate(modes, start=1)]
     state = given(*events).state
-    assert [item.id for item in work.next_batch(state, CHARS_MAX)] == list(ids(*range(1, expected + 1)))
+    assert [item.id for item in queue.next_batch(state, CHARS_MAX)] == list(ids(*range(1, expected + 1)))
 
 
 def test_an_item_that_is_too_long_for_all_runs_alone() -> None:
     state = given(enqueued(1, "collect"), enqueued(2, "collect")).state
-    assert [item.id for item in work.next_batch(state, 3)] == ["wi_1"]
+    assert [item.id for item in queue.next_batch(state, 3)] == ["wi_1"]
 
 
 def test_a_run_gets_no_more_than_so_many_items() -> None:
-    state = given(*(enqueued(number, "collect") for number in range(1, work.BATCH_ITEMS_MAX + 10))).state
-    assert len(work.next_batch(state, 1_000_000)) == work.BATCH_ITEMS_MAX
+    state = given(*(enqueued(number, "collect") for number in range(1, queue.BATCH_ITEMS_MAX + 10))).state
+    assert len(queue.next_batch(state, 1_000_000)) == queue.BATCH_ITEMS_MAX
 
 
 def test_items_are_leased_to_one_run_at_a_time() -> None:
@@ -203,30 +205,30 @@ def test_what_was_enqueued_since_a_batch_was_put_together_waits_for_the_next() -
 
 def test_items_leave_once_their_run_completed() -> None:
     past = (enqueued(1, "collect"), enqueued(2, "collect"), enqueued(3), draining(3), started(1, 2))
-    complete = work.CompleteBatch(run_id="run_1")
+    complete = queue.CompleteBatch(run_id="run_1")
     given(*past).when(complete).then(drained(1, 2), drained(2, 1))
     after = given(*past, drained(1, 2), drained(2, 1))
     after.when(complete).then_nothing()
     assert [item.id for item in after.state.items] == ["wi_3"]
-    assert after.state == replace(work.acknowledged(given(*past).state), version=after.state.version)
-    given(*past).when(work.CompleteBatch(run_id="run_2")).then_nothing()
+    assert after.state == replace(queue.acknowledged(given(*past).state), version=after.state.version)
+    given(*past).when(queue.CompleteBatch(run_id="run_2")).then_nothing()
 
 
 def test_a_drain_ends_when_nothing_waits_any_more() -> None:
     past = (enqueued(1), draining(1), started(1))
-    given(*past).when(work.FinishDrain()).then_nothing()
-    given(*past, drained(1, 0)).when(work.FinishDrain()).then(done(1, 1))
-    given(*past, drained(1, 0), done(1, 1)).when(work.FinishDrain()).then_nothing()
-    given(*past, enqueued(2), drained(1, 1)).when(work.FinishDrain()).then_nothing()
+    given(*past).when(queue.FinishDrain()).then_nothing()
+    given(*past, drained(1, 0)).when(queue.FinishDrain()).then(done(1, 1))
+    given(*past, drained(1, 0), done(1, 1)).when(queue.FinishDrain()).then_nothing()
+    given(*past, enqueued(2), drained(1, 1)).when(queue.FinishDrain()).then_nothing()
 
 
 def test_a_drain_has_a_limit_even_if_items_keep_coming() -> None:
     events: list[Event] = [enqueued(1), draining(1)]
-    for number in range(1, work.DRAIN_RUNS_MAX + 1):
+    for number in range(1, queue.DRAIN_RUNS_MAX + 1):
         run_id = f"run_{number}"
         events += [enqueued(number + 1), started(number, run_id=run_id), drained(number, 1, run_id)]
-    assert not work.more(given(*events).state)
-    given(*events).when(work.FinishDrain()).then(done(1, work.DRAIN_RUNS_MAX, 1))
+    assert not queue.more(given(*events).state)
+    given(*events).when(queue.FinishDrain()).then(done(1, queue.DRAIN_RUNS_MAX, 1))
 
 
 # What fails
@@ -243,7 +245,7 @@ def test_a_failed_run_gives_its_items_back_and_stops_the_drain() -> None:
 
 def test_an_end_that_is_nobodys_fault_is_no_attempt() -> None:
     past = (enqueued(1), draining(1), started(1))
-    events = given(*past).when(fail(counted=False)).then_types(work.WorkBatchReturned, work.WorkDrainFailed)
+    events = given(*past).when(fail(counted=False)).then_types(queue.WorkBatchReturned, queue.WorkDrainFailed)
     assert [len(item.attempts) for item in given(*past, *events).state.items] == [0]
 
 
@@ -271,11 +273,13 @@ def test_what_failed_often_enough_leaves_as_one_dead_letter() -> None:
 
 def test_what_came_later_stays() -> None:
     past = [enqueued(1, "collect"), *failures(2, 1), enqueued(2, "collect"), draining(2), started(1, 2, run_id="r")]
-    events = given(*past).when(fail("r")).then_types(work.WorkBatchReturned, work.WorkBatchBuried, work.WorkDrainFailed)
+    events = (
+        given(*past).when(fail("r")).then_types(queue.WorkBatchReturned, queue.WorkBatchBuried, queue.WorkDrainFailed)
+    )
     after = given(*past, *events).state
     assert [(item.id, len(item.attempts)) for item in after.items] == [("wi_2", 1)]
     items = given(*past, events[0]).state.named(ids(1))
-    assert [attempt.run_id for attempt in work.attempts_of(items)] == ["run_1", "run_2", "r"]
+    assert [attempt.run_id for attempt in queue.attempts_of(items)] == ["run_1", "run_2", "r"]
 
 
 def test_what_can_never_be_done_is_buried_at_once() -> None:
@@ -295,9 +299,9 @@ def test_a_refusal_leaves_everything_as_it_is_but_stops_the_drain() -> None:
 
 
 def test_a_session_is_drained_by_one_at_a_time() -> None:
-    assert work.guards(recorded(draining(1))) == (Guard(kind="drain", key="s", value=("drn_1",)),)
+    assert queue.guards(recorded(draining(1))) == (Guard(kind="drain", key="s", value=("drn_1",)),)
     for end in (done(1, 1), stopped(1, 1)):
-        assert work.guards(recorded(end)) == (Guard(kind="drain", key="s", value=None),)
+        assert queue.guards(recorded(end)) == (Guard(kind="drain", key="s", value=None),)
 
 
 # Whatever happens, in whatever order
@@ -308,39 +312,39 @@ class Queue(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = work.DECIDER.initial
+        self.state = queue.DECIDER.initial
         self.ids = CountingIds()
         self.went_in: Counter[str] = Counter()
         self.went_out: Counter[str] = Counter()
         self.run_id = ""
 
-    def do(self, command: work.WorkCommand) -> tuple[Event, ...]:
+    def do(self, command: queue.WorkCommand) -> tuple[Event, ...]:
         context = Context(now=NOW, ids=self.ids, meta=Meta(actor="alice", correlation="trace"))
-        events = work.decide(command, self.state, context)
+        events = queue.decide(command, self.state, context)
         for event in events:
-            self.state = work.evolve(self.state, event)
+            self.state = queue.evolve(self.state, event)
             match event:
-                case work.WorkEnqueued():
+                case queue.WorkEnqueued():
                     self.went_in[event.item_id] += 1
-                case work.WorkItemDrained():
+                case queue.WorkItemDrained():
                     self.went_out[event.item_id] += 1
-                case work.WorkBatchBuried():
+                case queue.WorkBatchBuried():
                     self.went_out.update(event.item_ids)
         return events
 
     @rule(mode=st.sampled_from(("followup", "collect")))
-    def enqueue(self, mode: work.Mode) -> None:
+    def enqueue(self, mode: queue.Mode) -> None:
         item_id = self.ids.new("wi")
-        self.do(work.EnqueueWork(item_id=item_id, mode=mode, payload="xxxx", enqueued_by="alice"))
+        self.do(queue.EnqueueWork(item_id=item_id, mode=mode, payload="xxxx", enqueued_by="alice"))
 
     @rule()
     def drain(self) -> None:
-        self.do(work.StartDrain(drain_id=self.ids.new("drn"), requested_by="alice"))
+        self.do(queue.StartDrain(drain_id=self.ids.new("drn"), requested_by="alice"))
 
     @rule(count=st.integers(1, 3))
     def lease(self, count: int) -> None:
-        items = work.next_batch(self.state, CHARS_MAX)[:count]
-        command = work.StartBatch(
+        items = queue.next_batch(self.state, CHARS_MAX)[:count]
+        command = queue.StartBatch(
             run_id=self.ids.new("run"), item_ids=tuple(item.id for item in items), chars_max=CHARS_MAX
         )
         if self.do(command):
@@ -348,21 +352,21 @@ class Queue(RuleBasedStateMachine):
 
     @rule()
     def complete(self) -> None:
-        self.do(work.CompleteBatch(run_id=self.run_id))
+        self.do(queue.CompleteBatch(run_id=self.run_id))
 
     @rule(counted=st.booleans(), grave=st.sampled_from((None, None, "cancelled")))
-    def fail(self, counted: bool, grave: work.Grave | None) -> None:
+    def fail(self, counted: bool, grave: queue.Grave | None) -> None:
         self.do(fail(self.run_id, counted=counted, grave=grave))
 
     @rule(grave=st.sampled_from((None, "unrunnable")))
-    def refuse(self, grave: work.Grave | None) -> None:
-        items = work.next_batch(self.state, CHARS_MAX)
+    def refuse(self, grave: queue.Grave | None) -> None:
+        items = queue.next_batch(self.state, CHARS_MAX)
         command = refuse(grave=grave)
         self.do(replace(command, item_ids=tuple(item.id for item in items)))
 
     @rule()
     def finish(self) -> None:
-        self.do(work.FinishDrain())
+        self.do(queue.FinishDrain())
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:

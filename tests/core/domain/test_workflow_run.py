@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
+from athena_core.definitions.workflow_graph import Graph
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import Event, Meta
-from athena_core.flow import Graph
 from tests.core.domain.given import NOW, Given
 from tests.core.test_flow import approval, graph, step
 from tests.support.counted import lines

@@ -7,11 +7,11 @@ import anyio
 import pytest
 
 from athena_core.clock import SystemClock, SystemIds
-from athena_core.prices import Prices
 from athena_core.providers.anthropic import Anthropic
 from athena_core.providers.openai import OpenAI
+from athena_core.providers.prices import Prices
 from athena_core.providers.provider import Message, ModelRequest, Provider, ProviderFailure
-from athena_core.services.ask import Answered, Asker
+from athena_core.services.execution.model_call import Answered, Asker
 from athena_core.values import ToolSpec
 from tests.support.breakable import Breakable
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from athena_core.process import Child, environment
 from athena_core.providers.local_exec import LocalExec
 from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+from athena_core.system.process import Child, environment
 from tests.support.witness import Witness
 
 HI = ModelRequest(model="local-exec", messages=(Message(role="user", content="hi"),))

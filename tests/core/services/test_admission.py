@@ -10,8 +10,8 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider, Outcome, Reader, fold
 from athena_core.domain import policy, run, workflow_run
 from athena_core.event import Meta
-from athena_core.services.admission import Draft, Room, claim, facts_of, take_over
-from athena_core.services.workflows import stop
+from athena_core.services.runs.admission import Draft, Room, claim, facts_of, take_over
+from athena_core.services.workflows.workflows import stop
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import COMPLETED, CREATED
 from tests.core.services.test_simulate import Plane

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from athena_core.domain import run
 from athena_core.event import Event, Recorded
-from athena_core.services.agent import (
+from athena_core.services.context.conversation import conversation
+from athena_core.services.execution.agent import (
     STUCK_CALLS,
     Ask,
     Fail,
@@ -18,7 +19,6 @@ from athena_core.services.agent import (
     next_step,
     work_of,
 )
-from athena_core.services.conversation import conversation
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import (

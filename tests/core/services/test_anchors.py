@@ -20,11 +20,19 @@ from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorNotSent, ConfigError
 from athena_core.event import Event, Fact, Meta
-from athena_core.services import anchors as services
-from athena_core.services.anchors import Anchors, Destination, Sender, append, check_outside, destination_of, fetch
-from athena_core.store.codec import Codec
-from athena_core.store.log import Log
-from athena_core.store.sqlite import SqliteStore
+from athena_core.log.codec import Codec
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.writer import Log
+from athena_core.services.proof import anchors as services
+from athena_core.services.proof.anchors import (
+    Anchors,
+    Destination,
+    Sender,
+    append,
+    check_outside,
+    destination_of,
+    fetch,
+)
 from tests.support import repository
 from tests.support.api import PATIENCE_SECONDS
 from tests.support.repository import git

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from athena_core.clock import CountingIds, FixedClock
-from athena_core.prices import Model, Prices, Rates, Table
 from athena_core.providers.mock import Mock
+from athena_core.providers.prices import Model, Prices, Rates, Table
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -20,7 +20,7 @@ from athena_core.providers.provider import (
     ToolCallDelta,
     UsageReport,
 )
-from athena_core.services.ask import RETRY_AFTER_SECONDS_MAX, Answered, Asker, Paid, route
+from athena_core.services.execution.model_call import RETRY_AFTER_SECONDS_MAX, Answered, Asker, Paid, route
 from athena_core.values import ToolCall, ToolSpec, Usage
 
 HI = ModelRequest(model="", messages=(Message(role="user", content="hi there"),))

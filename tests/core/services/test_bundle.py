@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from athena_core.domain import run
 from athena_core.errors import ConfigError
 from athena_core.event import Position
+from athena_core.log.anchor import Anchor
+from athena_core.log.chain import LEAF_COLUMNS, Broken, leaf
+from athena_core.log.sqlite.store import SqliteReader
 from athena_core.protocols import Row
-from athena_core.services import bundle
-from athena_core.services.bundle import LINE_BYTES_MAX, Proof, Scope, export, lines_of, prove
-from athena_core.store.anchor import Anchor
-from athena_core.store.chain import LEAF_COLUMNS, Broken, leaf
-from athena_core.store.sqlite import SqliteReader
+from athena_core.services.proof import bundle
+from athena_core.services.proof.bundle import LINE_BYTES_MAX, Proof, Scope, export, lines_of, prove
 from tests.core.domain.test_run import COMPLETED, CREATED, LEASED, SAID, STARTED
 from tests.core.services.test_verify import FILLER, Forge
 from tests.scale import some_quick

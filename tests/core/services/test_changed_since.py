@@ -12,14 +12,14 @@ import pytest
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock, SystemIds
-from athena_core.domain import dead_letter, directive, plane, redrive, run, work, workflow_run
+from athena_core.definitions.workflow_graph import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
+from athena_core.domain import dead_letter, directive, plane, queue, redrive, run, workflow_run
 from athena_core.errors import AuthzDenied, Contradicted
 from athena_core.event import Event, Meta, Recorded
-from athena_core.flow import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
-from athena_core.services import redaction
-from athena_core.services.messages import MessageBody
-from athena_core.services.redrives import RedriveBody, RedriveFilter
-from athena_core.services.work import DrainBody, EnqueueBody
+from athena_core.services.erasure import redaction
+from athena_core.services.queues.messages import MessageBody
+from athena_core.services.queues.queues import DrainBody, EnqueueBody
+from athena_core.services.queues.redrives import RedriveBody, RedriveFilter
 from athena_core.settings import load
 from athena_core.values import LOCAL, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, Role
 
@@ -125,7 +125,7 @@ class Place:
         await self.parts.messages.send(body, who, META, None)
         return await self.until(dead_letter.DeadLetterAdded)
 
-    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: work.Mode = "collect") -> None:
+    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: queue.Mode = "collect") -> None:
         """Items in the queue of session ``s``."""
         for payload in payloads:
             body = EnqueueBody(session_id="s", payload=payload, mode=mode)
@@ -134,7 +134,7 @@ class Place:
     async def drained(self) -> Event:
         """How a drain of session ``s`` ended."""
         committed, _ = await self.parts.work.drain("s", DrainBody(), LOCAL, META, None)
-        ends = (work.WorkDrained, work.WorkDrainFailed)
+        ends = (queue.WorkDrained, queue.WorkDrainFailed)
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:
                 self._news = anyio.Event()
@@ -215,16 +215,16 @@ async def test_an_item_that_was_redacted_is_buried_and_those_beside_it_are_done(
     async with place(tmp_path) as at:
         await at.enqueued("one", "two", "three")
         _, second, _ = at.told("work:s")
-        assert isinstance(second.event, work.WorkEnqueued)
+        assert isinstance(second.event, queue.WorkEnqueued)
         await at.erase_at(second.position)
         await at.enqueued("two")
         failed = await at.drained()
-        assert isinstance(failed, work.WorkDrainFailed)
+        assert isinstance(failed, queue.WorkDrainFailed)
         assert "redacted" in str(failed.error_text)
         letter = at.one(dead_letter.DeadLetterAdded)
         assert (letter.reason, [item.item_id for item in letter.items]) == ("unrunnable", [second.event.item_id])
         done = await at.drained()
-        assert isinstance(done, work.WorkDrained)
+        assert isinstance(done, queue.WorkDrained)
         (said,) = (
             one.event.content
             for one in at.told()
@@ -243,16 +243,16 @@ async def test_a_dead_letter_whose_payload_was_redacted_is_not_requeued(tmp_path
             await at.parts.work.enqueue(item, Identity(subject="eve", role=Role.OPERATOR), META, None)
             letter = await at.sent()
         assert (letter.source, letter.reason) == (source, "not-allowed")
-        await at.until(work.WorkDrained if source == "work" else work.WorkDrainFailed)
+        await at.until(queue.WorkDrained if source == "work" else queue.WorkDrainFailed)
         await at.erase(letter.id)
-        items = sum(isinstance(one.event, work.WorkEnqueued) for one in at.told())
+        items = sum(isinstance(one.event, queue.WorkEnqueued) for one in at.told())
         with pytest.raises(Contradicted, match="redacted"):
             await at.parts.letters.requeue(letter.id, ROOT, META, None)
         body = RedriveBody(filter=RedriveFilter(), rate_per_second=100)
         await at.parts.redrives.start(body, ROOT, META, None)
         seen = await at.until(redrive.RedriveAdvanced)
         assert (seen.dead_letter_id, seen.result, seen.code) == (letter.id, "failed", "CONFLICT")
-        assert sum(isinstance(one.event, work.WorkEnqueued) for one in at.told()) == items
+        assert sum(isinstance(one.event, queue.WorkEnqueued) for one in at.told()) == items
 
 
 # Lost roles
@@ -310,7 +310,7 @@ async def test_work_of_somebody_who_may_do_it_no_longer_becomes_a_dead_letter(tm
         assert letter.attempts == ()
         assert not any(isinstance(one.event, run.RunCreated) for one in at.told())
         await at.parts.letters.requeue(letter.id, ROOT, META, None)
-        await at.until(work.WorkDrained)
+        await at.until(queue.WorkDrained)
         at.one(run.RunCompleted)  # it is the work of whoever put it back
 
 

@@ -10,12 +10,12 @@ from athena_core.decider import Outcome
 from athena_core.domain.run import RunFailed, ToolCalled, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
+from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Message
-from athena_core.services.context import Compiler, resolve
-from athena_core.services.conversation import UNANSWERED, conversation
+from athena_core.services.context.compiler import Compiler, resolve
+from athena_core.services.context.conversation import UNANSWERED, conversation
 from athena_core.settings import load
-from athena_core.store.log import Log
 from athena_core.tools.workspace import Workspace
 from tests.core.domain.test_run import COMPLETED
 from tests.support.records import CODEC, META, opened_log

@@ -10,7 +10,7 @@ from athena_core.domain.run import ToolCalled, TranscriptAppended
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event
 from athena_core.providers.provider import Message
-from athena_core.services.conversation import (
+from athena_core.services.context.conversation import (
     CONTROL,
     UNANSWERED,
     ContextLimits,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from athena_core.clock import FixedClock
-from athena_core.services.erasure import REST_PARTS, Erasure, Trace
+from athena_core.services.erasure.erasure import REST_PARTS, Erasure, Trace
 
 
 class Passes(Erasure):

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import FixedClock
-from athena_core.problems import LOOPS, MESSAGE_CHARS_MAX, Problem
-from athena_core.services.executors import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, About, Executors
-from athena_core.store.sqlite import FileAttendance
+from athena_core.log.sqlite.store import FileAttendance
+from athena_core.services.execution.liveness import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, About, Executors
+from athena_core.system.problems import LOOPS, MESSAGE_CHARS_MAX, Problem
 
 ABOUT = About(kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0)
 BLOCK_BYTES = 4_096

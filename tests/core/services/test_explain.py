@@ -22,10 +22,10 @@ from athena_core.domain.run import (
     UsageRecorded,
 )
 from athena_core.event import MARK_BYTES, Event, Position
-from athena_core.services import explain
-from athena_core.services.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, Explanation, Line, WaitsFor
+from athena_core.services.proof import explain
+from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, Explanation, Line, WaitsFor
 from athena_core.values import Usage, VerificationFailure
-from projections.cursor import event_id
+from projections.engine.cursor import event_id
 from tests.projections.history import CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
 
 ERASABLE = ("what was asked", "hello", "a secret")

@@ -13,10 +13,10 @@ from athena_core.decider import Context, Reader, Rejected, Transaction
 from athena_core.domain.plane import AuthzDenied, RequestsSuppressed
 from athena_core.errors import AthenaError, Overloaded, RateLimited
 from athena_core.event import Event, Fact, Meta
+from athena_core.log.writer import Log
 from athena_core.roles import Roster
-from athena_core.services.access import Access
-from athena_core.services.flood import SUMMARIES_BURST, SUMMARY_EVENTS_MAX, SUPPRESSED_MAX, Flood
-from athena_core.store.log import Log
+from athena_core.services.access.access import Access
+from athena_core.services.access.refusal_limits import SUMMARIES_BURST, SUMMARY_EVENTS_MAX, SUPPRESSED_MAX, Flood
 from athena_core.values import Identity, Role
 from tests.support.records import CODEC, opened_log
 

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from athena_core.errors import ConfigError
-from athena_core.process import environment
 from athena_core.providers.mask import Mask
-from athena_core.services.git import Repository
+from athena_core.services.reviews.git import Repository
+from athena_core.system.process import environment
 from athena_core.tools.tool import Bench
 from athena_core.tools.workspace import Workspace
 from athena_core.values import ShellPolicy, ToolPolicies

@@ -13,11 +13,11 @@ from athena_core.decider import Outcome
 from athena_core.domain import plane
 from athena_core.domain.run import RunCancelled, RunCompleted, RunCreated, RunFailed, ToolCalled, TranscriptAppended
 from athena_core.event import Event, Fact, Position
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import Log
 from athena_core.providers.provider import Message
-from athena_core.services.conversation import conversation, cut_message, without_controls
-from athena_core.services.history import ERASING, Histories, HistoryLimits
-from athena_core.store.log import Log
-from athena_core.store.port import StoreReader
+from athena_core.services.context.conversation import conversation, cut_message, without_controls
+from athena_core.services.context.history import ERASING, Histories, HistoryLimits
 from tests.core.domain.test_run import COMPLETED, CREATED
 from tests.core.services.test_context import answer, assistant, call, user
 from tests.scale import sized

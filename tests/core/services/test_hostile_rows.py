@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.event import Position
+from athena_core.log.chain import GENESIS, LEAF_COLUMNS, digest, link
+from athena_core.log.engine import open_archive, open_store
+from athena_core.log.port import READ_BYTES_MAX, ROW_BYTES_MAX
+from athena_core.log.sqlite.store import READ_ROWS, SqliteReader
 from athena_core.protocols import Row, row_of
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.verify import UNREADABLE_MAX
-from athena_core.store.chain import GENESIS, LEAF_COLUMNS, digest, link
-from athena_core.store.engine import open_archive, open_store
-from athena_core.store.port import READ_BYTES_MAX, ROW_BYTES_MAX
-from athena_core.store.sqlite import READ_ROWS, SqliteReader
 from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 from tests.scale import some_quick
 

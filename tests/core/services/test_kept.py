@@ -6,9 +6,9 @@ import json
 import pytest
 
 from athena_core.errors import ConfigError
-from athena_core.services.proof import kept
-from athena_core.services.proof.kept import Kept, Witnesses, read_anchors
-from athena_core.store.anchor import LINE_BYTES_MAX, Anchor
+from athena_core.log.anchor import LINE_BYTES_MAX, Anchor
+from athena_core.services.proof import witnesses
+from athena_core.services.proof.witnesses import Kept, Witnesses, read_anchors
 
 LOG = "ab" * 8
 ANCHOR = Anchor(log_id=LOG, position=7, chain="cd" * 32)
@@ -49,7 +49,7 @@ def test_what_is_no_anchor_is_an_error_that_names_its_line(content: bytes, words
 
 
 def test_too_many_anchors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "LINES_MAX", 2)
+    monkeypatch.setattr(witnesses, "LINES_MAX", 2)
     Witnesses([Kept("kept", 1, ANCHOR)] * 2)
     with pytest.raises(ConfigError, match="more than 2 anchors in all"):
         Witnesses([Kept("kept", 1, ANCHOR)] * 3)

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from athena_core.clock import FixedClock
 from athena_core.domain import run
-from athena_core.problems import Problems
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.live import LIVE_CHARS_MAX, Live, Subscriber, TranscriptDelta
-from athena_core.services.relay import PIECE_CHARS_MAX, Relay
-from athena_core.signal import Signal
-from athena_core.store.log import Log
-from athena_core.store.tail import Tail
-from tests.core.store.pots import new_log
+from athena_core.services.execution.live_relay import PIECE_CHARS_MAX, Relay
+from athena_core.services.execution.live_text import LIVE_CHARS_MAX, Live, Subscriber, TranscriptDelta
+from athena_core.system.problems import Problems
+from athena_core.system.signal import Signal
+from tests.core.log.pots import new_log
 from tests.scale import sized
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from athena_core.domain import policy
-from athena_core.services.admission import Plan
-from athena_core.services.context import Resolved
+from athena_core.services.context.compiler import Resolved
+from athena_core.services.runs.admission import Plan
 from athena_core.settings import load
 from athena_core.values import HarnessSpec, RunBody
 from tests.core.domain.test_run import SPEC

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import InternalError
+from athena_core.log import chain
+from athena_core.log.engine import open_archive, open_store
+from athena_core.log.sqlite.store import SqliteReader
 from athena_core.protocols import Row
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.ranges import (
@@ -29,10 +32,7 @@ from athena_core.services.proof.ranges import (
 )
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.verify import Report
-from athena_core.store import chain
-from athena_core.store.engine import open_archive, open_store
-from athena_core.store.sqlite import SqliteReader
-from athena_core.supervisor import children
+from athena_core.system.supervisor import children
 from tests.core.services.test_verify import CODEC, FILLER, Forge, run_to_the_end, whole_lives
 from tests.scale import some_quick
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 
 from athena_core.errors import Overloaded
+from athena_core.log.port import StoreReader
+from athena_core.log.sqlite.store import FileLatch
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.reactor import Reactors
-from athena_core.store.log import Log
-from athena_core.store.port import StoreReader
-from athena_core.store.sqlite import FileLatch
-from athena_core.store.tail import Tail
-from tests.core.store.pots import META, Filled, fill, new_log
+from athena_core.services.reactors import Reactors
+from tests.core.log.pots import META, Filled, fill, new_log
 
 PATIENCE_SECONDS = 10.0
 

@@ -10,15 +10,15 @@ import pytest
 from anyio import to_thread
 
 from athena_api.app import running, wire
+from athena_api.edge.replies import status_of
 from athena_api.plane import ControlPlane
-from athena_api.replies import status_of
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import run
 from athena_core.errors import ConfigError, InternalError
 from athena_core.event import Meta
-from athena_core.services.admission import Room, finish
-from athena_core.services.runner import turn_of
+from athena_core.services.execution.runner import turn_of
+from athena_core.services.runs.admission import Room, finish
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from projections.runs import Run, run_by_id
@@ -196,7 +196,7 @@ async def test_a_run_whose_lease_fails_leaves_the_others_their_leases(
 
     taken: list[str] = []
     async with plane_at_work(tmp_path) as parts:
-        monkeypatch.setattr("athena_core.services.runner.claim", claim)
+        monkeypatch.setattr("athena_core.services.execution.runner.claim", claim)
         await parts.runner._lease({"run_a": "", "run_broken": "", "run_b": ""})
         assert taken == ["run_a", "run_b"]
         (problem,) = parts.log.problems.failing()

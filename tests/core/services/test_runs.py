@@ -9,7 +9,7 @@ from athena_api.app import wire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.errors import OutcomeUnknown
 from athena_core.event import Meta
-from athena_core.services.runs import Moment, Waiting
+from athena_core.services.runs.runs import Moment, Waiting
 from athena_core.settings import load
 
 

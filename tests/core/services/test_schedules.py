@@ -12,14 +12,14 @@ from anyio import to_thread
 from athena_api.app import running, wire
 from athena_api.plane import ControlPlane
 from athena_core.clock import FixedDate, SystemIds, iso
+from athena_core.definitions.slots import MINUTE
+from athena_core.definitions.trigger import OverlapPolicy, ScheduleSpec
 from athena_core.domain import schedule
 from athena_core.domain.policy import PutPolicyBody
 from athena_core.errors import ConfigError
 from athena_core.event import Meta
-from athena_core.rule import OverlapPolicy, ScheduleSpec
+from athena_core.log.sqlite.store import SqliteStore
 from athena_core.settings import load
-from athena_core.slots import MINUTE
-from athena_core.store.sqlite import SqliteStore
 from athena_core.values import LOCAL, RunBody
 from projections import schedules as views
 from tests.support.gate import Gates

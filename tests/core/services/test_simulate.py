@@ -14,11 +14,11 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider, Outcome, Reader, Rejected
 from athena_core.domain import DECIDERS, EVENTS, policy, run, workflow_run
 from athena_core.event import Event, Fact, Meta, Position, Recorded
+from athena_core.log.codec import Codec, with_decided_at
+from athena_core.log.writer import Guards, category
 from athena_core.protocols import Row
-from athena_core.services import admission
-from athena_core.services.admission import Plan, Room, Wanted, facts_of
-from athena_core.services.context import Resolved
-from athena_core.services.simulate import (
+from athena_core.services.context.compiler import Resolved
+from athena_core.services.proof.simulate import (
     NOT_SIMULATED,
     STRATEGY_REASON,
     Collector,
@@ -29,8 +29,8 @@ from athena_core.services.simulate import (
     Simulation,
     simulate,
 )
-from athena_core.store.codec import Codec, with_decided_at
-from athena_core.store.log import Guards, category
+from athena_core.services.runs import admission
+from athena_core.services.runs.admission import Plan, Room, Wanted, facts_of
 from athena_core.values import LOCAL, RunBody
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import COMPLETED, CREATED, PAID, SPEC, recorded

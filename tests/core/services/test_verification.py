@@ -12,7 +12,7 @@ from athena_core.clock import CountingIds
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event
 from athena_core.providers.mask import Mask
-from athena_core.services.verification import Verdict, attach, attached, judge
+from athena_core.services.execution.verification import Verdict, attach, attached, judge
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import Shown, ToolResult
 from athena_core.values import VerificationPolicy

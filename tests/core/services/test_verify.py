@@ -15,10 +15,16 @@ from athena_core.clock import CountingIds, FixedClock, iso
 from athena_core.domain import DECIDERS, EVENTS, directive, memory, plane, policy, run, schedule, session, template
 from athena_core.domain.anchor import stream_of
 from athena_core.event import MARK_BYTES, Event, Guard, Position
+from athena_core.log.anchor import Anchor
+from athena_core.log.chain import GENESIS, digest, link
+from athena_core.log.codec import Codec, Encoded
+from athena_core.log.key_clock import KEPT_MS
+from athena_core.log.port import FORMAT
+from athena_core.log.sqlite.store import SqliteReader, SqliteStore
+from athena_core.log.writer import Guards
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
-from athena_core.services.proof.kept import Compared, Kept, Witnesses
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules.run import TRANSITIONS
 from athena_core.services.proof.verify import (
@@ -28,13 +34,7 @@ from athena_core.services.proof.verify import (
     VIOLATIONS_MAX,
     Report,
 )
-from athena_core.store.anchor import Anchor
-from athena_core.store.chain import GENESIS, digest, link
-from athena_core.store.codec import Codec, Encoded
-from athena_core.store.key_clock import KEPT_MS
-from athena_core.store.log import Guards
-from athena_core.store.port import FORMAT
-from athena_core.store.sqlite import SqliteReader, SqliteStore
+from athena_core.services.proof.witnesses import Compared, Kept, Witnesses
 from athena_core.values import Usage
 from tests.core.domain import test_dead_letter as letter
 from tests.core.domain import test_persona as critic

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from athena_core.process import environment
 from athena_core.providers.mask import Mask
+from athena_core.system.process import environment
 from athena_core.tools.shell import COMMANDS_SHOWN, OUTPUT_BYTES, Output
 from athena_core.tools.tool import Bench, ToolResult
 from athena_core.values import ShellPolicy

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from athena_core.domain.harness import normalise
+from athena_core.domain.profile import normalise
 from athena_core.schema import check
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import BadArguments, UnknownTool

@@ -8,7 +8,7 @@ import pytest
 
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
-from athena_core.services.context import resolve
+from athena_core.services.context.compiler import resolve
 from athena_core.settings import load
 from athena_core.tools.files import Files
 from athena_core.tools.refusal import PathRefused

@@ -11,18 +11,18 @@ from athena_core.domain import DECIDERS, plane, template
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NOTHING, Entry, Noun, table
-from athena_core.services.proof.rules.a2a import Messages
 from athena_core.services.proof.rules.anchor import Anchors
 from athena_core.services.proof.rules.catalog import Catalog
 from athena_core.services.proof.rules.dead_letter import DeadLetters
 from athena_core.services.proof.rules.erasure import Erasure
 from athena_core.services.proof.rules.log import LogState
-from athena_core.services.proof.rules.persona import Reviews
+from athena_core.services.proof.rules.message import Messages
 from athena_core.services.proof.rules.policy import Policies
+from athena_core.services.proof.rules.queue import Queues
 from athena_core.services.proof.rules.redrive import Redrives
+from athena_core.services.proof.rules.review import Reviews
 from athena_core.services.proof.rules.run import Runs
 from athena_core.services.proof.rules.schedule import Schedules
-from athena_core.services.proof.rules.work import Queues
 from athena_core.services.proof.rules.workflow_run import WorkflowRuns
 
 STANDS_IN_RUNS = (plane.SafetyViolation, template.RunTemplateRun)

@@ -1,6 +1,6 @@
 """Rules of what is created once: sessions, directives, profiles, workflows, templates, memory entries."""
 
-from athena_core.domain import directive, harness, memory, session, template, workflow, workflow_run
+from athena_core.domain import directive, memory, profile, session, template, workflow, workflow_run
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import Noun, follow, rule
@@ -8,7 +8,7 @@ from athena_core.services.proof.rule import Noun, follow, rule
 CREATED: tuple[type[Event], ...] = (
     session.SessionCreated,
     directive.DirectiveCreated,
-    harness.HarnessProfileCreated,
+    profile.HarnessProfileCreated,
     workflow.WorkflowCreated,
     workflow_run.WorkflowRunCreated,
     template.RunTemplateCreated,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from athena_core.domain import dead_letter, work
+from athena_core.domain import dead_letter, queue
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import Noun, Violation, follow, rule
@@ -28,13 +28,13 @@ class DeadLetters(Noun):
         self._requeued: dict[str, str] = {}
         """The items that are to come back to a queue, and from which dead letter."""
 
-    @rule(*EVENTS, work.WorkEnqueued)
+    @rule(*EVENTS, queue.WorkEnqueued)
     def letters(self, row: Row, event: Event) -> str | None:
         """A dead letter is requeued once or discarded, not both; it holds what left a queue, only that comes back."""
         match event:
-            case work.WorkEnqueued(dead_letter_id=str(letter)) if self._requeued.get(event.item_id) != letter:
+            case queue.WorkEnqueued(dead_letter_id=str(letter)) if self._requeued.get(event.item_id) != letter:
                 return f"{event.item_id} came back from {letter}, which does not know of it"
-            case work.WorkEnqueued():
+            case queue.WorkEnqueued():
                 return None
         status = self.status.get(row.stream, "")
         if status != TRANSITIONS[type(event)][0]:
@@ -45,10 +45,10 @@ class DeadLetters(Noun):
                 return f"{row.stream} holds other items than those that left a queue for it"
         return None
 
-    @follow(work.WorkBatchBuried, work.WorkEnqueued)
-    def move(self, row: Row, event: work.WorkBatchBuried | work.WorkEnqueued) -> None:
+    @follow(queue.WorkBatchBuried, queue.WorkEnqueued)
+    def move(self, row: Row, event: queue.WorkBatchBuried | queue.WorkEnqueued) -> None:
         """Note what left a queue for a dead letter, and what came back from one."""
-        if isinstance(event, work.WorkBatchBuried):
+        if isinstance(event, queue.WorkBatchBuried):
             self._buried[event.dead_letter_id] = event.item_ids
         elif event.dead_letter_id is not None:
             self._requeued.pop(event.item_id, None)

@@ -1,8 +1,8 @@
 """Rules of every event, whatever its noun: time, versions, commands."""
 
+from athena_core.log.codec import at_of
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import Noun
-from athena_core.store.codec import at_of
 
 
 class LogState(Noun):

@@ -7,11 +7,11 @@ import msgspec
 
 from athena_core.domain import plane, run, template
 from athena_core.event import Event, Unknown
+from athena_core.log.codec import at_of
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import Noun, follow, rule
 from athena_core.services.proof.rules.log import LogState
 from athena_core.services.proof.rules.policy import Policies
-from athena_core.store.codec import at_of
 from athena_core.values import Usage
 
 PREFIX = "run_"

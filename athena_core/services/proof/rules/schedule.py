@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from athena_core.clock import iso
+from athena_core.definitions.slots import INSTANT_MAX, count_slots, next_slot
 from athena_core.domain import plane, run, schedule, workflow_run
 from athena_core.errors import ConfigError
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import Noun, Violation, follow, rule
 from athena_core.services.proof.rules.log import LogState
-from athena_core.slots import INSTANT_MAX, count_slots, next_slot
 
 EVENTS = schedule.DECIDER.events
 LASTING_ZONES = {None, "UTC"}

@@ -1,0 +1,105 @@
+"""Envelopes: how answers and errors look on the wire, and the one place where an error becomes a status."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from athena_core import errors
+from athena_core.errors import AthenaError
+from athena_core.providers.mask import Mask
+from athena_core.text import ACTIVE
+from projections.engine.page import Page, encoded
+
+STATUS: dict[type[AthenaError], int] = {
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.Missing: 404,
+    errors.TimedOut: 408,
+    errors.Conflict: 409,
+    errors.Gone: 410,
+    errors.Outdated: 412,
+    errors.TooLarge: 413,
+    errors.UriTooLarge: 414,
+    errors.Misdirected: 421,
+    errors.Unprocessable: 422,
+    errors.Throttled: 429,
+    errors.HeadTooLarge: 431,
+    errors.Upstream: 502,
+    errors.Unavailable: 503,
+    errors.Full: 507,
+    AthenaError: 500,
+}
+MESSAGE_CHARS_MAX = 1_000
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+UNCACHED = (NOSNIFF, (b"cache-control", b"no-store"))
+REVALIDATED = (NOSNIFF, (b"cache-control", b"private, no-cache"))
+CACHED = (NOSNIFF,)
+UNPRINTABLE = re.compile(rf"[\x00-\x1f{ACTIVE}\ud800-\udfff]")
+
+encode = msgspec.json.Encoder().encode
+hide = Mask().hide
+
+
+def status_of(error: AthenaError | type[AthenaError]) -> int:
+    """The status of an error's family."""
+    kind = error if isinstance(error, type) else type(error)
+    return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
+
+
+def guarded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Add what keeps an answer out of caches, and browsers from guessing its type.
+
+    An answer with a ``cache-control`` of its own keeps it. One with an ETag may be stored by its client, and is
+    revalidated each time.
+    """
+    added = UNCACHED
+    for name, _ in headers:
+        if name == b"cache-control":
+            return [*headers, *CACHED]
+        if name == b"etag":
+            added = REVALIDATED
+    return [*headers, *added]
+
+
+class _Success(msgspec.Struct):
+    """The envelope of an answer; encoded together with it, so that a large one is not copied."""
+
+    ok: bool
+    data: Any
+
+
+def success(data: Any) -> bytes:
+    """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
+    if isinstance(data, bytes):
+        data = msgspec.Raw(data)
+    elif isinstance(data, Page) and (pieces := encoded(data)) is not None:
+        return b"".join((b'{"ok":true,"data":', *pieces, b"}"))  # copied once, however large
+    return encode(_Success(True, data))
+
+
+def failure(error: AthenaError, trace_id: str) -> bytes:
+    """``{"ok":false,"error":{…}}`` (contract 1 and D24)."""
+    body = {
+        "code": error.code,
+        "message": clean(error.message),
+        "retryable": error.retryable,
+        "traceId": trace_id,
+    }
+    if error.details is not None:
+        body["details"] = clean(msgspec.to_builtins(error.details))
+    return encode({"ok": False, "error": body})
+
+
+def clean(value: Any) -> Any:
+    """The value with its strings printable on one line, without what looks like a secret, cut at 1,000 characters."""
+    match value:
+        case str():
+            return UNPRINTABLE.sub(" ", hide(value)[:MESSAGE_CHARS_MAX])
+        case list():
+            return [clean(item) for item in value]
+        case dict():
+            return {clean(key): clean(item) for key, item in value.items()}
+        case _:
+            return value

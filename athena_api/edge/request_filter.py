@@ -1,0 +1,109 @@
+"""The gate: what every request passes before anything is done for it, in one look at its header fields."""
+
+from typing import Any
+
+from athena_api.edge.asgi import App, Message, Receive, Scope, Send
+from athena_api.edge.browser import Browsers, preflight
+from athena_api.edge.identity import Identification
+from athena_api.edge.replies import failure, status_of
+from athena_core.errors import AthenaError
+from athena_core.roles import SECRET_HEADER
+from athena_core.values import LOCAL
+
+PROBES = frozenset(("/livez", "/readyz"))
+OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json"}
+OPEN_FOLDER = "/static/"
+REFUSED = "athena.refused"
+"""Where the server puts the error of a request whose head is over a limit."""
+CUT = "athena.cut"
+"""Where the server puts the error of a request whose body ends before it is complete."""
+
+
+class Gate:
+    """Puts the caller into ``scope["athena.identity"]``, or answers why it cannot.
+
+    Stands before the router, behind the layer that sets ``scope["athena.trace"]`` and answers it as a header. An open
+    path gets no identity; a probe may come by any name, because it comes by the address of a machine.
+    """
+
+    def __init__(self, app: App, *, browsers: Browsers, identification: Identification | None) -> None:
+        """Wrap ``app``; without an identification every caller is the local Admin."""
+        self._app = app
+        self.browsers = browsers
+        self._identification = identification
+        names = identification.names if identification else frozenset()
+        self._watched: frozenset[bytes] = names | {b"host", b"origin"}
+        self._secret = SECRET_HEADER.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            shared = self._pass(scope)
+        except AthenaError as error:
+            await _answer(send, status_of(error), failure(error, scope["athena.trace"]))
+            return
+        if scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": preflight(shared)})
+            await send({"type": "http.response.body", "body": b""})
+        elif shared:
+            await self._app(scope, receive, _with(send, shared))
+        else:
+            await self._app(scope, receive, send)
+
+    def _pass(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Check a request; the headers that its answer needs. Raises AthenaError."""
+        if REFUSED in scope:
+            refused: AthenaError = scope[REFUSED]
+            raise refused
+        fields: dict[bytes, list[bytes]] = {}
+        twins: frozenset[bytes] = frozenset()
+        watched = self._watched
+        for name, value in scope["headers"]:
+            if name in watched:
+                fields.setdefault(name, []).append(value)
+            elif b"_" in name and name.replace(b"_", b"-") in watched:
+                twins |= {name.replace(b"_", b"-")}
+        method, path, server = scope["method"], scope["path"], scope["server"]
+        hosts, origins = fields.pop(b"host", []), fields.pop(b"origin", [])
+        shared: list[tuple[bytes, bytes]] = []
+        if server is not None and path not in PROBES:
+            self.browsers.check_host(hosts, reachable=server[1] is not None)
+            shared = self.browsers.check_origin(origins, hosts)
+        if self._secret in fields:  # nobody behind here may see it
+            scope["headers"] = [field for field in scope["headers"] if field[0] != self._secret]
+        if self._identification is None:
+            scope["athena.identity"] = LOCAL
+        elif not is_open(method, path):
+            local = server is None or server[1] is None  # in this process, or over a Unix socket
+            client = scope["client"]
+            peer = None if local else client[0] if client else ""
+            scope["athena.identity"] = self._identification.identify(fields, twins, peer)
+        return shared
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether a request needs no identity (contract D7)."""
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
+
+
+def _with(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
+    """The same, with more headers."""
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return answer
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers: Any = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,268 @@
+"""Input of a request: JSON bodies and query strings to checked values, with every fault told in words.
+
+The shape of the type trims, checks and names the wrong field; msgspec then builds the value. Of a repeated key in an
+object the last one counts, everywhere, because this is the only parser.
+"""
+
+import functools
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from athena_api.endpoint.shapes import Check, Record, Shape, Wrong, is_null, shape_of
+from athena_core.clock import milliseconds
+from athena_core.providers.mask import Mask
+from athena_core.values import (
+    CLIENT_ID_CHARS_MAX,
+    ID_PATTERN,
+    INTEGER_MAX,
+    JSON_DEPTH_MAX,
+    MEMBER_CHARS_MAX,
+    PAGE_ITEMS_MAX,
+)
+
+T = TypeVar("T")
+
+Time: TypeAlias = Annotated[int, msgspec.Meta(extra={"query": "time"})]
+"""A query parameter in ISO-8601 (UTC unless it says otherwise), as milliseconds since 1970 UTC."""
+
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+STEP = {91: 1, 123: 1, 93: -1, 125: -1}  # [ { ] }
+ID = re.compile(ID_PATTERN)
+BLANKS = b" \t\n\r"  # JSON knows no others
+LIMIT = re.compile(r"\s*([+-]?[0-9]{1,18})")
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
+REASONS = ("auditComment", "auditNote", "note", "reason")
+"""Fields of commands in which people say why."""
+
+
+class Intake(NamedTuple):
+    """What is done to every input: its limits, and what is hidden in it before anything else sees it."""
+
+    mask: Mask
+    depth_max: int = JSON_DEPTH_MAX
+    reason_chars_max: int = MEMBER_CHARS_MAX
+
+
+INTAKE = Intake(Mask())
+
+
+def decode_body(type_: type[T], raw: bytes, context: str, intake: Intake = INTAKE) -> T:
+    """A value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
+    try:
+        struct: type = type_
+        shape = shape_of(struct)
+        return msgspec.convert(shape.check(_parse(raw, shape, intake)), type_)
+    except Wrong as wrong:
+        raise wrong.error(context) from None
+    except msgspec.ValidationError as error:  # a rule that only msgspec knows
+        raise Wrong(str(error).replace("`", ""), None).error(context) from None
+
+
+def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str) -> T:
+    """A value of ``type_`` from decoded query parameters: unknown ones are ignored, blank is absent, the last wins."""
+    try:
+        struct: type = type_
+        shape, readers = _query_of(struct)
+        given: dict[str, Any] = {}
+        for name, text in dict(pairs).items():
+            if name in readers and (value := _read(name, text, readers[name])) is not None:  # what is blank is absent
+                given[name] = value
+        return msgspec.convert(shape.check(given), type_)
+    except Wrong as wrong:
+        raise wrong.error(context) from None
+
+
+def check_path(path: Mapping[str, str], context: str, intake: Intake = INTAKE) -> None:
+    """Refuse path parameters that are no ids, or secrets. Raises ConfigError."""
+    for name, text in path.items():
+        if len(text) > CLIENT_ID_CHARS_MAX or not ID.fullmatch(text):
+            remedy = f"1 to {CLIENT_ID_CHARS_MAX} letters, digits, dots, underscores or dashes"
+            raise Wrong(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
+        if intake.mask.hide(text) != text:
+            raise Wrong("INVALID_ID: must be no secret", "an id that may be read by others", name).error(context)
+
+
+def clamp_limit(text: str | None, default: int) -> int:
+    """The page size that a client asked for: its integer prefix within 1 and 500, else the default (contract 2)."""
+    match = LIMIT.match(text or "")
+    return min(max(int(match[1]), 1), PAGE_ITEMS_MAX) if match else default
+
+
+# JSON
+
+
+def _parse(raw: bytes, shape: Record, intake: Intake) -> Any:
+    if not raw:
+        return {}
+    if raw.count(b"[") + raw.count(b"{") > intake.depth_max:
+        _check_depth(raw, intake.depth_max)
+    try:
+        value = msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        raise Wrong("is not valid UTF-8", "JSON in UTF-8") from None
+    except RecursionError:
+        raise _too_deep(intake.depth_max) from None
+    except msgspec.ValidationError:
+        raise _too_large(raw, shape) from None
+    except msgspec.DecodeError as error:
+        if not raw.strip(BLANKS):
+            return {}
+        raise _malformed(raw, error) from None
+    if b"\\u0000" in raw:
+        _refuse_nul(value)
+    if isinstance(value, dict):
+        for name in REASONS:
+            if name in value and name in shape.shapes:
+                _check_reason(value[name], intake.reason_chars_max, name)
+    return intake.mask.hide_in(value) if intake.mask.suspects(raw) else value
+
+
+def _check_reason(text: Any, chars_max: int, name: str) -> None:
+    if isinstance(text, str) and len(text) > chars_max:
+        raise Wrong(
+            f"REASON_TOO_LONG: must have at most {chars_max} characters, not {len(text)}",
+            f"at most {chars_max} characters",
+            name,
+        )
+
+
+def _check_depth(raw: bytes, depth_max: int) -> None:
+    brackets = STRING.sub(b"", raw).translate(None, NOT_BRACKETS)
+    if max(itertools.accumulate(map(STEP.__getitem__, brackets)), default=0) > depth_max:
+        raise _too_deep(depth_max)
+
+
+def _too_deep(depth_max: int) -> Wrong:
+    return Wrong(f"JSON_TOO_DEEP: is nested more than {depth_max} levels deep", f"at most {depth_max} levels")
+
+
+def _too_large(raw: bytes, shape: Shape) -> Wrong:
+    """The fault of a number that no machine number holds, with its field where the standard library finds it."""
+    try:
+        shape.check(json.loads(raw, parse_int=lambda digits: int(digits[:400])))
+    except Wrong as wrong:
+        return wrong
+    except (ValueError, RecursionError):
+        pass
+    return Wrong("OUT_OF_RANGE: holds a number that is too large", f"at most {INTEGER_MAX}")
+
+
+def _malformed(raw: bytes, error: msgspec.DecodeError) -> Wrong:
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return Wrong("starts with a byte order mark", "JSON in UTF-8 without one")
+    reason = str(error).removeprefix("JSON is malformed: ").replace("(byte ", "(at byte ")
+    if reason == "Input data was truncated":
+        reason = "it ends too early, or a surrogate escape lacks its other half"
+    return Wrong(f"is not valid JSON: {reason}", "a JSON object in UTF-8")
+
+
+def _refuse_nul(value: Any) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise Wrong("holds a NUL character", "text without NUL characters")
+    parts: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for name, part in parts:
+        try:
+            _refuse_nul(name)
+            _refuse_nul(part)
+        except Wrong as wrong:
+            wrong.path.append(name)
+            raise
+
+
+# Query parameters
+
+
+@functools.cache
+def _query_of(type_: type) -> tuple[Record, dict[str, Check]]:
+    info = inspect.type_info(type_)
+    assert isinstance(info, inspect.StructType), type_
+    return shape_of(type_), {field.encode_name: _reader(query_kind(field.type)) for field in info.fields}
+
+
+def query_kind(info: inspect.Type) -> inspect.Type:
+    """The type of one query parameter, without null; a time keeps its mark."""
+    if isinstance(info, inspect.UnionType):
+        (info,) = [part for part in info.types if not is_null(part)]
+    return info
+
+
+def is_time(info: inspect.Type) -> bool:
+    """Whether a query parameter is a ``Time``."""
+    return isinstance(info, inspect.Metadata) and (info.extra or {}).get("query") == "time"
+
+
+def _reader(info: inspect.Type) -> Check:
+    match info:
+        case inspect.Metadata():
+            return _time if is_time(info) else _reader(info.type)
+        case inspect.IntType():
+            return _integer
+        case inspect.FloatType():
+            return _number
+        case inspect.BoolType():
+            return _boolean
+        case inspect.VarTupleType():
+            return functools.partial(_list, most=info.max_length or INTEGER_MAX)
+        case inspect.StrType() | inspect.LiteralType() | inspect.EnumType():
+            return str
+    raise TypeError(f"{info} is no type of a query parameter")
+
+
+def _read(name: str, text: str, read: Check) -> Any:
+    try:
+        text.encode()
+        if "\0" in text:
+            raise Wrong("holds a NUL character", "text without NUL characters")
+        if not text.strip():
+            return None
+        return text if read is str else read(text.strip())  # the shape of a string decides about its blanks
+    except UnicodeEncodeError:
+        raise Wrong("is not valid UTF-8", "percent-encoded UTF-8", name) from None
+    except Wrong as wrong:
+        wrong.path.append(name)
+        raise
+
+
+def _integer(text: str) -> int:
+    if not INTEGER.fullmatch(text):
+        raise Wrong("must be an integer", f"an integer within ±{INTEGER_MAX}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not NUMBER.fullmatch(text):
+        raise Wrong("must be a number", "a number")
+    return float(text)
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise Wrong("must be true or false", "true or false")
+    return text == "true"
+
+
+def _list(text: str, most: int) -> list[str] | None:
+    parts = text.split(",")
+    if len(parts) > most:  # blank parts are left out, but the document counts them
+        raise Wrong(f"must have at most {most} items, not {len(parts)}", f"a list of at most {most} items")
+    return [part.strip() for part in parts if part.strip()] or None
+
+
+def _time(text: str) -> int:
+    remedy = "ISO-8601, such as 2026-01-31T12:00:00Z"
+    try:
+        return milliseconds(text)
+    except ValueError:
+        raise Wrong("must be a time in ISO-8601", remedy) from None

@@ -1,0 +1,356 @@
+"""The endpoint: one generic ASGI application for every row of the table."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_api.edge.access_log import AccessLog
+from athena_api.edge.asgi import Receive, Scope, Send
+from athena_api.edge.replies import failure, status_of, success
+from athena_api.edge.request_filter import CUT
+from athena_api.endpoint.body import Intake, check_path, clamp_limit, decode_body, decode_query
+from athena_api.endpoint.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
+from athena_api.endpoint.scope import require_scope
+from athena_api.plane import ControlPlane
+from athena_api.streams.sse import HEADERS as STREAM_HEADERS
+from athena_api.streams.sse import Subscription
+from athena_core.decider import Key
+from athena_core.errors import (
+    AthenaError,
+    ConfigError,
+    InternalError,
+    OutcomeUnknown,
+    Overloaded,
+    PayloadTooLarge,
+    RateLimited,
+    StoreDamaged,
+    UnknownRoute,
+)
+from athena_core.event import Meta
+from athena_core.log.shortage import REMEDY, is_shortage
+from athena_core.system.watchdog import name_operation
+from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
+from projections.engine.views import at_least
+
+PIECE_BYTES = 64 << 10
+"""Bytes up to which an answer is sent in one piece, and counts for no budget."""
+ROOT = tuple(PREFIX.strip("/").split("/"))
+JSON_TYPE = "application/json; charset=utf-8"
+JSON = (b"content-type", JSON_TYPE.encode())
+REPLAYED = (b"idempotency-replayed", b"true")
+KEY_TEXT = re.compile(r"[\x21-\x7e]+")
+SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
+
+ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": TAIL_ITEMS_DEFAULT}
+"""How many items a page has where no limit is given, by the mode of pagination."""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Found(NamedTuple):
+    """A row that matches a request, and its path parameters."""
+
+    operation: Operation[Any, Any]
+    path: dict[str, str]
+
+
+class Router:
+    """Finds the row of a method and path: literal segments beat parameters, empty segments do not count."""
+
+    def __init__(self, operations: Sequence[Operation[Any, Any]]) -> None:
+        """Index the rows by method and number of segments."""
+        self._literal: dict[tuple[str, tuple[str, ...]], Operation[Any, Any]] = {}
+        self._patterns: dict[tuple[str, int], list[tuple[tuple[str, ...], Operation[Any, Any]]]] = {}
+        for operation in operations:
+            segments = tuple(operation.path.strip("/").split("/"))
+            if ":" in operation.path:
+                self._patterns.setdefault((operation.method, len(segments)), []).append((segments, operation))
+            else:
+                self._literal[operation.method, segments] = operation
+
+    def find(self, method: str, path: str) -> Found:
+        """The row of a path (decoded, with its prefix). Raises UnknownRoute."""
+        segments = tuple(segment for segment in path.split("/") if segment)
+        if segments[: len(ROOT)] != ROOT:
+            raise UnknownRoute("Not found")
+        segments = segments[len(ROOT) :]
+        operation = self._literal.get((method, segments))
+        if operation is not None:
+            return Found(operation, {})
+        for pattern, candidate in self._patterns.get((method, len(segments)), ()):
+            names: dict[str, str] = {}
+            for expected, segment in zip(pattern, segments, strict=True):
+                if expected.startswith(":"):
+                    names[expected[1:]] = segment
+                elif expected != segment:
+                    break
+            else:
+                return Found(candidate, names)
+        raise UnknownRoute("Not found")
+
+
+class Endpoint:
+    """Decodes a request, authorises it, waits for the views where it reads, answers in the envelope."""
+
+    def __init__(self, plane: ControlPlane, operations: Sequence[Operation[Any, Any]], access_log: AccessLog) -> None:
+        """Take the plane and the table."""
+        self._plane = plane
+        self._router = Router(operations)
+        self._access_log = access_log
+        settings = plane.settings
+        self._intake = Intake(plane.mask, settings.json_depth_max, settings.reason_chars_max)
+        self._key_chars_max = settings.idempotency_key_chars_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request below ``/api/v1``."""
+        plane = self._plane
+        trace = scope["athena.trace"]
+        found: Found | None = None
+        begun = False
+        try:
+            found = self._router.find(scope["method"], scope["path"])
+            scope["athena.operation"] = found.operation
+            name_operation(found.operation.id)
+            subject = scope["athena.identity"].subject
+            meta = Meta(actor=subject, correlation=trace, quiet=plane.flood.exhausted(subject))
+            self._limit(subject, found.operation.id)
+            await plane.access.require(scope["athena.identity"], found.operation.id, meta)
+            call = await self._call(plane, found, scope, receive, meta)
+            if call.who.scope is not None:
+                await require_scope(plane, found.operation, call)
+            begun = True
+            reply = await self._answer(plane, found.operation, scope, call)
+            subscription = reply.data if isinstance(reply.data, Subscription) else None
+            if subscription is not None:
+                plane.streams.admit(subject)
+            headers = _headers(reply, found.operation)
+            body, status = b"" if subscription else _body(reply), reply.status
+            held = plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
+            kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
+            if reply.position < call.position:  # only where the caller allowed it
+                headers.append((b"athena-stale", b"true"))
+        except Exception as error:
+            unknown = begun and found is not None and found.operation.method != "GET"
+            failed = self._failure(trace, error, unknown=unknown)
+            if found is not None and failed.recorded is not None:
+                plane.flood.refused(subject, found.operation.id, recorded=failed.recorded)
+            subscription, held, kind, body, status = None, 0, JSON, failure(failed, trace), status_of(failed)
+            headers = [(b"athena-position", str(plane.log.signal.position).encode())]
+            if failed.retry_after is not None:
+                headers.append((b"retry-after", str(failed.retry_after).encode()))
+            if failed.replayed:
+                headers.append(REPLAYED)
+        if subscription is not None and found is not None:
+            await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
+            del call, headers, meta, reply  # a stream may be open for days, and there may be many
+            scope["headers"].clear()
+            await plane.streams.serve(subscription, receive, send, scope["athena.identity"], found.operation.id)
+            return
+        start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}
+        if not held:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
+        del call, reply  # what the answer was made of may be larger than it
+        try:
+            await send(start)
+            await _send_pieces(send, body)
+        finally:
+            plane.answers_in_flight.release(held)
+
+    def _failure(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
+        """Return the error to answer; ``unknown`` says that a command was begun, which may have been committed."""
+        if isinstance(error, AthenaError):
+            return error
+        if is_shortage(error):
+            self._access_log.warning(f"{REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+            if unknown:
+                return OutcomeUnknown("file descriptors or memory ran out; retry with the same Idempotency-Key")
+            return Overloaded("file descriptors or memory ran out; nothing was done")
+        if isinstance(error, self._plane.log.store.damaged):
+            self._access_log.warning(f"{StoreDamaged.REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+            if unknown:
+                return OutcomeUnknown(f"{StoreDamaged.REMEDY}; then retry with the same Idempotency-Key")
+            return StoreDamaged(StoreDamaged.REMEDY)
+        self._access_log.exception(trace, error)
+        return InternalError("an unexpected error; the log has the trace id")
+
+    def _limit(self, subject: str, operation: str) -> None:
+        """Return, or raise RateLimited for who asks, or was refused, too often."""
+        plane = self._plane
+        plane.flood.check(subject, operation)
+        try:
+            plane.rates.take(subject)
+        except RateLimited:
+            plane.flood.suppress(subject, operation)
+            raise
+
+    async def _answer(
+        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: Call[Any, Any]
+    ) -> Reply:
+        """What is said, from views that are as far as the call wants; or was said since the log last moved."""
+        if not operation.reads:
+            return await self._handle(plane, operation, call)
+        question = (scope["path"], scope["query_string"], call.who.scope)
+        kept: Reply | None = plane.answers.find(question, call.position)
+        if kept is not None:
+            return kept
+        if not call.stale:
+            await plane.caught_up(operation.reads, call.position)
+        with at_least(0 if call.stale else call.position):
+            reply = await self._handle(plane, operation, call)
+        if reply.steady and reply.position >= call.position:
+            reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
+            plane.answers.keep(question, call.position, reply)
+        return reply
+
+    async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> Reply:
+        """What the row's handler says; a field that it finds wrong is named as this operation knows it."""
+        try:
+            return await operation.handle(plane, call)
+        except ConfigError as error:
+            error.message = f"{operation.context}.{error.message}"
+            raise
+
+    async def _call(
+        self, plane: ControlPlane, found: Found, scope: Scope, receive: Receive, meta: Meta
+    ) -> Call[Any, Any]:
+        operation, path = found
+        context = operation.context
+        check_path(path, context, self._intake)
+        headers = dict(scope["headers"])
+        pairs = query_pairs(scope)
+        query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
+        reading = operation.method == "GET"
+        content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
+        body = decode_body(operation.body, content, context, self._intake) if operation.body is not NoBody else NoBody()
+        call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
+        parameters = dict(pairs)
+        if operation.paging is not None:
+            call.limit = clamp_limit(parameters.get("limit"), ITEMS_DEFAULT[operation.paging])
+            call.cursor = parameters.get("after" if operation.paging == "tail" else "cursor") or None
+        if reading:
+            wanted = _min_position(parameters.get("minPosition"))
+            await plane.reached(wanted)
+            call.position = max(plane.reader.head(), wanted)
+            call.last_event_id = _text(headers.get(b"last-event-id"))
+            call.stale = parameters.get("stale") == "allow"
+        else:
+            call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
+            call.if_match = _text(headers.get(b"if-match"))
+            call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
+        return call
+
+
+async def _send_pieces(send: Send, body: bytes) -> None:
+    """Send a large body as fast as the client takes it, so that little of it lies in the buffer of its connection."""
+    last = len(body) - PIECE_BYTES
+    for begin in range(0, len(body), PIECE_BYTES):
+        piece = body[begin : begin + PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": begin < last})
+
+
+def query_pairs(scope: Scope) -> list[tuple[str, str]]:
+    """The query parameters in order."""
+    text = scope["query_string"].decode("latin-1")
+    if not text:
+        return []
+    try:
+        # bytes that are no UTF-8 stay visible, so that whoever wants the parameter refuses them
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="surrogateescape")
+    except ValueError as error:
+        raise ConfigError("the query string holds more than 100 parameters") from error
+
+
+async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
+    """Return the body.
+
+    Raises PayloadTooLarge over its limit, ConfigError for a length that is not a number, and the error that the server
+    has set for a body that ends early: late, over a budget, not readable.
+    """
+    declared = headers.get(b"content-length")
+    if declared is not None:
+        if not declared.isdigit():
+            raise ConfigError.of("content-length", "is no number", "a number of bytes")
+        if len(declared) > 12 or int(declared) > bytes_max:
+            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        whole: bytes = message.get("body", b"")
+        if len(whole) > bytes_max:
+            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+        return whole
+    content = bytearray()  # and not a list of chunks: one of a byte takes forty
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ConfigError("the connection closed before the body was complete")
+        content += message.get("body", b"")
+        if len(content) > bytes_max:
+            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+        if not message.get("more_body", False):
+            return bytes(content)
+        if CUT in scope:
+            error: AthenaError = scope[CUT]
+            raise error
+        message = await receive()
+
+
+def idempotency_key(
+    scope: Scope,
+    headers: Mapping[bytes, bytes],
+    operation: Operation[Any, Any],
+    path: dict[str, str],
+    body: object,
+    chars_max: int,
+) -> Key | None:
+    """The key of a command, if one was sent. Raises ConfigError for one that is none."""
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    text = raw.decode("latin-1").strip()
+    remedy = f"1 to {chars_max} visible ASCII characters"
+    if len(text) > chars_max:
+        raise ConfigError.of("idempotency-key", f"KEY_TOO_LONG: must have at most {chars_max} characters", remedy)
+    if not KEY_TEXT.fullmatch(text):
+        raise ConfigError.of("idempotency-key", "is no key", remedy)
+    content = _encode([path, body])
+    return Key.of(scope["athena.identity"].subject, operation.id, text, content)
+
+
+def _text(header: bytes | None) -> str | None:
+    """A header as text; None where there is nothing in it."""
+    return None if header is None else header.decode("latin-1").strip() or None
+
+
+def _min_position(text: str | None) -> int:
+    if not text or text.isspace():
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > INTEGER_MAX:
+        raise ConfigError.of("minPosition", f"{text[:40]!r} is no position", "a position of this log, from 0")
+    return int(text)
+
+
+def _body(reply: Reply) -> bytes:
+    """The envelope around the data, or the data where it has a type of its own."""
+    if reply.content_type is None:
+        return success(reply.data)
+    content: bytes = reply.data
+    return content
+
+
+def _length(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-length", str(len(body)).encode())]
+
+
+def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, bytes]]:
+    headers = [(b"athena-position", str(reply.position).encode())]
+    if reply.replayed:
+        headers.append(REPLAYED)
+    if operation.successor is not None:
+        link = f'<{PREFIX}{operation.successor}>; rel="successor-version"'
+        headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]
+    return headers + [(name.encode(), value.encode()) for name, value in reply.headers]

@@ -1,0 +1,127 @@
+"""The operation: what a row of the table says about one method and path; imports no framework."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from athena_api.edge.asgi import Receive
+from athena_core.decider import Key
+from athena_core.errors import NotFound
+from athena_core.event import Meta, Position, Value
+from athena_core.values import Identity, Role
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+T = TypeVar("T")
+
+PREFIX = "/api/v1"
+EVERYBODY = frozenset(Role) - {Role.NONE}
+WRITERS = frozenset({Role.OPERATOR, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
+
+
+class NoBody(Value):
+    """The operation takes no body; whatever is sent is not read as one."""
+
+
+class NoQuery(Value):
+    """The operation takes no query parameters."""
+
+
+class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
+    """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
+
+    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
+    ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and ``limit`` are the page that was
+    asked for; ``if_match`` is that header of a command, if it was sent; ``receive`` tells when the caller has gone;
+    ``stale`` allows an answer from views that are behind.
+    """
+
+    who: Identity
+    meta: Meta
+    path: dict[str, str]
+    query: Q
+    body: B
+    receive: Receive
+    key: Key | None = None
+    position: Position = 0
+    last_event_id: str | None = None
+    wait: bool = True
+    cursor: str | None = None
+    limit: int = 0
+    if_match: str | None = None
+    stale: bool = False
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """An answer: the data of the envelope (a value, or JSON bytes), the status, extra headers.
+
+    With a ``content_type`` of its own, ``data`` is the body as it is, without an envelope. ``position`` is the log
+    position that the answer reflects; ``replayed`` marks the first answer of a repeated key. A ``steady`` answer
+    follows from the question, the scope of the caller and that position alone: not from the time, nor from who asks.
+    """
+
+    data: Any
+    position: Position
+    status: int = 200
+    replayed: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
+    steady: bool = False
+
+
+def found(record: T | None, kind: str, record_id: str) -> T:
+    """The record. Raises NotFound."""
+    if record is None:
+        raise NotFound(f"no {kind} {record_id!r} exists")
+    return record
+
+
+Handler = Callable[["ControlPlane", Call[B, Q]], Awaitable[Reply]]
+
+
+class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
+    """A row: one method and path, who may use it, what goes in, what comes out, who handles it.
+
+    ``path`` is below ``/api/v1`` with ``:name`` parameters. ``answer`` is the type of ``data`` for the document.
+    ``paging`` names the pagination mode (contract 2); a ``full`` page has as many items as any may. ``reads`` names the
+    projections that a GET is answered from. ``errors`` lists codes beyond those that every operation may answer.
+    """
+
+    id: str
+    context: str
+    """How messages name the input of this operation, e.g. ``runs.create``."""
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    tag: str
+    summary: str
+    roles: frozenset[Role]
+    answer: Any
+    handle: Handler[B, Q]
+    body: type[B] = NoBody  # type: ignore[assignment]
+    query: type[Q] = NoQuery  # type: ignore[assignment]
+    paging: Literal["cursor", "full", "tail"] | None = None
+    reads: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    accepted: Any = None
+    """The type of ``data`` of an answer 202; None where nobody may ask for one."""
+    command: str | None = None
+    """The words of its command, where they do not follow from its path and method."""
+    successor: str | None = None
+    """The path that replaces this one, where it is deprecated."""
+    shared: bool = False
+    """It shows nothing of anybody: an identity that is narrowed to some sessions, runs or personas may use it."""
+    narrows: frozenset[Literal["sessions", "runs", "personas"]] = frozenset()
+    """Where the path names nothing: the kinds of scope that a read honours by itself, or a command by its body."""
+    stream: bool = False
+    """The answer is ``text/event-stream``."""
+    sheet: bool = False
+    """``format=csv`` answers a page as comma-separated values, and the next cursor as a header."""
+    versioned: bool = False
+    """Answers carry an ``ETag``; a command honours ``If-Match``."""
+    passing: Any = None
+    """The type of ``data`` of what a stream shows besides and nobody keeps: frames without an id."""

@@ -1,0 +1,64 @@
+"""Scoped requests: what a request of a narrowed identity is about, as far as its row of the table can tell."""
+
+from typing import Any
+
+import msgspec
+
+from athena_api.endpoint.operation import Call, Operation
+from athena_api.plane import ControlPlane
+from athena_core.errors import ConfigError
+from athena_core.values import persona_named
+
+
+async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> None:
+    """Return if the caller's scope covers the request. Raises AuthzDenied.
+
+    A row whose path begins with a session or a run is about that; a row that ``narrows`` a kind of scope shows no more
+    than what is covered or, as a command, names it in its body. About anything else nothing can be told: it is denied.
+    """
+    if operation.shared or call.who.scope is None:
+        return
+    proof: dict[str, tuple[str, ...]] = {}
+    first = next((part[1:] for part in operation.path.split("/") if part.startswith(":")), None)
+    session_id = run_id = None
+    if first == "sessionId":
+        session_id = call.path[first]
+        proof["sessions"] = (session_id,)
+    elif first == "runId":
+        run_id = call.path[first]
+        proof["runs"], proof["sessions"] = (run_id,), (session_of(plane, run_id),)
+    elif first == "directiveId":
+        proof["personas"] = (persona_of_directive(plane, call.path[first]),)
+    elif first is None:
+        for kind in operation.narrows:
+            proof[kind] = () if operation.method == "GET" else named(plane, kind, call.body)
+        session_id = getattr(call.body, "session_id", None)
+    await plane.access.require_scope(call.who, operation.id, proof, call.meta, session_id, run_id)
+
+
+def named(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
+    """What of this kind a command names in its body; nothing is as good as something that nobody may have."""
+    if kind == "personas":
+        personas = [persona_named(getattr(body, "metadata", None)) or ""]
+        if getattr(body, "directive_id", None):
+            personas.append(persona_of_directive(plane, body.directive_id))
+        return tuple(personas)
+    sessions = [getattr(body, "session_id", None) or ""]
+    if getattr(body, "parent_run_id", None):
+        sessions.append(session_of(plane, body.parent_run_id))
+    return tuple(sessions)
+
+
+def session_of(plane: ControlPlane, run_id: str) -> str:
+    """The session of a run, or an empty text."""
+    rows = plane.reader.stream(run_id) if run_id.startswith("run_") else []
+    return (rows[0].session_id or "") if rows else ""
+
+
+def persona_of_directive(plane: ControlPlane, directive_id: str) -> str:
+    """The persona of a directive, or an empty text."""
+    try:
+        created, _ = plane.catalog.directive(directive_id, "directiveId")
+    except (ConfigError, msgspec.MsgspecError):
+        return ""
+    return persona_named(created.metadata) or ""

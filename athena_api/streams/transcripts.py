@@ -1,0 +1,107 @@
+"""The transcript stream: the entries of one session, each once and in order, and between them what a model writes."""
+
+from types import TracebackType
+from typing import Self
+
+import anyio
+import msgspec
+
+from athena_api.streams.sse import Feed, Subscription, frame
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Position
+from athena_core.services.execution.live_text import Live, Subscriber
+from projections import sessions
+from projections.engine.cursor import parse_cursor
+from projections.engine.page import INLINE_BYTES_MAX
+from projections.engine.views import ViewsReader
+
+PAGE_ENTRIES = 50
+STANDSTILL_SECONDS = 1.0
+VIEWS = ("sessions",)
+
+
+class Transcripts:
+    """Opens the streams of transcripts."""
+
+    def __init__(self, feed: Feed, live: Live, views: ViewsReader, log_id: str) -> None:
+        """Take where entries are read and what is written now; ``views`` belongs to this event loop."""
+        self.live = live
+        self.views = views
+        self.log_id = log_id
+        self._feed = feed
+
+    def open(self, session_id: str, after: str | None, last_event_id: str | None) -> "TranscriptSubscription":
+        """Prepare a stream, also of a session that does not exist yet. Raises CURSOR errors."""
+        return TranscriptSubscription(self, session_id, self._feed.start_of(after, last_event_id))
+
+
+class TranscriptSubscription(Subscription):
+    """The entries of a session after a position. An entry comes before whatever is written after it was recorded."""
+
+    retry = b"retry: 1500\n\n"
+
+    def __init__(self, transcripts: Transcripts, session_id: str, position: Position) -> None:
+        """Take where to begin."""
+        self._transcripts = transcripts
+        self._session_id = session_id
+        self._position = position
+        self._subscriber: Subscriber
+
+    def __enter__(self) -> Self:
+        """Follow the session."""
+        self._subscriber = self._transcripts.live.subscribe(self._session_id)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Follow it no more."""
+        self._subscriber.close()
+
+    def take(self) -> tuple[list[bytes], bool]:
+        """A page of entries; after the last one what was written since."""
+        frames: list[bytes] = []
+        due = self._subscriber.due
+        if self._position < due:
+            try:
+                entries, reached, more = self._entries(due)
+            except NotCaughtUp:  # the views are being replaced, or stand still
+                return [], False
+            frames = [frame("transcript.entry", msgspec.json.encode(entry), entry.id) for entry in entries]
+            if more:
+                return frames, True
+            self._position = max(self._position, min(due, reached))
+            if reached < due:
+                return frames, False
+        frames += [frame("transcript.delta", msgspec.json.encode(delta)) for delta in self._subscriber.take()]
+        return frames, False
+
+    def _entries(self, due: Position) -> tuple[list[sessions.TranscriptEntry], Position, bool]:
+        """Return the next entries that are due, how far the views are, and whether more are due.
+
+        The stream continues after the last entry.
+        """
+        found, reached = self._transcripts.views.query(
+            VIEWS,
+            lambda rows: sessions.transcript(
+                rows,
+                self._transcripts.log_id,
+                self._session_id,
+                after=self._position,
+                limit=PAGE_ENTRIES,
+                bytes_max=INLINE_BYTES_MAX,
+            ),
+        )
+        places = [(parse_cursor(entry.id).position, entry) for entry in found.items]
+        entries = [entry for place, entry in places if place <= due]
+        if entries:
+            self._position = places[len(entries) - 1][0]
+        return entries, reached, found.next_cursor is not None and len(entries) == len(found.items)
+
+    async def wait(self) -> None:
+        """Return once something was written or recorded, and the views show it."""
+        if self._position < self._subscriber.due:
+            try:
+                await self._transcripts.views.wait(VIEWS, self._subscriber.due)
+            except NotCaughtUp:  # whoever comes now is told why; whoever is here waits
+                await anyio.sleep(STANDSTILL_SECONDS)
+        else:
+            await self._subscriber.wait()

@@ -1,0 +1,129 @@
+"""Who is at work on a log in PostgreSQL: a row for each, and a lock that its session holds (``port.Attendance``)."""
+
+import time
+from contextlib import suppress
+
+import psycopg
+
+from athena_core.log.port import Attending, Seen
+from athena_core.log.postgres.store import LOCK_CLASS, Line, translated
+
+ATTENDANCE_CLASS = LOCK_CLASS + 1
+"""The first half of the locks of those who attend; the second is the number of their row."""
+
+RESTART_SECONDS = 5.0
+"""How long after a restart or a failover, which end all sessions, a free lock does not mean that anybody is dead."""
+NEVER_SECONDS = 1e9
+
+NEXT_NUMBER = (
+    "INSERT INTO meta (name, value) VALUES ('executor', '1')"
+    " ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text RETURNING value"
+)
+INSERT = (
+    "INSERT INTO executor (name, number, count, about, counted_at) VALUES (%s, %s, %s, %s, now())"
+    " ON CONFLICT (name) DO NOTHING"
+)
+TAKE = f"SELECT pg_try_advisory_lock({ATTENDANCE_CLASS}, %s)"
+COUNT = "UPDATE executor SET count = %s, about = %s, counted_at = now() WHERE name = %s"
+HELD = f"""EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {ATTENDANCE_CLASS} AND objid = number::oid
+    AND objsubid = 2 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)"""
+UP = "now() - pg_postmaster_start_time() > make_interval(secs => %s)"
+LOOK = f"SELECT count, NOT {HELD} AND {UP} FROM executor WHERE name = %s"
+EVERYBODY = (
+    f"SELECT name, about, (extract(epoch FROM counted_at) * 1000)::bigint, NOT {HELD} AND {UP}"
+    " FROM executor ORDER BY number"
+)
+FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND NOT {HELD} AND {UP}"
+AT_WORK = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
+COUNT_ALL = "SELECT count(*) FROM executor"
+ALONE_SECONDS = 1.0
+"""How long it is believed that nobody else came."""
+
+LEAVE = "DELETE FROM executor WHERE name = %s"
+
+
+class SessionAttendance:
+    """One of those who attend, as long as its session lasts; a new one takes the lock again, and the row with it."""
+
+    def __init__(self, url: str, executor: str, about: bytes) -> None:
+        """Take a lock and a row. Raises StoreUnreachable."""
+        self.executor = executor
+        self._about = about
+        self._count = 0
+        self._alone = False
+        self._counted_at = -ALONE_SECONDS
+        # a sign of life need not be durable, nor wait for a standby that is away
+        self._line = Line(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
+        self._session: psycopg.Connection[tuple[object, ...]] | None = None
+        self._lost_at = -RESTART_SECONDS
+        """When it had to take another session: that of a standby that was promoted, others did not reach yet."""
+        with translated():
+            connection = self._line.connection()
+            with connection.transaction():
+                connection.execute("SET LOCAL synchronous_commit TO local")
+                row = connection.execute(NEXT_NUMBER).fetchone()
+            assert row is not None
+            self._number = int(str(row[0]))  # never anybody else's, whose lost session might still hold its lock
+            self._hold()
+
+    def _hold(self) -> psycopg.Connection[tuple[object, ...]]:
+        """The session that holds the lock.
+
+        Whoever looked while there was none may have forgotten us: the row is written again, once the lock is held.
+        """
+        connection = self._line.connection()
+        if connection is not self._session and connection.execute(TAKE, (self._number,)).fetchone() == (True,):
+            connection.execute(INSERT, (self.executor, self._number, self._count, self._about))
+            if self._session is not None:
+                self._lost_at = time.monotonic()
+            self._session = connection
+        return connection
+
+    def _quiet(self) -> float:
+        """Return for how many seconds the server has to be up before a free lock means that its holder is dead."""
+        return RESTART_SECONDS if time.monotonic() - self._lost_at > RESTART_SECONDS else NEVER_SECONDS
+
+    def count(self, count: int, about: bytes) -> None:
+        """Write one's counter and one's description (JSON). Raises StoreUnreachable."""
+        with translated():
+            self._count, self._about = count, about
+            if self._hold().execute(COUNT, (count, about, self.executor)).rowcount == 0:
+                self._session = None  # it was forgotten in the very moment in which the lock was taken again
+
+    def look(self, executor: str) -> Seen | None:
+        """How somebody else is; None where they left in order."""
+        with translated():
+            row = self._hold().execute(LOOK, (self._quiet(), executor)).fetchone()
+        return None if row is None else Seen(int(str(row[0])), bool(row[1]))
+
+    def everybody(self) -> list[Attending]:
+        """All who attend, and those who are lost and not forgotten yet."""
+        with translated():
+            rows = self._hold().execute(EVERYBODY, (self._quiet(),)).fetchall()
+        return [
+            Attending(str(name), about, int(str(at)), bool(free))
+            for name, about, at, free in rows
+            if isinstance(about, bytes)
+        ]
+
+    def forget(self, kept: set[str]) -> None:
+        """Forget those whose locks are free, but for some."""
+        with translated():
+            self._hold().execute(FORGET, (self.executor, sorted(kept), self._quiet()))
+
+    def alone(self) -> bool:
+        """Whether nobody else attends, as it was within the last second."""
+        now, session = time.monotonic(), self._session
+        if now - self._counted_at >= ALONE_SECONDS and session is not None:
+            self._counted_at, self._alone = now, False
+            with suppress(psycopg.Error):
+                self._alone = session.execute(COUNT_ALL).fetchone() == (1,)
+        return self._alone
+
+    def leave(self) -> None:
+        """Leave in order."""
+        with suppress(OSError, psycopg.Error), translated():
+            self._hold().execute(LEAVE, (self.executor,))
+        self._line.close()

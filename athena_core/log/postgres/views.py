@@ -1,0 +1,498 @@
+"""Views on PostgreSQL: each generation is a schema of its own, and a row says which one serves.
+
+A latch is a session that holds an advisory lock, and what is done under it is done by that session. So whoever lost the
+lock lost the means to change anything: a keeper that slept and wakes finds its session gone, and its transaction too.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper, Loader
+
+from athena_core.errors import StoreUnreachable
+from athena_core.log.postgres.store import LOCK_CLASS, PLANS, SCHEMA, Line, connect, translated, unnest, vacuum
+from athena_core.protocols import Cell, Connection, Damaged, Latch
+
+KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
+PREFIX = "athena_views_"
+NAME = re.compile(PREFIX + "([1-9][0-9]{0,14})")
+SCRATCH = "athena_scratch"
+STAMP_SECONDS = 0.05
+"""How long it is believed which generation serves; one that was replaced can still be read."""
+
+BEAT_SECONDS = 2.0
+FROZEN_SECONDS = 10.0
+"""After how long without a sign a holder is taken for frozen, and its session is ended."""
+
+LOOK_SECONDS_MAX = 2.0
+IDLE_MAX = 4
+STREAM_ROWS = 8
+"""How many rows of a page are fetched at a time; each may hold megabytes."""
+OPTIONS = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "60s",
+    "client_min_messages": "warning",
+    "synchronous_commit": "off",
+    **PLANS,
+}
+"""Views can be built anew: their commits need not wait for the disk."""
+
+READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on"}
+
+SELECT_POINTERS = "SELECT name, generation FROM views"
+PUT_POINTER = (
+    "INSERT INTO athena.views (name, generation) VALUES (%s, %s)"
+    " ON CONFLICT (name) DO UPDATE SET generation = excluded.generation"
+)
+DELETE_POINTER = "DELETE FROM athena.views WHERE name = %s"
+DELETE_CANDIDATE = "DELETE FROM athena.views WHERE name = 'candidate' AND generation = %s"
+NEXT_NUMBER = (
+    "INSERT INTO meta (name, value) VALUES ('generation', '1')"
+    " ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text RETURNING value"
+)
+SELECT_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname ~ %s"
+SELECT_SCHEMA = "SELECT oid::bigint FROM pg_namespace WHERE nspname = %s"
+TRY_LOCK = f"SELECT pg_try_advisory_lock({LOCK_CLASS}, %s)"
+SELECT_HOLDER = f"""
+    SELECT pid, state_change::text FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND classid = {LOCK_CLASS} AND objid = %s AND objsubid = 2 AND granted
+    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+END_SESSION = "SELECT pg_terminate_backend(%s)"
+
+DAMAGE = (pg.UndefinedTable, pg.InvalidSchemaName, pg.DataCorrupted, pg.IndexCorrupted)
+
+Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+
+class Flag(Dumper):
+    """Stores a boolean as SQLite does, as 0 or 1."""
+
+    oid = psycopg.adapters.types["int8"].oid
+
+    def dump(self, obj: bool) -> bytes:
+        """One digit."""
+        return b"1" if obj else b"0"
+
+
+class Truth(Loader):
+    """Reads a boolean as SQLite gives it, as 0 or 1."""
+
+    def load(self, data: Buffer) -> int:
+        """From its letter."""
+        return int(bytes(data) == b"t")
+
+
+class Number(Loader):
+    """Reads sums of whole numbers as whole numbers."""
+
+    def load(self, data: Buffer) -> int | float:
+        """From its digits."""
+        text = bytes(data)
+        return float(text) if b"." in text else int(text)
+
+
+TYPES = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
+OF_SQLITE = re.compile(r"\b(INTEGER|BLOB|TEXT)\b")
+TABLE_OPTIONS = re.compile(r"\) STRICT(, WITHOUT ROWID)?$")
+INSERTING = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)")
+SELECT_KINDS = (
+    "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+    " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+)
+QUOTED = re.compile(r"'[^']*'|\?|%")
+
+
+@lru_cache(maxsize=4_096)
+def dialect(statement: str) -> str:
+    """A statement of the views as PostgreSQL and its driver read it."""
+    if statement.startswith("CREATE TABLE"):
+        statement = TABLE_OPTIONS.sub(")", OF_SQLITE.sub(lambda found: TYPES[found[0]], statement))
+    return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
+
+
+def _number(cell: Cell) -> Cell:
+    """A cell of whole numbers, where truth is one."""
+    return int(cell) if cell is True or cell is False else cell
+
+
+def prepared(session: Session) -> Session:
+    """A session that gives and takes the values that SQLite does."""
+    session.adapters.register_dumper(bool, Flag)
+    session.adapters.register_loader("bool", Truth)
+    session.adapters.register_loader("numeric", Number)
+    return session
+
+
+class SessionLatch:
+    """An advisory lock, held by a session that works under it (``protocols.Latch``)."""
+
+    def __init__(self, url: str, number: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Connect nothing yet."""
+        self._url = url
+        self._number = number
+        self._monotonic = monotonic
+        self._session: Session | None = None
+        self._holds = False
+        self._beat_at = 0.0
+        self.path = SCHEMA
+        """Where the session looks for tables."""
+        self._seen: tuple[Any, ...] | None = None
+        self._looked_at = 0.0
+        self._still_seconds = 0.0
+
+    @property
+    def session(self) -> Session:
+        """The session that holds the lock. Raises StoreUnreachable where it does not any more."""
+        if self._session is None or self._session.closed or not self._holds:
+            raise StoreUnreachable("the session that held a lock is over")
+        return self._session
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it; from time to time it gives a sign of life. Raises StoreUnreachable."""
+        if not self._holds:
+            return False
+        now = self._monotonic()
+        if now - self._beat_at >= BEAT_SECONDS:
+            with translated():
+                self.session.execute("SELECT 1")
+            self._beat_at = now
+        return True
+
+    def acquire(self) -> bool:
+        """Try to take it, without waiting; tell whether this object holds it now."""
+        if self._holds and self._session is not None and not self._session.closed:
+            return True
+        self._holds = False
+        with translated():
+            if self._session is None or self._session.closed:
+                self._session = prepared(connect(self._url, OPTIONS))
+                self.path = SCHEMA
+            self._holds = self._session.execute(TRY_LOCK, (self._number,)).fetchone() == (True,)
+            if not self._holds:
+                self._end_frozen(self._session)
+        self._beat_at = self._monotonic()
+        return self._holds
+
+    def _end_frozen(self, session: Session) -> None:
+        """End the session of a holder that gives no sign of life; our own clock says for how long."""
+        now = self._monotonic()
+        seen = session.execute(SELECT_HOLDER, (self._number,)).fetchone()
+        if seen is None or seen != self._seen or seen[1] is None:
+            self._seen, self._still_seconds = seen, 0.0
+        else:
+            self._still_seconds += min(now - self._looked_at, LOOK_SECONDS_MAX)
+            if self._still_seconds >= FROZEN_SECONDS:
+                session.execute(END_SESSION, (seen[0],))
+        self._looked_at = now
+
+    def release(self) -> None:
+        """Let go, if held; a transaction that is open is rolled back."""
+        held, self._holds = self._holds, False
+        if self._session is not None:
+            with suppress(psycopg.Error):
+                if held:
+                    self._session.execute("ROLLBACK")
+                    self._session.execute("SELECT pg_advisory_unlock_all()")  # the end of a session comes later
+                self._session.close()
+            self._session = None
+
+
+def named_latch(url: str, name: str) -> SessionLatch:
+    """The lock of that name."""
+    return SessionLatch(url, {"reactor": REACTOR_LOCK}[name])
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Turn what shows that a generation is damaged into ``Damaged``."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise Damaged(str(error).partition("\n")[0]) from error
+
+
+class SchemaConnection:
+    """A connection that sees the tables of one schema (``protocols.Connection``)."""
+
+    def __init__(self, session: Callable[[], Session], leave: Callable[[], None]) -> None:
+        """``session`` gives the one to use now; ``leave`` is told that no more is needed."""
+        self._get = session
+        self._leave: Callable[[], None] | None = leave
+        self._held: Session | None = None
+        self._looks = 0
+        self._streams = 0
+        self._tables: dict[str, dict[str, str]] = {}
+
+    def _session(self) -> Session:
+        return self._get() if self._held is None else self._held
+
+    def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and iterate its rows."""
+        with _damage(), translated():
+            cursor = self._session().execute(dialect(statement), tuple(values))
+            return iter(cursor.fetchall() if cursor.description is not None else ())
+
+    def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and fetch a few rows at a time; outside of a snapshot the database keeps them."""
+        self._streams += 1
+        name, alone = f"page{self._streams}", self._held is None
+        with _damage(), translated(), self._session().cursor(name, withhold=alone) as cursor:
+            cursor.itersize = STREAM_ROWS
+            cursor.execute(dialect(statement), tuple(values))
+            yield from cursor
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
+        """Run one statement for many rows; what is inserted goes to the server as a whole, column by column."""
+        found = INSERTING.fullmatch(statement)
+        with _damage(), translated(), self._session().cursor() as cursor:
+            if found is None:
+                cursor.executemany(dialect(statement), rows)
+            elif columns := list(zip(*rows, strict=True)):
+                table, names, rest = found.groups()
+                kinds = [self._kinds(table)[name] for name in names.split(", ")]
+                values = [
+                    list(map(_number, column)) if kind == "bigint" else list(column)
+                    for kind, column in zip(kinds, columns, strict=True)
+                ]
+                cursor.execute(f"INSERT INTO {table} ({names}) SELECT * FROM {unnest(*kinds)}{rest}".encode(), values)
+        return None
+
+    def _kinds(self, table: str) -> dict[str, str]:
+        """The type of each column of a table."""
+        if table not in self._tables:
+            self._tables[table] = dict(self._session().execute(SELECT_KINDS, (table,)).fetchall())
+        return self._tables[table]
+
+    @contextmanager
+    def _within(self, begin: str, end: str) -> Iterator[None]:
+        with translated():
+            session = self._get()
+            try:
+                session.execute(begin.encode())
+            except psycopg.OperationalError:
+                if not session.closed:
+                    raise
+                session = self._get()  # it was lost while nobody used it
+                session.execute(begin.encode())
+        self._held = session
+        try:
+            yield
+            with translated():
+                session.execute(end.encode())
+        except BaseException:
+            if not session.closed:
+                try:
+                    session.execute("ROLLBACK")
+                except psycopg.Error:
+                    session.close()
+            raise
+        finally:
+            self._held = None
+
+    def transaction(self) -> "_Block":
+        """Commit at the end of the block, roll back if it raises."""
+        return self._within("BEGIN ISOLATION LEVEL READ COMMITTED", "COMMIT")
+
+    def snapshot(self) -> "_Block":
+        """Every statement in the block sees the same rows."""
+        return self._within("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "ROLLBACK")
+
+    def changed(self) -> int:
+        """A number that is another one each time: nobody knows what others did."""
+        self._looks += 1
+        return self._looks
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
+        session = self._session()
+        session.execute(f"SET statement_timeout = {max(int(seconds * 1000), 1)}".encode())
+        try:
+            yield
+        except pg.QueryCanceled as error:
+            raise TimeoutError from error
+        finally:
+            if not session.closed:
+                session.execute("RESET statement_timeout")
+
+    def close(self) -> None:
+        """Use it no more."""
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+
+_Block: TypeAlias = Any
+
+
+class Schemas:
+    """The generations of a database (``protocols.Generations``)."""
+
+    def __init__(self, url: str) -> None:
+        """Connect nothing yet."""
+        self._url = url
+        self._line = Line(url, {"statement_timeout": "10s"})
+        self._lock = threading.Lock()
+        self._idle: list[Session] = []
+        self._pointers: dict[str, str] = {}
+        self._read_at = -STAMP_SECONDS
+
+    def keeper(self) -> SessionLatch:
+        """The lock of whoever brings the current generation up to the head and switches to another."""
+        return SessionLatch(self._url, KEEPER_LOCK)
+
+    def builder(self) -> SessionLatch:
+        """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
+        return SessionLatch(self._url, BUILDER_LOCK)
+
+    def _ask(self) -> dict[str, str]:
+        self._pointers = dict(self._line.read(SELECT_POINTERS))
+        self._read_at = time.monotonic()
+        return self._pointers
+
+    def stamp(self) -> object:
+        """Something that changes whenever another generation serves; None while none does."""
+        fresh = time.monotonic() - self._read_at < STAMP_SECONDS
+        return (self._pointers if fresh else self._ask()).get("current")
+
+    def current(self) -> str | None:
+        """The generation that serves."""
+        return self._ask().get("current")
+
+    def identity(self, name: str) -> object:
+        """Return what tells a generation from another one of its name; None where it is gone."""
+        return next((oid for (oid,) in self._line.read(SELECT_SCHEMA, (name,))), None)
+
+    def candidate(self) -> str | None:
+        """A complete generation that the holder of the keeper's lock is to take up."""
+        return self._ask().get("candidate")
+
+    def condemned(self) -> str | None:
+        """The generation that a reader found damaged, until another one serves."""
+        return self._ask().get("damaged")
+
+    def condemn(self, name: str) -> None:
+        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+        with translated():
+            self._line.connection().execute(PUT_POINTER, ("damaged", name))
+
+    def switch(self, name: str, latch: Latch) -> None:
+        """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
+        session = _session_of(latch)
+        with translated(), session.transaction():
+            session.execute(PUT_POINTER, ("current", name))
+            session.execute(DELETE_CANDIDATE, (name,))
+            session.execute(DELETE_POINTER, ("damaged",))
+        self._read_at = -STAMP_SECONDS
+
+    def offer(self, name: str, latch: Latch) -> None:
+        """Let a generation be the candidate."""
+        with translated():
+            _session_of(latch).execute(PUT_POINTER, ("candidate", name))
+
+    def withdraw(self, latch: Latch) -> None:
+        """Let there be no candidate."""
+        with translated():
+            _session_of(latch).execute(DELETE_POINTER, ("candidate",))
+
+    def all(self) -> list[str]:
+        """Every generation, oldest first."""
+        found = [
+            match for (name,) in self._line.read(SELECT_SCHEMAS, (f"^{PREFIX}",)) if (match := NAME.fullmatch(name))
+        ]
+        return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
+
+    def fresh(self) -> str:
+        """The name of the next generation; none is ever used twice."""
+        return f"{PREFIX}{self._line.read(NEXT_NUMBER)[0][0]}"
+
+    def remove(self, name: str, latch: Latch) -> None:
+        """Delete a generation, once nobody reads it any more. Raises OSError where somebody does for long."""
+        try:
+            with translated():
+                _session_of(latch).execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+        except pg.LockNotAvailable as error:
+            raise OSError(f"{name} is still being read") from error
+
+    def leftovers(self) -> list[str]:
+        """Generations that do not serve and do not wait to: replaced ones, and those that were not finished."""
+        kept = self._ask().values()
+        return [name for name in self.all() if name not in kept]
+
+    def write(self, name: str, latch: Latch) -> Connection:
+        """Open for writing, creating it if needed, by the session of a latch."""
+        assert isinstance(latch, SessionLatch)
+        with translated():
+            latch.session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}".encode())
+
+        def session() -> Session:
+            found = latch.session
+            if latch.path != name:
+                found.execute(f"SET search_path TO {name}".encode())
+                latch.path = name
+            return found
+
+        return SchemaConnection(session, lambda: None)
+
+    def read(self, name: str) -> Connection:
+        """Open read-only; it must exist."""
+        session: Session | None = None
+
+        def found() -> Session:
+            nonlocal session
+            if session is None or session.closed:
+                with self._lock:
+                    session = self._idle.pop() if self._idle else None
+                if session is None or session.closed:
+                    session = prepared(connect(self._url, READER_OPTIONS))
+                session.execute(f"SET search_path TO {name}".encode())
+            return session
+
+        def leave() -> None:
+            if session is None or session.closed:
+                return
+            with self._lock:
+                if len(self._idle) < IDLE_MAX:
+                    self._idle.append(session)
+                    return
+            session.close()
+
+        return SchemaConnection(found, leave)
+
+    @contextmanager
+    def scratch(self, latch: Latch) -> Iterator[Connection]:
+        """An empty place for views that will never serve. Call with the builder's lock."""
+        self.remove(SCRATCH, latch)
+        connection = self.write(SCRATCH, latch)
+        try:
+            yield connection
+        finally:
+            connection.close()
+            with suppress(StoreUnreachable):
+                self.remove(SCRATCH, latch)
+
+    def scrub(self, name: str, seconds: float) -> None:
+        """Vacuum a generation (``postgres.vacuum``). Raises OSError after ``seconds``."""
+        vacuum(self._url, name, seconds)
+
+    def close(self) -> None:
+        """Close what nobody uses."""
+        self._line.close()
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+
+def _session_of(latch: Latch) -> Session:
+    assert isinstance(latch, SessionLatch)
+    return latch.session

@@ -1,0 +1,153 @@
+"""The tail: hands every row to its listeners in the event loop, soon after any process committed it."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from itertools import compress
+
+import anyio
+
+from athena_core.event import Position
+from athena_core.log.chain import GENESIS
+from athena_core.log.writer import Follower, Log, News
+from athena_core.protocols import Row
+
+Listener = Callable[[Sequence[Row]], None]
+
+PAGE_EVENTS = 500
+
+
+class Tail:
+    """One subscriber for everything in this process that follows the log; listeners must be quick and not raise.
+
+    What a commit of this process decided is heard of only after everybody has had the answer and could act on it: who
+    leased a run knows of it before a cancel of that run arrives.
+    """
+
+    def __init__(self, log: Log) -> None:
+        """Begin at the head."""
+        self._log = log
+        self._reader = log.reader()
+        self.position: Position = self._reader.head()
+        first = self._reader.row(self.position)
+        self._chain = first.chain if first else GENESIS
+        self.recorded_at = first.recorded_at if first else 0
+        """The time of the row at ``position``, in milliseconds since 1970."""
+        self._heard = 0
+        self._listeners: list[tuple[Listener, frozenset[str] | None]] = []
+        self._broken: asyncio.Future[None] | None = None
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this process has committed anything."""
+        return self._log.commits > 0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that is known to be committed was handed on."""
+        return self.position >= self._log.signal.position
+
+    def subscribe(self, listener: Listener, types: frozenset[str] | None = None) -> None:
+        """Call a function with every page of new rows, in order; with ``types`` only with the rows of these."""
+        self._listeners.append((listener, types))
+
+    async def follow(self) -> None:
+        """Hand on what this process commits, for ever. Raises what a listener raised."""
+        loop = asyncio.get_running_loop()
+        self._broken = loop.create_future()
+        self._heard = self._log.commits
+        self._log.follower = Follower(loop, self._hear)
+        try:
+            await self._broken
+        finally:
+            self._log.follower = None
+
+    async def watch(self) -> None:
+        """Notice what other processes commit, for ever."""
+        bell = self._log.store.bell()
+        try:
+            while True:
+                before, news = self.position, self._looked()
+                while self.position > before and not self.caught_up:
+                    before = self.position
+                    await anyio.sleep(0)  # a long stretch must not hold up requests
+                    self._looked()
+                await bell.pause(news=news)
+        finally:
+            await bell.close()
+
+    def _looked(self) -> bool:
+        try:
+            news = self.look(pages_max=1)
+        except self._log.store.lost as error:
+            self._log.problems.report("log.watch", error)
+            return False
+        self._log.problems.recovered("log.watch")
+        return news
+
+    def look(self, pages_max: int = sys.maxsize) -> bool:
+        """Hand on what other processes have committed, so many pages at most. Return True if there is something new.
+
+        Leave if the log lost what was handed on before.
+        """
+        head = self._reader.head()
+        if head < self.position and not self._log.check_follows(self.position, self._chain, head, ()):
+            return False
+        news = head > self._log.signal.position
+        if news:
+            self._log.signal.advance(head)
+        if self._heard == self._log.commits:  # else the head may be a commit of this process, not answered yet
+            self._read(head, pages_max)
+        return news
+
+    def _hear(self, news: News) -> None:
+        try:
+            self._heard = news.commit
+            if news.rows and news.rows[0].position == self.position + 1:
+                self._hand_on(news.rows)
+            else:
+                self._read_on(news.head)
+        except Exception as error:
+            self._break(error)
+
+    def _read_on(self, head: Position) -> None:
+        """Hand on what is stored up to a head, a page in each iteration of the event loop."""
+        before = self.position
+        try:
+            self._read(head, 1)
+        except Exception as error:
+            self._break(error)
+            return
+        if before < self.position < head:
+            asyncio.get_running_loop().call_soon(self._read_on, head)
+
+    def _break(self, error: Exception) -> None:
+        """End ``follow`` with what a listener raised."""
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    def _read(self, head: Position, pages_max: int) -> None:
+        """Hand on what is stored up to a head; where the database is away, that is seen to by the next look."""
+        while self.position < head and pages_max > 0:
+            pages_max -= 1
+            try:
+                rows = self._reader.rows(self.position, PAGE_EVENTS, head)
+            except self._log.store.lost:
+                return
+            if not self._log.check_follows(self.position, self._chain, head, rows):
+                return
+            self._hand_on(rows)
+
+    def _hand_on(self, rows: Sequence[Row]) -> None:
+        last = rows[-1]
+        self.position, self._chain, self.recorded_at = last.position, last.chain, last.recorded_at
+        kinds = [row.type for row in rows]
+        for listener, types in self._listeners:
+            if types is None:
+                listener(rows)
+            elif not types.isdisjoint(kinds):
+                listener(list(compress(rows, map(types.__contains__, kinds))))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()

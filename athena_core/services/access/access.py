@@ -1,0 +1,235 @@
+"""Access: whether an identity may do an operation, and to whose things; a denial is recorded before it is answered."""
+
+from collections.abc import Mapping
+from typing import Literal, NoReturn, TypeAlias
+
+from msgspec.structs import replace
+
+from athena_core.clock import iso
+from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.domain import plane
+from athena_core.errors import AthenaError, AuthzDenied
+from athena_core.event import Fact, Meta
+from athena_core.log.writer import Log
+from athena_core.roles import Roster
+from athena_core.services.access.refusal_limits import Flood
+from athena_core.values import Identity, Role, Scope
+
+Proof: TypeAlias = Mapping[str, tuple[str, ...]]
+"""By kind of scope, what a request is about: all of it must be covered. A kind that is absent cannot be told."""
+
+PROTECTED = frozenset(("putPolicy", "cancelRun", "cancelRunByRunId", "getAuditTrail"))
+"""What ``soft-enforce`` guards (contract 3.1)."""
+
+
+class Access:
+    """Authorises operations by role and scope; an operation that the map does not name is denied (decisions E32).
+
+    ``mode`` (contract 3.1): ``off`` checks nothing, ``observe`` only records denials, ``soft-enforce`` guards what is
+    protected, ``enforce`` everything; ``strict`` makes the middle two deny what else they would let pass.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        roles: Mapping[str, frozenset[Role]],
+        roster: Roster,
+        flood: Flood,
+        *,
+        mode: str = "enforce",
+        strict: bool = False,
+    ) -> None:
+        """Take the roles of each operation, and who has which."""
+        self._log = log
+        self._roles = roles
+        self.roster = roster
+        self._flood = flood
+        self.mode = mode if roster.enabled else "off"
+        self._strict = strict
+
+    def allows(self, who: Identity, operation: str) -> bool:
+        """Whether an identity may do an operation, as far as its role goes."""
+        return self._granted(who, operation) or not self._guards(who, operation)
+
+    def _granted(self, who: Identity, operation: str) -> bool:
+        return who.role in self._roles.get(operation, frozenset())
+
+    def _guards(self, who: Identity, operation: str) -> bool:
+        """Return True if a denial of this operation is more than a record: always for a locked-out identity."""
+        if who.role is Role.NONE:
+            return True
+        match self.mode:
+            case "off":
+                return False
+            case "observe":
+                return self._strict
+            case "soft-enforce":
+                return self._strict or operation in PROTECTED
+        return True
+
+    def on_behalf(self, subject: str, scope: Scope | None = None) -> Identity:
+        """Return the identity that a definition names, with its present role (decisions E36).
+
+        The scope is that of the start, whatever the role is now: others may have contributed to it.
+        """
+        return replace(self.roster.identity(subject), scope=scope)
+
+    async def require(self, who: Identity, operation: str, meta: Meta) -> None:
+        """Return if the role allows it; else record the denial, and raise AuthzDenied where the mode guards it."""
+        if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
+            denied, message = self._missing(who, operation)
+            await self._deny(who, denied, message, meta)
+
+    def _missing(self, who: Identity, operation: str) -> tuple[plane.AuthzDenied, str]:
+        """That a role is missing, as an event and in words."""
+        names = tuple(sorted(self._roles.get(operation, frozenset())))
+        denied = plane.AuthzDenied(
+            subject=who.subject,
+            role=who.role,
+            operation=operation,
+            required_roles=names,
+            deny_reason="ROLE_MISSING",
+        )
+        allowed = " or ".join(names) or "nobody"
+        return denied, f"{operation} needs the role {allowed}; {who.subject} is {who.role}"
+
+    def refuse(self, reader: Reader, context: Context, who: Identity, operation: str) -> NoReturn:
+        """Raise that a role is missing for what is done on somebody's behalf, as the first events of a transaction."""
+        denied, message = self._missing(who, operation)
+        violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", denied.deny_reason)
+        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (denied, violation))
+        raise Rejected(AuthzDenied(message), facts)
+
+    async def require_scope(
+        self, who: Identity, operation: str, proof: Proof, meta: Meta, session_id: str | None, run_id: str | None
+    ) -> None:
+        """Return if every kind of the identity's scope covers what the request is about; else as ``require``.
+
+        Whether the thing exists is nobody's business who may not see it: the answer is the same.
+        """
+        found = self._uncovered(who, operation, proof)
+        if found is not None:
+            await self._deny(who, *found, meta, session_id, run_id)
+
+    def _uncovered(self, who: Identity, operation: str, proof: Proof) -> tuple[plane.AuthzDenied, str] | None:
+        """What a scope does not cover, as an event and in words."""
+        if who.scope is None or self.mode == "off":
+            return None
+        for kind in who.scope.__struct_fields__:
+            covered = getattr(who.scope, kind)
+            if covered is not None and (kind not in proof or not covered.issuperset(proof[kind])):
+                denied = plane.AuthzDenied(
+                    subject=who.subject,
+                    role=who.role,
+                    operation=operation,
+                    required_roles=(),
+                    deny_reason="SCOPED_ACCESS_VIOLATION",
+                )
+                return denied, f"{operation} is beyond the {kind} that {who.subject} is scoped to"
+        return None
+
+    def hides(self, who: Identity, operation: str) -> bool:
+        """Return True if an operation that nothing narrows is denied to an identity because of its scope."""
+        return self._uncovered(who, operation, {}) is not None and self._guards(who, operation)
+
+    def demand(
+        self,
+        reader: Reader,
+        context: Context,
+        who: Identity,
+        operation: str,
+        proof: Proof,
+        why: str,
+        *,
+        session_id: str | None = None,
+        behind: int = 0,
+    ) -> tuple[Fact, ...]:
+        """Check in a transaction that an identity may do what the transaction causes: by role, then by scope.
+
+        Raise Rejected with the denial where the mode guards the operation. Elsewhere return the record of the denial,
+        which stands ``behind`` so many other events of the transaction.
+        """
+        found = None
+        if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
+            found = self._missing(who, operation)
+        found = found or self._uncovered(who, operation, proof)
+        if found is None:
+            return ()
+        denied, message = found
+        guarded = self._guards(who, operation)
+        outcome: Literal["denied", "violated"] = "denied" if guarded else "violated"
+        violation = violation_of(
+            reader,
+            context,
+            denied.TYPE,
+            who,
+            "authorization",
+            outcome,
+            denied.deny_reason,
+            behind=0 if guarded else behind,
+        )
+        facts = tuple(Fact(stream=plane.STREAM, event=event, session_id=session_id) for event in (denied, violation))
+        if guarded:
+            raise Rejected(AuthzDenied(f"{why}: {message}"), facts)
+        return facts
+
+    async def _deny(
+        self,
+        who: Identity,
+        denied: plane.AuthzDenied,
+        message: str,
+        meta: Meta,
+        session_id: str | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        guarded = self._guards(who, denied.operation)
+
+        def deny(reader: Reader, context: Context) -> Outcome:
+            """The denial and the violation that is derived from it (contract 6), then the error."""
+            outcome: Literal["denied", "violated"] = "denied" if guarded else "violated"
+            reason = denied.deny_reason
+            violation = violation_of(reader, context, denied.TYPE, who, "authorization", outcome, reason)
+            facts = tuple(
+                Fact(stream=plane.STREAM, event=event, session_id=session_id, run_id=run_id)
+                for event in (denied, violation)
+            )
+            if guarded:
+                raise Rejected(AuthzDenied(message), facts)
+            return Outcome(facts=facts)
+
+        if guarded:
+            await self._log.submit(deny, meta)
+        elif self._flood.spares(who.subject, denied.operation):
+            self._flood.refused(who.subject, denied.operation)
+            try:
+                await self._log.submit(deny, meta)
+            except AthenaError:  # nothing was denied, so nothing fails for want of a record
+                return
+
+
+def violation_of(
+    reader: Reader,
+    context: Context,
+    source: str,
+    who: Identity,
+    category: Literal["authorization", "policy", "sandbox"],
+    outcome: Literal["denied", "blocked", "failed", "violated"],
+    code: str,
+    *,
+    behind: int = 0,
+) -> plane.SafetyViolation:
+    """The violation derived from the first event of the same transaction, or from one ``behind`` so many others."""
+    return plane.SafetyViolation(
+        schema_version=1,
+        source=plane.ViolationSource(
+            position=reader.head + behind + 1,
+            trace_id=context.meta.correlation,
+            type=source,
+            created_at=iso(context.now),
+        ),
+        category=category,
+        severity="high",
+        outcome=outcome,
+        violation_code=code,
+        actor=plane.ViolationActor(subject=who.subject, role=who.role),
+    )

@@ -1,0 +1,212 @@
+"""The flood: refusals of a caller who repeats them are counted, so that they fill no disk and cost no commit each."""
+
+import anyio
+
+from athena_core.clock import Clock, Ids, iso
+from athena_core.decider import Context, Outcome, Reader, Transaction
+from athena_core.domain import plane
+from athena_core.errors import AthenaError, RateLimited
+from athena_core.event import Fact, Meta
+from athena_core.log.writer import Log
+
+WINDOW_SECONDS = 1.0
+DAY_SECONDS = 86_400.0
+IDENTITIES_MAX = 10_000
+SUPPRESSED_MAX = 1_000
+"""How many identities and operations are counted apart until the next summary."""
+SUMMARY_EVENTS_MAX = 10
+SUMMARIES_BURST = 10
+SUMMARY_SECONDS = 60.0
+"""How far summaries are apart while refusals go on, after a burst of one a second."""
+EVERYBODY_ELSE = EVERYTHING_ELSE = "*"
+LOOP = "refusals.flush"
+
+Caller = tuple[str, str]
+"""An identity and an operation."""
+
+
+class Count:
+    """The refusals of an identity in one operation since the first of them, within the window."""
+
+    __slots__ = ("refusals", "since")
+
+    def __init__(self, since: float) -> None:
+        """Begin at a moment of the monotonic clock."""
+        self.since = since
+        self.refusals = 0
+
+
+class TokenBucket:
+    """Tokens that come back evenly, up to a burst."""
+
+    __slots__ = ("_at", "_burst", "_per_second", "_tokens")
+
+    def __init__(self, at: float, burst: float, per_second: float) -> None:
+        """Begin full, at a moment of the monotonic clock."""
+        self._at = at
+        self._tokens = self._burst = burst
+        self._per_second = per_second
+
+    def has(self, at: float) -> bool:
+        """Return True if a token is there."""
+        return self._level(at) >= 1.0
+
+    def take(self, at: float) -> None:
+        """Take a token; one that is not there yet is owed."""
+        self._tokens, self._at = self._level(at) - 1.0, at
+
+    def _level(self, at: float) -> float:
+        return min(self._tokens + (at - self._at) * self._per_second, self._burst)
+
+
+class Flood:
+    """Bounds what refusals cost, and records the number of those that it suppressed.
+
+    Within a second only a number of refusals of an identity and operation is tried; further requests are stopped with
+    RateLimited. They are counted by operation, so that a caller who may not start another run can still cancel one.
+
+    Within a day only a number of refusals is recorded one by one, of each identity and of all; further ones are
+    answered as they are, and counted.
+
+    Suppressed requests are recorded once a second at first, and once a minute while they go on, at most ten events each
+    time. A process that is killed loses those of the last minute.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        ids: Ids,
+        refusals_max: int,
+        per_day: int = 2_000,
+        per_day_in_all: int = 20_000,
+    ) -> None:
+        """Try ``refusals_max`` refusals a second of each identity and operation; record so many a day."""
+        self._log = log
+        self._clock = clock
+        self._ids = ids
+        self._refusals_max = refusals_max
+        self._per_day = per_day
+        now = clock.monotonic()
+        self._identities: dict[str, TokenBucket] = {}
+        self._all = TokenBucket(now, per_day_in_all, per_day_in_all / DAY_SECONDS)
+        self._summaries = TokenBucket(now, SUMMARIES_BURST, 1 / SUMMARY_SECONDS)
+        self._counts: dict[Caller, Count] = {}
+        self._suppressed: dict[Caller, int] = {}
+        self._since = 0
+
+    def check(self, subject: str, operation: str) -> None:
+        """Return, or raise RateLimited if this identity was refused this operation too often just now."""
+        if self._counts and self._stopped(subject, operation):
+            self.suppress(subject, operation)
+            limit = f"{self._refusals_max} refusals a second"
+            raise RateLimited(f"{subject} was refused {operation} more often than {limit}; nothing was tried")
+
+    def spares(self, subject: str, operation: str) -> bool:
+        """Return True if one more refusal may be recorded by itself; if not, count it."""
+        if not self._stopped(subject, operation) and not self.exhausted(subject):
+            return True
+        self.suppress(subject, operation)
+        return False
+
+    def _stopped(self, subject: str, operation: str) -> bool:
+        key = (subject, operation)
+        count = self._counts.get(key)
+        if count is None or count.refusals < self._refusals_max:
+            return False
+        if self._clock.monotonic() - count.since >= WINDOW_SECONDS:
+            del self._counts[key]
+            return False
+        return True
+
+    def exhausted(self, subject: str) -> bool:
+        """Return True if no refusal of an identity may be recorded by itself now."""
+        if not self._identities:
+            return False
+        now = self._clock.monotonic()
+        bucket = self._identities.get(subject)
+        return not self._all.has(now) or (bucket is not None and not bucket.has(now))
+
+    def suppress(self, subject: str, operation: str) -> None:
+        """Count a request that is not recorded by itself."""
+        key = (subject, operation)
+        if key not in self._suppressed and len(self._suppressed) >= SUPPRESSED_MAX:
+            key = (EVERYBODY_ELSE, EVERYTHING_ELSE)
+        if not self._suppressed:
+            self._since = self._clock.now()
+        self._suppressed[key] = self._suppressed.get(key, 0) + 1
+
+    def refused(self, subject: str, operation: str, *, recorded: bool = True) -> None:
+        """Count a refusal that was tried, and recorded by itself or not."""
+        now = self._clock.monotonic()
+        count = self._counts.get((subject, operation))
+        if count is None or now - count.since >= WINDOW_SECONDS:
+            count = self._counts[subject, operation] = Count(now)
+        count.refusals += 1
+        if not recorded:
+            self.suppress(subject, operation)
+            return
+        bucket = self._identities.pop(subject, None) or TokenBucket(now, self._per_day, self._per_day / DAY_SECONDS)
+        self._identities[subject] = bucket  # the last one of whom a refusal was recorded comes last
+        if len(self._identities) > IDENTITIES_MAX:
+            del self._identities[next(iter(self._identities))]
+        bucket.take(now)
+        self._all.take(now)
+
+    async def serve(self) -> None:
+        """Record what was suppressed, as often as it is due, for ever."""
+        while True:
+            await anyio.sleep(WINDOW_SECONDS)
+            try:
+                await self.tick()
+            except Exception as error:
+                self._log.problems.report(LOOP, error)
+            else:
+                if not self._suppressed:
+                    self._log.problems.recovered(LOOP)
+
+    async def tick(self) -> None:
+        """Forget windows that are over; record what was suppressed if a summary is due."""
+        now = self._clock.monotonic()
+        self._counts = {key: count for key, count in self._counts.items() if now - count.since < WINDOW_SECONDS}
+        if self._suppressed and self._summaries.has(now):
+            self._summaries.take(now)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Record what was suppressed; what cannot be recorded now is kept for the next time."""
+        left, since, self._suppressed = _summary(self._suppressed), self._since, {}
+        for key in list(left):
+            subject, operation = key
+            event = plane.RequestsSuppressed(count=left[key], subject=subject, operation=operation, since=iso(since))
+            try:
+                await self._log.submit(_record(event), Meta(actor=subject, correlation=self._ids.trace()))
+            except AthenaError as error:
+                self._log.problems.report(LOOP, error)
+                break
+            del left[key]
+        for key, count in left.items():
+            self._suppressed[key] = self._suppressed.get(key, 0) + count
+            self._since = since
+
+
+def _summary(suppressed: dict[Caller, int]) -> dict[Caller, int]:
+    """The largest counts as they are, and one for all others."""
+    ranked = sorted(suppressed.items(), key=lambda item: item[1], reverse=True)
+    if len(ranked) <= SUMMARY_EVENTS_MAX:
+        return dict(ranked)
+    summary, rest = dict(ranked[: SUMMARY_EVENTS_MAX - 1]), ranked[SUMMARY_EVENTS_MAX - 1 :]
+    subjects, operations = ({key[place] for key, _ in rest} for place in (0, 1))
+    subject = subjects.pop() if len(subjects) == 1 else EVERYBODY_ELSE
+    operation = operations.pop() if len(operations) == 1 else EVERYTHING_ELSE
+    summary[subject, operation] = summary.get((subject, operation), 0) + sum(count for _, count in rest)
+    return summary
+
+
+def _record(event: plane.RequestsSuppressed) -> Transaction:
+    outcome = Outcome(facts=(Fact(stream=plane.STREAM, event=event),))
+
+    def record(reader: Reader, context: Context) -> Outcome:
+        return outcome
+
+    return record

@@ -1,0 +1,143 @@
+"""The context: what a model is sent, from references, the session's history and the user's words."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+
+from athena_core.errors import ConfigError, ContextOverflow
+from athena_core.event import Position
+from athena_core.log.codec import Codec
+from athena_core.log.port import StoreReader
+from athena_core.providers.mask import Mask
+from athena_core.providers.provider import Message
+from athena_core.services.context.conversation import ContextLimits, Draft, fit, paired
+from athena_core.services.context.history import Histories, HistoryLimits
+from athena_core.settings import Settings
+from athena_core.tools.memory import FILE, FOLDER
+from athena_core.tools.refusal import PathRefused
+from athena_core.tools.workspace import Workspace, parts_of
+from athena_core.values import ContextMeta, ContextReference
+
+REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
+FILE_BYTES_MAX = 10_000_000
+
+
+class Resolved:
+    """The references of a directive, read: what they are, and what they held.
+
+    The hashes are salted: once the contents and the salt are erased, they tell nothing, not even to who guesses well.
+    """
+
+    def __init__(self, salt: bytes) -> None:
+        """Start empty."""
+        self.salt = salt
+        self.references: list[ContextReference] = []
+        self.contents: list[str] = []
+
+
+def resolve(references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask) -> Resolved:
+    """Read ``file:path#L1-L20`` and ``memory:path`` in the workspace, masked. Raises ConfigError where it cannot."""
+    resolved = Resolved(salt)
+    for index, reference in enumerate(references):
+        content = _read(reference, f"contextRefs[{index}]", workspace, mask)
+        digest = hashlib.sha256(salt + content.encode()).hexdigest()
+        resolved.references.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
+        resolved.contents.append(content)
+    size = sum(len(content) for content in resolved.contents)
+    if size > chars_max:
+        raise ContextOverflow(f"the context references hold {size} characters; at most {chars_max} fit")
+    return resolved
+
+
+def names_notes(reference: str) -> bool:
+    """Return True for a reference to a note of the memory, by its kind or by its path."""
+    match = REFERENCE.fullmatch(reference)
+    if match is None:
+        return False
+    kind, place, *_ = match.groups()
+    parts = tuple(part for part in place.split("/") if part not in ("", "."))
+    return kind == "memory" or parts[:1] == (FOLDER,) or parts == (FILE,)
+
+
+def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
+    match = REFERENCE.fullmatch(reference)
+    if match is None:
+        remedy = "file:<path>, memory:<path>, either with #L1 or #L1-L20"
+        raise ConfigError.of(field, f"{reference!r} is no context reference", remedy)
+    kind, place, first, last = match.groups()
+    if kind == "memory" and place != "MEMORY.md" and not place.startswith("memory/"):
+        place = "memory/" + place
+    try:
+        text = workspace.read(parts_of(place), FILE_BYTES_MAX, "").decode()
+    except PathRefused as refusal:
+        raise ConfigError.of(field, refusal.problem, "another file of the workspace") from refusal
+    except OSError as error:
+        raise ConfigError.of(field, f"{place!r} cannot be read: {error.strerror}", "a file of the workspace") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError.of(field, f"{place!r} is not UTF-8 text", "a text in UTF-8") from error
+    text = mask.hide(text.replace("\x00", "\ufffd"), lines=True)  # as a whole: a part may hold half a secret
+    if first is not None:
+        lines = text.splitlines()
+        text = "\n".join(lines[max(int(first), 1) - 1 : int(last or first)])
+    return text
+
+
+class Compiler:
+    """Compiles contexts under the limits of the settings."""
+
+    def __init__(
+        self, settings: Settings, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
+    ) -> None:
+        """Take the limits, and a reader for the histories; ``followed`` as they want it."""
+        self.chars_max = settings.context_max_chars - settings.context_reserve_chars
+        self._limits = ContextLimits(
+            chars_max=self.chars_max,
+            strategy="summary" if settings.context_strategy == "summary" else "raw",
+            attempts_max=settings.context_max_overflow_retries,
+            summary_chars_max=settings.context_summary_max_chars,
+            result_chars_max=settings.context_max_tool_result_chars,
+        )
+        self._repair = settings.history_repair_tool_pairing
+        limits = HistoryLimits(
+            entries_max=settings.history_max_entries,
+            entry_chars_max=settings.history_max_entry_chars,
+            chars_max=2 * self.chars_max,  # a summary quotes no more
+            strip=settings.history_strip_control_chars,
+        )
+        self.histories = Histories(limits, codec, reader, followed)
+
+    def check(self, said: str, resolved: Resolved) -> None:
+        """Raise ContextOverflow for what cannot fit even without history."""
+        size = len(said) + sum(len(content) for content in resolved.contents)
+        if size > self.chars_max:
+            raise ContextOverflow(f"the input holds {size} characters; at most {self.chars_max} fit into the context")
+
+    def compile(
+        self,
+        session_id: str,
+        before: Position | None,
+        said: str,
+        references: tuple[ContextReference, ...],
+        contents: tuple[str, ...],
+        turns: Sequence[Message] = (),
+        reminder: tuple[Message, ...] = (),
+        personas: frozenset[str] | None = None,
+    ) -> tuple[tuple[Message, ...], ContextMeta]:
+        """The messages of a run's next turn: references, its reminder, history, the user's words, then its own turns.
+
+        The history ends ``before`` a position; None tells that there is none, without a look at the log. ``turns`` is
+        what ``conversation`` makes of the run's own events, without what the user said. With ``personas`` the history
+        holds only runs that name one of them. Raises ContextOverflow where nothing makes it fit.
+        """
+        system = tuple(
+            Message(role="system", content=f"Context {reference.ref}:\n{content}")
+            for reference, content in zip(references, contents, strict=True)
+        )
+        history, seen = () if before is None else self.histories.messages(session_id, before, personas), set[str]()
+        draft = Draft(
+            system=(*system, *reminder),
+            history=tuple(paired(history, seen) if self._repair else history),
+            said=Message(role="user", content=said),
+            turns=tuple(paired(turns, seen)),
+        )
+        return fit(draft, self._limits)

@@ -1,0 +1,254 @@
+"""The history of a session: what its last completed runs said, as a context repeats it, kept between runs."""
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby, islice
+from operator import attrgetter
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from athena_core.domain import plane
+from athena_core.domain.run import RunCompleted, RunRequest, ToolCalled, TranscriptAppended
+from athena_core.event import Position
+from athena_core.log.codec import Codec
+from athena_core.log.port import StoreReader
+from athena_core.protocols import Row
+from athena_core.providers.provider import Message
+from athena_core.services.context.conversation import conversation, cut_message, without_controls
+from athena_core.values import INTEGER_MAX
+
+ROWS_MAX = 10_000
+"""Rows of a session that one history looks at."""
+ADDED_ROWS_MAX = 500
+"""A session to which more rows were added is read anew, row by row."""
+KEPT_MAX = 1_000
+"""Histories in memory. The least recently used go first."""
+KEPT_BYTES_MAX = 16 << 20
+"""Memory that they take, in bytes, by an estimate."""
+ENTRY_BYTES = 500
+"""Estimated memory of an entry without its text."""
+
+Said = TranscriptAppended | ToolCalled
+SAID = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
+ERASING = frozenset({plane.PayloadRedacted.TYPE})
+
+Question = tuple[str, frozenset[str] | None]
+"""A session, and the personas to whose runs its history is narrowed, if any."""
+
+
+class HistoryLimits(NamedTuple):
+    """Limits of a session history."""
+
+    entries_max: int
+    entry_chars_max: int
+    chars_max: int
+    """Reading ends where the entries have more characters."""
+    strip: bool
+    """Whether control characters are left out."""
+    rows_max: int = ROWS_MAX
+    added_rows_max: int = ADDED_ROWS_MAX
+    kept_max: int = KEPT_MAX
+    kept_bytes_max: int = KEPT_BYTES_MAX
+
+
+class Entry:
+    """A row of a session that matters to histories: what was said or called, or the end of a completed run."""
+
+    __slots__ = ("begins", "chars", "ends", "event", "number", "position", "size", "stream")
+
+    def __init__(self, row: Row, number: int) -> None:
+        """Take a row; ``number`` rises by one with each row of its session."""
+        self.position = row.position
+        self.stream = row.stream
+        self.number = number
+        self.ends = row.type == RunCompleted.TYPE
+        self.event: Said | None = None
+        """Decoded once it is needed, which what a failed run said never is; the two below as well."""
+        self.begins = False
+        """Whether the user said it."""
+        self.chars = 0
+        self.size = ENTRY_BYTES
+
+
+class Kept:
+    """A history as it was read: what matters of a session before a position, back to the oldest entry needed."""
+
+    __slots__ = ("before", "entries", "messages", "newest", "size", "texts")
+
+    def __init__(self, before: Position) -> None:
+        """Hold nothing yet."""
+        self.before = before
+        self.newest = 0
+        """The number of the last row before that position."""
+        self.entries: list[Entry] = []
+        """The newest first."""
+        self.texts: dict[tuple[Position, ...], tuple[Message, ...]] = {}
+        """The messages of each run, by the positions of the events that they were made of."""
+        self.messages: tuple[Message, ...] = ()
+        self.size = ENTRY_BYTES
+
+
+class Histories:
+    """Reads histories, and keeps the last ones: the next run of a session only reads what was added.
+
+    A kept history gives the messages that one read anew would give. All are dropped once any text of the log is
+    erased: ``forget`` is called for the rows up to ``followed()``, and later ones are looked up. Belongs to the event
+    loop, but ``forget`` may be called from any thread.
+    """
+
+    def __init__(
+        self, limits: HistoryLimits, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
+    ) -> None:
+        """Keep nothing yet."""
+        self._limits = limits
+        self._codec = codec
+        self._reader = reader
+        self._followed = followed
+        self._kept: OrderedDict[Question, Kept] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._checked: Position = 0
+        """What was erased up to here is in no kept history."""
+
+    def forget(self) -> None:
+        """Drop every kept history, because text was erased."""
+        with self._lock:
+            self._kept, self._bytes = OrderedDict(), 0
+
+    def messages(self, session_id: str, before: Position, personas: frozenset[str] | None) -> Sequence[Message]:
+        """Return what was said in the last completed runs of a session, oldest first, beginning with words of the user.
+
+        Reading ends at the limits of entries, of characters and of rows; of the run where it ends, only the
+        user's words and what came after that point are taken. With ``personas`` only runs that name one of them count.
+        """
+        self._check()
+        question, all_kept = (session_id, personas), self._kept
+        known = all_kept.get(question)
+        if known is not None and known.before == before:
+            all_kept.move_to_end(question)
+            return known.messages
+        if known is not None and (known.before > before or not known.entries):
+            known = None
+        new = Kept(before)
+        rows: dict[Position, Row] = {}
+        found = self._found(self._entries(question, known, new, rows), new, rows)
+        messages: list[Message] = []
+        for _, group in groupby(reversed(found), key=attrgetter("stream")):
+            entries = list(group)
+            positions = tuple(entry.position for entry in entries)
+            text = None if known is None else known.texts.get(positions)
+            if text is None:
+                said = conversation(entry.event for entry in entries if entry.event is not None)
+                text = tuple(map(self._tidied, said))
+            new.texts[positions] = text
+            messages += text
+        while messages and messages[0].role != "user":
+            del messages[0]
+        new.messages = tuple(messages)
+        self._keep(all_kept, question, new)
+        return new.messages
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How many histories are kept, and about how many bytes they take."""
+        return len(self._kept), self._bytes
+
+    def _check(self) -> None:
+        """Forget everything if a text was erased that may be kept."""
+        self._checked = max(self._checked, self._followed())
+        if self._kept and self._reader.of_types(tuple(ERASING), self._checked, INTEGER_MAX, 1):
+            self._checked = self._reader.head()
+            self.forget()
+
+    def _entries(self, question: Question, known: Kept | None, new: Kept, rows: dict[Position, Row]) -> Iterable[Entry]:
+        """Read what may matter, newest first: what was added and then the known entries, or all of it.
+
+        Nothing older than the known entries is needed: what was added only brings nearer where a history ends.
+        """
+        session_id, personas = question
+        if known is not None:
+            added = self._reader.session(session_id, new.before, known.before - 1)
+            page = list(islice(added, self._limits.added_rows_max + 1))
+            if len(page) <= self._limits.added_rows_max:
+                new.newest = known.newest + len(page)
+                oldest, kept = new.newest - self._limits.rows_max, known.entries
+                if kept[-1].number <= oldest:
+                    kept = [entry for entry in kept if entry.number > oldest]
+                numbered = zip(range(new.newest, max(known.newest, oldest), -1), page, strict=False)
+                return chain(self._mattering(numbered, personas, rows), kept)
+        numbers = range(0, -self._limits.rows_max, -1)
+        every = self._reader.session(session_id, new.before)
+        return self._mattering(zip(numbers, every, strict=False), personas, rows)
+
+    def _mattering(
+        self, numbered: Iterable[tuple[int, Row]], personas: frozenset[str] | None, rows: dict[Position, Row]
+    ) -> Iterator[Entry]:
+        for number, row in numbered:
+            ends = row.type == RunCompleted.TYPE and (personas is None or self._persona(row.stream) in personas)
+            if ends or row.type in SAID:
+                rows[row.position] = row
+                yield Entry(row, number)
+
+    def _found(self, entries: Iterable[Entry], new: Kept, rows: Mapping[Position, Row]) -> list[Entry]:
+        """Return the entries of a history, newest first, and note all that it took to find them."""
+        entries_max, _, chars_max, *_ = self._limits
+        completed: set[str] = set()
+        found: list[Entry] = []
+        chars, last = 0, None
+        for entry in entries:
+            new.entries.append(entry)
+            if entry.ends:
+                completed.add(entry.stream)
+            if entry.ends or entry.stream not in completed:
+                continue
+            if last is not None and entry.stream != last:
+                break
+            if entry.event is None:
+                self._read(entry, rows.get(entry.position))
+            if last is None or entry.begins:
+                found.append(entry)
+                chars += entry.chars
+            if last is None and (len(found) >= entries_max or chars > chars_max):
+                last = entry.stream
+            if entry.begins and last is not None:
+                break
+        return found
+
+    def _read(self, entry: Entry, row: Row | None) -> None:
+        """Decode the event of an entry, whose row is read again where that was not needed before."""
+        row = row or self._reader.row(entry.position)
+        assert row is not None
+        event = self._codec.decode(row).event
+        assert isinstance(event, Said)
+        text = event.arguments if isinstance(event, ToolCalled) else event.content
+        entry.event = event
+        entry.begins = isinstance(event, TranscriptAppended) and event.role == "user"
+        entry.chars = min(event.chars, self._limits.entry_chars_max)
+        entry.size = ENTRY_BYTES + 2 * sys.getsizeof(text)  # as it was recorded, and as it is sent
+
+    def _persona(self, run_id: str) -> str | None:
+        """Return the persona that a run names, if it names one."""
+        for row in self._reader.stream(run_id, 0, 1):
+            event = self._codec.decode(row, text=False).event
+            return event.persona_name if isinstance(event, RunRequest) else None
+        return None
+
+    def _tidied(self, message: Message) -> Message:
+        shorter = cut_message(message, self._limits.entry_chars_max)
+        return replace(shorter, content=without_controls(shorter.content)) if self._limits.strip else shorter
+
+    def _keep(self, all_kept: OrderedDict[Question, Kept], question: Question, new: Kept) -> None:
+        """Keep a history, unless all were forgotten since it was read."""
+        new.size += sum(map(attrgetter("size"), new.entries))
+        with self._lock:
+            if all_kept is not self._kept:
+                return
+            known = all_kept.pop(question, None)
+            self._bytes += new.size - (0 if known is None else known.size)
+            all_kept[question] = new
+            while self._bytes > self._limits.kept_bytes_max or len(all_kept) > self._limits.kept_max:
+                _, oldest = all_kept.popitem(last=False)
+                self._bytes -= oldest.size

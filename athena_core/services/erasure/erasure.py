@@ -1,0 +1,245 @@
+"""Erasure: the registry of places that keep text, and the eraser of each, so that erased text leaves every file."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from anyio import to_thread
+
+from athena_core.clock import Clock
+from athena_core.domain import plane, review
+from athena_core.errors import AthenaError
+from athena_core.event import Position, Value
+from athena_core.log.port import StoreReader
+from athena_core.log.tools.backup import opened
+from athena_core.log.writer import Log
+from athena_core.protocols import Generations, Recall, Row
+from athena_core.system.problems import described
+
+PAGE_ROWS = 500
+RETRY_SECONDS = 0.05
+AGAIN = "run the same command again once it has ended"
+REST_PARTS = 10
+"""A pass over the files is followed by a rest of so many times its length."""
+
+
+class Trace(Value):
+    """A place that may still hold erased text: why, and what removes it."""
+
+    place: str
+    reason: str
+    remedy: str
+
+
+class Erasure:
+    """Removes what files of a state directory, and this process, still hold of text that was erased in the log."""
+
+    def __init__(
+        self,
+        directory: Path,
+        log: Log,
+        generations: Generations,
+        recall: Recall,
+        caches: Mapping[str, Callable[[], None]],
+        clock: Clock,
+    ) -> None:
+        """Take the parts; ``caches`` has what empties the caches of this process, by their names in the registry."""
+        self._clock = clock
+        self.directory = directory
+        self.log = log
+        self.generations = generations
+        self.recall = recall
+        self.caches = caches
+        self._lock = asyncio.Lock()
+        self._asked = self._done = 0
+        self._left: tuple[Trace, ...] = ()
+        self._rests_until = 0.0
+        self._clean: Position = 0
+        """What was erased up to here has left every file, as this process has seen."""
+
+    def forget(self, rows: Sequence[Row]) -> None:
+        """Empty the caches of this process, because of ``rows`` of any process that erase text."""
+        for empty in self.caches.values():
+            empty()
+
+    async def scrub(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
+        """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
+
+        The views reflect what was erased up to ``seen``. Callers that wait at the same time share the next pass, which
+        begins after all of them have erased; the one that is under way may have passed a place before. None is
+        made where nothing was erased since the last one that left nothing, because it rewrites the views. A pass
+        that left nothing is followed by a rest of ten times as long: who forgets notes takes a tenth of the time from
+        others at most.
+        """
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._done < mine:
+                if not await to_thread.run_sync(self._due):
+                    return ()
+                rest = max(self._rests_until - self._clock.monotonic(), 0.0)
+                if rest > seconds:
+                    reason = f"the files were rewritten a moment ago, and can be again in {rest:.0f} s"
+                    return (Trace(place="views", reason=reason, remedy="run the same command again then"),)
+                await asyncio.sleep(rest)
+                begun, began = self._asked, self._clock.monotonic()
+                self._left = await to_thread.run_sync(self._pass, seconds, seen)
+                self._done = begun
+                if not self._left:  # else it has waited, and is to be tried again
+                    now = self._clock.monotonic()
+                    self._rests_until = now + REST_PARTS * (now - began)
+            return self._left
+
+    def _due(self) -> bool:
+        """Return True if something was erased since all was clean."""
+        with closing(self.log.reader()) as reader:
+            head = reader.head()
+            due = bool(reader.of_types((plane.PayloadRedacted.TYPE,), self._clean, head, 1))
+        if not due:
+            self._clean = head
+        return due
+
+    def _pass(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
+        left = tuple(self._run(seconds))
+        if not left:
+            self._clean = max(self._clean, seen)
+        return left
+
+    def _run(self, seconds: float) -> Iterator[Trace]:
+        until = time.monotonic() + seconds
+        for place in PLACES:
+            if place.erase is not None:
+                try:
+                    yield from place.erase(self, max(until - time.monotonic(), 0.0))
+                except (OSError, AthenaError) as error:
+                    yield Trace(place=place.name, reason=str(error), remedy=AGAIN)
+                except Exception as error:  # what was erased in the log stays so, whatever stands in a file
+                    yield Trace(place=place.name, reason=described(error), remedy=AGAIN)
+
+
+# The erasers
+
+Eraser: TypeAlias = Callable[[Erasure, float], Iterator[Trace]]
+
+
+def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    erasure.log.store.scrub(seconds)
+    return iter(())
+
+
+def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Rewrite the generation that serves; delete those that do not, unless one is being built."""
+    generations = erasure.generations
+    builder = generations.builder()
+    until = time.monotonic() + seconds
+    while not (free := builder.acquire()) and time.monotonic() < until:
+        time.sleep(RETRY_SECONDS)
+    if free:
+        try:
+            for name in generations.leftovers():
+                generations.remove(name, builder)
+            with generations.scratch(builder):
+                pass  # what a process left there that was killed is deleted
+        finally:
+            builder.release()
+    else:
+        yield Trace(place="views", reason="a generation is being built", remedy=AGAIN)
+    serving = {name for name in (generations.current(), generations.candidate()) if name is not None}
+    for name in sorted(serving):
+        if generations.identity(name) is not None:
+            generations.scrub(name, seconds)
+
+
+def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    erasure.recall.scrub(seconds)
+    return iter(())
+
+
+def _cache(name: str) -> Eraser:
+    """Empty a cache of this process; other processes empty theirs as they follow the log."""
+
+    def erase(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+        erasure.caches[name]()
+        return iter(())
+
+    return erase
+
+
+def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Delete the files of reviews whose text was erased."""
+    with closing(erasure.log.reader()) as reader:
+        for folder in (erasure.directory / review.FOLDER).glob("*"):
+            rows = [*reader.stream(folder.name), *reader.stream(review.PREFIX + folder.name)]
+            if any(row.text is None and row.text_hash is not None for row in rows):
+                shutil.rmtree(folder)
+    return iter(())
+
+
+def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    """Find logs that ``athena restore`` set aside and that hold text which was erased since."""
+    for path in sorted({*erasure.directory.glob("log-*.db"), *erasure.directory.glob("*.part")}):
+        with closing(erasure.log.reader()) as reader:
+            if _holds_erased(path, reader, erasure.log):
+                yield Trace(place=path.name, reason="a copy of the log from before the erasure", remedy="delete it")
+
+
+def _holds_erased(path: Path, reader: StoreReader, log: Log) -> bool:
+    try:
+        return _repeats(path, reader, log)
+    except Exception:  # it is damaged: nobody can tell
+        return True
+
+
+def _repeats(path: Path, reader: StoreReader, log: Log) -> bool:
+    copy, _ = opened(path)
+    with closing(copy):
+        position, head = 0, reader.head()
+        while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):
+            for row in rows:
+                event = log.codec.decode(row).event
+                assert isinstance(event, plane.PayloadRedacted)
+                mine, other = reader.row(event.target), copy.row(event.target)
+                if mine and other and other.text is not None and other.text_hash == mine.text_hash:
+                    return True
+            position = rows[-1].position
+    return False
+
+
+# The registry
+
+
+class Place(NamedTuple):
+    """Files of the state directory by the patterns of their paths; without an eraser they hold no text.
+
+    A place without patterns is in the memory of processes.
+    """
+
+    name: str
+    patterns: tuple[str, ...]
+    erase: Eraser | None = None
+
+
+PLACES = (
+    Place("log", ("log.db", "log.db-wal", "log.db-shm", "snapshots.db", "snapshots.db-wal", "snapshots.db-shm"), _log),
+    Place("views", ("views/views-*.db", "views/views-*.db-wal", "views/views-*.db-shm", "views/scratch/*"), _views),
+    Place("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
+    Place("histories", (), _cache("histories")),
+    Place("answers", (), _cache("answers")),
+    Place("recent rows", (), _cache("recent rows")),
+    Place("inputs of workflows", (), _cache("inputs of workflows")),
+    Place("reviews", (f"{review.FOLDER}/*/*",), _reviews),
+    Place("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
+    Place("anchors", ("*.anchor", "*.anchor.*")),
+    Place("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),
+    Place(
+        "pointers",
+        tuple(f"views/{name}{suffix}" for name in ("current", "candidate", "damaged") for suffix in ("", ".new")),
+    ),
+    Place("contracts", ("api/contracts.v1.json",)),
+    Place("settings of git", ("git-*/*",)),
+)
+"""Every kind of file in a state directory, and the caches of text. A test fails for a file that is of none."""

@@ -1,0 +1,301 @@
+"""Redaction: what people, models and tools wrote is erased; the facts stay, and the chain still verifies."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import msgspec
+from anyio import to_thread
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import (
+    dead_letter,
+    directive,
+    message,
+    plane,
+    queue,
+    review,
+    run,
+    schedule,
+    workflow_run,
+)
+from athena_core.errors import NotFound
+from athena_core.event import Fact, Meta, Position
+from athena_core.log.codec import MOVED, Codec, public_words
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import Log
+from athena_core.protocols import Row
+from athena_core.services.erasure.erasure import Trace
+
+BATCH = 200
+PAGE_ROWS = 500
+SEARCH_ROWS = 20_000
+"""How many rows one statement searches for copies."""
+
+COPY_CHARS_MIN = 12
+"""Shorter texts are not looked for elsewhere: too many events hold them by chance."""
+
+COPIES_OF_MAX, COPIES_MAX = 100, 100
+"""How many texts are looked for elsewhere, and how many places are named."""
+
+TOGETHER = 1_000
+"""How many events before a run's first one may be of the transaction that started it, such as its batch of work."""
+
+IN_THE_CHAIN = "nothing removes it, because it is part of the chain"
+RUN_ID = re.compile(rb"run_\w+")
+AROUND = (
+    *(workflow_run.WorkflowStepFailed.TYPE, schedule.ScheduleRunFailed.TYPE, queue.WorkBatchStarted.TYPE),
+    *(queue.WorkBatchReturned.TYPE, queue.WorkBatchBuried.TYPE, queue.WorkDrainFailed.TYPE),
+    *(dead_letter.DeadLetterAdded.TYPE, message.MessageFailed.TYPE),
+)
+"""The events in other streams that repeat an error of a run, or name the items that it was given."""
+
+
+class Found(NamedTuple):
+    """What is to be erased: the rows with text, what of them is in the public payload, and what was erased before."""
+
+    rows: tuple[Row, ...]
+    public: tuple[Trace, ...]
+    erased: frozenset[Position]
+
+    @property
+    def positions(self) -> list[Position]:
+        """The positions of the rows, in order."""
+        return [row.position for row in self.rows]
+
+
+def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> Found:
+    """Find a run's text: in its events, in what it was given, in its review, and where its errors are repeated.
+
+    Raises NotFound.
+    """
+    rows = reader.stream(run_id)
+    if not rows or not run_id.startswith("run_"):
+        raise NotFound(f"no run {run_id!r} exists")
+    rows += [*_shadows(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
+    return _found([*rows, *_around(reader, codec, rows)])
+
+
+def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Found:
+    """Find the text of all runs of a session, and of what else belongs to it. Raises NotFound."""
+    rows = list(reader.session(session_id, reader.head() + 1))
+    if not rows:
+        raise NotFound(f"no session {session_id!r} exists")
+    return _found([*rows, *_shadows(reader, codec, rows), *_around(reader, codec, rows)])
+
+
+def text_of_event(reader: StoreReader, position: Position) -> Found:
+    """Find the text of one event. Raises NotFound."""
+    row = reader.row(position)
+    if row is None:
+        raise NotFound(f"there is no event at position {position}")
+    return _found([row])
+
+
+def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
+    """Return the events of directives that were made of plain input."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        event = codec.decode(row, text=False).event
+        if isinstance(event, run.RunCreated | run.RunQueued) and event.directive_id not in found:
+            made = reader.stream(event.directive_id)
+            first = codec.decode(made[0], text=False).event if made else None
+            shadow = isinstance(first, directive.DirectiveCreated) and first.shadow
+            found[event.directive_id] = made if shadow else []
+    return [row for made in found.values() for row in made]
+
+
+def _around(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
+    """Find what repeats text of runs in other streams: their errors, the items and messages that they worked on."""
+    runs = {row.stream.encode() for row in rows if row.stream.startswith("run_")}
+    position, head = max(min(row.position for row in rows) - TOGETHER, 0), reader.head()
+    while runs and (page := reader.of_types(AROUND, position, head, PAGE_ROWS)):
+        for row in page:
+            if runs.isdisjoint(RUN_ID.findall(row.data)):
+                continue
+            yield row
+            event = codec.decode(row, text=False).event
+            if isinstance(event, queue.WorkBatchStarted):
+                yield from _items(reader, codec, row, event.item_ids)
+        position = page[-1].position
+
+
+def _items(reader: StoreReader, codec: Codec, batch: Row, item_ids: Sequence[str]) -> Iterator[Row]:
+    for row in reader.stream(batch.stream, 0, batch.version):
+        event = codec.decode(row, text=False).event if row.type == queue.WorkEnqueued.TYPE else None
+        if isinstance(event, queue.WorkEnqueued) and event.item_id in item_ids:
+            yield row
+            if event.message_id is not None:
+                yield from reader.stream(event.message_id, 0, 1)
+
+
+def _found(rows: Iterable[Row]) -> Found:
+    each = dict(sorted((row.position, row) for row in rows))
+    public = [_public(row, names) for row in each.values() if (names := public_words(row))]
+    erased = (row.position for row in each.values() if row.text is None and row.text_hash is not None)
+    return Found(tuple(row for row in each.values() if row.text is not None), tuple(public), frozenset(erased))
+
+
+def _public(row: Row, names: Sequence[str]) -> Trace:
+    return Trace(
+        place=_place(row.position),
+        reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in its public payload",
+        remedy=IN_THE_CHAIN,
+    )
+
+
+async def redact(
+    log: Log, reader: StoreReader, found: Found, reason: str, meta: Meta
+) -> tuple[Position, tuple[Trace, ...]]:
+    """Erase the texts that were found, each recorded as ``payload.redacted``.
+
+    Return the position after which it is done, and the events that still repeat a text that was erased, now or before.
+    """
+    begun = reader.head()
+    copies = copies_of(reader, found.rows, 0, begun, named=found.public)
+    done = await _erase(log, found.positions, reason, meta, copies)
+    done = await note_late(log, found.rows, begun, done, meta)
+    return done, tuple(still(reader, remembered(reader, log.codec, found.erased.union(found.positions))))
+
+
+async def note_late(log: Log, rows: Sequence[Row], begun: Position, done: Position, meta: Meta) -> Position:
+    """Note what repeats the texts of erased rows and was recorded since a search: meanwhile, or the reason itself.
+
+    ``begun`` is where the search ended, ``done`` what erased them. Return the position after which all is noted.
+    """
+
+    def find() -> Copies:
+        with closing(log.reader()) as reader:
+            return copies_of(reader, rows, begun, done)
+
+    late = await to_thread.run_sync(find)
+    if late.positions or late.public:
+        done = await _erase(log, [rows[0].position], None, meta, late)
+    return done
+
+
+async def _erase(log: Log, positions: Sequence[Position], reason: str | None, meta: Meta, copies: "Copies") -> Position:
+    done = log.signal.position
+    for start in range(0, len(positions), BATCH):
+        targets = tuple(positions[start : start + BATCH])
+
+        def erase(reader: Reader, context: Context, targets: tuple[Position, ...] = targets) -> Outcome:
+            first = copies.noted(plane.PayloadRedacted(target=targets[0], note=reason))
+            events = (first, *(plane.PayloadRedacted(target=target, note=reason) for target in targets[1:]))
+            return Outcome(facts=tuple(Fact(stream=plane.STREAM, event=event) for event in events), erase=targets)
+
+        done = (await log.submit(erase, meta)).position
+    return done
+
+
+# What is left elsewhere
+
+
+class Copies(NamedTuple):
+    """The events whose text, or whose public payload, repeats texts; with ``more`` there may be others."""
+
+    positions: tuple[Position, ...]
+    public: tuple[Position, ...]
+    more: bool
+
+    def noted(self, event: plane.PayloadRedacted) -> plane.PayloadRedacted:
+        """Return the event with a note of the copies, so that a later command knows of them without the text."""
+        return replace(event, copies=self.positions or None, public=self.public or None, more=self.more or None)
+
+
+def copies_of(
+    reader: StoreReader, rows: Sequence[Row], after: Position, head: Position, named: Iterable[Trace] = ()
+) -> Copies:
+    """Find the events with ``after < position <= head`` that repeat a text of rows, as a whole or within more.
+
+    Texts of less than ``COPY_CHARS_MIN`` characters are not looked for, and public payloads in ``named`` are left out.
+    """
+    wanted = _shortest(rows)
+    places: dict[Position, bool] = {}
+    for words in wanted[:COPIES_OF_MAX]:
+        for start in range(after, head, SEARCH_ROWS):
+            for position, public in reader.holding(words, start, min(start + SEARCH_ROWS, head)):
+                places[position] = public or places.get(position, False)
+    texts = sorted(places.keys() - {row.position for row in rows})
+    known = {one.place for one in named}
+    payloads = sorted(position for position, public in places.items() if public and _place(position) not in known)
+    more = len(wanted) > COPIES_OF_MAX or max(len(texts), len(payloads)) > COPIES_MAX
+    return Copies(tuple(texts[:COPIES_MAX]), tuple(payloads[:COPIES_MAX]), more)
+
+
+def _place(position: Position) -> str:
+    return f"position {position}"
+
+
+def remembered(reader: StoreReader, codec: Codec, erased: AbstractSet[Position]) -> Copies:
+    """Return the copies that were noted by the commands which erased any of these positions."""
+    found: set[Position] = set()
+    payloads: set[Position] = set()
+    more = False
+    position, head = 0, reader.head()
+    commands: dict[str, plane.PayloadRedacted] = {}
+    while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):
+        for row in rows:
+            event = codec.decode(row, text=False).event
+            assert isinstance(event, plane.PayloadRedacted)
+            first = commands.setdefault(row.command_id, event)
+            if event.target in erased:
+                found.update(first.copies or ())
+                payloads.update(first.public or ())
+                more = more or bool(first.more)
+        commands = {rows[-1].command_id: commands[rows[-1].command_id]}
+        position = rows[-1].position
+    return Copies(tuple(sorted(found)), tuple(sorted(payloads)), more)
+
+
+def still(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
+    """Name the copies that were not erased since, and those that cannot be."""
+    for position in copies.public:
+        reason = "its public payload repeats a text that was erased"
+        yield Trace(place=_place(position), reason=reason, remedy=IN_THE_CHAIN)
+    for position in copies.positions:
+        row = reader.row(position)
+        if row is not None and row.text is not None:
+            remedy = f"athena redact --position {position}"
+            yield Trace(place=_place(position), reason="it repeats a text that was erased", remedy=remedy)
+    if copies.more:
+        reason = f"more than {COPIES_OF_MAX} texts were erased at once, or more than {COPIES_MAX} events repeated them"
+        yield Trace(place="log", reason=reason, remedy="redact other runs that may repeat them")
+
+
+def _shortest(rows: Iterable[Row]) -> list[bytes]:
+    """Return the texts of rows as JSON has them inside of quotes, without those that hold another one."""
+    values = {value for row in rows for value in _strings(msgspec.json.decode(row.text or b"{}"))}
+    kept: list[str] = []
+    for value in sorted((one for one in values if len(one) >= COPY_CHARS_MIN), key=len):
+        if not any(one in value for one in kept[:COPIES_OF_MAX]):
+            kept.append(value)
+    return [msgspec.json.encode(value)[1:-1] for value in kept]
+
+
+def _strings(value: Any, name: str = "") -> Iterator[str]:
+    match value:
+        case str() if not name.lower().endswith("salt"):
+            yield value
+        case list():
+            for one in value:
+                yield from _strings(one)
+        case dict():
+            for key, one in value.items():
+                yield from _strings(one, str(key))
+
+
+def audit(reader: StoreReader) -> dict[str, int]:
+    """Count the free words in public payloads of the whole log, by type and field. Raises ValueError for damage."""
+    counts: dict[str, int] = {}
+    position, head = 0, reader.head()
+    types = tuple({kind for kind, _ in MOVED})
+    while rows := reader.of_types(types, position, head, PAGE_ROWS):
+        for row in rows:
+            for name in public_words(row):
+                counts[f"{row.type}.{name}"] = counts.get(f"{row.type}.{name}", 0) + 1
+        position = rows[-1].position
+    return dict(sorted(counts.items()))

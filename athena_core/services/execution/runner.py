@@ -1,0 +1,673 @@
+"""The runner: executes the runs that this process leased, and takes over from executors that are lost."""
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+
+import anyio
+from anyio.abc import TaskGroup
+from msgspec.structs import replace
+
+from athena_core.clock import Clock, Ids
+from athena_core.decider import Transaction
+from athena_core.domain import run
+from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
+from athena_core.event import Meta
+from athena_core.log.port import FORMAT
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Committed, Log
+from athena_core.protocols import Row
+from athena_core.services.catalog import Catalog
+from athena_core.services.execution.agent import Agent, BudgetReached, Done, Talk, Work, failed, work_of
+from athena_core.services.execution.liveness import SWEEP_SECONDS, About, Executors, Present
+from athena_core.services.runs.admission import (
+    Created,
+    Granted,
+    Room,
+    Wanted,
+    abandon,
+    claim,
+    finish,
+    goes_on,
+    reserve,
+    take_over,
+)
+from athena_core.services.runs.runs import Runs
+from athena_core.system.problems import described
+
+BACKOFF_SECONDS = 0.05
+BACKOFF_SECONDS_MAX = 5.0
+RESERVE_SECONDS_MAX = 30.0
+"""How long a call waits for what others have set aside of the day's budget, before its run is paused."""
+
+CANCEL_SECONDS_MAX = 5.0
+"""How long an executor has to end a run that is to be cancelled, before it is done without it."""
+
+FIRST_LEASE_VERSION_MAX = 3
+"""Behind being queued and being created: a lease later in its stream may have been taken from us."""
+
+CLAIM, RUN, SWEEP, TAKE_OVER = "runner.claim", "runner.run", "runner.sweep", "runner.take-over"
+"""The names of its loops."""
+
+CLAIMS_MAX = 64
+"""How many runs are looked at for one transaction that leases them."""
+
+TURN_SECONDS, TURNS_MAX = 0.02, 3
+"""How long an executor leaves a run to each one whose turn comes before its own, and to how many at most."""
+
+OLDER = (
+    "an older release has this log open (process {pid} on {host}) and writes as if the format had not risen: stop it,"
+    " then run 'athena verify'"
+)
+SWEEPS_BETWEEN_LOOKS = 10
+"""How often it is looked which other executors there are."""
+
+NOTICED_TYPES = run.ENDING_TYPES | {
+    event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
+}
+
+
+def turn_of(run_id: str, executor: str, executors: Iterable[str]) -> int:
+    """Return how many executors come before one for a run, in an order that all know and that differs by run.
+
+    Without it every idle executor tries each run for any of them, under the one lock of the log.
+    """
+    own = _place(run_id, executor)
+    return sum(_place(run_id, other) < own for other in executors)
+
+
+def _place(run_id: str, executor: str) -> bytes:
+    return hashlib.blake2b(f"{run_id} {executor}".encode(), digest_size=8).digest()
+
+
+class Held:
+    """A run that is executed here: what stops it, and the token of its lease."""
+
+    def __init__(self, token: int) -> None:
+        """It was leased."""
+        self.token = token
+        self.due = math.inf
+        """When its time is over, in seconds of the boot clock."""
+        self.scope = anyio.CancelScope()
+        self.working = True
+        self.stopped = False
+        self.over = asyncio.Event()
+
+    def stop(self) -> None:
+        """Stop the work, before its time is over."""
+        self.stopped = True
+        self.scope.cancel()
+
+
+class Runner:
+    """The executor of this process.
+
+    What was admitted for it, or for whoever takes it, it leases as soon as it has room, the oldest first; which run is
+    whose, and whether there is room, is decided in the log.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        tail: Tail,
+        runs: Runs,
+        catalog: Catalog,
+        agent: Agent,
+        executors: Executors,
+        clock: Clock,
+        ids: Ids,
+        *,
+        about: About,
+    ) -> None:
+        """Take the parts; ``about`` says how many runs it takes at a time, and of which providers."""
+        self._log = log
+        self._problems = log.problems
+        self._runs = runs
+        self._catalog = catalog
+        self._agent = agent
+        self.executors = executors
+        self._clock = clock
+        self.about = about
+        self._room = Room(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
+        self._reader = log.reader()
+        self._meta = Meta(actor="system:executor", correlation=ids.trace())
+        self._held: dict[str, Held] = {}
+        self._cancelled: dict[str, float] = {}
+        self._unleased: set[str] = set()
+        self._unheld: set[tuple[str, int]] = set()
+        self._wanted: dict[str, None] = {}
+        """Runs that may be leased here, as far as is known."""
+        self._offered: set[str] = set()
+        """Runs for any executor, whose turn here has not come."""
+        self._others: frozenset[str] = frozenset()
+        """The other executors that take runs."""
+        self._sweeps = 0
+        self._claiming = False
+        self._due = asyncio.Event()
+        self._rested = asyncio.Event()
+        self._foreign: set[str] = set()
+        self._working = False
+        self._executing: dict[asyncio.Task[None], Held] = {}
+        self._broken: asyncio.Future[None] | None = None
+        self._serving = False
+        self._draining = False
+        self._leaving = False
+        self.executor = executors.executor
+        tail.subscribe(self._notice, NOTICED_TYPES)
+
+    async def serve(self, tasks: TaskGroup, *, take_over: bool) -> None:
+        """Execute runs in a task group from now on.
+
+        With ``take_over`` those of lost executors go on here, as others will go on with ours; without it, in a command
+        that works alone, runs are executed as long as the command lasts.
+        """
+        self._working = True
+        self._broken = asyncio.get_running_loop().create_future()
+        self._serving = take_over
+        if self.about.kind != "worker" and self._room.runs_max:  # in a worker no runs begin
+            self._runs.room = self._room
+            self._runs.executor = self
+        tasks.start_soon(self._attend, self._broken)
+        await self.sweep()
+        tasks.start_soon(self._live)
+        tasks.start_soon(self._claim_wanted)
+
+    async def _attend(self, broken: asyncio.Future[None]) -> None:
+        """Raise what a run raised, if one does, and see that those that are executed end with the task group.
+
+        They are no tasks of the group, because one of those costs six times as much.
+        """
+        try:
+            await broken
+        finally:
+            self._leaving = True
+            for task, held in self._executing.items():
+                if held.working:  # what it waits for may have to tidy up, which a cancel of the task would cut short
+                    held.scope.cancel()
+                else:
+                    task.cancel()
+            with anyio.CancelScope(shield=True):
+                while self._executing:
+                    await asyncio.wait(self._executing)
+
+    def _notice(self, rows: Sequence[Row]) -> None:
+        """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
+        leased = {row.stream for row in rows if row.type == run.RunLeased.TYPE}
+        for row in rows:
+            match row.type:
+                case run.RunCancelRequested.TYPE:
+                    self._note_cancel(row)
+                case run.RunCreated.TYPE | run.RunResumed.TYPE:
+                    if row.stream not in leased and self._working and self._room.runs_max:
+                        self._note_admission(row)
+                case run.RunLeased.TYPE:
+                    self._wanted.pop(row.stream, None)
+                    self._offered.discard(row.stream)
+                    self._settled(row.stream)
+                    if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:
+                        self._note_lease(row)
+                case kind if kind in run.ENDING_TYPES:
+                    self._wanted.pop(row.stream, None)
+                    self._offered.discard(row.stream)
+                    self._settled(row.stream)
+                    self._cancelled.pop(row.stream, None)
+                    self._let_go(row.stream)
+
+    def _settled(self, run_id: str) -> None:
+        """A run is leased or over: what failed before is nothing to try again."""
+        self._problems.recovered(CLAIM, run_id)
+        self._problems.recovered(TAKE_OVER, run_id)
+
+    def _note_cancel(self, row: Row) -> None:
+        event = self._log.codec.decode(row, text=False).event
+        if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
+            self._cancelled.setdefault(row.stream, self._clock.monotonic())
+            self._let_go(row.stream)
+
+    def _note_lease(self, row: Row) -> None:
+        event = self._log.codec.decode(row, text=False).event
+        if isinstance(event, run.RunLeased) and event.executor != self.executor:
+            self._let_go(row.stream)
+
+    def _note_admission(self, row: Row) -> None:
+        event = self._log.codec.decode(row, text=False).event
+        if not isinstance(event, run.RunCreated | run.RunResumed):
+            return
+        if event.requested_by == self.executor:
+            self._want(row.stream)
+        elif not event.requested_by:
+            turn = min(turn_of(row.stream, self.executor, self._others), TURNS_MAX)
+            self._offered.add(row.stream)
+            asyncio.get_running_loop().call_later(turn * TURN_SECONDS, self._take_turn, row.stream)
+
+    def _take_turn(self, run_id: str) -> None:
+        """Want a run that is for any executor, unless another one leased it meanwhile."""
+        if run_id in self._offered:
+            self._offered.discard(run_id)
+            self._want(run_id)
+
+    def _want(self, run_id: str) -> None:
+        """Have a run leased here, if nobody has it."""
+        self._wanted[run_id] = None
+        self._due.set()
+
+    async def _claim_wanted(self) -> None:
+        """Lease what is wanted while there are places, for ever: who follows the log is outside of any task."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            while self._wanted and self._places and self._working:
+                self._claiming = True
+                try:
+                    await self._claim(list(islice(self._wanted, min(self._places, CLAIMS_MAX))))
+                finally:
+                    self._claiming = False
+                    self._rested.set()
+
+    def _let_go(self, run_id: str) -> None:
+        held = self._held.get(run_id)
+        if held is not None:
+            held.stop()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is at work here, nor about to be."""
+        return not (self._held or self._claiming or self._offered or (self._wanted and self._places))
+
+    # Getting runs
+
+    def begin(self, run_id: str, created: Created, said: str, contents: Sequence[str], correlation: str) -> None:
+        """Execute a run that was leased here in the commit that created it."""
+        if run_id in self._held:  # a sweep was faster
+            return
+        work = Work(
+            run_id=run_id,
+            request=created.request,
+            token=1,
+            correlation=correlation,
+            clock_from=created.at,
+            position=created.position,
+            said=said,
+            contents=tuple(contents),
+            talk=Talk(budget_micro_usd=created.request.budget_micro_usd),
+            opens=created.opens,
+        )
+        self._execute_soon(work)
+
+    def take_up(self, run_id: str) -> None:
+        """Execute a run that was leased here later on, if it was."""
+        state = self._runs.state(run_id)
+        held = self._held.get(run_id)
+        if not state.open or state.executor != self.executor or (held is not None and held.token == state.token):
+            return
+        work = work_of(self._runs.recorded(run_id))
+        if work is not None:
+            self._execute_soon(work)
+
+    def _execute_soon(self, work: Work) -> None:
+        if not self._working:
+            return
+        held = self._held[work.run_id] = Held(work.token)
+        if work.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
+            held.stop()
+        task = asyncio.create_task(self._execute(work, held))
+        self._executing[task] = held
+        task.add_done_callback(self._executed)
+
+    def _executed(self, task: asyncio.Task[None]) -> None:
+        del self._executing[task]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _claim(self, run_ids: list[str]) -> None:
+        """Lease those of some admitted runs that nobody executes, and execute them.
+
+        What is not leased after that is left to others, or to the next sweep.
+        """
+        said: dict[str, str] = {}
+        for run_id in run_ids:
+            self._wanted.pop(run_id, None)
+            try:
+                text = self._said(run_id)
+            except Exception as error:
+                self._problems.report(CLAIM, error, run_id)
+            else:
+                self._problems.recovered(CLAIM, run_id)
+                if text is not None:
+                    said[run_id] = text
+        if said:
+            await self._lease(said)
+
+    async def _lease(self, said: dict[str, str]) -> None:
+        """Lease runs in one transaction; where one of them cannot be leased, each in a transaction of its own."""
+        room = self._room
+        try:
+            committed = await self._log.submit(lambda reader, context: claim(reader, context, room, said), self._meta)
+        except Exception as error:
+            busy = isinstance(error, AthenaError) and error.retryable
+            if busy or len(said) == 1:
+                self._problems.report(CLAIM, error, "" if busy else next(iter(said)))
+                return
+            for run_id, text in said.items():
+                await self._lease({run_id: text})
+            return
+        self._problems.recovered(CLAIM)
+        taken: tuple[str, ...] = committed.answer
+        for run_id in taken:
+            try:
+                self.take_up(run_id)
+            except Exception as error:  # the sweep takes up what is leased here and not executed
+                self._problems.report(CLAIM, error, run_id)
+
+    def _said(self, run_id: str) -> str | None:
+        """What the user said to a run that nobody executes; None where somebody does, or it is over."""
+        state = self._runs.state(run_id)
+        if state.status != "running" or state.request is None or state.executor is not None:
+            return None
+        found, _ = self._catalog.directive(state.request.directive_id, "directiveId")
+        return found.input or ""  # redacted since it was asked for; the run still has to end
+
+    async def _take_over(self, run_id: str, token: int, loss: run.Loss) -> None:
+        """Take a run from an executor that is lost; where it cannot go on, it ends."""
+        room = self._room
+        try:
+            committed = await self._log.submit(
+                lambda reader, context: take_over(reader, context, room, run_id, token, loss), self._meta
+            )
+            if goes_on(committed.answer):
+                self.take_up(run_id)
+        except Exception as error:  # the next sweep tries again
+            self._problems.report(TAKE_OVER, error, run_id)
+        else:
+            self._problems.recovered(TAKE_OVER, run_id)
+
+    @property
+    def _places(self) -> int:
+        """How many more runs are taken here."""
+        return 0 if self._draining else max(self._room.runs_max - len(self._held), 0)
+
+    # One run
+
+    async def _execute(self, work: Work, held: Held) -> None:
+        """See one run to its end, or as far as it goes, whatever the provider does."""
+        meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
+        request, now = work.request, self._clock.now()
+        took_ms = max(now - work.clock_from, 0)  # less where it began by a clock that was ahead of ours
+        books = Books(self, work, meta, self._clock, took_ms)
+        left = (request.timeout_ms - took_ms) / 1000
+        held.due = self._clock.elapsed() + left
+        held.scope.deadline = asyncio.get_running_loop().time() + left
+        done: Done | None = None
+        ended = False
+        bug: Exception | None = None
+        try:
+            with held.scope:
+                try:
+                    done = await self._agent.work(work, books)
+                except (LeaseLost, StoreUnreachable):  # somebody goes on with it from what is recorded, maybe we
+                    return
+                except AthenaError as error:
+                    bug = error if isinstance(error, InternalError) else None
+                    done = Done((), failed(error.code, error.message, retryable=error.retryable))
+                except Exception as error:  # a bug of ours must not strand the run
+                    bug = error
+                    done = Done((), failed(InternalError.code, described(error)))
+            held.working = False
+            if held.scope.cancelled_caught:
+                late = run.RunTimedOut(timeout_ms=request.timeout_ms)
+                done = Done(
+                    self._agent.paid_in_vain(work), run.RunCancelled(cause="requested") if held.stopped else late
+                )
+            if done is not None and not self._leaving:
+                with suppress(LeaseLost):
+                    committed = await books.end(done)
+                    ended = committed.answer is done.ending
+                    if ended and isinstance(done.ending, run.RunCompleted):
+                        self._runs.completed(work.run_id, done.answer, done.ending, committed.position)
+        except Exception as error:  # the sweep takes the run up again, as one that is leased and not executed
+            bug = error
+        finally:
+            if bug is not None:
+                self._problems.report(RUN, bug)
+            elif ended:
+                self._problems.recovered(RUN)
+            self._agent.leave(work, ended=ended)
+            held.over.set()
+            if self._held.get(work.run_id) is held:
+                del self._held[work.run_id]
+            self._due.set()
+            self._rested.set()
+
+    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed:
+        """Have something recorded (the answer is that of ``finish``). While the log cannot take it, try again."""
+        room = self._runs.room
+        return await self._submit(lambda reader, context: finish(reader, context, room, run_id, command), meta)
+
+    async def reserve(self, run_id: str, token: int, wanted: Wanted, meta: Meta) -> int | None:
+        """Set aside of the day's budget what a call may cost; how much it may, None for any sum.
+
+        What others have set aside may be free soon, and is waited for. Raises BudgetReached, and LeaseLost where the
+        run has ended.
+        """
+        delay, waited, room = BACKOFF_SECONDS, 0.0, self._runs.room
+        while True:
+            committed = await self._submit(
+                lambda reader, context: reserve(reader, context, room, run_id, token, wanted), meta
+            )
+            granted: Granted = committed.answer
+            if granted.over:
+                raise LeaseLost("the run has ended")
+            if granted.reached is None:
+                return granted.micro_usd
+            if not granted.wait or waited >= RESERVE_SECONDS_MAX:
+                raise BudgetReached(granted.reached)
+            await anyio.sleep(delay)
+            waited += delay
+            delay = min(delay * 2, BACKOFF_SECONDS_MAX)
+
+    async def _submit(self, transaction: Transaction, meta: Meta) -> Committed:
+        """What became of a transaction. While the log cannot take it, try again.
+
+        Raises LeaseLost where nobody knows whether it took it: what is done twice would be recorded twice. The next
+        sweep takes the run again, under another token, and goes on from what is recorded then.
+        """
+        delay = BACKOFF_SECONDS
+        while True:
+            try:
+                return await self._log.submit(transaction, meta)
+            except OutcomeUnknown as error:
+                raise LeaseLost("nobody knows how far the run is recorded") from error
+            except AthenaError as error:
+                if not error.retryable:
+                    raise
+                await anyio.sleep(delay)
+                delay = min(delay * 2, BACKOFF_SECONDS_MAX)
+
+    def _end_late(self) -> None:
+        """Time out what is due: the clock of the event loop stands while the machine is suspended."""
+        elapsed = self._clock.elapsed()
+        for held in self._held.values():
+            if held.working and elapsed >= held.due:
+                held.scope.cancel()
+
+    # Other executors
+
+    async def _live(self) -> None:
+        while True:
+            await anyio.sleep(SWEEP_SECONDS)
+            self._end_late()
+            try:
+                self.executors.beat(replace(self.about, problems=self._problems.failing()))
+                await self.sweep()
+            except Exception as error:  # who takes our runs over meanwhile has a newer token
+                self._problems.report(SWEEP, error)
+            else:
+                self._problems.recovered(SWEEP)
+
+    async def sweep(self) -> None:
+        """Look after runs that nobody looks after: those of lost executors, and those that nobody took.
+
+        Those are ours as well that are leased here without being executed: the commit that leased them, or one of a
+        later step, was lost from sight with the database. Whoever does not take over sees only to those of lost
+        executors that are to be cancelled.
+        """
+        if self._sweeps % SWEEPS_BETWEEN_LOOKS == 0:
+            present = self.executors.everybody()
+            self._others = frozenset(one.executor for one in present if one.about.concurrency and not one.lost)
+            self._check_formats(present)
+        self._sweeps += 1
+        guards = self._reader.guards("lease", "slot")
+        leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
+        losses = {executor: self.executors.loss(executor) for executor, _ in leases.values()}
+        slots = {key: value for kind, key, value in guards if kind == "slot"}
+        unheld = {
+            (run_id, token)
+            for run_id, (executor, token) in leases.items()
+            if executor == self.executor and run_id not in self._held
+        }
+        self._look_for_cancels({run_id for run_id, (executor, _) in leases.items() if executor != self.executor})
+        unleased = [run_id for run_id in slots if run_id not in leases]
+        places = self._places if self._serving else 0
+        async with anyio.create_task_group() as tasks:
+            for run_id, token in unheld & self._unheld:
+                tasks.start_soon(self._take_over, run_id, token, "left")
+            for run_id, (executor, token) in leases.items():
+                loss = losses[executor]
+                taken = places > 0 and self._room.serves(slots.get(run_id, ()))
+                if loss is not None and (taken or run_id in self._cancelled):
+                    tasks.start_soon(self._take_over, run_id, token, loss)
+                    places -= 1
+            for run_id in self._overdue():
+                tasks.start_soon(self._force, run_id)
+        for run_id in unleased if self._serving and self._room.runs_max else ():
+            taken = run_id not in self._wanted and self._room.serves(slots[run_id])
+            if taken and (run_id in self._unleased or self._orphaned(run_id)):
+                self._want(run_id)
+        if not self._wanted:
+            self._problems.recovered(CLAIM)
+        self._unleased, self._unheld = set(unleased), unheld
+        self.executors.tidy(set(losses))
+
+    def _check_formats(self, present: Sequence[Present]) -> None:
+        """Report a process of an older release. Its start may have read the format just before it rose."""
+        older = next((one.about for one in present if one.about.format < FORMAT and not one.lost), None)
+        if older is None or self._log.store.format < FORMAT:
+            self._problems.recovered("log.format")
+        else:
+            self._problems.report("log.format", ConfigError(OLDER.format(pid=older.pid, host=older.host)))
+
+    def _look_for_cancels(self, foreign: set[str]) -> None:
+        """Requests to cancel runs of others that were made before this process followed the log."""
+        for run_id in foreign - self._foreign:
+            if self._runs.state(run_id).cancel is not None:
+                self._cancelled.setdefault(run_id, self._clock.monotonic())
+        self._foreign = foreign
+
+    def _orphaned(self, run_id: str) -> bool:
+        """Whether the executor for which a run was admitted is lost."""
+        request = self._runs.state(run_id).request
+        return request is not None and self.executors.loss(request.requested_by) is not None
+
+    def _overdue(self) -> list[str]:
+        """The runs that should have been cancelled by now; each is named once."""
+        now = self._clock.monotonic()
+        overdue = [run_id for run_id, since in self._cancelled.items() if now - since >= CANCEL_SECONDS_MAX]
+        for run_id in overdue:
+            del self._cancelled[run_id]
+        return overdue
+
+    async def _force(self, run_id: str) -> None:
+        try:
+            with suppress(LeaseLost):
+                await self.commit(run_id, run.ForceCancel(), self._meta)
+        except Exception as error:
+            self._cancelled.setdefault(run_id, self._clock.monotonic())  # tried again, as late as at first
+            self._problems.report(TAKE_OVER, error, run_id)
+        else:
+            self._problems.recovered(TAKE_OVER, run_id)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more runs; return once those that are executed here have ended, or after so many seconds."""
+        self._draining = True
+        with anyio.move_on_after(seconds):
+            while self._held or self._claiming:
+                self._rested.clear()
+                await self._rested.wait()
+
+    @property
+    def busy(self) -> int:
+        """How many runs are executed here."""
+        return len(self._held)
+
+    async def stop(self) -> None:
+        """Give up what is still running: it is recorded as far as it came, and the next executor goes on from there.
+
+        What a command executed alone is cancelled instead: whoever ended the command did not mean to leave it behind.
+        """
+        self._working = False
+        self._runs.executor = None
+        self._runs.room = Room()
+        if not self._serving:
+            await self._abandon()
+        self._leaving = True
+        for held in list(self._held.values()):
+            held.scope.cancel()
+
+    async def _abandon(self) -> None:
+        """Cancel what is leased here, executed or not: who asked may have been ended before hearing of the lease."""
+        command = run.CancelRun(reason="the command that executed the run was ended")
+        asked = partial(abandon, room=self._runs.room, executor=self.executor, command=command)
+        with anyio.move_on_after(CANCEL_SECONDS_MAX), suppress(AthenaError, LeaseLost):
+            leased: dict[str, int] = (await self._log.submit(asked, self._meta)).answer
+            for run_id, token in leased.items():
+                held = self._held.get(run_id)
+                if held is not None:
+                    await held.over.wait()
+                else:
+                    end = run.EndRun(token=token, last=(), ending=run.RunCancelled(cause="requested"))
+                    await self.commit(run_id, end, self._meta)
+
+    def close(self) -> None:
+        """Leave: whatever is leased here may be taken."""
+        self._reader.close()
+        self.executors.close()
+
+
+class Books:
+    """The record of one run under one lease (``agent.Books``)."""
+
+    def __init__(self, runner: Runner, work: Work, meta: Meta, clock: Clock, took_ms: int) -> None:
+        """Go on after ``took_ms`` milliseconds of the run's time."""
+        self._took_ms = took_ms
+        self._began = clock.elapsed()
+        self._runner = runner
+        self._work = work
+        self._meta = meta
+        self._clock = clock
+
+    async def record(self, steps: tuple[run.Step, ...]) -> bool:
+        """What was asked, done and paid; whether the run goes on. Raises LeaseLost."""
+        committed = await self._commit(run.RecordStep(token=self._work.token, steps=steps))
+        return goes_on(committed.answer)
+
+    async def reserve(self, wanted: Wanted) -> int | None:
+        """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached, LeaseLost."""
+        return await self._runner.reserve(self._work.run_id, self._work.token, wanted, self._meta)
+
+    async def pause(self, reached: run.DayReached | None = None) -> bool:
+        """The budget is spent, the run's own or that of the day; the clock stands. Raises LeaseLost."""
+        elapsed_ms = self._took_ms + round((self._clock.elapsed() - self._began) * 1000)
+        pause = run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached)
+        return goes_on((await self._commit(pause)).answer)
+
+    async def end(self, done: Done) -> Committed:
+        """The run ends; the answer is what ended it, None where that was something else before. Raises LeaseLost."""
+        return await self._commit(run.EndRun(token=self._work.token, last=done.last, ending=done.ending))
+
+    async def _commit(self, command: run.RunCommand) -> Committed:
+        return await self._runner.commit(self._work.run_id, command, self._meta)

@@ -1,0 +1,238 @@
+"""The verification: whether a run showed what its profile demands, and the evidence of that (contract 4.5)."""
+
+import base64
+import binascii
+import hashlib
+import shlex
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import Ids
+from athena_core.domain.run import EvidenceAttached, TranscriptAppended
+from athena_core.event import Event, Value
+from athena_core.log.writer import SALT_BYTES
+from athena_core.providers.mask import Mask
+from athena_core.schema import problems
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import Shown, ToolResult
+from athena_core.values import EvidenceType, HarnessSpec, VerificationFailure, VerificationPolicy
+
+EXCERPT_CHARS = 200
+"""How much of the output is shown on each side of what it had to contain."""
+
+Source = Literal["tool", "model", "verifier"]
+RunCommand = Callable[[tuple[str, ...], str], Awaitable[ToolResult]]
+"""Runs an argv with the tool ``shell`` under the run's profile, as evidence under a label. Raises ToolRefused."""
+
+
+class Attached(Value):
+    """Evidence of a run, and whether the workspace was changed since."""
+
+    event: EvidenceAttached
+    stale: bool = False
+
+
+class Verdict(Value):
+    """The policies that the run did not meet, and the evidence that judging it brought about."""
+
+    failures: tuple[VerificationFailure, ...] = ()
+    evidence: tuple[EvidenceAttached, ...] = ()
+
+    @property
+    def status(self) -> Literal["passed", "verification-failed"]:
+        """The verdict in a word."""
+        return "verification-failed" if self.failures else "passed"
+
+
+# Evidence
+
+
+def attached(events: Iterable[Event]) -> tuple[Attached, ...]:
+    """The evidence among the events of a run; what speaks of the workspace is stale after a later change there."""
+    found: list[EvidenceAttached] = []
+    changed = 0
+    for event in events:
+        match event:
+            case EvidenceAttached():
+                found.append(event)
+            case TranscriptAppended(changed=True):
+                changed = len(found)
+    return tuple(
+        Attached(event=event, stale=event.workspace and number < changed) for number, event in enumerate(found)
+    )
+
+
+def labels_of(profile: HarnessSpec) -> frozenset[str]:
+    """The labels that the policies of a profile name."""
+    return frozenset(policy.label for policy in profile.verification_policies or ())
+
+
+def masked(shown: Shown, mask: Mask) -> Shown:
+    """Return evidence without secrets."""
+    return replace(shown, label=mask.hide(shown.label), content=mask.hide(shown.content))
+
+
+def attach(
+    ids: Ids,
+    shown: Shown,
+    source: Source,
+    labels: Collection[str],
+    *,
+    tool_call_id: str | None = None,
+    policy_id: str | None = None,
+) -> EvidenceAttached:
+    """The event for what was shown; its label is public if it is one of ``labels``, which the profile names.
+
+    What is not of the type that it claims to be is kept as text.
+
+    The hash is that of a fresh salt and the content: of the bytes that base64 stands for, else of the UTF-8 text.
+    """
+    kind, content = shown.type, shown.content
+    try:
+        raw = base64.b64decode(content, validate=True) if kind == "binary" else content.encode()
+        if kind == "json" and problems({}, msgspec.json.decode(raw)):  # nested too deeply
+            kind = "text"
+    except (binascii.Error, ValueError, RecursionError):
+        kind, raw = "text", content.encode()
+    salt = ids.salt(SALT_BYTES)
+    return EvidenceAttached(
+        evidence_id=ids.new("evd"),
+        label=shown.label if shown.label in labels else None,
+        free_label=None if shown.label in labels else shown.label,
+        evidence_type=kind,
+        size_bytes=len(raw),
+        sha256=hashlib.sha256(salt + raw).hexdigest(),
+        source=source,
+        workspace=shown.workspace,
+        tool_call_id=tool_call_id,
+        policy_id=policy_id,
+        exit_code=shown.exit_code,
+        content=content,
+        content_salt=salt.hex(),
+    )
+
+
+def _is_empty(event: EvidenceAttached) -> bool:
+    """Whether it shows nothing: no bytes, blank text, JSON null. Of erased evidence only the size is known."""
+    content = event.content
+    blank = content is not None and (not content.strip() or (event.evidence_type == "json" and content == "null"))
+    return event.size_bytes == 0 or blank
+
+
+# Judging
+
+
+async def judge(
+    profile: HarnessSpec, output: str, evidence: Sequence[Attached], run_command: RunCommand, ids: Ids, mask: Mask
+) -> Verdict:
+    """Hold a run's output and evidence against its profile's policies.
+
+    First what is checked now (``command``, ``json-schema``, ``contains``), then ``require-evidence``, which also finds
+    what that brought about. Failures come in the order of the policies; they quote neither output nor contents.
+    """
+    policies = profile.verification_policies or ()
+    failed: dict[str, VerificationFailure | None] = {policy.id: None for policy in policies}
+    fresh: list[EvidenceAttached] = []
+    for policy in policies:
+        if policy.kind == "require-evidence":
+            continue
+        shown: Shown | None
+        source: Source = "model"
+        if policy.command is not None:
+            source = "verifier"
+            shown, failed[policy.id] = await _ran(policy, policy.command, run_command)
+        elif policy.schema is not None:
+            shown, failed[policy.id] = _fitted(policy, policy.schema, output)
+            source = "verifier" if failed[policy.id] else "model"
+        else:
+            shown, failed[policy.id] = _contained(policy, policy.contains or "", output)
+        if shown is not None:
+            fresh.append(attach(ids, masked(shown, mask), source, {policy.label}, policy_id=policy.id))
+    everything = [*evidence, *(Attached(event=event) for event in fresh)]
+    for policy in policies:
+        if policy.kind == "require-evidence":
+            failed[policy.id] = _shown(policy, everything)
+    return Verdict(failures=tuple(filter(None, failed.values())), evidence=tuple(fresh))
+
+
+Judged = tuple[Shown | None, VerificationFailure | None]
+
+
+async def _ran(policy: VerificationPolicy, argv: tuple[str, ...], run_command: RunCommand) -> Judged:
+    """The command has to exit with 0; its output is evidence either way."""
+    details = {"command": shlex.join(argv)}
+    try:
+        result = await run_command(argv, policy.label)
+    except ToolRefused:
+        return None, _failure(policy, "the command is not allowed by toolPolicies.shell", details)
+    shown = result.shown or Shown(label=policy.label, type="text", content=result.content, workspace=True)
+    code = shown.exit_code
+    if code == 0 and not result.is_error:
+        return shown, None
+    message = "the command did not come to its end"
+    if code is not None:
+        message, details = f"the command ended with exit code {code}", details | {"exitCode": str(code)}
+    return shown, _failure(policy, message, details)
+
+
+def _fitted(policy: VerificationPolicy, schema: dict[str, Any], output: str) -> Judged:
+    """The output has to be JSON that fits; what keeps it from fitting is evidence too."""
+    try:
+        value = msgspec.json.decode(_unfenced(output))
+    except (ValueError, RecursionError) as error:
+        return None, _failure(policy, f"the output is no JSON: {error}")
+    found = problems(schema, value)
+    if not found:
+        return _shown_as(policy, "json", msgspec.json.encode(value).decode()), None
+    failure = _failure(policy, "the output does not fit the schema", {"problems": str(len(found))})
+    return _shown_as(policy, "text", "\n".join(found)), failure
+
+
+def _unfenced(output: str) -> str:
+    """The output without the code fence that models like to put around JSON, if that is all there is around it."""
+    text = output.strip()
+    first, _, rest = text.partition("\n")
+    if first.strip() in {"```", "```json"} and rest.endswith("```"):
+        return rest.removesuffix("```")
+    return text
+
+
+def _contained(policy: VerificationPolicy, wanted: str, output: str) -> Judged:
+    """The output has to hold a text, character by character."""
+    place = output.find(wanted)
+    if place < 0:
+        return None, _failure(policy, "the output does not contain the text that the policy names")
+    excerpt = output[max(place - EXCERPT_CHARS, 0) : place + len(wanted) + EXCERPT_CHARS]
+    return _shown_as(policy, "text", excerpt), None
+
+
+def _shown(policy: VerificationPolicy, evidence: Sequence[Attached]) -> VerificationFailure | None:
+    """There has to be evidence with the label (and type) that is neither stale nor empty."""
+    named = [
+        one
+        for one in evidence
+        if one.event.label == policy.label and policy.evidence_type in {None, one.event.evidence_type}
+    ]
+    if any(not one.stale and not _is_empty(one.event) for one in named):
+        return None
+    details: dict[str, str] = {"evidenceType": policy.evidence_type} if policy.evidence_type else {}
+    if not named:
+        return _failure(policy, f"no evidence with the label {policy.label!r} was attached", details)
+    if all(_is_empty(one.event) for one in named):
+        message, reason = f"the evidence with the label {policy.label!r} is empty", "empty"
+    else:
+        message, reason = f"the workspace was changed after the evidence {policy.label!r} was attached", "stale"
+    return _failure(policy, message, details | {"reason": reason})
+
+
+def _shown_as(policy: VerificationPolicy, kind: EvidenceType, content: str) -> Shown:
+    return Shown(label=policy.label, type=kind, content=content)
+
+
+def _failure(policy: VerificationPolicy, message: str, details: dict[str, str] | None = None) -> VerificationFailure:
+    return VerificationFailure(
+        policy_id=policy.id, kind=policy.kind, message=message, details={"label": policy.label} | (details or {})
+    )

@@ -1,0 +1,38 @@
+"""Rules of messages: each is sent once, and ends once."""
+
+from athena_core.domain import message
+from athena_core.event import Event
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import Noun, follow, rule
+
+EVENTS = message.DECIDER.events
+
+
+class Messages(Noun):
+    """The messages that are to be delivered."""
+
+    def __init__(self) -> None:
+        """Begin without messages."""
+        self._status: dict[str, str] = {}
+
+    @rule(*EVENTS)
+    def messages(self, row: Row, event: Event) -> str | None:
+        """A message is sent once, and nothing is recorded of it after it was delivered or failed."""
+        status = self._status.get(row.stream, "")
+        match event:
+            case message.MessageSent():
+                legal = row.version == 1
+            case message.MessageCompleted():
+                legal = status == "started"
+            case _:
+                legal = status in {"sent", "started"}
+        return None if legal else f"{row.type} of {row.stream}, which was {status or 'over'}"
+
+    @follow(*EVENTS)
+    def advance(self, row: Row, event: Event) -> None:
+        """Take an event in."""
+        match event:
+            case message.MessageSent() | message.MessageStarted():
+                self._status[row.stream] = event.status
+            case _:
+                self._status.pop(row.stream, None)

@@ -1,0 +1,344 @@
+"""Drains: works queues off, one run after another, whoever asked for it and whatever died meanwhile (a reactor)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from athena_core.clock import Clock, Ids
+from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.domain import message, queue, run
+from athena_core.errors import AthenaError, AuthzDenied, ConfigError, ContextOverflow
+from athena_core.event import Event, Fact, Meta, Position
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import Log
+from athena_core.protocols import Row
+from athena_core.services.access.access import Access
+from athena_core.services.queues.dead_letters import buried, message_facts
+from athena_core.services.queues.messages import Messages
+from athena_core.services.queues.queues import ENDED_TYPES, Work, facts_of
+from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.values import Identity, RunBody, narrower, unpinned
+
+RETRY_SECONDS_MAX = 60.0
+ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
+"""The operations that whoever asked for something must still be allowed."""
+
+
+class Unfit(Exception):
+    """No run can be made of items."""
+
+    def __init__(self, items: tuple[queue.Item, ...], error: AthenaError, grave: queue.Grave | None) -> None:
+        """Of which of them, why not, and whether there never can be."""
+        super().__init__(error.message)
+        self.items = items
+        self.error = error
+        self.grave = grave
+
+
+class Wait(NamedTuple):
+    """A queue that is drained by itself rests until a moment of the monotonic clock; ``failures`` in a row."""
+
+    failures: int
+    until: float
+
+
+class Drains:
+    """Leases the next items to a run, and acknowledges or gives them back once it has ended."""
+
+    name = "drains"
+    types = run.ENDING_TYPES | ENDED_TYPES | {queue.WorkDrainStarted.TYPE, message.MessageSent.TYPE}
+
+    def __init__(
+        self,
+        log: Log,
+        reader: StoreReader,
+        runs: Runs,
+        work: Work,
+        messages: Messages,
+        access: Access,
+        clock: Clock,
+        ids: Ids,
+        *,
+        attempts_max: int,
+        retry_seconds: float,
+    ) -> None:
+        """Take the parts; ``retry_seconds`` is how long a message waits after its first failure."""
+        self._log = log
+        self._runs = runs
+        self._work = work
+        self._messages = messages
+        self._access = access
+        self._clock = clock
+        self._ids = ids
+        self._attempts_max = attempts_max
+        self._retry_seconds = retry_seconds
+        self._reader = reader
+        self._meta = Meta(actor="system:drains", correlation=ids.trace())
+        self._draining: set[str] = set()
+        self._resting: dict[str, Wait] = {}
+
+    def open(self, reader: StoreReader) -> Iterable[str]:
+        """The sessions in which a drain is at work, or a message waits."""
+        guards = reader.guards("drain", "message")
+        draining = {key for kind, key, _ in guards if kind == "drain"}
+        self._draining |= draining  # some may have been added meanwhile
+        return draining | {str(value[0]) for kind, _, value in guards if kind == "message"}
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """The sessions where a drain or a message has begun, or a run of a drain has ended."""
+        found = []
+        for row in rows:
+            if row.session_id is None:
+                continue
+            if row.type == queue.WorkDrainStarted.TYPE:
+                self._draining.add(row.session_id)
+                found.append(row.session_id)
+            elif row.type == message.MessageSent.TYPE or (
+                row.type in run.ENDING_TYPES and row.session_id in self._draining
+            ):
+                found.append(row.session_id)
+            elif row.type in ENDED_TYPES:
+                self._draining.discard(row.session_id)
+        return found
+
+    async def act(self, key: str) -> float | None:
+        """Go on with the drain of a session, or begin one where a message waits."""
+        session_id = key
+        while True:
+            state = await self._work.state(session_id)
+            if state.drain is None:
+                if not state.automatic:
+                    self._resting.pop(session_id, None)
+                    return None
+                rest = self._resting.get(session_id)
+                if rest is not None and (left := rest.until - self._clock.monotonic()) > 0:
+                    return left
+                await self._start(session_id, state)
+            elif state.batch is None:
+                await self._go_on(session_id, state, None)
+            else:
+                found = self._ending(state.batch.run_id)
+                if found is None:
+                    return None  # its end is heard of
+                ending, note = found
+                if isinstance(ending, run.RunCompleted):
+                    self._resting.pop(session_id, None)
+                    await self._go_on(session_id, state, state.batch.run_id)
+                else:
+                    await self._give_back(session_id, state, state.batch, ending, note)
+
+    def _ending(self, run_id: str) -> tuple[Event, str | None] | None:
+        """Return what ended a run, and the note of its cancel; None while it is open."""
+        telling = run.ENDING_TYPES | {run.RunCancelRequested.TYPE}
+        events = [self._log.codec.decode(row).event for row in self._reader.stream(run_id) if row.type in telling]
+        ending = next((event for event in events if event.TYPE in run.ENDING_TYPES), None)
+        return None if ending is None else (ending, note_of(events))
+
+    async def _start(self, session_id: str, state: queue.WorkState) -> None:
+        """A message waits: its queue is drained by itself."""
+        sender = next(item.enqueued_by for item in state.items if item.message_id is not None)
+        command = queue.StartDrain(drain_id=self._ids.new("drn"), requested_by=sender, automatic=True)
+
+        def start(reader: Reader, context: Context) -> Outcome:
+            events = queue.decide(command, reader.state(queue.DECIDER, queue.stream(session_id)), context)
+            return Outcome(facts=facts_of(session_id, events))
+
+        await self._log.submit(start, self._meta)
+
+    # The next batch
+
+    async def _go_on(self, session_id: str, state: queue.WorkState, completed: str | None) -> None:
+        """Acknowledge what a run completed, if one did, and start the next, in one transaction; or end the drain."""
+        after = queue.acknowledged(state) if completed else state
+        items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.more(after) else ()
+        payloads = self._work.payloads(session_id, items)
+        launch: Launch | None = None
+        errors = self._work.errors(session_id, items)
+        otherwise: queue.WorkCommand = queue.FinishDrain()
+        meta = self._meta
+        if items:
+            try:
+                body, who, meta = self._order(session_id, after, items, payloads)
+                launch = self._runs.prepare(body, who)
+            except Unfit as unfit:
+                otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
+            except (ConfigError, ContextOverflow) as error:
+                otherwise = self._refusal(items, error, "unrunnable")
+            except AthenaError as error:
+                otherwise = self._refusal(items, error)
+
+        def go_on(reader: Reader, context: Context) -> Outcome:
+            desk = Desk(reader, context, session_id, payloads, errors)
+            if completed is not None and not desk.decide(queue.CompleteBatch(run_id=completed)):
+                return Outcome()
+            if launch is None:
+                desk.decide(otherwise)
+                return desk.outcome()
+            start = queue.StartBatch(
+                run_id=launch.run_id,
+                item_ids=tuple(item.id for item in items),
+                chars_max=self._runs.compiler.chars_max,
+            )
+            if not desk.decide(start):
+                return desk.outcome()
+            try:
+                return desk.outcome(then=launch.admit(reader, context, behind=len(desk.facts)))
+            except Rejected as rejected:
+                desk = Desk(reader, context, session_id, payloads, errors)
+                if completed is not None:
+                    desk.decide(queue.CompleteBatch(run_id=completed))
+                desk.decide(self._refusal(items, rejected.error))
+                return desk.outcome(first=rejected.facts)  # a violation names the first event of its transaction
+
+        if launch is None:
+            committed = await self._log.submit(go_on, self._meta)
+        else:
+            committed = await self._runs.launch(launch, meta, None, go_on)
+        if committed.answer:
+            self._rest(session_id)
+
+    def _order(
+        self, session_id: str, state: queue.WorkState, items: tuple[queue.Item, ...], payloads: Mapping[str, str]
+    ) -> tuple[RunBody, Identity, Meta]:
+        """The run that items are done by, on whose behalf, and because of what. Raises Unfit, ConfigError."""
+        drain, first = state.drain, items[0]
+        assert drain is not None
+        erased = tuple(item for item in items if item.id not in payloads)
+        if erased:
+            raise Unfit(erased, ConfigError("what the item said was redacted"), "unrunnable")
+        said = queue.JOINT.join(payloads[item.id] for item in items)
+        if first.message_id is not None:
+            return self._delivery(first, session_id, said)
+        subject = first.enqueued_by if drain.automatic else drain.requested_by
+        scopes = (drain.scope, *(item.scope for item in items))
+        who = self._access.on_behalf(subject, narrower(*map(unpinned, scopes)))
+        operation = ENQUEUE if drain.automatic else DRAIN
+        if not self._access.allows(who, operation):
+            raise Unfit(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
+        body = RunBody(session_id=session_id, input=said, provider=drain.provider, model=drain.model)
+        position, correlation = self._work.cause(session_id, drain)
+        return body, who, self._caused(position, correlation)
+
+    def _caused(self, position: Position, correlation: str) -> Meta:
+        return Meta(actor=self._meta.actor, correlation=correlation, causation=position)
+
+    def _delivery(self, item: queue.Item, session_id: str, said: str) -> tuple[RunBody, Identity, Meta]:
+        """The run of a message, with the profile of its persona."""
+        who = self._access.on_behalf(item.enqueued_by, unpinned(item.scope))
+        if not self._access.allows(who, SEND):
+            raise Unfit((item,), _denied(who, SEND), "not-allowed")
+        delivery = self._messages.delivery(item.message_id or "")
+        if delivery.persona is None:
+            gone = ConfigError("the persona that the message is for is defined no longer")
+            raise Unfit((item,), gone, "unknown-persona")
+        body = RunBody(
+            session_id=session_id,
+            input=said,
+            harness_profile_id=delivery.persona.harness_profile_id,
+            metadata={"personaName": delivery.persona.id},
+        )
+        return body, who, self._caused(delivery.position, delivery.correlation)
+
+    def _refusal(
+        self, items: tuple[queue.Item, ...], error: AthenaError, grave: queue.Grave | None = None
+    ) -> queue.RefuseBatch:
+        return queue.RefuseBatch(
+            item_ids=tuple(item.id for item in items),
+            code=error.code,
+            message=error.message,
+            dead_letter_id=self._ids.new("dlq"),
+            grave=grave,
+        )
+
+    # What did not complete
+
+    async def _give_back(
+        self, session_id: str, state: queue.WorkState, batch: queue.Batch, ending: Event, note: str | None
+    ) -> None:
+        """A run ended without an answer: its items wait again, or were tried often enough."""
+        assert state.drain is not None
+        error = error_of(batch.run_id, ending, note)
+        cancelled = isinstance(ending, run.RunCancelled)
+        meant = isinstance(ending, run.RunCancelled) and ending.cause in {"requested", "parent"}
+        command = queue.FailBatch(
+            run_id=batch.run_id,
+            code=error.code,
+            message=error.message,
+            counted=not cancelled,
+            attempts_max=self._attempts_max,
+            dead_letter_id=self._ids.new("dlq"),
+            grave="cancelled" if meant and state.drain.automatic else None,
+        )
+        items = state.named(batch.item_ids)
+        payloads, errors = self._work.payloads(session_id, items), self._work.errors(session_id, items)
+
+        def give_back(reader: Reader, context: Context) -> Outcome:
+            desk = Desk(reader, context, session_id, payloads, errors)
+            desk.decide(command)
+            return desk.outcome()
+
+        committed = await self._log.submit(give_back, self._meta)
+        if committed.answer:
+            self._rest(session_id)
+        else:
+            self._resting.pop(session_id, None)
+
+    def _rest(self, session_id: str) -> None:
+        """Wait twice as long each time before the queue is drained by itself again."""
+        failures = self._resting[session_id].failures + 1 if session_id in self._resting else 1
+        seconds = min(self._retry_seconds * 2 ** min(failures - 1, 16), RETRY_SECONDS_MAX)
+        self._resting[session_id] = Wait(failures, self._clock.monotonic() + seconds)
+
+
+class Desk:
+    """What one transaction decides about a queue, and what follows for the messages and dead letters of its items."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        context: Context,
+        session_id: str,
+        payloads: Mapping[str, str],
+        errors: Mapping[str, str],
+    ) -> None:
+        """Begin with nothing; ``payloads`` by item and ``errors`` by run are the words for dead letters."""
+        self.facts: list[Fact] = []
+        self.state = reader.state(queue.DECIDER, queue.stream(session_id))
+        self._reader = reader
+        self._context = context
+        self._session_id = session_id
+        self._payloads = payloads
+        self._errors = errors
+
+    def decide(self, command: queue.WorkCommand) -> tuple[Event, ...]:
+        """Decide about the queue."""
+        events = queue.decide(command, self.state, self._context)
+        for event, fact in zip(events, facts_of(self._session_id, events), strict=True):
+            self.facts.append(fact)
+            self.facts += self._followed(event)
+            self.state = queue.evolve(self.state, event)
+        return events
+
+    def _followed(self, event: Event) -> Iterable[Fact]:
+        """What follows for the messages and the dead letter of items."""
+        reader, context = self._reader, self._context
+        match event:
+            case queue.WorkBatchStarted():
+                for item in self.state.named(event.item_ids):
+                    command = message.StartMessage(attempt=len(item.attempts) + 1)
+                    yield from message_facts(reader, context, item.message_id, command, event.run_id)
+            case queue.WorkItemDrained():
+                for item in self.state.named((event.item_id,)):
+                    yield from message_facts(reader, context, item.message_id, message.CompleteMessage(), event.run_id)
+            case queue.WorkBatchBuried():
+                items = self.state.named(event.item_ids)
+                yield from buried(reader, context, self._session_id, event, items, self._payloads, self._errors)
+
+    def outcome(self, *, first: tuple[Fact, ...] = (), then: tuple[Fact, ...] = ()) -> Outcome:
+        """All that was decided. The answer is whether the drain stopped before items that still wait."""
+        kinds = {type(fact.event) for fact in self.facts}
+        stopped = queue.WorkDrainFailed in kinds and queue.WorkBatchBuried not in kinds
+        return Outcome(facts=(*first, *self.facts, *then), answer=stopped)
+
+
+def _denied(who: Identity, operation: str) -> AuthzDenied:
+    return AuthzDenied(f"{who.subject} is {who.role} now, which {operation} does not allow")

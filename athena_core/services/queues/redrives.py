@@ -1,0 +1,238 @@
+"""Redrives: dead letters that are put back in bulk, at a rate, one after another (a reactor)."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple, Protocol
+
+import msgspec
+from msgspec.structs import asdict
+
+from athena_core.clock import Clock, Ids, milliseconds
+from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.domain import dead_letter, redrive
+from athena_core.errors import AthenaError, AuthzDenied, ConfigError, Contradicted, NotFound
+from athena_core.event import Event, Fact, Meta, Position, Value
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import Committed, Log
+from athena_core.protocols import Row
+from athena_core.services.access.access import Access
+from athena_core.services.queues.dead_letters import Letters, requeued
+from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned
+
+RATE_DEFAULT = 10
+REQUEUE = "redriveA2aDlq"
+
+Rate = Annotated[int, msgspec.Meta(ge=1, le=redrive.RATE_PER_SECOND_MAX)]
+
+
+class RedriveFilter(Body):
+    """Which pending dead letters; times in ISO-8601, inclusive. An empty filter means all."""
+
+    session_id: ClientId | None = None
+    source: Label | None = None
+    source_persona: Label | None = None
+    target_persona: Label | None = None
+    reason: Label | None = None
+    created_after: Label | None = None
+    created_before: Label | None = None
+
+
+class RedriveBody(Body):
+    """Which dead letters are put back, how many a second, and whether only to say how many there are."""
+
+    filter: RedriveFilter
+    rate_per_second: Rate | None = None
+    dry_run: bool | None = None
+
+
+class Match(NamedTuple):
+    """A pending dead letter, and where it was added."""
+
+    id: str
+    position: Position
+
+
+class Pending(Protocol):
+    """Finds dead letters: the read model of them."""
+
+    async def count(self, wanted: redrive.LetterFilter) -> tuple[int, Position]:
+        """How many pending ones match, and the position that this reflects."""
+
+    async def next(self, wanted: redrive.LetterFilter, after: Position, until: Position) -> Match | None:
+        """The oldest pending one that was added after one position and up to another."""
+
+
+class Plan(Value):
+    """What a redrive would do."""
+
+    total: int
+    position: Position
+
+
+class Redrives:
+    """Begins redrives, cancels them, and sees to the next letter of each."""
+
+    name = "redrives"
+    types = frozenset({redrive.RedriveStarted.TYPE})
+
+    def __init__(
+        self,
+        log: Log,
+        letters: Letters,
+        pending: Pending,
+        access: Access,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        """Take the parts."""
+        self._log = log
+        self._letters = letters
+        self._pending = pending
+        self._access = access
+        self._clock = clock
+        self._ids = ids
+        self._meta = Meta(actor="system:redrives", correlation=ids.trace())
+        self._due: dict[str, float] = {}
+
+    # What people ask for
+
+    async def plan(self, body: RedriveBody) -> Plan:
+        """How many letters a redrive would put back. Raises ConfigError."""
+        total, position = await self._pending.count(_wanted(body.filter))
+        return Plan(total=total, position=position)
+
+    async def start(self, body: RedriveBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
+        """Begin to put letters back; the subject is the id of the job.
+
+        Raises ConfigError, and Contradicted while another one with the same filter is at work.
+        """
+        wanted = _wanted(body.filter)
+        total, position = await self._pending.count(wanted)
+        started = redrive.RedriveStarted(
+            redrive_id=self._ids.new("rdr"),
+            filter=wanted,
+            filter_hash=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest()[:32],
+            rate_per_second=body.rate_per_second or RATE_DEFAULT,
+            total=total,
+            until=position,
+            requested_by=who.subject,
+            scope=pinned(who.scope),
+        )
+
+        def start(reader: Reader, context: Context) -> Outcome:
+            active = reader.guards("redrive").get(started.filter_hash)
+            if active is not None:
+                raise Contradicted(f"{active[0]} is at work on the same dead letters", {"id": active[0]})
+            events = redrive.decide(redrive.StartRedrive(started=started), redrive.DECIDER.initial, context)
+            return Outcome(facts=_facts(started.redrive_id, events), subject=started.redrive_id)
+
+        return await self._log.submit(start, meta, key, frozenset((started.redrive_id,)))
+
+    async def cancel(self, redrive_id: str, meta: Meta, key: Key | None) -> Committed:
+        """Stop a job; what it put back stays so. Raises NotFound."""
+        if not redrive_id.startswith("rdr_"):
+            raise _unknown(redrive_id)
+
+        def cancel(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(redrive.DECIDER, redrive_id)
+            if not state.status:
+                raise _unknown(redrive_id)
+            events = redrive.decide(redrive.CancelRedrive(), state, context)
+            return Outcome(facts=_facts(redrive_id, events), subject=redrive_id)
+
+        return await self._log.submit(cancel, meta, key)
+
+    # The reactor
+
+    def open(self, reader: StoreReader) -> Iterable[str]:
+        """The jobs at work."""
+        return [str(value[0]) for _, _, value in reader.guards("redrive")]
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """The jobs that began."""
+        return [row.stream for row in rows]
+
+    async def act(self, key: str) -> float | None:
+        """Put the next letter of a job back, when it is due."""
+        while True:
+            state = await self._state(key)
+            started = state.started
+            if state.status != "running" or started is None:
+                self._due.pop(key, None)
+                return None
+            left = self._due.get(key, 0.0) - self._clock.monotonic()
+            if left > 0:
+                return left
+            found = await self._pending.next(started.filter, state.after, started.until)
+            if found is None:
+                await self._record(key, redrive.CompleteRedrive())
+                continue
+            await self._see_to(key, started, found)
+            # from the time when it was due, so that the rate holds though each takes its time
+            due = max(self._due.get(key, 0.0), self._clock.monotonic() - 1)
+            self._due[key] = due + 1 / started.rate_per_second
+
+    async def _state(self, redrive_id: str) -> redrive.RedriveState:
+        def look(reader: Reader, context: Context) -> Outcome:
+            return Outcome(answer=reader.state(redrive.DECIDER, redrive_id))
+
+        found: redrive.RedriveState = (await self._log.submit(look, self._meta)).answer
+        return found
+
+    async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
+        def record(reader: Reader, context: Context) -> Outcome:
+            events = redrive.decide(command, reader.state(redrive.DECIDER, redrive_id), context)
+            return Outcome(facts=_facts(redrive_id, events))
+
+        await self._log.submit(record, self._meta)
+
+    async def _see_to(self, redrive_id: str, started: redrive.RedriveStarted, found: Match) -> None:
+        """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
+
+        def advance(result: redrive.Result, code: str | None = None) -> redrive.AdvanceRedrive:
+            return redrive.AdvanceRedrive(
+                dead_letter_id=found.id, letter_position=found.position, result=result, code=code
+            )
+
+        who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
+        try:
+            if not self._access.allows(who, REQUEUE):
+                raise AuthzDenied(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
+            again = self._letters.again(found.id)
+
+            def requeue(reader: Reader, context: Context) -> Outcome:
+                state = reader.state(redrive.DECIDER, redrive_id)
+                if not redrive.decide(advance("requeued"), state, context):
+                    return Outcome()
+                decided = reader.state(dead_letter.DECIDER, found.id).status != "pending"
+                facts = () if decided else requeued(reader, context, again, who)
+                events = redrive.decide(advance("skipped" if decided else "requeued"), state, context)
+                return Outcome(facts=(*_facts(redrive_id, events), *facts))
+
+            await self._log.submit(requeue, self._meta)
+        except AthenaError as error:
+            if error.retryable and error.code != "WORK_QUEUE_FULL":
+                raise
+            await self._record(redrive_id, advance("failed", error.code))
+
+
+def _wanted(body: RedriveFilter) -> redrive.LetterFilter:
+    """The filter with times in milliseconds. Raises ConfigError."""
+    fields = asdict(body)
+    for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):
+        if fields[name] is not None:
+            try:
+                fields[name] = milliseconds(fields[name])
+            except ValueError as error:
+                raise ConfigError.of(
+                    f"filter.{field}", "is no time", "ISO-8601, such as 2026-01-01T00:00:00Z"
+                ) from error
+    return redrive.LetterFilter(**fields)
+
+
+def _facts(redrive_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
+    return tuple(Fact(stream=redrive_id, event=event) for event in events)
+
+
+def _unknown(redrive_id: str) -> NotFound:
+    return NotFound(f"no redrive {redrive_id!r} exists")

@@ -1,0 +1,295 @@
+"""Git: a repository of the workspace, read without a shell, within a time and a size, and without its settings.
+
+The settings of a repository can name programs in ways that nobody can list: filters, drivers, hooks, helpers, included
+files. So git never reads them here. It gets a git directory of ours, which leads to the objects, references and index
+of the repository, and holds settings that are copied from it by an allow-list.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+from anyio import to_thread
+
+from athena_core.errors import ConfigError, Overloaded
+from athena_core.system.process import CHUNK_BYTES, CannotStart, Child, environment
+
+SECONDS_MAX = 20.0
+BYTES_MAX = 1_000_000
+DIFF_BYTES_MAX = 4_000_000
+LINK_BYTES_MAX = 4_096
+REF_CHARS_MAX = 255
+REF = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_./@{}^~+#=-]*")
+BRANCH = re.compile(r"refs/heads/[A-Za-z0-9_][A-Za-z0-9_./-]*")
+HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+OPTIONS = ("-c", "core.quotePath=false", "-c", "attr.tree=", "-c", "core.bare=false")
+"""``attr.tree=``: attributes count here, because filters and drivers are defined nowhere; they say how lines end."""
+
+AUTHOR = ("-c", "user.name=Athena", "-c", "user.email=athena@localhost", "-c", "gc.auto=0", "-c", "maintenance.auto=0")
+WAYS = tuple(
+    word
+    for setting in ("allow=never", "https.allow=always", "ssh.allow=always", "file.allow=always")
+    for word in ("-c", f"protocol.{setting}")
+)
+"""How a branch is pushed."""
+
+RECEIVE_PACK = f"git -c core.hooksPath={os.devnull} receive-pack"
+LINKED = frozenset({"objects", "refs", "reftable", "packed-refs", "logs", "shallow", "index"})
+LINKED_INFO = ("exclude", "sparse-checkout")
+SETTINGS = frozenset(
+    {
+        *("core.autocrlf", "core.checkstat", "core.eol", "core.filemode", "core.ignorecase", "core.precomposeunicode"),
+        *("core.sparsecheckout", "core.sparsecheckoutcone", "core.symlinks", "core.trustctime"),
+        *("extensions.objectformat", "extensions.refstorage"),
+    }
+)
+"""The settings that are copied. None can name a program or a file."""
+
+SETTING = re.compile(r"[A-Za-z0-9]{1,40}")
+EXTENSIONS_WITHOUT_EFFECT = frozenset(
+    f"extensions.{name}"
+    for name in ("noop", "noop-v1", "partialclone", "preciousobjects", "relativeworktrees", "worktreeconfig")
+)
+FORMATS = {"0", "1"}
+TRUE = {"", "true", "yes", "on", "1"}
+
+
+class Printed(NamedTuple):
+    """What git said: its exit status, its output, whether that was cut, and how it ended in words."""
+
+    status: int
+    data: bytes
+    cut: bool
+    ending: str
+
+    @property
+    def text(self) -> str:
+        """The output as text, without the end of its last line."""
+        return self.data.decode(errors="replace").rstrip("\n")
+
+
+class Place(NamedTuple):
+    """Where a repository is: its worktree, its git directory, and the one that it shares with other worktrees."""
+
+    worktree: Path
+    git: Path
+    common: Path
+
+
+class Repository:
+    """A repository with a worktree."""
+
+    def __init__(self, directory: Path, field: str, variables: dict[str, str]) -> None:
+        """Ask git in ``directory`` with these variables; ``field`` named the directory."""
+        self._directory = directory
+        self._field = field
+        self._environment = environment() | variables
+        self._settings_found: dict[str, str] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path, root: Path, field: str, scratch: Path) -> AsyncIterator["Repository"]:
+        """Open the repository that ``directory`` is in; ``scratch`` is a directory that is closed to agents.
+
+        Raises ConfigError where there is none with a worktree, or one that is not wholly inside of ``root``.
+        """
+        private = Path(await to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="git-", dir=scratch)))
+        try:
+            try:
+                place = await to_thread.run_sync(_find, directory.resolve(), root.resolve(), field)
+                git = await to_thread.run_sync(_mirror, place, private)
+            except OSError as error:
+                raise ConfigError.of(field, f"cannot be read: {error.strerror}") from error
+            found = cls(directory, field, {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)})
+            await found._copy_settings(place, private)
+            yield found
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(lambda: shutil.rmtree(private, ignore_errors=True))
+
+    async def _copy_settings(self, place: Place, private: Path) -> None:
+        """Copy the settings of the allow-list. Raises ConfigError where the repository needs more than these."""
+        settings = await self._settings(place.common / "config")
+        if settings.get("extensions.worktreeconfig", "false").lower() in TRUE:
+            settings |= await self._settings(place.git / "config.worktree")
+        self._settings_found = settings
+        if settings.get("core.bare", "false").lower() in TRUE and place.git == place.common:
+            raise ConfigError.of(self._field, "is a repository without a worktree (core.bare)", "a git repository")
+        unknown = [key for key in settings if key.startswith("extensions.") and key not in SETTINGS]
+        if unknown := [key for key in unknown if key not in EXTENSIONS_WITHOUT_EFFECT]:
+            raise ConfigError.of(self._field, f"needs {unknown[0]}, which is not supported", "a git repository")
+        if settings.get("core.repositoryformatversion", "0") not in FORMATS:
+            raise ConfigError.of(self._field, "has a core.repositoryformatversion which is not supported")
+        lines = ["[core]", "repositoryFormatVersion = 1"]
+        for key, value in settings.items():
+            if key in SETTINGS and SETTING.fullmatch(value or "true"):
+                section, name = key.split(".")
+                lines += [f"[{section}]", f"{name} = {value or 'true'}"]
+        await to_thread.run_sync((private / "common" / "config").write_text, "\n".join(lines))
+
+    async def _settings(self, path: Path) -> dict[str, str]:
+        """Read a file of settings without what it includes; names are in lower case."""
+        if not path.exists():
+            return {}
+        found = await self.ask("config", "--file", str(path), "--no-includes", "--null", "--list")
+        self._expect(found, "config")
+        pairs = (line.partition("\n") for line in found.text.split("\0") if line)
+        return {key: value for key, _, value in pairs}
+
+    async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX) -> Printed:
+        """Have git answer. Raises ConfigError where there is no git, Overloaded where it takes too long."""
+        pieces: list[bytes] = []
+        left = bytes_max
+        try:
+            argv = ("git", *OPTIONS, *arguments)
+            child = await Child.start(argv, self._environment, directory=self._directory, fed=False)
+        except CannotStart as error:
+            raise ConfigError.of(self._field, f"git cannot be started: {error}") from error
+        cut = False
+        try:
+            with anyio.move_on_after(SECONDS_MAX) as deadline:
+                while not cut and (piece := await child.output.read(CHUNK_BYTES)):
+                    pieces.append(piece[:left])
+                    cut = len(piece) > left
+                    left -= min(len(piece), left)
+                if not cut:
+                    await child.exited.wait()
+            if deadline.cancelled_caught:
+                raise Overloaded(f"git {arguments[0]} took longer than {SECONDS_MAX:.0f} s")
+        finally:
+            await child.end()
+        return Printed(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
+
+    async def commit(self, ref: str, field: str) -> str:
+        """The commit that a reference means. Raises ConfigError naming ``field``."""
+        if len(ref) > REF_CHARS_MAX or not REF.fullmatch(ref) or ".." in ref:
+            raise ConfigError.of(field, f"{ref[:80]!r} is no reference", "a branch, a tag or a commit")
+        found = await self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
+        if found.status != 0 or not HASH.fullmatch(found.text):
+            raise ConfigError.of(field, f"no commit {ref!r} exists in the repository", "a branch, a tag or a commit")
+        return found.text
+
+    async def origin_head(self) -> str | None:
+        """What the remote ``origin`` regards as its main branch."""
+        found = await self.ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        return found.text if found.status == 0 else None
+
+    async def dirty(self, but: tuple[str, ...]) -> list[str]:
+        """What is changed or unknown in the worktree, apart from these paths."""
+        left_out = [f":(exclude,top){path}" for path in but]
+        options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")  # dirty: asks no submodule
+        found = await self.ask("status", *options, "--", ":(top)", *left_out)
+        if found.status != 0:
+            raise ConfigError.of(self._field, f"git status failed: {found.ending}")
+        return found.text.splitlines()
+
+    async def fork(self, base: str, head: str) -> str:
+        """Where a head left its base; the base itself where they have nothing in common."""
+        found = await self.ask("merge-base", base, head)
+        return found.text if found.status == 0 and HASH.fullmatch(found.text) else base
+
+    async def diff(self, base: str, head: str, globs: tuple[str, ...]) -> tuple[str, bool]:
+        """What changed between two commits, as a patch; and whether it was cut."""
+        options = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--submodule=short")
+        found = await self.ask("diff", *options, base, head, "--", *globs, bytes_max=DIFF_BYTES_MAX)
+        self._expect(found, "diff")
+        return found.data.decode(errors="replace"), found.cut
+
+    async def changed(self, base: str, head: str, globs: tuple[str, ...]) -> list[tuple[str, str]]:
+        """The files that changed: a letter that says how (A, M, D, T), and the path."""
+        found = await self.ask("diff", "--name-status", "-z", "--no-renames", base, head, "--", *globs)
+        self._expect(found, "diff")
+        parts = found.data.decode(errors="replace").split("\0")
+        return list(zip(parts[0::2], parts[1::2], strict=False))
+
+    async def file(self, commit: str, path: str, bytes_max: int) -> tuple[str, bool]:
+        """A file as it is in a commit, and whether it was cut."""
+        found = await self.ask("cat-file", "blob", f"{commit}:{path}", bytes_max=bytes_max)
+        return (found.data.decode(errors="replace"), found.cut) if found.status == 0 else ("", False)
+
+    async def record(self, path: str, message: str) -> None:
+        """Commit a file of the worktree, and nothing else, to the branch of ``HEAD``. Raise ConfigError.
+
+        The commit is Athena's own: no setting of a user counts, and no hook runs.
+        """
+        branch = await self.ask("symbolic-ref", "--quiet", "HEAD")
+        if branch.status != 0:
+            raise ConfigError.of(self._field, "has no branch checked out", "check out a branch")
+        self._expect(await self.ask("add", "--", path), "add")
+        done = await self.ask(*AUTHOR, "commit", "--quiet", "--no-verify", "-m", message, "--only", "--", path)
+        self._expect(done, "commit")
+
+    async def push(self) -> None:
+        """Push the branch to its upstream, if it has one. Raise ConfigError.
+
+        Only the ways https, ssh and file are taken. Hooks of a remote on this machine do not run.
+        """
+        name = (await self.ask("symbolic-ref", "--quiet", "--short", "HEAD")).text
+        known = self._settings_found
+        remote, merge = known.get(f"branch.{name}.remote"), known.get(f"branch.{name}.merge")
+        if remote is None or merge is None:
+            return
+        url = known.get(f"remote.{remote}.pushurl") or known.get(f"remote.{remote}.url")
+        if url is None or url.startswith("-") or not BRANCH.fullmatch(merge):
+            raise ConfigError.of(self._field, f"the upstream of {name!r} cannot be used")
+        near = url.startswith("file://") or ("://" not in url and ":" not in url.partition("/")[0])
+        options = (f"--receive-pack={RECEIVE_PACK}",) if near else ()
+        self._expect(await self.ask(*WAYS, "push", "--quiet", *options, url, f"HEAD:{merge}"), "push")
+
+    def _expect(self, found: Printed, what: str) -> None:
+        if found.status != 0:
+            raise ConfigError.of(self._field, f"git {what} failed: {found.ending}")
+
+
+def _find(directory: Path, root: Path, field: str) -> Place:
+    """Find the repository that a directory is in. One without ``.git`` (a bare one) is none: anything can look so."""
+    for worktree in (directory, *directory.parents):
+        dot = worktree / ".git"
+        git = dot if dot.is_dir() else worktree / _line(dot, "gitdir: ") if dot.is_file() else None
+        if git is None:
+            continue
+        common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
+        place = Place(worktree, git.resolve(), common.resolve())
+        if not all(one.is_relative_to(root) for one in place):
+            raise ConfigError.of(field, "belongs to a repository outside of the workspace")
+        if not ((git / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()):
+            break
+        return place
+    raise ConfigError.of(field, "is no git repository", "a git repository")
+
+
+def _line(path: Path, prefix: str = "") -> str:
+    """Read the path that a file holds."""
+    with path.open("rb") as file:
+        return os.fsdecode(file.read(LINK_BYTES_MAX)).removeprefix(prefix).rstrip("\n")
+
+
+def _mirror(place: Place, private: Path) -> Path:
+    """Make git directories that lead to those of a repository. Return the one that stands for ``place.git``."""
+    common, git = private / "common", private / "git"
+    _link(place.common, common)
+    (common / "config").touch()
+    if place.git == place.common:
+        return common
+    _link(place.git, git)
+    (git / "commondir").write_text(str(common))
+    return git
+
+
+def _link(source: Path, target: Path) -> None:
+    (target / "info").mkdir(parents=True)
+    for one in source.iterdir():
+        if one.name.endswith("HEAD") and one.is_file():
+            (target / one.name).write_bytes(one.read_bytes()[:LINK_BYTES_MAX])  # git takes no link for these
+        elif one.name in LINKED or one.name.startswith("sharedindex."):
+            (target / one.name).symlink_to(one)
+    if not (source / "index").exists():
+        (target / "index").symlink_to(source / "index")  # the first commit makes it
+    for name in LINKED_INFO:
+        (target / "info" / name).symlink_to(source / "info" / name)

@@ -1,0 +1,631 @@
+"""Schedules: putting them, and what becomes of their slots: runs, started in the commit that says so.
+
+What a slot does is decided at the head of the log (``domain/schedule.py``), so a tick by hand, the timer of any process
+and a repetition after a crash agree on it. What is kept beside the log is a hint: which schedules to ask, and when.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import anyio
+from msgspec.structs import replace
+
+from athena_core.clock import Clock, Ids, iso
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
+from athena_core.definitions.trigger import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
+from athena_core.domain import plane, run, schedule, workflow_run
+from athena_core.errors import (
+    AthenaError,
+    ConfigError,
+    InternalError,
+    NotFound,
+    ProviderError,
+    ProviderNotFound,
+    RunCancelled,
+)
+from athena_core.event import Event, Fact, Meta, Value
+from athena_core.log.port import StoreReader
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Committed, Log, category
+from athena_core.protocols import Row
+from athena_core.services.access.access import Access
+from athena_core.services.catalog import Catalog
+from athena_core.services.runs.admission import Draft
+from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.services.templates import Templates
+from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, stop
+from athena_core.settings import Settings
+from athena_core.values import Body, Identity, Label, RunBody, Scope, narrower, pinned, unpinned
+
+ACTOR = "system:scheduler"
+RUN_OPERATION = "runSchedule"
+"""What the last writer of a schedule must be allowed when a slot runs on their behalf."""
+
+PREFIX = schedule.stream("")
+GRACE_SECONDS = 15.0
+MESSAGE_CHARS_MAX = 500
+ENDING_TYPES = run.ENDING_TYPES | workflow_run.ENDING_TYPES
+"""What ends a run of a schedule."""
+
+YEAR_MS = 366 * 24 * 60 * MINUTE
+
+
+class RunScheduleBody(Body):
+    """Whom to ask instead of the default, where the schedule names no harness profile."""
+
+    provider: Label | None = None
+    model: Label | None = None
+
+
+class Known(NamedTuple):
+    """A schedule as far as it was read: its state after so many events, and where its text is."""
+
+    state: schedule.ScheduleState = schedule.DECIDER.initial
+    version: int = 0
+    put_at: int = 0
+    """The position at which it was last put."""
+
+
+class Attempt(NamedTuple):
+    """A run that may start: its id, and what admits it in the transaction that starts it, or raises why not.
+
+    ``admit`` is given how many events of the transaction stand before its own.
+    """
+
+    run_id: str
+    admit: Callable[[Reader, Context, int], tuple[Fact, ...]]
+    launch: Launch | None = None
+
+
+KNOWN_AT_ONCE = 50
+"""Schedules that are read in one iteration of the event loop."""
+
+
+class Step(Value):
+    """What one look at a schedule came to.
+
+    ``run_id`` is there where a run started, ``refused`` where it was refused at once; ``moved`` tells that another
+    put came between, so that nothing was decided. ``due`` is when to look again (0: at once).
+    """
+
+    run_id: str | None = None
+    refused: bool = False
+    moved: bool = False
+    changed: bool = False
+    due: int | None = None
+
+
+class Changed(Value):
+    """Whether a schedule was changed, and whether there is one."""
+
+    updated: bool
+    exists: bool
+
+
+class Ticked(Value):
+    """What a tick by hand came to: the runs that it started, by schedule and run, and how many schedules had none."""
+
+    at: str
+    runs: tuple[tuple[str, str], ...]
+    skipped: int
+
+
+def keys_of(reader: StoreReader) -> list[str]:
+    """The schedules that exist, in the order in which they were put."""
+    return [key for _, key, _ in reader.guards("schedule")]
+
+
+def flights_of(reader: StoreReader) -> dict[str, str]:
+    """The runs in flight, and whose each is."""
+    return {key: str(value[0]) for _, key, value in reader.guards("scheduled")}
+
+
+class Board:
+    """When each schedule is due next, as far as this process has heard; kept by whoever asks for it."""
+
+    def __init__(self, log: Log, tail: Tail) -> None:
+        """Read nothing yet."""
+        self._codec = log.codec
+        self._reader = log.reader()
+        self._tail = tail
+        self._known: dict[str, Known] = {}
+        self._due: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+        self._news: set[str] = set()
+        self._begun = False
+        tail.subscribe(self._notice, frozenset(event.TYPE for event in schedule.DECIDER.events))
+
+    def _notice(self, rows: Sequence[Row]) -> None:
+        if self._begun:
+            self._news.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
+
+    def know(self, key: str) -> Known:
+        """A schedule as it is now."""
+        known = self._known.get(key) or Known()
+        state, version, put_at = known
+        for row in self._reader.stream(schedule.stream(key), version):
+            state, version = schedule.evolve(state, self._codec.decode(row, text=False).event), row.version
+            if row.type == schedule.ScheduleUpserted.TYPE:
+                put_at = row.position
+        if version == known.version:
+            return known
+        found = Known(state, version, put_at)
+        if state.exists or state.running:
+            self._known[key] = found
+        else:
+            self._known.pop(key, None)
+        self.look_at(key, schedule.next_due(state))
+        return found
+
+    def look_at(self, key: str, due: int | None) -> None:
+        """Note when a schedule is due next."""
+        if due is None:
+            self._due.pop(key, None)
+        elif self._due.get(key) != due:
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, key))
+
+    async def refresh(self) -> None:
+        """Take in what changed; the first time, all that there is."""
+        self._tail.look()
+        if not self._begun:
+            self._news.update(keys_of(self._reader))
+            self._begun = True
+        for count, key in enumerate(list(self._news), 1):
+            if count % KNOWN_AT_ONCE == 0:
+                await anyio.sleep(0)  # there may be many
+            self.know(key)
+            self._news.discard(key)  # not before it is known: the database may be away
+
+    def first(self) -> int | None:
+        """When the next one is due."""
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, at: int) -> list[str]:
+        """The schedules that are due at a time, those that were due first in front."""
+        found: list[tuple[int, str]] = []
+        while (first := self.first()) is not None and first <= at:
+            if not found or found[-1] != self._heap[0]:
+                found.append(self._heap[0])
+            heapq.heappop(self._heap)
+        for entry in found:
+            heapq.heappush(self._heap, entry)
+        return [key for _, key in found]
+
+    def take(self, at: int) -> list[str]:
+        """The same, off the board: whoever takes them looks at each, which puts it back."""
+        found = self.due(at)
+        for key in found:
+            del self._due[key]
+        return found
+
+    def text_of(self, known: Known) -> schedule.ScheduleUpserted | None:
+        """The schedule as it was last put, with its text."""
+        row = self._reader.row(known.put_at) if known.put_at else None
+        event = None if row is None else self._codec.decode(row).event
+        return event if isinstance(event, schedule.ScheduleUpserted) else None
+
+    def ending(self, run_id: str) -> tuple[Event, Row, str | None] | None:
+        """Return how a run ended, and the note of its cancel; None while it is open."""
+        rows = self._reader.stream(run_id)
+        for row in reversed(rows):
+            if row.type in ENDING_TYPES:
+                cancels = [one for one in rows if one.type == run.RunCancelRequested.TYPE]
+                note = note_of(self._codec.decode(one).event for one in cancels)
+                return self._codec.decode(row).event, row, note
+        return None
+
+    def step_failure(self, run_id: str) -> str:
+        """The code with which a step of a workflow run failed last."""
+        for row in reversed(self._reader.stream(run_id)):
+            event = self._codec.decode(row, text=False).event
+            if isinstance(event, workflow_run.WorkflowStepFailed):
+                return event.code
+        return InternalError.code
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
+
+
+class Schedules:
+    """Changes schedules, and sees to their slots."""
+
+    def __init__(
+        self,
+        log: Log,
+        tail: Tail,
+        runs: Runs,
+        templates: Templates,
+        workflows: Workflows,
+        catalog: Catalog,
+        access: Access,
+        clock: Clock,
+        ids: Ids,
+        settings: Settings,
+    ) -> None:
+        """Take the parts."""
+        self._log = log
+        self._runs = runs
+        self._templates = templates
+        self._workflows = workflows
+        self._catalog = catalog
+        self._access = access
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+        self.board = Board(log, tail)
+
+    # Changing
+
+    async def put(
+        self, schedule_id: str, spec: ScheduleSpec, meta: Meta, key: Key | None, scope: Scope | None = None
+    ) -> Committed:
+        """Create or replace a schedule; the subject is its id. Raises ConfigError."""
+        definition = self._checked(spec)
+        known = self.board.know(schedule_id)
+        before = self.board.text_of(known)
+        same = before is not None and (before.input, before.params) == (spec.input, spec.params)
+        most = self._settings.schedules_max
+
+        def put(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
+            command = schedule.UpsertSchedule(
+                id=schedule_id,
+                definition=definition,
+                input=spec.input,
+                params=spec.params,
+                enabled=spec.enabled,
+                start_now=bool(spec.start_now),
+                paused=spec.paused,
+                note=spec.note,
+                text_of=known.state.revision if same else None,
+                scope=pinned(scope),
+                others=len(reader.guards("schedule")) - state.exists,
+                most=most,
+            )
+            events = schedule.decide(command, state, context)
+            return Outcome(facts=_facts(schedule_id, definition, events), subject=schedule_id)
+
+        return await self._log.submit(put, meta, key)
+
+    def _checked(self, spec: ScheduleSpec) -> ScheduleDefinition:
+        definition = definition_of(spec)
+        target, trigger = definition.target, definition.trigger
+        if target.directive_id is not None:
+            self._catalog.directive(target.directive_id, "directiveId")
+        if target.harness_profile_id is not None:
+            self._catalog.profile(target.harness_profile_id, "harnessProfileId")
+        if target.run_template_id is not None:
+            try:
+                self._templates.newest(target.run_template_id)
+            except NotFound as error:
+                raise ConfigError.of("runTemplateId", error.message, "the id of a run template") from None
+        if target.workflow_id is not None and not self._workflows.exists(target.workflow_id):
+            raise ConfigError.of("workflowId", f"no workflow {target.workflow_id!r} exists", "the id of a workflow")
+        least = self._settings.schedule_minutes_min
+        field = "everyMinutes" if trigger.every_minutes is not None else "cron"
+        now = self._clock.now()
+        slots = slots_between(trigger, now, now + YEAR_MS, PREVIEW_SLOTS_MAX) if least > 1 else []
+        if any(later - slot < least * MINUTE for slot, later in zip(slots, slots[1:], strict=False)):
+            raise ConfigError.of(field, "is due more often than this server allows", f"{least} minutes apart or more")
+        return definition
+
+    async def change(
+        self,
+        schedule_id: str,
+        command: schedule.ScheduleCommand,
+        meta: Meta,
+        key: Key | None,
+    ) -> Committed:
+        """Remove, enable, disable, pause or resume a schedule; the answer is a ``Changed``. Raises NotFound."""
+
+        def change(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
+            events = schedule.decide(command, state, context)
+            if not state.exists:  # somebody asked, and there was nothing
+                facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
+                return Outcome(facts=facts, answer=Changed(updated=False, exists=False))
+            return Outcome(
+                facts=_facts(schedule_id, state.definition, events),
+                answer=Changed(updated=bool(events), exists=True),
+            )
+
+        return await self._log.submit(change, meta, key)
+
+    # Running
+
+    async def run(
+        self, schedule_id: str, asked: RunScheduleBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
+    ) -> Committed:
+        """Run a schedule by hand, as ``who``; the subject is the run's id, empty where another one is in flight.
+
+        With ``wait`` the run is seen through. Raises NotFound, ProviderNotFound.
+        """
+        while True:
+            known = self.board.know(schedule_id)
+            if not known.state.exists:
+                raise NotFound(f"no schedule {schedule_id!r} exists")
+            scope = narrower(who.scope, unpinned(known.state.scope))
+            attempt = self._attempt(known, replace(who, scope=scope), asked, by_hand=True)
+            command = schedule.RunSchedule(id=schedule_id, target_run_id=attempt.run_id)
+            committed = await self._step(known, attempt, command, meta, key)
+            if committed.replayed or not committed.answer.moved:
+                break
+        if wait and committed.subject:
+            await self._see_through((committed.subject,))
+            await self.bring_back(schedule_id)
+        return committed
+
+    async def tick(self, at: int | None, asked: RunScheduleBody, meta: Meta, key: Key | None) -> Committed:
+        """Do what is due at a time (now), and wait for the runs that started; the answer is a ``Ticked``."""
+        if key is not None and (before := await self._known_by(key, meta)) is not None:
+            return before
+        now = self._clock.now()
+        at = now if at is None else at
+        await self.board.refresh()
+        started: list[tuple[str, str]] = []
+        for schedule_id in self.board.due(at):
+            started += [(schedule_id, run_id) for run_id in await self.advance(schedule_id, at, asked, meta)]
+        await self._see_through([run_id for _, run_id in started])
+        for schedule_id in dict(started):
+            await self.bring_back(schedule_id)
+
+        def tick(reader: Reader, context: Context) -> Outcome:
+            skipped = len(reader.guards("schedule").keys() - dict(started).keys())
+            ticked = Ticked(at=iso(at), runs=tuple(started), skipped=skipped)
+            event = schedule.ScheduleTickExecuted(at=ticked.at, run=len(started), skipped=skipped)
+            return Outcome(facts=(Fact(stream=plane.STREAM, event=event),), answer=ticked)
+
+        return await self._log.submit(tick, meta, key)
+
+    async def _known_by(self, key: Key, meta: Meta) -> Committed | None:
+        """What a key led to before, if it is bound; it is not bound here."""
+
+        def look(reader: Reader, context: Context) -> Outcome:
+            raise Unbound
+
+        try:
+            return await self._log.submit(look, meta, key)
+        except Unbound:
+            return None
+
+    async def advance(
+        self, schedule_id: str, at: int, asked: RunScheduleBody | None = None, meta: Meta | None = None
+    ) -> list[str]:
+        """Do what is due in a schedule up to a time, step by step; the ids of the runs that it started.
+
+        A time in the future brings at most one slot (decisions E35).
+        """
+        meta = Meta(actor=ACTOR, correlation=self._ids.trace() if meta is None else meta.correlation)
+        started: list[str] = []
+        while True:
+            known = self.board.know(schedule_id)
+            due, now = schedule.next_due(known.state), self._clock.now()
+            self.board.look_at(schedule_id, due)
+            if due is None or due > at:
+                return started
+            who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
+            attempt = self._attempt(known, who, asked or RunScheduleBody())
+            command = schedule.TickSchedule(at=at, target_run_id=attempt.run_id)
+            step: Step = (await self._step(known, attempt, command, meta, None)).answer
+            if step.run_id is not None:
+                started.append(step.run_id)
+            if not step.moved and (due > now or not step.changed):
+                return started
+
+    def _attempt(self, known: Known, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False) -> Attempt:
+        """What a schedule would start, if ``who`` may."""
+        target = known.state.definition.target if known.state.definition else None
+        put = self.board.text_of(known)
+        if not self._access.allows(who, RUN_OPERATION):
+            return Attempt(
+                self._ids.new("run"),
+                lambda reader, context, behind: self._access.refuse(reader, context, who, RUN_OPERATION),
+            )
+        try:
+            launch = self._launch(target, put, who, asked)
+        except AthenaError as error:
+            if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
+                raise
+            return Attempt(self._ids.new("run"), _raising(error))
+        if isinstance(launch, WorkflowLaunch):
+            return Attempt(launch.run_id, lambda reader, context, behind: launch.admit(reader, context))
+        return Attempt(launch.run_id, launch.admit, launch)
+
+    def _launch(
+        self,
+        target: ScheduleTarget | None,
+        put: schedule.ScheduleUpserted | None,
+        who: Identity,
+        asked: RunScheduleBody,
+    ) -> Launch | WorkflowLaunch:
+        """The run that a target asks for: the one place where a target becomes a run. Raises AthenaError."""
+        if target is None or put is None:
+            raise ConfigError.of("id", "the schedule is gone", "put it again")
+        if target.workflow_id is not None:
+            return self._workflows.prepare(target.workflow_id, None, who)
+        if target.run_template_id is not None:
+            return self._templates.prepare(target.run_template_id, put.params, target.session_id, who)
+        if target.directive_id is None and put.input is None:
+            raise ConfigError.of("input", "was redacted", "put the schedule again")
+        profiled = target.harness_profile_id is not None
+        body = RunBody(
+            session_id=target.session_id,
+            input=put.input,
+            directive_id=target.directive_id,
+            harness_profile_id=target.harness_profile_id,
+            provider=None if profiled else asked.provider,
+            model=None if profiled else asked.model,
+        )
+        return self._runs.prepare(body, who, scheduled=True)
+
+    async def _step(
+        self,
+        known: Known,
+        attempt: Attempt,
+        command: schedule.RunSchedule | schedule.TickSchedule,
+        meta: Meta,
+        key: Key | None,
+    ) -> Committed:
+        """Decide about one schedule, and have its run admitted or refused in the same commit."""
+        schedule_id, room = known.state.id, self._runs.room
+
+        def step(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
+            if state.revision != known.state.revision or state.exists != known.state.exists:
+                return Outcome(answer=Step(moved=True))
+            definition = state.definition
+            events = schedule.decide(command, state, context)
+            for event in events:
+                state = schedule.evolve(state, event)
+            said = _facts(schedule_id, definition, events)
+            draft = Draft(reader, context, room)
+            draft.add(said)
+            last = events[-1] if events else None
+            starts = last if isinstance(last, schedule.ScheduleRunStarted) else None
+            refused = False
+            if starts is not None:
+                try:
+                    draft.add(attempt.admit(reader, context, len(said)))
+                except (Rejected, AthenaError) as error:
+                    refused = True
+                    finish = _refusal(starts.target_run_id, error)
+                    ends = schedule.decide(finish, state, context)
+                    for event in ends:
+                        state = schedule.evolve(state, event)
+                    why = error.facts if isinstance(error, Rejected) else ()  # a violation names the first event
+                    draft.facts = [*why, *said, *_facts(schedule_id, definition, ends)]
+            self._make_way(draft, reader, context, events, refused=refused)
+            return Outcome(
+                facts=tuple(draft.facts),
+                subject=starts.target_run_id if starts else "",
+                answer=Step(
+                    run_id=starts.target_run_id if starts else None,
+                    refused=refused,
+                    changed=bool(events),
+                    due=schedule.next_due(state),
+                ),
+            )
+
+        if attempt.launch is not None:
+            return await self._runs.launch(attempt.launch, meta, key, step)
+        return await self._log.submit(step, meta, key)
+
+    @staticmethod
+    def _make_way(draft: Draft, reader: Reader, context: Context, events: Iterable[Event], *, refused: bool) -> None:
+        """Cancel the runs that a slot displaces; where it was refused itself, they may go on."""
+        displaced: list[str] = []
+        for event in events:
+            if isinstance(event, schedule.ScheduleRunStarted) and not refused:
+                displaced += event.terminates or ()
+            elif isinstance(event, schedule.ScheduleRunBuffered):
+                displaced += event.cancels or ()
+        reason = "the next slot of its schedule is due"
+        for run_id in displaced:
+            if _is_workflow(run_id):
+                stop(draft, reader, context, run_id, reason)
+                continue
+            state = draft.state(run_id)
+            if state.open and state.request is not None and state.cancel is None:
+                draft.cancel(run_id, run.CancelRun(cause="interrupted", reason=reason))
+        draft.settle()
+
+    # What became of it
+
+    async def bring_back(self, schedule_id: str) -> None:
+        """Tell a schedule which of its runs have ended."""
+        for flight in self.board.know(schedule_id).state.running:
+            found = self.board.ending(flight.target_run_id)
+            if found is None:
+                continue
+            ending, row, note = found
+            finish = _finish(flight.target_run_id, ending, note)
+            if isinstance(ending, workflow_run.WorkflowRunFailed):
+                finish = replace(finish, code=self.board.step_failure(flight.target_run_id))
+            meta = Meta(actor=ACTOR, correlation=row.correlation, causation=row.position)
+
+            await self._log.submit(
+                partial(_end, schedule_id=schedule_id, finish=finish, session_id=row.session_id), meta
+            )
+
+    async def _see_through(self, run_ids: Iterable[str]) -> None:
+        """Return once runs have ended or are paused, or have taken longer than they may."""
+        seconds = self._settings.schedule_run_timeout_ms / 1000 + GRACE_SECONDS
+        async with anyio.create_task_group() as tasks:
+            for run_id in run_ids:
+                settled = self._workflows.settled if _is_workflow(run_id) else self._runs.settled
+                tasks.start_soon(settled, run_id, seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.board.close()
+
+
+def _is_workflow(run_id: str) -> bool:
+    return category(run_id) == workflow_run.DECIDER.category
+
+
+class Unbound(Exception):
+    """A key that leads to nothing yet."""
+
+
+def _raising(error: AthenaError) -> Callable[[Reader, Context, int], tuple[Fact, ...]]:
+    def admit(reader: Reader, context: Context, behind: int) -> tuple[Fact, ...]:
+        raise error
+
+    return admit
+
+
+def _end(
+    reader: Reader, context: Context, *, schedule_id: str, finish: schedule.FinishRun, session_id: str | None
+) -> Outcome:
+    stream, run_id = schedule.stream(schedule_id), finish.target_run_id
+    events = schedule.decide(finish, reader.state(schedule.DECIDER, stream), context)
+    facts = [Fact(stream=stream, event=event, session_id=session_id, run_id=run_id) for event in events]
+    return Outcome(facts=tuple(facts))
+
+
+def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishRun:
+    """The end of a run that never was: what the policy refuses is not the schedule's fault, a wrong target is."""
+    why = error.error if isinstance(error, Rejected) else error
+    outcome: schedule.Outcome = "policy-rejected" if isinstance(error, Rejected) else "failed"
+    return schedule.FinishRun(
+        target_run_id=run_id, outcome=outcome, code=why.code, message=why.message[:MESSAGE_CHARS_MAX]
+    )
+
+
+def _finish(run_id: str, ending: Event, note: str | None) -> schedule.FinishRun:
+    if isinstance(ending, run.RunCompleted):
+        return schedule.FinishRun(target_run_id=run_id, outcome="ok")
+    if isinstance(ending, workflow_run.WorkflowRunCompleted):
+        return schedule.FinishRun(target_run_id=run_id, outcome="ok")
+    if isinstance(ending, workflow_run.WorkflowRunCancelled):
+        message = "the workflow run was cancelled"
+        return schedule.FinishRun(target_run_id=run_id, outcome="cancelled", code=RunCancelled.code, message=message)
+    if isinstance(ending, workflow_run.WorkflowRunFailed):
+        message = f"steps failed: {', '.join(ending.failed_steps)}"[:MESSAGE_CHARS_MAX]
+        return schedule.FinishRun(target_run_id=run_id, outcome="failed", code=ProviderError.code, message=message)
+    error = error_of(run_id, ending, note)
+    outcome: schedule.Outcome = "cancelled" if isinstance(ending, run.RunCancelled) else "failed"
+    message = error.message[:MESSAGE_CHARS_MAX]
+    return schedule.FinishRun(target_run_id=run_id, outcome=outcome, code=error.code, message=message)
+
+
+def _facts(schedule_id: str, definition: ScheduleDefinition | None, events: Sequence[Event]) -> tuple[Fact, ...]:
+    """The events of a schedule in their envelope: the session of its target, the run that they are about."""
+    session_id = definition.target.session_id if definition else None
+    return tuple(
+        Fact(
+            stream=schedule.stream(schedule_id),
+            event=event,
+            session_id=session_id,
+            run_id=getattr(event, "target_run_id", None),
+        )
+        for event in events
+    )

@@ -1,0 +1,141 @@
+"""The timer: has schedules looked at when they are due; the door of APScheduler, which is the alarm clock and no more.
+
+There is one alarm, for the moment at which something is due next. APScheduler knows of no schedule, no trigger and no
+slot; what is due is asked of the board, and what follows is decided at the head of the log.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from athena_core.clock import Clock
+from athena_core.domain import schedule
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import Log
+from athena_core.protocols import Row
+from athena_core.services.schedules.schedules import ENDING_TYPES, PREFIX, Schedules, flights_of, keys_of
+from athena_core.system.problems import Problems
+
+LOOK_SECONDS = 1.0
+"""How often the alarm is set anew by our clock: it runs on one that nobody sets."""
+
+REST_MS = 20
+"""How soon the alarm may ring, so that it never rings without a rest."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ALARM = "next"
+LOOP = "schedules.alarm"
+
+
+class Alarm:
+    """Calls a function at a time of our clock, however it or the machine's is set meanwhile."""
+
+    def __init__(self, ring: Callable[[], None], clock: Clock, problems: Problems) -> None:
+        """Ring nothing yet."""
+        self._ring = ring
+        self._clock = clock
+        self._problems = problems
+        self._scheduler: AsyncIOScheduler | None = None
+        self._at: int | None = None
+
+    async def serve(self) -> None:
+        """Be an alarm clock, for ever."""
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler.start()
+        try:
+            while True:
+                self.set(self._at, again=True)
+                await anyio.sleep(LOOK_SECONDS)
+        finally:
+            self._scheduler.shutdown(wait=False)
+            self._scheduler = None
+
+    def set(self, at: int | None, *, again: bool = False) -> None:
+        """Ring at a time (milliseconds since 1970 UTC) instead of any other; at once if that has passed."""
+        unchanged = at == self._at and not again
+        self._at = at
+        if self._scheduler is None or unchanged:
+            return
+        if at is None:
+            if self._scheduler.get_job(ALARM) is not None:
+                self._scheduler.remove_job(ALARM)
+            return
+        # By the machine's clock, which the alarm reads: while a jump of it is not accepted, ours is another one.
+        when = DateTrigger(EPOCH + timedelta(milliseconds=at + self._clock.ahead), timezone=UTC)
+        self._scheduler.add_job(self._rings, when, id=ALARM, replace_existing=True, misfire_grace_time=None)
+
+    async def _rings(self) -> None:
+        due, self._at = self._at, None
+        try:
+            self._ring()
+        except Exception as error:  # APScheduler would only log it, and nothing would set the alarm again
+            self._problems.report(LOOP, error)
+            await anyio.sleep(LOOK_SECONDS)
+            if self._at is None:
+                self.set(due)
+        else:
+            self._problems.recovered(LOOP)
+
+
+class Timer:
+    """The reactor of schedules: what is due runs, what ended is brought back.
+
+    Without ``ticking`` nothing runs because of the clock: where the scheduler is off, and in commands that work alone.
+    """
+
+    name = "schedules"
+    types = ENDING_TYPES | {event.TYPE for event in schedule.DECIDER.events}
+
+    def __init__(self, log: Log, schedules: Schedules, clock: Clock) -> None:
+        """Take the parts; ``ask`` and ``ticking`` are set by who wires them."""
+        self._codec = log.codec
+        self._schedules = schedules
+        self._board = schedules.board
+        self._clock = clock
+        self._flights: dict[str, str] = {}
+        self._alarm = Alarm(self._ring, clock, log.problems)
+        self.ticking = False
+        self.ask: Callable[[str], None] = lambda key: None
+
+    async def serve(self) -> None:
+        """Let the clock decide from now on, for ever, wherever this process leads."""
+        self.ticking = True
+        await self._alarm.serve()
+
+    def open(self, reader: StoreReader) -> Iterable[str]:
+        """All schedules, and those that were removed while a run was in flight."""
+        flights = flights_of(reader)
+        self._flights.update(flights)  # some may have been added meanwhile
+        return [*keys_of(reader), *flights.values()]
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """Those that changed, and those of which a run ended."""
+        found: list[str] = []
+        for row in rows:
+            if row.stream.startswith(PREFIX):
+                key = row.stream[len(PREFIX) :]
+                if row.type == schedule.ScheduleRunStarted.TYPE and row.run_id is not None:
+                    self._flights[row.run_id] = key
+                found.append(key)
+            elif row.stream in self._flights:
+                found.append(self._flights.pop(row.stream))
+        return found
+
+    async def act(self, key: str) -> None:
+        """Bring back what ended, do what is due."""
+        await self._schedules.bring_back(key)
+        if self.ticking:
+            await self._schedules.advance(key, self._clock.now())
+            self._wind()
+
+    def _ring(self) -> None:
+        for key in self._board.take(self._clock.now()):
+            self.ask(key)
+        self._wind()
+
+    def _wind(self) -> None:
+        first = self._board.first()
+        self._alarm.set(None if first is None else max(first, self._clock.now() + REST_MS))

@@ -1,0 +1,605 @@
+"""The walker: the reactor that takes workflow runs from step to step."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import anyio
+import msgspec
+
+from athena_core.clock import Clock, Ids
+from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.definitions import workflow_graph
+from athena_core.definitions.placeholder import as_text, fill, names_in
+from athena_core.definitions.workflow_graph import Graph, Step, Unfit
+from athena_core.domain import run, workflow, workflow_run
+from athena_core.domain.workflow_run import Ask, Ended, Expand, Fail, Looked, Move, Skip, Start, WorkflowRunState
+from athena_core.errors import AthenaError
+from athena_core.event import Meta, Recorded
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import SALT_BYTES, Committed, Log
+from athena_core.protocols import Row
+from athena_core.services.access.access import Access
+from athena_core.services.catalog import Catalog
+from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.services.workflows.workflows import Workflows, facts_of
+from athena_core.values import RunBody, Scope, narrower, unpinned
+
+OPERATION = "runWorkflow"
+"""What a workflow's author must be allowed still, when a step of it begins (decisions E36)."""
+STARTS_AT_ONCE = 64
+LOOK_SECONDS = 30.0
+"""How often an approval that expires is looked at: a wait neither counts a suspend nor follows the wall clock."""
+FROM_OUTSIDE = frozenset(
+    event.TYPE
+    for event in (
+        workflow_run.WorkflowRunCreated,
+        workflow_run.WorkflowResumed,
+        workflow_run.WorkflowApprovalGranted,
+        workflow_run.WorkflowApprovalRejected,
+        workflow_run.WorkflowRunCancelRequested,
+    )
+)
+"""What others than the walker record, and what it has to look at then."""
+
+
+class Refused(Exception):
+    """A step cannot begin: the code and the message that are recorded."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Carry them."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class About(NamedTuple):
+    """What a workflow run was asked with, without what was erased, and what its steps say of their origin."""
+
+    values: dict[str, Any]
+    erased: frozenset[str]
+    correlation: str
+    causation: int
+
+
+class Wanted(NamedTuple):
+    """A run that is to be started: for a step, or for one of its items."""
+
+    step: Step
+    item: int | None = None
+    looked: Looked | None = None
+
+
+class Seen(NamedTuple):
+    """How far a workflow run is, and its workflow."""
+
+    state: WorkflowRunState
+    graph: Graph
+    author: str
+    scope: Scope | None
+    """The author's, when the workflow was made."""
+
+
+class Walker:
+    """Starts the steps that became ready, notes what became of them, and ends what is at its end."""
+
+    name = "workflows"
+    types = run.ENDING_TYPES | FROM_OUTSIDE | {workflow_run.WorkflowStepStarted.TYPE}
+
+    def __init__(
+        self,
+        log: Log,
+        catalog: Catalog,
+        runs: Runs,
+        workflows: Workflows,
+        access: Access,
+        clock: Clock,
+        ids: Ids,
+        items_max: int,
+    ) -> None:
+        """Take the parts; ``items_max`` limits the items of all maps of a run."""
+        self._log = log
+        self._catalog = catalog
+        self._runs = runs
+        self._workflows = workflows
+        self._access = access
+        self._clock = clock
+        self._ids = ids
+        self._items_max = items_max
+        self._reader = log.reader()
+        self._known: set[str] = set()
+        self._owners: dict[str, tuple[str, str, int | None]] = {}
+        self._over: dict[str, dict[str, tuple[str, int | None]]] = {}
+        self._about: dict[str, About] = {}
+        self._limit = anyio.CapacityLimiter(STARTS_AT_ONCE)
+
+    # What concerns whom
+
+    def open(self, reader: StoreReader) -> Iterable[str]:
+        """The workflow runs that have not ended."""
+        self.forget()  # who led meanwhile may have had one resumed
+        return [key for _, key, _ in reader.guards("flow")]
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """The workflow runs that something from outside happened to: somebody asked, or a run of a step is over."""
+        for row in rows:
+            if row.type == workflow_run.WorkflowStepStarted.TYPE:
+                started = self._log.codec.decode(row, text=False).event
+                if isinstance(started, workflow_run.WorkflowStepStarted):
+                    self._owners[started.step_run_id] = (row.stream, started.step_id, started.item)
+            elif row.type in FROM_OUTSIDE:
+                self._about.pop(row.stream, None)
+                yield row.stream
+            elif row.stream in self._owners:
+                key, step_id, item = self._owners.pop(row.stream)
+                self._over.setdefault(key, {})[row.stream] = (step_id, item)
+                yield key
+
+    # Going on
+
+    async def act(self, key: str) -> float | None:
+        """Take a workflow run as far as it goes by itself; in how many seconds an approval of it expires."""
+        try:
+            seen = await self._look(key)
+            while seen is not None and seen.state.open:
+                ended = self._ended(key, seen)
+                ahead = self._ahead(seen, ended)
+                moves, wanted = self._due(key, seen.graph, ahead)
+                if not ended and not moves and not wanted and ahead == seen.state and not _stands_still(ahead):
+                    return self._expiry(seen.state)
+                seen = await self._commit(key, seen, ended, moves, wanted)
+        except BaseException:
+            self._known.discard(key)  # what was heard of may have been forgotten on the way: look at everything again
+            raise
+        self._forget(key)
+        return None
+
+    def forget(self) -> None:
+        """Forget what all runs were asked with, because text was erased; it is read again."""
+        self._about.clear()
+
+    def _forget(self, key: str) -> None:
+        self._known.discard(key)
+        self._over.pop(key, None)
+        self._about.pop(key, None)
+
+    async def _look(self, key: str) -> Seen | None:
+        state, found = await self._workflows.look(key)
+        return None if found.graph is None else Seen(state, found.graph, found.created_by, unpinned(found.scope))
+
+    def _expiry(self, state: WorkflowRunState) -> float | None:
+        times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
+        return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
+
+    def _ended(self, key: str, seen: Seen) -> tuple[Ended, ...]:
+        """What became of the runs that are over."""
+        over = self._over.pop(key, {})
+        if key not in self._known:
+            self._known.add(key)
+            for step_id, step in seen.state.steps.items():
+                for item, run_id in step.running():
+                    self._owners[run_id] = (key, step_id, item)
+                    over[run_id] = (step_id, item)
+        found = []
+        for run_id, (step_id, item) in over.items():
+            ended = self._outcome(seen.graph.steps[step_id], item, run_id)
+            if ended is not None:
+                self._owners.pop(run_id, None)
+                found.append(ended)
+        return tuple(found)
+
+    def _outcome(self, step: Step, item: int | None, run_id: str) -> Ended | None:
+        recorded = self._runs.recorded(run_id)
+        ending = next((one.event for one in reversed(recorded) if one.type in run.ENDING_TYPES), None)
+        if ending is None:
+            return None
+        if not isinstance(ending, run.RunCompleted):
+            error = error_of(run_id, ending, note_of(one.event for one in recorded))
+            cancelled = isinstance(ending, run.RunCancelled)
+            return Ended(
+                step_id=step.id, run_id=run_id, item=item, code=error.code, message=error.message, cancelled=cancelled
+            )
+        output = _said(recorded)
+        missing = _missing(step, output)
+        if missing:
+            return Ended(step_id=step.id, run_id=run_id, item=item, code="OUTPUT_MISSING", message=missing)
+        return Ended(
+            step_id=step.id,
+            run_id=run_id,
+            item=item,
+            output_chars=len(output or ""),
+            provider=ending.provider,
+            model=ending.model,
+        )
+
+    def _ahead(self, seen: Seen, ended: tuple[Ended, ...]) -> WorkflowRunState:
+        """How far it will be once that is noted."""
+        context = Context(now=self._clock.now(), ids=self._ids, meta=Meta(actor="", correlation=""))
+        state = seen.state
+        command = workflow_run.Advance(graph=seen.graph, ended=ended, close=False)
+        for event in workflow_run.decide(command, state, context):
+            state = workflow_run.evolve(state, event)
+        return state
+
+    # What is due
+
+    def _due(self, key: str, graph: Graph, state: WorkflowRunState) -> tuple[tuple[Move, ...], list[Wanted]]:
+        """The moves that are to be made, and the runs that are to be started."""
+        moves: list[Move] = []
+        wanted: list[Wanted] = []
+        if state.cancel is not None:
+            return (), []
+        for step_id, verdict in state.due(graph):
+            step = graph.steps[step_id]
+            if verdict.reason is not None:
+                moves.append(Skip(step_id=step_id, reason=verdict.reason))
+                continue
+            looked: Looked | None = None
+            try:
+                if step.when is not None:
+                    held, looked = self._holds(key, graph, state, step.when)
+                    if not held:
+                        moves.append(Skip(step_id=step_id, reason="condition", looked=looked))
+                        continue
+                if step.approval is not None:
+                    moves.append(self._ask(key, graph, state, step, step.approval, looked))
+                elif step.map is not None:
+                    items, seen = self._items(key, graph, state, step.map)
+                    moves.append(Expand(step_id=step_id, items=len(items), looked=looked or seen))
+                else:
+                    wanted.append(Wanted(step, looked=looked))
+            except Refused as refused:
+                failed = Fail(step_id=step_id, code=refused.code, message=refused.message, looked=looked)
+                moves.append(failed)
+        for step_id, one in state.steps.items():
+            if one.status == "running" and one.items is not None:
+                wanted += _items_due(graph.steps[step_id], one)
+        return tuple(moves), wanted
+
+    def _holds(
+        self, key: str, graph: Graph, state: WorkflowRunState, condition: workflow_graph.Condition
+    ) -> tuple[bool, Looked | None]:
+        if state.step(condition.step).status != "ok":
+            if condition.op == "exists":
+                return condition.value is False, None
+            raise Refused("CONDITION_ERROR", f"step {condition.step!r} has no output to look at")
+        output = self._output(graph, state, condition.step)
+        looked = self._looked(condition.step, output)
+        try:
+            return workflow_graph.holds(condition, output), looked
+        except Unfit as unfit:
+            raise Refused("CONDITION_ERROR", f"the output of step {condition.step!r}: {unfit}") from None
+
+    def _looked(self, step_id: str, text: str) -> Looked:
+        salt = self._ids.salt(SALT_BYTES)
+        sha256 = hashlib.sha256(salt + text.encode()).hexdigest()
+        return Looked(held=workflow_graph.Held(step_id=step_id, sha256=sha256), salt=salt.hex())
+
+    def _items(
+        self, key: str, graph: Graph, state: WorkflowRunState, over: workflow_graph.MapOver
+    ) -> tuple[list[Any], Looked | None]:
+        """The list of a map. Raises Refused."""
+        looked = None
+        try:
+            if over.step is not None:
+                if state.step(over.step).status != "ok":
+                    raise Refused("MAP_ERROR", f"step {over.step!r} has no output to look at")
+                output = self._output(graph, state, over.step)
+                looked = self._looked(over.step, output)
+                found = workflow_graph.part_of(workflow_graph.parsed(output), over.path or "/")
+                where = f"the output of step {over.step!r}"
+            else:
+                about, where = self._asked(key), f"the input {over.input!r}"
+                values = about.values
+                if over.input in about.erased:
+                    raise _input_erased(over.input)
+                if over.input not in values:
+                    raise Refused("MAP_ERROR", f"{where} is not given")
+                found = workflow_graph.part_of(values[over.input], over.path or "/")
+        except Unfit as unfit:
+            raise Refused("MAP_ERROR", f"{over.step or over.input}: {unfit}") from None
+        if not isinstance(found, list):
+            raise Refused("MAP_ERROR", f"{where} is no list")
+        if len(found) > workflow_graph.MAP_ITEMS_MAX:
+            raise Refused(
+                "MAP_ERROR", f"{where} has {len(found)} items; at most {workflow_graph.MAP_ITEMS_MAX} are taken"
+            )
+        return found, looked
+
+    def _ask(
+        self,
+        key: str,
+        graph: Graph,
+        state: WorkflowRunState,
+        step: Step,
+        approval: workflow_graph.Approval,
+        looked: Looked | None,
+    ) -> Ask:
+        """What is to be approved, by hash: what the steps before it came to, the steps behind it, and their input.
+
+        Directives and harness profiles never change under one id, so the ids of the steps behind stand for them.
+        """
+        salt = self._ids.salt(SALT_BYTES)
+        inputs = []
+        for parent in graph.parents[step.id]:
+            one = state.step(parent)
+            shown: dict[str, Any] = {"stepId": parent, "status": one.status}
+            if one.status == "ok" and graph.steps[parent].approval is None:
+                output = self._output(graph, state, parent)
+                shown["outputSha256"] = hashlib.sha256(salt + output.encode()).hexdigest()
+            inputs.append(shown)
+        after = graph.after((step.id,))
+        behind = [graph.steps[step_id] for step_id in graph.ids if step_id in after]
+        asked = self._asked(key)
+        names = sorted({name for one in behind for name in self._workflows.uses(one)})
+        values = {name: asked.values[name] for name in names if name in asked.values}
+        runs = [[one.id, one.directive_id, one.harness_profile_id] for one in behind]
+        content = {
+            "stepId": step.id,
+            "message": approval.message,
+            "inputs": inputs,
+            "valuesSha256": _salted(salt, values),
+            "stepsBehindSha256": _salted(salt, runs),
+        }
+        subject = msgspec.json.encode(content, order="deterministic").decode()
+        return Ask(
+            step_id=step.id,
+            subject=subject,
+            subject_sha256=hashlib.sha256(salt + subject.encode()).hexdigest(),
+            subject_salt=salt.hex(),
+            expires_after_ms=approval.expires_after_ms,
+            looked=looked,
+            resumed=state.resumed,
+        )
+
+    # Texts
+
+    def _output(self, graph: Graph, state: WorkflowRunState, step_id: str) -> str:
+        """What a step came to; of one with items, a list of what these came to, as JSON. Raises Refused."""
+        step = state.step(step_id)
+        if step.items is None:
+            return self._text(step_id, step.run_id or "")
+        return msgspec.json.encode([self._text(step_id, one.run_id or "") for one in step.items]).decode()
+
+    def _text(self, step_id: str, run_id: str) -> str:
+        output = _said(self._runs.recorded(run_id))
+        if output is None:
+            raise Refused("INPUT_REDACTED", f"input-redacted: the output of step {step_id!r} was erased")
+        return output
+
+    def _asked(self, key: str) -> About:
+        """What the run was asked with, as it was resumed last."""
+        about = self._about.get(key)
+        if about is None:
+            values: dict[str, Any] = {}
+            erased: set[str] = set()
+            correlation, causation = "", 0
+            for row in self._reader.stream(key):
+                if row.type in (workflow_run.WorkflowRunCreated.TYPE, workflow_run.WorkflowResumed.TYPE):
+                    recorded = self._log.codec.decode(row)
+                    correlation, causation = recorded.correlation, recorded.position
+                    if isinstance(recorded.event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed):
+                        names, given = set(recorded.event.input_names), recorded.event.input or {}
+                        values = {name: value for name, value in values.items() if name not in names} | given
+                        erased = (erased | names) - given.keys()
+            about = self._about[key] = About(values, frozenset(erased), correlation, causation)
+        return about
+
+    def _values(self, key: str, graph: Graph, state: WorkflowRunState, wanted: Wanted) -> dict[str, Any]:
+        """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""
+        step = wanted.step
+        values = dict(self._asked(key).values)
+        for edge in graph.mappings.get(step.id, ()):
+            source = graph.steps[edge.source]
+            if state.step(source.id).status != "ok":
+                continue
+            output = self._output(graph, state, source.id)
+            for mapping in edge.mappings or ():
+                values[mapping.to_input] = _named(source, output, mapping.from_output)
+        if wanted.item is not None and step.map is not None:
+            items, _ = self._items(key, graph, state, step.map)
+            if wanted.item >= len(items):
+                raise Refused("MAP_ERROR", f"the list has {len(items)} items now; item {wanted.item} is gone")
+            values |= {step.map.item_name or "item": items[wanted.item], "index": wanted.item}
+        return values
+
+    # Committing
+
+    def _meta(self, key: str) -> Meta:
+        about = self._asked(key)
+        return Meta(actor="system:workflows", correlation=about.correlation, causation=about.causation)
+
+    async def _commit(
+        self, key: str, seen: Seen, ended: tuple[Ended, ...], moves: tuple[Move, ...], wanted: list[Wanted]
+    ) -> Seen | None:
+        """Record what ended and the moves with the first start, and every other start by itself, all at once."""
+        first = await self._start(key, seen, ended, moves, wanted[0] if wanted else None)
+        if len(wanted) < 2:
+            return seen._replace(state=first.answer)
+
+        async def start(one: Wanted) -> None:
+            async with self._limit:
+                await self._start(key, seen, (), (), one)
+
+        seen = seen._replace(state=first.answer)
+        async with anyio.create_task_group() as tasks:
+            for one in wanted[1:]:
+                tasks.start_soon(start, one)
+        return await self._look(key)
+
+    async def _start(
+        self,
+        key: str,
+        seen: Seen,
+        ended: tuple[Ended, ...],
+        moves: tuple[Move, ...],
+        wanted: Wanted | None,
+    ) -> Committed:
+        """One transaction: what ended, the moves, and at most one run; the answer is the state after it."""
+        launch: Launch | None = None
+        if wanted is not None:
+            try:
+                launch = self._launch(key, seen, self._ahead(seen, ended), wanted)
+            except Refused as refused:
+                moves = (*moves, _failed(wanted, refused.code, refused.message))
+        advance = workflow_run.Advance(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
+
+        def go_on(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(workflow_run.DECIDER, key)
+            refusal: Rejected | None = None
+            facts: tuple[Any, ...] = ()
+            events = workflow_run.decide(_with(advance, launch, wanted), state, context)
+            if launch is not None and wanted is not None and _starts(events, launch.run_id):
+                try:
+                    facts = launch.admit(reader, context, behind=len(events))
+                except Rejected as rejected:
+                    refusal = rejected
+            if refusal is not None and wanted is not None:
+                failed = _failed(wanted, refusal.error.code, refusal.error.message)
+                events = workflow_run.decide(_plus(advance, failed), state, context)
+                facts = (*refusal.facts, *facts_of(key, events))
+            else:
+                facts = (*facts_of(key, events), *facts)
+            for event in events:
+                state = workflow_run.evolve(state, event)
+            return Outcome(facts=facts, answer=state)
+
+        meta = self._meta(key)
+        if launch is None:
+            return await self._log.submit(go_on, meta)
+        return await self._runs.launch(launch, meta, None, go_on)
+
+    def _launch(self, key: str, seen: Seen, state: WorkflowRunState, wanted: Wanted) -> Launch:
+        """The run of a step, checked. Raises Refused, and AthenaError where it may work later."""
+        step = wanted.step
+        who = self._access.on_behalf(seen.author, narrower(seen.scope, seen.state.scope))
+        if not self._access.allows(who, OPERATION):
+            raise Refused("AUTHZ_DENIED", f"{who.subject}, who made the workflow, is {who.role} now")
+        try:
+            directive, _ = self._catalog.directive(step.directive_id or "", "directiveId")
+            if directive.input is None:
+                raise Refused("INPUT_REDACTED", f"input-redacted: the text of {step.directive_id} was erased")
+            names = names_in(directive.input)
+            values = self._values(key, seen.graph, state, wanted) if names else {}
+            for name in names:
+                if name not in values and name in self._asked(key).erased:
+                    raise _input_erased(name)
+            metadata = {"workflowId": seen.state.workflow_id, "workflowRunId": key, "workflowStepId": step.id}
+            body = RunBody(
+                session_id=self._ids.new("wf").replace("_", "-"),
+                directive_id=step.directive_id,
+                harness_profile_id=step.harness_profile_id,
+                metadata={**self._metadata(seen.state.workflow_id, step), **metadata},
+            )
+            if any(name in values for name in names):
+                said = as_text(fill(directive.input, values, f"steps.{step.id}"))
+                if not said.strip():
+                    raise Refused("INPUT_BLANK", "nothing is left of the directive")
+                body = msgspec.structs.replace(body, directive_id=None, input=said)
+                launch = self._runs.prepare(body, who, references=directive.context_refs)
+            else:
+                launch = self._runs.prepare(body, who)
+        except AthenaError as error:
+            if error.retryable:
+                raise
+            raise Refused(error.code, error.message) from error
+        launch.plan.patient = True
+        if step.execution is not None:
+            launch.plan.timeout_ms = step.execution.timeout_ms
+        return launch
+
+    def _metadata(self, workflow_id: str, step: Step) -> Mapping[str, str]:
+        """What the author of a step wrote about it."""
+        if step.execution is None:
+            return {}
+        for row in self._reader.stream(workflow_id):
+            created = self._log.codec.decode(row).event
+            if isinstance(created, workflow.WorkflowCreated):
+                return (created.metadata or {}).get(step.id, {})
+        return {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
+
+
+def _salted(salt: bytes, value: Any) -> str:
+    """SHA-256 of a salt and a value as JSON."""
+    return hashlib.sha256(salt + msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def _input_erased(name: str) -> Refused:
+    return Refused("INPUT_REDACTED", f"input-redacted: the input {name!r} of the workflow run was erased")
+
+
+def _stands_still(state: WorkflowRunState) -> bool:
+    """Return True if the run is marked running and no step is, or a step and none of its items: that has to end."""
+    running = [step for step in state.steps.values() if step.status == "running"]
+    if any(step.items is not None and not step.running() for step in running):
+        return True
+    return not running and (state.status == "running" or state.cancel is not None)
+
+
+def _items_due(step: Step, state: workflow_run.StepState) -> Iterable[Wanted]:
+    """The items that may begin now, beside those that are at work; none once one has failed."""
+    items = state.items or ()
+    statuses = [one.status for one in items]
+    if "failed" in statuses:
+        return []
+    most = (step.map and step.map.max_parallel) or workflow_graph.PARALLEL_DEFAULT
+    pending = [index for index, status in enumerate(statuses) if status == "pending"]
+    return [Wanted(step, item=index) for index in pending[: max(most - statuses.count("running"), 0)]]
+
+
+def _failed(wanted: Wanted, code: str, message: str) -> Fail:
+    return Fail(step_id=wanted.step.id, item=wanted.item, code=code, message=message, looked=wanted.looked)
+
+
+def _with(advance: workflow_run.Advance, launch: Launch | None, wanted: Wanted | None) -> workflow_run.Advance:
+    if launch is None or wanted is None:
+        return advance
+    start = Start(step_id=wanted.step.id, run_id=launch.run_id, item=wanted.item, looked=wanted.looked)
+    return _plus(advance, start)
+
+
+def _plus(advance: workflow_run.Advance, move: Move) -> workflow_run.Advance:
+    return msgspec.structs.replace(advance, moves=(*advance.moves, move))
+
+
+def _starts(events: Sequence[Any], run_id: str) -> bool:
+    return any(isinstance(one, workflow_run.WorkflowStepStarted) and one.step_run_id == run_id for one in events)
+
+
+def _said(recorded: Sequence[Recorded[Any]]) -> str | None:
+    """The output of a run: what the assistant said last; None where it was redacted."""
+    for one in reversed(recorded):
+        event = one.event
+        if isinstance(event, run.TranscriptAppended) and event.role == "assistant" and event.kind == "message":
+            return event.content
+    return ""
+
+
+def _missing(step: Step, output: str | None) -> str | None:
+    """What an output lacks of what its step declares."""
+    names = [name for name in step.outputs or () if name != workflow_graph.OUTPUT]
+    if not names:
+        return None
+    try:
+        found = workflow_graph.parsed(output or "")
+    except Unfit:
+        found = None
+    if not isinstance(found, dict):
+        return f"the output is no JSON object; it has to have {', '.join(names)}"
+    missing = [name for name in names if name not in found]
+    return f"the output lacks {', '.join(missing)}" if missing else None
+
+
+def _named(step: Step, output: str, name: str) -> Any:
+    """An output of a step by name; of a step with items, that of each. Raises Refused."""
+    try:
+        if step.map is not None:
+            texts = workflow_graph.parsed(output)
+            return texts if name == workflow_graph.OUTPUT else [workflow_graph.parsed(text)[name] for text in texts]
+        return output if name == workflow_graph.OUTPUT else workflow_graph.parsed(output)[name]
+    except (Unfit, KeyError, TypeError):
+        raise Refused("OUTPUT_MISSING", f"the output of step {step.id!r} has no {name!r}") from None

@@ -1,0 +1,402 @@
+"""Workflows: kept, walked, resumed, cancelled, approved, and waited for; what follows by itself is the walker's."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import msgspec
+
+from athena_core.clock import Ids
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.definitions import workflow_graph
+from athena_core.definitions.placeholder import names_in
+from athena_core.definitions.workflow_graph import WorkflowDefinition
+from athena_core.domain import plane, run, workflow, workflow_run
+from athena_core.errors import AthenaError, AuthzDenied, ConfigError, NotFound
+from athena_core.event import Event, Fact, Meta
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Committed, Log
+from athena_core.protocols import Row
+from athena_core.services.access.access import Access, violation_of
+from athena_core.services.catalog import Catalog
+from athena_core.services.runs.admission import Draft
+from athena_core.services.runs.runs import Runs
+from athena_core.values import Identity, Role, pinned
+
+RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+class WorkflowLaunch:
+    """A workflow run that is to be started: what was checked outside of the log, and its id."""
+
+    def __init__(self, workflow_id: str, run_id: str, who: Identity, values: dict[str, Any]) -> None:
+        """Take what ``Workflows.prepare`` found out."""
+        self.run_id = run_id
+        self._command = workflow_run.CreateRun(
+            workflow_id=workflow_id, requested_by=who.subject, input=values, scope=pinned(who.scope)
+        )
+
+    def admit(self, reader: Reader, context: Context) -> tuple[Fact, ...]:
+        """The events that begin it; its steps follow by themselves."""
+        state = reader.state(workflow_run.DECIDER, self.run_id)
+        return facts_of(self.run_id, workflow_run.decide(self._command, state, context))
+
+
+def facts_of(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
+    """The events of a workflow run in their envelope, which names the run of a step."""
+    return tuple([Fact(stream=run_id, event=event, run_id=getattr(event, "step_run_id", None)) for event in events])
+
+
+def stop(draft: Draft, reader: Reader, context: Context, run_id: str, reason: str | None) -> bool:
+    """Have a workflow run stop, with the runs of its steps, as part of a transaction; whether it was still at work."""
+    state = reader.state(workflow_run.DECIDER, run_id)
+    events = workflow_run.decide(workflow_run.Cancel(reason=reason), state, context)
+    draft.add(facts_of(run_id, events))
+    if events:
+        command = run.CancelRun(reason=reason, cause="parent")
+        for step in state.steps.values():
+            for _, step_run in step.running():
+                if draft.state(step_run).open:
+                    draft.cancel(step_run, command)
+    return bool(events)
+
+
+class Workflows:
+    """Creates workflows and commands their runs."""
+
+    def __init__(self, log: Log, tail: Tail, catalog: Catalog, runs: Runs, access: Access, ids: Ids) -> None:
+        """Take the parts."""
+        self._log = log
+        self._catalog = catalog
+        self._runs = runs
+        self._access = access
+        self._ids = ids
+        self._reader = log.reader()
+        self._waiting: dict[str, list[asyncio.Event]] = {}
+        tail.subscribe(self._notice, workflow_run.SETTLING_TYPES)
+
+    def _notice(self, rows: Sequence[Row]) -> None:
+        """Wake whoever waits for a workflow run that ended or waits for somebody."""
+        for row in rows:
+            for waiting in self._waiting.get(row.stream, ()):
+                waiting.set()
+
+    # Definitions
+
+    async def create(self, definition: WorkflowDefinition, who: Identity, meta: Meta, key: Key | None) -> Committed:
+        """Create a workflow; the subject of the outcome is its id. Raises ConfigError."""
+        self._check(definition)
+        workflow_id = self._ids.new("wf")
+        command = workflow.CreateWorkflow(
+            workflow_id=workflow_id, definition=definition, by=who.subject, scope=pinned(who.scope)
+        )
+
+        def create(reader: Reader, context: Context) -> Outcome:
+            events = workflow.decide(command, reader.state(workflow.DECIDER, workflow_id), context)
+            facts = tuple(Fact(stream=workflow_id, event=event) for event in events)
+            return Outcome(facts=facts, subject=workflow_id)
+
+        return await self._log.submit(create, meta, key, frozenset((workflow_id,)))
+
+    def _check(self, definition: WorkflowDefinition) -> None:
+        graph = workflow_graph.check(definition)
+        faults = workflow_graph.Faults()
+        texts: dict[str, tuple[str, ...]] = {}
+        profiles: set[str] = set()
+        for index, step in enumerate(definition.steps):
+            field = f"definition.steps[{index}]"
+            try:
+                if step.directive_id is not None and step.directive_id not in texts:
+                    found, _ = self._catalog.directive(step.directive_id, f"{field}.directiveId")
+                    texts[step.directive_id] = names_in(found.input or "")
+                if step.harness_profile_id is not None and step.harness_profile_id not in profiles:
+                    self._catalog.profile(step.harness_profile_id, f"{field}.harnessProfileId")
+                    profiles.add(step.harness_profile_id)
+            except ConfigError as error:
+                faults.found += error.details if isinstance(error.details, list) else []
+        for index, edge in enumerate(definition.dependencies):
+            target = graph.steps[edge.target]
+            names = texts.get(target.directive_id or "", ())
+            for place, mapping in enumerate(edge.mappings or ()):
+                if mapping.to_input not in names:
+                    reason = f"the directive of step {target.id!r} has no placeholder {mapping.to_input!r}"
+                    where = f"definition.dependencies[{index}].mappings[{place}].toInput"
+                    faults.add(
+                        where, reason, f"one of {', '.join(names)}" if names else "a directive with placeholders"
+                    )
+        faults.settle()
+
+    def exists(self, workflow_id: str) -> bool:
+        """Whether there is such a workflow."""
+        return bool(workflow_id.startswith("wf_") and self._reader.stream(workflow_id))
+
+    # Commands
+
+    def prepare(
+        self, workflow_id: str, values: Mapping[str, Any] | None, who: Identity, run_id: str | None = None
+    ) -> WorkflowLaunch:
+        """A run of a workflow, to be started by a transaction; nothing of it exists yet. Raises NotFound."""
+        if not self.exists(workflow_id):
+            raise NotFound(f"no workflow {workflow_id!r} exists")
+        return WorkflowLaunch(workflow_id, run_id or self._ids.new("wfr"), who, dict(values or {}))
+
+    async def start(
+        self, workflow_id: str, values: Mapping[str, Any] | None, who: Identity, meta: Meta, key: Key | None
+    ) -> Committed:
+        """Start a run of a workflow; the subject of the outcome is its id. Raises NotFound."""
+        launch = self.prepare(workflow_id, values, who)
+        run_id = launch.run_id
+
+        def start(reader: Reader, context: Context) -> Outcome:
+            return Outcome(facts=launch.admit(reader, context), subject=run_id)
+
+        return await self._log.submit(start, meta, key, frozenset((run_id,)))
+
+    async def resume(
+        self,
+        workflow_id: str,
+        run_id: str | None,
+        values: Mapping[str, Any] | None,
+        who: Identity,
+        meta: Meta,
+        key: Key | None,
+        *,
+        exactly: bool,
+        after: str | None = None,
+    ) -> Committed:
+        """Go on with a run, or with ``run_id`` None start one; the subject of the outcome is its id.
+
+        The answer is whether something was begun. Unless it is to be ``exactly`` this run, one of the same workflow
+        that is at work is it. ``after`` is the run that a new one follows. Raises NotFound, ConfigError, and
+        Contradicted for values that no run takes now.
+        """
+        fresh = self._ids.new("wfr")
+        given = dict(values or {})
+        uses, same, seen = self._overridden(workflow_id, run_id, given)
+
+        def resume(reader: Reader, context: Context) -> Outcome:
+            chosen = run_id
+            if not exactly:
+                open_ = [key for key, (of,) in reader.guards("flow").items() if of == workflow_id]
+                if open_:
+                    workflow_run.check_overrides(given, reader.state(workflow_run.DECIDER, open_[-1]))
+                    return Outcome(subject=open_[-1], answer=False)
+            state = reader.state(workflow_run.DECIDER, chosen) if chosen else workflow_run.DECIDER.initial
+            graph = reader.state(workflow.DECIDER, workflow_id).graph
+            if graph is None or (chosen is not None and not state.status):
+                raise NotFound(f"no workflow run {chosen or workflow_id!r} exists")
+            events: tuple[Event, ...] = ()
+            if chosen is None:
+                chosen = fresh
+                create = workflow_run.CreateRun(
+                    workflow_id=workflow_id,
+                    requested_by=who.subject,
+                    input=given,
+                    resumed_from_run_id=after,
+                    scope=pinned(who.scope),
+                )
+                events = workflow_run.decide(create, state, context)
+                again = workflow_run.WorkflowResumed(
+                    workflow_id=workflow_id,
+                    workflow_run_id=chosen,
+                    status="running",
+                    requested_by=who.subject,
+                    reset=(),
+                    input_names=(),
+                )
+                events = (*events, again)
+            else:
+                command = workflow_run.Resume(
+                    workflow_run_id=chosen,
+                    requested_by=who.subject,
+                    graph=graph,
+                    input=given,
+                    uses=uses,
+                    same=same,
+                    seen=seen,
+                    scope=pinned(who.scope),
+                )
+                events = workflow_run.decide(command, state, context)
+            return Outcome(facts=facts_of(chosen, events), subject=chosen, answer=bool(events))
+
+        return await self._log.submit(resume, meta, key)
+
+    async def look(self, run_id: str) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
+        """How far a run is at this moment, and its workflow. Raises NotFound."""
+
+        def look(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(workflow_run.DECIDER, run_id)
+            found = reader.state(workflow.DECIDER, state.workflow_id) if state.status else workflow.DECIDER.initial
+            return Outcome(answer=(state, found))
+
+        if not run_id.startswith("wfr_"):
+            raise NotFound(f"no workflow run {run_id!r} exists")
+        state, found = (await self._log.submit(look, Meta(actor="system:workflows", correlation=""))).answer
+        if not state.status:
+            raise NotFound(f"no workflow run {run_id!r} exists")
+        return state, found
+
+    async def would_reset(self, run_id: str, values: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """The steps that a resume would begin again. Raises NotFound, ConfigError."""
+        state, found = await self.look(run_id)
+        if found.graph is None:
+            return ()
+        given = dict(values or {})
+        uses, same, seen = self._overridden(state.workflow_id, run_id, given)
+        command = workflow_run.Resume(
+            workflow_run_id=run_id,
+            requested_by="",
+            graph=found.graph,
+            input=given,
+            uses=uses,
+            same=same,
+            seen=seen,
+        )
+        context = Context(now=0, ids=self._ids, meta=Meta(actor="", correlation=""))
+        events = workflow_run.decide(command, state, context)
+        return tuple(
+            step for event in events if isinstance(event, workflow_run.WorkflowResumed) for step in event.reset
+        )
+
+    def uses(self, step: workflow_graph.Step) -> frozenset[str]:
+        """Return the names of the inputs that a step may take: its placeholders, and the list of its items."""
+        names: tuple[str, ...] = ()
+        if step.directive_id is not None:
+            found, _ = self._catalog.directive(step.directive_id, "directiveId")
+            names = names_in(found.input or "")
+        over = step.map.input if step.map is not None else None
+        return frozenset(names if over is None else (*names, over))
+
+    def _overridden(
+        self, workflow_id: str, run_id: str | None, given: Mapping[str, Any]
+    ) -> tuple[dict[str, frozenset[str]], frozenset[str], int]:
+        """Return what each step uses, which values are those that the run has, and how often it was resumed."""
+        if not given or run_id is None:
+            return {}, frozenset(), 0
+        uses: dict[str, frozenset[str]] = {}
+        for row in self._reader.stream(workflow_id):
+            created = self._log.codec.decode(row).event
+            if isinstance(created, workflow.WorkflowCreated):
+                uses = {step.id: self.uses(step) for step in created.definition.steps}
+        values: dict[str, Any] = {}
+        seen = 0
+        for row in self._reader.stream(run_id):
+            if row.type in (workflow_run.WorkflowRunCreated.TYPE, workflow_run.WorkflowResumed.TYPE):
+                event = self._log.codec.decode(row).event
+                if isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed):
+                    values = {name: value for name, value in values.items() if name not in event.input_names}
+                    values |= event.input or {}
+                    seen += isinstance(event, workflow_run.WorkflowResumed)
+        same = {name for name, value in given.items() if name in values and _equal(values[name], value)}
+        return uses, frozenset(same), seen
+
+    async def cancel(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
+        """Have a run stop, with the runs of its steps; the subject of the outcome is its id. Raises NotFound."""
+        await self.look(run_id)
+        room = self._runs.room
+
+        def cancel(reader: Reader, context: Context) -> Outcome:
+            draft = Draft(reader, context, room)
+            if stop(draft, reader, context, run_id, reason):
+                draft.settle()
+            return Outcome(facts=tuple(draft.facts), subject=run_id)
+
+        return await self._log.submit(cancel, meta, key)
+
+    async def judge(
+        self,
+        run_id: str,
+        command: workflow_run.Judge,
+        who: Identity,
+        operation: str,
+        meta: Meta,
+        key: Key | None,
+    ) -> Committed:
+        """Approve or reject what a step asks for; the subject of the outcome is the run's id.
+
+        Raises NotFound, Contradicted, AuthzDenied for who may not.
+        """
+        await self.look(run_id)
+        enabled = self._access.roster.enabled
+
+        def judge(reader: Reader, context: Context) -> Outcome:
+            state = reader.state(workflow_run.DECIDER, run_id)
+            graph = reader.state(workflow.DECIDER, state.workflow_id).graph
+            step = graph.steps.get(command.step_id) if graph is not None else None
+            if step is None or step.approval is None:
+                raise NotFound(f"no approval {command.step_id!r} exists")
+            if enabled and not may_judge(step.approval, who, state.requesters):
+                raise denied(reader, context, who, operation, step.approval)
+            return Outcome(facts=facts_of(run_id, workflow_run.decide(command, state, context)), subject=run_id)
+
+        return await self._log.submit(judge, meta, key)
+
+    # Waiting
+
+    @contextmanager
+    def _wait(self, run_id: str) -> Iterator[asyncio.Event]:
+        waiting = asyncio.Event()
+        self._waiting.setdefault(run_id, []).append(waiting)
+        try:
+            yield waiting
+        finally:
+            self._waiting[run_id].remove(waiting)
+            if not self._waiting[run_id]:
+                del self._waiting[run_id]
+
+    async def settled(self, run_id: str, seconds: float) -> bool:
+        """Return once a run has ended or waits for somebody, or after so many seconds; tell which."""
+        with self._wait(run_id) as waiting:
+            state, _ = await self.look(run_id)
+            if state.status != "running":
+                return True
+            with anyio.move_on_after(seconds):
+                await waiting.wait()
+            return waiting.is_set()
+
+    async def waits(self, run_id: str) -> bool:
+        """Whether a run waits for somebody. Raises NotFound."""
+        state, _ = await self.look(run_id)
+        return state.status == "waiting"
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Return True for the same JSON: 1 is neither true nor 1.0."""
+    first, second = (msgspec.json.encode(value, order="deterministic") for value in (one, other))
+    return first == second
+
+
+def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: frozenset[str]) -> bool:
+    """Return True for an identity that may decide: by name where approvers are named, by role, and as no requester."""
+    if approval.not_requester and who.subject in requesters:
+        return False
+    if approval.approvers is not None and who.subject not in approval.approvers:
+        return False
+    return RANK[who.role] >= RANK[Role(approval.role or Role.OPERATOR)]
+
+
+def denied(
+    reader: Reader, context: Context, who: Identity, operation: str, approval: workflow_graph.Approval
+) -> Rejected:
+    """The denial of somebody who may not approve, and the violation that is derived from it."""
+    required = approval.approvers or (approval.role or Role.OPERATOR.value,)
+    refusal = plane.AuthzDenied(
+        subject=who.subject,
+        role=who.role,
+        operation=operation,
+        required_roles=(approval.role or Role.OPERATOR.value,),
+        deny_reason="SCOPED_ACCESS_VIOLATION",
+    )
+    code = "SCOPED_ACCESS_VIOLATION"
+    violation = violation_of(reader, context, refusal.TYPE, who, "authorization", "denied", code)
+    facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (refusal, violation))
+    other = ", who neither started nor resumed the workflow run," if approval.not_requester else ""
+    message = f"{operation}: {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
+    error: AthenaError = AuthzDenied(message)
+    return Rejected(error, facts)

@@ -1,0 +1,273 @@
+"""The child process: a command without a shell, of whose descendants none outlives it."""
+
+import asyncio
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar, cast
+
+import anyio
+
+from athena_core.system import supervisor
+from athena_core.text import clean
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+LANG = "C.UTF-8"
+CHUNK_BYTES = 65_536
+MAX_COMPLAINT_BYTES = 4_096
+MAX_COMPLAINT_CHARS = 200
+GIT = {  # of the settings of a repository those that name a program, or lead to one
+    "safe.bareRepository": "explicit",
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.attributesFile": os.devnull,
+    "core.pager": "cat",
+    "core.editor": "false",
+    "sequence.editor": "false",
+    "core.askPass": "false",
+    "core.sshCommand": "ssh",
+    "core.alternateRefsCommand": "true",
+    "credential.helper": "",
+    "interactive.diffFilter": "cat",
+    "merge.default": "text",
+    "log.showSignature": "false",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "push.gpgSign": "false",
+    "gpg.program": "gpg",
+    "gpg.openpgp.program": "gpg",
+    "gpg.x509.program": "gpgsm",
+    "gpg.ssh.program": "ssh-keygen",
+    "protocol.ext.allow": "never",
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    "diff.submodule": "short",
+}
+EMPTY_TREES = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+START_SECONDS_MAX = 30.0
+REAP_SECONDS = 5.0
+SUPERVISED = sys.platform == "linux"
+"""Whether commands have a supervisor. Elsewhere only their process group is killed."""
+SUPERVISOR = (sys.executable, "-I", "-S", supervisor.__file__)
+ADOPTION_SECONDS = 0.01
+ADOPTION_ROUNDS = 500
+
+
+def environment(object_format: str = "sha1") -> dict[str, str]:
+    """Return the whole environment of a command: PATH (three system directories), HOME, LANG and settings of git.
+
+    Git then reads no settings but a repository's, and of these none that name a program, as far as variables can
+    decide that. It reads no attributes of files in a repository of ``object_format``: these choose filters and drivers.
+    """
+    settings = {**GIT, "attr.tree": EMPTY_TREES[object_format]}
+    return {
+        "PATH": PATH,
+        "HOME": _home(),
+        "LANG": LANG,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_PAGER": "cat",
+        "GIT_PROXY_COMMAND": "",
+        "GIT_CONFIG_COUNT": str(len(settings)),
+        **{f"GIT_CONFIG_KEY_{number}": key for number, key in enumerate(settings)},
+        **{f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())},
+    }
+
+
+class CannotStart(Exception):
+    """The command does not exist, or may not be run; the text says why."""
+
+
+class Child(asyncio.SubprocessProtocol):
+    """The running command: its output as a stream, the tail of its complaints, its end.
+
+    On Linux the direct child is a supervisor, which ends as the command does once all descendants are dead.
+    """
+
+    _supervisors: ClassVar[set[int]] = set()
+    _starting: ClassVar[int] = 0
+
+    def __init__(self, report: int) -> None:
+        """Read what the supervisor reports from the pipe ``report``, which ``end`` closes."""
+        self.output = asyncio.StreamReader(limit=CHUNK_BYTES)
+        self.exited = asyncio.Event()
+        self._complaints = b""
+        self._report = report
+        self._reported = b""
+
+    @classmethod
+    async def start(
+        cls,
+        argv: tuple[str, ...],
+        environment: Mapping[str, str],
+        *,
+        directory: Path | None = None,
+        fed: bool = True,
+        merged: bool = False,
+    ) -> "Child":
+        """Start the command; ``fed``: it gets standard input, ``merged``: complaints are output. Raises CannotStart."""
+        starting = asyncio.ensure_future(cls._start(argv, environment, directory, fed=fed, merged=merged))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:  # it may run already, and asyncio would only end its first process
+            with anyio.CancelScope(shield=True), suppress(CannotStart):
+                await (await starting).end()
+            raise
+
+    @classmethod
+    async def _start(
+        cls, argv: tuple[str, ...], environment: Mapping[str, str], directory: Path | None, *, fed: bool, merged: bool
+    ) -> "Child":
+        try:
+            report, reporter = os.pipe()
+        except OSError as error:
+            raise CannotStart(error.strerror) from error
+        os.set_blocking(report, False)
+        supervised = (*SUPERVISOR, str(os.getpid()), str(reporter)) if SUPERVISED else ()
+        Child._starting += 1
+        try:
+            _, child = await asyncio.get_running_loop().subprocess_exec(
+                lambda: cls(report),
+                *supervised,
+                *argv,
+                env=environment,
+                cwd=directory,
+                stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=(reporter,) if SUPERVISED else (),
+            )
+        except (OSError, ValueError) as error:
+            os.close(report)
+            raise CannotStart(str(error.strerror if isinstance(error, OSError) else error)) from error
+        finally:
+            os.close(reporter)
+            Child._starting -= 1
+        if SUPERVISED and (problem := await child._problem()):
+            await child.end()
+            raise CannotStart(problem)
+        return child
+
+    async def _problem(self) -> str:
+        """Return why the supervisor could not start the command; empty where it runs."""
+        loop, reported = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._report, reported.set)
+        with anyio.move_on_after(START_SECONDS_MAX):
+            await reported.wait()
+        loop.remove_reader(self._report)
+        if not reported.is_set():
+            return f"it did not start within {START_SECONDS_MAX:.0f} s"
+        started = self._take_report()[:1]
+        if not started:
+            return "its supervisor ended"
+        return os.strerror(started[0]) if started != supervisor.OK else ""
+
+    def _take_report(self) -> bytes:
+        """Return what the supervisor reported until now: a byte about the start, one about the end."""
+        with suppress(BlockingIOError):
+            if self._report >= 0:
+                self._reported += os.read(self._report, 2)
+        return self._reported
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The command runs; a reader who is slow slows it down."""
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._pid = self._transport.get_pid()
+        self._supervisors.add(self._pid)
+        self.output.set_transport(cast(asyncio.ReadTransport, self._transport.get_pipe_transport(1)))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """The command printed something; of its complaints only the tail is kept."""
+        if fd == 1:
+            self.output.feed_data(data)
+        else:
+            self._complaints = (self._complaints + data)[-MAX_COMPLAINT_BYTES:]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """A pipe is closed on the other side."""
+        if fd == 1:
+            self.output.feed_eof()
+
+    def process_exited(self) -> None:
+        """The command is done, and what it left running is dead unless its supervisor was killed."""
+        self._supervisors.discard(self._pid)
+        if not SUPERVISED:
+            self._kill(signal.SIGKILL)
+        elif supervisor.own_children is not None and self._take_report() in {b"", supervisor.OK}:
+            self._kill_adopted(ADOPTION_ROUNDS)  # it did not report the end, nor even the start if that was quick
+            return
+        self.exited.set()
+
+    def _kill_adopted(self, rounds: int) -> None:
+        """Kill the orphans of a supervisor that was killed: this process adopted them.
+
+        Orphans of living supervisors never become children of this process, so all its children but supervisors and
+        those that it had before are such ones.
+        """
+        adopted = set(supervisor.children()) - self._supervisors - (supervisor.own_children or set())
+        if self._starting:  # a supervisor may be there of which nothing is known yet
+            adopted = set()
+        for pid in adopted:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        if rounds and (adopted or self._starting):
+            asyncio.get_running_loop().call_later(ADOPTION_SECONDS, self._kill_adopted, rounds - 1)
+        else:
+            self.exited.set()
+
+    def feed(self, data: bytes) -> None:
+        """Write standard input and close it; buffered, so that a command that prints before it reads cannot block."""
+        stdin = cast(asyncio.WriteTransport | None, self._transport.get_pipe_transport(0))
+        if stdin is None or stdin.is_closing():
+            return  # the command ended before it read; its exit status says the rest
+        stdin.write(data)
+        stdin.write_eof()
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; negative is the signal that ended it."""
+        return self._transport.get_returncode()
+
+    def ending(self, hide: Callable[[str], str] = str) -> str:
+        """How the command ended, and its last words; ``hide`` masks them before they are cut."""
+        status = self.status or 0
+        words = hide(clean(self._complaints.decode(errors="replace"))).strip()[-MAX_COMPLAINT_CHARS:]
+        return (f"exit status {status}" if status >= 0 else f"killed by signal {-status}") + (words and f": {words}")
+
+    async def end(self) -> None:
+        """Kill the command and all its descendants unless it is done, wait until it is reaped, and close the pipes."""
+        for number in (signal.SIGTERM, signal.SIGKILL) if SUPERVISED else (signal.SIGKILL,):
+            if not self.exited.is_set():  # SIGKILL: the supervisor did not react, because something stopped it
+                if self.status is None:
+                    self._kill(number)
+                with anyio.move_on_after(REAP_SECONDS, shield=True):
+                    await self.exited.wait()
+        self._transport.close()
+        if self._report >= 0:
+            os.close(self._report)
+            self._report = -1
+
+    def _kill(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # the group is empty (macOS: EPERM for one of zombies)
+            os.killpg(self._pid, number)
+            os.killpg(self._pid, signal.SIGCONT)
+
+
+def _home() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container's user without an entry
+        return "/"

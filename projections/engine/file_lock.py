@@ -1,0 +1,41 @@
+"""The file lock: held by one process at a time, free as soon as its holder is gone."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from athena_core.system.private_file import DIRECTORY_MODE, FILE_MODE
+
+
+class FileLock:
+    """An exclusive ``flock`` on a file; the file itself stays."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; nothing is opened yet."""
+        self._path = path
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._descriptor is not None
+
+    def acquire(self) -> bool:
+        """Try to take the lock, without waiting; tell whether this object holds it now."""
+        if self._descriptor is not None:
+            return True
+        self._path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)  # it may have been moved away with the lock
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go, if held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

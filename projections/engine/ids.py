@@ -1,0 +1,121 @@
+"""Event ids as witnesses: what a consumer kept of the feed is compared with the log."""
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+import msgspec
+
+from athena_core.errors import CursorInvalid
+from athena_core.event import MARK_BYTES, Position, Value
+from athena_core.protocols import LogReader, Row
+from projections.engine.cursor import Cursor, parse_cursor
+
+LINE_BYTES_MAX = 4 << 20
+"""The longest line: an event as the feed gives it."""
+
+UNKNOWN_MAX = 20
+"""How many ids that the log does not hold are named."""
+
+PAGE_EVENTS = 1_000
+"""How many rows are read at once while ids come in order."""
+
+SHOWN_CHARS = 80
+
+
+class Line(msgspec.Struct):
+    """What a consumer kept of an event."""
+
+    id: str
+    type: str | None = None
+    position: Position | None = None
+
+
+class UnknownId(Value):
+    """A line with an id that the log does not hold, or not as it says."""
+
+    line: int
+    id: str
+    reason: str
+
+
+class KeptIds(Value):
+    """How many ids were compared, and the first of those that the log does not hold."""
+
+    checked: int
+    unknown_count: int
+    unknown: tuple[UnknownId, ...]
+
+
+def compare_ids(lines: BinaryIO, log: LogReader) -> KeptIds:
+    """Compare event ids, one a line or as JSON lines with ``id``, with the rows of a log.
+
+    A page of rows is all that is remembered.
+    """
+    rows_at = Rows(log)
+    checked = unknown_count = number = 0
+    unknown: list[UnknownId] = []
+    while line := lines.readline(LINE_BYTES_MAX + 1):
+        number += 1
+        text = line.strip()
+        if not text:
+            continue
+        checked += 1
+        shown, reason = _compare(text, len(line) > LINE_BYTES_MAX, log.log_id, rows_at)
+        if reason is not None:
+            unknown_count += 1
+            if len(unknown) < UNKNOWN_MAX:
+                unknown.append(UnknownId(line=number, id=shown[:SHOWN_CHARS], reason=reason))
+        while len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
+            line = lines.readline(LINE_BYTES_MAX + 1)
+    return KeptIds(checked=checked, unknown_count=unknown_count, unknown=tuple(unknown))
+
+
+class Rows:
+    """Rows by position: a page at a time while positions come in order, else one by one."""
+
+    def __init__(self, log: LogReader) -> None:
+        """Read nothing yet."""
+        self._log = log
+        self._first = self._last = 0
+        self._page: list[Row] = []
+
+    def __call__(self, position: Position) -> Row | None:
+        """Return a row, or None behind the end."""
+        if not self._first <= position < self._first + len(self._page):
+            near = self._last < position <= self._last + PAGE_EVENTS
+            self._first, self._page = position, self._log.rows(position - 1, PAGE_EVENTS if near else 1)
+        self._last = position
+        place = position - self._first
+        return self._page[place] if place < len(self._page) and self._page[place].position == position else None
+
+
+def _compare(text: bytes, long: bool, log_id: str, row_at: Callable[[Position], Row | None]) -> tuple[str, str | None]:
+    """Return the id of a line, and what is wrong with it."""
+    if long:
+        return "", f"the line is longer than {LINE_BYTES_MAX} bytes"
+    try:
+        kept = msgspec.json.decode(text, type=Line) if text.startswith(b"{") else Line(id=text.decode())
+        cursor = parse_cursor(kept.id)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return text[:SHOWN_CHARS].decode(errors="replace"), "the line is neither an event id nor JSON with one"
+    except CursorInvalid:
+        return kept.id, "it is no event id"
+    return kept.id, _difference(kept, cursor, log_id, row_at)
+
+
+def _difference(kept: Line, cursor: Cursor, log_id: str, row_at: Callable[[Position], Row | None]) -> str | None:
+    """Return how the log differs from what was kept of an event; None if it does not."""
+    if cursor.mark is None:
+        return "it is a position, which proves nothing"
+    if cursor.log_id != log_id:
+        return f"it is of the log {cursor.log_id}; this one is {log_id}"
+    row = row_at(cursor.position)
+    if row is None:
+        return f"the log has no position {cursor.position}"
+    if row.chain[:MARK_BYTES] != cursor.mark:
+        return f"the log holds another event at position {cursor.position}"
+    if kept.position not in {None, cursor.position}:
+        return f"it is that of position {cursor.position}, not {kept.position}"
+    if kept.type not in {None, row.type}:
+        return f"the event at position {cursor.position} is {row.type}, not {kept.type}"
+    return None

@@ -1,0 +1,205 @@
+"""The projector: folds pages of the log into the rows of one generation, each projection on its own feet."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from athena_core.clock import Clock
+from athena_core.event import Position
+from athena_core.protocols import Connection, Damaged, Decode, LogReader, Row
+from projections.engine import generation
+from projections.engine.generation import Checkpoint
+from projections.engine.projection import Buffers, Handler, Projection, Rows
+
+PAGE_EVENTS = 500
+PAGE_EVENTS_MAX = 10_000
+RETRY_SECONDS_MAX = 60.0
+ERROR_CHARS_MAX = 500
+
+Work: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
+"""What a projection has to do for a page: its handlers with the events that they take."""
+
+Page: TypeAlias = tuple[list[Projection], list[Row]]
+"""Projections that stand at one place, and the rows after it."""
+
+Fold: TypeAlias = Callable[[Projection, list[Row], Work], Checkpoint]
+
+
+class Projector:
+    """Brings the projections of one generation up to the head, a page a step.
+
+    An event that a projection cannot apply stops that projection before it, and no other; it is tried again after
+    1, 2, 4 ... 60 seconds. Trouble of the database itself is raised.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        projections: Iterable[Projection],
+        log: LogReader,
+        decode: Decode,
+        clock: Clock,
+        page_events_max: int = PAGE_EVENTS_MAX,
+    ) -> None:
+        """Continue from the checkpoints of the generation behind ``connection``."""
+        self.connection = connection
+        self.projections = tuple(projections)
+        self.checkpoints = generation.load(connection)
+        self.page_events_max = page_events_max
+        self._log = log
+        self._decode = decode
+        self._clock = clock
+        self._page_events = min(PAGE_EVENTS, page_events_max)
+        self._retries: dict[str, tuple[float, float]] = {}
+        self._buffers = {projection.name: Buffers() for projection in self.projections}
+        self._takers: dict[str, list[tuple[int, Handler[Any]]]] = {}
+        for index, projection in enumerate(self.projections):
+            for kind, handler in projection.handlers.items():
+                self._takers.setdefault(kind, []).append((index, handler))
+
+    @property
+    def position(self) -> Position:
+        """How far the projections are that nothing stops."""
+        return max((self.checkpoints[projection.name].position for projection in self.projections), default=0)
+
+    def fitting(self) -> tuple[Projection, ...]:
+        """The projections by whose versions the generation was made."""
+        checkpoints = self.checkpoints
+        return tuple(
+            projection
+            for projection in self.projections
+            if projection.name in checkpoints and checkpoints[projection.name].version == projection.version
+        )
+
+    def fits(self) -> bool:
+        """Whether they are all of them."""
+        return self.fitting() == self.projections
+
+    def covers(self, other: "Projector | None") -> bool:
+        """Whether everything that the other generation shows is here, too."""
+        return other is None or all(
+            self.checkpoints[projection.name].position >= other.checkpoints[projection.name].position
+            for projection in other.projections
+        )
+
+    def step(self, until: Position | None = None) -> Position | None:
+        """Apply one page, in one transaction; None when there is nothing to do now."""
+        pages = self._pages(until)
+        if not pages:
+            return None
+        try:
+            reached = self._write(pages, self._fold)
+        except (OSError, Damaged):
+            raise
+        except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
+            reached = self._write(pages, self._fold_apart)
+        moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
+        self.checkpoints |= reached
+        for name, checkpoint in reached.items():
+            self._schedule(name, checkpoint)
+        full = any(len(rows) == self._page_events for _, rows in pages)
+        self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
+        return self.position if moved else None
+
+    def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, Checkpoint]:
+        """Apply pages in one transaction; how far each projection is then."""
+        reached: dict[str, Checkpoint] = {}
+        try:
+            with self.connection.transaction():
+                for projections, rows in pages:
+                    reached |= self._apply(projections, rows, fold)
+                generation.save(self.connection, reached)
+        except BaseException:
+            for buffers in self._buffers.values():
+                buffers.clear()
+            raise
+        return reached
+
+    def _pages(self, until: Position | None) -> list[Page]:
+        """The next rows of each group of projections that stand at the same place; normally there is one group."""
+        now = self._clock.monotonic()
+        groups: dict[Position, list[Projection]] = {}
+        for projection in self.projections:
+            if projection.name not in self._retries or self._retries[projection.name][0] <= now:
+                groups.setdefault(self.checkpoints[projection.name].position, []).append(projection)
+        pages = [(group, self._log.rows(after, self._page_events, until)) for after, group in groups.items()]
+        return [(group, rows) for group, rows in pages if rows]
+
+    def _schedule(self, name: str, checkpoint: Checkpoint) -> None:
+        if checkpoint.error is None:
+            self._retries.pop(name, None)
+        else:
+            delay = min(self._retries[name][1] * 2, RETRY_SECONDS_MAX) if name in self._retries else 1.0
+            self._retries[name] = (self._clock.monotonic() + delay, delay)
+
+    def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, Checkpoint]:
+        """Hand each event, decoded once, to whoever takes it; a page without any costs a projection nothing."""
+        work: list[Work] = [[] for _ in self.projections]
+        takers_of, decode = self._takers.get, self._decode
+        for row in rows:
+            takers = takers_of(row.type)
+            if takers is not None:
+                try:
+                    recorded = decode(row)
+                except ValueError as error:
+                    for index, _ in takers:
+                        work[index].append((_refuse, error))
+                else:
+                    for index, handler in takers:
+                        work[index].append((handler, recorded))
+        last = rows[-1]
+        return {
+            projection.name: fold(projection, rows, todo)
+            if projection.every is not None or todo
+            else Checkpoint(projection.version, last.position, last.chain)
+            for projection, todo in zip(self.projections, work, strict=True)
+            if projection in projections
+        }
+
+    def _fold(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
+        """Apply a page at once."""
+        buffer = Rows(self.connection, self._buffers[projection.name])
+        if projection.every is not None:
+            projection.every(buffer, rows)
+        for handler, recorded in work:
+            handler(buffer, recorded)
+        buffer.flush()
+        return Checkpoint(projection.version, rows[-1].position, rows[-1].chain)
+
+    def _fold_apart(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
+        """Apply a page at once; where that fails, event by event up to the one that is the cause."""
+        execute = self.connection.execute
+        execute("SAVEPOINT page")
+        try:
+            checkpoint = self._fold(projection, rows, work)
+        except (OSError, Damaged):
+            raise
+        except Exception:
+            execute("ROLLBACK TO page")
+            self._buffers[projection.name].clear()
+            checkpoint = self._fold_singly(projection, rows)
+        execute("RELEASE page")
+        return checkpoint
+
+    def _fold_singly(self, projection: Projection, rows: list[Row]) -> Checkpoint:
+        execute = self.connection.execute
+        reached = self.checkpoints[projection.name]
+        for row in rows:
+            execute("SAVEPOINT event")
+            try:
+                handler = projection.handlers.get(row.type)
+                reached = self._fold(projection, [row], [] if handler is None else [(handler, self._decode(row))])
+            except (OSError, Damaged):
+                raise
+            except Exception as error:
+                execute("ROLLBACK TO event")
+                self._buffers[projection.name].clear()
+                execute("RELEASE event")
+                text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
+                return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)
+            execute("RELEASE event")
+        return reached
+
+
+def _refuse(rows: Rows, error: ValueError) -> None:
+    """Stop at an event that cannot be decoded."""
+    raise error

@@ -1,0 +1,299 @@
+"""The keeper: whoever holds the projector lock; follows the log, builds new generations, switches to them."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from athena_core.errors import NotCaughtUp
+from athena_core.event import Position
+from athena_core.protocols import Connection, Damaged, LogReader
+from athena_core.system.problems import Problems
+from projections.engine import generation
+from projections.engine.projection import Projection
+from projections.engine.projector import PAGE_EVENTS_MAX, Projector
+from projections.engine.views import DAMAGED, Views
+
+LOCK_SECONDS = 1.0
+LOOK_SECONDS = 0.25
+HURRY_SECONDS = 0.01
+GATHER_SECONDS = 0.05
+RETIRE_SECONDS = 60.0
+TROUBLE_SECONDS = 1.0
+REST_SECONDS_MIN = 60.0
+REST_SECONDS_MAX = 3_600.0
+"""How long a generation that replaced a damaged one serves at least. The rest doubles each time it is damaged soon."""
+
+BACKGROUND_EVENTS_MAX = 2_000
+FAR: Position = 2**62
+
+
+class ViewsLost(NotCaughtUp):
+    """The generation that serves was moved, deleted, replaced or damaged."""
+
+
+LOOP = "views"
+
+
+class Keeper:
+    """Keeps the views of one state directory, a page a turn: the current generation first, then the next one.
+
+    ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` tells whether no other process
+    reads these views: only then, and while nobody waits here, commits are gathered.
+    """
+
+    def __init__(self, views: Views, alone: Callable[[], bool], problems: Problems) -> None:
+        """Keep nothing yet."""
+        self._views = views
+        self._problems = problems
+        self._generations = views.generations
+        self._alone = alone
+        self._lock = views.generations.keeper()
+        self._builder = views.generations.builder()
+        self._log: LogReader | None = None
+        self._name: str | None = None
+        self._identity: object = None
+        self._live: Projector | None = None
+        self._next_name: str | None = None
+        self._next: Projector | None = None
+        self._stale = False
+        self._lost = False
+        """Whether the generation that serves is to be replaced, whatever stands in its place."""
+        self._condemned = False
+        """Whether the generation that serves is damaged, so that another one is built beside it."""
+        self._rest_seconds = REST_SECONDS_MIN
+        self._rests_until = 0.0
+        self._look_at = 0.0
+        self._retired: dict[str, float] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep until told to stop (set ``stop`` and nudge the log's signal).
+
+        In trouble with the database (a full disk) readers are told, the lock is free, and it tries again each second.
+        """
+        while not stop.is_set():
+            try:
+                self._keep(stop)
+            except Exception as failure:
+                error = self._rebuilding(failure) if isinstance(failure, Damaged) else failure
+                said = error.strerror if isinstance(error, OSError) and error.strerror else error
+                self._views.failure = f"{type(error).__name__}: {said}"  # answers quote it, so it names no path
+                self._problems.report(LOOP, error)
+            finally:
+                self.close()
+            stop.wait(TROUBLE_SECONDS)
+
+    def _keep(self, stop: threading.Event) -> None:
+        signal = self._views.log_signal
+        while not stop.is_set():
+            seen = signal.position
+            keeping = self.start()
+            more = keeping and self.turn()
+            self._views.failure = None  # it went well, or it is another process's matter
+            if not self._condemned:
+                self._problems.recovered(LOOP)
+            if not keeping:
+                self._pause(FAR, LOCK_SECONDS)
+            elif not more:
+                self._pause(seen + 1, LOOK_SECONDS)
+                self._gather()
+
+    def _pause(self, position: Position, seconds: float) -> None:
+        self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.hurry.is_set() else seconds)
+
+    def _gather(self) -> None:
+        if self._alone():
+            self._views.hurry.wait(GATHER_SECONDS)
+
+    def start(self) -> bool:
+        """Try to become the keeper, and open the current generation (the first one is made); tell whether it is."""
+        if self._lock.held:
+            return True
+        if not self._lock.acquire():
+            return False
+        self._log = self._views.logs()
+        self._name = None if self._lost else self._generations.current()
+        if self._name is None:
+            self._stale = True
+            self._begin()
+            if self._next is not None:
+                self._switch()
+        else:
+            self._open(self._name)
+        due = self._views.clock.monotonic() + RETIRE_SECONDS
+        if self._builder.acquire():
+            self._retired = {name: due for name in self._generations.leftovers()}
+            self._builder.release()
+        self._views.kept_here = True
+        return True
+
+    def _open(self, name: str) -> None:
+        """Go on with the current generation as far as it fits this log and these projections."""
+        projector = self._projector(name)
+        self._identity = self._generations.identity(name)
+        if projector is None:
+            self._stale = True
+            return
+        self._stale = not projector.fits()
+        if self._stale:
+            projector = self._over(projector.connection, projector.fitting())
+        self._live = projector
+        self._views.signal.advance(projector.position)
+
+    def _projector(self, name: str) -> Projector | None:
+        """A projector of a generation; None if that is not of this log."""
+        connection = self._generations.write(name, self._lock)
+        try:
+            ours = generation.is_of(connection, self._reader())
+        except Damaged:
+            ours = False
+        if not ours:
+            connection.close()
+            return None
+        return self._over(connection, self._views.projections)
+
+    def _over(self, connection: Connection, projections: tuple[Projection, ...]) -> Projector:
+        views = self._views
+        return Projector(connection, projections, self._reader(), views.decode, views.clock)
+
+    def _reader(self) -> LogReader:
+        assert self._log is not None
+        return self._log
+
+    def turn(self) -> bool:
+        """Do what is due, at most a page of each generation; tell whether there may be more."""
+        moved = False
+        if self._live is not None and (position := self._live.step()) is not None:
+            self._views.signal.advance(position)
+            moved = True
+        self._look()
+        if self._stale and self._next is None:
+            self._begin()
+        if self._next is not None:
+            head = self._reader().head()  # writers may never let anybody reach the head of the moment
+            position = self._next.step()
+            moved |= position is not None
+            if (position is None or position >= head) and self._next.covers(self._live):
+                self._switch()
+                moved = True
+        return moved
+
+    def _look(self) -> None:
+        """From time to time: does what serves stand, is there a candidate, are there generations to delete?
+
+        Raises ViewsLost.
+        """
+        now = self._views.clock.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        self._check_place()
+        self._check_condemned()
+        for name in [name for name, due in self._retired.items() if due <= now]:
+            self._generations.remove(name, self._lock)
+            del self._retired[name]
+        candidate = self._generations.candidate()
+        if candidate is None or candidate == self._next_name:
+            return
+        if candidate == self._name:
+            self._generations.withdraw(self._lock)
+            return
+        projector = self._projector(candidate)
+        if projector is None or not projector.fits():
+            if projector is not None:
+                projector.connection.close()
+            self._generations.withdraw(self._lock)
+            return
+        self._abandon()
+        self._adopt(candidate, projector)
+
+    def _check_place(self) -> None:
+        """Raise ViewsLost where the generation that serves is no longer the one that was opened.
+
+        It can still be written and read through what is open here, which would show by nothing. A new one serves next,
+        also where another file is there in its place: it may be of any time.
+        """
+        name, generations = self._name, self._generations
+        if name is None or (generations.current() == name and generations.identity(name) == self._identity):
+            return
+        self._lost = True
+        raise ViewsLost(f"{name} was moved, deleted or replaced while it served; the views are rebuilt")
+
+    def _check_condemned(self) -> None:
+        """Build a generation beside one that a reader of any process found damaged: the rest of it still serves.
+
+        A fault of the disk or of this program damages the next one, too, so there is a rest between two of them.
+        """
+        if self._stale or self._name is None or self._generations.condemned() != self._name:
+            return
+        if not self._condemned:
+            self._condemned = True
+            self._problems.report(LOOP, ViewsLost(DAMAGED.format(name=self._name)))
+        self._stale = self._views.clock.monotonic() >= self._rests_until
+
+    def _rebuilding(self, error: Exception) -> "ViewsLost":
+        """Have a new generation serve next, because the one that serves is damaged or gone."""
+        self._lost = True
+        return ViewsLost(f"{self._name} cannot be used: {error}; the views are rebuilt")
+
+    def _begin(self) -> None:
+        """Begin to build a generation, unless another process is building one."""
+        if not self._builder.acquire():
+            return
+        for name in self._generations.leftovers():
+            if name not in self._retired:
+                self._generations.remove(name, self._lock)
+        name = self._generations.fresh()
+        connection = self._generations.write(name, self._lock)
+        projections = self._views.projections
+        generation.create(connection, projections, self._reader().log_id, self._views.clock.now())
+        self._adopt(name, self._over(connection, projections))
+
+    def _adopt(self, name: str, projector: Projector) -> None:
+        projector.page_events_max = BACKGROUND_EVENTS_MAX
+        self._next_name, self._next = name, projector
+
+    def _abandon(self) -> None:
+        if self._next is not None and self._next_name is not None:
+            self._next.connection.close()
+            with suppress(Exception):  # whatever the trouble is: the next one to build removes it
+                if self._next_name != self._generations.candidate():
+                    self._generations.remove(self._next_name, self._lock)
+            self._builder.release()
+        self._next_name, self._next = None, None
+
+    def _switch(self) -> None:
+        """Let the next generation serve; the old one is deleted once no reader can still be opening it."""
+        assert self._next is not None and self._next_name is not None
+        if self._live is not None:
+            self._live.connection.close()
+        self._generations.switch(self._next_name, self._lock)
+        if self._name is not None:
+            self._retired[self._name] = self._views.clock.monotonic() + RETIRE_SECONDS
+        self._name, self._live, self._stale = self._next_name, self._next, False
+        self._identity = self._generations.identity(self._name)
+        if self._condemned:
+            self._rest()
+        self._lost = self._condemned = False
+        self._live.page_events_max = PAGE_EVENTS_MAX
+        self._next_name, self._next = None, None
+        self._builder.release()
+        self._views.signal.advance(self._live.position)
+
+    def _rest(self) -> None:
+        """Begin a rest, twice as long as the last one if that ended only just now."""
+        now = self._views.clock.monotonic()
+        soon = now < self._rests_until + REST_SECONDS_MAX and self._rests_until > 0
+        self._rest_seconds = min(2 * self._rest_seconds, REST_SECONDS_MAX) if soon else REST_SECONDS_MIN
+        self._rests_until = now + self._rest_seconds
+
+    def close(self) -> None:
+        """Stop keeping: close everything and let another process take over."""
+        self._views.kept_here = False
+        self._abandon()
+        if self._live is not None:
+            self._live.connection.close()
+        if self._log is not None:
+            self._log.close()
+        self._live, self._log, self._name, self._stale, self._condemned = None, None, None, False, False
+        self._builder.release()
+        self._lock.release()

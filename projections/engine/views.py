@@ -1,0 +1,265 @@
+"""The views: which generation serves, and reading it no older than was asked for."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import TypeVar
+
+from athena_core.clock import Clock
+from athena_core.errors import NotCaughtUp, StoreUnreachable
+from athena_core.event import Position
+from athena_core.protocols import Connection, Damaged, Decode, Generations, LogReader
+from athena_core.system.signal import Signal
+from projections.engine import generation
+from projections.engine.generation import Checkpoint
+from projections.engine.projection import Projection
+
+T = TypeVar("T")
+
+WAIT_SECONDS = 2.0
+POLL_SECONDS_MIN = 0.002
+POLL_SECONDS_MAX = 0.05
+DAMAGED = "{name} is damaged; another generation is built beside it"
+
+_least: ContextVar[Position] = ContextVar("least", default=0)
+
+
+@contextmanager
+def at_least(position: Position) -> Iterator[None]:
+    """Have ``query`` raise NotCaughtUp below a position within the block, in threads that it waits for as well.
+
+    What was waited for may be replaced, before a thread opens it, by a generation that is built from nothing.
+    """
+    token = _least.set(position)
+    try:
+        yield
+    finally:
+        _least.reset(token)
+
+
+class Views:
+    """What all threads of a process share about the views of one log."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        logs: Callable[[], LogReader],
+        decode: Decode,
+        clock: Clock,
+        projections: Iterable[Projection],
+        log_signal: Signal,
+    ) -> None:
+        """Wire it; nothing is opened yet. ``logs`` opens a reader of the log, ``log_signal`` tells of new events."""
+        self.generations = generations
+        self.logs = logs
+        self.decode = decode
+        self.clock = clock
+        self.projections = tuple(projections)
+        self.log_signal = log_signal
+        self.signal = Signal()
+        """How far the current generation is, while this process keeps it."""
+        self.kept_here = False
+        self.failure: str | None = None
+        """What is in the way of the keeper of this process, if anything."""
+        self.hurry = threading.Event()
+        """Set while a reader of this process waits."""
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def condemn(self, name: str) -> None:
+        """Have the keeper of the views replace a generation that cannot be read, if it serves."""
+        with suppress(Exception):  # no space, or no connection: the next read that fails tries again
+            if self.generations.current() == name != self.generations.condemned():
+                self.generations.condemn(name)
+                self.log_signal.nudge()
+
+    def condemned(self) -> str | None:
+        """Why the generation that serves is to be replaced, if so."""
+        name = self.generations.condemned()
+        return None if name is None or name != self.generations.current() else DAMAGED.format(name=name)
+
+    def reader(self, log: LogReader) -> "ViewsReader":
+        """A reader for one thread or event loop; ``log`` is that thread's reader of the log."""
+        return ViewsReader(self, log)
+
+    def wait_more(self, change: int) -> None:
+        """Count a reader that begins (1) or ceases (-1) to wait."""
+        with self._lock:
+            self._waiting += change
+            if self._waiting:
+                self.hurry.set()
+            else:
+                self.hurry.clear()
+        if change > 0:
+            self.log_signal.nudge()
+
+
+class ViewsReader:
+    """Reads the generation that the pointer names at that moment. Use one per thread or event loop."""
+
+    def __init__(self, views: Views, log: LogReader) -> None:
+        """Open nothing yet."""
+        self._views = views
+        self._log = log
+        self._versions = {projection.name: projection.version for projection in views.projections}
+        self._pointer: object = None
+        self._name: str | None = None
+        self._connection: Connection | None = None
+        self._changed: int | None = None
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self._unreachable: str | None = None
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        """The checkpoints of the projections that are served."""
+        connection = self._open()
+        try:
+            return {} if connection is None else self._load(connection)
+        except Damaged as error:
+            self._set_aside(error)
+            return {}
+
+    def position(self, names: Collection[str]) -> Position:
+        """How far all of these projections are; 0 if one is not served."""
+        checkpoints = self.checkpoints()
+        return min(checkpoints[name].position if name in checkpoints else 0 for name in names)
+
+    def _reached(self, names: Collection[str], position: Position) -> bool:
+        """Whether all of these projections are served and that far; an empty log has views, too, once they are made.
+
+        What was seen of a generation goes on to hold, so the database is only asked where that does not do.
+        """
+        connection = self._open()
+        return connection is not None and (
+            _cover(self._checkpoints, names, position) or _cover(self.checkpoints(), names, position)
+        )
+
+    def error(self, names: Collection[str]) -> str | None:
+        """What stopped one of these projections, if anything."""
+        checkpoints = self.checkpoints()
+        for name in names:
+            if name in checkpoints and checkpoints[name].error is not None:
+                return f"{name} stopped at position {checkpoints[name].error_position}: {checkpoints[name].error}"
+        return self._views.failure
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the views are not kept, or cannot be read here, if so."""
+        return self._views.failure or self._unreachable or self._views.condemned()
+
+    def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
+        """The result of ``read`` and the position that it reflects.
+
+        Raises NotCaughtUp if a projection is missing, or is behind what ``at_least`` demands.
+        """
+        connection = self._open()
+        if connection is not None:
+            try:
+                with connection.snapshot():
+                    checkpoints = self._load(connection)
+                    if _cover(checkpoints, names, _least.get()):
+                        return read(connection), min(checkpoints[name].position for name in names)
+            except Damaged as error:
+                self._set_aside(error)
+        raise self._not_caught_up(names)
+
+    async def wait(self, names: Collection[str], position: Position, timeout: float = WAIT_SECONDS) -> None:
+        """Return once these projections have reached ``position``; raise NotCaughtUp after ``timeout`` seconds."""
+        if self._reached(names, position):
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        pause = POLL_SECONDS_MIN
+        self._views.wait_more(1)
+        try:
+            while not self._reached(names, position):
+                left = deadline - loop.time()
+                if left <= 0 or self.error(names) is not None:
+                    raise self._not_caught_up(names)
+                if self._views.kept_here and self._views.signal.position < position:
+                    await self._signalled(position, min(left, POLL_SECONDS_MAX))
+                else:
+                    await asyncio.sleep(min(pause, left))
+                    pause = min(pause * 2, POLL_SECONDS_MAX)
+        finally:
+            self._views.wait_more(-1)
+
+    async def _signalled(self, position: Position, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._views.signal.wait(position)
+        except TimeoutError:
+            pass  # the keeper may have moved to another process: look again
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._pointer, self._changed = None, None, None
+        self._checkpoints = {}
+
+    def _not_caught_up(self, names: Collection[str]) -> NotCaughtUp:
+        error = self.error(names) or self.trouble
+        details = {"position": self.position(names), "head": self._log.head()}
+        return NotCaughtUp(
+            "the views have not caught up with the log" if error is None else f"the views stand still: {error}",
+            details if error is None else details | {"error": error},
+        )
+
+    def _open(self) -> Connection | None:
+        """The connection to the current generation; None where there is none of this log."""
+        pointer = self._views.generations.stamp()
+        if pointer is None:
+            self.close()
+            return None
+        if pointer != self._pointer:
+            self.close()
+            self._connection = self._opened()
+            self._pointer = None if self._connection is None else pointer
+        return self._connection
+
+    def _opened(self) -> Connection | None:
+        name = self._views.generations.current()
+        if name is None:
+            return None
+        try:
+            connection = self._views.generations.read(name)
+        except Exception:  # replaced and deleted since the pointer was read, or out of files: look again
+            return None
+        self._name = name
+        try:
+            ours = generation.is_of(connection, self._log)
+            self._unreachable = None
+        except StoreUnreachable as error:
+            ours = False
+            self._unreachable = f"{type(error).__name__}: {error}"
+        except Damaged as error:
+            ours = False
+            self._set_aside(error)
+        if ours:
+            return connection
+        connection.close()
+        return None
+
+    def _set_aside(self, error: Damaged) -> None:
+        """Read nothing of a damaged generation now, and have it replaced; the next read tries again."""
+        self.close()
+        self._unreachable = f"{type(error).__name__}: {error}"
+        if self._name is not None:
+            self._views.condemn(self._name)
+
+    def _load(self, connection: Connection) -> dict[str, Checkpoint]:
+        """Read the checkpoints, if anything changed. Raises Damaged."""
+        changed = connection.changed()
+        if changed != self._changed:
+            loaded = generation.load(connection)
+            versions = self._versions
+            self._checkpoints = {name: point for name, point in loaded.items() if point.version == versions.get(name)}
+            self._changed = changed
+        return self._checkpoints
+
+
+def _cover(checkpoints: Mapping[str, Checkpoint], names: Collection[str], position: Position) -> bool:
+    """Whether all of these projections are that far."""
+    return all(name in checkpoints and checkpoints[name].position >= position for name in names)

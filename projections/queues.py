@@ -1,0 +1,341 @@
+"""Work: what waits in the queues of sessions, and what drains came to."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.queue import (
+    WorkBatchBuried,
+    WorkBatchReturned,
+    WorkBatchStarted,
+    WorkDrained,
+    WorkDrainFailed,
+    WorkDrainStarted,
+    WorkEnqueued,
+    WorkItemDrained,
+)
+from athena_core.event import Event, Recorded, Value
+from athena_core.protocols import Cell, Connection
+from athena_core.text import ERASED, or_erased
+from athena_core.values import PAGE_ITEMS_MAX
+from projections.engine.page import Keyset
+from projections.engine.projection import Projection, Rows, Table
+
+
+class QueueRow(msgspec.Struct, gc=False):
+    """A session that had work; ``drain_id`` is there while it is drained."""
+
+    session_id: str
+    updated_at: int
+    drain_id: str | None = None
+
+
+class ItemRow(msgspec.Struct, gc=False):
+    """An item that waits; ``run_id`` is there while a run has it, its payload until it is redacted."""
+
+    item_id: str
+    session_id: str
+    position: int
+    mode: str
+    created_at: int
+    payload: str | None
+    message_id: str | None
+    dead_letter_id: str | None
+    attempts: int = 0
+    run_id: str | None = None
+
+
+class PlaceRow(msgspec.Struct, gc=False):
+    """Which item an event enqueued, as long as it waits."""
+
+    position: int
+    item_id: str
+
+
+class FailureRow(msgspec.Struct, gc=False):
+    """Which drain failed with an event."""
+
+    position: int
+    drain_id: str
+
+
+class DrainRow(msgspec.Struct, gc=False):
+    """A drain. ``run_id`` is its last run; ``queue_depth_after``, ``finished_at`` and an error are there at its end."""
+
+    drain_id: str
+    session_id: str
+    status: str
+    requested_by: str
+    automatic: bool
+    provider: str | None
+    model: str | None
+    queue_depth_before: int
+    started_at: int
+    drained_items: int = 0
+    queue_depth_after: int | None = None
+    finished_at: int | None = None
+    run_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+QUEUE = Table("work_queue", QueueRow, key=("session_id",))
+ITEM = Table("work_item", ItemRow, key=("item_id",), indexes=(("session_id", "position"),))
+PLACE = Table("work_place", PlaceRow, key=("position",))
+DRAIN = Table("work_drain", DrainRow, key=("drain_id",))
+FAILURE = Table("work_failure", FailureRow, key=("position",))
+WORK = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILURE))
+
+SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
+COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP BY mode"
+
+# From events to rows
+
+
+@WORK.on(WorkEnqueued)
+def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
+    """An item waits."""
+    event = recorded.event
+    row = ItemRow(
+        item_id=event.item_id,
+        session_id=recorded.session_id or "",
+        position=recorded.position,
+        mode=event.mode,
+        created_at=recorded.at,
+        payload=event.payload,
+        message_id=event.message_id,
+        dead_letter_id=event.dead_letter_id,
+    )
+    rows.append(ITEM, row)
+    rows.append(PLACE, PlaceRow(recorded.position, event.item_id))
+    _touch(rows, recorded)
+
+
+@WORK.on(WorkDrainStarted)
+def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
+    """A queue is drained."""
+    event = recorded.event
+    row = DrainRow(
+        drain_id=event.drain_id,
+        session_id=recorded.session_id or "",
+        status="running",
+        requested_by=event.requested_by,
+        automatic=bool(event.automatic),
+        provider=event.provider,
+        model=event.model,
+        queue_depth_before=event.queue_depth_before,
+        started_at=recorded.at,
+    )
+    rows.append(DRAIN, row)
+    _touch(rows, recorded).drain_id = event.drain_id
+
+
+@WORK.on(WorkBatchStarted)
+def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
+    """A run has items."""
+    event = recorded.event
+    for item_id in event.item_ids:
+        _lease(rows, item_id, event.run_id)
+    drain = rows.change(DRAIN, event.drain_id)
+    drain.run_id = event.run_id
+    _touch(rows, recorded)
+
+
+@WORK.on(WorkItemDrained)
+def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
+    """An item is done."""
+    event = recorded.event
+    _remove(rows, event.item_id)
+    drain = rows.change(DRAIN, event.drain_id)
+    drain.drained_items += 1
+    _touch(rows, recorded)
+
+
+@WORK.on(WorkBatchReturned)
+def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
+    """Items wait again."""
+    event = recorded.event
+    for item_id in event.item_ids:
+        row = _lease(rows, item_id, None)
+        row.attempts += event.counted
+    _touch(rows, recorded)
+
+
+@WORK.on(WorkBatchBuried)
+def batch_buried(rows: Rows, recorded: Recorded[WorkBatchBuried]) -> None:
+    """Items became a dead letter."""
+    for item_id in recorded.event.item_ids:
+        _remove(rows, item_id)
+    _touch(rows, recorded)
+
+
+@WORK.on(WorkDrained, WorkDrainFailed)
+def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -> None:
+    """A drain ended."""
+    event = recorded.event
+    drain = rows.change(DRAIN, event.drain_id)
+    drain.status = "ok"
+    if isinstance(event, WorkDrainFailed):
+        drain.status, drain.code, drain.message = "failed", event.code, or_erased(event.error_text)
+        rows.append(FAILURE, FailureRow(recorded.position, event.drain_id))
+        drain.run_id = event.run_id
+    drain.queue_depth_after, drain.finished_at = event.queue_depth_after, recorded.at
+    _touch(rows, recorded).drain_id = None
+
+
+@WORK.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what an item said, or why a drain failed."""
+    failure = rows.get(FAILURE, recorded.event.target)
+    if failure is not None:
+        rows.change(DRAIN, failure.drain_id).message = ERASED
+    place = rows.get(PLACE, recorded.event.target)
+    if place is not None:
+        row = rows.change(ITEM, place.item_id)
+        row.payload = None
+
+
+def _touch(rows: Rows, recorded: Recorded[Event]) -> QueueRow:
+    """The queue changed."""
+    session_id = recorded.session_id or ""
+    row = rows.get(QUEUE, session_id) or QueueRow(session_id, recorded.at)
+    row.updated_at = recorded.at
+    rows.put(QUEUE, row)
+    return row
+
+
+def _lease(rows: Rows, item_id: str, run_id: str | None) -> ItemRow:
+    row = rows.change(ITEM, item_id)
+    row.run_id = run_id
+    return row
+
+
+def _remove(rows: Rows, item_id: str) -> None:
+    row = rows.need(ITEM, item_id)
+    rows.delete(PLACE, row.position)
+    rows.delete(ITEM, item_id)
+
+
+# From rows to what clients see
+
+
+class WorkItem(Value):
+    """Something that waits (contract 4.7); ``payload`` is null once it was redacted, ``runId`` there while it runs."""
+
+    id: str
+    session_id: str
+    payload: str | None
+    mode: str
+    created_at: str
+    attempts: int
+    run_id: str | None = None
+    message_id: str | None = None
+    dead_letter_id: str | None = None
+
+
+class QueueCounts(Value):
+    """How many items wait in a queue, by their mode."""
+
+    followup: int
+    collect: int
+
+
+class WorkQueueState(Value):
+    """A queue (contract 4.7), oldest item first; ``items`` is a page of those that ``itemCounts`` counts."""
+
+    schema_version: int
+    session_id: str
+    items: tuple[WorkItem, ...]
+    item_counts: QueueCounts
+    draining: bool
+    updated_at: str
+    next_cursor: str | None = None
+
+
+class DrainError(Value):
+    """What a drain stopped with."""
+
+    code: str
+    message: str
+
+
+class WorkDrain(Value):
+    """A drain: ``running``, ``ok`` or ``failed``; ``automatic`` ones began because a message waited."""
+
+    drain_id: str
+    session_id: str
+    status: str
+    requested_by: str
+    automatic: bool
+    started_at: str
+    queue_depth_before: int
+    drained_items: int
+    queue_depth_after: int | None = None
+    finished_at: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    run_id: str | None = None
+    error: DrainError | None = None
+
+
+ITEMS = Keyset(kind="work-items", columns=(("position", "position", int),), oldest_first=True)
+
+
+def queue_of(
+    connection: Connection, session_id: str, now: int, *, cursor: str | None = None, limit: int = PAGE_ITEMS_MAX
+) -> WorkQueueState:
+    """Return the queue of a session with a page of its items.
+
+    One that never had work is empty ``now`` (milliseconds since 1970 UTC).
+    """
+    found = [QUEUE.load(values) for values in connection.execute(QUEUE.select, (session_id,))]
+    where = (("session_id = ?", session_id),)
+    page = ITEMS.page(connection, SELECT_ITEMS, where, cursor=cursor, limit=limit, show=_item)
+    counts = {str(mode): int(count or 0) for mode, count in connection.execute(COUNT_ITEMS, (session_id,))}
+    return WorkQueueState(
+        schema_version=1,
+        session_id=session_id,
+        items=tuple(page.items),
+        item_counts=QueueCounts(followup=counts.get("followup", 0), collect=counts.get("collect", 0)),
+        next_cursor=page.next_cursor,
+        draining=bool(found) and found[0].drain_id is not None,
+        updated_at=iso(found[0].updated_at if found else now),
+    )
+
+
+def drain_by_id(connection: Connection, drain_id: str) -> WorkDrain | None:
+    """A drain."""
+    for values in connection.execute(DRAIN.select, (drain_id,)):
+        row = DRAIN.load(values)
+        return WorkDrain(
+            drain_id=row.drain_id,
+            session_id=row.session_id,
+            status=row.status,
+            requested_by=row.requested_by,
+            automatic=row.automatic,
+            started_at=iso(row.started_at),
+            queue_depth_before=row.queue_depth_before,
+            drained_items=row.drained_items,
+            queue_depth_after=row.queue_depth_after,
+            finished_at=None if row.finished_at is None else iso(row.finished_at),
+            provider=row.provider,
+            model=row.model,
+            run_id=row.run_id,
+            error=None if row.code is None else DrainError(code=row.code, message=row.message or ""),
+        )
+    return None
+
+
+def _item(values: tuple[Cell, ...]) -> WorkItem:
+    row = ITEM.load(values[1:])
+    return WorkItem(
+        id=row.item_id,
+        session_id=row.session_id,
+        payload=row.payload,
+        mode=row.mode,
+        created_at=iso(row.created_at),
+        attempts=row.attempts,
+        run_id=row.run_id,
+        message_id=row.message_id,
+        dead_letter_id=row.dead_letter_id,
+    )

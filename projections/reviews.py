@@ -1,0 +1,179 @@
+"""The persona runs: reviews as they began, and what became of them."""
+
+from typing import Any
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.review import PersonaRunCompleted, PersonaRunRepairRequested, PersonaRunStarted
+from athena_core.event import Recorded, Value
+from athena_core.protocols import Cell, Connection
+from projections.engine.page import Keyset, Page
+from projections.engine.projection import Projection, Rows, Table
+
+PREFIX = "persona:"
+
+
+class PersonaRunRow(msgspec.Struct, gc=False):
+    """A review; ``began`` is the position of its first event, and artifacts are JSON."""
+
+    run_id: str
+    began: int
+    persona_name: str
+    session_id: str
+    status: str
+    repo_path: str
+    head_ref: str
+    base_ref: str
+    created_at: int
+    repair_run_id: str | None = None
+    finished_at: int | None = None
+    merge_gate: str | None = None
+    p1: int | None = None
+    p2: int | None = None
+    p3: int | None = None
+    artifacts: str | None = None
+
+
+class PersonaResultRow(msgspec.Struct, gc=False):
+    """What a review came to, as JSON, by the position where it ended; gone once it was redacted."""
+
+    position: int
+    run_id: str
+    result: str | None
+
+
+PERSONA_RUN = Table("persona_run", PersonaRunRow, key=("run_id",), indexes=(("began",), ("persona_name", "began")))
+PERSONA_RESULT = Table("persona_result", PersonaResultRow, key=("position",), indexes=(("run_id",),))
+PERSONAS = Projection("personas", version=1, tables=(PERSONA_RUN, PERSONA_RESULT))
+
+SELECT_RUNS = f"SELECT began, {', '.join(PERSONA_RUN.columns)} FROM persona_run"
+SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
+
+# From events to rows
+
+
+@PERSONAS.on(PersonaRunStarted)
+def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
+    """A review began."""
+    event = recorded.event
+    rows.append(
+        PERSONA_RUN,
+        PersonaRunRow(
+            run_id=recorded.stream.removeprefix(PREFIX),
+            began=recorded.position,
+            persona_name=event.persona_name,
+            session_id=recorded.session_id or "",
+            status="running",
+            repo_path=event.repo_path,
+            head_ref=event.head_ref,
+            base_ref=event.base_ref,
+            created_at=recorded.at,
+        ),
+    )
+
+
+@PERSONAS.on(PersonaRunRepairRequested)
+def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) -> None:
+    """The model is asked once more."""
+    row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
+    row.repair_run_id = recorded.event.repair_run_id
+
+
+@PERSONAS.on(PersonaRunCompleted)
+def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> None:
+    """The review ended."""
+    event = recorded.event
+    row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
+    row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.at
+    row.p1, row.p2, row.p3 = event.p1, event.p2, event.p3
+    row.artifacts = msgspec.json.encode(event.artifacts).decode()
+    rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))
+
+
+@PERSONAS.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget what a review came to."""
+    row = rows.get(PERSONA_RESULT, recorded.event.target)
+    if row is not None:
+        row.result = None
+        rows.put(PERSONA_RESULT, row)
+
+
+# From rows to what clients see
+
+
+class FindingCounts(Value):
+    """How many findings of each priority a review has."""
+
+    p1: int
+    p2: int
+    p3: int
+
+
+class PersonaRun(Value):
+    """A review: running, ok or failed."""
+
+    run_id: str
+    persona_name: str
+    session_id: str
+    status: str
+    repo_path: str
+    head_ref: str
+    base_ref: str
+    created_at: str
+    finished_at: str | None = None
+    repair_run_id: str | None = None
+    merge_gate: str | None = None
+    findings: FindingCounts | None = None
+    artifacts: dict[str, Any] | None = None
+
+
+class PersonaRunDetails(PersonaRun, kw_only=True):
+    """A review with what it came to, which is null while it is at work and once it was erased."""
+
+    result: dict[str, Any] | None = None
+
+
+NEWEST = Keyset(kind="persona-runs", columns=(("began", "began", int),))
+
+
+def list_persona_runs(
+    connection: Connection, *, persona_name: str | None, status: str | None, cursor: str | None, limit: int
+) -> Page[PersonaRun]:
+    """Reviews, newest first."""
+    where = (("persona_name = ?", persona_name), ("status = ?", status))
+    return NEWEST.page(
+        connection, SELECT_RUNS, where, cursor=cursor, limit=limit, show=lambda row: PersonaRun(**_fields(row[1:]))
+    )
+
+
+def persona_run_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | None:
+    """One review."""
+    for values in connection.execute(PERSONA_RUN.select, (run_id,)):
+        result = None
+        for (text,) in connection.execute(SELECT_RESULT, (run_id,)):
+            result = None if text is None else msgspec.json.decode(str(text))
+        return PersonaRunDetails(**_fields(values), result=result)
+    return None
+
+
+def _fields(values: tuple[Cell, ...]) -> dict[str, Any]:
+    row = PERSONA_RUN.load(values)
+    found = None if row.p1 is None else FindingCounts(p1=row.p1, p2=row.p2 or 0, p3=row.p3 or 0)
+    return {
+        "run_id": row.run_id,
+        "persona_name": row.persona_name,
+        "session_id": row.session_id,
+        "status": row.status,
+        "repo_path": row.repo_path,
+        "head_ref": row.head_ref,
+        "base_ref": row.base_ref,
+        "created_at": iso(row.created_at),
+        "finished_at": None if row.finished_at is None else iso(row.finished_at),
+        "repair_run_id": row.repair_run_id,
+        "merge_gate": row.merge_gate,
+        "findings": found,
+        "artifacts": None if row.artifacts is None else msgspec.json.decode(row.artifacts),
+    }

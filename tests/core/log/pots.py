@@ -1,0 +1,247 @@
+"""A small category for tests of the log: pots that are filled, and slots that are taken, at most two at a time."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import apsw
+import psycopg
+
+from athena_core.clock import Clock, CountingIds, FixedClock, Ids
+from athena_core.decider import Context, Decider, Key, Outcome, Reader, Rejected, Transaction
+from athena_core.errors import ConcurrencyLimitExceeded
+from athena_core.event import EXTRA, TEXT, Event, Fact, Guard, Meta, Recorded, Text, Value
+from athena_core.log import chain
+from athena_core.log.codec import Codec
+from athena_core.log.port import Store
+from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.writer import Committed, Job, Log, Place
+from athena_core.protocols import Row
+
+SLOTS_MAX = 2
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""For tests of many commits that no loss of power will end."""
+META = Meta(actor="ada", correlation="trace-1")
+
+
+class Filled(Event):
+    """Something was poured in."""
+
+    TYPE: ClassVar[str] = "pot.filled"
+    amount: int
+    label: Text = None
+    notes: Annotated[tuple[str, ...] | None, TEXT] = None
+    source: Annotated[str | None, EXTRA] = None
+
+
+class Taken(Event):
+    """A slot is in use."""
+
+    TYPE: ClassVar[str] = "slot.taken"
+    slot: str
+
+
+class Freed(Event):
+    """A slot is free again, if it is still the one that was taken at ``held``."""
+
+    TYPE: ClassVar[str] = "slot.freed"
+    slot: str
+    held: int | None = None
+
+
+class Refused(Event):
+    """All slots were in use."""
+
+    TYPE: ClassVar[str] = "slot.refused"
+    slot: str
+
+
+class PotState(Value):
+    """What is in the pot, and how often it was touched."""
+
+    level: int = 0
+    touched: int = 0
+
+
+def evolve(state: PotState, event: Event) -> PotState:
+    """Follow one event."""
+    match event:
+        case Filled():
+            return PotState(level=state.level + event.amount, touched=state.touched + 1)
+        case _:
+            return PotState(level=state.level, touched=state.touched + 1)
+
+
+def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    """What an event occupies: ``slot`` by its name."""
+    match recorded.event:
+        case Taken(slot=slot):
+            return (Guard(kind="slot", key=slot, value=(recorded.position,)),)
+        case Freed(slot=slot, held=held):
+            return (Guard(kind="slot", key=slot, value=None, held=None if held is None else (held,)),)
+        case _:
+            return ()
+
+
+POTS: Decider[PotState] = Decider(
+    category="pot",
+    events=(Filled, Taken, Freed, Refused),
+    initial=PotState(),
+    evolve=evolve,
+    guards=guards,
+    guarded=frozenset((Taken.TYPE, Freed.TYPE)),
+)
+
+
+def on_postgres(directory: Path, url: str) -> None:
+    """Let a state directory mean a log in this database, for every process that is told of the directory."""
+    directory.joinpath("database.url").write_text(url)
+
+
+def url_of(directory: Path) -> str | None:
+    """The database that a state directory means, if it is none of its own."""
+    path = directory / "database.url"
+    return path.read_text() if path.exists() else None
+
+
+opened: list[Store] = []
+"""Stores in databases, which a test may leave open: files do not mind, sessions do."""
+
+
+def store_at(directory: Path, ids: Ids | None = None) -> Store:
+    """The store of a state directory."""
+    url = url_of(directory)
+    if url is None:
+        return SqliteStore(directory, ids or CountingIds())
+    opened.append(PostgresStore(url, directory, ids or CountingIds()))
+    return opened[-1]
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep the lock of a log, as another process would."""
+    store = store_at(directory)
+    try:
+        with store.exclusive():
+            yield
+    finally:
+        store.close()
+
+
+def alter(directory: Path, statement: str) -> None:
+    """Change what is stored behind the back of every process."""
+    url = url_of(directory)
+    if url is None:
+        database = apsw.Connection(str(directory / "log.db"))
+        database.execute(statement)
+        database.close()
+    else:
+        with psycopg.connect(url, options="-c search_path=athena") as other:
+            other.execute(statement.encode())
+
+
+class Deaths(list[str]):
+    """What would have ended the process."""
+
+
+def new_log(
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    deaths: Deaths | None = None,
+    store: Store | None = None,
+    key_hours: int = 24,
+) -> Log:
+    """A log of pots that is not at work: the test takes its steps, or starts it."""
+    return Log(
+        store or store_at(directory),
+        Codec(POTS.events),
+        (POTS,),
+        clock=clock or FixedClock(),
+        ids=CountingIds(),
+        key_hours=key_hours,
+        fatal=(Deaths() if deaths is None else deaths).append,
+    )
+
+
+def enqueue(log: Log, transaction: Transaction, key: Key | None = None, meta: Meta = META) -> "Future[Committed]":
+    """Let a transaction wait."""
+    future: Future[Committed] = Future()
+    log._enqueue(Job(transaction, meta, key, frozenset(), None, future))
+    return future
+
+
+def commit(log: Log, *transactions: Transaction) -> list[Committed]:
+    """Have transactions committed together, by the thread of the test."""
+    futures = [enqueue(log, transaction) for transaction in transactions]
+    log._commit()
+    return [future.result(timeout=0) for future in futures]
+
+
+def connection(log: Log) -> apsw.Connection:
+    """The writing connection, to arrange for failures."""
+    assert isinstance(log.store, SqliteStore)
+    return log.store._connection
+
+
+def place(log: Log) -> Place:
+    """Where the log believes to be."""
+    return log._place
+
+
+def fill(pot: str = "pot_a", amount: int = 1, label: str | None = None) -> Transaction:
+    """Pour."""
+    fact = Fact(stream=pot, event=Filled(amount=amount, label=label))
+    return lambda reader, context: Outcome(facts=(fact,), subject=pot, answer={"amount": amount})
+
+
+def take(slot: str, pot: str = "pot_a") -> Transaction:
+    """Take a slot, unless two are taken; a refusal is an event."""
+
+    def transaction(reader: Reader, context: Context) -> Outcome:
+        taken: Mapping[str, tuple[str | int, ...]] = reader.guards("slot")
+        if slot not in taken and len(taken) >= SLOTS_MAX:
+            raise Rejected(ConcurrencyLimitExceeded("both are taken"), (Fact(stream=pot, event=Refused(slot=slot)),))
+        return Outcome(facts=(Fact(stream=pot, event=Taken(slot=slot)),), subject=slot)
+
+    return transaction
+
+
+def free(slot: str, pot: str = "pot_a") -> Transaction:
+    """Free a slot."""
+    return lambda reader, context: Outcome(facts=(Fact(stream=pot, event=Freed(slot=slot)),))
+
+
+def erase(position: int) -> Transaction:
+    """Erase a text, and nothing else."""
+    return lambda reader, context: Outcome(erase=(position,))
+
+
+def level(pot: str = "pot_a") -> Transaction:
+    """Only look."""
+    return lambda reader, context: Outcome(answer=reader.state(POTS, pot).level)
+
+
+def key(name: str, content: bytes = b"", released: bool = False) -> Key:
+    """A client's key."""
+    made = Key.of("ada", "fill", name, content)
+    return Key(
+        hash=made.hash, fingerprint=made.fingerprint, unkeyed=made.unkeyed, released=lambda reader, subject: released
+    )
+
+
+def stored(directory: Path) -> list[Row]:
+    """Everything that is stored, right or wrong."""
+    store = store_at(directory)
+    try:
+        return store.rows(0, 2**40)
+    finally:
+        store.close()
+
+
+def rows(directory: Path) -> list[Row]:
+    """Everything that is stored, proved."""
+    return list(chain.verify(stored(directory)))

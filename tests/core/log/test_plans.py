@@ -1,0 +1,60 @@
+"""What PostgreSQL does for the statements of the log: none of them reads a table from end to end."""
+
+import os
+from pathlib import Path
+
+import psycopg
+
+from athena_core.clock import CountingIds
+from athena_core.log.postgres import store as postgres
+from athena_core.protocols import Row
+
+EVENTS, KEYS = 5_000, 20_000
+STATEMENTS = {
+    "a page": (postgres.SELECT_PAGE, "bigint, bigint, bigint", "4000, 5000, 500"),
+    "what is shown of a page": (
+        postgres.SELECT_SHOWN,
+        "bigint, bigint, bigint, bigint, bigint",
+        "4000, 5000, 500, 9999, 4001",
+    ),
+    "a stream": (postgres.SELECT_STREAM, "text, bigint, bigint", "'dir_7', 0, 100"),
+    "a session": (postgres.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
+    "the head": (postgres.SELECT_HEAD, "", ""),
+    "the last position": (postgres.SELECT_POSITION, "", ""),
+    "some keys": (postgres.SELECT_BOUND, "bytea[]", "ARRAY['\\x00'::bytea]"),
+    "keys that are too old": (postgres.EXPIRE_KEYS, "bigint", "5"),
+}
+
+
+def fill(store: postgres.PostgresStore) -> None:
+    """Let the log and its keys be many, none of them old."""
+    columns = [
+        (*(number, f"dir_{number}", 1, "x", 1, number, "cmd", "t", None, "a", f"s_{number}", None), b"{}", None, b"h")
+        for number in range(1, EVENTS + 1)
+    ]
+    with store.exclusive():
+        store.insert([Row(*row, None, os.urandom(32), None) for row in columns])
+        store.put_keys([(os.urandom(32), b"f", 10**12 + number, 1, 1, None, None) for number in range(KEYS)])
+
+
+def test_no_statement_reads_a_table_from_end_to_end(database: str, tmp_path: Path) -> None:
+    """Also where a session has made its plans while the tables were empty, and keeps them."""
+    store = postgres.PostgresStore(database, tmp_path, CountingIds())
+    options = " ".join(f"-c {name}={value}" for name, value in postgres.WRITER_OPTIONS.items())
+    with psycopg.connect(database, autocommit=True, options=f"{options} -c search_path=athena") as session:
+        session.execute("SET plan_cache_mode = force_generic_plan")  # that of a statement that is often run
+        explained = {}
+        for place, (name, (text, kinds, values)) in enumerate(STATEMENTS.items()):
+            numbered = text.replace("%b::bytea[]", "%s")
+            for number in range(1, kinds.count(",") + 2 if kinds else 1):
+                numbered = numbered.replace("%s", f"${number}", 1)
+            session.execute(f"PREPARE plan_{place}{f'({kinds})' if kinds else ''} AS {numbered}".encode())
+            explained[name] = f"EXPLAIN EXECUTE plan_{place}{f'({values})' if values else ''}".encode()
+            session.execute(explained[name])
+        fill(store)
+        for analyzed in (False, True):
+            for name, statement in explained.items():
+                plan = "\n".join(line for (line,) in session.execute(statement).fetchall())
+                assert "Seq Scan" not in plan, (name, analyzed, plan)
+            session.execute("ANALYZE")
+    store.close()

@@ -1,0 +1,108 @@
+"""Tests of several processes that write one log."""
+
+import subprocess
+import threading
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import SystemIds
+from athena_core.log.sqlite.store import Lock, SqliteStore
+from athena_core.log.writer import BATCH_EVENTS_MAX
+from tests.core.log.others import other
+from tests.core.log.pots import new_log, rows
+
+EVENTS = {"sqlite": 500, "postgres": 100}
+FAIR = {"sqlite": 1 / 5, "postgres": 1 / 20}
+"""How many turns they take of all commits at least: a turnstile makes them alternate, a queue lets nobody starve."""
+
+LONGEST = {"sqlite": 1 / 2, "postgres": 1}
+"""How much of the work of one is done in one turn at most; who has no core to queue with is not served."""
+
+COMMITS = 15
+FULL = {"sqlite": 3, "postgres": COMMITS // 2}
+"""How many full batches one commits in a turn at most: a turnstile is exact, a queue as fair as the system's cores."""
+
+NAMES = ("pot_a", "pot_b")
+
+
+def at_once(processes: "list[subprocess.Popen[str]]") -> list[str]:
+    """Let them go, and return what they print."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    return [process.stdout.read() for process in processes if process.stdout is not None]
+
+
+def turns(streams: list[str]) -> list[int]:
+    """How long the runs of one process are, while both have something to do."""
+    begin = max(streams.index(name) for name in NAMES) - 1
+    end = min(len(streams) - streams[::-1].index(name) for name in NAMES)
+    return [len(list(run)) for _, run in groupby(streams[begin:end])]
+
+
+def test_two_processes_take_turns_and_see_each_other(
+    tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = EVENTS[engine]
+    new_log(tmp_path).close()  # so that neither has to create it
+    with ExitStack() as stack:
+        pairs = (NAMES, NAMES[::-1])
+        processes = [stack.enter_context(other("append", tmp_path, *pair, events)) for pair in pairs]
+        seen = [int(line) for line in at_once(processes)]
+    streams = [row.stream for row in rows(tmp_path)]  # dense, in order and in one chain, or this raises
+    assert [streams.count(name) for name in NAMES] == [events, events]
+    runs = turns(streams)
+    with capsys.disabled():
+        print(f"\n{len(runs)} turns, the longest of {max(runs)} commits; they saw each other move {seen} times")
+    share = FAIR[engine]
+    assert len(runs) > events * share
+    assert max(runs) < events * LONGEST[engine]
+    assert min(seen) > events * share / 2
+
+
+def test_a_process_that_never_runs_out_of_work_still_lets_the_other_in(
+    tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_log(tmp_path).close()
+    with ExitStack() as stack:
+        at_once([stack.enter_context(other("burst", tmp_path, name, COMMITS)) for name in NAMES])
+    streams = [row.stream for row in rows(tmp_path)][::BATCH_EVENTS_MAX]
+    assert [streams.count(name) for name in NAMES] == [COMMITS, COMMITS]
+    runs = turns(streams)
+    with capsys.disabled():
+        print(f"\n{len(runs)} turns of full batches, the longest of {max(runs)} commits")
+    assert max(runs[1:-1], default=1) <= FULL[engine]
+
+
+@pytest.mark.sqlite
+def test_whoever_waits_comes_before_whoever_just_had_it(tmp_path: Path) -> None:
+    first, second = SqliteStore(tmp_path, SystemIds()), SqliteStore(tmp_path, SystemIds())
+    turnstile = Lock(tmp_path / "log.turnstile")
+    order: list[str] = []
+
+    def wait() -> None:
+        with second.exclusive():
+            order.append("second")
+
+    waiting = threading.Thread(target=wait)
+    with first.exclusive():
+        waiting.start()
+        while turnstile.try_acquire():  # until the other stands in it
+            turnstile.release()
+    with first.exclusive():
+        order.append("first")
+    waiting.join(timeout=30)
+    assert order == ["second", "first"]
+
+
+@pytest.mark.sqlite
+def test_what_one_process_holds_another_waits_for(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, SystemIds())
+    with other("hold", tmp_path):
+        assert not store._lock.try_acquire()
+    assert store._lock.try_acquire()
+    store._lock.release()
+    store.close()
