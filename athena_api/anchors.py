@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply
 from athena_core.domain.anchor import AnchorBody
 from athena_core.event import Value
 from athena_core.values import LogId
@@ -18,13 +18,13 @@ class AnchorsQuery(Value):
     log_id: LogId | None = None
 
 
-async def keep_anchor(plane: "ControlPlane", call: Call[AnchorBody, NoQuery]) -> Reply:
+async def keep_anchor(plane: "ControlPlane", call: ApiCall[AnchorBody, NoQuery]) -> Reply:
     """Keep an anchor of another log."""
     done = await plane.anchors.keep(call.body, call.who, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def list_anchors(plane: "ControlPlane", call: Call[NoBody, AnchorsQuery]) -> Reply:
+async def list_anchors(plane: "ControlPlane", call: ApiCall[NoBody, AnchorsQuery]) -> Reply:
     """Anchors of other logs, oldest first."""
     page, position = await plane.query(
         ("anchors",),

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from athena_core.event import Position
 from athena_core.values import Scope
 
-KEPT_BYTES_MAX = 4 << 20
+CACHE_BYTES_MAX = 4 << 20
 ENTRY_BYTES = 500
 """What an answer takes beside its text, about."""
 
@@ -15,7 +15,7 @@ Question: TypeAlias = tuple[str, bytes, Scope | None]
 """Path, query as it was sent, and what the answer may show."""
 
 
-class Answer(Protocol):
+class CachedAnswer(Protocol):
     """What is answered; ``data`` is its body."""
 
     @property
@@ -23,7 +23,7 @@ class Answer(Protocol):
         """The bytes."""
 
 
-class Kept:
+class AnswerCache:
     """Answers that follow from the question and a position alone: consoles that hear of an event all ask the same.
 
     They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. Over the
@@ -32,7 +32,7 @@ class Kept:
 
     def __init__(self) -> None:
         """Keep nothing yet."""
-        self._answers: OrderedDict[Question, Answer] = OrderedDict()
+        self._answers: OrderedDict[Question, CachedAnswer] = OrderedDict()
         self._position: Position = 0
         self._bytes = 0
         self._lock = threading.Lock()
@@ -53,20 +53,20 @@ class Kept:
                 self._answers.move_to_end(question)
             return reply
 
-    def keep(self, question: Question, position: Position, reply: Answer) -> None:
+    def keep(self, question: Question, position: Position, reply: CachedAnswer) -> None:
         """Remember an answer."""
         size = _size(question, reply)
         with self._lock:
-            if position != self._position or size > KEPT_BYTES_MAX:
+            if position != self._position or size > CACHE_BYTES_MAX:
                 return
             known = self._answers.pop(question, None)
             self._bytes += size - (0 if known is None else _size(question, known))
             self._answers[question] = reply
-            while self._bytes > KEPT_BYTES_MAX:
+            while self._bytes > CACHE_BYTES_MAX:
                 self._bytes -= _size(*self._answers.popitem(last=False))
 
 
-def _size(question: Question, reply: Answer) -> int:
+def _size(question: Question, reply: CachedAnswer) -> int:
     """About how many bytes an answer takes with its question, which a client may make long."""
     path, query, _ = question
     return len(reply.data) + len(path) + len(query) + ENTRY_BYTES

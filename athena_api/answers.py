@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from athena_core.event import Value
-from athena_core.services.execution.liveness import Kind
+from athena_core.services.execution.liveness import ProcessKind
 
 
 class AuthCapabilities(Value):
@@ -147,7 +147,7 @@ class Worker(Value):
     """
 
     id: str
-    kind: Kind
+    kind: ProcessKind
     status: Literal["alive", "lost"]
     host: str
     pid: int

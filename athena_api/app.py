@@ -21,15 +21,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from athena_api import docs, openapi
-from athena_api.answer_cache import Kept
-from athena_api.edge.access_log import AccessLog, Request
+from athena_api.answer_cache import AnswerCache
+from athena_api.edge.access_log import AccessLog, AccessRecord
 from athena_api.edge.asgi import Receive, Scope, Send
-from athena_api.edge.browser import Browsers
-from athena_api.edge.byte_budget import Budget
+from athena_api.edge.browser import BrowserChecks
+from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.identity import Identification
-from athena_api.edge.protocol import Limits
-from athena_api.edge.replies import failure, guarded, status_of, success
-from athena_api.edge.request_filter import Gate
+from athena_api.edge.protocol import ConnectionLimits
+from athena_api.edge.replies import failure, status_of, success, with_cache_headers
+from athena_api.edge.request_filter import RequestFilter
 from athena_api.edge.traffic import Traffic
 from athena_api.endpoint.endpoint import Endpoint
 from athena_api.endpoint.etag import unchanged
@@ -46,9 +46,9 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, plane
 from athena_core.errors import AthenaError, ConfigError, Overloaded, StoreDamaged, UnknownRoute
 from athena_core.event import Event, Fact, Meta
-from athena_core.log.anchor import Mismatch
+from athena_core.log.anchor import AnchorMismatch
 from athena_core.log.codec import Codec
-from athena_core.log.engine import attend, open_generations, open_latch, open_store
+from athena_core.log.engine import open_generations, open_leader_lock, open_store, register_executor
 from athena_core.log.port import FORMAT
 from athena_core.log.shortage import ERRORS as SHORTAGES
 from athena_core.log.shortage import is_shortage
@@ -58,28 +58,28 @@ from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
 from athena_core.providers.prices import Prices
 from athena_core.providers.registry import registry
-from athena_core.proxies import Proxies
+from athena_core.proxies import TrustedProxies
 from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.services.access.access import Access
-from athena_core.services.access.rate_limits import Rates
-from athena_core.services.access.refusal_limits import Flood
+from athena_core.services.access.rate_limits import RateLimits
+from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.services.catalog import Catalog
-from athena_core.services.clock_jumps import Clocks
-from athena_core.services.context.history import ERASING
+from athena_core.services.clock_jumps import ClockJumps
+from athena_core.services.context.history import ERASING_TYPES
 from athena_core.services.erasure.erasure import Erasure
 from athena_core.services.execution.agent import Agent
-from athena_core.services.execution.live_relay import Relay
-from athena_core.services.execution.live_text import Live
-from athena_core.services.execution.liveness import FROZEN_SECONDS, About, Executors, Kind, Present
-from athena_core.services.execution.model_call import Asker
+from athena_core.services.execution.live_relay import LiveRelay
+from athena_core.services.execution.live_text import LiveText
+from athena_core.services.execution.liveness import FROZEN_SECONDS, Executors, ProcessInfo, ProcessKind, ProcessStatus
+from athena_core.services.execution.model_call import ModelCaller
 from athena_core.services.execution.runner import Runner
 from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors, Sender, check_outside, destinations_of
-from athena_core.services.queues.dead_letters import Letters
-from athena_core.services.queues.drainer import Drains
+from athena_core.services.queues.dead_letters import DeadLetters
+from athena_core.services.queues.drainer import QueueDrainer
 from athena_core.services.queues.messages import Messages
-from athena_core.services.queues.queues import Work
+from athena_core.services.queues.queues import Queues
 from athena_core.services.queues.redrives import Redrives
 from athena_core.services.reactors import Reactors
 from athena_core.services.reviews.definitions import PersonaFiles
@@ -88,7 +88,7 @@ from athena_core.services.runs.runs import Runs
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
-from athena_core.services.workflows.stepper import Walker
+from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.settings import Settings, secrets_of
 from athena_core.system.watchdog import Watchdog, name_operation
@@ -96,8 +96,8 @@ from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import open_workspace
 from athena_core.values import Identity, Role
 from projections import ALL, sessions
-from projections.engine.generation import Files
-from projections.engine.updater import Keeper
+from projections.engine.generation import GenerationFiles
+from projections.engine.updater import ViewUpdater
 from projections.engine.views import Views
 from projections.memory_index import MemoryIndex
 
@@ -118,7 +118,7 @@ def wire(
     clock: Clock,
     ids: Ids,
     *,
-    kind: Kind = "server",
+    kind: ProcessKind = "server",
     serves: tuple[str, ...] = (),
     frozen_seconds: float = FROZEN_SECONDS,
 ) -> ControlPlane:
@@ -162,7 +162,7 @@ def wire(
     if not settings.accept_fork:
         log.check_anchor()
     tail = Tail(log)
-    live = Live(tail, log.signal)
+    live = LiveText(tail, log.signal)
     reader = log.reader()
     catalog = Catalog(log, ids, frozenset(providers))
     prices = Prices.load()
@@ -172,7 +172,7 @@ def wire(
         default=settings.auth_default_role,
         file=settings.auth_role_map_file,
     )
-    flood = Flood(
+    flood = RefusalLimits(
         log,
         clock,
         ids,
@@ -187,11 +187,11 @@ def wire(
     workspace = open_workspace(settings)
     runs = Runs(log, tail, catalog, access, settings, ids, frozenset(providers), prices, mask, workspace)
     tools = toolbox()
-    asker = Asker(providers, prices, clock, ids)
+    asker = ModelCaller(providers, prices, clock, ids)
     (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
     databases = SqliteDatabases()
     url = settings.database_url
-    generations = Files(settings.state_dir / "views", databases) if url is None else open_generations(url)
+    generations = GenerationFiles(settings.state_dir / "views", databases) if url is None else open_generations(url)
     views = Views(generations, log.recent_reader, log.codec.decode, clock, ALL, log.signal)
     notes = NoteFiles(workspace, clock, mask)
     index = MemoryIndex(
@@ -205,10 +205,10 @@ def wire(
     memory = Memory(log, ids, settings, notes, index)
     remember = memory.recall if settings.memory_enabled else None
     agent = Agent(runs.compiler, asker, providers, tools, workspace, ids, mask, live.said, remember)
-    work = Work(log, reader, tail, runs, ids, frozenset(providers))
+    work = Queues(log, reader, tail, runs, ids, frozenset(providers))
     personas = PersonaFiles(workspace)
     messages = Messages(log, reader, runs, personas, ids, hops_max=settings.a2a_max_hops)
-    drains = Drains(
+    drains = QueueDrainer(
         log,
         reader,
         runs,
@@ -221,24 +221,24 @@ def wire(
         retry_seconds=settings.a2a_retry_ms / 1000,
     )
     workflows = Workflows(log, tail, catalog, runs, access, ids)
-    walker = Walker(log, catalog, runs, workflows, access, clock, ids, settings.workflow_items_max)
+    walker = WorkflowStepper(log, catalog, runs, workflows, access, clock, ids, settings.workflow_items_max)
     reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask, workspace)
     templates = Templates(log, catalog, runs, ids)
     schedules = Schedules(log, tail, runs, templates, workflows, catalog, access, clock, ids, settings)
     timer = Timer(log, schedules, clock)
     views_reader, feed = views.reader(reader), Feed(tail, reader)
-    answers_in_flight = Budget(settings.answers_in_flight_bytes_max)
-    letters = Letters(log, reader, ids)
+    answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
+    letters = DeadLetters(log, reader, ids)
     redrives = Redrives(log, letters, PendingLetters(views_reader, reader), access, clock, ids)
     reactors = Reactors(
-        open_latch(settings.state_dir, settings.database_url, "reactor"),
+        open_leader_lock(settings.state_dir, settings.database_url, "reactor"),
         tail,
         (drains, redrives, walker, reviews, timer),
         log.problems,
         log.reader,
     )
     timer.ask = partial(reactors.ask, timer.name)
-    about = About(
+    about = ProcessInfo(
         kind=kind,
         host=gethostname(),
         pid=os.getpid(),
@@ -247,8 +247,10 @@ def wire(
         since=clock.now(),
         format=FORMAT,
     )
-    attendance = attend(settings.state_dir, settings.database_url, ids.new("exe"), msgspec.json.encode(about))
-    answers = Kept()
+    attendance = register_executor(
+        settings.state_dir, settings.database_url, ids.new("exe"), msgspec.json.encode(about)
+    )
+    answers = AnswerCache()
     erasure = Erasure(
         settings.state_dir,
         log,
@@ -262,7 +264,7 @@ def wire(
         },
         clock,
     )
-    tail.subscribe(erasure.forget, ERASING)
+    tail.subscribe(erasure.forget, ERASING_TYPES)
     parts = ControlPlane(
         settings=settings,
         mask=mask,
@@ -282,12 +284,12 @@ def wire(
         ),
         feed=feed,
         live=live,
-        relay=Relay(live, log.store.channel(), log.problems),
+        relay=LiveRelay(live, log.store.channel(), log.problems),
         transcripts=Transcripts(feed, live, views_reader, log.log_id),
         traffic=Traffic(PAGES, PREFIX),
         access=access,
         flood=flood,
-        rates=Rates(clock, settings.requests_per_second if settings.auth_enabled else None),
+        rates=RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None),
         catalog=catalog,
         memory=memory,
         policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
@@ -314,7 +316,7 @@ def wire(
         reviews=reviews,
         schedules=schedules,
         anchors=Anchors(log, clock, Sender.of(settings), destinations, settings.anchor_seconds),
-        clocks=Clocks(log, tail, clock),
+        clocks=ClockJumps(log, tail, clock),
         timer=timer,
         reactors=reactors,
         providers=providers,
@@ -342,7 +344,7 @@ def refuse_older(parts: ControlPlane, *, looks: int) -> None:
         time.sleep(OLDER_POLL_SECONDS)
 
 
-def _older(parts: ControlPlane) -> list[Present]:
+def _older(parts: ControlPlane) -> list[ProcessStatus]:
     """Return the processes that would not notice that the format rises."""
     if parts.log.store.format >= FORMAT:
         return []
@@ -357,7 +359,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         parts.log.accept_fork()
     parts.log.start()
     stop = threading.Event()
-    keeper = Keeper(parts.views, parts.runner.executors.alone, parts.log.problems)
+    keeper = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)
     thread = threading.Thread(target=keeper.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
     thread.start()
     try:
@@ -413,7 +415,7 @@ async def working(parts: ControlPlane) -> AsyncIterator[None]:
         parts.close()
 
 
-async def announce(parts: ControlPlane, forked: Mismatch | None, *, serving: bool) -> None:
+async def announce(parts: ControlPlane, forked: AnchorMismatch | None, *, serving: bool) -> None:
     """Record that a server started, and that a fork was accepted."""
     events: list[Event] = []
     if forked is not None:
@@ -449,12 +451,12 @@ def roles_loaded(roster: Roster) -> plane.RolesLoaded:
 class Edge:
     """The outermost layer: gives every request a trace id, and every answer a line in the access log."""
 
-    def __init__(self, gate: Gate, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
+    def __init__(self, gate: RequestFilter, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
         """Wrap the application whose parts are ``plane``."""
         self.plane = plane
         self.gate = gate
         settings = plane.settings
-        self.limits = Limits(
+        self.limits = ConnectionLimits(
             header_bytes=settings.header_bytes_max,
             headers=settings.headers_max,
             url_bytes=settings.url_bytes_max,
@@ -462,7 +464,7 @@ class Edge:
             body_seconds=settings.body_timeout_ms / 1000,
             send_seconds=settings.send_timeout_ms / 1000,
         )
-        self.bodies = Budget(settings.bodies_in_flight_bytes_max)
+        self.bodies = ByteBudget(settings.bodies_in_flight_bytes_max)
         self._clock = clock
         self._ids = ids
         self._log = log
@@ -481,7 +483,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message.get("headers", ()), (b"x-trace-id", trace.encode()), *echoed]
-                message = {**message, "headers": guarded(headers)}
+                message = {**message, "headers": with_cache_headers(headers)}
             else:
                 size += len(message.get("body", b""))
             await send(message)
@@ -494,7 +496,7 @@ class Edge:
             method, path = scope["method"], scope["path"]
             self.plane.traffic.request(scope.get("athena.operation"), method, path, status, seconds)
             self._log.request(
-                Request(
+                AccessRecord(
                     at=self._clock.now(),
                     trace_id=trace,
                     method=method,
@@ -530,7 +532,7 @@ class Edge:
         body = failure(error, trace)
         status = status_of(error)
         self._log.request(
-            Request(
+            AccessRecord(
                 at=self._clock.now(),
                 trace_id=trace,
                 method="",
@@ -547,7 +549,7 @@ class Edge:
             (b"connection", b"close"),
             (b"x-trace-id", trace.encode()),
         ]
-        return body, guarded(headers)
+        return body, with_cache_headers(headers)
 
 
 class Application:
@@ -598,11 +600,11 @@ def build(
         exception_handlers=dict.fromkeys((*SHORTAGES, *parts.log.store.damaged), unserved),
     )
     pages.state.plane = parts
-    proxies = Proxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
+    proxies = TrustedProxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
     header, roster = settings.auth_identity_header, parts.access.roster
-    gate = Gate(
+    gate = RequestFilter(
         Application(Endpoint(parts, OPERATIONS, lines), pages),
-        browsers=Browsers(settings.allowed_hosts, settings.allowed_origins),
+        browsers=BrowserChecks(settings.allowed_hosts, settings.allowed_origins),
         identification=Identification(header=header, roster=roster, proxies=proxies) if roster.enabled else None,
     )
     return Edge(gate, parts, clock, ids, lines)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
 from athena_core.domain.memory import MemoryBody
 from athena_core.event import Value
 from athena_core.protocols import Connection
@@ -35,28 +35,28 @@ class ReadMemoryBody(Body):
     lines: Count | None = None
 
 
-async def search_memory(plane: "ControlPlane", call: Call[NoBody, SearchQuery]) -> Reply:
+async def search_memory(plane: "ControlPlane", call: ApiCall[NoBody, SearchQuery]) -> Reply:
     """Passages that hold every word of the query."""
     query = call.query
     passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0)
     return Reply(data=passages, position=call.position)
 
 
-async def get_memory(plane: "ControlPlane", call: Call[ReadMemoryBody, NoQuery]) -> Reply:
+async def get_memory(plane: "ControlPlane", call: ApiCall[ReadMemoryBody, NoQuery]) -> Reply:
     """Lines of a note."""
     body = call.body
     return Reply(data=await plane.memory.get(body.path, body.from_line, body.lines), position=plane.reader.head())
 
 
-async def record_memory(plane: "ControlPlane", call: Call[MemoryBody, NoQuery]) -> Reply:
+async def record_memory(plane: "ControlPlane", call: ApiCall[MemoryBody, NoQuery]) -> Reply:
     """Note something down."""
     done = await plane.memory.record(call.body, call.meta, call.key)
     entry_id = done.subject or ""
     entry, position = await plane.read(("memory",), done.position, lambda rows: memory.entry_by_id(rows, entry_id))
-    return Reply(data=found(entry, "memory entry", entry_id), position=position, replayed=done.replayed)
+    return Reply(data=existing(entry, "memory entry", entry_id), position=position, replayed=done.replayed)
 
 
-async def list_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What was noted down, newest first."""
     page, position = await plane.query(
         ("memory",), lambda rows: memory.list_entries(rows, cursor=call.cursor, limit=call.limit)
@@ -64,7 +64,7 @@ async def list_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
     return Reply(data=page, position=position)
 
 
-async def get_memory_entry(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_memory_entry(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One entry."""
     entry_id = call.path["entryId"]
 
@@ -72,10 +72,10 @@ async def get_memory_entry(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -
         return memory.entry_by_id(rows, entry_id)
 
     entry, position = await plane.query(("memory",), read)
-    return Reply(data=found(entry, "memory entry", entry_id), position=position)
+    return Reply(data=existing(entry, "memory entry", entry_id), position=position)
 
 
-async def forget_memory(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Forget an entry; a repeated request removes what an earlier one left."""
     entry_id = call.path["entryId"]
     done = await plane.memory.forget(entry_id, call.meta, call.key)

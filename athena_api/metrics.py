@@ -21,7 +21,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MEMORY = Path("/proc/self/statm")
 
 
-class Family(NamedTuple):
+class MetricFamily(NamedTuple):
     """Measurements of one kind: their name, what they mean, which labels tell them apart."""
 
     name: str
@@ -30,82 +30,92 @@ class Family(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-REQUESTS = Family(
+REQUESTS = MetricFamily(
     "athena_http_requests_total",
     "counter",
     "Requests answered, by route template and class of status; streams count when they end.",
     ("method", "route", "status"),
 )
-REQUEST_TIMES = Family(
+REQUEST_TIMES = MetricFamily(
     "athena_http_request_duration_seconds",
     "histogram",
     "How long an answer took, waits for runs and views included; streams are left out.",
     ("method", "route"),
 )
-EVENTS = Family("athena_log_events_appended_total", "counter", "Events that this process appended to the log.")
-BATCHES = Family("athena_log_batch_events", "histogram", "Events in one commit of the log by this process.")
-COMMITS = Family("athena_log_commit_seconds", "histogram", "How long it took to insert a batch and make it durable.")
-HEAD = Family("athena_log_head_position", "gauge", "The last position of the log.")
-QUEUE = Family("athena_log_queue_transactions", "gauge", "Transactions that wait for the next batch.")
-LAG = Family("athena_projection_lag_events", "gauge", "Events that a projection has not taken in yet.", ("projection",))
-STOPPED = Family("athena_projection_stopped", "gauge", "1 where an event stopped a projection.", ("projection",))
-STREAMS = Family("athena_streams_open", "gauge", "Streams of events that are open.")
-BLOCKS = Family(
+EVENTS = MetricFamily("athena_log_events_appended_total", "counter", "Events that this process appended to the log.")
+BATCHES = MetricFamily("athena_log_batch_events", "histogram", "Events in one commit of the log by this process.")
+COMMITS = MetricFamily(
+    "athena_log_commit_seconds", "histogram", "How long it took to insert a batch and make it durable."
+)
+HEAD = MetricFamily("athena_log_head_position", "gauge", "The last position of the log.")
+QUEUE = MetricFamily("athena_log_queue_transactions", "gauge", "Transactions that wait for the next batch.")
+LAG = MetricFamily(
+    "athena_projection_lag_events", "gauge", "Events that a projection has not taken in yet.", ("projection",)
+)
+STOPPED = MetricFamily("athena_projection_stopped", "gauge", "1 where an event stopped a projection.", ("projection",))
+STREAMS = MetricFamily("athena_streams_open", "gauge", "Streams of events that are open.")
+BLOCKS = MetricFamily(
     "athena_event_loop_blocks_total",
     "counter",
     "Times that the event loop was blocked for over 20 ms, by what ran then.",
     ("operation",),
 )
-BLOCKED = Family(
+BLOCKED = MetricFamily(
     "athena_event_loop_block_seconds",
     "gauge",
     "Longest block of the event loop in the last one to two minutes; 0 if none was over 20 ms.",
 )
-RUNS = Family(
+RUNS = MetricFamily(
     "athena_runs_total",
     "counter",
     "Runs that were admitted and have ended, since the log began, by the provider that they asked for.",
     ("provider", "outcome"),
 )
-ADMITTED = Family(
+ADMITTED = MetricFamily(
     "athena_runs_admitted_total", "counter", "Runs that were admitted, since the log began.", ("provider",)
 )
-OPEN_RUNS = Family("athena_runs_open", "gauge", "Runs that have not ended.", ("status",))
-ITEMS = Family("athena_work_items", "gauge", "Items that wait in the queues of sessions.")
-DRAINED = Family("athena_work_items_drained_total", "counter", "Items that were done, since the log began.")
-LETTERS = Family("athena_dead_letters", "gauge", "Dead letters about which nothing was decided.")
-BURIED = Family("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
-SCHEDULES = Family("athena_schedules", "gauge", "Schedules, by state.", ("state",))
-REJECTIONS = Family(
+OPEN_RUNS = MetricFamily("athena_runs_open", "gauge", "Runs that have not ended.", ("status",))
+ITEMS = MetricFamily("athena_work_items", "gauge", "Items that wait in the queues of sessions.")
+DRAINED = MetricFamily("athena_work_items_drained_total", "counter", "Items that were done, since the log began.")
+LETTERS = MetricFamily("athena_dead_letters", "gauge", "Dead letters about which nothing was decided.")
+BURIED = MetricFamily("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
+SCHEDULES = MetricFamily("athena_schedules", "gauge", "Schedules, by state.", ("state",))
+REJECTIONS = MetricFamily(
     "athena_rejections_total", "counter", "Runs that the policy refused, since the log began.", ("reason",)
 )
-DENIALS = Family("athena_denials_total", "counter", "Operations that were denied, since the log began.")
-SUPPRESSED = Family(
+DENIALS = MetricFamily("athena_denials_total", "counter", "Operations that were denied, since the log began.")
+SUPPRESSED = MetricFamily(
     "athena_requests_suppressed_total", "counter", "Requests stopped after too many refusals, since the log began."
 )
-TOKENS = Family(
+TOKENS = MetricFamily(
     "athena_tokens_total", "counter", "Tokens of model calls, since the log began.", ("provider", "direction")
 )
-COST = Family("athena_cost_usd_total", "counter", "Estimated spend in dollars, since the log began.", ("provider",))
-UNPRICED = Family(
+COST = MetricFamily(
+    "athena_cost_usd_total", "counter", "Estimated spend in dollars, since the log began.", ("provider",)
+)
+UNPRICED = MetricFamily(
     "athena_unpriced_calls_total", "counter", "Model calls without a known price, since the log began.", ("provider",)
 )
-TODAY = Family("athena_cost_today_usd", "gauge", "Estimated spend of this UTC day in dollars.")
-RESERVED = Family("athena_cost_reserved_usd", "gauge", "What runs have set aside of the daily budget, in dollars.")
-BUDGET = Family("athena_cost_budget_daily_usd", "gauge", "The daily budget of the policy in dollars, if there is one.")
-FAILURES = Family(
+TODAY = MetricFamily("athena_cost_today_usd", "gauge", "Estimated spend of this UTC day in dollars.")
+RESERVED = MetricFamily(
+    "athena_cost_reserved_usd", "gauge", "What runs have set aside of the daily budget, in dollars."
+)
+BUDGET = MetricFamily(
+    "athena_cost_budget_daily_usd", "gauge", "The daily budget of the policy in dollars, if there is one."
+)
+FAILURES = MetricFamily(
     "athena_background_failures_total", "counter", "Failures of a loop beside the requests, in this process.", ("loop",)
 )
-FAILING = Family("athena_background_failing", "gauge", "1 where a loop beside the requests fails now.", ("loop",))
-BEHIND_LOG = Family(
+FAILING = MetricFamily("athena_background_failing", "gauge", "1 where a loop beside the requests fails now.", ("loop",))
+BEHIND_LOG = MetricFamily(
     "athena_clock_behind_log_seconds", "gauge", "How far this server's clock is behind the last event of the log."
 )
-JUMP = Family(
+JUMP = MetricFamily(
     "athena_clock_jump_seconds", "gauge", "How far the machine's clock jumped ahead, until that is accepted; else 0."
 )
-BUILD = Family("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
-CPU = Family("process_cpu_seconds_total", "counter", "CPU time of this process.")
-RESIDENT = Family("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
+BUILD = MetricFamily("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
+CPU = MetricFamily("process_cpu_seconds_total", "counter", "CPU time of this process.")
+RESIDENT = MetricFamily("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
 
 FAMILIES = (
     *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, BLOCKED, BLOCKS),
@@ -145,11 +155,11 @@ def exposition(plane: "ControlPlane") -> bytes:
     return "".join(line for family in FAMILIES for line in lines(family, samples[family])).encode()
 
 
-def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
+def measured(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     """What there is to say now. The counters of the fleet are left out while the views are not there."""
     log, head = plane.log, plane.reader.head()
     health = plane.health(head)
-    samples: dict[Family, list[Sample]] = {family: [] for family in FAMILIES}
+    samples: dict[MetricFamily, list[Sample]] = {family: [] for family in FAMILIES}
     samples[REQUESTS] += plane.traffic.counts()
     samples[REQUEST_TIMES] += plane.traffic.times()
     samples[EVENTS].append(((), log.batches.sum))
@@ -189,7 +199,7 @@ def measured(plane: "ControlPlane") -> Mapping[Family, list[Sample]]:
     return samples
 
 
-def fleet(counts: FleetCounts) -> Iterator[tuple[Family, Sample]]:
+def fleet(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
     """The counters of the fleet."""
     for row in counts.providers:
         yield ADMITTED, ((row.provider,), row.admitted)
@@ -215,7 +225,7 @@ def fleet(counts: FleetCounts) -> Iterator[tuple[Family, Sample]]:
 # The text format
 
 
-def lines(family: Family, samples: Iterable[Sample]) -> Iterator[str]:
+def lines(family: MetricFamily, samples: Iterable[Sample]) -> Iterator[str]:
     """A family and its samples; nothing where there are none."""
     begun = False
     for values, value in samples:

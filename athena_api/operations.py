@@ -14,18 +14,18 @@ from athena_api.anchors import AnchorsQuery, keep_anchor, list_anchors
 from athena_api.answers import Caller, Capabilities, EventRecord, EventsPage, Health, ViewDigests, Workers
 from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.csv import CONTENT_TYPE, sheet
+from athena_api.endpoint.csv import CONTENT_TYPE, to_csv
 from athena_api.endpoint.etag import etag, expectation
 from athena_api.endpoint.operation import (
     ADMINS,
     EVERYBODY,
     WRITERS,
-    Call,
+    ApiCall,
     NoBody,
     NoQuery,
     Operation,
     Reply,
-    found,
+    existing,
 )
 from athena_api.memory import (
     ReadMemoryBody,
@@ -224,12 +224,12 @@ EXPLAIN_ROWS = 20
 # Handlers: thin, one each
 
 
-async def get_capabilities(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What this server can do."""
     return Reply(data=plane.capabilities(), position=call.position)
 
 
-async def get_caller(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Who is asking."""
     who, narrowed = call.who, None
     if who.scope is not None:
@@ -240,34 +240,34 @@ async def get_caller(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Repl
     return Reply(data=caller, position=call.position)
 
 
-async def get_health(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Whether the server is well."""
     return Reply(data=plane.health(call.position), position=call.position)
 
 
-async def accept_clock(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Accept the machine's clock."""
     done = await plane.clocks.accept(call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def get_digests(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What all rows of the views come to."""
     return Reply(data=await plane.digests.result(call.position), position=call.position)
 
 
-async def list_workers(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The processes that are attached to the log."""
     return Reply(data=await plane.workers(), position=call.position)
 
 
-async def create_run(plane: "ControlPlane", call: Call[RunBody, NoQuery]) -> Reply:
+async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
     """Start a run, and wait for its answer unless the caller would rather not."""
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
     return await answered(plane, call, started)
 
 
-async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> Reply:
+async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) -> Reply:
     """Let a paused run go on, and wait for its end unless the caller would rather not."""
     run_id = call.path["runId"]
     resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
@@ -276,7 +276,7 @@ async def resume_run(plane: "ControlPlane", call: Call[ResumeBody, NoQuery]) -> 
     return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 202)
 
 
-async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Reply:
+async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> Reply:
     """Runs, newest first."""
     query = call.query
     page, position = await plane.query(
@@ -295,7 +295,7 @@ async def list_runs(plane: "ControlPlane", call: Call[NoBody, RunsQuery]) -> Rep
     return Reply(data=page, position=position, steady=True)
 
 
-async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
+async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Reply:
     """One run, now or once it has ended."""
     run_id = call.path["runId"]
 
@@ -303,37 +303,37 @@ async def get_run(plane: "ControlPlane", call: Call[NoBody, RunQuery]) -> Reply:
         return runs.run_by_id(rows, run_id, call.who.scope)
 
     run, position = await plane.query(("runs",), read)
-    record = found(run, "run", run_id)
+    record = existing(run, "run", run_id)
     if call.query.wait and record.status in {"queued", "running"}:
         with plane.streams.wanted(call.receive):
             await plane.runs.settled(run_id, call.query.wait)
         run, position = await plane.read(("runs",), plane.reader.head(), read)
-        record = found(run, "run", run_id)
+        record = existing(run, "run", run_id)
     return Reply(data=record, position=position, steady=not call.query.wait)
 
 
-async def list_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What a run showed, without contents."""
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> Page[evidence.EvidenceRecord]:
-        found(runs.run_by_id(rows, run_id), "run", run_id)
+        existing(runs.run_by_id(rows, run_id), "run", run_id)
         return evidence.list_evidence(rows, plane.log.log_id, run_id, cursor=call.cursor, limit=call.limit)
 
     page, position = await plane.query(("runs", "evidence"), read)
     return Reply(data=page, position=position)
 
 
-async def get_evidence(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One thing that a run showed, with its content."""
     run_id, evidence_id = call.path["runId"], call.path["evidenceId"]
     record, position = await plane.query(
         ("evidence",), lambda rows: evidence.evidence_by_id(rows, plane.log.log_id, run_id, evidence_id)
     )
-    return Reply(data=found(record, "evidence", evidence_id), position=position)
+    return Reply(data=existing(record, "evidence", evidence_id), position=position)
 
 
-async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Why a run is where it is."""
     run_id = call.path["runId"]
 
@@ -344,7 +344,7 @@ async def explain_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Rep
         return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
 
     explanation, position = await plane.search(("runs",), read)
-    return Reply(data=found(explanation, "run", run_id), position=position)
+    return Reply(data=existing(explanation, "run", run_id), position=position)
 
 
 def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
@@ -355,13 +355,13 @@ def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterato
         version = rows[-1].version
 
 
-def _line(waiting: runs.Waiting) -> explain.Line:
+def _line(waiting: runs.Waiting) -> explain.QueuePlace:
     limit = waiting.limit
     says = None if limit is None else f"{limit.active} of {limit.max} runs of {limit.scope} {limit.key} are active"
-    return explain.Line(waiting.reason, waiting.position, waiting.blocked_by, says)
+    return explain.QueuePlace(waiting.reason, waiting.position, waiting.blocked_by, says)
 
 
-async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
+async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
     """Runs that were admitted and have not ended."""
     query = call.query
     page, position = await plane.query(
@@ -378,7 +378,7 @@ async def list_active_runs(plane: "ControlPlane", call: Call[NoBody, ActiveQuery
     return Reply(data=page, position=position, steady=True)
 
 
-async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQuery]) -> Reply:
+async def list_cancel_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
     """Cancel requests of runs that have not ended."""
     query = call.query
     page, position = await plane.query(
@@ -395,19 +395,19 @@ async def list_cancel_requests(plane: "ControlPlane", call: Call[NoBody, ActiveQ
     return Reply(data=page, position=position, steady=True)
 
 
-async def cancel_run(plane: "ControlPlane", call: Call[CancelBody, NoQuery]) -> Reply:
+async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
     """Ask for the cancel of a run."""
     done = await plane.runs.cancel_run(call.path["runId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def cancel_session(plane: "ControlPlane", call: Call[CancelBody, NoQuery]) -> Reply:
+async def cancel_session(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
     """Ask for the cancel of the admitted run of a session."""
     done = await plane.runs.cancel_session(call.path["sessionId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_sessions(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Sessions, most recently used first."""
     page, position = await plane.query(
         ("sessions",),
@@ -416,14 +416,14 @@ async def list_sessions(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
     return Reply(data=page, position=position, steady=True)
 
 
-async def get_session(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_session(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One session."""
     session_id = call.path["sessionId"]
     session, position = await plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
-    return Reply(data=found(session, "session", session_id), position=position, steady=True)
+    return Reply(data=existing(session, "session", session_id), position=position, steady=True)
 
 
-async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The newest entries of a session, or those after one."""
     session_id = call.path["sessionId"]
     after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
@@ -434,13 +434,13 @@ async def get_transcript(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     return Reply(data=page, position=position)
 
 
-async def stream_transcript(plane: "ControlPlane", call: Call[NoBody, TranscriptQuery]) -> Reply:
+async def stream_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
     """The entries of a session, live, and what a model writes."""
     subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
     return Reply(data=subscription, position=call.position)
 
 
-async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQuery]) -> Reply:
+async def create_directive(plane: "ControlPlane", call: ApiCall[DirectiveSpec, NoQuery]) -> Reply:
     """Create a directive."""
     created = await plane.catalog.create_directive(call.body, call.meta, call.key)
     record = catalog.Directive(
@@ -453,7 +453,7 @@ async def create_directive(plane: "ControlPlane", call: Call[DirectiveSpec, NoQu
     return Reply(data=record, position=created.position, replayed=created.replayed)
 
 
-async def list_directives(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_directives(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Directives, newest first."""
     page, position = await plane.query(
         ("catalog",),
@@ -462,14 +462,14 @@ async def list_directives(plane: "ControlPlane", call: Call[NoBody, NoQuery]) ->
     return Reply(data=page, position=position)
 
 
-async def get_directive(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_directive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One directive."""
     directive_id = call.path["directiveId"]
     directive, position = await plane.query(("catalog",), lambda rows: catalog.directive_by_id(rows, directive_id))
-    return Reply(data=found(directive, "directive", directive_id), position=position)
+    return Reply(data=existing(directive, "directive", directive_id), position=position)
 
 
-async def create_profile(plane: "ControlPlane", call: Call[HarnessSpec, NoQuery]) -> Reply:
+async def create_profile(plane: "ControlPlane", call: ApiCall[HarnessSpec, NoQuery]) -> Reply:
     """Create a harness profile."""
     created = await plane.catalog.create_profile(call.body, call.meta, call.key)
     profile_id = created.subject or ""
@@ -479,7 +479,7 @@ async def create_profile(plane: "ControlPlane", call: Call[HarnessSpec, NoQuery]
     return Reply(data=record, position=created.position, replayed=created.replayed)
 
 
-async def list_profiles(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Harness profiles, newest first."""
     page, position = await plane.query(
         ("catalog",), lambda rows: catalog.list_harness_profiles(rows, cursor=call.cursor, limit=call.limit)
@@ -487,14 +487,14 @@ async def list_profiles(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> R
     return Reply(data=page, position=position)
 
 
-async def get_profile(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One harness profile."""
     profile_id = call.path["harnessProfileId"]
     profile, position = await plane.query(("catalog",), lambda rows: catalog.harness_profile_by_id(rows, profile_id))
-    return Reply(data=found(profile, "harness profile", profile_id), position=position)
+    return Reply(data=existing(profile, "harness profile", profile_id), position=position)
 
 
-async def list_events(plane: "ControlPlane", call: Call[NoBody, EventsQuery]) -> Reply:
+async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery]) -> Reply:
     """Part of the feed, oldest first."""
     query = call.query
     matches = feed.FeedFilter(
@@ -529,7 +529,7 @@ def _page(
     return encode(records_of(page, log)), page.head
 
 
-async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) -> Reply:
+async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:
     """The feed from any cursor, live."""
     query = call.query
     matches = feed.FeedFilter(
@@ -541,20 +541,20 @@ async def stream_events(plane: "ControlPlane", call: Call[NoBody, StreamQuery]) 
     return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
 
 
-async def get_policy(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_policy(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The policy in force, or null."""
     (document, version), position = await plane.query(("policy",), policy.policy_in_force)
     return Reply(data=document, position=position, headers=(etag(version),))
 
 
-async def put_policy(plane: "ControlPlane", call: Call[PutPolicyBody, NoQuery]) -> Reply:
+async def put_policy(plane: "ControlPlane", call: ApiCall[PutPolicyBody, NoQuery]) -> Reply:
     """Replace the policy."""
     done = await plane.policies.put(call.body, call.who, call.meta, call.key, expectation(call.if_match))
     put = msgspec.to_builtins(done.answer)
     return Reply(data=put["document"], position=done.position, replayed=done.replayed, headers=(etag(put["version"]),))
 
 
-async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQuery]) -> Reply:
+async def list_rejections(plane: "ControlPlane", call: ApiCall[NoBody, RejectionsQuery]) -> Reply:
     """Refusals, oldest first."""
     query = call.query
     page, position = await plane.query(
@@ -578,7 +578,7 @@ async def list_rejections(plane: "ControlPlane", call: Call[NoBody, RejectionsQu
     return Reply(data=page, position=position)
 
 
-async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery]) -> Reply:
+async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuery]) -> Reply:
     """Who changed what and why, newest first."""
     query = call.query
     as_sheet = query.format == "csv"
@@ -595,7 +595,7 @@ async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery])
             limit=call.limit,
             bytes_max=PAGE_BYTES_MAX // 2 if as_sheet else PAGE_BYTES_MAX,  # a sheet doubles each quote
         )
-        return page, sheet(AUDIT_COLUMNS, page.items) if as_sheet else b""
+        return page, to_csv(AUDIT_COLUMNS, page.items) if as_sheet else b""
 
     (page, content), position = await plane.query(("audit",), read)
     if not as_sheet:
@@ -606,7 +606,7 @@ async def get_audit_trail(plane: "ControlPlane", call: Call[NoBody, AuditQuery])
     return Reply(data=content, position=position, content_type=CONTENT_TYPE, headers=tuple(headers))
 
 
-async def get_fleet_summary(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The fleet at a glance."""
     now = plane.clock.now()
     summary, position = await plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))

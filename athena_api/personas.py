@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
 from athena_core.event import Value
 from athena_core.services.reviews.preparation import ReviewResult, printed
 from athena_core.services.reviews.reviews import PersonaRunBody
@@ -27,7 +27,7 @@ class PersonaRunsQuery(Value):
     status: Literal["running", "ok", "failed"] | None = None
 
 
-async def run_persona(plane: "ControlPlane", call: Call[PersonaRunBody, NoQuery]) -> Reply:
+async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQuery]) -> Reply:
     """Review a repository, and wait for the result unless the caller would rather not."""
     started = await plane.reviews.start(call.body, call.who, call.meta, call.key)
     run_id = started.subject or ""
@@ -39,25 +39,25 @@ async def run_persona(plane: "ControlPlane", call: Call[PersonaRunBody, NoQuery]
             answer: dict[str, Any] = {"result": result, "stdout": printed(result, form)}
             return Reply(data=answer, position=max(position, started.position), replayed=started.replayed)
     record, position = await plane.read(
-        ("personas",), plane.reader.head(), lambda rows: reviews.persona_run_by_id(rows, run_id)
+        ("personas",), plane.reader.head(), lambda rows: reviews.review_by_id(rows, run_id)
     )
     return Reply(data=record, position=position, status=202, replayed=started.replayed)
 
 
-async def list_persona_runs(plane: "ControlPlane", call: Call[NoBody, PersonaRunsQuery]) -> Reply:
+async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, PersonaRunsQuery]) -> Reply:
     """Reviews, newest first."""
     query = call.query
     page, position = await plane.query(
         ("personas",),
-        lambda rows: reviews.list_persona_runs(
+        lambda rows: reviews.list_reviews(
             rows, persona_name=query.name, status=query.status, cursor=call.cursor, limit=call.limit
         ),
     )
     return Reply(data=page, position=position)
 
 
-async def get_persona_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_persona_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One review."""
     run_id = call.path["runId"]
-    record, position = await plane.query(("personas",), lambda rows: reviews.persona_run_by_id(rows, run_id))
-    return Reply(data=found(record, "persona run", run_id), position=position)
+    record, position = await plane.query(("personas",), lambda rows: reviews.review_by_id(rows, run_id))
+    return Reply(data=existing(record, "persona run", run_id), position=position)

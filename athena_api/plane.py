@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import anyio
 from anyio import to_thread
 
-from athena_api.answer_cache import Kept
+from athena_api.answer_cache import AnswerCache
 from athena_api.answers import (
     AuthCapabilities,
     BackgroundProblem,
@@ -21,7 +21,7 @@ from athena_api.answers import (
     Worker,
     Workers,
 )
-from athena_api.edge.byte_budget import Budget
+from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
 from athena_api.single_flight import SingleFlight
 from athena_api.streams.sse import Feed, Streams
@@ -38,20 +38,20 @@ from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access.access import Access
-from athena_core.services.access.rate_limits import Rates
-from athena_core.services.access.refusal_limits import Flood
+from athena_core.services.access.rate_limits import RateLimits
+from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.services.catalog import Catalog
-from athena_core.services.clock_jumps import Clocks
+from athena_core.services.clock_jumps import ClockJumps
 from athena_core.services.erasure.erasure import AGAIN, Erasure, Trace
-from athena_core.services.execution.live_relay import Relay
-from athena_core.services.execution.live_text import Live
+from athena_core.services.execution.live_relay import LiveRelay
+from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.runner import Runner
 from athena_core.services.memory import Memory
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors
-from athena_core.services.queues.dead_letters import Letters
+from athena_core.services.queues.dead_letters import DeadLetters
 from athena_core.services.queues.messages import Messages
-from athena_core.services.queues.queues import Work
+from athena_core.services.queues.queues import Queues
 from athena_core.services.queues.redrives import Redrives
 from athena_core.services.reactors import Reactors
 from athena_core.services.reviews.reviews import Reviews
@@ -59,7 +59,7 @@ from athena_core.services.runs.runs import Runs
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
-from athena_core.services.workflows.stepper import Walker
+from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.settings import Settings
 from athena_core.system.problems import Problem
@@ -90,34 +90,34 @@ class ControlPlane(NamedTuple):
     reader: StoreReader
     views: Views
     views_reader: ViewsReader
-    answers: Kept
-    answers_in_flight: Budget
+    answers: AnswerCache
+    answers_in_flight: ByteBudget
     streams: Streams
     feed: Feed
-    live: Live
-    relay: Relay
+    live: LiveText
+    relay: LiveRelay
     transcripts: Transcripts
     traffic: Traffic
     access: Access
-    flood: Flood
-    rates: Rates
+    flood: RefusalLimits
+    rates: RateLimits
     catalog: Catalog
     policies: Policies
     memory: Memory
     runs: Runs
     templates: Templates
     workflows: Workflows
-    walker: Walker
+    walker: WorkflowStepper
     erasure: Erasure
     runner: Runner
-    work: Work
+    work: Queues
     messages: Messages
-    letters: Letters
+    letters: DeadLetters
     redrives: Redrives
     reviews: Reviews
     schedules: Schedules
     anchors: Anchors
-    clocks: Clocks
+    clocks: ClockJumps
     timer: Timer
     reactors: Reactors
     providers: Mapping[str, Provider]

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from athena_api.endpoint.operation import Call, NoQuery, Reply
+from athena_api.endpoint.operation import ApiCall, NoQuery, Reply
 from athena_core.clock import iso
-from athena_core.domain.policy import SimulateBody, supposed
+from athena_core.domain.policy import SimulateBody, supposed_policy
 from athena_core.errors import ConfigError, CursorInvalid
 from athena_core.event import Position
 from athena_core.services.proof import simulate
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 
 
-async def simulate_policy(plane: "ControlPlane", call: Call[SimulateBody, NoQuery]) -> Reply:
+async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQuery]) -> Reply:
     """What the recorded requests would have met under another policy."""
-    limits = supposed(call.body)
+    limits = supposed_policy(call.body)
     plane.policies.check(call.body.policy.limits or (), "policy.")
     yesterday = iso(plane.clock.now() - DAY_MS)
     runs_max = plane.settings.executor_max_runs
 
     def read(log: "StoreReader") -> simulate.Simulation:
         since = _since(call.body.since or yesterday, log)
-        history = simulate.Collector(log, plane.log.codec.decode, since).collect()
+        history = simulate.HistoryReader(log, plane.log.codec.decode, since).collect()
         return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
 
     simulation = await plane.scan(read)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
 from athena_core.definitions.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
-from athena_core.definitions.trigger import ScheduleBody, ScheduleSpec, instant
+from athena_core.definitions.trigger import ScheduleBody, ScheduleSpec, parse_instant
 from athena_core.domain import schedule
 from athena_core.errors import CursorInvalid
 from athena_core.event import Value
@@ -84,20 +84,20 @@ class TickResult(Value):
     skipped: int
 
 
-async def create_schedule(plane: "ControlPlane", call: Call[ScheduleBody, NoQuery]) -> Reply:
+async def create_schedule(plane: "ControlPlane", call: ApiCall[ScheduleBody, NoQuery]) -> Reply:
     """Create or replace a schedule under the id in the body."""
     return await _put(plane, call.body.id, call.body, call)
 
 
-async def update_schedule(plane: "ControlPlane", call: Call[ScheduleSpec, NoQuery]) -> Reply:
+async def update_schedule(plane: "ControlPlane", call: ApiCall[ScheduleSpec, NoQuery]) -> Reply:
     """Create or replace a schedule under the id in the path."""
     return await _put(plane, call.path["scheduleId"], call.body, call)
 
 
-async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call: Call[Any, NoQuery]) -> Reply:
+async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call: ApiCall[Any, NoQuery]) -> Reply:
     done = await plane.schedules.put(schedule_id, spec, call.meta, call.key, call.who.scope)
     task, position = await _task(plane, schedule_id, done)
-    return Reply(data=found(task, "schedule", schedule_id), position=position, replayed=done.replayed)
+    return Reply(data=existing(task, "schedule", schedule_id), position=position, replayed=done.replayed)
 
 
 async def _task(
@@ -106,7 +106,7 @@ async def _task(
     return await plane.read(("schedules",), done.position, lambda rows: schedules.schedule_by_id(rows, schedule_id))
 
 
-async def remove_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def remove_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Remove a schedule; its runs in flight go on."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.change(schedule_id, schedule.RemoveSchedule(id=schedule_id), call.meta, call.key)
@@ -116,32 +116,32 @@ async def remove_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) ->
     )
 
 
-async def enable_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def enable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Let slots come due, from now on."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.EnableSchedule(id=schedule_id), call)
 
 
-async def disable_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def disable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Let no more slots come due."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.DisableSchedule(id=schedule_id), call)
 
 
-async def pause_schedule(plane: "ControlPlane", call: Call[ScheduleNote, NoQuery]) -> Reply:
+async def pause_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
     """Let slots come due without running."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.PauseSchedule(id=schedule_id, note=call.body.note), call)
 
 
-async def resume_schedule(plane: "ControlPlane", call: Call[ScheduleNote, NoQuery]) -> Reply:
+async def resume_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
     """Let slots run again, those from now on."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.ResumeSchedule(id=schedule_id, note=call.body.note), call)
 
 
 async def _change(
-    plane: "ControlPlane", schedule_id: str, command: schedule.ScheduleCommand, call: Call[Any, NoQuery]
+    plane: "ControlPlane", schedule_id: str, command: schedule.ScheduleCommand, call: ApiCall[Any, NoQuery]
 ) -> Reply:
     done = await plane.schedules.change(schedule_id, command, call.meta, call.key)
     updated = msgspec.to_builtins(done.answer)["updated"]
@@ -150,7 +150,7 @@ async def _change(
     return Reply(data=data, position=position, replayed=done.replayed)
 
 
-async def run_schedule(plane: "ControlPlane", call: Call[RunScheduleBody, NoQuery]) -> Reply:
+async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQuery]) -> Reply:
     """Run a schedule by hand, and wait for the end unless the caller would rather not."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.run(schedule_id, call.body, call.who, call.meta, call.key, wait=call.wait)
@@ -165,15 +165,15 @@ async def run_schedule(plane: "ControlPlane", call: Call[RunScheduleBody, NoQuer
     entry, position = await plane.read(
         ("schedules",), plane.reader.head(), lambda rows: schedules.slot_by_run(rows, log_id, run_id)
     )
-    result = _result(found(entry, "run", run_id))
+    result = _result(existing(entry, "run", run_id))
     status = 200 if call.wait and result.status != "running" else 202
     return Reply(data=result, position=position, status=status, replayed=done.replayed)
 
 
-async def tick_schedules(plane: "ControlPlane", call: Call[TickBody, NoQuery]) -> Reply:
+async def tick_schedules(plane: "ControlPlane", call: ApiCall[TickBody, NoQuery]) -> Reply:
     """Do what is due, and wait for the runs that it started."""
     asked = RunScheduleBody(provider=call.body.provider, model=call.body.model)
-    at = None if call.body.at is None else instant("at", call.body.at)
+    at = None if call.body.at is None else parse_instant("at", call.body.at)
     done = await plane.schedules.tick(at, asked, call.meta, call.key)
     ticked, log_id = msgspec.to_builtins(done.answer), plane.log.log_id
 
@@ -200,7 +200,7 @@ def _result(entry: schedules.ScheduleRunLog) -> ScheduleRunResult:
     )
 
 
-async def list_schedules(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_schedules(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Schedules, in the order in which they were created."""
     page, position = await plane.query(
         ("schedules",), lambda rows: schedules.list_schedules(rows, cursor=call.cursor, limit=call.limit)
@@ -208,14 +208,14 @@ async def list_schedules(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     return Reply(data=page, position=position)
 
 
-async def get_schedule(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One schedule."""
     schedule_id = call.path["scheduleId"]
     task, position = await plane.query(("schedules",), lambda rows: schedules.schedule_by_id(rows, schedule_id))
-    return Reply(data=found(task, "schedule", schedule_id), position=position)
+    return Reply(data=existing(task, "schedule", schedule_id), position=position)
 
 
-async def list_schedule_logs(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What became of the slots of a schedule, newest first."""
     schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
     after = None if call.cursor is None else _entry(plane, call.cursor)
@@ -234,7 +234,7 @@ def _entry(plane: "ControlPlane", text: str) -> tuple[int, int]:
     return feed.resolve(feed.parse_cursor(event), plane.reader), int(slot or 0)
 
 
-async def preview_schedule(plane: "ControlPlane", call: Call[NoBody, PreviewQuery]) -> Reply:
+async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQuery]) -> Reply:
     """The next slots of a schedule, also of one that is disabled."""
     schedule_id, query = call.path["scheduleId"], call.query
     begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
@@ -242,4 +242,4 @@ async def preview_schedule(plane: "ControlPlane", call: Call[NoBody, PreviewQuer
         ("schedules",),
         lambda rows: schedules.preview(rows, schedule_id, begin, query.count or PREVIEW_SLOTS_DEFAULT),
     )
-    return Reply(data=Page(items=found(times, "schedule", schedule_id)), position=position)
+    return Reply(data=Page(items=existing(times, "schedule", schedule_id)), position=position)

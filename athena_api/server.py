@@ -13,7 +13,7 @@ import uvicorn
 
 from athena_api.app import Edge
 from athena_api.edge.access_log import STDERR, log_lines
-from athena_api.edge.protocol import Protocol
+from athena_api.edge.protocol import HttpProtocol
 from athena_core.errors import ConfigError
 from athena_core.settings import Settings
 from athena_core.system import gc_tuning
@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._reloads: set[asyncio.Task[None]] = set()
-        self._collector = gc_tuning.Collector()
+        self._collector = gc_tuning.GcTuner()
         self._requests = 0
 
     def leave(self, number: int, frame: object) -> None:
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload_roles())))
-        gc_tuning.calm()
+        gc_tuning.tune_gc()
 
     async def on_tick(self, counter: int) -> bool:
         """Look once a second at connections and memory; leave where what serves them has ended."""
@@ -62,9 +62,9 @@ class Server(uvicorn.Server):
 
     def _check_connections(self, now: float) -> None:
         """End what is overdue; if clients leave too much unread, end the connections that have for longest."""
-        stalled: list[Protocol] = []
+        stalled: list[HttpProtocol] = []
         for connection in list(self.server_state.connections):
-            assert isinstance(connection, Protocol)
+            assert isinstance(connection, HttpProtocol)
             connection.check(now)
             if connection.stalled_since:
                 stalled.append(connection)
@@ -150,7 +150,7 @@ def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lamb
     faulthandler.enable(STDERR, all_threads=False)  # a library that finds no memory may crash, and says nothing
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=HttpProtocol,
         log_config=log_lines(app.plane.mask),
         ws="none",
         lifespan="on",

@@ -9,7 +9,7 @@ from athena_core.event import Position
 T = TypeVar("T")
 
 
-class Flight(Generic[T]):
+class SharedRead(Generic[T]):
     """A read that has begun, and the position of the log at which it began."""
 
     __slots__ = ("position", "task")
@@ -30,7 +30,7 @@ class SingleFlight(Generic[T]):
     def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
         """Take the read."""
         self._read = read
-        self._current: Flight[T] | None = None
+        self._current: SharedRead[T] | None = None
         self._next: asyncio.Task[T] | None = None
         self._position: Position = 0
 
@@ -47,12 +47,12 @@ class SingleFlight(Generic[T]):
             task = self._next
         return await asyncio.shield(task)  # a caller who leaves does not end it for the others
 
-    async def _follow(self, before: Flight[T] | None) -> T:
+    async def _follow(self, before: SharedRead[T] | None) -> T:
         if before is not None and not before.task.done():
             await asyncio.wait((before.task,))
         task, self._next = self._next, None
         assert task is not None
-        self._current = Flight(task, self._position)
+        self._current = SharedRead(task, self._position)
         return await self._read()
 
 

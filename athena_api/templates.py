@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from athena_api.endpoint.etag import etag, expectation
-from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
 from athena_api.running import answered
 from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
@@ -30,7 +30,7 @@ class RunTemplateBody(Body):
     session_id: ClientId | None = None
 
 
-async def list_templates(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Run templates, newest first."""
     page, position = await plane.query(
         ("templates",), lambda rows: templates.list_templates(rows, cursor=call.cursor, limit=call.limit)
@@ -38,24 +38,24 @@ async def list_templates(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     return Reply(data=page, position=position)
 
 
-async def create_template(plane: "ControlPlane", call: Call[TemplateSpec, NoQuery]) -> Reply:
+async def create_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
     """Create a run template."""
     created = await plane.templates.create(call.body, call.meta, call.key)
     return await _record(plane, created)
 
 
-async def get_template(plane: "ControlPlane", call: Call[NoBody, TemplateQuery]) -> Reply:
+async def get_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuery]) -> Reply:
     """One run template."""
     template_id, version = call.path["templateId"], call.query.version
     record, position = await plane.query(
         ("templates",), lambda rows: templates.template_by_id(rows, template_id, version)
     )
     kind = "run template" if version is None else f"version {version} of run template"
-    shown = found(record, kind, template_id)
+    shown = existing(record, kind, template_id)
     return Reply(data=shown, position=position, headers=(etag(shown.version),))
 
 
-async def update_template(plane: "ControlPlane", call: Call[TemplateSpec, NoQuery]) -> Reply:
+async def update_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
     """Make another version of a run template."""
     expected = expectation(call.if_match)
     updated = await plane.templates.update(call.path["templateId"], call.body, call.meta, call.key, expected)
@@ -70,7 +70,7 @@ async def _record(plane: "ControlPlane", done: "Committed", version: int = 1) ->
     return Reply(data=record, position=position, replayed=done.replayed, headers=(etag(version),))
 
 
-async def run_template(plane: "ControlPlane", call: Call[RunTemplateBody, NoQuery]) -> Reply:
+async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQuery]) -> Reply:
     """Start a run of a template, and wait for its answer unless the caller would rather not."""
     launch = plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)

@@ -23,7 +23,7 @@ from athena_core.settings import Settings, secrets_of
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def work(
+def run_worker(
     settings: Settings,
     serves: tuple[str, ...],
     ready: Callable[[ControlPlane], object],

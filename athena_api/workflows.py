@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from athena_api.endpoint.operation import Call, NoBody, NoQuery, Reply, found
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
 from athena_core.clock import iso
 from athena_core.definitions.workflow_graph import WorkflowDefinition
-from athena_core.domain.workflow_run import Judge
+from athena_core.domain.workflow_run import DecideApproval
 from athena_core.errors import NotFound
 from athena_core.event import Value
 from athena_core.protocols import Connection
@@ -65,7 +65,7 @@ class JudgeBody(Body):
     note: Label | None = None
 
 
-async def create_workflow(plane: "ControlPlane", call: Call[WorkflowBody, NoQuery]) -> Reply:
+async def create_workflow(plane: "ControlPlane", call: ApiCall[WorkflowBody, NoQuery]) -> Reply:
     """Create a workflow."""
     created = await plane.workflows.create(call.body.definition, call.who, call.meta, call.key)
     record = workflows.Workflow(
@@ -77,7 +77,7 @@ async def create_workflow(plane: "ControlPlane", call: Call[WorkflowBody, NoQuer
     return Reply(data=record, position=created.position, replayed=created.replayed)
 
 
-async def list_workflows(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_workflows(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Workflows, newest first."""
     page, position = await plane.query(
         ("workflows",), lambda rows: workflows.list_workflows(rows, cursor=call.cursor, limit=call.limit)
@@ -85,33 +85,33 @@ async def list_workflows(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> 
     return Reply(data=page, position=position)
 
 
-async def get_workflow(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_workflow(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One workflow."""
     workflow_id = call.path["workflowId"]
     record, position = await plane.query(("workflows",), lambda rows: workflows.workflow_by_id(rows, workflow_id))
-    return Reply(data=found(record, "workflow", workflow_id), position=position)
+    return Reply(data=existing(record, "workflow", workflow_id), position=position)
 
 
-async def list_workflow_runs(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def list_workflow_runs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The runs of a workflow, newest first."""
     workflow_id = call.path["workflowId"]
 
     def read(rows: Connection) -> Any:
-        found(workflows.workflow_by_id(rows, workflow_id), "workflow", workflow_id)
+        existing(workflows.workflow_by_id(rows, workflow_id), "workflow", workflow_id)
         return workflows.list_workflow_runs(rows, workflow_id, cursor=call.cursor, limit=call.limit)
 
     page, position = await plane.query(("workflows",), read)
     return Reply(data=page, position=position)
 
 
-async def get_workflow_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -> Reply:
+async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """A workflow and its newest run, or the run of this id."""
     target, now = call.path["id"], plane.clock.now()
 
     def read(rows: Connection) -> workflows.Observed:
         row = workflows.run_row(rows, target) or workflows.newest_run(rows, target)
         workflow_id = row.workflow_id if row is not None else target
-        record = found(workflows.workflow_by_id(rows, workflow_id), "workflow or workflow run", target)
+        record = existing(workflows.workflow_by_id(rows, workflow_id), "workflow or workflow run", target)
         if row is None:
             eta = workflows.Eta(computed_at=iso(now), source="insufficient-history", historical_sample_size=0)
             none = workflows.progress(())
@@ -132,13 +132,13 @@ async def get_workflow_run(plane: "ControlPlane", call: Call[NoBody, NoQuery]) -
     return Reply(data=observed, position=position)
 
 
-async def list_items(plane: "ControlPlane", call: Call[NoBody, ItemsQuery]) -> Reply:
+async def list_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -> Reply:
     """List items of a step of a workflow run."""
     target, step_id = call.path["id"], call.path["step"]
 
     def read(rows: Connection) -> Page[workflows.ItemStatus]:
-        row = found(workflows.run_row(rows, target), "workflow run", target)
-        found(workflows.has_step(rows, row.workflow_id, step_id) or None, "step", step_id)
+        row = existing(workflows.run_row(rows, target), "workflow run", target)
+        existing(workflows.has_step(rows, row.workflow_id, step_id) or None, "step", step_id)
         status = call.query.status
         return workflows.list_items(rows, target, step_id, status=status, cursor=call.cursor, limit=call.limit)
 
@@ -146,17 +146,17 @@ async def list_items(plane: "ControlPlane", call: Call[NoBody, ItemsQuery]) -> R
     return Reply(data=page, position=position)
 
 
-def _view(rows: Connection, row: workflows.FlowRow) -> workflows.View:
-    return workflows.View(rows, row, partial(runs.output_of, rows))
+def _view(rows: Connection, row: workflows.FlowRow) -> workflows.WorkflowRunReader:
+    return workflows.WorkflowRunReader(rows, row, partial(runs.output_of, rows))
 
 
-async def start_workflow(plane: "ControlPlane", call: Call[StartBody, NoQuery]) -> Reply:
+async def start_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
     """Start a run of a workflow, and see it through unless the caller would rather not."""
     started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
     return await _settled(plane, call, started)
 
 
-async def resume_workflow(plane: "ControlPlane", call: Call[ResumeWorkflowBody, NoQuery]) -> Reply:
+async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBody, NoQuery]) -> Reply:
     """Go on with the newest run that is not ok, with this one, or start one, and see it through."""
     target, body = call.path["id"], call.body
     exactly = target.startswith("wfr_")
@@ -207,24 +207,24 @@ async def _rehearsed(
     return Reply(data=msgspec.structs.replace(run, dry_run=plan), position=position)
 
 
-async def cancel_workflow_run(plane: "ControlPlane", call: Call[StopBody, NoQuery]) -> Reply:
+async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[StopBody, NoQuery]) -> Reply:
     """Have a workflow run stop."""
     done = await plane.workflows.cancel(call.path["id"], call.body.reason, call.meta, call.key)
     return await record_of(plane, done, 200)
 
 
-async def approve_step(plane: "ControlPlane", call: Call[JudgeBody, NoQuery]) -> Reply:
+async def approve_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
     """Approve what a step asks for."""
     return await _judged(plane, call, approve=True)
 
 
-async def reject_step(plane: "ControlPlane", call: Call[JudgeBody, NoQuery]) -> Reply:
+async def reject_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
     """Reject what a step asks for."""
     return await _judged(plane, call, approve=False)
 
 
-async def _judged(plane: "ControlPlane", call: Call[JudgeBody, NoQuery], *, approve: bool) -> Reply:
-    command = Judge(
+async def _judged(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, approve: bool) -> Reply:
+    command = DecideApproval(
         step_id=call.path["step"],
         subject_sha256=call.body.subject_hash,
         approve=approve,
@@ -236,7 +236,7 @@ async def _judged(plane: "ControlPlane", call: Call[JudgeBody, NoQuery], *, appr
     return await record_of(plane, done, 200)
 
 
-async def _settled(plane: "ControlPlane", call: Call[Any, Any], done: "Committed") -> Reply:
+async def _settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed") -> Reply:
     """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
     settled = False
     if call.wait:
@@ -250,7 +250,7 @@ async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Re
     run_id = done.subject or ""
 
     def read(rows: Connection) -> workflows.WorkflowRun:
-        return _view(rows, found(workflows.run_row(rows, run_id), "workflow run", run_id)).run()
+        return _view(rows, existing(workflows.run_row(rows, run_id), "workflow run", run_id)).run()
 
     head = plane.reader.head()
     await plane.caught_up(VIEWS, head)

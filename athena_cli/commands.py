@@ -13,9 +13,9 @@ from athena_cli.exits import Failed, Misused
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.log.port import StoreReader
-    from athena_core.services.proof.witnesses import ForkName, Kept, Witnesses
+    from athena_core.services.proof.witnesses import ForkName, Witness, Witnesses
     from athena_core.settings import Settings
-    from projections.engine.ids import KeptIds
+    from projections.engine.ids import IdComparison
 
 PAGE_ITEMS_MAX = 500
 Output: TypeAlias = Literal["table", "json", "jsonl"]
@@ -717,7 +717,7 @@ def replay(
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
     state = kept(settings_of(None))
     views = state.views()
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     if verify:
         _compare(views, projection, form)
         return
@@ -799,7 +799,7 @@ def verify(
     from athena_core.domain import EVENTS
     from athena_core.log.codec import Codec
     from athena_core.services.proof import verify as verifying
-    from athena_core.services.proof.ranges import Helpers
+    from athena_core.services.proof.ranges import HelperProcesses
     from athena_core.system import gc_tuning
 
     form = Form("json") if json else form
@@ -810,7 +810,7 @@ def verify(
         return
     if forked and not against:
         raise Misused("--forked goes with --against")
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     state = kept(settings_of(None), any_schema=True)
     reader = state.reader()
     steps = verifying.verify(
@@ -821,7 +821,7 @@ def verify(
         anchor=state.anchor,
         against=_kept(against, reader.log_id, _forks(forked or (), reader.log_id)) if against else None,
         keys=reader.keys(),
-        helpers=Helpers(state.directory / "log.db", state.url),
+        helpers=HelperProcesses(state.directory / "log.db", state.url),
     )
     report = render.last(steps, "verify").report
     assert report is not None
@@ -860,21 +860,21 @@ def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) 
     """Read the anchors that several places keep. Raise ConfigError."""
     import asyncio
 
-    from athena_core.services.proof.anchors import Sender, destinations_of, fetch
+    from athena_core.services.proof.anchors import Sender, destinations_of, fetch_anchors
     from athena_core.services.proof.witnesses import Witnesses, read_anchors
 
     sender = Sender.of(settings_of(None))
     found = destinations_of(places, "--against")
 
-    def lines() -> "Iterator[Kept]":
+    def lines() -> "Iterator[Witness]":
         for place in found:
-            with asyncio.run(fetch(place, log_id, sender)) as file:
+            with asyncio.run(fetch_anchors(place, log_id, sender)) as file:
                 yield from read_anchors(place.shown, file)
 
     return Witnesses(lines(), [place.shown for place in found], forks)
 
 
-def _compared(path: Path, reader: "StoreReader") -> "KeptIds":
+def _compared(path: Path, reader: "StoreReader") -> "IdComparison":
     """Compare event ids of a file with a log. Raise Misused where it cannot be read."""
     from projections.engine.ids import compare_ids
 
@@ -891,13 +891,13 @@ def _prove(path: Path, form: Form | None, against: Sequence[str]) -> None:
     """Prove a bundle. Raises Failed if it is not what was exported."""
     from itertools import chain
 
-    from athena_core.log.chain import Broken
-    from athena_core.services.proof.bundle import lines_of, log_of, prove
+    from athena_core.log.chain import ChainBroken
+    from athena_core.services.proof.bundle import log_id_of, prove, read_lines
 
     def proven(file: "BinaryIO") -> Any:
-        lines = lines_of(file)
+        lines = read_lines(file)
         first = next(lines, b"")
-        kept = _kept(against, log_of(first)).anchors() if against else ()
+        kept = _kept(against, log_id_of(first)).anchors() if against else ()
         if against and not kept:
             raise Failed(f"{', '.join(against)}: no anchor is kept there")
         return prove(chain((first,), lines), kept=kept)
@@ -910,7 +910,7 @@ def _prove(path: Path, form: Form | None, against: Sequence[str]) -> None:
                 proof = proven(file)
     except OSError as error:
         raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
-    except Broken as broken:
+    except ChainBroken as broken:
         raise Failed(f"the bundle does not verify: {broken}") from broken
     show(proof, form)
 
@@ -1000,7 +1000,7 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     settings = replace(settings, executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
 
     from athena_api.edge import versions
-    from athena_api.worker import work
+    from athena_api.worker import run_worker
 
     versions.check()
 
@@ -1014,7 +1014,7 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
         if runs:
             note(f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once")
 
-    work(settings, serves, ready, leaving)
+    run_worker(settings, serves, ready, leaving)
 
 
 def contracts(*, out: Path | None = None, form: Form | None = None) -> None:

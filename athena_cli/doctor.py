@@ -20,7 +20,7 @@ from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Value
-from athena_core.log.port import FORMAT, MOVED, StoreReader
+from athena_core.log.port import FORMAT, MOVED_TO, StoreReader
 from athena_core.log.sqlite.store import NETWORK_FILE_SYSTEMS, check_library, file_system
 from athena_core.settings import Settings, load, replaced
 from athena_core.system.private_file import open_to_others
@@ -217,7 +217,7 @@ def _log(state: Kept) -> Iterator[Finding]:
         says = f"the log has format {format_}, this release reads {FORMAT}"
         yield Finding(check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one")
         return
-    if moved := state.archive.meta.get(MOVED):
+    if moved := state.archive.meta.get(MOVED_TO):
         remedy = "set ATHENA_DATABASE_URL or ATHENA_STATE_DIR to it"
         yield Finding(check="log", status="wrong", says=f"the log was moved to {moved}", remedy=remedy)
         return

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 from athena_api.app import Edge, build, running
-from athena_api.edge.access_log import AccessLog, JsonLines, Request
+from athena_api.edge.access_log import AccessLog, AccessRecord, JsonLines
 from athena_api.plane import ControlPlane
 from athena_cli.render import note
 from athena_core.clock import SystemClock
@@ -35,7 +35,7 @@ Message = MutableMapping[str, Any]
 class Exceptions(AccessLog):
     """A log without lines about requests, which nobody asked for; a bug is still worth one."""
 
-    def request(self, request: Request) -> None:
+    def request(self, request: AccessRecord) -> None:
         """Say nothing."""
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from athena_cli.doctor import Finding
     from athena_core.log.anchor import Anchor
     from athena_core.log.port import StoreReader
-    from athena_core.log.tools.move import Target
-    from athena_core.services.proof.ranges import Helpers
-    from athena_core.services.proof.verify import Report
+    from athena_core.log.tools.move import MoveTarget
+    from athena_core.services.proof.ranges import HelperProcesses
+    from athena_core.services.proof.verify import VerifyReport
 
 REASON_CHARS_MAX = 1_000
 WAIT_SECONDS, WAIT_SECONDS_MAX = 90.0, 3_600
@@ -149,7 +149,7 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
     from athena_cli import render
     from athena_core.log.anchor import Anchor, read_anchor, write_anchor
     from athena_core.log.engine import is_url, open_move
-    from athena_core.log.port import MOVED
+    from athena_core.log.port import MOVED_TO
     from athena_core.log.tools import move as moving
 
     settings = settings_of(None)
@@ -157,10 +157,10 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
         raise Misused("--to: expected postgresql://… or a directory")
     origin, target = open_move(settings.state_dir, settings.database_url, to)
     with closing(origin), closing(target):
-        _movable(origin.meta.get(MOVED), target)
+        _movable(origin.meta.get(MOVED_TO), target)
         try:
             if not target.occupied:
-                target.begin({name: value for name, value in origin.meta.items() if name != MOVED})
+                target.begin({name: value for name, value in origin.meta.items() if name != MOVED_TO})
                 render.last(moving.copy(origin, target), "copy")
             left, arrived = moving.digests(origin), moving.digests(target)
             if left != arrived:
@@ -187,14 +187,14 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
     show(done, form)
 
 
-def _movable(moved: str | None, target: "Target") -> None:
+def _movable(moved: str | None, target: "MoveTarget") -> None:
     """Raise Misused where a log was moved elsewhere before."""
-    from athena_core.log.port import MOVED
+    from athena_core.log.port import MOVED_TO
 
     if moved is not None and (moved != target.place or not target.occupied):
         raise Misused(f"the log was moved to {moved} before; what is left here is older")
-    if MOVED in target.meta:
-        raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED]}; name an empty place")
+    if MOVED_TO in target.meta:
+        raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED_TO]}; name an empty place")
 
 
 def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
@@ -211,13 +211,13 @@ def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
     return digests_of(views)
 
 
-def _verified(path: Path) -> "Report":
+def _verified(path: Path) -> "VerifyReport":
     """The report on a copy of a log. Raises Failed if it does not verify."""
-    from athena_core.log.tools.backup import opened
-    from athena_core.services.proof.ranges import Helpers
+    from athena_core.log.tools.backup import open_log_file
+    from athena_core.services.proof.ranges import HelperProcesses
 
-    reader, meta = opened(path)
-    return _proved(reader, meta, None, str(path), Helpers(path))
+    reader, meta = open_log_file(path)
+    return _proved(reader, meta, None, str(path), HelperProcesses(path))
 
 
 def _proved(
@@ -225,8 +225,8 @@ def _proved(
     meta: Mapping[str, str],
     anchor: "Anchor | None",
     place: str,
-    helpers: "Helpers | None" = None,
-) -> "Report":
+    helpers: "HelperProcesses | None" = None,
+) -> "VerifyReport":
     """The report on a log. Raises Failed if it does not verify."""
     from athena_cli import render
     from athena_core.clock import SystemClock
@@ -275,8 +275,8 @@ def export(
 
     from athena_cli import render
     from athena_cli.offline import kept, place_of
-    from athena_core.log.chain import Broken
-    from athena_core.services.proof.bundle import Head, Scope
+    from athena_core.log.chain import ChainBroken
+    from athena_core.services.proof.bundle import BundleHead, BundleScope
     from athena_core.services.proof.bundle import export as lines_of
     from athena_core.system import private_file
 
@@ -284,9 +284,9 @@ def export(
     try:
         after = None if since is None else place_of(since, reader)
         end = None if to is None else reader.head() if to == "head" else place_of(to, reader)
-        lines = lines_of(reader, Scope(run_id=run, session_id=session, after=after), redact=redact, to=end)
+        lines = lines_of(reader, BundleScope(run_id=run, session_id=session, after=after), redact=redact, to=end)
         head = next(lines)
-        if not msgspec.json.decode(head, type=Head).head:
+        if not msgspec.json.decode(head, type=BundleHead).head:
             render.note("Warning: the log holds nothing of that; the bundle is empty")
         lines = chain((head,), lines)
         if out is None:
@@ -296,7 +296,7 @@ def export(
         with open(draft, "wb", opener=private_file.opener) as file:  # noqa: PTH123 - Path.open takes none
             file.writelines(lines)
         draft.replace(out)
-    except Broken as broken:
+    except ChainBroken as broken:
         raise Failed(f"cannot export: {broken}; athena verify names what is wrong with the log") from broken
     except OSError as error:
         if out is None:  # who leads all commands tells of the standard output
@@ -426,7 +426,7 @@ def _count_public_words(form: Form | None) -> None:
 
     reader = kept(settings_of(None)).reader()
     try:
-        counts = redaction.audit(reader)
+        counts = redaction.count_public_words(reader)
     finally:
         reader.close()
     show({"words": sum(counts.values()), "fields": counts}, form)

@@ -16,7 +16,7 @@ from athena_core.system import private_file
 from athena_core.system.signal import Signal
 from projections import ALL
 from projections.engine.cursor import parse_cursor, resolve
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from projections.engine.views import Views
 from projections.feed import position_before
 
@@ -43,7 +43,7 @@ class Kept(NamedTuple):
         views = self.directory / "views"
         if self.url is None:
             views.mkdir(exist_ok=True, mode=0o700)
-        generations = Files(views, SqliteDatabases()) if self.url is None else open_generations(self.url)
+        generations = GenerationFiles(views, SqliteDatabases()) if self.url is None else open_generations(self.url)
         return Views(generations, self.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
 
 

@@ -81,7 +81,7 @@ def boot_ms() -> int:
     return time.clock_gettime_ns(BOOT) // 1_000_000
 
 
-class Line(NamedTuple):
+class WallOffset(NamedTuple):
     """Another course of the wall clock: wall clock less boot clock, and since when (boot clock), in milliseconds."""
 
     offset: int
@@ -119,7 +119,7 @@ class SystemClock:
         self.boot_id = boot_id()
         self._lock = threading.Lock()
         self._line = self._offset()[0]
-        self._other: Line | None = None
+        self._other: WallOffset | None = None
 
     def now(self) -> int:
         """Milliseconds since 1970 UTC."""
@@ -138,11 +138,11 @@ class SystemClock:
         if -JUMP_MS <= offset - self._line <= JUMP_MS:
             self._line, self._other = offset, None
         elif other is None or not -JUMP_MS <= offset - other.offset <= JUMP_MS:
-            self._other = Line(offset, boot)
+            self._other = WallOffset(offset, boot)
         elif boot - other.since >= STEP_MS:
             self._line, self._other = offset, None
         else:
-            self._other = Line(offset, other.since)
+            self._other = WallOffset(offset, other.since)
         return boot + min(offset, self._line)
 
     def _offset(self) -> tuple[int, int]:

@@ -25,7 +25,7 @@ def no_guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     return ()
 
 
-def never_over(state: Any) -> bool:
+def never_settled(state: Any) -> bool:
     """The rule of categories whose streams may always go on."""
     return False
 
@@ -44,7 +44,7 @@ class Decider(Value, Generic[S]):
     evolve: Callable[[S, Event], S]
     guards: Callable[[Recorded[Event]], tuple[Guard, ...]] = no_guards
     guarded: frozenset[str] = frozenset()
-    over: Callable[[S], bool] = never_over
+    over: Callable[[S], bool] = never_settled
 
     def __post_init__(self) -> None:
         """Raise TypeError for guards that would never be asked for."""
@@ -103,7 +103,7 @@ class Rejected(Exception):
         self.facts = facts
 
 
-def never(reader: Reader, subject: str | None) -> bool:
+def never_released(reader: Reader, subject: str | None) -> bool:
     """Keys of most commands bind for good."""
     return False
 
@@ -124,7 +124,7 @@ class Key(Value):
     hash: bytes
     fingerprint: bytes
     unkeyed: bytes = b""
-    released: Callable[[Reader, str | None], bool] = never
+    released: Callable[[Reader, str | None], bool] = never_released
 
     @classmethod
     def of(cls, identity: str, operation: str, key: str, content: bytes) -> "Key":

@@ -170,7 +170,7 @@ class OriginForbidden(Forbidden):
     code = "ORIGIN_FORBIDDEN"
 
 
-class AuthzDenied(Forbidden):
+class AuthzDeniedError(Forbidden):
     """The role does not allow the operation."""
 
     code = "AUTHZ_DENIED"
@@ -231,13 +231,13 @@ class RunTimeout(TimedOut):
     code = "RUN_TIMEOUT"
 
 
-class RunCancelled(Conflict):
+class RunCancelledError(Conflict):
     """The run was cancelled."""
 
     code = "RUN_CANCELLED"
 
 
-class RunCrashed(Upstream):
+class RunCrashedError(Upstream):
     """The run's executor died."""
 
     code = "RUN_CRASHED"

@@ -61,16 +61,16 @@ class Event(Value, gc=False):
     SCHEMA: ClassVar[int] = 1
 
 
-Part: TypeAlias = Literal["data", "text", "extra"]
+PayloadPart: TypeAlias = Literal["data", "text", "extra"]
 
 
-def parts_of(kind: type[Event]) -> dict[str, Part]:
+def parts_of(kind: type[Event]) -> dict[str, PayloadPart]:
     """Which part of the stored event each field of a type belongs to: the payload, the text, or beside them."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: _part(hints[name]) for name in kind.__struct_fields__}
 
 
-def _part(hint: Any) -> Part:
+def _part(hint: Any) -> PayloadPart:
     if get_origin(hint) is Annotated:
         for note in get_args(hint)[1:]:
             if isinstance(note, msgspec.Meta) and note.extra and "part" in note.extra:

@@ -38,11 +38,11 @@ class Row(NamedTuple):
 row_of: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
 """What ``Row._make`` does, without a frame."""
 
-ShownCells: TypeAlias = tuple[Position, str, int, str, str | None, str | None, bytes, bytes | None, bytes]
-"""The cells of a ``Shown`` without its names, as the database gives them: five hundred to a page."""
+PublicCells: TypeAlias = tuple[Position, str, int, str, str | None, str | None, bytes, bytes | None, bytes]
+"""The cells of a ``PublicRow`` without its names, as the database gives them: five hundred to a page."""
 
 
-class Shown(NamedTuple):
+class PublicRow(NamedTuple):
     """What of a row is published, and all that the feed reads of it: no text, none of the hashes but the chain's."""
 
     position: Position
@@ -56,7 +56,7 @@ class Shown(NamedTuple):
     chain: bytes
 
     @classmethod
-    def of(cls, row: Row) -> "Shown":
+    def of(cls, row: Row) -> "PublicRow":
         """What of this row is published."""
         return cls(
             row.position,
@@ -84,7 +84,7 @@ class StoredKey(NamedTuple):
     subject: str | None
 
 
-class Damaged(Exception):
+class DatabaseDamaged(Exception):
     """A database that can be built anew is not one any more."""
 
 
@@ -129,7 +129,7 @@ class Databases(Protocol):
         """Rewrite one, so that no erased text is left in its files. Raises OSError after ``seconds``."""
 
 
-class Latch(Protocol):
+class LeaderLock(Protocol):
     """A lock between processes: held by one at a time, and free as soon as its holder is gone."""
 
     @property
@@ -149,10 +149,10 @@ class Generations(Protocol):
     What changes them is done under a latch, which its holder gives along: so who has lost it can change nothing.
     """
 
-    def keeper(self) -> Latch:
+    def keeper(self) -> LeaderLock:
         """The lock of whoever brings the current generation up to the head and switches to another."""
 
-    def builder(self) -> Latch:
+    def builder(self) -> LeaderLock:
         """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
 
     def stamp(self) -> object:
@@ -173,13 +173,13 @@ class Generations(Protocol):
     def condemn(self, name: str) -> None:
         """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
 
-    def switch(self, name: str, latch: Latch) -> None:
+    def switch(self, name: str, latch: LeaderLock) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
 
-    def offer(self, name: str, latch: Latch) -> None:
+    def offer(self, name: str, latch: LeaderLock) -> None:
         """Let a generation be the candidate."""
 
-    def withdraw(self, latch: Latch) -> None:
+    def withdraw(self, latch: LeaderLock) -> None:
         """Let there be no candidate."""
 
     def all(self) -> list[str]:
@@ -188,19 +188,19 @@ class Generations(Protocol):
     def fresh(self) -> str:
         """The name of the next generation."""
 
-    def remove(self, name: str, latch: Latch) -> None:
+    def remove(self, name: str, latch: LeaderLock) -> None:
         """Delete a generation; whoever is reading it is not hindered."""
 
     def leftovers(self) -> list[str]:
         """Generations that do not serve and do not wait to: replaced ones, and those that were not finished."""
 
-    def write(self, name: str, latch: Latch) -> Connection:
+    def write(self, name: str, latch: LeaderLock) -> Connection:
         """Open for writing, creating it if needed."""
 
     def read(self, name: str) -> Connection:
         """Open read-only; it must exist."""
 
-    def scratch(self, latch: Latch) -> AbstractContextManager[Connection]:
+    def scratch(self, latch: LeaderLock) -> AbstractContextManager[Connection]:
         """An empty place for views that will never serve. Call with the builder's lock."""
 
     def scrub(self, name: str, seconds: float) -> None:
@@ -225,7 +225,7 @@ class LogReader(Protocol):
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
-    ) -> Sequence[ShownCells]:
+    ) -> Sequence[PublicCells]:
         """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
 
     def row(self, position: Position) -> Row | None:
@@ -235,7 +235,7 @@ class LogReader(Protocol):
         """Close the connection."""
 
 
-class Note(NamedTuple):
+class NoteFile(NamedTuple):
     """A note in a file: its path, what changes when it does, and whether that can be relied on already."""
 
     path: str
@@ -243,10 +243,10 @@ class Note(NamedTuple):
     settled: bool
 
 
-class Notes(Protocol):
+class NoteSource(Protocol):
     """The notes in files; blocking."""
 
-    def list(self) -> Iterator[Note]:
+    def list(self) -> Iterator[NoteFile]:
         """Those that there are."""
 
     def read(self, path: str) -> str | None:
@@ -265,7 +265,7 @@ class Passage(Value):
     citation: str | None = None
 
 
-class Recall(Protocol):
+class MemorySearch(Protocol):
     """Finds what was noted down; blocking."""
 
     def search(

@@ -40,7 +40,7 @@ def parse_secrets(text: str) -> tuple[str, ...]:
     return secrets
 
 
-class Proxies:
+class TrustedProxies:
     """Whom to believe: peers inside of these networks and, where secrets are set, only with one of them."""
 
     def __init__(self, networks: Sequence[Network] = (), secrets: Sequence[str] = ()) -> None:

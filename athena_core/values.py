@@ -23,7 +23,7 @@ FEED_SCAN_EVENTS_MAX = 50_000
 KEY_CHARS_MAX = 255
 IDENTITY_CHARS_MAX = 128
 CONTEXT_REFS_MAX = 64
-TURNS_MAX = 1_000
+CLAIM_DELAYS_MAX = 1_000
 TOOL_BYTES_MAX = 10_000_000
 LIST_ITEMS_MAX = 256
 MEMBER_CHARS_MAX = 1_000
@@ -174,7 +174,7 @@ class HarnessPolicies(Body):
     timeout_ms: Milliseconds
     retry_limit: Annotated[int, msgspec.Meta(ge=1, le=100)]
     budget_usd: Dollars
-    max_turns: Annotated[int, msgspec.Meta(ge=1, le=TURNS_MAX)] | None = None
+    max_turns: Annotated[int, msgspec.Meta(ge=1, le=CLAIM_DELAYS_MAX)] | None = None
 
 
 class Egress(Body):

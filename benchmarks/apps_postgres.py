@@ -19,7 +19,7 @@ from athena_core.clock import SystemIds
 from athena_core.log.postgres.views import dialect
 from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
 from projections.catalog import DIRECTIVE
-from projections.feed import TABLE as FEED
+from projections.feed import FEED_EVENT as FEED
 
 LOCK = "SELECT pg_advisory_xact_lock(1)"
 HEAD = "SELECT coalesce(max(position), 0) FROM event"

@@ -24,11 +24,11 @@ from athena_core.values import PREVIEW_CHARS
 from benchmarks.machine import cores, pin
 from projections import ALL, fleet
 from projections.catalog import DIRECTIVE
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Table
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
-from projections.feed import TABLE as FEED
+from projections.feed import FEED_EVENT as FEED
 from projections.runs import ACTIVE, INPUT, OUTPUT, RUN
 from projections.sessions import ENTRY, SESSION, SESSION_RUN
 
@@ -79,11 +79,13 @@ def scan(directory: Path, seconds: float) -> Done:
 
 def replay(directory: Path, seconds: float) -> Done:
     """Rebuild all views as ``athena replay`` does."""
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     store = SqliteStore(directory, SystemIds())
     folder = directory / "views"
     folder.mkdir(exist_ok=True)
-    views = Views(Files(folder, SqliteDatabases()), store.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
+    views = Views(
+        GenerationFiles(folder, SqliteDatabases()), store.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal()
+    )
     stopwatch = Stopwatch()
     *_, last = rebuild(views)
     done = stopwatch.done(last.position, {})
@@ -343,7 +345,7 @@ class Folded:
 def folded(directory: Path, seconds: float) -> Done:
     """Write the rows of all views with a folded-batch projection."""
     path = directory / "folded.db"
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     log = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)

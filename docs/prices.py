@@ -9,21 +9,21 @@ import msgspec
 from genai_prices import types as theirs
 from genai_prices.data import providers
 
-from athena_core.providers.prices import PICO_PER_MICRO, TABLE, Model, Rates, Table
+from athena_core.providers.prices import PICO_PER_MICRO, TABLE, ModelPrices, PriceTable, TokenRates
 
 PROVIDERS = ("anthropic", "openai")
 
 
-def table() -> Table:
+def table() -> PriceTable:
     """The table of the providers whose models have a price."""
     known = {provider.id: provider for provider in providers}
-    return Table(
+    return PriceTable(
         version=f"genai-prices {genai_prices.__version__}",
         models={name: tuple(model for one in known[name].models if (model := _model(one))) for name in PROVIDERS},
     )
 
 
-def _model(model: theirs.ModelInfo) -> Model | None:
+def _model(model: theirs.ModelInfo) -> ModelPrices | None:
     """A model that takes and gives text; the last of its prices, which is the one in force."""
     prices = model.prices
     if isinstance(prices, list):
@@ -34,16 +34,18 @@ def _model(model: theirs.ModelInfo) -> Model | None:
         return None
     found = [getattr(prices, f"{kind}_mtok") for kind in ("input", "output", "cache_read", "cache_write")]
     starts = {tier.start for price in found if isinstance(price, theirs.TieredPrices) for tier in price.tiers}
-    return Model(match=_pattern(model.match), rates=tuple(_rates(prices, start) for start in sorted({0, *starts})))
+    return ModelPrices(
+        match=_pattern(model.match), rates=tuple(_rates(prices, start) for start in sorted({0, *starts}))
+    )
 
 
-def _rates(prices: theirs.ModelPrice, above: int) -> Rates:
+def _rates(prices: theirs.ModelPrice, above: int) -> TokenRates:
     taken, given = _at(prices.input_mtok, above), _at(prices.output_mtok, above)
     assert taken is not None
     assert given is not None
     cached, written = _at(prices.cache_read_mtok, above), _at(prices.cache_write_mtok, above)
     reasoning = _at(prices.output_reasoning_mtok, above)
-    return Rates(
+    return TokenRates(
         above=above,
         input=taken,
         cached=taken if cached is None else cached,

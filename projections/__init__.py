@@ -1,8 +1,8 @@
 """The read models: what clients see, folded from the log, disposable at any time.
 
-What lives here: the machinery (``projection``, ``projector``, ``generation``, ``views``, ``keeper``, ``replay``), what
-read models share (``page``, ``cursor``), and one file per read model. What may not: anything of the core but events,
-values, errors and protocols; read models do not know each other. Read first: ``projection.py``, then ``catalog.py``.
+What lives here: one file for each read model, and in ``engine`` what folds and reads them. What may not: anything of
+the core but events, values, errors and protocols; read models do not know each other. Read first:
+``engine/projection.py``, then ``catalog.py``.
 """
 
 from athena_core.domain.memory import MemoryForgotten
@@ -22,9 +22,9 @@ from projections.fleet import FLEET
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
 from projections.policy import POLICY
-from projections.queues import WORK
+from projections.queues import QUEUES
 from projections.redrives import REDRIVES
-from projections.reviews import PERSONAS
+from projections.reviews import REVIEWS
 from projections.runs import RUNS
 from projections.schedules import SCHEDULES
 from projections.sessions import SESSIONS
@@ -32,8 +32,8 @@ from projections.templates import TEMPLATES
 from projections.workflows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (
-    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, WORK, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, PERSONAS, POLICY, SCHEDULES, ANCHORS, AUDIT, FLEET, FEED),
+    *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),
+    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, AUDIT, FLEET, FEED),
 )
 """Every read model."""
 

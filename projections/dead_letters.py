@@ -229,7 +229,7 @@ class DeadLetter(Value):
     redacted: bool | None = None
 
 
-class LetterFilter(Value):
+class DeadLetterFilter(Value):
     """Which dead letters; times are milliseconds since 1970 UTC, inclusive."""
 
     status: Status | None = None
@@ -255,12 +255,14 @@ class LetterFilter(Value):
         )
 
 
-def list_letters(connection: Connection, wanted: LetterFilter, *, cursor: str | None, limit: int) -> Page[DeadLetter]:
+def list_dead_letters(
+    connection: Connection, wanted: DeadLetterFilter, *, cursor: str | None, limit: int
+) -> Page[DeadLetter]:
     """Dead letters, oldest first."""
     return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_shown)
 
 
-def count_pending(connection: Connection, wanted: LetterFilter) -> int:
+def count_pending(connection: Connection, wanted: DeadLetterFilter) -> int:
     """How many pending dead letters match."""
     conditions, values = _pending(wanted)
     for (count,) in connection.execute(f"{COUNT} WHERE {conditions}", values):
@@ -269,7 +271,7 @@ def count_pending(connection: Connection, wanted: LetterFilter) -> int:
 
 
 def next_pending(
-    connection: Connection, wanted: LetterFilter, after: Position, until: Position
+    connection: Connection, wanted: DeadLetterFilter, after: Position, until: Position
 ) -> tuple[str, Position] | None:
     """The oldest pending dead letter that was added after one position and up to another."""
     conditions, values = _pending(wanted)
@@ -279,13 +281,13 @@ def next_pending(
     return None
 
 
-def _pending(wanted: LetterFilter) -> tuple[str, list[Cell]]:
+def _pending(wanted: DeadLetterFilter) -> tuple[str, list[Cell]]:
     where = [(condition, value) for condition, value in wanted.where() if value is not None]
     conditions = ["status = 'pending'", *(condition for condition, _ in where)]
     return " AND ".join(conditions), [value for _, value in where]
 
 
-def letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:
+def dead_letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:
     """A dead letter."""
     for values in connection.execute(SELECT_BY_ID, (letter_id,)):
         return _shown(values)

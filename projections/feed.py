@@ -10,7 +10,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.errors import CursorInvalid
 from athena_core.event import Position, Value
-from athena_core.protocols import Cell, Connection, LogReader, Row, ShownCells
+from athena_core.protocols import Cell, Connection, LogReader, PublicCells, Row
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, Scope
 from projections.engine.cursor import Cursor, event_id, event_ids, parse_cursor, resolve
 from projections.engine.page import is_one_of
@@ -21,8 +21,8 @@ __all__ = [
     "Cursor",
     "FeedFilter",
     "FeedPage",
-    "Record",
-    "Records",
+    "FeedRecord",
+    "FeedRecords",
     "event_id",
     "event_ids",
     "page",
@@ -44,7 +44,7 @@ IdOf: TypeAlias = Callable[[Position], str]
 # Records
 
 
-class Record(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+class FeedRecord(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """A public record (contract 6); the payload is the stored bytes."""
 
     id: str
@@ -57,10 +57,10 @@ class Record(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     undecodable: bool = False
 
 
-class Records(Value):
+class FeedRecords(Value):
     """Part of the feed as it is answered: ``cursor`` is after what was looked at; ``next_cursor`` if there is more."""
 
-    events: list[Record | msgspec.Raw]
+    events: list[FeedRecord | msgspec.Raw]
     cursor: str
     head: Position
     next_cursor: str | None = None
@@ -72,12 +72,12 @@ EMPTY = b"{}"
 BRACE = ord("{")
 
 
-def records(rows: Sequence[ShownCells], ids: Sequence[str], id_of: IdOf) -> list[Record | msgspec.Raw]:
+def records(rows: Sequence[PublicCells], ids: Sequence[str], id_of: IdOf) -> list[FeedRecord | msgspec.Raw]:
     """The public records of rows, around their stored bytes; what is damaged is left out and marked.
 
     One loop without calls of our own, where nothing is unusual: this is what a page costs.
     """
-    made: list[Record | msgspec.Raw] = []
+    made: list[FeedRecord | msgspec.Raw] = []
     time_of, time = -1, ""
     for row, its_id in zip(rows, ids, strict=True):
         _, kind, recorded_at, correlation, session_id, run_id, data, extra, _ = row
@@ -94,12 +94,12 @@ def records(rows: Sequence[ShownCells], ids: Sequence[str], id_of: IdOf) -> list
                 beside = _object(extra)
         except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError):
             payload, beside, undecodable = msgspec.Raw(EMPTY), EMPTY, True
-        record = Record(its_id, correlation, kind, time, payload, session_id, run_id, undecodable)
+        record = FeedRecord(its_id, correlation, kind, time, payload, session_id, run_id, undecodable)
         made.append(record if beside == EMPTY else msgspec.Raw(_encode(record)[:-1] + b"," + beside[1:]))
     return made
 
 
-def render(rows: Sequence[ShownCells], ids: Sequence[str], id_of: IdOf) -> list[bytes]:
+def render(rows: Sequence[PublicCells], ids: Sequence[str], id_of: IdOf) -> list[bytes]:
     """The same, each as JSON."""
     return [_encode(record) for record in records(rows, ids, id_of)]
 
@@ -146,8 +146,8 @@ class FeedRow(msgspec.Struct, gc=False):
     trace_id: str
 
 
-TABLE = Table("feed", FeedRow, key=("position",))
-FEED = Projection("feed", version=1, tables=(TABLE,))
+FEED_EVENT = Table("feed", FeedRow, key=("position",))
+FEED = Projection("feed", version=1, tables=(FEED_EVENT,))
 
 
 _cells = itemgetter(*map(Row._fields.index, ("position", "type", "session_id", "run_id", "correlation")))
@@ -156,7 +156,7 @@ _cells = itemgetter(*map(Row._fields.index, ("position", "type", "session_id", "
 @FEED.on_every_row
 def every_row(rows: Rows, page: Sequence[Row]) -> None:
     """Every event is in the feed, also one that nobody can read."""
-    rows.extend(TABLE, map(_cells, page))
+    rows.extend(FEED_EVENT, map(_cells, page))
 
 
 # Pages
@@ -174,7 +174,7 @@ class FeedFilter(Value):
     scope: Scope | None = None
     """What the client is narrowed to; what belongs to no session or run is hidden from who is."""
 
-    def matches(self, row: ShownCells) -> bool:
+    def matches(self, row: PublicCells) -> bool:
         """Whether a row is to be shown."""
         _, kind, recorded_at, correlation, session_id, run_id, *_ = row
         return (
@@ -211,7 +211,7 @@ class FeedFilter(Value):
 class FeedPage(Value):
     """Rows to show, the last position that was looked at, and the head; more may follow while they differ."""
 
-    rows: Sequence[ShownCells]
+    rows: Sequence[PublicCells]
     scanned: Position
     head: Position
 
@@ -254,9 +254,9 @@ def page(
     return FeedPage(rows=rows, scanned=max(scanned, after), head=head)
 
 
-def _rows(positions: list[Position], log: LogReader) -> Sequence[ShownCells]:
+def _rows(positions: list[Position], log: LogReader) -> Sequence[PublicCells]:
     """Read the rows at ascending positions in stretches, as many as fit into a page."""
-    rows: list[ShownCells] = []
+    rows: list[PublicCells] = []
     left = PAGE_BYTES_MAX
     start = 0
     for index in range(1, len(positions) + 1):

@@ -18,7 +18,7 @@ from athena_core.domain.dead_letter import (
 )
 from athena_core.domain.plane import AuthzDenied, RequestsSuppressed
 from athena_core.domain.policy import PolicyUpdated
-from athena_core.domain.queue import WorkBatchBuried, WorkEnqueued, WorkItemDrained
+from athena_core.domain.queue import WorkBatchDeadLettered, WorkEnqueued, WorkItemDrained
 from athena_core.domain.run import (
     BudgetReserved,
     PolicyRejected,
@@ -355,8 +355,8 @@ def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     _pend(rows, recorded.session_id or "", -1)
 
 
-@FLEET.on(WorkBatchBuried)
-def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchBuried]) -> None:
+@FLEET.on(WorkBatchDeadLettered)
+def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
     """Items became a dead letter."""
     count = len(recorded.event.item_ids)
     _now(rows).items -= count

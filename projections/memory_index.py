@@ -17,7 +17,7 @@ import msgspec
 from athena_core.definitions.memory_chunks import cited, stretches
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.protocols import Connection, Damaged, Databases, Notes, Passage
+from athena_core.protocols import Connection, DatabaseDamaged, Databases, NoteSource, Passage
 from athena_core.text import clean
 from projections import memory
 from projections.engine.views import Views, ViewsReader
@@ -87,7 +87,7 @@ class MemoryIndex:
         path: Path,
         databases: Databases,
         views: Views,
-        notes: Notes,
+        notes: NoteSource,
         said: Said | None,
         *,
         snippet_chars_max: int,
@@ -136,7 +136,7 @@ class MemoryIndex:
                     sought = (*sought, CANDIDATES_MAX)
                 found: list[Any] = list(connection.execute(ranked.format(within=within), sought))
                 passages = [self._passage(connection, *row) for row in found if every or _distinct(row[2]) >= least]
-        except Damaged:
+        except DatabaseDamaged:
             self._discard()
             raise NotCaughtUp("the index of the memory was damaged and is built anew") from None
         return [passage for passage in passages if passage is not None]
@@ -164,7 +164,7 @@ class MemoryIndex:
         with suppress(NotCaughtUp):
             try:
                 self._bring_up(None)
-            except Damaged:
+            except DatabaseDamaged:
                 self._discard()
 
     def scrub(self, seconds: float) -> None:
@@ -177,7 +177,7 @@ class MemoryIndex:
         try:
             with self._lock:
                 self._follow_views(None)
-        except Damaged:
+        except DatabaseDamaged:
             self._discard()
         else:
             self._databases.scrub(self._path, seconds)
@@ -265,7 +265,7 @@ class MemoryIndex:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self._writing = self._prepared()
-            except (Damaged, LookupError):
+            except (DatabaseDamaged, LookupError):
                 self._delete()
                 self._writing = self._prepared()
         return self._writing

@@ -5,7 +5,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.queue import (
-    WorkBatchBuried,
+    WorkBatchDeadLettered,
     WorkBatchReturned,
     WorkBatchStarted,
     WorkDrained,
@@ -84,7 +84,7 @@ ITEM = Table("work_item", ItemRow, key=("item_id",), indexes=(("session_id", "po
 PLACE = Table("work_place", PlaceRow, key=("position",))
 DRAIN = Table("work_drain", DrainRow, key=("drain_id",))
 FAILURE = Table("work_failure", FailureRow, key=("position",))
-WORK = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILURE))
+QUEUES = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILURE))
 
 SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
 COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP BY mode"
@@ -92,7 +92,7 @@ COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP B
 # From events to rows
 
 
-@WORK.on(WorkEnqueued)
+@QUEUES.on(WorkEnqueued)
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     """An item waits."""
     event = recorded.event
@@ -111,7 +111,7 @@ def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     _touch(rows, recorded)
 
 
-@WORK.on(WorkDrainStarted)
+@QUEUES.on(WorkDrainStarted)
 def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
     """A queue is drained."""
     event = recorded.event
@@ -130,7 +130,7 @@ def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
     _touch(rows, recorded).drain_id = event.drain_id
 
 
-@WORK.on(WorkBatchStarted)
+@QUEUES.on(WorkBatchStarted)
 def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
     """A run has items."""
     event = recorded.event
@@ -141,7 +141,7 @@ def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
     _touch(rows, recorded)
 
 
-@WORK.on(WorkItemDrained)
+@QUEUES.on(WorkItemDrained)
 def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     """An item is done."""
     event = recorded.event
@@ -151,7 +151,7 @@ def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     _touch(rows, recorded)
 
 
-@WORK.on(WorkBatchReturned)
+@QUEUES.on(WorkBatchReturned)
 def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
     """Items wait again."""
     event = recorded.event
@@ -161,15 +161,15 @@ def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
     _touch(rows, recorded)
 
 
-@WORK.on(WorkBatchBuried)
-def batch_buried(rows: Rows, recorded: Recorded[WorkBatchBuried]) -> None:
+@QUEUES.on(WorkBatchDeadLettered)
+def batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
     """Items became a dead letter."""
     for item_id in recorded.event.item_ids:
         _remove(rows, item_id)
     _touch(rows, recorded)
 
 
-@WORK.on(WorkDrained, WorkDrainFailed)
+@QUEUES.on(WorkDrained, WorkDrainFailed)
 def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -> None:
     """A drain ended."""
     event = recorded.event
@@ -183,7 +183,7 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
     _touch(rows, recorded).drain_id = None
 
 
-@WORK.on(PayloadRedacted)
+@QUEUES.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what an item said, or why a drain failed."""
     failure = rows.get(FAILURE, recorded.event.target)
@@ -281,7 +281,7 @@ class WorkDrain(Value):
 ITEMS = Keyset(kind="work-items", columns=(("position", "position", int),), oldest_first=True)
 
 
-def queue_of(
+def queue_by_session(
     connection: Connection, session_id: str, now: int, *, cursor: str | None = None, limit: int = PAGE_ITEMS_MAX
 ) -> WorkQueueState:
     """Return the queue of a session with a page of its items.

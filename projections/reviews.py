@@ -46,7 +46,7 @@ class PersonaResultRow(msgspec.Struct, gc=False):
 
 PERSONA_RUN = Table("persona_run", PersonaRunRow, key=("run_id",), indexes=(("began",), ("persona_name", "began")))
 PERSONA_RESULT = Table("persona_result", PersonaResultRow, key=("position",), indexes=(("run_id",),))
-PERSONAS = Projection("personas", version=1, tables=(PERSONA_RUN, PERSONA_RESULT))
+REVIEWS = Projection("personas", version=1, tables=(PERSONA_RUN, PERSONA_RESULT))
 
 SELECT_RUNS = f"SELECT began, {', '.join(PERSONA_RUN.columns)} FROM persona_run"
 SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
@@ -54,7 +54,7 @@ SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
 # From events to rows
 
 
-@PERSONAS.on(PersonaRunStarted)
+@REVIEWS.on(PersonaRunStarted)
 def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
     """A review began."""
     event = recorded.event
@@ -74,14 +74,14 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
     )
 
 
-@PERSONAS.on(PersonaRunRepairRequested)
+@REVIEWS.on(PersonaRunRepairRequested)
 def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) -> None:
     """The model is asked once more."""
     row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
     row.repair_run_id = recorded.event.repair_run_id
 
 
-@PERSONAS.on(PersonaRunCompleted)
+@REVIEWS.on(PersonaRunCompleted)
 def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> None:
     """The review ended."""
     event = recorded.event
@@ -92,7 +92,7 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
     rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))
 
 
-@PERSONAS.on(PayloadRedacted)
+@REVIEWS.on(PayloadRedacted)
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a review came to."""
     row = rows.get(PERSONA_RESULT, recorded.event.target)
@@ -139,7 +139,7 @@ class PersonaRunDetails(PersonaRun, kw_only=True):
 NEWEST = Keyset(kind="persona-runs", columns=(("began", "began", int),))
 
 
-def list_persona_runs(
+def list_reviews(
     connection: Connection, *, persona_name: str | None, status: str | None, cursor: str | None, limit: int
 ) -> Page[PersonaRun]:
     """Reviews, newest first."""
@@ -149,7 +149,7 @@ def list_persona_runs(
     )
 
 
-def persona_run_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | None:
+def review_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | None:
     """One review."""
     for values in connection.execute(PERSONA_RUN.select, (run_id,)):
         result = None

@@ -330,7 +330,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     event = recorded.event
     asked = rows.get(CANCEL, recorded.stream)
     row = _ended(rows, recorded, "cancelled")
-    kind: type[errors.AthenaError] = errors.RunCancelled
+    kind: type[errors.AthenaError] = errors.RunCancelledError
     message = CANCELLED
     if asked is not None:
         row.error_position = asked.position
@@ -356,7 +356,7 @@ def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     """The run lost its executor."""
     row = _ended(rows, recorded, "crashed")
-    kind, message = errors.RunCrashed, "the executor of the run died"
+    kind, message = errors.RunCrashedError, "the executor of the run died"
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 

@@ -22,7 +22,7 @@ from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX, Scope
 from projections.engine.cursor import event_id
-from projections.engine.page import Keyset, Page, cut
+from projections.engine.page import Keyset, Page, fill_page
 from projections.engine.projection import Projection, Rows, Table
 
 
@@ -279,9 +279,9 @@ def transcript(
         return _entry(values, log_id)
 
     if after is None:
-        items, _, _ = cut(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show, bytes_max)
+        items, _, _ = fill_page(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show, bytes_max)
         return Page(items=items.backwards())
-    items, _, more = cut(connection.stream(ENTRIES_AFTER, (session_id, after, limit + 1)), limit, show, bytes_max)
+    items, _, more = fill_page(connection.stream(ENTRIES_AFTER, (session_id, after, limit + 1)), limit, show, bytes_max)
     return Page(items=items, next_cursor=items[-1].id if more else None)
 
 

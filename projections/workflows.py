@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from athena_core.clock import iso
-from athena_core.definitions.workflow_graph import Approval, Graph, Step, WorkflowDefinition
+from athena_core.definitions.workflow_graph import Approval, Step, WorkflowDefinition, WorkflowGraph
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import (
@@ -470,8 +470,8 @@ class Asked(msgspec.Struct, rename="camel"):
 # Estimates
 
 
-def _graph(row: WorkflowRow) -> Graph:
-    return Graph(msgspec.json.decode(row.definition, type=WorkflowDefinition))
+def _graph(row: WorkflowRow) -> WorkflowGraph:
+    return WorkflowGraph(msgspec.json.decode(row.definition, type=WorkflowDefinition))
 
 
 def _durations(row: HistoryRow | None) -> list[int]:
@@ -479,7 +479,7 @@ def _durations(row: HistoryRow | None) -> list[int]:
 
 
 def _estimates(
-    graph: Graph, history: Mapping[str, Sequence[int]], gone: Mapping[str, float] | None = None
+    graph: WorkflowGraph, history: Mapping[str, Sequence[int]], gone: Mapping[str, float] | None = None
 ) -> dict[str, int] | None:
     """How long the longest way will take, by quantile, and on average; None where no step was ever through.
 
@@ -834,7 +834,7 @@ def _times(row: FlowRow) -> dict[str, Any]:
     }
 
 
-class View:
+class WorkflowRunReader:
     """A run with its workflow, read at one moment; what it shows is bounded, however large the run is."""
 
     def __init__(self, connection: Connection, row: FlowRow, output_of: OutputOf) -> None:

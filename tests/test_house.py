@@ -154,7 +154,7 @@ def sql_has_two_homes(sources: Sources) -> Iterator[Breach]:
             continue
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and statement.match(node.value):
-                yield Breach(source.path, node.lineno, "SQL", "move it to athena_core/store or projections")
+                yield Breach(source.path, node.lineno, "SQL", "move it to athena_core/log or projections")
 
 
 CONTRACT_TAGS = {  # names that the API's contract fixed before the rule

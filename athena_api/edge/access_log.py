@@ -27,13 +27,13 @@ def _line(record: object) -> bytes:
     return escape_json(encode(record))
 
 
-SHAPES = Mask()
+SHAPE_MASK = Mask()
 
 
 class JsonLines(logging.Formatter):
     """Log records of libraries as lines of JSON, masked."""
 
-    def __init__(self, mask: Mask = SHAPES) -> None:
+    def __init__(self, mask: Mask = SHAPE_MASK) -> None:
         """Use the mask of the server, once its settings are known."""
         super().__init__()
         self._mask = mask
@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
         return _line({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
 
 
-def log_lines(mask: Mask = SHAPES) -> dict[str, Any]:
+def log_lines(mask: Mask = SHAPE_MASK) -> dict[str, Any]:
     """Return the configuration of Python's logging in a server or worker."""
     return {
         "version": 1,
@@ -62,7 +62,7 @@ def log_lines(mask: Mask = SHAPES) -> dict[str, Any]:
     }
 
 
-class Request(Value):
+class AccessRecord(Value):
     """What is worth a line about one request; ``at`` in milliseconds since 1970 UTC, ``ms`` how long it took."""
 
     at: int
@@ -75,7 +75,7 @@ class Request(Value):
     bytes: int
 
 
-def line(request: Request, mask: Mask = SHAPES) -> bytes:
+def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
     """The request as one line of JSON."""
     path = mask.hide(request.path)[:PATH_CHARS_MAX]
     if not path.isprintable():
@@ -111,14 +111,14 @@ def to_stderr(text: bytes) -> None:
 class AccessLog:
     """Writes the lines; those of one turn of the event loop in one piece, as far as a pipe takes it whole."""
 
-    def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr, mask: Mask = SHAPES) -> None:
+    def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr, mask: Mask = SHAPE_MASK) -> None:
         """Write to ``sink``; paths and texts masked."""
         self._clock = clock
         self.mask = mask
         self._sink = sink
         self._lines = b""
 
-    def request(self, request: Request) -> None:
+    def request(self, request: AccessRecord) -> None:
         """One line about an answered request."""
         text = line(request, self.mask)
         if len(self._lines) + len(text) > select.PIPE_BUF:

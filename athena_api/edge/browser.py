@@ -17,7 +17,7 @@ PREFLIGHT_SECONDS = b"600"
 Headers = list[tuple[bytes, bytes]]
 
 
-class Browsers:
+class BrowserChecks:
     """Which names this server answers to, and which sites' pages may use it."""
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:

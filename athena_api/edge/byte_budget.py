@@ -3,7 +3,7 @@
 from athena_core.errors import Overloaded
 
 
-class Budget:
+class ByteBudget:
     """Bytes that all connections together may hold for one purpose.
 
     A single holder always fits, so a budget below the size of one request refuses none.

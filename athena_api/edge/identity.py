@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from athena_core.errors import IdentityAmbiguous, IdentityInvalid, IdentityMissing, ProxyUntrusted
-from athena_core.proxies import Proxies
+from athena_core.proxies import TrustedProxies
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, SECRET_HEADER, Roster, is_reserved
 from athena_core.values import IDENTITY_CHARS_MAX, Identity, Scope
 
-GLOBAL = "x-athena-scope-global"
-SCOPES = {f"x-athena-scope-{kind}": kind for kind in Scope.__struct_fields__}
+GLOBAL_HEADER = "x-athena-scope-global"
+SCOPE_HEADERS = {f"x-athena-scope-{kind}": kind for kind in Scope.__struct_fields__}
 YES = frozenset(("1", "true", "yes", "on"))
 SCOPE_NAMES_MAX = 256
 
@@ -19,12 +19,12 @@ Fields = Mapping[bytes, Sequence[bytes]]
 class Identification:
     """Tells who is asking, from the header fields of a request and the other end of its socket."""
 
-    def __init__(self, *, header: str, roster: Roster, proxies: Proxies) -> None:
+    def __init__(self, *, header: str, roster: Roster, proxies: TrustedProxies) -> None:
         """Take the name of the header, who is who, and whose word counts."""
         self._header = header.lower().encode()
         self._roster = roster
         self._proxies = proxies
-        self._scoping = frozenset(name.encode() for name in (GLOBAL, *SCOPES))
+        self._scoping = frozenset(name.encode() for name in (GLOBAL_HEADER, *SCOPE_HEADERS))
         self.names = frozenset((self._header, SECRET_HEADER.encode(), *self._scoping))
         """The header fields that matter."""
 
@@ -71,18 +71,18 @@ def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
     could add that header to the lists of a proxy that sets only those.
     """
     lists: dict[str, frozenset[str]] = {}
-    for header in (GLOBAL, *SCOPES):
+    for header in (GLOBAL_HEADER, *SCOPE_HEADERS):
         name = header.encode()
         values = fields.get(name, ())
         if len(values) > 1 or name in twins:
             raise IdentityAmbiguous(f"the header {header} must be there once, in one spelling")
-        if header in SCOPES and values:
+        if header in SCOPE_HEADERS and values:
             names = frozenset(part.strip() for part in values[0].decode("latin-1").split(",")) - {""}
             if len(names) > SCOPE_NAMES_MAX or not all(IDENTITY.fullmatch(each) for each in names):
                 raise IdentityInvalid(f"the header {header} must hold up to {SCOPE_NAMES_MAX} names, comma-separated")
             if names:
-                lists[SCOPES[header]] = names
-    anywhere = fields.get(GLOBAL.encode(), (b"",))[0].decode("latin-1").strip().lower() in YES
+                lists[SCOPE_HEADERS[header]] = names
+    anywhere = fields.get(GLOBAL_HEADER.encode(), (b"",))[0].decode("latin-1").strip().lower() in YES
     if anywhere and lists:
-        raise IdentityAmbiguous(f"the header {GLOBAL} contradicts the lists beside it")
+        raise IdentityAmbiguous(f"the header {GLOBAL_HEADER} contradicts the lists beside it")
     return Scope(**lists) if lists else None

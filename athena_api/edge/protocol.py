@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from athena_api.edge.byte_budget import Budget
+from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.replies import status_of
 from athena_api.edge.request_filter import CUT, REFUSED
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, RequestTimeout, UriTooLong
@@ -27,11 +27,11 @@ A chunk of one byte takes six.
 """
 
 
-class Stopped(Exception):
+class ParsingStopped(Exception):
     """Ends the parsing of a packet. Raised in a callback, once the refusal is under way."""
 
 
-class Limits(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """What a client may send, in bytes and fields, and how long it may take, in seconds."""
 
     header_bytes: int
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
     send_seconds: float
 
 
-class Protocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """A connection.
 
     ``due`` is the moment of the loop's clock by which the head, or the body, must be there; None while it is our turn.
@@ -74,7 +74,7 @@ class Protocol(HttpToolsProtocol):
         """Take the limits from the application."""
         super().__init__(config, server_state, app_state, _loop)
         self._edge = cast(Any, config.app)
-        self._limits: Limits = self._edge.limits
+        self._limits: ConnectionLimits = self._edge.limits
         self.due: float | None = None
         self._begun = False
         """Whether a part of a head is there."""
@@ -90,7 +90,7 @@ class Protocol(HttpToolsProtocol):
         """Bytes of the body among them, and in the piece that held the end of the head."""
         self._trailers = 0
         self._trailer_bytes = 0
-        self._bodies: Budget = self._edge.bodies
+        self._bodies: ByteBudget = self._edge.bodies
         self._reserved = 0
         """Bytes of bodies that this connection has taken from the budget."""
         self._running: Any = None
@@ -155,7 +155,7 @@ class Protocol(HttpToolsProtocol):
         self._trailer_bytes += len(name) + len(value) + len(": \r\n")
         if self._trailers > limits.headers or self._trailer_bytes > limits.header_bytes:
             self.refuse(_trailers_too_large(limits))
-            raise Stopped
+            raise ParsingStopped
 
     def on_headers_complete(self) -> None:
         """Hand the request on, as one that is refused where it is over a limit; begin to wait for its body."""
@@ -172,7 +172,7 @@ class Protocol(HttpToolsProtocol):
         if error is not None:
             self.cycle.keep_alive = False
             self._stopped = True
-            raise Stopped
+            raise ParsingStopped
         if self.parser.should_upgrade():  # the parser reads no more
             self.cycle.keep_alive = False
             self._stopped = True
@@ -207,7 +207,7 @@ class Protocol(HttpToolsProtocol):
             if not self._bodies.take(size, self._reserved):
                 most = self._bodies.bytes_max
                 self.refuse(Overloaded(f"the bodies that are being received hold {most} bytes; retry later"))
-                raise Stopped
+                raise ParsingStopped
             self._reserved += size
         super().on_body(body)
 
@@ -302,7 +302,7 @@ class Protocol(HttpToolsProtocol):
         self.cycle.message_event.set()
 
 
-def _trailers_too_large(limits: Limits) -> AthenaError:
+def _trailers_too_large(limits: ConnectionLimits) -> AthenaError:
     most = f"{limits.headers} fields or {limits.header_bytes} bytes"
     return HeadersTooLarge(f"the trailers and chunk extensions are over {most}")
 

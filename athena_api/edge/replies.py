@@ -9,7 +9,7 @@ from athena_core import errors
 from athena_core.errors import AthenaError
 from athena_core.providers.mask import Mask
 from athena_core.text import ACTIVE
-from projections.engine.page import Page, encoded
+from projections.engine.page import Page, page_json
 
 STATUS: dict[type[AthenaError], int] = {
     errors.Invalid: 400,
@@ -48,7 +48,7 @@ def status_of(error: AthenaError | type[AthenaError]) -> int:
     return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
 
 
-def guarded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def with_cache_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Add what keeps an answer out of caches, and browsers from guessing its type.
 
     An answer with a ``cache-control`` of its own keeps it. One with an ETag may be stored by its client, and is
@@ -74,7 +74,7 @@ def success(data: Any) -> bytes:
     """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
     if isinstance(data, bytes):
         data = msgspec.Raw(data)
-    elif isinstance(data, Page) and (pieces := encoded(data)) is not None:
+    elif isinstance(data, Page) and (pieces := page_json(data)) is not None:
         return b"".join((b'{"ok":true,"data":', *pieces, b"}"))  # copied once, however large
     return encode(_Success(True, data))
 

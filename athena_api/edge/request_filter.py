@@ -3,7 +3,7 @@
 from typing import Any
 
 from athena_api.edge.asgi import App, Message, Receive, Scope, Send
-from athena_api.edge.browser import Browsers, preflight
+from athena_api.edge.browser import BrowserChecks, preflight
 from athena_api.edge.identity import Identification
 from athena_api.edge.replies import failure, status_of
 from athena_core.errors import AthenaError
@@ -19,14 +19,14 @@ CUT = "athena.cut"
 """Where the server puts the error of a request whose body ends before it is complete."""
 
 
-class Gate:
+class RequestFilter:
     """Puts the caller into ``scope["athena.identity"]``, or answers why it cannot.
 
     Stands before the router, behind the layer that sets ``scope["athena.trace"]`` and answers it as a header. An open
     path gets no identity; a probe may come by any name, because it comes by the address of a machine.
     """
 
-    def __init__(self, app: App, *, browsers: Browsers, identification: Identification | None) -> None:
+    def __init__(self, app: App, *, browsers: BrowserChecks, identification: Identification | None) -> None:
         """Wrap ``app``; without an identification every caller is the local Admin."""
         self._app = app
         self.browsers = browsers

@@ -13,7 +13,7 @@ Sample: TypeAlias = tuple[tuple[str, ...], float | Histogram]
 """The values of the labels, and what was measured."""
 
 
-class Routed(Protocol):
+class RoutedOperation(Protocol):
     """What is known of the operation that answered."""
 
     @property
@@ -29,7 +29,7 @@ class Routed(Protocol):
         """Whether its answers end when somebody leaves."""
 
 
-class Series:
+class RouteSeries:
     """The requests of one route."""
 
     __slots__ = ("classes", "seconds")
@@ -47,9 +47,9 @@ class Traffic:
         """Take the paths of the pages, and what stands before the paths of operations."""
         self._prefix = prefix
         self._pages = frozenset(pages)
-        self._series: dict[tuple[str, str], Series] = {}
+        self._series: dict[tuple[str, str], RouteSeries] = {}
 
-    def request(self, operation: Routed | None, method: str, path: str, status: int, seconds: float) -> None:
+    def request(self, operation: RoutedOperation | None, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answered request; status 0 means that it was never answered."""
         key: tuple[str, str] = (OTHER, OTHER)
         if operation is not None:
@@ -58,7 +58,7 @@ class Traffic:
             key = (method, path)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = Series()
+            series = self._series[key] = RouteSeries()
         series.classes[status // 100] += 1
         if operation is None or not operation.stream:
             series.seconds.observe(seconds)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 import msgspec
 from msgspec import inspect
 
-from athena_api.endpoint.shapes import Check, Record, Shape, Wrong, is_null, shape_of
+from athena_api.endpoint.shapes import Check, InputError, InputShape, ObjectShape, is_null, shape_of
 from athena_core.clock import milliseconds
 from athena_core.providers.mask import Mask
 from athena_core.values import (
@@ -43,7 +43,7 @@ REASONS = ("auditComment", "auditNote", "note", "reason")
 """Fields of commands in which people say why."""
 
 
-class Intake(NamedTuple):
+class InputRules(NamedTuple):
     """What is done to every input: its limits, and what is hidden in it before anything else sees it."""
 
     mask: Mask
@@ -51,19 +51,19 @@ class Intake(NamedTuple):
     reason_chars_max: int = MEMBER_CHARS_MAX
 
 
-INTAKE = Intake(Mask())
+INPUT_RULES = InputRules(Mask())
 
 
-def decode_body(type_: type[T], raw: bytes, context: str, intake: Intake = INTAKE) -> T:
+def decode_body(type_: type[T], raw: bytes, context: str, intake: InputRules = INPUT_RULES) -> T:
     """A value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
     try:
         struct: type = type_
         shape = shape_of(struct)
         return msgspec.convert(shape.check(_parse(raw, shape, intake)), type_)
-    except Wrong as wrong:
+    except InputError as wrong:
         raise wrong.error(context) from None
     except msgspec.ValidationError as error:  # a rule that only msgspec knows
-        raise Wrong(str(error).replace("`", ""), None).error(context) from None
+        raise InputError(str(error).replace("`", ""), None).error(context) from None
 
 
 def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str) -> T:
@@ -76,18 +76,18 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
             if name in readers and (value := _read(name, text, readers[name])) is not None:  # what is blank is absent
                 given[name] = value
         return msgspec.convert(shape.check(given), type_)
-    except Wrong as wrong:
+    except InputError as wrong:
         raise wrong.error(context) from None
 
 
-def check_path(path: Mapping[str, str], context: str, intake: Intake = INTAKE) -> None:
+def check_path(path: Mapping[str, str], context: str, intake: InputRules = INPUT_RULES) -> None:
     """Refuse path parameters that are no ids, or secrets. Raises ConfigError."""
     for name, text in path.items():
         if len(text) > CLIENT_ID_CHARS_MAX or not ID.fullmatch(text):
             remedy = f"1 to {CLIENT_ID_CHARS_MAX} letters, digits, dots, underscores or dashes"
-            raise Wrong(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
+            raise InputError(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
         if intake.mask.hide(text) != text:
-            raise Wrong("INVALID_ID: must be no secret", "an id that may be read by others", name).error(context)
+            raise InputError("INVALID_ID: must be no secret", "an id that may be read by others", name).error(context)
 
 
 def clamp_limit(text: str | None, default: int) -> int:
@@ -99,7 +99,7 @@ def clamp_limit(text: str | None, default: int) -> int:
 # JSON
 
 
-def _parse(raw: bytes, shape: Record, intake: Intake) -> Any:
+def _parse(raw: bytes, shape: ObjectShape, intake: InputRules) -> Any:
     if not raw:
         return {}
     if raw.count(b"[") + raw.count(b"{") > intake.depth_max:
@@ -107,7 +107,7 @@ def _parse(raw: bytes, shape: Record, intake: Intake) -> Any:
     try:
         value = msgspec.json.decode(raw)
     except UnicodeDecodeError:
-        raise Wrong("is not valid UTF-8", "JSON in UTF-8") from None
+        raise InputError("is not valid UTF-8", "JSON in UTF-8") from None
     except RecursionError:
         raise _too_deep(intake.depth_max) from None
     except msgspec.ValidationError:
@@ -127,7 +127,7 @@ def _parse(raw: bytes, shape: Record, intake: Intake) -> Any:
 
 def _check_reason(text: Any, chars_max: int, name: str) -> None:
     if isinstance(text, str) and len(text) > chars_max:
-        raise Wrong(
+        raise InputError(
             f"REASON_TOO_LONG: must have at most {chars_max} characters, not {len(text)}",
             f"at most {chars_max} characters",
             name,
@@ -140,33 +140,33 @@ def _check_depth(raw: bytes, depth_max: int) -> None:
         raise _too_deep(depth_max)
 
 
-def _too_deep(depth_max: int) -> Wrong:
-    return Wrong(f"JSON_TOO_DEEP: is nested more than {depth_max} levels deep", f"at most {depth_max} levels")
+def _too_deep(depth_max: int) -> InputError:
+    return InputError(f"JSON_TOO_DEEP: is nested more than {depth_max} levels deep", f"at most {depth_max} levels")
 
 
-def _too_large(raw: bytes, shape: Shape) -> Wrong:
+def _too_large(raw: bytes, shape: InputShape) -> InputError:
     """The fault of a number that no machine number holds, with its field where the standard library finds it."""
     try:
         shape.check(json.loads(raw, parse_int=lambda digits: int(digits[:400])))
-    except Wrong as wrong:
+    except InputError as wrong:
         return wrong
     except (ValueError, RecursionError):
         pass
-    return Wrong("OUT_OF_RANGE: holds a number that is too large", f"at most {INTEGER_MAX}")
+    return InputError("OUT_OF_RANGE: holds a number that is too large", f"at most {INTEGER_MAX}")
 
 
-def _malformed(raw: bytes, error: msgspec.DecodeError) -> Wrong:
+def _malformed(raw: bytes, error: msgspec.DecodeError) -> InputError:
     if raw.startswith(b"\xef\xbb\xbf"):
-        return Wrong("starts with a byte order mark", "JSON in UTF-8 without one")
+        return InputError("starts with a byte order mark", "JSON in UTF-8 without one")
     reason = str(error).removeprefix("JSON is malformed: ").replace("(byte ", "(at byte ")
     if reason == "Input data was truncated":
         reason = "it ends too early, or a surrogate escape lacks its other half"
-    return Wrong(f"is not valid JSON: {reason}", "a JSON object in UTF-8")
+    return InputError(f"is not valid JSON: {reason}", "a JSON object in UTF-8")
 
 
 def _refuse_nul(value: Any) -> None:
     if isinstance(value, str) and "\0" in value:
-        raise Wrong("holds a NUL character", "text without NUL characters")
+        raise InputError("holds a NUL character", "text without NUL characters")
     parts: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
         parts = value.items()
@@ -176,7 +176,7 @@ def _refuse_nul(value: Any) -> None:
         try:
             _refuse_nul(name)
             _refuse_nul(part)
-        except Wrong as wrong:
+        except InputError as wrong:
             wrong.path.append(name)
             raise
 
@@ -185,7 +185,7 @@ def _refuse_nul(value: Any) -> None:
 
 
 @functools.cache
-def _query_of(type_: type) -> tuple[Record, dict[str, Check]]:
+def _query_of(type_: type) -> tuple[ObjectShape, dict[str, Check]]:
     info = inspect.type_info(type_)
     assert isinstance(info, inspect.StructType), type_
     return shape_of(type_), {field.encode_name: _reader(query_kind(field.type)) for field in info.fields}
@@ -224,39 +224,39 @@ def _read(name: str, text: str, read: Check) -> Any:
     try:
         text.encode()
         if "\0" in text:
-            raise Wrong("holds a NUL character", "text without NUL characters")
+            raise InputError("holds a NUL character", "text without NUL characters")
         if not text.strip():
             return None
         return text if read is str else read(text.strip())  # the shape of a string decides about its blanks
     except UnicodeEncodeError:
-        raise Wrong("is not valid UTF-8", "percent-encoded UTF-8", name) from None
-    except Wrong as wrong:
+        raise InputError("is not valid UTF-8", "percent-encoded UTF-8", name) from None
+    except InputError as wrong:
         wrong.path.append(name)
         raise
 
 
 def _integer(text: str) -> int:
     if not INTEGER.fullmatch(text):
-        raise Wrong("must be an integer", f"an integer within ±{INTEGER_MAX}")
+        raise InputError("must be an integer", f"an integer within ±{INTEGER_MAX}")
     return int(text)
 
 
 def _number(text: str) -> float:
     if not NUMBER.fullmatch(text):
-        raise Wrong("must be a number", "a number")
+        raise InputError("must be a number", "a number")
     return float(text)
 
 
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise Wrong("must be true or false", "true or false")
+        raise InputError("must be true or false", "true or false")
     return text == "true"
 
 
 def _list(text: str, most: int) -> list[str] | None:
     parts = text.split(",")
     if len(parts) > most:  # blank parts are left out, but the document counts them
-        raise Wrong(f"must have at most {most} items, not {len(parts)}", f"a list of at most {most} items")
+        raise InputError(f"must have at most {most} items, not {len(parts)}", f"a list of at most {most} items")
     return [part.strip() for part in parts if part.strip()] or None
 
 
@@ -265,4 +265,4 @@ def _time(text: str) -> int:
     try:
         return milliseconds(text)
     except ValueError:
-        raise Wrong("must be a time in ISO-8601", remedy) from None
+        raise InputError("must be a time in ISO-8601", remedy) from None

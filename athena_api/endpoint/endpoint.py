@@ -12,8 +12,8 @@ from athena_api.edge.access_log import AccessLog
 from athena_api.edge.asgi import Receive, Scope, Send
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.edge.request_filter import CUT
-from athena_api.endpoint.body import Intake, check_path, clamp_limit, decode_body, decode_query
-from athena_api.endpoint.operation import PREFIX, Call, NoBody, NoQuery, Operation, Reply
+from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
+from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Reply
 from athena_api.endpoint.scope import require_scope
 from athena_api.plane import ControlPlane
 from athena_api.streams.sse import HEADERS as STREAM_HEADERS
@@ -51,7 +51,7 @@ ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": T
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Found(NamedTuple):
+class RouteMatch(NamedTuple):
     """A row that matches a request, and its path parameters."""
 
     operation: Operation[Any, Any]
@@ -72,7 +72,7 @@ class Router:
             else:
                 self._literal[operation.method, segments] = operation
 
-    def find(self, method: str, path: str) -> Found:
+    def find(self, method: str, path: str) -> RouteMatch:
         """The row of a path (decoded, with its prefix). Raises UnknownRoute."""
         segments = tuple(segment for segment in path.split("/") if segment)
         if segments[: len(ROOT)] != ROOT:
@@ -80,7 +80,7 @@ class Router:
         segments = segments[len(ROOT) :]
         operation = self._literal.get((method, segments))
         if operation is not None:
-            return Found(operation, {})
+            return RouteMatch(operation, {})
         for pattern, candidate in self._patterns.get((method, len(segments)), ()):
             names: dict[str, str] = {}
             for expected, segment in zip(pattern, segments, strict=True):
@@ -89,7 +89,7 @@ class Router:
                 elif expected != segment:
                     break
             else:
-                return Found(candidate, names)
+                return RouteMatch(candidate, names)
         raise UnknownRoute("Not found")
 
 
@@ -102,14 +102,14 @@ class Endpoint:
         self._router = Router(operations)
         self._access_log = access_log
         settings = plane.settings
-        self._intake = Intake(plane.mask, settings.json_depth_max, settings.reason_chars_max)
+        self._intake = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
         trace = scope["athena.trace"]
-        found: Found | None = None
+        found: RouteMatch | None = None
         begun = False
         try:
             found = self._router.find(scope["method"], scope["path"])
@@ -190,7 +190,7 @@ class Endpoint:
             raise
 
     async def _answer(
-        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: Call[Any, Any]
+        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
         """What is said, from views that are as far as the call wants; or was said since the log last moved."""
         if not operation.reads:
@@ -208,7 +208,7 @@ class Endpoint:
             plane.answers.keep(question, call.position, reply)
         return reply
 
-    async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> Reply:
+    async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> Reply:
         """What the row's handler says; a field that it finds wrong is named as this operation knows it."""
         try:
             return await operation.handle(plane, call)
@@ -217,8 +217,8 @@ class Endpoint:
             raise
 
     async def _call(
-        self, plane: ControlPlane, found: Found, scope: Scope, receive: Receive, meta: Meta
-    ) -> Call[Any, Any]:
+        self, plane: ControlPlane, found: RouteMatch, scope: Scope, receive: Receive, meta: Meta
+    ) -> ApiCall[Any, Any]:
         operation, path = found
         context = operation.context
         check_path(path, context, self._intake)
@@ -228,7 +228,7 @@ class Endpoint:
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
         body = decode_body(operation.body, content, context, self._intake) if operation.body is not NoBody else NoBody()
-        call = Call(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
+        call = ApiCall(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:
             call.limit = clamp_limit(parameters.get("limit"), ITEMS_DEFAULT[operation.paging])

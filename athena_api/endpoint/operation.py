@@ -32,7 +32,7 @@ class NoQuery(Value):
     """The operation takes no query parameters."""
 
 
-class Call(msgspec.Struct, Generic[B, Q], kw_only=True):
+class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
 
     ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
@@ -74,14 +74,14 @@ class Reply(msgspec.Struct, kw_only=True):
     steady: bool = False
 
 
-def found(record: T | None, kind: str, record_id: str) -> T:
+def existing(record: T | None, kind: str, record_id: str) -> T:
     """The record. Raises NotFound."""
     if record is None:
         raise NotFound(f"no {kind} {record_id!r} exists")
     return record
 
 
-Handler = Callable[["ControlPlane", Call[B, Q]], Awaitable[Reply]]
+Handler = Callable[["ControlPlane", ApiCall[B, Q]], Awaitable[Reply]]
 
 
 class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):

@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from athena_api.endpoint.operation import Call, Operation
+from athena_api.endpoint.operation import ApiCall, Operation
 from athena_api.plane import ControlPlane
 from athena_core.errors import ConfigError
 from athena_core.values import persona_named
 
 
-async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: Call[Any, Any]) -> None:
+async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> None:
     """Return if the caller's scope covers the request. Raises AuthzDenied.
 
     A row whose path begins with a session or a run is about that; a row that ``narrows`` a kind of scope shows no more

@@ -25,7 +25,7 @@ KINDS: dict[type, str] = {
 }
 
 
-class Wrong(Exception):
+class InputError(Exception):
     """What is wrong with a part of the input; the path grows while the stack unwinds."""
 
     def __init__(self, reason: str, remedy: str | None, *path: str | int) -> None:
@@ -47,7 +47,7 @@ def _shown(name: str) -> str:
     return "".join([letter if letter.isprintable() else "?" for letter in name[:NAME_CHARS_MAX]]) or '""'
 
 
-class Shape:
+class InputShape:
     """A place in the input: ``wants`` says in words what belongs there."""
 
     wants = "any value"
@@ -56,12 +56,12 @@ class Shape:
         """The value, tidied. Raises Wrong."""
         raise NotImplementedError
 
-    def mismatch(self, value: Any, kind: str) -> Wrong:
+    def mismatch(self, value: Any, kind: str) -> InputError:
         """The fault of a value of another JSON type."""
-        return Wrong(f"must be {kind}, not {KINDS[type(value)]}", self.wants)
+        return InputError(f"must be {kind}, not {KINDS[type(value)]}", self.wants)
 
 
-class Text(Shape):
+class TextShape(InputShape):
     """A string: trimmed, and not blank unless it may be absent. One with a pattern is an id: taken as it is."""
 
     optional = False
@@ -81,18 +81,18 @@ class Text(Shape):
                 return None
             raise self.mismatch(value, "a string")
         if len(value) > self.longest:
-            raise Wrong(f"must have at most {self.longest} characters, not {len(value)}", self.wants)
+            raise InputError(f"must have at most {self.longest} characters, not {len(value)}", self.wants)
         text = value.strip()
         if not text:
             if self.optional:
                 return None
-            raise Wrong("must not be blank", self.wants)
+            raise InputError("must not be blank", self.wants)
         if self.pattern and (len(text) != len(value) or not self.pattern.search(value)):
-            raise Wrong(f"must match {self.pattern.pattern}", self.wants)
+            raise InputError(f"must match {self.pattern.pattern}", self.wants)
         return text
 
 
-class Choice(Shape):
+class ChoiceShape(InputShape):
     """One of a few fixed values."""
 
     def __init__(self, values: Iterable[Any]) -> None:
@@ -108,10 +108,10 @@ class Choice(Shape):
                 return value
         if KINDS[type(value)] != self.kind:
             raise self.mismatch(value, self.kind)
-        raise Wrong(f"must be {self.wants}", self.wants)
+        raise InputError(f"must be {self.wants}", self.wants)
 
 
-class Number(Shape):
+class NumberShape(InputShape):
     """An integer or a number within bounds."""
 
     def __init__(self, info: inspect.IntType | inspect.FloatType) -> None:
@@ -129,21 +129,21 @@ class Number(Shape):
         """The right kind of number, then the bounds; 1.0 is an integer."""
         if type(value) is float:
             if not math.isfinite(value):
-                raise Wrong("OUT_OF_RANGE: is too large", self.wants)
+                raise InputError("OUT_OF_RANGE: is too large", self.wants)
             if self.whole:
                 if not value.is_integer():
-                    raise Wrong("must be an integer", self.wants)
+                    raise InputError("must be an integer", self.wants)
                 value = int(value)
         elif type(value) is not int:
             raise self.mismatch(value, self.kind)
         if value < self.least:
-            raise Wrong(f"OUT_OF_RANGE: must be at least {self.least}", self.wants)
+            raise InputError(f"OUT_OF_RANGE: must be at least {self.least}", self.wants)
         if value > self.most:
-            raise Wrong(f"OUT_OF_RANGE: must be at most {self.most}", self.wants)
+            raise InputError(f"OUT_OF_RANGE: must be at most {self.most}", self.wants)
         return value
 
 
-class Flag(Shape):
+class BooleanShape(InputShape):
     """True or false."""
 
     wants = "true or false"
@@ -155,10 +155,10 @@ class Flag(Shape):
         return value
 
 
-class Items(Shape):
+class ListShape(InputShape):
     """A list of one shape."""
 
-    def __init__(self, item: Shape, info: inspect.CollectionType) -> None:
+    def __init__(self, item: InputShape, info: inspect.CollectionType) -> None:
         """Take over the limits."""
         self.item = item.check
         self.least = info.min_length or 0
@@ -171,23 +171,23 @@ class Items(Shape):
         if type(value) is not list:
             raise self.mismatch(value, "a list")
         if len(value) < self.least:
-            raise Wrong(f"must have at least {_counted(self.least, 'item')}", self.wants)
+            raise InputError(f"must have at least {_counted(self.least, 'item')}", self.wants)
         if len(value) > self.most:
-            raise Wrong(f"must have at most {_counted(self.most, 'item')}, not {len(value)}", self.wants)
+            raise InputError(f"must have at most {_counted(self.most, 'item')}, not {len(value)}", self.wants)
         items = []
         for item in value:
             try:
                 items.append(self.item(item))
-            except Wrong as wrong:
+            except InputError as wrong:
                 wrong.path.append(len(items))
                 raise
         return items
 
 
-class Mapped(Shape):
+class MapShape(InputShape):
     """An object with keys of the client's choice."""
 
-    def __init__(self, key: Shape, item: Shape, info: inspect.DictType) -> None:
+    def __init__(self, key: InputShape, item: InputShape, info: inspect.DictType) -> None:
         """Take over the limits."""
         self.key = key.check
         self.item = item.check
@@ -200,30 +200,32 @@ class Mapped(Shape):
         if type(value) is not dict:
             raise self.mismatch(value, "an object")
         if len(value) < self.least:
-            raise Wrong(f"must have at least {_counted(self.least, 'key')}", self.wants)
+            raise InputError(f"must have at least {_counted(self.least, 'key')}", self.wants)
         if len(value) > self.most:
-            raise Wrong(f"must have at most {_counted(self.most, 'key')}, not {len(value)}", self.wants)
+            raise InputError(f"must have at most {_counted(self.most, 'key')}, not {len(value)}", self.wants)
         items = {}
         for name, item in value.items():
             try:
                 key = self.key(name)
-            except Wrong as wrong:
-                raise Wrong("has a key that " + wrong.reason, wrong.remedy, *([name] if name.strip() else [])) from None
+            except InputError as wrong:
+                raise InputError(
+                    "has a key that " + wrong.reason, wrong.remedy, *([name] if name.strip() else [])
+                ) from None
             try:
                 items[key] = self.item(item)
-            except Wrong as wrong:
+            except InputError as wrong:
                 wrong.path.append(name)
                 raise
         return items
 
 
-class Optional(Shape):
+class OptionalShape(InputShape):
     """What may be absent: null is, and so is a blank string where a word belongs."""
 
-    def __init__(self, inner: Shape) -> None:
+    def __init__(self, inner: InputShape) -> None:
         """Wrap what belongs there."""
         self.inner = inner.check
-        self.word = isinstance(inner, Choice) and inner.kind == "a string"
+        self.word = isinstance(inner, ChoiceShape) and inner.kind == "a string"
         self.wants = inner.wants
 
     def check(self, value: Any) -> Any:
@@ -233,15 +235,15 @@ class Optional(Shape):
         return self.inner(value)
 
 
-class Anything(Shape):
+class AnyShape(InputShape):
     """Any JSON whose numbers keep their value in every reader."""
 
     def check(self, value: Any) -> Any:
         """Look at the numbers."""
         if type(value) is int and not -INTEGER_MAX <= value <= INTEGER_MAX:
-            raise Wrong(f"OUT_OF_RANGE: must be within ±{INTEGER_MAX}", self.wants)
+            raise InputError(f"OUT_OF_RANGE: must be within ±{INTEGER_MAX}", self.wants)
         if type(value) is float and not math.isfinite(value):
-            raise Wrong("OUT_OF_RANGE: is too large", self.wants)
+            raise InputError("OUT_OF_RANGE: is too large", self.wants)
         parts: Iterable[tuple[str | int, Any]] = ()
         if type(value) is dict:
             parts = value.items()
@@ -250,25 +252,25 @@ class Anything(Shape):
         for name, part in parts:
             try:
                 self.check(part)
-            except Wrong as wrong:
+            except InputError as wrong:
                 wrong.path.append(name)
                 raise
         return value
 
 
-class Record(Shape):
+class ObjectShape(InputShape):
     """An object with named fields. Fields are filled in after the record is known, so that types may be recursive."""
 
     def __init__(self, info: inspect.StructType) -> None:
         """Take over the names."""
         self.closed = info.forbid_unknown_fields
-        self.shapes: dict[str, Shape] = {}
+        self.shapes: dict[str, InputShape] = {}
         self.checks: dict[str, Check] = {}
         self.required = tuple(field.encode_name for field in info.fields if field.required)
         self.names = frozenset(self.required)
         self.wants = "an object with " + ", ".join(field.encode_name for field in info.fields)
 
-    def fill(self, fields: Mapping[str, Shape]) -> None:
+    def fill(self, fields: Mapping[str, InputShape]) -> None:
         """Give the fields their shapes."""
         self.shapes.update(fields)
         self.checks.update((name, shape.check) for name, shape in fields.items())
@@ -282,18 +284,18 @@ class Record(Shape):
             check = self.checks.get(name)
             if check is None:
                 if self.closed:
-                    raise Wrong("is not a known field", "one of " + ", ".join(self.shapes), name)
+                    raise InputError("is not a known field", "one of " + ", ".join(self.shapes), name)
                 continue
             try:
                 tidy = check(content)
-            except Wrong as wrong:
+            except InputError as wrong:
                 wrong.path.append(name)
                 raise
             if tidy is not None or name in self.names:
                 fields[name] = tidy
         if not self.names <= fields.keys():
             missing = next(name for name in self.required if name not in fields)
-            raise Wrong("is required", self.shapes[missing].wants, missing)
+            raise InputError("is required", self.shapes[missing].wants, missing)
         return fields
 
 
@@ -305,16 +307,16 @@ def _counted(count: int, noun: str) -> str:
 
 
 @functools.cache
-def shape_of(type_: type) -> Record:
+def shape_of(type_: type) -> ObjectShape:
     """The shape of a struct, compiled once. Raises TypeError for a type that no input may have."""
     info = inspect.type_info(type_)
     assert isinstance(info, inspect.StructType), type_
     return _record(info, {})
 
 
-def _record(info: inspect.StructType, seen: dict[type, Record]) -> Record:
+def _record(info: inspect.StructType, seen: dict[type, ObjectShape]) -> ObjectShape:
     if info.cls not in seen:
-        seen[info.cls] = record = Record(info)
+        seen[info.cls] = record = ObjectShape(info)
         fields = {}
         for field in info.fields:
             shape = _shape(field.type, seen)
@@ -323,38 +325,38 @@ def _record(info: inspect.StructType, seen: dict[type, Record]) -> Record:
     return seen[info.cls]
 
 
-def _shape(info: inspect.Type, seen: dict[type, Record]) -> Shape:
+def _shape(info: inspect.Type, seen: dict[type, ObjectShape]) -> InputShape:
     match info:
         case inspect.Metadata():
             return _shape(info.type, seen)
         case inspect.StrType():
-            return Text(info)
+            return TextShape(info)
         case inspect.IntType() | inspect.FloatType():
-            return Number(info)
+            return NumberShape(info)
         case inspect.BoolType():
-            return Flag()
+            return BooleanShape()
         case inspect.LiteralType():
-            return Choice(info.values)
+            return ChoiceShape(info.values)
         case inspect.EnumType():
-            return Choice(member.value for member in info.cls)
+            return ChoiceShape(member.value for member in info.cls)
         case inspect.ListType() | inspect.VarTupleType():
-            return Items(_shape(info.item_type, seen), info)
+            return ListShape(_shape(info.item_type, seen), info)
         case inspect.DictType():
-            return Mapped(_shape(info.key_type, seen), _shape(info.value_type, seen), info)
+            return MapShape(_shape(info.key_type, seen), _shape(info.value_type, seen), info)
         case inspect.StructType():
             return _record(info, seen)
         case inspect.AnyType():
-            return Anything()
+            return AnyShape()
         case inspect.UnionType() if len(members := [part for part in info.types if not is_null(part)]) == 1:
             return _optional(_shape(members[0], seen))
     raise TypeError(f"{info} is no type of an input")
 
 
-def _optional(shape: Shape) -> Shape:
-    if isinstance(shape, Text):
+def _optional(shape: InputShape) -> InputShape:
+    if isinstance(shape, TextShape):
         shape.optional = True
         return shape
-    return shape if isinstance(shape, Optional) else Optional(shape)
+    return shape if isinstance(shape, OptionalShape) else OptionalShape(shape)
 
 
 def is_null(info: inspect.Type) -> bool:

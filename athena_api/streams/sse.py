@@ -13,18 +13,18 @@ import anyio
 import msgspec
 
 from athena_api.edge.asgi import Receive, Send
-from athena_api.edge.byte_budget import Budget
+from athena_api.edge.byte_budget import ByteBudget
 from athena_core.errors import StoreUnreachable, StreamLimit
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
-from athena_core.protocols import LogReader, Row, Shown, ShownCells
+from athena_core.protocols import LogReader, PublicCells, PublicRow, Row
 from athena_core.values import LOCAL, Identity
 from projections.engine.page import INLINE_BYTES_MAX
 from projections.feed import (
     FeedFilter,
     FeedPage,
-    Records,
+    FeedRecords,
     event_id,
     event_ids,
     parse_cursor,
@@ -65,19 +65,19 @@ HEADERS = [
 ]
 
 
-class Frame(NamedTuple):
+class EventFrame(NamedTuple):
     """A rendered event: the row it shows (without its payload), and what is sent."""
 
-    row: ShownCells
+    row: PublicCells
     content: bytes
 
 
-class Ring:
+class FrameRing:
     """The newest frames, rendered once for everybody; filled only while somebody listens."""
 
     def __init__(self, position: Position) -> None:
         """Start empty after a position."""
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[EventFrame] = deque()
         self._size = 0
         self._waiting: dict[asyncio.Future[None], None] = {}
         self.told = position
@@ -89,7 +89,7 @@ class Ring:
         self._size = 0
         self.first = position + 1
 
-    def add(self, frames: Sequence[Frame]) -> None:
+    def add(self, frames: Sequence[EventFrame]) -> None:
         """Append frames, and let go of the oldest over the limit."""
         self._frames.extend(frames)
         self._size += sum(len(frame.content) for frame in frames)
@@ -97,7 +97,7 @@ class Ring:
             self._size -= len(self._frames.popleft().content)
             self.first += 1
 
-    def after(self, position: Position, limit: int) -> list[Frame] | None:
+    def after(self, position: Position, limit: int) -> list[EventFrame] | None:
         """Up to ``limit`` frames after a position; None if the ring does not reach back so far."""
         start = position + 1 - self.first
         if start < 0:
@@ -135,7 +135,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-class Turns:
+class Pacer:
     """Lets one caller go on in each iteration of the event loop, in the order in which they asked.
 
     However many streams catch up, a request waits for one page of one of them before the loop looks at its socket.
@@ -190,7 +190,7 @@ class Subscription(ABC):
         """Return once there may be more."""
 
 
-class Cut:
+class Cancellation:
     """Ends what is done inside from outside, where it waits for something, and without an error.
 
     Lighter than a cancel scope, of which every open stream would hold two.
@@ -221,7 +221,7 @@ class Cut:
             self._task.cancel()
 
 
-class Wanted(Cut):
+class ClientWait(Cancellation):
     """The same, and it ends once the client has gone or the server drains.
 
     A task of its own sees the client go: the request's has something else to wait for.
@@ -260,7 +260,7 @@ class Wanted(Cut):
             self.now()
 
 
-class Reading(Wanted):
+class OpenStream(ClientWait):
     """An open stream: who reads what, its nap until there is more to tell, and for how many ticks it was quiet."""
 
     __slots__ = ("nap", "operation", "quiet", "who")
@@ -270,7 +270,7 @@ class Reading(Wanted):
         super().__init__(streams, receive)
         self.who = who
         self.operation = operation
-        self.nap = Cut()
+        self.nap = Cancellation()
         self.quiet = 0
 
 
@@ -279,22 +279,22 @@ class Streams:
 
     def __init__(
         self,
-        answers_in_flight: Budget | None = None,
+        answers_in_flight: ByteBudget | None = None,
         *,
         streams_max: int = 10_000,
         per_identity_max: int = 1_000,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         """None is open."""
-        self._answers = answers_in_flight or Budget(ANSWERS_BYTES_MAX)
+        self._answers = answers_in_flight or ByteBudget(ANSWERS_BYTES_MAX)
         self._streams_max = streams_max
         self._per_identity_max = per_identity_max
         self._tick_seconds = heartbeat_seconds / QUIET_TICKS
         self._ticking: asyncio.TimerHandle | None = None
         self._open = Counter[str]()
-        self._readings: set[Reading] = set()
-        self._turns = Turns()
-        self.inside: set[Wanted] = set()
+        self._readings: set[OpenStream] = set()
+        self._turns = Pacer()
+        self.inside: set[ClientWait] = set()
         """The streams, and whatever else is done for clients who wait."""
         self.count = 0
         self.draining = False
@@ -311,7 +311,7 @@ class Streams:
         self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
     ) -> None:
         """Stream to one subscriber until it leaves, may no longer read, or the server drains."""
-        with subscription, Reading(self, receive, who, operation) as reading:
+        with subscription, OpenStream(self, receive, who, operation) as reading:
             self.count += 1
             self._open[who.subject] += 1
             self._readings.add(reading)
@@ -341,9 +341,9 @@ class Streams:
         for wanted in self.inside:
             wanted.now()
 
-    def wanted(self, receive: Receive) -> Wanted:
+    def wanted(self, receive: Receive) -> ClientWait:
         """What is done inside ends early, without an error, once the client has gone or the server drains."""
-        return Wanted(self, receive)
+        return ClientWait(self, receive)
 
     def _tick(self) -> None:
         """Wake whoever has been quiet for so many ticks: one timer for the heartbeats of all."""
@@ -355,7 +355,7 @@ class Streams:
         if self._readings:
             self._ticking = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
-    async def _pump(self, subscription: Subscription, send: Send, reading: Reading) -> None:
+    async def _pump(self, subscription: Subscription, send: Send, reading: OpenStream) -> None:
         await _send(send, subscription.retry)
         while True:
             away = False
@@ -400,12 +400,12 @@ def cursor_at(reader: LogReader, position: Position) -> str:
     return "0" if row is None else event_id(reader.log_id, row.position, row.chain)
 
 
-def records_of(found: FeedPage, reader: LogReader) -> Records:
+def records_of(found: FeedPage, reader: LogReader) -> FeedRecords:
     """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
     ids = event_ids(reader.log_id, found.rows)
     full = bool(ids) and found.rows[-1][0] == found.scanned
     cursor = ids[-1] if full else cursor_at(reader, found.scanned)
-    return Records(
+    return FeedRecords(
         events=records(found.rows, ids, partial(cursor_at, reader)),
         cursor=cursor,
         head=found.head,
@@ -420,7 +420,7 @@ class Feed:
         """Take the tail of the log, and a reader of this event loop."""
         self._tail = tail
         self._reader = reader
-        self.ring = Ring(tail.position)
+        self.ring = FrameRing(tail.position)
         self._followers = 0
         self._waking = False
         tail.subscribe(self._notice)
@@ -429,11 +429,11 @@ class Feed:
         """The cursor that continues after a position; ``0`` before the first event."""
         return cursor_at(self._reader, position)
 
-    def _frames(self, rows: Sequence[ShownCells]) -> list[Frame]:
+    def _frames(self, rows: Sequence[PublicCells]) -> list[EventFrame]:
         ids = event_ids(self._reader.log_id, rows)
         rendered = render(rows, ids, self.cursor_at)
         return [
-            Frame((*row[:6], b"", None, row[8]), frame(row[1], content, its_id))
+            EventFrame((*row[:6], b"", None, row[8]), frame(row[1], content, its_id))
             for row, content, its_id in zip(rows, rendered, ids, strict=True)
         ]
 
@@ -443,7 +443,7 @@ class Feed:
             self.ring.restart(rows[-1].position)
             return
         try:
-            self.ring.add(self._frames([Shown.of(row) for row in rows]))
+            self.ring.add(self._frames([PublicRow.of(row) for row in rows]))
         except StoreUnreachable:  # what some of them refer to cannot be read now: whoever listens reads pages later
             self.ring.restart(rows[-1].position)
         if not self._waking:
@@ -480,7 +480,7 @@ class Feed:
         """Somebody follows no more."""
         self._followers -= 1
 
-    def frames(self, position: Position) -> list[Frame]:
+    def frames(self, position: Position) -> list[EventFrame]:
         """The next frames after a position."""
         found = self.ring.after(position, PAGE_EVENTS)
         if found is None:

@@ -9,7 +9,7 @@ import msgspec
 from athena_api.streams.sse import Feed, Subscription, frame
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.services.execution.live_text import Live, Subscriber
+from athena_core.services.execution.live_text import LiveSubscriber, LiveText
 from projections import sessions
 from projections.engine.cursor import parse_cursor
 from projections.engine.page import INLINE_BYTES_MAX
@@ -23,7 +23,7 @@ VIEWS = ("sessions",)
 class Transcripts:
     """Opens the streams of transcripts."""
 
-    def __init__(self, feed: Feed, live: Live, views: ViewsReader, log_id: str) -> None:
+    def __init__(self, feed: Feed, live: LiveText, views: ViewsReader, log_id: str) -> None:
         """Take where entries are read and what is written now; ``views`` belongs to this event loop."""
         self.live = live
         self.views = views
@@ -45,7 +45,7 @@ class TranscriptSubscription(Subscription):
         self._transcripts = transcripts
         self._session_id = session_id
         self._position = position
-        self._subscriber: Subscriber
+        self._subscriber: LiveSubscriber
 
     def __enter__(self) -> Self:
         """Follow the session."""

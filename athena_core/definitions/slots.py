@@ -27,7 +27,7 @@ MINUTE = 60_000
 AHEAD = SLOT_YEARS_MAX * 31_557_600_000
 INSTANT_MAX = 253_370_764_800_000  # the year 9999
 
-Instant: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=INSTANT_MAX)]
+InstantMs: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=INSTANT_MAX)]
 """Milliseconds since 1970 UTC."""
 EveryMinutes: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=EVERY_MINUTES_MAX)]
 Expression: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=CRON_CHARS_MAX)]
@@ -39,20 +39,20 @@ class Trigger(Value):
     """When something is due: just one of ``every_minutes``, ``cron`` with ``timezone``, and ``run_at_ms``.
 
     The slots of an interval are ``anchor_ms`` + k × interval, k from 0 on, in real time. Slots lie within
-    ``start_at_ms`` and ``end_at_ms``, both included. ``check`` says whether the parts fit together.
+    ``start_at_ms`` and ``end_at_ms``, both included. ``check_trigger`` says whether the parts fit together.
     """
 
     every_minutes: EveryMinutes | None = None
-    anchor_ms: Instant = 0
+    anchor_ms: InstantMs = 0
     cron: Expression | None = None
     timezone: ZoneName | None = None
-    run_at_ms: Instant | None = None
-    start_at_ms: Instant | None = None
-    end_at_ms: Instant | None = None
+    run_at_ms: InstantMs | None = None
+    start_at_ms: InstantMs | None = None
+    end_at_ms: InstantMs | None = None
     jitter_seconds: JitterSeconds = 0
 
 
-def check(trigger: Trigger) -> None:
+def check_trigger(trigger: Trigger) -> None:
     """Refuse a trigger that means nothing. Raises ConfigError for the field that is wrong, as clients name it."""
     kinds = {"everyMinutes": trigger.every_minutes, "cron": trigger.cron, "runAt": trigger.run_at_ms}
     given = [name for name, value in kinds.items() if value is not None]

@@ -8,11 +8,11 @@ from athena_core.clock import milliseconds
 from athena_core.definitions.slots import (
     EveryMinutes,
     Expression,
-    Instant,
+    InstantMs,
     JitterSeconds,
     Trigger,
     ZoneName,
-    check,
+    check_trigger,
 )
 from athena_core.errors import ConfigError
 from athena_core.event import Value
@@ -96,7 +96,7 @@ def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
         end_at_ms=_instant("endAt", spec.end_at),
         jitter_seconds=spec.jitter_seconds or 0,
     )
-    check(trigger)
+    check_trigger(trigger)
     if spec.start_now and spec.every_minutes is None:
         raise ConfigError.of("startNow", "belongs to everyMinutes", "run it by hand: POST /schedules/{id}/run")
     if spec.start_now and spec.start_at is not None:
@@ -112,13 +112,13 @@ def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
 
 
 def _instant(field: str, text: str | None) -> int | None:
-    return None if text is None else instant(field, text)
+    return None if text is None else parse_instant(field, text)
 
 
-def instant(field: str, text: str) -> int:
+def parse_instant(field: str, text: str) -> int:
     """A time that an author wrote, in milliseconds since 1970 UTC. Raises ConfigError for the field."""
     try:
-        return msgspec.convert(milliseconds(text, absolute=True), Instant)
+        return msgspec.convert(milliseconds(text, absolute=True), InstantMs)
     except ValueError:  # msgspec's error is one too: a time before 1970 or too far ahead
         remedy = "ISO-8601 with an offset, such as 2026-01-31T12:00:00Z, from 1970 to 9998"
         raise ConfigError.of(field, f"{text[:40]!r} is no such time", remedy) from None

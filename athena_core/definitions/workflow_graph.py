@@ -133,7 +133,7 @@ class WorkflowDefinition(Body):
 # Checking
 
 
-class Faults:
+class DefinitionFaults:
     """What is wrong with a definition, as far as it is told."""
 
     def __init__(self) -> None:
@@ -152,9 +152,9 @@ class Faults:
             raise ConfigError(message, *self.found)
 
 
-def check(definition: WorkflowDefinition) -> "Graph":
+def check(definition: WorkflowDefinition) -> "WorkflowGraph":
     """The graph of a definition that fits together. Raises ConfigError with every fault, nodes and edges by name."""
-    faults = Faults()
+    faults = DefinitionFaults()
     seen: set[str] = set()
     for index, step in enumerate(definition.steps):
         if step.id in seen:
@@ -172,7 +172,7 @@ def check(definition: WorkflowDefinition) -> "Graph":
             faults.add(field, f"the edge {name} is there twice", "leave one out")
         edges.add((edge.source, edge.target))
     faults.settle()
-    graph = Graph(definition)
+    graph = WorkflowGraph(definition)
     _check_cycles(graph, faults)
     faults.settle()
     _check_steps(graph, faults)
@@ -181,7 +181,7 @@ def check(definition: WorkflowDefinition) -> "Graph":
     return graph
 
 
-def _check_cycles(graph: "Graph", faults: Faults) -> None:
+def _check_cycles(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
     try:
         TopologicalSorter(graph.parents).prepare()
     except CycleError as error:
@@ -192,7 +192,7 @@ def _check_cycles(graph: "Graph", faults: Faults) -> None:
         faults.add("definition.dependencies", f"the steps {names} form a cycle: {path}", "leave an edge out")
 
 
-def _circling(graph: "Graph") -> set[str]:
+def _circling(graph: "WorkflowGraph") -> set[str]:
     """The steps that are in a cycle or between two."""
     left = set(graph.ids)
     for before in (graph.parents, graph.children):
@@ -210,7 +210,7 @@ def _circling(graph: "Graph") -> set[str]:
     return left
 
 
-def _check_steps(graph: "Graph", faults: Faults) -> None:
+def _check_steps(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
     for index, step in enumerate(graph.steps.values()):
         field = f"definition.steps[{index}]"
         runs = ("directiveId", step.directive_id), ("harnessProfileId", step.harness_profile_id)
@@ -235,7 +235,9 @@ def _check_steps(graph: "Graph", faults: Faults) -> None:
             _check_map(graph, faults, f"{field}.map", step.id, step.map)
 
 
-def _check_earlier(graph: "Graph", faults: Faults, field: str, step_id: str, other: str, path: str | None) -> None:
+def _check_earlier(
+    graph: "WorkflowGraph", faults: DefinitionFaults, field: str, step_id: str, other: str, path: str | None
+) -> None:
     if other not in graph.steps:
         faults.add(f"{field}.step", f"no step {other!r} exists", "the id of an earlier step")
     elif graph.steps[other].approval is not None:
@@ -246,7 +248,7 @@ def _check_earlier(graph: "Graph", faults: Faults, field: str, step_id: str, oth
         faults.add(f"{field}.path", f"{path!r} is no JSON pointer", "one that begins with a slash, such as /items/0")
 
 
-def _check_map(graph: "Graph", faults: Faults, field: str, step_id: str, over: MapOver) -> None:
+def _check_map(graph: "WorkflowGraph", faults: DefinitionFaults, field: str, step_id: str, over: MapOver) -> None:
     if (over.step is None) == (over.input is None):
         faults.add(field, "needs either step or input", "where the list is")
     elif over.step is not None:
@@ -255,7 +257,7 @@ def _check_map(graph: "Graph", faults: Faults, field: str, step_id: str, over: M
         faults.add(f"{field}.itemName", f"{over.item_name!r} is no placeholder", "letters, digits, underscores")
 
 
-def _check_mappings(graph: "Graph", faults: Faults) -> None:
+def _check_mappings(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
     filled: dict[tuple[str, str], str] = {}
     for index, edge in enumerate(graph.definition.dependencies):
         source, target = graph.steps[edge.source], graph.steps[edge.target]
@@ -277,19 +279,19 @@ def _check_mappings(graph: "Graph", faults: Faults) -> None:
 # The graph
 
 
-class Verdict(NamedTuple):
+class StepVerdict(NamedTuple):
     """Whether a pending step may begin, is to be skipped (and why), or waits."""
 
     what: Literal["ready", "skip", "blocked"]
     reason: SkipReason | None = None
 
 
-READY, BLOCKED = Verdict("ready"), Verdict("blocked")
-THROUGH = frozenset(("ok", "failed", "skipped", "cancelled"))
-LOST = frozenset(("failed", "cancelled"))
+READY, BLOCKED = StepVerdict("ready"), StepVerdict("blocked")
+FINISHED = frozenset(("ok", "failed", "skipped", "cancelled"))
+UNSUCCESSFUL = frozenset(("failed", "cancelled"))
 
 
-class Graph:
+class WorkflowGraph:
     """A definition as it is walked: parents and children of each step, in the order of the definition."""
 
     def __init__(self, definition: WorkflowDefinition) -> None:
@@ -340,7 +342,7 @@ class Graph:
                     left.append(child)
         return found
 
-    def verdict(self, step_id: str, statuses: Mapping[str, str], stuck: frozenset[str] | None = None) -> Verdict:
+    def verdict(self, step_id: str, statuses: Mapping[str, str], stuck: frozenset[str] | None = None) -> StepVerdict:
         """Whether a pending step may begin; a step that is not in ``statuses`` is pending.
 
         ``stuck`` are the pending steps that cannot begin any more, if they are known.
@@ -351,10 +353,10 @@ class Graph:
         if rule == "all-succeeded":
             if all(status == "ok" for status in found):
                 return READY
-            if any(status == "skipped" for status in found) and not any(status in LOST for status in found):
-                return Verdict("skip", "upstream-skipped")
+            if any(status == "skipped" for status in found) and not any(status in UNSUCCESSFUL for status in found):
+                return StepVerdict("skip", "upstream-skipped")
             return BLOCKED
-        if rule == "one-failed" and any(status in LOST for status in found):
+        if rule == "one-failed" and any(status in UNSUCCESSFUL for status in found):
             return READY
         if "running" in found or "waiting" in found:
             return BLOCKED
@@ -365,23 +367,23 @@ class Graph:
                 return BLOCKED
             if rule == "one-failed":
                 return READY
-        return READY if rule == "all-done" else Verdict("skip", "no-failure")
+        return READY if rule == "all-done" else StepVerdict("skip", "no-failure")
 
     def stuck(self, statuses: Mapping[str, str]) -> frozenset[str]:
         """The pending steps that cannot begin because of what failed before them."""
-        if not any(status in LOST for status in statuses.values()):
+        if not any(status in UNSUCCESSFUL for status in statuses.values()):
             return frozenset()
         found: set[str] = set()
         for step_id in self.order:
             if statuses.get(step_id, "pending") != "pending":
                 continue
             if (self.steps[step_id].trigger_rule or "all-succeeded") == "all-succeeded" and any(
-                parent in found or statuses.get(parent) in LOST for parent in self.parents[step_id]
+                parent in found or statuses.get(parent) in UNSUCCESSFUL for parent in self.parents[step_id]
             ):
                 found.add(step_id)
         return frozenset(found)
 
-    def due(self, statuses: Mapping[str, str]) -> list[tuple[str, Verdict]]:
+    def due(self, statuses: Mapping[str, str]) -> list[tuple[str, StepVerdict]]:
         """The pending steps that may begin or are to be skipped, in the order of the definition."""
         stuck = self.stuck(statuses)
         found = []
@@ -404,7 +406,7 @@ class Graph:
 # Conditions
 
 
-class Unfit(Exception):
+class OutputMismatch(Exception):
     """A value has no such part, or cannot be compared so."""
 
 
@@ -415,23 +417,23 @@ def part_of(value: Any, path: str) -> Any:
         try:
             value = value[int(name)] if isinstance(value, list) and name.isdecimal() else value[name]
         except (KeyError, IndexError, TypeError):
-            raise Unfit(f"there is nothing at {path}") from None
+            raise OutputMismatch(f"there is nothing at {path}") from None
     return value
 
 
-def parsed(output: str) -> Any:
+def parse_output(output: str) -> Any:
     """An output as JSON. Raises Unfit."""
     try:
         return msgspec.json.decode(output)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise Unfit("the output is no JSON") from None
+        raise OutputMismatch("the output is no JSON") from None
 
 
-def holds(condition: Condition, output: str) -> bool:
+def condition_holds(condition: Condition, output: str) -> bool:
     """Whether an output is as a condition says. Raises Unfit where it cannot be told."""
     try:
-        found = output if condition.path is None else part_of(parsed(output), condition.path)
-    except Unfit:
+        found = output if condition.path is None else part_of(parse_output(output), condition.path)
+    except OutputMismatch:
         if condition.op == "exists":
             return condition.value is False
         raise
@@ -446,7 +448,7 @@ def holds(condition: Condition, output: str) -> bool:
                 return wanted in found
             if isinstance(found, list):
                 return wanted in found
-            raise Unfit("only texts and lists contain something")
+            raise OutputMismatch("only texts and lists contain something")
         case _:
             return _compared(condition.op, found, wanted)
 
@@ -454,11 +456,11 @@ def holds(condition: Condition, output: str) -> bool:
 def _compared(op: str, found: Any, wanted: Any) -> bool:
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (found, wanted))
     if not numbers and not (isinstance(found, str) and isinstance(wanted, str)):
-        raise Unfit("only two numbers or two texts have an order")
+        raise OutputMismatch("only two numbers or two texts have an order")
     return bool({"lt": found < wanted, "le": found <= wanted, "gt": found > wanted, "ge": found >= wanted}[op])
 
 
-class Held(Value):
+class OutputHash(Value):
     """Whose output was looked at, for a condition or a list: SHA-256 of a salt and the text, which may be erased."""
 
     step_id: str

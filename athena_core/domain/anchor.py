@@ -22,7 +22,7 @@ ANCHORS_A_DAY_IN_ALL_MAX = 28_800
 """How many are recorded in a UTC day of all logs together."""
 
 DAY_MS = 86_400_000
-KEPT = "anchors"
+ANCHORS_GUARD = "anchors"
 """The kind of guard that counts the anchors of a log on its last day."""
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -72,7 +72,7 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
     event = recorded.event
     if not isinstance(event, AnchorKept | AnchorConflicted):
         return ()
-    return (Guard(kind=KEPT, key=event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
+    return (Guard(kind=ANCHORS_GUARD, key=event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
 
 
 # Commands

@@ -11,8 +11,8 @@ from athena_core.values import PinnedScope
 
 DEAD_LETTER_PREFIX = "dlq_"
 
-Status: TypeAlias = Literal["pending", "requeued", "discarded"]
-Reason: TypeAlias = Literal[
+DeadLetterStatus: TypeAlias = Literal["pending", "requeued", "discarded"]
+DeadLetterReason: TypeAlias = Literal[
     "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"
 ]
 """Why it could not be done (as a work queue says it)."""
@@ -26,7 +26,7 @@ class LetterItem(Value):
     chars: int
 
 
-class LetterAttempt(Value):
+class DeadLetterAttempt(Value):
     """A run that failed: which, when (ISO-8601), and with which code."""
 
     run_id: str
@@ -49,11 +49,11 @@ class DeadLetterAdded(Event):
     id: str
     source: Literal["work", "a2a"]
     session_id: str
-    reason: Reason
+    reason: DeadLetterReason
     code: str
     retry_count: int
     items: tuple[LetterItem, ...]
-    attempts: tuple[LetterAttempt, ...]
+    attempts: tuple[DeadLetterAttempt, ...]
     message_id: str | None = None
     source_persona: str | None = None
     target_persona: str | None = None
@@ -95,19 +95,19 @@ class DeadLetterRestored(Event):
 # State
 
 
-class LetterState(Value):
+class DeadLetterState(Value):
     """What was decided about the letter; ``status`` is empty where there is none."""
 
-    status: Status | Literal[""] = ""
+    status: DeadLetterStatus | Literal[""] = ""
     retry_count: int = 0
     added: DeadLetterAdded | None = None
 
 
-def evolve(state: LetterState, event: Event) -> LetterState:
+def evolve(state: DeadLetterState, event: Event) -> DeadLetterState:
     """Follow one event."""
     match event:
         case DeadLetterAdded():
-            return LetterState(status="pending", retry_count=event.retry_count, added=_without_text(event))
+            return DeadLetterState(status="pending", retry_count=event.retry_count, added=_without_text(event))
         case DeadLetterRequeued():
             return replace(state, status="requeued", retry_count=event.retry_count)
         case DeadLetterDiscarded():
@@ -125,13 +125,13 @@ def _without_text(added: DeadLetterAdded) -> DeadLetterAdded:
 # Commands
 
 
-class AddLetter(Value):
+class AddDeadLetter(Value):
     """Keep work that could not be done."""
 
     letter: DeadLetterAdded
 
 
-class RequeueLetter(Value):
+class RequeueDeadLetter(Value):
     """Put the work back, under new ids."""
 
     id: str
@@ -139,31 +139,31 @@ class RequeueLetter(Value):
     message_id: str | None = None
 
 
-class DiscardLetter(Value):
+class DiscardDeadLetter(Value):
     """Decide that it will not be done."""
 
     id: str
     audit_note: str | None = None
 
 
-class RestoreLetter(Value):
+class RestoreDeadLetter(Value):
     """Take that back."""
 
     id: str
     audit_note: str | None = None
 
 
-LetterCommand = AddLetter | RequeueLetter | DiscardLetter | RestoreLetter
+DeadLetterCommand = AddDeadLetter | RequeueDeadLetter | DiscardDeadLetter | RestoreDeadLetter
 
 
-def decide(command: LetterCommand, state: LetterState, context: Context) -> tuple[Event, ...]:
+def decide(command: DeadLetterCommand, state: DeadLetterState, context: Context) -> tuple[Event, ...]:
     """What follows; nothing where it was decided before. Raises NotFound, Contradicted where the opposite was."""
-    if isinstance(command, AddLetter):
+    if isinstance(command, AddDeadLetter):
         return () if state.status else (command.letter,)
     if not state.status:
         raise NotFound(f"no dead letter {command.id!r} exists")
     match command:
-        case RequeueLetter():
+        case RequeueDeadLetter():
             if state.status == "discarded":
                 raise _contradicted(command.id, state, "restore it first")
             if state.status == "requeued":
@@ -176,23 +176,23 @@ def decide(command: LetterCommand, state: LetterState, context: Context) -> tupl
                     message_id=command.message_id,
                 ),
             )
-        case DiscardLetter():
+        case DiscardDeadLetter():
             if state.status == "requeued":
                 raise _contradicted(command.id, state, "its work is queued again")
             return () if state.status == "discarded" else (DeadLetterDiscarded(id=command.id, note=command.audit_note),)
-        case RestoreLetter():
+        case RestoreDeadLetter():
             if state.status == "requeued":
                 raise _contradicted(command.id, state, "its work is queued again")
             return () if state.status == "pending" else (DeadLetterRestored(id=command.id, note=command.audit_note),)
 
 
-def _contradicted(letter_id: str, state: LetterState, why: str) -> Contradicted:
+def _contradicted(letter_id: str, state: DeadLetterState, why: str) -> Contradicted:
     return Contradicted(f"{letter_id} was {state.status}: {why}", {"id": letter_id, "status": state.status})
 
 
-DECIDER: Decider[LetterState] = Decider(
+DECIDER: Decider[DeadLetterState] = Decider(
     category="dlq",
     events=(DeadLetterAdded, DeadLetterRequeued, DeadLetterDiscarded, DeadLetterRestored),
-    initial=LetterState(),
+    initial=DeadLetterState(),
     evolve=evolve,
 )

@@ -169,7 +169,7 @@ class PutPolicy(Value):
     audit_comment: Label | None = None
 
 
-def document(state: PolicyState) -> PolicyDocument:
+def policy_document(state: PolicyState) -> PolicyDocument:
     """The policy in force, as it is shown. Raises ValueError where there is none."""
     if state.policy is None:
         raise ValueError("there is no policy")
@@ -177,7 +177,7 @@ def document(state: PolicyState) -> PolicyDocument:
     return PolicyDocument(updated_at=state.updated_at, **fields)
 
 
-def read(body: PutPolicyBody) -> tuple[Policy, Label | None]:
+def policy_of(body: PutPolicyBody) -> tuple[Policy, Label | None]:
     """The policy in either form of the body, and the comment. Raises ConfigError."""
     flat = [name for name in Policy.__struct_fields__ if getattr(body, name) is not None]
     if body.policy is None:
@@ -192,7 +192,7 @@ def read(body: PutPolicyBody) -> tuple[Policy, Label | None]:
     return _plain(body.policy), body.audit_comment
 
 
-def supposed(body: SimulateBody) -> PolicyState:
+def supposed_policy(body: SimulateBody) -> PolicyState:
     """The state that a policy would lead to."""
     return evolve(PolicyState(), PolicyUpdated(schema_version=1, updated_at="", after=_plain(body.policy)))
 

@@ -50,17 +50,17 @@ class HarnessProfileCreated(Event):
 # State
 
 
-class HarnessState(Value):
+class ProfileState(Value):
     """The profile, once it exists."""
 
     profile: HarnessSpec | None = None
 
 
-def evolve(state: HarnessState, event: Event) -> HarnessState:
+def evolve(state: ProfileState, event: Event) -> ProfileState:
     """Follow one event."""
     match event:
         case HarnessProfileCreated():
-            return HarnessState(profile=event.profile)
+            return ProfileState(profile=event.profile)
         case _:
             return state
 
@@ -68,14 +68,14 @@ def evolve(state: HarnessState, event: Event) -> HarnessState:
 # Commands
 
 
-class CreateHarnessProfile(Value):
+class CreateProfile(Value):
     """Create a harness profile under a new id."""
 
     harness_profile_id: str
     spec: HarnessSpec
 
 
-def normalise(spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault) -> HarnessSpec:
+def normalise_profile(spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault) -> HarnessSpec:
     """The profile as it is kept: tools once each, hosts in lower case. Raises ConfigError (contract 4.5)."""
     if spec.config.provider not in providers:
         known = ", ".join(sorted(providers))
@@ -154,7 +154,7 @@ def _normal_egress(entries: tuple[Egress, ...]) -> tuple[Egress, ...]:
     return tuple(normal.values())
 
 
-def decide(command: CreateHarnessProfile, state: HarnessState, context: Context) -> tuple[Event, ...]:
+def decide(command: CreateProfile, state: ProfileState, context: Context) -> tuple[Event, ...]:
     """Create it once."""
     if state.profile is not None:
         return ()
@@ -170,6 +170,6 @@ def decide(command: CreateHarnessProfile, state: HarnessState, context: Context)
     )
 
 
-DECIDER: Decider[HarnessState] = Decider(
-    category="hp", events=(HarnessProfileCreated,), initial=HarnessState(), evolve=evolve
+DECIDER: Decider[ProfileState] = Decider(
+    category="hp", events=(HarnessProfileCreated,), initial=ProfileState(), evolve=evolve
 )

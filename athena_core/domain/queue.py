@@ -16,11 +16,11 @@ BATCH_ITEMS_MAX = 100
 DRAIN_RUNS_MAX = 1_000
 """A drain goes on until the queue is empty, but no further than this: what is enqueued meanwhile may never end."""
 
-JOINT = "\n\n"
+PAYLOAD_SEPARATOR = "\n\n"
 """What stands between the payloads of one run: a blank line."""
 
-Mode: TypeAlias = Literal["followup", "collect"]
-Grave: TypeAlias = Literal[
+QueueMode: TypeAlias = Literal["followup", "collect"]
+GiveUpReason: TypeAlias = Literal[
     "attempts-exhausted",  # its runs failed as often as they may
     "unrunnable",  # no run could be made of it: its text was erased, it does not fit, its profile is gone
     "unknown-persona",  # the persona that it was for is defined no longer
@@ -39,7 +39,7 @@ class WorkEnqueued(Event):
     TYPE: ClassVar[str] = "work.enqueued"
     queue_depth: int
     item_id: str
-    mode: Mode
+    mode: QueueMode
     chars: int
     enqueued_by: str
     message_id: str | None = None
@@ -94,7 +94,7 @@ class WorkBatchReturned(Event):
     error_text: Text = None
 
 
-class WorkBatchBuried(Event):
+class WorkBatchDeadLettered(Event):
     """Items left the queue as one dead letter; without ``run_id`` there was no last run."""
 
     TYPE: ClassVar[str] = "work.batch.dead-lettered"
@@ -102,7 +102,7 @@ class WorkBatchBuried(Event):
     drain_id: str
     dead_letter_id: str
     item_ids: tuple[str, ...]
-    reason: Grave
+    reason: GiveUpReason
     code: str
     queue_depth: int
     run_id: str | None = None
@@ -137,7 +137,7 @@ class WorkDrainFailed(Event):
 # State
 
 
-class Attempt(Value):
+class ItemAttempt(Value):
     """A run that failed: which, when (ISO-8601), and with which code."""
 
     run_id: str
@@ -145,21 +145,21 @@ class Attempt(Value):
     code: str
 
 
-class Item(Value):
+class QueueItem(Value):
     """Something that waits; its payload is text, so it is not here but in the event of this ``version``."""
 
     id: str
     version: int
-    mode: Mode
+    mode: QueueMode
     chars: int
     enqueued_by: str
     message_id: str | None = None
     dead_letter_id: str | None = None
     scope: PinnedScope | None = None
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[ItemAttempt, ...] = ()
 
 
-class Drain(Value):
+class QueueDrain(Value):
     """The drain that is at work, since the event of this ``version``, and how far it is; ``runs`` counts batches."""
 
     id: str
@@ -174,25 +174,25 @@ class Drain(Value):
     scope: PinnedScope | None = None
 
 
-class Batch(Value):
+class QueueBatch(Value):
     """The items that a run has now."""
 
     run_id: str
     item_ids: tuple[str, ...]
 
 
-class WorkState(Value):
+class QueueState(Value):
     """What waits, oldest first, and the drain; the items of ``batch`` wait until their run has completed.
 
     ``version`` counts the events of the stream.
     """
 
     version: int = 0
-    items: tuple[Item, ...] = ()
-    drain: Drain | None = None
-    batch: Batch | None = None
+    items: tuple[QueueItem, ...] = ()
+    drain: QueueDrain | None = None
+    batch: QueueBatch | None = None
 
-    def named(self, item_ids: tuple[str, ...]) -> tuple[Item, ...]:
+    def named(self, item_ids: tuple[str, ...]) -> tuple[QueueItem, ...]:
         """Those of the items that wait, in their order."""
         return tuple(item for item in self.items if item.id in item_ids)
 
@@ -202,12 +202,12 @@ class WorkState(Value):
         return any(item.message_id is not None for item in self.items)
 
 
-def evolve(state: WorkState, event: Event) -> WorkState:
+def evolve(state: QueueState, event: Event) -> QueueState:
     """Follow one event."""
     state = replace(state, version=state.version + 1)
     match event:
         case WorkEnqueued():
-            item = Item(
+            item = QueueItem(
                 id=event.item_id,
                 version=state.version,
                 mode=event.mode,
@@ -219,7 +219,7 @@ def evolve(state: WorkState, event: Event) -> WorkState:
             )
             return replace(state, items=(*state.items, item))
         case WorkDrainStarted():
-            drain = Drain(
+            drain = QueueDrain(
                 id=event.drain_id,
                 version=state.version,
                 requested_by=event.requested_by,
@@ -231,13 +231,13 @@ def evolve(state: WorkState, event: Event) -> WorkState:
             )
             return replace(state, drain=drain)
         case WorkBatchStarted():
-            batch = Batch(run_id=event.run_id, item_ids=event.item_ids)
+            batch = QueueBatch(run_id=event.run_id, item_ids=event.item_ids)
             return replace(state, drain=_further(state.drain, runs=1), batch=batch)
         case WorkItemDrained():
             return replace(_without(state, (event.item_id,)), drain=_further(state.drain, items=1))
         case WorkBatchReturned():
             return replace(_tried(state, event) if event.counted else state, batch=None)
-        case WorkBatchBuried():
+        case WorkBatchDeadLettered():
             return replace(_without(state, event.item_ids), batch=None)
         case WorkDrained() | WorkDrainFailed():
             return replace(state, drain=None, batch=None)
@@ -245,11 +245,11 @@ def evolve(state: WorkState, event: Event) -> WorkState:
             return state
 
 
-def _further(drain: Drain | None, *, items: int = 0, runs: int = 0) -> Drain | None:
+def _further(drain: QueueDrain | None, *, items: int = 0, runs: int = 0) -> QueueDrain | None:
     return drain and replace(drain, drained_items=drain.drained_items + items, runs=drain.runs + runs)
 
 
-def _without(state: WorkState, item_ids: tuple[str, ...]) -> WorkState:
+def _without(state: QueueState, item_ids: tuple[str, ...]) -> QueueState:
     """The items have left the queue, and so the batch, which ends with the last of them."""
     items = tuple(item for item in state.items if item.id not in item_ids)
     batch = state.batch
@@ -259,8 +259,8 @@ def _without(state: WorkState, item_ids: tuple[str, ...]) -> WorkState:
     return replace(state, items=items, batch=batch)
 
 
-def _tried(state: WorkState, event: WorkBatchReturned) -> WorkState:
-    attempt = Attempt(run_id=event.run_id, at=event.failed_at, code=event.code)
+def _tried(state: QueueState, event: WorkBatchReturned) -> QueueState:
+    attempt = ItemAttempt(run_id=event.run_id, at=event.failed_at, code=event.code)
     items = (
         replace(item, attempts=(*item.attempts, attempt)) if item.id in event.item_ids else item for item in state.items
     )
@@ -285,7 +285,7 @@ class EnqueueWork(Value):
     """Put an item at the end; ``duplicate`` tells that one with the same payload and mode waits already."""
 
     item_id: str
-    mode: Mode
+    mode: QueueMode
     payload: str
     enqueued_by: str
     duplicate: bool = False
@@ -331,7 +331,7 @@ class FailBatch(Value):
     counted: bool
     attempts_max: int
     dead_letter_id: str
-    grave: Grave | None = None
+    grave: GiveUpReason | None = None
 
 
 class RefuseBatch(Value):
@@ -341,17 +341,17 @@ class RefuseBatch(Value):
     code: str
     message: str
     dead_letter_id: str
-    grave: Grave | None = None
+    grave: GiveUpReason | None = None
 
 
 class FinishDrain(Value):
     """End the drain, if it has nothing more to do."""
 
 
-WorkCommand = EnqueueWork | StartDrain | StartBatch | CompleteBatch | FailBatch | RefuseBatch | FinishDrain
+QueueCommand = EnqueueWork | StartDrain | StartBatch | CompleteBatch | FailBatch | RefuseBatch | FinishDrain
 
 
-def next_batch(state: WorkState, chars_max: int) -> tuple[Item, ...]:
+def next_batch(state: QueueState, chars_max: int) -> tuple[QueueItem, ...]:
     """The items that belong into the next run: one ``followup``, or all ``collect`` items up to the next one.
 
     Together they hold at most ``chars_max`` characters and 100 items, unless the first alone holds more.
@@ -360,14 +360,14 @@ def next_batch(state: WorkState, chars_max: int) -> tuple[Item, ...]:
         return state.items[:1]
     count, chars = 1, state.items[0].chars
     for item in state.items[1:BATCH_ITEMS_MAX]:
-        chars += len(JOINT) + item.chars
+        chars += len(PAYLOAD_SEPARATOR) + item.chars
         if item.mode != "collect" or chars > chars_max:
             break
         count += 1
     return state.items[:count]
 
 
-def acknowledged(state: WorkState) -> WorkState:
+def acknowledged(state: QueueState) -> QueueState:
     """The queue once the run of its batch has completed."""
     if state.batch is None:
         return state
@@ -375,12 +375,12 @@ def acknowledged(state: WorkState) -> WorkState:
     return replace(_without(state, item_ids), drain=_further(state.drain, items=len(item_ids)))
 
 
-def more(state: WorkState) -> bool:
+def has_more(state: QueueState) -> bool:
     """Whether the drain goes on once its batch is done."""
     return bool(state.items) and state.drain is not None and state.drain.runs < DRAIN_RUNS_MAX
 
 
-def decide(command: WorkCommand, state: WorkState, context: Context) -> tuple[Event, ...]:
+def decide(command: QueueCommand, state: QueueState, context: Context) -> tuple[Event, ...]:
     """What follows; nothing where the command is late. Raises WorkQueueFull."""
     drain, batch = state.drain, state.batch
     match command:
@@ -415,12 +415,12 @@ def decide(command: WorkCommand, state: WorkState, context: Context) -> tuple[Ev
                 return ()
             return _refused(command, state, drain)
         case FinishDrain():
-            if drain is None or batch is not None or more(state):
+            if drain is None or batch is not None or has_more(state):
                 return ()
             return (WorkDrained(status="ok", **_summary(drain, len(state.items))),)
 
 
-def _enqueued(command: EnqueueWork, state: WorkState) -> Event:
+def _enqueued(command: EnqueueWork, state: QueueState) -> Event:
     if len(state.items) >= QUEUE_ITEMS_MAX:
         raise WorkQueueFull(f"{QUEUE_ITEMS_MAX} items wait in the queue; drain it first")
     return WorkEnqueued(
@@ -436,7 +436,7 @@ def _enqueued(command: EnqueueWork, state: WorkState) -> Event:
     )
 
 
-def _drain_started(command: StartDrain, state: WorkState) -> Event:
+def _drain_started(command: StartDrain, state: QueueState) -> Event:
     return WorkDrainStarted(
         drain_id=command.drain_id,
         queue_depth_before=len(state.items),
@@ -448,7 +448,7 @@ def _drain_started(command: StartDrain, state: WorkState) -> Event:
     )
 
 
-def _failed(command: FailBatch, state: WorkState, drain: Drain, batch: Batch, at: str) -> tuple[Event, ...]:
+def _failed(command: FailBatch, state: QueueState, drain: QueueDrain, batch: QueueBatch, at: str) -> tuple[Event, ...]:
     """The attempt of all, the grave of some, the end of the drain."""
     events: tuple[Event, ...] = (
         WorkBatchReturned(
@@ -465,7 +465,7 @@ def _failed(command: FailBatch, state: WorkState, drain: Drain, batch: Batch, at
     worn = (item for item in after.named(batch.item_ids) if len(item.attempts) >= command.attempts_max)
     dead = batch.item_ids if command.grave else tuple(item.id for item in worn) if command.counted else ()
     if dead:
-        buried = WorkBatchBuried(
+        buried = WorkBatchDeadLettered(
             drain_id=drain.id,
             dead_letter_id=command.dead_letter_id,
             item_ids=dead,
@@ -479,13 +479,13 @@ def _failed(command: FailBatch, state: WorkState, drain: Drain, batch: Batch, at
     return (*events, _stopped(drain, command, len(state.items) - len(dead), batch.run_id))
 
 
-def _refused(command: RefuseBatch, state: WorkState, drain: Drain) -> tuple[Event, ...]:
+def _refused(command: RefuseBatch, state: QueueState, drain: QueueDrain) -> tuple[Event, ...]:
     dead = tuple(item.id for item in state.named(command.item_ids)) if command.grave else ()
     depth = len(state.items) - len(dead)
     events: tuple[Event, ...] = (_stopped(drain, command, depth, None),)
     if command.grave is None:
         return events
-    buried = WorkBatchBuried(
+    buried = WorkBatchDeadLettered(
         drain_id=drain.id,
         dead_letter_id=command.dead_letter_id,
         item_ids=dead,
@@ -497,11 +497,11 @@ def _refused(command: RefuseBatch, state: WorkState, drain: Drain) -> tuple[Even
     return (buried, *events)
 
 
-def _stopped(drain: Drain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
+def _stopped(drain: QueueDrain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
     return WorkDrainFailed(code=command.code, error_text=command.message, run_id=run_id, **_summary(drain, depth))
 
 
-def _summary(drain: Drain, depth: int) -> dict[str, Any]:
+def _summary(drain: QueueDrain, depth: int) -> dict[str, Any]:
     return {
         "drain_id": drain.id,
         "drained_items": drain.drained_items,
@@ -510,7 +510,7 @@ def _summary(drain: Drain, depth: int) -> dict[str, Any]:
     }
 
 
-def attempts_of(items: Iterable[Item]) -> tuple[Attempt, ...]:
+def attempts_of(items: Iterable[QueueItem]) -> tuple[ItemAttempt, ...]:
     """The runs that items went through, each once, in order."""
     found = {attempt.run_id: attempt for item in items for attempt in item.attempts}
     return tuple(sorted(found.values(), key=lambda attempt: attempt.at))
@@ -521,7 +521,7 @@ def stream(session_id: str) -> str:
     return "work:" + session_id
 
 
-DECIDER: Decider[WorkState] = Decider(
+DECIDER: Decider[QueueState] = Decider(
     category="work",
     events=(
         WorkEnqueued,
@@ -529,11 +529,11 @@ DECIDER: Decider[WorkState] = Decider(
         WorkBatchStarted,
         WorkItemDrained,
         WorkBatchReturned,
-        WorkBatchBuried,
+        WorkBatchDeadLettered,
         WorkDrained,
         WorkDrainFailed,
     ),
-    initial=WorkState(),
+    initial=QueueState(),
     evolve=evolve,
     guards=guards,
     guarded=frozenset((WorkDrainStarted.TYPE, WorkDrained.TYPE, WorkDrainFailed.TYPE)),

@@ -10,14 +10,14 @@ from athena_core.values import PinnedScope
 
 RATE_PER_SECOND_MAX = 500
 
-Result: TypeAlias = Literal[
+RedriveDecision: TypeAlias = Literal[
     "requeued",
     "skipped",  # somebody had decided about it meanwhile
     "failed",  # it could not be put back
 ]
 
 
-class LetterFilter(Value):
+class RedriveSelection(Value):
     """Which pending dead letters; times in milliseconds since 1970 UTC, inclusive."""
 
     session_id: str | None = None
@@ -37,7 +37,7 @@ class RedriveStarted(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.started"
     redrive_id: str
-    filter: LetterFilter
+    filter: RedriveSelection
     filter_hash: str
     rate_per_second: int
     total: int
@@ -53,7 +53,7 @@ class RedriveAdvanced(Event):
     redrive_id: str
     dead_letter_id: str
     letter_position: int
-    result: Result
+    result: RedriveDecision
     code: str | None = None
 
 
@@ -134,7 +134,7 @@ class AdvanceRedrive(Value):
 
     dead_letter_id: str
     letter_position: int
-    result: Result
+    result: RedriveDecision
     code: str | None = None
 
 

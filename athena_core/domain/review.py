@@ -92,7 +92,7 @@ class PersonaRunFailed(Event):
 # State
 
 
-class PersonaState(Value):
+class ReviewState(Value):
     """Where the review is, and which run it waits for."""
 
     status: Literal["", "running", "ended"] = ""
@@ -100,7 +100,7 @@ class PersonaState(Value):
     repaired: bool = False
 
 
-def evolve(state: PersonaState, event: Event) -> PersonaState:
+def evolve(state: ReviewState, event: Event) -> ReviewState:
     """Follow one event."""
     match event:
         case PersonaRunStarted():
@@ -130,10 +130,10 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
 # Commands: each is the event that follows where it still can.
 
 
-Command = PersonaRunStarted | PersonaRunRepairRequested | PersonaRunCompleted | PersonaRunFailed
+ReviewCommand = PersonaRunStarted | PersonaRunRepairRequested | PersonaRunCompleted | PersonaRunFailed
 
 
-def decide(command: Command, state: PersonaState, context: Context) -> tuple[Event, ...]:
+def decide(command: ReviewCommand, state: ReviewState, context: Context) -> tuple[Event, ...]:
     """A review begins once, is repaired once and ends once."""
     match command:
         case PersonaRunStarted() | PersonaRunFailed():
@@ -149,10 +149,10 @@ def stream(run_id: str) -> str:
     return PREFIX + run_id
 
 
-DECIDER: Decider[PersonaState] = Decider(
+DECIDER: Decider[ReviewState] = Decider(
     category="persona",
     events=(PersonaRunStarted, PersonaRunRepairRequested, PersonaRunCompleted, PersonaRunFailed),
-    initial=PersonaState(),
+    initial=ReviewState(),
     evolve=evolve,
     guards=guards,
     guarded=frozenset((PersonaRunStarted.TYPE, PersonaRunRepairRequested.TYPE, PersonaRunCompleted.TYPE)),

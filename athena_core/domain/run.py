@@ -26,14 +26,14 @@ WaitReason = Literal["session-busy", "concurrency", "executor", "key-limit"]
 CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "interrupted", "parent"]
 WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
 PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
-Loss = Literal["dead", "frozen", "left"]
+LossReason = Literal["dead", "frozen", "left"]
 """How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
 
 DAY_MS = 86_400_000
 SPENT_DAYS = 40
 """How many days of spending are kept for the daily budget: a clock that goes back within them opens no budget anew."""
 
-LAST_SPENT = "day"
+LAST_SPENT_KEY = "day"
 """The one ``spent`` row of release 0.1.0: the last day on which a run spent something."""
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -69,10 +69,10 @@ class RunRequest(Event):
     def places(self) -> tuple[str, ...]:
         """Where it counts while it holds a slot."""
         profile_id = self.harness_profile_id if self.profile_named else None
-        return places_of(self.session_id, profile_id, self.provider, self.fallbacks)
+        return limit_keys(self.session_id, profile_id, self.provider, self.fallbacks)
 
 
-def places_of(
+def limit_keys(
     session_id: str, profile_id: str | None, provider: str | None, fallbacks: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     """What limits by key count a run by: its session, its profile if it named one, every provider that it may ask.
@@ -113,7 +113,7 @@ class RunLeased(Event):
     attempt: int
     pid: int
     taken_from: str | None = None
-    because: Loss | None = None
+    because: LossReason | None = None
 
 
 class RunStarted(Event):
@@ -393,7 +393,7 @@ class PolicyRejected(Event):
     policy: Annotated[PolicyOrigin | None, EXTRA] = None
 
 
-Ending = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed
+RunEnding = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed
 ENDINGS = (RunCompleted, RunFailed, RunCancelled, RunTimedOut, RunCrashed)
 ENDING_TYPES = frozenset(ending.TYPE for ending in ENDINGS)
 
@@ -406,7 +406,7 @@ STATUS_OF_ENDING: dict[str, str] = {
 }
 
 
-Step = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
+RunStep = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
 """What an executor records on the way."""
 
 
@@ -506,7 +506,9 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
             cost = event.cost_micro_usd or 0
             if cost <= 0:  # a provider that reports less than nothing gives nothing back
                 return (settled,)
-            return settled, Guard(kind="spent", key=page_of(recorded.at), value=(day_of(recorded.at), cost), adds=True)
+            return settled, Guard(
+                kind="spent", key=spent_key(recorded.at), value=(day_of(recorded.at), cost), adds=True
+            )
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
             return (
                 Guard(kind="waiting", key=run_id, value=None),
@@ -526,7 +528,7 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
         case RunPaused():
             return tuple(Guard(kind=kind, key=run_id, value=None) for kind in ("slot", "lease", "reserved"))
         case RunResumed():
-            places = places_of(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+            places = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
             return (Guard(kind="slot", key=run_id, value=(recorded.position, *places)),)
         case _:
             return ()
@@ -537,7 +539,7 @@ def day_of(at: int) -> str:
     return iso(at)[:10]
 
 
-def page_of(at: int) -> str:
+def spent_key(at: int) -> str:
     """The ``spent`` row of the UTC day of a time in milliseconds."""
     return str(at // DAY_MS % SPENT_DAYS)
 
@@ -545,7 +547,7 @@ def page_of(at: int) -> str:
 def spent_on(rows: Mapping[str, tuple[str | int, ...]], at: int) -> int:
     """What the UTC day of a time cost by the ``spent`` rows, in millionths of a dollar."""
     day = day_of(at)
-    found = [row for key in (page_of(at), LAST_SPENT) if (row := rows.get(key)) is not None]
+    found = [row for key in (spent_key(at), LAST_SPENT_KEY) if (row := rows.get(key)) is not None]
     return sum(int(row[1]) for row in found if row[0] == day)
 
 
@@ -585,7 +587,7 @@ class TakeRun(Value):
     executor: str
     pid: int
     token: int
-    because: Loss
+    because: LossReason
     attempts_max: int
 
 
@@ -593,7 +595,7 @@ class RecordStep(Value):
     """The executor that holds ``token`` got on: what it asked, did and paid."""
 
     token: int
-    steps: tuple[Step, ...]
+    steps: tuple[RunStep, ...]
 
 
 class ReserveBudget(Value):
@@ -636,7 +638,7 @@ class EndRun(Value):
     """The executor that holds ``token`` ends the run, with what it still has to say before."""
 
     token: int
-    last: tuple[Step, ...]
+    last: tuple[RunStep, ...]
     ending: RunCompleted | RunFailed | RunCancelled | RunTimedOut
 
 
@@ -760,7 +762,7 @@ def _gone_on(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Run
     """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
     match command:
         case EndRun():
-            steps: tuple[Step, ...] = command.last
+            steps: tuple[RunStep, ...] = command.last
             end: tuple[Event, ...] = (command.ending,)
         case RecordStep():
             steps, end = command.steps, ()
@@ -796,7 +798,7 @@ def _paused(command: PauseRun, state: RunState) -> RunPaused | None:
     return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 
 
-def _was_done(step: Step) -> bool:
+def _was_done(step: RunStep) -> bool:
     """Whether something was done or paid, beside being said or meant."""
     return isinstance(step, UsageRecorded | EvidenceAttached) or (
         isinstance(step, TranscriptAppended) and step.kind == "tool-result"

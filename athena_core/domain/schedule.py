@@ -25,7 +25,7 @@ BUFFERED_SLOTS_MAX = 100
 RUNS_IN_FLIGHT_MAX = 100
 ON_TIME_SECONDS = 60  # a slot that is later than this was missed
 
-Unrun: TypeAlias = Literal[
+SlotSkipReason: TypeAlias = Literal[
     "overlap-skip",  # a run was in flight
     "buffer-full",  # a run was in flight, and the buffer had no place for this one
     "catchup-latest",  # a later one was due too, and only the latest is caught up
@@ -37,7 +37,7 @@ Unrun: TypeAlias = Literal[
     "removed",
 ]
 """Why a slot did not run."""
-Outcome: TypeAlias = Literal["ok", "failed", "cancelled", "policy-rejected"]
+ScheduledOutcome: TypeAlias = Literal["ok", "failed", "cancelled", "policy-rejected"]
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -133,7 +133,7 @@ class ScheduleRunSkipped(Event):
     TYPE: ClassVar[str] = "schedule.run.skipped"
     id: str
     slot_ms: int
-    reason: Unrun
+    reason: SlotSkipReason
 
 
 class ScheduleSlotsMissed(Event):
@@ -144,7 +144,7 @@ class ScheduleSlotsMissed(Event):
     from_ms: int
     to_ms: int
     count: int
-    reason: Unrun
+    reason: SlotSkipReason
 
 
 class ScheduleRunCompleted(Event):
@@ -180,7 +180,7 @@ class ScheduleRunTriggered(Event):
 # State
 
 
-class Flight(Value):
+class RunInFlight(Value):
     """A run of the schedule that has not ended; without a slot it was started by hand."""
 
     target_run_id: str
@@ -202,7 +202,7 @@ class ScheduleState(Value):
     updated_by: str = ""
     scope: PinnedScope | None = None
     cursor_ms: int = 0
-    running: tuple[Flight, ...] = ()
+    running: tuple[RunInFlight, ...] = ()
     buffer: tuple[int, ...] = ()
 
     @property
@@ -241,7 +241,7 @@ def evolve(state: ScheduleState, event: Event) -> ScheduleState:
         case ScheduleResumed():
             return replace(state, paused=False)
         case ScheduleRunStarted(slot_ms=slot):
-            flight = Flight(target_run_id=event.target_run_id, slot_ms=slot)
+            flight = RunInFlight(target_run_id=event.target_run_id, slot_ms=slot)
             return replace(_passed(state, slot), running=(*state.running, flight))
         case ScheduleRunBuffered(slot_ms=slot):
             return replace(_passed(state, slot), buffer=(*state.buffer, slot))
@@ -369,11 +369,11 @@ class TickSchedule(Value):
     target_run_id: str
 
 
-class FinishRun(Value):
+class FinishScheduledRun(Value):
     """A run of the schedule ended; ``code`` and ``message`` are there unless it is ``ok``."""
 
     target_run_id: str
-    outcome: Outcome
+    outcome: ScheduledOutcome
     code: str = ""
     message: str = ""
 
@@ -387,7 +387,7 @@ ScheduleCommand = (
     | ResumeSchedule
     | RunSchedule
     | TickSchedule
-    | FinishRun
+    | FinishScheduledRun
 )
 
 
@@ -428,7 +428,7 @@ def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> 
             return _run_by_hand(command, state)
         case TickSchedule():
             return _ticked(command, state, context)
-        case FinishRun():
+        case FinishScheduledRun():
             return _finished(command, state)
 
 
@@ -507,12 +507,12 @@ def _resumed(command: ResumeSchedule, state: ScheduleState, now: int) -> tuple[E
     return (*_explained(state, now, "paused"), ScheduleResumed(id=state.id, note=command.note))
 
 
-def _closed(state: ScheduleState, now: int, reason: Unrun) -> tuple[Event, ...]:
+def _closed(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
     """What has to be said of slots before there are none any more."""
     return (*_explained(state, now, reason), *_dropped(state, reason))
 
 
-def _explained(state: ScheduleState, now: int, reason: Unrun) -> tuple[Event, ...]:
+def _explained(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
     """Why slots up to now did not run, though the schedule was enabled."""
     if state.definition is None or not state.enabled:
         return ()
@@ -520,7 +520,7 @@ def _explained(state: ScheduleState, now: int, reason: Unrun) -> tuple[Event, ..
     return _missed(state, state.definition.trigger, last, "paused" if state.paused else reason)
 
 
-def _missed(state: ScheduleState, trigger: Trigger, last: int | None, reason: Unrun) -> tuple[Event, ...]:
+def _missed(state: ScheduleState, trigger: Trigger, last: int | None, reason: SlotSkipReason) -> tuple[Event, ...]:
     """One event for all slots from the cursor to the last of them."""
     if last is None:
         return ()
@@ -529,7 +529,7 @@ def _missed(state: ScheduleState, trigger: Trigger, last: int | None, reason: Un
     return (ScheduleSlotsMissed(id=state.id, from_ms=first, to_ms=last, count=count, reason=reason),)
 
 
-def _dropped(state: ScheduleState, reason: Unrun) -> tuple[Event, ...]:
+def _dropped(state: ScheduleState, reason: SlotSkipReason) -> tuple[Event, ...]:
     return tuple(ScheduleRunSkipped(id=state.id, slot_ms=slot, reason=reason) for slot in state.buffer)
 
 
@@ -577,7 +577,7 @@ def _ticked(command: TickSchedule, state: ScheduleState, context: Context) -> tu
     # Whatever is older than this was missed.
     window = ON_TIME_SECONDS if definition.catch_up == "none" else definition.catch_up_window_seconds
     oldest = now - (window + trigger.jitter_seconds) * 1_000
-    late: Unrun = "catchup-window-exceeded"
+    late: SlotSkipReason = "catchup-window-exceeded"
     if last < oldest:
         return _missed(state, trigger, last, late)
     slot = last
@@ -625,7 +625,7 @@ def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, run_id
             return (ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="overlap-skip"),)
 
 
-def _finished(command: FinishRun, state: ScheduleState) -> tuple[Event, ...]:
+def _finished(command: FinishScheduledRun, state: ScheduleState) -> tuple[Event, ...]:
     ended = [flight for flight in state.running if flight.target_run_id == command.target_run_id]
     if not ended:
         return ()

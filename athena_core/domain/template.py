@@ -114,7 +114,7 @@ class UpdateTemplate(Value):
 TemplateCommand = CreateTemplate | UpdateTemplate
 
 
-def normalise(spec: TemplateSpec, schema_fault: SchemaFault, problems: SchemaProblems) -> TemplateSpec:
+def normalise_template(spec: TemplateSpec, schema_fault: SchemaFault, problems: SchemaProblems) -> TemplateSpec:
     """The template as it is kept. Raises ConfigError (contract 4.6)."""
     schema = spec.params_schema
     if schema is not None:
@@ -130,7 +130,7 @@ def normalise(spec: TemplateSpec, schema_fault: SchemaFault, problems: SchemaPro
         required = schema.get("required", ())
     else:
         required = ()
-    params = spec.default_params if schema is not None else strings(spec.default_params, "defaultParams")
+    params = spec.default_params if schema is not None else string_params(spec.default_params, "defaultParams")
     missing = [name for name in names_in(spec.directive_template) if name not in params and name not in required]
     if missing:
         names = ", ".join(missing)
@@ -144,12 +144,12 @@ def normalise(spec: TemplateSpec, schema_fault: SchemaFault, problems: SchemaPro
     )
 
 
-def effective(
+def resolve_params(
     defaults: Mapping[str, Any], given: Mapping[str, Any], schema: Mapping[str, Any] | None, problems: SchemaProblems
 ) -> dict[str, Any]:
     """The parameters of a run: the defaults, overlaid by what was given. Raises ConfigError."""
     if schema is None:
-        return {**defaults, **strings(given, "params")}
+        return {**defaults, **string_params(given, "params")}
     params = {**defaults, **given}
     found = problems(schema, params)
     if found:
@@ -159,7 +159,7 @@ def effective(
     return params
 
 
-def strings(params: Mapping[str, Any], field: str) -> dict[str, Any]:
+def string_params(params: Mapping[str, Any], field: str) -> dict[str, Any]:
     """Parameters without a schema: strings that are not blank, trimmed as their names. Raises ConfigError."""
     for name, value in params.items():
         if not isinstance(value, str) or not value.strip():

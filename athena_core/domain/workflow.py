@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.definitions.workflow_graph import Graph, WorkflowDefinition
+from athena_core.definitions.workflow_graph import WorkflowDefinition, WorkflowGraph
 from athena_core.event import EXTRA, TEXT, Event, Value
 from athena_core.values import PinnedScope
 
@@ -31,7 +31,7 @@ class WorkflowCreated(Event):
 class WorkflowState(Value):
     """The steps as they are walked, once there are any; without the metadata, which is text."""
 
-    graph: Graph | None = None
+    graph: WorkflowGraph | None = None
     created_by: str = ""
     scope: PinnedScope | None = None
 
@@ -40,7 +40,7 @@ def evolve(state: WorkflowState, event: Event) -> WorkflowState:
     """Follow one event."""
     match event:
         case WorkflowCreated():
-            return WorkflowState(graph=Graph(event.definition), created_by=event.created_by, scope=event.scope)
+            return WorkflowState(graph=WorkflowGraph(event.definition), created_by=event.created_by, scope=event.scope)
         case _:
             return state
 
@@ -61,7 +61,7 @@ def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> t
     """Create it once."""
     if state.graph is not None:
         return ()
-    definition, metadata = apart(command.definition)
+    definition, metadata = without_texts(command.definition)
     return (
         WorkflowCreated(
             workflow_id=command.workflow_id,
@@ -75,7 +75,7 @@ def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> t
     )
 
 
-def apart(definition: WorkflowDefinition) -> tuple[WorkflowDefinition, dict[str, dict[str, str]]]:
+def without_texts(definition: WorkflowDefinition) -> tuple[WorkflowDefinition, dict[str, dict[str, str]]]:
     """A definition without its metadata, and the metadata of each step by its id."""
     metadata: dict[str, dict[str, str]] = {}
     steps = []

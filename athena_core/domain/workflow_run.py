@@ -7,12 +7,20 @@ from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
-from athena_core.definitions.workflow_graph import BLOCKED, RUN_ITEMS_MAX, Graph, Held, SkipReason, StepStatus, Verdict
+from athena_core.definitions.workflow_graph import (
+    BLOCKED,
+    RUN_ITEMS_MAX,
+    OutputHash,
+    SkipReason,
+    StepStatus,
+    StepVerdict,
+    WorkflowGraph,
+)
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
 from athena_core.values import PinnedScope, Scope, narrower, unpinned
 
-Cause: TypeAlias = Literal["identity", "expiry"]
+ApprovalCause: TypeAlias = Literal["identity", "expiry"]
 """Who decided about an approval: somebody, or its expiry."""
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -30,7 +38,7 @@ class WorkflowRunCreated(Event):
     input: Annotated[dict[str, Any] | None, TEXT] = None
 
 
-class Reopened(Value):
+class ReopenedApproval(Value):
     """An approval that is asked for again: inputs with another value, and steps before it that begin again."""
 
     step_id: str
@@ -51,7 +59,7 @@ class WorkflowResumed(Event):
     requested_by: str
     reset: tuple[str, ...]
     input_names: tuple[str, ...]
-    reopened: tuple[Reopened, ...] | None = None
+    reopened: tuple[ReopenedApproval, ...] | None = None
     held: tuple[str, ...] | None = None
     scope: Annotated[PinnedScope | None, EXTRA] = None
     input: Annotated[dict[str, Any] | None, TEXT] = None
@@ -66,7 +74,7 @@ class WorkflowStepStarted(Event):
     attempt: int
     step_run_id: str
     item: int | None = None
-    condition: Held | None = None
+    condition: OutputHash | None = None
     condition_salt: Text = None
 
 
@@ -77,7 +85,7 @@ class WorkflowStepExpanded(Event):
     workflow_id: str
     step_id: str
     items: int
-    condition: Held | None = None
+    condition: OutputHash | None = None
     condition_salt: Text = None
 
 
@@ -107,7 +115,7 @@ class WorkflowStepFailed(Event):
     will_retry: bool
     step_run_id: str | None = None
     item: int | None = None
-    condition: Held | None = None
+    condition: OutputHash | None = None
     condition_salt: Text = None
     error_text: Text = None
 
@@ -119,7 +127,7 @@ class WorkflowStepSkipped(Event):
     workflow_id: str
     step_id: str
     reason: SkipReason
-    condition: Held | None = None
+    condition: OutputHash | None = None
     condition_salt: Text = None
 
 
@@ -143,7 +151,7 @@ class WorkflowApprovalRequested(Event):
     attempt: int
     subject_sha256: str
     expires_at_ms: int | None = None
-    condition: Held | None = None
+    condition: OutputHash | None = None
     condition_salt: Text = None
     subject: Text = None
     subject_salt: Text = None
@@ -156,7 +164,7 @@ class WorkflowApprovalGranted(Event):
     workflow_id: str
     step_id: str
     subject_sha256: str
-    cause: Cause
+    cause: ApprovalCause
     by: str | None = None
     note: Text = None
 
@@ -168,7 +176,7 @@ class WorkflowApprovalRejected(Event):
     workflow_id: str
     step_id: str
     subject_sha256: str
-    cause: Cause
+    cause: ApprovalCause
     by: str | None = None
     note: Text = None
 
@@ -216,7 +224,7 @@ class WorkflowRunCancelled(Event):
 # State
 
 
-class ItemState(Value):
+class WorkflowItemState(Value):
     """How far one item of a step is; ``spent`` counts the attempts since it was last reset."""
 
     status: StepStatus = "pending"
@@ -225,14 +233,14 @@ class ItemState(Value):
     run_id: str | None = None
 
 
-class StepState(Value):
+class WorkflowStepState(Value):
     """How far a step is; ``items`` are there once it was expanded, the approval's fields while it waits."""
 
     status: StepStatus = "pending"
     attempt: int = 0
     spent: int = 0
     run_id: str | None = None
-    items: tuple[ItemState, ...] | None = None
+    items: tuple[WorkflowItemState, ...] | None = None
     subject_sha256: str | None = None
     expires_at_ms: int | None = None
 
@@ -251,7 +259,7 @@ class StepState(Value):
         return one is not None and one.status == "running" and one.run_id == run_id
 
 
-PENDING = StepState()
+PENDING = WorkflowStepState()
 
 
 class WorkflowRunState(Value):
@@ -259,7 +267,7 @@ class WorkflowRunState(Value):
 
     workflow_id: str = ""
     status: Literal["", "running", "waiting", "ok", "failed", "cancelled"] = ""
-    steps: Mapping[str, StepState] = {}
+    steps: Mapping[str, WorkflowStepState] = {}
     cancel: WorkflowRunCancelRequested | None = None
     requesters: frozenset[str] = frozenset()
     """The identities that started or resumed it."""
@@ -274,7 +282,7 @@ class WorkflowRunState(Value):
         """Whether it goes on by itself, or once somebody approves."""
         return self.status in {"running", "waiting"}
 
-    def step(self, step_id: str) -> StepState:
+    def step(self, step_id: str) -> WorkflowStepState:
         """How far a step is."""
         return self.steps.get(step_id, PENDING)
 
@@ -282,7 +290,7 @@ class WorkflowRunState(Value):
         """The status of each step that is not pending."""
         return {step_id: step.status for step_id, step in self.steps.items() if step.status != "pending"}
 
-    def due(self, graph: Graph) -> list[tuple[str, Verdict]]:
+    def due(self, graph: WorkflowGraph) -> list[tuple[str, StepVerdict]]:
         """The pending steps that may begin or are to be skipped, in the order of the definition."""
         shut, statuses = self._shut(graph), self._statuses_now(graph)
         return [
@@ -291,11 +299,11 @@ class WorkflowRunState(Value):
             if step_id not in shut and self.step(step_id).status == "pending"
         ]
 
-    def verdict(self, graph: Graph, step_id: str) -> Verdict:
+    def verdict(self, graph: WorkflowGraph, step_id: str) -> StepVerdict:
         """Whether a pending step may begin."""
         return BLOCKED if step_id in self._shut(graph) else graph.verdict(step_id, self._statuses_now(graph))
 
-    def _shut(self, graph: Graph) -> set[str]:
+    def _shut(self, graph: WorkflowGraph) -> set[str]:
         """The steps behind a reopened approval, whose own parents do not show it: these may be ok since before."""
         shut: set[str] = set()
         for step_id in self.reopened:
@@ -303,7 +311,7 @@ class WorkflowRunState(Value):
                 shut |= graph.after((step_id,)).difference(graph.children[step_id])
         return shut
 
-    def _statuses_now(self, graph: Graph) -> dict[str, StepStatus]:
+    def _statuses_now(self, graph: WorkflowGraph) -> dict[str, StepStatus]:
         """Return ``statuses``, as steps behind a reopened approval that was skipped have to take them.
 
         A step between them may be ok since before. It counts as skipped if it would be skipped now.
@@ -351,7 +359,7 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
             return _with(state, event.step_id, _item(step, event) if event.item is not None else _stepped(step, event))
         case WorkflowStepExpanded():
             step = state.step(event.step_id)
-            items = (ItemState(),) * event.items
+            items = (WorkflowItemState(),) * event.items
             if step.items is not None and len(step.items) == event.items:  # it was held: what is ok stays so
                 items = step.items
             return _with(state, event.step_id, replace(step, status="running", items=items))
@@ -384,14 +392,14 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
             return state
 
 
-def _with(state: WorkflowRunState, step_id: str, step: StepState) -> WorkflowRunState:
+def _with(state: WorkflowRunState, step_id: str, step: WorkflowStepState) -> WorkflowRunState:
     return replace(state, steps={**state.steps, step_id: step})
 
 
-Stepped = WorkflowStepStarted | WorkflowStepCompleted | WorkflowStepFailed | WorkflowStepCancelled
+StepEvent = WorkflowStepStarted | WorkflowStepCompleted | WorkflowStepFailed | WorkflowStepCancelled
 
 
-def _stepped(step: StepState, event: Stepped) -> StepState:
+def _stepped(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
     match event:
         case WorkflowStepStarted():
             spent = step.spent + 1
@@ -404,19 +412,19 @@ def _stepped(step: StepState, event: Stepped) -> StepState:
             return replace(step, status="cancelled")
 
 
-def _item(step: StepState, event: Stepped) -> StepState:
+def _item(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
     items = list(step.items or ())
     index = event.item or 0
     if not 0 <= index < len(items):
         return step
     old = items[index]
-    one = _stepped(StepState(status=old.status, attempt=old.attempt, spent=old.spent, run_id=old.run_id), event)
-    items[index] = ItemState(status=one.status, attempt=one.attempt, spent=one.spent, run_id=one.run_id)
+    one = _stepped(WorkflowStepState(status=old.status, attempt=old.attempt, spent=old.spent, run_id=old.run_id), event)
+    items[index] = WorkflowItemState(status=one.status, attempt=one.attempt, spent=one.spent, run_id=one.run_id)
     attempt = max(step.attempt, one.attempt)
     return replace(step, items=tuple(items), attempt=attempt)
 
 
-def _reset(step: StepState, *, held: bool) -> StepState:
+def _reset(step: WorkflowStepState, *, held: bool) -> WorkflowStepState:
     """What begins again keeps its count of attempts, and the items that are ok."""
     if step.items is None:
         return replace(step, status="pending", spent=0, subject_sha256=None, expires_at_ms=None)
@@ -443,7 +451,7 @@ def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
 # Commands
 
 
-class CreateRun(Value):
+class CreateWorkflowRun(Value):
     """Walk a workflow from its beginning."""
 
     workflow_id: str
@@ -453,7 +461,7 @@ class CreateRun(Value):
     scope: PinnedScope | None = None
 
 
-class Resume(Value):
+class ResumeWorkflowRun(Value):
     """Go on from what failed, or was cancelled; what is ok is not repeated.
 
     ``uses`` names the inputs that each step may take. ``same`` names the inputs whose value is that of before, as long
@@ -462,7 +470,7 @@ class Resume(Value):
 
     workflow_run_id: str
     requested_by: str
-    graph: Graph
+    graph: WorkflowGraph
     input: dict[str, Any]
     uses: Mapping[str, frozenset[str]] = {}
     same: frozenset[str] = frozenset()
@@ -470,7 +478,7 @@ class Resume(Value):
     scope: PinnedScope | None = None
 
 
-class Ended(Value):
+class StepRunEnded(Value):
     """The run of a step is over: with an output, or with an error."""
 
     step_id: str
@@ -484,39 +492,39 @@ class Ended(Value):
     model: str | None = None
 
 
-class Looked(Value):
+class SaltedOutputHash(Value):
     """What was looked at before a step was begun or left out, and the salt of its hash."""
 
-    held: Held
+    held: OutputHash
     salt: str
 
 
-class Start(Value):
+class StartStep(Value):
     """Begin a step, or one of its items, with a run."""
 
     step_id: str
     run_id: str
     item: int | None = None
-    looked: Looked | None = None
+    looked: SaltedOutputHash | None = None
 
 
-class Expand(Value):
+class ExpandStep(Value):
     """Begin a step that runs once for each item of a list."""
 
     step_id: str
     items: int
-    looked: Looked | None = None
+    looked: SaltedOutputHash | None = None
 
 
-class Skip(Value):
+class SkipStep(Value):
     """Leave a step out."""
 
     step_id: str
     reason: SkipReason
-    looked: Looked | None = None
+    looked: SaltedOutputHash | None = None
 
 
-class Ask(Value):
+class RequestApproval(Value):
     """Have somebody approve; its subject holds the input of a run that was ``resumed`` so often."""
 
     step_id: str
@@ -524,37 +532,37 @@ class Ask(Value):
     subject_sha256: str
     subject_salt: str
     expires_after_ms: int | None = None
-    looked: Looked | None = None
+    looked: SaltedOutputHash | None = None
     resumed: int = 0
 
 
-class Fail(Value):
+class FailStep(Value):
     """A step, or one of its items, cannot be begun."""
 
     step_id: str
     code: str
     message: str
     item: int | None = None
-    looked: Looked | None = None
+    looked: SaltedOutputHash | None = None
 
 
-Move = Start | Expand | Skip | Ask | Fail
+StepCommand = StartStep | ExpandStep | SkipStep | RequestApproval | FailStep
 
 
-class Advance(Value):
+class AdvanceWorkflowRun(Value):
     """Note what ended and expired, make moves, and end what is at its end (unless it is not to be ``closed`` yet).
 
     A map that would bring the items of the run above ``items_max`` fails.
     """
 
-    graph: Graph
-    ended: tuple[Ended, ...] = ()
-    moves: tuple[Move, ...] = ()
+    graph: WorkflowGraph
+    ended: tuple[StepRunEnded, ...] = ()
+    moves: tuple[StepCommand, ...] = ()
     close: bool = True
     items_max: int = RUN_ITEMS_MAX
 
 
-class Judge(Value):
+class DecideApproval(Value):
     """Somebody approves or rejects just what has this hash."""
 
     step_id: str
@@ -564,19 +572,19 @@ class Judge(Value):
     note: str | None = None
 
 
-class Cancel(Value):
+class CancelWorkflowRun(Value):
     """Stop it."""
 
     reason: str | None = None
 
 
-WorkflowRunCommand = CreateRun | Resume | Advance | Judge | Cancel
+WorkflowRunCommand = CreateWorkflowRun | ResumeWorkflowRun | AdvanceWorkflowRun | DecideApproval | CancelWorkflowRun
 
 
 def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
     """What follows; nothing where the command is late. Raises NotFound, Contradicted."""
     match command:
-        case CreateRun():
+        case CreateWorkflowRun():
             if state.status:
                 return ()
             return (
@@ -589,19 +597,19 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
                     input=command.input or None,
                 ),
             )
-        case Resume():
+        case ResumeWorkflowRun():
             return _resumed(command, state)
-        case Advance():
+        case AdvanceWorkflowRun():
             return _advanced(command, state, context) if state.open else ()
-        case Judge():
+        case DecideApproval():
             return _judged(command, state, context.now)
-        case Cancel():
+        case CancelWorkflowRun():
             if not state.open or state.cancel is not None:
                 return ()
             return (WorkflowRunCancelRequested(workflow_id=state.workflow_id, note=command.reason),)
 
 
-def _resumed(command: Resume, state: WorkflowRunState) -> tuple[Event, ...]:
+def _resumed(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event, ...]:
     if state.status not in {"failed", "cancelled"}:
         check_overrides(command.input, state)
         return ()
@@ -648,7 +656,7 @@ def check_overrides(values: Mapping[str, Any], state: WorkflowRunState) -> None:
         )
 
 
-def _reopened(command: Resume, state: WorkflowRunState, lost: Sequence[str]) -> tuple[Reopened, ...]:
+def _reopened(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequence[str]) -> tuple[ReopenedApproval, ...]:
     """The granted approvals that no longer cover what follows them: values that changed, or steps that begin again.
 
     An approval is left alone where nothing behind it is still to begin.
@@ -657,7 +665,7 @@ def _reopened(command: Resume, state: WorkflowRunState, lost: Sequence[str]) -> 
     same = command.same if command.seen == state.resumed else frozenset()
     changed = command.input.keys() - same
     begins = {step_id for step_id in {*lost, *graph.after(lost)} if state.step(step_id).status != "ok"}
-    found: list[Reopened] = []
+    found: list[ReopenedApproval] = []
     for step_id in graph.order:
         if graph.steps[step_id].approval is None or state.step(step_id).status != "ok":
             continue
@@ -670,14 +678,14 @@ def _reopened(command: Resume, state: WorkflowRunState, lost: Sequence[str]) -> 
         steps = tuple(parent for parent in graph.parents[step_id] if parent in begins)
         if ahead and (names or steps):
             begins.add(step_id)
-            found.append(Reopened(step_id=step_id, input_names=tuple(sorted(names)), step_ids=steps))
+            found.append(ReopenedApproval(step_id=step_id, input_names=tuple(sorted(names)), step_ids=steps))
     return tuple(found)
 
 
 class _Walk:
     """What one command makes of a workflow run, event by event."""
 
-    def __init__(self, graph: Graph, state: WorkflowRunState, now: int) -> None:
+    def __init__(self, graph: WorkflowGraph, state: WorkflowRunState, now: int) -> None:
         """Begin."""
         self.graph = graph
         self.state = state
@@ -690,7 +698,7 @@ class _Walk:
         self.state = evolve(self.state, event)
 
 
-def _advanced(command: Advance, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
+def _advanced(command: AdvanceWorkflowRun, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
     walk = _Walk(command.graph, state, context.now)
     for step_id, step in state.steps.items():
         if step.status == "waiting" and step.expires_at_ms is not None and step.expires_at_ms <= context.now:
@@ -706,7 +714,7 @@ def _advanced(command: Advance, state: WorkflowRunState, context: Context) -> tu
     return tuple(walk.events)
 
 
-def _settling(command: Advance, state: WorkflowRunState) -> Iterable[str]:
+def _settling(command: AdvanceWorkflowRun, state: WorkflowRunState) -> Iterable[str]:
     """Return the steps whose items may all be at their end.
 
     An item that ends settles its step. A cancel settles every step: one that has no item running gets no other event.
@@ -717,7 +725,7 @@ def _settling(command: Advance, state: WorkflowRunState) -> Iterable[str]:
     return dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None)
 
 
-def _expired(walk: _Walk, step_id: str, step: StepState) -> Event:
+def _expired(walk: _Walk, step_id: str, step: WorkflowStepState) -> Event:
     approval = walk.graph.steps[step_id].approval
     granted = approval is not None and approval.on_expiry == "approve"
     kind = WorkflowApprovalGranted if granted else WorkflowApprovalRejected
@@ -725,7 +733,7 @@ def _expired(walk: _Walk, step_id: str, step: StepState) -> Event:
     return kind(workflow_id=workflow_id, step_id=step_id, subject_sha256=sha256, cause="expiry")
 
 
-def _note(walk: _Walk, ended: Ended) -> None:
+def _note(walk: _Walk, ended: StepRunEnded) -> None:
     """The run of a step is over."""
     step = walk.state.step(ended.step_id)
     if not step.waits_for(ended.run_id, ended.item):
@@ -767,10 +775,10 @@ def _gather(walk: _Walk, step_id: str) -> None:
         walk.add(WorkflowStepCancelled(**fields))
 
 
-def _move(walk: _Walk, move: Move, items_max: int) -> None:
+def _move(walk: _Walk, move: StepCommand, items_max: int) -> None:
     """Make a move, if it is still to be made."""
     step = walk.state.step(move.step_id)
-    item = move.item if isinstance(move, Start | Fail) else None
+    item = move.item if isinstance(move, StartStep | FailStep) else None
     if item is None:
         what = walk.state.verdict(walk.graph, move.step_id).what
         if step.status != "pending" or what != ("skip" if _is_upstream(move) else "ready"):
@@ -784,9 +792,9 @@ def _move(walk: _Walk, move: Move, items_max: int) -> None:
     if move.looked is not None:
         fields |= {"condition": move.looked.held, "condition_salt": move.looked.salt}
     match move:
-        case Start():
+        case StartStep():
             walk.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
-        case Expand():
+        case ExpandStep():
             every = sum(len(one.items) for one in walk.state.steps.values() if one.items is not None)
             known = len(step.items or ())  # it was held after it was expanded
             others = every - known
@@ -800,9 +808,9 @@ def _move(walk: _Walk, move: Move, items_max: int) -> None:
                 return
             walk.add(WorkflowStepExpanded(**fields, items=move.items))
             _gather(walk, move.step_id)
-        case Skip():
+        case SkipStep():
             walk.add(WorkflowStepSkipped(**fields, reason=move.reason))
-        case Ask(resumed=resumed) if resumed == walk.state.resumed:
+        case RequestApproval(resumed=resumed) if resumed == walk.state.resumed:
             expires = None if move.expires_after_ms is None else walk.now + move.expires_after_ms
             asked = WorkflowApprovalRequested(
                 **fields,
@@ -813,15 +821,15 @@ def _move(walk: _Walk, move: Move, items_max: int) -> None:
                 subject_salt=move.subject_salt,
             )
             walk.add(asked)
-        case Fail():
+        case FailStep():
             fields |= {"code": move.code, "error_text": move.message, "attempt": attempt + 1, "item": item}
             walk.add(WorkflowStepFailed(**fields, will_retry=False))
             if item is not None:
                 _gather(walk, move.step_id)
 
 
-def _is_upstream(move: Move) -> bool:
-    return isinstance(move, Skip) and move.reason != "condition"
+def _is_upstream(move: StepCommand) -> bool:
+    return isinstance(move, SkipStep) and move.reason != "condition"
 
 
 def _close(walk: _Walk) -> None:
@@ -851,7 +859,7 @@ def _close(walk: _Walk) -> None:
         walk.add(WorkflowRunCompleted(workflow_id=workflow_id))
 
 
-def _judged(command: Judge, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
+def _judged(command: DecideApproval, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
     step = state.steps.get(command.step_id)
     if step is None or step.subject_sha256 is None:
         raise NotFound(f"no approval is asked for at step {command.step_id!r}")

@@ -18,7 +18,7 @@ BYTES_MAX = 4_096
 LINE_BYTES_MAX = 1_024
 """The longest line with an anchor that is kept elsewhere, its end included."""
 
-Reached: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+AnchorPosition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position that a log once reached."""
 
 ACCEPT = "If this is meant, start once with ATHENA_ACCEPT_FORK=true to go on from here."
@@ -28,15 +28,15 @@ class Anchor(Value):
     """The head of a log, as its anchor file holds it: this log once held this chain at this position."""
 
     log_id: LogId
-    position: Reached
+    position: AnchorPosition
     chain: ChainValue
 
 
-Trouble: TypeAlias = Literal["missing", "unreadable", "foreign"]
+AnchorDefect: TypeAlias = Literal["missing", "unreadable", "foreign"]
 """Why an anchor vouches for nothing: it is not there, it is no anchor, or it is one of another log."""
 
 
-class Mismatch(NamedTuple):
+class AnchorMismatch(NamedTuple):
     """A log that is not what its anchor vouches for. ``expected`` is the position that it should hold.
 
     Where the anchor vouches for nothing, ``trouble`` is why, and ``expected`` is the head.
@@ -44,7 +44,7 @@ class Mismatch(NamedTuple):
 
     expected: Position
     reason: str
-    trouble: Trouble | None = None
+    trouble: AnchorDefect | None = None
 
 
 def write_anchor(path: Path, anchor: Anchor) -> None:

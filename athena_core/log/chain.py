@@ -41,7 +41,7 @@ def follows(previous: bytes, rows: Sequence[Row]) -> bool:
     return bool(rows) and link(previous, rows[0][:LEAF_COLUMNS]) == rows[0].chain
 
 
-class Broken(Exception):
+class ChainBroken(Exception):
     """The history does not prove itself: where, and why."""
 
     def __init__(self, position: Position, reason: str) -> None:
@@ -67,7 +67,7 @@ def whole(row: Row) -> bool:
     return tuple(map(type, row)) in WHOLE
 
 
-def flaw(row: Row, after: Position, previous: bytes | None) -> Broken | None:
+def flaw(row: Row, after: Position, previous: bytes | None) -> ChainBroken | None:
     """Return where and why a row does not prove itself, if it does not.
 
     ``after`` and ``previous`` are the position and the chain value of the row before it; None where that row cannot be
@@ -77,15 +77,15 @@ def flaw(row: Row, after: Position, previous: bytes | None) -> Broken | None:
     (position, _, _, _, _, _, _, _, _, _, _, _, data, _, data_hash, text_hash, chain, text) = row
     # fmt: on
     if position != after + 1:
-        return Broken(after + 1, f"missing; the next row has position {position}")
+        return ChainBroken(after + 1, f"missing; the next row has position {position}")
     if tuple(map(type, row)) not in WHOLE:
-        return Broken(position, "a column is missing or of a wrong type")
+        return ChainBroken(position, "a column is missing or of a wrong type")
     if _sha256(data).digest() != data_hash:
-        return Broken(position, "the payload does not match its hash")
+        return ChainBroken(position, "the payload does not match its hash")
     if text is not None and (text_hash is None or _sha256(text).digest() != text_hash):
-        return Broken(position, "the text does not match its hash")
+        return ChainBroken(position, "the text does not match its hash")
     if previous is not None and link(previous, row[:LEAF_COLUMNS]) != chain:
-        return Broken(position, "the row does not match the chain")
+        return ChainBroken(position, "the row does not match the chain")
     return None
 
 
@@ -100,6 +100,6 @@ def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> 
         if broken is not None:
             raise broken
         if row.recorded_at < recorded_at:
-            raise Broken(row.position, "recorded before its predecessor")
+            raise ChainBroken(row.position, "recorded before its predecessor")
         after, chain, recorded_at = row.position, row.chain, row.recorded_at
         yield row

@@ -27,7 +27,7 @@ def unchanged(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-MOVED: dict[tuple[str, int], dict[str, str | None]] = {
+MOVED_WORDS: dict[tuple[str, int], dict[str, str | None]] = {
     ("run.cancel.requested", 1): {"reason": "note"},
     ("run.cancelled", 1): {"reason": None},  # its request says the same
     ("run.failed", 1): {"message": "errorText"},
@@ -47,7 +47,7 @@ MOVED: dict[tuple[str, int], dict[str, str | None]] = {
 }
 """(type, schema version) -> the members of its payload that are free words, with their names as text since."""
 
-LETTER = ("a2a.dlq.added", 1)
+DEAD_LETTER = ("a2a.dlq.added", 1)
 """The one type with words inside of a list: its ``attempts``."""
 
 
@@ -60,18 +60,18 @@ def to_text(names: Mapping[str, str | None], payload: dict[str, Any]) -> dict[st
     return payload
 
 
-def letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
+def dead_letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
     """Rename the words of a dead letter, and take those of its attempts together."""
     attempts = msgspec.convert(payload["attempts"], list[dict[str, Any]])
     words = tuple(attempt.pop("message", "") for attempt in attempts)
-    return to_text(MOVED[LETTER], payload | {"attempts": attempts, "attemptErrors": words or None})
+    return to_text(MOVED_WORDS[DEAD_LETTER], payload | {"attempts": attempts, "attemptErrors": words or None})
 
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("evidence.attached", 1): unchanged,  # every label was public; now only those that the profile names
     ("tool.called", 1): unchanged,  # every name was public; now only those of tools
-    **{shape: partial(to_text, names) for shape, names in MOVED.items()},
-    LETTER: letter_to_text,
+    **{shape: partial(to_text, names) for shape, names in MOVED_WORDS.items()},
+    DEAD_LETTER: dead_letter_to_text,
 }
 """(type, schema version) -> how a payload of that version becomes one of the next."""
 
@@ -82,12 +82,12 @@ def public_words(row: Row) -> list[str]:
     They are part of the chain and cannot be erased. Raises ValueError for a damaged row.
     """
     shape = (row.type, row.schema_version)
-    names = MOVED.get(shape)
+    names = MOVED_WORDS.get(shape)
     if names is None:
         return []
     try:
         payload = _object(row.data)
-        attempts = payload["attempts"] if shape == LETTER else ()
+        attempts = payload["attempts"] if shape == DEAD_LETTER else ()
         worded = any(attempt.get("message") for attempt in attempts)
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Undecodable(f"position {row.position}, {row.type}: {error}") from error
@@ -158,7 +158,7 @@ def envelope(row: Row, event: Event) -> Recorded[Event]:
     # fmt: on
 
 
-class Layout:
+class EventLayout:
     """Which fields of an event type go into which column."""
 
     def __init__(self, kind: type[Event]) -> None:
@@ -190,7 +190,7 @@ class Codec:
         self, events: Iterable[type[Event]], upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
     ) -> None:
         """Register the types by their tags."""
-        self._layouts = {event.TYPE: Layout(event) for event in events}
+        self._layouts = {event.TYPE: EventLayout(event) for event in events}
         self._upcasters = upcasters
 
     def encode(self, event: Event, salt: Callable[[], bytes]) -> Encoded:
@@ -251,7 +251,7 @@ class Codec:
         except msgspec.MsgspecError as error:
             raise Undecodable(f"position {position}, {kind}: {error}") from error
 
-    def _lifted(self, layout: Layout, row: Row) -> Event:
+    def _lifted(self, layout: EventLayout, row: Row) -> Event:
         """An event of an older shape as one of today's."""
         if row.schema_version > layout.kind.SCHEMA:
             raise Undecodable(f"position {row.position}, {row.type}: written by a newer release")

@@ -7,21 +7,21 @@ from typing import Literal, TypeAlias
 
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError
-from athena_core.log.port import Archive, Attendance, Shelf, Store
+from athena_core.log.port import Archive, ExecutorRegistry, SnapshotStore, Store
 from athena_core.log.sqlite.store import (
-    FileAttendance,
-    FileLatch,
+    FileExecutorRegistry,
+    FileLeaderLock,
     SqliteArchive,
-    SqliteShelf,
+    SqliteSnapshotStore,
     SqliteStore,
     check_regular,
 )
-from athena_core.log.tools.move import Origin, Target
-from athena_core.log.tools.move_files import FileOrigin, FileTarget
-from athena_core.protocols import Generations, Latch
+from athena_core.log.tools.move import MoveSource, MoveTarget
+from athena_core.log.tools.move_files import FileMoveSource, FileMoveTarget
+from athena_core.protocols import Generations, LeaderLock
 from athena_core.system import private_file
 
-LatchName: TypeAlias = Literal["reactor"]
+LeaderLockName: TypeAlias = Literal["reactor"]
 
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -53,49 +53,51 @@ def open_archive(directory: Path, url: str | None) -> Archive:
     return archive
 
 
-def open_shelf(directory: Path, url: str | None, purpose: str) -> Shelf:
+def open_snapshots(directory: Path, url: str | None, purpose: str) -> SnapshotStore:
     """A shelf beside that log."""
     if url is None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return SqliteShelf(directory / "snapshots.db", purpose)
-    shelf: Shelf = _postgres().PostgresShelf(url, purpose)
+        return SqliteSnapshotStore(directory / "snapshots.db", purpose)
+    shelf: SnapshotStore = _postgres().PostgresSnapshotStore(url, purpose)
     return shelf
 
 
 def open_generations(url: str) -> Generations:
     """The views in the database of a URL."""
-    generations: Generations = _postgres("postgres.views").Schemas(url)
+    generations: Generations = _postgres("postgres.views").PostgresGenerations(url)
     return generations
 
 
-def open_latch(directory: Path, url: str | None, name: LatchName) -> Latch:
+def open_leader_lock(directory: Path, url: str | None, name: LeaderLockName) -> LeaderLock:
     """A lock between all processes that share a log."""
     if url is None:
-        return FileLatch(directory / f"{name}.lock")
-    latch: Latch = _postgres("postgres.views").named_latch(url, name)
+        return FileLeaderLock(directory / f"{name}.lock")
+    latch: LeaderLock = _postgres("postgres.views").named_lock(url, name)
     return latch
 
 
-def attend(directory: Path, url: str | None, executor: str, about: bytes) -> Attendance:
+def register_executor(directory: Path, url: str | None, executor: str, about: bytes) -> ExecutorRegistry:
     """Be among those who are at work on a log; ``about`` is what others are told."""
     if url is None:
-        return FileAttendance(directory, executor, about)
-    attendance: Attendance = _postgres("postgres.attendance").SessionAttendance(url, executor, about)
+        return FileExecutorRegistry(directory, executor, about)
+    attendance: ExecutorRegistry = _postgres("postgres.attendance").PostgresExecutorRegistry(url, executor, about)
     return attendance
 
 
-def open_move(directory: Path, url: str | None, to: str) -> tuple[Origin, Target]:
+def open_move(directory: Path, url: str | None, to: str) -> tuple[MoveSource, MoveTarget]:
     """Both ends of a move of that log: from files to a database, or back. Raises ConfigError."""
     if is_url(to) == (url is not None):
         how = "pg_dump and pg_restore" if url is not None else "athena backup and restore"
         raise ConfigError(f"--to: a move is from files to a database or back; copy from like to like with {how}")
     if url is None:
-        origin: Origin = FileOrigin(directory)
+        origin: MoveSource = FileMoveSource(directory)
     else:
-        origin = _postgres("tools.move_database").DatabaseOrigin(url, directory)
+        origin = _postgres("tools.move_database").DatabaseMoveSource(url, directory)
     try:
-        target: Target = (
-            FileTarget(Path(to)) if url is not None else _postgres("tools.move_database").DatabaseTarget(to, directory)
+        target: MoveTarget = (
+            FileMoveTarget(Path(to))
+            if url is not None
+            else _postgres("tools.move_database").DatabaseMoveTarget(to, directory)
         )
     except BaseException:
         origin.close()

@@ -26,7 +26,7 @@ LOOK_SECONDS = 60.0
 """How often a process looks at the stamp, which other machines may write."""
 
 
-class Stamp(Value):
+class KeyClockStamp(Value):
     """Time of a log, with the boot of the machine that wrote it and the boot clock there, in milliseconds."""
 
     time: int
@@ -34,18 +34,18 @@ class Stamp(Value):
     boot: int
 
 
-class Seen(NamedTuple):
+class SeenStamp(NamedTuple):
     """A stamp, and when this process saw it first and last, by its boot clock in milliseconds."""
 
-    stamp: Stamp
+    stamp: KeyClockStamp
     first: int
     last: int
 
 
-_decode = msgspec.json.Decoder(Stamp).decode
+_decode = msgspec.json.Decoder(KeyClockStamp).decode
 
 
-def _stamp_of(stored: str | None) -> Stamp | None:
+def _stamp_of(stored: str | None) -> KeyClockStamp | None:
     """Return the stored stamp; None where there is none, or it is damaged, so that the next one is stored."""
     try:
         return None if stored is None else _decode(stored)
@@ -59,7 +59,7 @@ class KeyClock:
     def __init__(self, clock: Clock) -> None:
         """Take the clock of the process."""
         self._clock = clock
-        self._seen: Seen | None = None
+        self._seen: SeenStamp | None = None
 
     def look(self, stored: str | None, newest: int = 0) -> int:
         """Return the time, in milliseconds, by the stored stamp.
@@ -72,7 +72,7 @@ class KeyClock:
         boot, seen = self._boot(), self._seen
         same = seen is not None and seen.stamp == stamp
         first = seen.first if seen is not None and same else boot
-        self._seen = Seen(stamp, first, boot)
+        self._seen = SeenStamp(stamp, first, boot)
         if stamp.boot_id == self._clock.boot_id:
             passed = boot - stamp.boot
         elif seen is None or same:
@@ -93,7 +93,7 @@ class KeyClock:
             time = max(time, last.time)
         if not due:
             return None
-        found = Stamp(time=time, boot_id=self._clock.boot_id, boot=self._boot())
+        found = KeyClockStamp(time=time, boot_id=self._clock.boot_id, boot=self._boot())
         return msgspec.json.encode(found).decode()
 
     def _boot(self) -> int:

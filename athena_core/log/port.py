@@ -21,7 +21,7 @@ FORMAT = 2
 KEY_CLOCK = "key_clock"
 """In the description of a log: the stamp of the clock of its keys (``key_clock.py``)."""
 
-MOVED = "moved"
+MOVED_TO = "moved"
 """In the description of a log: where it was moved to; here it is not to be used any more."""
 
 ROW_BYTES_MAX = 256 << 20
@@ -39,13 +39,13 @@ REHEARSAL_BYTES = 1 << 20
 StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
 """Kind, key and value of a guard row."""
 
-Trouble: TypeAlias = Literal["IntegrityError", "OperationalError", "InterfaceError", "DataError", "DatabaseError"]
+ErrorKind: TypeAlias = Literal["IntegrityError", "OperationalError", "InterfaceError", "DataError", "DatabaseError"]
 """What went wrong, in the words of eventsourcing."""
 
-Troubles: TypeAlias = tuple[tuple[tuple[type[Exception], ...], Trouble], ...]
+ErrorKinds: TypeAlias = tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...]
 """Kinds of exceptions, and what they mean; the first that fits."""
 
-Head: TypeAlias = tuple[Position, int, bytes]
+LogHead: TypeAlias = tuple[Position, int, bytes]
 """Position, time and chain of the last row."""
 
 KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
@@ -69,7 +69,7 @@ class BoundKey(NamedTuple):
 _to_json = msgspec.json.Encoder().encode
 
 
-class Schema(NamedTuple):
+class SchemaReport(NamedTuple):
     """The schema of a log, compared with the one that this release creates."""
 
     strays: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Schema(NamedTuple):
     """Whether the tables are those of a log, so that reading them runs nothing of another's."""
 
 
-def check_schema(schema: Schema, place: str) -> None:
+def check_schema(schema: SchemaReport, place: str) -> None:
     """Raise ConfigError for a log whose schema is not that of this release."""
     if schema.strays:
         more = "" if len(schema.strays) == 1 else f" and {len(schema.strays) - 1} more"
@@ -142,41 +142,41 @@ class StoreReader(LogReader, Protocol):
     def last_version(self, stream: str) -> int | None:
         """The version of the last row of a stream."""
 
-    def schema(self) -> Schema:
+    def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
 
     def key_stamp(self) -> str | None:
         """Return the stored stamp of the clock of keys."""
 
 
-Shelved: TypeAlias = tuple[str, int, str, bytes]
+StoredSnapshot: TypeAlias = tuple[str, int, str, bytes]
 """Whose it is, its version, its topic and what it holds."""
 
 
-class Shelf(Protocol):
+class SnapshotStore(Protocol):
     """Keeps what foreign applications put beside a log: it has versions, but no place in its order."""
 
-    troubles: Troubles
+    troubles: ErrorKinds
     """What its exceptions mean."""
 
-    def put(self, rows: Sequence[Shelved]) -> None:
+    def put(self, rows: Sequence[StoredSnapshot]) -> None:
         """Store all or none."""
 
-    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Shelved]:
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
         """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
 
     def close(self) -> None:
         """Close it."""
 
 
-class Seen(NamedTuple):
+class ExecutorHeartbeat(NamedTuple):
     """How somebody else was seen: their counter, and whether nobody holds their lock any more."""
 
     counter: int
     free: bool
 
 
-class Attending(NamedTuple):
+class RegisteredExecutor(NamedTuple):
     """Somebody who attends: what they say of themselves, when they counted last, and whether their lock is free."""
 
     executor: str
@@ -186,7 +186,7 @@ class Attending(NamedTuple):
     free: bool
 
 
-class Attendance(Protocol):
+class ExecutorRegistry(Protocol):
     """Who is at work on a log: for each a lock, free as soon as its process is gone, and a counter beside it."""
 
     executor: str
@@ -195,10 +195,10 @@ class Attendance(Protocol):
     def count(self, count: int, about: bytes) -> None:
         """Write one's counter and one's description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raises OSError."""
 
-    def look(self, executor: str) -> Seen | None:
+    def look(self, executor: str) -> ExecutorHeartbeat | None:
         """How somebody else is; None where they left in order."""
 
-    def everybody(self) -> list[Attending]:
+    def everybody(self) -> list[RegisteredExecutor]:
         """All who attend, and those who are lost and not forgotten yet."""
 
     def forget(self, kept: set[str]) -> None:
@@ -216,7 +216,7 @@ class Archive(Protocol):
 
     meta: Mapping[str, str]
     """Its id (``log_id``) and the format that it was written in (``format``)."""
-    schema: Schema
+    schema: SchemaReport
     """How its schema compares with the one that this release creates."""
     anchor: Path
     """Where this machine keeps what it knows of the head."""
@@ -231,7 +231,7 @@ class Archive(Protocol):
         """Close what is open."""
 
 
-class Bell(Protocol):
+class CommitNotifier(Protocol):
     """Tells a process when others may have committed."""
 
     async def pause(self, *, news: bool) -> None:
@@ -279,7 +279,7 @@ class Store(Protocol):
     damaged: tuple[type[Exception], ...]
     """What is raised where a part of the database cannot be read."""
 
-    troubles: Troubles
+    troubles: ErrorKinds
     """What its exceptions mean; the first that fits."""
 
     @property
@@ -289,7 +289,7 @@ class Store(Protocol):
     def reader(self) -> StoreReader:
         """A new reader."""
 
-    def bell(self) -> Bell:
+    def bell(self) -> CommitNotifier:
         """A new bell."""
 
     def channel(self) -> Channel | None:
@@ -307,10 +307,10 @@ class Store(Protocol):
     def confirm(self) -> None:
         """Make what earlier transactions wrote as durable as what this one writes, even if it writes nothing."""
 
-    def head(self) -> Head:
+    def head(self) -> LogHead:
         """Position, time and chain of the last row."""
 
-    def snapshot(self) -> tuple[Head, list[StoredGuard]]:
+    def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:

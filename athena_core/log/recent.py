@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from athena_core.event import Position
-from athena_core.protocols import LogReader, Row, ShownCells
+from athena_core.protocols import LogReader, PublicCells, Row
 from athena_core.values import PAGE_BYTES_MAX
 
 BYTES_MAX = 4 << 20
@@ -13,7 +13,7 @@ ROW_BYTES = 1_024
 """What a row takes in memory beside its payload and text, by a guess."""
 
 
-class Recent:
+class RecentRows:
     """The rows of the last commits of this process, one after another without a gap, until somebody took them.
 
     Safe from any thread.
@@ -65,7 +65,7 @@ class Recent:
 class RecentReader:
     """Reads the log as another reader does (``protocols.LogReader``), but what is recent from memory."""
 
-    def __init__(self, reader: LogReader, recent: Recent) -> None:
+    def __init__(self, reader: LogReader, recent: RecentRows) -> None:
         """Take over a reader."""
         self.log_id = reader.log_id
         self._reader = reader
@@ -81,7 +81,7 @@ class RecentReader:
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
-    ) -> Sequence[ShownCells]:
+    ) -> Sequence[PublicCells]:
         """What is published of the same rows."""
         return self._reader.shown(after, limit, until, bytes_max)
 

@@ -23,8 +23,8 @@ from athena_core.domain import EVENTS
 from athena_core.event import Event, Position, Recorded
 from athena_core.log.chain import digest, link
 from athena_core.log.codec import Codec
-from athena_core.log.engine import is_url, open_shelf, open_store
-from athena_core.log.port import Shelf, Store, Troubles
+from athena_core.log.engine import is_url, open_snapshots, open_store
+from athena_core.log.port import ErrorKinds, SnapshotStore, Store
 from athena_core.protocols import Row
 from athena_core.system.signal import Signal
 
@@ -51,7 +51,7 @@ def signal_of(name: str) -> Signal:
 
 
 @contextmanager
-def translated(troubles: Troubles) -> Iterator[None]:
+def eventsourcing_errors(troubles: ErrorKinds) -> Iterator[None]:
     """Turn what a store raises into eventsourcing's errors."""
     try:
         yield
@@ -117,7 +117,7 @@ class Recorder(es.ProcessRecorder):
     @contextmanager
     def writing(self) -> Iterator[Store]:
         """One transaction, alone in the world; subclasses use it to keep their own rows beside a place."""
-        with self._writing, translated(self._store.troubles):
+        with self._writing, eventsourcing_errors(self._store.troubles):
             if self._broken:
                 raise es.OperationalError("an earlier write failed on the disk: nobody knows what it holds; reopen it")
             try:
@@ -179,7 +179,7 @@ class Recorder(es.ProcessRecorder):
 
     def _read(self, ask: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
         """Ask the reader, one thread at a time."""
-        with self._reading, translated(self._store.troubles):
+        with self._reading, eventsourcing_errors(self._store.troubles):
             return ask(*values, **options)
 
     def select_events(
@@ -292,7 +292,7 @@ class LogSubscription(es.Subscription[Recorder]):
 class SnapshotRecorder(es.AggregateRecorder):
     """Snapshots on a shelf beside the log: they have versions, but no place in its order."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: SnapshotStore) -> None:
         """Take over a shelf."""
         self._shelf = shelf
         self._lock = threading.Lock()
@@ -304,7 +304,7 @@ class SnapshotRecorder(es.AggregateRecorder):
 
     def insert_events(self, stored_events: Sequence[es.StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Store all or none. Raises IntegrityError for a version that is stored."""
-        with self._lock, translated(self._shelf.troubles):
+        with self._lock, eventsourcing_errors(self._shelf.troubles):
             self._shelf.put([_content(event) for event in stored_events])
         return None
 
@@ -318,7 +318,7 @@ class SnapshotRecorder(es.AggregateRecorder):
         limit: int | None = None,
     ) -> Sequence[es.StoredEvent]:
         """What is stored with ``gt < version <= lte``."""
-        with self._lock, translated(self._shelf.troubles):
+        with self._lock, eventsourcing_errors(self._shelf.troubles):
             rows = self._shelf.part(str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
         return [es.StoredEvent(*row) for row in rows]
 
@@ -347,7 +347,7 @@ class Factory(es.InfrastructureFactory[Recorder]):
 
     def aggregate_recorder(self, purpose: str = "events") -> es.AggregateRecorder:
         """A recorder of snapshots."""
-        recorder = SnapshotRecorder(open_shelf(self._directory, self._url, purpose))
+        recorder = SnapshotRecorder(open_snapshots(self._directory, self._url, purpose))
         self._open.append(recorder)
         return recorder
 

@@ -9,10 +9,10 @@ import anyio
 
 from athena_core.event import Position
 from athena_core.log.chain import GENESIS
-from athena_core.log.writer import Follower, Log, News
+from athena_core.log.writer import CommitNotice, CommitSubscriber, Log
 from athena_core.protocols import Row
 
-Listener = Callable[[Sequence[Row]], None]
+RowsHandler = Callable[[Sequence[Row]], None]
 
 PAGE_EVENTS = 500
 
@@ -34,7 +34,7 @@ class Tail:
         self.recorded_at = first.recorded_at if first else 0
         """The time of the row at ``position``, in milliseconds since 1970."""
         self._heard = 0
-        self._listeners: list[tuple[Listener, frozenset[str] | None]] = []
+        self._listeners: list[tuple[RowsHandler, frozenset[str] | None]] = []
         self._broken: asyncio.Future[None] | None = None
 
     @property
@@ -47,7 +47,7 @@ class Tail:
         """Whether all that is known to be committed was handed on."""
         return self.position >= self._log.signal.position
 
-    def subscribe(self, listener: Listener, types: frozenset[str] | None = None) -> None:
+    def subscribe(self, listener: RowsHandler, types: frozenset[str] | None = None) -> None:
         """Call a function with every page of new rows, in order; with ``types`` only with the rows of these."""
         self._listeners.append((listener, types))
 
@@ -56,7 +56,7 @@ class Tail:
         loop = asyncio.get_running_loop()
         self._broken = loop.create_future()
         self._heard = self._log.commits
-        self._log.follower = Follower(loop, self._hear)
+        self._log.follower = CommitSubscriber(loop, self._hear)
         try:
             await self._broken
         finally:
@@ -100,7 +100,7 @@ class Tail:
             self._read(head, pages_max)
         return news
 
-    def _hear(self, news: News) -> None:
+    def _hear(self, news: CommitNotice) -> None:
         try:
             self._heard = news.commit
             if news.rows and news.rows[0].position == self.position + 1:

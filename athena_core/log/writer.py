@@ -36,12 +36,12 @@ from athena_core.errors import (
     StoreUnreachable,
 )
 from athena_core.event import Fact, Guard, Meta, Position, Value
-from athena_core.log.anchor import ACCEPT, Anchor, Mismatch, read_anchor, write_anchor
+from athena_core.log.anchor import ACCEPT, Anchor, AnchorMismatch, read_anchor, write_anchor
 from athena_core.log.chain import digest, follows, link
 from athena_core.log.codec import Codec, decided_or, envelope, with_decided_at
 from athena_core.log.key_clock import KEPT_MS, LOOK_SECONDS, KeyClock
 from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey, Store, StoredGuard, StoreReader
-from athena_core.log.recent import Recent, RecentReader
+from athena_core.log.recent import RecentReader, RecentRows
 from athena_core.protocols import Row, row_of
 from athena_core.system.histogram import Histogram
 from athena_core.system.problems import Problems
@@ -53,12 +53,12 @@ QUEUE_TRANSACTIONS_MAX = 8_192
 BATCH_EVENTS_MAX = 512
 BATCH_BYTES_MAX = 1 << 20
 CACHE_BYTES_MAX = 64 << 20
-ENTRY_BYTES = 1_024
+CACHED_STATE_BYTES = 1_024
 CATCH_UP_EVENTS_MAX = 10_000
 LOCK_WAIT_SECONDS_MAX = 5.0
 WAL_PAGES_MAX = 1_000
 WAL_BYTES_MAX = 64 << 20
-KEEPER_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 RETRY_SECONDS = 0.05
 PROBE_SECONDS = 1.0
 """How often a writer whose last write failed tries whether writes work again."""
@@ -92,7 +92,7 @@ REFUSALS = (LOCKED, FULL, READ_ONLY, AWAY)
 """Why writes may fail for a while: what anybody may be told."""
 
 
-class Doubt(Exception):
+class CommitUnknown(Exception):
     """Nobody can say now what became of a batch."""
 
 
@@ -114,16 +114,16 @@ class Place(NamedTuple):
     chain: bytes
 
 
-class Entry(NamedTuple):
+class CachedState(NamedTuple):
     """A cached stream; ``size`` is what it takes in memory, by a guess: its stored bytes and what an entry needs."""
 
     decider: Decider[Any]
     state: Any
     version: int
-    size: int = ENTRY_BYTES
+    size: int = CACHED_STATE_BYTES
 
 
-class Job(NamedTuple):
+class Submission(NamedTuple):
     """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits."""
 
     transaction: Transaction
@@ -134,10 +134,10 @@ class Job(NamedTuple):
     future: Any
 
 
-Result = Committed | BaseException
+SubmissionResult = Committed | BaseException
 
 
-class News(NamedTuple):
+class CommitNotice(NamedTuple):
     """A commit of this process that is over: its number, the head after it, its rows (or none: they are in the log)."""
 
     commit: int
@@ -145,11 +145,11 @@ class News(NamedTuple):
     rows: Sequence[Row]
 
 
-class Follower(NamedTuple):
+class CommitSubscriber(NamedTuple):
     """Who hears of every commit of this process in its event loop, after everybody there who waited for an answer."""
 
     loop: asyncio.AbstractEventLoop
-    hear: Callable[[News], None]
+    hear: Callable[[CommitNotice], None]
 
 
 class Guards:
@@ -205,23 +205,23 @@ class Guards:
                     del words[word]
 
 
-class Cache:
+class StateCache:
     """Committed states by stream, least recently used out first, bounded by their bytes."""
 
     def __init__(self, limit: int = CACHE_BYTES_MAX) -> None:
         """Start empty; ``limit`` in bytes."""
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, CachedState] = OrderedDict()
         self._limit = limit
         self._size = 0
 
-    def get(self, stream: str) -> Entry | None:
+    def get(self, stream: str) -> CachedState | None:
         """The entry, which becomes the most recently used."""
         entry = self._entries.get(stream)
         if entry is not None:
             self._entries.move_to_end(stream)
         return entry
 
-    def put(self, stream: str, entry: Entry) -> None:
+    def put(self, stream: str, entry: CachedState) -> None:
         """Keep an entry, and let go of others if the limit is passed."""
         old = self._entries.pop(stream, None)
         self._size += entry.size - (old.size if old else 0)
@@ -242,7 +242,7 @@ class Cache:
         self._size = 0
 
 
-class Batch:
+class WriteBatch:
     """What the transactions of one commit decided so far; nothing of it is in the database or the cache yet."""
 
     def __init__(self, place: Place, key_time: int) -> None:
@@ -251,7 +251,7 @@ class Batch:
         self.key_time = key_time
         self.rows: list[Row] = []
         self.size = 0
-        self.ahead: dict[str, Entry] = {}
+        self.ahead: dict[str, CachedState] = {}
         self.guards: list[tuple[Guard, Position]] = []
         self.keys: dict[bytes, BoundKey] = {}
         self.erase: list[Position] = []
@@ -267,10 +267,10 @@ class Batch:
         return not self.rows and not self.keys and not self.erase
 
 
-class View:
+class TransactionReader:
     """What one transaction sees (``decider.Reader``): the batch before it, then what is committed."""
 
-    def __init__(self, log: "Log", batch: Batch) -> None:
+    def __init__(self, log: "Log", batch: WriteBatch) -> None:
         """Look through a batch."""
         self._log = log
         self._batch = batch
@@ -294,7 +294,7 @@ class View:
         return self._log.guards.count(kind, word)
 
 
-def die(reason: str) -> None:
+def abort_process(reason: str) -> None:
     """Leave at once, without a tidy close: closing could make a failed commit durable, or lose it."""
     os.write(2, f"athena: {reason}\n".encode())
     os._exit(1)
@@ -312,7 +312,7 @@ class Log:
         clock: Clock,
         ids: Ids,
         key_hours: int = 24,
-        fatal: Callable[[str], None] = die,
+        fatal: Callable[[str], None] = abort_process,
     ) -> None:
         """Load the head and the guards; ``fatal`` is called once the outcome of a commit is unknown."""
         self.store = store
@@ -330,11 +330,11 @@ class Log:
         self._key_ms = key_hours * 3_600_000 + KEPT_MS
         self._key_clock = KeyClock(clock)
         self._fatal = fatal
-        self._cache = Cache()
-        self.recent = Recent()
-        self._queue: deque[Job] = deque()
+        self._cache = StateCache()
+        self.recent = RecentRows()
+        self._queue: deque[Submission] = deque()
         self._ready = threading.Event()
-        self.follower: Follower | None = None
+        self.follower: CommitSubscriber | None = None
         self.commits = 0
         """How many commits have begun; who has heard of all of them may read on in the database."""
         self._stopping = False
@@ -409,7 +409,7 @@ class Log:
         place = self._place
         return Anchor(log_id=self.log_id, position=place.position, chain=place.chain.hex())
 
-    def mismatch(self) -> Mismatch | None:
+    def mismatch(self) -> AnchorMismatch | None:
         """Compare the log with its anchor.
 
         A log of an older release may have none, because it was written half a second after the first row. A database
@@ -419,15 +419,15 @@ class Log:
         try:
             anchor = read_anchor(self._anchor_path)
         except ConfigError as error:
-            return Mismatch(head, f"{error.message}. {ACCEPT}", "unreadable")
+            return AnchorMismatch(head, f"{error.message}. {ACCEPT}", "unreadable")
         if anchor is None:
             if head == 0 or self.store.remote or self.store.format < FORMAT:
                 return None
             lost = f"{self._anchor_path} is missing, so nothing shows whether the log is whole"
-            return Mismatch(head, f"{lost} (it ends at position {head}). {ACCEPT}", "missing")
+            return AnchorMismatch(head, f"{lost} (it ends at position {head}). {ACCEPT}", "missing")
         if anchor.log_id != self.log_id:
             other = f"{self._anchor_path} is the anchor of another log, {anchor.log_id}; this one is {self.log_id}"
-            return Mismatch(head, f"{other}. {ACCEPT}", "foreign")
+            return AnchorMismatch(head, f"{other}. {ACCEPT}", "foreign")
         rows = self.store.rows(anchor.position - 1, 1) if anchor.position else []
         if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):
             return None
@@ -437,7 +437,7 @@ class Log:
             f"the log ends at position {head} but {lost} (a restored backup, a failover to a standby that was behind,"
             " or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
         )
-        return Mismatch(anchor.position, reason)
+        return AnchorMismatch(anchor.position, reason)
 
     def accept_fork(self) -> None:
         """Let the log go on from where it ends: replace the anchor (the caller records ``log.forked``).
@@ -486,16 +486,16 @@ class Log:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed] = loop.create_future()
-        self._enqueue(Job(transaction, meta, key, fresh, loop, future))
+        self._enqueue(Submission(transaction, meta, key, fresh, loop, future))
         return await future
 
     def submit_in_thread(self, transaction: Transaction, meta: Meta, key: Key | None = None) -> Committed:
         """The same for a thread, which blocks."""
         future: Future[Committed] = Future()
-        self._enqueue(Job(transaction, meta, key, frozenset(), None, future))
+        self._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
         return future.result()
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, job: Submission) -> None:
         if self._failed is not None:
             raise self._failed
         if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
@@ -528,9 +528,9 @@ class Log:
                 return
 
     def _commit(self) -> None:
-        results: list[tuple[Job, Result]] = []
+        results: list[tuple[Submission, SubmissionResult]] = []
         rows: Sequence[Row] = ()
-        batch: Batch | None = None
+        batch: WriteBatch | None = None
         began = self._locking_since = self._clock.monotonic()
         store, confirming = self.store, False
         try:
@@ -547,7 +547,7 @@ class Log:
                         store.confirm()  # what a key led to may have been in doubt
             except (*store.full, *store.read_only):
                 if confirming:
-                    raise Doubt from None
+                    raise CommitUnknown from None
                 raise
             except store.lost:
                 if not self._settle(batch):
@@ -561,12 +561,12 @@ class Log:
             if not results or isinstance(error, store.busy):  # the next batch would meet the same
                 self._refuse_waiting(refusal)
             results = [(job, refusal) for job, _ in results]
-        except Doubt:
+        except CommitUnknown:
             self._forget()
             self._fail(StoreUnreachable(AWAY))
             results = [(job, OutcomeUnknown(UNKNOWN)) for job, _ in results]
         except StoreMoved as moved:
-            answer([(job, OutcomeUnknown(UNKNOWN)) for job, _ in results])
+            resolve([(job, OutcomeUnknown(UNKNOWN)) for job, _ in results])
             self._leave(moved)
             return
         except BaseException as error:
@@ -584,9 +584,9 @@ class Log:
                     rows = batch.rows
         finally:
             self._locking_since = None
-        answer(results, self.follower, News(self.commits, self._place.position, rows))
+        resolve(results, self.follower, CommitNotice(self.commits, self._place.position, rows))
 
-    def _decide(self, results: list[tuple[Job, Result]]) -> Batch:
+    def _decide(self, results: list[tuple[Submission, SubmissionResult]]) -> WriteBatch:
         """Run the waiting transactions in turn, until the batch is full."""
         self._catch_up()
         if self.store.remote:
@@ -594,14 +594,14 @@ class Log:
             self.store.expect([job.key.hash for job in waiting if job.key is not None])
         stamp = self.store.key_stamp()
         newest = self.store.newest_key() if stamp is None else 0
-        batch = Batch(self._place, self._key_clock.look(stamp, newest))
+        batch = WriteBatch(self._place, self._key_clock.look(stamp, newest))
         while not batch.full:
             try:
                 job = self._queue.popleft()
             except IndexError:  # also the keeper takes from the queue
                 break
             try:
-                result: Result = self._run(job, batch)
+                result: SubmissionResult = self._run(job, batch)
             except Exception as error:
                 result = error
             results.append((job, result))
@@ -609,7 +609,7 @@ class Log:
                 raise result
         return batch
 
-    def _settle(self, batch: Batch | None) -> bool:
+    def _settle(self, batch: WriteBatch | None) -> bool:
         """The connection was lost: wait for another one, and see to it that the batch is there; whether it is.
 
         The lock is free only once the lost connection has ended, so what is there then is final. If it is not, and
@@ -633,10 +633,10 @@ class Log:
                 return True
             except (*store.lost, *store.busy):
                 if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
-                    raise Doubt from None
+                    raise CommitUnknown from None
             except (*store.full, *store.read_only):
                 if stored:  # it is there, and nobody can tell for how long
-                    raise Doubt from None
+                    raise CommitUnknown from None
                 raise
 
     def _fail(self, error: AthenaError) -> None:
@@ -682,16 +682,16 @@ class Log:
             self._locking_since = None
         self._succeed()
 
-    def _holds(self, batch: Batch) -> bool:
+    def _holds(self, batch: WriteBatch) -> bool:
         """Whether the last row of a batch is stored (then all of it is)."""
         if not batch.rows:
             return False  # keys and erasures are the same a second time
         last = batch.rows[-1]
         return [row.chain for row in self.store.rows(last.position - 1, 1)] == [last.chain]
 
-    def _run(self, job: Job, batch: Batch) -> Committed:
+    def _run(self, job: Submission, batch: WriteBatch) -> Committed:
         now = self._clock.now()
-        view = View(self, batch)
+        view = TransactionReader(self, batch)
         if job.key is not None:
             known = self._known(job.key, view, batch, now)
             if known is not None:
@@ -699,7 +699,7 @@ class Log:
         for stream in job.fresh:
             if stream not in batch.ahead:
                 decider = self.decider(stream)
-                batch.ahead[stream] = Entry(decider, decider.initial, 0)
+                batch.ahead[stream] = CachedState(decider, decider.initial, 0)
         context = Context(now=now, ids=self._ids, meta=job.meta)
         try:
             outcome = job.transaction(view, context)
@@ -720,7 +720,7 @@ class Log:
             batch.keys[job.key.hash] = key
         return Committed(position=batch.head, at=now, subject=outcome.subject, answer=outcome.answer)
 
-    def _known(self, key: Key, view: View, batch: Batch, now: int) -> Committed | None:
+    def _known(self, key: Key, view: TransactionReader, batch: WriteBatch, now: int) -> Committed | None:
         """What a key led to before, if it is bound."""
         found = batch.keys.get(key.hash) or self.store.key(key.hash)
         if found is None:
@@ -735,9 +735,9 @@ class Log:
         at = decided_or(recorded_at, extra) if count else now
         return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)
 
-    def _append(self, facts: tuple[Fact, ...], batch: Batch, context: Context) -> None:
+    def _append(self, facts: tuple[Fact, ...], batch: WriteBatch, context: Context) -> None:
         """Encode and fold the events of one transaction; the batch takes them all or none."""
-        mine: dict[str, Entry] = {}
+        mine: dict[str, CachedState] = {}
         rows: list[Row] = []
         guards: list[tuple[Guard, Position]] = []
         command_id = self._ids.new("cmd") if facts else ""
@@ -782,7 +782,7 @@ class Log:
                 stored = len(data) if text is None else len(data) + len(text)
                 size += stored
                 added += stored
-            mine[stream] = Entry(decider, state, version, size)
+            mine[stream] = CachedState(decider, state, version, size)
         batch.rows += rows
         batch.head, batch.chain, batch.size = position, chain, batch.size + added
         batch.recorded_at = recorded_at
@@ -799,23 +799,23 @@ class Log:
             raise InternalError(f"the stream {stream!r} belongs to no category of this release")
         return decider
 
-    def entry(self, batch: Batch, stream: str, decider: Decider[Any] | None = None) -> Entry:
+    def entry(self, batch: WriteBatch, stream: str, decider: Decider[Any] | None = None) -> CachedState:
         """The state of a stream: of this batch, of the cache, or folded from what is stored (by its own decider)."""
         entry = batch.ahead.get(stream) or self._cache.get(stream)
         if entry is None:
             decider = decider or self.decider(stream)
-            entry = Entry(decider, decider.initial, 0)
+            entry = CachedState(decider, decider.initial, 0)
             for row in self.store.stream(stream):
                 entry = self._advance(entry, row)
             self._remember(stream, entry)  # none of this batch is stored yet, so what was read is committed
         return entry
 
-    def _advance(self, entry: Entry, row: Row) -> Entry:
+    def _advance(self, entry: CachedState, row: Row) -> CachedState:
         decider = entry.decider
         state = decider.evolve(entry.state, self.codec.decode(row, text=False).event)
-        return Entry(decider, state, row.version, entry.size + len(row.data) + len(row.text or b""))
+        return CachedState(decider, state, row.version, entry.size + len(row.data) + len(row.text or b""))
 
-    def _remember(self, stream: str, entry: Entry) -> None:
+    def _remember(self, stream: str, entry: CachedState) -> None:
         """Have a committed state at hand, unless its stream is over."""
         if entry.decider.over(entry.state):
             self._cache.drop(stream)
@@ -829,7 +829,7 @@ class Log:
         fold = not self._forgetful and missed <= CATCH_UP_EVENTS_MAX
         rows = self.store.rows(known.position, missed if fold else 1) if missed > 0 else []
         if not (follows(known.chain, rows) if missed > 0 else found.chain == known.chain):
-            raise forked(found.position, known.position)
+            raise fork_error(found.position, known.position)
         if not fold:
             self._cache.clear()
             self.guards.load(self.store.guards())
@@ -845,7 +845,7 @@ class Log:
         """
         if head == known or (head > known and follows(chain, rows)):
             return True
-        self._stop([], forked(head, known))
+        self._stop([], fork_error(head, known))
         return False
 
     def _take_in(self, row: Row) -> None:
@@ -859,7 +859,7 @@ class Log:
             for guard in decider.guards(self.codec.decode(row, text=False)):
                 self.guards.apply(guard)
 
-    def _insert(self, batch: Batch) -> None:
+    def _insert(self, batch: WriteBatch) -> None:
         if batch.rows and self.store.format < FORMAT:
             self.store.raise_format()
         self.store.insert(batch.rows)
@@ -875,7 +875,7 @@ class Log:
         if batch.erase:
             self.store.drop_unkeyed(batch.erase)
 
-    def _publish(self, batch: Batch) -> None:
+    def _publish(self, batch: WriteBatch) -> None:
         """The batch is durable: let everybody see it."""
         for stream, entry in batch.ahead.items():
             self._remember(stream, entry)
@@ -892,21 +892,21 @@ class Log:
         """Nothing of a batch that failed may stay in memory: read again what is committed, before the next one."""
         self._forgetful = True
 
-    def _stop(self, results: list[tuple[Job, Result]], error: BaseException) -> None:
+    def _stop(self, results: list[tuple[Submission, SubmissionResult]], error: BaseException) -> None:
         """Nobody knows what became of the batch: say so, stop acknowledging, leave."""
         unknown = OutcomeUnknown(UNKNOWN)
         self._failed = unknown
-        answer([(job, unknown) for job, _ in results])
+        resolve([(job, unknown) for job, _ in results])
         self._refuse_waiting()
         self._fatal(f"the log cannot go on: {type(error).__name__}: {error}")
 
     def _refuse_waiting(self, error: AthenaError | None = None) -> None:
         """Tell everybody who still waits that nothing was done."""
-        refused: list[tuple[Job, Result]] = []
+        refused: list[tuple[Submission, SubmissionResult]] = []
         with suppress(IndexError):
             while True:
                 refused.append((self._queue.popleft(), error or Overloaded(LOCKED)))
-        answer(refused)
+        resolve(refused)
 
     def _checkpoint(self, *, idle: bool) -> None:
         pages = self.store.wal_pages
@@ -931,7 +931,7 @@ class Log:
     def _keep(self) -> None:
         """Twice a second: is the lock overdue, is the file in its place, what is the anchor."""
         looked: float | None = None
-        while not self._closed.wait(KEEPER_SECONDS) and self._failed is None:
+        while not self._closed.wait(WATCH_SECONDS) and self._failed is None:
             since = self._locking_since
             if since is not None and self._clock.monotonic() - since > LOCK_WAIT_SECONDS_MAX:
                 self._refuse_waiting()
@@ -995,7 +995,7 @@ class Log:
             self.problems.recovered("log.anchor")
 
 
-def forked(head: Position, known: Position) -> InternalError:
+def fork_error(head: Position, known: Position) -> InternalError:
     """The error of a log that lost events which this process knows up to a position."""
     if head < known:
         return InternalError(f"the log ends at position {head}; {known} was acknowledged")
@@ -1009,9 +1009,13 @@ def _added(guard: Guard, old: tuple[str | int, ...] | None) -> Guard:
     return replace(guard, value=(*old[:-1], int(old[-1]) + int(guard.value[-1])))
 
 
-def answer(results: list[tuple[Job, Result]], follower: Follower | None = None, news: News | None = None) -> None:
+def resolve(
+    results: list[tuple[Submission, SubmissionResult]],
+    follower: CommitSubscriber | None = None,
+    news: CommitNotice | None = None,
+) -> None:
     """Give everybody their result: threads directly, each event loop with one call; then the follower hears of it."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[Job, Result]]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Submission, SubmissionResult]]] = {}
     if follower is not None:
         loops[follower.loop] = []
     for job, result in results:
@@ -1032,7 +1036,7 @@ def category(stream: str) -> str:
     return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
 
 
-def _resolve(jobs: list[tuple[Job, Result]], after: Callable[[], None] | None) -> None:
+def _resolve(jobs: list[tuple[Submission, SubmissionResult]], after: Callable[[], None] | None) -> None:
     for job, result in jobs:
         if job.future.done():
             continue

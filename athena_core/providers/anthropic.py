@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from athena_core.providers.connection import BrokenOff, number, table, text
+from athena_core.providers.connection import ConnectionBroken, number, table, text
 from athena_core.providers.provider import (
     CUT,
     Delta,
     Finished,
-    Message,
+    ModelMessage,
     ModelRequest,
     ProviderFailure,
     TextDelta,
@@ -40,7 +40,7 @@ REASONS = {
 """Their words for the end of an answer, in those of OpenAI; others stay."""
 
 
-class Anthropic(Vendor):
+class AnthropicProvider(Vendor):
     """A client of one server. ``base_url`` ends where ``/v1/messages`` begins; local servers need no key."""
 
     name = "anthropic"
@@ -84,7 +84,7 @@ class Anthropic(Vendor):
                             raise self._broken_off(event.get("error"))
                         case _:
                             pass  # ping, the end of a block, and what comes in later years
-        except BrokenOff:
+        except ConnectionBroken:
             if finish is None:  # after the finish nothing is missing: what was said stands, and was paid
                 raise
         if finish is None:
@@ -120,7 +120,7 @@ def _body(request: ModelRequest) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _messages(messages: Sequence[Message], *, with_tools: bool) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[ModelMessage], *, with_tools: bool) -> list[dict[str, Any]]:
     """The conversation in turns: the user begins, and results of tools are the user's; nothing is empty.
 
     Without tools on offer the server wants to hear of none, so earlier calls are told as text.
@@ -140,12 +140,12 @@ def _messages(messages: Sequence[Message], *, with_tools: bool) -> list[dict[str
     return turns
 
 
-def _told(message: Message) -> Message:
+def _told(message: ModelMessage) -> ModelMessage:
     calls = [f"(Called {call.name}: {call.arguments})" for call in message.calls]
-    return Message(role=message.role, content="\n".join([message.content, *calls]).strip())
+    return ModelMessage(role=message.role, content="\n".join([message.content, *calls]).strip())
 
 
-def _blocks(message: Message) -> list[dict[str, Any]]:
+def _blocks(message: ModelMessage) -> list[dict[str, Any]]:
     content = clean(message.content)
     blocks: list[dict[str, Any]] = [{"type": "text", "text": content}] if content.strip() else []
     if message.role == "tool" and message.tool_call_id is not None:

@@ -26,14 +26,14 @@ LASTING = frozenset({"insufficient_quota", "billing_error"})
 """Codes of errors that stay, whatever the status."""
 
 
-class BrokenOff(ProviderFailure):
+class ConnectionBroken(ProviderFailure):
     """The connection failed; what was said before it stands."""
 
 
-class Answer:
+class ProviderResponse:
     """What a server answers to a call, while it is being read."""
 
-    def __init__(self, response: httpx2.Response, connection: "Connection") -> None:
+    def __init__(self, response: httpx2.Response, connection: "ProviderClient") -> None:
         """Look at a response whose status is 200."""
         self._response = response
         self._connection = connection
@@ -71,7 +71,7 @@ class Answer:
         return self._connection.table(bytes(body))
 
 
-class Connection:
+class ProviderClient:
     """A client of one URL. ``silence_seconds`` bounds the silence between two bytes; the whole call is the caller's."""
 
     def __init__(
@@ -90,14 +90,14 @@ class Connection:
         )
 
     @asynccontextmanager
-    async def post(self, body: bytes) -> AsyncIterator[Answer]:
+    async def post(self, body: bytes) -> AsyncIterator[ProviderResponse]:
         """Send a request; the answer is read inside the context. Raises ProviderFailure, BrokenOff for the line."""
         with self._translated():
             async with self._client.stream("POST", self._url, content=body) as response:
                 if response.status_code != 200:
                     await self._refuse(response)
                 response.encoding = "utf-8"
-                yield Answer(response, self)
+                yield ProviderResponse(response, self)
 
     async def close(self) -> None:
         """Close idle connections."""
@@ -136,7 +136,7 @@ class Connection:
         except httpx2.UnsupportedProtocol:
             raise self.failure("the base URL is not http or https", worth_retrying=False) from None
         except httpx2.HTTPError as error:
-            raise BrokenOff(f"{self._provider}: {_words(error)}", worth_retrying=True) from None
+            raise ConnectionBroken(f"{self._provider}: {_words(error)}", worth_retrying=True) from None
         except httpx2.InvalidURL:
             raise self.failure("the base URL is malformed", worth_retrying=False) from None
 

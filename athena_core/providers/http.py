@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from athena_core.providers.connection import Answer, BrokenOff, Connection, items, number, table, text
+from athena_core.providers.connection import (
+    ConnectionBroken,
+    ProviderClient,
+    ProviderResponse,
+    items,
+    number,
+    table,
+    text,
+)
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
     Delta,
@@ -22,7 +30,7 @@ from athena_core.text import clean
 from athena_core.values import Usage
 
 
-class Http:
+class HttpProvider:
     """A client of one URL, which answers with one JSON object or with a stream of such."""
 
     name = "http"
@@ -36,7 +44,7 @@ class Http:
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
         mask = mask or Mask([api_key or ""])
-        self._connection = Connection(self.name, url, headers, mask=mask, silence_seconds=silence_seconds)
+        self._connection = ProviderClient(self.name, url, headers, mask=mask, silence_seconds=silence_seconds)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Post the request and read the answer."""
@@ -51,7 +59,7 @@ class Http:
                     for delta in _deltas(part):
                         yield delta
                     finish = text(part.get("finish")) or finish
-        except BrokenOff:
+        except ConnectionBroken:
             if finish is None:  # after the finish nothing is missing: what was said stands
                 raise
         if finish is None:
@@ -75,7 +83,7 @@ def _body(request: ModelRequest) -> bytes:
     return msgspec.json.encode(body)
 
 
-async def _parts(answer: Answer) -> AsyncGenerator[dict[str, Any]]:
+async def _parts(answer: ProviderResponse) -> AsyncGenerator[dict[str, Any]]:
     """The JSON objects of the answer, however they come."""
     match answer.media_type:
         case "text/event-stream":

@@ -9,7 +9,7 @@ from athena_core.system.process import CHUNK_BYTES, CannotStart, Child, environm
 from athena_core.text import clean
 
 
-class LocalExec:
+class LocalExecProvider:
     """Runs ``command`` once per call, without a shell and in a process group of its own.
 
     Standard input is the content of the only message, or, with several, ``role: content`` lines. The call ends when the

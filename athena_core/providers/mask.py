@@ -21,7 +21,7 @@ WORD, ALNUM, UPPER = "A-Za-z0-9_-", "A-Za-z0-9", "A-Z0-9"
 DIGIT = "(?=[A-Za-z_.~+/-]{0,40}[0-9])"  # names of things begin like that, too, but seldom hold a digit
 
 
-class Shape(NamedTuple):
+class SecretPattern(NamedTuple):
     """A kind of secret: how it begins, the letters that follow (at least so many), whether a digit is among them."""
 
     begins: str
@@ -40,19 +40,19 @@ class Shape(NamedTuple):
         return f"{self.begins}{DIGIT if self.digit else ''}{self.letter}{{{self.least},}}"
 
 
-SHAPES = (
-    Shape("sk-", WORD, 20, digit=True),  # OpenAI, Anthropic, and many that followed them
-    *(Shape(f"{kind}_{mode}_", ALNUM, 16) for kind in ("sk", "rk") for mode in ("live", "test")),  # Stripe
-    *(Shape(f"gh{kind}_", ALNUM, 36) for kind in "pousr"),  # GitHub
-    Shape("github_pat_", WORD, 22),
-    Shape("glpat-", WORD, 20),  # GitLab
-    *(Shape(kind, UPPER, 16) for kind in ("AKIA", "ASIA")),  # AWS
-    Shape("AIza", WORD, 35),  # Google
-    *(Shape(f"xox{kind}-", WORD, 10, digit=True) for kind in "abeprs"),  # Slack
-    Shape("hf_", ALNUM, 30),  # Hugging Face
-    Shape("npm_", ALNUM, 36),
-    Shape("pypi-", WORD, 50),
-    *(Shape(f"{word} ", ".~+/=" + WORD, 20, digit=True) for word in ("Bearer", "bearer")),
+SECRET_PATTERNS = (
+    SecretPattern("sk-", WORD, 20, digit=True),  # OpenAI, Anthropic, and many that followed them
+    *(SecretPattern(f"{kind}_{mode}_", ALNUM, 16) for kind in ("sk", "rk") for mode in ("live", "test")),  # Stripe
+    *(SecretPattern(f"gh{kind}_", ALNUM, 36) for kind in "pousr"),  # GitHub
+    SecretPattern("github_pat_", WORD, 22),
+    SecretPattern("glpat-", WORD, 20),  # GitLab
+    *(SecretPattern(kind, UPPER, 16) for kind in ("AKIA", "ASIA")),  # AWS
+    SecretPattern("AIza", WORD, 35),  # Google
+    *(SecretPattern(f"xox{kind}-", WORD, 10, digit=True) for kind in "abeprs"),  # Slack
+    SecretPattern("hf_", ALNUM, 30),  # Hugging Face
+    SecretPattern("npm_", ALNUM, 36),
+    SecretPattern("pypi-", WORD, 50),
+    *(SecretPattern(f"{word} ", ".~+/=" + WORD, 20, digit=True) for word in ("Bearer", "bearer")),
 )
 
 AFTER_SCHEME = r"(?:(?<=://)|(?<=:\\/\\/))"
@@ -71,7 +71,7 @@ KEY_BLOCK = (
     r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # its end is missing
 )
 OPENED = rf"{LABEL}(?:[^-]|-(?!----END )|-----END [A-Z0-9 ]{{0,60}}-{{0,4}}\Z)*+"
-MARKS = (*(shape.begins for shape in SHAPES), "eyJ", "PRIVATE KEY")
+MARKS = (*(shape.begins for shape in SECRET_PATTERNS), "eyJ", "PRIVATE KEY")
 """A text that holds none of these, and no ``@`` after a scheme, holds no secret with a shape."""
 
 
@@ -90,13 +90,13 @@ def _any_escaped(patterns: Iterable[str]) -> str:
     return rf"(?:(?<![{WORD}])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))(?:{'|'.join(patterns)})"
 
 
-PATTERNS = (USER_INFO, *(shape.pattern for shape in SHAPES), JWT, KEY_BLOCK)
+PATTERNS = (USER_INFO, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BLOCK)
 URL = re.compile(rf":(?://|\\/\\/){NAME}:{PASSWORD}@")
 """A URL that may hold a secret."""
 OPENING = re.compile(
     _any_escaped(
         [
-            *(_nested(shape.begins, f"{shape.letter}*") for shape in SHAPES),
+            *(_nested(shape.begins, f"{shape.letter}*") for shape in SECRET_PATTERNS),
             _nested("eyJ", f"[.{WORD}]*"),
             _nested("-----BEGIN ", rf"(?:{OPENED}|[A-Z0-9 ]{{0,60}}-{{0,4}})"),
             rf"{AFTER_SCHEME}{NAME}(?::(?:{PASSWORD})?)?",
@@ -216,7 +216,7 @@ def _overlap(text: str, key: str, start: int) -> int:
     return next((length for length in range(longest, 0, -1) if text.endswith(key[:length])), 0)
 
 
-class Held:
+class StreamMask:
     """Text that arrives in pieces; what may be the beginning of a secret waits for more."""
 
     def __init__(self, mask: Mask) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from msgspec.structs import replace
 
-from athena_core.providers.mask import Held, Mask
+from athena_core.providers.mask import Mask, StreamMask
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -16,7 +16,7 @@ from athena_core.providers.provider import (
 )
 
 
-class Masked:
+class MaskedProvider:
     """A provider whose words are masked, also where a secret is spread over several deltas."""
 
     def __init__(self, provider: Provider, mask: Mask) -> None:
@@ -28,7 +28,7 @@ class Masked:
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Start one call; what may be the beginning of a secret is held back until more is known."""
-        text, arguments = Held(self._mask), dict[int, Held]()
+        text, arguments = StreamMask(self._mask), dict[int, StreamMask]()
         deltas = self._provider.stream(request)
         try:
             async for delta in deltas:
@@ -37,7 +37,7 @@ class Masked:
                         if said := text.more(delta.text):
                             yield TextDelta(text=said)
                     case ToolCallDelta():
-                        held = arguments.setdefault(delta.index, Held(self._mask))
+                        held = arguments.setdefault(delta.index, StreamMask(self._mask))
                         yield replace(
                             delta,
                             id=delta.id and self._mask.hide(delta.id),

@@ -13,7 +13,7 @@ PASSING = (
 """What it answers to the prompt of a persona run (contract 4.13)."""
 
 
-class Mock:
+class MockProvider:
     """Answers ``Echo: `` and the conversation, in a few pieces; its usage counts characters.
 
     Asked for a review it passes whatever it is shown.

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from athena_core.providers.connection import BrokenOff, items, number, table, text
+from athena_core.providers.connection import ConnectionBroken, items, number, table, text
 from athena_core.providers.provider import (
     Delta,
     Finished,
-    Message,
+    ModelMessage,
     ModelRequest,
     ProviderFailure,
     TextDelta,
@@ -27,7 +27,7 @@ from athena_core.values import Usage
 OFFICIAL_URL = "https://api.openai.com/v1"
 
 
-class OpenAI(Vendor):
+class OpenAIProvider(Vendor):
     """A client of one server. ``base_url`` ends where ``/chat/completions`` begins; local servers need no key."""
 
     name = "openai"
@@ -43,7 +43,7 @@ class OpenAI(Vendor):
         self._check_key()
         finish: str | None = None
         request_id: str | None = None
-        calls = Calls()
+        calls = ToolCallIndexer()
         try:
             async with self._connection.post(self._body(request)) as answer, aclosing(answer.events()) as chunks:
                 request_id = answer.headers.get("x-request-id")
@@ -60,7 +60,7 @@ class OpenAI(Vendor):
                     finish = text(choice.get("finish_reason")) or finish
                     if counts := chunk.get("usage"):
                         yield UsageReport(usage=_usage(table(counts)))
-        except BrokenOff:
+        except ConnectionBroken:
             if finish is None:  # after the finish only usage is missing: what was said stands, and was paid
                 raise
         if finish is None:
@@ -93,7 +93,7 @@ class OpenAI(Vendor):
         return msgspec.json.encode(body)
 
 
-class Calls:
+class ToolCallIndexer:
     """Which piece of a tool call belongs to which call: some servers give no index, or the same one to several."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Calls:
         return ToolCallDelta(index=place, id=one, name=name, arguments=arguments)
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: ModelMessage) -> dict[str, Any]:
     """A message as OpenAI knows it; a result of an unknown call goes as the user's, it has no other place."""
     content = clean(message.content)
     if message.role == "tool":

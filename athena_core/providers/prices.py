@@ -22,7 +22,7 @@ NAMES_KEPT = 1_024
 COMPACT_DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)$")
 
 
-class Rates(Value):
+class TokenRates(Value):
     """The price of one token of each kind, in millionths of a micro-USD, for calls of over ``above`` input tokens."""
 
     above: int
@@ -33,24 +33,24 @@ class Rates(Value):
     reasoning: int
 
 
-class Model(Value):
+class ModelPrices(Value):
     """A model: ``match`` is a regular expression that is found in its lower-case name, ``rates`` rise by ``above``."""
 
     match: str
-    rates: tuple[Rates, ...]
+    rates: tuple[TokenRates, ...]
 
 
-class Table(Value):
+class PriceTable(Value):
     """Where the prices come from, and the models of each provider; the first that matches counts."""
 
     version: str
-    models: dict[str, tuple[Model, ...]]
+    models: dict[str, tuple[ModelPrices, ...]]
 
 
 class Prices:
     """The prices of models by provider and name."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: PriceTable) -> None:
         """Use a table."""
         self.version = table.version
         self._models = table.models
@@ -59,7 +59,7 @@ class Prices:
     @classmethod
     def load(cls, path: Path = TABLE) -> "Prices":
         """Read a table, as a rule the project's own."""
-        return cls(msgspec.json.decode(path.read_bytes(), type=Table))
+        return cls(msgspec.json.decode(path.read_bytes(), type=PriceTable))
 
     def knows(self, provider: str, model: str) -> bool:
         """Whether calls of the model have a price (which may be nothing)."""
@@ -111,7 +111,7 @@ class Prices:
         left = micro_usd * PICO_PER_MICRO - input_tokens * max(rates.input, rates.written)
         return max(left // dearest, 0) if dearest else None
 
-    def _find(self, provider: str, model: str) -> Model | None:
+    def _find(self, provider: str, model: str) -> ModelPrices | None:
         name = model.lower()
         for spelling in dict.fromkeys((name, COMPACT_DATE.sub(r"-\1-\2-\3", name))):
             for one in self._models.get(provider, ()):
@@ -120,7 +120,7 @@ class Prices:
         return None
 
 
-def _rates(model: Model, input_tokens: int) -> Rates:
+def _rates(model: ModelPrices, input_tokens: int) -> TokenRates:
     return [rates for rates in model.rates if rates.above == 0 or input_tokens > rates.above][-1]
 
 

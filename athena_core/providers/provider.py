@@ -27,7 +27,7 @@ MAX_TOOL_NAME_CHARS = 64
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
 
 
-class Message(Value):
+class ModelMessage(Value):
     """One entry of the conversation that is sent.
 
     An assistant may have asked for ``calls``; a message of role ``tool`` answers the call ``tool_call_id``.
@@ -47,7 +47,7 @@ class ModelRequest(Value):
     """
 
     model: str
-    messages: tuple[Message, ...]
+    messages: tuple[ModelMessage, ...]
     tools: tuple[ToolSpec, ...] = ()
     schema: dict[str, Any] | None = None
     max_output_tokens: int | None = None
@@ -113,7 +113,7 @@ class ProviderFailure(ProviderError):
         self.hops = 0
 
 
-class Completion(Value):
+class ModelCompletion(Value):
     """A finished call. The arguments of ``calls`` are text, ``{}`` where the model wrote none; ids may be empty."""
 
     text: str
@@ -123,7 +123,7 @@ class Completion(Value):
     calls: tuple[ToolCall, ...] = ()
 
 
-class Call:
+class PartialToolCall:
     """A tool call that is being said."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Call:
         self.chars = 0
 
 
-class Spoken:
+class CompletionBuilder:
     """What a call has said and reported so far, within the limits of its request."""
 
     def __init__(self, provider: str, chars_max: int) -> None:
@@ -141,7 +141,7 @@ class Spoken:
         self._provider = provider
         self._chars_left = chars_max
         self._chars_max = chars_max
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, PartialToolCall] = {}
         self._pieces: list[str] = []
         self.usage: Usage | None = None
 
@@ -155,7 +155,7 @@ class Spoken:
     def call(self, delta: ToolCallDelta) -> None:
         """Take a piece of a tool call."""
         self._spend(len(delta.arguments))
-        call = self._calls.setdefault(delta.index, Call())
+        call = self._calls.setdefault(delta.index, PartialToolCall())
         if len(self._calls) > MAX_CALLS:
             raise self._failure(f"more than {MAX_CALLS} tool calls at once")
         call.id = call.id or one_line(delta.id or "")[:MAX_CALL_ID_CHARS]
@@ -165,13 +165,13 @@ class Spoken:
         if call.chars > MAX_ARGUMENT_CHARS:
             raise self._failure(f"arguments of a tool call over {MAX_ARGUMENT_CHARS} characters")
 
-    def completion(self, reason: str, request_id: str | None = None) -> Completion:
+    def completion(self, reason: str, request_id: str | None = None) -> ModelCompletion:
         """All of it; calls in the order of their indexes, broken arguments as they are."""
         calls = [
             ToolCall(id=call.id, name=call.name, arguments=clean("".join(call.pieces)).strip() or NO_ARGUMENTS)
             for _, call in sorted(self._calls.items())
         ]
-        return Completion(
+        return ModelCompletion(
             text="".join(self._pieces),
             usage=self.usage,
             reason=one_line(reason)[:MAX_REASON_CHARS],
@@ -192,13 +192,13 @@ async def complete(
     provider: Provider,
     request: ModelRequest,
     on_text: Callable[[str], None] | None = None,
-    spoken: Spoken | None = None,
-) -> Completion:
+    spoken: CompletionBuilder | None = None,
+) -> ModelCompletion:
     """Drive one call to its finish; ``on_text`` sees every piece of (clean) text as it arrives.
 
     ``spoken``, if given, is new; it tells what came of a call that failed or was cancelled.
     """
-    spoken = spoken or Spoken(provider.name, request.max_output_chars)
+    spoken = spoken or CompletionBuilder(provider.name, request.max_output_chars)
     finished: Finished | None = None
     deltas = provider.stream(request)
     try:
@@ -244,6 +244,6 @@ def token_count(value: object) -> int | None:
     return min(value, MAX_TOKENS)
 
 
-def render(messages: Iterable[Message]) -> str:
+def render(messages: Iterable[ModelMessage]) -> str:
     """The conversation as text: ``role: content``, one message after another."""
     return "\n".join([f"{message.role}: {message.content}" for message in messages])

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from athena_core.providers import anthropic, openai
-from athena_core.providers.anthropic import Anthropic
-from athena_core.providers.http import Http
-from athena_core.providers.local_exec import LocalExec
+from athena_core.providers.anthropic import AnthropicProvider
+from athena_core.providers.http import HttpProvider
+from athena_core.providers.local_exec import LocalExecProvider
 from athena_core.providers.mask import Mask
-from athena_core.providers.masked import Masked
-from athena_core.providers.mock import Mock
-from athena_core.providers.openai import OpenAI
+from athena_core.providers.masked import MaskedProvider
+from athena_core.providers.mock import MockProvider
+from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.provider import Provider
 
 
@@ -31,11 +31,11 @@ def registry(
     No provider says what ``mask`` hides; the mock says what it is asked.
     """
     outside: list[Provider] = [
-        OpenAI(openai_base_url, openai_api_key, mask=mask),
-        Anthropic(anthropic_base_url, anthropic_api_key, mask=mask),
-        LocalExec(local_command, local_arguments, mask=mask),
+        OpenAIProvider(openai_base_url, openai_api_key, mask=mask),
+        AnthropicProvider(anthropic_base_url, anthropic_api_key, mask=mask),
+        LocalExecProvider(local_command, local_arguments, mask=mask),
     ]
     if http_url:
-        outside.append(Http(http_url, http_api_key, mask=mask, silence_seconds=http_timeout_ms / 1000))
-    providers: list[Provider] = [Mock(), *(Masked(provider, mask) for provider in outside)]
+        outside.append(HttpProvider(http_url, http_api_key, mask=mask, silence_seconds=http_timeout_ms / 1000))
+    providers: list[Provider] = [MockProvider(), *(MaskedProvider(provider, mask) for provider in outside)]
     return {provider.name: provider for provider in providers}

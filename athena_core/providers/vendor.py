@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from athena_core.providers.connection import Connection
+from athena_core.providers.connection import ProviderClient
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import ProviderFailure
 
@@ -28,7 +28,7 @@ class Vendor(ABC):
         base_url = (self.official_url if base_url is None else base_url).rstrip("/")
         self._is_official = base_url == self.official_url
         self._key = api_key or ""
-        self._connection = Connection(
+        self._connection = ProviderClient(
             self.name,
             base_url + self.path,
             {"accept": "text/event-stream", **self._headers(self._key)},

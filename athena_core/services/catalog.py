@@ -35,11 +35,11 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
-        normal = profile.normalise(spec, self._providers, schema.check)
+        normal = profile.normalise_profile(spec, self._providers, schema.check)
         profile_id = self._ids.new("hp")
 
         def create(reader: Reader, context: Context) -> Outcome:
-            command = profile.CreateHarnessProfile(harness_profile_id=profile_id, spec=normal)
+            command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
             events = profile.decide(command, reader.state(profile.DECIDER, profile_id), context)
             facts = tuple(Fact(stream=profile_id, event=event) for event in events)
             return Outcome(facts=facts, subject=profile_id)

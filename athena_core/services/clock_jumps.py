@@ -18,7 +18,7 @@ class AcceptedClock(Value):
     ahead_ms: int
 
 
-class Clocks:
+class ClockJumps:
     """Accepts the machine's clock on request, here and wherever the request is read in the log."""
 
     def __init__(self, log: Log, tail: Tail, clock: Clock) -> None:

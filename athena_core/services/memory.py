@@ -17,10 +17,10 @@ from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Fact, Meta, Position, Value
 from athena_core.log.writer import Committed, Log
-from athena_core.protocols import Damaged, Note, Passage, Recall, Row
+from athena_core.protocols import DatabaseDamaged, MemorySearch, NoteFile, Passage, Row
 from athena_core.providers.mask import Mask
 from athena_core.services.erasure.erasure import Trace
-from athena_core.services.erasure.redaction import Copies, copies_of, note_late, remembered, still
+from athena_core.services.erasure.redaction import Copies, copies_of, note_late, noted_copies, remaining_copies
 from athena_core.settings import Settings
 from athena_core.text import CONTROL_BUT_BREAKS, clean
 from athena_core.tools.memory import FILE_BYTES_MAX, TOO_LARGE, note_parts, notes_in
@@ -78,7 +78,7 @@ class NoteFiles:
         self._clock = clock
         self._mask = mask
 
-    def list(self) -> Iterator[Note]:
+    def list(self) -> Iterator[NoteFile]:
         """Those that there are; at most 10,000 names are looked at."""
         now = self._clock.now() * 1_000_000
         for parts in islice(notes_in(self._workspace), FILES_MAX):
@@ -90,7 +90,7 @@ class NoteFiles:
             if stat.S_ISREG(status.st_mode):
                 changed = max(status.st_mtime_ns, status.st_ctime_ns)
                 stamp = f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
-                yield Note("/".join(parts), stamp, now - changed > SETTLED_NS)
+                yield NoteFile("/".join(parts), stamp, now - changed > SETTLED_NS)
 
     def read(self, path: str) -> str | None:
         """What one says, without control characters and secrets; None if it cannot be read, or holds too much."""
@@ -117,7 +117,7 @@ class NoteFiles:
 class Memory:
     """What was noted down, and what of it a run is reminded of. Off unless the settings turn it on."""
 
-    def __init__(self, log: Log, ids: Ids, settings: Settings, notes: NoteFiles, recall: Recall) -> None:
+    def __init__(self, log: Log, ids: Ids, settings: Settings, notes: NoteFiles, recall: MemorySearch) -> None:
         """Take the parts."""
         self._log = log
         self._ids = ids
@@ -174,7 +174,7 @@ class Memory:
         def find() -> tuple[Trace, ...]:
             with closing(self._log.reader()) as reader:
                 erased = {row.position for row in reader.stream(entry_id)[:1]}
-                return tuple(still(reader, remembered(reader, self._log.codec, erased)))
+                return tuple(remaining_copies(reader, noted_copies(reader, self._log.codec, erased)))
 
         return await to_thread.run_sync(find)
 
@@ -212,7 +212,7 @@ class Memory:
 
         With ``sessions`` only transcripts of these are searched: no notes and no entries, which are everybody's.
         """
-        words = telling(said)
+        words = recall_words(said)
         if not self._settings.memory_enabled or not words or sessions == frozenset():
             return ()
         least = min(2, len(words))
@@ -225,7 +225,7 @@ class Memory:
             found = await to_thread.run_sync(search)
         except (TimeoutError, NotCaughtUp):
             return ()
-        except (Damaged, OSError) as error:
+        except (DatabaseDamaged, OSError) as error:
             self._log.problems.report(LOOP, error)
             return ()
         self._log.problems.recovered(LOOP)
@@ -262,7 +262,7 @@ class Memory:
             raise ConfigError.of(field, "the memory is disabled", "a server with ATHENA_MEMORY_ENABLED=true")
 
 
-def telling(said: str) -> Sequence[str]:
+def recall_words(said: str) -> Sequence[str]:
     """The words by which notes are recalled: long enough, not too common, each once, the first ones."""
     words = (word.casefold() for word in WORD.findall(said))
     fit = (word for word in words if len(word) >= RECALL_WORD_CHARS_MIN and word not in COMMON)

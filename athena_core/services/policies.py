@@ -9,11 +9,11 @@ from athena_core.errors import PreconditionFailed
 from athena_core.event import Fact, Meta, Value
 from athena_core.log.writer import Committed, Log
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.admission import Draft, Room
+from athena_core.services.runs.admission import ExecutorCapacity, RunTransaction
 from athena_core.values import Identity
 
 
-class Put(Value):
+class PolicyInForce(Value):
     """What is in force after a policy was put: the document, and its version."""
 
     version: int
@@ -23,7 +23,13 @@ class Put(Value):
 class Policies:
     """Replaces the policy."""
 
-    def __init__(self, log: Log, catalog: Catalog, providers: frozenset[str], room: Callable[[], Room] = Room) -> None:
+    def __init__(
+        self,
+        log: Log,
+        catalog: Catalog,
+        providers: frozenset[str],
+        room: Callable[[], ExecutorCapacity] = ExecutorCapacity,
+    ) -> None:
         """Take the names of the registered providers, and what tells the room of our executor."""
         self._log = log
         self._catalog = catalog
@@ -38,12 +44,12 @@ class Policies:
         key: Key | None,
         expected: Callable[[int], bool] | None = None,
     ) -> Committed:
-        """Replace the policy as a whole; the answer is a ``Put`` (its JSON, where a key is repeated).
+        """Replace the policy as a whole; the answer is a ``PolicyInForce`` (its JSON, where a key is repeated).
 
         Runs that wait and for which it leaves room are admitted with it. ``expected`` tells whether the version in
         force may be replaced. Raises ConfigError, PreconditionFailed.
         """
-        wanted, comment = policy.read(body)
+        wanted, comment = policy.policy_of(body)
         self.check(wanted.limits or (), "policy." if body.policy else "")
         room = self._room()
 
@@ -55,12 +61,12 @@ class Policies:
             events = policy.decide(command, state, context)
             for event in events:
                 state = policy.evolve(state, event)
-            document = policy.document(state)
-            draft = Draft(reader, context, room)
+            document = policy.policy_document(state)
+            draft = RunTransaction(reader, context, room)
             draft.add([Fact(stream=policy.STREAM, event=event) for event in events])
             if events:
                 draft.settle(state)
-            return Outcome(facts=tuple(draft.facts), answer=Put(version=state.version, document=document))
+            return Outcome(facts=tuple(draft.facts), answer=PolicyInForce(version=state.version, document=document))
 
         return await self._log.submit(put, meta, key)
 

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from athena_core.errors import AthenaError
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
-from athena_core.protocols import Latch, Row
+from athena_core.protocols import LeaderLock, Row
 from athena_core.system.problems import Problems
 
 LEADER_SECONDS = 0.5
@@ -55,7 +55,7 @@ class Reactor(Protocol):
         """
 
 
-class Duty:
+class ReactorLoop:
     """One reactor at work: which keys are to be looked at, each by one task at a time."""
 
     def __init__(self, reactor: Reactor, tasks: TaskGroup, due: Iterable[str], problems: Problems) -> None:
@@ -127,7 +127,7 @@ class Reactors:
 
     def __init__(
         self,
-        latch: Latch,
+        latch: LeaderLock,
         tail: Tail,
         reactors: Sequence[Reactor],
         problems: Problems,
@@ -138,7 +138,7 @@ class Reactors:
         self._open_reader = reader
         self._problems = problems
         self._reactors = reactors
-        self._duties: dict[str, Duty] = {}
+        self._duties: dict[str, ReactorLoop] = {}
         self._tail = tail
         self._heard_of: dict[str, dict[str, None]] | None = None
         self._meanwhile: dict[str, dict[str, None]] | None = None
@@ -217,7 +217,7 @@ class Reactors:
         try:
             async with anyio.create_task_group() as tasks:
                 for reactor in self._reactors:
-                    duty = Duty(reactor, tasks, due[reactor.name], self._problems)
+                    duty = ReactorLoop(reactor, tasks, due[reactor.name], self._problems)
                     self._duties[reactor.name] = duty
                     tasks.start_soon(duty.serve)
                 self._problems.recovered(LOOP)

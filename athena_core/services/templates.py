@@ -12,10 +12,10 @@ from athena_core.errors import ConfigError, NotFound, PreconditionFailed
 from athena_core.event import Fact, Meta
 from athena_core.log.writer import Committed, Log
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.runs import Launch, Runs
+from athena_core.services.runs.runs import PreparedRun, Runs
 from athena_core.values import Identity, RunBody
 
-Version = template.RunTemplateCreated | template.RunTemplateUpdated
+TemplateVersion = template.RunTemplateCreated | template.RunTemplateUpdated
 
 
 class Templates:
@@ -71,23 +71,23 @@ class Templates:
         return await self._log.submit(update, meta, key)
 
     def _checked(self, spec: template.TemplateSpec) -> template.TemplateSpec:
-        normal = template.normalise(spec, schema.check, schema.problems)
+        normal = template.normalise_template(spec, schema.check, schema.problems)
         self._catalog.profile(normal.harness_profile_id, "harnessProfileId")
         return normal
 
-    def newest(self, template_id: str) -> tuple[Version, int]:
+    def newest(self, template_id: str) -> tuple[TemplateVersion, int]:
         """The newest version of a template with its text, and when it was made. Raises NotFound."""
         rows = self._reader.stream(template_id) if template_id.startswith("tpl_") else []
         if not rows:
             raise NotFound(f"no run template {template_id!r} exists")
         recorded = self._log.codec.decode(rows[-1])
-        if not isinstance(recorded.event, Version):
+        if not isinstance(recorded.event, TemplateVersion):
             raise NotFound(f"{template_id!r} is no run template")
         return recorded.event, recorded.at
 
     def prepare(
         self, template_id: str, params: Mapping[str, Any] | None, session_id: str | None, who: Identity
-    ) -> Launch:
+    ) -> PreparedRun:
         """A run of the newest version of a template, to be launched; nothing of it exists yet.
 
         Without a session it gets one of its own. Raises NotFound, ConfigError, and what ``Runs.prepare`` raises.
@@ -95,7 +95,9 @@ class Templates:
         newest, _ = self.newest(template_id)
         if newest.directive_template is None:
             raise ConfigError.of("templateId", f"the text of {template_id} was redacted", "another template")
-        values = template.effective(newest.default_params or {}, params or {}, newest.params_schema, schema.problems)
+        values = template.resolve_params(
+            newest.default_params or {}, params or {}, newest.params_schema, schema.problems
+        )
         said = as_text(fill(newest.directive_template, values, "params"))
         if not said.strip():
             raise ConfigError.of("params", "leave nothing of the directive", "values that are not blank")
@@ -120,7 +122,7 @@ class Templates:
         self._reader.close()
 
 
-def spec_of(version: Version) -> template.TemplateSpec:
+def spec_of(version: TemplateVersion) -> template.TemplateSpec:
     """A version as its author wrote it; what was redacted is blank."""
     return template.TemplateSpec(
         harness_profile_id=version.harness_profile_id,

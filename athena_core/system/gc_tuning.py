@@ -19,14 +19,14 @@ STATM = Path("/proc/self/statm")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def calm() -> None:
+def tune_gc() -> None:
     """Leave what there is to itself, and look at new objects less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
 
 
-class Collector:
+class GcTuner:
     """Full collections of garbage, between requests, once the process has grown.
 
     With these thresholds Python never looks at the oldest objects, so the memory of a peak would not come back.
@@ -46,7 +46,7 @@ class Collector:
             if resident_bytes() - self._resident < max(self._resident // parts, GROWTH_BYTES_MIN):
                 return False
             gc.collect()
-            release()
+            release_memory()
             self._resident = resident_bytes()
         except OSError:  # no file descriptor is left
             return False
@@ -58,7 +58,7 @@ def resident_bytes() -> int:
     return int(STATM.read_bytes().split()[1]) * PAGE_BYTES
 
 
-def release() -> None:
+def release_memory() -> None:
     """Return free memory of the allocator to the system, where the C library is one that can."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

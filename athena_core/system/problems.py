@@ -66,7 +66,7 @@ class Problem(Value):
     count: int
 
 
-class Episode:
+class FailingLoop:
     """The failures of one loop since it worked last, and the keys that fail."""
 
     __slots__ = ("count", "keys", "logged", "message", "since")
@@ -87,7 +87,7 @@ class Problems:
         """Begin with no failure."""
         self._clock = clock
         self._lock = Lock()
-        self._episodes: dict[str, Episode] = {}
+        self._episodes: dict[str, FailingLoop] = {}
         self._totals = dict.fromkeys(LOOPS, 0)
         self._lines: OrderedDict[tuple[str, str], float] = OrderedDict()
 
@@ -101,7 +101,7 @@ class Problems:
             self._totals[loop] = self._totals.get(loop, 0) + 1
             episode = self._episodes.get(loop)
             if episode is None:
-                episode = self._episodes[loop] = Episode(self._clock.now())
+                episode = self._episodes[loop] = FailingLoop(self._clock.now())
             if len(episode.keys) < KEYS_MAX:
                 episode.keys.add(key)
             episode.message = message

@@ -36,7 +36,7 @@ SELECT = selectors.DefaultSelector.select.__code__
 _log = logging.getLogger(__name__)
 
 
-class Block(NamedTuple):
+class LoopBlock(NamedTuple):
     """A block of the event loop."""
 
     seconds: float
@@ -67,7 +67,7 @@ class Watchdog:
         self._log_seconds = log_seconds
         self.blocks = Counter[str]()
         """Blocks over ``BLOCK_SECONDS``, by operation."""
-        self._longest: list[Block] = []
+        self._longest: list[LoopBlock] = []
         self._windows = (0.0, 0.0)
         self._window_ends = 0.0
         self._answered_at = self._answered_cpu = 0.0
@@ -91,7 +91,7 @@ class Watchdog:
         self._closed = True
 
     @property
-    def longest(self) -> list[Block]:
+    def longest(self) -> list[LoopBlock]:
         """The longest blocks since the start, five at most, the longest first."""
         return sorted(self._longest, reverse=True)
 
@@ -133,7 +133,7 @@ class Watchdog:
             while not self._answered(CLOSE_SECONDS):
                 if self._closed:
                     return
-            self._note(Block(self._answered_at - began, self._answered_cpu - cpu, operation, place))
+            self._note(LoopBlock(self._answered_at - began, self._answered_cpu - cpu, operation, place))
 
     def _answered(self, seconds: float) -> bool:
         """Wait for the answer, so long at most."""
@@ -147,7 +147,7 @@ class Watchdog:
         self._base = sys._getframe().f_back
         self._unanswered.release()
 
-    def _note(self, block: Block) -> None:
+    def _note(self, block: LoopBlock) -> None:
         operation = block.operation if len(self.blocks) < OPERATIONS_MAX or block.operation in self.blocks else OTHER
         if block.seconds >= self._log_seconds:
             text = "event loop blocked for %.3f s (%.3f s of CPU) by %s at %s"

@@ -9,7 +9,7 @@ import msgspec
 
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
+from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.values import ToolSpec
 
 EVIDENCE_CHARS_MAX = 1_000_000
@@ -36,7 +36,7 @@ SPEC = ToolSpec(
 )
 
 
-class Evidence:
+class EvidenceTool:
     """Attaches text, JSON or bytes. It changes nothing, so it may be repeated."""
 
     spec = SPEC
@@ -45,7 +45,7 @@ class Evidence:
         """Always."""
         return True
 
-    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Check the content against its type, and hand it on. Raises ToolRefused."""
         kind, content = arguments["type"], arguments["content"]
         if kind == "json":
@@ -59,4 +59,6 @@ class Evidence:
             except (binascii.Error, ValueError) as error:
                 raise ToolRefused(f"The content is no base64: {error}. Send base64, or type text.") from None
         label = arguments["label"]
-        return ToolResult(content=f"Attached as {clean(label)!r}.", shown=shown(label, content, kind, workspace=True))
+        return ToolResult(
+            content=f"Attached as {clean(label)!r}.", shown=tool_evidence(label, content, kind, workspace=True)
+        )

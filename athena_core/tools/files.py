@@ -11,8 +11,8 @@ import anyio
 from athena_core.providers.mask import Mask
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
-from athena_core.tools.workspace import Entry, Parts, Workspace, parts_of
+from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
+from athena_core.tools.workspace import DirectoryEntry, Parts, Workspace, parts_of
 from athena_core.values import FilesPolicy, ToolSpec
 
 FILE_BYTES = 1_000_000
@@ -44,7 +44,7 @@ SPEC = ToolSpec(
 NEEDED = {"read": ("path",), "write": ("path", "content"), "replace": ("path", "old", "new"), "delete": ("path",)}
 
 
-class Files:
+class FilesTool:
     """Works below ``toolPolicies.files.directory`` of the workspace, and changes things only with ``write``.
 
     A listing, a reading and a writing may be repeated: a file is written as a whole, so twice is as good as once. A
@@ -57,11 +57,11 @@ class Files:
         """Unless it replaces or deletes."""
         return arguments.get("action") in ("list", "read", "write")
 
-    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Do it in a thread; what was begun is finished also when it is cancelled. Raises ToolRefused."""
         return await anyio.to_thread.run_sync(self._call, arguments, bench)
 
-    def _call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    def _call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         policy = bench.policies.files or FilesPolicy()
         action = arguments["action"]
         if missing := [name for name in NEEDED.get(action, ()) if name not in arguments]:
@@ -115,7 +115,9 @@ class _Work:
         cut = len(lines) > LIST_ENTRIES_MAX or room < 0
         content = clean("\n".join(lines))
         return ToolResult(
-            content=content or "[empty]", truncated=cut, shown=shown(arguments.get("evidence"), content, workspace=True)
+            content=content or "[empty]",
+            truncated=cut,
+            shown=tool_evidence(arguments.get("evidence"), content, workspace=True),
         )
 
     def read(self, arguments: Mapping[str, Any]) -> ToolResult:
@@ -127,13 +129,13 @@ class _Work:
                     "The file holds a secret, so base64 is refused. Read it with encoding utf-8: it hides the secret."
                 )
             content = base64.b64encode(data).decode()
-            return ToolResult(content=content, shown=shown(label, content, "binary", workspace=True))
+            return ToolResult(content=content, shown=tool_evidence(label, content, "binary", workspace=True))
         text = self._mask.hide(clean(_text(data)), lines=True)
         if "from_line" in arguments or "lines" in arguments:
             first = int(arguments.get("from_line", 1)) - 1
             lines = text.split("\n")
             text = "\n".join(lines[first : first + int(arguments.get("lines", len(lines)))])
-        return ToolResult(content=text, shown=shown(label, text, workspace=True))
+        return ToolResult(content=text, shown=tool_evidence(label, text, workspace=True))
 
     def write(self, arguments: Mapping[str, Any]) -> ToolResult:
         content, label = arguments["content"], arguments.get("evidence")
@@ -142,10 +144,10 @@ class _Work:
                 data = base64.b64decode(content, validate=True)
             except (binascii.Error, ValueError) as error:
                 raise ToolRefused(f"The content is no base64: {error}. Send base64, or encoding utf-8.") from None
-            evidence = shown(label, content, "binary", workspace=True)
+            evidence = tool_evidence(label, content, "binary", workspace=True)
         else:
             data = content.encode()
-            evidence = shown(label, content, workspace=True)
+            evidence = tool_evidence(label, content, workspace=True)
         return ToolResult(content=self._write(data), changed=True, shown=evidence)
 
     def replace(self, arguments: Mapping[str, Any]) -> ToolResult:
@@ -156,12 +158,16 @@ class _Work:
             raise ToolRefused(f"The old text occurs {found} times; it must occur exactly once. {remedy}")
         text = text.replace(old, arguments["new"])
         told = self._write(text.encode())
-        return ToolResult(content=told, changed=True, shown=shown(arguments.get("evidence"), text, workspace=True))
+        return ToolResult(
+            content=told, changed=True, shown=tool_evidence(arguments.get("evidence"), text, workspace=True)
+        )
 
     def delete(self, arguments: Mapping[str, Any]) -> ToolResult:
         self._workspace.delete(self._parts)
         told = f"Deleted {'/'.join(self._parts)}."
-        return ToolResult(content=told, changed=True, shown=shown(arguments.get("evidence"), told, workspace=True))
+        return ToolResult(
+            content=told, changed=True, shown=tool_evidence(arguments.get("evidence"), told, workspace=True)
+        )
 
     def _read(self) -> bytes:
         remedy = "Take a smaller file, or have toolPolicies.files.fileBytesMax raised."
@@ -184,7 +190,7 @@ def _text(data: bytes) -> str:
         raise ToolRefused("The file is not UTF-8 text. Read it with encoding base64.") from None
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: DirectoryEntry) -> str:
     name = "/".join(entry.parts)
     if stat.S_ISDIR(entry.mode):
         return name + "/"

@@ -20,7 +20,7 @@ from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.statuses import PHRASES
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
+from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.values import Egress, EvidenceType, HttpPolicy, ToolSpec
 
 TIMEOUT_MS = 30_000
@@ -31,12 +31,12 @@ URL_CHARS_MAX = 8_000
 BODY_CHARS_MAX = 1_000_000
 HEADER_CHARS_MAX = 1_000
 ADDRESSES_TRIED_MAX = 3
-SENT = (
+REQUEST_HEADERS = (
     "accept", "accept-language", "content-type", "idempotency-key", "if-match", "if-modified-since", "if-none-match",
     "range",
 )  # fmt: skip
 """Headers that a model may send; none of them carries a credential."""
-TOLD = (
+RESPONSE_HEADERS = (
     "content-type", "content-length", "content-encoding", "content-range", "date", "etag", "last-modified", "link",
     "location", "retry-after",
 )  # fmt: skip
@@ -62,7 +62,7 @@ SPEC = ToolSpec(
     name="http",
     description=(
         "Send one HTTP request to a host that is allowed. Redirects are not followed: a 3xx is the result. "
-        f"Headers that may be sent: {', '.join(SENT)}."
+        f"Headers that may be sent: {', '.join(REQUEST_HEADERS)}."
     ),
     parameters=parameters(
         "url",
@@ -75,7 +75,7 @@ SPEC = ToolSpec(
 )
 
 
-class Target(NamedTuple):
+class HttpTarget(NamedTuple):
     """Where a request goes, taken apart once; it is put together again from these parts only."""
 
     scheme: str
@@ -92,7 +92,7 @@ class Target(NamedTuple):
 PORTS = {"http": 80, "https": 443}
 
 
-class Http:
+class HttpTool:
     """Sends a request to a host of ``allowedEgress``, with a method of ``toolPolicies.http.methods`` (else GET).
 
     A name is resolved once; if any of its addresses is not public, the call is refused, else one of just these is
@@ -111,7 +111,7 @@ class Http:
         """If it only reads."""
         return arguments.get("method", "GET") in READING
 
-    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Send it and read the answer up to the limits. Raises ToolRefused."""
         policy = bench.policies.http or HttpPolicy()
         method = arguments.get("method", "GET")
@@ -138,7 +138,7 @@ class Http:
             return ToolResult(content=f"{target.authority}: {_words(error)}", is_error=True)
         return answer.result(arguments.get("evidence"), bench.mask)
 
-    async def _addresses(self, target: Target) -> list[Address]:
+    async def _addresses(self, target: HttpTarget) -> list[Address]:
         """The addresses of the host, every one of them checked. Raises ToolRefused and OSError."""
         found = [ip_address(text.partition("%")[0]) for text in await self._resolve(target.host, target.port)]
         for address in found:
@@ -158,7 +158,7 @@ class _Request:
     """One request on a connection of its own."""
 
     def __init__(
-        self, target: Target, method: str, headers: dict[str, str], body: str | None, tls: ssl.SSLContext
+        self, target: HttpTarget, method: str, headers: dict[str, str], body: str | None, tls: ssl.SSLContext
     ) -> None:
         self._target = target
         self._method = method
@@ -221,7 +221,7 @@ class _Answer(NamedTuple):
         """What the model is told, and the evidence: the body alone if it is JSON or bytes, else all that is told."""
         phrase = PHRASES.get(self.status, "")
         lines = [f"HTTP {self.status} {phrase}".rstrip()]
-        lines += [f"{name}: {self.headers[name]}" for name in TOLD if name in self.headers]
+        lines += [f"{name}: {self.headers[name]}" for name in RESPONSE_HEADERS if name in self.headers]
         if 300 <= self.status < 400 and "location" in self.headers:
             lines.append("[the redirect is not followed; ask for the location if you want it]")
         if self.cut:
@@ -244,7 +244,7 @@ class _Answer(NamedTuple):
             content=content,
             is_error=self.status >= 400,
             truncated=self.cut,
-            shown=shown(label, content if kind == "text" else body, kind, workspace=False),
+            shown=tool_evidence(label, content if kind == "text" else body, kind, workspace=False),
         )
 
     def _text(self) -> str | None:
@@ -260,7 +260,7 @@ class _Answer(NamedTuple):
             return None
 
 
-def _target(url: str) -> Target:
+def _target(url: str) -> HttpTarget:
     """Take a URL apart. Raises ToolRefused for whatever could be read in two ways."""
     if not PRINTABLE.fullmatch(url):
         raise ToolRefused("The URL holds blanks, backslashes or other than ASCII. Percent-encode them.")
@@ -283,10 +283,10 @@ def _target(url: str) -> Target:
     if port == 0:
         raise ToolRefused("Port 0 is no port. Use 1 to 65535, or none.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(scheme, host, port or PORTS[scheme], path if path.startswith("/") else "/" + path)
+    return HttpTarget(scheme, host, port or PORTS[scheme], path if path.startswith("/") else "/" + path)
 
 
-def _allowed(target: Target, egress: tuple[Egress, ...]) -> None:
+def _allowed(target: HttpTarget, egress: tuple[Egress, ...]) -> None:
     """Raise ToolRefused unless an entry names the host (``*.`` stands for one name or more) and no other port."""
     for entry in egress:
         suffix = entry.host.lower().removeprefix("*")
@@ -303,8 +303,10 @@ def _allowed(target: Target, egress: tuple[Egress, ...]) -> None:
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of a model, in lower case. Raises ToolRefused."""
     normal = {name.lower(): value for name, value in headers.items()}
-    if refused := sorted(normal.keys() - set(SENT)):
-        raise ToolRefused(f"Header {clean(refused[0])[:100]!r} may not be sent, only {', '.join(SENT)}. Leave it out.")
+    if refused := sorted(normal.keys() - set(REQUEST_HEADERS)):
+        raise ToolRefused(
+            f"Header {clean(refused[0])[:100]!r} may not be sent, only {', '.join(REQUEST_HEADERS)}. Leave it out."
+        )
     for name, value in normal.items():
         if not HEADER_VALUE.fullmatch(value):
             raise ToolRefused(f"Header {name!r} holds other than printable ASCII. Encode it, or leave it out.")

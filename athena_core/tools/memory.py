@@ -11,7 +11,7 @@ import anyio
 from athena_core.definitions.memory_chunks import cited, lines_of, stretches
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused, ToolRefused
-from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
+from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import ToolSpec
 
@@ -46,7 +46,7 @@ SPEC = ToolSpec(
 )
 
 
-class Passage(NamedTuple):
+class NoteExcerpt(NamedTuple):
     """A stretch of a note that holds every word that was searched for, and how often in sum."""
 
     score: int
@@ -56,7 +56,7 @@ class Passage(NamedTuple):
     text: str
 
 
-class Memory:
+class MemoryTool:
     """Searches ``MEMORY.md`` and ``memory/**.md`` of the workspace, as they are now and without an index.
 
     Stretches of 40 lines (10 overlap) are scored by how often they hold the words, in any case. It only reads.
@@ -68,7 +68,7 @@ class Memory:
         """Always."""
         return True
 
-    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Do it in a thread. Raises ToolRefused."""
         if bench.scoped:
             raise ToolRefused("The notes are those of everybody, and this run was started under a scope. Do without.")
@@ -76,11 +76,11 @@ class Memory:
         return await anyio.to_thread.run_sync(work, arguments, bench)
 
 
-def _search(arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
     words = list(dict.fromkeys(re.findall(r"\w+", arguments.get("query", "").casefold())))[:WORDS_MAX]
     if not words:
         raise ToolRefused("memory search needs a query with at least one word. Send it again with that.")
-    found: list[Passage] = []
+    found: list[NoteExcerpt] = []
     read, left_out = 0, 0
     for parts in islice(notes_in(bench.workspace), FILES_MAX):
         try:
@@ -100,7 +100,7 @@ def _search(arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
         told.append(f"[{left_out} notes could not be searched]")
     content = clean("\n\n".join(told)) or "Nothing was found."
     return ToolResult(
-        content=content, truncated=left_out > 0, shown=shown(arguments.get("evidence"), content, workspace=True)
+        content=content, truncated=left_out > 0, shown=tool_evidence(arguments.get("evidence"), content, workspace=True)
     )
 
 
@@ -125,27 +125,27 @@ def notes_in(workspace: Workspace) -> Iterator[Parts]:
         return  # there is no such folder
 
 
-def _passages(path: str, text: str, words: list[str]) -> Iterator[Passage]:
+def _passages(path: str, text: str, words: list[str]) -> Iterator[NoteExcerpt]:
     for stretch in stretches(text):
         folded = stretch.text.casefold()
         counts = [folded.count(word) for word in words]
         if all(counts):
-            yield Passage(sum(counts), path, stretch.first, stretch.last, stretch.text)
+            yield NoteExcerpt(sum(counts), path, stretch.first, stretch.last, stretch.text)
 
 
-def _tell(passage: Passage, words: list[str]) -> str:
+def _tell(passage: NoteExcerpt, words: list[str]) -> str:
     text = passage.text
     place = max(text.casefold().find(words[0]) - SNIPPET_CHARS // 4, 0)
     citation = cited(passage.path, passage.first, passage.last)
     return f"{citation} (score {passage.score})\n{text[place : place + SNIPPET_CHARS]}"
 
 
-def _text(data: bytes, bench: Bench) -> str:
+def _text(data: bytes, bench: ToolContext) -> str:
     """A note without secrets, before any part of it is taken."""
     return bench.mask.hide(clean(data.decode(errors="replace")), lines=True)
 
 
-def _get(arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+def _get(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
     if "path" not in arguments:
         raise ToolRefused("memory get needs path. Send it again with that.")
     parts = note_parts(arguments["path"])
@@ -156,4 +156,4 @@ def _get(arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
     first = int(arguments.get("from_line", 1)) - 1
     lines = lines_of(_text(data, bench))
     text = "\n".join(lines[first : first + int(arguments.get("lines", len(lines)))])
-    return ToolResult(content=text, shown=shown(arguments.get("evidence"), text, workspace=True))
+    return ToolResult(content=text, shown=tool_evidence(arguments.get("evidence"), text, workspace=True))

@@ -12,7 +12,7 @@ from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.system.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import EVIDENCE, Bench, ToolResult, parameters, shown
+from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.tools.workspace import parts_of
 from athena_core.values import LIST_ITEMS_MAX, ShellPolicy, ToolSpec
 
@@ -45,7 +45,7 @@ SPEC = ToolSpec(
 )
 
 
-class Shell:
+class ShellTool:
     """Starts what begins, word by word, with an entry of ``toolPolicies.shell.commands``; without a policy, nothing.
 
     The command sees PATH, HOME, LANG and settings of git. All that it started is dead when the call ends.
@@ -57,14 +57,14 @@ class Shell:
         """Never: nobody knows what a command does."""
         return False
 
-    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Run it to its end or its time limit. Raises ToolRefused for a command that is not allowed."""
         policy = bench.policies.shell
         argv = tuple(arguments["command"])
         if policy is None or not any(argv[: len(allowed)] == allowed for allowed in policy.commands):
             raise ToolRefused(_not_allowed(argv, policy))
         timeout_ms = policy.timeout_ms or TIMEOUT_MS
-        output = Output(policy.output_bytes_max or OUTPUT_BYTES)
+        output = ShellOutput(policy.output_bytes_max or OUTPUT_BYTES)
         parts = (*parts_of(policy.directory or ""), *parts_of(arguments.get("directory", "")))
         try:
             with bench.workspace.directory(parts) as directory:
@@ -92,11 +92,11 @@ class Shell:
             is_error=child.status != 0 or stopped,
             changed=True,
             truncated=output.left_out > 0,
-            shown=shown(arguments.get("evidence"), content, workspace=True, exit_code=child.status),
+            shown=tool_evidence(arguments.get("evidence"), content, workspace=True, exit_code=child.status),
         )
 
 
-class Output:
+class ShellOutput:
     """What a command printed: the beginning and the end of it, and how much is left out between them.
 
     What comes just after the beginning and just before the end is kept as well, so that no secret is cut in two.
@@ -141,7 +141,7 @@ def _text(data: bytes | bytearray) -> str:
     return clean(data.decode(errors="replace"))
 
 
-async def _follow(child: Child, output: Output) -> None:
+async def _follow(child: Child, output: ShellOutput) -> None:
     """Read until the command ends; what it left running is dead then, so that the output ends too."""
     ended = anyio.Event()
 

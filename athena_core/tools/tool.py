@@ -19,7 +19,7 @@ EVIDENCE = {
 """The argument that every tool but ``evidence`` takes."""
 
 
-class Shown(Value):
+class ToolEvidence(Value):
     """Evidence that a call produced: ``content`` is text, JSON text, or base64 for ``binary``.
 
     ``workspace`` tells that it speaks of the workspace, so that a later change there makes it stale.
@@ -42,7 +42,7 @@ class ToolResult(Value):
     is_error: bool = False
     changed: bool = False
     truncated: bool = False
-    shown: Shown | None = None
+    shown: ToolEvidence | None = None
 
 
 class UnknownTool(ToolRefused):
@@ -53,7 +53,7 @@ class BadArguments(ToolRefused):
     """The arguments are no JSON object that fits the tool's schema."""
 
 
-class Bench(Value):
+class ToolContext(Value):
     """Where a run's tools work: the workspace, the mask for what they read, and the rules of its profile.
 
     ``scoped`` tells that a scope narrows the run.
@@ -76,7 +76,7 @@ class Tool(Protocol):
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a call that was interrupted may be made again: it only reads, or twice is as good as once."""
 
-    async def call(self, arguments: Mapping[str, Any], bench: Bench) -> ToolResult:
+    async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Do it; ``arguments`` fit the schema. Raises ToolRefused. Cancelling ends everything within a second."""
 
 
@@ -90,17 +90,17 @@ def parameters(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def shown(
+def tool_evidence(
     label: str | None,
     content: str,
     evidence_type: EvidenceType = "text",
     *,
     workspace: bool,
     exit_code: int | None = None,
-) -> Shown | None:
+) -> ToolEvidence | None:
     """Evidence, if a label was given, in storable text."""
     if label is None:
         return None
-    return Shown(
+    return ToolEvidence(
         label=clean(label), type=evidence_type, content=clean(content), workspace=workspace, exit_code=exit_code
     )

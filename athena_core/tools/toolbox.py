@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from athena_core.schema import Schema
-from athena_core.tools.evidence import Evidence
-from athena_core.tools.files import Files
-from athena_core.tools.http import Http
-from athena_core.tools.memory import Memory
-from athena_core.tools.shell import Shell
+from athena_core.tools.evidence import EvidenceTool
+from athena_core.tools.files import FilesTool
+from athena_core.tools.http import HttpTool
+from athena_core.tools.memory import MemoryTool
+from athena_core.tools.shell import ShellTool
 from athena_core.tools.tool import BadArguments, Tool, UnknownTool
 from athena_core.values import ToolSpec
 
@@ -61,4 +61,4 @@ class Toolbox:
 
 def toolbox(*, allow_loopback: bool = False) -> Toolbox:
     """Every tool; loopback is for tests of http."""
-    return Toolbox((Memory(), Files(), Shell(), Http(allow_loopback), Evidence()))
+    return Toolbox((MemoryTool(), FilesTool(), ShellTool(), HttpTool(allow_loopback), EvidenceTool()))

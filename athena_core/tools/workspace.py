@@ -44,13 +44,13 @@ PACKAGES = ("athena_core", "athena_api", "athena_cli", "projections")
 DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 Parts: TypeAlias = tuple[str, ...]
-Identity: TypeAlias = tuple[int, int]
+FileIdentity: TypeAlias = tuple[int, int]
 """Device and inode: what stays the same whatever a file is called."""
 
 _numbers = count()
 
 
-class Entry(NamedTuple):
+class DirectoryEntry(NamedTuple):
     """A name in a directory; ``parts`` lead to it from where the walk began."""
 
     parts: Parts
@@ -139,7 +139,7 @@ class Workspace:
             yield here
 
     @contextmanager
-    def _directory(self, parts: Parts, known: Mapping[Identity, str], *, make: bool = False) -> Iterator[int]:
+    def _directory(self, parts: Parts, known: Mapping[FileIdentity, str], *, make: bool = False) -> Iterator[int]:
         here = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _not_known(os.fstat(here), known, (self.root.name,))
@@ -215,7 +215,7 @@ class Workspace:
             elif _is_file(above, name):
                 os.unlink(name, dir_fd=above)
 
-    def walk(self, parts: Parts, *, deep: bool) -> Iterator[Entry]:
+    def walk(self, parts: Parts, *, deep: bool) -> Iterator[DirectoryEntry]:
         """What is in a directory, by name; with ``deep`` also what is below. What is closed is left out."""
         self.check(parts)
         known = self._identities()
@@ -223,8 +223,8 @@ class Workspace:
             yield from self._walk(here, parts, len(parts), known, deep=deep)
 
     def _walk(
-        self, here: int, above: Parts, begin: int, known: Mapping[Identity, str], *, deep: bool
-    ) -> Iterator[Entry]:
+        self, here: int, above: Parts, begin: int, known: Mapping[FileIdentity, str], *, deep: bool
+    ) -> Iterator[DirectoryEntry]:
         with os.scandir(here) as found:
             names = sorted(entry.name for entry in islice(found, DIRECTORY_ENTRIES_MAX))
         for name in names:
@@ -235,7 +235,7 @@ class Workspace:
                 continue  # gone meanwhile
             if self._why(parts) is not None or _identity(status) in known:
                 continue
-            yield Entry(parts[begin:], status.st_mode, status.st_size)
+            yield DirectoryEntry(parts[begin:], status.st_mode, status.st_size)
             if deep and stat.S_ISDIR(status.st_mode) and len(parts) - begin <= PATH_PARTS_MAX:
                 try:
                     there = _enter(here, parts, name, known, make=False)
@@ -257,9 +257,9 @@ class Workspace:
                 listed |= all(one.match(part) for one, part in zip(place, folded, strict=True))
         return LISTED if listed else None
 
-    def _identities(self) -> dict[Identity, str]:
+    def _identities(self) -> dict[FileIdentity, str]:
         """The closed files that exist now, by identity."""
-        found: dict[Identity, str] = {}
+        found: dict[FileIdentity, str] = {}
         for path, why in self._files.items():
             with suppress(OSError):  # there is none
                 found[_identity(path.stat())] = why
@@ -295,7 +295,7 @@ def _folded(parts: Parts) -> Parts:
     return tuple(part.casefold() for part in parts)
 
 
-def _identity(status: os.stat_result) -> Identity:
+def _identity(status: os.stat_result) -> FileIdentity:
     return status.st_dev, status.st_ino
 
 
@@ -304,13 +304,13 @@ def _refused(parts: Parts, why: str) -> PathRefused:
     return PathRefused(problem, "Choose another file.")
 
 
-def _not_known(status: os.stat_result, known: Mapping[Identity, str], parts: Parts) -> None:
+def _not_known(status: os.stat_result, known: Mapping[FileIdentity, str], parts: Parts) -> None:
     """Raise PathRefused for a closed file under whatever name."""
     if (why := known.get(_identity(status))) is not None:
         raise _refused(parts, why)
 
 
-def _enter(here: int, parts: Parts, name: str, known: Mapping[Identity, str], *, make: bool) -> int:
+def _enter(here: int, parts: Parts, name: str, known: Mapping[FileIdentity, str], *, make: bool) -> int:
     """Open a directory in an open one."""
     if make:
         with suppress(FileExistsError):

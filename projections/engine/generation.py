@@ -12,7 +12,7 @@ import msgspec
 
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
-from athena_core.protocols import Connection, Damaged, Databases, Latch, LogReader
+from athena_core.protocols import Connection, DatabaseDamaged, Databases, LeaderLock, LogReader
 from athena_core.system import private_file
 from projections.engine.file_lock import FileLock
 from projections.engine.projection import Projection
@@ -36,7 +36,7 @@ GONE = (FileNotFoundError, NotADirectoryError)
 FILE = re.compile(r"views-([1-9][0-9]{0,14})\.db")
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
+class ProjectionCheckpoint(msgspec.Struct, frozen=True):
     """How far a projection is: the last position applied, the log's chain there, and what stopped it, if anything."""
 
     version: int
@@ -56,16 +56,16 @@ def create(connection: Connection, projections: Iterable[Projection], log_id: st
             for table in projection.tables:
                 for statement in table.create:
                     connection.execute(statement)
-        save(connection, {projection.name: Checkpoint(projection.version) for projection in projections})
+        save(connection, {projection.name: ProjectionCheckpoint(projection.version) for projection in projections})
 
 
-def load(connection: Connection) -> dict[str, Checkpoint]:
+def load(connection: Connection) -> dict[str, ProjectionCheckpoint]:
     """The checkpoints by projection."""
     rows = list(connection.execute(SELECT_CHECKPOINTS))
-    return {str(name): Checkpoint(*cast("list[Any]", values)) for name, *values in rows}
+    return {str(name): ProjectionCheckpoint(*cast("list[Any]", values)) for name, *values in rows}
 
 
-def save(connection: Connection, checkpoints: Mapping[str, Checkpoint]) -> None:
+def save(connection: Connection, checkpoints: Mapping[str, ProjectionCheckpoint]) -> None:
     """Write checkpoints, inside the transaction of the rows that they speak for."""
     rows = [(name, *msgspec.structs.astuple(checkpoint)) for name, checkpoint in checkpoints.items()]
     connection.executemany(UPSERT_CHECKPOINT, rows)
@@ -80,7 +80,7 @@ def is_of(connection: Connection, log: LogReader) -> bool:
         if list(connection.execute(SELECT_LOG_ID)) != [(log.log_id,)]:
             return False
         furthest = max(load(connection).values(), key=lambda checkpoint: checkpoint.position)
-    except (StoreUnreachable, Damaged):
+    except (StoreUnreachable, DatabaseDamaged):
         raise
     except Exception:  # whatever is wrong with it: views are disposable
         return False
@@ -88,7 +88,7 @@ def is_of(connection: Connection, log: LogReader) -> bool:
     return furthest.position == 0 or (row is not None and row.chain == furthest.chain)
 
 
-class Files:
+class GenerationFiles:
     """The files of a directory that belong to views: generations, pointers, locks (``protocols.Generations``)."""
 
     def __init__(self, directory: Path, databases: Databases) -> None:
@@ -173,18 +173,18 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def switch(self, name: str, latch: Latch) -> None:
+    def switch(self, name: str, latch: LeaderLock) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
         self._point(self._current, name)
         self._damaged.unlink(missing_ok=True)
         if self.candidate() == name:
             self._candidate.unlink(missing_ok=True)
 
-    def offer(self, name: str, latch: Latch) -> None:
+    def offer(self, name: str, latch: LeaderLock) -> None:
         """Let a generation be the candidate."""
         self._point(self._candidate, name)
 
-    def withdraw(self, latch: Latch) -> None:
+    def withdraw(self, latch: LeaderLock) -> None:
         """Let there be no candidate."""
         self._candidate.unlink(missing_ok=True)
 
@@ -201,7 +201,7 @@ class Files:
         number = int(newest[0].removeprefix("views-").removesuffix(".db")) + 1 if newest else 1
         return f"views-{number}.db"
 
-    def remove(self, name: str, latch: Latch) -> None:
+    def remove(self, name: str, latch: LeaderLock) -> None:
         """Delete a generation; whoever still has it open goes on reading it."""
         for suffix in ("", "-wal", "-shm"):
             self.path(name + suffix).unlink(missing_ok=True)
@@ -211,7 +211,7 @@ class Files:
         kept = (self.current(), self.candidate())
         return [name for name in self.all() if name not in kept]
 
-    def write(self, name: str, latch: Latch) -> Connection:
+    def write(self, name: str, latch: LeaderLock) -> Connection:
         """Open for writing, creating it if needed."""
         return self._databases.write(self.path(name))
 
@@ -220,7 +220,7 @@ class Files:
         return self._databases.read(self.path(name))
 
     @contextmanager
-    def scratch(self, latch: Latch) -> Iterator[Connection]:
+    def scratch(self, latch: LeaderLock) -> Iterator[Connection]:
         """A new empty place for views that will never serve. Call with the builder's lock."""
         self._discard_scratch()
         path = self.directory / "scratch"

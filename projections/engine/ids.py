@@ -38,7 +38,7 @@ class UnknownId(Value):
     reason: str
 
 
-class KeptIds(Value):
+class IdComparison(Value):
     """How many ids were compared, and the first of those that the log does not hold."""
 
     checked: int
@@ -46,7 +46,7 @@ class KeptIds(Value):
     unknown: tuple[UnknownId, ...]
 
 
-def compare_ids(lines: BinaryIO, log: LogReader) -> KeptIds:
+def compare_ids(lines: BinaryIO, log: LogReader) -> IdComparison:
     """Compare event ids, one a line or as JSON lines with ``id``, with the rows of a log.
 
     A page of rows is all that is remembered.
@@ -67,7 +67,7 @@ def compare_ids(lines: BinaryIO, log: LogReader) -> KeptIds:
                 unknown.append(UnknownId(line=number, id=shown[:SHOWN_CHARS], reason=reason))
         while len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
             line = lines.readline(LINE_BYTES_MAX + 1)
-    return KeptIds(checked=checked, unknown_count=unknown_count, unknown=tuple(unknown))
+    return IdComparison(checked=checked, unknown_count=unknown_count, unknown=tuple(unknown))
 
 
 class Rows:

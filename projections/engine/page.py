@@ -34,7 +34,7 @@ class PageTooLarge(Exception):
 
 @contextmanager
 def inline() -> Iterator[None]:
-    """Have ``cut`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
+    """Have ``fill_page`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
     token = _inline.set(True)
     try:
         yield
@@ -57,7 +57,7 @@ def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
 _encode_into = msgspec.json.Encoder().encode_into
 
 
-class Items(list[T]):
+class PageItems(list[T]):
     """The items of a page, and their JSON: a page is measured as it is read, and not encoded a second time."""
 
     def __init__(self) -> None:
@@ -79,23 +79,23 @@ class Items(list[T]):
         self._places.append(slice(begin, len(self.json)))
         return True
 
-    def backwards(self) -> "Items[T]":
+    def backwards(self) -> "PageItems[T]":
         """Return the items in the reverse order."""
-        found: Items[T] = Items()
+        found: PageItems[T] = PageItems()
         found += reversed(self)
         found.json += b",".join([self.json[place] for place in reversed(self._places)])
         return found
 
 
-def cut(
+def fill_page(
     rows: Iterator[tuple[Cell, ...]], limit: int, show: Callable[[tuple[Cell, ...]], T], bytes_max: int = PAGE_BYTES_MAX
-) -> tuple[Items[T], tuple[Cell, ...], bool]:
+) -> tuple[PageItems[T], tuple[Cell, ...], bool]:
     """Return the items that fit into a page, the row of the last one, and whether a row follows.
 
     At most ``limit`` items of ``bytes_max`` bytes of JSON; one item always fits. Rows are read one by one, and none
     after the first that does not fit. Raises PageTooLarge within ``inline``.
     """
-    items: Items[T] = Items()
+    items: PageItems[T] = PageItems()
     inline_max = INLINE_BYTES_MAX if _inline.get() else sys.maxsize
     last: tuple[Cell, ...] = ()
     for row in rows:
@@ -108,9 +108,9 @@ def cut(
     return items, last, False
 
 
-def encoded(page: Page[Any]) -> tuple[bytes | bytearray, ...] | None:
+def page_json(page: Page[Any]) -> tuple[bytes | bytearray, ...] | None:
     """Return the JSON of a page in pieces, if its items were encoded as they were read."""
-    if not isinstance(page.items, Items):
+    if not isinstance(page.items, PageItems):
         return None
     end = b"]}" if page.next_cursor is None else b'],"nextCursor":"%b"}' % page.next_cursor.encode()
     return b'{"items":', page.items.json, end
@@ -163,7 +163,7 @@ class Keyset(Value):
         offset: int = 0,
         bytes_max: int = PAGE_BYTES_MAX,
     ) -> Page[T]:
-        """Return a page of the rows of ``select``, cut as ``cut`` does.
+        """Return a page of the rows of ``select``, cut as ``fill_page`` does.
 
         A condition of ``where`` counts if its value is not None. ``within`` names columns whose values must be among
         these, where they are not None. ``offset`` rows are skipped, unless a cursor says where to begin.
@@ -185,7 +185,7 @@ class Keyset(Value):
         order = ", ".join(column if self.oldest_first else f"{column} DESC" for column in columns)
         statement = f"{select}{restriction} ORDER BY {order} LIMIT ? OFFSET ?"
         rows = connection.stream(statement, (*values, limit + 1, offset))
-        items, last, more = cut(rows, limit, show, bytes_max)
+        items, last, more = fill_page(rows, limit, show, bytes_max)
         return Page(items=items, next_cursor=self.encode(last[: len(columns)]) if more else None)
 
 

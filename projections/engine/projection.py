@@ -23,7 +23,7 @@ COLUMN_TYPES: dict[object, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER",
 
 INSERT, UPSERT, DELETE = range(3)
 UNKNOWN: Any = object()
-KEPT_ROWS_MAX = 200
+CACHED_ROWS_MAX = 200
 """How many rows of a table that is asked again soon stay in memory between two pages."""
 
 
@@ -230,7 +230,7 @@ class Rows:
             buffer.changes = {}
             if not table.kept:
                 buffer.rows = {}
-            elif (excess := len(rows) - KEPT_ROWS_MAX) > 0:
+            elif (excess := len(rows) - CACHED_ROWS_MAX) > 0:
                 for key in list(islice(rows, excess)):
                     del rows[key]
 

@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 
 from athena_core.clock import Clock
 from athena_core.event import Position
-from athena_core.protocols import Connection, Damaged, Decode, LogReader, Row
+from athena_core.protocols import Connection, DatabaseDamaged, Decode, LogReader, Row
 from projections.engine import generation
-from projections.engine.generation import Checkpoint
+from projections.engine.generation import ProjectionCheckpoint
 from projections.engine.projection import Buffers, Handler, Projection, Rows
 
 PAGE_EVENTS = 500
@@ -21,7 +21,7 @@ Work: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
 Page: TypeAlias = tuple[list[Projection], list[Row]]
 """Projections that stand at one place, and the rows after it."""
 
-Fold: TypeAlias = Callable[[Projection, list[Row], Work], Checkpoint]
+Fold: TypeAlias = Callable[[Projection, list[Row], Work], ProjectionCheckpoint]
 
 
 class Projector:
@@ -88,7 +88,7 @@ class Projector:
             return None
         try:
             reached = self._write(pages, self._fold)
-        except (OSError, Damaged):
+        except (OSError, DatabaseDamaged):
             raise
         except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
             reached = self._write(pages, self._fold_apart)
@@ -100,9 +100,9 @@ class Projector:
         self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
 
-    def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, Checkpoint]:
+    def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, ProjectionCheckpoint]:
         """Apply pages in one transaction; how far each projection is then."""
-        reached: dict[str, Checkpoint] = {}
+        reached: dict[str, ProjectionCheckpoint] = {}
         try:
             with self.connection.transaction():
                 for projections, rows in pages:
@@ -124,14 +124,14 @@ class Projector:
         pages = [(group, self._log.rows(after, self._page_events, until)) for after, group in groups.items()]
         return [(group, rows) for group, rows in pages if rows]
 
-    def _schedule(self, name: str, checkpoint: Checkpoint) -> None:
+    def _schedule(self, name: str, checkpoint: ProjectionCheckpoint) -> None:
         if checkpoint.error is None:
             self._retries.pop(name, None)
         else:
             delay = min(self._retries[name][1] * 2, RETRY_SECONDS_MAX) if name in self._retries else 1.0
             self._retries[name] = (self._clock.monotonic() + delay, delay)
 
-    def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, Checkpoint]:
+    def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, ProjectionCheckpoint]:
         """Hand each event, decoded once, to whoever takes it; a page without any costs a projection nothing."""
         work: list[Work] = [[] for _ in self.projections]
         takers_of, decode = self._takers.get, self._decode
@@ -150,12 +150,12 @@ class Projector:
         return {
             projection.name: fold(projection, rows, todo)
             if projection.every is not None or todo
-            else Checkpoint(projection.version, last.position, last.chain)
+            else ProjectionCheckpoint(projection.version, last.position, last.chain)
             for projection, todo in zip(self.projections, work, strict=True)
             if projection in projections
         }
 
-    def _fold(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
+    def _fold(self, projection: Projection, rows: list[Row], work: Work) -> ProjectionCheckpoint:
         """Apply a page at once."""
         buffer = Rows(self.connection, self._buffers[projection.name])
         if projection.every is not None:
@@ -163,15 +163,15 @@ class Projector:
         for handler, recorded in work:
             handler(buffer, recorded)
         buffer.flush()
-        return Checkpoint(projection.version, rows[-1].position, rows[-1].chain)
+        return ProjectionCheckpoint(projection.version, rows[-1].position, rows[-1].chain)
 
-    def _fold_apart(self, projection: Projection, rows: list[Row], work: Work) -> Checkpoint:
+    def _fold_apart(self, projection: Projection, rows: list[Row], work: Work) -> ProjectionCheckpoint:
         """Apply a page at once; where that fails, event by event up to the one that is the cause."""
         execute = self.connection.execute
         execute("SAVEPOINT page")
         try:
             checkpoint = self._fold(projection, rows, work)
-        except (OSError, Damaged):
+        except (OSError, DatabaseDamaged):
             raise
         except Exception:
             execute("ROLLBACK TO page")
@@ -180,7 +180,7 @@ class Projector:
         execute("RELEASE page")
         return checkpoint
 
-    def _fold_singly(self, projection: Projection, rows: list[Row]) -> Checkpoint:
+    def _fold_singly(self, projection: Projection, rows: list[Row]) -> ProjectionCheckpoint:
         execute = self.connection.execute
         reached = self.checkpoints[projection.name]
         for row in rows:
@@ -188,14 +188,14 @@ class Projector:
             try:
                 handler = projection.handlers.get(row.type)
                 reached = self._fold(projection, [row], [] if handler is None else [(handler, self._decode(row))])
-            except (OSError, Damaged):
+            except (OSError, DatabaseDamaged):
                 raise
             except Exception as error:
                 execute("ROLLBACK TO event")
                 self._buffers[projection.name].clear()
                 execute("RELEASE event")
                 text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
-                return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)
+                return ProjectionCheckpoint(projection.version, reached.position, reached.chain, text, row.position)
             execute("RELEASE event")
         return reached
 

@@ -8,7 +8,7 @@ import msgspec
 
 from athena_core.errors import Conflict, NotCaughtUp, Unavailable
 from athena_core.event import Position, Value
-from athena_core.protocols import Connection, Damaged, Latch, LogReader
+from athena_core.protocols import Connection, DatabaseDamaged, LeaderLock, LogReader
 from projections.engine import generation
 from projections.engine.projection import Projection
 from projections.engine.projector import Projector
@@ -31,7 +31,7 @@ class ReplayStopped(Unavailable):
     code = "NOT_CAUGHT_UP"
 
 
-class Progress(Value):
+class ReplayProgress(Value):
     """How far a replay is.
 
     ``outcome`` is there at the end: ``switched``, ``candidate`` (the holder of the projector lock will switch), or
@@ -46,7 +46,7 @@ class Progress(Value):
     digests: dict[str, str] | None = None
 
 
-class Verdict(Value):
+class ReplayComparison(Value):
     """Whether a projection's live rows equal what a replay to the same position gives."""
 
     projection: str
@@ -57,7 +57,7 @@ class Verdict(Value):
     equal: bool
 
 
-class Digest(Value):
+class ProjectionDigest(Value):
     """The SHA-256 of a projection's rows, and their number."""
 
     sha256: str
@@ -68,7 +68,7 @@ HASHED_BYTES = 16_384
 """How much of the rows is hashed at once."""
 
 
-def digest(connection: Connection, projection: Projection) -> Digest:
+def digest(connection: Connection, projection: Projection) -> ProjectionDigest:
     """Hash the rows, each as msgpack in declared column order, by primary key, table by table."""
     encoder, buffer, total = msgspec.msgpack.Encoder(), bytearray(), 0
     sha256 = hashlib.sha256()
@@ -81,10 +81,10 @@ def digest(connection: Connection, projection: Projection) -> Digest:
                 sha256.update(buffer)
                 buffer.clear()
     sha256.update(buffer)
-    return Digest(sha256=sha256.hexdigest(), rows=total)
+    return ProjectionDigest(sha256=sha256.hexdigest(), rows=total)
 
 
-def rebuild(views: Views) -> Generator[Progress, None, None]:
+def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
     """Build a new generation beside the live one and let it serve.
 
     Without the projector lock it is left as the candidate, which the holder of the lock takes up. Wherever this is
@@ -124,7 +124,7 @@ def rebuild(views: Views) -> Generator[Progress, None, None]:
 
 def rehearse(
     views: Views, *, to: Position | None = None, names: Collection[str] | None = None
-) -> Generator[Progress, None, None]:
+) -> Generator[ReplayProgress, None, None]:
     """Replay to a position (default: the head) without letting the result serve; ends with its digests."""
     with _building(views) as (log, builder), views.generations.scratch(builder) as connection:
         projections = _chosen(views, names)
@@ -137,7 +137,7 @@ def rehearse(
         yield stopwatch.progress(projector.position, "rehearsed", digests)
 
 
-def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
+def verify(views: Views, names: Collection[str] | None = None) -> list[ReplayComparison]:
     """Compare the live views at their checkpoints with a replay to the same positions.
 
     Text that is erased meanwhile is still in the snapshot but no longer in the log: then both are taken anew.
@@ -148,7 +148,7 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
             positions, live = digests(views, log, projections)
             replayed = _replayed(views, log, builder, projections, positions)
             verdicts = [
-                Verdict(
+                ReplayComparison(
                     projection=projection.name,
                     position=positions[projection.name],
                     live_digest=live[projection.name].sha256,
@@ -165,7 +165,7 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[Verdict]:
 
 def digests(
     views: Views, log: LogReader, projections: Collection[Projection]
-) -> tuple[dict[str, Position], dict[str, Digest]]:
+) -> tuple[dict[str, Position], dict[str, ProjectionDigest]]:
     """The positions and the digests of the views that serve, all of one moment: a scan of every row."""
     current = views.generations.current()
     if current is None:
@@ -182,7 +182,7 @@ def digests(
                 raise NotCaughtUp("the views are of another release or another log, and wait for a rebuild")
             positions = {projection.name: checkpoints[projection.name].position for projection in projections}
             return positions, {projection.name: digest(connection, projection) for projection in projections}
-    except Damaged as error:
+    except DatabaseDamaged as error:
         views.condemn(current)
         raise NotCaughtUp(DAMAGED.format(name=current)) from error
     finally:
@@ -190,10 +190,10 @@ def digests(
 
 
 def _replayed(
-    views: Views, log: LogReader, builder: Latch, projections: list[Projection], positions: Mapping[str, Position]
-) -> dict[str, Digest]:
+    views: Views, log: LogReader, builder: LeaderLock, projections: list[Projection], positions: Mapping[str, Position]
+) -> dict[str, ProjectionDigest]:
     """The digests of a replay, each projection at its own position (they differ where one is stopped)."""
-    found: dict[str, Digest] = {}
+    found: dict[str, ProjectionDigest] = {}
     with views.generations.scratch(builder) as connection:
         generation.create(connection, projections, log.log_id, views.clock.now())
         for position in sorted(set(positions.values())):
@@ -227,7 +227,7 @@ def _refuse_poisoned(projector: Projector) -> None:
 
 
 @contextmanager
-def _building(views: Views) -> Iterator[tuple[LogReader, Latch]]:
+def _building(views: Views) -> Iterator[tuple[LogReader, LeaderLock]]:
     """The builder's lock and a reader of the log; what earlier replays left behind is gone."""
     lock = views.generations.builder()
     try:
@@ -253,7 +253,7 @@ class _Stopwatch:
         self._began = views.clock.monotonic()
         self._head = log.head()
 
-    def follow(self, projector: Projector, until: Position | None) -> Iterator[Progress]:
+    def follow(self, projector: Projector, until: Position | None) -> Iterator[ReplayProgress]:
         """Step to a position, or near the head: writers may never let anybody reach the head of the moment."""
         self._head = self._log.head()
         while (position := projector.step(until)) is not None:
@@ -264,9 +264,9 @@ class _Stopwatch:
 
     def progress(
         self, position: Position, outcome: str | None = None, digests: dict[str, str] | None = None
-    ) -> Progress:
+    ) -> ReplayProgress:
         seconds = self._monotonic() - self._began
-        return Progress(
+        return ReplayProgress(
             position=position,
             head=max(self._head, position),
             seconds=round(seconds, 3),

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
-from athena_core.protocols import Connection, Damaged, LogReader
+from athena_core.protocols import Connection, DatabaseDamaged, LogReader
 from athena_core.system.problems import Problems
 from projections.engine import generation
 from projections.engine.projection import Projection
@@ -34,7 +34,7 @@ class ViewsLost(NotCaughtUp):
 LOOP = "views"
 
 
-class Keeper:
+class ViewUpdater:
     """Keeps the views of one state directory, a page a turn: the current generation first, then the next one.
 
     ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` tells whether no other process
@@ -74,7 +74,7 @@ class Keeper:
             try:
                 self._keep(stop)
             except Exception as failure:
-                error = self._rebuilding(failure) if isinstance(failure, Damaged) else failure
+                error = self._rebuilding(failure) if isinstance(failure, DatabaseDamaged) else failure
                 said = error.strerror if isinstance(error, OSError) and error.strerror else error
                 self._views.failure = f"{type(error).__name__}: {said}"  # answers quote it, so it names no path
                 self._problems.report(LOOP, error)
@@ -144,7 +144,7 @@ class Keeper:
         connection = self._generations.write(name, self._lock)
         try:
             ours = generation.is_of(connection, self._reader())
-        except Damaged:
+        except DatabaseDamaged:
             ours = False
         if not ours:
             connection.close()

@@ -10,10 +10,10 @@ from typing import TypeVar
 from athena_core.clock import Clock
 from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.event import Position
-from athena_core.protocols import Connection, Damaged, Decode, Generations, LogReader
+from athena_core.protocols import Connection, DatabaseDamaged, Decode, Generations, LogReader
 from athena_core.system.signal import Signal
 from projections.engine import generation
-from projections.engine.generation import Checkpoint
+from projections.engine.generation import ProjectionCheckpoint
 from projections.engine.projection import Projection
 
 T = TypeVar("T")
@@ -108,15 +108,15 @@ class ViewsReader:
         self._name: str | None = None
         self._connection: Connection | None = None
         self._changed: int | None = None
-        self._checkpoints: dict[str, Checkpoint] = {}
+        self._checkpoints: dict[str, ProjectionCheckpoint] = {}
         self._unreachable: str | None = None
 
-    def checkpoints(self) -> Mapping[str, Checkpoint]:
+    def checkpoints(self) -> Mapping[str, ProjectionCheckpoint]:
         """The checkpoints of the projections that are served."""
         connection = self._open()
         try:
             return {} if connection is None else self._load(connection)
-        except Damaged as error:
+        except DatabaseDamaged as error:
             self._set_aside(error)
             return {}
 
@@ -160,7 +160,7 @@ class ViewsReader:
                     checkpoints = self._load(connection)
                     if _cover(checkpoints, names, _least.get()):
                         return read(connection), min(checkpoints[name].position for name in names)
-            except Damaged as error:
+            except DatabaseDamaged as error:
                 self._set_aside(error)
         raise self._not_caught_up(names)
 
@@ -234,7 +234,7 @@ class ViewsReader:
         except StoreUnreachable as error:
             ours = False
             self._unreachable = f"{type(error).__name__}: {error}"
-        except Damaged as error:
+        except DatabaseDamaged as error:
             ours = False
             self._set_aside(error)
         if ours:
@@ -242,14 +242,14 @@ class ViewsReader:
         connection.close()
         return None
 
-    def _set_aside(self, error: Damaged) -> None:
+    def _set_aside(self, error: DatabaseDamaged) -> None:
         """Read nothing of a damaged generation now, and have it replaced; the next read tries again."""
         self.close()
         self._unreachable = f"{type(error).__name__}: {error}"
         if self._name is not None:
             self._views.condemn(self._name)
 
-    def _load(self, connection: Connection) -> dict[str, Checkpoint]:
+    def _load(self, connection: Connection) -> dict[str, ProjectionCheckpoint]:
         """Read the checkpoints, if anything changed. Raises Damaged."""
         changed = connection.changed()
         if changed != self._changed:
@@ -260,6 +260,6 @@ class ViewsReader:
         return self._checkpoints
 
 
-def _cover(checkpoints: Mapping[str, Checkpoint], names: Collection[str], position: Position) -> bool:
+def _cover(checkpoints: Mapping[str, ProjectionCheckpoint], names: Collection[str], position: Position) -> bool:
     """Whether all of these projections are that far."""
     return all(name in checkpoints and checkpoints[name].position >= position for name in names)

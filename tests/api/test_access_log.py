@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.edge.access_log import PATH_CHARS_MAX, AccessLog, JsonLines, Request, line
+from athena_api.edge.access_log import PATH_CHARS_MAX, AccessLog, AccessRecord, JsonLines, line
 from athena_core.clock import FixedClock
 
 
-def request(**fields: Any) -> Request:
+def request(**fields: Any) -> AccessRecord:
     known: dict[str, Any] = {
         "at": 1_767_225_600_007,
         "trace_id": "trace",
@@ -24,7 +24,7 @@ def request(**fields: Any) -> Request:
         "identity": "alice",
         "bytes": 12,
     }
-    return Request(**known | fields)
+    return AccessRecord(**known | fields)
 
 
 def test_a_request_is_one_line() -> None:

@@ -18,7 +18,7 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.run import TranscriptAppended
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Fact
-from athena_core.system.watchdog import Block, Watchdog
+from athena_core.system.watchdog import LoopBlock, Watchdog
 from benchmarks.history import run_events, write
 from tests.api.examples import EXAMPLES
 from tests.fuzz.corpus import kept
@@ -51,9 +51,9 @@ class Noting(Watchdog):
 
     def __init__(self) -> None:
         super().__init__(probe_seconds=0.001, block_seconds=0.001)
-        self.found: list[Block] = []
+        self.found: list[LoopBlock] = []
 
-    def _note(self, block: Block) -> None:
+    def _note(self, block: LoopBlock) -> None:
         self.found.append(block)
 
 
@@ -95,7 +95,7 @@ def add_large(state_dir: Path) -> None:
         log.submit_in_thread(lambda reader, context: Outcome(facts=tuple(facts)), META)
 
 
-def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[Block]:
+def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[LoopBlock]:
     """Ask all, one after another, and return every block meanwhile."""
     dog = Noting()
 
@@ -121,10 +121,10 @@ def test_no_route_and_no_input_holds_up_the_event_loop(tmp_path: Path) -> None:
     write(tmp_path / "state", EVENTS, short=False)
     add_large(tmp_path / "state")
     requests = targets()
-    worst: dict[str, list[Block]] = defaultdict(list)
+    worst: dict[str, list[LoopBlock]] = defaultdict(list)
     with plane(tmp_path, memory_enabled="true") as inside:
         for _ in range(ROUNDS):
-            longest: dict[str, Block] = {}
+            longest: dict[str, LoopBlock] = {}
             for block in asked(inside, requests):
                 longest[block.operation] = max(block, longest.get(block.operation, block))
             for operation, block in longest.items():

@@ -79,8 +79,8 @@ class Knot:
 def test_the_memory_of_old_garbage_comes_back_when_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc_tuning, "GROWTH_BYTES_MIN", 32 * MIB)
     gc.collect()
-    gc_tuning.release()  # else what follows may fit into what tests before it left, and nothing grows
-    found = gc_tuning.Collector()
+    gc_tuning.release_memory()  # else what follows may fit into what tests before it left, and nothing grows
+    found = gc_tuning.GcTuner()
     assert not found.collect(idle=True), "nothing has grown"
     size = max(gc_tuning.resident_bytes() // 2, 64 * MIB)
     knots = [Knot() for _ in range(size // MIB)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from athena_api.edge.browser import Browsers, host_of
+from athena_api.edge.browser import BrowserChecks, host_of
 from athena_core.errors import HostForbidden
 from tests.support.server import Server
 
@@ -67,13 +67,13 @@ def test_our_own_names_are_answered(browsed: Server, host: str) -> None:
 
 def test_two_hosts_are_one_too_many() -> None:
     with pytest.raises(HostForbidden):
-        Browsers().check_host([b"localhost", b"localhost"], reachable=True)
+        BrowserChecks().check_host([b"localhost", b"localhost"], reachable=True)
 
 
 def test_what_no_browser_can_reach_is_called_as_one_likes_unless_names_are_listed() -> None:
-    Browsers().check_host([b"athena"], reachable=False)
+    BrowserChecks().check_host([b"athena"], reachable=False)
     with pytest.raises(HostForbidden):
-        Browsers(["other"]).check_host([b"athena"], reachable=False)
+        BrowserChecks(["other"]).check_host([b"athena"], reachable=False)
 
 
 def test_hosts_are_read_as_they_are_compared() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from athena_core.log.engine import open_archive
-from athena_core.services.proof.bundle import Scope, export
+from athena_core.services.proof.bundle import BundleScope, export
 from tests.support.api import Api
 from tests.support.canaries import SECRETS
 from tests.support.model import Profile, Step, call, turn_of
@@ -221,7 +221,7 @@ def test_no_part_of_a_secret_is_in_an_answer_a_file_or_a_bundle_in_any_encoding_
         assert shown(path.read_bytes()) is None, path
     assert {"server.log", "log.db", "diff.patch", "a.json", "a.md", "index.sqlite"} <= {path.name for path in looked}
     archive = open_archive(heard.server.state_dir, None)
-    assert shown(b"".join(export(archive.reader(), Scope(), redact=False))) is None
+    assert shown(b"".join(export(archive.reader(), BundleScope(), redact=False))) is None
 
 
 @pytest.mark.parametrize("name", CANARIES)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_api.edge.asgi import Message, Receive, Scope, Send
-from athena_api.edge.browser import Browsers
+from athena_api.edge.browser import BrowserChecks
 from athena_api.edge.identity import Identification
-from athena_api.edge.request_filter import Gate
+from athena_api.edge.request_filter import RequestFilter
 from athena_core.errors import ConfigError
-from athena_core.proxies import Proxies, parse_networks
+from athena_core.proxies import TrustedProxies, parse_networks
 from athena_core.roles import Roster, check_header_name, parse_role, parse_role_file, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role
 from athena_core.values import Scope as Narrowed
@@ -37,7 +37,7 @@ async def ask(
     path: str = "/api/v1/runs",
     client: tuple[str, int] | None = ("127.0.0.1", 50_000),
     server: tuple[str, int | None] | None = LOCALLY,
-    proxies: Proxies | None = None,
+    proxies: TrustedProxies | None = None,
 ) -> tuple[Scope | None, list[Message]]:
     """The scope that reached the application, if it was reached, and what was answered instead."""
     reached: list[Scope] = []
@@ -54,8 +54,8 @@ async def ask(
 
     roles = {"alice": Role.ADMIN, "spiffe://a:b": Role.OPERATOR}
     roster = Roster(enabled=enabled, roles=roles, default=Role.VIEWER)
-    identification = Identification(header="X-Athena-Identity", roster=roster, proxies=proxies or Proxies())
-    gate = Gate(app, browsers=Browsers(), identification=identification if enabled else None)
+    identification = Identification(header="X-Athena-Identity", roster=roster, proxies=proxies or TrustedProxies())
+    gate = RequestFilter(app, browsers=BrowserChecks(), identification=identification if enabled else None)
     scope = {
         "type": "http",
         "method": method,
@@ -191,7 +191,7 @@ async def test_what_is_no_request_passes() -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    await Gate(app, browsers=Browsers(), identification=None)({"type": "lifespan"}, nothing, nothing)
+    await RequestFilter(app, browsers=BrowserChecks(), identification=None)({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan"]
 
 
@@ -221,12 +221,12 @@ async def test_this_machine_is_trusted_by_default(peer: str) -> None:
 
 @pytest.mark.parametrize("server", [("/run/athena.sock", None), None])
 async def test_a_unix_socket_and_this_process_are_trusted(server: tuple[str, None] | None) -> None:
-    proxies = Proxies(parse_networks("10.0.0.0/8"), [SECRET])
+    proxies = TrustedProxies(parse_networks("10.0.0.0/8"), [SECRET])
     assert await identity([(NAME, b"bob")], client=None, server=server, proxies=proxies) is not None
 
 
 async def test_networks_that_are_listed_replace_the_loopback_ones() -> None:
-    proxies = Proxies(parse_networks("10.1.0.0/16, 2001:db8::7"))
+    proxies = TrustedProxies(parse_networks("10.1.0.0/16, 2001:db8::7"))
     for peer in ("10.1.2.3", "2001:db8::7", "::ffff:10.1.2.3"):
         assert await identity([(NAME, b"bob")], client=(peer, 1), proxies=proxies) is not None
     for peer in ("127.0.0.1", "10.2.0.1", "2001:db8::8"):
@@ -252,13 +252,13 @@ SECRET_NAME = b"x-athena-proxy-secret"
 )
 async def test_a_proxy_must_know_the_secret(sent: list[bytes]) -> None:
     headers = [(NAME, b"alice"), *((SECRET_NAME, value) for value in sent)]
-    assert await refusal(headers, proxies=Proxies((), [SECRET, OLD])) == (401, "AUTH_PROXY_UNTRUSTED")
+    assert await refusal(headers, proxies=TrustedProxies((), [SECRET, OLD])) == (401, "AUTH_PROXY_UNTRUSTED")
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD])
 async def test_the_new_and_the_old_secret_are_right_and_nobody_behind_sees_them(secret: str) -> None:
     headers = [(NAME, b"alice"), (SECRET_NAME, secret.encode())]
-    scope, _ = await ask(headers, proxies=Proxies((), [SECRET, OLD]))
+    scope, _ = await ask(headers, proxies=TrustedProxies((), [SECRET, OLD]))
     assert scope is not None
     assert scope["headers"] == [(NAME, b"alice")]
 

@@ -1,7 +1,7 @@
 """Kept answers: they serve whoever asks the same, and nobody once the log has moved."""
 
 from athena_api import answer_cache
-from athena_api.answer_cache import Kept, Question
+from athena_api.answer_cache import AnswerCache, Question
 from athena_api.endpoint.operation import Reply
 from athena_core.values import Scope
 
@@ -18,7 +18,7 @@ def answer(position: int, size: int = 1) -> Reply:
 
 
 def test_the_same_question_has_the_same_answer_until_the_log_moves() -> None:
-    answers, first = Kept(), answer(7)
+    answers, first = AnswerCache(), answer(7)
     assert answers.find(RUNS, 7) is None
     answers.keep(RUNS, 7, first)
     assert answers.find(RUNS, 7) is first
@@ -27,7 +27,7 @@ def test_the_same_question_has_the_same_answer_until_the_log_moves() -> None:
 
 
 def test_a_question_is_its_path_its_query_and_its_scope() -> None:
-    answers = Kept()
+    answers = AnswerCache()
     answers.find(RUNS, 7)
     answers.keep(RUNS, 7, answer(7))
     assert [answers.find(question, 7) for question in OTHERS] == [None] * 3
@@ -37,7 +37,7 @@ def test_a_question_is_its_path_its_query_and_its_scope() -> None:
 
 
 def test_an_answer_that_comes_after_the_log_has_moved_is_not_kept() -> None:
-    answers = Kept()
+    answers = AnswerCache()
     assert answers.find(RUNS, 7) is None
     assert answers.find(RUNS, 8) is None
     answers.keep(RUNS, 7, answer(7))
@@ -45,7 +45,7 @@ def test_an_answer_that_comes_after_the_log_has_moved_is_not_kept() -> None:
 
 
 def test_nothing_is_kept_that_was_begun_before_a_text_was_erased() -> None:
-    answers = Kept()
+    answers = AnswerCache()
     for question in (RUNS, OTHERS[0]):
         assert answers.find(question, 7) is None
     answers.keep(RUNS, 7, answer(7))
@@ -62,7 +62,7 @@ def test_nothing_is_kept_that_was_begun_before_a_text_was_erased() -> None:
 
 
 def test_what_was_asked_for_least_lately_goes_first() -> None:
-    answers, half = Kept(), answer_cache.KEPT_BYTES_MAX // 2 - 1_000
+    answers, half = AnswerCache(), answer_cache.CACHE_BYTES_MAX // 2 - 1_000
     answers.find(RUNS, 7)
     for question in (RUNS, OTHERS[0]):
         answers.keep(question, 7, answer(7, half))
@@ -75,21 +75,21 @@ def test_what_was_asked_for_least_lately_goes_first() -> None:
 
 
 def test_questions_count_as_answers_do() -> None:
-    answers = Kept()
+    answers = AnswerCache()
     answers.find(RUNS, 7)
     questions = [("/api/v1/runs", b"x=%04d" % number + bytes(4_000), None) for number in range(2_000)]
     for question in questions:
         answers.keep(question, 7, answer(7))
     known = sum(answers.find(question, 7) is not None for question in questions)
-    assert 0 < known < answer_cache.KEPT_BYTES_MAX / 4_000
+    assert 0 < known < answer_cache.CACHE_BYTES_MAX / 4_000
 
 
 def test_what_would_be_too_much_is_not_kept() -> None:
-    answers = Kept()
+    answers = AnswerCache()
     answers.find(RUNS, 7)
     answers.keep(RUNS, 7, answer(7))
-    answers.keep(OTHERS[0], 7, answer(7, answer_cache.KEPT_BYTES_MAX + 1))
+    answers.keep(OTHERS[0], 7, answer(7, answer_cache.CACHE_BYTES_MAX + 1))
     assert [answers.find(question, 7) is not None for question in (RUNS, OTHERS[0])] == [True, False]
     answers.find(RUNS, 8)
-    answers.keep(RUNS, 8, answer(8, answer_cache.KEPT_BYTES_MAX - 1_000))
+    answers.keep(RUNS, 8, answer(8, answer_cache.CACHE_BYTES_MAX - 1_000))
     assert answers.find(RUNS, 8) is not None

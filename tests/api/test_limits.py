@@ -12,7 +12,7 @@ import pytest
 from athena_api.edge.asgi import Receive, Scope, Send
 from athena_core.clock import FixedClock
 from athena_core.errors import RateLimited
-from athena_core.services.access.rate_limits import Rates
+from athena_core.services.access.rate_limits import RateLimits
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, Refused, events_of, soon, until_caught_up
 from tests.support.connection import Application, feed
@@ -415,7 +415,7 @@ def test_streams_are_limited_in_all_and_for_each_identity(serve: Serve) -> None:
 
 def test_an_identity_has_so_many_requests_and_gets_more_with_time() -> None:
     clock = FixedClock()
-    rates = Rates(clock, 10)
+    rates = RateLimits(clock, 10)
 
     def taken(subject: str) -> int:
         for count in range(1_000):
@@ -434,7 +434,7 @@ def test_an_identity_has_so_many_requests_and_gets_more_with_time() -> None:
 
 
 def test_without_authentication_requests_are_not_counted() -> None:
-    rates = Rates(FixedClock(), None)
+    rates = RateLimits(FixedClock(), None)
     for _ in range(10_000):
         rates.take("local")
 

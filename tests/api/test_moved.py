@@ -10,7 +10,7 @@ from athena_api.operations import OPERATIONS
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import NotCaughtUp
 from athena_core.settings import load
-from projections.engine.updater import Keeper
+from projections.engine.updater import ViewUpdater
 from projections.engine.views import DAMAGED
 from tests.projections.test_views import damage
 from tests.support.api import soon
@@ -90,7 +90,7 @@ def test_a_server_is_not_ready_while_its_views_are_damaged(
     if store == "postgres":
         settings["ATHENA_DATABASE_URL"] = request.getfixturevalue("database")
     parts = wire(load(settings, tmp_path), SystemClock(), SystemIds())
-    keeper = Keeper(parts.views, lambda: False, parts.log.problems)
+    keeper = ViewUpdater(parts.views, lambda: False, parts.log.problems)
     assert keeper.start()
     while keeper.turn():
         pass

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from athena_api.endpoint.body import Time, decode_body
-from athena_api.endpoint.operation import EVERYBODY, WRITERS, Call, Operation, Reply
+from athena_api.endpoint.operation import EVERYBODY, WRITERS, ApiCall, Operation, Reply
 from athena_api.openapi import document
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import Policy
@@ -68,7 +68,7 @@ class Event(Value):
     payload: msgspec.Raw
 
 
-async def handle(plane: object, call: Call[Any, Any]) -> Reply:
+async def handle(plane: object, call: ApiCall[Any, Any]) -> Reply:
     return Reply(data=None, position=0)
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from athena_api.operations import OPERATIONS, ROLES
 from athena_core.clock import SystemClock, SystemIds
-from athena_core.errors import AuthzDenied
+from athena_core.errors import AuthzDeniedError
 from athena_core.roles import Roster
 from athena_core.services.access.access import Access
-from athena_core.services.access.refusal_limits import Flood
+from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.values import Identity, Role
 from tests.api.examples import EXAMPLES, Example
 from tests.api.listing import FOLDER, LISTINGS, REFRESH
@@ -192,10 +192,10 @@ def test_no_spelling_of_a_path_gets_around_the_roles(guarded: Server, path: str)
 async def test_an_operation_that_the_map_does_not_name_is_denied_to_everybody(tmp_path: Path) -> None:
     with opened_log(tmp_path) as log:
         named = {name: roles for name, roles in ROLES.items() if name != "getCapabilities"}
-        flood = Flood(log, SystemClock(), SystemIds(), 100)
+        flood = RefusalLimits(log, SystemClock(), SystemIds(), 100)
         access = Access(log, named, Roster(enabled=True, roles={}, default=Role.VIEWER), flood)
         who = Identity(subject="ada", role=Role.ADMIN)
-        with pytest.raises(AuthzDenied):
+        with pytest.raises(AuthzDeniedError):
             await access.require(who, "getCapabilities", META)
         await access.require(who, "getAdminHealth", META)
         reader = log.reader()

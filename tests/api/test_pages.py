@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from athena_api.app import running, wire
 from athena_api.edge.replies import success
-from athena_api.endpoint.operation import Call, NoBody, NoQuery
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery
 from athena_api.plane import LARGE_READS_MAX, ControlPlane
 from athena_api.workflows import get_workflow_run
 from athena_core.clock import SystemClock, SystemIds
@@ -34,7 +34,7 @@ from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
 from projections import catalog
 from projections.engine import generation
 from projections.engine.page import INLINE_BYTES_MAX, Page
-from projections.engine.updater import Keeper
+from projections.engine.updater import ViewUpdater
 from tests.api.test_workflows import Builder
 from tests.conftest import Serve
 from tests.core.domain.test_run import CREATED
@@ -214,7 +214,7 @@ async def test_a_run_of_many_items_is_read_beside_the_loop_and_answered_small(pa
     async def receive() -> Any:
         raise AssertionError
 
-    call: Call[Any, Any] = Call(
+    call: ApiCall[Any, Any] = ApiCall(
         who=LOCAL,
         meta=Meta(actor="ada", correlation="t"),
         path={"id": run_id},
@@ -331,7 +331,7 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
         for number in range(40):
             assert inside.ask("POST", "/directives", {"input": f"{number}" * 8_000}).status_code == 200
         assert len(inside.ask("GET", "/directives?limit=40").json()["data"]["items"]) == 40
-        monkeypatch.setattr(Keeper, "turn", lambda keeper: False)  # what is rebuilt stays empty for a while
+        monkeypatch.setattr(ViewUpdater, "turn", lambda keeper: False)  # what is rebuilt stays empty for a while
         generations, log = plane.views.generations, plane.log
         served, name = generations.current(), generations.fresh()
         assert served is not None

@@ -17,11 +17,11 @@ from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log import writer as log_module
-from athena_core.protocols import Latch
+from athena_core.protocols import LeaderLock
 from athena_core.services import memory, reactors
 from athena_core.services.access import refusal_limits
 from athena_core.services.execution import live_relay, runner
-from athena_core.services.execution.liveness import About, Present
+from athena_core.services.execution.liveness import ProcessInfo, ProcessStatus
 from athena_core.services.proof import anchors
 from athena_core.services.schedules import timer
 from athena_core.settings import load
@@ -62,7 +62,7 @@ class Faults:
 class BrokenLatch:
     """A latch that cannot tell whether it is held."""
 
-    def __init__(self, latch: Latch, faults: Faults) -> None:
+    def __init__(self, latch: LeaderLock, faults: Faults) -> None:
         self._latch = latch
         self._faults = faults
 
@@ -134,8 +134,8 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
 
 def open_to_older_releases(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a process of release 0.1 appear while ``log.format`` is on."""
-    about = About(kind="server", host="injected into log.format", pid=17, providers=(), concurrency=0, since=0)
-    older = Present(executor="exe_older", about=about, counted_at=0, lost=False)
+    about = ProcessInfo(kind="server", host="injected into log.format", pid=17, providers=(), concurrency=0, since=0)
+    older = ProcessStatus(executor="exe_older", about=about, counted_at=0, lost=False)
     works = parts.runner._check_formats
     monkeypatch.setattr(
         parts.runner,

@@ -56,7 +56,7 @@ def test_a_failure_without_details_has_none() -> None:
     [
         (errors.ConfigError, 400),
         (errors.IdentityMissing, 401),
-        (errors.AuthzDenied, 403),
+        (errors.AuthzDeniedError, 403),
         (errors.UnknownRoute, 404),
         (errors.RunTimeout, 408),
         (errors.CursorForeign, 409),
@@ -64,7 +64,7 @@ def test_a_failure_without_details_has_none() -> None:
         (errors.PayloadTooLarge, 413),
         (errors.IdempotencyMismatch, 422),
         (errors.ConcurrencyLimitExceeded, 429),
-        (errors.RunCrashed, 502),
+        (errors.RunCrashedError, 502),
         (errors.OutcomeUnknown, 503),
         (errors.StoreFull, 507),
         (errors.InternalError, 500),

@@ -19,7 +19,14 @@ import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.streams.sse import HEARTBEAT, WOKEN_AT_ONCE, Cut, Ring, Streams, Subscription
+from athena_api.streams.sse import (
+    HEARTBEAT,
+    WOKEN_AT_ONCE,
+    Cancellation,
+    FrameRing,
+    Streams,
+    Subscription,
+)
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable
@@ -287,7 +294,7 @@ def offspring() -> Iterator[set[asyncio.Task[Any]]]:
 
 
 async def test_who_waited_for_the_ring_and_left_leaves_nothing_behind() -> None:
-    ring = Ring(7)
+    ring = FrameRing(7)
     await ring.wait(6)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ring.wait, 7)
@@ -311,7 +318,7 @@ async def test_a_stream_that_begins_while_the_server_drains_ends_cleanly(parts: 
 
 @pytest.mark.parametrize("outside_first", [True, False])
 async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> None:
-    outside, inside = Cut(), Cut()
+    outside, inside = Cancellation(), Cancellation()
     reached: list[str] = []
 
     async def wait() -> None:
@@ -331,7 +338,7 @@ async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> No
 
 
 async def test_what_is_cut_and_cancelled_at_once_is_cancelled() -> None:
-    cut = Cut()
+    cut = Cancellation()
 
     async def wait() -> None:
         with cut:
@@ -346,7 +353,7 @@ async def test_what_is_cut_and_cancelled_at_once_is_cancelled() -> None:
 
 
 async def test_a_cut_is_over_once_it_was_left() -> None:
-    cut = Cut()
+    cut = Cancellation()
     cut.now()
     with cut:
         await anyio.sleep(0)
@@ -483,7 +490,7 @@ async def test_streams_that_catch_up_take_turns_and_leave_the_loop_to_others_aft
 
 
 async def test_subscribers_are_woken_a_few_in_each_iteration() -> None:
-    ring, woken, count = Ring(7), 0, 3 * WOKEN_AT_ONCE + 1
+    ring, woken, count = FrameRing(7), 0, 3 * WOKEN_AT_ONCE + 1
 
     async def wait() -> None:
         nonlocal woken

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from athena_core.log.postgres.attendance import ATTENDANCE_CLASS
+from athena_core.log.postgres.attendance import EXECUTOR_LOCK_CLASS
 from tests.conftest import Serve
 from tests.support.api import Api, Json, soon
 from tests.support.gate import Gates, gone
 from tests.support.worker import Worker
 
 END_ATTENDANCE = f"""
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND classid = {ATTENDANCE_CLASS}
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND classid = {EXECUTOR_LOCK_CLASS}
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND objid = (SELECT number FROM athena.executor WHERE name = %s)::oid
 """

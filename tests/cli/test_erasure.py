@@ -24,7 +24,7 @@ from athena_core.domain import EVENTS
 from athena_core.event import Meta
 from athena_core.log.anchor import Anchor, write_anchor
 from athena_core.log.chain import GENESIS, digest, link
-from athena_core.log.codec import MOVED, Codec
+from athena_core.log.codec import MOVED_WORDS, Codec
 from athena_core.log.engine import open_archive
 from athena_core.log.sqlite.store import COLUMNS, open_reader
 from athena_core.protocols import Row, row_of
@@ -446,7 +446,9 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
         async def erase() -> tuple[Trace, ...]:
             done, meta = 0, Meta(actor="a", correlation="c")
             while rows := [row for row in plane.reader.rows(0, 100_000) if CANARY.encode() in (row.text or b"")]:
-                found = redaction.Found(tuple(rows), (), frozenset())  # a redrive may copy what is not erased yet
+                found = redaction.ErasableText(
+                    tuple(rows), (), frozenset()
+                )  # a redrive may copy what is not erased yet
                 done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
             return await plane.scrub(done, 60.0)
 
@@ -545,5 +547,5 @@ def test_words_that_an_older_release_made_public_are_named_and_counted(
 def test_every_moved_field_is_text_under_its_new_name() -> None:
     kinds: dict[str, Any] = {event.TYPE: event for event in EVENTS}
     texts = {kind: {name for name, _ in layout.text} for kind, layout in Codec(EVENTS)._layouts.items()}
-    assert all(new is None or new in texts[kind] for (kind, _), names in MOVED.items() for new in names.values())
-    assert all(version < kinds[kind].SCHEMA for kind, version in MOVED)
+    assert all(new is None or new in texts[kind] for (kind, _), names in MOVED_WORDS.items() for new in names.values())
+    assert all(version < kinds[kind].SCHEMA for kind, version in MOVED_WORDS)

@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from athena_core.event import Position
-from athena_core.log.chain import Broken
+from athena_core.log.chain import ChainBroken
 from athena_core.services.proof.bundle import prove
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
@@ -207,7 +207,7 @@ def test_no_line_of_a_bundle_can_be_changed_left_out_swapped_or_added_unnoticed(
     assert prove(lines).ok
     for name, change in changes.items():
         changed = b"".join(change.get(number, line) for number, line in enumerate(lines))
-        with pytest.raises(Broken):
+        with pytest.raises(ChainBroken):
             prove(changed.splitlines(keepends=True))
             pytest.fail(name)
     bundle.write_bytes(changed)

@@ -10,9 +10,9 @@ import pytest
 
 from athena_core.domain import plane, review
 from athena_core.log.engine import open_archive
-from athena_core.log.sqlite.store import SqliteDatabases, SqliteShelf, open_reader
+from athena_core.log.sqlite.store import SqliteDatabases, SqliteSnapshotStore, open_reader
 from athena_core.services.erasure.erasure import PLACES
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
 from tests.support.traces import traces
@@ -175,7 +175,7 @@ def test_what_reviews_and_applications_left_beside_the_log_goes_too(terminal: Te
         report = terminal.state_dir / review.FOLDER / run_id / "report.md"
         report.parent.mkdir(parents=True)
         report.write_text(words)
-    with closing(SqliteShelf(terminal.state_dir / "snapshots.db", "snapshots")) as shelf:
+    with closing(SqliteSnapshotStore(terminal.state_dir / "snapshots.db", "snapshots")) as shelf:
         shelf.put([("run", 1, "state", CANARY.encode())])
     assert len(traces(terminal.state_dir, CANARY)) >= 3
     assert redacted(here, "--session", "a").code == 0
@@ -187,7 +187,7 @@ def test_every_file_of_the_state_directory_is_of_a_kind_that_the_registry_knows(
     with history.served(memory_enabled="true") as server:
         server.api.get("/memory/search", query="canary")
         state = history.state_dir
-        Files(state / "views", SqliteDatabases()).condemn(
+        GenerationFiles(state / "views", SqliteDatabases()).condemn(
             "views-0.db"
         )  # not the one that serves, which would be replaced meanwhile
         known = {path for place in PLACES for pattern in place.patterns for path in state.glob(pattern)}

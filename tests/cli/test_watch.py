@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from athena_core.log.port import FORMAT
-from athena_core.log.sqlite.store import FileAttendance
-from athena_core.services.execution.liveness import About, Kind
+from athena_core.log.sqlite.store import FileExecutorRegistry
+from athena_core.services.execution.liveness import ProcessInfo, ProcessKind
 from athena_core.system.problems import Problem
 from tests.cli.terminal import Terminal
 from tests.support.api import Api, soon
@@ -81,13 +81,13 @@ def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transp
 
 
 @contextmanager
-def attending(state_dir: Path, kind: Kind, pid: int, loop: str) -> Iterator[None]:
+def attending(state_dir: Path, kind: ProcessKind, pid: int, loop: str) -> Iterator[None]:
     """Another process, in which a loop fails."""
     failing = Problem(loop=loop, since=1, message="no space", count=3)
-    about = About(
+    about = ProcessInfo(
         kind=kind, host="vm", pid=pid, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)
     )
-    attendance = FileAttendance(state_dir, f"exe_{kind}", msgspec.json.encode(about))
+    attendance = FileExecutorRegistry(state_dir, f"exe_{kind}", msgspec.json.encode(about))
     try:
         yield
     finally:
@@ -107,7 +107,7 @@ def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Termin
         for _ in soon():
             if any(one["problems"] for one in server.api.get("/workers")["items"]):  # with its next heartbeat
                 break
-        others: dict[str, tuple[Kind, int]] = {"runner.claim": ("worker", 7), "views": ("server", 8)}
+        others: dict[str, tuple[ProcessKind, int]] = {"runner.claim": ("worker", 7), "views": ("server", 8)}
         with ExitStack() as stack:
             for loop, (kind, pid) in others.items():
                 stack.enter_context(attending(server.state_dir, kind, pid, loop))

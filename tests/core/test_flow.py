@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from athena_core.definitions import workflow_graph
-from athena_core.definitions.workflow_graph import Condition, Graph, Unfit, WorkflowDefinition
+from athena_core.definitions.workflow_graph import Condition, OutputMismatch, WorkflowDefinition, WorkflowGraph
 from athena_core.errors import ConfigError
 
 
@@ -26,7 +26,7 @@ def definition(steps: str | list[dict[str, Any]], *edges: str | dict[str, Any]) 
     return msgspec.convert({"steps": named, "dependencies": written}, WorkflowDefinition)
 
 
-def graph(*parts: Any) -> Graph:
+def graph(*parts: Any) -> WorkflowGraph:
     return workflow_graph.check(definition(*parts))
 
 
@@ -163,7 +163,7 @@ def test_branches_are_due_together_in_the_order_of_the_definition() -> None:
 )
 def test_a_condition_is_about_the_output_or_a_part_of_it(condition: dict[str, Any], held: bool) -> None:
     found = msgspec.convert({"step": "a", **condition}, Condition)
-    assert workflow_graph.holds(found, '{"score": 7.5, "tags": ["a", "b"], "yes": true}') is held
+    assert workflow_graph.condition_holds(found, '{"score": 7.5, "tags": ["a", "b"], "yes": true}') is held
 
 
 @pytest.mark.parametrize(
@@ -176,5 +176,5 @@ def test_a_condition_is_about_the_output_or_a_part_of_it(condition: dict[str, An
     ],
 )
 def test_what_cannot_be_told_is_no_answer(condition: dict[str, Any], output: str) -> None:
-    with pytest.raises(Unfit):
-        workflow_graph.holds(msgspec.convert({"step": "a", **condition}, Condition), output)
+    with pytest.raises(OutputMismatch):
+        workflow_graph.condition_holds(msgspec.convert({"step": "a", **condition}, Condition), output)

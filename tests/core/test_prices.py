@@ -9,14 +9,14 @@ from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.providers.prices import FREE, TABLE, Model, Prices, Rates, Table
+from athena_core.providers.prices import FREE, TABLE, ModelPrices, Prices, PriceTable, TokenRates
 from athena_core.values import INTEGER_MAX, Usage
 from docs.prices import text
 
 PRICES = Prices.load()
-FLAT = Rates(above=0, input=150_000, cached=75_000, written=200_000, output=600_000, reasoning=900_000)
-STEEP = Rates(above=1_000, input=300_000, cached=150_000, written=400_000, output=1_200_000, reasoning=1_800_000)
-SMALL = Prices(Table(version="one", models={"openai": (Model(match="^small", rates=(FLAT, STEEP)),)}))
+FLAT = TokenRates(above=0, input=150_000, cached=75_000, written=200_000, output=600_000, reasoning=900_000)
+STEEP = TokenRates(above=1_000, input=300_000, cached=150_000, written=400_000, output=1_200_000, reasoning=1_800_000)
+SMALL = Prices(PriceTable(version="one", models={"openai": (ModelPrices(match="^small", rates=(FLAT, STEEP)),)}))
 COUNTS = st.one_of(st.none(), st.integers(-10, 2**53))
 
 

@@ -12,8 +12,8 @@ from athena_core.definitions.slots import (
     MINUTE,
     PREVIEW_SLOTS_MAX,
     Trigger,
-    check,
     check_ahead,
+    check_trigger,
     count_slots,
     due_at,
     last_slot,
@@ -81,7 +81,7 @@ def test_what_lies_more_than_ten_years_ahead_is_not_looked_for() -> None:
 )
 def test_parts_that_do_not_fit_are_refused(trigger: Trigger, field: str) -> None:
     with pytest.raises(ConfigError, match=f"^{field}: "):
-        check(trigger)
+        check_trigger(trigger)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_parts_that_do_not_fit_are_refused(trigger: Trigger, field: str) -> None
     ],
 )
 def test_what_does_not_come_within_ten_years_is_refused(trigger: Trigger, field: str) -> None:
-    check(trigger)
+    check_trigger(trigger)
     with pytest.raises(ConfigError, match=f"^{field}: "):
         check_ahead(trigger, NOW)
 
 
 def test_what_comes_within_ten_years_is_taken() -> None:
     for trigger in (HOURLY, NIGHTLY, Trigger(run_at_ms=NOW + AHEAD), Trigger(cron="0 0 29 2 *")):
-        check(trigger)
+        check_trigger(trigger)
         check_ahead(trigger, NOW)
 
 

@@ -17,7 +17,7 @@ from athena_core.system.watchdog import (
     LONGEST,
     OPERATIONS_MAX,
     OTHER,
-    Block,
+    LoopBlock,
     Watchdog,
     name_operation,
 )
@@ -44,7 +44,7 @@ class Seeing(Watchdog):
         """Block the loop until it was seen."""
         assert self._seen.wait(PATIENCE_SECONDS)
 
-    async def noted(self) -> Block:
+    async def noted(self) -> LoopBlock:
         """Return the block, once it is over."""
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:
@@ -99,7 +99,7 @@ async def test_a_callback_is_named_by_its_function_and_line() -> None:
 def test_only_the_longest_blocks_and_a_bounded_number_of_names_are_kept() -> None:
     dog = Watchdog(log_seconds=1_000.0)
     for number in range(2 * OPERATIONS_MAX):
-        dog._note(Block(float(number), 0.0, f"operation{number}", "somewhere"))
+        dog._note(LoopBlock(float(number), 0.0, f"operation{number}", "somewhere"))
     assert [block.seconds for block in dog.longest] == [
         2.0 * OPERATIONS_MAX - number for number in range(1, LONGEST + 1)
     ]

@@ -25,7 +25,7 @@ from athena_core.definitions import slots
 from athena_core.definitions.cron import cron_of
 from athena_core.definitions.placeholder import as_text, fill
 from athena_core.domain import EVENTS
-from athena_core.domain.template import TemplateSpec, effective, normalise
+from athena_core.domain.template import TemplateSpec, normalise_template, resolve_params
 from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorInvalid
 from athena_core.event import Unknown
 from athena_core.log.codec import Codec
@@ -95,7 +95,7 @@ def crons(directory: Path) -> Iterator[Try]:
         for name in zones:
             try:
                 trigger = msgspec.convert({"cron": expression, "timezone": name}, slots.Trigger)
-                slots.check(trigger)
+                slots.check_trigger(trigger)
                 slots.check_ahead(trigger, NOW)
             except (ConfigError, msgspec.ValidationError):
                 continue
@@ -293,9 +293,9 @@ def templates(directory: Path) -> Iterator[Try]:
     def attempt(data: bytes) -> None:
         spec, _, given = data.partition(b"\n")
         try:
-            template = normalise(decode_body(TemplateSpec, spec, "template"), schema.check, schema.problems)
+            template = normalise_template(decode_body(TemplateSpec, spec, "template"), schema.check, schema.problems)
             params = decode_body(Given, given, "run").params
-            values = effective(template.default_params, params, template.params_schema, schema.problems)
+            values = resolve_params(template.default_params, params, template.params_schema, schema.problems)
             said = as_text(fill(template.directive_template, values, "params"))
         except ConfigError:
             return

@@ -7,7 +7,7 @@ import pytest
 
 from athena_core.clock import CountingIds
 from athena_core.log.postgres.store import PostgresStore
-from athena_core.log.postgres.views import Schemas
+from athena_core.log.postgres.views import PostgresGenerations
 from tests.projections.support import shown_in
 from tests.support.postgres import Cluster
 
@@ -18,12 +18,12 @@ READS = tuple(
 
 
 @pytest.fixture(scope="session")
-def schemas(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schemas]:
+def schemas(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresGenerations]:
     """Views in a database that no log is in."""
     directory: Path = tmp_path_factory.mktemp("anchor")
     with cluster.database() as url:
         PostgresStore(url, directory, CountingIds()).close()
-        found = Schemas(url)
+        found = PostgresGenerations(url)
         yield found
         found.close()
 
@@ -35,7 +35,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     if chosen == "sqlite":
         yield chosen
         return
-    schemas: Schemas = request.getfixturevalue("schemas")
+    schemas: PostgresGenerations = request.getfixturevalue("schemas")
     latch = schemas.builder()
     assert latch.acquire()
     shown_in.append((schemas, latch))

@@ -45,7 +45,7 @@ from athena_core.domain.session import SessionCreated
 from athena_core.domain.template import RunTemplateCreated, RunTemplateRun, RunTemplateUpdated
 from athena_core.event import Event, Position
 from athena_core.log.codec import Codec
-from athena_core.protocols import Row, Shown
+from athena_core.protocols import PublicRow, Row
 from athena_core.values import (
     PAGE_BYTES_MAX,
     ContextMeta,
@@ -109,8 +109,8 @@ class History:
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
-    ) -> list[Shown]:
-        return list(map(Shown.of, self.rows(after, limit, until)))
+    ) -> list[PublicRow]:
+        return list(map(PublicRow.of, self.rows(after, limit, until)))
 
     def row(self, position: Position) -> Row | None:
         return self.written[position - 1] if 0 < position <= len(self.written) else None

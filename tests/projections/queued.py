@@ -26,7 +26,7 @@ class Queued:
     def _work(self, session_id: str, event: Event) -> Position:
         return self._history.write(f"work:{session_id}", event, session_id=session_id)
 
-    def enqueue(self, session_id: str, payload: str, mode: queue.Mode = "followup", **fields: Any) -> str:
+    def enqueue(self, session_id: str, payload: str, mode: queue.QueueMode = "followup", **fields: Any) -> str:
         item_id = self._history.ids.new("wi")
         items = self.items.setdefault(session_id, [])
         items.append(item_id)
@@ -97,7 +97,7 @@ class Queued:
     def _bury(self, session_id: str, drain_id: str, item_id: str, run_id: str) -> str:
         letter_id = self._history.ids.new("dlq")
         self.items[session_id].remove(item_id)
-        buried = queue.WorkBatchBuried(
+        buried = queue.WorkBatchDeadLettered(
             drain_id=drain_id,
             dead_letter_id=letter_id,
             item_ids=(item_id,),
@@ -117,7 +117,7 @@ class Queued:
             error_text="no",
             retry_count=0,
             items=(dead_letter.LetterItem(item_id=item_id, mode="followup", chars=4),),
-            attempts=(dead_letter.LetterAttempt(run_id=run_id, at=iso(self._history.now), code="PROVIDER_ERROR"),),
+            attempts=(dead_letter.DeadLetterAttempt(run_id=run_id, at=iso(self._history.now), code="PROVIDER_ERROR"),),
             attempt_errors=("no",),
             payload='{"sessionId":"s","items":[]}',
         )
@@ -162,7 +162,7 @@ class Queued:
 
     def begin_redrive(self) -> str:
         self.redrive = self._history.ids.new("rdr")
-        wanted = redrive.LetterFilter(session_id="s1", created_after=self._history.now)
+        wanted = redrive.RedriveSelection(session_id="s1", created_after=self._history.now)
         event = redrive.RedriveStarted(
             redrive_id=self.redrive,
             filter=wanted,
@@ -175,7 +175,7 @@ class Queued:
         self._history.write(self.redrive, event)
         return self.redrive
 
-    def advance_redrive(self, result: redrive.Result) -> None:
+    def advance_redrive(self, result: redrive.RedriveDecision) -> None:
         assert self.redrive is not None
         event = redrive.RedriveAdvanced(
             redrive_id=self.redrive, dead_letter_id="dlq_1", letter_position=self._history.head(), result=result

@@ -17,7 +17,7 @@ STEP = 25 * MINUTE
 TICKS_MAX = 5
 POLICIES: tuple[OverlapPolicy, ...] = get_args(OverlapPolicy)
 CATCH_UPS: tuple[CatchUp, ...] = get_args(CatchUp)
-OUTCOMES: tuple[schedule.Outcome, ...] = get_args(schedule.Outcome)
+OUTCOMES: tuple[schedule.ScheduledOutcome, ...] = get_args(schedule.ScheduledOutcome)
 
 
 class Scheduled:
@@ -63,7 +63,7 @@ class Scheduled:
         state = self.states.get(schedule_id, schedule.DECIDER.initial)
         context = Context(now=self.now, ids=self._history.ids, meta=Meta(actor="ada", correlation="t"))
         events = schedule.decide(command, state, context)
-        known = state.exists or isinstance(command, schedule.UpsertSchedule | schedule.FinishRun)
+        known = state.exists or isinstance(command, schedule.UpsertSchedule | schedule.FinishScheduledRun)
         for event in events:
             state = schedule.evolve(state, event)
             session_id = state.definition.target.session_id if state.definition else None
@@ -99,7 +99,7 @@ class Scheduled:
             outcome = OUTCOMES[choice % len(OUTCOMES)]
             code, message = ("", "") if outcome == "ok" else ("PROVIDER_ERROR", "no")
             run_id = flight.target_run_id
-            finish = schedule.FinishRun(target_run_id=run_id, outcome=outcome, code=code, message=message)
+            finish = schedule.FinishScheduledRun(target_run_id=run_id, outcome=outcome, code=code, message=message)
             self.do(schedule_id, finish)
         elif kind == 5 and state.exists:
             self.do(schedule_id, schedule.RunSchedule(id=schedule_id, target_run_id=self._history.ids.new("run")))

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from athena_core.clock import FixedClock
 from athena_core.event import Position
-from athena_core.log.postgres.views import Schemas
+from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.sqlite.store import SqliteDatabases
-from athena_core.protocols import Connection, Latch, Row
+from athena_core.protocols import Connection, LeaderLock, Row
 from athena_core.system.problems import Problems
 from athena_core.system.signal import Signal
 from projections import ALL
 from projections.engine import generation
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Projection
 from projections.engine.projector import Projector
 from projections.engine.replay import digest
-from projections.engine.updater import Keeper
+from projections.engine.updater import ViewUpdater
 from projections.engine.views import Views
 from tests.projections.history import CODEC, History
 
@@ -63,14 +63,14 @@ def digests(connection: Connection, projections: Iterable[Projection] = ALL) -> 
     return {projection.name: digest(connection, projection).sha256 for projection in projections}
 
 
-def in_database(schemas: Schemas, latch: Latch, history: History) -> Projector:
+def in_database(schemas: PostgresGenerations, latch: LeaderLock, history: History) -> Projector:
     """A projector of a new generation in a schema."""
     connection = schemas.write(schemas.fresh(), latch)
     generation.create(connection, ALL, history.log_id, 0)
     return Projector(connection, ALL, history, CODEC.decode, FixedClock())
 
 
-shown_in: list[tuple[Schemas, Latch]] = []
+shown_in: list[tuple[PostgresGenerations, LeaderLock]] = []
 """The database in which views are shown, instead of files; what a fixture puts here."""
 
 
@@ -89,10 +89,10 @@ class Plane:
         self.clock = FixedClock()
         self.history = history
         self.views = Views(
-            Files(directory, DATABASES), lambda: history, CODEC.decode, self.clock, projections, Signal()
+            GenerationFiles(directory, DATABASES), lambda: history, CODEC.decode, self.clock, projections, Signal()
         )
         self.problems = Problems(FixedClock())
-        self.keeper = Keeper(self.views, lambda: False, self.problems)
+        self.keeper = ViewUpdater(self.views, lambda: False, self.problems)
         self.reader = self.views.reader(history)
         self.names = tuple(projection.name for projection in projections)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.clock import iso
-from athena_core.services.execution.verification import attached
+from athena_core.services.execution.verification import evidence_of
 from projections.engine.cursor import event_id
 from projections.evidence import Evidence, evidence_by_id, list_evidence
 from tests.projections.history import BEGINNING, CODEC, LOG_ID, MOVES, History
@@ -142,6 +142,6 @@ def test_readers_and_judges_agree_on_what_is_stale(
     connection = shown(tmp_path_factory.mktemp("views"), history)
     for run_id in {row.run_id for row in history.written if row.run_id}:
         events = [CODEC.decode(row).event for row in history.written if row.stream == run_id]
-        judged = {one.event.evidence_id: one.stale for one in attached(events)}
+        judged = {one.event.evidence_id: one.stale for one in evidence_of(events)}
         page = list_evidence(connection, LOG_ID, run_id, cursor=None, limit=500)
         assert {record.id: record.stale for record in page.items} == judged

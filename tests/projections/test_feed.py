@@ -14,7 +14,7 @@ from athena_core.clock import iso
 from athena_core.domain.run import PolicyOrigin, PolicyRejected, RejectedRunDetails, RunRejection
 from athena_core.errors import CursorInvalid
 from athena_core.event import Position
-from athena_core.protocols import Shown, ShownCells
+from athena_core.protocols import PublicCells, PublicRow
 from projections import feed
 from projections.engine.cursor import event_id, event_ids
 from projections.feed import FeedFilter, page, position_before, render
@@ -32,7 +32,7 @@ def identify(history: History) -> feed.IdOf:
     return id_of
 
 
-def rendered(row: Shown, history: History) -> bytes:
+def rendered(row: PublicRow, history: History) -> bytes:
     (made,) = render([row], event_ids(LOG_ID, [row]), identify(history))
     return made
 
@@ -40,7 +40,7 @@ def rendered(row: Shown, history: History) -> bytes:
 def record(history: History, position: Position) -> dict[str, object]:
     row = history.row(position)
     assert row is not None
-    return dict(json.loads(rendered(Shown.of(row), history)))
+    return dict(json.loads(rendered(PublicRow.of(row), history)))
 
 
 def test_a_record_is_spliced_from_the_stored_payload() -> None:
@@ -57,7 +57,7 @@ def test_a_record_is_spliced_from_the_stored_payload() -> None:
         ("sessionId", "s"),
         ("runId", run_id),
     ]
-    assert row.data in rendered(Shown.of(row), history)
+    assert row.data in rendered(PublicRow.of(row), history)
 
 
 @given(st.integers(0, 4_102_444_800_000))
@@ -107,7 +107,7 @@ def test_an_event_that_cannot_be_rendered_is_served_all_the_same(kind: str, data
     history = History()
     history.directive("x")
     row = history.written[0]._replace(type=kind, data=data)
-    shown = json.loads(rendered(Shown.of(row), history))
+    shown = json.loads(rendered(PublicRow.of(row), history))
     assert (shown["payload"], shown["undecodable"], shown["type"]) == ({}, True, kind)
     assert shown["id"] == event_id(LOG_ID, 1, row.chain[:4])
 
@@ -119,7 +119,7 @@ def test_no_name_breaks_the_record(column: str, name: str) -> None:
     history = History()
     history.directive("x")
     named: Any = {column: name}
-    row = Shown.of(history.written[0])._replace(**named)
+    row = PublicRow.of(history.written[0])._replace(**named)
     member = {"correlation": "traceId", "session_id": "sessionId", "run_id": "runId", "type": "type"}[column]
     assert json.loads(rendered(row, history))[member] == name
 
@@ -145,7 +145,7 @@ def test_filtered_pages_show_what_a_full_scan_shows(
     history = History().play(moves)
     with tempfile.TemporaryDirectory() as path:
         connection = shown(Path(path), history)
-        found: list[ShownCells] = []
+        found: list[PublicCells] = []
         after = 0
         while after < history.head():
             one = page(wanted, after, limit, history, connection, stretch)
@@ -154,7 +154,7 @@ def test_filtered_pages_show_what_a_full_scan_shows(
             found += one.rows
             after = one.scanned
         connection.close()
-    assert found == [row for row in map(Shown.of, history.written) if wanted.matches(row)]
+    assert found == [row for row in map(PublicRow.of, history.written) if wanted.matches(row)]
 
 
 def test_a_filter_of_no_types_shows_nothing(tmp_path: Path) -> None:

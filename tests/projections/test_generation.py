@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from tests.projections.support import DATABASES
 
 
 def test_a_switch_forgets_its_own_candidate_and_keeps_a_newer_one(tmp_path: Path) -> None:
-    files = Files(tmp_path, DATABASES)
+    files = GenerationFiles(tmp_path, DATABASES)
     latch = files.keeper()
     first, second = "views-1.db", "views-2.db"
     files.path(first).touch()

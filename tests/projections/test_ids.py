@@ -11,7 +11,7 @@ from athena_core.event import Position
 from athena_core.protocols import Row
 from projections.engine import ids
 from projections.engine.cursor import event_id
-from projections.engine.ids import KeptIds, compare_ids
+from projections.engine.ids import IdComparison, compare_ids
 from tests.projections.history import LOG_ID, History
 
 EVENTS = 30
@@ -40,18 +40,18 @@ def id_at(log: History, position: int) -> str:
     return event_id(LOG_ID, position, row.chain)
 
 
-def compared(log: History, lines: Iterable[str]) -> KeptIds:
+def compared(log: History, lines: Iterable[str]) -> IdComparison:
     return compare_ids(io.BytesIO("\n".join(lines).encode()), log)
 
 
 def test_ids_that_the_log_holds_are_counted_in_any_order(log: Counted) -> None:
     every = [id_at(log, position) for position in range(1, EVENTS + 1)]
-    assert compared(log, every) == KeptIds(checked=EVENTS, unknown_count=0, unknown=())
+    assert compared(log, every) == IdComparison(checked=EVENTS, unknown_count=0, unknown=())
     assert log.reads <= 3, "in order they are read a page at a time"
     assert compared(log, [*every[::-2], "", *every[::7]]).unknown == ()
     lines = [json.dumps({"id": one, "type": "AUTHZ_MODE_ACTIVE", "payload": {"mode": "off"}}) for one in every]
     assert compared(log, lines).unknown == ()
-    assert compared(log, []) == KeptIds(checked=0, unknown_count=0, unknown=())
+    assert compared(log, []) == IdComparison(checked=0, unknown_count=0, unknown=())
 
 
 def test_what_the_log_does_not_hold_is_named_with_its_line(log: Counted) -> None:

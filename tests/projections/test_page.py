@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.errors import CursorInvalid
-from athena_core.log.sqlite.store import ViewConnection
-from projections.engine.page import INLINE_BYTES_MAX, Keyset, Page, PageTooLarge, clamp, cut, inline
-from projections.engine.page import encoded as json_of
+from athena_core.log.sqlite.store import SqliteViewConnection
+from projections.engine.page import (
+    INLINE_BYTES_MAX,
+    Keyset,
+    Page,
+    PageTooLarge,
+    clamp,
+    fill_page,
+    inline,
+)
+from projections.engine.page import page_json as json_of
 
 LIST = Keyset(kind="things", columns=(("at", "at", int), ("id", "id", str)))
 AT = st.integers(-3, 3)
@@ -80,7 +88,7 @@ def test_garbage_is_invalid(text: str) -> None:
 def test_pages_show_every_row_that_was_there_once_while_others_are_inserted(
     things: set[tuple[int, str]], later: list[tuple[int, str]], limit: int
 ) -> None:
-    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute("CREATE TABLE thing (at INTEGER, id TEXT, PRIMARY KEY (at, id))")
     connection.executemany("INSERT INTO thing VALUES (?, ?)", sorted(things))
     seen: list[tuple[int, str]] = []
@@ -103,7 +111,7 @@ def test_pages_show_every_row_that_was_there_once_while_others_are_inserted(
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(1, 6), st.integers(1, 400))
 def test_pages_cut_in_bytes_show_every_row_once_in_order(sizes: list[int], limit: int, bytes_max: int) -> None:
-    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute("CREATE TABLE thing (at INTEGER, id TEXT, PRIMARY KEY (at, id))")
     rows = [(at, "a" * size) for at, size in enumerate(sizes)]
     connection.executemany("INSERT INTO thing VALUES (?, ?)", rows)
@@ -138,20 +146,20 @@ def test_rows_after_the_first_that_does_not_fit_are_not_read() -> None:
             read.append(number)
             yield number, "a" * 1_000
 
-    items, last, more = cut(rows(), 100, lambda row: row, 2_500)
+    items, last, more = fill_page(rows(), 100, lambda row: row, 2_500)
     assert (len(items), last[0], more) == (2, 1, True)
     assert read == [0, 1, 2]
 
 
 def test_an_item_larger_than_a_page_comes_alone() -> None:
     rows = [(0, "a" * 5_000), (1, "b"), (2, "c" * 5_000)]
-    assert [len(cut(iter(rows[start:]), 9, lambda row: row, 1_000)[0]) for start in range(3)] == [1, 1, 1]
-    assert cut(iter(rows[2:]), 9, lambda row: row, 1_000)[2] is False
+    assert [len(fill_page(iter(rows[start:]), 9, lambda row: row, 1_000)[0]) for start in range(3)] == [1, 1, 1]
+    assert fill_page(iter(rows[2:]), 9, lambda row: row, 1_000)[2] is False
 
 
 @given(st.lists(st.text(max_size=5), max_size=5))
 def test_items_are_turned_round_with_their_json(texts: list[str]) -> None:
-    items, _, _ = cut(((text,) for text in texts), 9, lambda row: row[0])
+    items, _, _ = fill_page(((text,) for text in texts), 9, lambda row: row[0])
     turned = items.backwards()
     assert turned == texts[::-1]
     pieces = json_of(Page(items=turned))
@@ -172,8 +180,8 @@ def test_a_page_that_is_too_large_for_the_event_loop_is_given_up_at_once() -> No
             closed.append(True)
 
     with pytest.raises(PageTooLarge) as caught, inline():
-        cut(rows(), 100, lambda row: row)
+        fill_page(rows(), 100, lambda row: row)
     assert (read, closed) == ([0, 1, 2, 3], [True]), caught
     with inline():
-        assert len(cut(rows(), 3, lambda row: row)[0]) == 3
-    assert len(cut(rows(), 9, lambda row: row)[0]) == 9
+        assert len(fill_page(rows(), 3, lambda row: row)[0]) == 3
+    assert len(fill_page(rows(), 9, lambda row: row)[0]) == 9

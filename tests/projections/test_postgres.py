@@ -12,12 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.log.postgres.store import SELECT_HOLDERS, PostgresStore, _vacuum
-from athena_core.log.postgres.views import FROZEN_SECONDS, KEEPER_LOCK, LOOK_SECONDS_MAX, Schemas, SessionLatch
+from athena_core.log.postgres.views import (
+    FROZEN_SECONDS,
+    KEEPER_LOCK,
+    LOOK_SECONDS_MAX,
+    PostgresGenerations,
+    PostgresLeaderLock,
+)
 from athena_core.system.problems import Problems
 from athena_core.system.signal import Signal
 from projections import ALL
 from projections.engine.replay import rebuild, rehearse, verify
-from projections.engine.updater import Keeper, ViewsLost
+from projections.engine.updater import ViewsLost, ViewUpdater
 from projections.engine.views import Views
 from tests.projections.history import CODEC, History
 from tests.projections.support import catch_up, digests, in_database, new_generation
@@ -39,11 +45,11 @@ class Kept:
     """The views of one process in a database, over a history."""
 
     def __init__(self, url: str, history: History) -> None:
-        self.schemas = Schemas(url)
+        self.schemas = PostgresGenerations(url)
         self.history = history
         self.clock = FixedClock()
         self.views = Views(self.schemas, lambda: history, CODEC.decode, self.clock, ALL, Signal())
-        self.keeper = Keeper(self.views, lambda: False, Problems(FixedClock()))
+        self.keeper = ViewUpdater(self.views, lambda: False, Problems(FixedClock()))
         self.reader = self.views.reader(history)
 
     def keep(self) -> None:
@@ -91,7 +97,7 @@ def on_sqlite(history: History) -> dict[str, str]:
 
 
 @pytest.mark.heavy
-def test_the_same_history_gives_the_same_digests_on_both(schemas: Schemas) -> None:
+def test_the_same_history_gives_the_same_digests_on_both(schemas: PostgresGenerations) -> None:
     latch = schemas.builder()
     assert latch.acquire()
 
@@ -184,7 +190,7 @@ def test_whoever_lost_the_session_can_change_nothing_and_the_next_goes_on(
 
 def test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds(url: str) -> None:
     now = 0.0
-    frozen, waiting = SessionLatch(url, KEEPER_LOCK), SessionLatch(url, KEEPER_LOCK, monotonic=lambda: now)
+    frozen, waiting = PostgresLeaderLock(url, KEEPER_LOCK), PostgresLeaderLock(url, KEEPER_LOCK, monotonic=lambda: now)
     assert frozen.acquire()
     looks = 0
     for _ in soon():  # the database takes a moment to end a session

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Recorded
-from athena_core.log.sqlite.store import ViewConnection
-from projections.engine.projection import KEPT_ROWS_MAX, Buffers, Projection, Rows, Table
+from athena_core.log.sqlite.store import SqliteViewConnection
+from projections.engine.projection import CACHED_ROWS_MAX, Buffers, Projection, Rows, Table
 from tests.projections.support import DATABASES
 
 
@@ -97,7 +97,7 @@ STEPS = st.tuples(
 def test_the_buffer_behaves_like_a_dictionary(
     table: Table[Note], steps: list[tuple[str, tuple[str, int], int]]
 ) -> None:
-    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute(table.create[0])
     buffers = Buffers()
     rows = Rows(connection, buffers)
@@ -135,7 +135,7 @@ def test_the_buffer_behaves_like_a_dictionary(
 
 @given(st.lists(st.tuples(KEYS, st.integers(-3, 3), st.booleans()), max_size=40))
 def test_what_is_tallied_adds_up_over_pages(additions: list[tuple[tuple[str, int], int, bool]]) -> None:
-    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute(TALLY.create[0])
     rows, sums = Rows(connection), Counter[tuple[str, int]]()
     for key, amount, page_ends in additions:
@@ -150,22 +150,22 @@ def test_what_is_tallied_adds_up_over_pages(additions: list[tuple[tuple[str, int
 
 
 def test_only_the_newest_rows_of_a_kept_table_stay_in_memory() -> None:
-    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute(KEPT.create[0])
     buffers = Buffers()
     rows = Rows(connection, buffers)
-    for number in range(KEPT_ROWS_MAX + 2):
+    for number in range(CACHED_ROWS_MAX + 2):
         rows.append(KEPT, Note("a", number, "x"))
     rows.flush()
     connection.execute("DELETE FROM kept")  # what is still known comes from memory
     rows = Rows(connection, buffers)
     assert [rows.get(KEPT, "a", number) is None for number in range(4)] == [True, True, False, False]
-    assert rows.get(KEPT, "a", KEPT_ROWS_MAX + 1) == Note("a", KEPT_ROWS_MAX + 1, "x")
+    assert rows.get(KEPT, "a", CACHED_ROWS_MAX + 1) == Note("a", CACHED_ROWS_MAX + 1, "x")
     connection.close()
 
 
 def test_many_rows_are_written_by_their_cells() -> None:
-    connection = ViewConnection(apsw.Connection(":memory:"))
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute(NUMBER.create[0])
     rows = Rows(connection)
     rows.extend(NUMBER, [(1,), (2,)])

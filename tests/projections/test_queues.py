@@ -20,7 +20,7 @@ def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History
     first, second, third = (queued.enqueue("s", f"do {number}", "collect") for number in range(3))
     queued.drain("s")
     queued.do("s")
-    queue = queues.queue_of(shown(tmp_path, history), "s", 0)
+    queue = queues.queue_by_session(shown(tmp_path, history), "s", 0)
     assert [item.id for item in queue.items] == [second, third]
     assert first not in {item.id for item in queue.items}
     assert (queue.draining, queue.updated_at) == (True, iso(BEGINNING))
@@ -28,7 +28,7 @@ def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History
 
 
 def test_a_queue_without_a_past_is_empty_now(tmp_path: Path, history: History) -> None:
-    queue = queues.queue_of(shown(tmp_path, history), "s", BEGINNING)
+    queue = queues.queue_by_session(shown(tmp_path, history), "s", BEGINNING)
     assert (queue.items, queue.draining, queue.updated_at) == ((), False, iso(BEGINNING))
 
 
@@ -58,7 +58,7 @@ def test_what_an_item_said_is_gone_once_it_was_redacted(tmp_path: Path, history:
     history.queued.enqueue("s", "secret")
     history.redact(history.head())
     history.queued.enqueue("s", "public")
-    queue = queues.queue_of(shown(tmp_path, history), "s", 0)
+    queue = queues.queue_by_session(shown(tmp_path, history), "s", 0)
     assert [item.payload for item in queue.items] == [None, "public"]
 
 
@@ -75,19 +75,19 @@ def test_dead_letters_are_listed_by_what_was_decided(tmp_path: Path, history: Hi
     connection = shown(tmp_path, history)
 
     def listed(**wanted: str) -> list[str]:
-        found = dead_letters.LetterFilter(**wanted)  # type: ignore[arg-type]
-        return [item.id for item in dead_letters.list_letters(connection, found, cursor=None, limit=9).items]
+        found = dead_letters.DeadLetterFilter(**wanted)  # type: ignore[arg-type]
+        return [item.id for item in dead_letters.list_dead_letters(connection, found, cursor=None, limit=9).items]
 
     assert listed() == made
     assert [listed(status=status) for status in ("discarded", "pending", "requeued")] == [[one] for one in made]
     assert listed(session_id="s1") == made[1:2]
     assert listed(reason="hop-limit") == []
-    first = dead_letters.letter_by_id(connection, made[0])
+    first = dead_letters.dead_letter_by_id(connection, made[0])
     assert first is not None
     assert (first.decided_by, first.audit_note, first.first_error) == ("ada", "so be it", first.attempts[0])
-    assert dead_letters.count_pending(connection, dead_letters.LetterFilter()) == 1
+    assert dead_letters.count_pending(connection, dead_letters.DeadLetterFilter()) == 1
     position = next(row.position for row in history.written if row.stream == made[1])
-    every = dead_letters.LetterFilter()
+    every = dead_letters.DeadLetterFilter()
     assert dead_letters.next_pending(connection, every, 0, position) == (made[1], position)
     assert dead_letters.next_pending(connection, every, position, history.head()) is None
     assert dead_letters.next_pending(connection, every, 0, position - 1) is None
@@ -98,7 +98,7 @@ def test_what_a_dead_letter_holds_is_gone_once_it_was_redacted(tmp_path: Path, h
     history.queued.drain("s")
     letter_id = history.queued.fail("s", bury=True) or ""
     history.redact(next(row.position for row in history.written if row.stream == letter_id))
-    letter = dead_letters.letter_by_id(shown(tmp_path, history), letter_id)
+    letter = dead_letters.dead_letter_by_id(shown(tmp_path, history), letter_id)
     assert letter is not None
     assert (letter.payload, letter.redacted) == ({}, True)
 

@@ -12,11 +12,11 @@ import pytest
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
-from athena_core.protocols import Connection, Damaged
+from athena_core.protocols import Connection, DatabaseDamaged
 from projections import ALL
 from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
 from projections.engine import generation
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Projection, Rows
 from projections.engine.replay import rebuild, verify
 from projections.engine.updater import REST_SECONDS_MAX, REST_SECONDS_MIN, ViewsLost
@@ -507,7 +507,7 @@ def test_damage_behind_the_first_rows_of_a_result_is_named_as_damage(tmp_path: P
     connection = DATABASES.read(tmp_path / "views-1.db")
     for rows in (connection.execute(DIRECTIVE.scan), connection.stream(DIRECTIVE.scan)):
         next(rows)
-        with pytest.raises(Damaged, match="malformed"):
+        with pytest.raises(DatabaseDamaged, match="malformed"):
             list(rows)
     connection.close()
 
@@ -686,7 +686,7 @@ def test_a_reader_that_could_not_open_the_views_looks_again(tmp_path: Path, hist
         def scrub(self, path: Path, seconds: float) -> None:
             raise OSError("too many open files")
 
-    generations, plane.views.generations = plane.views.generations, Files(tmp_path, Exhausted())
+    generations, plane.views.generations = plane.views.generations, GenerationFiles(tmp_path, Exhausted())
     assert plane.reader.checkpoints() == {}
     plane.views.generations = generations
     assert plane.reader.position(plane.names) == history.head()

@@ -358,7 +358,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "            with self.connection.transaction():\n                for projections, rows in pages:\n",
             "            with self.connection.transaction():\n"
             "                for some, rows in pages:\n"
-            "                    reached |= {one.name: Checkpoint(one.version, rows[-1].position) for one in some}\n"
+            "                    reached |= {\n"
+            "                        one.name: ProjectionCheckpoint(one.version, rows[-1].position) for one in some\n"
+            "                    }\n"
             "                generation.save(self.connection, reached)\n"
             "            with self.connection.transaction():\n                for projections, rows in pages:\n",
         ),
@@ -379,7 +381,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             "projections/engine/projector.py",
             '                text = f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]\n'
-            "                return Checkpoint(projection.version, reached.position, reached.chain, text, row.position)"
+            "                return ProjectionCheckpoint(projection.version, reached.position, "
+            "reached.chain, text, row.position)"
             '\n            execute("RELEASE event")\n',
             '            else:\n                execute("RELEASE event")\n',
         ),

@@ -12,7 +12,7 @@ from athena_core.decider import Key
 from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody
 from projections.engine import replay
-from projections.engine.updater import Keeper
+from projections.engine.updater import ViewUpdater
 from tests.reliability.program import IDS, MARK, META, append, say
 from tests.support.records import wired
 
@@ -20,7 +20,7 @@ from tests.support.records import wired
 def project(state_dir: Path) -> None:
     """Bring the views up to the head as their keeper does, twice, with events in between."""
     with wired(state_dir) as plane:
-        keeper = Keeper(plane.views, lambda: False, plane.log.problems)
+        keeper = ViewUpdater(plane.views, lambda: False, plane.log.problems)
         assert keeper.start()
         while keeper.turn():
             pass

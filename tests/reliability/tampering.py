@@ -65,7 +65,7 @@ def first_broken(state_dir: Path) -> int | None:
     """The first position that does not prove itself, if there is one."""
     try:
         rows_of(state_dir / "log.db")
-    except chain.Broken as broken:
+    except chain.ChainBroken as broken:
         return broken.position
     return None
 

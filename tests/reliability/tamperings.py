@@ -26,8 +26,8 @@ from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
 from athena_core.services.proof import verify
 from athena_core.services.proof.bundle import BYTES, HEX
-from athena_core.services.proof.verify import NO_ANCHOR, NOT_LOOKED_AT, Report
-from athena_core.services.proof.witnesses import Kept, Witnesses
+from athena_core.services.proof.verify import NO_ANCHOR, NOT_LOOKED_AT, VerifyReport
+from athena_core.services.proof.witnesses import Witness, Witnesses
 from athena_core.settings import load
 from tests.support.records import CODEC, guard_rows
 
@@ -108,7 +108,7 @@ class Copy:
         last = self.rows()[-1]
         return Anchor(log_id=self.log_id, position=last.position, chain=last.chain.hex())
 
-    def verified(self, kept: Anchor | None = None) -> Report | None:
+    def verified(self, kept: Anchor | None = None) -> VerifyReport | None:
         """Return what ``athena verify`` reports, also against a kept anchor; None where it refuses to begin."""
         archive = open_archive(self.state_dir, self.url)
         try:
@@ -124,7 +124,7 @@ class Copy:
                 SystemClock(),
                 meta=archive.meta,
                 anchor=anchor,
-                against=None if kept is None else Witnesses([Kept(ELSEWHERE, 1, kept)]),
+                against=None if kept is None else Witnesses([Witness(ELSEWHERE, 1, kept)]),
                 keys=reader.keys(),
             )
             return last.report

@@ -15,7 +15,7 @@ from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain import run
 from athena_core.event import Event, Meta
-from athena_core.services.proof.verify import Report, verify
+from athena_core.services.proof.verify import VerifyReport, verify
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from tests.reliability.history import opened
@@ -56,7 +56,7 @@ def events_of(state_dir: Path, run_id: str) -> list[Event]:
         reader.close()
 
 
-def verified(state_dir: Path) -> Report:
+def verified(state_dir: Path) -> VerifyReport:
     """What ``athena verify`` says."""
     with wired(state_dir) as parts:
         meta = {"log_id": parts.log.log_id, "format": "1"}

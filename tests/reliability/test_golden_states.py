@@ -21,7 +21,7 @@ from athena_cli.app import main as cli
 from athena_core.clock import Clock, FixedDate, SystemClock
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
-from athena_core.log.engine import attend, open_archive
+from athena_core.log.engine import open_archive, register_executor
 from athena_core.log.port import FORMAT
 from athena_core.settings import load
 from tests.scale import sized
@@ -285,14 +285,14 @@ def test_no_start_raises_the_format_under_a_process_of_an_older_release(opened: 
     names = {f"ATHENA_{name.upper()}": value for name, value in opened.settings.items()}
     settings = load(names, opened.directory)
     plane = build(settings, serving=False).plane
-    older = attend(opened.state_dir, url, "exe_older", ABOUT_0_1)
+    older = register_executor(opened.state_dir, url, "exe_older", ABOUT_0_1)
     with pytest.raises(ConfigError, match=r"an older release has this log open \(process 17 on elsewhere\): stop it"):
         refuse_older(plane, looks=2)
     assert opened.format < FORMAT
     older.leave()
     with opened.serving(opened.at_its_last_row(), scheduler="off", executor="off"):
         assert opened.format == FORMAT
-    older = attend(opened.state_dir, url, "exe_older", ABOUT_0_1)
+    older = register_executor(opened.state_dir, url, "exe_older", ABOUT_0_1)
     build(settings, serving=False).plane.close()  # what is done is done
     older.leave()
 

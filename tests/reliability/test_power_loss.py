@@ -161,7 +161,7 @@ def judged(image: dict[str, bytes], state_dir: Path, then: Record) -> set[str]:
         connection.close()
     try:
         history = history_of(state_dir)
-    except (apsw.Error, chain.Broken):  # half a page of a payload is nothing that SQLite would notice
+    except (apsw.Error, chain.ChainBroken):  # half a page of a payload is nothing that SQLite would notice
         return {"corrupt"}
     return {line.partition(":")[0] for line in violations(then, history)}
 

@@ -15,7 +15,7 @@ from athena_core.errors import AthenaError, ConcurrencyLimitExceeded, Idempotenc
 from athena_core.event import Event, Fact
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.writer import Committed, Log
-from athena_core.protocols import Shown
+from athena_core.protocols import PublicRow
 from athena_core.services.runs.admission import facts_of, shadow_profile
 from tests.reliability.history import history_of, judge_log, rows_of
 from tests.reliability.program import META, create, unstarted_log
@@ -299,7 +299,7 @@ def test_pages_of_any_size_join_without_seams(limit: int, state_dir: Path) -> No
         reader = log.reader()
         seen: list[int] = []
         while (page := reader.rows(seen[-1] if seen else 0, limit)) and len(seen) < 100:
-            assert reader.shown(page[0].position - 1, limit, page[-1].position) == [Shown.of(row) for row in page]
+            assert reader.shown(page[0].position - 1, limit, page[-1].position) == [PublicRow.of(row) for row in page]
             seen += [row.position for row in page]
         reader.close()
     assert seen == list(range(1, 21))

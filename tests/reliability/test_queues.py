@@ -179,9 +179,9 @@ def drains_at_work(state_dir: Path) -> bool:
         reader.close()
 
 
-def queues(history: Sequence[Recorded[Event]]) -> dict[str, queue.WorkState]:
+def queues(history: Sequence[Recorded[Event]]) -> dict[str, queue.QueueState]:
     """Each queue at the end of a history."""
-    found: dict[str, queue.WorkState] = {}
+    found: dict[str, queue.QueueState] = {}
     for one in history:
         if one.stream.startswith("work:"):
             found[one.stream] = queue.evolve(found.get(one.stream, queue.DECIDER.initial), one.event)
@@ -205,7 +205,7 @@ def judge_work(history: Sequence[Recorded[Event]], acknowledged: set[str]) -> No
             case queue.WorkItemDrained() as item:
                 done[item.item_id] += 1
                 assert item.run_id in completed, f"position {one.position}: the run had not completed"
-                assert (said[item.item_id] or "") in told[item.run_id].split(queue.JOINT)
+                assert (said[item.item_id] or "") in told[item.run_id].split(queue.PAYLOAD_SEPARATOR)
             case dead_letter.DeadLetterAdded():
                 raise AssertionError(f"position {one.position}: nothing failed, and yet it was given up")
     assert acknowledged <= set(said.values()), "an acknowledged item is not in the log"

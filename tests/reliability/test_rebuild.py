@@ -20,9 +20,9 @@ from athena_core.log.sqlite.store import SqliteDatabases
 from athena_core.log.writer import Log
 from projections import ALL
 from projections.engine import replay
-from projections.engine.generation import Files
+from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Projection, Rows, Table
-from projections.engine.updater import Keeper
+from projections.engine.updater import ViewUpdater
 from projections.engine.views import Views
 from tests.conftest import Serve
 from tests.projections.test_views import damage
@@ -139,10 +139,15 @@ def kept(log: Log, directory: Path, projections: tuple[Projection, ...]) -> Iter
     """Views of a log with these projections, and their keeper at work."""
     directory.mkdir()
     views = Views(
-        Files(directory, SqliteDatabases()), log.reader, log.codec.decode, SystemClock(), projections, log.signal
+        GenerationFiles(directory, SqliteDatabases()),
+        log.reader,
+        log.codec.decode,
+        SystemClock(),
+        projections,
+        log.signal,
     )
     stop = threading.Event()
-    keeper = Keeper(views, lambda: False, log.problems)
+    keeper = ViewUpdater(views, lambda: False, log.problems)
     thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
     thread.start()
     try:
@@ -189,7 +194,7 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
                     break
             serving = views.generations.current()
         newer = Views(
-            Files(tmp_path / "views", SqliteDatabases()),
+            GenerationFiles(tmp_path / "views", SqliteDatabases()),
             log.reader,
             log.codec.decode,
             SystemClock(),

@@ -19,7 +19,7 @@ import pytest
 
 from athena_core.log.anchor import read_anchor
 from projections.engine import replay
-from projections.engine.updater import Keeper
+from projections.engine.updater import ViewUpdater
 from tests.reliability.history import history_of, open_runs
 from tests.reliability.oracle import Record, check
 from tests.reliability.program import command, environment, heard, settle
@@ -106,7 +106,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
 def bring_up(state_dir: Path) -> None:
     """Bring the views of a state directory up to the head, as the next start does."""
     with wired(state_dir) as plane:
-        keeper = Keeper(plane.views, lambda: False, plane.log.problems)
+        keeper = ViewUpdater(plane.views, lambda: False, plane.log.problems)
         assert keeper.start()
         while keeper.turn():
             pass

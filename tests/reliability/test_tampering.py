@@ -13,12 +13,12 @@ import apsw
 import pytest
 
 from athena_core.clock import FixedDate
-from athena_core.log.chain import Broken
+from athena_core.log.chain import ChainBroken
 from athena_core.log.engine import open_archive
 from athena_core.log.port import FORMAT
 from athena_core.log.sqlite.store import SELECT_PAGE, open_reader
 from athena_core.protocols import Row
-from athena_core.services.proof.bundle import Scope, export, prove
+from athena_core.services.proof.bundle import BundleScope, export, prove
 from athena_core.services.proof.verify import NOT_LOOKED_AT
 from tests.conftest import Serve
 from tests.reliability.history import rows_of
@@ -348,7 +348,7 @@ def test_a_tampering_is_noticed_by(case: Case, copy: Copy, store: str) -> None:
 def test_a_bundle_is_refused_with(case: BundleCase, copy: Copy) -> None:
     run_id = next(row.stream for row in copy.rows() if row.type == "run.completed")
     with closing(open_archive(copy.state_dir, copy.url)) as archive, closing(archive.reader()) as reader:
-        lines = list(export(reader, Scope(run_id=run_id), redact=False))
+        lines = list(export(reader, BundleScope(run_id=run_id), redact=False))
     assert prove(lines).complete
-    with pytest.raises(Broken, match=case.reason):
+    with pytest.raises(ChainBroken, match=case.reason):
         prove(case.tamper(lines))

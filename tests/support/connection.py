@@ -8,13 +8,15 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from athena_api.edge.asgi import Receive, Scope, Send
-from athena_api.edge.byte_budget import Budget
-from athena_api.edge.protocol import Limits, Protocol
+from athena_api.edge.byte_budget import ByteBudget
+from athena_api.edge.protocol import ConnectionLimits, HttpProtocol
 from athena_api.edge.replies import failure
 from athena_api.edge.request_filter import CUT, REFUSED
 from athena_core.errors import AthenaError
 
-LIMITS = Limits(header_bytes=65_536, headers=100, url_bytes=16_384, header_seconds=10, body_seconds=10, send_seconds=10)
+LIMITS = ConnectionLimits(
+    header_bytes=65_536, headers=100, url_bytes=16_384, header_seconds=10, body_seconds=10, send_seconds=10
+)
 TURNS = 20  # of the loop, until everything that can be done is done
 
 
@@ -68,7 +70,7 @@ class Application:
 
     def __init__(self, wrapped: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None) -> None:
         self.limits = LIMITS
-        self.bodies = Budget(1 << 20)
+        self.bodies = ByteBudget(1 << 20)
         self.seen: list[Seen] = []
         self._wrapped = wrapped
 
@@ -103,10 +105,10 @@ async def turns() -> None:
 
 async def feed(application: Application, pieces: Iterable[bytes], *, waiting: bool) -> Line:
     """Give a new connection some pieces; if ``waiting``, the application works between them."""
-    config = Config(application, http=Protocol, ws="none", lifespan="off", log_config=None, log_level="error")
+    config = Config(application, http=HttpProtocol, ws="none", lifespan="off", log_config=None, log_level="error")
     config.load()
     line = Line()
-    protocol = Protocol(config, ServerState(), {})
+    protocol = HttpProtocol(config, ServerState(), {})
     protocol.connection_made(line)
     for piece in pieces:
         if line.closed:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from athena_core.log.sqlite.store import Lock
+from athena_core.log.sqlite.store import ProcessLock
 from tests.support.api import Api, soon
 from tests.support.process import Process
 from tests.support.records import judge
@@ -57,8 +57,8 @@ class Server(Process):
     def freeze(self) -> None:
         """Have it stand still, while it holds no lock of the log that the others need; SIGCONT has it go on."""
         with (
-            closing(Lock(self.state_dir / "log.turnstile")) as turnstile,
-            closing(Lock(self.state_dir / "log.lock")) as lock,
+            closing(ProcessLock(self.state_dir / "log.turnstile")) as turnstile,
+            closing(ProcessLock(self.state_dir / "log.lock")) as lock,
         ):
             for _ in soon():
                 self.signal(signal.SIGSTOP)

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from athena_core.providers.anthropic import Anthropic
-from athena_core.providers.http import Http
-from athena_core.providers.openai import OpenAI
+from athena_core.providers.anthropic import AnthropicProvider
+from athena_core.providers.http import HttpProvider
+from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.provider import Provider
 from tests.support.api import PATIENCE_SECONDS
 
@@ -255,11 +255,11 @@ def client_of(dialect: str, url: str, silence_seconds: float = PATIENCE_SECONDS)
     """A provider that asks a stub in its dialect."""
     match dialect:
         case "openai":
-            return OpenAI(url + "/v1", silence_seconds=silence_seconds)
+            return OpenAIProvider(url + "/v1", silence_seconds=silence_seconds)
         case "anthropic":
-            return Anthropic(url, silence_seconds=silence_seconds)
+            return AnthropicProvider(url, silence_seconds=silence_seconds)
         case _:
-            return Http(url, silence_seconds=silence_seconds)
+            return HttpProvider(url, silence_seconds=silence_seconds)
 
 
 def dialect_of(asked: Asked) -> Dialect:

@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import psycopg
 
-from athena_core.log.port import Attending, Seen
-from athena_core.log.postgres.store import LOCK_CLASS, Line, translated
+from athena_core.log.port import ExecutorHeartbeat, RegisteredExecutor
+from athena_core.log.postgres.store import LOCK_CLASS, PostgresSession, connection_errors
 
-ATTENDANCE_CLASS = LOCK_CLASS + 1
+EXECUTOR_LOCK_CLASS = LOCK_CLASS + 1
 """The first half of the locks of those who attend; the second is the number of their row."""
 
 RESTART_SECONDS = 5.0
@@ -23,10 +23,10 @@ INSERT = (
     "INSERT INTO executor (name, number, count, about, counted_at) VALUES (%s, %s, %s, %s, now())"
     " ON CONFLICT (name) DO NOTHING"
 )
-TAKE = f"SELECT pg_try_advisory_lock({ATTENDANCE_CLASS}, %s)"
+TAKE = f"SELECT pg_try_advisory_lock({EXECUTOR_LOCK_CLASS}, %s)"
 COUNT = "UPDATE executor SET count = %s, about = %s, counted_at = now() WHERE name = %s"
 HELD = f"""EXISTS (
-    SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {ATTENDANCE_CLASS} AND objid = number::oid
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {EXECUTOR_LOCK_CLASS} AND objid = number::oid
     AND objsubid = 2 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )"""
 UP = "now() - pg_postmaster_start_time() > make_interval(secs => %s)"
@@ -36,7 +36,7 @@ EVERYBODY = (
     " FROM executor ORDER BY number"
 )
 FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND NOT {HELD} AND {UP}"
-AT_WORK = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
+SELECT_RUNNING = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
 COUNT_ALL = "SELECT count(*) FROM executor"
 ALONE_SECONDS = 1.0
 """How long it is believed that nobody else came."""
@@ -44,7 +44,7 @@ ALONE_SECONDS = 1.0
 LEAVE = "DELETE FROM executor WHERE name = %s"
 
 
-class SessionAttendance:
+class PostgresExecutorRegistry:
     """One of those who attend, as long as its session lasts; a new one takes the lock again, and the row with it."""
 
     def __init__(self, url: str, executor: str, about: bytes) -> None:
@@ -55,11 +55,11 @@ class SessionAttendance:
         self._alone = False
         self._counted_at = -ALONE_SECONDS
         # a sign of life need not be durable, nor wait for a standby that is away
-        self._line = Line(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
+        self._line = PostgresSession(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
         self._session: psycopg.Connection[tuple[object, ...]] | None = None
         self._lost_at = -RESTART_SECONDS
         """When it had to take another session: that of a standby that was promoted, others did not reach yet."""
-        with translated():
+        with connection_errors():
             connection = self._line.connection()
             with connection.transaction():
                 connection.execute("SET LOCAL synchronous_commit TO local")
@@ -87,30 +87,30 @@ class SessionAttendance:
 
     def count(self, count: int, about: bytes) -> None:
         """Write one's counter and one's description (JSON). Raises StoreUnreachable."""
-        with translated():
+        with connection_errors():
             self._count, self._about = count, about
             if self._hold().execute(COUNT, (count, about, self.executor)).rowcount == 0:
                 self._session = None  # it was forgotten in the very moment in which the lock was taken again
 
-    def look(self, executor: str) -> Seen | None:
+    def look(self, executor: str) -> ExecutorHeartbeat | None:
         """How somebody else is; None where they left in order."""
-        with translated():
+        with connection_errors():
             row = self._hold().execute(LOOK, (self._quiet(), executor)).fetchone()
-        return None if row is None else Seen(int(str(row[0])), bool(row[1]))
+        return None if row is None else ExecutorHeartbeat(int(str(row[0])), bool(row[1]))
 
-    def everybody(self) -> list[Attending]:
+    def everybody(self) -> list[RegisteredExecutor]:
         """All who attend, and those who are lost and not forgotten yet."""
-        with translated():
+        with connection_errors():
             rows = self._hold().execute(EVERYBODY, (self._quiet(),)).fetchall()
         return [
-            Attending(str(name), about, int(str(at)), bool(free))
+            RegisteredExecutor(str(name), about, int(str(at)), bool(free))
             for name, about, at, free in rows
             if isinstance(about, bytes)
         ]
 
     def forget(self, kept: set[str]) -> None:
         """Forget those whose locks are free, but for some."""
-        with translated():
+        with connection_errors():
             self._hold().execute(FORGET, (self.executor, sorted(kept), self._quiet()))
 
     def alone(self) -> bool:
@@ -124,6 +124,6 @@ class SessionAttendance:
 
     def leave(self) -> None:
         """Leave in order."""
-        with suppress(OSError, psycopg.Error), translated():
+        with suppress(OSError, psycopg.Error), connection_errors():
             self._hold().execute(LEAVE, (self.executor,))
         self._line.close()

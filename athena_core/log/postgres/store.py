@@ -30,22 +30,22 @@ from athena_core.log.chain import GENESIS
 from athena_core.log.port import (
     FORMAT,
     KEY_CLOCK,
-    MOVED,
+    MOVED_TO,
     READ_BYTES_MAX,
     ROW_BYTES_MAX,
     BoundKey,
-    Head,
+    ErrorKinds,
     KeyRow,
-    Schema,
-    Shelved,
+    LogHead,
+    SchemaReport,
     StoredGuard,
-    Troubles,
+    StoredSnapshot,
     check_format,
     check_schema,
     check_still,
     guard_rows,
 )
-from athena_core.protocols import Row, Shown, ShownCells, StoredKey, row_of
+from athena_core.protocols import PublicCells, PublicRow, Row, StoredKey, row_of
 from athena_core.values import PAGE_BYTES_MAX
 
 SERVER_VERSION_MIN = 140_000
@@ -218,7 +218,7 @@ SHAPES = {
 }
 """What ``TABLES`` and ``CREATE_STORED`` create, as ``SELECT_SCHEMA`` shows it."""
 
-SHELF = frozenset({"stored", "stored_pkey"})
+SNAPSHOT_TABLES = frozenset({"stored", "stored_pkey"})
 """What is there only once a foreign application has stored something."""
 
 TYPES = {
@@ -260,8 +260,8 @@ SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = %s"
 PAGE = "FROM log WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"
 SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
 SELECT_SHOWN = (
-    f"SELECT {', '.join(Shown._fields)} FROM (SELECT *, sum(octet_length(data) + coalesce(octet_length(extra), 0))"
-    f" OVER (ORDER BY position) AS bytes FROM (SELECT {', '.join(Shown._fields)} {PAGE}) AS found) AS page"
+    f"SELECT {', '.join(PublicRow._fields)} FROM (SELECT *, sum(octet_length(data) + coalesce(octet_length(extra), 0))"
+    f" OVER (ORDER BY position) AS bytes FROM (SELECT {', '.join(PublicRow._fields)} {PAGE}) AS found) AS page"
     " WHERE bytes <= %s OR position = %s ORDER BY position"
 )
 BOUNDED = {
@@ -375,7 +375,7 @@ SELECT_STORED = (
 )
 SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
 
-TROUBLES: Troubles = (
+ERROR_KINDS: ErrorKinds = (
     ((psycopg.IntegrityError,), "IntegrityError"),
     ((psycopg.DataError, UnicodeError, OverflowError), "DataError"),
     ((StoreUnreachable, psycopg.OperationalError), "OperationalError"),
@@ -392,12 +392,12 @@ TAKE_SPACE = (
 TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (told, place) ORDER BY place"
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
-Values: TypeAlias = Sequence[Any]
+StatementValues: TypeAlias = Sequence[Any]
 
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
 
-class Line:
+class PostgresSession:
     """One connection to the database. Where it is lost, the next statement gets a new one."""
 
     def __init__(self, url: str, options: dict[str, str]) -> None:
@@ -419,12 +419,12 @@ class Line:
             self._pid = session_pid(self._connection)
         return self._connection
 
-    def read(self, statement: str, values: Values | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+    def read(self, statement: str, values: StatementValues | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """What a statement finds, in a transaction of its own; asked again once where the connection was lost."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
         used = self._connection is not None and not self._connection.closed
-        with translated():
+        with connection_errors():
             try:
                 return self._read(statement, values)
             except psycopg.Error:
@@ -432,7 +432,7 @@ class Line:
                     raise
                 return self._read(statement, values)
 
-    def _read(self, statement: str, values: Values | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _read(self, statement: str, values: StatementValues | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self.connection().cursor(binary=True) as cursor:
             return cursor.execute(statement, values).fetchall()
 
@@ -456,7 +456,7 @@ class Line:
         self.close()  # eventsourcing's runners leave their views open
 
 
-CLOSED = Line("", {})
+CLOSED = PostgresSession("", {})
 CLOSED.close()
 
 
@@ -480,7 +480,7 @@ def connect(url: str, options: Mapping[str, str]) -> psycopg.Connection[tuple[An
     The settings follow in a statement: as parameters of the start, poolers refuse or drop them, and libpq takes a
     session that only reads for one of a standby.
     """
-    with translated():
+    with connection_errors():
         connection = psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=2)
         try:
             if session_pid(connection) != connection.info.backend_pid:  # what a pooler says of itself
@@ -535,7 +535,7 @@ def check_unmade(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def connection_errors() -> Iterator[None]:
     """Turn a connection that was lost, or is not to be had, into ``StoreUnreachable``."""
     try:
         yield
@@ -555,10 +555,10 @@ def _said(error: BaseException) -> str:
     return "; ".join(line.removeprefix("- ") for line in lines if line.startswith("- host: ")) or lines[0]
 
 
-class Reading:
+class PostgresReads:
     """What a reader and the writer read alike, each through its own line (the writer sees what it writes)."""
 
-    _line: Line
+    _line: PostgresSession
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``."""
@@ -576,7 +576,7 @@ class Reading:
         return [(kind, key, _from_json(value)) for kind, key, value in rows]
 
 
-def schema_of(line: Line) -> Schema:
+def schema_of(line: PostgresSession) -> SchemaReport:
     """Compare the schema of a log with ``SHAPES``. Raises psycopg.Error."""
     found: dict[str, list[tuple[str, str]]] = {}
     for kind, name, words in line.read(SELECT_SCHEMA, {"schema": SCHEMA}):
@@ -588,16 +588,16 @@ def schema_of(line: Line) -> Schema:
         for kind, words in shapes
         if SHAPES.get(name) != (kind, words)
     ]
-    strays += [f"no {SHAPES[name][0]} {name}" for name in sorted(SHAPES.keys() - SHELF - found.keys())]
+    strays += [f"no {SHAPES[name][0]} {name}" for name in sorted(SHAPES.keys() - SNAPSHOT_TABLES - found.keys())]
     kinds = {kind for shapes in found.values() for kind, _ in shapes}
     tables = all(found.get(name) == [SHAPES[name]] for name in READ_TABLES)
-    return Schema(tuple(sorted(strays)), tables and kinds.isdisjoint({"function", "operator", "heir"}))
+    return SchemaReport(tuple(sorted(strays)), tables and kinds.isdisjoint({"function", "operator", "heir"}))
 
 
-class PostgresReader(Reading):
+class PostgresReader(PostgresReads):
     """Reads the log through a line that it may share with other readers of its thread."""
 
-    def __init__(self, log_id: str, line: Line, leave: Callable[[], None]) -> None:
+    def __init__(self, log_id: str, line: PostgresSession, leave: Callable[[], None]) -> None:
         """Take a line; ``leave`` gives it back."""
         self.log_id = log_id
         self._line = line
@@ -609,7 +609,7 @@ class PostgresReader(Reading):
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
-    ) -> Sequence[ShownCells]:
+    ) -> Sequence[PublicCells]:
         """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
         last = until if until is not None else 2**62
         found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit, bytes_max, after + 1))
@@ -638,7 +638,7 @@ class PostgresReader(Reading):
         last = until if until is not None else 2**62
         return list(map(row_of, self._line.read(SELECT_BOUNDED, (after, last, limit))))
 
-    def schema(self) -> Schema:
+    def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
         return schema_of(self._line)
 
@@ -678,17 +678,17 @@ class PostgresReader(Reading):
             self._line, self._leave = CLOSED, None
 
 
-class Lines:
+class ReaderPool:
     """The lines of a process that only read: one for all readers of a thread, and a few for the next threads."""
 
     def __init__(self, url: str) -> None:
         """Connect nothing yet."""
         self._url = url
         self._lock = threading.Lock()
-        self._used: dict[int, tuple[Line, int]] = {}
-        self._idle: list[Line] = []
+        self._used: dict[int, tuple[PostgresSession, int]] = {}
+        self._idle: list[PostgresSession] = []
 
-    def take(self) -> tuple[Line, Callable[[], None]]:
+    def take(self) -> tuple[PostgresSession, Callable[[], None]]:
         """The line of this thread, and how to give it back."""
         thread = threading.get_ident()
         with self._lock:
@@ -696,8 +696,8 @@ class Lines:
             self._used[thread] = line, readers + 1
         return line, partial(self._give_back, thread)
 
-    def _new(self) -> Line:
-        return Line(self._url, READER_OPTIONS)
+    def _new(self) -> PostgresSession:
+        return PostgresSession(self._url, READER_OPTIONS)
 
     def _give_back(self, thread: int) -> None:
         with self._lock:
@@ -726,7 +726,7 @@ class PostgresArchive:
     def __init__(self, url: str, directory: Path) -> None:
         """Look what it is. Raises ConfigError if there is no log."""
         self.anchor = directory / ANCHOR
-        self._lines = Lines(url)
+        self._lines = ReaderPool(url)
         self._line, self._leave = self._lines.take()
         try:
             if self._line.read("SELECT to_regclass('meta')") == [(None,)]:
@@ -755,28 +755,28 @@ class PostgresArchive:
         self._lines.close()
 
 
-class PostgresShelf:
+class PostgresSnapshotStore:
     """Keeps what foreign applications put beside a log, in a table of its own."""
 
-    troubles = TROUBLES
+    troubles = ERROR_KINDS
 
     def __init__(self, url: str, purpose: str) -> None:
         """Create the table where it is missing."""
         self._purpose = purpose
-        self._line = Line(url, {})
+        self._line = PostgresSession(url, {})
         connection = self._line.connection()
         with connection.transaction():
             connection.execute(LOCK, (SCHEMA_LOCK,))
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             connection.execute(CREATE_STORED)
 
-    def put(self, rows: Sequence[Shelved]) -> None:
+    def put(self, rows: Sequence[StoredSnapshot]) -> None:
         """Store all or none."""
         connection = self._line.connection()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
 
-    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Shelved]:
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
         """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
         statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
         found: list[Any] = self._line.read(statement, (self._purpose, owner, after, until, limit))
@@ -787,7 +787,7 @@ class PostgresShelf:
         self._line.close()
 
 
-class PostgresBell:
+class PostgresCommitNotifier:
     """Listens for the notification of a commit, and rings from time to time in any case."""
 
     def __init__(self, url: str, own: Callable[[], int | None]) -> None:
@@ -845,7 +845,7 @@ class PostgresChannel:
 
     async def send(self, texts: Sequence[str]) -> None:
         """Tell the others, in order. Raises StoreUnreachable."""
-        with translated():
+        with connection_errors():
             if self._telling is None or self._telling.closed:
                 self._telling = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
                 ((self._ours,),) = await (await self._telling.execute("SELECT pg_backend_pid()")).fetchall()
@@ -853,7 +853,7 @@ class PostgresChannel:
 
     async def receive(self) -> list[str]:
         """Wait for what others tell. Raises StoreUnreachable."""
-        with translated():
+        with connection_errors():
             if self._hearing is None or self._hearing.closed:
                 self._hearing = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
                 await self._hearing.execute(f"LISTEN {LIVE_CHANNEL}")
@@ -868,7 +868,7 @@ class PostgresChannel:
                     await connection.close()
 
 
-class PostgresStore(Reading):
+class PostgresStore(PostgresReads):
     """One log in a database, with the one writing connection of the process. Writing needs ``exclusive``."""
 
     wal_pages = 0
@@ -879,17 +879,17 @@ class PostgresStore(Reading):
     fatal: tuple[type[Exception], ...] = ()
     lost: tuple[type[Exception], ...] = (StoreUnreachable,)
     damaged: tuple[type[Exception], ...] = (pg.DataCorrupted, pg.IndexCorrupted)
-    troubles = TROUBLES
+    troubles = ERROR_KINDS
 
     def __init__(self, url: str, directory: Path, ids: Ids) -> None:
         """Open or create the log; ``directory`` is where this machine keeps its anchor. Raises ConfigError."""
         self.url = url
         self.anchor = directory / ANCHOR
-        self._line = Line(url, WRITER_OPTIONS)
-        self._lines = Lines(url)
-        self._writes: list[tuple[str, Values]] = []
+        self._line = PostgresSession(url, WRITER_OPTIONS)
+        self._lines = ReaderPool(url)
+        self._writes: list[tuple[str, StatementValues]] = []
         self._unkeyed: bool | None = None
-        self._head: Head | None = None
+        self._head: LogHead | None = None
         self._meta: dict[str, str] = {}
         self._expected: dict[bytes, BoundKey | None] = {}
         try:
@@ -915,11 +915,13 @@ class PostgresStore(Reading):
                 for pair in (("log_id", ids.salt(8).hex()), ("format", str(FORMAT))):
                     connection.execute(INSERT_META, pair)
             check_schema(schema_of(self._line), "ATHENA_DATABASE_URL: the log")
-            names = ("format", "log_id", MOVED)
+            names = ("format", "log_id", MOVED_TO)
             meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in names}
         self.format = check_format(meta["format"], "ATHENA_DATABASE_URL: the log")
-        if meta[MOVED] is not None:
-            raise ConfigError(f"ATHENA_DATABASE_URL: the log of this database was moved to {meta[MOVED]}; use it there")
+        if meta[MOVED_TO] is not None:
+            raise ConfigError(
+                f"ATHENA_DATABASE_URL: the log of this database was moved to {meta[MOVED_TO]}; use it there"
+            )
         return str(meta["log_id"])
 
     def reader(self) -> PostgresReader:
@@ -931,9 +933,9 @@ class PostgresStore(Reading):
         """What tells this log from others on this machine."""
         return self.url
 
-    def bell(self) -> PostgresBell:
+    def bell(self) -> PostgresCommitNotifier:
         """A new bell."""
-        return PostgresBell(self.url, lambda: self._line.session_pid)
+        return PostgresCommitNotifier(self.url, lambda: self._line.session_pid)
 
     def channel(self) -> PostgresChannel:
         """A new channel."""
@@ -947,7 +949,7 @@ class PostgresStore(Reading):
         waited. What is written goes to the server with the commit, all at once. Raise StoreMoved if a newer release has
         raised the format.
         """
-        with translated():
+        with connection_errors():
             connection = self._line.connection()
             self._line.pinned = True
             try:
@@ -1008,16 +1010,16 @@ class PostgresStore(Reading):
         except psycopg.Error:
             connection.close()
 
-    def head(self) -> Head:
+    def head(self) -> LogHead:
         """Position, time and chain of the last row."""
         if self._head is not None:
             return self._head
         found = self._line.read(SELECT_HEAD)
         return (found[0][0], found[0][1], found[0][2]) if found else (0, 0, GENESIS)
 
-    def snapshot(self) -> tuple[Head, list[StoredGuard]]:
+    def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""
-        with translated():
+        with connection_errors():
             connection = self._line.connection()
             self._line.pinned = True
             try:
@@ -1131,7 +1133,7 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
     longer than ``seconds``, OSError where there is no space.
     """
     until = time.monotonic() + seconds
-    with translated(), connect(url, {"lock_timeout": VACUUM_LOCK_TIMEOUT}) as connection:
+    with connection_errors(), connect(url, {"lock_timeout": VACUUM_LOCK_TIMEOUT}) as connection:
         tables = {str(name): int(size) for name, size in connection.execute(SELECT_TABLES, (schema,)).fetchall()}
         for name in set(tables).intersection(emptied):
             connection.execute(f"DELETE FROM {schema}.{name}".encode())

@@ -18,8 +18,17 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 
 from athena_core.errors import StoreUnreachable
-from athena_core.log.postgres.store import LOCK_CLASS, PLANS, SCHEMA, Line, connect, translated, unnest, vacuum
-from athena_core.protocols import Cell, Connection, Damaged, Latch
+from athena_core.log.postgres.store import (
+    LOCK_CLASS,
+    PLANS,
+    SCHEMA,
+    PostgresSession,
+    connect,
+    connection_errors,
+    unnest,
+    vacuum,
+)
+from athena_core.protocols import Cell, Connection, DatabaseDamaged, LeaderLock
 
 KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 PREFIX = "athena_views_"
@@ -70,10 +79,10 @@ END_SESSION = "SELECT pg_terminate_backend(%s)"
 
 DAMAGE = (pg.UndefinedTable, pg.InvalidSchemaName, pg.DataCorrupted, pg.IndexCorrupted)
 
-Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+DriverConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 
-class Flag(Dumper):
+class BoolDumper(Dumper):
     """Stores a boolean as SQLite does, as 0 or 1."""
 
     oid = psycopg.adapters.types["int8"].oid
@@ -83,7 +92,7 @@ class Flag(Dumper):
         return b"1" if obj else b"0"
 
 
-class Truth(Loader):
+class BoolLoader(Loader):
     """Reads a boolean as SQLite gives it, as 0 or 1."""
 
     def load(self, data: Buffer) -> int:
@@ -91,7 +100,7 @@ class Truth(Loader):
         return int(bytes(data) == b"t")
 
 
-class Number(Loader):
+class NumericLoader(Loader):
     """Reads sums of whole numbers as whole numbers."""
 
     def load(self, data: Buffer) -> int | float:
@@ -124,15 +133,15 @@ def _number(cell: Cell) -> Cell:
     return int(cell) if cell is True or cell is False else cell
 
 
-def prepared(session: Session) -> Session:
+def prepared(session: DriverConnection) -> DriverConnection:
     """A session that gives and takes the values that SQLite does."""
-    session.adapters.register_dumper(bool, Flag)
-    session.adapters.register_loader("bool", Truth)
-    session.adapters.register_loader("numeric", Number)
+    session.adapters.register_dumper(bool, BoolDumper)
+    session.adapters.register_loader("bool", BoolLoader)
+    session.adapters.register_loader("numeric", NumericLoader)
     return session
 
 
-class SessionLatch:
+class PostgresLeaderLock:
     """An advisory lock, held by a session that works under it (``protocols.Latch``)."""
 
     def __init__(self, url: str, number: int, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -140,7 +149,7 @@ class SessionLatch:
         self._url = url
         self._number = number
         self._monotonic = monotonic
-        self._session: Session | None = None
+        self._session: DriverConnection | None = None
         self._holds = False
         self._beat_at = 0.0
         self.path = SCHEMA
@@ -150,7 +159,7 @@ class SessionLatch:
         self._still_seconds = 0.0
 
     @property
-    def session(self) -> Session:
+    def session(self) -> DriverConnection:
         """The session that holds the lock. Raises StoreUnreachable where it does not any more."""
         if self._session is None or self._session.closed or not self._holds:
             raise StoreUnreachable("the session that held a lock is over")
@@ -163,7 +172,7 @@ class SessionLatch:
             return False
         now = self._monotonic()
         if now - self._beat_at >= BEAT_SECONDS:
-            with translated():
+            with connection_errors():
                 self.session.execute("SELECT 1")
             self._beat_at = now
         return True
@@ -173,7 +182,7 @@ class SessionLatch:
         if self._holds and self._session is not None and not self._session.closed:
             return True
         self._holds = False
-        with translated():
+        with connection_errors():
             if self._session is None or self._session.closed:
                 self._session = prepared(connect(self._url, OPTIONS))
                 self.path = SCHEMA
@@ -183,7 +192,7 @@ class SessionLatch:
         self._beat_at = self._monotonic()
         return self._holds
 
-    def _end_frozen(self, session: Session) -> None:
+    def _end_frozen(self, session: DriverConnection) -> None:
         """End the session of a holder that gives no sign of life; our own clock says for how long."""
         now = self._monotonic()
         seen = session.execute(SELECT_HOLDER, (self._number,)).fetchone()
@@ -207,38 +216,38 @@ class SessionLatch:
             self._session = None
 
 
-def named_latch(url: str, name: str) -> SessionLatch:
+def named_lock(url: str, name: str) -> PostgresLeaderLock:
     """The lock of that name."""
-    return SessionLatch(url, {"reactor": REACTOR_LOCK}[name])
+    return PostgresLeaderLock(url, {"reactor": REACTOR_LOCK}[name])
 
 
 @contextmanager
 def _damage() -> Iterator[None]:
-    """Turn what shows that a generation is damaged into ``Damaged``."""
+    """Turn what shows that a generation is damaged into ``DatabaseDamaged``."""
     try:
         yield
     except DAMAGE as error:
-        raise Damaged(str(error).partition("\n")[0]) from error
+        raise DatabaseDamaged(str(error).partition("\n")[0]) from error
 
 
-class SchemaConnection:
+class PostgresViewConnection:
     """A connection that sees the tables of one schema (``protocols.Connection``)."""
 
-    def __init__(self, session: Callable[[], Session], leave: Callable[[], None]) -> None:
+    def __init__(self, session: Callable[[], DriverConnection], leave: Callable[[], None]) -> None:
         """``session`` gives the one to use now; ``leave`` is told that no more is needed."""
         self._get = session
         self._leave: Callable[[], None] | None = leave
-        self._held: Session | None = None
+        self._held: DriverConnection | None = None
         self._looks = 0
         self._streams = 0
         self._tables: dict[str, dict[str, str]] = {}
 
-    def _session(self) -> Session:
+    def _session(self) -> DriverConnection:
         return self._get() if self._held is None else self._held
 
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
         """Run one statement and iterate its rows."""
-        with _damage(), translated():
+        with _damage(), connection_errors():
             cursor = self._session().execute(dialect(statement), tuple(values))
             return iter(cursor.fetchall() if cursor.description is not None else ())
 
@@ -246,7 +255,7 @@ class SchemaConnection:
         """Run one statement and fetch a few rows at a time; outside of a snapshot the database keeps them."""
         self._streams += 1
         name, alone = f"page{self._streams}", self._held is None
-        with _damage(), translated(), self._session().cursor(name, withhold=alone) as cursor:
+        with _damage(), connection_errors(), self._session().cursor(name, withhold=alone) as cursor:
             cursor.itersize = STREAM_ROWS
             cursor.execute(dialect(statement), tuple(values))
             yield from cursor
@@ -254,7 +263,7 @@ class SchemaConnection:
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
         """Run one statement for many rows; what is inserted goes to the server as a whole, column by column."""
         found = INSERTING.fullmatch(statement)
-        with _damage(), translated(), self._session().cursor() as cursor:
+        with _damage(), connection_errors(), self._session().cursor() as cursor:
             if found is None:
                 cursor.executemany(dialect(statement), rows)
             elif columns := list(zip(*rows, strict=True)):
@@ -275,7 +284,7 @@ class SchemaConnection:
 
     @contextmanager
     def _within(self, begin: str, end: str) -> Iterator[None]:
-        with translated():
+        with connection_errors():
             session = self._get()
             try:
                 session.execute(begin.encode())
@@ -287,7 +296,7 @@ class SchemaConnection:
         self._held = session
         try:
             yield
-            with translated():
+            with connection_errors():
                 session.execute(end.encode())
         except BaseException:
             if not session.closed:
@@ -335,25 +344,25 @@ class SchemaConnection:
 _Block: TypeAlias = Any
 
 
-class Schemas:
+class PostgresGenerations:
     """The generations of a database (``protocols.Generations``)."""
 
     def __init__(self, url: str) -> None:
         """Connect nothing yet."""
         self._url = url
-        self._line = Line(url, {"statement_timeout": "10s"})
+        self._line = PostgresSession(url, {"statement_timeout": "10s"})
         self._lock = threading.Lock()
-        self._idle: list[Session] = []
+        self._idle: list[DriverConnection] = []
         self._pointers: dict[str, str] = {}
         self._read_at = -STAMP_SECONDS
 
-    def keeper(self) -> SessionLatch:
+    def keeper(self) -> PostgresLeaderLock:
         """The lock of whoever brings the current generation up to the head and switches to another."""
-        return SessionLatch(self._url, KEEPER_LOCK)
+        return PostgresLeaderLock(self._url, KEEPER_LOCK)
 
-    def builder(self) -> SessionLatch:
+    def builder(self) -> PostgresLeaderLock:
         """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
-        return SessionLatch(self._url, BUILDER_LOCK)
+        return PostgresLeaderLock(self._url, BUILDER_LOCK)
 
     def _ask(self) -> dict[str, str]:
         self._pointers = dict(self._line.read(SELECT_POINTERS))
@@ -383,26 +392,26 @@ class Schemas:
 
     def condemn(self, name: str) -> None:
         """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
-        with translated():
+        with connection_errors():
             self._line.connection().execute(PUT_POINTER, ("damaged", name))
 
-    def switch(self, name: str, latch: Latch) -> None:
+    def switch(self, name: str, latch: LeaderLock) -> None:
         """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
         session = _session_of(latch)
-        with translated(), session.transaction():
+        with connection_errors(), session.transaction():
             session.execute(PUT_POINTER, ("current", name))
             session.execute(DELETE_CANDIDATE, (name,))
             session.execute(DELETE_POINTER, ("damaged",))
         self._read_at = -STAMP_SECONDS
 
-    def offer(self, name: str, latch: Latch) -> None:
+    def offer(self, name: str, latch: LeaderLock) -> None:
         """Let a generation be the candidate."""
-        with translated():
+        with connection_errors():
             _session_of(latch).execute(PUT_POINTER, ("candidate", name))
 
-    def withdraw(self, latch: Latch) -> None:
+    def withdraw(self, latch: LeaderLock) -> None:
         """Let there be no candidate."""
-        with translated():
+        with connection_errors():
             _session_of(latch).execute(DELETE_POINTER, ("candidate",))
 
     def all(self) -> list[str]:
@@ -416,10 +425,10 @@ class Schemas:
         """The name of the next generation; none is ever used twice."""
         return f"{PREFIX}{self._line.read(NEXT_NUMBER)[0][0]}"
 
-    def remove(self, name: str, latch: Latch) -> None:
+    def remove(self, name: str, latch: LeaderLock) -> None:
         """Delete a generation, once nobody reads it any more. Raises OSError where somebody does for long."""
         try:
-            with translated():
+            with connection_errors():
                 _session_of(latch).execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
         except pg.LockNotAvailable as error:
             raise OSError(f"{name} is still being read") from error
@@ -429,26 +438,26 @@ class Schemas:
         kept = self._ask().values()
         return [name for name in self.all() if name not in kept]
 
-    def write(self, name: str, latch: Latch) -> Connection:
+    def write(self, name: str, latch: LeaderLock) -> Connection:
         """Open for writing, creating it if needed, by the session of a latch."""
-        assert isinstance(latch, SessionLatch)
-        with translated():
+        assert isinstance(latch, PostgresLeaderLock)
+        with connection_errors():
             latch.session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}".encode())
 
-        def session() -> Session:
+        def session() -> DriverConnection:
             found = latch.session
             if latch.path != name:
                 found.execute(f"SET search_path TO {name}".encode())
                 latch.path = name
             return found
 
-        return SchemaConnection(session, lambda: None)
+        return PostgresViewConnection(session, lambda: None)
 
     def read(self, name: str) -> Connection:
         """Open read-only; it must exist."""
-        session: Session | None = None
+        session: DriverConnection | None = None
 
-        def found() -> Session:
+        def found() -> DriverConnection:
             nonlocal session
             if session is None or session.closed:
                 with self._lock:
@@ -467,10 +476,10 @@ class Schemas:
                     return
             session.close()
 
-        return SchemaConnection(found, leave)
+        return PostgresViewConnection(found, leave)
 
     @contextmanager
-    def scratch(self, latch: Latch) -> Iterator[Connection]:
+    def scratch(self, latch: LeaderLock) -> Iterator[Connection]:
         """An empty place for views that will never serve. Call with the builder's lock."""
         self.remove(SCRATCH, latch)
         connection = self.write(SCRATCH, latch)
@@ -493,6 +502,6 @@ class Schemas:
                 self._idle.pop().close()
 
 
-def _session_of(latch: Latch) -> Session:
-    assert isinstance(latch, SessionLatch)
+def _session_of(latch: LeaderLock) -> DriverConnection:
+    assert isinstance(latch, PostgresLeaderLock)
     return latch.session

@@ -27,24 +27,33 @@ from athena_core.log.port import (
     ABOUT_BYTES_MAX,
     FORMAT,
     KEY_CLOCK,
-    MOVED,
+    MOVED_TO,
     READ_BYTES_MAX,
     ROW_BYTES_MAX,
-    Attending,
     BoundKey,
-    Head,
+    ErrorKinds,
+    ExecutorHeartbeat,
     KeyRow,
-    Schema,
-    Seen,
-    Shelved,
+    LogHead,
+    RegisteredExecutor,
+    SchemaReport,
     StoredGuard,
-    Troubles,
+    StoredSnapshot,
     check_format,
     check_schema,
     check_still,
     guard_rows,
 )
-from athena_core.protocols import Cell, Connection, Damaged, Row, Shown, ShownCells, StoredKey, row_of
+from athena_core.protocols import (
+    Cell,
+    Connection,
+    DatabaseDamaged,
+    PublicCells,
+    PublicRow,
+    Row,
+    StoredKey,
+    row_of,
+)
 from athena_core.system import private_file
 from athena_core.values import PAGE_BYTES_MAX
 
@@ -113,7 +122,7 @@ SELECT_POSITION = "SELECT max(position) FROM log"
 SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = ?"
 PAGE = "FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
-SELECT_SHOWN = f"SELECT {', '.join(Shown._fields)} {PAGE}"
+SELECT_SHOWN = f"SELECT {', '.join(PublicRow._fields)} {PAGE}"
 SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
 SELECT_SESSION = (
     f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? AND position > ? ORDER BY position DESC"
@@ -172,17 +181,17 @@ SELECT_STORED = (
 )
 SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
 
-TROUBLES: Troubles = (
+ERROR_KINDS: ErrorKinds = (
     ((apsw.ConstraintError,), "IntegrityError"),
     ((apsw.BusyError, apsw.FullError, apsw.IOError), "OperationalError"),
     ((apsw.ConnectionClosedError, apsw.ThreadingViolationError), "InterfaceError"),
     ((apsw.Error,), "DatabaseError"),
     ((UnicodeError, OverflowError), "DataError"),
 )
-DISK_TROUBLE = (apsw.FullError, apsw.IOError)
-DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+DISK_ERRORS = (apsw.FullError, apsw.IOError)
+DAMAGE_ERRORS = (apsw.CorruptError, apsw.NotADBError)
 NO_TABLE = "no such table"
-VIEW_TROUBLE = (*DISK_TROUBLE, *DAMAGE, apsw.SQLError)
+VIEW_ERRORS = (*DISK_ERRORS, *DAMAGE_ERRORS, apsw.SQLError)
 DatabaseError = apsw.Error
 """Whatever SQLite says about a file."""
 
@@ -194,7 +203,7 @@ _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
 
-class Lock:
+class ProcessLock:
     """An advisory lock between processes: one open file, ``flock`` on it. Released when the process ends."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
@@ -202,7 +211,7 @@ class Lock:
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
 
     @classmethod
-    def own(cls, path: Path) -> "Lock":
+    def own(cls, path: Path) -> "ProcessLock":
         """A lock that is held, on the file that has this name (somebody may tidy up files that nobody holds)."""
         while True:
             lock = cls(path)
@@ -231,13 +240,13 @@ class Lock:
         os.close(self._file)
 
 
-class FileLatch:
+class FileLeaderLock:
     """A lock on a file that is named first and opened when it is taken (``protocols.Latch``)."""
 
     def __init__(self, path: Path) -> None:
         """Name the file."""
         self._path = path
-        self._lock: Lock | None = None
+        self._lock: ProcessLock | None = None
 
     @property
     def held(self) -> bool:
@@ -247,7 +256,7 @@ class FileLatch:
     def acquire(self) -> bool:
         """Try to take it, without waiting; tell whether this object holds it now."""
         if self._lock is None:
-            lock = Lock(self._path)
+            lock = ProcessLock(self._path)
             if lock.try_acquire():
                 self._lock = lock
             else:
@@ -261,7 +270,7 @@ class FileLatch:
             self._lock = None
 
 
-class FileAttendance:
+class FileExecutorRegistry:
     """Who is at work on a state directory: a file for each, locked, with a counter in it (``port.Attendance``).
 
     Behind the counter stands what they say of themselves.
@@ -273,7 +282,7 @@ class FileAttendance:
         self._directory = directory / "executors"
         self._directory.mkdir(exist_ok=True, mode=0o700)
         self._path = self._directory / f"{executor}.lock"
-        self._lock = Lock.own(self._path)
+        self._lock = ProcessLock.own(self._path)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         self.count(0, about)
 
@@ -287,7 +296,7 @@ class FileAttendance:
         if os.pwrite(self._file, written, 0) < len(written):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
-    def look(self, executor: str) -> Seen | None:
+    def look(self, executor: str) -> ExecutorHeartbeat | None:
         """How somebody else is; None where they left in order, and took the file along."""
         path = self._directory / f"{executor}.lock"
         try:
@@ -295,23 +304,23 @@ class FileAttendance:
             free = self._free(path)
         except FileNotFoundError:
             return None
-        return Seen(count, free) if not free or path.exists() else None
+        return ExecutorHeartbeat(count, free) if not free or path.exists() else None
 
     def _free(self, path: Path) -> bool:
         """Whether nobody holds a lock. Raises FileNotFoundError."""
-        lock = Lock(path, create=False)
+        lock = ProcessLock(path, create=False)
         try:
             return lock.try_acquire()
         finally:
             lock.close()
 
-    def everybody(self) -> list[Attending]:
+    def everybody(self) -> list[RegisteredExecutor]:
         """All who attend, and those who are lost and not forgotten yet."""
-        found: list[Attending] = []
+        found: list[RegisteredExecutor] = []
         for path in sorted(self._directory.glob("exe_*.lock")):
             with suppress(FileNotFoundError):
                 about, counted_at = path.read_bytes()[COUNTER_BYTES:], path.stat().st_mtime_ns // 1_000_000
-                found.append(Attending(path.stem, about, counted_at, self._free(path)))
+                found.append(RegisteredExecutor(path.stem, about, counted_at, self._free(path)))
         return found
 
     def forget(self, kept: set[str]) -> None:
@@ -336,7 +345,7 @@ class FileAttendance:
         self._lock.close()
 
 
-class Reading:
+class SqliteReads:
     """What a reader and the writer read alike, each through its own connection (the writer sees what it writes)."""
 
     _connection: apsw.Connection
@@ -365,7 +374,7 @@ class Reading:
         return found
 
 
-class SqliteReader(Reading):
+class SqliteReader(SqliteReads):
     """Reads the log through a read-only connection of its own; one thread at a time."""
 
     def __init__(self, path: Path, log_id: str) -> None:
@@ -394,7 +403,7 @@ class SqliteReader(Reading):
             left -= sum(map(getsizeof, chain.from_iterable(map(_texts_of, some))))
         return rows
 
-    def schema(self) -> Schema:
+    def schema(self) -> SchemaReport:
         """Compare what the database holds with what this release creates."""
         return schema_of(self._connection)
 
@@ -404,14 +413,14 @@ class SqliteReader(Reading):
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
-    ) -> Sequence[ShownCells]:
+    ) -> Sequence[PublicCells]:
         """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits.
 
         The text is not read, which is several times as fast.
         """
         last = until if until is not None else 2**62
-        found = cast(Iterator[ShownCells], self._connection.execute(SELECT_SHOWN, (after, last, limit)))
-        rows: list[ShownCells] = []
+        found = cast(Iterator[PublicCells], self._connection.execute(SELECT_SHOWN, (after, last, limit)))
+        rows: list[PublicCells] = []
         left = bytes_max
         for row in found:
             extra = row[7]
@@ -477,7 +486,9 @@ class SqliteArchive:
             try:
                 self.schema = schema_of(connection)
                 strays = connection.execute(SELECT_META_NAMES).fetchall() if self.schema.readable else []
-                names = {"log_id", "format", MOVED, *(str(name) for (name,) in strays)} if self.schema.readable else ()
+                names = (
+                    {"log_id", "format", MOVED_TO, *(str(name) for (name,) in strays)} if self.schema.readable else ()
+                )
                 found = {name: connection.execute(SELECT_META, (name,)).get for name in names}
             finally:
                 connection.close()
@@ -497,10 +508,10 @@ class SqliteArchive:
         """There is nothing to close."""
 
 
-class SqliteShelf:
+class SqliteSnapshotStore:
     """Keeps what foreign applications put beside a log, in a file of its own."""
 
-    troubles = TROUBLES
+    troubles = ERROR_KINDS
 
     def __init__(self, path: Path, purpose: str) -> None:
         """Open or create the file."""
@@ -509,12 +520,12 @@ class SqliteShelf:
         self._connection.pragma("wal_autocheckpoint", 1_000)
         self._connection.execute(CREATE_STORED)
 
-    def put(self, rows: Sequence[Shelved]) -> None:
+    def put(self, rows: Sequence[StoredSnapshot]) -> None:
         """Store all or none."""
         with self._connection:
             self._connection.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
 
-    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Shelved]:
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
         """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
         statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
         found: list[Any] = self._connection.execute(statement, (self._purpose, owner, after, until, limit)).fetchall()
@@ -525,7 +536,7 @@ class SqliteShelf:
         self._connection.close()
 
 
-class SqliteBell:
+class SqliteCommitNotifier:
     """Looks often while others commit, and seldom while they do not: a look costs 4 µs."""
 
     def __init__(self) -> None:
@@ -541,7 +552,7 @@ class SqliteBell:
         """There is nothing to close."""
 
 
-class SqliteStore(Reading):
+class SqliteStore(SqliteReads):
     """One log database, with the one writing connection of the process. Writing needs ``exclusive``."""
 
     remote = False
@@ -550,8 +561,8 @@ class SqliteStore(Reading):
     busy: tuple[type[Exception], ...] = (apsw.BusyError,)
     fatal: tuple[type[Exception], ...] = (apsw.IOError,)
     lost: tuple[type[Exception], ...] = ()
-    damaged: tuple[type[Exception], ...] = (*DAMAGE, apsw.IOError)
-    troubles = TROUBLES
+    damaged: tuple[type[Exception], ...] = (*DAMAGE_ERRORS, apsw.IOError)
+    troubles = ERROR_KINDS
 
     def __init__(self, directory: Path, ids: Ids) -> None:
         """Open or create ``log.db`` in a state directory. Raises ConfigError where it cannot be used."""
@@ -559,8 +570,8 @@ class SqliteStore(Reading):
         check_directory(directory)
         self.path = directory / "log.db"
         self.anchor = directory / "log.anchor"
-        self._turnstile = Lock(directory / "log.turnstile")
-        self._lock = Lock(directory / "log.lock")
+        self._turnstile = ProcessLock(directory / "log.turnstile")
+        self._lock = ProcessLock(directory / "log.lock")
         self.wal_pages = 0
         self._unkeyed: bool | None = None
         for name in ("log.db", "log.db-wal", "log.db-shm"):
@@ -588,7 +599,7 @@ class SqliteStore(Reading):
             check_schema(schema_of(connection), f"ATHENA_STATE_DIR: {self.path}")
             found = connection.execute(SELECT_META, ("format",)).get
             log_id = connection.execute(SELECT_META, ("log_id",)).get
-            moved = connection.execute(SELECT_META, (MOVED,)).get
+            moved = connection.execute(SELECT_META, (MOVED_TO,)).get
         self.format = check_format(found, f"ATHENA_STATE_DIR: {self.path}")
         if moved is not None:
             raise ConfigError(f"ATHENA_STATE_DIR: the log of {self.path.parent} was moved to {moved}; use it there")
@@ -607,9 +618,9 @@ class SqliteStore(Reading):
         """What tells this log from others on this machine."""
         return str(self.path.resolve())
 
-    def bell(self) -> SqliteBell:
+    def bell(self) -> SqliteCommitNotifier:
         """A new bell."""
-        return SqliteBell()
+        return SqliteCommitNotifier()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -663,12 +674,12 @@ class SqliteStore(Reading):
         if inode != self._inode:
             raise StoreMoved("the log was moved or replaced while it was in use")
 
-    def head(self) -> Head:
+    def head(self) -> LogHead:
         """Position, time and chain of the last row."""
         found = self._connection.execute(SELECT_HEAD).fetchone()
         return found if found else (0, 0, GENESIS)
 
-    def snapshot(self) -> tuple[Head, list[StoredGuard]]:
+    def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""
         self._connection.execute("BEGIN")
         try:
@@ -830,7 +841,7 @@ def distrust(connection: apsw.Connection) -> None:
     connection.pragma("cell_size_check", True)
 
 
-def schema_of(connection: apsw.Connection) -> Schema:
+def schema_of(connection: apsw.Connection) -> SchemaReport:
     """Compare what a database holds with ``SCHEMA``, text by text. Raises apsw.Error."""
     expected = _expected()
     found = {str(name): (str(kind), str(table), sql) for kind, name, table, sql in connection.execute(SELECT_SCHEMA)}
@@ -841,7 +852,7 @@ def schema_of(connection: apsw.Connection) -> Schema:
     ]
     strays += [f"no {kind} {name}" for name, (kind, _, _) in sorted(expected.items()) if name not in found]
     tables = [name for name, (kind, _, _) in expected.items() if kind == "table"]
-    return Schema(tuple(sorted(strays)), all(found.get(name) == expected[name] for name in tables))
+    return SchemaReport(tuple(sorted(strays)), all(found.get(name) == expected[name] for name in tables))
 
 
 @lru_cache(maxsize=1)
@@ -853,7 +864,7 @@ def _expected() -> Mapping[str, tuple[str, str, str | None]]:
         return {str(name): (str(kind), str(table), sql) for kind, name, table, sql in connection.execute(SELECT_SCHEMA)}
 
 
-class ViewConnection:
+class SqliteViewConnection:
     """A connection to a database of views (``protocols.Connection``); trouble with the disk is an OSError."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -864,7 +875,7 @@ class ViewConnection:
         """Run one statement and iterate its rows."""
         try:
             found = self._connection.execute(statement, tuple(values))
-        except VIEW_TROUBLE as error:
+        except VIEW_ERRORS as error:
             raise _view_error(error) from error
         return _rows(found)
 
@@ -876,7 +887,7 @@ class ViewConnection:
         """Run one statement for many rows."""
         try:
             return self._connection.executemany(statement, rows)
-        except VIEW_TROUBLE as error:
+        except VIEW_ERRORS as error:
             raise _view_error(error) from error
 
     @contextmanager
@@ -904,7 +915,7 @@ class ViewConnection:
         """A number that changes when another connection has committed."""
         try:
             return int(self._connection.execute("PRAGMA data_version").get)
-        except VIEW_TROUBLE as error:
+        except VIEW_ERRORS as error:
             raise _view_error(error) from error
 
     @contextmanager
@@ -928,16 +939,16 @@ def _rows(found: Iterator[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
     """Iterate rows, each of which may lie in a page that cannot be read."""
     try:
         yield from found
-    except VIEW_TROUBLE as error:
+    except VIEW_ERRORS as error:
         raise _view_error(error) from error
 
 
 def _view_error(error: apsw.Error) -> Exception:
     """Return what an error of SQLite means for a database that can be built anew."""
-    if isinstance(error, DISK_TROUBLE):
+    if isinstance(error, DISK_ERRORS):
         return OSError(str(error))
-    if isinstance(error, DAMAGE) or NO_TABLE in str(error):
-        return Damaged(str(error))
+    if isinstance(error, DAMAGE_ERRORS) or NO_TABLE in str(error):
+        return DatabaseDamaged(str(error))
     return error
 
 
@@ -948,11 +959,11 @@ class SqliteDatabases:
         """Open for writing, creating it if needed; SQLite checkpoints it by itself."""
         try:
             connection = open_writer(path, "NORMAL")
-        except DAMAGE as error:
-            raise Damaged(str(error)) from error
+        except DAMAGE_ERRORS as error:
+            raise DatabaseDamaged(str(error)) from error
         connection.pragma("wal_autocheckpoint", 1_000)
         connection.set_busy_timeout(VIEWS_BUSY_MS)
-        return ViewConnection(connection)
+        return SqliteViewConnection(connection)
 
     def scrub(self, path: Path, seconds: float) -> None:
         """Rewrite a database and empty its WAL: erased text may be left between rows that a page had to move.
@@ -963,7 +974,7 @@ class SqliteDatabases:
 
     def read(self, path: Path) -> Connection:
         """Open read-only; the file must exist."""
-        return ViewConnection(open_reader(path))
+        return SqliteViewConnection(open_reader(path))
 
 
 def scrub(path: Path, seconds: float, *statements: str) -> None:

@@ -15,7 +15,7 @@ from athena_core.log.chain import GENESIS
 from athena_core.log.port import check_schema
 from athena_core.log.sqlite.store import (
     SELECT_META,
-    Lock,
+    ProcessLock,
     SqliteReader,
     check_regular,
     distrust,
@@ -28,7 +28,7 @@ PAGES_A_STEP = 1_024
 NAME = "log.db"
 
 
-class Copied(Value):
+class BackupProgress(Value):
     """How far a copy is, in pages of the database."""
 
     position: int
@@ -36,7 +36,7 @@ class Copied(Value):
     events_per_second: int = 0
 
 
-def copy_log(source: Path, target: Path) -> Iterator[Copied]:
+def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
     """Copy a log as it is at one moment, with keys, guards and checkpoints, into one new file that is synced.
 
     Others may write meanwhile: one read transaction sees them all or not. Nobody but its owner may read the file,
@@ -58,7 +58,7 @@ def copy_log(source: Path, target: Path) -> Iterator[Copied]:
             with writing.backup("main", reading, "main") as backup:
                 while not backup.done:
                     backup.step(PAGES_A_STEP)
-                    yield Copied(position=backup.page_count - backup.remaining, head=backup.page_count)
+                    yield BackupProgress(position=backup.page_count - backup.remaining, head=backup.page_count)
             writing.pragma("journal_mode", "DELETE")  # one file, that needs no WAL beside it
         finally:
             writing.close()
@@ -69,7 +69,7 @@ def copy_log(source: Path, target: Path) -> Iterator[Copied]:
     private_file.sync(target.parent)
 
 
-def opened(path: Path) -> tuple[SqliteReader, dict[str, str]]:
+def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
     """A reader of a log, and its meta. Raises ConfigError for a file that is none."""
     check_regular(path, "the log")
     try:
@@ -88,7 +88,7 @@ def opened(path: Path) -> tuple[SqliteReader, dict[str, str]]:
     return SqliteReader(path, meta["log_id"]), meta
 
 
-class Restored(Value):
+class RestoredLog(Value):
     """What was put in place: ``forks`` tells whether the log that was there had gone further."""
 
     log_id: str
@@ -97,15 +97,15 @@ class Restored(Value):
     kept: str | None = None
 
 
-def restore_log(source: Path, directory: Path) -> Restored:
+def restore_log(source: Path, directory: Path) -> RestoredLog:
     """Put a copy of a log in its place; what was there is kept beside it under another name.
 
     Views are left as they are: what does not fit this log is rebuilt. Raises ConfigError while a process uses the
     directory.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with closing(Alone(directory)):
-        reader, meta = opened(source)
+    with closing(DirectoryLock(directory)):
+        reader, meta = open_log_file(source)
         try:
             check_schema(reader.schema(), str(source))
             head = reader.head()
@@ -122,7 +122,7 @@ def restore_log(source: Path, directory: Path) -> Restored:
         private_file.sync(draft)
         draft.replace(place)
         private_file.sync(directory)
-    return Restored(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
+    return RestoredLog(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
 
 
 def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
@@ -138,7 +138,7 @@ def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
         return not _vouched(source, anchor)
     if anchor is not None:
         path.replace(path.with_name(f"{anchor.log_id}.anchor"))
-    reader, _ = opened(source)
+    reader, _ = open_log_file(source)
     try:
         head = reader.head()
         row = reader.row(head) if head else None
@@ -150,7 +150,7 @@ def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
 
 def _vouched(place: Path, anchor: Anchor) -> bool:
     """Whether a log holds what an anchor says."""
-    reader, _ = opened(place)
+    reader, _ = open_log_file(place)
     try:
         row = reader.row(anchor.position) if anchor.position else None
         return not anchor.position or (row is not None and row.chain.hex() == anchor.chain)
@@ -158,14 +158,14 @@ def _vouched(place: Path, anchor: Anchor) -> bool:
         reader.close()
 
 
-class Alone:
+class DirectoryLock:
     """Holds a state directory against every other process. Raises ConfigError where one is at work."""
 
     def __init__(self, directory: Path) -> None:
         """Take the lock of the log, once nobody is there."""
         self._directory = directory
         self.check()
-        self._lock = Lock(directory / "log.lock")
+        self._lock = ProcessLock(directory / "log.lock")
         if not self._lock.try_acquire():
             self._lock.close()
             raise ConfigError("ATHENA_STATE_DIR: a process is writing to the log; stop it first")
@@ -175,7 +175,7 @@ class Alone:
         """Raise ConfigError if a process is at work."""
         executors = self._directory / "executors"
         for path in executors.glob("*.lock") if executors.is_dir() else ():
-            lock = Lock(path, create=False)
+            lock = ProcessLock(path, create=False)
             try:
                 if not lock.try_acquire():
                     raise ConfigError(f"ATHENA_STATE_DIR: a process is at work in {self._directory}; stop it first")
@@ -189,7 +189,7 @@ class Alone:
 
 def _set_aside(place: Path, anchor: Path) -> str:
     """Rename a log with its WAL; the name, and the anchor, say how far it went."""
-    reader, meta = opened(place)
+    reader, meta = open_log_file(place)
     head = reader.head()
     row = reader.row(head) if head else None
     reader.close()

@@ -19,7 +19,7 @@ from athena_core.protocols import Cell, Row
 PAGE_ROWS = 2_000
 
 
-class Table(NamedTuple):
+class MovedTable(NamedTuple):
     """A table that moves: its columns, and those of its key with values that are less than all of theirs."""
 
     name: str
@@ -37,21 +37,21 @@ class Table(NamedTuple):
 
 
 TABLES = (
-    Table("log", Row._fields, ("position",), (0,)),
-    Table(
+    MovedTable("log", Row._fields, ("position",), (0,)),
+    MovedTable(
         "command",
         ("key_hash", "fingerprint", "recorded_at", "first_position", "count", "subject", "answer"),
         ("key_hash",),
         (b"",),
     ),
-    Table("guard", ("kind", "key", "value", "position"), ("kind", "key"), ("", "")),
-    Table("checkpoint", ("name", "position"), ("name",), ("",)),
+    MovedTable("guard", ("kind", "key", "value", "position"), ("kind", "key"), ("", "")),
+    MovedTable("checkpoint", ("name", "position"), ("name",), ("",)),
 )
 
 Cells: TypeAlias = tuple[Cell, ...]
 
 
-class Side(Protocol):
+class MoveEnd(Protocol):
     """One end of a move. Nobody else is at work there while it is open."""
 
     place: str
@@ -59,10 +59,10 @@ class Side(Protocol):
     anchor: Path
     """Where this machine keeps what it knows of the head."""
 
-    def page(self, table: Table, after: Cells) -> Sequence[Cells]:
+    def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Rows of a table in the order of its key, after one."""
 
-    def size(self, table: Table) -> int:
+    def size(self, table: MovedTable) -> int:
         """How many rows a table has."""
 
     def check(self) -> None:
@@ -72,7 +72,7 @@ class Side(Protocol):
         """Let others in; what was not committed is gone."""
 
 
-class Origin(Side, Protocol):
+class MoveSource(MoveEnd, Protocol):
     """The log that is moved."""
 
     meta: Mapping[str, str]
@@ -82,7 +82,7 @@ class Origin(Side, Protocol):
         """Refuse every later start, and say where the log is now."""
 
 
-class Target(Side, Protocol):
+class MoveTarget(MoveEnd, Protocol):
     """Where it is moved to: empty, or ``occupied`` by a log that arrived before."""
 
     occupied: bool
@@ -91,7 +91,7 @@ class Target(Side, Protocol):
     def begin(self, described: Mapping[str, str]) -> None:
         """Make an empty log with the description of another, which nobody else sees yet."""
 
-    def put(self, table: Table, rows: Sequence[Cells]) -> None:
+    def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Add rows."""
 
     def reader(self) -> StoreReader:
@@ -101,7 +101,7 @@ class Target(Side, Protocol):
         """Make durable what arrived, and let it be seen."""
 
 
-class Moved(Value):
+class MoveProgress(Value):
     """How far a move is, in rows."""
 
     position: Position
@@ -109,7 +109,7 @@ class Moved(Value):
     events_per_second: int = 0
 
 
-def pages(side: Side, table: Table) -> Iterator[Sequence[Cells]]:
+def pages(side: MoveEnd, table: MovedTable) -> Iterator[Sequence[Cells]]:
     """All rows of a table in the order of its key."""
     places = [table.columns.index(name) for name in table.key]
     after: Cells = table.least
@@ -118,20 +118,20 @@ def pages(side: Side, table: Table) -> Iterator[Sequence[Cells]]:
         after = tuple(rows[-1][place] for place in places)
 
 
-def copy(origin: Origin, target: Target) -> Iterator[Moved]:
+def copy(origin: MoveSource, target: MoveTarget) -> Iterator[MoveProgress]:
     """Copy everything, a page at a time."""
     began, done = time.monotonic(), 0
     head = sum(origin.size(table) for table in TABLES)
-    yield Moved(position=0, head=head)
+    yield MoveProgress(position=0, head=head)
     for table in TABLES:
         for rows in pages(origin, table):
             target.put(table, rows)
             done += len(rows)
             rate = round(done / max(time.monotonic() - began, 1e-6))
-            yield Moved(position=done, head=head, events_per_second=rate)
+            yield MoveProgress(position=done, head=head, events_per_second=rate)
 
 
-def digests(side: Side) -> dict[str, str]:
+def digests(side: MoveEnd) -> dict[str, str]:
     """SHA-256 of each table: its rows as msgpack in the order of columns and key, every byte of every column."""
     encoder, found = msgspec.msgpack.Encoder(), {}
     for table in TABLES:

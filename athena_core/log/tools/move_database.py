@@ -10,8 +10,8 @@ import psycopg
 from psycopg import errors as pg
 
 from athena_core.errors import ConfigError, StoreUnreachable
-from athena_core.log.port import MOVED, check_schema
-from athena_core.log.postgres.attendance import AT_WORK
+from athena_core.log.port import MOVED_TO, check_schema
+from athena_core.log.postgres.attendance import SELECT_RUNNING
 from athena_core.log.postgres.store import (
     ANCHOR,
     INSERT_META,
@@ -22,13 +22,13 @@ from athena_core.log.postgres.store import (
     SCHEMA_LOCK,
     TABLES,
     TYPES,
-    Line,
     PostgresReader,
+    PostgresSession,
     check_server,
     check_unmade,
     schema_of,
 )
-from athena_core.log.tools.move import Cells, Table
+from athena_core.log.tools.move import Cells, MovedTable
 
 META = "SELECT name, value FROM meta"
 TAKE = f"SELECT pg_advisory_lock({LOCK_CLASS}, %s)"
@@ -55,7 +55,7 @@ def without_secrets(url: str) -> str:
     return shown + (f"?{urlencode(query, safe='/')}" if query else "")
 
 
-class DatabaseSide:
+class DatabaseMoveEnd:
     """A log in a database, and the session that keeps others from it."""
 
     def __init__(self, url: str, directory: Path, setting: str) -> None:
@@ -63,7 +63,7 @@ class DatabaseSide:
         self.place = without_secrets(url)
         self.anchor = directory / ANCHOR
         self._setting = setting
-        self._line = Line(url, OPTIONS)
+        self._line = PostgresSession(url, OPTIONS)
         with self._told():
             check_server(self._line.connection())
             for number in (SCHEMA_LOCK, LOG_LOCK):
@@ -99,12 +99,12 @@ class DatabaseSide:
             self.close()
             raise
 
-    def page(self, table: Table, after: Cells) -> Sequence[Cells]:
+    def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Rows of a table in the order of its key, after one."""
         with self._told():
             return self._read(table.page("%b"), after)
 
-    def size(self, table: Table) -> int:
+    def size(self, table: MovedTable) -> int:
         """How many rows a table has."""
         with self._told():
             return int(self._read(f"SELECT count(*) FROM {table.name}")[0][0])
@@ -112,7 +112,7 @@ class DatabaseSide:
     def check(self) -> None:
         """Raise ConfigError if a process is at work on the log."""
         with self._told():
-            if self.present and self._read(AT_WORK):
+            if self.present and self._read(SELECT_RUNNING):
                 raise ConfigError(f"{self._setting}: a process is at work on the database; stop it first")
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class DatabaseSide:
         self._line.close()
 
 
-class DatabaseOrigin(DatabaseSide):
+class DatabaseMoveSource(DatabaseMoveEnd):
     """A log in a database that is to leave it."""
 
     def __init__(self, url: str, directory: Path) -> None:
@@ -133,10 +133,10 @@ class DatabaseOrigin(DatabaseSide):
     def retire(self, place: str) -> None:
         """Refuse every later start, and say where the log is now."""
         with self._told():
-            self._line.connection().execute(PUT_META, (MOVED, place))
+            self._line.connection().execute(PUT_META, (MOVED_TO, place))
 
 
-class DatabaseTarget(DatabaseSide):
+class DatabaseMoveTarget(DatabaseMoveEnd):
     """A database without a log; the log is written in one transaction."""
 
     def __init__(self, url: str, directory: Path) -> None:
@@ -161,7 +161,7 @@ class DatabaseTarget(DatabaseSide):
             for pair in self.meta.items():
                 connection.execute(INSERT_META, pair)
 
-    def put(self, table: Table, rows: Sequence[Cells]) -> None:
+    def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Add rows."""
         columns = ", ".join(table.columns)
         statement = f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)".encode()

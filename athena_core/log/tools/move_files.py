@@ -7,7 +7,7 @@ from typing import cast
 import apsw
 
 from athena_core.errors import ConfigError
-from athena_core.log.port import MOVED, check_schema
+from athena_core.log.port import MOVED_TO, check_schema
 from athena_core.log.sqlite.store import (
     INSERT_META,
     PUT_META,
@@ -21,14 +21,14 @@ from athena_core.log.sqlite.store import (
     open_writer,
     schema_of,
 )
-from athena_core.log.tools.backup import Alone
-from athena_core.log.tools.move import Cells, Table
+from athena_core.log.tools.backup import DirectoryLock
+from athena_core.log.tools.move import Cells, MovedTable
 from athena_core.system import private_file
 
 META = "SELECT name, value FROM meta"
 
 
-class FileSide:
+class FileMoveEnd:
     """A log file, and the lock that keeps others from it."""
 
     def __init__(self, directory: Path) -> None:
@@ -36,7 +36,7 @@ class FileSide:
         self.place = str(directory.absolute())
         self.anchor = directory / "log.anchor"
         self.path = directory / "log.db"
-        self._alone = Alone(directory)
+        self._alone = DirectoryLock(directory)
         self._connection: apsw.Connection | None = None
 
     @property
@@ -52,11 +52,11 @@ class FileSide:
         except apsw.Error as error:
             raise ConfigError(f"{self.path} is no log: {error}") from error
 
-    def page(self, table: Table, after: Cells) -> Sequence[Cells]:
+    def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Rows of a table in the order of its key, after one."""
         return cast("Sequence[Cells]", self.connection.execute(table.page("?"), after).fetchall())
 
-    def size(self, table: Table) -> int:
+    def size(self, table: MovedTable) -> int:
         """How many rows a table has."""
         return int(self.connection.execute(f"SELECT count(*) FROM {table.name}").get)
 
@@ -71,7 +71,7 @@ class FileSide:
         self._alone.close()
 
 
-class FileOrigin(FileSide):
+class FileMoveSource(FileMoveEnd):
     """A log in a state directory that is to leave it."""
 
     def __init__(self, directory: Path) -> None:
@@ -91,12 +91,12 @@ class FileOrigin(FileSide):
         """Refuse every later start, and say where the log is now."""
         writing = open_writer(self.path, "FULL")
         try:
-            writing.execute(PUT_META, (MOVED, place))
+            writing.execute(PUT_META, (MOVED_TO, place))
         finally:
             writing.close()
 
 
-class FileTarget(FileSide):
+class FileMoveTarget(FileMoveEnd):
     """A state directory without a log; the log is written beside its place and renamed."""
 
     def __init__(self, directory: Path) -> None:
@@ -129,7 +129,7 @@ class FileTarget(FileSide):
         self.meta = described
         connection.executemany(INSERT_META, self.meta.items())
 
-    def put(self, table: Table, rows: Sequence[Cells]) -> None:
+    def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Add rows. Raises OSError where there is no space."""
         marks = ", ".join("?" * len(table.columns))
         statement = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({marks})"

@@ -8,14 +8,14 @@ from msgspec.structs import replace
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import plane
-from athena_core.errors import AthenaError, AuthzDenied
+from athena_core.errors import AthenaError, AuthzDeniedError
 from athena_core.event import Fact, Meta
 from athena_core.log.writer import Log
 from athena_core.roles import Roster
-from athena_core.services.access.refusal_limits import Flood
+from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.values import Identity, Role, Scope
 
-Proof: TypeAlias = Mapping[str, tuple[str, ...]]
+ScopeProof: TypeAlias = Mapping[str, tuple[str, ...]]
 """By kind of scope, what a request is about: all of it must be covered. A kind that is absent cannot be told."""
 
 PROTECTED = frozenset(("putPolicy", "cancelRun", "cancelRunByRunId", "getAuditTrail"))
@@ -34,7 +34,7 @@ class Access:
         log: Log,
         roles: Mapping[str, frozenset[Role]],
         roster: Roster,
-        flood: Flood,
+        flood: RefusalLimits,
         *,
         mode: str = "enforce",
         strict: bool = False,
@@ -98,10 +98,10 @@ class Access:
         denied, message = self._missing(who, operation)
         violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", denied.deny_reason)
         facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (denied, violation))
-        raise Rejected(AuthzDenied(message), facts)
+        raise Rejected(AuthzDeniedError(message), facts)
 
     async def require_scope(
-        self, who: Identity, operation: str, proof: Proof, meta: Meta, session_id: str | None, run_id: str | None
+        self, who: Identity, operation: str, proof: ScopeProof, meta: Meta, session_id: str | None, run_id: str | None
     ) -> None:
         """Return if every kind of the identity's scope covers what the request is about; else as ``require``.
 
@@ -111,7 +111,7 @@ class Access:
         if found is not None:
             await self._deny(who, *found, meta, session_id, run_id)
 
-    def _uncovered(self, who: Identity, operation: str, proof: Proof) -> tuple[plane.AuthzDenied, str] | None:
+    def _uncovered(self, who: Identity, operation: str, proof: ScopeProof) -> tuple[plane.AuthzDenied, str] | None:
         """What a scope does not cover, as an event and in words."""
         if who.scope is None or self.mode == "off":
             return None
@@ -138,7 +138,7 @@ class Access:
         context: Context,
         who: Identity,
         operation: str,
-        proof: Proof,
+        proof: ScopeProof,
         why: str,
         *,
         session_id: str | None = None,
@@ -170,7 +170,7 @@ class Access:
         )
         facts = tuple(Fact(stream=plane.STREAM, event=event, session_id=session_id) for event in (denied, violation))
         if guarded:
-            raise Rejected(AuthzDenied(f"{why}: {message}"), facts)
+            raise Rejected(AuthzDeniedError(f"{why}: {message}"), facts)
         return facts
 
     async def _deny(
@@ -194,7 +194,7 @@ class Access:
                 for event in (denied, violation)
             )
             if guarded:
-                raise Rejected(AuthzDenied(message), facts)
+                raise Rejected(AuthzDeniedError(message), facts)
             return Outcome(facts=facts)
 
         if guarded:

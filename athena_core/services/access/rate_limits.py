@@ -6,7 +6,7 @@ from athena_core.errors import RateLimited
 IDENTITIES_MAX = 10_000
 
 
-class Bucket:
+class RequestBucket:
     """What an identity has left, at a moment of the monotonic clock."""
 
     __slots__ = ("at", "tokens")
@@ -17,7 +17,7 @@ class Bucket:
         self.tokens = tokens
 
 
-class Rates:
+class RateLimits:
     """Lets through so many requests a second of each identity, and twice as many at once after a pause."""
 
     def __init__(self, clock: Clock, per_second: int | None) -> None:
@@ -25,7 +25,7 @@ class Rates:
         self._clock = clock
         self._per_second = per_second
         self._burst = 2.0 * (per_second or 0)
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, RequestBucket] = {}
 
     def take(self, subject: str) -> None:
         """Return, or raise RateLimited if this identity has asked too often just now."""
@@ -36,7 +36,7 @@ class Rates:
         if bucket is None:
             if len(self._buckets) >= IDENTITIES_MAX:
                 self._forget(now)
-            bucket = self._buckets[subject] = Bucket(now, self._burst)
+            bucket = self._buckets[subject] = RequestBucket(now, self._burst)
         tokens = min(bucket.tokens + (now - bucket.at) * self._per_second, self._burst)
         bucket.at = now
         if tokens < 1.0:

@@ -21,11 +21,11 @@ SUMMARY_SECONDS = 60.0
 EVERYBODY_ELSE = EVERYTHING_ELSE = "*"
 LOOP = "refusals.flush"
 
-Caller = tuple[str, str]
+CallerOperation = tuple[str, str]
 """An identity and an operation."""
 
 
-class Count:
+class RefusalCount:
     """The refusals of an identity in one operation since the first of them, within the window."""
 
     __slots__ = ("refusals", "since")
@@ -59,7 +59,7 @@ class TokenBucket:
         return min(self._tokens + (at - self._at) * self._per_second, self._burst)
 
 
-class Flood:
+class RefusalLimits:
     """Bounds what refusals cost, and records the number of those that it suppressed.
 
     Within a second only a number of refusals of an identity and operation is tried; further requests are stopped with
@@ -91,8 +91,8 @@ class Flood:
         self._identities: dict[str, TokenBucket] = {}
         self._all = TokenBucket(now, per_day_in_all, per_day_in_all / DAY_SECONDS)
         self._summaries = TokenBucket(now, SUMMARIES_BURST, 1 / SUMMARY_SECONDS)
-        self._counts: dict[Caller, Count] = {}
-        self._suppressed: dict[Caller, int] = {}
+        self._counts: dict[CallerOperation, RefusalCount] = {}
+        self._suppressed: dict[CallerOperation, int] = {}
         self._since = 0
 
     def check(self, subject: str, operation: str) -> None:
@@ -141,7 +141,7 @@ class Flood:
         now = self._clock.monotonic()
         count = self._counts.get((subject, operation))
         if count is None or now - count.since >= WINDOW_SECONDS:
-            count = self._counts[subject, operation] = Count(now)
+            count = self._counts[subject, operation] = RefusalCount(now)
         count.refusals += 1
         if not recorded:
             self.suppress(subject, operation)
@@ -190,7 +190,7 @@ class Flood:
             self._since = since
 
 
-def _summary(suppressed: dict[Caller, int]) -> dict[Caller, int]:
+def _summary(suppressed: dict[CallerOperation, int]) -> dict[CallerOperation, int]:
     """The largest counts as they are, and one for all others."""
     ranked = sorted(suppressed.items(), key=lambda item: item[1], reverse=True)
     if len(ranked) <= SUMMARY_EVENTS_MAX:

@@ -9,9 +9,9 @@ from athena_core.event import Position
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.providers.mask import Mask
-from athena_core.providers.provider import Message
-from athena_core.services.context.conversation import ContextLimits, Draft, fit, paired
-from athena_core.services.context.history import Histories, HistoryLimits
+from athena_core.providers.provider import ModelMessage
+from athena_core.services.context.conversation import ContextLimits, ContextParts, fit, paired
+from athena_core.services.context.history import HistoryCache, HistoryLimits
 from athena_core.settings import Settings
 from athena_core.tools.memory import FILE, FOLDER
 from athena_core.tools.refusal import PathRefused
@@ -22,7 +22,7 @@ REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))
 FILE_BYTES_MAX = 10_000_000
 
 
-class Resolved:
+class ResolvedReferences:
     """The references of a directive, read: what they are, and what they held.
 
     The hashes are salted: once the contents and the salt are erased, they tell nothing, not even to who guesses well.
@@ -35,9 +35,11 @@ class Resolved:
         self.contents: list[str] = []
 
 
-def resolve(references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask) -> Resolved:
+def resolve(
+    references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask
+) -> ResolvedReferences:
     """Read ``file:path#L1-L20`` and ``memory:path`` in the workspace, masked. Raises ConfigError where it cannot."""
-    resolved = Resolved(salt)
+    resolved = ResolvedReferences(salt)
     for index, reference in enumerate(references):
         content = _read(reference, f"contextRefs[{index}]", workspace, mask)
         digest = hashlib.sha256(salt + content.encode()).hexdigest()
@@ -82,7 +84,7 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     return text
 
 
-class Compiler:
+class ContextCompiler:
     """Compiles contexts under the limits of the settings."""
 
     def __init__(
@@ -104,9 +106,9 @@ class Compiler:
             chars_max=2 * self.chars_max,  # a summary quotes no more
             strip=settings.history_strip_control_chars,
         )
-        self.histories = Histories(limits, codec, reader, followed)
+        self.histories = HistoryCache(limits, codec, reader, followed)
 
-    def check(self, said: str, resolved: Resolved) -> None:
+    def check(self, said: str, resolved: ResolvedReferences) -> None:
         """Raise ContextOverflow for what cannot fit even without history."""
         size = len(said) + sum(len(content) for content in resolved.contents)
         if size > self.chars_max:
@@ -119,10 +121,10 @@ class Compiler:
         said: str,
         references: tuple[ContextReference, ...],
         contents: tuple[str, ...],
-        turns: Sequence[Message] = (),
-        reminder: tuple[Message, ...] = (),
+        turns: Sequence[ModelMessage] = (),
+        reminder: tuple[ModelMessage, ...] = (),
         personas: frozenset[str] | None = None,
-    ) -> tuple[tuple[Message, ...], ContextMeta]:
+    ) -> tuple[tuple[ModelMessage, ...], ContextMeta]:
         """The messages of a run's next turn: references, its reminder, history, the user's words, then its own turns.
 
         The history ends ``before`` a position; None tells that there is none, without a look at the log. ``turns`` is
@@ -130,14 +132,14 @@ class Compiler:
         holds only runs that name one of them. Raises ContextOverflow where nothing makes it fit.
         """
         system = tuple(
-            Message(role="system", content=f"Context {reference.ref}:\n{content}")
+            ModelMessage(role="system", content=f"Context {reference.ref}:\n{content}")
             for reference, content in zip(references, contents, strict=True)
         )
         history, seen = () if before is None else self.histories.messages(session_id, before, personas), set[str]()
-        draft = Draft(
+        draft = ContextParts(
             system=(*system, *reminder),
             history=tuple(paired(history, seen) if self._repair else history),
-            said=Message(role="user", content=said),
+            said=ModelMessage(role="user", content=said),
             turns=tuple(paired(turns, seen)),
         )
         return fit(draft, self._limits)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from athena_core.domain.run import ToolCalled, TranscriptAppended
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event, Value
-from athena_core.providers.provider import Message
+from athena_core.providers.provider import ModelMessage
 from athena_core.values import ContextMeta, ContextStep, ToolCall
 
 LINE_CHARS_MAX = 200
@@ -35,23 +35,25 @@ Strategy = Literal["raw", "summary"]
 # From events to messages
 
 
-def conversation(events: Iterable[Event]) -> list[Message]:
+def to_messages(events: Iterable[Event]) -> list[ModelMessage]:
     """What was said in one run, in order; the calls of a turn are one message. Erased text is left out.
 
     So is what the budget cut off: it is asked for again.
     """
-    messages: list[Message] = []
+    messages: list[ModelMessage] = []
     turn: int | None = None
     for event in events:
         match event:
             case TranscriptAppended(content=str(content), role="tool"):
                 failed = event.is_error or False
-                messages.append(Message(role="tool", content=content, tool_call_id=event.tool_call_id, is_error=failed))
+                messages.append(
+                    ModelMessage(role="tool", content=content, tool_call_id=event.tool_call_id, is_error=failed)
+                )
                 turn = None
             case TranscriptAppended(role="assistant", interrupted=True):
                 turn = None
             case TranscriptAppended(content=str(content)):
-                messages.append(Message(role=event.role, content=content))
+                messages.append(ModelMessage(role=event.role, content=content))
                 turn = None
             case ToolCalled(arguments=str(arguments)):
                 name = event.tool_name or event.unknown_name or ""
@@ -59,24 +61,24 @@ def conversation(events: Iterable[Event]) -> list[Message]:
                 if messages and messages[-1].role == "assistant" and turn in {None, event.turn}:
                     messages[-1] = replace(messages[-1], calls=(*messages[-1].calls, call))
                 else:
-                    messages.append(Message(role="assistant", content="", calls=(call,)))
+                    messages.append(ModelMessage(role="assistant", content="", calls=(call,)))
                 turn = event.turn
     return messages
 
 
-def paired(messages: Sequence[Message], seen: set[str]) -> list[Message]:
+def paired(messages: Sequence[ModelMessage], seen: set[str]) -> list[ModelMessage]:
     """The messages with each call answered once, right after it; ids are unique, ``seen`` ones included.
 
     A result without its call is left out, a call without its result is answered with an error that says so.
     """
-    result: list[Message] = []
+    result: list[ModelMessage] = []
     for unit in units(messages):
         if unit[0].role == "tool":
             continue
         if not unit[0].calls:
             result.append(unit[0])
             continue
-        answers: dict[str | None, list[Message]] = {}
+        answers: dict[str | None, list[ModelMessage]] = {}
         for answer in unit[1:]:
             answers.setdefault(answer.tool_call_id, []).append(answer)
         calls, answered = [], []
@@ -87,16 +89,16 @@ def paired(messages: Sequence[Message], seen: set[str]) -> list[Message]:
                 name = f"{call.id}_{count}"
             seen.add(name)
             left = answers.get(call.id)
-            answer = left.pop(0) if left else Message(role="tool", content=UNANSWERED, is_error=True)
+            answer = left.pop(0) if left else ModelMessage(role="tool", content=UNANSWERED, is_error=True)
             calls.append(replace(call, id=name))
             answered.append(replace(answer, tool_call_id=name))
         result += (replace(unit[0], calls=tuple(calls)), *answered)
     return result
 
 
-def units(messages: Sequence[Message]) -> list[list[Message]]:
+def units(messages: Sequence[ModelMessage]) -> list[list[ModelMessage]]:
     """The messages in parts that belong together: one that is no result, and the results that follow it."""
-    found: list[list[Message]] = []
+    found: list[list[ModelMessage]] = []
     for message in messages:
         if message.role == "tool" and found:
             found[-1].append(message)
@@ -105,7 +107,7 @@ def units(messages: Sequence[Message]) -> list[list[Message]]:
     return found
 
 
-def size(messages: Iterable[Message]) -> int:
+def size(messages: Iterable[ModelMessage]) -> int:
     """The characters of messages: their text, and the names and arguments of calls."""
     chars = 0
     for message in messages:
@@ -137,7 +139,7 @@ def cut(text: str, chars_max: int) -> str:
     return text[: chars_max - len(mark) - tail] + mark + text[len(text) - tail :]
 
 
-def cut_message(message: Message, chars_max: int) -> Message:
+def cut_message(message: ModelMessage, chars_max: int) -> ModelMessage:
     """A message whose text and arguments of calls are cut; arguments stay a JSON object."""
     return replace(message, content=cut(message.content, chars_max), calls=cut_calls(message.calls, chars_max))
 
@@ -159,7 +161,7 @@ def _cut_arguments(arguments: str, chars_max: int) -> str:
             return shorter
 
 
-def summary(messages: Sequence[Message], chars_max: int) -> str:
+def summary(messages: Sequence[ModelMessage], chars_max: int) -> str:
     """A line for each entry, as many of the newest as fit; empty where not even one does."""
     lines: list[str] = []
     left = chars_max - len(HEADING) - len(f"\n({len(messages)} earlier entries are left out)")
@@ -173,7 +175,7 @@ def summary(messages: Sequence[Message], chars_max: int) -> str:
     return "\n".join((HEADING, *lines[::-1])) if lines and not lines[0].startswith("(") else ""
 
 
-def _line(message: Message) -> str:
+def _line(message: ModelMessage) -> str:
     who: str = message.role
     if who == "tool":
         who = "error" if message.is_error else "result"
@@ -200,16 +202,16 @@ class ContextLimits(Value):
     result_chars_max: int
 
 
-class Draft(Value):
+class ContextParts(Value):
     """A context in its parts, in the order in which they are sent; ``turns`` are those of the run itself."""
 
-    system: tuple[Message, ...]
-    history: tuple[Message, ...]
-    said: Message
-    turns: tuple[Message, ...]
+    system: tuple[ModelMessage, ...]
+    history: tuple[ModelMessage, ...]
+    said: ModelMessage
+    turns: tuple[ModelMessage, ...]
 
     @property
-    def messages(self) -> tuple[Message, ...]:
+    def messages(self) -> tuple[ModelMessage, ...]:
         """All of it."""
         return (*self.system, *self.history, self.said, *self.turns)
 
@@ -219,7 +221,7 @@ class Draft(Value):
         return size(self.messages)
 
 
-def fit(draft: Draft, limits: ContextLimits) -> tuple[tuple[Message, ...], ContextMeta]:
+def fit(draft: ContextParts, limits: ContextLimits) -> tuple[tuple[ModelMessage, ...], ContextMeta]:
     """The messages that are sent, and what was done to make them fit (contract 9.2). Raises ContextOverflow."""
     found, steps, attempts = draft, list[ContextStep](), 0
     initial = chars = draft.chars
@@ -228,7 +230,7 @@ def fit(draft: Draft, limits: ContextLimits) -> tuple[tuple[Message, ...], Conte
         found, step = _summarised(draft, limits)
         chars = found.chars
         steps += [step] if step.applied else []
-    recoveries: list[Callable[[Draft, ContextLimits], tuple[Draft, ContextStep]]] = [_with_results_cut]
+    recoveries: list[Callable[[ContextParts, ContextLimits], tuple[ContextParts, ContextStep]]] = [_with_results_cut]
     if strategy == "raw":
         recoveries.insert(0, _summarised)
     for recovery in recoveries[: limits.attempts_max]:
@@ -257,7 +259,7 @@ def fit(draft: Draft, limits: ContextLimits) -> tuple[tuple[Message, ...], Conte
     return found.messages, meta
 
 
-def _summarised(draft: Draft, limits: ContextLimits) -> tuple[Draft, ContextStep]:
+def _summarised(draft: ContextParts, limits: ContextLimits) -> tuple[ContextParts, ContextStep]:
     """The newest half word for word, what is older as a summary.
 
     The last turn is always kept, and what is kept of the history begins with words of the user.
@@ -274,7 +276,7 @@ def _summarised(draft: Draft, limits: ContextLimits) -> tuple[Draft, ContextStep
     before = draft.chars
     if not older:
         return draft, ContextStep(kind="summary", applied=False, before_chars=before, after_chars=before)
-    shorter = Draft(
+    shorter = ContextParts(
         system=draft.system,
         history=tuple(message for unit in kept for message in unit),
         said=draft.said,
@@ -283,16 +285,16 @@ def _summarised(draft: Draft, limits: ContextLimits) -> tuple[Draft, ContextStep
     entries = [message for unit in older for message in unit]
     told = summary(entries, min(limits.summary_chars_max, limits.chars_max - shorter.chars))
     if told:
-        shorter = replace(shorter, system=(*draft.system, Message(role="system", content=told)))
+        shorter = replace(shorter, system=(*draft.system, ModelMessage(role="system", content=told)))
     details = f"{len(entries)} entries in {len(told)} characters"
     return shorter, ContextStep(
         kind="summary", applied=True, before_chars=before, after_chars=shorter.chars, details=details
     )
 
 
-def _newest(parts: list[list[Message]], chars: int, *, at_least: int = 0) -> list[list[Message]]:
+def _newest(parts: list[list[ModelMessage]], chars: int, *, at_least: int = 0) -> list[list[ModelMessage]]:
     """The last parts that fit into so many characters."""
-    kept: list[list[Message]] = []
+    kept: list[list[ModelMessage]] = []
     for unit in reversed(parts):
         chars -= size(unit)
         if chars < 0 and len(kept) >= at_least:
@@ -301,7 +303,7 @@ def _newest(parts: list[list[Message]], chars: int, *, at_least: int = 0) -> lis
     return kept[::-1]
 
 
-def _with_results_cut(draft: Draft, limits: ContextLimits) -> tuple[Draft, ContextStep]:
+def _with_results_cut(draft: ContextParts, limits: ContextLimits) -> tuple[ContextParts, ContextStep]:
     """Tool results and arguments of calls cut at the limit, and at half of it as often as needed; then the summary."""
     level = limits.result_chars_max
     while True:
@@ -317,11 +319,11 @@ def _with_results_cut(draft: Draft, limits: ContextLimits) -> tuple[Draft, Conte
     )
 
 
-def _results_cut(messages: tuple[Message, ...], chars_max: int) -> tuple[Message, ...]:
+def _results_cut(messages: tuple[ModelMessage, ...], chars_max: int) -> tuple[ModelMessage, ...]:
     return tuple(_result_cut(message, chars_max) for message in messages)
 
 
-def _result_cut(message: Message, chars_max: int) -> Message:
+def _result_cut(message: ModelMessage, chars_max: int) -> ModelMessage:
     if message.role == "tool":
         content = cut(message.content, chars_max)
         return message if content is message.content else replace(message, content=content)

@@ -16,8 +16,8 @@ from athena_core.event import Position
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.protocols import Row
-from athena_core.providers.provider import Message
-from athena_core.services.context.conversation import conversation, cut_message, without_controls
+from athena_core.providers.provider import ModelMessage
+from athena_core.services.context.conversation import cut_message, to_messages, without_controls
 from athena_core.values import INTEGER_MAX
 
 ROWS_MAX = 10_000
@@ -31,11 +31,11 @@ KEPT_BYTES_MAX = 16 << 20
 ENTRY_BYTES = 500
 """Estimated memory of an entry without its text."""
 
-Said = TranscriptAppended | ToolCalled
-SAID = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
-ERASING = frozenset({plane.PayloadRedacted.TYPE})
+SpokenEvent = TranscriptAppended | ToolCalled
+SPOKEN_TYPES = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
+ERASING_TYPES = frozenset({plane.PayloadRedacted.TYPE})
 
-Question = tuple[str, frozenset[str] | None]
+HistoryKey = tuple[str, frozenset[str] | None]
 """A session, and the personas to whose runs its history is narrowed, if any."""
 
 
@@ -54,7 +54,7 @@ class HistoryLimits(NamedTuple):
     kept_bytes_max: int = KEPT_BYTES_MAX
 
 
-class Entry:
+class HistoryEntry:
     """A row of a session that matters to histories: what was said or called, or the end of a completed run."""
 
     __slots__ = ("begins", "chars", "ends", "event", "number", "position", "size", "stream")
@@ -65,7 +65,7 @@ class Entry:
         self.stream = row.stream
         self.number = number
         self.ends = row.type == RunCompleted.TYPE
-        self.event: Said | None = None
+        self.event: SpokenEvent | None = None
         """Decoded once it is needed, which what a failed run said never is; the two below as well."""
         self.begins = False
         """Whether the user said it."""
@@ -73,7 +73,7 @@ class Entry:
         self.size = ENTRY_BYTES
 
 
-class Kept:
+class CachedHistory:
     """A history as it was read: what matters of a session before a position, back to the oldest entry needed."""
 
     __slots__ = ("before", "entries", "messages", "newest", "size", "texts")
@@ -83,15 +83,15 @@ class Kept:
         self.before = before
         self.newest = 0
         """The number of the last row before that position."""
-        self.entries: list[Entry] = []
+        self.entries: list[HistoryEntry] = []
         """The newest first."""
-        self.texts: dict[tuple[Position, ...], tuple[Message, ...]] = {}
+        self.texts: dict[tuple[Position, ...], tuple[ModelMessage, ...]] = {}
         """The messages of each run, by the positions of the events that they were made of."""
-        self.messages: tuple[Message, ...] = ()
+        self.messages: tuple[ModelMessage, ...] = ()
         self.size = ENTRY_BYTES
 
 
-class Histories:
+class HistoryCache:
     """Reads histories, and keeps the last ones: the next run of a session only reads what was added.
 
     A kept history gives the messages that one read anew would give. All are dropped once any text of the log is
@@ -107,7 +107,7 @@ class Histories:
         self._codec = codec
         self._reader = reader
         self._followed = followed
-        self._kept: OrderedDict[Question, Kept] = OrderedDict()
+        self._kept: OrderedDict[HistoryKey, CachedHistory] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
         self._checked: Position = 0
@@ -118,7 +118,7 @@ class Histories:
         with self._lock:
             self._kept, self._bytes = OrderedDict(), 0
 
-    def messages(self, session_id: str, before: Position, personas: frozenset[str] | None) -> Sequence[Message]:
+    def messages(self, session_id: str, before: Position, personas: frozenset[str] | None) -> Sequence[ModelMessage]:
         """Return what was said in the last completed runs of a session, oldest first, beginning with words of the user.
 
         Reading ends at the limits of entries, of characters and of rows; of the run where it ends, only the
@@ -132,16 +132,16 @@ class Histories:
             return known.messages
         if known is not None and (known.before > before or not known.entries):
             known = None
-        new = Kept(before)
+        new = CachedHistory(before)
         rows: dict[Position, Row] = {}
         found = self._found(self._entries(question, known, new, rows), new, rows)
-        messages: list[Message] = []
+        messages: list[ModelMessage] = []
         for _, group in groupby(reversed(found), key=attrgetter("stream")):
             entries = list(group)
             positions = tuple(entry.position for entry in entries)
             text = None if known is None else known.texts.get(positions)
             if text is None:
-                said = conversation(entry.event for entry in entries if entry.event is not None)
+                said = to_messages(entry.event for entry in entries if entry.event is not None)
                 text = tuple(map(self._tidied, said))
             new.texts[positions] = text
             messages += text
@@ -159,11 +159,13 @@ class Histories:
     def _check(self) -> None:
         """Forget everything if a text was erased that may be kept."""
         self._checked = max(self._checked, self._followed())
-        if self._kept and self._reader.of_types(tuple(ERASING), self._checked, INTEGER_MAX, 1):
+        if self._kept and self._reader.of_types(tuple(ERASING_TYPES), self._checked, INTEGER_MAX, 1):
             self._checked = self._reader.head()
             self.forget()
 
-    def _entries(self, question: Question, known: Kept | None, new: Kept, rows: dict[Position, Row]) -> Iterable[Entry]:
+    def _entries(
+        self, question: HistoryKey, known: CachedHistory | None, new: CachedHistory, rows: dict[Position, Row]
+    ) -> Iterable[HistoryEntry]:
         """Read what may matter, newest first: what was added and then the known entries, or all of it.
 
         Nothing older than the known entries is needed: what was added only brings nearer where a history ends.
@@ -185,18 +187,20 @@ class Histories:
 
     def _mattering(
         self, numbered: Iterable[tuple[int, Row]], personas: frozenset[str] | None, rows: dict[Position, Row]
-    ) -> Iterator[Entry]:
+    ) -> Iterator[HistoryEntry]:
         for number, row in numbered:
             ends = row.type == RunCompleted.TYPE and (personas is None or self._persona(row.stream) in personas)
-            if ends or row.type in SAID:
+            if ends or row.type in SPOKEN_TYPES:
                 rows[row.position] = row
-                yield Entry(row, number)
+                yield HistoryEntry(row, number)
 
-    def _found(self, entries: Iterable[Entry], new: Kept, rows: Mapping[Position, Row]) -> list[Entry]:
+    def _found(
+        self, entries: Iterable[HistoryEntry], new: CachedHistory, rows: Mapping[Position, Row]
+    ) -> list[HistoryEntry]:
         """Return the entries of a history, newest first, and note all that it took to find them."""
         entries_max, _, chars_max, *_ = self._limits
         completed: set[str] = set()
-        found: list[Entry] = []
+        found: list[HistoryEntry] = []
         chars, last = 0, None
         for entry in entries:
             new.entries.append(entry)
@@ -217,12 +221,12 @@ class Histories:
                 break
         return found
 
-    def _read(self, entry: Entry, row: Row | None) -> None:
+    def _read(self, entry: HistoryEntry, row: Row | None) -> None:
         """Decode the event of an entry, whose row is read again where that was not needed before."""
         row = row or self._reader.row(entry.position)
         assert row is not None
         event = self._codec.decode(row).event
-        assert isinstance(event, Said)
+        assert isinstance(event, SpokenEvent)
         text = event.arguments if isinstance(event, ToolCalled) else event.content
         entry.event = event
         entry.begins = isinstance(event, TranscriptAppended) and event.role == "user"
@@ -236,11 +240,11 @@ class Histories:
             return event.persona_name if isinstance(event, RunRequest) else None
         return None
 
-    def _tidied(self, message: Message) -> Message:
+    def _tidied(self, message: ModelMessage) -> ModelMessage:
         shorter = cut_message(message, self._limits.entry_chars_max)
         return replace(shorter, content=without_controls(shorter.content)) if self._limits.strip else shorter
 
-    def _keep(self, all_kept: OrderedDict[Question, Kept], question: Question, new: Kept) -> None:
+    def _keep(self, all_kept: OrderedDict[HistoryKey, CachedHistory], question: HistoryKey, new: CachedHistory) -> None:
         """Keep a history, unless all were forgotten since it was read."""
         new.size += sum(map(attrgetter("size"), new.entries))
         with self._lock:

@@ -15,9 +15,9 @@ from athena_core.domain import plane, review
 from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
 from athena_core.log.port import StoreReader
-from athena_core.log.tools.backup import opened
+from athena_core.log.tools.backup import open_log_file
 from athena_core.log.writer import Log
-from athena_core.protocols import Generations, Recall, Row
+from athena_core.protocols import Generations, MemorySearch, Row
 from athena_core.system.problems import described
 
 PAGE_ROWS = 500
@@ -43,7 +43,7 @@ class Erasure:
         directory: Path,
         log: Log,
         generations: Generations,
-        recall: Recall,
+        recall: MemorySearch,
         caches: Mapping[str, Callable[[], None]],
         clock: Clock,
     ) -> None:
@@ -195,7 +195,7 @@ def _holds_erased(path: Path, reader: StoreReader, log: Log) -> bool:
 
 
 def _repeats(path: Path, reader: StoreReader, log: Log) -> bool:
-    copy, _ = opened(path)
+    copy, _ = open_log_file(path)
     with closing(copy):
         position, head = 0, reader.head()
         while rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS):
@@ -212,7 +212,7 @@ def _repeats(path: Path, reader: StoreReader, log: Log) -> bool:
 # The registry
 
 
-class Place(NamedTuple):
+class StoragePlace(NamedTuple):
     """Files of the state directory by the patterns of their paths; without an eraser they hold no text.
 
     A place without patterns is in the memory of processes.
@@ -224,22 +224,26 @@ class Place(NamedTuple):
 
 
 PLACES = (
-    Place("log", ("log.db", "log.db-wal", "log.db-shm", "snapshots.db", "snapshots.db-wal", "snapshots.db-shm"), _log),
-    Place("views", ("views/views-*.db", "views/views-*.db-wal", "views/views-*.db-shm", "views/scratch/*"), _views),
-    Place("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
-    Place("histories", (), _cache("histories")),
-    Place("answers", (), _cache("answers")),
-    Place("recent rows", (), _cache("recent rows")),
-    Place("inputs of workflows", (), _cache("inputs of workflows")),
-    Place("reviews", (f"{review.FOLDER}/*/*",), _reviews),
-    Place("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
-    Place("anchors", ("*.anchor", "*.anchor.*")),
-    Place("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),
-    Place(
+    StoragePlace(
+        "log", ("log.db", "log.db-wal", "log.db-shm", "snapshots.db", "snapshots.db-wal", "snapshots.db-shm"), _log
+    ),
+    StoragePlace(
+        "views", ("views/views-*.db", "views/views-*.db-wal", "views/views-*.db-shm", "views/scratch/*"), _views
+    ),
+    StoragePlace("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
+    StoragePlace("histories", (), _cache("histories")),
+    StoragePlace("answers", (), _cache("answers")),
+    StoragePlace("recent rows", (), _cache("recent rows")),
+    StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),
+    StoragePlace("reviews", (f"{review.FOLDER}/*/*",), _reviews),
+    StoragePlace("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
+    StoragePlace("anchors", ("*.anchor", "*.anchor.*")),
+    StoragePlace("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),
+    StoragePlace(
         "pointers",
         tuple(f"views/{name}{suffix}" for name in ("current", "candidate", "damaged") for suffix in ("", ".new")),
     ),
-    Place("contracts", ("api/contracts.v1.json",)),
-    Place("settings of git", ("git-*/*",)),
+    StoragePlace("contracts", ("api/contracts.v1.json",)),
+    StoragePlace("settings of git", ("git-*/*",)),
 )
 """Every kind of file in a state directory, and the caches of text. A test fails for a file that is of none."""

@@ -24,7 +24,7 @@ from athena_core.domain import (
 )
 from athena_core.errors import NotFound
 from athena_core.event import Fact, Meta, Position
-from athena_core.log.codec import MOVED, Codec, public_words
+from athena_core.log.codec import MOVED_WORDS, Codec, public_words
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
@@ -48,13 +48,13 @@ IN_THE_CHAIN = "nothing removes it, because it is part of the chain"
 RUN_ID = re.compile(rb"run_\w+")
 AROUND = (
     *(workflow_run.WorkflowStepFailed.TYPE, schedule.ScheduleRunFailed.TYPE, queue.WorkBatchStarted.TYPE),
-    *(queue.WorkBatchReturned.TYPE, queue.WorkBatchBuried.TYPE, queue.WorkDrainFailed.TYPE),
+    *(queue.WorkBatchReturned.TYPE, queue.WorkBatchDeadLettered.TYPE, queue.WorkDrainFailed.TYPE),
     *(dead_letter.DeadLetterAdded.TYPE, message.MessageFailed.TYPE),
 )
 """The events in other streams that repeat an error of a run, or name the items that it was given."""
 
 
-class Found(NamedTuple):
+class ErasableText(NamedTuple):
     """What is to be erased: the rows with text, what of them is in the public payload, and what was erased before."""
 
     rows: tuple[Row, ...]
@@ -67,7 +67,7 @@ class Found(NamedTuple):
         return [row.position for row in self.rows]
 
 
-def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> Found:
+def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
     """Find a run's text: in its events, in what it was given, in its review, and where its errors are repeated.
 
     Raises NotFound.
@@ -79,7 +79,7 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> Found:
     return _found([*rows, *_around(reader, codec, rows)])
 
 
-def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Found:
+def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> ErasableText:
     """Find the text of all runs of a session, and of what else belongs to it. Raises NotFound."""
     rows = list(reader.session(session_id, reader.head() + 1))
     if not rows:
@@ -87,7 +87,7 @@ def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Found
     return _found([*rows, *_shadows(reader, codec, rows), *_around(reader, codec, rows)])
 
 
-def text_of_event(reader: StoreReader, position: Position) -> Found:
+def text_of_event(reader: StoreReader, position: Position) -> ErasableText:
     """Find the text of one event. Raises NotFound."""
     row = reader.row(position)
     if row is None:
@@ -132,11 +132,11 @@ def _items(reader: StoreReader, codec: Codec, batch: Row, item_ids: Sequence[str
                 yield from reader.stream(event.message_id, 0, 1)
 
 
-def _found(rows: Iterable[Row]) -> Found:
+def _found(rows: Iterable[Row]) -> ErasableText:
     each = dict(sorted((row.position, row) for row in rows))
     public = [_public(row, names) for row in each.values() if (names := public_words(row))]
     erased = (row.position for row in each.values() if row.text is None and row.text_hash is not None)
-    return Found(tuple(row for row in each.values() if row.text is not None), tuple(public), frozenset(erased))
+    return ErasableText(tuple(row for row in each.values() if row.text is not None), tuple(public), frozenset(erased))
 
 
 def _public(row: Row, names: Sequence[str]) -> Trace:
@@ -148,7 +148,7 @@ def _public(row: Row, names: Sequence[str]) -> Trace:
 
 
 async def redact(
-    log: Log, reader: StoreReader, found: Found, reason: str, meta: Meta
+    log: Log, reader: StoreReader, found: ErasableText, reason: str, meta: Meta
 ) -> tuple[Position, tuple[Trace, ...]]:
     """Erase the texts that were found, each recorded as ``payload.redacted``.
 
@@ -158,7 +158,7 @@ async def redact(
     copies = copies_of(reader, found.rows, 0, begun, named=found.public)
     done = await _erase(log, found.positions, reason, meta, copies)
     done = await note_late(log, found.rows, begun, done, meta)
-    return done, tuple(still(reader, remembered(reader, log.codec, found.erased.union(found.positions))))
+    return done, tuple(remaining_copies(reader, noted_copies(reader, log.codec, found.erased.union(found.positions))))
 
 
 async def note_late(log: Log, rows: Sequence[Row], begun: Position, done: Position, meta: Meta) -> Position:
@@ -230,7 +230,7 @@ def _place(position: Position) -> str:
     return f"position {position}"
 
 
-def remembered(reader: StoreReader, codec: Codec, erased: AbstractSet[Position]) -> Copies:
+def noted_copies(reader: StoreReader, codec: Codec, erased: AbstractSet[Position]) -> Copies:
     """Return the copies that were noted by the commands which erased any of these positions."""
     found: set[Position] = set()
     payloads: set[Position] = set()
@@ -251,7 +251,7 @@ def remembered(reader: StoreReader, codec: Codec, erased: AbstractSet[Position])
     return Copies(tuple(sorted(found)), tuple(sorted(payloads)), more)
 
 
-def still(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
+def remaining_copies(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
     """Name the copies that were not erased since, and those that cannot be."""
     for position in copies.public:
         reason = "its public payload repeats a text that was erased"
@@ -288,11 +288,11 @@ def _strings(value: Any, name: str = "") -> Iterator[str]:
                 yield from _strings(one, str(key))
 
 
-def audit(reader: StoreReader) -> dict[str, int]:
+def count_public_words(reader: StoreReader) -> dict[str, int]:
     """Count the free words in public payloads of the whole log, by type and field. Raises ValueError for damage."""
     counts: dict[str, int] = {}
     position, head = 0, reader.head()
-    types = tuple({kind for kind, _ in MOVED})
+    types = tuple({kind for kind, _ in MOVED_WORDS})
     while rows := reader.of_types(types, position, head, PAGE_ROWS):
         for row in rows:
             for name in public_words(row):

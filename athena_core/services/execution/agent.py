@@ -1,6 +1,6 @@
 """The agent: a run as a conversation folded from its events, the one thing to do next, and the doing of it.
 
-``follow`` and ``next_step`` are pure: whoever folds the same events does the same next. ``Agent`` asks models and calls
+``evolve`` and ``next_step`` are pure: whoever folds the same events does the same next. ``Agent`` asks models and calls
 tools; what it did counts once it is recorded, so that another executor goes on from there.
 """
 
@@ -17,14 +17,28 @@ from athena_core.errors import Stuck, TurnLimit
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Passage
 from athena_core.providers.mask import Mask
-from athena_core.providers.provider import CUT, Completion, Message, ModelRequest, Provider, ProviderFailure
-from athena_core.services.context.compiler import Compiler
-from athena_core.services.context.conversation import conversation
-from athena_core.services.execution.model_call import Answered, Asker, Paid, route
-from athena_core.services.execution.verification import Verdict, attach, attached, judge, labels_of, masked
-from athena_core.services.runs.admission import Wanted
+from athena_core.providers.provider import (
+    CUT,
+    ModelCompletion,
+    ModelMessage,
+    ModelRequest,
+    Provider,
+    ProviderFailure,
+)
+from athena_core.services.context.compiler import ContextCompiler
+from athena_core.services.context.conversation import to_messages
+from athena_core.services.execution.model_call import CallCost, ModelAnswer, ModelCaller, route
+from athena_core.services.execution.verification import (
+    VerificationResult,
+    evidence_of,
+    judge,
+    masked,
+    policy_labels,
+    to_evidence,
+)
+from athena_core.services.runs.admission import BudgetRequest
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import BadArguments, Bench, Tool, ToolResult, UnknownTool
+from athena_core.tools.tool import BadArguments, Tool, ToolContext, ToolResult, UnknownTool
 from athena_core.tools.workspace import Workspace
 from athena_core.values import (
     ContextMeta,
@@ -51,7 +65,7 @@ INTERRUPTED = "The call was interrupted and its outcome is unknown. Check what i
 ERASED = "The arguments of this call were erased before it was made."
 
 
-class Talk(Value):
+class RunProgress(Value):
     """A run so far: its own words and calls, the calls without a result, and what it took."""
 
     events: tuple[Event, ...] = ()
@@ -71,7 +85,7 @@ class Talk(Value):
     """Whether the budget ended what the model said last."""
 
 
-def follow(talk: Talk, event: Event) -> Talk:
+def evolve(talk: RunProgress, event: Event) -> RunProgress:
     """Take an event of the run in, with its text."""
     match event:
         case run.TranscriptAppended(role="assistant", interrupted=True):
@@ -125,17 +139,17 @@ def _same(events: Sequence[Event], call: run.ToolCalled) -> bool:
     )
 
 
-class Ask(Value):
+class AskModel(Value):
     """Ask the model."""
 
 
-class Use(Value):
+class CallTool(Value):
     """Make a call."""
 
     call: run.ToolCalled
 
 
-class Tell(Value):
+class AnswerCall(Value):
     """Answer a call without making it; nobody knows whether it was made before."""
 
     call: run.ToolCalled
@@ -143,47 +157,47 @@ class Tell(Value):
     interrupted: bool
 
 
-class Judge(Value):
+class JudgeAnswer(Value):
     """Look whether the answer passes."""
 
     answer: str
 
 
-class Pause(Value):
+class PauseForBudget(Value):
     """Stop until there is more budget."""
 
 
-class Fail(Value):
+class GiveUp(Value):
     """Give up."""
 
     code: str
     message: str
 
 
-Next = Ask | Use | Tell | Judge | Pause | Fail
+NextStep = AskModel | CallTool | AnswerCall | JudgeAnswer | PauseForBudget | GiveUp
 
 
-def next_step(talk: Talk, turns_max: int) -> Next:
+def next_step(talk: RunProgress, turns_max: int) -> NextStep:
     """What is to be done next."""
     if talk.answer is not None:
-        return Judge(answer=talk.answer)
+        return JudgeAnswer(answer=talk.answer)
     if talk.repeats >= STUCK_CALLS:
         call = next(event for event in reversed(talk.events) if isinstance(event, run.ToolCalled))
         name = call.tool_name or "a tool that does not exist"
-        return Fail(code=Stuck.code, message=f"the model called {name} {talk.repeats} times with the same arguments")
+        return GiveUp(code=Stuck.code, message=f"the model called {name} {talk.repeats} times with the same arguments")
     if talk.turns >= turns_max:
-        return Fail(code=TurnLimit.code, message=f"the model had no answer after {talk.turns} calls (maxTurns)")
+        return GiveUp(code=TurnLimit.code, message=f"the model had no answer after {talk.turns} calls (maxTurns)")
     if talk.pending:
         call = talk.pending[0]
         if talk.in_doubt and not call.repeatable:
-            return Tell(call=call, content=INTERRUPTED, interrupted=True)
+            return AnswerCall(call=call, content=INTERRUPTED, interrupted=True)
         if call.arguments is None:
-            return Tell(call=call, content=ERASED, interrupted=False)
-        return Use(call=call)
-    return Pause() if _spent(talk, ()) else Ask()
+            return AnswerCall(call=call, content=ERASED, interrupted=False)
+        return CallTool(call=call)
+    return PauseForBudget() if _spent(talk, ()) else AskModel()
 
 
-class Work(Value):
+class RunAssignment(Value):
     """A run that this process is to execute, as far as it is recorded.
 
     ``clock_from`` is when its clock would have begun had it never stood still, in milliseconds since 1970; ``position``
@@ -198,20 +212,20 @@ class Work(Value):
     position: Position
     said: str
     contents: tuple[str, ...]
-    talk: Talk
+    talk: RunProgress
     opens: bool = False
 
 
-def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
+def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
     """The work that the events of a run leave to the holder of its last lease; None where nobody admitted it."""
-    talk = Talk()
+    talk = RunProgress()
     admitted: Recorded[Event] | None = None
     request: run.RunRequest | None = None
     said, token, elapsed_ms = "", 0, 0
     last: Recorded[Event] | None = None  # since when its clock runs
     for one in recorded:
         event = one.event
-        talk = follow(talk, event)
+        talk = evolve(talk, event)
         match event:
             case run.RunQueued():
                 request = event
@@ -230,7 +244,7 @@ def work_of(recorded: Iterable[Recorded[Event]]) -> Work | None:
     if request is None or admitted is None or last is None:
         return None
     references = request.context_refs or ()
-    return Work(
+    return RunAssignment(
         run_id=admitted.stream,
         request=run.without_text(request),
         token=token,
@@ -251,7 +265,7 @@ def _apart_ms(earlier: Recorded[Event], later: Recorded[Event]) -> int:
 # The doing of it
 
 
-class Tools(Protocol):
+class ToolRegistry(Protocol):
     """The tools that exist."""
 
     @property
@@ -265,13 +279,13 @@ class Tools(Protocol):
         """The tool of a call and its arguments. Raises UnknownTool and BadArguments."""
 
 
-class Books(Protocol):
+class RunRecorder(Protocol):
     """Records what an agent did, under its lease; each tells whether the run goes on. Raises LeaseLost."""
 
-    async def record(self, steps: tuple[run.Step, ...]) -> bool:
+    async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
         """What was asked, done and paid."""
 
-    async def reserve(self, wanted: Wanted) -> int | None:
+    async def reserve(self, wanted: BudgetRequest) -> int | None:
         """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached."""
 
     async def pause(self, reached: run.DayReached | None = None) -> bool:
@@ -287,29 +301,29 @@ class BudgetReached(Exception):
         self.reached = reached
 
 
-class Done(NamedTuple):
+class RunEnd(NamedTuple):
     """The end of a run, and what has to be recorded with it."""
 
-    last: tuple[run.Step, ...]
+    last: tuple[run.RunStep, ...]
     ending: run.RunCompleted | run.RunFailed | run.RunCancelled | run.RunTimedOut
     answer: str = ""
     """What a run that completed says."""
 
 
-class Asked(NamedTuple):
+class ModelTurn(NamedTuple):
     """An answer of this process, and from what context it came."""
 
-    answered: Answered
+    answered: ModelAnswer
     context: ContextMeta
 
 
-Remember = Callable[[str, int, frozenset[str] | None], Awaitable[Sequence[Passage]]]
+SearchNotes = Callable[[str, int, frozenset[str] | None], Awaitable[Sequence[Passage]]]
 """Finds what was noted down about something that was said, in so many characters at most.
 
 With a set of sessions only their transcripts are searched.
 """
 
-Say = Callable[[str, str, int, str | None], None]
+ShowText = Callable[[str, str, int, str | None], None]
 """Shows text while a model writes it: session, run, turn, the text; None: forget what was shown of the turn."""
 
 
@@ -318,15 +332,15 @@ class Agent:
 
     def __init__(
         self,
-        compiler: Compiler,
-        asker: Asker,
+        compiler: ContextCompiler,
+        asker: ModelCaller,
         providers: Mapping[str, Provider],
-        tools: Tools,
+        tools: ToolRegistry,
         workspace: Workspace,
         ids: Ids,
         mask: Mask,
-        say: Say | None = None,
-        remember: Remember | None = None,
+        say: ShowText | None = None,
+        remember: SearchNotes | None = None,
     ) -> None:
         """Take the parts."""
         self._compiler = compiler
@@ -339,9 +353,9 @@ class Agent:
         self._say = say
         self._remember = remember
         self._writing: dict[str, int] = {}
-        self._in_vain: dict[str, tuple[int, list[Paid]]] = {}
+        self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
 
-    async def work(self, work: Work, books: Books) -> Done | None:
+    async def work(self, work: RunAssignment, books: RunRecorder) -> RunEnd | None:
         """Go on with a run to its end; None where it was paused, or was ended by somebody else.
 
         Raises what the provider or the context raises. The deadline is the caller's cancel scope.
@@ -350,12 +364,12 @@ class Agent:
         talk, asked = work.talk, None
         while True:
             step = next_step(talk, turns_max)
-            steps: tuple[run.Step, ...] = ()
+            steps: tuple[run.RunStep, ...] = ()
             match step:
-                case Ask():
+                case AskModel():
                     recalled = await self._recalled(work, talk)
                     for reminded in recalled:
-                        talk = follow(talk, reminded)
+                        talk = evolve(talk, reminded)
                     try:
                         asked = await self._ask(work, talk, books)
                     except BudgetReached as stop:
@@ -366,44 +380,44 @@ class Agent:
                     except ProviderFailure as failure:
                         steps = (*recalled, *self.paid_in_vain(work))
                         if not _spent(talk, steps):
-                            return Done(steps, failed(failure.code, failure.message, retryable=failure.retryable))
+                            return RunEnd(steps, run_failed(failure.code, failure.message, retryable=failure.retryable))
                     else:
                         steps = (*recalled, *self._heard(work, talk, asked.answered))
-                case Use():
+                case CallTool():
                     steps = await self._use(work, step.call)
-                case Tell():
+                case AnswerCall():
                     result = ToolResult(content=step.content, is_error=True)
                     steps = (_result(step.call, result, interrupted=step.interrupted),)
-                case Pause():
+                case PauseForBudget():
                     await books.pause()
                     return None
-                case Judge():
+                case JudgeAnswer():
                     return await self._judged(work, talk, asked, ())
-                case Fail():
-                    return Done((), failed(step.code, step.message))
+                case GiveUp():
+                    return RunEnd((), run_failed(step.code, step.message))
             for event in steps:
-                talk = follow(talk, event)
+                talk = evolve(talk, event)
             match next_step(talk, turns_max):
-                case Judge() if not _takes_time(work.request.harness_profile_snapshot):
+                case JudgeAnswer() if not _takes_time(work.request.harness_profile_snapshot):
                     return await self._judged(work, talk, asked, steps)
-                case Fail() as given_up:
-                    return Done(steps, failed(given_up.code, given_up.message))
+                case GiveUp() as given_up:
+                    return RunEnd(steps, run_failed(given_up.code, given_up.message))
             if not await books.record(steps):
                 return None
 
-    def paid_in_vain(self, work: Work) -> tuple[run.Step, ...]:
+    def paid_in_vain(self, work: RunAssignment) -> tuple[run.RunStep, ...]:
         """What was paid for calls of a run that failed or were cancelled, and is not recorded so far; told once."""
         turn, calls = self._in_vain.pop(work.run_id, (0, []))
-        return tuple(paid(call, turn, in_vain=True) for call in calls)
+        return tuple(usage_recorded(call, turn, in_vain=True) for call in calls)
 
-    def leave(self, work: Work, *, ended: bool) -> None:
+    def leave(self, work: RunAssignment, *, ended: bool) -> None:
         """Forget a run; text that was shown is taken back, unless the end was recorded with all that was said."""
         self._in_vain.pop(work.run_id, None)
         turn = self._writing.pop(work.run_id, None)
         if turn is not None and self._say is not None and not ended:
             self._say(work.request.session_id, work.run_id, turn, None)
 
-    async def _recalled(self, work: Work, talk: Talk) -> tuple[run.MemoryRecalled, ...]:
+    async def _recalled(self, work: RunAssignment, talk: RunProgress) -> tuple[run.MemoryRecalled, ...]:
         """What the run is reminded of before its model is asked for the first time."""
         if self._remember is None or talk.calls or talk.recalled is not None:
             return ()
@@ -417,7 +431,7 @@ class Agent:
         citations = tuple(passage.citation or passage.source_path for passage in found)
         return (run.MemoryRecalled(citations=citations, chars=sum(map(len, snippets)), snippets=snippets),)
 
-    async def _ask(self, work: Work, talk: Talk, books: Books) -> Asked:
+    async def _ask(self, work: RunAssignment, talk: RunProgress, books: RunRecorder) -> ModelTurn:
         """One turn of the model."""
         request = work.request
         messages, context = self._compile(work, talk)
@@ -426,12 +440,12 @@ class Agent:
         retried = talk.attempts - talk.calls
         retries = None if request.retry_budget is None else max(request.retry_budget - retried, 0)
         tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
-        turn, say, in_vain = talk.turns + 1, self._say, list[Paid]()
+        turn, say, in_vain = talk.turns + 1, self._say, list[CallCost]()
         self._writing[work.run_id], self._in_vain[work.run_id] = turn, (turn, in_vain)
         budget = talk.budget_micro_usd
 
         async def reserve(provider: str, model: str, lost: int, least: int, most: int | None) -> int | None:
-            return await books.reserve(Wanted(turn, provider, model, lost, least, most))
+            return await books.reserve(BudgetRequest(turn, provider, model, lost, least, most))
 
         answered = await self._asker.ask(
             ModelRequest(model=request.model, messages=messages, tools=tools, schema=wanted_schema(profile)),
@@ -443,11 +457,11 @@ class Agent:
             in_vain=in_vain,
             reserve=reserve,
         )
-        return Asked(answered, context)
+        return ModelTurn(answered, context)
 
-    def _compile(self, work: Work, talk: Talk) -> tuple[tuple[Any, ...], ContextMeta]:
+    def _compile(self, work: RunAssignment, talk: RunProgress) -> tuple[tuple[Any, ...], ContextMeta]:
         request = work.request
-        turns = conversation(talk.events) if talk.events else ()
+        turns = to_messages(talk.events) if talk.events else ()
         scope = unpinned(request.scope)
         return self._compiler.compile(
             request.session_id,
@@ -460,20 +474,20 @@ class Agent:
             None if scope is None else scope.personas,
         )
 
-    def _heard(self, work: Work, talk: Talk, answered: Answered) -> tuple[run.Step, ...]:
+    def _heard(self, work: RunAssignment, talk: RunProgress, answered: ModelAnswer) -> tuple[run.RunStep, ...]:
         """What is recorded of a turn: words, then calls with the results of those that will not be made, then usage."""
         completion, turn = answered.completion, talk.turns + 1
-        steps: list[run.Step] = []
+        steps: list[run.RunStep] = []
         if completion.text or not completion.calls:
-            steps.append(said(completion, cut=answered.cut and not completion.calls))
-        refusals: list[run.Step] = []
+            steps.append(assistant_message(completion, cut=answered.cut and not completion.calls))
+        refusals: list[run.RunStep] = []
         for call in completion.calls:
             asked, refusal = self._intent(work.request.harness_profile_snapshot, call, turn)
             steps.append(asked)
             if refusal is not None:
                 refusals.append(_result(asked, ToolResult(content=refusal, is_error=True)))
         attempts = answered.attempts if answered.attempts > 1 else None
-        return (*steps, *refusals, *self.paid_in_vain(work), paid(answered.paid, turn, attempts=attempts))
+        return (*steps, *refusals, *self.paid_in_vain(work), usage_recorded(answered.paid, turn, attempts=attempts))
 
     def _intent(self, profile: HarnessSpec, call: ToolCall, turn: int) -> tuple[run.ToolCalled, str | None]:
         """The record of a call before it is made, and why it will not be made."""
@@ -509,7 +523,7 @@ class Agent:
         hidden = self._mask.hide_in(value)
         return arguments if hidden == value else msgspec.json.encode(hidden).decode()
 
-    async def _use(self, work: Work, call: run.ToolCalled) -> tuple[run.Step, ...]:
+    async def _use(self, work: RunAssignment, call: run.ToolCalled) -> tuple[run.RunStep, ...]:
         """Make a call; whatever comes of it is an answer to the model."""
         profile = work.request.harness_profile_snapshot
         try:
@@ -520,15 +534,17 @@ class Agent:
         step = _result(call, result)
         if result.shown is None:
             return (step,)
-        labels = labels_of(profile)
-        return step, attach(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
+        labels = policy_labels(profile)
+        return step, to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
 
-    async def _judged(self, work: Work, talk: Talk, asked: Asked | None, last: tuple[run.Step, ...]) -> Done:
+    async def _judged(
+        self, work: RunAssignment, talk: RunProgress, asked: ModelTurn | None, last: tuple[run.RunStep, ...]
+    ) -> RunEnd:
         """The end of a run that has its answer, held against its profile."""
         request = work.request
         profile = request.harness_profile_snapshot
-        evidence = attached(talk.events)
-        verdict = Verdict()
+        evidence = evidence_of(talk.events)
+        verdict = VerificationResult()
         if profile.verification_policies:
             run_command = partial(self._run_command, request)
             verdict = await judge(profile, talk.answer or "", evidence, run_command, self._ids, self._mask)
@@ -549,7 +565,7 @@ class Agent:
             ),
             context_meta=asked.context if asked else self._compile(work, talk)[1],
         )
-        return Done((*last, *verdict.evidence), ending, talk.answer or "")
+        return RunEnd((*last, *verdict.evidence), ending, talk.answer or "")
 
     async def _run_command(self, request: run.RunCreated, argv: tuple[str, ...], label: str) -> ToolResult:
         """Run a command of a verification policy, within what the profile allows the shell."""
@@ -562,9 +578,9 @@ class Agent:
         hide, shown = self._mask.hide, result.shown
         return replace(result, content=hide(result.content), shown=shown and masked(shown, self._mask))
 
-    def _bench(self, request: run.RunCreated) -> Bench:
+    def _bench(self, request: run.RunCreated) -> ToolContext:
         profile = request.harness_profile_snapshot
-        return Bench(
+        return ToolContext(
             workspace=self._workspace,
             mask=self._mask,
             policies=profile.tool_policies or ToolPolicies(),
@@ -579,10 +595,10 @@ def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:
     return next((schema for schema in schemas if schema is not None), None)
 
 
-def _spent(talk: Talk, steps: Iterable[run.Step]) -> bool:
+def _spent(talk: RunProgress, steps: Iterable[run.RunStep]) -> bool:
     """Whether a run's budget is spent once these steps are recorded."""
     for event in steps:
-        talk = follow(talk, event)
+        talk = evolve(talk, event)
     return talk.cut or (talk.budget_micro_usd is not None and talk.spent_micro_usd >= talk.budget_micro_usd)
 
 
@@ -595,15 +611,15 @@ def _refusal(refusal: UnknownTool | BadArguments) -> Literal["unknown-tool", "ba
     return "unknown-tool" if isinstance(refusal, UnknownTool) else "bad-arguments"
 
 
-def reminder(recalled: run.MemoryRecalled) -> tuple[Message, ...]:
+def reminder(recalled: run.MemoryRecalled) -> tuple[ModelMessage, ...]:
     """What a run is reminded of, as its model is told; nothing once it was erased."""
     if recalled.snippets is None:
         return ()
     quoted = (f"[{place}]\n{text}" for place, text in zip(recalled.citations, recalled.snippets, strict=False))
-    return (Message(role="system", content="\n\n".join((REMINDER, *quoted))),)
+    return (ModelMessage(role="system", content="\n\n".join((REMINDER, *quoted))),)
 
 
-def said(completion: Completion, *, cut: bool = False) -> run.TranscriptAppended:
+def assistant_message(completion: ModelCompletion, *, cut: bool = False) -> run.TranscriptAppended:
     """The words of a model; ``cut`` by the run's budget they are no answer."""
     text, truncated = completion.text, completion.reason == CUT or None
     return run.TranscriptAppended(
@@ -611,7 +627,9 @@ def said(completion: Completion, *, cut: bool = False) -> run.TranscriptAppended
     )
 
 
-def paid(call: Paid, turn: int, *, attempts: int | None = None, in_vain: bool = False) -> run.UsageRecorded:
+def usage_recorded(
+    call: CallCost, turn: int, *, attempts: int | None = None, in_vain: bool = False
+) -> run.UsageRecorded:
     """What a call took; what is usual is left out."""
     return run.UsageRecorded(
         provider=call.provider,
@@ -643,6 +661,6 @@ def _result(call: run.ToolCalled, result: ToolResult, *, interrupted: bool = Fal
     )
 
 
-def failed(code: str, message: str, *, retryable: bool = False) -> run.RunFailed:
+def run_failed(code: str, message: str, *, retryable: bool = False) -> run.RunFailed:
     """The end of a run that was given up."""
     return run.RunFailed(code=code, error_text=message[:MESSAGE_CHARS_MAX], retryable=retryable)

@@ -10,7 +10,7 @@ import anyio
 import msgspec
 
 from athena_core.log.port import Channel
-from athena_core.services.execution.live_text import Live, Overheard, Turn
+from athena_core.services.execution.live_text import LiveText, OpenTurn, RemoteText
 from athena_core.system.problems import Problems
 
 GATHER_SECONDS = 0.1
@@ -25,28 +25,28 @@ PIECES_MAX = 32
 TROUBLE_SECONDS = 1.0
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(tuple[str, Overheard]).decode
+_decode = msgspec.json.Decoder(tuple[str, RemoteText]).decode
 
 
-class Told:
+class SentTurn:
     """A turn, and how much of it the others were told."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         """Nothing yet."""
         self.turn = turn
         self.offset = turn.start
 
 
-class Relay:
+class LiveRelay:
     """Between the live text of this process and that of others, if there is a channel between them."""
 
-    def __init__(self, live: Live, channel: Channel | None, problems: Problems) -> None:
+    def __init__(self, live: LiveText, channel: Channel | None, problems: Problems) -> None:
         """Take both ends."""
         self._live = live
         self._problems = problems
         self._channel = channel
         self._spoken: dict[str, None] = {}
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, SentTurn] = {}
         self._due = anyio.Event()
 
     async def serve(self) -> None:
@@ -86,20 +86,20 @@ class Relay:
                 else:
                     self._problems.recovered("relay.send")
 
-    def pieces(self, session_id: str) -> Iterator[Overheard]:
+    def pieces(self, session_id: str) -> Iterator[RemoteText]:
         """What was written in a session that the others were not told."""
         turn, told = self._live.writing(session_id), self._told.pop(session_id, None)
         if told is not None and told.turn is not turn and not told.turn.recorded:
-            yield Overheard(run_id=told.turn.run_id, turn=told.turn.number, born=told.turn.born)
+            yield RemoteText(run_id=told.turn.run_id, turn=told.turn.number, born=told.turn.born)
         if turn is None:
             return
         if told is None or told.turn is not turn:
-            told = Told(turn)
+            told = SentTurn(turn)
         offset = max(told.offset, turn.start)
         text = turn.since(offset)
         for start in range(0, len(text), PIECE_CHARS_MAX):
             piece = text[start : start + PIECE_CHARS_MAX]
-            yield Overheard(run_id=turn.run_id, turn=turn.number, born=turn.born, offset=offset + start, text=piece)
+            yield RemoteText(run_id=turn.run_id, turn=turn.number, born=turn.born, offset=offset + start, text=piece)
         told.offset = turn.end
         self._told[session_id] = told
 

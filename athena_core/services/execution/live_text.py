@@ -38,7 +38,7 @@ class TranscriptDelta(Value):
     reset: bool = False
 
 
-class Overheard(Value):
+class RemoteText(Value):
     """What a model of another process wrote of a turn, from an offset on; without text the turn is taken back.
 
     ``born`` is the position up to which everything was recorded before the turn began.
@@ -51,7 +51,7 @@ class Overheard(Value):
     text: str | None = None
 
 
-class Turn:
+class OpenTurn:
     """A turn while its model writes: the newest characters of it. ``recorded`` tells that the log has its entry."""
 
     def __init__(self, run_id: str, number: int, born: Position) -> None:
@@ -92,16 +92,16 @@ class Turn:
         return "".join(reversed(pieces))
 
 
-class Live:
+class LiveText:
     """The turns that models write now, by session; a session has one admitted run, hence one such turn."""
 
     def __init__(self, tail: Tail, signal: Signal) -> None:
         """Follow the log: an entry closes the turn it belongs to, the end of a run abandons it."""
         self._tail = tail
         self._signal = signal
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, OpenTurn] = {}
         self._closed: OrderedDict[str, Position] = OrderedDict()
-        self._subscribers: dict[str, list[Subscriber]] = {}
+        self._subscribers: dict[str, list[LiveSubscriber]] = {}
         self.spoken: Callable[[str], object] = lambda session_id: None
         """Called with the session in which a model of this process wrote."""
         tail.subscribe(self._notice, ENTRY_TYPES | ABANDONING_TYPES)
@@ -121,12 +121,12 @@ class Live:
             if writing is None or not same:
                 if writing is not None and writing.run_id == run_id:
                     writing.recorded = writing.number < turn
-                writing = self._turns[session_id] = Turn(run_id, turn, self._signal.position)
+                writing = self._turns[session_id] = OpenTurn(run_id, turn, self._signal.position)
             writing.add(text)
         self.spoken(session_id)
         self._wake(session_id)
 
-    def overheard(self, session_id: str, heard: "Overheard") -> None:
+    def overheard(self, session_id: str, heard: "RemoteText") -> None:
         """A model of another process wrote some more, or what it wrote is taken back.
 
         It may come late, when the log told of the end of the turn already; where some of it was lost, the turn begins
@@ -143,7 +143,7 @@ class Live:
             if writing is None or not same or writing.end != heard.offset:
                 if writing is not None and writing.run_id == heard.run_id:
                     writing.recorded = writing.number < heard.turn
-                writing = self._turns[session_id] = Turn(heard.run_id, heard.turn, heard.born)
+                writing = self._turns[session_id] = OpenTurn(heard.run_id, heard.turn, heard.born)
                 writing.end = heard.offset
             writing.add(heard.text)
         self._wake(session_id)
@@ -152,20 +152,20 @@ class Live:
         for subscriber in self._subscribers.get(session_id, ()):
             subscriber.wake()
 
-    def subscribe(self, session_id: str) -> "Subscriber":
+    def subscribe(self, session_id: str) -> "LiveSubscriber":
         """Somebody who wants to know; ``close`` it.
 
         Of what was recorded and not yet heard of it is not known which turn it closed: entries of it are to wait.
         """
-        subscriber = Subscriber(self, session_id, self._tail.position)
+        subscriber = LiveSubscriber(self, session_id, self._tail.position)
         self._subscribers.setdefault(session_id, []).append(subscriber)
         return subscriber
 
-    def writing(self, session_id: str) -> Turn | None:
+    def writing(self, session_id: str) -> OpenTurn | None:
         """The turn that is written now."""
         return self._turns.get(session_id)
 
-    def leave(self, subscriber: "Subscriber") -> None:
+    def leave(self, subscriber: "LiveSubscriber") -> None:
         """Forget a subscriber."""
         subscribers = self._subscribers[subscriber.session_id]
         subscribers.remove(subscriber)
@@ -193,15 +193,15 @@ class Live:
             closed.popitem(last=False)
 
 
-class Subscriber:
+class LiveSubscriber:
     """Somebody who follows one session."""
 
-    def __init__(self, live: Live, session_id: str, position: Position) -> None:
+    def __init__(self, live: LiveText, session_id: str, position: Position) -> None:
         """Begin with what was recorded up to a position, and with what was written so far of the open turn."""
         self.session_id = session_id
         self.heard = position
         self._live = live
-        self._shown: Turn | None = None
+        self._shown: OpenTurn | None = None
         self._offset = 0
         self._news = asyncio.Event()
 

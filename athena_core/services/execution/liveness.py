@@ -11,9 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Clock
-from athena_core.domain.run import Loss
+from athena_core.domain.run import LossReason
 from athena_core.event import Value
-from athena_core.log.port import ABOUT_BYTES_MAX, Attendance
+from athena_core.log.port import ABOUT_BYTES_MAX, ExecutorRegistry
 from athena_core.system.problems import Problem
 
 SWEEP_SECONDS = 0.5
@@ -21,21 +21,21 @@ FROZEN_SECONDS = 30.0
 HEARTBEATS = 6
 """How often an executor counts in the time after which it would be taken for frozen."""
 
-CUTS = (200, 100, 50, 20, 0)
+MESSAGE_CHARS = (200, 100, 50, 20, 0)
 """How many characters of a problem's message are kept where the description of a process is too long."""
 
-Kind: TypeAlias = Literal["server", "worker", "command"]
+ProcessKind: TypeAlias = Literal["server", "worker", "command"]
 """What a process is: one that answers requests, one that only executes runs, a command that works alone."""
 
 
-class About(Value):
+class ProcessInfo(Value):
     """What a process says of itself.
 
     ``concurrency`` is how many runs it takes at a time, 0 where it takes none. ``format`` is that of the logs that it
     writes; release 0.1 says nothing of it. ``problems`` are the loops that failed at the last heartbeat.
     """
 
-    kind: Kind
+    kind: ProcessKind
     host: str
     pid: int
     providers: tuple[str, ...]
@@ -45,10 +45,10 @@ class About(Value):
     problems: tuple[Problem, ...] = ()
 
 
-def _encoded(about: About) -> bytes:
+def _encoded(about: ProcessInfo) -> bytes:
     """Encode a description in ``ABOUT_BYTES_MAX`` bytes; the messages of its problems are cut where they are longer."""
     encoded = msgspec.json.encode(about)
-    for chars in CUTS:
+    for chars in MESSAGE_CHARS:
         if len(encoded) <= ABOUT_BYTES_MAX:
             break
         problems = tuple(replace(problem, message=problem.message[:chars]) for problem in about.problems)
@@ -56,16 +56,16 @@ def _encoded(about: About) -> bytes:
     return encoded
 
 
-class Present(Value):
+class ProcessStatus(Value):
     """A process as others see it: when it gave the last sign of life, and whether it is lost."""
 
     executor: str
-    about: About
+    about: ProcessInfo
     counted_at: int
     lost: bool
 
 
-class Watched:
+class HeartbeatWatch:
     """What is known of somebody else's counter: its value, and for how long it was seen unchanged."""
 
     def __init__(self, count: int, at: float) -> None:
@@ -78,17 +78,17 @@ class Watched:
 class Executors:
     """The executors of one log, as one of them sees them."""
 
-    def __init__(self, attendance: Attendance, clock: Clock, frozen_seconds: float = FROZEN_SECONDS) -> None:
+    def __init__(self, attendance: ExecutorRegistry, clock: Clock, frozen_seconds: float = FROZEN_SECONDS) -> None:
         """Be the one that is attending."""
         self._attendance = attendance
         self.executor = attendance.executor
         self._clock = clock
         self._frozen_seconds = frozen_seconds
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, HeartbeatWatch] = {}
         self._count = 0
         self._counted_at = clock.monotonic()
 
-    def beat(self, about: About) -> None:
+    def beat(self, about: ProcessInfo) -> None:
         """Count, if it is time to, and write one's description. Raises OSError where it cannot be written."""
         now = self._clock.monotonic()
         if now - self._counted_at >= self._frozen_seconds / HEARTBEATS:
@@ -96,7 +96,7 @@ class Executors:
             self._count += 1
             self._counted_at = now
 
-    def loss(self, executor: str) -> Loss | None:
+    def loss(self, executor: str) -> LossReason | None:
         """How an executor lost its runs, if it did; asked once in a while, this is also how its counter is watched."""
         if executor == self.executor:
             return None
@@ -112,18 +112,20 @@ class Executors:
         now = self._clock.monotonic()
         known = self._watched.get(executor)
         if known is None or known.count != count:
-            known = self._watched[executor] = Watched(count, now)
+            known = self._watched[executor] = HeartbeatWatch(count, now)
         known.still_seconds += min(now - known.looked_at, 2 * SWEEP_SECONDS)
         known.looked_at = now
         return known.still_seconds
 
-    def everybody(self) -> list[Present]:
+    def everybody(self) -> list[ProcessStatus]:
         """The processes that are attached to the log, and those that are lost and whose runs nobody has taken yet."""
-        found: list[Present] = []
+        found: list[ProcessStatus] = []
         for one in self._attendance.everybody():
             with suppress(msgspec.MsgspecError):  # of a release that says something else
-                about = msgspec.json.decode(one.about, type=About)
-                found.append(Present(executor=one.executor, about=about, counted_at=one.counted_at, lost=one.free))
+                about = msgspec.json.decode(one.about, type=ProcessInfo)
+                found.append(
+                    ProcessStatus(executor=one.executor, about=about, counted_at=one.counted_at, lost=one.free)
+                )
         return found
 
     def tidy(self, leased: set[str]) -> None:

@@ -13,11 +13,11 @@ from athena_core.event import Value
 from athena_core.providers.prices import FREE, Prices
 from athena_core.providers.provider import (
     CUT,
-    Completion,
+    CompletionBuilder,
+    ModelCompletion,
     ModelRequest,
     Provider,
     ProviderFailure,
-    Spoken,
     complete,
     token_count,
 )
@@ -44,7 +44,7 @@ OnText = Callable[[str | None], None]
 """Sees every piece of text as it arrives; None means: forget what you saw of this turn, it is begun anew."""
 
 
-class Paid(Value):
+class CallCost(Value):
     """What a call took and what it cost.
 
     ``usage`` has input, output and total; what the provider did not report was ``estimated`` from the size of the
@@ -62,28 +62,28 @@ class Paid(Value):
     request_id: str | None
 
 
-class Answered(Value):
+class ModelAnswer(Value):
     """An answer, how hard it was to get, and what the call that gave it cost.
 
     ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked. ``cut`` tells that
     the model had more to say than what was left of the run's own budget buys.
     """
 
-    completion: Completion
-    paid: Paid
+    completion: ModelCompletion
+    paid: CallCost
     attempts: int
     hops: int
     latency_ms: int
     cut: bool
 
 
-Reserve = Callable[[str, str, int, int, int | None], Awaitable[int | None]]
+ReserveCost = Callable[[str, str, int, int, int | None], Awaitable[int | None]]
 """Sets aside what a call may cost, before it is made: by provider and model, beside what was lost on failed calls of
 the turn, between the least that makes sense and the most (None: of unknown price), in micro-USD. How much it may cost,
 None for any sum."""
 
 
-class Asker:
+class ModelCaller:
     """Asks models. The deadline is the caller's cancel scope."""
 
     def __init__(
@@ -110,9 +110,9 @@ class Asker:
         retries_left: int | None = None,
         left_micro_usd: int | None = None,
         on_text: OnText | None = None,
-        in_vain: list[Paid] | None = None,
-        reserve: Reserve | None = None,
-    ) -> Answered:
+        in_vain: list[CallCost] | None = None,
+        reserve: ReserveCost | None = None,
+    ) -> ModelAnswer:
         """Ask the first provider and model of the route, and after its failure the next; the request's model is unused.
 
         ``attempts`` are those of each provider, ``retries_left`` bounds the repeated ones of all together, and none is
@@ -127,11 +127,11 @@ class Asker:
         for hops, (name, model) in enumerate(route):
             for attempt in range(1, attempts + 1):
                 tried += 1
-                left = None if left_micro_usd is None else left_micro_usd - cost_of(in_vain)
+                left = None if left_micro_usd is None else left_micro_usd - total_cost(in_vain)
                 granted = None
                 if reserve is not None and name not in FREE:
                     least, most = self._bounds(request, name, model)
-                    granted = await reserve(name, model, cost_of(in_vain), least, most)
+                    granted = await reserve(name, model, total_cost(in_vain), least, most)
                 asking = self._within(request, name, model, left, granted)
                 try:
                     completion = await self._call(name, asking, on_text, in_vain)
@@ -140,7 +140,7 @@ class Asker:
                     failure.attempts, failure.hops = tried, hops
                 else:
                     paid, most = self._paid(request, completion, name, model), self._bought(request, name, model, left)
-                    return Answered(
+                    return ModelAnswer(
                         completion=self._named(request, completion),
                         paid=paid,
                         cut=completion.reason == CUT and most is not None and (paid.usage.output_tokens or 0) >= most,
@@ -148,7 +148,7 @@ class Asker:
                         hops=hops,
                         latency_ms=round((self._clock.monotonic() - started) * 1000),
                     )
-                if left_micro_usd is not None and cost_of(in_vain) >= left_micro_usd:
+                if left_micro_usd is not None and total_cost(in_vain) >= left_micro_usd:
                     raise failure
                 wait = self._wait(failure, attempt)
                 if wait is None or attempt == attempts or retries == retries_left:
@@ -180,15 +180,17 @@ class Asker:
         """How much output what is left of the run's budget buys, at least a token; None where nothing bounds it."""
         if left_micro_usd is None:
             return None
-        bought = self._prices.output_tokens(name, model, tokens_of(request), left_micro_usd)
+        bought = self._prices.output_tokens(name, model, estimated_tokens(request), left_micro_usd)
         return None if bought is None else max(bought, 1)
 
-    async def _call(self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[Paid]) -> Completion:
+    async def _call(
+        self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[CallCost]
+    ) -> ModelCompletion:
         """One call; text of a call that fails is taken back, and what it cost is kept."""
         provider = self._providers.get(name)
         if provider is None:
             raise ProviderFailure(f"no provider {name!r} is registered", worth_retrying=False)
-        shown, spoken = False, Spoken(name, request.max_output_chars)
+        shown, spoken = False, CompletionBuilder(name, request.max_output_chars)
 
         def show(text: str) -> None:
             nonlocal shown
@@ -214,10 +216,10 @@ class Asker:
         left = anyio.current_effective_deadline() - anyio.current_time()
         return None if asked > RETRY_AFTER_SECONDS_MAX or wait >= left else wait
 
-    def _paid(self, request: ModelRequest, completion: Completion, provider: str, model: str) -> Paid:
-        usage, estimated = counted(request, completion)
+    def _paid(self, request: ModelRequest, completion: ModelCompletion, provider: str, model: str) -> CallCost:
+        usage, estimated = counted_usage(request, completion)
         cost = self._prices.cost(provider, model, usage)
-        return Paid(
+        return CallCost(
             provider=provider,
             model=model,
             usage=usage,
@@ -228,7 +230,7 @@ class Asker:
             request_id=completion.request_id,
         )
 
-    def _named(self, request: ModelRequest, completion: Completion) -> Completion:
+    def _named(self, request: ModelRequest, completion: ModelCompletion) -> ModelCompletion:
         """The answer whose tool calls have ids of their own, also among those of the conversation."""
         if not completion.calls:
             return completion
@@ -251,12 +253,12 @@ def route(
     return ((provider, model), *((name, providers[name].default_model) for name in others))
 
 
-def cost_of(calls: Iterable[Paid]) -> int:
+def total_cost(calls: Iterable[CallCost]) -> int:
     """What calls cost together, in micro-USD; those without a price count as nothing."""
     return sum(call.cost_micro_usd or 0 for call in calls)
 
 
-def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]:
+def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[Usage, bool]:
     """The usage of a call, and whether something of it had to be estimated (a token is taken to be four bytes).
 
     Nothing is taken off an account by a count below 0: it is no count.
@@ -272,14 +274,14 @@ def counted(request: ModelRequest, completion: Completion) -> tuple[Usage, bool]
         return usage, False
     taken, given = usage.input_tokens, usage.output_tokens
     if taken is None:
-        taken = tokens_of(request)
+        taken = estimated_tokens(request)
     if given is None:
         said = [completion.text, *(call.name + call.arguments for call in completion.calls)]
         given = _tokens(sum(map(_size, said)))
     return replace(usage, input_tokens=taken, output_tokens=given, total_tokens=taken + given), True
 
 
-def tokens_of(request: ModelRequest) -> int:
+def estimated_tokens(request: ModelRequest) -> int:
     """The tokens that a request will take, estimated."""
     return _tokens(_request_size(request))
 

@@ -22,18 +22,26 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.catalog import Catalog
-from athena_core.services.execution.agent import Agent, BudgetReached, Done, Talk, Work, failed, work_of
-from athena_core.services.execution.liveness import SWEEP_SECONDS, About, Executors, Present
+from athena_core.services.execution.agent import (
+    Agent,
+    BudgetReached,
+    RunAssignment,
+    RunEnd,
+    RunProgress,
+    assignment_of,
+    run_failed,
+)
+from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus
 from athena_core.services.runs.admission import (
-    Created,
-    Granted,
-    Room,
-    Wanted,
+    BudgetGrant,
+    BudgetRequest,
+    ExecutorCapacity,
+    RunLease,
     abandon,
+    apply_command,
     claim,
-    finish,
-    goes_on,
     reserve,
+    still_open,
     take_over,
 )
 from athena_core.services.runs.runs import Runs
@@ -59,7 +67,7 @@ CLAIMS_MAX = 64
 TURN_SECONDS, TURNS_MAX = 0.02, 3
 """How long an executor leaves a run to each one whose turn comes before its own, and to how many at most."""
 
-OLDER = (
+OLDER_RELEASE = (
     "an older release has this log open (process {pid} on {host}) and writes as if the format had not risen: stop it,"
     " then run 'athena verify'"
 )
@@ -71,7 +79,7 @@ NOTICED_TYPES = run.ENDING_TYPES | {
 }
 
 
-def turn_of(run_id: str, executor: str, executors: Iterable[str]) -> int:
+def claim_rank(run_id: str, executor: str, executors: Iterable[str]) -> int:
     """Return how many executors come before one for a run, in an order that all know and that differs by run.
 
     Without it every idle executor tries each run for any of them, under the one lock of the log.
@@ -84,7 +92,7 @@ def _place(run_id: str, executor: str) -> bytes:
     return hashlib.blake2b(f"{run_id} {executor}".encode(), digest_size=8).digest()
 
 
-class Held:
+class LeasedRun:
     """A run that is executed here: what stops it, and the token of its lease."""
 
     def __init__(self, token: int) -> None:
@@ -121,7 +129,7 @@ class Runner:
         clock: Clock,
         ids: Ids,
         *,
-        about: About,
+        about: ProcessInfo,
     ) -> None:
         """Take the parts; ``about`` says how many runs it takes at a time, and of which providers."""
         self._log = log
@@ -132,10 +140,10 @@ class Runner:
         self.executors = executors
         self._clock = clock
         self.about = about
-        self._room = Room(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
+        self._room = ExecutorCapacity(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
         self._reader = log.reader()
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, LeasedRun] = {}
         self._cancelled: dict[str, float] = {}
         self._unleased: set[str] = set()
         self._unheld: set[tuple[str, int]] = set()
@@ -151,7 +159,7 @@ class Runner:
         self._rested = asyncio.Event()
         self._foreign: set[str] = set()
         self._working = False
-        self._executing: dict[asyncio.Task[None], Held] = {}
+        self._executing: dict[asyncio.Task[None], LeasedRun] = {}
         self._broken: asyncio.Future[None] | None = None
         self._serving = False
         self._draining = False
@@ -240,7 +248,7 @@ class Runner:
         if event.requested_by == self.executor:
             self._want(row.stream)
         elif not event.requested_by:
-            turn = min(turn_of(row.stream, self.executor, self._others), TURNS_MAX)
+            turn = min(claim_rank(row.stream, self.executor, self._others), TURNS_MAX)
             self._offered.add(row.stream)
             asyncio.get_running_loop().call_later(turn * TURN_SECONDS, self._take_turn, row.stream)
 
@@ -280,11 +288,11 @@ class Runner:
 
     # Getting runs
 
-    def begin(self, run_id: str, created: Created, said: str, contents: Sequence[str], correlation: str) -> None:
+    def begin(self, run_id: str, created: RunLease, said: str, contents: Sequence[str], correlation: str) -> None:
         """Execute a run that was leased here in the commit that created it."""
         if run_id in self._held:  # a sweep was faster
             return
-        work = Work(
+        work = RunAssignment(
             run_id=run_id,
             request=created.request,
             token=1,
@@ -293,7 +301,7 @@ class Runner:
             position=created.position,
             said=said,
             contents=tuple(contents),
-            talk=Talk(budget_micro_usd=created.request.budget_micro_usd),
+            talk=RunProgress(budget_micro_usd=created.request.budget_micro_usd),
             opens=created.opens,
         )
         self._execute_soon(work)
@@ -304,14 +312,14 @@ class Runner:
         held = self._held.get(run_id)
         if not state.open or state.executor != self.executor or (held is not None and held.token == state.token):
             return
-        work = work_of(self._runs.recorded(run_id))
+        work = assignment_of(self._runs.recorded(run_id))
         if work is not None:
             self._execute_soon(work)
 
-    def _execute_soon(self, work: Work) -> None:
+    def _execute_soon(self, work: RunAssignment) -> None:
         if not self._working:
             return
-        held = self._held[work.run_id] = Held(work.token)
+        held = self._held[work.run_id] = LeasedRun(work.token)
         if work.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
             held.stop()
         task = asyncio.create_task(self._execute(work, held))
@@ -372,14 +380,14 @@ class Runner:
         found, _ = self._catalog.directive(state.request.directive_id, "directiveId")
         return found.input or ""  # redacted since it was asked for; the run still has to end
 
-    async def _take_over(self, run_id: str, token: int, loss: run.Loss) -> None:
+    async def _take_over(self, run_id: str, token: int, loss: run.LossReason) -> None:
         """Take a run from an executor that is lost; where it cannot go on, it ends."""
         room = self._room
         try:
             committed = await self._log.submit(
                 lambda reader, context: take_over(reader, context, room, run_id, token, loss), self._meta
             )
-            if goes_on(committed.answer):
+            if still_open(committed.answer):
                 self.take_up(run_id)
         except Exception as error:  # the next sweep tries again
             self._problems.report(TAKE_OVER, error, run_id)
@@ -393,16 +401,16 @@ class Runner:
 
     # One run
 
-    async def _execute(self, work: Work, held: Held) -> None:
+    async def _execute(self, work: RunAssignment, held: LeasedRun) -> None:
         """See one run to its end, or as far as it goes, whatever the provider does."""
         meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
         request, now = work.request, self._clock.now()
         took_ms = max(now - work.clock_from, 0)  # less where it began by a clock that was ahead of ours
-        books = Books(self, work, meta, self._clock, took_ms)
+        books = LeaseRecorder(self, work, meta, self._clock, took_ms)
         left = (request.timeout_ms - took_ms) / 1000
         held.due = self._clock.elapsed() + left
         held.scope.deadline = asyncio.get_running_loop().time() + left
-        done: Done | None = None
+        done: RunEnd | None = None
         ended = False
         bug: Exception | None = None
         try:
@@ -413,14 +421,14 @@ class Runner:
                     return
                 except AthenaError as error:
                     bug = error if isinstance(error, InternalError) else None
-                    done = Done((), failed(error.code, error.message, retryable=error.retryable))
+                    done = RunEnd((), run_failed(error.code, error.message, retryable=error.retryable))
                 except Exception as error:  # a bug of ours must not strand the run
                     bug = error
-                    done = Done((), failed(InternalError.code, described(error)))
+                    done = RunEnd((), run_failed(InternalError.code, described(error)))
             held.working = False
             if held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
-                done = Done(
+                done = RunEnd(
                     self._agent.paid_in_vain(work), run.RunCancelled(cause="requested") if held.stopped else late
                 )
             if done is not None and not self._leaving:
@@ -444,11 +452,11 @@ class Runner:
             self._rested.set()
 
     async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed:
-        """Have something recorded (the answer is that of ``finish``). While the log cannot take it, try again."""
+        """Have something recorded, as ``apply_command`` answers. While the log cannot take it, try again."""
         room = self._runs.room
-        return await self._submit(lambda reader, context: finish(reader, context, room, run_id, command), meta)
+        return await self._submit(lambda reader, context: apply_command(reader, context, room, run_id, command), meta)
 
-    async def reserve(self, run_id: str, token: int, wanted: Wanted, meta: Meta) -> int | None:
+    async def reserve(self, run_id: str, token: int, wanted: BudgetRequest, meta: Meta) -> int | None:
         """Set aside of the day's budget what a call may cost; how much it may, None for any sum.
 
         What others have set aside may be free soon, and is waited for. Raises BudgetReached, and LeaseLost where the
@@ -459,7 +467,7 @@ class Runner:
             committed = await self._submit(
                 lambda reader, context: reserve(reader, context, room, run_id, token, wanted), meta
             )
-            granted: Granted = committed.answer
+            granted: BudgetGrant = committed.answer
             if granted.over:
                 raise LeaseLost("the run has ended")
             if granted.reached is None:
@@ -553,13 +561,13 @@ class Runner:
         self._unleased, self._unheld = set(unleased), unheld
         self.executors.tidy(set(losses))
 
-    def _check_formats(self, present: Sequence[Present]) -> None:
+    def _check_formats(self, present: Sequence[ProcessStatus]) -> None:
         """Report a process of an older release. Its start may have read the format just before it rose."""
         older = next((one.about for one in present if one.about.format < FORMAT and not one.lost), None)
         if older is None or self._log.store.format < FORMAT:
             self._problems.recovered("log.format")
         else:
-            self._problems.report("log.format", ConfigError(OLDER.format(pid=older.pid, host=older.host)))
+            self._problems.report("log.format", ConfigError(OLDER_RELEASE.format(pid=older.pid, host=older.host)))
 
     def _look_for_cancels(self, foreign: set[str]) -> None:
         """Requests to cancel runs of others that were made before this process followed the log."""
@@ -611,7 +619,7 @@ class Runner:
         """
         self._working = False
         self._runs.executor = None
-        self._runs.room = Room()
+        self._runs.room = ExecutorCapacity()
         if not self._serving:
             await self._abandon()
         self._leaving = True
@@ -638,10 +646,10 @@ class Runner:
         self.executors.close()
 
 
-class Books:
+class LeaseRecorder:
     """The record of one run under one lease (``agent.Books``)."""
 
-    def __init__(self, runner: Runner, work: Work, meta: Meta, clock: Clock, took_ms: int) -> None:
+    def __init__(self, runner: Runner, work: RunAssignment, meta: Meta, clock: Clock, took_ms: int) -> None:
         """Go on after ``took_ms`` milliseconds of the run's time."""
         self._took_ms = took_ms
         self._began = clock.elapsed()
@@ -650,12 +658,12 @@ class Books:
         self._meta = meta
         self._clock = clock
 
-    async def record(self, steps: tuple[run.Step, ...]) -> bool:
+    async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
         """What was asked, done and paid; whether the run goes on. Raises LeaseLost."""
         committed = await self._commit(run.RecordStep(token=self._work.token, steps=steps))
-        return goes_on(committed.answer)
+        return still_open(committed.answer)
 
-    async def reserve(self, wanted: Wanted) -> int | None:
+    async def reserve(self, wanted: BudgetRequest) -> int | None:
         """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached, LeaseLost."""
         return await self._runner.reserve(self._work.run_id, self._work.token, wanted, self._meta)
 
@@ -663,9 +671,9 @@ class Books:
         """The budget is spent, the run's own or that of the day; the clock stands. Raises LeaseLost."""
         elapsed_ms = self._took_ms + round((self._clock.elapsed() - self._began) * 1000)
         pause = run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached)
-        return goes_on((await self._commit(pause)).answer)
+        return still_open((await self._commit(pause)).answer)
 
-    async def end(self, done: Done) -> Committed:
+    async def end(self, done: RunEnd) -> Committed:
         """The run ends; the answer is what ended it, None where that was something else before. Raises LeaseLost."""
         return await self._commit(run.EndRun(token=self._work.token, last=done.last, ending=done.ending))
 

@@ -17,25 +17,25 @@ from athena_core.log.writer import SALT_BYTES
 from athena_core.providers.mask import Mask
 from athena_core.schema import problems
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import Shown, ToolResult
+from athena_core.tools.tool import ToolEvidence, ToolResult
 from athena_core.values import EvidenceType, HarnessSpec, VerificationFailure, VerificationPolicy
 
 EXCERPT_CHARS = 200
 """How much of the output is shown on each side of what it had to contain."""
 
-Source = Literal["tool", "model", "verifier"]
-RunCommand = Callable[[tuple[str, ...], str], Awaitable[ToolResult]]
+EvidenceSource = Literal["tool", "model", "verifier"]
+CommandRunner = Callable[[tuple[str, ...], str], Awaitable[ToolResult]]
 """Runs an argv with the tool ``shell`` under the run's profile, as evidence under a label. Raises ToolRefused."""
 
 
-class Attached(Value):
+class AttachedEvidence(Value):
     """Evidence of a run, and whether the workspace was changed since."""
 
     event: EvidenceAttached
     stale: bool = False
 
 
-class Verdict(Value):
+class VerificationResult(Value):
     """The policies that the run did not meet, and the evidence that judging it brought about."""
 
     failures: tuple[VerificationFailure, ...] = ()
@@ -50,7 +50,7 @@ class Verdict(Value):
 # Evidence
 
 
-def attached(events: Iterable[Event]) -> tuple[Attached, ...]:
+def evidence_of(events: Iterable[Event]) -> tuple[AttachedEvidence, ...]:
     """The evidence among the events of a run; what speaks of the workspace is stale after a later change there."""
     found: list[EvidenceAttached] = []
     changed = 0
@@ -61,24 +61,24 @@ def attached(events: Iterable[Event]) -> tuple[Attached, ...]:
             case TranscriptAppended(changed=True):
                 changed = len(found)
     return tuple(
-        Attached(event=event, stale=event.workspace and number < changed) for number, event in enumerate(found)
+        AttachedEvidence(event=event, stale=event.workspace and number < changed) for number, event in enumerate(found)
     )
 
 
-def labels_of(profile: HarnessSpec) -> frozenset[str]:
+def policy_labels(profile: HarnessSpec) -> frozenset[str]:
     """The labels that the policies of a profile name."""
     return frozenset(policy.label for policy in profile.verification_policies or ())
 
 
-def masked(shown: Shown, mask: Mask) -> Shown:
+def masked(shown: ToolEvidence, mask: Mask) -> ToolEvidence:
     """Return evidence without secrets."""
     return replace(shown, label=mask.hide(shown.label), content=mask.hide(shown.content))
 
 
-def attach(
+def to_evidence(
     ids: Ids,
-    shown: Shown,
-    source: Source,
+    shown: ToolEvidence,
+    source: EvidenceSource,
     labels: Collection[str],
     *,
     tool_call_id: str | None = None,
@@ -126,8 +126,13 @@ def _is_empty(event: EvidenceAttached) -> bool:
 
 
 async def judge(
-    profile: HarnessSpec, output: str, evidence: Sequence[Attached], run_command: RunCommand, ids: Ids, mask: Mask
-) -> Verdict:
+    profile: HarnessSpec,
+    output: str,
+    evidence: Sequence[AttachedEvidence],
+    run_command: CommandRunner,
+    ids: Ids,
+    mask: Mask,
+) -> VerificationResult:
     """Hold a run's output and evidence against its profile's policies.
 
     First what is checked now (``command``, ``json-schema``, ``contains``), then ``require-evidence``, which also finds
@@ -139,8 +144,8 @@ async def judge(
     for policy in policies:
         if policy.kind == "require-evidence":
             continue
-        shown: Shown | None
-        source: Source = "model"
+        shown: ToolEvidence | None
+        source: EvidenceSource = "model"
         if policy.command is not None:
             source = "verifier"
             shown, failed[policy.id] = await _ran(policy, policy.command, run_command)
@@ -150,25 +155,25 @@ async def judge(
         else:
             shown, failed[policy.id] = _contained(policy, policy.contains or "", output)
         if shown is not None:
-            fresh.append(attach(ids, masked(shown, mask), source, {policy.label}, policy_id=policy.id))
-    everything = [*evidence, *(Attached(event=event) for event in fresh)]
+            fresh.append(to_evidence(ids, masked(shown, mask), source, {policy.label}, policy_id=policy.id))
+    everything = [*evidence, *(AttachedEvidence(event=event) for event in fresh)]
     for policy in policies:
         if policy.kind == "require-evidence":
             failed[policy.id] = _shown(policy, everything)
-    return Verdict(failures=tuple(filter(None, failed.values())), evidence=tuple(fresh))
+    return VerificationResult(failures=tuple(filter(None, failed.values())), evidence=tuple(fresh))
 
 
-Judged = tuple[Shown | None, VerificationFailure | None]
+CheckResult = tuple[ToolEvidence | None, VerificationFailure | None]
 
 
-async def _ran(policy: VerificationPolicy, argv: tuple[str, ...], run_command: RunCommand) -> Judged:
+async def _ran(policy: VerificationPolicy, argv: tuple[str, ...], run_command: CommandRunner) -> CheckResult:
     """The command has to exit with 0; its output is evidence either way."""
     details = {"command": shlex.join(argv)}
     try:
         result = await run_command(argv, policy.label)
     except ToolRefused:
         return None, _failure(policy, "the command is not allowed by toolPolicies.shell", details)
-    shown = result.shown or Shown(label=policy.label, type="text", content=result.content, workspace=True)
+    shown = result.shown or ToolEvidence(label=policy.label, type="text", content=result.content, workspace=True)
     code = shown.exit_code
     if code == 0 and not result.is_error:
         return shown, None
@@ -178,7 +183,7 @@ async def _ran(policy: VerificationPolicy, argv: tuple[str, ...], run_command: R
     return shown, _failure(policy, message, details)
 
 
-def _fitted(policy: VerificationPolicy, schema: dict[str, Any], output: str) -> Judged:
+def _fitted(policy: VerificationPolicy, schema: dict[str, Any], output: str) -> CheckResult:
     """The output has to be JSON that fits; what keeps it from fitting is evidence too."""
     try:
         value = msgspec.json.decode(_unfenced(output))
@@ -200,7 +205,7 @@ def _unfenced(output: str) -> str:
     return text
 
 
-def _contained(policy: VerificationPolicy, wanted: str, output: str) -> Judged:
+def _contained(policy: VerificationPolicy, wanted: str, output: str) -> CheckResult:
     """The output has to hold a text, character by character."""
     place = output.find(wanted)
     if place < 0:
@@ -209,7 +214,7 @@ def _contained(policy: VerificationPolicy, wanted: str, output: str) -> Judged:
     return _shown_as(policy, "text", excerpt), None
 
 
-def _shown(policy: VerificationPolicy, evidence: Sequence[Attached]) -> VerificationFailure | None:
+def _shown(policy: VerificationPolicy, evidence: Sequence[AttachedEvidence]) -> VerificationFailure | None:
     """There has to be evidence with the label (and type) that is neither stale nor empty."""
     named = [
         one
@@ -228,8 +233,8 @@ def _shown(policy: VerificationPolicy, evidence: Sequence[Attached]) -> Verifica
     return _failure(policy, message, details | {"reason": reason})
 
 
-def _shown_as(policy: VerificationPolicy, kind: EvidenceType, content: str) -> Shown:
-    return Shown(label=policy.label, type=kind, content=content)
+def _shown_as(policy: VerificationPolicy, kind: EvidenceType, content: str) -> ToolEvidence:
+    return ToolEvidence(label=policy.label, type=kind, content=content)
 
 
 def _failure(policy: VerificationPolicy, message: str, details: dict[str, str] | None = None) -> VerificationFailure:

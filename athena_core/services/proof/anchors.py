@@ -201,7 +201,7 @@ async def _client() -> httpx2.AsyncClient:
 async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str]) -> int:
     """Send an anchor and return the status of the answer, whose body is not read."""
     client = await _client()
-    async with client, client.stream(method, url, content=encoded(line), headers=headers) as response:
+    async with client, client.stream(method, url, content=anchor_line(line), headers=headers) as response:
         return int(response.status_code)
 
 
@@ -226,7 +226,7 @@ class KeptAnswer(msgspec.Struct):
     data: KeptPage
 
 
-async def fetch(place: Destination, log_id: str, sender: Sender) -> BinaryIO:
+async def fetch_anchors(place: Destination, log_id: str, sender: Sender) -> BinaryIO:
     """Open what a place keeps of a log, one anchor a line. Raise ConfigError where it cannot be read in time."""
     try:
         with anyio.fail_after(FETCH_SECONDS_MAX):
@@ -284,7 +284,7 @@ async def _got(url: str, headers: dict[str, str]) -> bytes:
 # Files
 
 
-def encoded(line: AnchorBody) -> bytes:
+def anchor_line(line: AnchorBody) -> bytes:
     """Return an anchor as a line of JSON."""
     return msgspec.json.encode(line) + b"\n"
 
@@ -305,7 +305,7 @@ async def _append_aside(path: Path, line: AnchorBody) -> None:
 
     def work() -> None:
         try:
-            append(path, line)
+            append_anchor(path, line)
         except Exception as error:
             failed.append(error)
         finally:
@@ -320,7 +320,7 @@ async def _append_aside(path: Path, line: AnchorBody) -> None:
         raise failed[0]
 
 
-def append(path: Path, line: AnchorBody) -> None:
+def append_anchor(path: Path, line: AnchorBody) -> None:
     """Append an anchor to a private regular file, durably. Raise OSError.
 
     What a crash left of an anchor is taken away first. Whole lines are never changed, and an anchor without an end gets
@@ -330,7 +330,7 @@ def append(path: Path, line: AnchorBody) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         size, end = _whole(descriptor)
-        content = end + encoded(line)
+        content = end + anchor_line(line)
         try:
             if os.write(descriptor, content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -506,7 +506,7 @@ def _refuse(body: AnchorBody, kept: AnchorKept, facts: tuple[Fact, ...], reader:
 
 def _check_limits(log_id: str, reader: Reader, context: Context) -> None:
     """Raise AnchorLimit if no more anchors are recorded, of this log or in all."""
-    counted = reader.guards(anchor.KEPT)
+    counted = reader.guards(anchor.ANCHORS_GUARD)
     today = context.now // anchor.DAY_MS
     if log_id not in counted and len(counted) >= anchor.LOGS_MAX:
         raise AnchorLimit(f"anchors of {anchor.LOGS_MAX} logs are kept here; no other log is taken")

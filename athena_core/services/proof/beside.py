@@ -14,17 +14,17 @@ from athena_core.clock import milliseconds
 from athena_core.domain import run
 from athena_core.event import Position
 from athena_core.log.key_clock import KEPT_MS
-from athena_core.log.port import FORMAT, KEY_CLOCK, MOVED
+from athena_core.log.port import FORMAT, KEY_CLOCK, MOVED_TO
 from athena_core.log.writer import Guards
 from athena_core.protocols import LogReader, Row, StoredKey
 
 PAGE_EVENTS = 1_000
 KEYS_SHOWN = 5
-META = frozenset({"log_id", "format", KEY_CLOCK, MOVED, "executor", "generation"})
+META = frozenset({"log_id", "format", KEY_CLOCK, MOVED_TO, "executor", "generation"})
 """What describes a log; in a database, two counters number its processes and the generations of its views."""
 META_CHARS = 80
 
-Read = Callable[[Position, int], list[Row]]
+ReadRows = Callable[[Position, int], list[Row]]
 """Return at most so many rows after a position."""
 
 GuardRow = tuple[str, str, tuple[str | int, ...]]
@@ -32,7 +32,7 @@ GuardRow = tuple[str, str, tuple[str | int, ...]]
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class Commands:
+class CommandIndex:
     """The commands in the order of their first events: the events of each are contiguous."""
 
     def __init__(self) -> None:
@@ -64,8 +64,8 @@ class Commands:
         return self.starts[index + 1] - 1 if index + 1 < len(self.starts) else head
 
 
-def misbound(
-    keys: Iterable[StoredKey], commands: Commands, head: Position, log: LogReader, read: Read
+def key_faults(
+    keys: Iterable[StoredKey], commands: CommandIndex, head: Position, log: LogReader, read: ReadRows
 ) -> Iterator[str]:
     """Return what is wrong with idempotency keys.
 
@@ -85,7 +85,7 @@ def misbound(
     yield from _astray(sorted(found, key=attrgetter("first")), read)
 
 
-def _astray(keys: Iterable[StoredKey], read: Read) -> Iterator[str]:
+def _astray(keys: Iterable[StoredKey], read: ReadRows) -> Iterator[str]:
     """Compare keys, in the order of their commands, with the rows of these."""
     page: list[Row] = []
     newest = bound = 0
@@ -115,7 +115,7 @@ def _name(key: StoredKey) -> str:
     return f"the key {key.key_hash.hex()[:12]}…"
 
 
-def misguarded(stored: Iterable[GuardRow], folded: Guards, kinds: AbstractSet[str]) -> Iterator[str]:
+def guard_faults(stored: Iterable[GuardRow], folded: Guards, kinds: AbstractSet[str]) -> Iterator[str]:
     """Return where the guard rows, or their order, differ from the fold of the log."""
     found = {(kind, key): value for kind, key, value in stored}
     expected = {(kind, key): value for kind in kinds for key, value in folded.of(kind).items()}
@@ -130,12 +130,12 @@ def misguarded(stored: Iterable[GuardRow], folded: Guards, kinds: AbstractSet[st
             yield f"the guard {kind} of {key} is {_shown(is_)} where the log says {_shown(due)}"
 
 
-Values: TypeAlias = dict[tuple[str, str], tuple[str | int, ...]]
+GuardValues: TypeAlias = dict[tuple[str, str], tuple[str | int, ...]]
 
 
-def _take_out_last_spent(found: Values, expected: Values) -> None:
+def _take_out_last_spent(found: GuardValues, expected: GuardValues) -> None:
     """Move the one ``spent`` row of release 0.1.0 to the days, and leave out the days before it: it had no others."""
-    last = found.get(("spent", run.LAST_SPENT))
+    last = found.get(("spent", run.LAST_SPENT_KEY))
     if last is None or len(last) != 2:
         return
     day, spent = last
@@ -143,19 +143,19 @@ def _take_out_last_spent(found: Values, expected: Values) -> None:
         del expected[name]
         found.pop(name, None)
     try:
-        page = ("spent", run.page_of(milliseconds(str(day))))
+        page = ("spent", run.spent_key(milliseconds(str(day))))
     except ValueError:
         return
     due, since = expected.get(page), found.get(page, (day, 0))
     if due is not None and due[0] == day == since[0]:
         found[page] = (day, int(since[1]) + int(spent))
     if due is not None:  # of that day, or of one forty days later
-        del found["spent", run.LAST_SPENT]
+        del found["spent", run.LAST_SPENT_KEY]
 
 
-def kept_one_day(stored: Iterable[GuardRow]) -> bool:
+def holds_last_spent(stored: Iterable[GuardRow]) -> bool:
     """Return True if a row of release 0.1.0 holds the spending of the last day, whichever it was."""
-    return any((kind, key) == ("spent", run.LAST_SPENT) for kind, key, _ in stored)
+    return any((kind, key) == ("spent", run.LAST_SPENT_KEY) for kind, key, _ in stored)
 
 
 def _list(keys: list[str]) -> str:
@@ -166,7 +166,7 @@ def _shown(value: tuple[str | int, ...] | None) -> str:
     return "absent" if value is None else str(list(value))
 
 
-def misshapen(row: Row) -> Iterator[str]:
+def payload_faults(row: Row) -> Iterator[str]:
     """What is wrong with the JSON of an event of an unknown type, which the feed shows as it is."""
     for name, content in (("data", row.data), ("extra", row.extra)):
         try:
@@ -178,7 +178,7 @@ def misshapen(row: Row) -> Iterator[str]:
             yield f"{row.type}: {name}: {error}"
 
 
-def misdescribed(meta: Mapping[str, str]) -> Iterator[str]:
+def meta_faults(meta: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with the description of the log."""
     text = meta.get("format", "")
     if not text.isdigit() or not 1 <= int(text) <= FORMAT:

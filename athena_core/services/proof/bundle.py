@@ -16,7 +16,7 @@ import msgspec
 from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
 from athena_core.log.anchor import Anchor
-from athena_core.log.chain import GENESIS, LEAF_COLUMNS, Broken, flaw, leaf, whole
+from athena_core.log.chain import GENESIS, LEAF_COLUMNS, ChainBroken, flaw, leaf, whole
 from athena_core.log.port import StoreReader
 from athena_core.protocols import Row
 from athena_core.services.proof.rules.run import TRANSITIONS
@@ -35,7 +35,7 @@ Integer = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class Scope(Value, forbid_unknown_fields=True):
+class BundleScope(Value, forbid_unknown_fields=True):
     """What a bundle is of: one run, one session, or everything from a position on."""
 
     run_id: str | None = None
@@ -51,12 +51,12 @@ class Scope(Value, forbid_unknown_fields=True):
         return row.position > (self.after or 0)
 
 
-class Head(Value, forbid_unknown_fields=True):
+class BundleHead(Value, forbid_unknown_fields=True):
     """The first line."""
 
     bundle: int
     log_id: str
-    scope: Scope
+    scope: BundleScope
     redacted: bool
     after: Integer
     chain: Hash
@@ -64,7 +64,7 @@ class Head(Value, forbid_unknown_fields=True):
     complete: bool | None = None
 
 
-class Columns(Value, rename=None, forbid_unknown_fields=True):
+class BundleRow(Value, rename=None, forbid_unknown_fields=True):
     """The columns of an event as a bundle holds them."""
 
     position: Integer
@@ -94,16 +94,16 @@ class Columns(Value, rename=None, forbid_unknown_fields=True):
         return Row(**cells)
 
 
-class Part(Value, forbid_unknown_fields=True):
+class BundleLine(Value, forbid_unknown_fields=True):
     """A line behind the first: an event, the leaves of others, or the end with its chain value."""
 
-    row: Columns | None = None
+    row: BundleRow | None = None
     leaves: Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=PAGE_EVENTS)] | None = None
     end: Integer | None = None
     chain: Hash | None = None
 
 
-class Proof(Value):
+class BundleProof(Value):
     """What a bundle proves: ``events`` are in it, ``skipped`` are vouched for by what they add to the chain.
 
     ``complete`` means that no event of its run is missing; ``notices`` say what is not proven.
@@ -111,7 +111,7 @@ class Proof(Value):
 
     ok: bool
     log_id: str
-    scope: Scope
+    scope: BundleScope
     redacted: bool
     first: Position
     last: Position
@@ -125,24 +125,24 @@ class Proof(Value):
     notices: tuple[str, ...]
 
 
-class Source(Protocol):
+class LineSource(Protocol):
     """A file of lines."""
 
     def readline(self, limit: int, /) -> bytes:
         """The next line, or as much of it as the limit allows."""
 
 
-def lines_of(file: Source) -> Iterator[bytes]:
+def read_lines(file: LineSource) -> Iterator[bytes]:
     """The lines of a bundle. Raises Broken for one that is too long."""
     number = 0
     while line := file.readline(LINE_BYTES_MAX + 1):
         number += 1
         if len(line) > LINE_BYTES_MAX:
-            raise Broken(0, f"line {number} is longer than {LINE_BYTES_MAX} bytes")
+            raise ChainBroken(0, f"line {number} is longer than {LINE_BYTES_MAX} bytes")
         yield line
 
 
-class Extent(NamedTuple):
+class BundleExtent(NamedTuple):
     """The first and the last position of a slice, and whether it holds a run from its first event to its end."""
 
     first: Position
@@ -150,7 +150,7 @@ class Extent(NamedTuple):
     complete: bool
 
 
-def export(log: StoreReader, scope: Scope, *, redact: bool, to: Position | None = None) -> Iterator[bytes]:
+def export(log: StoreReader, scope: BundleScope, *, redact: bool, to: Position | None = None) -> Iterator[bytes]:
     """The lines of a bundle, from the first event of a scope to its last, or to a position.
 
     With ``redact`` without text. Nothing but the end marks a bundle of a scope without events. Raises ConfigError for a
@@ -160,7 +160,7 @@ def export(log: StoreReader, scope: Scope, *, redact: bool, to: Position | None 
     before = log.row(first - 1) if first > 1 else None
     chain = GENESIS if before is None else before.chain
     yield _line(
-        Head(
+        BundleHead(
             bundle=FORMAT,
             log_id=log.log_id,
             scope=scope,
@@ -189,25 +189,25 @@ def export(log: StoreReader, scope: Scope, *, redact: bool, to: Position | None 
     yield _line({"end": last, "chain": chain.hex()})
 
 
-def _extent(log: StoreReader, scope: Scope, to: Position | None) -> Extent:
+def _extent(log: StoreReader, scope: BundleScope, to: Position | None) -> BundleExtent:
     """What a slice reaches; (1, 0) where nothing belongs to it."""
     head = log.head()
     if to is not None and to > head:
         raise ConfigError(f"--to: the log ends at position {head}")
-    first, last, story = 0, 0, Story(scope)
+    first, last, story = 0, 0, RunCompleteness(scope)
     for row in _rows(log, scope.after or 0, head if to is None else to):
         if scope.holds(row):
             first, last = first or row.position, row.position
             story.add(row)
     if to is not None and not first:
         raise ConfigError(f"--to: nothing of that was recorded up to position {to}")
-    return Extent(first or 1, last if to is None else to, story.complete)
+    return BundleExtent(first or 1, last if to is None else to, story.complete)
 
 
-class Story:
+class RunCompleteness:
     """The stream of a run in a bundle, event by event; of another scope it is never complete."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: BundleScope) -> None:
         """Before the first event."""
         self._stream = scope.run_id
         self.version = 0
@@ -234,13 +234,13 @@ def _rows(log: StoreReader, after: Position, until: Position) -> Iterator[Row]:
             if row.position != after + 1:
                 break
             if not whole(row):
-                raise Broken(row.position, "a column is missing or of a wrong type")
+                raise ChainBroken(row.position, "a column is missing or of a wrong type")
             after = row.position
             yield row
         else:
             if rows:
                 continue
-        raise Broken(after + 1, "the log does not hold it")
+        raise ChainBroken(after + 1, "the log does not hold it")
 
 
 def _shown(row: Row, *, redact: bool) -> dict[str, Any]:
@@ -250,11 +250,13 @@ def _shown(row: Row, *, redact: bool) -> dict[str, Any]:
     try:
         columns |= {name: columns[name].decode() for name in BYTES if columns[name] is not None}
     except UnicodeDecodeError as error:
-        raise Broken(row.position, "the payload or the text is not UTF-8") from error
+        raise ChainBroken(row.position, "the payload or the text is not UTF-8") from error
     return columns | {name: columns[name].hex() for name in HEX if columns[name] is not None}
 
 
-def prove(lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None, kept: Iterable[Anchor] = ()) -> Proof:
+def prove(
+    lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None, kept: Iterable[Anchor] = ()
+) -> BundleProof:
     """Prove a bundle from its own lines: every hash, the chain over all positions, nothing missing. Raises Broken.
 
     ``note`` is called with every event. Without ``kept`` it does not prove that its first chain value, or its last, is
@@ -265,36 +267,36 @@ def prove(lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None
     bundle = _Reading(_head(next(source, b"")), kept)
     for line in source:
         try:
-            part = msgspec.json.decode(line, type=Part)
+            part = msgspec.json.decode(line, type=BundleLine)
             ended = bundle.take(part, note)
         except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-            raise Broken(bundle.position + 1, f"the line cannot be read: {error}") from error
+            raise ChainBroken(bundle.position + 1, f"the line cannot be read: {error}") from error
         except RecursionError:
-            raise Broken(bundle.position + 1, "the line has too many levels") from None
+            raise ChainBroken(bundle.position + 1, "the line has too many levels") from None
         if ended:
             break
     else:
-        raise Broken(bundle.position, "the bundle was cut off: it has no end")
+        raise ChainBroken(bundle.position, "the bundle was cut off: it has no end")
     if next(source, None) is not None:
-        raise Broken(bundle.position, "there is more after the end")
+        raise ChainBroken(bundle.position, "there is more after the end")
     return bundle.proof()
 
 
-def _head(line: bytes) -> Head:
+def _head(line: bytes) -> BundleHead:
     try:
-        head = msgspec.json.decode(line, type=Head)
+        head = msgspec.json.decode(line, type=BundleHead)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Broken(0, f"the first line is not that of a bundle: {error}") from error
+        raise ChainBroken(0, f"the first line is not that of a bundle: {error}") from error
     except RecursionError:
-        raise Broken(0, "the first line has too many levels") from None
+        raise ChainBroken(0, "the first line has too many levels") from None
     if not OLDEST <= head.bundle <= FORMAT:
-        raise Broken(0, f"the bundle has format {head.bundle}; this release reads {OLDEST} to {FORMAT}")
+        raise ChainBroken(0, f"the bundle has format {head.bundle}; this release reads {OLDEST} to {FORMAT}")
     if (head.complete is None) != (head.bundle == OLDEST):
-        raise Broken(0, "the first line is not that of its format")
+        raise ChainBroken(0, "the first line is not that of its format")
     return head
 
 
-def log_of(line: bytes) -> str:
+def log_id_of(line: bytes) -> str:
     """Return the id of the log that a bundle is of, from its first line. Raises Broken."""
     return _head(line).log_id
 
@@ -302,46 +304,46 @@ def log_of(line: bytes) -> str:
 class _Reading:
     """A bundle that is read: how far it is proven."""
 
-    def __init__(self, head: Head, kept: Iterable[Anchor]) -> None:
+    def __init__(self, head: BundleHead, kept: Iterable[Anchor]) -> None:
         """Begin at the place that the slice follows."""
         self.position, self._chain = head.after, bytes.fromhex(head.chain)
         self._head = head
-        self._story = Story(head.scope)
+        self._story = RunCompleteness(head.scope)
         self._recorded_at = 0
         self._events = self._skipped = self._without_text = 0
         self._kept: dict[Position, set[str]] = {}
         self._anchors = 0
         for anchor in kept:
             if anchor.log_id != head.log_id:
-                raise Broken(0, f"the bundle is of log {head.log_id}, the anchor of {anchor.log_id}")
+                raise ChainBroken(0, f"the bundle is of log {head.log_id}, the anchor of {anchor.log_id}")
             self._kept.setdefault(anchor.position, set()).add(anchor.chain)
             self._anchors += 1
         self._compared: list[Position] = []
         self._range = head.scope.run_id is None and head.scope.session_id is None
         if self._range and head.head and head.after != (head.scope.after or 0):
-            raise Broken(head.after + 1, "the bundle does not begin where its scope does")
+            raise ChainBroken(head.after + 1, "the bundle does not begin where its scope does")
         if head.after:
             self._compare()
         elif self._chain != GENESIS:
-            raise Broken(0, "the first chain value is not that of an empty log")
+            raise ChainBroken(0, "the first chain value is not that of an empty log")
 
-    def take(self, part: Part, note: Callable[[Row], None]) -> bool:
+    def take(self, part: BundleLine, note: Callable[[Row], None]) -> bool:
         """Take a line in; return True for the last one. Raises Broken, and ValueError for what is no line."""
         match part:
-            case Part(row=Columns() as columns, leaves=None, end=None, chain=None):
+            case BundleLine(row=BundleRow() as columns, leaves=None, end=None, chain=None):
                 row = columns.row()
                 self._take_row(row)
                 note(row)
-            case Part(row=None, leaves=tuple(leaves), end=None, chain=None):
+            case BundleLine(row=None, leaves=tuple(leaves), end=None, chain=None):
                 for text in leaves:
                     self._skipped += 1
                     chain = hashlib.sha256(self._chain + bytes.fromhex(text)).digest()
                     self._advance(self.position + 1, chain)
                 if self._range:
-                    raise Broken(self.position, "an event is missing, though the scope holds every event")
-            case Part(row=None, leaves=None, end=int(end), chain=str(chain)):
+                    raise ChainBroken(self.position, "an event is missing, though the scope holds every event")
+            case BundleLine(row=None, leaves=None, end=int(end), chain=str(chain)):
                 if (end, chain, end) != (self.position, self._chain.hex(), self._head.head):
-                    raise Broken(self.position, "the end is not where the last line leads, or the first line says")
+                    raise ChainBroken(self.position, "the end is not where the last line leads, or the first line says")
                 return True
             case _:
                 raise ValueError("it is neither an event nor leaves nor an end")
@@ -352,14 +354,14 @@ class _Reading:
         if broken is not None:
             raise broken
         if row.recorded_at < self._recorded_at:
-            raise Broken(row.position, "recorded before its predecessor")
+            raise ChainBroken(row.position, "recorded before its predecessor")
         if not self._head.scope.holds(row):
-            raise Broken(row.position, "the event does not belong to the scope of the bundle")
+            raise ChainBroken(row.position, "the event does not belong to the scope of the bundle")
         if not self._story.add(row):
             expected = self._story.version
-            raise Broken(row.position, f"version {row.version} of the run follows; version {expected} is missing")
+            raise ChainBroken(row.position, f"version {row.version} of the run follows; version {expected} is missing")
         if row.text is not None and self._head.redacted:
-            raise Broken(row.position, "there is text, though the bundle says that it has none")
+            raise ChainBroken(row.position, "there is text, though the bundle says that it has none")
         self._recorded_at = row.recorded_at
         self._events += 1
         self._without_text += row.text is None and row.text_hash is not None
@@ -367,7 +369,7 @@ class _Reading:
 
     def _advance(self, position: Position, chain: bytes) -> None:
         if position > self._head.head:
-            raise Broken(position, f"the bundle goes beyond position {self._head.head}, its end")
+            raise ChainBroken(position, f"the bundle goes beyond position {self._head.head}, its end")
         self.position, self._chain = position, chain
         self._compare()
 
@@ -377,22 +379,24 @@ class _Reading:
         if chains is None:
             return
         if chains != {self._chain.hex()}:
-            raise Broken(self.position, "the chain is not the one that the kept anchor vouches for")
+            raise ChainBroken(self.position, "the chain is not the one that the kept anchor vouches for")
         self._compared.append(self.position)
 
-    def proof(self) -> Proof:
+    def proof(self) -> BundleProof:
         """What is proven at the end."""
         head = self._head
         complete = bool(head.complete) and self._story.complete
         if head.complete and not complete:
-            raise Broken(self.position, "the bundle says that it holds a whole run, and its run does not end in it")
+            raise ChainBroken(
+                self.position, "the bundle says that it holds a whole run, and its run does not end in it"
+            )
         if self._anchors and not self._compared:
-            raise Broken(
+            raise ChainBroken(
                 self.position,
                 f"none of the {self._anchors} kept anchors lies between position {head.after} and {self.position};"
                 " export it again with --to and the position of one",
             )
-        return Proof(
+        return BundleProof(
             ok=True,
             log_id=head.log_id,
             scope=head.scope,
@@ -425,5 +429,5 @@ class _Reading:
 def _line(part: object, position: Position = 0) -> bytes:
     line = escape_json(msgspec.json.encode(part)) + b"\n"
     if len(line) > LINE_BYTES_MAX:
-        raise Broken(position, f"the event makes a line of more than {LINE_BYTES_MAX} bytes")
+        raise ChainBroken(position, f"the event makes a line of more than {LINE_BYTES_MAX} bytes")
     return line

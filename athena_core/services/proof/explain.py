@@ -59,11 +59,11 @@ CANCELLED = {
 }
 
 
-Named: TypeAlias = Callable[[Position, bytes], str]
+EventIdOf: TypeAlias = Callable[[Position, bytes], str]
 """The id of an event by its position and mark."""
 
 
-class Line(NamedTuple):
+class QueuePlace(NamedTuple):
     """Where a run waits: why, at which place, behind which run, if it is one, and at which limit, in words."""
 
     reason: str
@@ -124,13 +124,17 @@ class Explanation(Value):
 
 
 def explain(
-    recorded: Sequence[Recorded[Event]], line: Line | None, log: LogReader, named: Named, scope: Scope | None = None
+    recorded: Sequence[Recorded[Event]],
+    line: QueuePlace | None,
+    log: LogReader,
+    named: EventIdOf,
+    scope: Scope | None = None,
 ) -> Explanation | None:
     """The explanation of the run with these events, oldest first; None where they are not those of a run.
 
     Other runs are named as far as a scope covers them.
     """
-    story = Story(log, named, scope)
+    story = Timeline(log, named, scope)
     for one in recorded:
         story.add(one)
     if story.request is None:
@@ -149,7 +153,7 @@ def explain(
     )
 
 
-def _rejected(run_id: str, story: "Story", event: PolicyRejected) -> Explanation:
+def _rejected(run_id: str, story: "Timeline", event: PolicyRejected) -> Explanation:
     return Explanation(
         run_id=run_id,
         session_id=event.rejection.rejected_run_details.session_id,
@@ -162,7 +166,7 @@ def _rejected(run_id: str, story: "Story", event: PolicyRejected) -> Explanation
     )
 
 
-class Told(NamedTuple):
+class Sentence(NamedTuple):
     """What an event says, and the details beside it."""
 
     says: str
@@ -171,10 +175,10 @@ class Told(NamedTuple):
     after: str | None = None
 
 
-class Story:
+class Timeline:
     """A run as it is told, event by event."""
 
-    def __init__(self, log: LogReader, named: Named, scope: Scope | None) -> None:
+    def __init__(self, log: LogReader, named: EventIdOf, scope: Scope | None) -> None:
         """Nothing happened yet."""
         self.causes: list[Cause] = []
         self.status = ""
@@ -212,7 +216,7 @@ class Story:
             )
         self._last = one
 
-    def waits_for(self, line: Line | None) -> WaitsFor | None:
+    def waits_for(self, line: QueuePlace | None) -> WaitsFor | None:
         """What the run waits for after what was told so far."""
         last = self._last
         if last is None or self.request is None or self.status in STATUS_OF_ENDING.values():
@@ -247,68 +251,68 @@ class Story:
         model = f"{self.request.provider}/{self.request.model}"
         return WaitsFor(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
 
-    def _told(self, one: Recorded[Event]) -> Told | None:
+    def _told(self, one: Recorded[Event]) -> Sentence | None:
         """What an event says; None where it is nothing new."""
         event = one.event
         match event:
             case RunQueued():
                 self.request, self.status, self._asked_at = event, "queued", one.at
-                return Told(f"{one.actor} asked for it; it waits, because {REASONS[event.reason]}")
+                return Sentence(f"{one.actor} asked for it; it waits, because {REASONS[event.reason]}")
             case RunCreated():
                 return self._admitted(one, event)
             case RunLeased():
                 return self._leased(one, event)
             case TranscriptAppended():
-                return Told(self._said(event), self._turn or None)
+                return Sentence(self._said(event), self._turn or None)
             case ToolCalled():
                 self._turn = event.turn
                 self._pending[event.tool_call_id] = event, one.at
                 refused = REFUSED[event.refused] if event.tool_name else ""
-                return Told(f"the model called {_tool(event)}{refused}", event.turn)
+                return Sentence(f"the model called {_tool(event)}{refused}", event.turn)
             case EvidenceAttached():
                 shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
-                return Told(f"the {event.source} showed {shown}", self._turn or None)
+                return Sentence(f"the {event.source} showed {shown}", self._turn or None)
             case UsageRecorded():
                 self._turn = self._turn if event.failed else event.turn or self._turn
-                return Told(_paid(event), event.turn)
+                return Sentence(_paid(event), event.turn)
             case RunPaused():
                 self.status, self._paused, self._executor = "paused", event, None
                 self._free_since = one.at
-                return Told(f"paused, because {_spent(event)}")
+                return Sentence(f"paused, because {_spent(event)}")
             case RunResumed():
                 waited, self._free_since = max(one.at - self._free_since, 0), one.at
                 self.status, self._paused = "running", None
                 budget = event.budget_micro_usd
                 how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
-                return Told(f"{one.actor} let it go on {how}", waited_ms=waited)
+                return Sentence(f"{one.actor} let it go on {how}", waited_ms=waited)
             case RunCancelRequested():
-                return Told(self._asked_to_stop(one, event))
+                return Sentence(self._asked_to_stop(one, event))
             case PolicyRejected() if self.request is None:
                 self.rejected = event
-                return Told(f"{one.actor} asked for it; it was rejected, because {_refused(event)}")
+                return Sentence(f"{one.actor} asked for it; it was rejected, because {_refused(event)}")
             case _ if one.type in STATUS_OF_ENDING:
                 self.status = STATUS_OF_ENDING[one.type]
-                return Told(_ended(event, self._note))
+                return Sentence(_ended(event, self._note))
             case _:
                 return None
 
-    def _admitted(self, one: Recorded[Event], event: RunCreated) -> Told:
+    def _admitted(self, one: Recorded[Event], event: RunCreated) -> Sentence:
         first = self.request is None
         self.request, self.status, self._free_since = event, "running", one.at
         if first:
-            return Told(f"{one.actor} asked for it; it was admitted at once")
+            return Sentence(f"{one.actor} asked for it; it was admitted at once")
         waited, row = max(one.at - self._asked_at, 0), self._ended_before(one)
         after = row.stream if row and (not self._scope or self._scope.shows(row.session_id or "", row.stream)) else None
         says = f"admitted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
-        return Told(says, waited_ms=waited, after=after)
+        return Sentence(says, waited_ms=waited, after=after)
 
-    def _leased(self, one: Recorded[Event], event: RunLeased) -> Told:
+    def _leased(self, one: Recorded[Event], event: RunLeased) -> Sentence:
         self._executor = event.executor
         if event.taken_from is None:
             says = f"taken by {event.executor} (process {event.pid})"
-            return Told(says, waited_ms=max(one.at - self._free_since, 0))
+            return Sentence(says, waited_ms=max(one.at - self._free_since, 0))
         lost = LOSSES.get(event.because or "", "which lost it")
-        return Told(f"taken over by {event.executor} from {event.taken_from}, {lost}; attempt {event.attempt}")
+        return Sentence(f"taken over by {event.executor} from {event.taken_from}, {lost}; attempt {event.attempt}")
 
     def _ended_before(self, one: Recorded[Event]) -> Row | None:
         """The end of the run that admitted this one, in the same commit."""

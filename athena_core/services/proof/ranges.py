@@ -45,7 +45,7 @@ PROGRAM = (
 """What a process does. It imports from where this one does, and from no working directory of its own."""
 
 
-class Job(Value):
+class RangeJob(Value):
     """What a process is given: where to import from, where the log is, and its range."""
 
     path: tuple[str, ...]
@@ -56,7 +56,7 @@ class Job(Value):
     url: str | None = None
 
 
-class Proven(Value):
+class RangeProof(Value):
     """What a process found in a range: how many rows, the chain value at its end, and the first flaws."""
 
     rows: int
@@ -65,7 +65,7 @@ class Proven(Value):
     flaw_count: int
 
 
-class Range(NamedTuple):
+class ChainRange(NamedTuple):
     """The positions after one up to another, and the stored chain value before them, in hex."""
 
     after: Position
@@ -78,7 +78,7 @@ def free_cores() -> int:
     return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) - 1
 
 
-class Helpers(NamedTuple):
+class HelperProcesses(NamedTuple):
     """Where other processes find a log, a file or the URL of a database, how many help, and from which size on."""
 
     file: Path
@@ -87,13 +87,13 @@ class Helpers(NamedTuple):
     """One for each free core if absent, up to ``PROCESSES_MAX``."""
     events_min: int = EVENTS_MIN
 
-    def start(self, log: LogReader, head: Position) -> "Ranges | None":
+    def start(self, log: LogReader, head: Position) -> "RangeProofs | None":
         """Begin to prove a log; None where the pass does so itself, because it is short or no core is free."""
         count = min(free_cores(), PROCESSES_MAX) if self.processes is None else self.processes
-        return Ranges(self, split(log, head, count)) if count > 0 and head >= max(self.events_min, 1) else None
+        return RangeProofs(self, split_log(log, head, count)) if count > 0 and head >= max(self.events_min, 1) else None
 
 
-def split(log: LogReader, head: Position, parts: int) -> list[Range]:
+def split_log(log: LogReader, head: Position, parts: int) -> list[ChainRange]:
     """Cut a log into ranges of about the same length, behind rows that are there."""
     begins = [0]
     for number in range(1, parts):
@@ -101,7 +101,8 @@ def split(log: LogReader, head: Position, parts: int) -> list[Range]:
         if found is not None and found > begins[-1]:
             begins.append(found)
     return [
-        Range(after, until, _chain_at(log, after)) for after, until in zip(begins, [*begins[1:], head], strict=True)
+        ChainRange(after, until, _chain_at(log, after))
+        for after, until in zip(begins, [*begins[1:], head], strict=True)
     ]
 
 
@@ -123,10 +124,10 @@ def _chain_at(log: LogReader, position: Position) -> str:
     return row.chain.hex() if row is not None and chain.whole(row) else ""
 
 
-class Ranges:
+class RangeProofs:
     """The processes that prove a log. Close it in any case: it ends those that are left."""
 
-    def __init__(self, place: Helpers, ranges: Sequence[Range]) -> None:
+    def __init__(self, place: HelperProcesses, ranges: Sequence[ChainRange]) -> None:
         """Start a process for each range."""
         self._ranges = ranges
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -137,13 +138,13 @@ class Ranges:
             self.close()
             raise
 
-    def proven(self) -> Iterator[Proven]:
+    def proven(self) -> Iterator[RangeProof]:
         """What each found, in the order of the log. Raises InternalError for one that ended without an answer."""
         before = self._ranges[0].chain
         for part, process in zip(self._ranges, self.processes, strict=True):
             out, _ = process.communicate()
             try:
-                found = msgspec.json.decode(out, type=Proven)
+                found = msgspec.json.decode(out, type=RangeProof)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 why = out.decode(errors="replace").strip() or f"ended with exit code {process.returncode}"
                 raise InternalError(
@@ -165,7 +166,7 @@ class Ranges:
                     pipe.close()
 
 
-def _started(place: Helpers, part: Range) -> "subprocess.Popen[bytes]":
+def _started(place: HelperProcesses, part: ChainRange) -> "subprocess.Popen[bytes]":
     """Start a process and give it its job by standard input: a URL may hold a password, arguments are public."""
     process = subprocess.Popen(
         [sys.executable, "-I", "-c", PROGRAM],
@@ -176,14 +177,14 @@ def _started(place: Helpers, part: Range) -> "subprocess.Popen[bytes]":
     )
     assert process.stdin is not None
     path = tuple(str(Path(entry).absolute()) for entry in sys.path)
-    job = Job(path=path, file=str(place.file.absolute()), url=place.url, **part._asdict())
+    job = RangeJob(path=path, file=str(place.file.absolute()), url=place.url, **part._asdict())
     with suppress(BrokenPipeError):  # it has ended, which is noticed when it should answer
         process.stdin.write(msgspec.json.encode(job) + b"\n")
         process.stdin.flush()
     return process
 
 
-def prove(log: LogReader, part: Range) -> Proven:
+def prove_range(log: LogReader, part: ChainRange) -> RangeProof:
     """Prove the rows of a range, each against the stored chain value before it."""
     after, previous = part.after, bytes.fromhex(part.chain) or None
     flaws: list[Violation] = []
@@ -211,7 +212,7 @@ def prove(log: LogReader, part: Range) -> Proven:
                     after += 1
                     continue
             after, previous = row.position, row.chain
-    return Proven(rows=rows, chain="" if previous is None else previous.hex(), flaws=tuple(flaws), flaw_count=count)
+    return RangeProof(rows=rows, chain="" if previous is None else previous.hex(), flaws=tuple(flaws), flaw_count=count)
 
 
 NICE = 19
@@ -220,14 +221,14 @@ NICE = 19
 
 def main(line: str) -> None:
     """Do the job of a line, and answer on standard output: what was found, or in words why not."""
-    job = msgspec.json.decode(line, type=Job)
+    job = msgspec.json.decode(line, type=RangeJob)
     try:
         os.nice(NICE)
         supervisor.protect()
         if sys.platform == "linux":
             supervisor.prctl(supervisor.PR_SET_PDEATHSIG, signal.SIGKILL)
         reader = SqliteReader(Path(job.file), "") if job.url is None else open_archive(Path(), job.url).reader()
-        answer = msgspec.json.encode(prove(reader, Range(job.after, job.until, job.chain)))
+        answer = msgspec.json.encode(prove_range(reader, ChainRange(job.after, job.until, job.chain)))
         reader.close()
     except Exception as error:
         answer = f"{type(error).__name__}: {error}".encode()

@@ -12,7 +12,7 @@ M = TypeVar("M", bound=Callable[..., Any])
 Rule = Callable[[Row, Event], str | None]
 """Return what is wrong with an event, given what is known before it; None if nothing is."""
 
-Follower = Callable[[Row, Event], None]
+StateUpdate = Callable[[Row, Event], None]
 """Take an event into the state, after every rule has looked at it."""
 
 
@@ -47,7 +47,7 @@ def _marked(name: str, kinds: tuple[type[Event], ...]) -> Callable[[M], M]:
     return mark
 
 
-class Noun:
+class RuleSet:
     """The rules of one noun and their state. Methods are called in the order in which they are written."""
 
     def finish(self) -> Iterator[Violation]:
@@ -55,21 +55,23 @@ class Noun:
         return iter(())
 
 
-class Entry(NamedTuple):
+class EventRules(NamedTuple):
     """What is called for an event type: the rules by name, then the followers; and how its streams may begin."""
 
     rules: tuple[tuple[str, Rule], ...] = ()
-    followers: tuple[Follower, ...] = ()
+    followers: tuple[StateUpdate, ...] = ()
     streams: tuple[str, ...] = ("",)
 
 
-NOTHING = Entry()
+NO_RULES = EventRules()
 
 
-def table(nouns: Iterable[Noun], streams: Mapping[type[Event], tuple[str, ...]]) -> dict[type[Event], Entry]:
+def rules_by_event(
+    nouns: Iterable[RuleSet], streams: Mapping[type[Event], tuple[str, ...]]
+) -> dict[type[Event], EventRules]:
     """Collect by event type what the nouns want to be called for; ``streams`` names every type."""
     rules: dict[type[Event], list[tuple[str, Rule]]] = defaultdict(list)
-    followers: dict[type[Event], list[Follower]] = defaultdict(list)
+    followers: dict[type[Event], list[StateUpdate]] = defaultdict(list)
     for noun in nouns:
         for name, method in vars(type(noun)).items():
             for kind in getattr(method, "looks_at", ()):
@@ -78,5 +80,6 @@ def table(nouns: Iterable[Noun], streams: Mapping[type[Event], tuple[str, ...]])
                 followers[kind].append(getattr(noun, name))
     kinds = {**streams, **dict.fromkeys((*rules, *followers))}
     return {
-        kind: Entry(tuple(rules[kind]), tuple(followers[kind]), streams.get(kind, NOTHING.streams)) for kind in kinds
+        kind: EventRules(tuple(rules[kind]), tuple(followers[kind]), streams.get(kind, NO_RULES.streams))
+        for kind in kinds
     }

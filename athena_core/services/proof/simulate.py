@@ -1,8 +1,8 @@
 """The simulation: what the recorded requests for runs would have met under another policy.
 
-``Collector`` reads a part of the log; ``simulate`` is a pure function of it. The rules are those of ``admission``, over
-guards in memory that the same deciders fold. A run does what it did, as long after its admission as it did it: what it
-paid and set aside, its pauses, its end. A run that was refused takes what half of its template's, else of its
+``HistoryReader`` reads a part of the log; ``simulate`` is a pure function of it. The rules are those of ``admission``,
+over guards in memory that the same deciders fold. A run does what it did, as long after its admission as it did it:
+what it paid and set aside, its pauses, its end. A run that was refused takes what half of its template's, else of its
 profile's, else of all runs took (decisions E44). Nothing is changed. ``NOT_SIMULATED`` names what is left out.
 """
 
@@ -27,14 +27,14 @@ from athena_core.log.writer import Guards
 from athena_core.protocols import Decode, Row
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import (
-    Draft,
-    Granted,
+    BudgetGrant,
+    BudgetRequest,
+    ExecutorCapacity,
     Plan,
-    Room,
-    Wanted,
+    RunTransaction,
     admit,
+    apply_command,
     facts_of,
-    finish,
     shadow_profile,
 )
 from athena_core.values import LOCAL, MICRO_USD, RunBody, Usage
@@ -59,7 +59,7 @@ NOT_SIMULATED: tuple[NotSimulated, ...] = (
 )
 
 
-class Request(Value):
+class RecordedRequest(Value):
     """A run that was asked for, as the log tells it; times in ms, money in micro-USD.
 
     ``refused`` is the recorded reason, if it was. ``patient``, ``strategy`` and ``least`` are as in a ``Plan``.
@@ -86,7 +86,7 @@ class Request(Value):
     cost_micro_usd: int = 0
 
 
-class History(NamedTuple):
+class RequestHistory(NamedTuple):
     """A part of the log: the requests in it, and the runs that were open before it with what they had done.
 
     ``paid`` are the usages of the day on which it begins. ``leased`` is how many runs each executor had at once.
@@ -95,8 +95,8 @@ class History(NamedTuple):
     since: Position
     to: Position
     truncated: bool
-    requests: Sequence[Request]
-    open: Sequence[Request] = ()
+    requests: Sequence[RecordedRequest]
+    open: Sequence[RecordedRequest] = ()
     before: Sequence[Recorded[Event]] = ()
     paid: Sequence[Recorded[Event]] = ()
     leased: Mapping[str, int] = MappingProxyType({})
@@ -166,7 +166,7 @@ class Simulation(Value):
 # From events to requests
 
 
-class Course:
+class RunCourse:
     """A run as it is read."""
 
     def __init__(self, row: Row) -> None:
@@ -230,7 +230,7 @@ class Course:
             self._held += max(now - self._since, 0)
             self._since = None
 
-    def request(self, now: int) -> Request | None:
+    def request(self, now: int) -> RecordedRequest | None:
         """The request, as it is known at a time; None for what is no request."""
         fields: dict[str, Any] = {
             "run_id": self.run_id,
@@ -243,7 +243,7 @@ class Course:
         }
         if self._request is not None:
             held = self._held + (max(now - self._since, 0) if self._since is not None else 0)
-            return Request(
+            return RecordedRequest(
                 **fields,
                 pinned=replace(run.without_text(self._request), parent_run_id=None),
                 least=None if self._unpriced else 0,
@@ -256,7 +256,7 @@ class Course:
         return None if self._refusal is None else _refused(self._refusal, fields)
 
 
-def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Request:
+def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> RecordedRequest:
     """A request that was refused, as far as its refusal tells it."""
     rejection, profile = refusal.rejection, refusal.harness_profile_id or ""
     provider, plan = refusal.provider or "", refusal.plan
@@ -274,7 +274,7 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Request:
         fallbacks=plan.fallbacks if plan is not None else None,
     )
     if plan is not None:
-        return Request(
+        return RecordedRequest(
             **{**fields, "template": refusal.run_template_id, "patient": plan.patient is True},
             pinned=pinned,
             strategy=plan.session_strategy or "enqueue",
@@ -286,7 +286,7 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Request:
         least = None
     elif rejection.reason == "daily-cost-budget-exceeded":  # it bought no call: one takes more than what was left
         least = max((rejection.budget_micro_usd or 0) - (rejection.spent_micro_usd or 0) + 1, 0)
-    return Request(
+    return RecordedRequest(
         **{**fields, "template": refusal.run_template_id},
         pinned=pinned,
         strategy="reject" if rejection.reason == STRATEGY_REASON else "enqueue",
@@ -295,7 +295,7 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Request:
     )
 
 
-class Source(Protocol):
+class HistorySource(Protocol):
     """What a collector reads of the log, and the guards beside it."""
 
     def head(self) -> Position:
@@ -317,27 +317,27 @@ class Source(Protocol):
         """The first rows of some types with ``after < position <= until``."""
 
 
-TAKEN = run.DECIDER.guarded | {run.PolicyRejected.TYPE, template.RunTemplateRun.TYPE}
+FOLLOWED_TYPES = run.DECIDER.guarded | {run.PolicyRejected.TYPE, template.RunTemplateRun.TYPE}
 """The events of a run that a simulation follows."""
 RUN, WORKFLOW_RUN = (f"{decider.category}_" for decider in (run.DECIDER, workflow_run.DECIDER))
 
 
-class Collector:
+class HistoryReader:
     """Reads a part of the log, from a position on."""
 
-    def __init__(self, log: Source, decode: Decode, since: Position) -> None:
+    def __init__(self, log: HistorySource, decode: Decode, since: Position) -> None:
         """Begin after a position."""
         self._log = log
         self._decode = decode
         self._since = since
-        self._courses: dict[str, Course] = {}
-        self._open: dict[str, Course] = {}
+        self._courses: dict[str, RunCourse] = {}
+        self._open: dict[str, RunCourse] = {}
         self._before: list[Recorded[Event]] = []
         self._command: str | None = None
-        self._begun: list[Course] = []
+        self._begun: list[RunCourse] = []
         self._workflow = False
 
-    def collect(self) -> History:
+    def collect(self) -> RequestHistory:
         """Read as far as the limits allow."""
         head, position, now = self._log.head(), self._since, 0
         truncated = False
@@ -357,7 +357,7 @@ class Collector:
         before = sorted(self._before, key=lambda one: one.position)
         steps = (step for one in (*requests, *still) for step in one.steps)
         paid, all_paid = self._paid()
-        return History(
+        return RequestHistory(
             since=self._since,
             to=position,
             truncated=truncated or not all_paid,
@@ -373,9 +373,9 @@ class Collector:
             self._command, self._begun, self._workflow = row.command_id, [], False
         if row.stream.startswith(RUN):
             if row.version == 1:
-                course = self._courses[row.stream] = Course(row)
+                course = self._courses[row.stream] = RunCourse(row)
                 self._begun.append(course)
-            known = self._open_before(row.stream) if row.type in TAKEN else None
+            known = self._open_before(row.stream) if row.type in FOLLOWED_TYPES else None
             if known is not None:
                 known.take(self._decode(row, text=False))
         elif row.stream.startswith(WORKFLOW_RUN):
@@ -384,7 +384,7 @@ class Collector:
             for course in self._begun:
                 course.patient = True  # a step of a workflow waits for its slot (``Plan.patient``)
 
-    def _open_before(self, run_id: str) -> Course | None:
+    def _open_before(self, run_id: str) -> RunCourse | None:
         """A run that was asked for before: it is there from the start, and what it cost before is no part of this."""
         known = self._courses.get(run_id) or self._open.get(run_id)
         if known is not None:
@@ -392,8 +392,8 @@ class Collector:
         rows = [row for row in self._log.stream(run_id) if row.position <= self._since]
         if not rows:
             return None  # it was asked for later than what is read
-        course = Course(rows[0])
-        events = [self._decode(row, text=False) for row in rows if row.type in TAKEN]
+        course = RunCourse(rows[0])
+        events = [self._decode(row, text=False) for row in rows if row.type in FOLLOWED_TYPES]
         for recorded in events:
             course.take(recorded)
         if course.open:
@@ -442,10 +442,10 @@ def _leased(events: Iterable[Recorded[Event]]) -> Mapping[str, int]:
 # From requests to what they would have met
 
 
-class Asked(Plan):
+class RecordedPlan(Plan):
     """A plan as it was recorded: nothing of it is resolved anew."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: RecordedRequest) -> None:
         """Take what admission asks of a plan."""
         self.body = RunBody(directive_id=request.pinned.directive_id, session_strategy=request.strategy)
         self.said = ""
@@ -462,7 +462,7 @@ class Asked(Plan):
         return self._pinned
 
 
-class Journey:
+class SimulatedRun:
     """A run of a simulation: ``shift`` is how much later than recorded it is admitted, in ms.
 
     ``turn`` counts what made its further steps void: its end, or a pause that was not recorded. A ``budgeted`` run set
@@ -471,7 +471,7 @@ class Journey:
 
     __slots__ = ("budgeted", "estimated", "next", "paused", "refused", "request", "shift", "steps", "turn", "waited")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: RecordedRequest) -> None:
         """It is not asked for yet."""
         self.request = request
         self.steps: Sequence[Recorded[Event]] = request.steps
@@ -485,40 +485,40 @@ class Journey:
         self.estimated = False
 
 
-class Move(NamedTuple):
+class TimedStep(NamedTuple):
     """What is to happen: a run is asked for, or (with ``step``) goes on. In order of time, then of the log."""
 
     time: int
     position: Position
     number: int
     command: str
-    journey: Journey
+    journey: SimulatedRun
     step: Recorded[Event] | None
     turn: int
 
 
-class Fleet:
+class Simulator:
     """The plane of a simulation: the state that admission reads (``decider.Reader``), moved on from event to event."""
 
-    def __init__(self, history: History, limits: policy.PolicyState, runs_max: int = RUNS_MAX) -> None:
+    def __init__(self, history: RequestHistory, limits: policy.PolicyState, runs_max: int = RUNS_MAX) -> None:
         """Begin with the runs that are open; executors take ``runs_max`` runs, or as many as they had."""
         self.head: Position = 0
-        self.journeys = [Journey(request) for request in history.requests]
+        self.journeys = [SimulatedRun(request) for request in history.requests]
         self._limits = limits
         self._runs_max = runs_max
         self._leased = history.leased
         self._guards = Guards()
         self._states: dict[str, run.RunState] = {}
-        self._estimates = Estimates(history.requests)
-        self._moves: list[Move] = []
+        self._estimates = RunEstimates(history.requests)
+        self._moves: list[TimedStep] = []
         self._number = 0
         self._ids = CountingIds()
-        self._by_run: dict[str, Journey] = {}
+        self._by_run: dict[str, SimulatedRun] = {}
         for recorded in history.before:
             self._seed(recorded, paid=False)
         for recorded in history.paid:
             self._seed(recorded, paid=True)
-        for journey in map(Journey, history.open):
+        for journey in map(SimulatedRun, history.open):
             self._by_run[journey.request.run_id] = journey
             if journey.request.began_at is None or self._states[journey.request.run_id].status != "queued":
                 self._push(journey)
@@ -578,7 +578,7 @@ class Fleet:
         """Have everything happen, in its order; what one command did happens together."""
         while self._moves:
             first = self._moves[0]
-            together: list[Move] = []
+            together: list[TimedStep] = []
             while self._moves and (self._moves[0].time, self._moves[0].command) == (first.time, first.command):
                 move = heapq.heappop(self._moves)
                 if move.turn == move.journey.turn:
@@ -588,19 +588,19 @@ class Fleet:
             self._happen(together)
 
     def _move(
-        self, time: int, position: Position, command: str, journey: Journey, step: Recorded[Event] | None
+        self, time: int, position: Position, command: str, journey: SimulatedRun, step: Recorded[Event] | None
     ) -> None:
         self._number += 1
-        heapq.heappush(self._moves, Move(time, position, self._number, command, journey, step, journey.turn))
+        heapq.heappush(self._moves, TimedStep(time, position, self._number, command, journey, step, journey.turn))
 
-    def _push(self, journey: Journey) -> None:
+    def _push(self, journey: SimulatedRun) -> None:
         """Plan the next step of a run."""
         if journey.next < len(journey.steps):
             step = journey.steps[journey.next]
             journey.next += 1
             self._move(step.recorded_at + journey.shift, step.position, step.command_id, journey, step)
 
-    def _begin(self, journey: Journey, time: int) -> None:
+    def _begin(self, journey: SimulatedRun, time: int) -> None:
         """A run is admitted: what it did follows, as long after as it did it."""
         request = journey.request
         if request.began_at is None:
@@ -611,9 +611,9 @@ class Fleet:
             journey.shift = time - request.began_at
         self._push(journey)
 
-    def _happen(self, moves: Sequence[Move]) -> None:
+    def _happen(self, moves: Sequence[TimedStep]) -> None:
         """What one command does: requests meet what was there before it, and those who wait what it leaves."""
-        over: list[Move] = []
+        over: list[TimedStep] = []
         for move in moves:
             if move.step is None:
                 self._ask(move)
@@ -633,34 +633,34 @@ class Fleet:
                     over.append(move)
         if over:
             first = over[0]
-            draft = Draft(self, self._context(first), self._room(self._executor(first.journey)))
+            draft = RunTransaction(self, self._context(first), self._room(self._executor(first.journey)))
             draft.add([_fact(move.journey, move.step.event) for move in over if move.step is not None])
             draft.settle()
             self._fold(draft.facts, first.time, _at(first))
 
-    def _context(self, move: Move) -> Context:
+    def _context(self, move: TimedStep) -> Context:
         return Context(now=_at(move), ids=self._ids, meta=Meta(actor="", correlation=""))
 
-    def _executor(self, journey: Journey) -> str:
+    def _executor(self, journey: SimulatedRun) -> str:
         """Who holds a run, or is to."""
         lease = self._guards.of("lease").get(journey.request.run_id)
         return str(lease[0]) if lease is not None else journey.request.pinned.requested_by
 
-    def _room(self, executor: str) -> Room:
+    def _room(self, executor: str) -> ExecutorCapacity:
         if not executor:
-            return Room()
-        return Room(executor, 0, max(self._runs_max, self._leased.get(executor, 0)))
+            return ExecutorCapacity()
+        return ExecutorCapacity(executor, 0, max(self._runs_max, self._leased.get(executor, 0)))
 
     # What happens
 
-    def _ask(self, move: Move) -> None:
+    def _ask(self, move: TimedStep) -> None:
         """A run is asked for."""
         journey, request = move.journey, move.journey.request
         try:
             facts = admit(
                 self,
                 self._context(move),
-                Asked(request),
+                RecordedPlan(request),
                 self._room(request.pinned.requested_by),
                 run_id=request.run_id,
                 session_id=request.pinned.session_id,
@@ -675,24 +675,26 @@ class Fleet:
             self._push(journey)
         self._fold(facts, move.time, _at(move))
 
-    def _resume(self, move: Move, event: run.RunResumed) -> None:
+    def _resume(self, move: TimedStep, event: run.RunResumed) -> None:
         """Somebody lets a paused run go on; where there is no room for it now, it stays paused."""
         run_id = move.journey.request.run_id
         try:
-            outcome = admission.resume(self, self._context(move), Room(), run_id, event.budget_micro_usd, LOCAL)
+            outcome = admission.resume(
+                self, self._context(move), ExecutorCapacity(), run_id, event.budget_micro_usd, LOCAL
+            )
         except (Rejected, AthenaError):
             self._stay(move.journey)
         else:
             self._fold(outcome.facts, move.time, _at(move))
 
-    def _reserve(self, move: Move, event: run.BudgetReserved) -> None:
+    def _reserve(self, move: TimedStep, event: run.BudgetReserved) -> None:
         """A model call that was made under a daily budget: what it took is the least that it needs."""
         following = islice(move.journey.steps, move.journey.next - 1, None)
         usage = next((one.event for one in following if isinstance(one.event, run.UsageRecorded)), None)
         cost = max(usage.cost_micro_usd or 0, 0) if usage is not None else 0
         self._set_aside(move, event.turn, min(cost, event.reserved_micro_usd), event.reserved_micro_usd)
 
-    def _pay(self, move: Move, event: run.UsageRecorded) -> None:
+    def _pay(self, move: TimedStep, event: run.UsageRecorded) -> None:
         """A model call is paid for; one that was made without a daily budget sets aside what it took, at its end."""
         cost = max(event.cost_micro_usd or 0, 0)
         if cost and not move.journey.budgeted:
@@ -700,26 +702,26 @@ class Fleet:
         if move.turn == move.journey.turn:
             self._fold((_fact(move.journey, event),), move.time, _at(move))
 
-    def _set_aside(self, move: Move, turn: int, least: int, most: int) -> None:
+    def _set_aside(self, move: TimedStep, turn: int, least: int, most: int) -> None:
         """Ask for a part of the day's budget, and pause the run where there is none; who would have to wait goes on."""
         pinned, run_id = move.journey.request.pinned, move.journey.request.run_id
         context, room = self._context(move), self._room(self._executor(move.journey))
         token = self._states[run_id].token
-        wanted = Wanted(turn, pinned.provider, pinned.model, 0, least, most)
+        wanted = BudgetRequest(turn, pinned.provider, pinned.model, 0, least, most)
         outcome = admission.reserve(self, context, room, run_id, token, wanted)
         granted = outcome.answer
-        if isinstance(granted, Granted) and granted.reached is not None and not granted.wait:
+        if isinstance(granted, BudgetGrant) and granted.reached is not None and not granted.wait:
             command = run.PauseRun(token=token, elapsed_ms=0, reached=granted.reached)
-            outcome = finish(self, context, room, run_id, command)
+            outcome = apply_command(self, context, room, run_id, command)
             self._stay(move.journey)
         self._fold(outcome.facts, move.time, _at(move))
 
-    def _stay(self, journey: Journey) -> None:
+    def _stay(self, journey: SimulatedRun) -> None:
         """The run is paused from now on, though it was not."""
         journey.turn += 1
         journey.paused = True
 
-    def cost(self, journey: Journey) -> int:
+    def cost(self, journey: SimulatedRun) -> int:
         """What a run costs, in micro-USD."""
         if journey.paused:
             return self._states[journey.request.run_id].spent_micro_usd
@@ -728,13 +730,13 @@ class Fleet:
         return journey.request.cost_micro_usd
 
 
-def _at(move: Move) -> int:
+def _at(move: TimedStep) -> int:
     """The time by the clock of whoever decides, which may be behind that of the log."""
     one = move.journey.request if move.step is None else move.step
     return move.time + one.at - one.recorded_at
 
 
-def _fact(journey: Journey, event: Event) -> Fact:
+def _fact(journey: SimulatedRun, event: Event) -> Fact:
     request = journey.request
     return facts_of(request.run_id, request.pinned.session_id, (event,))[0]
 
@@ -767,12 +769,12 @@ def _rule(rejected: Rejected) -> str:
     raise TypeError(rejected.error)
 
 
-class Estimates:
+class RunEstimates:
     """What runs take that never ran: the time and cost that half of the runs like them had."""
 
-    def __init__(self, requests: Iterable[Request]) -> None:
+    def __init__(self, requests: Iterable[RecordedRequest]) -> None:
         """Take the runs that ended."""
-        known: dict[tuple[str, str], list[Request]] = defaultdict(list)
+        known: dict[tuple[str, str], list[RecordedRequest]] = defaultdict(list)
         for one in requests:
             if one.began_at is not None and one.ended:
                 for kin in _kin(one):
@@ -782,14 +784,14 @@ class Estimates:
             for kin, found in known.items()
         }
 
-    def like(self, one: Request) -> Request:
+    def like(self, one: RecordedRequest) -> RecordedRequest:
         """The request with what it would take; as it is where no run ended."""
         found = next((self._medians[kin] for kin in _kin(one) if kin in self._medians), None)
         if found is None:
             return one
         return replace(one, duration_ms=found[0], cost_micro_usd=found[1])
 
-    def steps(self, one: Request) -> tuple[Recorded[Event], ...]:
+    def steps(self, one: RecordedRequest) -> tuple[Recorded[Event], ...]:
         """What it does from its admission on, which is at time 0: it pays, and ends."""
         like, pinned = self.like(one), one.pinned
         usage = run.UsageRecorded(
@@ -802,7 +804,7 @@ class Estimates:
         return tuple(_recorded(fact, one.position, at, at) for fact, at in zip(facts, times, strict=True))
 
 
-def _kin(one: Request) -> tuple[tuple[str, str], ...]:
+def _kin(one: RecordedRequest) -> tuple[tuple[str, str], ...]:
     """What a run is like, the nearest first."""
     by_template = () if one.template is None else (("template", one.template),)
     return (
@@ -814,17 +816,17 @@ def _kin(one: Request) -> tuple[tuple[str, str], ...]:
 
 
 def simulate(
-    history: History, limits: policy.PolicyState, *, runs_max: int = RUNS_MAX, run_id: str | None = None
+    history: RequestHistory, limits: policy.PolicyState, *, runs_max: int = RUNS_MAX, run_id: str | None = None
 ) -> Simulation:
     """What the requests of a part of the log would have met under other limits; ``run_id`` names one of them.
 
     ``runs_max`` is how many runs an executor takes at a time.
     """
-    fleet = Fleet(history, limits, runs_max)
+    fleet = Simulator(history, limits, runs_max)
     fleet.play()
     verdict: Verdict | None = None
-    rejected: list[tuple[Journey, str]] = []
-    allowed: list[tuple[Journey, str]] = []
+    rejected: list[tuple[SimulatedRun, str]] = []
+    allowed: list[tuple[SimulatedRun, str]] = []
     for journey in fleet.journeys:
         request = journey.request
         if request.run_id == run_id:
@@ -861,7 +863,7 @@ def simulate(
     )
 
 
-class Moved(NamedTuple):
+class ChangedRun(NamedTuple):
     """A run that met something else: what it is counted by, and its cost in micro-USD."""
 
     session: str
@@ -871,9 +873,9 @@ class Moved(NamedTuple):
     cost: int
 
 
-def _change(fleet: Fleet, runs: Sequence[tuple[Journey, str]]) -> Change:
+def _change(fleet: Simulator, runs: Sequence[tuple[SimulatedRun, str]]) -> Change:
     moved = [
-        Moved(
+        ChangedRun(
             session=journey.request.pinned.session_id,
             profile=journey.request.pinned.harness_profile_id,
             template=journey.request.template,
@@ -892,7 +894,7 @@ def _change(fleet: Fleet, runs: Sequence[tuple[Journey, str]]) -> Change:
     )
 
 
-def _shares(named: Iterable[tuple[str, Moved]]) -> tuple[Share, ...]:
+def _shares(named: Iterable[tuple[str, ChangedRun]]) -> tuple[Share, ...]:
     groups: dict[str, list[int]] = defaultdict(list)
     for name, one in named:
         groups[name].append(one.cost)

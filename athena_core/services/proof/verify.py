@@ -18,22 +18,22 @@ from athena_core.event import Position, Recorded, Unknown, Value
 from athena_core.log import chain
 from athena_core.log.anchor import Anchor
 from athena_core.log.codec import Codec
-from athena_core.log.port import Schema
+from athena_core.log.port import SchemaReport
 from athena_core.log.writer import Guards, category
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.beside import (
-    Commands,
+    CommandIndex,
     GuardRow,
-    kept_one_day,
-    misbound,
-    misdescribed,
-    misguarded,
-    misshapen,
+    guard_faults,
+    holds_last_spent,
+    key_faults,
+    meta_faults,
+    payload_faults,
 )
-from athena_core.services.proof.ranges import Helpers, Proven
+from athena_core.services.proof.ranges import HelperProcesses, RangeProof
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules import Rules
-from athena_core.services.proof.witnesses import Compared, Kept, Witnesses
+from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witnesses
 
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20
@@ -64,17 +64,17 @@ NOT_LOOKED_AT = (
 """What no pass looks at, and why."""
 
 
-class Source(LogReader, Protocol):
+class VerifiedLog(LogReader, Protocol):
     """What is verified: the rows of the log, and the guards beside them."""
 
     def guards(self) -> list[GuardRow]:
         """All guard rows."""
 
-    def schema(self) -> Schema:
+    def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
 
 
-class Notice(Value):
+class VerifyNotice(Value):
     """What an older release left and a newer one would not; it breaks no rule. ``release`` names the older one."""
 
     rule: str
@@ -83,7 +83,7 @@ class Notice(Value):
     position: Position | None = None
 
 
-class Report(Value):
+class VerifyReport(Value):
     """What was looked at, the first violations, and what was not looked at, in sentences.
 
     ``keys`` is absent where they were not looked at.
@@ -103,20 +103,20 @@ class Report(Value):
     events_per_second: int
     violation_count: int
     violations: tuple[Violation, ...]
-    notices: tuple[Notice, ...]
-    anchors: tuple[Compared, ...]
+    notices: tuple[VerifyNotice, ...]
+    anchors: tuple[ComparedAnchors, ...]
     not_looked_at: tuple[str, ...]
     keys: int | None = None
 
 
-class Progress(Value):
+class VerifyProgress(Value):
     """How far the pass is; ``report`` is there at the end."""
 
     position: Position
     head: Position
     seconds: float
     events_per_second: int
-    report: Report | None = None
+    report: VerifyReport | None = None
 
 
 # The pass
@@ -126,13 +126,13 @@ class Verifier:
     """One pass over a log."""
 
     def __init__(
-        self, log: Source, codec: Codec, helpers: Helpers | None = None, witnesses: Witnesses | None = None
+        self, log: VerifiedLog, codec: Codec, helpers: HelperProcesses | None = None, witnesses: Witnesses | None = None
     ) -> None:
         """Take a moment of the log: its head and its guards. ``helpers`` prove the chain meanwhile."""
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
-        self.notices: list[Notice] = []
+        self.notices: list[VerifyNotice] = []
         schema = log.schema()
         self._readable = schema.readable
         self._unreadable = self._single = 0
@@ -154,7 +154,7 @@ class Verifier:
         self._chain: bytes | None = chain.GENESIS
         self._witnesses = witnesses or Witnesses()
         self._rules = Rules()
-        self._commands = Commands()
+        self._commands = CommandIndex()
         self._guards = Guards()
         self._kinds = {kind for kind, _, _ in self._stored_guards}
         self._unknown = 0
@@ -228,7 +228,7 @@ class Verifier:
             return None
         if isinstance(recorded.event, Unknown):
             self._unknown += 1
-            for reason in misshapen(row):
+            for reason in payload_faults(row):
                 self.note("decodable", reason, row.position)
         return recorded
 
@@ -252,24 +252,24 @@ class Verifier:
         for noun in self._rules.nouns:
             for violation in noun.finish():
                 self._add(violation)
-        for reason in misguarded(self._stored_guards, self._guards, self._kinds):
+        for reason in guard_faults(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
-        if kept_one_day(self._stored_guards):
+        if holds_last_spent(self._stored_guards):
             reason = "the spending of the last day stands in one row; the next start moves it to its day"
-            self.notices.append(Notice(rule="guards", release="0.1.0", reason=reason))
-        for reason in misdescribed(meta):
+            self.notices.append(VerifyNotice(rule="guards", release="0.1.0", reason=reason))
+        for reason in meta_faults(meta):
             self.note("meta", reason)
         for violation in self._witnesses.contradictions(self._log.log_id, self.head):
             self._add(violation)
         if keys is not None:
             self._keys = 0
             try:
-                for reason in misbound(self._counted(keys), self._commands, self.head, self._log, self._read):
+                for reason in key_faults(self._counted(keys), self._commands, self.head, self._log, self._read):
                     self.note("keys", reason)
             except TypeError as error:
                 self.note("keys", f"the keys cannot be read: {error}")
 
-    def _take_in(self, parts: list[Proven]) -> None:
+    def _take_in(self, parts: list[RangeProof]) -> None:
         """Add what was found in the ranges, in the order of the log. Raise InternalError if one was not proven."""
         known = self.violations
         noted = {violation.position for violation in known if violation.rule == "readable"}
@@ -301,11 +301,11 @@ class Verifier:
             self._keys = (self._keys or 0) + 1
             yield key
 
-    def report(self, seconds: float) -> Report:
+    def report(self, seconds: float) -> VerifyReport:
         """What was found."""
         rules, log_id = self._rules, self._log.log_id
         anchors = self._witnesses.compared(log_id) if self._readable else ()
-        return Report(
+        return VerifyReport(
             ok=not self.violation_count,
             log_id=log_id,
             head=self.position,
@@ -333,7 +333,7 @@ class Verifier:
 
 
 def verify(
-    log: Source,
+    log: VerifiedLog,
     codec: Codec,
     clock: Clock,
     *,
@@ -341,8 +341,8 @@ def verify(
     anchor: Anchor | None = None,
     against: Witnesses | None = None,
     keys: Iterable[StoredKey] | None = None,
-    helpers: Helpers | None = None,
-) -> Iterator[Progress]:
+    helpers: HelperProcesses | None = None,
+) -> Iterator[VerifyProgress]:
     """Verify a log up to its present head, a page at a time; the last progress carries the report.
 
     ``meta`` and ``anchor`` are read before, ``keys`` after the rows. With ``helpers``, other processes prove the chain
@@ -352,12 +352,12 @@ def verify(
     began = clock.monotonic()
     witnesses = against or Witnesses()
     if anchor is not None:
-        witnesses.add(Kept(ANCHOR, 0, anchor))
+        witnesses.add(Witness(ANCHOR, 0, anchor))
     verifier = Verifier(log, codec, helpers, witnesses)
     try:
         while verifier.page():
             seconds = clock.monotonic() - began
-            yield Progress(
+            yield VerifyProgress(
                 position=verifier.position,
                 head=verifier.head,
                 seconds=round(seconds, 3),
@@ -367,7 +367,7 @@ def verify(
     finally:
         verifier.close()
     report = verifier.report(clock.monotonic() - began)
-    yield Progress(
+    yield VerifyProgress(
         position=verifier.position,
         head=verifier.head,
         seconds=report.seconds,
@@ -376,7 +376,7 @@ def verify(
     )
 
 
-def _moment(log: Source) -> tuple[Position, list[GuardRow]]:
+def _moment(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:
     """The head and the guards of one moment: no commit came between them."""
     for _ in range(MOMENT_TRIES):
         head = log.head()

@@ -19,14 +19,14 @@ LINES_MAX = 250_000
 """How many kept anchors are compared in one pass: more than two years of one each five minutes."""
 
 
-class KeptAnchor(Anchor):
+class WitnessLine(Anchor):
     """An anchor as a place keeps it: ``at`` is when it was taken, ``from`` who sent it to another Athena."""
 
     at: Instant | None = None
     sender: str | None = msgspec.field(name="from", default=None)
 
 
-class Kept(NamedTuple):
+class Witness(NamedTuple):
     """An anchor, and where it was kept: the place, and the line there."""
 
     source: str
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
         return place if self.sender is None else f"{place}, from {self.sender}"
 
 
-class Compared(Value):
+class ComparedAnchors(Value):
     """Anchors of one place that the log was compared with: how many, and the highest position that they vouch for.
 
     ``given_up`` are those of a branch that an accepted fork gave up; the log does not hold what they vouch for.
@@ -57,7 +57,7 @@ ForkName: TypeAlias = tuple[Position, bytes]
 """The position and the first bytes of the chain value of a ``log.forked``, as its event id has them."""
 
 
-class Fork(NamedTuple):
+class AcceptedFork(NamedTuple):
     """An accepted fork: the row of ``log.forked``, and the position that the log went back to."""
 
     row: Row
@@ -68,12 +68,12 @@ class Fork(NamedTuple):
         """What an operator names it by."""
         return self.row.position, self.row.chain[:MARK_BYTES]
 
-    def gave_up(self, one: Kept) -> bool:
+    def gave_up(self, one: Witness) -> bool:
         """Return True if the anchor is of a later position, and was taken before the fork."""
         return one.at is not None and one.anchor.position > self.head and one.at <= iso(self.row.recorded_at)
 
 
-def read_anchors(source: str, lines: BinaryIO) -> Iterator[Kept]:
+def read_anchors(source: str, lines: BinaryIO) -> Iterator[Witness]:
     """Read anchors, one JSON object a line; other members are passed over. Raise ConfigError naming the line.
 
     A last line without an end, as a crash leaves it, is passed over if it is no anchor.
@@ -86,40 +86,42 @@ def read_anchors(source: str, lines: BinaryIO) -> Iterator[Kept]:
         if not line.strip():
             continue
         try:
-            found = msgspec.json.decode(line, type=KeptAnchor)
+            found = msgspec.json.decode(line, type=WitnessLine)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             if line.endswith(b"\n"):
                 raise ConfigError(f"{source}, line {number}: is no anchor (torn or damaged)") from None
         else:
             anchor = Anchor(log_id=found.log_id, position=found.position, chain=found.chain)
-            yield Kept(source, number, anchor, found.at, found.sender)
+            yield Witness(source, number, anchor, found.at, found.sender)
 
 
 class Witnesses:
     """Kept anchors by position, and what the log holds there; the same anchor of several lines is remembered once."""
 
-    def __init__(self, kept: Iterable[Kept] = (), sources: Iterable[str] = (), forks: Iterable[ForkName] = ()) -> None:
+    def __init__(
+        self, kept: Iterable[Witness] = (), sources: Iterable[str] = (), forks: Iterable[ForkName] = ()
+    ) -> None:
         """Take all of them; each of ``sources`` must have at least one. Raise ConfigError above ``LINES_MAX``.
 
         ``forks`` are those that the operator knows of: anchors of what they gave up contradict nothing.
         """
         self._accepted = frozenset(forks)
-        self._forks: list[Fork] = []
+        self._forks: list[AcceptedFork] = []
         self._given_up = Counter[str]()
-        self._wanted: dict[Position, dict[str, Kept]] = {}
+        self._wanted: dict[Position, dict[str, Witness]] = {}
         self._held: dict[Position, bytes] = {}
         self._sources = dict.fromkeys(sources, 0)
-        self._places: dict[tuple[str, str], Compared] = {}
+        self._places: dict[tuple[str, str], ComparedAnchors] = {}
         for number, one in enumerate(kept):
             if number >= LINES_MAX:
                 raise ConfigError(f"{one.source}: more than {LINES_MAX} anchors in all; compare the newest")
             self.add(one)
 
-    def add(self, one: Kept) -> None:
+    def add(self, one: Witness) -> None:
         """Take one more."""
         anchor, place = one.anchor, (one.source, one.anchor.log_id)
-        before = self._places.get(place) or Compared(source=one.source, position=0, count=0)
-        self._places[place] = Compared(
+        before = self._places.get(place) or ComparedAnchors(source=one.source, position=0, count=0)
+        self._places[place] = ComparedAnchors(
             source=one.source, position=max(before.position, anchor.position), count=before.count + 1
         )
         self._sources[one.source] = self._sources.get(one.source, 0) + 1
@@ -136,13 +138,13 @@ class Witnesses:
 
     def fork(self, row: Row, head: Position) -> None:
         """Remember a ``log.forked``, in the order of the log, and the position that it went back to."""
-        self._forks.append(Fork(row, head))
+        self._forks.append(AcceptedFork(row, head))
 
     def anchors(self) -> list[Anchor]:
         """Return every different anchor."""
         return [one.anchor for found in self._wanted.values() for one in found.values()]
 
-    def compared(self, log_id: str) -> tuple[Compared, ...]:
+    def compared(self, log_id: str) -> tuple[ComparedAnchors, ...]:
         """Return the places with anchors of this log, after ``contradictions``."""
         return tuple(
             replace(found, given_up=self._given_up[source])
@@ -155,7 +157,7 @@ class Witnesses:
         for source, count in self._sources.items():
             if not count:
                 yield Violation(rule="anchor", reason=f"{source} holds no anchor")
-        given_up: dict[ForkName, list[Kept]] = {}
+        given_up: dict[ForkName, list[Witness]] = {}
         for position, found in sorted(self._wanted.items()):
             for one in found.values():
                 held = self._held.get(position, bytes(32) if position == 0 else None)
@@ -174,7 +176,7 @@ class Witnesses:
                     yield Violation(rule="anchor", reason=changed, position=position)
         yield from self._forked(given_up)
 
-    def _forked(self, given_up: Mapping[ForkName, list[Kept]]) -> Iterator[Violation]:
+    def _forked(self, given_up: Mapping[ForkName, list[Witness]]) -> Iterator[Violation]:
         """Return the forks that gave up anchors and are not accepted, and those accepted that the log does not hold."""
         for fork in self._forks:
             kept = given_up.get(fork.name, [])

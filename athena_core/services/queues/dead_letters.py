@@ -26,7 +26,7 @@ class NoteBody(Body):
     audit_note: Label | None = None
 
 
-class Decided(Value):
+class LetterDecision(Value):
     """What became of a dead letter; ``updated`` is false where it had been decided before."""
 
     status: str
@@ -48,19 +48,19 @@ def message_facts(
         yield Fact(stream=message_id, event=event, session_id=session_id, run_id=run_id)
 
 
-def buried(
+def give_up_facts(
     reader: Reader,
     context: Context,
     session_id: str,
-    event: queue.WorkBatchBuried,
-    items: Sequence[queue.Item],
+    event: queue.WorkBatchDeadLettered,
+    items: Sequence[queue.QueueItem],
     payloads: Mapping[str, str],
     errors: Mapping[str, str],
 ) -> Iterator[Fact]:
     """The dead letter of items that left their queue undone, and the failure of the message among them."""
     attempts = list(queue.attempts_of(items))
     if event.run_id is not None and event.run_id not in {attempt.run_id for attempt in attempts}:
-        last = queue.Attempt(run_id=event.run_id, at=iso(context.now), code=event.code)
+        last = queue.ItemAttempt(run_id=event.run_id, at=iso(context.now), code=event.code)
         attempts.append(last)
     words: dict[str | None, str | None] = {event.run_id: event.error_text}
     words.update(errors)
@@ -83,7 +83,7 @@ def buried(
         error_text=event.error_text,
         retry_count=before + max(len(attempts) - 1, 0),
         items=tuple(dead_letter.LetterItem(item_id=item.id, mode=item.mode, chars=item.chars) for item in items),
-        attempts=tuple(dead_letter.LetterAttempt(run_id=one.run_id, at=one.at, code=one.code) for one in attempts),
+        attempts=tuple(dead_letter.DeadLetterAttempt(run_id=one.run_id, at=one.at, code=one.code) for one in attempts),
         attempt_errors=tuple(or_erased(words.get(one.run_id)) for one in attempts) or None,
         message_id=message_id,
         source_persona=sent.from_agent if sent else None,
@@ -92,7 +92,9 @@ def buried(
         scope=pinned(narrower(*(unpinned(item.scope) for item in items))),
         payload=msgspec.json.encode(holds).decode(),
     )
-    yield from letter_facts(reader, context, dead_letter.AddLetter(letter=letter), letter.id, session_id, event.run_id)
+    yield from letter_facts(
+        reader, context, dead_letter.AddDeadLetter(letter=letter), letter.id, session_id, event.run_id
+    )
     failed = message.FailMessage(
         reason=event.reason,
         code=event.code,
@@ -114,7 +116,7 @@ def payload_object(said: str | None) -> dict[str, Any]:
 def letter_facts(
     reader: Reader,
     context: Context,
-    command: dead_letter.LetterCommand,
+    command: dead_letter.DeadLetterCommand,
     letter_id: str,
     session_id: str | None = None,
     run_id: str | None = None,
@@ -130,16 +132,16 @@ def letter_facts(
 # What people decide
 
 
-class Again(NamedTuple):
+class RequeuePlan(NamedTuple):
     """What a requeue puts back: what each item says, and the ids that are new."""
 
     letter: dead_letter.DeadLetterAdded
-    said: tuple[tuple[queue.Mode, str], ...]
+    said: tuple[tuple[queue.QueueMode, str], ...]
     item_ids: tuple[str, ...]
     message_id: str | None
 
 
-class Letters:
+class DeadLetters:
     """Puts dead letters back to work, discards and restores them."""
 
     def __init__(self, log: Log, reader: StoreReader, ids: Ids) -> None:
@@ -149,30 +151,30 @@ class Letters:
         self._reader = reader
 
     async def requeue(self, letter_id: str, who: Identity, meta: Meta, key: Key | None) -> Committed:
-        """Put the work back, once; the answer is a ``Decided``.
+        """Put the work back, once; the answer is a ``LetterDecision``.
 
         Raises NotFound, Contradicted where it was discarded or its text is gone, WorkQueueFull.
         """
         again = self.again(letter_id)
 
         def requeue(reader: Reader, context: Context) -> Outcome:
-            facts = requeued(reader, context, again, who)
+            facts = requeue_facts(reader, context, again, who)
             return _decided(reader, letter_id, facts, "requeued")
 
         return await self._log.submit(requeue, meta, key)
 
     async def discard(self, letter_id: str, note: str | None, meta: Meta, key: Key | None) -> Committed:
-        """Decide that the work will not be done; the answer is a ``Decided``. Raises NotFound, Contradicted."""
-        command = dead_letter.DiscardLetter(id=letter_id, audit_note=note)
+        """Decide that the work will not be done; the answer is a ``LetterDecision``. Raises NotFound, Contradicted."""
+        command = dead_letter.DiscardDeadLetter(id=letter_id, audit_note=note)
         return await self._decide(letter_id, command, "discarded", meta, key)
 
     async def restore(self, letter_id: str, note: str | None, meta: Meta, key: Key | None) -> Committed:
-        """Take a discard back; the answer is a ``Decided``. Raises NotFound, Contradicted."""
-        command = dead_letter.RestoreLetter(id=letter_id, audit_note=note)
+        """Take a discard back; the answer is a ``LetterDecision``. Raises NotFound, Contradicted."""
+        command = dead_letter.RestoreDeadLetter(id=letter_id, audit_note=note)
         return await self._decide(letter_id, command, "pending", meta, key)
 
     async def _decide(
-        self, letter_id: str, command: dead_letter.LetterCommand, status: str, meta: Meta, key: Key | None
+        self, letter_id: str, command: dead_letter.DeadLetterCommand, status: str, meta: Meta, key: Key | None
     ) -> Committed:
         _check(letter_id)
 
@@ -181,7 +183,7 @@ class Letters:
 
         return await self._log.submit(decide, meta, key)
 
-    def again(self, letter_id: str) -> Again:
+    def again(self, letter_id: str) -> RequeuePlan:
         """What a requeue of a letter would put back. Raises NotFound, Contradicted."""
         _check(letter_id)
         rows = self._reader.stream(letter_id, 0, 1)
@@ -192,14 +194,14 @@ class Letters:
         if added.source == "a2a":
             message_id = self._ids.new("msg")
             text = None if added.payload is None else self._said(added.message_id or "")
-            said: list[tuple[queue.Mode, str | None]] = [("followup", text)]
+            said: list[tuple[queue.QueueMode, str | None]] = [("followup", text)]
         else:
             holds = msgspec.json.decode(added.payload) if added.payload is not None else {"items": [{}]}
             said = [(one.get("mode", "followup"), one.get("payload")) for one in holds["items"]]
         texts = tuple((mode, text) for mode, text in said if text is not None)
         if len(texts) < len(said):
             raise Contradicted(f"what {letter_id} held was redacted: nothing can be put back", {"id": letter_id})
-        return Again(added, texts, tuple(self._ids.new("wi") for _ in texts), message_id)
+        return RequeuePlan(added, texts, tuple(self._ids.new("wi") for _ in texts), message_id)
 
     def _said(self, message_id: str) -> str | None:
         for row in self._reader.stream(message_id, 0, 1):
@@ -209,11 +211,11 @@ class Letters:
         return None
 
 
-def requeued(reader: Reader, context: Context, again: Again, who: Identity) -> tuple[Fact, ...]:
+def requeue_facts(reader: Reader, context: Context, again: RequeuePlan, who: Identity) -> tuple[Fact, ...]:
     """The events of a requeue; none where it was requeued before. Raises Contradicted, WorkQueueFull."""
     letter, subject = again.letter, who.subject
     scope = pinned(narrower(who.scope, unpinned(letter.scope)))
-    command = dead_letter.RequeueLetter(id=letter.id, item_ids=again.item_ids, message_id=again.message_id)
+    command = dead_letter.RequeueDeadLetter(id=letter.id, item_ids=again.item_ids, message_id=again.message_id)
     facts = letter_facts(reader, context, command, letter.id)
     if not facts:
         return ()
@@ -255,7 +257,7 @@ def requeued(reader: Reader, context: Context, again: Again, who: Identity) -> t
 
 
 def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: str) -> Outcome:
-    return Outcome(facts=facts, subject=letter_id, answer=Decided(status=status, updated=bool(facts)))
+    return Outcome(facts=facts, subject=letter_id, answer=LetterDecision(status=status, updated=bool(facts)))
 
 
 def _check(letter_id: str) -> None:

@@ -6,16 +6,16 @@ from typing import NamedTuple
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.domain import message, queue, run
-from athena_core.errors import AthenaError, AuthzDenied, ConfigError, ContextOverflow
+from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
-from athena_core.services.queues.dead_letters import buried, message_facts
+from athena_core.services.queues.dead_letters import give_up_facts, message_facts
 from athena_core.services.queues.messages import Messages
-from athena_core.services.queues.queues import ENDED_TYPES, Work, facts_of
-from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.services.queues.queues import ENDED_TYPES, Queues, facts_of
+from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
 from athena_core.values import Identity, RunBody, narrower, unpinned
 
 RETRY_SECONDS_MAX = 60.0
@@ -23,10 +23,12 @@ ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
 """The operations that whoever asked for something must still be allowed."""
 
 
-class Unfit(Exception):
+class UnrunnableItems(Exception):
     """No run can be made of items."""
 
-    def __init__(self, items: tuple[queue.Item, ...], error: AthenaError, grave: queue.Grave | None) -> None:
+    def __init__(
+        self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: queue.GiveUpReason | None
+    ) -> None:
         """Of which of them, why not, and whether there never can be."""
         super().__init__(error.message)
         self.items = items
@@ -34,14 +36,14 @@ class Unfit(Exception):
         self.grave = grave
 
 
-class Wait(NamedTuple):
+class QueueBackoff(NamedTuple):
     """A queue that is drained by itself rests until a moment of the monotonic clock; ``failures`` in a row."""
 
     failures: int
     until: float
 
 
-class Drains:
+class QueueDrainer:
     """Leases the next items to a run, and acknowledges or gives them back once it has ended."""
 
     name = "drains"
@@ -52,7 +54,7 @@ class Drains:
         log: Log,
         reader: StoreReader,
         runs: Runs,
-        work: Work,
+        work: Queues,
         messages: Messages,
         access: Access,
         clock: Clock,
@@ -74,7 +76,7 @@ class Drains:
         self._reader = reader
         self._meta = Meta(actor="system:drains", correlation=ids.trace())
         self._draining: set[str] = set()
-        self._resting: dict[str, Wait] = {}
+        self._resting: dict[str, QueueBackoff] = {}
 
     def open(self, reader: StoreReader) -> Iterable[str]:
         """The sessions in which a drain is at work, or a message waits."""
@@ -131,9 +133,9 @@ class Drains:
         telling = run.ENDING_TYPES | {run.RunCancelRequested.TYPE}
         events = [self._log.codec.decode(row).event for row in self._reader.stream(run_id) if row.type in telling]
         ending = next((event for event in events if event.TYPE in run.ENDING_TYPES), None)
-        return None if ending is None else (ending, note_of(events))
+        return None if ending is None else (ending, cancel_note(events))
 
-    async def _start(self, session_id: str, state: queue.WorkState) -> None:
+    async def _start(self, session_id: str, state: queue.QueueState) -> None:
         """A message waits: its queue is drained by itself."""
         sender = next(item.enqueued_by for item in state.items if item.message_id is not None)
         command = queue.StartDrain(drain_id=self._ids.new("drn"), requested_by=sender, automatic=True)
@@ -146,20 +148,20 @@ class Drains:
 
     # The next batch
 
-    async def _go_on(self, session_id: str, state: queue.WorkState, completed: str | None) -> None:
+    async def _go_on(self, session_id: str, state: queue.QueueState, completed: str | None) -> None:
         """Acknowledge what a run completed, if one did, and start the next, in one transaction; or end the drain."""
         after = queue.acknowledged(state) if completed else state
-        items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.more(after) else ()
+        items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.has_more(after) else ()
         payloads = self._work.payloads(session_id, items)
-        launch: Launch | None = None
+        launch: PreparedRun | None = None
         errors = self._work.errors(session_id, items)
-        otherwise: queue.WorkCommand = queue.FinishDrain()
+        otherwise: queue.QueueCommand = queue.FinishDrain()
         meta = self._meta
         if items:
             try:
                 body, who, meta = self._order(session_id, after, items, payloads)
                 launch = self._runs.prepare(body, who)
-            except Unfit as unfit:
+            except UnrunnableItems as unfit:
                 otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
             except (ConfigError, ContextOverflow) as error:
                 otherwise = self._refusal(items, error, "unrunnable")
@@ -167,7 +169,7 @@ class Drains:
                 otherwise = self._refusal(items, error)
 
         def go_on(reader: Reader, context: Context) -> Outcome:
-            desk = Desk(reader, context, session_id, payloads, errors)
+            desk = QueueTransaction(reader, context, session_id, payloads, errors)
             if completed is not None and not desk.decide(queue.CompleteBatch(run_id=completed)):
                 return Outcome()
             if launch is None:
@@ -183,7 +185,7 @@ class Drains:
             try:
                 return desk.outcome(then=launch.admit(reader, context, behind=len(desk.facts)))
             except Rejected as rejected:
-                desk = Desk(reader, context, session_id, payloads, errors)
+                desk = QueueTransaction(reader, context, session_id, payloads, errors)
                 if completed is not None:
                     desk.decide(queue.CompleteBatch(run_id=completed))
                 desk.decide(self._refusal(items, rejected.error))
@@ -197,15 +199,15 @@ class Drains:
             self._rest(session_id)
 
     def _order(
-        self, session_id: str, state: queue.WorkState, items: tuple[queue.Item, ...], payloads: Mapping[str, str]
+        self, session_id: str, state: queue.QueueState, items: tuple[queue.QueueItem, ...], payloads: Mapping[str, str]
     ) -> tuple[RunBody, Identity, Meta]:
         """The run that items are done by, on whose behalf, and because of what. Raises Unfit, ConfigError."""
         drain, first = state.drain, items[0]
         assert drain is not None
         erased = tuple(item for item in items if item.id not in payloads)
         if erased:
-            raise Unfit(erased, ConfigError("what the item said was redacted"), "unrunnable")
-        said = queue.JOINT.join(payloads[item.id] for item in items)
+            raise UnrunnableItems(erased, ConfigError("what the item said was redacted"), "unrunnable")
+        said = queue.PAYLOAD_SEPARATOR.join(payloads[item.id] for item in items)
         if first.message_id is not None:
             return self._delivery(first, session_id, said)
         subject = first.enqueued_by if drain.automatic else drain.requested_by
@@ -213,7 +215,7 @@ class Drains:
         who = self._access.on_behalf(subject, narrower(*map(unpinned, scopes)))
         operation = ENQUEUE if drain.automatic else DRAIN
         if not self._access.allows(who, operation):
-            raise Unfit(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
+            raise UnrunnableItems(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
         body = RunBody(session_id=session_id, input=said, provider=drain.provider, model=drain.model)
         position, correlation = self._work.cause(session_id, drain)
         return body, who, self._caused(position, correlation)
@@ -221,15 +223,15 @@ class Drains:
     def _caused(self, position: Position, correlation: str) -> Meta:
         return Meta(actor=self._meta.actor, correlation=correlation, causation=position)
 
-    def _delivery(self, item: queue.Item, session_id: str, said: str) -> tuple[RunBody, Identity, Meta]:
+    def _delivery(self, item: queue.QueueItem, session_id: str, said: str) -> tuple[RunBody, Identity, Meta]:
         """The run of a message, with the profile of its persona."""
         who = self._access.on_behalf(item.enqueued_by, unpinned(item.scope))
         if not self._access.allows(who, SEND):
-            raise Unfit((item,), _denied(who, SEND), "not-allowed")
+            raise UnrunnableItems((item,), _denied(who, SEND), "not-allowed")
         delivery = self._messages.delivery(item.message_id or "")
         if delivery.persona is None:
             gone = ConfigError("the persona that the message is for is defined no longer")
-            raise Unfit((item,), gone, "unknown-persona")
+            raise UnrunnableItems((item,), gone, "unknown-persona")
         body = RunBody(
             session_id=session_id,
             input=said,
@@ -239,7 +241,7 @@ class Drains:
         return body, who, self._caused(delivery.position, delivery.correlation)
 
     def _refusal(
-        self, items: tuple[queue.Item, ...], error: AthenaError, grave: queue.Grave | None = None
+        self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: queue.GiveUpReason | None = None
     ) -> queue.RefuseBatch:
         return queue.RefuseBatch(
             item_ids=tuple(item.id for item in items),
@@ -252,11 +254,11 @@ class Drains:
     # What did not complete
 
     async def _give_back(
-        self, session_id: str, state: queue.WorkState, batch: queue.Batch, ending: Event, note: str | None
+        self, session_id: str, state: queue.QueueState, batch: queue.QueueBatch, ending: Event, note: str | None
     ) -> None:
         """A run ended without an answer: its items wait again, or were tried often enough."""
         assert state.drain is not None
-        error = error_of(batch.run_id, ending, note)
+        error = run_error(batch.run_id, ending, note)
         cancelled = isinstance(ending, run.RunCancelled)
         meant = isinstance(ending, run.RunCancelled) and ending.cause in {"requested", "parent"}
         command = queue.FailBatch(
@@ -272,7 +274,7 @@ class Drains:
         payloads, errors = self._work.payloads(session_id, items), self._work.errors(session_id, items)
 
         def give_back(reader: Reader, context: Context) -> Outcome:
-            desk = Desk(reader, context, session_id, payloads, errors)
+            desk = QueueTransaction(reader, context, session_id, payloads, errors)
             desk.decide(command)
             return desk.outcome()
 
@@ -286,10 +288,10 @@ class Drains:
         """Wait twice as long each time before the queue is drained by itself again."""
         failures = self._resting[session_id].failures + 1 if session_id in self._resting else 1
         seconds = min(self._retry_seconds * 2 ** min(failures - 1, 16), RETRY_SECONDS_MAX)
-        self._resting[session_id] = Wait(failures, self._clock.monotonic() + seconds)
+        self._resting[session_id] = QueueBackoff(failures, self._clock.monotonic() + seconds)
 
 
-class Desk:
+class QueueTransaction:
     """What one transaction decides about a queue, and what follows for the messages and dead letters of its items."""
 
     def __init__(
@@ -309,7 +311,7 @@ class Desk:
         self._payloads = payloads
         self._errors = errors
 
-    def decide(self, command: queue.WorkCommand) -> tuple[Event, ...]:
+    def decide(self, command: queue.QueueCommand) -> tuple[Event, ...]:
         """Decide about the queue."""
         events = queue.decide(command, self.state, self._context)
         for event, fact in zip(events, facts_of(self._session_id, events), strict=True):
@@ -329,16 +331,16 @@ class Desk:
             case queue.WorkItemDrained():
                 for item in self.state.named((event.item_id,)):
                     yield from message_facts(reader, context, item.message_id, message.CompleteMessage(), event.run_id)
-            case queue.WorkBatchBuried():
+            case queue.WorkBatchDeadLettered():
                 items = self.state.named(event.item_ids)
-                yield from buried(reader, context, self._session_id, event, items, self._payloads, self._errors)
+                yield from give_up_facts(reader, context, self._session_id, event, items, self._payloads, self._errors)
 
     def outcome(self, *, first: tuple[Fact, ...] = (), then: tuple[Fact, ...] = ()) -> Outcome:
         """All that was decided. The answer is whether the drain stopped before items that still wait."""
         kinds = {type(fact.event) for fact in self.facts}
-        stopped = queue.WorkDrainFailed in kinds and queue.WorkBatchBuried not in kinds
+        stopped = queue.WorkDrainFailed in kinds and queue.WorkBatchDeadLettered not in kinds
         return Outcome(facts=(*first, *self.facts, *then), answer=stopped)
 
 
-def _denied(who: Identity, operation: str) -> AuthzDenied:
-    return AuthzDenied(f"{who.subject} is {who.role} now, which {operation} does not allow")
+def _denied(who: Identity, operation: str) -> AuthzDeniedError:
+    return AuthzDeniedError(f"{who.subject} is {who.role} now, which {operation} does not allow")

@@ -12,7 +12,7 @@ from athena_core.event import Fact, Meta, Position
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
-from athena_core.services.context.compiler import Resolved
+from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.queues.dead_letters import HOPS_BEGIN, PERSONA_SESSION, letter_facts, payload_object
 from athena_core.services.queues.queues import facts_of
 from athena_core.services.reviews.definitions import PersonaDefinition, PersonaFiles
@@ -75,7 +75,7 @@ class Messages:
         Raises ConfigError, ContextOverflow, WorkQueueFull.
         """
         said = _said(body.payload)
-        self._runs.compiler.check(said, Resolved(b""))
+        self._runs.compiler.check(said, ResolvedReferences(b""))
         self._personas.read(body.from_persona, "fromPersona")
         self._personas.read(body.to_persona, "toPersona")
         hops, scope = HOPS_BEGIN, who.scope
@@ -111,7 +111,7 @@ class Messages:
                 events += message.decide(failed, message.evolve(message.DECIDER.initial, events[0]), context)
             facts = tuple(Fact(stream=sent.message_id, event=event, session_id=session_id) for event in events)
             if far:
-                added = letter_facts(reader, context, dead_letter.AddLetter(letter=letter), letter.id, session_id)
+                added = letter_facts(reader, context, dead_letter.AddDeadLetter(letter=letter), letter.id, session_id)
                 return Outcome(facts=(facts[0], *added, *facts[1:]), subject=sent.message_id)
             enqueue = queue.EnqueueWork(
                 item_id=sent.item_id or "",

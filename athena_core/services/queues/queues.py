@@ -21,7 +21,7 @@ from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
-from athena_core.services.context.compiler import Resolved
+from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.runs import Runs
 from athena_core.text import or_erased
 from athena_core.values import Body, ClientId, Identity, Label, LongText, pinned
@@ -35,7 +35,7 @@ class EnqueueBody(Body):
 
     session_id: ClientId
     payload: LongText
-    mode: queue.Mode
+    mode: queue.QueueMode
 
 
 class DrainBody(Body):
@@ -54,7 +54,7 @@ class DrainResult(Value):
     queue_depth_after: int
 
 
-class Unread(Exception):
+class PayloadsUnread(Exception):
     """Items wait whose payloads have to be read, so that it can be told whether one is the same."""
 
 
@@ -66,7 +66,7 @@ class Waiting:
         self.settled = asyncio.Event()
 
 
-class Work:
+class Queues:
     """Enqueues items and begins drains; the reactor of ``drains.py`` works them off."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Work:
 
         The subject is the id of the item. Raises ContextOverflow, WorkQueueFull.
         """
-        self._runs.compiler.check(body.payload, Resolved(b""))
+        self._runs.compiler.check(body.payload, ResolvedReferences(b""))
         session_id, item_id = body.session_id, self._ids.new("wi")
         stream, digest = queue.stream(session_id), _digest(body.mode, body.payload)
         self._know(item_id, digest)
@@ -105,7 +105,7 @@ class Work:
             state = reader.state(queue.DECIDER, stream)
             same = self._same(state, digest)
             if same is not None and not looked:
-                raise Unread("it may have been erased since")
+                raise PayloadsUnread("it may have been erased since")
             command = queue.EnqueueWork(
                 item_id=item_id,
                 mode=body.mode,
@@ -120,7 +120,7 @@ class Work:
         while True:
             try:
                 return await self._log.submit(enqueue, meta, key)
-            except Unread:
+            except PayloadsUnread:
                 self._read_payloads(session_id, (await self.state(session_id)).items)
                 looked = True
 
@@ -129,17 +129,17 @@ class Work:
         while len(self._digests) > KNOWN_PAYLOADS_MAX:
             self._digests.popitem(last=False)
 
-    def _same(self, state: queue.WorkState, digest: bytes) -> str | None:
+    def _same(self, state: queue.QueueState, digest: bytes) -> str | None:
         """The item that holds the same. Raises Unread; called in the thread of the writer."""
         for item in state.items:
             known = self._digests.get(item.id)
             if known is None:
-                raise Unread("payloads have to be read first")
+                raise PayloadsUnread("payloads have to be read first")
             if known == digest:
                 return item.id
         return None
 
-    def _read_payloads(self, session_id: str, items: tuple[queue.Item, ...]) -> None:
+    def _read_payloads(self, session_id: str, items: tuple[queue.QueueItem, ...]) -> None:
         payloads = self.payloads(session_id, items)
         for item in items:
             payload = payloads.get(item.id)
@@ -230,21 +230,21 @@ class Work:
 
     # Reading, for those who work it off
 
-    async def state(self, session_id: str) -> queue.WorkState:
+    async def state(self, session_id: str) -> queue.QueueState:
         """The queue as it is at the head."""
 
         def look(reader: Reader, context: Context) -> Outcome:
             return Outcome(answer=reader.state(queue.DECIDER, queue.stream(session_id)))
 
-        found: queue.WorkState = (await self._log.submit(look, Meta(actor="system:work", correlation=""))).answer
+        found: queue.QueueState = (await self._log.submit(look, Meta(actor="system:work", correlation=""))).answer
         return found
 
-    def cause(self, session_id: str, drain: queue.Drain) -> tuple[Position, str]:
+    def cause(self, session_id: str, drain: queue.QueueDrain) -> tuple[Position, str]:
         """Where a drain began, and on whose request."""
         (row,) = self._reader.stream(queue.stream(session_id), drain.version - 1, drain.version)
         return row.position, row.correlation
 
-    def payloads(self, session_id: str, items: Sequence[queue.Item]) -> dict[str, str]:
+    def payloads(self, session_id: str, items: Sequence[queue.QueueItem]) -> dict[str, str]:
         """What items say, by their ids; an item whose payload was erased is left out."""
         if not items:
             return {}
@@ -258,7 +258,7 @@ class Work:
                     found[event.item_id] = event.payload
         return {item.id: found[item.id] for item in items if item.id in found}
 
-    def errors(self, session_id: str, items: Sequence[queue.Item]) -> dict[str, str]:
+    def errors(self, session_id: str, items: Sequence[queue.QueueItem]) -> dict[str, str]:
         """Return what the failed attempts of items said, by run; an attempt whose words were erased is left out."""
         if not any(item.attempts for item in items):
             return {}

@@ -10,13 +10,13 @@ from msgspec.structs import asdict
 from athena_core.clock import Clock, Ids, milliseconds
 from athena_core.decider import Context, Key, Outcome, Reader
 from athena_core.domain import dead_letter, redrive
-from athena_core.errors import AthenaError, AuthzDenied, ConfigError, Contradicted, NotFound
+from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, Contradicted, NotFound
 from athena_core.event import Event, Fact, Meta, Position, Value
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
-from athena_core.services.queues.dead_letters import Letters, requeued
+from athena_core.services.queues.dead_letters import DeadLetters, requeue_facts
 from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned
 
 RATE_DEFAULT = 10
@@ -45,24 +45,24 @@ class RedriveBody(Body):
     dry_run: bool | None = None
 
 
-class Match(NamedTuple):
+class MatchedLetter(NamedTuple):
     """A pending dead letter, and where it was added."""
 
     id: str
     position: Position
 
 
-class Pending(Protocol):
+class LetterFinder(Protocol):
     """Finds dead letters: the read model of them."""
 
-    async def count(self, wanted: redrive.LetterFilter) -> tuple[int, Position]:
+    async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
         """How many pending ones match, and the position that this reflects."""
 
-    async def next(self, wanted: redrive.LetterFilter, after: Position, until: Position) -> Match | None:
+    async def next(self, wanted: redrive.RedriveSelection, after: Position, until: Position) -> MatchedLetter | None:
         """The oldest pending one that was added after one position and up to another."""
 
 
-class Plan(Value):
+class RedrivePlan(Value):
     """What a redrive would do."""
 
     total: int
@@ -78,8 +78,8 @@ class Redrives:
     def __init__(
         self,
         log: Log,
-        letters: Letters,
-        pending: Pending,
+        letters: DeadLetters,
+        pending: LetterFinder,
         access: Access,
         clock: Clock,
         ids: Ids,
@@ -96,10 +96,10 @@ class Redrives:
 
     # What people ask for
 
-    async def plan(self, body: RedriveBody) -> Plan:
+    async def plan(self, body: RedriveBody) -> RedrivePlan:
         """How many letters a redrive would put back. Raises ConfigError."""
         total, position = await self._pending.count(_wanted(body.filter))
-        return Plan(total=total, position=position)
+        return RedrivePlan(total=total, position=position)
 
     async def start(self, body: RedriveBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
         """Begin to put letters back; the subject is the id of the job.
@@ -186,10 +186,10 @@ class Redrives:
 
         await self._log.submit(record, self._meta)
 
-    async def _see_to(self, redrive_id: str, started: redrive.RedriveStarted, found: Match) -> None:
+    async def _see_to(self, redrive_id: str, started: redrive.RedriveStarted, found: MatchedLetter) -> None:
         """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
 
-        def advance(result: redrive.Result, code: str | None = None) -> redrive.AdvanceRedrive:
+        def advance(result: redrive.RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:
             return redrive.AdvanceRedrive(
                 dead_letter_id=found.id, letter_position=found.position, result=result, code=code
             )
@@ -197,7 +197,7 @@ class Redrives:
         who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
         try:
             if not self._access.allows(who, REQUEUE):
-                raise AuthzDenied(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
+                raise AuthzDeniedError(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
             again = self._letters.again(found.id)
 
             def requeue(reader: Reader, context: Context) -> Outcome:
@@ -205,7 +205,7 @@ class Redrives:
                 if not redrive.decide(advance("requeued"), state, context):
                     return Outcome()
                 decided = reader.state(dead_letter.DECIDER, found.id).status != "pending"
-                facts = () if decided else requeued(reader, context, again, who)
+                facts = () if decided else requeue_facts(reader, context, again, who)
                 events = redrive.decide(advance("skipped" if decided else "requeued"), state, context)
                 return Outcome(facts=(*_facts(redrive_id, events), *facts))
 
@@ -216,7 +216,7 @@ class Redrives:
             await self._record(redrive_id, advance("failed", error.code))
 
 
-def _wanted(body: RedriveFilter) -> redrive.LetterFilter:
+def _wanted(body: RedriveFilter) -> redrive.RedriveSelection:
     """The filter with times in milliseconds. Raises ConfigError."""
     fields = asdict(body)
     for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):
@@ -227,7 +227,7 @@ def _wanted(body: RedriveFilter) -> redrive.LetterFilter:
                 raise ConfigError.of(
                     f"filter.{field}", "is no time", "ISO-8601, such as 2026-01-01T00:00:00Z"
                 ) from error
-    return redrive.LetterFilter(**fields)
+    return redrive.RedriveSelection(**fields)
 
 
 def _facts(redrive_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:

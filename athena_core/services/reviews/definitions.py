@@ -18,7 +18,7 @@ CONTEXT_TOTAL_CHARS = 16_000
 CHARS_MAX = 1_000_000
 REFERENCED_FILES_MAX = 50
 
-Files = Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
+FileNames = Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
 Chars = Annotated[int, msgspec.Meta(ge=1, le=CHARS_MAX)]
 
 
@@ -28,10 +28,10 @@ class PersonaContext(Value):
     ``workspace_doc_files`` are named from the workspace, the others from the folder of the definition.
     """
 
-    prompt_files: Files = ()
-    skill_files: Files = ()
-    doc_files: Files = ()
-    workspace_doc_files: Files = ()
+    prompt_files: FileNames = ()
+    skill_files: FileNames = ()
+    doc_files: FileNames = ()
+    workspace_doc_files: FileNames = ()
     max_file_chars: Chars = CONTEXT_FILE_CHARS
     max_total_chars: Chars = CONTEXT_TOTAL_CHARS
 
@@ -48,8 +48,8 @@ class PersonaReview(Value):
     """What a persona looks at: globs of paths (none: everything), and how many changed files it is shown whole."""
 
     scope: Label | None = None
-    include_globs: Files = ()
-    exclude_globs: Files = ()
+    include_globs: FileNames = ()
+    exclude_globs: FileNames = ()
     rubric: str | None = None
     max_referenced_files: Annotated[int, msgspec.Meta(ge=0, le=REFERENCED_FILES_MAX)] = 0
     max_referenced_file_chars: Chars = 4_000
@@ -72,13 +72,13 @@ class PersonaDefinition(Value):
     description: str | None = None
     harness_profile_id: RecordId | None = None
     context: PersonaContext = PersonaContext()
-    skills: Files = ()
+    skills: FileNames = ()
     git: PersonaGit = PersonaGit()
     review: PersonaReview = PersonaReview()
     output: PersonaOutput = PersonaOutput()
 
 
-class Definition(Value):
+class LoadedPersona(Value):
     """A persona, and in which folder of the workspace its files are."""
 
     persona: PersonaDefinition
@@ -95,7 +95,7 @@ class PersonaFiles:
         """Read nothing yet."""
         self._workspace = workspace.with_personas()
 
-    def read(self, name: str, field: str) -> Definition:
+    def read(self, name: str, field: str) -> LoadedPersona:
         """The persona of this name as it is now. Raises ConfigError naming ``field``. Blocking, for a small file."""
         places = ((FOLDER, f"{name}.json"), (FOLDER, name, "persona.json"))
         for parts in places if NAME.fullmatch(name) and name not in {".", ".."} else ():
@@ -105,17 +105,17 @@ class PersonaFiles:
                 continue
             except (OSError, ToolRefused) as error:
                 raise ConfigError.of(field, f"{'/'.join(parts)} cannot be read: {error}") from error
-            return Definition(persona=parse(text, name, field, "/".join(parts)), folder=parts[:-1])
+            return LoadedPersona(persona=parse_persona(text, name, field, "/".join(parts)), folder=parts[:-1])
         remedy = f"a persona that {FOLDER}/<name>.json or {FOLDER}/<name>/persona.json of the workspace defines"
         raise ConfigError.of(field, f"no persona {name!r} is defined", remedy)
 
-    def context(self, definition: Definition, name: str) -> tuple[Parts, bytes]:
+    def context(self, definition: LoadedPersona, name: str) -> tuple[Parts, bytes]:
         """A file that a definition names beside it. Raises ToolRefused and OSError."""
         parts = (*definition.folder, *parts_of(name))
         return parts, self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
 
 
-def parse(text: bytes, name: str, field: str, place: str) -> PersonaDefinition:
+def parse_persona(text: bytes, name: str, field: str, place: str) -> PersonaDefinition:
     """A definition from its JSON. Raises ConfigError naming ``field``."""
     try:
         persona = msgspec.json.decode(text, type=PersonaDefinition)

@@ -60,7 +60,7 @@ FORMATS = {"0", "1"}
 TRUE = {"", "true", "yes", "on", "1"}
 
 
-class Printed(NamedTuple):
+class GitOutput(NamedTuple):
     """What git said: its exit status, its output, whether that was cut, and how it ended in words."""
 
     status: int
@@ -74,7 +74,7 @@ class Printed(NamedTuple):
         return self.data.decode(errors="replace").rstrip("\n")
 
 
-class Place(NamedTuple):
+class GitPaths(NamedTuple):
     """Where a repository is: its worktree, its git directory, and the one that it shares with other worktrees."""
 
     worktree: Path
@@ -113,7 +113,7 @@ class Repository:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(lambda: shutil.rmtree(private, ignore_errors=True))
 
-    async def _copy_settings(self, place: Place, private: Path) -> None:
+    async def _copy_settings(self, place: GitPaths, private: Path) -> None:
         """Copy the settings of the allow-list. Raises ConfigError where the repository needs more than these."""
         settings = await self._settings(place.common / "config")
         if settings.get("extensions.worktreeconfig", "false").lower() in TRUE:
@@ -142,7 +142,7 @@ class Repository:
         pairs = (line.partition("\n") for line in found.text.split("\0") if line)
         return {key: value for key, _, value in pairs}
 
-    async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX) -> Printed:
+    async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX) -> GitOutput:
         """Have git answer. Raises ConfigError where there is no git, Overloaded where it takes too long."""
         pieces: list[bytes] = []
         left = bytes_max
@@ -164,7 +164,7 @@ class Repository:
                 raise Overloaded(f"git {arguments[0]} took longer than {SECONDS_MAX:.0f} s")
         finally:
             await child.end()
-        return Printed(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
+        return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
 
     async def commit(self, ref: str, field: str) -> str:
         """The commit that a reference means. Raises ConfigError naming ``field``."""
@@ -242,12 +242,12 @@ class Repository:
         options = (f"--receive-pack={RECEIVE_PACK}",) if near else ()
         self._expect(await self.ask(*WAYS, "push", "--quiet", *options, url, f"HEAD:{merge}"), "push")
 
-    def _expect(self, found: Printed, what: str) -> None:
+    def _expect(self, found: GitOutput, what: str) -> None:
         if found.status != 0:
             raise ConfigError.of(self._field, f"git {what} failed: {found.ending}")
 
 
-def _find(directory: Path, root: Path, field: str) -> Place:
+def _find(directory: Path, root: Path, field: str) -> GitPaths:
     """Find the repository that a directory is in. One without ``.git`` (a bare one) is none: anything can look so."""
     for worktree in (directory, *directory.parents):
         dot = worktree / ".git"
@@ -255,7 +255,7 @@ def _find(directory: Path, root: Path, field: str) -> Place:
         if git is None:
             continue
         common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
-        place = Place(worktree, git.resolve(), common.resolve())
+        place = GitPaths(worktree, git.resolve(), common.resolve())
         if not all(one.is_relative_to(root) for one in place):
             raise ConfigError.of(field, "belongs to a repository outside of the workspace")
         if not ((git / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()):
@@ -270,7 +270,7 @@ def _line(path: Path, prefix: str = "") -> str:
         return os.fsdecode(file.read(LINK_BYTES_MAX)).removeprefix(prefix).rstrip("\n")
 
 
-def _mirror(place: Place, private: Path) -> Path:
+def _mirror(place: GitPaths, private: Path) -> Path:
     """Make git directories that lead to those of a repository. Return the one that stands for ``place.git``."""
     common, git = private / "common", private / "git"
     _link(place.common, common)

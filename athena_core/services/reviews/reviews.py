@@ -26,9 +26,9 @@ from athena_core.providers.mask import Mask
 from athena_core.services.access.access import Access
 from athena_core.services.context.conversation import cut
 from athena_core.services.reviews import preparation
-from athena_core.services.reviews.definitions import CONTEXT_FILE_BYTES_MAX, Definition, PersonaFiles
+from athena_core.services.reviews.definitions import CONTEXT_FILE_BYTES_MAX, LoadedPersona, PersonaFiles
 from athena_core.services.reviews.git import Repository
-from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
 from athena_core.settings import Settings
 from athena_core.system import private_file
 from athena_core.text import clean
@@ -143,7 +143,7 @@ class Reviews:
             error_text=self._mask.hide(clean(error.message))[:500],
         )
 
-    async def _prepare(self, body: PersonaRunBody, who: Identity) -> tuple[Launch, review.PersonaRunStarted, Path]:
+    async def _prepare(self, body: PersonaRunBody, who: Identity) -> tuple[PreparedRun, review.PersonaRunStarted, Path]:
         """Everything that may be wrong with a request is found here, before anything is recorded."""
         definition = await to_thread.run_sync(self._personas.read, body.name, "name")
         spec = definition.persona
@@ -237,7 +237,9 @@ class Reviews:
             raise ConfigError.of(field, refusal.problem, "another file in the workspace") from refusal
         return "/".join(parts)
 
-    async def _base(self, repository: Repository, body: PersonaRunBody, definition: Definition) -> tuple[str, Any, str]:
+    async def _base(
+        self, repository: Repository, body: PersonaRunBody, definition: LoadedPersona
+    ) -> tuple[str, Any, str]:
         """What the head is compared with, how that was found out, and its commit."""
         git = definition.persona.git
         if body.base_ref is not None:
@@ -254,7 +256,7 @@ class Reviews:
         self,
         repository: Repository,
         place: Parts,
-        definition: Definition,
+        definition: LoadedPersona,
         head_ref: str,
         base_ref: str,
         base: str,
@@ -298,7 +300,7 @@ class Reviews:
         )
         return prepared, diff
 
-    def _read_context(self, definition: Definition) -> list[tuple[str, str, str, bool]]:
+    def _read_context(self, definition: LoadedPersona) -> list[tuple[str, str, str, bool]]:
         """The files of the definition: kind, path, content, whether that was cut. Raises ConfigError."""
         spec = definition.persona.context
         wanted = [("prompt", name) for name in spec.prompt_files]
@@ -323,7 +325,7 @@ class Reviews:
         return found
 
     async def _snapshots(
-        self, repository: Repository, definition: Definition, head: str, changed: Sequence[tuple[str, str]]
+        self, repository: Repository, definition: LoadedPersona, head: str, changed: Sequence[tuple[str, str]]
     ) -> list[preparation.Snapshot]:
         """Changed files as they are in the head, as many as the definition wants."""
         spec = definition.persona.review
@@ -379,7 +381,7 @@ class Reviews:
             with anyio.move_on_after(seconds):
                 await waiting.wait()
 
-    def state(self, key: str) -> review.PersonaState:
+    def state(self, key: str) -> review.ReviewState:
         """Where a review is, as committed."""
         rows = self._reader.stream(review.stream(key))
         return fold(review.DECIDER, (self._log.codec.decode(row, text=False).event for row in rows))
@@ -557,7 +559,7 @@ class Reviews:
         if problem is not None:
             message = f"the answer of the model could not be read: {problem}"
         elif answer is None:
-            message = error_of(repair_run_id or key, ended.event, note_of(one.event for one in last)).message
+            message = run_error(repair_run_id or key, ended.event, cancel_note(one.event for one in last)).message
         artifacts = preparation.artifacts_of(key, started)
         evidence: tuple[preparation.EvidenceFile, ...] = ()
         if shown is not None:

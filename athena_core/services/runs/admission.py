@@ -25,7 +25,7 @@ from athena_core.errors import (
 from athena_core.event import Event, Fact, Value
 from athena_core.services.access.access import violation_of
 from athena_core.services.catalog import directive_facts
-from athena_core.services.context.compiler import Resolved
+from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.settings import Settings
 from athena_core.values import (
     MICRO_USD,
@@ -48,11 +48,11 @@ ADMITTED_MAX = 256
 REFUSED_BYTES_MAX = 4_096
 """How much of a refused request is recorded, as JSON; of a longer one its length and its hash."""
 RUN_PREFIX = f"{run.DECIDER.category}_"
-PROVIDER = "provider:"
+PROVIDER_KEY = "provider:"
 """How the places begin at which a run counts by its providers (``run.places_of``)."""
 
 
-class Room(NamedTuple):
+class ExecutorCapacity(NamedTuple):
     """The executor of this process, and how many runs it takes at a time, of which providers; no name where none.
 
     Then runs are admitted for whoever takes them.
@@ -73,8 +73,8 @@ class Room(NamedTuple):
 
     def serves(self, slot: Sequence[str | int]) -> bool:
         """Whether it can ask every provider that the run of a slot may ask."""
-        named = (place for place in map(str, slot) if place.startswith(PROVIDER))
-        return all(place.removeprefix(PROVIDER) in self.providers for place in named)
+        named = (place for place in map(str, slot) if place.startswith(PROVIDER_KEY))
+        return all(place.removeprefix(PROVIDER_KEY) in self.providers for place in named)
 
 
 class Plan:
@@ -84,7 +84,7 @@ class Plan:
         self,
         body: RunBody,
         said: str,
-        resolved: Resolved,
+        resolved: ResolvedReferences,
         profile: HarnessSpec | None,
         provider: str,
         settings: Settings,
@@ -104,7 +104,7 @@ class Plan:
         own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
         self.model = profile.config.model if profile else body.model or own_model
         self.least: int | None = 0
-        self.created: Created | None = None
+        self.created: RunLease | None = None
         self.references: tuple[str, ...] | None = None
         """The context references of a directive that is made for this run."""
         self.timeout_ms: int | None = None
@@ -154,7 +154,7 @@ class Plan:
         )
 
 
-class Created(NamedTuple):
+class RunLease(NamedTuple):
     """A run that was leased in the commit that created it: its pinned request, and where and when that was recorded.
 
     It holds text, so it is no answer that a key could store. With ``opens`` its session began with it.
@@ -193,7 +193,7 @@ def _places(fact: Fact) -> tuple[str, ...]:
     return fact.event.places if isinstance(fact.event, run.RunRequest) else ()
 
 
-class Reached(NamedTuple):
+class ExceededLimit(NamedTuple):
     """A limit that is reached: the rule, the reason that is recorded, and how many runs are active of how many."""
 
     rule: str
@@ -209,7 +209,7 @@ class Reached(NamedTuple):
         return f"{self.rule} exceeded: {self.active} of {self.limit} runs{of} are active"
 
 
-class Keys:
+class LimitUsage:
     """The limits by key, while one transaction frees slots (by their guards) and takes others."""
 
     def __init__(self, reader: Reader, limits: policy.PolicyState, freed: Sequence[tuple[str | int, ...]] = ()) -> None:
@@ -220,7 +220,7 @@ class Keys:
         for _, *places in freed:
             self._change.subtract(map(str, places))
 
-    def reached(self, places: Sequence[str | int]) -> Iterator[Reached]:
+    def reached(self, places: Sequence[str | int]) -> Iterator[ExceededLimit]:
         """The limits that leave no room for a run that counts at these places."""
         if not self._limits.limits:
             return
@@ -231,7 +231,7 @@ class Keys:
             active = self._active(place)
             if active >= limit.max:
                 named = f"{limit.scope}:{place}" if limit.scope == "session" else place
-                yield Reached("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
+                yield ExceededLimit("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
 
     def full(self, places: Sequence[str | int]) -> str | None:
         """The first of these places whose limit leaves no room; None where every one has room."""
@@ -251,10 +251,10 @@ class Keys:
         self._change.update(map(str, places))
 
 
-class Draft:
+class RunTransaction:
     """What one transaction decides about runs, one command after another."""
 
-    def __init__(self, reader: Reader, context: Context, room: Room) -> None:
+    def __init__(self, reader: Reader, context: Context, room: ExecutorCapacity) -> None:
         """Begin with nothing."""
         self.facts: list[Fact] = []
         self._reader = reader
@@ -333,7 +333,7 @@ class Draft:
         if limits.max_concurrent_runs is not None:
             places = min(places, limits.max_concurrent_runs - len(slots) + len(freed))
         places -= len(begun)
-        keys = Keys(reader, limits, freed)
+        keys = LimitUsage(reader, limits, freed)
         taken: set[str] = set()
         for fact in begun:
             keys.take(_places(fact))
@@ -372,7 +372,7 @@ def admit(
     reader: Reader,
     context: Context,
     plan: Plan,
-    room: Room,
+    room: ExecutorCapacity,
     *,
     run_id: str,
     session_id: str,
@@ -431,7 +431,7 @@ def _admit(
     reader: Reader,
     context: Context,
     plan: Plan,
-    room: Room,
+    room: ExecutorCapacity,
     limits: policy.PolicyState,
     request: run.RunCreated,
     run_id: str,
@@ -448,7 +448,7 @@ def _admit(
     full = plan.patient and _is_full(reader, limits)
     if not full:
         _check_slots(reader, context, limits, request, run_id, who)
-    reached = list(Keys(reader, limits).reached(request.places)) if limits.limits else []
+    reached = list(LimitUsage(reader, limits).reached(request.places)) if limits.limits else []
     for one in reached:
         if one.strategy == "reject":
             raise _over_limit(reader, context, request, run_id, one, who)
@@ -468,7 +468,7 @@ def _admit(
     asked = run.decide(run.RequestRun(request=request, wait=wait), run.DECIDER.initial, context)
     facts += facts_of(run_id, session_id, asked)
     if holder is not None and plan.body.session_strategy == "interrupt":
-        draft = Draft(reader, context, room)
+        draft = RunTransaction(reader, context, room)
         draft.add(facts)
         reason = f"interrupted by run {run_id}"
         draft.cancel(str(holder[0]), run.CancelRun(cause="interrupted", reason=reason))
@@ -477,7 +477,7 @@ def _admit(
     if wait is not None or not room.executor:
         return facts
     position = reader.head + behind + len(facts)
-    plan.created = Created(run.without_text(request), position, context.now, bool(opened))
+    plan.created = RunLease(run.without_text(request), position, context.now, bool(opened))
     lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=plan.said)
     taken = run.decide(lease, run.evolve(run.DECIDER.initial, asked[0]), context)
     return facts + facts_of(run_id, session_id, taken)
@@ -495,21 +495,23 @@ def _check_slots(
     limit = limits.max_concurrent_runs
     active = len(reader.guards("slot"))
     if limit is not None and active >= limit:
-        full = Reached("policy.maxConcurrentRuns", "max-concurrent-runs-exceeded", limit, active)
+        full = ExceededLimit("policy.maxConcurrentRuns", "max-concurrent-runs-exceeded", limit, active)
         raise _over_limit(reader, context, request, run_id, full, who)
 
 
-class Day(NamedTuple):
+class DayTotals(NamedTuple):
     """The present UTC day: what was spent, and what runs have set aside, in millionths of a dollar."""
 
     spent: int
     reserved: int
 
 
-def day(reader: Reader, now: int, but: str = "") -> Day:
+def day_totals(reader: Reader, now: int, but: str = "") -> DayTotals:
     """What the day took so far; what run ``but`` has set aside is left out."""
     today = run.spent_on(reader.guards("spent"), now)
-    return Day(today, sum(int(amount) for run_id, (amount,) in reader.guards("reserved").items() if run_id != but))
+    return DayTotals(
+        today, sum(int(amount) for run_id, (amount,) in reader.guards("reserved").items() if run_id != but)
+    )
 
 
 def _check_day(
@@ -524,7 +526,7 @@ def _check_day(
     budget = limits.daily_budget_micro_usd
     if budget is None:
         return
-    spent = day(reader, context.now).spent
+    spent = day_totals(reader, context.now).spent
     if least is None:
         reason = f"unpriced-model: nobody could tell what {request.provider} {request.model!r} takes of a daily budget"
         field = "harnessProfileId" if request.profile_named else "model"
@@ -572,7 +574,7 @@ def withdrawn(reader: Reader, run_id: str | None) -> bool:
 
 
 def _over_limit(
-    reader: Reader, context: Context, request: run.RunCreated, run_id: str, reached: Reached, who: Identity
+    reader: Reader, context: Context, request: run.RunCreated, run_id: str, reached: ExceededLimit, who: Identity
 ) -> Rejected:
     """The refusal events in the contract's order (decisions E17), then the error."""
     origin = _origin(reached.rule, reached.place)
@@ -640,18 +642,20 @@ def _rejected(request: run.RunCreated, rejection: run.RunRejection) -> run.Polic
     )
 
 
-def finish(reader: Reader, context: Context, room: Room, run_id: str, command: run.RunCommand) -> Outcome:
+def apply_command(
+    reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, command: run.RunCommand
+) -> Outcome:
     """Decide about one run; if that frees a slot or a turn, admit who waits for it.
 
     The answer is the last event of this run that was decided; None where the command was late.
     """
-    draft = Draft(reader, context, room)
+    draft = RunTransaction(reader, context, room)
     events = draft.decide(run_id, command)
     draft.settle()
     return Outcome(facts=tuple(draft.facts), subject=run_id, answer=events[-1] if events else None)
 
 
-def claim(reader: Reader, context: Context, room: Room, said: Mapping[str, str]) -> Outcome:
+def claim(reader: Reader, context: Context, room: ExecutorCapacity, said: Mapping[str, str]) -> Outcome:
     """Lease admitted runs to our executor, the oldest first, as many of them as it has room for.
 
     ``said`` is what the user said, for each run that is to be thought of; the answer names those that were leased.
@@ -659,7 +663,7 @@ def claim(reader: Reader, context: Context, room: Room, said: Mapping[str, str])
     leases, slots = reader.guards("lease"), reader.guards("slot")
     free = [run_id for run_id in said if run_id in slots and run_id not in leases and room.serves(slots[run_id])]
     free.sort(key=lambda run_id: int(slots[run_id][0]))
-    draft = Draft(reader, context, room)
+    draft = RunTransaction(reader, context, room)
     taken = []
     for run_id in free[: room.left(reader)]:
         lease = run.LeaseRun(executor=room.executor, pid=room.pid, said=said[run_id])
@@ -668,10 +672,12 @@ def claim(reader: Reader, context: Context, room: Room, said: Mapping[str, str])
     return Outcome(facts=tuple(draft.facts), answer=tuple(taken))
 
 
-def take_over(reader: Reader, context: Context, room: Room, run_id: str, token: int, loss: run.Loss) -> Outcome:
+def take_over(
+    reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, token: int, loss: run.LossReason
+) -> Outcome:
     """Take a run from an executor that is lost, if ours has room for it; where it cannot go on, it ends.
 
-    The answer is that of ``finish``.
+    The answer is that of ``apply_command``.
     """
     welcome = room.left(reader, frozenset((run_id,))) > 0 and room.serves(reader.guards("slot").get(run_id, ()))
     if not welcome and reader.state(run.DECIDER, run_id).cancel is None:
@@ -680,22 +686,22 @@ def take_over(reader: Reader, context: Context, room: Room, run_id: str, token: 
     command = run.TakeRun(
         executor=room.executor, pid=room.pid, token=token, because=loss, attempts_max=limits.run_attempts_max
     )
-    return finish(reader, context, room, run_id, command)
+    return apply_command(reader, context, room, run_id, command)
 
 
-def goes_on(last: object) -> bool:
-    """Whether a command that ``finish`` gave this answer took effect and left the run open."""
+def still_open(last: object) -> bool:
+    """Whether a command that ``apply_command`` gave this answer took effect and left the run open."""
     return isinstance(last, Event) and last.TYPE not in run.ENDING_TYPES
 
 
-def cancel(reader: Reader, context: Context, room: Room, run_id: str, command: run.CancelRun) -> Outcome:
+def cancel(reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, command: run.CancelRun) -> Outcome:
     """Record the request; a run without an executor ends at once. Unknown runs are recorded on the plane."""
     state = _state(reader, run_id)
     if state.request is None:
         events = run.decide(command, state, context)
         facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
         return Outcome(facts=facts, answer=Cancelled(run_id=run_id, status="not-running"))
-    draft = Draft(reader, context, room)
+    draft = RunTransaction(reader, context, room)
     if not state.open:
         draft.decide(run_id, command)
         return Outcome(facts=tuple(draft.facts), answer=Cancelled(run_id=run_id, status="not-running"))
@@ -705,9 +711,9 @@ def cancel(reader: Reader, context: Context, room: Room, run_id: str, command: r
     return Outcome(facts=tuple(draft.facts), answer=done)
 
 
-def abandon(reader: Reader, context: Context, room: Room, executor: str, command: run.CancelRun) -> Outcome:
+def abandon(reader: Reader, context: Context, room: ExecutorCapacity, executor: str, command: run.CancelRun) -> Outcome:
     """Ask for the cancel of every run that an executor holds; the answer is the token of each."""
-    draft = Draft(reader, context, room)
+    draft = RunTransaction(reader, context, room)
     held = {run_id: int(token) for run_id, (holder, token) in reader.guards("lease").items() if holder == executor}
     for run_id in held:
         if draft.state(run_id).cancel is None:  # else it was asked for before, or as the child of another one
@@ -715,7 +721,9 @@ def abandon(reader: Reader, context: Context, room: Room, executor: str, command
     return Outcome(facts=tuple(draft.facts), answer=held)
 
 
-def cancel_turn(reader: Reader, context: Context, room: Room, session_id: str, command: run.CancelRun) -> Outcome:
+def cancel_turn(
+    reader: Reader, context: Context, room: ExecutorCapacity, session_id: str, command: run.CancelRun
+) -> Outcome:
     """The same for the admitted run of a session, if there is one."""
     turns: Mapping[str, tuple[str | int, ...]] = reader.guards("turn")
     holder = turns.get(session_id)
@@ -728,7 +736,7 @@ def cancel_turn(reader: Reader, context: Context, room: Room, session_id: str, c
 
 
 def resume(
-    reader: Reader, context: Context, room: Room, run_id: str, budget_micro_usd: int | None, who: Identity
+    reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, budget_micro_usd: int | None, who: Identity
 ) -> Outcome:
     """Let a paused run go on, if there is a slot (decisions E25); our executor takes it, if it takes any."""
     state = _state(reader, run_id)
@@ -744,16 +752,16 @@ def resume(
     limits = reader.state(policy.DECIDER, policy.STREAM)
     _check_day(reader, context, limits, request, run_id, 0)  # what a call takes is asked before it
     _check_slots(reader, context, limits, request, run_id, who)
-    for reached in Keys(reader, limits).reached(request.places):
+    for reached in LimitUsage(reader, limits).reached(request.places):
         raise _over_limit(reader, context, request, run_id, reached, who)
-    draft = Draft(reader, context, room)
+    draft = RunTransaction(reader, context, room)
     draft.decide(run_id, run.ResumeRun(executor=room.executor, budget_micro_usd=budget_micro_usd))
     if room.executor and room.left(reader):
         draft.decide(run_id, run.LeaseRun(executor=room.executor, pid=room.pid, said=""))
     return Outcome(facts=tuple(draft.facts), subject=run_id)
 
 
-class Wanted(NamedTuple):
+class BudgetRequest(NamedTuple):
     """What a model call of a run may cost: between ``least`` and ``most``, beside ``lost`` on failed calls of its turn.
 
     Without ``most`` its price is unknown. Millionths of a dollar.
@@ -767,8 +775,8 @@ class Wanted(NamedTuple):
     most: int | None
 
 
-class Granted(Value):
-    """The answer to ``Wanted``: what the call may cost, or why the run is to pause.
+class BudgetGrant(Value):
+    """The answer to ``BudgetRequest``: what the call may cost, or why the run is to pause.
 
     With ``wait`` others may leave enough once they settle; with neither there is no budget of the day. ``over`` tells
     that the run has ended.
@@ -780,18 +788,20 @@ class Granted(Value):
     over: bool = False
 
 
-def reserve(reader: Reader, context: Context, room: Room, run_id: str, token: int, wanted: Wanted) -> Outcome:
-    """Set aside of the day's budget what a model call may cost at most; the answer is a ``Granted``."""
+def reserve(
+    reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, token: int, wanted: BudgetRequest
+) -> Outcome:
+    """Set aside of the day's budget what a model call may cost at most; the answer is a ``BudgetGrant``."""
     budget = reader.state(policy.DECIDER, policy.STREAM).daily_budget_micro_usd
     if budget is None:
-        return Outcome(answer=Granted())
-    today = day(reader, context.now, run_id)
+        return Outcome(answer=BudgetGrant())
+    today = day_totals(reader, context.now, run_id)
     left = budget - today.spent - wanted.lost
     reason: Literal["daily-budget", "unpriced-model"] = "unpriced-model" if wanted.most is None else "daily-budget"
     grant = min(left - today.reserved, wanted.most or 0)
     if wanted.most is None or grant < wanted.least:
         reached = run.DayReached(reason=reason, spent_micro_usd=today.spent, budget_micro_usd=budget)
-        return Outcome(answer=Granted(reached=reached, wait=wanted.most is not None and left >= wanted.least))
+        return Outcome(answer=BudgetGrant(reached=reached, wait=wanted.most is not None and left >= wanted.least))
     command = run.ReserveBudget(
         token=token,
         turn=wanted.turn,
@@ -799,7 +809,7 @@ def reserve(reader: Reader, context: Context, room: Room, run_id: str, token: in
         model=wanted.model,
         reserved_micro_usd=wanted.lost + grant,
     )
-    outcome = finish(reader, context, room, run_id, command)
+    outcome = apply_command(reader, context, room, run_id, command)
     return Outcome(
-        facts=outcome.facts, subject=run_id, answer=Granted(micro_usd=grant, over=not goes_on(outcome.answer))
+        facts=outcome.facts, subject=run_id, answer=BudgetGrant(micro_usd=grant, over=not still_open(outcome.answer))
     )

@@ -18,8 +18,8 @@ from athena_core.errors import (
     OutcomeUnknown,
     Overloaded,
     ProviderNotFound,
-    RunCancelled,
-    RunCrashed,
+    RunCancelledError,
+    RunCrashedError,
     RunTimeout,
     SessionLockTimeout,
     recorded_error,
@@ -30,19 +30,19 @@ from athena_core.log.writer import SALT_BYTES, Committed, Log
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
 from athena_core.providers.prices import Prices
-from athena_core.services.access.access import Access, Proof
+from athena_core.services.access.access import Access, ScopeProof
 from athena_core.services.catalog import Catalog
-from athena_core.services.context.compiler import Compiler, Resolved, names_notes, resolve
+from athena_core.services.context.compiler import ContextCompiler, ResolvedReferences, names_notes, resolve
 from athena_core.services.execution.model_call import FRAME_TOKENS, OUTPUT_TOKENS_LEAST
 from athena_core.services.runs.admission import (
-    Created,
+    ExecutorCapacity,
     Plan,
-    Room,
+    RunLease,
     admit,
+    apply_command,
     cancel,
     cancel_turn,
     facts_of,
-    finish,
     resume,
     withdrawn,
 )
@@ -56,17 +56,17 @@ SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
 REQUEST_TYPES = frozenset((run.RunQueued.TYPE, run.RunCreated.TYPE))
 
 
-class Executor(Protocol):
+class LocalExecutor(Protocol):
     """Who executes the runs that this process leased."""
 
-    def begin(self, run_id: str, created: Created, said: str, contents: Sequence[str], correlation: str) -> None:
+    def begin(self, run_id: str, created: RunLease, said: str, contents: Sequence[str], correlation: str) -> None:
         """Execute a run that was leased in the commit that created it."""
 
     def take_up(self, run_id: str) -> None:
         """Execute a run that was leased here later on, if it was."""
 
 
-class Moment:
+class OneShot:
     """Something that happens once, if ever; one task may wait for it."""
 
     def __init__(self) -> None:
@@ -96,16 +96,16 @@ class Moment:
             self._waiter.set_result(None)
 
 
-class Waiting:
+class RunWaiter:
     """Somebody waits for a run: to be admitted, to end or be paused. It is a context while it waits."""
 
-    def __init__(self, everybody: dict[str, list["Waiting"]], run_id: str) -> None:
+    def __init__(self, everybody: dict[str, list["RunWaiter"]], run_id: str) -> None:
         """Nothing happened yet."""
         self._everybody = everybody
         self._run_id = run_id
-        self.admitted = Moment()
-        self.settled = Moment()
-        self.completion: Completion | None = None
+        self.admitted = OneShot()
+        self.settled = OneShot()
+        self.completion: LocalCompletion | None = None
         """How the run completed, where this process executed it."""
 
     def __enter__(self) -> Self:
@@ -121,7 +121,7 @@ class Waiting:
             del self._everybody[self._run_id]
 
 
-class Completion(NamedTuple):
+class LocalCompletion(NamedTuple):
     """The end of a run as whoever executed it knows it, without a look into the log."""
 
     output: str
@@ -129,25 +129,32 @@ class Completion(NamedTuple):
     position: Position
 
 
-class Begun(NamedTuple):
+class StartedRun(NamedTuple):
     """A run that was leased in the commit that created it, and where it comes from."""
 
-    created: Created
+    created: RunLease
     template: TemplateUse | None
 
 
-class Told(NamedTuple):
+class RunAnswer(NamedTuple):
     """The result of a run, None while it is paused, and the position that it reflects."""
 
     result: RunResult | None
     position: Position
 
 
-class Launch:
+class PreparedRun:
     """A run that is to be started: what was checked outside of the log, and the ids that it will have."""
 
     def __init__(
-        self, plan: Plan, who: Identity, access: Access, room: Room, run_id: str, session_id: str, directive_id: str
+        self,
+        plan: Plan,
+        who: Identity,
+        access: Access,
+        room: ExecutorCapacity,
+        run_id: str,
+        session_id: str,
+        directive_id: str,
     ) -> None:
         """Take what ``Runs.prepare`` found out."""
         self.plan = plan
@@ -220,7 +227,7 @@ class Launch:
             )
         return noted
 
-    def _demands(self, reader: Reader) -> Iterator[tuple[str, Proof, str]]:
+    def _demands(self, reader: Reader) -> Iterator[tuple[str, ScopeProof, str]]:
         """Yield the operations that the run amounts to, what each is about, and why it is needed."""
         sessions = (self.session_id,)
         if self.plan.body.session_strategy == "interrupt":
@@ -276,10 +283,10 @@ class Runs:
         self._mask = mask
         self._workspace = workspace
         self._reader = log.reader()
-        self.compiler = Compiler(settings, log.codec, self._reader, lambda: tail.position)
-        self._waiting: dict[str, list[Waiting]] = {}
-        self.room = Room()
-        self.executor: Executor | None = None
+        self.compiler = ContextCompiler(settings, log.codec, self._reader, lambda: tail.position)
+        self._waiting: dict[str, list[RunWaiter]] = {}
+        self.room = ExecutorCapacity()
+        self.executor: LocalExecutor | None = None
         tail.subscribe(self._notice, SETTLING_TYPES | {run.RunCreated.TYPE})
 
     def _notice(self, rows: Sequence[Row]) -> None:
@@ -295,8 +302,8 @@ class Runs:
     async def start(self, body: RunBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
         """Have a run admitted or queued, and with ``wait`` see it through; the subject is the run's id.
 
-        The answer is a ``Told``, what ``result`` would say, where this process knows it already; without ``wait`` it is
-        a ``Begun``, where the run did not have to wait; else there is none.
+        The answer is a ``RunAnswer``, what ``result`` would say, where this process knows it already; without ``wait``
+        it is a ``StartedRun``, where the run did not have to wait; else there is none.
 
         Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, DailyBudgetExceeded,
         ConcurrencyLimitExceeded, SessionLockTimeout; with ``wait`` also OutcomeUnknown while the run goes on, and
@@ -304,7 +311,7 @@ class Runs:
         """
         return await self.begin(self.prepare(body, who), meta, key, wait=wait)
 
-    async def begin(self, launch: Launch, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
+    async def begin(self, launch: PreparedRun, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
         """The same for a run that was prepared."""
         run_id = launch.run_id
         key = key and replace(key, released=withdrawn)
@@ -325,22 +332,22 @@ class Runs:
                 return committed
             used = template_use(launch.origin) if isinstance(launch.origin, template.RunTemplateRun) else None
             if not wait:
-                return replace(committed, answer=Begun(created, used))
+                return replace(committed, answer=StartedRun(created, used))
             if waiting.completion is None:
                 return committed
             output, ending, position = waiting.completion
-            told = Told(_result(run_id, created.request, created.at, output, ending, used), position)
+            told = RunAnswer(_result(run_id, created.request, created.at, output, ending, used), position)
             return replace(committed, answer=told)
 
     def prepare(
         self, body: RunBody, who: Identity, *, references: tuple[str, ...] | None = None, scheduled: bool = False
-    ) -> Launch:
+    ) -> PreparedRun:
         """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``.
 
         ``references`` are the context references that go with its input. A ``scheduled`` one may take as long as runs
         of schedules do.
         """
-        return Launch(
+        return PreparedRun(
             self._plan(body, who, references, scheduled=scheduled),
             who,
             self._access,
@@ -350,7 +357,7 @@ class Runs:
             directive_id=body.directive_id or self._ids.new("dir"),
         )
 
-    async def launch(self, launch: Launch, meta: Meta, key: Key | None, transaction: Transaction) -> Committed:
+    async def launch(self, launch: PreparedRun, meta: Meta, key: Key | None, transaction: Transaction) -> Committed:
         """Have a transaction committed that may admit this run, among other things, and let our executor begin."""
         if launch.joins:
             launch.personas = await to_thread.run_sync(self._personas, launch.session_id)
@@ -372,14 +379,14 @@ class Runs:
             reader.close()
         return frozenset(found)
 
-    def _wait(self, run_id: str) -> Waiting:
+    def _wait(self, run_id: str) -> RunWaiter:
         """Be told of a run."""
-        return Waiting(self._waiting, run_id)
+        return RunWaiter(self._waiting, run_id)
 
     def completed(self, run_id: str, output: str, ending: run.RunCompleted, position: Position) -> None:
         """A run completed here: whoever waits for it need not look it up."""
         for waiting in self._waiting.get(run_id, ()):
-            waiting.completion = Completion(output, ending, position)
+            waiting.completion = LocalCompletion(output, ending, position)
             waiting.settled.come()
 
     def _plan(self, body: RunBody, who: Identity, references: tuple[str, ...] | None, *, scheduled: bool) -> Plan:
@@ -391,7 +398,7 @@ class Runs:
             raise ConfigError.of("harnessProfileId", "cannot be combined with provider or model", remedy)
         if body.input is not None and body.directive_id is not None:
             raise ConfigError.of("directiveId", "cannot be combined with input", "one of the two")
-        resolved, said = Resolved(self._ids.salt(SALT_BYTES)), body.input or ""
+        resolved, said = ResolvedReferences(self._ids.salt(SALT_BYTES)), body.input or ""
         if body.directive_id is not None:
             found, _ = self._catalog.directive(body.directive_id, "directiveId")
             if found.input is None:
@@ -422,7 +429,7 @@ class Runs:
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
         return plan
 
-    async def _see_through(self, run_id: str, waiting: Waiting, meta: Meta, created: Created | None) -> None:
+    async def _see_through(self, run_id: str, waiting: RunWaiter, meta: Meta, created: RunLease | None) -> None:
         """Wait until the run has ended or is paused; withdraw it if its turn does not come in time."""
         if not await waiting.admitted.within(self._settings.session_wait_ms / 1000):
             try:
@@ -432,7 +439,7 @@ class Runs:
         if not await self._settled(run_id, waiting, created.request if created else None):
             raise OutcomeUnknown(f"run {run_id} goes on without you; see GET /api/v1/runs/{run_id}")
 
-    async def _settled(self, run_id: str, waiting: Waiting, request: run.RunCreated | None = None) -> bool:
+    async def _settled(self, run_id: str, waiting: RunWaiter, request: run.RunCreated | None = None) -> bool:
         """Wait for as long as the run may take, and some more; tell whether it has ended or is paused."""
         if request is None:
             state = self.state(run_id)
@@ -450,7 +457,7 @@ class Runs:
             cause = queued.reason
         withdraw = run.WithdrawRun(cause=cause)
         room = self.room
-        await self._log.submit(lambda reader, context: finish(reader, context, room, run_id, withdraw), meta)
+        await self._log.submit(lambda reader, context: apply_command(reader, context, room, run_id, withdraw), meta)
 
     async def _attach(self, committed: Committed, *, wait: bool) -> Committed:
         """A repeated key: wait for its run as the first caller did."""
@@ -499,18 +506,18 @@ class Runs:
         """The events of a run with their text."""
         return [self._log.codec.decode(row) for row in self._reader.stream(run_id)]
 
-    def told(self, started: Committed) -> Told:
+    def told(self, started: Committed) -> RunAnswer:
         """What became of a run that was started and waited for. Raises what ended it instead of an answer."""
         known: object = started.answer
-        return known if isinstance(known, Told) else self.result(started.subject or "")
+        return known if isinstance(known, RunAnswer) else self.result(started.subject or "")
 
-    def result(self, run_id: str) -> Told:
+    def result(self, run_id: str) -> RunAnswer:
         """The answer of a run that completed, rendered from its events; None while it is paused.
 
         Raises what ended it instead of an answer.
         """
         recorded = self.recorded(run_id)
-        return Told(result_of(run_id, recorded), recorded[-1].position)
+        return RunAnswer(run_result(run_id, recorded), recorded[-1].position)
 
     # Cancelling
 
@@ -534,7 +541,7 @@ class Runs:
 # Rendering
 
 
-def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | None:
+def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | None:
     """The result of a completed run from its events, None while it is paused; else raise what ended it."""
     created: run.RunCreated | None = None
     used: TemplateUse | None = None
@@ -553,7 +560,7 @@ def result_of(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | N
             case run.RunCompleted() if created is not None:
                 return _result(run_id, created, created_at, output, one.event, used)
             case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
-                raise error_of(run_id, one.event, note)
+                raise run_error(run_id, one.event, note)
             case run.RunCancelRequested(status="cancelled"):
                 note = one.event.note
     if paused:
@@ -595,7 +602,7 @@ def _result(
     )
 
 
-def note_of(events: Iterable[Event]) -> str | None:
+def cancel_note(events: Iterable[Event]) -> str | None:
     """Return why a run was cancelled, by its events; None where no reason was given, or where it was erased."""
     note = None
     for event in events:
@@ -604,7 +611,7 @@ def note_of(events: Iterable[Event]) -> str | None:
     return note
 
 
-def error_of(run_id: str, ending: Event, note: str | None = None) -> AthenaError:
+def run_error(run_id: str, ending: Event, note: str | None = None) -> AthenaError:
     """Return the error of a run that did not complete, as its caller gets it; ``note`` is that of its cancel."""
     details = {"runId": run_id}
     match ending:
@@ -618,9 +625,9 @@ def error_of(run_id: str, ending: Event, note: str | None = None) -> AthenaError
             return ConcurrencyLimitExceeded("policy.limits left no room for the run in time; it was withdrawn", details)
         case run.RunCancelled():
             reason = f": {note}" if note else ""
-            return RunCancelled(f"run {run_id} was cancelled{reason}", details)
+            return RunCancelledError(f"run {run_id} was cancelled{reason}", details)
         case run.RunCrashed():
-            return RunCrashed(f"the executor of run {run_id} died; retry with a new key", details)
+            return RunCrashedError(f"the executor of run {run_id} died; retry with a new key", details)
         case run.RunFailed():
             error = recorded_error(ending.code, or_erased(ending.error_text), details)
             error.retryable = ending.retryable

@@ -24,7 +24,7 @@ from athena_core.errors import (
     NotFound,
     ProviderError,
     ProviderNotFound,
-    RunCancelled,
+    RunCancelledError,
 )
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.log.port import StoreReader
@@ -33,10 +33,10 @@ from athena_core.log.writer import Committed, Log, category
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.admission import Draft
-from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.services.runs.admission import RunTransaction
+from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
 from athena_core.services.templates import Templates
-from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, stop
+from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, cancel_workflow_run
 from athena_core.settings import Settings
 from athena_core.values import Body, Identity, Label, RunBody, Scope, narrower, pinned, unpinned
 
@@ -69,7 +69,7 @@ class Known(NamedTuple):
     """The position at which it was last put."""
 
 
-class Attempt(NamedTuple):
+class SlotLaunch(NamedTuple):
     """A run that may start: its id, and what admits it in the transaction that starts it, or raises why not.
 
     ``admit`` is given how many events of the transaction stand before its own.
@@ -77,14 +77,14 @@ class Attempt(NamedTuple):
 
     run_id: str
     admit: Callable[[Reader, Context, int], tuple[Fact, ...]]
-    launch: Launch | None = None
+    launch: PreparedRun | None = None
 
 
 KNOWN_AT_ONCE = 50
 """Schedules that are read in one iteration of the event loop."""
 
 
-class Step(Value):
+class SlotResult(Value):
     """What one look at a schedule came to.
 
     ``run_id`` is there where a run started, ``refused`` where it was refused at once; ``moved`` tells that another
@@ -98,14 +98,14 @@ class Step(Value):
     due: int | None = None
 
 
-class Changed(Value):
+class ScheduleChange(Value):
     """Whether a schedule was changed, and whether there is one."""
 
     updated: bool
     exists: bool
 
 
-class Ticked(Value):
+class TickSummary(Value):
     """What a tick by hand came to: the runs that it started, by schedule and run, and how many schedules had none."""
 
     at: str
@@ -216,7 +216,7 @@ class Board:
         for row in reversed(rows):
             if row.type in ENDING_TYPES:
                 cancels = [one for one in rows if one.type == run.RunCancelRequested.TYPE]
-                note = note_of(self._codec.decode(one).event for one in cancels)
+                note = cancel_note(self._codec.decode(one).event for one in cancels)
                 return self._codec.decode(row).event, row, note
         return None
 
@@ -323,17 +323,17 @@ class Schedules:
         meta: Meta,
         key: Key | None,
     ) -> Committed:
-        """Remove, enable, disable, pause or resume a schedule; the answer is a ``Changed``. Raises NotFound."""
+        """Remove, enable, disable, pause or resume a schedule; the answer is a ``ScheduleChange``. Raises NotFound."""
 
         def change(reader: Reader, context: Context) -> Outcome:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             events = schedule.decide(command, state, context)
             if not state.exists:  # somebody asked, and there was nothing
                 facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
-                return Outcome(facts=facts, answer=Changed(updated=False, exists=False))
+                return Outcome(facts=facts, answer=ScheduleChange(updated=False, exists=False))
             return Outcome(
                 facts=_facts(schedule_id, state.definition, events),
-                answer=Changed(updated=bool(events), exists=True),
+                answer=ScheduleChange(updated=bool(events), exists=True),
             )
 
         return await self._log.submit(change, meta, key)
@@ -363,7 +363,7 @@ class Schedules:
         return committed
 
     async def tick(self, at: int | None, asked: RunScheduleBody, meta: Meta, key: Key | None) -> Committed:
-        """Do what is due at a time (now), and wait for the runs that started; the answer is a ``Ticked``."""
+        """Do what is due at a time (now), and wait for the runs that started; the answer is a ``TickSummary``."""
         if key is not None and (before := await self._known_by(key, meta)) is not None:
             return before
         now = self._clock.now()
@@ -378,7 +378,7 @@ class Schedules:
 
         def tick(reader: Reader, context: Context) -> Outcome:
             skipped = len(reader.guards("schedule").keys() - dict(started).keys())
-            ticked = Ticked(at=iso(at), runs=tuple(started), skipped=skipped)
+            ticked = TickSummary(at=iso(at), runs=tuple(started), skipped=skipped)
             event = schedule.ScheduleTickExecuted(at=ticked.at, run=len(started), skipped=skipped)
             return Outcome(facts=(Fact(stream=plane.STREAM, event=event),), answer=ticked)
 
@@ -388,11 +388,11 @@ class Schedules:
         """What a key led to before, if it is bound; it is not bound here."""
 
         def look(reader: Reader, context: Context) -> Outcome:
-            raise Unbound
+            raise UnboundKey
 
         try:
             return await self._log.submit(look, meta, key)
-        except Unbound:
+        except UnboundKey:
             return None
 
     async def advance(
@@ -413,18 +413,18 @@ class Schedules:
             who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
             attempt = self._attempt(known, who, asked or RunScheduleBody())
             command = schedule.TickSchedule(at=at, target_run_id=attempt.run_id)
-            step: Step = (await self._step(known, attempt, command, meta, None)).answer
+            step: SlotResult = (await self._step(known, attempt, command, meta, None)).answer
             if step.run_id is not None:
                 started.append(step.run_id)
             if not step.moved and (due > now or not step.changed):
                 return started
 
-    def _attempt(self, known: Known, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False) -> Attempt:
+    def _attempt(self, known: Known, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False) -> SlotLaunch:
         """What a schedule would start, if ``who`` may."""
         target = known.state.definition.target if known.state.definition else None
         put = self.board.text_of(known)
         if not self._access.allows(who, RUN_OPERATION):
-            return Attempt(
+            return SlotLaunch(
                 self._ids.new("run"),
                 lambda reader, context, behind: self._access.refuse(reader, context, who, RUN_OPERATION),
             )
@@ -433,10 +433,10 @@ class Schedules:
         except AthenaError as error:
             if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
                 raise
-            return Attempt(self._ids.new("run"), _raising(error))
+            return SlotLaunch(self._ids.new("run"), _raising(error))
         if isinstance(launch, WorkflowLaunch):
-            return Attempt(launch.run_id, lambda reader, context, behind: launch.admit(reader, context))
-        return Attempt(launch.run_id, launch.admit, launch)
+            return SlotLaunch(launch.run_id, lambda reader, context, behind: launch.admit(reader, context))
+        return SlotLaunch(launch.run_id, launch.admit, launch)
 
     def _launch(
         self,
@@ -444,7 +444,7 @@ class Schedules:
         put: schedule.ScheduleUpserted | None,
         who: Identity,
         asked: RunScheduleBody,
-    ) -> Launch | WorkflowLaunch:
+    ) -> PreparedRun | WorkflowLaunch:
         """The run that a target asks for: the one place where a target becomes a run. Raises AthenaError."""
         if target is None or put is None:
             raise ConfigError.of("id", "the schedule is gone", "put it again")
@@ -468,7 +468,7 @@ class Schedules:
     async def _step(
         self,
         known: Known,
-        attempt: Attempt,
+        attempt: SlotLaunch,
         command: schedule.RunSchedule | schedule.TickSchedule,
         meta: Meta,
         key: Key | None,
@@ -479,13 +479,13 @@ class Schedules:
         def step(reader: Reader, context: Context) -> Outcome:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             if state.revision != known.state.revision or state.exists != known.state.exists:
-                return Outcome(answer=Step(moved=True))
+                return Outcome(answer=SlotResult(moved=True))
             definition = state.definition
             events = schedule.decide(command, state, context)
             for event in events:
                 state = schedule.evolve(state, event)
             said = _facts(schedule_id, definition, events)
-            draft = Draft(reader, context, room)
+            draft = RunTransaction(reader, context, room)
             draft.add(said)
             last = events[-1] if events else None
             starts = last if isinstance(last, schedule.ScheduleRunStarted) else None
@@ -505,7 +505,7 @@ class Schedules:
             return Outcome(
                 facts=tuple(draft.facts),
                 subject=starts.target_run_id if starts else "",
-                answer=Step(
+                answer=SlotResult(
                     run_id=starts.target_run_id if starts else None,
                     refused=refused,
                     changed=bool(events),
@@ -518,7 +518,9 @@ class Schedules:
         return await self._log.submit(step, meta, key)
 
     @staticmethod
-    def _make_way(draft: Draft, reader: Reader, context: Context, events: Iterable[Event], *, refused: bool) -> None:
+    def _make_way(
+        draft: RunTransaction, reader: Reader, context: Context, events: Iterable[Event], *, refused: bool
+    ) -> None:
         """Cancel the runs that a slot displaces; where it was refused itself, they may go on."""
         displaced: list[str] = []
         for event in events:
@@ -529,7 +531,7 @@ class Schedules:
         reason = "the next slot of its schedule is due"
         for run_id in displaced:
             if _is_workflow(run_id):
-                stop(draft, reader, context, run_id, reason)
+                cancel_workflow_run(draft, reader, context, run_id, reason)
                 continue
             state = draft.state(run_id)
             if state.open and state.request is not None and state.cancel is None:
@@ -571,7 +573,7 @@ def _is_workflow(run_id: str) -> bool:
     return category(run_id) == workflow_run.DECIDER.category
 
 
-class Unbound(Exception):
+class UnboundKey(Exception):
     """A key that leads to nothing yet."""
 
 
@@ -583,7 +585,7 @@ def _raising(error: AthenaError) -> Callable[[Reader, Context, int], tuple[Fact,
 
 
 def _end(
-    reader: Reader, context: Context, *, schedule_id: str, finish: schedule.FinishRun, session_id: str | None
+    reader: Reader, context: Context, *, schedule_id: str, finish: schedule.FinishScheduledRun, session_id: str | None
 ) -> Outcome:
     stream, run_id = schedule.stream(schedule_id), finish.target_run_id
     events = schedule.decide(finish, reader.state(schedule.DECIDER, stream), context)
@@ -591,30 +593,34 @@ def _end(
     return Outcome(facts=tuple(facts))
 
 
-def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishRun:
+def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishScheduledRun:
     """The end of a run that never was: what the policy refuses is not the schedule's fault, a wrong target is."""
     why = error.error if isinstance(error, Rejected) else error
-    outcome: schedule.Outcome = "policy-rejected" if isinstance(error, Rejected) else "failed"
-    return schedule.FinishRun(
+    outcome: schedule.ScheduledOutcome = "policy-rejected" if isinstance(error, Rejected) else "failed"
+    return schedule.FinishScheduledRun(
         target_run_id=run_id, outcome=outcome, code=why.code, message=why.message[:MESSAGE_CHARS_MAX]
     )
 
 
-def _finish(run_id: str, ending: Event, note: str | None) -> schedule.FinishRun:
+def _finish(run_id: str, ending: Event, note: str | None) -> schedule.FinishScheduledRun:
     if isinstance(ending, run.RunCompleted):
-        return schedule.FinishRun(target_run_id=run_id, outcome="ok")
+        return schedule.FinishScheduledRun(target_run_id=run_id, outcome="ok")
     if isinstance(ending, workflow_run.WorkflowRunCompleted):
-        return schedule.FinishRun(target_run_id=run_id, outcome="ok")
+        return schedule.FinishScheduledRun(target_run_id=run_id, outcome="ok")
     if isinstance(ending, workflow_run.WorkflowRunCancelled):
         message = "the workflow run was cancelled"
-        return schedule.FinishRun(target_run_id=run_id, outcome="cancelled", code=RunCancelled.code, message=message)
+        return schedule.FinishScheduledRun(
+            target_run_id=run_id, outcome="cancelled", code=RunCancelledError.code, message=message
+        )
     if isinstance(ending, workflow_run.WorkflowRunFailed):
         message = f"steps failed: {', '.join(ending.failed_steps)}"[:MESSAGE_CHARS_MAX]
-        return schedule.FinishRun(target_run_id=run_id, outcome="failed", code=ProviderError.code, message=message)
-    error = error_of(run_id, ending, note)
-    outcome: schedule.Outcome = "cancelled" if isinstance(ending, run.RunCancelled) else "failed"
+        return schedule.FinishScheduledRun(
+            target_run_id=run_id, outcome="failed", code=ProviderError.code, message=message
+        )
+    error = run_error(run_id, ending, note)
+    outcome: schedule.ScheduledOutcome = "cancelled" if isinstance(ending, run.RunCancelled) else "failed"
     message = error.message[:MESSAGE_CHARS_MAX]
-    return schedule.FinishRun(target_run_id=run_id, outcome=outcome, code=error.code, message=message)
+    return schedule.FinishScheduledRun(target_run_id=run_id, outcome=outcome, code=error.code, message=message)
 
 
 def _facts(schedule_id: str, definition: ScheduleDefinition | None, events: Sequence[Event]) -> tuple[Fact, ...]:

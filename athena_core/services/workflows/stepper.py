@@ -11,9 +11,19 @@ from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.definitions import workflow_graph
 from athena_core.definitions.placeholder import as_text, fill, names_in
-from athena_core.definitions.workflow_graph import Graph, Step, Unfit
+from athena_core.definitions.workflow_graph import OutputMismatch, Step, WorkflowGraph
 from athena_core.domain import run, workflow, workflow_run
-from athena_core.domain.workflow_run import Ask, Ended, Expand, Fail, Looked, Move, Skip, Start, WorkflowRunState
+from athena_core.domain.workflow_run import (
+    ExpandStep,
+    FailStep,
+    RequestApproval,
+    SaltedOutputHash,
+    SkipStep,
+    StartStep,
+    StepCommand,
+    StepRunEnded,
+    WorkflowRunState,
+)
 from athena_core.errors import AthenaError
 from athena_core.event import Meta, Recorded
 from athena_core.log.port import StoreReader
@@ -21,7 +31,7 @@ from athena_core.log.writer import SALT_BYTES, Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.runs import Launch, Runs, error_of, note_of
+from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
 from athena_core.services.workflows.workflows import Workflows, facts_of
 from athena_core.values import RunBody, Scope, narrower, unpinned
 
@@ -62,25 +72,25 @@ class About(NamedTuple):
     causation: int
 
 
-class Wanted(NamedTuple):
+class DueStart(NamedTuple):
     """A run that is to be started: for a step, or for one of its items."""
 
     step: Step
     item: int | None = None
-    looked: Looked | None = None
+    looked: SaltedOutputHash | None = None
 
 
-class Seen(NamedTuple):
+class LoadedWorkflowRun(NamedTuple):
     """How far a workflow run is, and its workflow."""
 
     state: WorkflowRunState
-    graph: Graph
+    graph: WorkflowGraph
     author: str
     scope: Scope | None
     """The author's, when the workflow was made."""
 
 
-class Walker:
+class WorkflowStepper:
     """Starts the steps that became ready, notes what became of them, and ends what is at its end."""
 
     name = "workflows"
@@ -163,15 +173,19 @@ class Walker:
         self._over.pop(key, None)
         self._about.pop(key, None)
 
-    async def _look(self, key: str) -> Seen | None:
+    async def _look(self, key: str) -> LoadedWorkflowRun | None:
         state, found = await self._workflows.look(key)
-        return None if found.graph is None else Seen(state, found.graph, found.created_by, unpinned(found.scope))
+        return (
+            None
+            if found.graph is None
+            else LoadedWorkflowRun(state, found.graph, found.created_by, unpinned(found.scope))
+        )
 
     def _expiry(self, state: WorkflowRunState) -> float | None:
         times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
         return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
 
-    def _ended(self, key: str, seen: Seen) -> tuple[Ended, ...]:
+    def _ended(self, key: str, seen: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
         """What became of the runs that are over."""
         over = self._over.pop(key, {})
         if key not in self._known:
@@ -188,22 +202,22 @@ class Walker:
                 found.append(ended)
         return tuple(found)
 
-    def _outcome(self, step: Step, item: int | None, run_id: str) -> Ended | None:
+    def _outcome(self, step: Step, item: int | None, run_id: str) -> StepRunEnded | None:
         recorded = self._runs.recorded(run_id)
         ending = next((one.event for one in reversed(recorded) if one.type in run.ENDING_TYPES), None)
         if ending is None:
             return None
         if not isinstance(ending, run.RunCompleted):
-            error = error_of(run_id, ending, note_of(one.event for one in recorded))
+            error = run_error(run_id, ending, cancel_note(one.event for one in recorded))
             cancelled = isinstance(ending, run.RunCancelled)
-            return Ended(
+            return StepRunEnded(
                 step_id=step.id, run_id=run_id, item=item, code=error.code, message=error.message, cancelled=cancelled
             )
         output = _said(recorded)
         missing = _missing(step, output)
         if missing:
-            return Ended(step_id=step.id, run_id=run_id, item=item, code="OUTPUT_MISSING", message=missing)
-        return Ended(
+            return StepRunEnded(step_id=step.id, run_id=run_id, item=item, code="OUTPUT_MISSING", message=missing)
+        return StepRunEnded(
             step_id=step.id,
             run_id=run_id,
             item=item,
@@ -212,44 +226,46 @@ class Walker:
             model=ending.model,
         )
 
-    def _ahead(self, seen: Seen, ended: tuple[Ended, ...]) -> WorkflowRunState:
+    def _ahead(self, seen: LoadedWorkflowRun, ended: tuple[StepRunEnded, ...]) -> WorkflowRunState:
         """How far it will be once that is noted."""
         context = Context(now=self._clock.now(), ids=self._ids, meta=Meta(actor="", correlation=""))
         state = seen.state
-        command = workflow_run.Advance(graph=seen.graph, ended=ended, close=False)
+        command = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, close=False)
         for event in workflow_run.decide(command, state, context):
             state = workflow_run.evolve(state, event)
         return state
 
     # What is due
 
-    def _due(self, key: str, graph: Graph, state: WorkflowRunState) -> tuple[tuple[Move, ...], list[Wanted]]:
+    def _due(
+        self, key: str, graph: WorkflowGraph, state: WorkflowRunState
+    ) -> tuple[tuple[StepCommand, ...], list[DueStart]]:
         """The moves that are to be made, and the runs that are to be started."""
-        moves: list[Move] = []
-        wanted: list[Wanted] = []
+        moves: list[StepCommand] = []
+        wanted: list[DueStart] = []
         if state.cancel is not None:
             return (), []
         for step_id, verdict in state.due(graph):
             step = graph.steps[step_id]
             if verdict.reason is not None:
-                moves.append(Skip(step_id=step_id, reason=verdict.reason))
+                moves.append(SkipStep(step_id=step_id, reason=verdict.reason))
                 continue
-            looked: Looked | None = None
+            looked: SaltedOutputHash | None = None
             try:
                 if step.when is not None:
                     held, looked = self._holds(key, graph, state, step.when)
                     if not held:
-                        moves.append(Skip(step_id=step_id, reason="condition", looked=looked))
+                        moves.append(SkipStep(step_id=step_id, reason="condition", looked=looked))
                         continue
                 if step.approval is not None:
                     moves.append(self._ask(key, graph, state, step, step.approval, looked))
                 elif step.map is not None:
                     items, seen = self._items(key, graph, state, step.map)
-                    moves.append(Expand(step_id=step_id, items=len(items), looked=looked or seen))
+                    moves.append(ExpandStep(step_id=step_id, items=len(items), looked=looked or seen))
                 else:
-                    wanted.append(Wanted(step, looked=looked))
+                    wanted.append(DueStart(step, looked=looked))
             except Refused as refused:
-                failed = Fail(step_id=step_id, code=refused.code, message=refused.message, looked=looked)
+                failed = FailStep(step_id=step_id, code=refused.code, message=refused.message, looked=looked)
                 moves.append(failed)
         for step_id, one in state.steps.items():
             if one.status == "running" and one.items is not None:
@@ -257,8 +273,8 @@ class Walker:
         return tuple(moves), wanted
 
     def _holds(
-        self, key: str, graph: Graph, state: WorkflowRunState, condition: workflow_graph.Condition
-    ) -> tuple[bool, Looked | None]:
+        self, key: str, graph: WorkflowGraph, state: WorkflowRunState, condition: workflow_graph.Condition
+    ) -> tuple[bool, SaltedOutputHash | None]:
         if state.step(condition.step).status != "ok":
             if condition.op == "exists":
                 return condition.value is False, None
@@ -266,18 +282,18 @@ class Walker:
         output = self._output(graph, state, condition.step)
         looked = self._looked(condition.step, output)
         try:
-            return workflow_graph.holds(condition, output), looked
-        except Unfit as unfit:
+            return workflow_graph.condition_holds(condition, output), looked
+        except OutputMismatch as unfit:
             raise Refused("CONDITION_ERROR", f"the output of step {condition.step!r}: {unfit}") from None
 
-    def _looked(self, step_id: str, text: str) -> Looked:
+    def _looked(self, step_id: str, text: str) -> SaltedOutputHash:
         salt = self._ids.salt(SALT_BYTES)
         sha256 = hashlib.sha256(salt + text.encode()).hexdigest()
-        return Looked(held=workflow_graph.Held(step_id=step_id, sha256=sha256), salt=salt.hex())
+        return SaltedOutputHash(held=workflow_graph.OutputHash(step_id=step_id, sha256=sha256), salt=salt.hex())
 
     def _items(
-        self, key: str, graph: Graph, state: WorkflowRunState, over: workflow_graph.MapOver
-    ) -> tuple[list[Any], Looked | None]:
+        self, key: str, graph: WorkflowGraph, state: WorkflowRunState, over: workflow_graph.MapOver
+    ) -> tuple[list[Any], SaltedOutputHash | None]:
         """The list of a map. Raises Refused."""
         looked = None
         try:
@@ -286,7 +302,7 @@ class Walker:
                     raise Refused("MAP_ERROR", f"step {over.step!r} has no output to look at")
                 output = self._output(graph, state, over.step)
                 looked = self._looked(over.step, output)
-                found = workflow_graph.part_of(workflow_graph.parsed(output), over.path or "/")
+                found = workflow_graph.part_of(workflow_graph.parse_output(output), over.path or "/")
                 where = f"the output of step {over.step!r}"
             else:
                 about, where = self._asked(key), f"the input {over.input!r}"
@@ -296,7 +312,7 @@ class Walker:
                 if over.input not in values:
                     raise Refused("MAP_ERROR", f"{where} is not given")
                 found = workflow_graph.part_of(values[over.input], over.path or "/")
-        except Unfit as unfit:
+        except OutputMismatch as unfit:
             raise Refused("MAP_ERROR", f"{over.step or over.input}: {unfit}") from None
         if not isinstance(found, list):
             raise Refused("MAP_ERROR", f"{where} is no list")
@@ -309,12 +325,12 @@ class Walker:
     def _ask(
         self,
         key: str,
-        graph: Graph,
+        graph: WorkflowGraph,
         state: WorkflowRunState,
         step: Step,
         approval: workflow_graph.Approval,
-        looked: Looked | None,
-    ) -> Ask:
+        looked: SaltedOutputHash | None,
+    ) -> RequestApproval:
         """What is to be approved, by hash: what the steps before it came to, the steps behind it, and their input.
 
         Directives and harness profiles never change under one id, so the ids of the steps behind stand for them.
@@ -342,7 +358,7 @@ class Walker:
             "stepsBehindSha256": _salted(salt, runs),
         }
         subject = msgspec.json.encode(content, order="deterministic").decode()
-        return Ask(
+        return RequestApproval(
             step_id=step.id,
             subject=subject,
             subject_sha256=hashlib.sha256(salt + subject.encode()).hexdigest(),
@@ -354,7 +370,7 @@ class Walker:
 
     # Texts
 
-    def _output(self, graph: Graph, state: WorkflowRunState, step_id: str) -> str:
+    def _output(self, graph: WorkflowGraph, state: WorkflowRunState, step_id: str) -> str:
         """What a step came to; of one with items, a list of what these came to, as JSON. Raises Refused."""
         step = state.step(step_id)
         if step.items is None:
@@ -385,7 +401,7 @@ class Walker:
             about = self._about[key] = About(values, frozenset(erased), correlation, causation)
         return about
 
-    def _values(self, key: str, graph: Graph, state: WorkflowRunState, wanted: Wanted) -> dict[str, Any]:
+    def _values(self, key: str, graph: WorkflowGraph, state: WorkflowRunState, wanted: DueStart) -> dict[str, Any]:
         """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""
         step = wanted.step
         values = dict(self._asked(key).values)
@@ -410,14 +426,19 @@ class Walker:
         return Meta(actor="system:workflows", correlation=about.correlation, causation=about.causation)
 
     async def _commit(
-        self, key: str, seen: Seen, ended: tuple[Ended, ...], moves: tuple[Move, ...], wanted: list[Wanted]
-    ) -> Seen | None:
+        self,
+        key: str,
+        seen: LoadedWorkflowRun,
+        ended: tuple[StepRunEnded, ...],
+        moves: tuple[StepCommand, ...],
+        wanted: list[DueStart],
+    ) -> LoadedWorkflowRun | None:
         """Record what ended and the moves with the first start, and every other start by itself, all at once."""
         first = await self._start(key, seen, ended, moves, wanted[0] if wanted else None)
         if len(wanted) < 2:
             return seen._replace(state=first.answer)
 
-        async def start(one: Wanted) -> None:
+        async def start(one: DueStart) -> None:
             async with self._limit:
                 await self._start(key, seen, (), (), one)
 
@@ -430,19 +451,19 @@ class Walker:
     async def _start(
         self,
         key: str,
-        seen: Seen,
-        ended: tuple[Ended, ...],
-        moves: tuple[Move, ...],
-        wanted: Wanted | None,
+        seen: LoadedWorkflowRun,
+        ended: tuple[StepRunEnded, ...],
+        moves: tuple[StepCommand, ...],
+        wanted: DueStart | None,
     ) -> Committed:
         """One transaction: what ended, the moves, and at most one run; the answer is the state after it."""
-        launch: Launch | None = None
+        launch: PreparedRun | None = None
         if wanted is not None:
             try:
                 launch = self._launch(key, seen, self._ahead(seen, ended), wanted)
             except Refused as refused:
                 moves = (*moves, _failed(wanted, refused.code, refused.message))
-        advance = workflow_run.Advance(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
+        advance = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
 
         def go_on(reader: Reader, context: Context) -> Outcome:
             state = reader.state(workflow_run.DECIDER, key)
@@ -469,7 +490,7 @@ class Walker:
             return await self._log.submit(go_on, meta)
         return await self._runs.launch(launch, meta, None, go_on)
 
-    def _launch(self, key: str, seen: Seen, state: WorkflowRunState, wanted: Wanted) -> Launch:
+    def _launch(self, key: str, seen: LoadedWorkflowRun, state: WorkflowRunState, wanted: DueStart) -> PreparedRun:
         """The run of a step, checked. Raises Refused, and AthenaError where it may work later."""
         step = wanted.step
         who = self._access.on_behalf(seen.author, narrower(seen.scope, seen.state.scope))
@@ -540,7 +561,7 @@ def _stands_still(state: WorkflowRunState) -> bool:
     return not running and (state.status == "running" or state.cancel is not None)
 
 
-def _items_due(step: Step, state: workflow_run.StepState) -> Iterable[Wanted]:
+def _items_due(step: Step, state: workflow_run.WorkflowStepState) -> Iterable[DueStart]:
     """The items that may begin now, beside those that are at work; none once one has failed."""
     items = state.items or ()
     statuses = [one.status for one in items]
@@ -548,21 +569,23 @@ def _items_due(step: Step, state: workflow_run.StepState) -> Iterable[Wanted]:
         return []
     most = (step.map and step.map.max_parallel) or workflow_graph.PARALLEL_DEFAULT
     pending = [index for index, status in enumerate(statuses) if status == "pending"]
-    return [Wanted(step, item=index) for index in pending[: max(most - statuses.count("running"), 0)]]
+    return [DueStart(step, item=index) for index in pending[: max(most - statuses.count("running"), 0)]]
 
 
-def _failed(wanted: Wanted, code: str, message: str) -> Fail:
-    return Fail(step_id=wanted.step.id, item=wanted.item, code=code, message=message, looked=wanted.looked)
+def _failed(wanted: DueStart, code: str, message: str) -> FailStep:
+    return FailStep(step_id=wanted.step.id, item=wanted.item, code=code, message=message, looked=wanted.looked)
 
 
-def _with(advance: workflow_run.Advance, launch: Launch | None, wanted: Wanted | None) -> workflow_run.Advance:
+def _with(
+    advance: workflow_run.AdvanceWorkflowRun, launch: PreparedRun | None, wanted: DueStart | None
+) -> workflow_run.AdvanceWorkflowRun:
     if launch is None or wanted is None:
         return advance
-    start = Start(step_id=wanted.step.id, run_id=launch.run_id, item=wanted.item, looked=wanted.looked)
+    start = StartStep(step_id=wanted.step.id, run_id=launch.run_id, item=wanted.item, looked=wanted.looked)
     return _plus(advance, start)
 
 
-def _plus(advance: workflow_run.Advance, move: Move) -> workflow_run.Advance:
+def _plus(advance: workflow_run.AdvanceWorkflowRun, move: StepCommand) -> workflow_run.AdvanceWorkflowRun:
     return msgspec.structs.replace(advance, moves=(*advance.moves, move))
 
 
@@ -585,8 +608,8 @@ def _missing(step: Step, output: str | None) -> str | None:
     if not names:
         return None
     try:
-        found = workflow_graph.parsed(output or "")
-    except Unfit:
+        found = workflow_graph.parse_output(output or "")
+    except OutputMismatch:
         found = None
     if not isinstance(found, dict):
         return f"the output is no JSON object; it has to have {', '.join(names)}"
@@ -598,8 +621,10 @@ def _named(step: Step, output: str, name: str) -> Any:
     """An output of a step by name; of a step with items, that of each. Raises Refused."""
     try:
         if step.map is not None:
-            texts = workflow_graph.parsed(output)
-            return texts if name == workflow_graph.OUTPUT else [workflow_graph.parsed(text)[name] for text in texts]
-        return output if name == workflow_graph.OUTPUT else workflow_graph.parsed(output)[name]
-    except (Unfit, KeyError, TypeError):
+            texts = workflow_graph.parse_output(output)
+            return (
+                texts if name == workflow_graph.OUTPUT else [workflow_graph.parse_output(text)[name] for text in texts]
+            )
+        return output if name == workflow_graph.OUTPUT else workflow_graph.parse_output(output)[name]
+    except (OutputMismatch, KeyError, TypeError):
         raise Refused("OUTPUT_MISSING", f"the output of step {step.id!r} has no {name!r}") from None

@@ -14,14 +14,14 @@ from athena_core.definitions import workflow_graph
 from athena_core.definitions.placeholder import names_in
 from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain import plane, run, workflow, workflow_run
-from athena_core.errors import AthenaError, AuthzDenied, ConfigError, NotFound
+from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, NotFound
 from athena_core.event import Event, Fact, Meta
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access, violation_of
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.admission import Draft
+from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import Runs
 from athena_core.values import Identity, Role, pinned
 
@@ -34,7 +34,7 @@ class WorkflowLaunch:
     def __init__(self, workflow_id: str, run_id: str, who: Identity, values: dict[str, Any]) -> None:
         """Take what ``Workflows.prepare`` found out."""
         self.run_id = run_id
-        self._command = workflow_run.CreateRun(
+        self._command = workflow_run.CreateWorkflowRun(
             workflow_id=workflow_id, requested_by=who.subject, input=values, scope=pinned(who.scope)
         )
 
@@ -49,10 +49,12 @@ def facts_of(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
     return tuple([Fact(stream=run_id, event=event, run_id=getattr(event, "step_run_id", None)) for event in events])
 
 
-def stop(draft: Draft, reader: Reader, context: Context, run_id: str, reason: str | None) -> bool:
+def cancel_workflow_run(
+    draft: RunTransaction, reader: Reader, context: Context, run_id: str, reason: str | None
+) -> bool:
     """Have a workflow run stop, with the runs of its steps, as part of a transaction; whether it was still at work."""
     state = reader.state(workflow_run.DECIDER, run_id)
-    events = workflow_run.decide(workflow_run.Cancel(reason=reason), state, context)
+    events = workflow_run.decide(workflow_run.CancelWorkflowRun(reason=reason), state, context)
     draft.add(facts_of(run_id, events))
     if events:
         command = run.CancelRun(reason=reason, cause="parent")
@@ -102,7 +104,7 @@ class Workflows:
 
     def _check(self, definition: WorkflowDefinition) -> None:
         graph = workflow_graph.check(definition)
-        faults = workflow_graph.Faults()
+        faults = workflow_graph.DefinitionFaults()
         texts: dict[str, tuple[str, ...]] = {}
         profiles: set[str] = set()
         for index, step in enumerate(definition.steps):
@@ -190,7 +192,7 @@ class Workflows:
             events: tuple[Event, ...] = ()
             if chosen is None:
                 chosen = fresh
-                create = workflow_run.CreateRun(
+                create = workflow_run.CreateWorkflowRun(
                     workflow_id=workflow_id,
                     requested_by=who.subject,
                     input=given,
@@ -208,7 +210,7 @@ class Workflows:
                 )
                 events = (*events, again)
             else:
-                command = workflow_run.Resume(
+                command = workflow_run.ResumeWorkflowRun(
                     workflow_run_id=chosen,
                     requested_by=who.subject,
                     graph=graph,
@@ -245,7 +247,7 @@ class Workflows:
             return ()
         given = dict(values or {})
         uses, same, seen = self._overridden(state.workflow_id, run_id, given)
-        command = workflow_run.Resume(
+        command = workflow_run.ResumeWorkflowRun(
             workflow_run_id=run_id,
             requested_by="",
             graph=found.graph,
@@ -298,8 +300,8 @@ class Workflows:
         room = self._runs.room
 
         def cancel(reader: Reader, context: Context) -> Outcome:
-            draft = Draft(reader, context, room)
-            if stop(draft, reader, context, run_id, reason):
+            draft = RunTransaction(reader, context, room)
+            if cancel_workflow_run(draft, reader, context, run_id, reason):
                 draft.settle()
             return Outcome(facts=tuple(draft.facts), subject=run_id)
 
@@ -308,7 +310,7 @@ class Workflows:
     async def judge(
         self,
         run_id: str,
-        command: workflow_run.Judge,
+        command: workflow_run.DecideApproval,
         who: Identity,
         operation: str,
         meta: Meta,
@@ -328,7 +330,7 @@ class Workflows:
             if step is None or step.approval is None:
                 raise NotFound(f"no approval {command.step_id!r} exists")
             if enabled and not may_judge(step.approval, who, state.requesters):
-                raise denied(reader, context, who, operation, step.approval)
+                raise approval_denied(reader, context, who, operation, step.approval)
             return Outcome(facts=facts_of(run_id, workflow_run.decide(command, state, context)), subject=run_id)
 
         return await self._log.submit(judge, meta, key)
@@ -381,7 +383,7 @@ def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: froz
     return RANK[who.role] >= RANK[Role(approval.role or Role.OPERATOR)]
 
 
-def denied(
+def approval_denied(
     reader: Reader, context: Context, who: Identity, operation: str, approval: workflow_graph.Approval
 ) -> Rejected:
     """The denial of somebody who may not approve, and the violation that is derived from it."""
@@ -398,5 +400,5 @@ def denied(
     facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (refusal, violation))
     other = ", who neither started nor resumed the workflow run," if approval.not_requester else ""
     message = f"{operation}: {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
-    error: AthenaError = AuthzDenied(message)
+    error: AthenaError = AuthzDeniedError(message)
     return Rejected(error, facts)

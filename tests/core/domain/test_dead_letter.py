@@ -21,30 +21,30 @@ ADDED = dead_letter.DeadLetterAdded(
     error_text="no",
     retry_count=2,
     items=(dead_letter.LetterItem(item_id="wi_1", mode="followup", chars=4),),
-    attempts=(dead_letter.LetterAttempt(run_id="run_1", at=iso(NOW), code="PROVIDER_ERROR"),),
+    attempts=(dead_letter.DeadLetterAttempt(run_id="run_1", at=iso(NOW), code="PROVIDER_ERROR"),),
     attempt_errors=("no",),
     payload='{"sessionId":"s"}',
 )
-REQUEUE = dead_letter.RequeueLetter(id="dlq_1", item_ids=("wi_2",))
+REQUEUE = dead_letter.RequeueDeadLetter(id="dlq_1", item_ids=("wi_2",))
 REQUEUED = dead_letter.DeadLetterRequeued(id="dlq_1", retry_count=3, item_ids=("wi_2",))
-DISCARD = dead_letter.DiscardLetter(id="dlq_1", audit_note="no use")
+DISCARD = dead_letter.DiscardDeadLetter(id="dlq_1", audit_note="no use")
 DISCARDED = dead_letter.DeadLetterDiscarded(id="dlq_1", note="no use")
-RESTORE = dead_letter.RestoreLetter(id="dlq_1")
+RESTORE = dead_letter.RestoreDeadLetter(id="dlq_1")
 RESTORED = dead_letter.DeadLetterRestored(id="dlq_1")
 
 
-def letter(*events: Event) -> Given[dead_letter.LetterState]:
+def letter(*events: Event) -> Given[dead_letter.DeadLetterState]:
     return Given(dead_letter.DECIDER, dead_letter.decide, *events)
 
 
 def test_a_letter_is_added_once() -> None:
-    add = dead_letter.AddLetter(letter=ADDED)
+    add = dead_letter.AddDeadLetter(letter=ADDED)
     letter().when(add).then(ADDED)
     letter(ADDED).when(add).then_nothing()
 
 
 @pytest.mark.parametrize("command", [REQUEUE, DISCARD, RESTORE])
-def test_nothing_is_decided_about_a_letter_that_is_not_there(command: dead_letter.LetterCommand) -> None:
+def test_nothing_is_decided_about_a_letter_that_is_not_there(command: dead_letter.DeadLetterCommand) -> None:
     letter().when(command).then_rejected(NotFound)
 
 

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from athena_core.definitions.slots import MINUTE
 from athena_core.definitions.trigger import OverlapPolicy
-from athena_core.definitions.workflow_graph import Approval, Condition, Graph, MapOver
+from athena_core.definitions.workflow_graph import Approval, Condition, MapOver, WorkflowGraph
 from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
-from athena_core.services.workflows.stepper import Walker, Wanted, _failed, _stands_still
+from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _failed, _stands_still
 from tests.core.domain import test_persona, test_redrive, test_run, test_schedule
 from tests.core.domain.story import DATA, LOOKS_MAX, Story, case
 from tests.core.test_flow import approval, graph, step
@@ -39,26 +39,28 @@ SHAPES = st.tuples(
 )
 
 
-class Looking(Walker):
+class Looking(WorkflowStepper):
     """The walker's own view of what is due, over lists and approvals that nobody wrote."""
 
     def __init__(self, items: dict[str, int]) -> None:
         self._counts = items
 
-    def _items(self, key: str, graph: Graph, state: wr.WorkflowRunState, over: MapOver) -> tuple[list[Any], None]:
+    def _items(
+        self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, over: MapOver
+    ) -> tuple[list[Any], None]:
         return [None] * self._counts[over.input or ""], None
 
     def _holds(
-        self, key: str, graph: Graph, state: wr.WorkflowRunState, condition: Condition
-    ) -> tuple[bool, wr.Looked | None]:
+        self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, condition: Condition
+    ) -> tuple[bool, wr.SaltedOutputHash | None]:
         if state.step(condition.step).status != "ok":
             return super()._holds(key, graph, state, condition)
         return state.resumed % 2 == condition.value, None
 
     def _ask(
-        self, key: str, graph: Graph, state: wr.WorkflowRunState, step: Any, approval: Approval, looked: Any
-    ) -> wr.Ask:
-        return wr.Ask(
+        self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, step: Any, approval: Approval, looked: Any
+    ) -> wr.RequestApproval:
+        return wr.RequestApproval(
             step_id=step.id,
             subject="subject",
             subject_sha256=f"sha{state.resumed}",
@@ -75,11 +77,11 @@ class Flow(Story):
 
     def __init__(self) -> None:
         super().__init__()
-        self.at_work: dict[str, wr.Ended] = {}
+        self.at_work: dict[str, wr.StepRunEnded] = {}
         """The runs of steps that have not ended, with what an end of them is noted as."""
-        self.over: dict[str, wr.Ended] = {}
+        self.over: dict[str, wr.StepRunEnded] = {}
         """Those that have, and the walker has not noted it."""
-        self.wanted: list[Wanted] = []
+        self.wanted: list[DueStart] = []
         """The starts that a look of the walker is not through with."""
 
     @initialize(shapes=st.lists(SHAPES, min_size=1, max_size=8), many=st.booleans())
@@ -107,7 +109,7 @@ class Flow(Story):
             edges += [f"s{parent}>{name}" for parent in parents]
         self.graph = graph(steps, *edges)
         self.looking = Looking(items)
-        self.do(wr.CreateRun(workflow_id="wf_1", requested_by="ada", input={}))
+        self.do(wr.CreateWorkflowRun(workflow_id="wf_1", requested_by="ada", input={}))
 
     def follows(self, event: Event) -> None:
         if self.state.cancel is not None:
@@ -117,10 +119,12 @@ class Flow(Story):
     # The walker
 
     def look(self) -> bool:
-        """Look as ``Walker.act`` does; return False if there was nothing to do."""
+        """Look as ``WorkflowStepper.act`` does; return False if there was nothing to do."""
         ended, state = tuple(self.over.values()), self.state
         ahead = state
-        for event in wr.decide(wr.Advance(graph=self.graph, ended=ended, close=False), state, self.context()):
+        for event in wr.decide(
+            wr.AdvanceWorkflowRun(graph=self.graph, ended=ended, close=False), state, self.context()
+        ):
             ahead = wr.evolve(ahead, event)
         moves, wanted = self.looking._due("wfr_1", self.graph, ahead)
         if not ended and not moves and not wanted and ahead == state and not _stands_still(ahead):
@@ -131,16 +135,21 @@ class Flow(Story):
         return True
 
     def advance(
-        self, ended: tuple[wr.Ended, ...], moves: tuple[wr.Move, ...], wanted: Wanted | None, *, refused: bool = False
+        self,
+        ended: tuple[wr.StepRunEnded, ...],
+        moves: tuple[wr.StepCommand, ...],
+        wanted: DueStart | None,
+        *,
+        refused: bool = False,
     ) -> None:
         """One transaction of the walker."""
         if wanted is not None:
             name, run_id = wanted.step.id, self.ids.new("run")
-            start: wr.Move = wr.Start(step_id=name, run_id=run_id, item=wanted.item)
+            start: wr.StepCommand = wr.StartStep(step_id=name, run_id=run_id, item=wanted.item)
             moves = (*moves, _failed(wanted, "X", "no") if refused else start)
-        for event in self.do(wr.Advance(graph=self.graph, ended=ended, moves=moves)):
+        for event in self.do(wr.AdvanceWorkflowRun(graph=self.graph, ended=ended, moves=moves)):
             if isinstance(event, wr.WorkflowStepStarted):
-                self.at_work[event.step_run_id] = wr.Ended(
+                self.at_work[event.step_run_id] = wr.StepRunEnded(
                     step_id=event.step_id, run_id=event.step_run_id, item=event.item
                 )
 
@@ -192,7 +201,7 @@ class Flow(Story):
     @rule(queued=st.integers(0, 3))
     @precondition(lambda self: self.state.open)
     def cancel(self, queued: int) -> None:
-        if self.do(wr.Cancel(reason="enough")):
+        if self.do(wr.CancelWorkflowRun(reason="enough")):
             for number, run_id in enumerate(list(self.at_work)):
                 if number % 4 < queued:  # nobody had it, so it ends in the same commit
                     self.end(run_id, "RUN_CANCELLED")
@@ -204,7 +213,9 @@ class Flow(Story):
             step_id = data.draw(st.sampled_from(waiting))
             one = self.state.steps[step_id]
             try:
-                self.do(wr.Judge(step_id=step_id, subject_sha256=one.subject_sha256, approve=approve, by="ada"))
+                self.do(
+                    wr.DecideApproval(step_id=step_id, subject_sha256=one.subject_sha256, approve=approve, by="ada")
+                )
             except Contradicted:
                 assert self.state.cancel is not None or one.expires_at_ms <= self.now
 
@@ -214,7 +225,9 @@ class Flow(Story):
             self.rest()
             for step_id, one in self.state.steps.items():
                 if one.status == "waiting" and self.state.cancel is None:
-                    self.do(wr.Judge(step_id=step_id, subject_sha256=one.subject_sha256, approve=True, by="ada"))
+                    self.do(
+                        wr.DecideApproval(step_id=step_id, subject_sha256=one.subject_sha256, approve=True, by="ada")
+                    )
             for run_id in list(self.at_work):
                 self.end(run_id, "ok")
 
@@ -228,7 +241,9 @@ class Flow(Story):
         uses = {step_id: frozenset({"x"}) for step_id in self.graph.ids}
         values = {"x": 1} if overridden else {}
         self.do(
-            wr.Resume(workflow_run_id="wfr_1", requested_by="bob", graph=self.graph, input=values, uses=uses, seen=-1)
+            wr.ResumeWorkflowRun(
+                workflow_run_id="wfr_1", requested_by="bob", graph=self.graph, input=values, uses=uses, seen=-1
+            )
         )
 
     # What always holds
@@ -292,7 +307,7 @@ def test_steps_behind_a_reopened_approval_that_is_skipped_are_skipped() -> None:
         flow.rest()
         if how == "approved":
             (one,) = [one for one in flow.state.steps.values() if one.status == "waiting"]
-            flow.do(wr.Judge(step_id="s1", subject_sha256=one.subject_sha256 or "", approve=True, by="ada"))
+            flow.do(wr.DecideApproval(step_id="s1", subject_sha256=one.subject_sha256 or "", approve=True, by="ada"))
         else:
             (run_id,) = flow.at_work
             flow.end(run_id, how)
@@ -346,7 +361,7 @@ class Running(Story):
         self.do(run.LeaseRun(executor="exe_1", pid=7, said="hello"))
 
     @rule(because=st.sampled_from(["dead", "frozen", "left"]))
-    def loses_its_executor(self, because: run.Loss) -> None:
+    def loses_its_executor(self, because: run.LossReason) -> None:
         self.do(replace(test_run.TAKE, token=self.state.token, because=because))
 
     @rule(command=st.sampled_from(WORDS), late=st.booleans())
@@ -418,7 +433,7 @@ class Draining(Story):
     @rule(
         count=st.integers(1, sized(5, 120, 120)), mode=st.sampled_from(["followup", "collect"]), message=st.booleans()
     )
-    def work_comes(self, count: int, mode: queue.Mode, message: bool) -> None:
+    def work_comes(self, count: int, mode: queue.QueueMode, message: bool) -> None:
         for _ in range(min(count, queue.QUEUE_ITEMS_MAX - len(self.state.items))):
             item_id = self.ids.new("wi")
             sent = f"msg_{item_id}" if message else None
@@ -449,7 +464,7 @@ class Draining(Story):
             done, self.run = state.batch, None
             if done is not None:
                 assert self.do(queue.CompleteBatch(run_id=done.run_id))
-            items = queue.next_batch(self.state, CHARS_MAX) if queue.more(self.state) else ()
+            items = queue.next_batch(self.state, CHARS_MAX) if queue.has_more(self.state) else ()
             names = tuple(item.id for item in items)
             if not items:
                 assert self.do(queue.FinishDrain())
@@ -472,7 +487,7 @@ class Draining(Story):
             self.do(command)
             assert self.state.drain is None, "it goes on though its run did not complete"
 
-    def refusal(self, names: tuple[str, ...], grave: queue.Grave | None) -> queue.RefuseBatch:
+    def refusal(self, names: tuple[str, ...], grave: queue.GiveUpReason | None) -> queue.RefuseBatch:
         return queue.RefuseBatch(
             item_ids=names, code="X", message="no", dead_letter_id=self.ids.new("dlq"), grave=grave
         )
@@ -518,11 +533,11 @@ class Redriving(Story):
             assert not self.asked, "a letter was put back after the cancel"
 
     @rule(count=st.integers(1, sized(3, 100, 100)), result=st.sampled_from(["requeued", "skipped", "failed"]))
-    def the_reactor_goes_on(self, count: int, result: redrive.Result) -> None:
+    def the_reactor_goes_on(self, count: int, result: redrive.RedriveDecision) -> None:
         for _ in range(count):
             self.look(result)
 
-    def look(self, result: redrive.Result = "requeued") -> None:
+    def look(self, result: redrive.RedriveDecision = "requeued") -> None:
         """Look as ``Redrives.act`` does."""
         left = [letter for letter in self.left if letter > self.state.after]
         if left:
@@ -644,9 +659,11 @@ class Scheduling(Story):
             assert schedule.next_due(self.state) != 0
 
     @rule(count=st.integers(1, schedule.RUNS_IN_FLIGHT_MAX), how=st.sampled_from(["ok", "failed", "cancelled"]))
-    def runs_end(self, count: int, how: schedule.Outcome) -> None:
+    def runs_end(self, count: int, how: schedule.ScheduledOutcome) -> None:
         for flight in self.state.running[:count]:
-            self.do(schedule.FinishRun(target_run_id=flight.target_run_id, outcome=how, code="X", message="no"))
+            self.do(
+                schedule.FinishScheduledRun(target_run_id=flight.target_run_id, outcome=how, code="X", message="no")
+            )
 
     @rule(kind=st.sampled_from([schedule.DisableSchedule, schedule.PauseSchedule, schedule.RemoveSchedule]))
     @precondition(lambda self: self.state.exists)

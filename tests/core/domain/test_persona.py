@@ -33,7 +33,7 @@ COMPLETED = persona.PersonaRunCompleted(
 FAILED = persona.PersonaRunFailed(persona_name="critic", repo_path="library", head_ref="good", error_text="not clean")
 
 
-def review(*events: Event) -> Given[persona.PersonaState]:
+def review(*events: Event) -> Given[persona.ReviewState]:
     return Given(persona.DECIDER, persona.decide, *events)
 
 
@@ -59,7 +59,7 @@ def test_a_review_ends_once_repaired_or_not() -> None:
 
 def test_a_review_waits_for_its_run_and_then_for_the_repair() -> None:
     assert review(STARTED).state.run_id == ""
-    assert review(STARTED, REPAIR).state == persona.PersonaState(status="running", run_id="run_2", repaired=True)
+    assert review(STARTED, REPAIR).state == persona.ReviewState(status="running", run_id="run_2", repaired=True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.core.domain.test_run import recorded
 
 STARTED = redrive.RedriveStarted(
     redrive_id="rdr_1",
-    filter=redrive.LetterFilter(session_id="s"),
+    filter=redrive.RedriveSelection(session_id="s"),
     filter_hash="ab",
     rate_per_second=10,
     total=2,
@@ -18,13 +18,17 @@ STARTED = redrive.RedriveStarted(
 )
 
 
-def advanced(letter: int, result: redrive.Result = "requeued", code: str | None = None) -> redrive.RedriveAdvanced:
+def advanced(
+    letter: int, result: redrive.RedriveDecision = "requeued", code: str | None = None
+) -> redrive.RedriveAdvanced:
     return redrive.RedriveAdvanced(
         redrive_id="rdr_1", dead_letter_id=f"dlq_{letter}", letter_position=letter, result=result, code=code
     )
 
 
-def advance(letter: int, result: redrive.Result = "requeued", code: str | None = None) -> redrive.AdvanceRedrive:
+def advance(
+    letter: int, result: redrive.RedriveDecision = "requeued", code: str | None = None
+) -> redrive.AdvanceRedrive:
     return redrive.AdvanceRedrive(dead_letter_id=f"dlq_{letter}", letter_position=letter, result=result, code=code)
 
 

@@ -24,7 +24,7 @@ PROVIDERS = frozenset({"mock"})
 
 def normalise(spec: HarnessSpec) -> HarnessSpec:
     """The profile as it is kept; a schema with the member ``bad`` is not taken."""
-    return profile.normalise(spec, PROVIDERS, lambda schema: "it is bad" if "bad" in schema else None)
+    return profile.normalise_profile(spec, PROVIDERS, lambda schema: "it is bad" if "bad" in schema else None)
 
 
 def test_a_directive_is_created_once() -> None:
@@ -52,7 +52,7 @@ def test_empty_lists_of_a_directive_are_absent() -> None:
 
 
 def test_a_profile_is_created_once() -> None:
-    command = profile.CreateHarnessProfile(harness_profile_id="hp_1", spec=SPEC)
+    command = profile.CreateProfile(harness_profile_id="hp_1", spec=SPEC)
     created = profile.HarnessProfileCreated(
         harness_profile_id="hp_1", version="v1", provider="mock", model="mock-model", profile=SPEC
     )

@@ -67,11 +67,11 @@ def started(
     return schedule.ScheduleRunStarted(id="a", target_run_id=f"run_{number:026d}", slot_ms=slot, terminates=terminates)
 
 
-def skipped(slot: int, reason: schedule.Unrun) -> schedule.ScheduleRunSkipped:
+def skipped(slot: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleRunSkipped:
     return schedule.ScheduleRunSkipped(id="a", slot_ms=slot, reason=reason)
 
 
-def missed(first: int, last: int, count: int, reason: schedule.Unrun) -> schedule.ScheduleSlotsMissed:
+def missed(first: int, last: int, count: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleSlotsMissed:
     return schedule.ScheduleSlotsMissed(id="a", from_ms=first, to_ms=last, count=count, reason=reason)
 
 
@@ -215,7 +215,7 @@ def test_removing_ends_it_and_its_runs_go_on() -> None:
     gone = schedule.ScheduleRemoved(id="a", removed=True)
     past = (upserted(), started(NOW + HOUR))
     given(*past, now=NOW + HOUR).when(schedule.RemoveSchedule(id="a")).then(gone)
-    finish = schedule.FinishRun(target_run_id=started(None).target_run_id, outcome="ok")
+    finish = schedule.FinishScheduledRun(target_run_id=started(None).target_run_id, outcome="ok")
     end = schedule.ScheduleRunCompleted(id="a", target_run_id=finish.target_run_id, slot_ms=NOW + HOUR)
     given(*past, gone).when(finish).then(end)
 
@@ -257,7 +257,7 @@ def test_slots_of_a_pause_are_one_gap_at_its_end() -> None:
     given(upserted()).when(schedule.ResumeSchedule(id="a")).then_nothing()
 
 
-FAILED = schedule.FinishRun(
+FAILED = schedule.FinishScheduledRun(
     target_run_id=started(None).target_run_id, outcome="failed", code="PROVIDER_ERROR", message="no"
 )
 
@@ -297,7 +297,7 @@ def test_a_run_by_hand_asks_neither_whether_it_is_enabled_nor_the_clock() -> Non
     paused = schedule.SchedulePaused(id="a", cause="requested")
     for past in ((upserted(),), (upserted(enabled=False),), (upserted(), paused)):
         given(*past).when(schedule.RunSchedule(id="a", target_run_id=RUN_ID)).then(started(None))
-    done = schedule.FinishRun(target_run_id=started(None).target_run_id, outcome="ok")
+    done = schedule.FinishScheduledRun(target_run_id=started(None).target_run_id, outcome="ok")
     given(upserted(), started(None)).when(done).then(
         schedule.ScheduleRunCompleted(id="a", target_run_id=done.target_run_id),
         schedule.ScheduleRunTriggered(id="a", status="ok"),
@@ -390,7 +390,7 @@ def test_even_the_generous_policies_have_limits(policy: OverlapPolicy) -> None:
         last = NOW + (number + 1) * HOUR
         first = policy != "buffer-all" or number == 0
         many.append(started(last, number + 2) if first else buffered(last))
-    reason: schedule.Unrun = "buffer-full" if policy == "buffer-all" else "overlap-skip"
+    reason: schedule.SlotSkipReason = "buffer-full" if policy == "buffer-all" else "overlap-skip"
     given(*many, now=last + HOUR).when(tick(last + HOUR)).then(skipped(last + HOUR, reason))
 
 
@@ -636,9 +636,9 @@ class Slots(RuleBasedStateMachine):
 
     @rule(outcome=st.sampled_from(["ok", "failed", "cancelled"]), data=st.data())
     @precondition(lambda self: bool(self.state.running))
-    def a_run_ends(self, outcome: schedule.Outcome, data: st.DataObject) -> None:
+    def a_run_ends(self, outcome: schedule.ScheduledOutcome, data: st.DataObject) -> None:
         flight = data.draw(st.sampled_from(self.state.running))
-        finish = schedule.FinishRun(target_run_id=flight.target_run_id, outcome=outcome, code="X", message="x")
+        finish = schedule.FinishScheduledRun(target_run_id=flight.target_run_id, outcome=outcome, code="X", message="x")
         assert self.do(finish)
         assert not self.do(finish)
 

@@ -92,8 +92,8 @@ class Simulation:
                 self.tick(self.time + self.wrong[number])
         for flight in self.state.running:
             if random.random() < 0.3:
-                outcome: schedule.Outcome = "failed" if random.random() < 0.1 else "ok"
-                self.do(schedule.FinishRun(target_run_id=flight.target_run_id, outcome=outcome), self.time)
+                outcome: schedule.ScheduledOutcome = "failed" if random.random() < 0.1 else "ok"
+                self.do(schedule.FinishScheduledRun(target_run_id=flight.target_run_id, outcome=outcome), self.time)
         if random.random() < 0.02 and not self.state.paused:
             self.do(schedule.PauseSchedule(id="a"), self.time)
         elif self.state.paused:

@@ -29,7 +29,7 @@ CREATED = template.RunTemplateCreated(version=1, directive_template="write about
 
 
 def normalise(spec: template.TemplateSpec) -> template.TemplateSpec:
-    return template.normalise(spec, schema.check, schema.problems)
+    return template.normalise_template(spec, schema.check, schema.problems)
 
 
 def test_a_template_is_created_once() -> None:
@@ -51,7 +51,7 @@ def test_a_change_makes_another_version_and_no_change_none() -> None:
 
 def test_parameters_without_a_schema_are_trimmed_strings() -> None:
     assert normalise(replace(SPEC, default_params={"topic": " pears "})).default_params == {"topic": "pears"}
-    assert template.effective({"a": "1", "b": "2"}, {"b": " x ", "c": "y"}, None, schema.problems) == {
+    assert template.resolve_params({"a": "1", "b": "2"}, {"b": " x ", "c": "y"}, None, schema.problems) == {
         "a": "1",
         "b": "x",
         "c": "y",
@@ -79,13 +79,13 @@ def test_a_wrong_template_is_refused_with_its_field(spec: template.TemplateSpec,
 def test_a_schema_lets_parameters_have_types_and_says_where_they_do_not_fit() -> None:
     spec = normalise(TYPED)
     given = {"count": 3}
-    assert template.effective(spec.default_params, given, spec.params_schema, schema.problems)["count"] == 3
+    assert template.resolve_params(spec.default_params, given, spec.params_schema, schema.problems)["count"] == 3
     for wrong in ({}, {"count": "3"}):
         with pytest.raises(ConfigError, match="count"):
-            template.effective(spec.default_params, wrong, spec.params_schema, schema.problems)
+            template.resolve_params(spec.default_params, wrong, spec.params_schema, schema.problems)
 
 
 @pytest.mark.parametrize("value", [3, " ", None, ["x"]])
 def test_a_parameter_that_is_no_string_needs_a_schema(value: object) -> None:
     with pytest.raises(ConfigError, match=r"params\.topic"):
-        template.effective({"topic": "x"}, {"topic": value}, None, schema.problems)
+        template.resolve_params({"topic": "x"}, {"topic": value}, None, schema.problems)

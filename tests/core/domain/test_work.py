@@ -21,11 +21,13 @@ from tests.scale import sized
 CHARS_MAX = 100
 
 
-def given(*events: Event) -> Given[queue.WorkState]:
+def given(*events: Event) -> Given[queue.QueueState]:
     return Given(queue.DECIDER, queue.decide, *events)
 
 
-def enqueued(number: int, mode: queue.Mode = "followup", depth: int | None = None, **fields: Any) -> queue.WorkEnqueued:
+def enqueued(
+    number: int, mode: queue.QueueMode = "followup", depth: int | None = None, **fields: Any
+) -> queue.WorkEnqueued:
     """Item ``wi_<number>``, the ``depth``-th that waits (its number, if nothing else is said)."""
     return queue.WorkEnqueued(
         queue_depth=depth or number,
@@ -68,9 +70,9 @@ def returned(*numbers: int, run_id: str = "run_1", counted: bool = True) -> queu
 
 
 def buried(
-    *numbers: int, depth: int, reason: queue.Grave = "attempts-exhausted", run_id: str | None = "run_1"
+    *numbers: int, depth: int, reason: queue.GiveUpReason = "attempts-exhausted", run_id: str | None = "run_1"
 ) -> Event:
-    return queue.WorkBatchBuried(
+    return queue.WorkBatchDeadLettered(
         drain_id="drn_1",
         dead_letter_id="dlq_1",
         item_ids=ids(*numbers),
@@ -117,7 +119,7 @@ def fail(run_id: str = "run_1", **fields: Any) -> queue.FailBatch:
     )
 
 
-def refuse(*numbers: int, grave: queue.Grave | None = None) -> queue.RefuseBatch:
+def refuse(*numbers: int, grave: queue.GiveUpReason | None = None) -> queue.RefuseBatch:
     return queue.RefuseBatch(
         item_ids=ids(*numbers), code="PROVIDER_ERROR", message="no", dead_letter_id="dlq_1", grave=grave
     )
@@ -169,7 +171,7 @@ def test_a_drain_begins_once() -> None:
     ],
 )
 def test_a_followup_runs_alone_and_the_leading_collects_run_together(modes: str, expected: int) -> None:
-    names: dict[str, queue.Mode] = {"f": "followup", "c": "collect"}
+    names: dict[str, queue.QueueMode] = {"f": "followup", "c": "collect"}
     events = [enqueued(number, names[mode]) for number, mode in enumerate(modes, start=1)]
     state = given(*events).state
     assert [item.id for item in queue.next_batch(state, CHARS_MAX)] == list(ids(*range(1, expected + 1)))
@@ -227,7 +229,7 @@ def test_a_drain_has_a_limit_even_if_items_keep_coming() -> None:
     for number in range(1, queue.DRAIN_RUNS_MAX + 1):
         run_id = f"run_{number}"
         events += [enqueued(number + 1), started(number, run_id=run_id), drained(number, 1, run_id)]
-    assert not queue.more(given(*events).state)
+    assert not queue.has_more(given(*events).state)
     given(*events).when(queue.FinishDrain()).then(done(1, queue.DRAIN_RUNS_MAX, 1))
 
 
@@ -274,7 +276,9 @@ def test_what_failed_often_enough_leaves_as_one_dead_letter() -> None:
 def test_what_came_later_stays() -> None:
     past = [enqueued(1, "collect"), *failures(2, 1), enqueued(2, "collect"), draining(2), started(1, 2, run_id="r")]
     events = (
-        given(*past).when(fail("r")).then_types(queue.WorkBatchReturned, queue.WorkBatchBuried, queue.WorkDrainFailed)
+        given(*past)
+        .when(fail("r"))
+        .then_types(queue.WorkBatchReturned, queue.WorkBatchDeadLettered, queue.WorkDrainFailed)
     )
     after = given(*past, *events).state
     assert [(item.id, len(item.attempts)) for item in after.items] == [("wi_2", 1)]
@@ -318,7 +322,7 @@ class Queue(RuleBasedStateMachine):
         self.went_out: Counter[str] = Counter()
         self.run_id = ""
 
-    def do(self, command: queue.WorkCommand) -> tuple[Event, ...]:
+    def do(self, command: queue.QueueCommand) -> tuple[Event, ...]:
         context = Context(now=NOW, ids=self.ids, meta=Meta(actor="alice", correlation="trace"))
         events = queue.decide(command, self.state, context)
         for event in events:
@@ -328,12 +332,12 @@ class Queue(RuleBasedStateMachine):
                     self.went_in[event.item_id] += 1
                 case queue.WorkItemDrained():
                     self.went_out[event.item_id] += 1
-                case queue.WorkBatchBuried():
+                case queue.WorkBatchDeadLettered():
                     self.went_out.update(event.item_ids)
         return events
 
     @rule(mode=st.sampled_from(("followup", "collect")))
-    def enqueue(self, mode: queue.Mode) -> None:
+    def enqueue(self, mode: queue.QueueMode) -> None:
         item_id = self.ids.new("wi")
         self.do(queue.EnqueueWork(item_id=item_id, mode=mode, payload="xxxx", enqueued_by="alice"))
 
@@ -355,11 +359,11 @@ class Queue(RuleBasedStateMachine):
         self.do(queue.CompleteBatch(run_id=self.run_id))
 
     @rule(counted=st.booleans(), grave=st.sampled_from((None, None, "cancelled")))
-    def fail(self, counted: bool, grave: queue.Grave | None) -> None:
+    def fail(self, counted: bool, grave: queue.GiveUpReason | None) -> None:
         self.do(fail(self.run_id, counted=counted, grave=grave))
 
     @rule(grave=st.sampled_from((None, "unrunnable")))
-    def refuse(self, grave: queue.Grave | None) -> None:
+    def refuse(self, grave: queue.GiveUpReason | None) -> None:
         items = queue.next_batch(self.state, CHARS_MAX)
         command = refuse(grave=grave)
         self.do(replace(command, item_ids=tuple(item.id for item in items)))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
-from athena_core.definitions.workflow_graph import Graph
+from athena_core.definitions.workflow_graph import WorkflowGraph
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import Event, Meta
@@ -47,16 +47,18 @@ def failed(step_id: str = "a", attempt: int = 1, *, again: bool = False) -> wr.W
     )
 
 
-def start(step_id: str, attempt: int = 1, **fields: Any) -> wr.Start:
-    return wr.Start(step_id=step_id, run_id=f"run_{step_id}{attempt}", **fields)
+def start(step_id: str, attempt: int = 1, **fields: Any) -> wr.StartStep:
+    return wr.StartStep(step_id=step_id, run_id=f"run_{step_id}{attempt}", **fields)
 
 
-def ended(step_id: str = "a", attempt: int = 1, **fields: Any) -> wr.Ended:
-    return wr.Ended(step_id=step_id, run_id=f"run_{step_id}{attempt}", **fields)
+def ended(step_id: str = "a", attempt: int = 1, **fields: Any) -> wr.StepRunEnded:
+    return wr.StepRunEnded(step_id=step_id, run_id=f"run_{step_id}{attempt}", **fields)
 
 
-def advance(of: Graph = PAIR, *moves: wr.Move, over: tuple[wr.Ended, ...] = ()) -> wr.Advance:
-    return wr.Advance(graph=of, ended=over, moves=moves)
+def advance(
+    of: WorkflowGraph = PAIR, *moves: wr.StepCommand, over: tuple[wr.StepRunEnded, ...] = ()
+) -> wr.AdvanceWorkflowRun:
+    return wr.AdvanceWorkflowRun(graph=of, ended=over, moves=moves)
 
 
 ENDED = wr.WorkflowRunFailed(workflow_id="wf_1", failed_steps=("a",))
@@ -73,12 +75,12 @@ def resumed(*reset: str) -> wr.WorkflowResumed:
     )
 
 
-def resume(of: Graph = PAIR, **values: Any) -> wr.Resume:
-    return wr.Resume(workflow_run_id="wfr_1", requested_by="bob", graph=of, input=values)
+def resume(of: WorkflowGraph = PAIR, **values: Any) -> wr.ResumeWorkflowRun:
+    return wr.ResumeWorkflowRun(workflow_run_id="wfr_1", requested_by="bob", graph=of, input=values)
 
 
 def test_a_run_is_created_once() -> None:
-    command = wr.CreateRun(workflow_id="wf_1", requested_by="ada", input={})
+    command = wr.CreateWorkflowRun(workflow_id="wf_1", requested_by="ada", input={})
     Given(wr.DECIDER, wr.decide).when(command).then(CREATED)
     given().when(command).then_nothing()
 
@@ -138,20 +140,20 @@ EACH = graph([step("a", map={"input": "list"})])
 
 
 def test_items_start_end_and_are_gathered() -> None:
-    expand = wr.Expand(step_id="a", items=2)
+    expand = wr.ExpandStep(step_id="a", items=2)
     expanded = wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=2)
     given().when(advance(EACH, expand)).then(expanded)
     given(expanded).when(advance(EACH, expand)).then_nothing()
     first, second = started(item=0), started(attempt=1, item=1)
     second = wr.WorkflowStepStarted(workflow_id="wf_1", step_id="a", attempt=1, step_run_id="run_x", item=1)
-    over = (ended(item=0), wr.Ended(step_id="a", run_id="run_x", item=1))
+    over = (ended(item=0), wr.StepRunEnded(step_id="a", run_id="run_x", item=1))
     types = (
         given(expanded, first, second)
         .when(advance(EACH, over=over))
         .then_types(*(wr.WorkflowStepCompleted,) * 3, wr.WorkflowRunCompleted)
     )
     assert [getattr(event, "item", None) for event in types] == [0, 1, None, None]
-    bad = (over[0], wr.Ended(step_id="a", run_id="run_x", item=1, code="X", message="no"))
+    bad = (over[0], wr.StepRunEnded(step_id="a", run_id="run_x", item=1, code="X", message="no"))
     events = (
         given(expanded, first, second)
         .when(advance(EACH, over=bad))
@@ -162,7 +164,7 @@ def test_items_start_end_and_are_gathered() -> None:
     (event,) = again.when(resume(EACH)).then_types(wr.WorkflowResumed)
     state = wr.evolve(again.state, event)
     assert [one.status for one in state.step("a").items or ()] == ["ok", "pending"]
-    given().when(advance(EACH, wr.Expand(step_id="a", items=0))).then_types(
+    given().when(advance(EACH, wr.ExpandStep(step_id="a", items=0))).then_types(
         wr.WorkflowStepExpanded, wr.WorkflowStepCompleted, wr.WorkflowRunCompleted
     )
 
@@ -214,10 +216,10 @@ MAPS = graph([step("a", map={"input": "list"}), step("b", map={"input": "list"})
 
 
 def test_the_items_of_all_maps_of_a_run_are_limited_together() -> None:
-    both = (wr.Expand(step_id="a", items=6), wr.Expand(step_id="b", items=5))
+    both = (wr.ExpandStep(step_id="a", items=6), wr.ExpandStep(step_id="b", items=5))
     first, second = (
         given()
-        .when(wr.Advance(graph=MAPS, moves=both, items_max=10))
+        .when(wr.AdvanceWorkflowRun(graph=MAPS, moves=both, items_max=10))
         .then_types(wr.WorkflowStepExpanded, wr.WorkflowStepFailed)
     )
     assert isinstance(first, wr.WorkflowStepExpanded)
@@ -225,24 +227,24 @@ def test_the_items_of_all_maps_of_a_run_are_limited_together() -> None:
     assert (first.step_id, second.step_id, second.code, second.will_retry) == ("a", "b", "MAP_ERROR", False)
     for said in ("5 items", "have 6", "ATHENA_WORKFLOW_ITEMS_MAX", "10"):
         assert said in str(second.error_text)
-    fitting = wr.Advance(graph=MAPS, moves=both, items_max=11)
+    fitting = wr.AdvanceWorkflowRun(graph=MAPS, moves=both, items_max=11)
     given().when(fitting).then_types(wr.WorkflowStepExpanded, wr.WorkflowStepExpanded)
 
 
 def test_a_run_that_was_expanded_beyond_the_limit_goes_on() -> None:
     expanded = wr.WorkflowStepExpanded(workflow_id="wf_1", step_id="a", items=6)
-    begin = wr.Advance(graph=EACH, moves=(start("a", item=0),), items_max=5)
+    begin = wr.AdvanceWorkflowRun(graph=EACH, moves=(start("a", item=0),), items_max=5)
     given(expanded).when(begin).then_types(wr.WorkflowStepStarted)
     held = wr.WorkflowRunState(
-        workflow_id="wf_1", status="running", steps={"a": wr.StepState(items=(wr.ItemState(),) * 6)}
+        workflow_id="wf_1", status="running", steps={"a": wr.WorkflowStepState(items=(wr.WorkflowItemState(),) * 6)}
     )
-    again = wr.Advance(graph=EACH, moves=(wr.Expand(step_id="a", items=6),), items_max=5)
+    again = wr.AdvanceWorkflowRun(graph=EACH, moves=(wr.ExpandStep(step_id="a", items=6),), items_max=5)
     (event,) = wr.decide(again, held, Context(now=NOW, ids=CountingIds(), meta=Meta(actor="", correlation="")))
     assert isinstance(event, wr.WorkflowStepExpanded)
 
 
 ASKING = graph([approval("a", expiresAfterMs=1000), step("b")], "a>b")
-ASK = wr.Ask(step_id="a", subject="s", subject_sha256="aa", subject_salt="00", expires_after_ms=1000)
+ASK = wr.RequestApproval(step_id="a", subject="s", subject_sha256="aa", subject_salt="00", expires_after_ms=1000)
 
 
 def asked(expires_at: int) -> wr.WorkflowApprovalRequested:
@@ -254,8 +256,8 @@ def asked(expires_at: int) -> wr.WorkflowApprovalRequested:
 SUSPENDED = wr.WorkflowRunSuspended(workflow_id="wf_1", step_ids=("a",))
 
 
-def judge(*, approve: bool = True, sha256: str = "aa") -> wr.Judge:
-    return wr.Judge(step_id="a", subject_sha256=sha256, approve=approve, by="ada")
+def judge(*, approve: bool = True, sha256: str = "aa") -> wr.DecideApproval:
+    return wr.DecideApproval(step_id="a", subject_sha256=sha256, approve=approve, by="ada")
 
 
 def test_twice_as_many_items_that_end_at_once_take_twice_as_much() -> None:
@@ -304,8 +306,8 @@ def test_an_approval_that_expires_is_decided_by_its_default(default: str, kind: 
 
 def test_a_cancel_lets_nothing_begin_and_ends_what_waits() -> None:
     stop = wr.WorkflowRunCancelRequested(workflow_id="wf_1", note="enough")
-    given(started()).when(wr.Cancel(reason="enough")).then(stop)
-    given(started(), stop).when(wr.Cancel()).then_nothing()
+    given(started()).when(wr.CancelWorkflowRun(reason="enough")).then(stop)
+    given(started(), stop).when(wr.CancelWorkflowRun()).then_nothing()
     over = ended(code="RUN_CANCELLED", message="no", cancelled=True)
     given(started(), stop).when(advance(PAIR, start("b"), over=(over,))).then_types(
         wr.WorkflowStepCancelled, wr.WorkflowRunCancelled
@@ -318,7 +320,7 @@ def test_a_cancel_lets_nothing_begin_and_ends_what_waits() -> None:
 def test_what_has_ended_does_not_go_on() -> None:
     over = (started(), failed(), ENDED)
     given(*over).when(advance(PAIR, start("a", 2))).then_nothing()
-    given(*over).when(wr.Cancel()).then_nothing()
+    given(*over).when(wr.CancelWorkflowRun()).then_nothing()
 
 
 # Approvals that no longer cover what follows them
@@ -339,8 +341,10 @@ def approved(step_id: str = "ask", attempt: int = 1) -> wr.WorkflowApprovalGrant
     )
 
 
-def question(step_id: str = "ask", attempt: int = 1, resumed: int = 0) -> wr.Ask:
-    return wr.Ask(step_id=step_id, subject="{}", subject_sha256=f"hash{attempt}", subject_salt="00", resumed=resumed)
+def question(step_id: str = "ask", attempt: int = 1, resumed: int = 0) -> wr.RequestApproval:
+    return wr.RequestApproval(
+        step_id=step_id, subject="{}", subject_sha256=f"hash{attempt}", subject_salt="00", resumed=resumed
+    )
 
 
 APPROVED = (started(), completed(), requested(), approved())
@@ -369,12 +373,12 @@ def test_a_value_that_a_step_behind_an_approval_uses_reopens_it(
     assert isinstance(event, wr.WorkflowResumed)
     assert ("ask" in event.reset) == reopened
     names = tuple(values)
-    assert event.reopened == ((wr.Reopened(step_id="ask", input_names=names),) if reopened else None)
+    assert event.reopened == ((wr.ReopenedApproval(step_id="ask", input_names=names),) if reopened else None)
     assert "b" in event.reset or history is C_FAILED
 
 
 def reopening(*reset: str, held: tuple[str, ...] | None = None) -> wr.WorkflowResumed:
-    return replace(resumed(*reset), reopened=(wr.Reopened(step_id="ask", input_names=("y",)),), held=held)
+    return replace(resumed(*reset), reopened=(wr.ReopenedApproval(step_id="ask", input_names=("y",)),), held=held)
 
 
 def test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok() -> None:
@@ -397,7 +401,7 @@ def test_what_was_computed_before_a_resume_is_not_asked_after_it() -> None:
 
 
 def test_the_old_hash_approves_nothing_once_it_is_asked_anew_and_one_from_before_the_upgrade_does() -> None:
-    old = wr.Judge(step_id="ask", subject_sha256="hash1", approve=True, by="carl")
+    old = wr.DecideApproval(step_id="ask", subject_sha256="hash1", approve=True, by="carl")
     given(started(), completed(), requested()).when(old).then(granted_by("carl"))
     given(*B_FAILED, reopening("ask", "b")).when(old).then_rejected(NotFound)
     given(*B_FAILED, reopening("ask", "b"), requested(attempt=2)).when(old).then_rejected(Contradicted)
@@ -426,7 +430,7 @@ def test_items_behind_a_reopened_approval_wait_for_it_and_those_that_are_ok_stay
     item = start("m", 2, item=1)
     given(*again).when(advance(mapped, item)).then_nothing()
     given(*again, requested(attempt=2)).when(advance(mapped, item)).then_types(wr.WorkflowRunSuspended)
-    expand = wr.Expand(step_id="m", items=2)
+    expand = wr.ExpandStep(step_id="m", items=2)
     anew = (*again, requested(attempt=2), approved(attempt=2))
     given(*anew).when(advance(mapped, expand, start("m", 2, item=0), item)).then_types(
         wr.WorkflowStepExpanded, wr.WorkflowStepStarted
@@ -438,7 +442,7 @@ def test_an_approval_whose_parent_begins_again_is_asked_again() -> None:
     history = (started(), failed(), requested(), approved(), started("b"), failed("b"), ENDED)
     (event,) = given(*history).when(resume(late)).then_types(wr.WorkflowResumed)
     assert isinstance(event, wr.WorkflowResumed)
-    assert event.reopened == (wr.Reopened(step_id="ask", step_ids=("a",)),)
+    assert event.reopened == (wr.ReopenedApproval(step_id="ask", step_ids=("a",)),)
     assert event.reset == ("a", "ask", "b")
 
 

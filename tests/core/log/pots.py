@@ -18,7 +18,7 @@ from athena_core.log.codec import Codec
 from athena_core.log.port import Store
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import Committed, Job, Log, Place
+from athena_core.log.writer import Committed, Log, Place, Submission
 from athena_core.protocols import Row
 
 SLOTS_MAX = 2
@@ -170,7 +170,7 @@ def new_log(
 def enqueue(log: Log, transaction: Transaction, key: Key | None = None, meta: Meta = META) -> "Future[Committed]":
     """Let a transaction wait."""
     future: Future[Committed] = Future()
-    log._enqueue(Job(transaction, meta, key, frozenset(), None, future))
+    log._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
     return future
 
 

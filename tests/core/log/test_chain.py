@@ -10,7 +10,7 @@ import pytest
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.event import Fact, Meta
 from athena_core.log import chain
-from athena_core.log.chain import Broken
+from athena_core.log.chain import ChainBroken
 from athena_core.protocols import Cell, Row
 from tests.core.log.pots import Filled, commit, enqueue, erase, fill, new_log, rows, stored
 
@@ -54,7 +54,7 @@ def broken_at(directory: Path) -> int | None:
     """Where the history does not prove itself."""
     try:
         rows(directory)
-    except Broken as broken:
+    except ChainBroken as broken:
         return broken.position
     return None
 
@@ -132,7 +132,7 @@ def test_equal_texts_have_different_hashes(history: Path) -> None:
 def test_a_proof_may_begin_anywhere(history: Path) -> None:
     found = rows(history)
     assert len(list(chain.verify(found[2:], after=2, chain=found[1].chain))) == 3
-    with pytest.raises(Broken, match="position 3: the row does not match the chain"):
+    with pytest.raises(ChainBroken, match="position 3: the row does not match the chain"):
         list(chain.verify(found[2:], after=2, chain=found[0].chain))
 
 
@@ -140,14 +140,14 @@ def test_rows_before_the_broken_one_are_passed_on(history: Path) -> None:
     change(history, "UPDATE log SET actor = 'eve' WHERE position = 4")
     proved = chain.verify(stored(history))
     assert [next(proved).position for _ in range(3)] == [1, 2, 3]
-    with pytest.raises(Broken):
+    with pytest.raises(ChainBroken):
         next(proved)
 
 
 def test_time_that_goes_back_is_found() -> None:
     first = sealed(position=1, recorded_at=2, previous=chain.GENESIS)
     second = sealed(position=2, recorded_at=1, previous=first.chain)
-    with pytest.raises(Broken, match="position 2: recorded before its predecessor"):
+    with pytest.raises(ChainBroken, match="position 2: recorded before its predecessor"):
         list(chain.verify([first, second]))
 
 

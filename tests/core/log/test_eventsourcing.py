@@ -27,7 +27,7 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Fact, Meta, Recorded, Unknown
 from athena_core.log.codec import Codec
-from athena_core.log.engine import open_shelf
+from athena_core.log.engine import open_snapshots
 from athena_core.log.recorder import AthenaMapper, Factory, RecordedMapper, Recorder, SnapshotRecorder
 from athena_core.log.writer import Log
 from tests.core.log.pots import MEMORY, on_postgres, rows, store_at, url_of
@@ -94,7 +94,7 @@ class TestNonInterleaving(Here, tp.NonInterleavingNotificationIDsBaseCase):
 
 class TestSnapshotRecorder(Here, tp.AggregateRecorderTestCase):
     def create_recorder(self) -> SnapshotRecorder:
-        return SnapshotRecorder(open_shelf(self.tmp_path, url_of(self.tmp_path), "snapshots"))
+        return SnapshotRecorder(open_snapshots(self.tmp_path, url_of(self.tmp_path), "snapshots"))
 
 
 # The factory

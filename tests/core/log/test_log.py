@@ -42,8 +42,8 @@ from athena_core.log.writer import (
     IDLE_PROBE_BYTES,
     REFUSALS,
     Committed,
-    Job,
     Log,
+    Submission,
 )
 from tests.core.log.others import other
 from tests.core.log.pots import (
@@ -192,7 +192,7 @@ def test_a_stream_that_is_new_by_its_id_is_not_looked_for(log: Log) -> None:
 
     connection(log).set_exec_trace(trace)
     future: Future[Committed] = Future()
-    log._enqueue(Job(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
+    log._enqueue(Submission(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
     enqueue(log, fill("pot_new"))
     log._commit()
     assert future.result(timeout=0).position == 1

@@ -19,7 +19,7 @@ from athena_core.event import Event, Fact
 from athena_core.log import chain
 from athena_core.log.codec import decided_or
 from athena_core.log.key_clock import KEPT_MS
-from athena_core.log.writer import ENTRY_BYTES, Cache, Committed, Log
+from athena_core.log.writer import CACHED_STATE_BYTES, Committed, Log, StateCache
 from tests.core.log.pots import (
     MEMORY,
     POTS,
@@ -268,7 +268,7 @@ class World:
     def open(self) -> Log:
         """A process starts; its cache is so small that states come and go."""
         log = new_log(self.directory, clock=self.clock, deaths=self.deaths, key_hours=KEY_HOURS)
-        log._cache = Cache(limit=3 * ENTRY_BYTES)
+        log._cache = StateCache(limit=3 * CACHED_STATE_BYTES)
         return log
 
     def run(self, plan: Plan) -> None:

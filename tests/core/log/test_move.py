@@ -15,7 +15,7 @@ from athena_core.errors import ConfigError
 from athena_core.event import Guard
 from athena_core.log.chain import GENESIS, digest, link
 from athena_core.log.engine import open_move, open_store
-from athena_core.log.port import KEY_CLOCK, MOVED, StoreReader
+from athena_core.log.port import KEY_CLOCK, MOVED_TO, StoreReader
 from athena_core.log.tools.move import TABLES, copy, digests, pages
 from athena_core.log.tools.move_database import without_secrets
 from athena_core.protocols import Row
@@ -76,7 +76,7 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
     """Move a log; the digests of what arrived, which are those of what left."""
     left, arrived = open_move(origin, origin_url, to)
     with closing(left), closing(arrived):
-        arrived.begin({name: value for name, value in left.meta.items() if name != MOVED})
+        arrived.begin({name: value for name, value in left.meta.items() if name != MOVED_TO})
         for _ in copy(left, arrived):
             pass
         arrived.commit()
@@ -84,7 +84,7 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
     left, arrived = open_move(origin, origin_url, to)
     with closing(left), closing(arrived):
         assert arrived.occupied
-        assert left.meta[MOVED] == arrived.place
+        assert left.meta[MOVED_TO] == arrived.place
         assert left.meta["format"] == arrived.meta["format"] == "1"
         assert left.meta[KEY_CLOCK] == arrived.meta[KEY_CLOCK] == "stamp"
         assert [rows for table in TABLES for rows in pages(left, table)] == [
@@ -136,7 +136,7 @@ def test_a_move_that_is_cut_short_at_any_page_leaves_nothing(ends: tuple[Path, s
         left, arrived = open_move(*ends)
         with closing(left), closing(arrived):
             assert not arrived.occupied
-            arrived.begin({name: value for name, value in left.meta.items() if name != MOVED})
+            arrived.begin({name: value for name, value in left.meta.items() if name != MOVED_TO})
             going = copy(left, arrived)
             for _ in range(steps):
                 next(going)

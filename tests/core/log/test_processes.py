@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.clock import SystemIds
-from athena_core.log.sqlite.store import Lock, SqliteStore
+from athena_core.log.sqlite.store import ProcessLock, SqliteStore
 from athena_core.log.writer import BATCH_EVENTS_MAX
 from tests.core.log.others import other
 from tests.core.log.pots import new_log, rows
@@ -80,7 +80,7 @@ def test_a_process_that_never_runs_out_of_work_still_lets_the_other_in(
 @pytest.mark.sqlite
 def test_whoever_waits_comes_before_whoever_just_had_it(tmp_path: Path) -> None:
     first, second = SqliteStore(tmp_path, SystemIds()), SqliteStore(tmp_path, SystemIds())
-    turnstile = Lock(tmp_path / "log.turnstile")
+    turnstile = ProcessLock(tmp_path / "log.turnstile")
     order: list[str] = []
 
     def wait() -> None:

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from athena_core.log.recent import BYTES_MAX, Recent
+from athena_core.log.recent import BYTES_MAX, RecentRows
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from tests.core.log.pots import commit, erase, fill, new_log
@@ -85,7 +85,7 @@ def test_an_end_is_looked_for_in_the_database(log: Log) -> None:
 def test_only_so_much_is_kept(log: Log) -> None:
     commit(log, fill(), fill(), fill())
     one, two, three = log.store.rows(0, 3)
-    recent = Recent()
+    recent = RecentRows()
     recent.put([one], BYTES_MAX // 3)
     recent.put([two], BYTES_MAX // 3)
     assert recent.after(0, 10) == [one, two]

@@ -15,14 +15,14 @@ from athena_core.log import chain
 from athena_core.log.engine import is_url, open_archive, open_store
 from athena_core.log.port import ROW_BYTES_MAX
 from athena_core.log.postgres import store as postgres
-from athena_core.log.postgres.store import PostgresShelf, PostgresStore
+from athena_core.log.postgres.store import PostgresSnapshotStore, PostgresStore
 from athena_core.log.sqlite.store import SqliteStore, check_regular, open_reader, open_writer
-from athena_core.log.tools.backup import opened, restore_log
-from athena_core.log.tools.move_database import DatabaseOrigin
-from athena_core.log.tools.move_files import FileOrigin
+from athena_core.log.tools.backup import open_log_file, restore_log
+from athena_core.log.tools.move_database import DatabaseMoveSource
+from athena_core.log.tools.move_files import FileMoveSource
 from athena_core.protocols import Row
 from athena_core.services.proof import verify as verifying
-from athena_core.services.proof.verify import Report
+from athena_core.services.proof.verify import VerifyReport
 from tests.scale import some_quick
 from tests.support.records import CODEC
 
@@ -141,7 +141,7 @@ def filled(directory: Path, url: str | None) -> None:
         store.close()
 
 
-def report_of(directory: Path, url: str | None) -> Report:
+def report_of(directory: Path, url: str | None) -> VerifyReport:
     """What ``athena verify`` says."""
     archive = open_archive(directory, url)
     reader = archive.reader()
@@ -173,7 +173,7 @@ def test_what_a_log_file_holds_beside_ours_is_found(case: str, tmp_path: Path) -
     assert (report.ok, report.violations[0].rule) == (False, "schema")
     assert any(words in violation.reason for violation in report.violations), report.violations
     refused(lambda: SqliteStore(tmp_path, CountingIds()), "ATHENA_STATE_DIR")
-    refused(lambda: FileOrigin(tmp_path), "holds what Athena did not create")
+    refused(lambda: FileMoveSource(tmp_path), "holds what Athena did not create")
 
 
 @pytest.mark.parametrize("case", some_quick(DATABASE, 5))
@@ -186,7 +186,7 @@ def test_what_the_schema_of_a_database_holds_beside_ours_is_found(case: str, tmp
     assert (report.ok, report.violations[0].rule) == (False, "schema")
     assert any(words in violation.reason for violation in report.violations), report.violations
     refused(lambda: PostgresStore(database, tmp_path, CountingIds()), "ATHENA_DATABASE_URL")
-    refused(lambda: DatabaseOrigin(database, tmp_path), "holds what Athena did not create")
+    refused(lambda: DatabaseMoveSource(database, tmp_path), "holds what Athena did not create")
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
@@ -197,7 +197,7 @@ def test_a_log_of_ours_has_nothing_beside_it(engine: str, tmp_path: Path, reques
         with closing(apsw.Connection(str(tmp_path / "log.db"))) as connection:
             connection.execute("ANALYZE")  # SQLite's own table: it holds no SQL that runs
     else:
-        PostgresShelf(url, "applications").close()
+        PostgresSnapshotStore(url, "applications").close()
     archive = open_archive(tmp_path, url)
     assert (archive.schema.strays, archive.schema.readable) == ((), True)
     archive.close()
@@ -206,7 +206,7 @@ def test_a_log_of_ours_has_nothing_beside_it(engine: str, tmp_path: Path, reques
 
 def test_the_shapes_of_a_database_are_those_of_its_tables(tmp_path: Path, database: str) -> None:
     filled(tmp_path, database)
-    PostgresShelf(database, "applications").close()
+    PostgresSnapshotStore(database, "applications").close()
     store = PostgresStore(database, tmp_path, CountingIds())
     with closing(store):
         found = store.reader()._line.read(postgres.SELECT_SCHEMA, {"schema": postgres.SCHEMA})
@@ -277,7 +277,7 @@ def test_what_is_no_database_is_no_log(tmp_path: Path) -> None:
     for act in (
         lambda: SqliteStore(tmp_path, CountingIds()),
         lambda: open_archive(tmp_path, None),
-        lambda: opened(tmp_path / "log.db"),
+        lambda: open_log_file(tmp_path / "log.db"),
     ):
         with pytest.raises(ConfigError, match="not a database"):
             act()

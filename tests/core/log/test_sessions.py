@@ -13,9 +13,9 @@ from psycopg.conninfo import make_conninfo
 from athena_core.clock import CountingIds
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.log.engine import open_archive, open_move
-from athena_core.log.port import Seen
-from athena_core.log.postgres.attendance import RESTART_SECONDS, UP, SessionAttendance
-from athena_core.log.postgres.store import SCHEMA, TABLES, Line, PostgresStore
+from athena_core.log.port import ExecutorHeartbeat
+from athena_core.log.postgres.attendance import RESTART_SECONDS, UP, PostgresExecutorRegistry
+from athena_core.log.postgres.store import SCHEMA, TABLES, PostgresSession, PostgresStore
 from tests.core.log.pots import commit, fill, new_log
 from tests.support import pgbouncer
 from tests.support.api import soon
@@ -143,7 +143,7 @@ def test_a_standby_that_is_asked_for_is_refused_with_the_reason(database: str, t
 
 def test_where_no_host_answers_each_one_is_named(tmp_path: Path) -> None:
     ports = free_port(), free_port()
-    line = Line(f"postgresql://athena@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/athena", {})
+    line = PostgresSession(f"postgresql://athena@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/athena", {})
     with pytest.raises(StoreUnreachable) as caught:
         line.connection()
     assert "\n" not in caught.value.message
@@ -157,16 +157,16 @@ def test_who_lost_a_session_takes_nobody_for_dead_until_they_could_take_another_
 ) -> None:
     """A standby that was promoted holds nobody's locks, and has been up for long."""
     PostgresStore(database, tmp_path, CountingIds()).close()
-    one, other = (SessionAttendance(database, name, b"") for name in ("exe_one", "exe_other"))
+    one, other = (PostgresExecutorRegistry(database, name, b"") for name in ("exe_one", "exe_other"))
     with psycopg.connect(database, autocommit=True) as session:
         for _ in soon():  # a server that was just started has nobody taken for dead
             if session.execute(f"SELECT {UP}".encode(), (RESTART_SECONDS,)).fetchone() == (True,):
                 break
-        assert one.look("exe_other") == Seen(0, free=False)
+        assert one.look("exe_other") == ExecutorHeartbeat(0, free=False)
         session.execute(END_SESSIONS)
         with suppress(StoreUnreachable):
             one.count(1, b"now")
-        assert one.look("exe_other") == Seen(0, free=False)
+        assert one.look("exe_other") == ExecutorHeartbeat(0, free=False)
         one.forget(set())
         assert {seen.executor: seen.free for seen in one.everybody()} == {"exe_one": False, "exe_other": False}
         one.count(2, b"now")

@@ -14,7 +14,7 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.errors import StoreFull
 from athena_core.event import Fact
 from athena_core.log.tail import PAGE_EVENTS, Tail
-from athena_core.log.writer import Batch, Log, News
+from athena_core.log.writer import CommitNotice, Log, WriteBatch
 from athena_core.protocols import Row
 from tests.core.log.pots import META, Deaths, Filled, alter, commit, fill, new_log
 
@@ -134,7 +134,7 @@ async def test_a_gap_before_a_commit_of_its_own_is_handed_on_in_pages_too(logs: 
     for _ in range(3):
         commit(theirs, *[fill()] * 400)
     commit(mine, fill())
-    tail._hear(News(mine.commits, mine.signal.position, ()))
+    tail._hear(CommitNotice(mine.commits, mine.signal.position, ()))
     with anyio.fail_after(30):
         while tail.position < 1_203:
             iterations += 1
@@ -169,7 +169,7 @@ async def test_what_is_committed_is_not_heard_of_while_the_answer_is_on_its_way(
     log = new_log(tmp_path)
     publish, committed, go_on = log._publish, threading.Event(), threading.Event()
 
-    def held_up(batch: Batch) -> None:
+    def held_up(batch: WriteBatch) -> None:
         committed.set()
         go_on.wait(60)
         publish(batch)

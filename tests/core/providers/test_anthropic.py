@@ -4,36 +4,42 @@ from typing import Any
 
 import pytest
 
-from athena_core.providers.anthropic import OUTPUT_TOKENS_DEFAULT, Anthropic
-from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, complete
+from athena_core.providers.anthropic import OUTPUT_TOKENS_DEFAULT, AnthropicProvider
+from athena_core.providers.provider import (
+    ModelCompletion,
+    ModelMessage,
+    ModelRequest,
+    ProviderFailure,
+    complete,
+)
 from athena_core.values import ToolCall, ToolSpec, Usage
 from tests.support.stub import ANTHROPIC, Behaviour, data, refuses, says, serving
 
 KEY = "sk-canary-0123456789"
-HI = ModelRequest(model="small", messages=(Message(role="user", content="hi"),))
+HI = ModelRequest(model="small", messages=(ModelMessage(role="user", content="hi"),))
 LOOK = ToolSpec(name="look", description="Looks.", parameters={"type": "object", "properties": {}})
 CALL = ToolCall(id="a", name="look", arguments='{"at": "x"}')
 BROKEN = ToolCall(id="b", name="made up!", arguments="{broken")
 TALK = (
-    Message(role="assistant", content="Hello."),
-    Message(role="user", content="look"),
-    Message(role="assistant", content="I look.", calls=(CALL, BROKEN)),
-    Message(role="tool", content="seen", tool_call_id="a"),
-    Message(role="tool", content="", tool_call_id="b", is_error=True),
-    Message(role="user", content="and?"),
+    ModelMessage(role="assistant", content="Hello."),
+    ModelMessage(role="user", content="look"),
+    ModelMessage(role="assistant", content="I look.", calls=(CALL, BROKEN)),
+    ModelMessage(role="tool", content="seen", tool_call_id="a"),
+    ModelMessage(role="tool", content="", tool_call_id="b", is_error=True),
+    ModelMessage(role="user", content="and?"),
 )
 
 
-async def ask(url: str, request: ModelRequest = HI) -> Completion:
+async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
     """One call by a client of its own."""
-    provider = Anthropic(url, KEY)
+    provider = AnthropicProvider(url, KEY)
     try:
         return await complete(provider, request)
     finally:
         await provider.close()
 
 
-async def answer(*events: bytes) -> Completion:
+async def answer(*events: bytes) -> ModelCompletion:
     """What is made of some events."""
     async with serving(says(ANTHROPIC.head, *events)) as stub:
         return await ask(stub.url)
@@ -82,7 +88,11 @@ def said(index: int, kind: str, **fields: object) -> bytes:
 
 async def test_what_is_sent() -> None:
     async with serving(says(ANTHROPIC.whole)) as stub:
-        messages = (Message(role="system", content="be kind"), *HI.messages, Message(role="system", content="be brief"))
+        messages = (
+            ModelMessage(role="system", content="be kind"),
+            *HI.messages,
+            ModelMessage(role="system", content="be brief"),
+        )
         await ask(stub.url + "/", ModelRequest(model="small", messages=messages))
     head, _, body = stub.asked[0]
     assert head.startswith("post /v1/messages http/1.1\r\n")
@@ -148,7 +158,7 @@ async def test_a_schema_is_asked_for_in_words() -> None:
 
 
 async def test_without_a_key_nothing_leaves_for_the_real_server() -> None:
-    provider = Anthropic()
+    provider = AnthropicProvider()
     with pytest.raises(ProviderFailure, match="no key is set") as caught:
         await complete(provider, HI)
     await provider.close()
@@ -176,7 +186,7 @@ async def test_text_calls_and_counts_are_read() -> None:
         event("news", of={"later": "years"}),
         end("tool_use", output_tokens=7, output_tokens_details={"thinking_tokens": 3}),
     )
-    assert completion == Completion(
+    assert completion == ModelCompletion(
         text="I look",
         calls=(CALL, ToolCall(id="b", name="see", arguments="{}")),
         usage=Usage(

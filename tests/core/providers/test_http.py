@@ -5,13 +5,19 @@ from typing import Any
 
 import pytest
 
-from athena_core.providers.http import Http
-from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, complete
+from athena_core.providers.http import HttpProvider
+from athena_core.providers.provider import (
+    ModelCompletion,
+    ModelMessage,
+    ModelRequest,
+    ProviderFailure,
+    complete,
+)
 from athena_core.values import ToolCall, ToolSpec, Usage
 from tests.support.stub import HTTP, Behaviour, data, refuses, says, serving
 
 KEY = "sk-canary-0123456789"
-HI = ModelRequest(model="small", messages=(Message(role="user", content="hi"),))
+HI = ModelRequest(model="small", messages=(ModelMessage(role="user", content="hi"),))
 CALLS = (ToolCall(id="a", name="look", arguments='{"at":"x"}'),)
 USAGE = {
     "inputTokens": 9,
@@ -21,7 +27,7 @@ USAGE = {
     "cacheWriteTokens": 2,
     "reasoningTokens": 1,
 }
-WHOLE = Completion(
+WHOLE = ModelCompletion(
     text="I look",
     calls=CALLS,
     usage=Usage(
@@ -66,9 +72,9 @@ WAYS: dict[str, Behaviour] = {
 }
 
 
-async def ask(url: str, request: ModelRequest = HI) -> Completion:
+async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
     """One call by a client of its own."""
-    provider = Http(url + "/models/ask", KEY)
+    provider = HttpProvider(url + "/models/ask", KEY)
     try:
         return await complete(provider, request)
     finally:
@@ -93,9 +99,9 @@ async def test_what_is_sent() -> None:
     request = ModelRequest(
         model="small",
         messages=(
-            Message(role="user", content="look\ud800"),
-            Message(role="assistant", content="", calls=CALLS),
-            Message(role="tool", content="no", tool_call_id="a", is_error=True),
+            ModelMessage(role="user", content="look\ud800"),
+            ModelMessage(role="assistant", content="", calls=CALLS),
+            ModelMessage(role="tool", content="no", tool_call_id="a", is_error=True),
         ),
         tools=(ToolSpec(name="look", description="Looks.", parameters={"type": "object"}),),
         schema={"type": "object"},

@@ -7,16 +7,16 @@ import anyio
 import pytest
 
 from athena_core.clock import SystemClock, SystemIds
-from athena_core.providers.anthropic import Anthropic
-from athena_core.providers.openai import OpenAI
+from athena_core.providers.anthropic import AnthropicProvider
+from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.prices import Prices
-from athena_core.providers.provider import Message, ModelRequest, Provider, ProviderFailure
-from athena_core.services.execution.model_call import Answered, Asker
+from athena_core.providers.provider import ModelMessage, ModelRequest, Provider, ProviderFailure
+from athena_core.services.execution.model_call import ModelAnswer, ModelCaller
 from athena_core.values import ToolSpec
 from tests.support.breakable import Breakable
 
 MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5"}
-HI = ModelRequest(model="", messages=(Message(role="user", content="What is the weather in Paris?"),))
+HI = ModelRequest(model="", messages=(ModelMessage(role="user", content="What is the weather in Paris?"),))
 WEATHER = ToolSpec(
     name="get_weather",
     description="The weather of a city.",
@@ -26,14 +26,14 @@ ATTEMPTS = 5
 
 
 @asynccontextmanager
-async def asking(server: Breakable, silence_seconds: float = 30.0) -> AsyncIterator[Asker]:
+async def asking(server: Breakable, silence_seconds: float = 30.0) -> AsyncIterator[ModelCaller]:
     """An asker whose providers are that server."""
     providers: dict[str, Provider] = {
-        "openai": OpenAI(server.base_url("openai"), "sk-any", silence_seconds=silence_seconds),
-        "anthropic": Anthropic(server.base_url("anthropic"), "sk-any", silence_seconds=silence_seconds),
+        "openai": OpenAIProvider(server.base_url("openai"), "sk-any", silence_seconds=silence_seconds),
+        "anthropic": AnthropicProvider(server.base_url("anthropic"), "sk-any", silence_seconds=silence_seconds),
     }
     try:
-        yield Asker(providers, Prices.load(), SystemClock(), SystemIds())
+        yield ModelCaller(providers, Prices.load(), SystemClock(), SystemIds())
     finally:
         for provider in providers.values():
             await provider.close()
@@ -46,7 +46,7 @@ async def ask(
     attempts: int = ATTEMPTS,
     silence_seconds: float = 30.0,
     seen: list[str | None] | None = None,
-) -> Answered:
+) -> ModelAnswer:
     """One turn."""
     async with asking(server, silence_seconds) as asker:
         on_text = None if seen is None else seen.append
@@ -114,7 +114,7 @@ async def test_many_calls_at_once_wait_each_for_itself(server: Breakable, name: 
     server.behave(fails(429, 12, retry_after=0.2))
     async with asking(server) as asker, anyio.create_task_group() as tasks:
         for number in range(12):
-            request = ModelRequest(model="", messages=(Message(role="user", content=f"Question {number}"),))
+            request = ModelRequest(model="", messages=(ModelMessage(role="user", content=f"Question {number}"),))
             tasks.start_soon(lambda it: asker.ask(it, [(name, MODELS[name])], attempts=9), request)
     assert server.asked() == 24
     server.grade()
@@ -186,8 +186,8 @@ async def test_tools_are_called_and_their_results_are_understood(server: Breakab
     assert first.reason == "tool_calls"
     messages = (
         *HI.messages,
-        Message(role="assistant", content=first.text, calls=first.calls),
-        Message(role="tool", content="rain", tool_call_id=first.calls[0].id),
+        ModelMessage(role="assistant", content=first.text, calls=first.calls),
+        ModelMessage(role="tool", content="rain", tool_call_id=first.calls[0].id),
     )
     second = (await ask(server, name, request=ModelRequest(model="", messages=messages, tools=(WEATHER,)))).completion
     assert second.text
@@ -204,8 +204,8 @@ async def test_a_broken_tool_call_passes_as_it_is(server: Breakable, name: str, 
     assert (call.name == "get_weather") == (how == "malformed_arguments")
     messages = (
         *HI.messages,
-        Message(role="assistant", content="", calls=(call,)),
-        Message(role="tool", content="no", tool_call_id=call.id, is_error=True),
+        ModelMessage(role="assistant", content="", calls=(call,)),
+        ModelMessage(role="tool", content="no", tool_call_id=call.id, is_error=True),
     )
     await ask(server, name, request=ModelRequest(model="", messages=messages, tools=(WEATHER,)))
     server.grade()

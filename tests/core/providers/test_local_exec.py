@@ -8,41 +8,42 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from athena_core.providers.local_exec import LocalExec
-from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+from athena_core.providers.local_exec import LocalExecProvider
+from athena_core.providers.provider import ModelMessage, ModelRequest, ProviderFailure, complete
 from athena_core.system.process import Child, environment
 from tests.support.witness import Witness
 
-HI = ModelRequest(model="local-exec", messages=(Message(role="user", content="hi"),))
+HI = ModelRequest(model="local-exec", messages=(ModelMessage(role="user", content="hi"),))
 
 
-def shell(script: str, *arguments: str) -> LocalExec:
+def shell(script: str, *arguments: str) -> LocalExecProvider:
     """A provider that runs a script of ``/bin/sh``."""
-    return LocalExec("/bin/sh", ("-c", script, *arguments))
+    return LocalExecProvider("/bin/sh", ("-c", script, *arguments))
 
 
 async def test_the_default_command_gives_the_only_message_back() -> None:
-    answer = await complete(LocalExec(), HI)
+    answer = await complete(LocalExecProvider(), HI)
     assert (answer.text, answer.reason, answer.usage) == ("hi", "stop", None)
 
 
 async def test_a_conversation_goes_in_line_by_line() -> None:
-    messages = (Message(role="system", content="be kind"), Message(role="user", content="hi"))
-    answer = await complete(LocalExec(), ModelRequest(model="m", messages=messages))
+    messages = (ModelMessage(role="system", content="be kind"), ModelMessage(role="user", content="hi"))
+    answer = await complete(LocalExecProvider(), ModelRequest(model="m", messages=messages))
     assert answer.text == "system: be kind\nuser: hi"
 
 
 async def test_large_texts_pass_in_both_directions_at_once() -> None:
     text = "zwölf Boxkämpfer\n" * 60_000 + "\ud800"
     answer = await complete(
-        LocalExec(), ModelRequest(model="m", messages=(Message(role="user", content=text),), max_output_chars=2_000_000)
+        LocalExecProvider(),
+        ModelRequest(model="m", messages=(ModelMessage(role="user", content=text),), max_output_chars=2_000_000),
     )
     assert answer.text == text.replace("\ud800", "\ufffd")
 
 
 async def test_a_command_that_reads_nothing_is_fine() -> None:
-    request = ModelRequest(model="m", messages=(Message(role="user", content="x" * 1_000_000),))
-    assert (await complete(LocalExec("/bin/echo", ("-n", "deaf")), request)).text == "deaf"
+    request = ModelRequest(model="m", messages=(ModelMessage(role="user", content="x" * 1_000_000),))
+    assert (await complete(LocalExecProvider("/bin/echo", ("-n", "deaf")), request)).text == "deaf"
 
 
 async def test_output_arrives_while_the_command_runs(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ async def test_bytes_that_are_no_text_are_replaced() -> None:
 
 
 async def test_the_environment_is_minimal() -> None:
-    answer = await complete(LocalExec("/usr/bin/env"), HI)
+    answer = await complete(LocalExecProvider("/usr/bin/env"), HI)
     assert dict(line.split("=", 1) for line in answer.text.splitlines()) == environment()
 
 
@@ -87,7 +88,7 @@ async def test_a_killed_command_names_the_signal() -> None:
 @pytest.mark.parametrize("command", ["/no/such/command", "/etc", "nul\0"])
 async def test_a_command_that_cannot_start_is_a_failure(command: str) -> None:
     with pytest.raises(ProviderFailure, match="cannot start the command") as caught:
-        await complete(LocalExec(command), HI)
+        await complete(LocalExecProvider(command), HI)
     assert not caught.value.worth_retrying
 
 

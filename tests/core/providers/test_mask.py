@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.providers.mask import HELD_CHARS_MAX, Held, Mask
+from athena_core.providers.mask import HELD_CHARS_MAX, Mask, StreamMask
 from tests.support.canaries import SECRETS, told
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"
@@ -72,7 +72,7 @@ def test_json_that_holds_a_secret_is_suspected_however_it_is_written(secret: str
 
 def pieces(text: str, sizes: list[int]) -> str:
     """What is shown of a text that arrives in pieces."""
-    held, shown, at, turn = Held(MASK), "", 0, 0
+    held, shown, at, turn = StreamMask(MASK), "", 0, 0
     while at < len(text):
         size = sizes[turn % len(sizes)]
         shown += held.more(text[at : at + size])
@@ -97,7 +97,7 @@ def test_no_cut_shows_a_secret_or_changes_the_rest(parts: list[str], sizes: list
 
 
 def test_what_never_ends_is_not_held_for_ever() -> None:
-    held = Held(MASK)
+    held = StreamMask(MASK)
     assert held.more("sk-" + "a" * (HELD_CHARS_MAX - 3)) == ""
     assert len(held.more("a")) == HELD_CHARS_MAX + 1
 
@@ -125,7 +125,7 @@ URLS = {
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
 def test_a_password_in_a_url_is_hidden_whole_and_in_pieces(text: str, size: int) -> None:
     assert MASK.hide(text) == URLS[text]
-    held = Held(MASK)
+    held = StreamMask(MASK)
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert "".join([*map(held.more, pieces), held.rest()]) == URLS[text]
 
@@ -183,5 +183,5 @@ def test_a_secret_of_several_lines_leaves_as_many() -> None:
 
 def test_without_shapes_and_keys_nothing_is_hidden() -> None:
     mask = Mask(shapes=False)
-    held = Held(mask)
+    held = StreamMask(mask)
     assert held.more("abc") + held.rest() == mask.hide("abc") == mask.hide_part("abc", 0, 3) == "abc"

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from athena_core.providers.mask import Mask
-from athena_core.providers.masked import Masked
+from athena_core.providers.masked import MaskedProvider
 from athena_core.providers.provider import (
     Delta,
     Finished,
-    Message,
+    ModelMessage,
     ModelRequest,
     ProviderFailure,
     TextDelta,
@@ -20,7 +20,7 @@ from athena_core.values import ToolCall
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"
 MASK = Mask([KEY, LONGER, "short", ""])
-HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
+HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),))
 
 
 class Scripted:
@@ -51,7 +51,7 @@ async def test_text_and_arguments_are_masked_across_deltas(size: int) -> None:
         piece = arguments[at : at + size]
         deltas.append(ToolCallDelta(index=0, id=f"i{KEY}", name=f"n{KEY}", arguments=piece))
     finished = Finished(reason=f"stop {KEY}", request_id=f"req {KEY}")
-    answer = await complete(Masked(Scripted(*deltas, finished), MASK), HI)
+    answer = await complete(MaskedProvider(Scripted(*deltas, finished), MASK), HI)
     assert answer.text == "it is ***, ok? sk-ca"
     assert answer.calls == (ToolCall(id="i***", name="n***", arguments='{"key": "***"}sk'),)
     assert (answer.reason, answer.request_id) == ("stop ***", "req ***")
@@ -60,13 +60,13 @@ async def test_text_and_arguments_are_masked_across_deltas(size: int) -> None:
 async def test_what_cannot_begin_a_key_is_not_held_back() -> None:
     seen: list[str] = []
     deltas = [TextDelta(text="one "), TextDelta(text="two s"), TextDelta(text="ix")]
-    await complete(Masked(Scripted(*deltas, Finished(reason="stop")), MASK), HI, seen.append)
+    await complete(MaskedProvider(Scripted(*deltas, Finished(reason="stop")), MASK), HI, seen.append)
     assert seen == ["one ", "two ", "six"]
 
 
 async def test_a_failure_is_masked_and_keeps_what_it_tells() -> None:
     failure = ProviderFailure(f"no {KEY}", worth_retrying=True, wait_seconds=3.0)
     with pytest.raises(ProviderFailure) as caught:
-        await complete(Masked(Scripted(failure), MASK), HI)
+        await complete(MaskedProvider(Scripted(failure), MASK), HI)
     assert (caught.value.message, caught.value.worth_retrying, caught.value.wait_seconds) == ("no ***", True, 3.0)
     assert caught.value.__cause__ is None

@@ -3,11 +3,11 @@
 import anyio
 import pytest
 
-from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+from athena_core.providers.provider import ModelMessage, ModelRequest, ProviderFailure, complete
 from athena_core.values import INTEGER_MAX
 from tests.support.stub import DIALECTS, MISBEHAVIOURS, client_of, says, serving
 
-HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
+HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),))
 
 
 @pytest.mark.parametrize("name", DIALECTS)

@@ -7,14 +7,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from athena_core.providers.openai import OpenAI
-from athena_core.providers.provider import Completion, Message, ModelRequest, ProviderFailure, complete
+from athena_core.providers.openai import OpenAIProvider
+from athena_core.providers.provider import (
+    ModelCompletion,
+    ModelMessage,
+    ModelRequest,
+    ProviderFailure,
+    complete,
+)
 from athena_core.values import ToolCall, ToolSpec, Usage
 from tests.support.stub import Behaviour, Stub, data, refuses, says, serving
 
 KEY = "sk-canary-0123456789"
 PROMPT = "the secret prompt"
-HI = ModelRequest(model="small", messages=(Message(role="user", content=PROMPT),))
+HI = ModelRequest(model="small", messages=(ModelMessage(role="user", content=PROMPT),))
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req_1\r\nconnection: close\r\n\r\n"
 
 
@@ -51,19 +57,19 @@ COUNTED = Usage(
     cache_write_tokens=2,
     reasoning_tokens=0,
 )
-HELLO = Completion(text="Hello, wörld", usage=COUNTED, reason="stop", request_id="req_1")
+HELLO = ModelCompletion(text="Hello, wörld", usage=COUNTED, reason="stop", request_id="req_1")
 
 
-async def ask(url: str, request: ModelRequest = HI) -> Completion:
+async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
     """One call by a client of its own."""
-    provider = OpenAI(url + "/v1/", KEY, silence_seconds=30)
+    provider = OpenAIProvider(url + "/v1/", KEY, silence_seconds=30)
     try:
         return await complete(provider, request)
     finally:
         await provider.close()
 
 
-async def answer(behaviour: Behaviour) -> Completion:
+async def answer(behaviour: Behaviour) -> ModelCompletion:
     """One call of a server that behaves so."""
     async with serving(behaviour) as server:
         return await ask(server.url)
@@ -85,7 +91,7 @@ async def failure(behaviour: Behaviour, request: ModelRequest = HI) -> ProviderF
 
 async def test_what_is_sent() -> None:
     async with serving(says(EVENTS, NORMAL)) as server:
-        messages = (Message(role="system", content="be kind"), Message(role="tool", content="42\ud800"))
+        messages = (ModelMessage(role="system", content="be kind"), ModelMessage(role="tool", content="42\ud800"))
         assert await ask(server.url, ModelRequest(model="small", messages=messages)) == HELLO
     head, _, body = server.asked[0]
     assert head.startswith("post /v1/chat/completions http/1.1\r\n")
@@ -101,8 +107,8 @@ async def test_what_is_sent() -> None:
 LOOK = ToolSpec(name="look", description="Looks.", parameters={"type": "object", "properties": {}})
 SHAPE: dict[str, Any] = {"type": "object", "required": ["x"]}
 TALK = (
-    Message(role="user", content="look"),
-    Message(
+    ModelMessage(role="user", content="look"),
+    ModelMessage(
         role="assistant",
         content="",
         calls=(
@@ -110,8 +116,8 @@ TALK = (
             ToolCall(id="b", name="made up!", arguments="{broken"),
         ),
     ),
-    Message(role="tool", content="seen", tool_call_id="a"),
-    Message(role="tool", content="no such tool", tool_call_id="b", is_error=True),
+    ModelMessage(role="tool", content="seen", tool_call_id="a"),
+    ModelMessage(role="tool", content="no such tool", tool_call_id="b", is_error=True),
 )
 
 
@@ -155,7 +161,7 @@ async def test_a_schema_and_a_limit_of_tokens_are_asked_for() -> None:
 
 
 async def test_without_a_key_nothing_leaves_for_the_real_server() -> None:
-    provider = OpenAI()
+    provider = OpenAIProvider()
     with pytest.raises(ProviderFailure, match="no key is set") as caught:
         await complete(provider, HI)
     await provider.close()
@@ -262,7 +268,7 @@ async def test_a_quota_that_is_used_up_is_not_worth_retrying(error: dict[str, ob
 async def test_a_local_server_needs_no_key_and_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with serving(says(EVENTS, NORMAL)) as server:
-        provider = OpenAI(server.url + "/v1/")
+        provider = OpenAIProvider(server.url + "/v1/")
         assert await complete(provider, HI) == HELLO
         await provider.close()
     assert "authorization" not in server.asked[0].head
@@ -299,7 +305,7 @@ async def test_text_is_seen_as_it_arrives() -> None:
         writer.write(text("two", "stop") + DONE)
 
     async with serving(behave) as server:
-        provider = OpenAI(server.url + "/v1/")
+        provider = OpenAIProvider(server.url + "/v1/")
         seen: list[str] = []
 
         def on_text(piece: str) -> None:
@@ -327,7 +333,7 @@ async def test_wrong_counts_are_unknown_counts(counts: dict[str, object], unders
 async def test_a_server_may_report_no_usage_and_no_id() -> None:
     head = EVENTS.replace(b"x-request-id: req_1\r\n", b"")
     completion = await answer(says(head, text("hi", "length"), data({"choices": None}), DONE))
-    assert completion == Completion(text="hi", usage=None, reason="length", request_id="chatcmpl-1")
+    assert completion == ModelCompletion(text="hi", usage=None, reason="length", request_id="chatcmpl-1")
 
 
 async def test_lone_surrogates_and_nul_are_replaced() -> None:
@@ -437,7 +443,7 @@ async def test_an_error_body_that_breaks_off_still_is_its_status() -> None:
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "nonsense", "http://[::1", ""])
 async def test_a_wrong_base_url_is_not_worth_retrying(url: str) -> None:
     with pytest.raises(ProviderFailure, match="the base URL is") as caught:
-        await complete(OpenAI(url, KEY), HI)
+        await complete(OpenAIProvider(url, KEY), HI)
     assert not caught.value.worth_retrying
 
 
@@ -453,7 +459,7 @@ async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> 
         await server.client_is_gone.wait()
 
     async with serving(behave) as server:
-        provider = OpenAI(server.url + "/v1/")
+        provider = OpenAIProvider(server.url + "/v1/")
         call = asyncio.create_task(complete(provider, HI, lambda piece: asked.set()))
         await asked.wait()
         call.cancel()
@@ -465,7 +471,7 @@ async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> 
 
 async def test_many_calls_share_a_client() -> None:
     async with serving(says(EVENTS, NORMAL)) as server:
-        provider = OpenAI(server.url + "/v1/")
+        provider = OpenAIProvider(server.url + "/v1/")
         answers = await asyncio.gather(*[complete(provider, HI) for _ in range(120)])
         await provider.close()
     assert answers == [HELLO] * 120

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from athena_core.providers.mask import Mask
-from athena_core.providers.mock import Mock
+from athena_core.providers.mock import MockProvider
 from athena_core.providers.provider import (
     MAX_CALLS,
     MAX_MESSAGE_CHARS,
     MAX_TOKENS,
-    Completion,
     Delta,
     Finished,
-    Message,
+    ModelCompletion,
+    ModelMessage,
     ModelRequest,
     ProviderFailure,
     TextDelta,
@@ -25,7 +25,7 @@ from athena_core.providers.provider import (
 from athena_core.providers.registry import registry
 from athena_core.values import ToolCall, Usage
 
-HI = ModelRequest(model="m", messages=(Message(role="user", content="hi"),))
+HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),))
 
 
 class Scripted:
@@ -51,8 +51,8 @@ class Scripted:
 
 async def test_mock_echoes_one_message() -> None:
     seen: list[str] = []
-    answer = await complete(Mock(), HI, seen.append)
-    assert answer == Completion(
+    answer = await complete(MockProvider(), HI, seen.append)
+    assert answer == ModelCompletion(
         text="Echo: user: hi", usage=Usage(input_tokens=8, output_tokens=14, total_tokens=22), reason="stop"
     )
     assert len(seen) > 1
@@ -60,8 +60,8 @@ async def test_mock_echoes_one_message() -> None:
 
 
 async def test_mock_echoes_a_conversation_line_by_line() -> None:
-    messages = (Message(role="system", content="be kind"), Message(role="user", content="hi"))
-    answer = await complete(Mock(), ModelRequest(model="m", messages=messages))
+    messages = (ModelMessage(role="system", content="be kind"), ModelMessage(role="user", content="hi"))
+    answer = await complete(MockProvider(), ModelRequest(model="m", messages=messages))
     assert answer.text == "Echo: system: be kind\nuser: hi"
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from athena_core.providers.openai import OpenAI
-from athena_core.providers.provider import Message, ModelRequest, ProviderFailure, complete
+from athena_core.providers.openai import OpenAIProvider
+from athena_core.providers.provider import ModelMessage, ModelRequest, ProviderFailure, complete
 from examples.real_model.model_server import MODEL, missing_packages
 
 TOKENS = 100
@@ -38,7 +38,7 @@ def url() -> Iterator[str]:
 
 def says(text: str) -> ModelRequest:
     """A request of the user."""
-    return ModelRequest(model=MODEL, messages=(Message(role="user", content=text),))
+    return ModelRequest(model=MODEL, messages=(ModelMessage(role="user", content=text),))
 
 
 def metric(url: str, name: str) -> int:
@@ -50,7 +50,7 @@ def metric(url: str, name: str) -> int:
 
 
 async def test_a_model_streams_its_answer_and_counts_its_tokens(url: str) -> None:
-    provider = OpenAI(f"{url}/v1")
+    provider = OpenAIProvider(f"{url}/v1")
     seen: list[str] = []
     answer = await complete(provider, says("What is the capital of France? One short sentence."), seen.append)
     await provider.close()
@@ -67,7 +67,7 @@ async def test_a_model_streams_its_answer_and_counts_its_tokens(url: str) -> Non
 
 
 async def test_cancelling_in_mid_stream_stops_the_model(url: str) -> None:
-    provider = OpenAI(f"{url}/v1")
+    provider = OpenAIProvider(f"{url}/v1")
     story = replace(says("Write a long story about a fox."), max_output_tokens=TOKENS)
     whole = await complete(provider, story)
     assert whole.reason == "length"  # it had more to say
@@ -91,7 +91,7 @@ async def test_cancelling_in_mid_stream_stops_the_model(url: str) -> None:
 
 
 async def test_a_question_over_the_models_context_is_refused_with_the_servers_words(url: str) -> None:
-    provider = OpenAI(f"{url}/v1")
+    provider = OpenAIProvider(f"{url}/v1")
     with pytest.raises(ProviderFailure, match=r"openai: HTTP 400: .*context size") as caught:
         await complete(provider, says("word " * 20_000))
     await provider.close()

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
-from athena_core.providers.provider import Message, ModelRequest, complete
+from athena_core.providers.provider import ModelMessage, ModelRequest, complete
 from athena_core.values import ToolCall, ToolSpec
 from tests.support.stub import DIALECTS, client_of, says, serving
 
@@ -30,15 +30,15 @@ CALLS = (
     ToolCall(id="call_2", name="made up!", arguments="{broken"),
 )
 TALK = (
-    Message(role="system", content="Be kind."),
-    Message(role="assistant", content="Hello."),
-    Message(role="user", content="Look."),
-    Message(role="assistant", content="I look.", calls=CALLS),
-    Message(role="tool", content="seen", tool_call_id="call_1"),
-    Message(role="tool", content="", tool_call_id="call_2", is_error=True),
-    Message(role="assistant", content="", calls=(ToolCall(id="call_3", name="look", arguments="{}"),)),
-    Message(role="tool", content="nothing", tool_call_id="call_3"),
-    Message(role="tool", content="of an unknown call"),
+    ModelMessage(role="system", content="Be kind."),
+    ModelMessage(role="assistant", content="Hello."),
+    ModelMessage(role="user", content="Look."),
+    ModelMessage(role="assistant", content="I look.", calls=CALLS),
+    ModelMessage(role="tool", content="seen", tool_call_id="call_1"),
+    ModelMessage(role="tool", content="", tool_call_id="call_2", is_error=True),
+    ModelMessage(role="assistant", content="", calls=(ToolCall(id="call_3", name="look", arguments="{}"),)),
+    ModelMessage(role="tool", content="nothing", tool_call_id="call_3"),
+    ModelMessage(role="tool", content="of an unknown call"),
 )
 LOOK = ToolSpec(name="look", description="Looks.", parameters={"type": "object", "properties": {}})
 REQUESTS = {

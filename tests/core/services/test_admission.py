@@ -10,8 +10,8 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider, Outcome, Reader, fold
 from athena_core.domain import policy, run, workflow_run
 from athena_core.event import Meta
-from athena_core.services.runs.admission import Draft, Room, claim, facts_of, take_over
-from athena_core.services.workflows.workflows import stop
+from athena_core.services.runs.admission import ExecutorCapacity, RunTransaction, claim, facts_of, take_over
+from athena_core.services.workflows.workflows import cancel_workflow_run
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import COMPLETED, CREATED
 from tests.core.services.test_simulate import Plane
@@ -63,12 +63,12 @@ QUEUED = run.RunQueued(
 )
 
 
-def cancelled(count: int, parent: str | None) -> Draft:
+def cancelled(count: int, parent: str | None) -> RunTransaction:
     """What follows from the cancel of a workflow run with so many steps at work, or of a run with so many children."""
     head = Head(count, parent)
-    draft = Draft(head, CONTEXT, Room())
+    draft = RunTransaction(head, CONTEXT, ExecutorCapacity())
     if parent is None:
-        assert stop(draft, head, CONTEXT, "wfr_1", "enough")
+        assert cancel_workflow_run(draft, head, CONTEXT, "wfr_1", "enough")
     else:
         draft.cancel(parent, run.CancelRun(reason="enough"))
     draft.settle()
@@ -114,10 +114,10 @@ class Admitted:
         return sum(word in value for value in self._guards.get(kind, {}).values())
 
 
-ROOM = Room("exe_1", 1, 2, frozenset({"mock", "openai"}))
+ROOM = ExecutorCapacity("exe_1", 1, 2, frozenset({"mock", "openai"}))
 
 
-def claimed(room: Room, runs: Mapping[str, str], leases: Mapping[str, str]) -> object:
+def claimed(room: ExecutorCapacity, runs: Mapping[str, str], leases: Mapping[str, str]) -> object:
     """The runs that an executor leases of those that are admitted, its provider behind each."""
     head = Admitted(runs, leases)
     outcome = claim(head, CONTEXT, room, dict.fromkeys(["run_gone", *runs], "hello"))
@@ -176,7 +176,7 @@ def test_a_run_that_begins_in_the_same_transaction_takes_its_slot_before_those_t
     assert (list(world.guards("slot")), list(world.guards("waiting"))) == (["run_3"], ["run_2", "run_4"])
 
     def replace_runs(reader: Reader, context: Context) -> Outcome:
-        draft = Draft(reader, context, Room())
+        draft = RunTransaction(reader, context, ExecutorCapacity())
         draft.add(facts_of("run_5", "new", (replace(CREATED, session_id="new"),)))
         for run_id in ("run_1", "run_3"):
             draft.add(facts_of(run_id, "paused" if run_id == "run_1" else "ends", (COMPLETED,)))

@@ -28,10 +28,10 @@ from athena_core.services.proof.anchors import (
     Anchors,
     Destination,
     Sender,
-    append,
+    append_anchor,
     check_outside,
     destination_of,
-    fetch,
+    fetch_anchors,
 )
 from tests.support import repository
 from tests.support.api import PATIENCE_SECONDS
@@ -74,8 +74,8 @@ def test_other_destinations_are_refused(text: str) -> None:
 
 def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
     path = tmp_path / "kept"
-    append(path, LINE)
-    append(path, NEXT)
+    append_anchor(path, LINE)
+    append_anchor(path, NEXT)
     assert [line["position"] for line in lines(path)] == [7, 8]
     assert lines(path)[0] == {
         "logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"
@@ -85,30 +85,30 @@ def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
 
 def test_what_a_crash_left_of_a_line_is_taken_away_and_no_whole_line_is(tmp_path: Path) -> None:
     path = tmp_path / "kept"
-    append(path, LINE)
+    append_anchor(path, LINE)
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40])
-    append(path, NEXT)
+    append_anchor(path, NEXT)
     assert path.read_bytes().startswith(whole)
     assert [line["position"] for line in lines(path)] == [7, 8]
     path.write_bytes(b"x" * 5_000)
     with pytest.raises(OSError, match="ends in something that is no anchor"):
-        append(path, NEXT)
+        append_anchor(path, NEXT)
     assert path.read_bytes() == b"x" * 5_000
 
 
 def test_an_anchor_without_an_end_stays_and_what_is_no_anchor_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "kept"
-    append(path, LINE)
+    append_anchor(path, LINE)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    append(path, NEXT)
+    append_anchor(path, NEXT)
     assert path.read_bytes().startswith(whole)
     assert [line["position"] for line in lines(path)] == [7, 8]
     for content in (b"my notes", b"my notes\n", whole + b"my notes", whole + b"{}", b"a\nb\nc\n", whole + b"x\n"):
         path.write_bytes(content)
         with pytest.raises(OSError, match="ends in something that is no anchor"):
-            append(path, NEXT)
+            append_anchor(path, NEXT)
         assert path.read_bytes() == content
 
 
@@ -290,7 +290,7 @@ async def test_a_file_system_that_hangs_does_not_hold_up_a_stop(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = threading.Event()
-    monkeypatch.setattr(services, "append", lambda path, line: free.wait())
+    monkeypatch.setattr(services, "append_anchor", lambda path, line: free.wait())
     monkeypatch.setattr(services, "STOP_SECONDS_MAX", 0.05)
     write(log, STARTED)
     try:
@@ -303,8 +303,10 @@ async def test_a_file_system_that_hangs_does_not_hold_up_a_stop(
 async def test_a_file_system_that_hangs_is_a_problem_and_takes_one_thread(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free, hanging, real = threading.Event(), tmp_path / "hangs", services.append
-    monkeypatch.setattr(services, "append", lambda path, line: free.wait() if path == hanging else real(path, line))
+    free, hanging, real = threading.Event(), tmp_path / "hangs", services.append_anchor
+    monkeypatch.setattr(
+        services, "append_anchor", lambda path, line: free.wait() if path == hanging else real(path, line)
+    )
     monkeypatch.setattr(services, "SEND_SECONDS_MAX", 0.5)
     anchors = anchors_to(log, hanging, tmp_path / "kept")
     said = []
@@ -346,7 +348,7 @@ async def test_a_place_that_drips_is_not_read_for_ever(tmp_path: Path, monkeypat
     try:
         with anyio.fail_after(PATIENCE_SECONDS):
             with pytest.raises(ConfigError, match="not read within"):
-                await fetch(destination_of(url), LINE.log_id, Sender(tmp_path))
+                await fetch_anchors(destination_of(url), LINE.log_id, Sender(tmp_path))
             await gone.wait()
     finally:
         server.close()

@@ -7,12 +7,12 @@ import anyio
 import pytest
 
 from athena_core.clock import CountingIds, FixedClock
-from athena_core.providers.mock import Mock
-from athena_core.providers.prices import Model, Prices, Rates, Table
+from athena_core.providers.mock import MockProvider
+from athena_core.providers.prices import ModelPrices, Prices, PriceTable, TokenRates
 from athena_core.providers.provider import (
     Delta,
     Finished,
-    Message,
+    ModelMessage,
     ModelRequest,
     Provider,
     ProviderFailure,
@@ -20,12 +20,12 @@ from athena_core.providers.provider import (
     ToolCallDelta,
     UsageReport,
 )
-from athena_core.services.execution.model_call import RETRY_AFTER_SECONDS_MAX, Answered, Asker, Paid, route
+from athena_core.services.execution.model_call import RETRY_AFTER_SECONDS_MAX, CallCost, ModelAnswer, ModelCaller, route
 from athena_core.values import ToolCall, ToolSpec, Usage
 
-HI = ModelRequest(model="", messages=(Message(role="user", content="hi there"),))
-RATES = Rates(above=0, input=1_000_000, cached=500_000, written=2_000_000, output=3_000_000, reasoning=3_000_000)
-PRICES = Prices(Table(version="of a test", models={"paid": (Model(match="^m", rates=(RATES,)),)}))
+HI = ModelRequest(model="", messages=(ModelMessage(role="user", content="hi there"),))
+RATES = TokenRates(above=0, input=1_000_000, cached=500_000, written=2_000_000, output=3_000_000, reasoning=3_000_000)
+PRICES = Prices(PriceTable(version="of a test", models={"paid": (ModelPrices(match="^m", rates=(RATES,)),)}))
 DONE = Finished(reason="stop")
 Script = Sequence[Delta | ProviderFailure]
 
@@ -64,10 +64,10 @@ class Scripted:
 class Asked:
     """An asker over some providers that remembers how long it waited."""
 
-    def __init__(self, *providers: Scripted | Mock) -> None:
+    def __init__(self, *providers: Scripted | MockProvider) -> None:
         self.clock = FixedClock()
         self.waits: list[float] = []
-        self.asker = Asker(
+        self.asker = ModelCaller(
             {provider.name: provider for provider in providers}, PRICES, self.clock, CountingIds(), self.sleep
         )
 
@@ -76,7 +76,7 @@ class Asked:
         self.clock.advance(round(seconds * 1000))
 
 
-async def answer(*script: Delta, request: ModelRequest = HI) -> Answered:
+async def answer(*script: Delta, request: ModelRequest = HI) -> ModelAnswer:
     """What comes of one script of a provider with prices."""
     return await Asked(Scripted("paid", script)).asker.ask(request, [("paid", "m-1")], attempts=1)
 
@@ -97,7 +97,7 @@ async def test_an_answer_tells_who_gave_it_and_what_it_cost() -> None:
 
 
 async def test_the_mock_is_free_and_of_no_table() -> None:
-    answered = await Asked(Mock()).asker.ask(HI, [("mock", "any")], attempts=1)
+    answered = await Asked(MockProvider()).asker.ask(HI, [("mock", "any")], attempts=1)
     assert (answered.paid.cost_micro_usd, answered.paid.unpriced, answered.paid.price_version) == (0, False, None)
 
 
@@ -203,7 +203,7 @@ REPORT = UsageReport(usage=Usage(input_tokens=10, output_tokens=5, total_tokens=
 
 async def test_what_failed_attempts_reported_is_kept_with_its_price() -> None:
     provider = Scripted("paid", [REPORT, passing()], [passing()], [REPORT, REPORT], [TextDelta(text="yes"), DONE])
-    in_vain: list[Paid] = []
+    in_vain: list[CallCost] = []
     answered = await Asked(provider).asker.ask(HI, [("paid", "m")], attempts=4, in_vain=in_vain)
     assert [(one.usage, one.cost_micro_usd, one.price_version) for one in in_vain] == [
         (REPORT.usage, 25, "of a test")
@@ -213,7 +213,7 @@ async def test_what_failed_attempts_reported_is_kept_with_its_price() -> None:
 
 async def test_output_that_a_failed_attempt_did_not_report_is_estimated_from_what_it_said() -> None:
     started = UsageReport(usage=Usage(input_tokens=7))
-    in_vain: list[Paid] = []
+    in_vain: list[CallCost] = []
     with pytest.raises(ProviderFailure):
         script: Script = [started, TextDelta(text="zwölf bits"), lasting()]
         await Asked(Scripted("paid", script)).asker.ask(HI, [("paid", "m")], attempts=1, in_vain=in_vain)
@@ -228,7 +228,7 @@ async def test_what_a_cancelled_call_reported_is_kept() -> None:
             scope.cancel()
             await anyio.sleep_forever()
 
-    in_vain: list[Paid] = []
+    in_vain: list[CallCost] = []
     with anyio.CancelScope() as scope:
         await Asked(Silent("paid", [])).asker.ask(HI, [("paid", "m")], attempts=5, in_vain=in_vain)
     assert [one.usage for one in in_vain] == [REPORT.usage]
@@ -270,7 +270,7 @@ async def test_an_answer_that_ends_where_the_budget_does_is_cut(
 @pytest.mark.parametrize("failing", [False, True])
 async def test_counts_below_0_take_nothing_off_an_account(failing: bool) -> None:
     report = UsageReport(usage=Usage(input_tokens=-1_000, output_tokens=-5, total_tokens=-9, cached_input_tokens=-3))
-    in_vain: list[Paid] = []
+    in_vain: list[CallCost] = []
     asked = Asked(Scripted("paid", [TextDelta(text="zwölf bits"), report, lasting() if failing else DONE]))
     with suppress(ProviderFailure):
         answered = await asked.asker.ask(HI, [("paid", "m")], attempts=1, in_vain=in_vain)
@@ -305,7 +305,7 @@ async def test_usage_that_is_not_reported_is_estimated_and_flagged(
 async def test_tools_and_calls_count_in_an_estimate() -> None:
     tool = ToolSpec(name="t", description="d" * 100, parameters={"type": "object"})
     call = ToolCall(id="1", name="t", arguments="a" * 99)
-    said = Message(role="assistant", content="", calls=(call,))
+    said = ModelMessage(role="assistant", content="", calls=(call,))
     request = ModelRequest(model="", messages=(*HI.messages, said), tools=(tool,))
     answered = await answer(ToolCallDelta(index=0, id="2", name="t", arguments="b" * 99), DONE, request=request)
     assert answered.paid.usage.input_tokens is not None
@@ -324,7 +324,7 @@ async def test_tools_and_calls_count_in_an_estimate() -> None:
     ],
 )
 async def test_every_call_gets_an_id_of_its_own(sent: list[str], kept: Callable[[str, str], bool]) -> None:
-    said = Message(role="assistant", content="", calls=(ToolCall(id="earlier", name="t", arguments="{}"),))
+    said = ModelMessage(role="assistant", content="", calls=(ToolCall(id="earlier", name="t", arguments="{}"),))
     request = ModelRequest(model="", messages=(*HI.messages, said))
     deltas = [ToolCallDelta(index=index, id=one, name="t") for index, one in enumerate(sent)]
     first, second = (await answer(*deltas, DONE, request=request)).completion.calls
@@ -332,7 +332,11 @@ async def test_every_call_gets_an_id_of_its_own(sent: list[str], kept: Callable[
 
 
 def test_a_route_goes_on_to_the_default_models_of_the_others() -> None:
-    providers: dict[str, Provider] = {"paid": Scripted("paid", []), "other": Scripted("other", []), "mock": Mock()}
+    providers: dict[str, Provider] = {
+        "paid": Scripted("paid", []),
+        "other": Scripted("other", []),
+        "mock": MockProvider(),
+    }
     assert route("paid", "m-1", ("other", "gone", "paid", "mock"), providers) == (
         ("paid", "m-1"),
         ("other", "m"),

@@ -17,17 +17,17 @@ from athena_core.domain import run
 from athena_core.errors import ConfigError
 from athena_core.event import Position
 from athena_core.log.anchor import Anchor
-from athena_core.log.chain import LEAF_COLUMNS, Broken, leaf
+from athena_core.log.chain import LEAF_COLUMNS, ChainBroken, leaf
 from athena_core.log.sqlite.store import SqliteReader
 from athena_core.protocols import Row
 from athena_core.services.proof import bundle
-from athena_core.services.proof.bundle import LINE_BYTES_MAX, Proof, Scope, export, lines_of, prove
+from athena_core.services.proof.bundle import LINE_BYTES_MAX, BundleProof, BundleScope, export, prove, read_lines
 from tests.core.domain.test_run import COMPLETED, CREATED, LEASED, SAID, STARTED
 from tests.core.services.test_verify import FILLER, Forge
 from tests.scale import some_quick
 from tests.support.golden import SAMPLES
 
-RUN, SESSION, ALL = Scope(run_id="run_1"), Scope(session_id=CREATED.session_id), Scope(after=0)
+RUN, SESSION, ALL = BundleScope(run_id="run_1"), BundleScope(session_id=CREATED.session_id), BundleScope(after=0)
 OTHER = replace(CREATED, session_id="other")
 
 
@@ -54,14 +54,14 @@ def reader(forge: Forge) -> Iterator[SqliteReader]:
     found.close()
 
 
-def exported(reader: SqliteReader, scope: Scope = RUN, **how: Any) -> list[bytes]:
+def exported(reader: SqliteReader, scope: BundleScope = RUN, **how: Any) -> list[bytes]:
     """The lines of a bundle."""
     return list(export(reader, scope, redact=how.pop("redact", False), **how))
 
 
 def broken(lines: list[bytes], words: str = "", **how: Any) -> None:
     """Fail unless a bundle is refused with these words."""
-    with pytest.raises(Broken) as refused:
+    with pytest.raises(ChainBroken) as refused:
         prove(lines, **how)
     assert words in str(refused.value)
 
@@ -109,7 +109,7 @@ def test_the_end_of_a_run_cannot_be_hidden(reader: SqliteReader) -> None:
 
 
 @pytest.mark.parametrize("scope", [RUN, SESSION, ALL])
-def test_a_cut_end_does_not_verify(scope: Scope, reader: SqliteReader) -> None:
+def test_a_cut_end_does_not_verify(scope: BundleScope, reader: SqliteReader) -> None:
     lines = exported(reader, scope)
     keep = max(number for number, line in enumerate(lines[:-2]) if b'"row"' in line) + 1
     broken(cut(lines, keep), "the end is not where")
@@ -117,7 +117,7 @@ def test_a_cut_end_does_not_verify(scope: Scope, reader: SqliteReader) -> None:
 
 
 def test_a_bundle_of_an_open_run_says_so(reader: SqliteReader) -> None:
-    proof = prove(exported(reader, Scope(run_id="run_2")))
+    proof = prove(exported(reader, BundleScope(run_id="run_2")))
     assert not proof.complete
     assert "Completeness is not proven: the end of the run is not in the bundle up to position 10." in proof.notices
 
@@ -127,7 +127,7 @@ def test_a_bundle_of_an_open_run_says_so(reader: SqliteReader) -> None:
     [(SESSION, "events of the session may be among"), (ALL, "the log may go on after position 11")],
 )
 def test_a_bundle_of_a_session_or_a_range_says_that_completeness_is_not_proven(
-    scope: Scope, words: str, reader: SqliteReader
+    scope: BundleScope, words: str, reader: SqliteReader
 ) -> None:
     lines = exported(reader, scope)
     assert json.loads(lines[0])["complete"] is False
@@ -138,8 +138,8 @@ def test_a_bundle_of_a_session_or_a_range_says_that_completeness_is_not_proven(
 
 def test_a_range_has_no_gap_and_begins_where_it_says(reader: SqliteReader) -> None:
     broken(hidden(exported(reader, ALL), reader, 4), "the scope holds every event")
-    broken(exported(reader, Scope(after=3))[:1] + exported(reader, Scope(after=4))[1:])
-    lines = exported(reader, Scope(after=4))
+    broken(exported(reader, BundleScope(after=3))[:1] + exported(reader, BundleScope(after=4))[1:])
+    lines = exported(reader, BundleScope(after=4))
     broken([changed(lines[0], scope={"after": 3}), *lines[1:]], "does not begin where its scope does")
 
 
@@ -184,7 +184,7 @@ def test_bundles_of_release_0_1_verify_with_a_notice() -> None:
     assert len(found) == 4
     for path in found:
         with gzip.open(path) as file:
-            proof = prove(lines_of(file))
+            proof = prove(read_lines(file))
         assert proof.notices[0].startswith("Format 1 of release 0.1 proves less"), path.name
         assert not proof.complete
 
@@ -244,7 +244,7 @@ def test_a_bundle_without_end_is_not_read_for_ever(reader: SqliteReader) -> None
             taken.append(line)
             yield line
 
-    with pytest.raises(Broken, match="goes beyond position 8"):
+    with pytest.raises(ChainBroken, match="goes beyond position 8"):
         prove(endless())
     assert len(taken) == 8
 
@@ -259,24 +259,24 @@ def test_a_line_has_a_limit() -> None:
             return b"[" * limit
 
     file = Endless()
-    with pytest.raises(Broken, match=f"line 1 is longer than {LINE_BYTES_MAX} bytes"):
-        list(islice(lines_of(file), 2))
+    with pytest.raises(ChainBroken, match=f"line 1 is longer than {LINE_BYTES_MAX} bytes"):
+        list(islice(read_lines(file), 2))
     assert file.asked == LINE_BYTES_MAX + 1
 
 
 def test_a_row_that_no_bundle_can_hold_is_named(forge: Forge, reader: SqliteReader) -> None:
     forge.execute("UPDATE log SET data = x'ff' WHERE position = 5")
-    with pytest.raises(Broken, match="position 5: the payload or the text is not UTF-8"):
+    with pytest.raises(ChainBroken, match="position 5: the payload or the text is not UTF-8"):
         exported(reader)
     forge.execute("DELETE FROM log WHERE position = 4")
-    with pytest.raises(Broken, match="position 4: the log does not hold it"):
+    with pytest.raises(ChainBroken, match="position 4: the log does not hold it"):
         exported(reader)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), scope=st.sampled_from([RUN, SESSION, ALL]))
 def test_whatever_is_done_to_its_lines_a_bundle_proves_only_what_was_recorded(
-    data: st.DataObject, scope: Scope, reader: SqliteReader
+    data: st.DataObject, scope: BundleScope, reader: SqliteReader
 ) -> None:
     recorded = {row.position: row for row in reader.rows(0, 100)}
     lines = exported(reader, scope)
@@ -303,8 +303,8 @@ def test_whatever_is_done_to_its_lines_a_bundle_proves_only_what_was_recorded(
             break
     seen: list[Row] = []
     try:
-        proof: Proof | None = prove(lines, seen.append)
-    except Broken:
+        proof: BundleProof | None = prove(lines, seen.append)
+    except ChainBroken:
         proof = None
     assert all(row == recorded[row.position] for row in seen)
     if proof is not None:

@@ -14,7 +14,7 @@ from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.definitions.workflow_graph import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
 from athena_core.domain import dead_letter, directive, plane, queue, redrive, run, workflow_run
-from athena_core.errors import AuthzDenied, Contradicted
+from athena_core.errors import AuthzDeniedError, Contradicted
 from athena_core.event import Event, Meta, Recorded
 from athena_core.services.erasure import redaction
 from athena_core.services.queues.messages import MessageBody
@@ -72,7 +72,7 @@ class Place:
     async def judge(self, run_id: str, step_id: str = "ask", *, who: Identity = LOCAL, approve: bool = True) -> str:
         """Decide about what a step asks for; the status of the run once it goes on no more."""
         state, _ = await self.parts.workflows.look(run_id)
-        command = workflow_run.Judge(
+        command = workflow_run.DecideApproval(
             step_id=step_id,
             subject_sha256=state.step(step_id).subject_sha256 or "",
             approve=approve,
@@ -125,7 +125,7 @@ class Place:
         await self.parts.messages.send(body, who, META, None)
         return await self.until(dead_letter.DeadLetterAdded)
 
-    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: queue.Mode = "collect") -> None:
+    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: queue.QueueMode = "collect") -> None:
         """Items in the queue of session ``s``."""
         for payload in payloads:
             body = EnqueueBody(session_id="s", payload=payload, mode=mode)
@@ -289,7 +289,7 @@ async def test_who_may_not_approve_is_denied_and_nothing_goes_on(
     async with place(tmp_path, auth=True) as at:
         run_id = await at.start(asks(**fields), who=ADA)
         for approve in (True, False):
-            with pytest.raises(AuthzDenied, match="may decide"):
+            with pytest.raises(AuthzDeniedError, match="may decide"):
                 await at.judge(run_id, who=who, approve=approve)
         assert await at.parts.workflows.waits(run_id)
         denials = [one.event for one in at.told() if isinstance(one.event, plane.AuthzDenied)]

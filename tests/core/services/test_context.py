@@ -12,9 +12,9 @@ from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
 from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
-from athena_core.providers.provider import Message
-from athena_core.services.context.compiler import Compiler, resolve
-from athena_core.services.context.conversation import UNANSWERED, conversation
+from athena_core.providers.provider import ModelMessage
+from athena_core.services.context.compiler import ContextCompiler, resolve
+from athena_core.services.context.conversation import UNANSWERED, to_messages
 from athena_core.settings import load
 from athena_core.tools.workspace import Workspace
 from tests.core.domain.test_run import COMPLETED
@@ -97,7 +97,7 @@ class Session:
         names = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
         self.log = log
         self.reader = log.reader()
-        self.compiler = Compiler(load(names, directory), CODEC, self.reader)
+        self.compiler = ContextCompiler(load(names, directory), CODEC, self.reader)
         self._runs = 0
 
     def run(self, *events: Event, ending: Event | None = COMPLETED, session_id: str = "s") -> Position:
@@ -108,7 +108,7 @@ class Session:
         facts = tuple(Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id) for event in said)
         return self.log.submit_in_thread(lambda reader, context: Outcome(facts=facts), META).position
 
-    def compile(self, said: str = "now", turns: Sequence[Message] = ()) -> list[tuple[str, str]]:
+    def compile(self, said: str = "now", turns: Sequence[ModelMessage] = ()) -> list[tuple[str, str]]:
         """Role and content of the messages of the next run."""
         messages, _ = self.compiler.compile("s", self.log.signal.position + 1, said, (), (), turns)
         return [(message.role, message.content) for message in messages]
@@ -174,7 +174,7 @@ def test_the_history_holds_completed_runs_with_their_tool_calls(opened: Callable
 def test_the_turns_of_the_run_itself_follow_what_the_user_said(opened: Callable[..., Session]) -> None:
     session = opened()
     session.run(user("one"), call("a"), answer("a", "old"), assistant("1"))
-    turns = conversation((call("a"), answer("a", "new")))
+    turns = to_messages((call("a"), answer("a", "new")))
     messages, _ = session.compiler.compile("s", session.log.signal.position + 1, "two", (), (), turns)
     assert [message.content for message in messages] == ["one", "", "old", "1", "two", "", "new"]
     ids = [one.id for message in messages for one in message.calls]

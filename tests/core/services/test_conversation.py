@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 from athena_core.domain.run import ToolCalled, TranscriptAppended
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event
-from athena_core.providers.provider import Message
+from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.conversation import (
     CONTROL,
     UNANSWERED,
     ContextLimits,
-    Draft,
-    conversation,
+    ContextParts,
     cut,
     cut_calls,
     fit,
     paired,
     size,
     summary,
+    to_messages,
     without_controls,
 )
 from athena_core.values import ToolCall
 
 LIMITS = ContextLimits(chars_max=1_000, strategy="raw", attempts_max=2, summary_chars_max=300, result_chars_max=400)
-USER = Message(role="user", content="go")
+USER = ModelMessage(role="user", content="go")
 
 
 def said(role: str, content: str | None) -> Event:
@@ -48,16 +48,16 @@ def call(call_id: str, arguments: str = "{}") -> ToolCall:
     return ToolCall(id=call_id, name="files", arguments=arguments)
 
 
-def asks(*calls: ToolCall, text: str = "") -> Message:
-    return Message(role="assistant", content=text, calls=calls)
+def asks(*calls: ToolCall, text: str = "") -> ModelMessage:
+    return ModelMessage(role="assistant", content=text, calls=calls)
 
 
-def result(call_id: str | None, content: str = "done", *, is_error: bool = False) -> Message:
-    return Message(role="tool", content=content, tool_call_id=call_id, is_error=is_error)
+def result(call_id: str | None, content: str = "done", *, is_error: bool = False) -> ModelMessage:
+    return ModelMessage(role="tool", content=content, tool_call_id=call_id, is_error=is_error)
 
 
-def draft(history: list[Message] | None = None, turns: list[Message] | None = None) -> Draft:
-    return Draft(system=(), history=tuple(history or ()), said=USER, turns=tuple(turns or ()))
+def draft(history: list[ModelMessage] | None = None, turns: list[ModelMessage] | None = None) -> ContextParts:
+    return ContextParts(system=(), history=tuple(history or ()), said=USER, turns=tuple(turns or ()))
 
 
 # From events to messages
@@ -75,24 +75,24 @@ def test_the_calls_of_a_turn_are_one_message_with_its_text() -> None:
         answered("c", "three"),
         said("assistant", "done"),
     )
-    assert conversation(events) == [
-        Message(role="user", content="go"),
+    assert to_messages(events) == [
+        ModelMessage(role="user", content="go"),
         asks(call("a"), call("b"), text="let me see"),
         result("a", "one"),
         result("b", "two", is_error=True),
         asks(call("c")),
         result("c", "three"),
-        Message(role="assistant", content="done"),
+        ModelMessage(role="assistant", content="done"),
     ]
 
 
 def test_calls_of_different_turns_stay_apart_even_without_results_between() -> None:
-    assert conversation((called("a"), called("b", turn=2))) == [asks(call("a")), asks(call("b"))]
+    assert to_messages((called("a"), called("b", turn=2))) == [asks(call("a")), asks(call("b"))]
 
 
 def test_erased_text_is_left_out() -> None:
     events = (said("user", None), said("assistant", "see"), called("a", arguments=None), answered("a", None))
-    assert conversation(events) == [Message(role="assistant", content="see")]
+    assert to_messages(events) == [ModelMessage(role="assistant", content="see")]
 
 
 # Calls and results
@@ -150,7 +150,7 @@ def test_cut_arguments_are_a_json_object_that_is_small_enough(arguments: str, ch
 
 
 def test_a_summary_quotes_the_newest_entries_and_counts_the_others() -> None:
-    entries = [Message(role="user", content=f"question   {number}\n" + "x" * 300) for number in range(9)]
+    entries = [ModelMessage(role="user", content=f"question   {number}\n" + "x" * 300) for number in range(9)]
     entries += [asks(call("a", '{"path":"a"}'), text="see"), result("a", "no such\nfile", is_error=True)]
     told = summary(entries, 500)
     assert len(told) <= 500
@@ -166,7 +166,7 @@ def test_a_summary_quotes_the_newest_entries_and_counts_the_others() -> None:
 
 
 def test_what_fits_is_sent_as_it_is() -> None:
-    history = [Message(role="user", content="before"), Message(role="assistant", content="so")]
+    history = [ModelMessage(role="user", content="before"), ModelMessage(role="assistant", content="so")]
     messages, meta = fit(draft(history), LIMITS)
     assert messages == (*history, USER)
     assert (meta.initial_strategy, meta.final_strategy, meta.overflow_attempts, meta.steps) == ("raw", "raw", 0, ())
@@ -175,7 +175,7 @@ def test_what_fits_is_sent_as_it_is() -> None:
 
 def test_a_history_that_does_not_fit_is_summarised_but_for_its_newest_half() -> None:
     history = [
-        Message(role=role, content=f"{role} {number} " + "x" * 100)
+        ModelMessage(role=role, content=f"{role} {number} " + "x" * 100)
         for number in range(6)
         for role in ("user", "assistant")
     ]
@@ -196,8 +196,8 @@ def test_a_history_that_does_not_fit_is_summarised_but_for_its_newest_half() -> 
 
 @pytest.mark.parametrize(("chars", "roles"), [(800, ["system", "user"]), (990, ["user"])])
 def test_a_summary_takes_no_more_than_what_is_left(chars: int, roles: list[str]) -> None:
-    history = tuple(Message(role="user", content="x" * 50) for _ in range(9))
-    large = Draft(system=(), history=history, said=Message(role="user", content="y" * chars), turns=())
+    history = tuple(ModelMessage(role="user", content="x" * 50) for _ in range(9))
+    large = ContextParts(system=(), history=history, said=ModelMessage(role="user", content="y" * chars), turns=())
     messages, meta = fit(large, LIMITS)
     assert [message.role for message in messages] == roles
     assert meta.final_chars <= 1_000
@@ -247,14 +247,14 @@ def test_no_more_is_tried_than_allowed(attempts_max: int, recovered: bool) -> No
 
 def test_what_cannot_be_made_to_fit_is_an_overflow() -> None:
     with pytest.raises(ContextOverflow):
-        fit(draft(None, [Message(role="assistant", content="x" * 1_000)]), LIMITS)
+        fit(draft(None, [ModelMessage(role="assistant", content="x" * 1_000)]), LIMITS)
 
 
 def test_the_strategy_summary_keeps_half_before_anything_overflows() -> None:
     limits = ContextLimits(
         chars_max=1_000, strategy="summary", attempts_max=2, summary_chars_max=400, result_chars_max=400
     )
-    history = [Message(role="user", content="x" * 300), Message(role="user", content="y" * 300)]
+    history = [ModelMessage(role="user", content="x" * 300), ModelMessage(role="user", content="y" * 300)]
     messages, meta = fit(draft(history), limits)
     assert messages[1:] == (history[1], USER)
     assert (meta.initial_strategy, meta.final_strategy, meta.overflow_attempts) == ("summary", "summary", 0)
@@ -266,14 +266,14 @@ def test_the_strategy_summary_keeps_half_before_anything_overflows() -> None:
 IDS = st.sampled_from("abc")
 TEXTS = st.one_of(st.text(max_size=30), st.integers(0, 900).map("x".__mul__))
 MESSAGES = st.one_of(
-    st.builds(lambda text: Message(role="user", content=text), TEXTS),
+    st.builds(lambda text: ModelMessage(role="user", content=text), TEXTS),
     st.builds(lambda calls, text: asks(*calls, text=text), st.lists(st.builds(call, IDS, TEXTS), max_size=3), TEXTS),
     st.builds(result, IDS, TEXTS),
 )
 CONVERSATIONS = st.lists(MESSAGES, max_size=30)
 
 
-def assert_well_formed(messages: list[Message]) -> None:
+def assert_well_formed(messages: list[ModelMessage]) -> None:
     """Each call is answered once, right after it and in order; no id is used twice."""
     ids = [one.id for message in messages for one in message.calls]
     assert len(ids) == len(set(ids))
@@ -289,7 +289,7 @@ def assert_well_formed(messages: list[Message]) -> None:
 
 @given(CONVERSATIONS, CONVERSATIONS, st.integers(10, 3_000), st.sampled_from(["raw", "summary"]), st.integers(0, 3))
 def test_any_conversation_fits_with_its_calls_answered_or_is_an_overflow(
-    history: list[Message], turns: list[Message], chars_max: int, strategy: str, attempts_max: int
+    history: list[ModelMessage], turns: list[ModelMessage], chars_max: int, strategy: str, attempts_max: int
 ) -> None:
     limits = ContextLimits(
         chars_max=chars_max,

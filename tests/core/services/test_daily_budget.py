@@ -15,7 +15,7 @@ from athena_core.decider import Context, Decider
 from athena_core.domain import policy, run
 from athena_core.event import Meta
 from athena_core.log.writer import Guards
-from athena_core.services.runs.admission import Granted, Room, Wanted, day, reserve
+from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, ExecutorCapacity, day_totals, reserve
 from tests.core.domain.given import NOW, Given
 from tests.core.domain.test_run import CREATED, DEAR, LEASED, STARTED, recorded
 
@@ -58,38 +58,40 @@ def context(now: int = NOW) -> Context:
 
 def asked(
     head: Head, *, least: int = 100, most: int | None = 400, lost: int = 0, now: int = NOW
-) -> tuple[Granted, int]:
+) -> tuple[BudgetGrant, int]:
     """The answer to whoever is about to ask a model, and how much was set aside."""
-    outcome = reserve(head, context(now), Room(), "run_1", 1, Wanted(1, "openai", "gpt-4o", lost, least, most))
+    outcome = reserve(
+        head, context(now), ExecutorCapacity(), "run_1", 1, BudgetRequest(1, "openai", "gpt-4o", lost, least, most)
+    )
     amounts = [fact.event.reserved_micro_usd for fact in outcome.facts if isinstance(fact.event, run.BudgetReserved)]
-    assert isinstance(outcome.answer, Granted)
+    assert isinstance(outcome.answer, BudgetGrant)
     return outcome.answer, sum(amounts)
 
 
 def spent(amount: int, on: str = TODAY) -> Mapping[str, tuple[str | int, ...]]:
-    return {run.page_of(milliseconds(on)): (on, amount)}
+    return {run.spent_key(milliseconds(on)): (on, amount)}
 
 
 @pytest.mark.parametrize("budget", [None, 0])
 def test_without_a_daily_budget_any_sum_may_be_spent(budget: float | None) -> None:
-    assert asked(Head(budget, spent=spent(10**9))) == (Granted(), 0)
+    assert asked(Head(budget, spent=spent(10**9))) == (BudgetGrant(), 0)
 
 
 def test_what_a_call_may_cost_at_most_is_set_aside() -> None:
-    assert asked(Head(0.001, spent=spent(500))) == (Granted(micro_usd=400), 400)
+    assert asked(Head(0.001, spent=spent(500))) == (BudgetGrant(micro_usd=400), 400)
 
 
 def test_the_last_call_gets_what_is_left() -> None:
-    assert asked(Head(0.001, spent=spent(750))) == (Granted(micro_usd=250), 250)
+    assert asked(Head(0.001, spent=spent(750))) == (BudgetGrant(micro_usd=250), 250)
 
 
 def test_what_failed_calls_of_the_turn_cost_is_kept_aside() -> None:
-    assert asked(Head(0.001, spent=spent(500)), lost=300) == (Granted(micro_usd=200), 500)
+    assert asked(Head(0.001, spent=spent(500)), lost=300) == (BudgetGrant(micro_usd=200), 500)
 
 
 def test_an_own_reservation_is_replaced_and_those_of_others_count() -> None:
     others = {"run_1": (400,), "run_2": (300,)}
-    assert asked(Head(0.001, spent=spent(500), reserved=others)) == (Granted(micro_usd=200), 200)
+    assert asked(Head(0.001, spent=spent(500), reserved=others)) == (BudgetGrant(micro_usd=200), 200)
 
 
 def test_what_others_have_set_aside_may_be_free_soon() -> None:
@@ -112,16 +114,16 @@ def test_a_call_of_unknown_price_is_not_made() -> None:
 def test_a_new_day_begins_at_midnight_utc_and_what_is_set_aside_stays_so() -> None:
     head = Head(0.001, spent=spent(1_000), reserved={"run_2": (700,)})
     last = NOW + DAY_MS - 1
-    assert day(head, last) == (1_000, 700)
-    assert day(head, last + 1) == (0, 700)
+    assert day_totals(head, last) == (1_000, 700)
+    assert day_totals(head, last + 1) == (0, 700)
     assert asked(head, now=last)[0].reached
-    assert asked(head, now=last + 1) == (Granted(micro_usd=300), 300)
+    assert asked(head, now=last + 1) == (BudgetGrant(micro_usd=300), 300)
 
 
 def test_what_release_0_1_0_noted_of_its_last_day_counts_on_that_day_only() -> None:
     head = Head(0.001, spent={"day": (TODAY, 600), **spent(300)})
-    assert day(head, NOW).spent == 900
-    assert day(head, NOW + DAY_MS).spent == 0
+    assert day_totals(head, NOW).spent == 900
+    assert day_totals(head, NOW + DAY_MS).spent == 0
 
 
 @given(st.lists(st.tuples(st.integers(-39, 39), st.integers(1, 999)), max_size=50))

@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import FixedClock
-from athena_core.log.sqlite.store import FileAttendance
-from athena_core.services.execution.liveness import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, About, Executors
+from athena_core.log.sqlite.store import FileExecutorRegistry
+from athena_core.services.execution.liveness import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, Executors, ProcessInfo
 from athena_core.system.problems import LOOPS, MESSAGE_CHARS_MAX, Problem
 
-ABOUT = About(kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0)
+ABOUT = ProcessInfo(kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0)
 BLOCK_BYTES = 4_096
 SWEEP_MS = round(SWEEP_SECONDS * 1000)
 SWEEPS_UNTIL_FROZEN = round(FROZEN_SECONDS / SWEEP_SECONDS)
@@ -22,7 +22,7 @@ class Other:
     """Another process that is attached to the state directory."""
 
     def __init__(self, directory: Path, name: str, clock: FixedClock) -> None:
-        self.attendance = FileAttendance(directory, name, b"")
+        self.attendance = FileExecutorRegistry(directory, name, b"")
         self.executors = Executors(self.attendance, clock)
         self.name = name
         self._gone = False
@@ -95,7 +95,7 @@ def test_who_looks_takes_no_lock(ours: Executors, join: Join, tmp_path: Path, cl
     other = join("other")
     other.die()
     ours.loss(other.name)
-    again = Executors(FileAttendance(tmp_path, other.name, b""), clock)
+    again = Executors(FileExecutorRegistry(tmp_path, other.name, b""), clock)
     assert ours.loss(other.name) is None
     again.close()
 

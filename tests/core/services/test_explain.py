@@ -23,7 +23,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import MARK_BYTES, Event, Position
 from athena_core.services.proof import explain
-from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, Explanation, Line, WaitsFor
+from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, Explanation, QueuePlace, WaitsFor
 from athena_core.values import Usage, VerificationFailure
 from projections.engine.cursor import event_id
 from tests.projections.history import CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
@@ -36,7 +36,7 @@ def named(position: Position, mark: bytes) -> str:
     return event_id(LOG_ID, position, mark)
 
 
-def told(history: History, run_id: str, line: Line | None = None) -> Explanation:
+def told(history: History, run_id: str, line: QueuePlace | None = None) -> Explanation:
     """The explanation of a run."""
     recorded = [CODEC.decode(row, text=row.type in QUOTED) for row in history.written if row.stream == run_id]
     found = explain.explain(recorded, line, history, named)
@@ -211,7 +211,7 @@ def test_a_run_in_line_waits_for_its_turn() -> None:
     holder = history.request("one")
     history.now += 5
     run_id = history.request("one", "session-busy")
-    found = waits(told(history, run_id, Line("session-busy", 3, holder)))
+    found = waits(told(history, run_id, QueuePlace("session-busy", 3, holder)))
     assert (found.reason, found.position, found.blocked_by) == ("session-busy", 3, holder)
     assert found.since == "2026-01-01T00:00:00.005Z"
     assert waits(told(history, run_id)).reason == "session-busy"  # the views may not know of it

@@ -16,7 +16,12 @@ from athena_core.event import Event, Fact, Meta
 from athena_core.log.writer import Log
 from athena_core.roles import Roster
 from athena_core.services.access.access import Access
-from athena_core.services.access.refusal_limits import SUMMARIES_BURST, SUMMARY_EVENTS_MAX, SUPPRESSED_MAX, Flood
+from athena_core.services.access.refusal_limits import (
+    SUMMARIES_BURST,
+    SUMMARY_EVENTS_MAX,
+    SUPPRESSED_MAX,
+    RefusalLimits,
+)
 from athena_core.values import Identity, Role
 from tests.support.records import CODEC, opened_log
 
@@ -24,12 +29,12 @@ CLOCK_TURN_MS = 1_000
 
 
 @contextmanager
-def flood_of(log: Log, refusals_max: int = 3) -> Iterator[tuple[Flood, FixedClock]]:
+def flood_of(log: Log, refusals_max: int = 3) -> Iterator[tuple[RefusalLimits, FixedClock]]:
     clock = FixedClock()
-    yield Flood(log, clock, CountingIds(), refusals_max), clock
+    yield RefusalLimits(log, clock, CountingIds(), refusals_max), clock
 
 
-def stopped(flood: Flood, subject: str = "olga", operation: str = "createRun") -> bool:
+def stopped(flood: RefusalLimits, subject: str = "olga", operation: str = "createRun") -> bool:
     try:
         flood.check(subject, operation)
     except RateLimited:
@@ -153,7 +158,7 @@ class Denied:
         self.clock = FixedClock()
         self.book = Book(self.clock)
         log = cast(Log, self.book)
-        self.flood = Flood(log, self.clock, CountingIds(), refusals_per_second, PER_DAY, IN_ALL)
+        self.flood = RefusalLimits(log, self.clock, CountingIds(), refusals_per_second, PER_DAY, IN_ALL)
         roster = Roster(enabled=True, roles={}, default=Role.VIEWER)
         self._access = Access(log, {}, roster, self.flood)
         self.requests = 0

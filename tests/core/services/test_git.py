@@ -16,7 +16,7 @@ from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.reviews.git import Repository
 from athena_core.system.process import environment
-from athena_core.tools.tool import Bench
+from athena_core.tools.tool import ToolContext
 from athena_core.tools.workspace import Workspace
 from athena_core.values import ShellPolicy, ToolPolicies
 from tests.core.tools.bench import Workbench
@@ -315,7 +315,7 @@ async def test_a_sample_of_the_documentation_gives_a_model_that_writes_files_not
         for command in policy.commands:
             for attack in ATTACKS:
                 words = [*command, *(word.format(place=tmp_path) for word in attack)]
-                where = Bench(workspace=Workspace(root), mask=Mask(), policies=ToolPolicies(shell=policy))
+                where = ToolContext(workspace=Workspace(root), mask=Mask(), policies=ToolPolicies(shell=policy))
                 result = await bench.call(where, "shell", command=words)
                 assert "canary-4711" not in result.content, words
                 assert trap.ran == "", words

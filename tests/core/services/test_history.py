@@ -15,9 +15,9 @@ from athena_core.domain.run import RunCancelled, RunCompleted, RunCreated, RunFa
 from athena_core.event import Event, Fact, Position
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
-from athena_core.providers.provider import Message
-from athena_core.services.context.conversation import conversation, cut_message, without_controls
-from athena_core.services.context.history import ERASING, Histories, HistoryLimits
+from athena_core.providers.provider import ModelMessage
+from athena_core.services.context.conversation import cut_message, to_messages, without_controls
+from athena_core.services.context.history import ERASING_TYPES, HistoryCache, HistoryLimits
 from tests.core.domain.test_run import COMPLETED, CREATED
 from tests.core.services.test_context import answer, assistant, call, user
 from tests.scale import sized
@@ -30,7 +30,7 @@ RUNS = st.integers(0, 3)
 
 def reference(
     reader: StoreReader, limits: HistoryLimits, session_id: str, before: Position, personas: frozenset[str] | None
-) -> list[Message]:
+) -> list[ModelMessage]:
     """A history as it is defined: read from the newest row on, without anything kept."""
     completed, found, chars, last = set[str](), list[tuple[str, Event]](), 0, None
     for number, row in enumerate(reader.session(session_id, before)):
@@ -57,7 +57,7 @@ def reference(
     messages = [
         cut_message(message, limits.entry_chars_max)
         for _, events in groupby(reversed(found), key=itemgetter(0))
-        for message in conversation(event for _, event in events)
+        for message in to_messages(event for _, event in events)
     ]
     while messages and messages[0].role != "user":
         del messages[0]
@@ -74,7 +74,7 @@ class World:
         self.limits = limits
         self.reader = log.reader()
         self.followed = self.reader.head()
-        self.kept = Histories(limits, CODEC, self.reader, lambda: self.followed)
+        self.kept = HistoryCache(limits, CODEC, self.reader, lambda: self.followed)
         self.name = next(self.names)
         self.runs: dict[int, str] = {}
         self.said: list[Position] = []
@@ -108,7 +108,7 @@ class World:
     def follow(self) -> None:
         """The tail hands on what was appended."""
         head = self.reader.head()
-        if self.reader.of_types(tuple(ERASING), self.followed, head, 1):
+        if self.reader.of_types(tuple(ERASING_TYPES), self.followed, head, 1):
             self.kept.forget()
         self.followed = head
 
@@ -117,7 +117,7 @@ class World:
         question = (self.session(run), before, personas)
         expected = reference(self.reader, self.limits, *question)
         assert list(self.kept.messages(*question)) == expected
-        assert list(Histories(self.limits, CODEC, self.reader).messages(*question)) == expected
+        assert list(HistoryCache(self.limits, CODEC, self.reader).messages(*question)) == expected
 
 
 TEXTS = st.sampled_from(["one", "bell\x07", "long " * 20])
@@ -197,7 +197,7 @@ def test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it(log: Lo
 
 
 def test_what_is_kept_is_bounded_and_the_least_used_goes_first(log: Log) -> None:
-    one = Histories(LIMITS._replace(entries_max=10_000, chars_max=100_000), CODEC, log.reader())
+    one = HistoryCache(LIMITS._replace(entries_max=10_000, chars_max=100_000), CODEC, log.reader())
     world = World(log)
     for run in range(2):
         for _ in range(3):
@@ -210,11 +210,11 @@ def test_what_is_kept_is_bounded_and_the_least_used_goes_first(log: Log) -> None
     assert 6_000 < size < 20_000, "a text counts as it was recorded, and as it is sent"
     for kept_max, bytes_max in ((1, 10 * size), (10, size)):
         limits = LIMITS._replace(entries_max=10_000, chars_max=100_000, kept_max=kept_max, kept_bytes_max=bytes_max)
-        histories = Histories(limits, CODEC, world.reader)
+        histories = HistoryCache(limits, CODEC, world.reader)
         for run in (0, 1, 1):
             assert len(histories.messages(world.session(run), head, None)) == 3
             assert histories.kept == (1, size)
-    small = Histories(LIMITS._replace(kept_bytes_max=600), CODEC, world.reader)
+    small = HistoryCache(LIMITS._replace(kept_bytes_max=600), CODEC, world.reader)
     assert small.messages(world.session(0), head, None)
     assert small.kept == (0, 0)
     one._reader.close()

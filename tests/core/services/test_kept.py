@@ -8,7 +8,7 @@ import pytest
 from athena_core.errors import ConfigError
 from athena_core.log.anchor import LINE_BYTES_MAX, Anchor
 from athena_core.services.proof import witnesses
-from athena_core.services.proof.witnesses import Kept, Witnesses, read_anchors
+from athena_core.services.proof.witnesses import Witness, Witnesses, read_anchors
 
 LOG = "ab" * 8
 ANCHOR = Anchor(log_id=LOG, position=7, chain="cd" * 32)
@@ -17,18 +17,18 @@ LINE = json.dumps({"logId": LOG, "position": 7, "chain": "cd" * 32, "at": TAKEN}
 SENT = LINE[:-1] + b', "from": "peer"}'
 
 
-def read(content: bytes) -> list[Kept]:
+def read(content: bytes) -> list[Witness]:
     return list(read_anchors("kept", io.BytesIO(content)))
 
 
 def test_anchors_are_read_with_their_lines() -> None:
-    assert read(LINE + b"\n\n" + SENT) == [Kept("kept", 1, ANCHOR, TAKEN), Kept("kept", 3, ANCHOR, TAKEN, "peer")]
+    assert read(LINE + b"\n\n" + SENT) == [Witness("kept", 1, ANCHOR, TAKEN), Witness("kept", 3, ANCHOR, TAKEN, "peer")]
     assert str(read(SENT)[0]) == "kept, line 1, from peer"
     assert read(b"") == []
 
 
 def test_what_a_crash_left_at_the_end_is_passed_over() -> None:
-    assert read(LINE + b"\n" + LINE[:40]) == [Kept("kept", 1, ANCHOR, TAKEN)]
+    assert read(LINE + b"\n" + LINE[:40]) == [Witness("kept", 1, ANCHOR, TAKEN)]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_what_is_no_anchor_is_an_error_that_names_its_line(content: bytes, words
 
 def test_too_many_anchors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witnesses, "LINES_MAX", 2)
-    Witnesses([Kept("kept", 1, ANCHOR)] * 2)
+    Witnesses([Witness("kept", 1, ANCHOR)] * 2)
     with pytest.raises(ConfigError, match="more than 2 anchors in all"):
-        Witnesses([Kept("kept", 1, ANCHOR)] * 3)
+        Witnesses([Witness("kept", 1, ANCHOR)] * 3)

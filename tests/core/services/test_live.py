@@ -11,8 +11,8 @@ from athena_core.domain import run
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.execution.live_relay import PIECE_CHARS_MAX, Relay
-from athena_core.services.execution.live_text import LIVE_CHARS_MAX, Live, Subscriber, TranscriptDelta
+from athena_core.services.execution.live_relay import PIECE_CHARS_MAX, LiveRelay
+from athena_core.services.execution.live_text import LIVE_CHARS_MAX, LiveSubscriber, LiveText, TranscriptDelta
 from athena_core.system.problems import Problems
 from athena_core.system.signal import Signal
 from tests.core.log.pots import new_log
@@ -28,18 +28,18 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 
 
 @pytest.fixture
-def live(log: Log) -> Iterator[Live]:
+def live(log: Log) -> Iterator[LiveText]:
     """A hub."""
     tail = Tail(log)
-    yield Live(tail, Signal())
+    yield LiveText(tail, Signal())
     tail.close()
 
 
 class Reader:
     """A client as it is told to be: it appends text, and forgets a turn on a reset or when its entry arrives."""
 
-    def __init__(self, live: Live, session_id: str = "one") -> None:
-        self.subscriber: Subscriber = live.subscribe(session_id)
+    def __init__(self, live: LiveText, session_id: str = "one") -> None:
+        self.subscriber: LiveSubscriber = live.subscribe(session_id)
         self.entries = 0
         self.shown: dict[tuple[str, int], str] = {}
         self.begins: dict[tuple[str, int], int] = {}
@@ -94,7 +94,7 @@ def row(position: int, kind: str, run_id: str = "run_1", session_id: str | None 
     )
 
 
-def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(live: Live) -> None:
+def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(live: LiveText) -> None:
     early, other = Reader(live), Reader(live, "two")
     live.said("one", "run_1", 1, "Hel")
     early.read()
@@ -106,7 +106,7 @@ def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(
     assert other.shown == {}
 
 
-def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: Live) -> None:
+def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: LiveText) -> None:
     reader = Reader(live)
     live.said("one", "run_1", 1, "Hello")
     reader.read()
@@ -118,7 +118,7 @@ def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: Live) -> N
 
 
 @pytest.mark.parametrize("kind", sorted({run.RunLeased.TYPE, *run.ENDING_TYPES}))
-def test_a_turn_that_leaves_no_entry_is_taken_back(live: Live, kind: str) -> None:
+def test_a_turn_that_leaves_no_entry_is_taken_back(live: LiveText, kind: str) -> None:
     reader = Reader(live)
     live.said("one", "run_1", 1, "Hello")
     reader.read()
@@ -128,7 +128,7 @@ def test_a_turn_that_leaves_no_entry_is_taken_back(live: Live, kind: str) -> Non
     assert live.writing("one") is None
 
 
-def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(live: Live) -> None:
+def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(live: LiveText) -> None:
     reader = Reader(live)
     live.said("one", "run_1", 1, "Hello")
     reader.read()
@@ -142,7 +142,7 @@ def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(li
     assert live.writing("one") is not None
 
 
-def test_what_another_run_or_session_records_closes_no_turn(live: Live) -> None:
+def test_what_another_run_or_session_records_closes_no_turn(live: LiveText) -> None:
     reader = Reader(live)
     live.said("one", "run_1", 1, "Hello")
     live._notice([row(7, run.RunCompleted.TYPE, "run_2"), row(8, run.RunCompleted.TYPE, "run_1", "two")])
@@ -151,7 +151,7 @@ def test_what_another_run_or_session_records_closes_no_turn(live: Live) -> None:
     assert reader.shown == {("run_1", 1): "Hello"}
 
 
-def test_a_new_attempt_begins_anew(live: Live) -> None:
+def test_a_new_attempt_begins_anew(live: LiveText) -> None:
     reader, late = Reader(live), Reader(live)
     live.said("one", "run_1", 1, "Hal")
     reader.read()
@@ -163,7 +163,7 @@ def test_a_new_attempt_begins_anew(live: Live) -> None:
     assert (reader.resets, late.resets) == (1, 0)
 
 
-def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live: Live) -> None:
+def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live: LiveText) -> None:
     slow, quick = Reader(live), Reader(live)
     live.said("one", "run_1", 1, "first")
     slow.read()
@@ -177,7 +177,7 @@ def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live
     assert whole.endswith(text)
 
 
-def test_nothing_stays_behind(live: Live) -> None:
+def test_nothing_stays_behind(live: LiveText) -> None:
     subscribers = [live.subscribe("one") for _ in range(3)]
     live.said("one", "run_1", 1, "Hello")
     live.said("one", "run_1", 1, None)
@@ -201,7 +201,7 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
     log: Log, steps: list[tuple[str, int]]
 ) -> None:
     tail, signal = Tail(log), Signal()
-    live = Live(tail, signal)
+    live = LiveText(tail, signal)
     readers, written, turn = [Reader(live)], "", 1
     unheard: list[Row] = []
     for place, (step, size) in enumerate(steps, 1):
@@ -240,17 +240,17 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
 
 
 @pytest.fixture
-def elsewhere(log: Log) -> Iterator[Live]:
+def elsewhere(log: Log) -> Iterator[LiveText]:
     """The hub of another process."""
     tail = Tail(log)
-    yield Live(tail, Signal())
+    yield LiveText(tail, Signal())
     tail.close()
 
 
 def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_is_there(
-    live: Live, elsewhere: Live
+    live: LiveText, elsewhere: LiveText
 ) -> None:
-    relay, reader = Relay(elsewhere, None, Problems(FixedClock())), Reader(live)
+    relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
     for text in ("Hel", "lo " * PIECE_CHARS_MAX):
         elsewhere.said("one", "run_1", 1, text)
         for piece in relay.pieces("one"):
@@ -266,8 +266,10 @@ def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_
     assert (reader.shown, reader.resets) == ({}, 1)
 
 
-def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(live: Live, elsewhere: Live) -> None:
-    relay, reader = Relay(elsewhere, None, Problems(FixedClock())), Reader(live)
+def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(
+    live: LiveText, elsewhere: LiveText
+) -> None:
+    relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
     for text, arrives in (("one ", True), ("two ", False), ("three ", True), ("four", True)):
         elsewhere.said("one", "run_1", 1, text)
         for piece in relay.pieces("one"):
@@ -277,8 +279,8 @@ def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(liv
     assert (reader.shown, reader.resets) == ({("run_1", 1): "three four"}, 1)
 
 
-def test_what_comes_after_the_entry_of_its_turn_is_late(live: Live, elsewhere: Live) -> None:
-    relay, reader = Relay(elsewhere, None, Problems(FixedClock())), Reader(live)
+def test_what_comes_after_the_entry_of_its_turn_is_late(live: LiveText, elsewhere: LiveText) -> None:
+    relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
     elsewhere.said("one", "run_1", 1, "Hello")
     pieces = list(relay.pieces("one"))
     live._notice([row(7, run.TranscriptAppended.TYPE)])
@@ -289,8 +291,10 @@ def test_what_comes_after_the_entry_of_its_turn_is_late(live: Live, elsewhere: L
     assert reader.shown == {}
 
 
-def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(live: Live, elsewhere: Live) -> None:
-    relay = Relay(elsewhere, None, Problems(FixedClock()))
+def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(
+    live: LiveText, elsewhere: LiveText
+) -> None:
+    relay = LiveRelay(elsewhere, None, Problems(FixedClock()))
     elsewhere.said("one", "run_1", 1, "Hello")
     for piece in relay.pieces("one"):
         live.overheard("one", piece)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.domain import policy
-from athena_core.services.context.compiler import Resolved
+from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.admission import Plan
 from athena_core.settings import load
 from athena_core.values import HarnessSpec, RunBody
@@ -25,6 +25,6 @@ def test_a_profile_that_was_named_comes_before_the_policy_and_that_before_the_se
 ) -> None:
     settings = load({"ATHENA_STATE_DIR": str(tmp_path)}, tmp_path)
     body = RunBody(input="hi", harness_profile_id="hp_1" if profile else None)
-    plan = Plan(body, "hi", Resolved(bytes(16)), profile, "mock", settings)
+    plan = Plan(body, "hi", ResolvedReferences(bytes(16)), profile, "mock", settings)
     request = plan.request("s", "dir_1", limits, "exe_1")
     assert (request.timeout_ms, request.retry_budget) == (timeout_ms, retries)

@@ -23,15 +23,15 @@ from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.ranges import (
     EVENTS_MIN,
     FLAWS_MAX,
-    Helpers,
-    Range,
-    Ranges,
+    ChainRange,
+    HelperProcesses,
+    RangeProofs,
     free_cores,
-    prove,
-    split,
+    prove_range,
+    split_log,
 )
 from athena_core.services.proof.rule import Violation
-from athena_core.services.proof.verify import Report
+from athena_core.services.proof.verify import VerifyReport
 from athena_core.system.supervisor import children
 from tests.core.services.test_verify import CODEC, FILLER, Forge, run_to_the_end, whole_lives
 from tests.scale import some_quick
@@ -62,12 +62,12 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
 def in_ranges(log: SqliteReader, parts: int) -> list[Violation]:
     """What processes would find, one after another."""
     head = log.head()
-    return [flaw for part in split(log, head, parts) for flaw in prove(log, part).flaws]
+    return [flaw for part in split_log(log, head, parts) for flaw in prove_range(log, part).flaws]
 
 
 def in_one(log: SqliteReader) -> list[Violation]:
     """What one pass finds."""
-    return list(prove(log, Range(0, log.head(), chain.GENESIS.hex())).flaws)
+    return list(prove_range(log, ChainRange(0, log.head(), chain.GENESIS.hex())).flaws)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -87,9 +87,9 @@ def test_ranges_find_what_one_pass_finds(forge: Forge, edits: list[tuple[str, in
     log.close()
 
 
-def reported(forge: Forge, processes: int | None) -> Report:
+def reported(forge: Forge, processes: int | None) -> VerifyReport:
     """The report of a pass with so many helpers."""
-    helpers = None if processes is None else Helpers(forge.store.path, processes=processes, events_min=1)
+    helpers = None if processes is None else HelperProcesses(forge.store.path, processes=processes, events_min=1)
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     try:
         *_, last = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, keys=forge.keys, helpers=helpers)
@@ -128,7 +128,7 @@ def test_processes_prove_a_log_of_either_store(engine: str, tmp_path: Path, requ
     store.close()
     archive = open_archive(tmp_path, url)
     reader = archive.reader()
-    helpers = Helpers(tmp_path / "log.db", url, processes=2, events_min=1)
+    helpers = HelperProcesses(tmp_path / "log.db", url, processes=2, events_min=1)
     *_, last = verifying.verify(reader, CODEC, FixedClock(), meta=archive.meta, helpers=helpers)
     reader.close()
     archive.close()
@@ -136,10 +136,10 @@ def test_processes_prove_a_log_of_either_store(engine: str, tmp_path: Path, requ
     assert [(one.rule, one.position) for one in last.report.violations] == [("chain", 30)]
 
 
-def started(forge: Forge, processes: int = 2) -> Ranges:
+def started(forge: Forge, processes: int = 2) -> RangeProofs:
     """Processes that prove a log."""
     reader = SqliteReader(forge.store.path, forge.store.log_id)
-    ranges = Helpers(forge.store.path, processes=processes, events_min=1).start(reader, reader.head())
+    ranges = HelperProcesses(forge.store.path, processes=processes, events_min=1).start(reader, reader.head())
     reader.close()
     assert ranges is not None
     return ranges
@@ -159,7 +159,7 @@ def test_a_process_that_is_killed_is_an_error_and_no_pass(forge: Forge) -> None:
 
 
 def test_a_process_that_cannot_read_the_log_is_an_error(forge: Forge, tmp_path: Path) -> None:
-    ranges = Ranges(Helpers(tmp_path / "nowhere.db"), [Range(0, 7, chain.GENESIS.hex())])
+    ranges = RangeProofs(HelperProcesses(tmp_path / "nowhere.db"), [ChainRange(0, 7, chain.GENESIS.hex())])
     with pytest.raises(InternalError, match="positions 1 to 7 did not answer: CantOpenError"):
         list(ranges.proven())
     ranges.close()
@@ -168,7 +168,7 @@ def test_a_process_that_cannot_read_the_log_is_an_error(forge: Forge, tmp_path: 
 @pytest.mark.heavy
 def test_no_process_is_left_where_the_pass_ends_early(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
-    helpers = Helpers(forge.store.path, processes=1, events_min=1)
+    helpers = HelperProcesses(forge.store.path, processes=1, events_min=1)
     steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, helpers=helpers)
     assert isinstance(steps, Generator)
     next(steps)
@@ -180,7 +180,7 @@ def test_no_process_is_left_where_the_pass_ends_early(forge: Forge) -> None:
 
 def test_what_is_committed_meanwhile_is_left_for_the_next_time(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
-    helpers = Helpers(forge.store.path, processes=1, events_min=1)
+    helpers = HelperProcesses(forge.store.path, processes=1, events_min=1)
     steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, helpers=helpers)
     first = next(steps)
     forge.add("plane", *[FILLER] * 50)
@@ -191,8 +191,8 @@ def test_what_is_committed_meanwhile_is_left_for_the_next_time(forge: Forge) -> 
 
 
 def test_a_password_is_in_no_argument(tmp_path: Path) -> None:
-    helpers = Helpers(tmp_path / "log.db", "postgresql://ada:sesame@127.0.0.1:9/athena")
-    ranges = Ranges(helpers, [Range(0, 7, chain.GENESIS.hex())])
+    helpers = HelperProcesses(tmp_path / "log.db", "postgresql://ada:sesame@127.0.0.1:9/athena")
+    ranges = RangeProofs(helpers, [ChainRange(0, 7, chain.GENESIS.hex())])
     ranges.close()
     assert "sesame" not in repr(ranges.processes[0].args)
 
@@ -200,9 +200,9 @@ def test_a_password_is_in_no_argument(tmp_path: Path) -> None:
 @pytest.mark.heavy
 def test_a_row_that_changed_between_two_ranges_is_noticed(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
-    first, second = split(reader, reader.head(), 2)
+    first, second = split_log(reader, reader.head(), 2)
     reader.close()
-    ranges = Ranges(Helpers(forge.store.path), [first, second._replace(chain="00" * 32)])
+    ranges = RangeProofs(HelperProcesses(forge.store.path), [first, second._replace(chain="00" * 32)])
     _, found = ranges.proven()
     ranges.close()
     assert [(flaw.rule, flaw.position) for flaw in found.flaws[:2]] == [
@@ -222,8 +222,8 @@ def test_flaws_are_counted_and_the_first_are_kept(forge: Forge) -> None:
 
 def test_a_short_log_and_one_core_need_no_helper(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
-    assert Helpers(forge.store.path).start(reader, EVENTS_MIN - 1) is None
-    assert Helpers(forge.store.path, processes=0, events_min=1).start(reader, reader.head()) is None
+    assert HelperProcesses(forge.store.path).start(reader, EVENTS_MIN - 1) is None
+    assert HelperProcesses(forge.store.path, processes=0, events_min=1).start(reader, reader.head()) is None
     assert run_to_the_end(reader, forge).ok
     reader.close()
     assert free_cores() == len(os.sched_getaffinity(0)) - 1

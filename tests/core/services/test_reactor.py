@@ -10,7 +10,7 @@ import anyio
 
 from athena_core.errors import Overloaded
 from athena_core.log.port import StoreReader
-from athena_core.log.sqlite.store import FileLatch
+from athena_core.log.sqlite.store import FileLeaderLock
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
@@ -73,7 +73,7 @@ class Counting:
 @asynccontextmanager
 async def at_work(log: Log, directory: Path, reactor: Counting, *, everything: bool = True) -> AsyncIterator[Reactors]:
     tail = Tail(log)
-    reactors = Reactors(FileLatch(directory / "reactor.lock"), tail, (reactor,), log.problems, log.reader)
+    reactors = Reactors(FileLeaderLock(directory / "reactor.lock"), tail, (reactor,), log.problems, log.reader)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tail.follow)
         tasks.start_soon(tail.watch)

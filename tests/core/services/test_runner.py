@@ -17,8 +17,8 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import run
 from athena_core.errors import ConfigError, InternalError
 from athena_core.event import Meta
-from athena_core.services.execution.runner import turn_of
-from athena_core.services.runs.admission import Room, finish
+from athena_core.services.execution.runner import claim_rank
+from athena_core.services.runs.admission import ExecutorCapacity, apply_command
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from projections.runs import Run, run_by_id
@@ -65,7 +65,7 @@ def test_each_executor_is_the_first_for_its_share_of_the_runs() -> None:
     executors = [f"exe_{number}" for number in range(6)]
     firsts = Counter[str]()
     for number in range(600):
-        turns = {executor: turn_of(f"run_{number}", executor, executors) for executor in executors}
+        turns = {executor: claim_rank(f"run_{number}", executor, executors) for executor in executors}
         assert sorted(turns.values()) == list(range(6))
         firsts[min(turns, key=turns.__getitem__)] += 1
     assert all(60 <= firsts[executor] <= 140 for executor in executors), firsts
@@ -105,7 +105,7 @@ async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path
         parts.tail._listeners.clear()  # it does not hear that somebody else took the run
         take = run.TakeRun(executor="exe_other", pid=1, token=1, because="frozen", attempts_max=3)
         room = parts.runs.room
-        await parts.log.submit(lambda reader, context: finish(reader, context, room, run_id, take), META)
+        await parts.log.submit(lambda reader, context: apply_command(reader, context, room, run_id, take), META)
         held = parts.runner._held[run_id]
         gate.release()
         await held.over.wait()
@@ -162,7 +162,7 @@ async def test_a_run_that_cannot_be_claimed_leaves_the_others_to_be_claimed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with plane_at_work(tmp_path) as parts:
-        parts.runs.room = Room()  # nothing is leased as it is created
+        parts.runs.room = ExecutorCapacity()  # nothing is leased as it is created
         monkeypatch.setattr(parts.runner, "_working", False)
         started = [await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False) for _ in range(3)]
         run_ids = [committed.subject or "" for committed in started]
@@ -188,7 +188,7 @@ async def test_a_run_that_cannot_be_claimed_leaves_the_others_to_be_claimed(
 async def test_a_run_whose_lease_fails_leaves_the_others_their_leases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def claim(reader: Reader, context: Context, room: Room, said: dict[str, str]) -> Outcome:
+    def claim(reader: Reader, context: Context, room: ExecutorCapacity, said: dict[str, str]) -> Outcome:
         if "run_broken" in said:
             raise ZeroDivisionError
         taken.extend(said)

@@ -9,7 +9,7 @@ from athena_api.app import wire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.errors import OutcomeUnknown
 from athena_core.event import Meta
-from athena_core.services.runs.runs import Moment, Waiting
+from athena_core.services.runs.runs import OneShot, RunWaiter
 from athena_core.settings import load
 
 
@@ -19,7 +19,7 @@ async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: 
     parts.log.close()  # from now on it refuses: nothing was written
     meta = Meta(actor="alice", correlation="trace")
     with pytest.raises(OutcomeUnknown, match="run_1 still waits"):
-        await parts.runs._see_through("run_1", Waiting({}, "run_1"), meta, None)
+        await parts.runs._see_through("run_1", RunWaiter({}, "run_1"), meta, None)
     parts.close()
 
 
@@ -27,14 +27,14 @@ LONG_SECONDS = 600.0
 
 
 async def test_a_moment_that_came_is_not_waited_for() -> None:
-    moment = Moment()
+    moment = OneShot()
     moment.come()
     assert await moment.within(0)
     assert await moment.within(LONG_SECONDS)
 
 
 async def test_a_moment_is_waited_for_until_it_comes() -> None:
-    moment = Moment()
+    moment = OneShot()
     waiting = asyncio.create_task(moment.within(LONG_SECONDS))
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -44,7 +44,7 @@ async def test_a_moment_is_waited_for_until_it_comes() -> None:
 
 
 async def test_a_moment_that_does_not_come_is_not_waited_for_any_longer() -> None:
-    moment = Moment()
+    moment = OneShot()
     assert not await moment.within(0.001)
     assert not await moment.within(0)
     moment.come()
@@ -52,7 +52,7 @@ async def test_a_moment_that_does_not_come_is_not_waited_for_any_longer() -> Non
 
 
 async def test_who_no_longer_waits_for_a_moment_is_in_nobodys_way() -> None:
-    moment = Moment()
+    moment = OneShot()
     waiting = asyncio.create_task(moment.within(LONG_SECONDS))
     await asyncio.sleep(0)
     waiting.cancel()

@@ -17,20 +17,20 @@ from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.log.codec import Codec, with_decided_at
 from athena_core.log.writer import Guards, category
 from athena_core.protocols import Row
-from athena_core.services.context.compiler import Resolved
+from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.proof.simulate import (
     NOT_SIMULATED,
     STRATEGY_REASON,
-    Collector,
-    Estimates,
-    Fleet,
-    History,
-    Request,
+    HistoryReader,
+    RecordedRequest,
+    RequestHistory,
+    RunEstimates,
     Simulation,
+    Simulator,
     simulate,
 )
 from athena_core.services.runs import admission
-from athena_core.services.runs.admission import Plan, Room, Wanted, facts_of
+from athena_core.services.runs.admission import BudgetRequest, ExecutorCapacity, Plan, facts_of
 from athena_core.values import LOCAL, RunBody
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import COMPLETED, CREATED, PAID, SPEC, recorded
@@ -51,7 +51,7 @@ SETTINGS: Any = SimpleNamespace(
 )
 
 
-def asked(number: int, at: int, session: str | None = None, **fields: Any) -> Request:
+def asked(number: int, at: int, session: str | None = None, **fields: Any) -> RecordedRequest:
     """The request of a run, which took a second and a dollar unless told otherwise."""
     provider, profile = fields.pop("provider", "mock"), fields.pop("profile", "hp_1")
     pinned = replace(
@@ -63,7 +63,7 @@ def asked(number: int, at: int, session: str | None = None, **fields: Any) -> Re
         requested_by="",
     )
     told: dict[str, Any] = {"duration_ms": 1_000, "cost_micro_usd": 1_000_000, **fields}
-    one = Request(run_id=f"run_{number}", position=number, recorded_at=at, at=at, pinned=pinned, **told)
+    one = RecordedRequest(run_id=f"run_{number}", position=number, recorded_at=at, at=at, pinned=pinned, **told)
     if one.refused is not None:
         return replace(one, duration_ms=0, cost_micro_usd=0)
     end = at + one.duration_ms
@@ -73,7 +73,7 @@ def asked(number: int, at: int, session: str | None = None, **fields: Any) -> Re
     return replace(one, began_at=at, steps=tuple(step(one, at, event) for at, event in steps))
 
 
-def step(one: Request, at: int, event: Event) -> Recorded[Event]:
+def step(one: RecordedRequest, at: int, event: Event) -> Recorded[Event]:
     """What a run did."""
     shown = replace(recorded(event), stream=one.run_id, run_id=one.run_id, session_id=one.pinned.session_id)
     return replace(shown, recorded_at=at, position=one.position, command_id=f"{one.run_id}-{at}")
@@ -86,9 +86,9 @@ def limited(*limits: tuple[str, int, str, str | None], **fields: Any) -> policy.
     return policy.evolve(policy.PolicyState(), policy.PolicyUpdated(schema_version=1, updated_at="", after=after))
 
 
-def under(requests: list[Request], *limits: tuple[str, int, str, str | None], **fields: Any) -> Simulation:
+def under(requests: list[RecordedRequest], *limits: tuple[str, int, str, str | None], **fields: Any) -> Simulation:
     """What they would have met under limits by key (scope, max, strategy, key) and others."""
-    return simulate(History(0, 9, truncated=False, requests=requests), limited(*limits, **fields))
+    return simulate(RequestHistory(0, 9, truncated=False, requests=requests), limited(*limits, **fields))
 
 
 def names(shares: Any) -> list[str]:
@@ -193,7 +193,7 @@ def test_a_run_that_was_refused_takes_what_runs_like_it_took(refused: dict[str, 
         asked(4, 3, duration_ms=40, profile="hp_3", provider="openai"),
         asked(5, 4, duration_ms=90_000, ended=False),
     ]
-    assert Estimates(known).like(asked(6, 5, refused=FULL, **refused)).duration_ms == duration
+    assert RunEstimates(known).like(asked(6, 5, refused=FULL, **refused)).duration_ms == duration
 
 
 def test_many_who_wait_are_simulated_in_time() -> None:
@@ -209,7 +209,7 @@ class World:
 
     def __init__(self, limits: policy.Policy, runs_max: int) -> None:
         self.now = NOW
-        self.room = Room("exe_1", 1, runs_max, frozenset({"mock", "openai"}))
+        self.room = ExecutorCapacity("exe_1", 1, runs_max, frozenset({"mock", "openai"}))
         self.rows: list[Row] = []
         self.guards_ = Guards()
         self._ids = CountingIds()
@@ -305,7 +305,7 @@ class Plane:
             session_strategy=strategy,  # type: ignore[arg-type]
             parent_run_id=parents[0] if parents and self.world.state(run.DECIDER, parents[0]).cancel is None else None,
         )
-        plan = Plan(body, "hi", Resolved(bytes(16)), spec, provider, SETTINGS)
+        plan = Plan(body, "hi", ResolvedReferences(bytes(16)), spec, provider, SETTINGS)
         plan.least, plan.patient = least, session == "workflow"
         session_id = f"wf-{self._number}" if plan.patient else session
         began = workflow_run.WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
@@ -343,7 +343,7 @@ class Plane:
             run_id, room = runs[pick % len(runs)], self.world.room
             token = self.world.state(run.DECIDER, run_id).token
             self.world.submit(
-                lambda reader, context: admission.finish(reader, context, room, run_id, command(token, run_id))
+                lambda reader, context: admission.apply_command(reader, context, room, run_id, command(token, run_id))
             )
 
     def end(self, pick: int, cost: int) -> None:
@@ -364,7 +364,7 @@ class Plane:
             return
         run_id, room = runs[pick % len(runs)], self.world.room
         token = self.world.state(run.DECIDER, run_id).token
-        wanted = Wanted(1, "openai", "gpt-4o", 0, max(cost // 2, 1), cost + 10)
+        wanted = BudgetRequest(1, "openai", "gpt-4o", 0, max(cost // 2, 1), cost + 10)
         granted = self.world.submit(
             lambda reader, context: admission.reserve(reader, context, room, run_id, token, wanted)
         )
@@ -441,10 +441,10 @@ POLICY = st.builds(
 
 def compared(plane: Plane, since: Position) -> tuple[object, object]:
     """What the simulation of a plane's own policy makes of the log since a position, and what was recorded."""
-    history = Collector(Archive(plane.world), CODEC.decode, since).collect()
+    history = HistoryReader(Archive(plane.world), CODEC.decode, since).collect()
     state, runs_max = plane.world.state(policy.DECIDER, policy.STREAM), plane.world.room.runs_max
     found = simulate(history, state, runs_max=runs_max)
-    fleet = Fleet(history, state, runs_max)
+    fleet = Simulator(history, state, runs_max)
     fleet.play()
     first = [row for row in plane.world.rows[since:] if row.version == 1 and row.stream.startswith("run_")]
     queued = sum(row.type == run.RunQueued.TYPE for row in first)

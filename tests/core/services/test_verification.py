@@ -12,9 +12,9 @@ from athena_core.clock import CountingIds
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event
 from athena_core.providers.mask import Mask
-from athena_core.services.execution.verification import Verdict, attach, attached, judge
+from athena_core.services.execution.verification import VerificationResult, evidence_of, judge, to_evidence
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import Shown, ToolResult
+from athena_core.tools.tool import ToolEvidence, ToolResult
 from athena_core.values import VerificationPolicy
 from tests.core.domain.test_run import SPEC
 from tests.support.canaries import SECRETS
@@ -29,8 +29,8 @@ def policy(kind: str, policy_id: str = "p", label: str = "log", **fields: Any) -
 
 
 def evidence(content: str = "green", kind: str = "text", label: str = "log", *, workspace: bool = False) -> Event:
-    shown = Shown(label=label, type=kind, content=content, workspace=workspace)  # type: ignore[arg-type]
-    return attach(CountingIds(), shown, "tool", {"log"})
+    shown = ToolEvidence(label=label, type=kind, content=content, workspace=workspace)  # type: ignore[arg-type]
+    return to_evidence(CountingIds(), shown, "tool", {"log"})
 
 
 CHANGE = TranscriptAppended(role="tool", kind="tool-result", chars=1, changed=True, content="written")
@@ -53,17 +53,17 @@ class Commands:
 
 async def verdict(
     *policies: VerificationPolicy, output: str = "", events: tuple[Event, ...] = (), commands: Commands | None = None
-) -> Verdict:
+) -> VerificationResult:
     profile = replace(SPEC, verification_policies=policies or None)
-    return await judge(profile, output, attached(events), commands or Commands(), CountingIds(), Mask())
+    return await judge(profile, output, evidence_of(events), commands or Commands(), CountingIds(), Mask())
 
 
 # Evidence
 
 
 def test_evidence_is_hashed_with_a_salt_that_is_erased_with_it() -> None:
-    shown = Shown(label="log", type="text", content="grün", exit_code=3)
-    event = attach(CountingIds(), shown, "tool", (), tool_call_id="c")
+    shown = ToolEvidence(label="log", type="text", content="grün", exit_code=3)
+    event = to_evidence(CountingIds(), shown, "tool", (), tool_call_id="c")
     assert event.content_salt
     salted = bytes.fromhex(event.content_salt) + "grün".encode()
     assert event.sha256 == hashlib.sha256(salted).hexdigest()
@@ -71,8 +71,8 @@ def test_evidence_is_hashed_with_a_salt_that_is_erased_with_it() -> None:
 
 
 def test_binary_evidence_is_measured_and_hashed_as_bytes() -> None:
-    shown = Shown(label="log", type="binary", content=base64.b64encode(b"\0\1").decode())
-    event = attach(CountingIds(), shown, "model", ())
+    shown = ToolEvidence(label="log", type="binary", content=base64.b64encode(b"\0\1").decode())
+    event = to_evidence(CountingIds(), shown, "model", ())
     assert event.content_salt
     assert event.size_bytes == 2
     assert event.sha256 == hashlib.sha256(bytes.fromhex(event.content_salt) + b"\0\1").hexdigest()
@@ -89,7 +89,7 @@ def test_binary_evidence_is_measured_and_hashed_as_bytes() -> None:
     ],
 )
 def test_evidence_that_is_not_what_it_claims_to_be_is_text(kind: str, content: str) -> None:
-    event = attach(CountingIds(), Shown(label="log", type=kind, content=content), "model", ())  # type: ignore[arg-type]
+    event = to_evidence(CountingIds(), ToolEvidence(label="log", type=kind, content=content), "model", ())  # type: ignore[arg-type]
     assert (event.evidence_type, event.content) == ("text", content)
 
 
@@ -103,7 +103,7 @@ def test_only_labels_that_the_profile_names_are_public() -> None:
 
 def test_evidence_of_the_workspace_is_stale_after_a_change() -> None:
     old, words, new = evidence(workspace=True), evidence("words"), evidence("new", workspace=True)
-    assert [one.stale for one in attached((old, words, CHANGE, new, LOOK))] == [True, False, False]
+    assert [one.stale for one in evidence_of((old, words, CHANGE, new, LOOK))] == [True, False, False]
 
 
 # Policies
@@ -116,7 +116,7 @@ async def test_without_policies_a_run_passes() -> None:
 @pytest.mark.parametrize("kind", [None, "text"])
 async def test_required_evidence_is_found_by_label_and_type(kind: str | None) -> None:
     found = await verdict(policy("require-evidence", evidence_type=kind), events=(evidence(),))
-    assert found == Verdict()
+    assert found == VerificationResult()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_evidence_whose_content_was_erased_still_counts() -> None:
 
 
 async def test_a_command_passes_with_exit_code_0_and_leaves_its_output() -> None:
-    shown = Shown(label="log", type="text", content="ok", workspace=True, exit_code=0)
+    shown = ToolEvidence(label="log", type="text", content="ok", workspace=True, exit_code=0)
     commands = Commands(ToolResult(content="ok", changed=True, shown=shown))
     found = await verdict(policy("command", command=("make", "test")), commands=commands)
     assert commands.asked == [(("make", "test"), "log")]
@@ -170,7 +170,9 @@ async def test_a_command_passes_with_exit_code_0_and_leaves_its_output() -> None
     ("code", "details"), [(2, {"exitCode": "2"}), (-9, {"exitCode": "-9"}), (None, {}), (0, {"exitCode": "0"})]
 )
 async def test_a_command_that_fails_leaves_evidence_too(code: int | None, details: dict[str, str]) -> None:
-    shown = None if code is None else Shown(label="log", type="text", content="bad", workspace=True, exit_code=code)
+    shown = (
+        None if code is None else ToolEvidence(label="log", type="text", content="bad", workspace=True, exit_code=code)
+    )
     commands = Commands(ToolResult(content="bad", is_error=True, shown=shown))
     found = await verdict(policy("command", command=("make", "a b")), commands=commands)
     (failure,) = found.failures

@@ -32,9 +32,9 @@ from athena_core.services.proof.verify import (
     NOT_LOOKED_AT,
     UNREADABLE_MAX,
     VIOLATIONS_MAX,
-    Report,
+    VerifyReport,
 )
-from athena_core.services.proof.witnesses import Compared, Kept, Witnesses
+from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witnesses
 from athena_core.values import Usage
 from tests.core.domain import test_dead_letter as letter
 from tests.core.domain import test_persona as critic
@@ -162,7 +162,7 @@ class Forge:
         row = self.store.rows(first - 1, 1) if first > 0 else []
         return StoredKey(b"k", first, last, row[0].recorded_at if row else 0, subject)
 
-    def report(self) -> Report:
+    def report(self) -> VerifyReport:
         """The verdict."""
         reader = SqliteReader(self.store.path, self.store.log_id)
         try:
@@ -181,7 +181,7 @@ class Plain(NamedTuple):
     text: bytes | None = None
 
 
-def run_to_the_end(reader: verifying.Source, forge: Forge) -> Report:
+def run_to_the_end(reader: verifying.VerifiedLog, forge: Forge) -> VerifyReport:
     """The report at the end of the pass."""
     steps = verifying.verify(
         reader,
@@ -752,7 +752,7 @@ def by_release_0_1_0(forge: Forge, spent: int) -> None:
                     for kind, key, _ in forge.store.guards()
                     if kind == "spent"
                 ),
-                (Guard(kind="spent", key=run.LAST_SPENT, value=("1970-01-01", spent)), forge.position),
+                (Guard(kind="spent", key=run.LAST_SPENT_KEY, value=("1970-01-01", spent)), forge.position),
             ]
         )
     forge.guards.load(forge.store.guards())
@@ -833,12 +833,12 @@ def kept_nowhere(forge: Forge) -> None:
     forge.against = kept()
 
 
-def given_up(forge: Forge) -> list[Kept]:
+def given_up(forge: Forge) -> list[Witness]:
     """Return two anchors of a branch that a fork at position 2 gave up."""
     forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
     taken = Anchor(log_id=forge.store.log_id, position=2, chain="00" * 32)
     before = iso(forge.now - 2)
-    return [Kept("kept.anchors", 1, taken, before), Kept("kept.anchors", 2, replace(taken, position=9), before)]
+    return [Witness("kept.anchors", 1, taken, before), Witness("kept.anchors", 2, replace(taken, position=9), before)]
 
 
 def forked(forge: Forge) -> None:
@@ -854,18 +854,18 @@ def kept_after_the_fork(forge: Forge) -> None:
     """An anchor that was taken after the fork is no anchor of what was given up, nor is one of before its position."""
     forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
     later = Anchor(log_id=forge.store.log_id, position=3, chain="00" * 32)
-    forge.against = Witnesses([Kept("kept.anchors", 1, later, iso(forge.now))])
+    forge.against = Witnesses([Witness("kept.anchors", 1, later, iso(forge.now))])
 
 
 def kept_before_the_fork(forge: Forge) -> None:
     forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
     earlier = Anchor(log_id=forge.store.log_id, position=1, chain="00" * 32)
-    forge.against = Witnesses([Kept("kept.anchors", 1, earlier, iso(0))])
+    forge.against = Witnesses([Witness("kept.anchors", 1, earlier, iso(0))])
 
 
 def kept(*anchors: Anchor) -> Witnesses:
     """Anchors in a file."""
-    lines = [Kept("kept.anchors", number, anchor) for number, anchor in enumerate(anchors, 1)]
+    lines = [Witness("kept.anchors", number, anchor) for number, anchor in enumerate(anchors, 1)]
     return Witnesses(lines, ["kept.anchors"])
 
 
@@ -1360,7 +1360,7 @@ def test_a_breach_is_found(
 def test_every_rule_has_a_breach() -> None:
     shown = {rule for _, rule, _, _ in BREACHES}
     beside = {"chain", "decodable", "commands", "guards", "keys", "meta", "anchor", "forked"}
-    assert shown == rules.names() | beside
+    assert shown == rules.rule_names() | beside
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
@@ -1409,7 +1409,10 @@ def test_the_report_says_what_was_compared_and_what_was_not(forge: Forge) -> Non
     assert NO_ANCHOR in forge.report().not_looked_at, "it vouches for nothing"
     forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
     report = forge.report()
-    assert (report.anchors, report.not_looked_at) == ((Compared(source="log.anchor", position=1),), NOT_LOOKED_AT)
+    assert (report.anchors, report.not_looked_at) == (
+        (ComparedAnchors(source="log.anchor", position=1),),
+        NOT_LOOKED_AT,
+    )
     forge.against = kept(forge.anchor, forge.anchor, replace(forge.anchor, position=0, chain=GENESIS.hex()))
     report = forge.report()
     assert report.ok
@@ -1425,7 +1428,7 @@ def test_anchors_that_an_accepted_fork_gave_up_are_counted(forge: Forge) -> None
     forge.against = Witnesses(anchors, ["kept.anchors"], [(2, row.chain[:MARK_BYTES])])
     report = forge.report()
     assert report.ok, report.violations
-    assert report.anchors == (Compared(source="kept.anchors", position=9, count=2, given_up=2),)
+    assert report.anchors == (ComparedAnchors(source="kept.anchors", position=9, count=2, given_up=2),)
 
 
 def test_a_key_of_a_command_without_events_is_right(forge: Forge) -> None:

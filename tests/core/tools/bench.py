@@ -6,7 +6,7 @@ from typing import Any
 
 from athena_core.providers.mask import Mask
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import Bench, ToolResult
+from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.toolbox import Toolbox, toolbox
 from athena_core.tools.workspace import STATE, Workspace
 from athena_core.values import Egress, FilesPolicy, HttpPolicy, ShellPolicy, ToolPolicies
@@ -36,21 +36,21 @@ class Workbench:
             (directory / "secret.md").write_text(CANARY)
         self.tools: Toolbox = toolbox()
 
-    def bench(self, **policies: FilesPolicy | ShellPolicy | HttpPolicy) -> Bench:
+    def bench(self, **policies: FilesPolicy | ShellPolicy | HttpPolicy) -> ToolContext:
         """A bench with these policies."""
         return self.reaching(**policies)
 
-    def reaching(self, *egress: Egress, **policies: Any) -> Bench:
+    def reaching(self, *egress: Egress, **policies: Any) -> ToolContext:
         """A bench that may reach these hosts."""
         gate = Workspace(self.workspace, {self.state: STATE})
-        return Bench(workspace=gate, mask=Mask(), policies=ToolPolicies(**policies), allowed_egress=egress)
+        return ToolContext(workspace=gate, mask=Mask(), policies=ToolPolicies(**policies), allowed_egress=egress)
 
-    async def call(self, bench: Bench, name: str, **arguments: Any) -> ToolResult:
+    async def call(self, bench: ToolContext, name: str, **arguments: Any) -> ToolResult:
         """Make a call as a model writes it."""
         tool, read = self.tools.read(name, json.dumps(arguments), (name,))
         return await tool.call(read, bench)
 
-    async def refusal(self, bench: Bench, name: str, **arguments: Any) -> str:
+    async def refusal(self, bench: ToolContext, name: str, **arguments: Any) -> str:
         """The text of the refusal that a call must meet."""
         try:
             result = await self.call(bench, name, **arguments)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from athena_core.tools.tool import Shown
+from athena_core.tools.tool import ToolEvidence
 from tests.core.tools.bench import Workbench
 
 
@@ -12,7 +12,7 @@ from tests.core.tools.bench import Workbench
 async def test_what_a_model_shows_is_attached_as_it_is(workbench: Workbench, kind: str, content: str) -> None:
     result = await workbench.call(workbench.bench(), "evidence", label="tests", type=kind, content=content)
     assert (result.content, result.is_error, result.changed) == ("Attached as 'tests'.", False, False)
-    assert result.shown == Shown(label="tests", type=kind, content=content, workspace=True)  # type: ignore[arg-type]
+    assert result.shown == ToolEvidence(label="tests", type=kind, content=content, workspace=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.providers.mask import Mask
-from athena_core.tools.http import RESPONSE_BYTES, SENT, Http, is_public
+from athena_core.tools.http import REQUEST_HEADERS, RESPONSE_BYTES, HttpTool, is_public
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import Bench, ToolResult
+from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.toolbox import Toolbox
 from athena_core.tools.workspace import Workspace
 from athena_core.values import Egress, HttpPolicy, ToolPolicies
@@ -114,7 +114,7 @@ class Names:
 
 def reach(workbench: Workbench, names: Names | None = None, *, loopback: bool = True) -> None:
     """Give the workbench a tool http that may reach loopback, with a resolver of the test's."""
-    workbench.tools = Toolbox((Http(allow_loopback=loopback, resolve=names),))
+    workbench.tools = Toolbox((HttpTool(allow_loopback=loopback, resolve=names),))
 
 
 async def get(workbench: Workbench, server: Server, policy: HttpPolicy | None = None, **arguments: Any) -> ToolResult:
@@ -303,9 +303,9 @@ def test_whatever_a_url_is_it_is_asked_for_at_a_listed_host_or_refused(url: str)
         asked.append(host)
         return ["10.0.0.1"]
 
-    http = Http(resolve=resolve)
+    http = HttpTool(resolve=resolve)
     egress = (Egress(host="*.ab"), Egress(host="a"))
-    bench = Bench(workspace=Workspace(Path()), mask=Mask(), policies=ToolPolicies(), allowed_egress=egress)
+    bench = ToolContext(workspace=Workspace(Path()), mask=Mask(), policies=ToolPolicies(), allowed_egress=egress)
 
     async def call() -> None:
         with pytest.raises(ToolRefused):
@@ -366,9 +366,9 @@ async def test_headers_that_carry_credentials_or_steer_the_connection_are_not_se
 
 async def test_every_header_that_may_be_sent_is_sent(workbench: Workbench) -> None:
     async with serving(says(HELLO)) as server:
-        await get(workbench, server, headers={name.title(): f"value of {name}" for name in SENT})
+        await get(workbench, server, headers={name.title(): f"value of {name}" for name in REQUEST_HEADERS})
     lines = server.heads[0].decode().split("\r\n")
-    assert all(any(line.lower() == f"{name}: value of {name}" for line in lines) for name in SENT)
+    assert all(any(line.lower() == f"{name}: value of {name}" for line in lines) for name in REQUEST_HEADERS)
 
 
 async def test_a_reading_request_has_no_body(workbench: Workbench) -> None:
@@ -422,7 +422,7 @@ async def test_a_name_that_does_not_resolve_in_time_is_given_up(workbench: Workb
         await asyncio.Event().wait()
         return []
 
-    workbench.tools = Toolbox((Http(resolve=never),))
+    workbench.tools = Toolbox((HttpTool(resolve=never),))
     bench = workbench.reaching(Egress(host="a.example.org"), http=HttpPolicy(timeout_ms=50))
     assert "No answer within 50 ms" in (await workbench.call(bench, "http", url="http://a.example.org")).content
 
@@ -477,8 +477,8 @@ async def test_what_cannot_be_stored_is_replaced(workbench: Workbench) -> None:
     [("GET", True), ("HEAD", True), ("POST", False), ("PUT", False), ("PATCH", False), ("DELETE", False)],
 )
 def test_only_what_reads_may_be_repeated(method: str, again: bool) -> None:
-    assert Http().repeatable({"url": "http://a", "method": method}) is again
-    assert Http().repeatable({"url": "http://a"})
+    assert HttpTool().repeatable({"url": "http://a", "method": method}) is again
+    assert HttpTool().repeatable({"url": "http://a"})
 
 
 @pytest.mark.parametrize("secret", [SECRETS[0], "https://ann:canary-of-ann@host/"])

@@ -13,8 +13,8 @@ import uvloop
 
 from athena_core.providers.mask import Mask
 from athena_core.system.process import environment
-from athena_core.tools.shell import COMMANDS_SHOWN, OUTPUT_BYTES, Output
-from athena_core.tools.tool import Bench, ToolResult
+from athena_core.tools.shell import COMMANDS_SHOWN, OUTPUT_BYTES, ShellOutput
+from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.values import ShellPolicy
 from tests.core.tools.bench import CANARY, Workbench
 from tests.support.witness import Knock, Witness
@@ -145,7 +145,7 @@ async def test_of_much_output_the_beginning_and_the_end_are_kept(workbench: Work
 @pytest.mark.parametrize("limit", [1, 2, 3, 10, 11])
 @pytest.mark.parametrize("pieces", [["0123456789"], ["01", "2", "", "3456", "789"], list("0123456789")])
 def test_output_is_kept_alike_however_it_arrives(limit: int, pieces: list[str]) -> None:
-    output = Output(limit)
+    output = ShellOutput(limit)
     for piece in pieces:
         output.add(piece.encode())
     whole = "0123456789"
@@ -257,7 +257,7 @@ async def test_a_directory_that_is_exchanged_for_a_link_before_the_start_is_not_
     """The place is opened first, and what was opened is entered: what its name leads to meanwhile does not matter."""
     (workbench.workspace / "sub").mkdir()
     (workbench.workspace / "sub/secret.md").write_text("harmless")
-    bench: Bench = workbench.bench(shell=ShellPolicy(commands=(("cat",),)))
+    bench: ToolContext = workbench.bench(shell=ShellPolicy(commands=(("cat",),)))
     for _ in range(20):
         call = asyncio.create_task(workbench.call(bench, "shell", command=["cat", "secret.md"], directory="sub"))
         await asyncio.sleep(0)  # it has opened the place, and waits for the start

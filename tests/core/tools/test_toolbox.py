@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from athena_core.domain.profile import normalise
+from athena_core.domain.profile import normalise_profile
 from athena_core.schema import check
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import BadArguments, UnknownTool
@@ -101,5 +101,5 @@ def test_the_profile_in_the_documentation_is_one_and_names_every_tool() -> None:
     example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
     assert example is not None
     spec = msgspec.json.decode(example[1], type=HarnessSpec)
-    assert normalise(spec, frozenset({"openai"}), check).tool_policies == spec.tool_policies
+    assert normalise_profile(spec, frozenset({"openai"}), check).tool_policies == spec.tool_policies
     assert set(spec.config.tools) == TOOLS.names

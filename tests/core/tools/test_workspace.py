@@ -10,10 +10,10 @@ from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.compiler import resolve
 from athena_core.settings import load
-from athena_core.tools.files import Files
+from athena_core.tools.files import FilesTool
 from athena_core.tools.refusal import PathRefused
-from athena_core.tools.shell import Shell
-from athena_core.tools.tool import Bench
+from athena_core.tools.shell import ShellTool
+from athena_core.tools.tool import ToolContext
 from athena_core.tools.workspace import Workspace, open_workspace
 from athena_core.values import FilesPolicy, ShellPolicy, ToolPolicies
 from tests.core.tools.bench import CANARY, snapshot
@@ -57,15 +57,15 @@ class Site(NamedTuple):
     root: Path
     workspace: Workspace
 
-    def bench(self, directory: str | None = None) -> Bench:
+    def bench(self, directory: str | None = None) -> ToolContext:
         """Tools that may write, in a directory."""
         files = FilesPolicy(write=True, directory=directory)
         shell = ShellPolicy(commands=(("/bin/cat",),), directory=directory)
-        return Bench(workspace=self.workspace, mask=Mask(), policies=ToolPolicies(files=files, shell=shell))
+        return ToolContext(workspace=self.workspace, mask=Mask(), policies=ToolPolicies(files=files, shell=shell))
 
     async def files(self, path: str, action: dict[str, Any], directory: str | None = None) -> str:
         """What the tool tells; for a listing of a file that of its directory."""
-        return (await Files().call(action | {"path": path}, self.bench(directory))).content
+        return (await FilesTool().call(action | {"path": path}, self.bench(directory))).content
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_what_is_closed_is_no_context(site: Site, end: str) -> None:
 @pytest.mark.parametrize("directory", ["personas/scribe", ".git"])
 async def test_no_command_runs_in_a_closed_directory(site: Site, directory: str) -> None:
     with pytest.raises(PathRefused):
-        await Shell().call({"command": ["/bin/cat", "x"], "directory": directory}, site.bench())
+        await ShellTool().call({"command": ["/bin/cat", "x"], "directory": directory}, site.bench())
 
 
 @pytest.mark.parametrize("directory", ["personas", "sub", "sub/..", "deploy", ".git", "state"])

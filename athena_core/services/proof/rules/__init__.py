@@ -1,6 +1,6 @@
 """The rules of the verification, one module per noun, each with the state that its rules compare events with.
 
-What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``a2a.py``.
+What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``message.py``.
 A rule names the event types that it looks at, and a state advances by the types that it follows; a new event type is
 named by a rule or excused in ``EXCUSED``.
 """
@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from athena_core.domain import DECIDERS, plane, template
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import NOTHING, Entry, Noun, table
-from athena_core.services.proof.rules.anchor import Anchors
-from athena_core.services.proof.rules.catalog import Catalog
-from athena_core.services.proof.rules.dead_letter import DeadLetters
-from athena_core.services.proof.rules.erasure import Erasure
-from athena_core.services.proof.rules.log import LogState
-from athena_core.services.proof.rules.message import Messages
-from athena_core.services.proof.rules.policy import Policies
-from athena_core.services.proof.rules.queue import Queues
-from athena_core.services.proof.rules.redrive import Redrives
-from athena_core.services.proof.rules.review import Reviews
-from athena_core.services.proof.rules.run import Runs
-from athena_core.services.proof.rules.schedule import Schedules
-from athena_core.services.proof.rules.workflow_run import WorkflowRuns
+from athena_core.services.proof.rule import NO_RULES, EventRules, RuleSet, rules_by_event
+from athena_core.services.proof.rules.anchor import AnchorRules
+from athena_core.services.proof.rules.catalog import CatalogRules
+from athena_core.services.proof.rules.dead_letter import DeadLetterRules
+from athena_core.services.proof.rules.erasure import ErasureRules
+from athena_core.services.proof.rules.log import LogRules
+from athena_core.services.proof.rules.message import MessageRules
+from athena_core.services.proof.rules.policy import PolicyRules
+from athena_core.services.proof.rules.queue import QueueRules
+from athena_core.services.proof.rules.redrive import RedriveRules
+from athena_core.services.proof.rules.review import ReviewRules
+from athena_core.services.proof.rules.run import RunRules
+from athena_core.services.proof.rules.schedule import ScheduleRules
+from athena_core.services.proof.rules.workflow_run import WorkflowRunRules
 
 STANDS_IN_RUNS = (plane.SafetyViolation, template.RunTemplateRun)
 """Event types of other nouns that stand in the streams of runs."""
@@ -47,24 +47,24 @@ class Rules:
 
     def __init__(self) -> None:
         """Begin before the first event."""
-        self.log = LogState()
-        self.policies = Policies()
-        self.runs = Runs(self.log, self.policies)
-        self.erasure = Erasure()
-        letters = DeadLetters()
-        self.nouns: tuple[Noun, ...] = (
-            *(self.policies, Catalog(), self.erasure, self.runs, WorkflowRuns(), Schedules(self.log)),
-            *(Queues(self.log), letters, Messages(), Reviews(self.log, self.runs), Redrives(letters)),
-            Anchors(),
+        self.log = LogRules()
+        self.policies = PolicyRules()
+        self.runs = RunRules(self.log, self.policies)
+        self.erasure = ErasureRules()
+        letters = DeadLetterRules()
+        self.nouns: tuple[RuleSet, ...] = (
+            *(self.policies, CatalogRules(), self.erasure, self.runs, WorkflowRunRules(), ScheduleRules(self.log)),
+            *(QueueRules(self.log), letters, MessageRules(), ReviewRules(self.log, self.runs), RedriveRules(letters)),
+            AnchorRules(),
         )
-        self.table: Mapping[type[Event], Entry] = table(self.nouns, STREAMS)
+        self.table: Mapping[type[Event], EventRules] = rules_by_event(self.nouns, STREAMS)
 
     def look(self, row: Row, event: Event) -> list[tuple[str, str]]:
         """Take an event in; return the names of the rules that it breaks, and how. A damaged one is ``Unknown``."""
         found = self.log.faults(row)
         if row.text is None and row.text_hash is not None:
             self.erasure.missing.add(row.position)
-        entry = self.table.get(type(event), NOTHING)
+        entry = self.table.get(type(event), NO_RULES)
         if not row.stream.startswith(entry.streams):
             found.append(("streams", f"{row.type} of {row.stream}, which is of another kind"))
         for name, rule in entry.rules:
@@ -77,9 +77,9 @@ class Rules:
         return found
 
 
-def names() -> set[str]:
+def rule_names() -> set[str]:
     """Return the names of all rules of events."""
-    return {"streams", *LogState.NAMES, *(name for entry in Rules().table.values() for name, _ in entry.rules)}
+    return {"streams", *LogRules.NAMES, *(name for entry in Rules().table.values() for name, _ in entry.rules)}
 
 
 def _because(reason: str, *kinds: type[Event]) -> dict[type[Event], str]:

@@ -3,10 +3,10 @@
 from athena_core.domain import anchor
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, rule
+from athena_core.services.proof.rule import RuleSet, rule
 
 
-class Anchors(Noun):
+class AnchorRules(RuleSet):
     """The anchors of other logs; nothing is remembered of them."""
 
     @rule(*anchor.DECIDER.events)

@@ -3,7 +3,7 @@
 from athena_core.domain import directive, memory, profile, session, template, workflow, workflow_run
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
+from athena_core.services.proof.rule import RuleSet, follow, rule
 
 CREATED: tuple[type[Event], ...] = (
     session.SessionCreated,
@@ -16,7 +16,7 @@ CREATED: tuple[type[Event], ...] = (
 )
 
 
-class Catalog(Noun):
+class CatalogRules(RuleSet):
     """The versions of run templates; what is created once needs no state but the version of its stream."""
 
     def __init__(self) -> None:

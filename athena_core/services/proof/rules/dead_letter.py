@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from athena_core.domain import dead_letter, queue
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, Violation, follow, rule
+from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
 
 EVENTS = dead_letter.DECIDER.events
 TRANSITIONS: Mapping[type[Event], tuple[str, str]] = {
@@ -17,7 +17,7 @@ TRANSITIONS: Mapping[type[Event], tuple[str, str]] = {
 """What a dead letter has to be for an event of it, and is then."""
 
 
-class DeadLetters(Noun):
+class DeadLetterRules(RuleSet):
     """The dead letters before an event, and the items on their way to one or back."""
 
     def __init__(self) -> None:
@@ -45,10 +45,10 @@ class DeadLetters(Noun):
                 return f"{row.stream} holds other items than those that left a queue for it"
         return None
 
-    @follow(queue.WorkBatchBuried, queue.WorkEnqueued)
-    def move(self, row: Row, event: queue.WorkBatchBuried | queue.WorkEnqueued) -> None:
+    @follow(queue.WorkBatchDeadLettered, queue.WorkEnqueued)
+    def move(self, row: Row, event: queue.WorkBatchDeadLettered | queue.WorkEnqueued) -> None:
         """Note what left a queue for a dead letter, and what came back from one."""
-        if isinstance(event, queue.WorkBatchBuried):
+        if isinstance(event, queue.WorkBatchDeadLettered):
             self._buried[event.dead_letter_id] = event.item_ids
         elif event.dead_letter_id is not None:
             self._requeued.pop(event.item_id, None)

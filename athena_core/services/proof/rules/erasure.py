@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from athena_core.domain import memory, plane
 from athena_core.event import Position
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, Violation, follow, rule
+from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
 
 
-class Erasure(Noun):
+class ErasureRules(RuleSet):
     """The texts that are gone, and those whose erasure is recorded."""
 
     def __init__(self) -> None:

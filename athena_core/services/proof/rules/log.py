@@ -2,10 +2,10 @@
 
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun
+from athena_core.services.proof.rule import RuleSet
 
 
-class LogState(Noun):
+class LogRules(RuleSet):
     """The streams before an event, and the command that it may belong to. Called for each event, not by type."""
 
     NAMES = ("times", "versions", "envelope")

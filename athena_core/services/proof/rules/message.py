@@ -3,12 +3,12 @@
 from athena_core.domain import message
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
+from athena_core.services.proof.rule import RuleSet, follow, rule
 
 EVENTS = message.DECIDER.events
 
 
-class Messages(Noun):
+class MessageRules(RuleSet):
     """The messages that are to be delivered."""
 
     def __init__(self) -> None:

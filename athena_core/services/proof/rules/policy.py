@@ -2,10 +2,10 @@
 
 from athena_core.domain import policy
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
+from athena_core.services.proof.rule import RuleSet, follow, rule
 
 
-class Policies(Noun):
+class PolicyRules(RuleSet):
     """The policy in force before an event."""
 
     def __init__(self) -> None:

@@ -3,23 +3,23 @@
 from athena_core.domain import queue, run
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
-from athena_core.services.proof.rules.log import LogState
+from athena_core.services.proof.rule import RuleSet, follow, rule
+from athena_core.services.proof.rules.log import LogRules
 
 EVENTS = queue.DECIDER.events
 
 
-class Queues(Noun):
+class QueueRules(RuleSet):
     """The queues before an event, and the runs that have their items."""
 
-    def __init__(self, log: LogState) -> None:
+    def __init__(self, log: LogRules) -> None:
         """Begin without queues."""
         self._log = log
-        self._states: dict[str, queue.WorkState] = {}
+        self._states: dict[str, queue.QueueState] = {}
         self._working: dict[str, str] = {}
         """The runs that have items of a queue, and how they ended."""
 
-    def _state(self, row: Row) -> queue.WorkState:
+    def _state(self, row: Row) -> queue.QueueState:
         return self._states.get(row.stream, queue.DECIDER.initial)
 
     @rule(*EVENTS)
@@ -34,7 +34,7 @@ class Queues(Noun):
                 legal = event.item_id not in waiting
             case queue.WorkDrainStarted():
                 legal = drain is None and bool(waiting)
-            case queue.WorkBatchStarted() | queue.WorkBatchBuried():
+            case queue.WorkBatchStarted() | queue.WorkBatchDeadLettered():
                 legal = drain is not None and batch is None and waiting.issuperset(event.item_ids)
             case queue.WorkItemDrained():
                 legal = event.item_id in leased and batch is not None and batch.run_id == event.run_id

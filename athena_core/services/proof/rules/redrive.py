@@ -3,16 +3,16 @@
 from athena_core.domain import redrive
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
-from athena_core.services.proof.rules.dead_letter import DeadLetters
+from athena_core.services.proof.rule import RuleSet, follow, rule
+from athena_core.services.proof.rules.dead_letter import DeadLetterRules
 
 EVENTS = redrive.DECIDER.events
 
 
-class Redrives(Noun):
+class RedriveRules(RuleSet):
     """The redrives before an event."""
 
-    def __init__(self, letters: DeadLetters) -> None:
+    def __init__(self, letters: DeadLetterRules) -> None:
         """Begin without redrives."""
         self._letters = letters
         self._states: dict[str, redrive.RedriveState] = {}

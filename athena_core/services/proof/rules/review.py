@@ -3,21 +3,21 @@
 from athena_core.domain import review, run
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
-from athena_core.services.proof.rules.log import LogState
-from athena_core.services.proof.rules.run import Runs
+from athena_core.services.proof.rule import RuleSet, follow, rule
+from athena_core.services.proof.rules.log import LogRules
+from athena_core.services.proof.rules.run import RunRules
 
 EVENTS = review.DECIDER.events
 
 
-class Reviews(Noun):
+class ReviewRules(RuleSet):
     """The reviews before an event, and the runs of those that have not ended."""
 
-    def __init__(self, log: LogState, runs: Runs) -> None:
+    def __init__(self, log: LogRules, runs: RunRules) -> None:
         """Begin without reviews."""
         self._log = log
         self._runs = runs
-        self._states: dict[str, review.PersonaState] = {}
+        self._states: dict[str, review.ReviewState] = {}
         self._reviewing: dict[str, str] = {}
         """The runs of reviews, by which persona."""
 

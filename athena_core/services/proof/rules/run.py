@@ -9,9 +9,9 @@ from athena_core.domain import plane, run, template
 from athena_core.event import Event, Unknown
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
-from athena_core.services.proof.rules.log import LogState
-from athena_core.services.proof.rules.policy import Policies
+from athena_core.services.proof.rule import RuleSet, follow, rule
+from athena_core.services.proof.rules.log import LogRules
+from athena_core.services.proof.rules.policy import PolicyRules
 from athena_core.values import Usage
 
 PREFIX = "run_"
@@ -92,10 +92,10 @@ class OpenRun:
 NEW = OpenRun("new")
 
 
-class Runs(Noun):
+class RunRules(RuleSet):
     """The open runs, and what they occupy; those that have ended are forgotten."""
 
-    def __init__(self, log: LogState, policies: Policies) -> None:
+    def __init__(self, log: LogRules, policies: PolicyRules) -> None:
         """Begin without runs."""
         self._log = log
         self._policies = policies

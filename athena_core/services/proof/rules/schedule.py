@@ -9,8 +9,8 @@ from athena_core.domain import plane, run, schedule, workflow_run
 from athena_core.errors import ConfigError
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, Violation, follow, rule
-from athena_core.services.proof.rules.log import LogState
+from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
+from athena_core.services.proof.rules.log import LogRules
 
 EVENTS = schedule.DECIDER.events
 LASTING_ZONES = {None, "UTC"}
@@ -26,7 +26,7 @@ BEGINNINGS = (
 """The first events of what a schedule may start."""
 
 
-class Launching(NamedTuple):
+class PendingLaunch(NamedTuple):
     """A run that a schedule started, which is not there yet."""
 
     schedule: str
@@ -34,14 +34,14 @@ class Launching(NamedTuple):
     command: str
 
 
-class Schedules(Noun):
+class ScheduleRules(RuleSet):
     """The schedules before an event."""
 
-    def __init__(self, log: LogState) -> None:
+    def __init__(self, log: LogRules) -> None:
         """Begin without schedules."""
         self._log = log
         self._states: dict[str, schedule.ScheduleState] = {}
-        self._launching: dict[str, Launching] = {}
+        self._launching: dict[str, PendingLaunch] = {}
         """The runs that schedules started, until they are there or were refused."""
 
     def _state(self, row: Row) -> schedule.ScheduleState:
@@ -151,7 +151,7 @@ class Schedules(Noun):
             return
         match event:
             case schedule.ScheduleRunStarted(target_run_id=run_id) if run_id not in self._log.versions:
-                self._launching[run_id] = Launching(row.stream, row.position, row.command_id)
+                self._launching[run_id] = PendingLaunch(row.stream, row.position, row.command_id)
             case schedule.ScheduleRunFailed(target_run_id=run_id) if run_id in self._launching:
                 if self._launching[run_id].command == row.command_id:
                     del self._launching[run_id]

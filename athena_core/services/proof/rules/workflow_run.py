@@ -3,7 +3,7 @@
 from athena_core.domain import workflow_run
 from athena_core.event import Event
 from athena_core.protocols import Row
-from athena_core.services.proof.rule import Noun, follow, rule
+from athena_core.services.proof.rule import RuleSet, follow, rule
 
 EVENTS = workflow_run.DECIDER.events
 STEPPED = (
@@ -14,7 +14,7 @@ STEPPED = (
 )
 
 
-class WorkflowRuns(Noun):
+class WorkflowRunRules(RuleSet):
     """The workflow runs before an event."""
 
     def __init__(self) -> None:
