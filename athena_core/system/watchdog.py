@@ -25,10 +25,8 @@ LONGEST = 5
 OPERATIONS_MAX = 200
 OTHER = "other"
 
-ROOTS = tuple(
-    str(Path(__file__).resolve().parents[1] / name) + "/"
-    for name in ("athena_core", "projections", "athena_api", "athena_cli")
-)
+HOME = Path(__file__).resolve().parents[2]
+ROOTS = tuple(str(HOME / name) + "/" for name in ("athena_core", "projections", "athena_api", "athena_cli"))
 
 SELECT = selectors.DefaultSelector.select.__code__
 """Where the event loop of asyncio waits; that of uvloop has no frame."""
@@ -169,8 +167,8 @@ class Watchdog:
             return OTHER, OTHER
         place = OTHER
         if ours:
-            path = Path(ours[0].f_code.co_filename)
-            place = f"{path.parent.name}/{path.name}:{ours[0].f_lineno}"
+            path = Path(ours[0].f_code.co_filename).relative_to(HOME)
+            place = f"{path}:{ours[0].f_lineno}"
         return _name_of(task, ours), place
 
 
