@@ -36,8 +36,8 @@ from athena_api.endpoint.etag import unchanged
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operations import OPERATIONS, ROLES
+from athena_api.operations.redrives import PendingLetters
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
-from athena_api.queues import PendingLetters
 from athena_api.streams.sse import Feed, Streams
 from athena_api.streams.transcripts import Transcripts
 from athena_core import __version__
@@ -270,6 +270,7 @@ def wire(
         mask=mask,
         clock=clock,
         ids=ids,
+        operations=tuple(ROLES),
         log=log,
         tail=tail,
         reader=reader,

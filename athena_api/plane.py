@@ -9,7 +9,9 @@ import anyio
 from anyio import to_thread
 
 from athena_api.answer_cache import AnswerCache
-from athena_api.answers import (
+from athena_api.edge.byte_budget import ByteBudget
+from athena_api.edge.traffic import Traffic
+from athena_api.operations.core import (
     AuthCapabilities,
     BackgroundProblem,
     Capabilities,
@@ -21,8 +23,6 @@ from athena_api.answers import (
     Worker,
     Workers,
 )
-from athena_api.edge.byte_budget import ByteBudget
-from athena_api.edge.traffic import Traffic
 from athena_api.single_flight import SingleFlight
 from athena_api.streams.sse import Feed, Streams
 from athena_api.streams.transcripts import Transcripts
@@ -85,6 +85,8 @@ class ControlPlane(NamedTuple):
     mask: Mask
     clock: Clock
     ids: Ids
+    operations: tuple[str, ...]
+    """The ids of the table of operations, in its order."""
     log: Log
     tail: Tail
     reader: StoreReader

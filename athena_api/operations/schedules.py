@@ -1,11 +1,20 @@
-"""Schedules: what goes in and out of their operations, and who handles them."""
+"""Schedules: writing, running and previewing them, and their log."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
 from athena_core.definitions.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
 from athena_core.definitions.trigger import ScheduleBody, ScheduleSpec, parse_instant
 from athena_core.domain import schedule
@@ -21,6 +30,14 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.log.writer import Committed
 
+
+class PreviewQuery(Value):
+    """How many slots, from when on (now, if absent)."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None = None
+    begin: Time | None = msgspec.field(default=None, name="from")
+
+
 PREVIEW_SLOTS_DEFAULT = 10
 
 
@@ -34,13 +51,6 @@ class TickBody(RunScheduleBody, kw_only=True):
     """When it is supposed to be (ISO-8601 with an offset); now, if absent."""
 
     at: Label | None = None
-
-
-class PreviewQuery(Value):
-    """How many slots, from when on (now, if absent)."""
-
-    count: Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None = None
-    begin: Time | None = msgspec.field(default=None, name="from")
 
 
 class RemovedSchedule(Value):
@@ -243,3 +253,183 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
         lambda rows: schedules.preview(rows, schedule_id, begin, query.count or PREVIEW_SLOTS_DEFAULT),
     )
     return Reply(data=Page(items=existing(times, "schedule", schedule_id)), position=position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listSchedules",
+        context="schedules.list",
+        method="GET",
+        path="/schedules",
+        tag="schedules",
+        command="schedule list",
+        summary="Schedules, in the order in which they were created.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("schedules",),
+        answer=Page[schedules.ScheduledTask],
+        handle=list_schedules,
+    ),
+    Operation(
+        id="createSchedule",
+        context="schedules.create",
+        method="POST",
+        path="/schedules",
+        tag="schedules",
+        command="schedule add",
+        summary="Create a schedule, or replace the one with this id; putting the same again changes nothing.",
+        roles=WRITERS,
+        body=ScheduleBody,
+        answer=schedules.ScheduledTask,
+        handle=create_schedule,
+    ),
+    Operation(
+        id="tickSchedules",
+        context="schedules.tick",
+        method="POST",
+        path="/schedules/tick",
+        tag="schedules",
+        command="schedule tick",
+        summary="Run what is due, as the server does by itself, and wait for the runs that started.",
+        roles=WRITERS,
+        body=TickBody,
+        answer=TickResult,
+        handle=tick_schedules,
+    ),
+    Operation(
+        id="getSchedule",
+        context="schedules.get",
+        method="GET",
+        path="/schedules/:scheduleId",
+        tag="schedules",
+        command="schedule get",
+        summary="One schedule.",
+        roles=EVERYBODY,
+        reads=("schedules",),
+        answer=schedules.ScheduledTask,
+        errors=("NOT_FOUND",),
+        handle=get_schedule,
+    ),
+    Operation(
+        id="updateSchedule",
+        context="schedules.update",
+        method="PUT",
+        path="/schedules/:scheduleId",
+        tag="schedules",
+        command="schedule put",
+        summary="Replace a schedule as a whole, or create it; putting the same again changes nothing.",
+        roles=WRITERS,
+        body=ScheduleSpec,
+        answer=schedules.ScheduledTask,
+        handle=update_schedule,
+    ),
+    Operation(
+        id="deleteSchedule",
+        context="schedules.delete",
+        method="DELETE",
+        path="/schedules/:scheduleId",
+        tag="schedules",
+        command="schedule remove",
+        summary="Remove a schedule; its runs in flight go on, and its log stays.",
+        roles=WRITERS,
+        answer=RemovedSchedule,
+        handle=remove_schedule,
+    ),
+    Operation(
+        id="runSchedule",
+        context="schedules.run",
+        method="POST",
+        path="/schedules/:scheduleId/run",
+        tag="schedules",
+        command="schedule run",
+        summary="Run a schedule by hand, which moves no slot; waits for the end unless asked not to.",
+        roles=WRITERS,
+        body=RunScheduleBody,
+        answer=ScheduleRunResult,
+        accepted=ScheduleRunResult,
+        errors=("NOT_FOUND", "PROVIDER_NOT_FOUND"),
+        handle=run_schedule,
+    ),
+    Operation(
+        id="enableSchedule",
+        context="schedules.enable",
+        method="POST",
+        path="/schedules/:scheduleId/enable",
+        tag="schedules",
+        command="schedule enable",
+        summary="Let slots come due, from now on.",
+        roles=WRITERS,
+        answer=UpdatedSchedule,
+        handle=enable_schedule,
+    ),
+    Operation(
+        id="disableSchedule",
+        context="schedules.disable",
+        method="POST",
+        path="/schedules/:scheduleId/disable",
+        tag="schedules",
+        command="schedule disable",
+        summary="Let no more slots come due.",
+        roles=WRITERS,
+        answer=UpdatedSchedule,
+        handle=disable_schedule,
+    ),
+    Operation(
+        id="pauseSchedule",
+        context="schedules.pause",
+        method="POST",
+        path="/schedules/:scheduleId/pause",
+        tag="schedules",
+        command="schedule pause",
+        summary="Let slots come due without running, and say why.",
+        roles=WRITERS,
+        body=ScheduleNote,
+        answer=UpdatedSchedule,
+        errors=("NOT_FOUND",),
+        handle=pause_schedule,
+    ),
+    Operation(
+        id="resumeSchedule",
+        context="schedules.resume",
+        method="POST",
+        path="/schedules/:scheduleId/resume",
+        tag="schedules",
+        command="schedule resume",
+        summary="Let slots run again, those from now on.",
+        roles=WRITERS,
+        body=ScheduleNote,
+        answer=UpdatedSchedule,
+        errors=("NOT_FOUND",),
+        handle=resume_schedule,
+    ),
+    Operation(
+        id="getScheduleLogs",
+        context="schedules.logs",
+        method="GET",
+        path="/schedules/:scheduleId/logs",
+        tag="schedules",
+        command="schedule logs",
+        summary="What became of every slot that came due, newest first: the newest, or those that follow an entry.",
+        roles=EVERYBODY,
+        paging="tail",
+        reads=("schedules",),
+        answer=list[schedules.ScheduleRunLog],
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        handle=list_schedule_logs,
+    ),
+    Operation(
+        id="previewSchedule",
+        context="schedules.preview",
+        method="GET",
+        path="/schedules/:scheduleId/preview",
+        tag="schedules",
+        command="schedule preview",
+        summary="When a schedule is due next, within ten years, also while it is disabled.",
+        roles=EVERYBODY,
+        query=PreviewQuery,
+        reads=("schedules",),
+        answer=Page[schedules.FireTime],
+        errors=("NOT_FOUND",),
+        handle=preview_schedule,
+    ),
+)

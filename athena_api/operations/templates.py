@@ -1,16 +1,26 @@
-"""Run templates over HTTP: what goes in, and the handlers of their operations."""
+"""Run templates: writing, reading and running them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from athena_api.endpoint.etag import etag, expectation
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
-from athena_api.running import answered
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_api.operations.runs import RUN_ERRORS, answered
 from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
-from athena_core.values import INTEGER_MAX, Body, ClientId
-from projections import templates
+from athena_core.values import INTEGER_MAX, Body, ClientId, RunResult
+from projections import runs, templates
+from projections.engine.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -75,3 +85,76 @@ async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQ
     launch = plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)
     return await answered(plane, call, started)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listRunTemplates",
+        context="runTemplates.list",
+        method="GET",
+        path="/run-templates",
+        tag="templates",
+        summary="Run templates in their newest version, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("templates",),
+        answer=Page[templates.RunTemplate],
+        handle=list_templates,
+    ),
+    Operation(
+        id="createRunTemplate",
+        context="runTemplates.create",
+        method="POST",
+        path="/run-templates",
+        tag="templates",
+        summary="Create a run template: a directive with placeholders, and the profile that runs it.",
+        roles=WRITERS,
+        body=TemplateSpec,
+        answer=templates.RunTemplate,
+        handle=create_template,
+    ),
+    Operation(
+        id="getRunTemplate",
+        context="runTemplates.get",
+        method="GET",
+        path="/run-templates/:templateId",
+        tag="templates",
+        summary="One run template, in its newest version or in another.",
+        roles=EVERYBODY,
+        query=TemplateQuery,
+        reads=("templates",),
+        answer=templates.RunTemplate,
+        errors=("NOT_FOUND",),
+        versioned=True,
+        handle=get_template,
+    ),
+    Operation(
+        id="updateRunTemplate",
+        context="runTemplates.update",
+        method="PUT",
+        path="/run-templates/:templateId",
+        tag="templates",
+        summary="Make another version of a run template; runs of earlier versions stay what they were.",
+        roles=WRITERS,
+        body=TemplateSpec,
+        answer=templates.RunTemplate,
+        errors=("NOT_FOUND",),
+        versioned=True,
+        handle=update_template,
+    ),
+    Operation(
+        id="runTemplate",
+        command="run",
+        context="templates.run",
+        method="POST",
+        path="/templates/:templateId/run",
+        tag="templates",
+        summary="Start a run of a template's newest version; waits for its end unless asked not to.",
+        roles=EVERYBODY,
+        body=RunTemplateBody,
+        answer=RunResult,
+        accepted=runs.Run,
+        errors=("NOT_FOUND", *RUN_ERRORS),
+        handle=run_template,
+    ),
+)

@@ -1,23 +1,26 @@
-"""Persona runs over HTTP: reviewing a repository, and what reviews there were."""
+"""Reviews: having a persona review a repository, and reading the results."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
 from athena_core.event import Value
 from athena_core.services.reviews.preparation import ReviewResult, printed
 from athena_core.services.reviews.reviews import PersonaRunBody
 from athena_core.values import Label
 from projections import reviews
+from projections.engine.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-
-
-class PersonaRunAnswer(Value):
-    """The result of a review, and as it is printed."""
-
-    result: ReviewResult
-    stdout: str
 
 
 class PersonaRunsQuery(Value):
@@ -25,6 +28,13 @@ class PersonaRunsQuery(Value):
 
     name: Label | None = None
     status: Literal["running", "ok", "failed"] | None = None
+
+
+class PersonaRunAnswer(Value):
+    """The result of a review, and as it is printed."""
+
+    result: ReviewResult
+    stdout: str
 
 
 async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQuery]) -> Reply:
@@ -61,3 +71,54 @@ async def get_persona_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     run_id = call.path["runId"]
     record, position = await plane.query(("personas",), lambda rows: reviews.review_by_id(rows, run_id))
     return Reply(data=existing(record, "persona run", run_id), position=position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="runPersona",
+        command="persona run",
+        context="personas.run",
+        method="POST",
+        path="/personas/run",
+        tag="personas",
+        summary="Have a persona review what changed between two commits; a failed model call is a failed result.",
+        roles=WRITERS,
+        body=PersonaRunBody,
+        answer=PersonaRunAnswer,
+        accepted=reviews.PersonaRunDetails,
+        errors=(
+            *("PROVIDER_NOT_FOUND", "CONTEXT_OVERFLOW", "NOT_FOUND", "RATE_LIMITED"),
+            *("POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
+        ),
+        handle=run_persona,
+    ),
+    Operation(
+        id="listPersonaRuns",
+        context="personas.runs.list",
+        command="persona list",
+        method="GET",
+        path="/personas/runs",
+        tag="personas",
+        summary="Reviews of personas, newest first.",
+        roles=EVERYBODY,
+        query=PersonaRunsQuery,
+        paging="cursor",
+        reads=("personas",),
+        answer=Page[reviews.PersonaRun],
+        handle=list_persona_runs,
+    ),
+    Operation(
+        id="getPersonaRun",
+        context="personas.runs.get",
+        command="persona show",
+        method="GET",
+        path="/personas/runs/:runId",
+        tag="personas",
+        summary="One review, with its result.",
+        roles=EVERYBODY,
+        reads=("personas",),
+        answer=reviews.PersonaRunDetails,
+        errors=("NOT_FOUND",),
+        handle=get_persona_run,
+    ),
+)

@@ -1,22 +1,32 @@
-"""The memory over the API: searching and reading notes, noting down and forgetting."""
+"""Memory: searching and reading notes, recording and forgetting entries."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
 from athena_core.domain.memory import MemoryBody
 from athena_core.event import Value
-from athena_core.protocols import Connection
-from athena_core.services.memory import Forgotten
+from athena_core.protocols import Connection, Passage
+from athena_core.services.memory import Forgotten, NoteText
 from athena_core.values import Body, Count, Label
 from projections import memory
-
-SCRUB_SECONDS = 1.5
-"""How long readers of erased text are waited for before the answer names the places that they read."""
+from projections.engine.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
+
+SCRUB_SECONDS = 1.5
+"""How long readers of erased text are waited for before the answer names the places that they read."""
 
 
 class SearchQuery(Value):
@@ -83,3 +93,86 @@ async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     left = await plane.scrub(done.position, SCRUB_SECONDS) + await plane.memory.repeated(entry_id)
     answer = Forgotten(id=entry_id, removed=removed, left=left or None)
     return Reply(data=answer, position=done.position, replayed=done.replayed)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="searchMemory",
+        context="memory.search",
+        method="GET",
+        path="/memory/search",
+        tag="memory",
+        summary="Passages of notes and entries that hold every word of the query, best first.",
+        roles=EVERYBODY,
+        query=SearchQuery,
+        reads=("memory", "sessions"),
+        answer=list[Passage],
+        handle=search_memory,
+    ),
+    Operation(
+        id="getMemory",
+        context="memory.get",
+        method="POST",
+        path="/memory/get",
+        tag="memory",
+        summary="Lines of a note: `MEMORY.md` or `memory/**.md` of the workspace.",
+        roles=EVERYBODY,
+        body=ReadMemoryBody,
+        answer=NoteText,
+        handle=get_memory,
+    ),
+    Operation(
+        id="listMemory",
+        context="memory.list",
+        method="GET",
+        path="/memory",
+        tag="memory",
+        summary="Entries that were noted down and not forgotten, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("memory",),
+        answer=Page[memory.MemoryEntry],
+        handle=list_memory,
+    ),
+    Operation(
+        id="recordMemory",
+        command="memory add",
+        context="memory.record",
+        method="POST",
+        path="/memory",
+        tag="memory",
+        summary="Note something down.",
+        roles=WRITERS,
+        body=MemoryBody,
+        answer=memory.MemoryEntry,
+        errors=("NOT_FOUND",),
+        handle=record_memory,
+    ),
+    Operation(
+        id="getMemoryEntry",
+        command="memory show",
+        context="memory.entry.get",
+        method="GET",
+        path="/memory/:entryId",
+        tag="memory",
+        summary="One entry.",
+        roles=EVERYBODY,
+        reads=("memory",),
+        answer=memory.MemoryEntry,
+        errors=("NOT_FOUND",),
+        handle=get_memory_entry,
+    ),
+    Operation(
+        id="forgetMemory",
+        command="memory forget",
+        context="memory.forget",
+        method="DELETE",
+        path="/memory/:entryId",
+        tag="memory",
+        summary="Forget an entry; its text is erased everywhere, the log included. `left` names where it may remain.",
+        roles=WRITERS,
+        answer=Forgotten,
+        errors=("NOT_FOUND",),
+        handle=forget_memory,
+    ),
+)

@@ -1,11 +1,17 @@
-"""Answers: the shapes of what the API says beside the records of the core and of the read models."""
+"""The server as its callers see it: capabilities, the caller, health, digests, workers."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Operation, Reply
 from athena_core.event import Value
+from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
+from projections import ALL
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
 
 
 class AuthCapabilities(Value):
@@ -165,27 +171,118 @@ class Workers(Value):
     items: tuple[Worker, ...]
 
 
-class EventRecord(Value):
-    """A recorded event as it is published (contract 6); ``id`` is the cursor that continues after it."""
-
-    id: str
-    trace_id: str
-    type: str
-    created_at: str
-    payload: dict[str, Any]
-    session_id: str | None = None
-    run_id: str | None = None
-    task_id: str | None = None
-    parent_run_id: str | None = None
-    policy: dict[str, Any] | None = None
-    scope: dict[str, tuple[str, ...]] | None = None
-    undecodable: bool | None = None
+async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """What this server can do."""
+    return Reply(data=plane.capabilities(), position=call.position)
 
 
-class EventsPage(Value):
-    """Part of the feed: ``cursor`` is after the last position scanned; ``nextCursor`` is absent at the head."""
+async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Who is asking."""
+    who, narrowed = call.who, None
+    if who.scope is not None:
+        kinds = {kind: getattr(who.scope, kind) for kind in who.scope.__struct_fields__}
+        narrowed = {kind: tuple(sorted(names)) for kind, names in kinds.items() if names is not None}
+    allowed = tuple(operation for operation in plane.operations if plane.access.allows(who, operation))
+    caller = Caller(identity=who.subject, role=who.role.value, operations=allowed, scope=narrowed)
+    return Reply(data=caller, position=call.position)
 
-    events: tuple[EventRecord, ...]
-    cursor: str
-    head: int
-    next_cursor: str | None = None
+
+async def get_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Whether the server is well."""
+    return Reply(data=plane.health(call.position), position=call.position)
+
+
+async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Accept the machine's clock."""
+    done = await plane.clocks.accept(call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+
+
+async def get_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """What all rows of the views come to."""
+    return Reply(data=await plane.digests.result(call.position), position=call.position)
+
+
+async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """The processes that are attached to the log."""
+    return Reply(data=await plane.workers(), position=call.position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="getCapabilities",
+        shared=True,
+        command="capabilities",
+        context="capabilities",
+        method="GET",
+        path="/capabilities",
+        tag="core",
+        summary="What this server can do.",
+        roles=EVERYBODY,
+        answer=Capabilities,
+        handle=get_capabilities,
+    ),
+    Operation(
+        id="getCaller",
+        shared=True,
+        command="whoami",
+        context="caller",
+        method="GET",
+        path="/caller",
+        tag="core",
+        summary="Who is asking, and which operations they may use.",
+        roles=EVERYBODY,
+        answer=Caller,
+        handle=get_caller,
+    ),
+    Operation(
+        id="getAdminHealth",
+        shared=True,
+        command="health",
+        context="admin.health",
+        method="GET",
+        path="/admin/health",
+        tag="core",
+        summary="Whether the server is well, and how far each projection is.",
+        roles=EVERYBODY,
+        answer=Health,
+        handle=get_health,
+    ),
+    Operation(
+        id="acceptClock",
+        command="clock accept",
+        context="admin.clock",
+        method="POST",
+        path="/admin/clock/accept",
+        tag="core",
+        summary="Accept the clock of the server's machine after a jump ahead, instead of after ten minutes.",
+        roles=ADMINS,
+        answer=AcceptedClock,
+        handle=accept_clock,
+    ),
+    Operation(
+        id="getViewDigests",
+        command="digests",
+        context="admin.digests",
+        method="GET",
+        path="/admin/digests",
+        tag="core",
+        summary="The digest of each view at its position. Reads every row; concurrent requests share one scan.",
+        roles=EVERYBODY,
+        answer=ViewDigests,
+        reads=tuple(projection.name for projection in ALL),
+        handle=get_digests,
+    ),
+    Operation(
+        id="listWorkers",
+        command="workers",
+        context="workers.list",
+        method="GET",
+        path="/workers",
+        tag="core",
+        summary="The servers and workers on this log: which runs they take, how many they have, when they were alive.",
+        roles=EVERYBODY,
+        answer=Workers,
+        handle=list_workers,
+    ),
+)

@@ -1,11 +1,20 @@
-"""Workflows over HTTP: what goes in, and the handlers of their operations."""
+"""Workflows: writing, running, resuming and cancelling them, and approving their steps."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Reply, existing
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
 from athena_core.clock import iso
 from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain.workflow_run import DecideApproval
@@ -21,9 +30,20 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.log.writer import Committed
 
+
+class ItemsQuery(Value):
+    """Which items of a step."""
+
+    status: Literal["pending", "running", "ok", "failed", "cancelled"] | None = None
+
+
 WAIT_SECONDS_MAX = 3_600
 """How long who waits for a workflow run waits, before the answer is its record so far."""
+
+
 VIEWS = ("workflows", "runs")
+
+
 Values = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
 
 
@@ -50,12 +70,6 @@ class StopBody(Body):
     """Why a workflow run is to be cancelled."""
 
     reason: Label | None = None
-
-
-class ItemsQuery(Value):
-    """Which items of a step."""
-
-    status: Literal["pending", "running", "ok", "failed", "cancelled"] | None = None
 
 
 class JudgeBody(Body):
@@ -257,3 +271,162 @@ async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Re
     with at_least(head):
         run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
     return Reply(data=run, position=position, status=status, replayed=done.replayed)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listWorkflows",
+        context="workflows.list",
+        method="GET",
+        path="/workflows",
+        tag="workflows",
+        summary="Workflows, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("workflows",),
+        answer=Page[workflows.Workflow],
+        handle=list_workflows,
+    ),
+    Operation(
+        id="createWorkflow",
+        context="workflows.create",
+        method="POST",
+        path="/workflows",
+        tag="workflows",
+        summary="Create a workflow: steps, and what each waits for.",
+        roles=WRITERS,
+        body=WorkflowBody,
+        answer=workflows.Workflow,
+        handle=create_workflow,
+    ),
+    Operation(
+        id="getWorkflow",
+        context="workflows.get",
+        method="GET",
+        path="/workflows/:workflowId",
+        tag="workflows",
+        summary="One workflow.",
+        roles=EVERYBODY,
+        reads=("workflows",),
+        answer=workflows.Workflow,
+        errors=("NOT_FOUND",),
+        handle=get_workflow,
+    ),
+    Operation(
+        id="listWorkflowRuns",
+        context="workflows.runs",
+        method="GET",
+        path="/workflows/:workflowId/runs",
+        tag="workflows",
+        summary="The runs of a workflow, newest first.",
+        command="workflow runs",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("workflows",),
+        answer=Page[workflows.RunSummary],
+        errors=("NOT_FOUND",),
+        handle=list_workflow_runs,
+    ),
+    Operation(
+        id="runWorkflow",
+        context="workflows.run",
+        method="POST",
+        path="/workflows/:workflowId/run",
+        tag="workflows",
+        summary="Start a run of a workflow; waits until it has ended, or waits for an approval.",
+        command="workflow run",
+        roles=WRITERS,
+        body=StartBody,
+        answer=workflows.WorkflowRun,
+        accepted=workflows.WorkflowRun,
+        errors=("NOT_FOUND",),
+        handle=start_workflow,
+    ),
+    Operation(
+        id="getWorkflowRun",
+        context="workflows.status",
+        method="GET",
+        path="/workflows/run/:id",
+        tag="workflows",
+        summary="A workflow and how far its newest run is, or this run.",
+        command="workflow status",
+        roles=EVERYBODY,
+        reads=("workflows", "runs"),
+        answer=workflows.Observed,
+        errors=("NOT_FOUND",),
+        handle=get_workflow_run,
+    ),
+    Operation(
+        id="resumeWorkflow",
+        context="workflows.resume",
+        method="POST",
+        path="/workflows/run/:id/resume",
+        tag="workflows",
+        summary="Go on from what failed, in this run or the newest that is not ok; else start one. Waits for the end.",
+        command="workflow resume",
+        roles=WRITERS,
+        body=ResumeWorkflowBody,
+        answer=workflows.WorkflowRun | None,
+        accepted=workflows.WorkflowRun,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=resume_workflow,
+    ),
+    Operation(
+        id="cancelWorkflowRun",
+        context="workflows.cancel",
+        method="POST",
+        path="/workflows/run/:id/cancel",
+        tag="workflows",
+        summary="Have a workflow run stop, with the runs of its steps.",
+        command="workflow cancel",
+        roles=WRITERS,
+        body=StopBody,
+        answer=workflows.WorkflowRun,
+        errors=("NOT_FOUND",),
+        handle=cancel_workflow_run,
+    ),
+    Operation(
+        id="listWorkflowRunItems",
+        context="workflows.items",
+        command="workflow items",
+        method="GET",
+        path="/workflows/run/:id/steps/:step/items",
+        tag="workflows",
+        summary="List the items of a step that runs once for each item of a list, in their order.",
+        roles=EVERYBODY,
+        query=ItemsQuery,
+        paging="cursor",
+        reads=("workflows",),
+        answer=Page[workflows.ItemStatus],
+        errors=("NOT_FOUND",),
+        handle=list_items,
+    ),
+    Operation(
+        id="approveWorkflowStep",
+        context="workflows.approve",
+        method="POST",
+        path="/workflows/run/:id/steps/:step/approve",
+        tag="workflows",
+        summary="Approve just what has this hash.",
+        command="workflow approve",
+        roles=WRITERS,
+        body=JudgeBody,
+        answer=workflows.WorkflowRun,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=approve_step,
+    ),
+    Operation(
+        id="rejectWorkflowStep",
+        context="workflows.reject",
+        method="POST",
+        path="/workflows/run/:id/steps/:step/reject",
+        tag="workflows",
+        summary="Reject just what has this hash: the step fails.",
+        command="workflow reject",
+        roles=WRITERS,
+        body=JudgeBody,
+        answer=workflows.WorkflowRun,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=reject_step,
+    ),
+)

@@ -1,0 +1,58 @@
+"""The table of operations: routes, documents, roles, pagination and the command line are computed from it.
+
+What lives here: one file per noun, each with its query types, its body types, its handlers and its rows, in that order.
+What may not: a framework, and anything that is done before the operation is known. Read first: ``directives.py``, then
+``runs.py``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from athena_api.endpoint.operation import Operation
+from athena_api.operations import (
+    anchors,
+    audit,
+    core,
+    dead_letters,
+    directives,
+    events,
+    fleet,
+    memory,
+    messages,
+    policy,
+    profiles,
+    queues,
+    redrives,
+    reviews,
+    runs,
+    schedules,
+    sessions,
+    templates,
+    workflows,
+)
+from athena_core.values import Role
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of the command line
+    *core.OPERATIONS,
+    *runs.OPERATIONS,
+    *sessions.OPERATIONS,
+    *directives.OPERATIONS,
+    *profiles.OPERATIONS,
+    *templates.OPERATIONS,
+    *queues.OPERATIONS,
+    *messages.OPERATIONS,
+    *dead_letters.OPERATIONS,
+    *memory.OPERATIONS,
+    *anchors.OPERATIONS,
+    *redrives.OPERATIONS,
+    *workflows.OPERATIONS,
+    *reviews.OPERATIONS,
+    *policy.OPERATIONS,
+    *schedules.OPERATIONS,
+    *audit.OPERATIONS,
+    *fleet.OPERATIONS,
+    *events.OPERATIONS,
+)
+
+ROLES: Mapping[str, frozenset[Role]] = {operation.id: operation.roles for operation in OPERATIONS}
+"""Who may do what, for ``services.access``."""

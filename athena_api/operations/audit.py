@@ -1,0 +1,79 @@
+"""The audit trail: reading it, as JSON or CSV."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.csv import CONTENT_TYPE, to_csv
+from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, Operation, Reply
+from athena_core.event import Value
+from athena_core.protocols import Connection
+from athena_core.values import PAGE_BYTES_MAX, Label
+from projections import audit
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class AuditQuery(Value):
+    """Which entries of the trail, and how they are written; times are inclusive."""
+
+    actor: Label | None = None
+    kind: audit.Kind | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    format: Literal["json", "csv"] | None = None
+
+
+AUDIT_COLUMNS = (
+    *("createdAt", "kind", "actor", "target", "reason", "before", "after", "details"),
+    *("sessionId", "runId", "traceId", "type", "id"),
+)
+
+
+async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuery]) -> Reply:
+    """Who changed what and why, newest first."""
+    query = call.query
+    as_sheet = query.format == "csv"
+
+    def read(rows: Connection) -> tuple[Page[audit.AuditEntry], bytes]:
+        page = audit.audit_trail(
+            rows,
+            plane.log.log_id,
+            actor=query.actor,
+            kind=query.kind,
+            created_after=query.created_after,
+            created_before=query.created_before,
+            cursor=call.cursor,
+            limit=call.limit,
+            bytes_max=PAGE_BYTES_MAX // 2 if as_sheet else PAGE_BYTES_MAX,  # a sheet doubles each quote
+        )
+        return page, to_csv(AUDIT_COLUMNS, page.items) if as_sheet else b""
+
+    (page, content), position = await plane.query(("audit",), read)
+    if not as_sheet:
+        return Reply(data=page, position=position)
+    headers = [("content-disposition", 'attachment; filename="audit-trail.csv"')]
+    if page.next_cursor is not None:
+        headers.append(("athena-next-cursor", page.next_cursor))
+    return Reply(data=content, position=position, content_type=CONTENT_TYPE, headers=tuple(headers))
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="getAuditTrail",
+        command="audit",
+        context="governance.audit.list",
+        method="GET",
+        path="/governance/audit-trail",
+        tag="governance",
+        summary="Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
+        roles=ADMINS,
+        query=AuditQuery,
+        paging="cursor",
+        reads=("audit",),
+        answer=Page[audit.AuditEntry],
+        sheet=True,
+        handle=get_audit_trail,
+    ),
+)

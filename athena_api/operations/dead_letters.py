@@ -1,0 +1,168 @@
+"""Dead letters: reading them, and deciding about each."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_core.event import Value
+from athena_core.services.queues.dead_letters import NoteBody
+from athena_core.values import ClientId, Label
+from projections import dead_letters
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.log.writer import Committed
+
+
+class LettersQuery(Value):
+    """Which dead letters; times are inclusive."""
+
+    status: dead_letters.Status | None = None
+    session_id: ClientId | None = None
+    source_persona: Label | None = None
+    target_persona: Label | None = None
+    reason: Label | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+
+
+class DecidedLetter(Value):
+    """A dead letter about which something was decided; ``updated`` is false where it had been decided before."""
+
+    id: str
+    status: str
+    updated: bool
+    item: dead_letters.DeadLetter
+
+
+async def list_letters(plane: "ControlPlane", call: ApiCall[NoBody, LettersQuery]) -> Reply:
+    """Dead letters, oldest first."""
+    wanted = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(call.query))
+    page, position = await plane.query(
+        ("dead_letters",),
+        lambda rows: dead_letters.list_dead_letters(rows, wanted, cursor=call.cursor, limit=call.limit),
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One dead letter."""
+    letter_id = call.path["id"]
+    letter, position = await plane.query(
+        ("dead_letters",), lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)
+    )
+    return Reply(data=existing(letter, "dead letter", letter_id), position=position)
+
+
+async def requeue_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Put its work back."""
+    return await _decided(plane, await plane.letters.requeue(call.path["id"], call.who, call.meta, call.key))
+
+
+async def discard_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
+    """Decide that its work will not be done."""
+    note = call.body.audit_note
+    return await _decided(plane, await plane.letters.discard(call.path["id"], note, call.meta, call.key))
+
+
+async def restore_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
+    """Take a discard back."""
+    note = call.body.audit_note
+    return await _decided(plane, await plane.letters.restore(call.path["id"], note, call.meta, call.key))
+
+
+async def _decided(plane: "ControlPlane", done: "Committed") -> Reply:
+    """The letter, and what became of it."""
+    letter_id, answer = done.subject or "", msgspec.to_builtins(done.answer)
+    item, position = await plane.read(
+        ("dead_letters",), done.position, lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)
+    )
+    letter = existing(item, "dead letter", letter_id)
+    decided = DecidedLetter(id=letter_id, status=answer["status"], updated=answer["updated"], item=letter)
+    return Reply(data=decided, position=position, replayed=done.replayed)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listA2aDlq",
+        context="a2a.dlq",
+        method="GET",
+        path="/a2a/dlq",
+        tag="a2a",
+        summary="Dead letters: work and messages that could not be done, oldest first.",
+        command="a2a dlq",
+        roles=EVERYBODY,
+        query=LettersQuery,
+        paging="cursor",
+        reads=("dead_letters",),
+        answer=Page[dead_letters.DeadLetter],
+        handle=list_letters,
+    ),
+    Operation(
+        id="getA2aDlqItem",
+        context="a2a.dlq",
+        method="GET",
+        path="/a2a/dlq/:id",
+        tag="a2a",
+        summary="One dead letter.",
+        command="a2a dlq-get",
+        roles=EVERYBODY,
+        reads=("dead_letters",),
+        answer=dead_letters.DeadLetter,
+        errors=("NOT_FOUND",),
+        handle=get_letter,
+    ),
+    Operation(
+        id="requeueA2aDlqItem",
+        context="a2a.dlq",
+        method="POST",
+        path="/a2a/dlq/:id/requeue",
+        tag="a2a",
+        summary="Put the work of a dead letter back, once.",
+        command="a2a requeue",
+        roles=WRITERS,
+        answer=DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT", "WORK_QUEUE_FULL"),
+        handle=requeue_letter,
+    ),
+    Operation(
+        id="discardA2aDlqItem",
+        context="a2a.dlq",
+        method="POST",
+        path="/a2a/dlq/:id/discard",
+        tag="a2a",
+        summary="Decide that the work of a dead letter will not be done.",
+        command="a2a discard",
+        roles=WRITERS,
+        body=NoteBody,
+        answer=DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=discard_letter,
+    ),
+    Operation(
+        id="restoreA2aDlqItem",
+        context="a2a.dlq",
+        method="POST",
+        path="/a2a/dlq/:id/restore",
+        tag="a2a",
+        summary="Take a discard back.",
+        command="a2a restore",
+        roles=WRITERS,
+        body=NoteBody,
+        answer=DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT"),
+        handle=restore_letter,
+    ),
+)

@@ -1,0 +1,153 @@
+"""Events: pages of the feed, and its stream."""
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import msgspec
+
+from athena_api.edge.replies import encode
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, Operation, Reply
+from athena_api.streams.sse import records_of
+from athena_core.event import Position, Value
+from athena_core.protocols import Connection
+from athena_core.values import ClientId, Label
+from projections import feed
+from projections.engine.page import INLINE_BYTES_MAX
+from projections.engine.views import at_least
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.log.port import StoreReader
+
+EventTypes: TypeAlias = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=64)
+]
+"""Names of event types: at most 64, of at most 64 characters."""
+
+
+class EventsQuery(Value):
+    """Which events; times are inclusive."""
+
+    types: EventTypes | None = None
+    session_id: ClientId | None = None
+    run_id: Label | None = None
+    trace_id: Label | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+
+
+class StreamQuery(Value):
+    """Which events, and where the stream begins: after a cursor, at ``latest``, or at a time."""
+
+    types: EventTypes | None = None
+    session_id: ClientId | None = None
+    run_id: Label | None = None
+    after: Label | None = None
+
+
+class EventRecord(Value):
+    """A recorded event as it is published (contract 6); ``id`` is the cursor that continues after it."""
+
+    id: str
+    trace_id: str
+    type: str
+    created_at: str
+    payload: dict[str, Any]
+    session_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    parent_run_id: str | None = None
+    policy: dict[str, Any] | None = None
+    scope: dict[str, tuple[str, ...]] | None = None
+    undecodable: bool | None = None
+
+
+class EventsPage(Value):
+    """Part of the feed: ``cursor`` is after the last position scanned; ``nextCursor`` is absent at the head."""
+
+    events: tuple[EventRecord, ...]
+    cursor: str
+    head: int
+    next_cursor: str | None = None
+
+
+async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery]) -> Reply:
+    """Part of the feed, oldest first."""
+    query = call.query
+    matches = feed.FeedFilter(
+        types=frozenset(query.types) if query.types else None,
+        session_id=query.session_id,
+        run_id=query.run_id,
+        trace_id=query.trace_id,
+        created_after=query.created_after,
+        created_before=query.created_before,
+        scope=call.who.scope,
+    )
+    after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
+    if any(True for _ in matches.conditions()):
+        await plane.caught_up(("feed",), call.position)
+        with at_least(call.position):
+            (data, head), _ = await plane.search(
+                ("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows)
+            )
+        return Reply(data=data, position=head)
+    page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
+    if page.scanned < page.head and len(page.rows) < call.limit:  # it is larger
+        data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None), plane.large_reads)
+        return Reply(data=data, position=head)
+    return Reply(data=records_of(page, plane.reader), position=page.head)
+
+
+def _page(
+    matches: feed.FeedFilter, after: Position, limit: int, log: "StoreReader", rows: Connection | None
+) -> tuple[bytes, Position]:
+    """A page of the feed as JSON, and its head."""
+    page = feed.page(matches, after, limit, log, rows)
+    return encode(records_of(page, log)), page.head
+
+
+async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:
+    """The feed from any cursor, live."""
+    query = call.query
+    matches = feed.FeedFilter(
+        types=frozenset(query.types) if query.types else None,
+        session_id=query.session_id,
+        run_id=query.run_id,
+        scope=call.who.scope,
+    )
+    return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listEvents",
+        narrows=frozenset({"sessions", "runs"}),
+        context="events.list",
+        method="GET",
+        path="/events",
+        tag="events",
+        summary="Part of the feed, oldest first, from any cursor.",
+        roles=EVERYBODY,
+        query=EventsQuery,
+        paging="cursor",
+        answer=EventsPage,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        handle=list_events,
+    ),
+    Operation(
+        id="streamEvents",
+        narrows=frozenset({"sessions", "runs"}),
+        command="events tail",
+        context="events.stream",
+        method="GET",
+        path="/events/stream",
+        tag="events",
+        summary="The feed from any cursor, live, as server-sent events.",
+        roles=EVERYBODY,
+        query=StreamQuery,
+        answer=EventRecord,
+        errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        stream=True,
+        handle=stream_events,
+    ),
+)

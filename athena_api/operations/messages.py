@@ -1,0 +1,111 @@
+"""Messages: sending them to personas, and reading them."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_core.event import Value
+from athena_core.services.queues.messages import MessageBody
+from athena_core.values import Label
+from projections import messages
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class MessagesQuery(Value):
+    """Which messages."""
+
+    from_persona: Label | None = None
+    to_persona: Label | None = None
+    status: Literal["sent", "started", "completed", "failed"] | None = None
+
+
+async def send_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery]) -> Reply:
+    """Hand a message to a persona."""
+    done = await plane.messages.send(call.body, call.who, call.meta, call.key)
+    message_id = done.subject or ""
+    message, position = await plane.read(
+        ("messages",), done.position, lambda rows: messages.message_by_id(rows, message_id)
+    )
+    return Reply(data=message, position=position, replayed=done.replayed)
+
+
+async def list_messages(plane: "ControlPlane", call: ApiCall[NoBody, MessagesQuery]) -> Reply:
+    """Messages, newest first."""
+    query = call.query
+    page, position = await plane.query(
+        ("messages",),
+        lambda rows: messages.list_messages(
+            rows,
+            from_persona=query.from_persona,
+            to_persona=query.to_persona,
+            status=query.status,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_message(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One message."""
+    message_id = call.path["messageId"]
+    message, position = await plane.query(("messages",), lambda rows: messages.message_by_id(rows, message_id))
+    return Reply(data=existing(message, "message", message_id), position=position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="sendA2aMessage",
+        context="a2a.messages.send",
+        method="POST",
+        path="/a2a/messages",
+        tag="a2a",
+        summary="Hand a message to a persona; its session's queue is worked off by itself.",
+        command="a2a send",
+        roles=WRITERS,
+        body=MessageBody,
+        answer=messages.Message,
+        errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
+        handle=send_message,
+    ),
+    Operation(
+        id="listA2aMessages",
+        context="a2a.messages.list",
+        method="GET",
+        path="/a2a/messages",
+        tag="a2a",
+        summary="Messages between personas, newest first.",
+        command="a2a list",
+        roles=EVERYBODY,
+        query=MessagesQuery,
+        paging="cursor",
+        reads=("messages",),
+        answer=Page[messages.Message],
+        handle=list_messages,
+    ),
+    Operation(
+        id="getA2aMessage",
+        context="a2a.messages.get",
+        method="GET",
+        path="/a2a/messages/:messageId",
+        tag="a2a",
+        summary="One message.",
+        command="a2a get",
+        roles=EVERYBODY,
+        reads=("messages",),
+        answer=messages.Message,
+        errors=("NOT_FOUND",),
+        handle=get_message,
+    ),
+)

@@ -1,0 +1,174 @@
+"""The policy: reading, replacing and simulating it, and what it rejected."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from athena_api.endpoint.body import Time
+from athena_api.endpoint.etag import etag, expectation
+from athena_api.endpoint.operation import (
+    ADMINS,
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+)
+from athena_core.clock import iso
+from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody, supposed_policy
+from athena_core.errors import ConfigError, CursorInvalid
+from athena_core.event import Position, Value
+from athena_core.services.proof import simulate
+from athena_core.values import INTEGER_MAX, ClientId, Label
+from projections import feed, policy
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.log.port import StoreReader
+
+
+class RejectionsQuery(Value):
+    """Which refusals, and in which order (the oldest first); times are inclusive.
+
+    ``offset`` counts only without a cursor; a cursor goes on in the order that it came from.
+    """
+
+    session_id: ClientId | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    offset: Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)] | None = None
+    reason: Label | None = None
+    actor: Label | None = None
+    provider: Label | None = None
+    harness_profile_id: Label | None = None
+    order: Literal["newest", "oldest"] | None = None
+
+
+DAY_MS = 86_400_000
+
+
+async def get_policy(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """The policy in force, or null."""
+    (document, version), position = await plane.query(("policy",), policy.policy_in_force)
+    return Reply(data=document, position=position, headers=(etag(version),))
+
+
+async def put_policy(plane: "ControlPlane", call: ApiCall[PutPolicyBody, NoQuery]) -> Reply:
+    """Replace the policy."""
+    done = await plane.policies.put(call.body, call.who, call.meta, call.key, expectation(call.if_match))
+    put = msgspec.to_builtins(done.answer)
+    return Reply(data=put["document"], position=done.position, replayed=done.replayed, headers=(etag(put["version"]),))
+
+
+async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQuery]) -> Reply:
+    """What the recorded requests would have met under another policy."""
+    limits = supposed_policy(call.body)
+    plane.policies.check(call.body.policy.limits or (), "policy.")
+    yesterday = iso(plane.clock.now() - DAY_MS)
+    runs_max = plane.settings.executor_max_runs
+
+    def read(log: "StoreReader") -> simulate.Simulation:
+        since = _since(call.body.since or yesterday, log)
+        history = simulate.HistoryReader(log, plane.log.codec.decode, since).collect()
+        return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
+
+    simulation = await plane.scan(read)
+    return Reply(data=simulation, position=simulation.to)
+
+
+def _since(text: str, log: "StoreReader") -> Position:
+    """The position before a time, or of a cursor. Raises ConfigError."""
+    try:
+        return feed.resolve(feed.parse_cursor(text), log)
+    except CursorInvalid:
+        pass
+    try:
+        return feed.position_before(text, log)
+    except (CursorInvalid, OverflowError) as error:
+        remedy = "an ISO-8601 time, a position, or the id of an event"
+        raise ConfigError.of("since", f"{text[:40]!r} is no time and no place in the log", remedy) from error
+
+
+async def list_rejections(plane: "ControlPlane", call: ApiCall[NoBody, RejectionsQuery]) -> Reply:
+    """Refusals, oldest first."""
+    query = call.query
+    page, position = await plane.query(
+        ("policy",),
+        lambda rows: policy.list_rejections(
+            rows,
+            plane.log.log_id,
+            session_id=query.session_id,
+            created_after=query.created_after,
+            created_before=query.created_before,
+            reason=query.reason,
+            actor=query.actor,
+            provider=query.provider,
+            harness_profile_id=query.harness_profile_id,
+            newest_first=query.order == "newest",
+            offset=query.offset or 0,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="getPolicy",
+        shared=True,
+        context="policy.get",
+        method="GET",
+        path="/policy",
+        tag="policy",
+        summary="The policy in force, or null.",
+        roles=EVERYBODY,
+        reads=("policy",),
+        answer=PolicyDocument | None,
+        versioned=True,
+        handle=get_policy,
+    ),
+    Operation(
+        id="putPolicy",
+        context="policy.put",
+        method="PUT",
+        path="/policy",
+        tag="policy",
+        summary="Replace the policy as a whole: what is left out is no longer limited.",
+        roles=ADMINS,
+        body=PutPolicyBody,
+        answer=PolicyDocument,
+        versioned=True,
+        handle=put_policy,
+    ),
+    Operation(
+        id="simulatePolicy",
+        context="policy.simulate",
+        method="POST",
+        path="/policy/simulate",
+        tag="policy",
+        summary="What the recorded requests for runs would have met under another policy; changes nothing.",
+        roles=WRITERS,
+        body=SimulateBody,
+        answer=simulate.Simulation,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        handle=simulate_policy,
+    ),
+    Operation(
+        id="listPolicyConcurrencyRejections",
+        context="policy.rejections",
+        method="GET",
+        path="/policy/rejections",
+        tag="policy",
+        summary="Runs that the policy refused, oldest first unless `order=newest` is asked for.",
+        roles=EVERYBODY,
+        query=RejectionsQuery,
+        paging="cursor",
+        reads=("policy",),
+        answer=Page[policy.Rejection],
+        handle=list_rejections,
+    ),
+)

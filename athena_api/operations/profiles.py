@@ -1,0 +1,90 @@
+"""Harness profiles: creating and reading them."""
+
+from typing import TYPE_CHECKING, Any
+
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_core.clock import iso
+from athena_core.values import HarnessProfile, HarnessSpec
+from projections import catalog
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+async def create_profile(plane: "ControlPlane", call: ApiCall[HarnessSpec, NoQuery]) -> Reply:
+    """Create a harness profile."""
+    created = await plane.catalog.create_profile(call.body, call.meta, call.key)
+    profile_id = created.subject or ""
+    spec, at = plane.catalog.profile(profile_id, "id")
+    fields = {name: getattr(spec, name) for name in HarnessSpec.__struct_fields__}
+    record = HarnessProfile(id=profile_id, created_at=iso(at), **fields)
+    return Reply(data=record, position=created.position, replayed=created.replayed)
+
+
+async def list_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Harness profiles, newest first."""
+    page, position = await plane.query(
+        ("catalog",), lambda rows: catalog.list_harness_profiles(rows, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position)
+
+
+async def get_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One harness profile."""
+    profile_id = call.path["harnessProfileId"]
+    profile, position = await plane.query(("catalog",), lambda rows: catalog.harness_profile_by_id(rows, profile_id))
+    return Reply(data=existing(profile, "harness profile", profile_id), position=position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listHarnessProfiles",
+        shared=True,
+        context="harnessProfiles.list",
+        method="GET",
+        path="/harness-profiles",
+        tag="catalog",
+        summary="Harness profiles, newest first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("catalog",),
+        answer=Page[HarnessProfile],
+        handle=list_profiles,
+    ),
+    Operation(
+        id="createHarnessProfile",
+        context="harnessProfiles.create",
+        method="POST",
+        path="/harness-profiles",
+        tag="catalog",
+        summary="Create a harness profile.",
+        roles=WRITERS,
+        body=HarnessSpec,
+        answer=HarnessProfile,
+        handle=create_profile,
+    ),
+    Operation(
+        id="getHarnessProfile",
+        shared=True,
+        context="harnessProfiles.get",
+        method="GET",
+        path="/harness-profiles/:harnessProfileId",
+        tag="catalog",
+        summary="One harness profile.",
+        roles=EVERYBODY,
+        reads=("catalog",),
+        answer=HarnessProfile,
+        errors=("NOT_FOUND",),
+        handle=get_profile,
+    ),
+)

@@ -1,0 +1,136 @@
+"""Queues: putting work into the queue of a session, and draining it."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_api.operations.runs import RUN_ERRORS
+from athena_core.errors import AthenaError
+from athena_core.services.queues.queues import DrainBody, DrainResult, EnqueueBody
+from projections import queues
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+DRAIN_WAIT_SECONDS_MAX = 300
+"""How long whoever asked for a drain waits for its end, before the answer is its record as it is then."""
+
+
+async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery]) -> Reply:
+    """Put an item into a queue; the answer is the queue."""
+    session_id = call.body.session_id
+    done = await plane.work.enqueue(call.body, call.who, call.meta, call.key)
+    queue, position = await plane.read(
+        ("work",), done.position, lambda rows: queues.queue_by_session(rows, session_id, done.at)
+    )
+    return Reply(data=queue, position=position, replayed=done.replayed)
+
+
+async def get_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """What waits in a session."""
+    session_id, now = call.path["sessionId"], plane.clock.now()
+    queue, position = await plane.query(
+        ("work",), lambda rows: queues.queue_by_session(rows, session_id, now, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=queue, position=position)
+
+
+async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -> Reply:
+    """Work off a queue, and wait for the end unless the caller would rather not."""
+    session_id = call.path["sessionId"]
+    began, result = await plane.work.drain(session_id, call.body, call.who, call.meta, call.key)
+    if result is not None:
+        return Reply(data=result, position=began.position, replayed=began.replayed)
+    if call.wait:
+        with plane.streams.wanted(call.receive):
+            await plane.work.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)
+        try:
+            ended = plane.work.result(session_id, began.position)
+        except AthenaError as error:
+            error.replayed = began.replayed
+            raise
+        if ended is not None:
+            return Reply(data=ended[0], position=ended[1], replayed=began.replayed)
+        began = msgspec.structs.replace(began, position=plane.reader.head())
+    drain_id = began.subject or ""
+    drain, position = await plane.read(("work",), began.position, lambda rows: queues.drain_by_id(rows, drain_id))
+    return Reply(data=drain, position=position, status=202, replayed=began.replayed)
+
+
+async def get_drain(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One drain."""
+    drain_id = call.path["drainId"]
+    drain, position = await plane.query(("work",), lambda rows: queues.drain_by_id(rows, drain_id))
+    return Reply(data=existing(drain, "drain", drain_id), position=position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="enqueueWork",
+        narrows=frozenset({"sessions"}),
+        context="work.enqueue",
+        method="POST",
+        path="/work/enqueue",
+        tag="work",
+        summary="Put an item at the end of a session's queue, unless one with the same payload and mode waits there.",
+        roles=WRITERS,
+        body=EnqueueBody,
+        answer=queues.WorkQueueState,
+        errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
+        handle=enqueue_work,
+    ),
+    Operation(
+        id="getSessionWorkQueue",
+        context="work.status",
+        method="GET",
+        path="/sessions/:sessionId/work-queue",
+        tag="work",
+        summary="What waits in a session's queue, oldest first.",
+        command="work status",
+        roles=EVERYBODY,
+        paging="full",
+        reads=("work",),
+        answer=queues.WorkQueueState,
+        handle=get_work_queue,
+    ),
+    Operation(
+        id="drainWork",
+        narrows=frozenset({"sessions"}),
+        context="work.drain",
+        method="POST",
+        path="/work/:sessionId/drain",
+        tag="work",
+        summary="Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent.",
+        command="work drain",
+        roles=WRITERS,
+        body=DrainBody,
+        answer=DrainResult,
+        accepted=queues.WorkDrain,
+        errors=RUN_ERRORS,
+        handle=drain_work,
+    ),
+    Operation(
+        id="getWorkDrain",
+        context="work.drains.get",
+        method="GET",
+        path="/work/drains/:drainId",
+        tag="work",
+        summary="One drain.",
+        command="work drain-get",
+        roles=EVERYBODY,
+        reads=("work",),
+        answer=queues.WorkDrain,
+        errors=("NOT_FOUND",),
+        handle=get_drain,
+    ),
+)

@@ -1,0 +1,149 @@
+"""Redrives: putting dead letters back in bulk."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_core.domain import redrive
+from athena_core.event import Position
+from athena_core.services.queues.redrives import RATE_DEFAULT, MatchedLetter, RedriveBody
+from athena_core.values import PAGE_ITEMS_DEFAULT
+from projections import dead_letters, redrives
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.log.port import StoreReader
+    from athena_core.log.writer import Committed
+    from projections.engine.views import ViewsReader
+
+PENDING_SECONDS_MAX = 5.0
+"""How long a redrive waits for the read model of dead letters."""
+
+
+class PendingLetters:
+    """Finds dead letters for redrives, in the read model."""
+
+    def __init__(self, views: "ViewsReader", log: "StoreReader") -> None:
+        """Take the read model, and the log for its head."""
+        self._views = views
+        self._log = log
+
+    async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
+        """How many pending ones match, and the position that this reflects."""
+        head = self._log.head()
+        await self._views.wait(("dead_letters",), head, PENDING_SECONDS_MAX)
+        which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
+        return self._views.query(("dead_letters",), lambda rows: dead_letters.count_pending(rows, which))
+
+    async def next(self, wanted: redrive.RedriveSelection, after: Position, until: Position) -> MatchedLetter | None:
+        """The oldest pending one that was added after one position and up to another."""
+        await self._views.wait(("dead_letters",), until, PENDING_SECONDS_MAX)
+        which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
+        found, _ = self._views.query(
+            ("dead_letters",), lambda rows: dead_letters.next_pending(rows, which, after, until)
+        )
+        return None if found is None else MatchedLetter(*found)
+
+
+async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:
+    """Put dead letters back in bulk, or say how many there are."""
+    body = call.body
+    if body.dry_run:
+        plan = await plane.redrives.plan(body)
+        shown = redrives.Redrive(
+            id=None,
+            status="dry-run",
+            filter=msgspec.convert(msgspec.to_builtins(body.filter), redrives.WantedLetters),
+            rate_per_second=body.rate_per_second or RATE_DEFAULT,
+            total=plan.total,
+            done=0,
+            requeued=0,
+            skipped=0,
+            failed=0,
+            requested_by=call.who.subject,
+            results=(),
+        )
+        return Reply(data=shown, position=plan.position)
+    return await _redrive(plane, await plane.redrives.start(body, call.who, call.meta, call.key))
+
+
+async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One redrive, with a page of its results."""
+    redrive_id = call.path["id"]
+    job, position = await plane.query(
+        ("redrives",),
+        lambda rows: redrives.redrive_by_id(rows, redrive_id, cursor=call.cursor, limit=call.limit),
+    )
+    return Reply(data=existing(job, "redrive", redrive_id), position=position)
+
+
+async def cancel_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Stop a redrive."""
+    return await _redrive(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
+
+
+async def _redrive(plane: "ControlPlane", done: "Committed") -> Reply:
+    """The job as it is now."""
+    redrive_id = done.subject or ""
+    job, position = await plane.read(
+        ("redrives",),
+        done.position,
+        lambda rows: redrives.redrive_by_id(rows, redrive_id, cursor=None, limit=PAGE_ITEMS_DEFAULT),
+    )
+    return Reply(data=existing(job, "redrive", redrive_id), position=position, replayed=done.replayed)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="redriveA2aDlq",
+        context="a2a.dlq.redrive",
+        method="POST",
+        path="/a2a/dlq/redrive",
+        tag="a2a",
+        summary="Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them.",
+        command="a2a redrive",
+        roles=WRITERS,
+        body=RedriveBody,
+        answer=redrives.Redrive,
+        errors=("CONFLICT",),
+        handle=redrive_letters,
+    ),
+    Operation(
+        id="getA2aDlqRedrive",
+        context="a2a.dlq.redrive",
+        method="GET",
+        path="/a2a/dlq/redrive/:id",
+        tag="a2a",
+        summary="How far a redrive is, and what became of each dead letter.",
+        command="a2a redrive-get",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("redrives",),
+        answer=redrives.Redrive,
+        errors=("NOT_FOUND",),
+        handle=get_redrive,
+    ),
+    Operation(
+        id="cancelA2aDlqRedrive",
+        context="a2a.dlq.redrive",
+        method="DELETE",
+        path="/a2a/dlq/redrive/:id",
+        tag="a2a",
+        summary="Stop a redrive; what it put back stays so.",
+        command="a2a redrive-cancel",
+        roles=WRITERS,
+        answer=redrives.Redrive,
+        errors=("NOT_FOUND",),
+        handle=cancel_redrive,
+    ),
+)

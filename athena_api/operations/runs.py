@@ -1,0 +1,422 @@
+"""Runs: starting, resuming, reading, explaining and cancelling them, and their evidence."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    WRITERS,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Operation,
+    Reply,
+    existing,
+)
+from athena_core.errors import AthenaError
+from athena_core.event import Event, Recorded, Value
+from athena_core.protocols import Connection
+from athena_core.services.proof import explain
+from athena_core.services.runs.runs import StartedRun
+from athena_core.values import WAIT_SECONDS_MAX, Body, Cancelled, ClientId, Dollars, Label, RunBody, RunResult
+from projections import evidence, feed, runs
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.log.port import StoreReader
+    from athena_core.log.writer import Committed
+
+
+class RunsQuery(Value):
+    """Which runs; ``include=output`` shows whole outputs beside the previews."""
+
+    session_id: ClientId | None = None
+    status: (
+        Literal["queued", "running", "paused", "completed", "failed", "cancelled", "timed-out", "crashed"] | None
+    ) = None
+    provider: Label | None = None
+    include: Literal["output"] | None = None
+
+
+class RunQuery(Value):
+    """How many seconds to wait for the end of the run; without them the answer comes at once."""
+
+    wait: Annotated[int, msgspec.Meta(ge=0, le=WAIT_SECONDS_MAX)] | None = None
+
+
+class ActiveQuery(Value):
+    """Which active runs or cancel requests."""
+
+    session_id: ClientId | None = None
+    run_id: Label | None = None
+
+
+class CancelBody(Body):
+    """Why a run is to be cancelled."""
+
+    reason: Label | None = None
+
+
+class ResumeBody(Body):
+    """The budget of a run from now on, in dollars, what it spent so far included; without one it has none."""
+
+    budget_usd: Dollars | None = None
+
+
+RUN_ERRORS = (
+    "PROVIDER_NOT_FOUND",
+    "RUN_TIMEOUT",
+    "SESSION_LOCK_TIMEOUT",
+    "RUN_CANCELLED",
+    "CONTEXT_OVERFLOW",
+    "POLICY_CONCURRENCY_LIMIT_EXCEEDED",
+    "POLICY_BUDGET_EXCEEDED",
+    "RATE_LIMITED",
+    "PROVIDER_ERROR",
+    "RUN_CRASHED",
+    "TURN_LIMIT",
+    "STUCK",
+)
+"""How a run may end for who waits for it."""
+
+
+EXPLAIN_ROWS = 20
+
+
+async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
+    """Start a run, and wait for its answer unless the caller would rather not."""
+    started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
+    return await answered(plane, call, started)
+
+
+async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) -> Reply:
+    """Let a paused run go on, and wait for its end unless the caller would rather not."""
+    run_id = call.path["runId"]
+    resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
+    if call.wait and not plane.runs.state(run_id).open:
+        return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 200)
+    return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 202)
+
+
+async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> Reply:
+    """Runs, newest first."""
+    query = call.query
+    page, position = await plane.query(
+        ("runs",),
+        lambda rows: runs.list_runs(
+            rows,
+            session_id=query.session_id,
+            status=query.status,
+            provider=query.provider,
+            scope=call.who.scope,
+            with_output=query.include == "output",
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position, steady=True)
+
+
+async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Reply:
+    """One run, now or once it has ended."""
+    run_id = call.path["runId"]
+
+    def read(rows: Connection) -> runs.Run | None:
+        return runs.run_by_id(rows, run_id, call.who.scope)
+
+    run, position = await plane.query(("runs",), read)
+    record = existing(run, "run", run_id)
+    if call.query.wait and record.status in {"queued", "running"}:
+        with plane.streams.wanted(call.receive):
+            await plane.runs.settled(run_id, call.query.wait)
+        run, position = await plane.read(("runs",), plane.reader.head(), read)
+        record = existing(run, "run", run_id)
+    return Reply(data=record, position=position, steady=not call.query.wait)
+
+
+async def list_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """What a run showed, without contents."""
+    run_id = call.path["runId"]
+
+    def read(rows: Connection) -> Page[evidence.EvidenceRecord]:
+        existing(runs.run_by_id(rows, run_id), "run", run_id)
+        return evidence.list_evidence(rows, plane.log.log_id, run_id, cursor=call.cursor, limit=call.limit)
+
+    page, position = await plane.query(("runs", "evidence"), read)
+    return Reply(data=page, position=position)
+
+
+async def get_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One thing that a run showed, with its content."""
+    run_id, evidence_id = call.path["runId"], call.path["evidenceId"]
+    record, position = await plane.query(
+        ("evidence",), lambda rows: evidence.evidence_by_id(rows, plane.log.log_id, run_id, evidence_id)
+    )
+    return Reply(data=existing(record, "evidence", evidence_id), position=position)
+
+
+async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Why a run is where it is."""
+    run_id = call.path["runId"]
+
+    def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
+        run = runs.run_by_id(rows, run_id, call.who.scope)
+        recorded = list(_recorded(plane, log, run_id)) if run_id.startswith("run_") else []
+        line = _line(run.waiting) if run and run.waiting else None
+        return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
+
+    explanation, position = await plane.search(("runs",), read)
+    return Reply(data=existing(explanation, "run", run_id), position=position)
+
+
+def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
+    """Read the events of a run, a few rows at a time, without the texts that may hold megabytes."""
+    version = 0
+    while rows := log.part(run_id, version, 2**62, EXPLAIN_ROWS, backwards=False):
+        yield from (plane.log.codec.decode(row, text=row.type in explain.QUOTED) for row in rows)
+        version = rows[-1].version
+
+
+def _line(waiting: runs.Waiting) -> explain.QueuePlace:
+    limit = waiting.limit
+    says = None if limit is None else f"{limit.active} of {limit.max} runs of {limit.scope} {limit.key} are active"
+    return explain.QueuePlace(waiting.reason, waiting.position, waiting.blocked_by, says)
+
+
+async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
+    """Runs that were admitted and have not ended."""
+    query = call.query
+    page, position = await plane.query(
+        ("runs",),
+        lambda rows: runs.active_runs(
+            rows,
+            session_id=query.session_id,
+            run_id=query.run_id,
+            scope=call.who.scope,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position, steady=True)
+
+
+async def list_cancel_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
+    """Cancel requests of runs that have not ended."""
+    query = call.query
+    page, position = await plane.query(
+        ("runs",),
+        lambda rows: runs.cancel_requests(
+            rows,
+            session_id=query.session_id,
+            run_id=query.run_id,
+            scope=call.who.scope,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position, steady=True)
+
+
+async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
+    """Ask for the cancel of a run."""
+    done = await plane.runs.cancel_run(call.path["runId"], call.body.reason, call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+
+
+async def cancel_session(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
+    """Ask for the cancel of the admitted run of a session."""
+    done = await plane.runs.cancel_session(call.path["sessionId"], call.body.reason, call.meta, call.key)
+    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+
+
+async def answered(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed") -> Reply:
+    """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
+    if call.wait:
+        try:
+            told = plane.runs.told(started)
+        except AthenaError as error:
+            error.replayed = started.replayed
+            raise
+        if told.result is not None:
+            return Reply(data=told.result, position=told.position, replayed=started.replayed)
+        started = replace(started, position=told.position)  # it is paused
+    if isinstance(started.answer, StartedRun):  # as good as the views will be: nobody has to hurry for it
+        created, used = started.answer
+        origin = None if used is None else runs.Template(id=used.id, version=used.version)
+        run = runs.begun(started.subject or "", created.request, created.at, origin)
+        return Reply(data=run, position=started.position, status=202)
+    return await record_of(plane, call, started, 202)
+
+
+async def record_of(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed", status: int) -> Reply:
+    """The record of the run that a command was about, as it is now."""
+    run_id, scope = done.subject or "", call.who.scope
+    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
+    return Reply(data=run, position=position, status=status, replayed=done.replayed)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="createRun",
+        narrows=frozenset({"sessions", "personas"}),
+        command="run",
+        context="runs.create",
+        method="POST",
+        path="/runs",
+        tag="runs",
+        summary="Start a run; waits for its answer unless `Prefer: respond-async` is sent.",
+        roles=EVERYBODY,
+        body=RunBody,
+        answer=RunResult,
+        accepted=runs.Run,
+        errors=RUN_ERRORS,
+        handle=create_run,
+    ),
+    Operation(
+        id="listRuns",
+        narrows=frozenset({"sessions", "runs"}),
+        context="runs.list",
+        method="GET",
+        path="/runs",
+        tag="runs",
+        summary="Runs, newest first.",
+        roles=EVERYBODY,
+        query=RunsQuery,
+        paging="cursor",
+        reads=("runs",),
+        answer=Page[runs.Run],
+        handle=list_runs,
+    ),
+    Operation(
+        id="getRun",
+        context="runs.get",
+        method="GET",
+        path="/runs/:runId",
+        tag="runs",
+        summary="One run; with `wait` once it has ended, or after so many seconds.",
+        roles=EVERYBODY,
+        query=RunQuery,
+        reads=("runs",),
+        answer=runs.Run,
+        errors=("NOT_FOUND",),
+        handle=get_run,
+    ),
+    Operation(
+        id="listRunEvidence",
+        context="runs.evidence.list",
+        method="GET",
+        path="/runs/:runId/evidence",
+        tag="runs",
+        summary="What a run showed, newest first, without contents.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("runs", "evidence"),
+        answer=Page[evidence.EvidenceRecord],
+        errors=("NOT_FOUND",),
+        handle=list_evidence,
+    ),
+    Operation(
+        id="getRunEvidence",
+        command="runs evidence-get",
+        context="runs.evidence.get",
+        method="GET",
+        path="/runs/:runId/evidence/:evidenceId",
+        tag="runs",
+        summary="One thing that a run showed, with its content.",
+        roles=EVERYBODY,
+        reads=("evidence",),
+        answer=evidence.Evidence,
+        errors=("NOT_FOUND",),
+        handle=get_evidence,
+    ),
+    Operation(
+        id="explainRun",
+        context="runs.explain",
+        method="GET",
+        path="/runs/:runId/explain",
+        tag="runs",
+        summary="Why a run is where it is: the causes that led here, and the one thing that it waits for now.",
+        roles=EVERYBODY,
+        reads=("runs",),
+        answer=explain.Explanation,
+        errors=("NOT_FOUND",),
+        handle=explain_run,
+    ),
+    Operation(
+        id="listActiveRuns",
+        narrows=frozenset({"sessions", "runs"}),
+        context="runs.active",
+        method="GET",
+        path="/runs/active",
+        tag="runs",
+        summary="Runs that were admitted and have not ended, newest first.",
+        roles=EVERYBODY,
+        query=ActiveQuery,
+        paging="cursor",
+        reads=("runs",),
+        answer=Page[runs.ActiveRun],
+        handle=list_active_runs,
+    ),
+    Operation(
+        id="listCancellationRequests",
+        narrows=frozenset({"sessions", "runs"}),
+        context="runs.cancelRequests",
+        method="GET",
+        path="/runs/cancel-requests",
+        tag="runs",
+        summary="Cancel requests of runs that have not ended, newest first.",
+        roles=EVERYBODY,
+        query=ActiveQuery,
+        paging="cursor",
+        reads=("runs",),
+        answer=Page[runs.CancelRequest],
+        handle=list_cancel_requests,
+    ),
+    Operation(
+        id="cancelRunByRunId",
+        command="cancel",
+        context="runs.cancel",
+        method="POST",
+        path="/run-control/by-run/:runId/cancel",
+        tag="runs",
+        summary="Ask for the cancel of a run; the answer says whether there was anything to cancel.",
+        roles=WRITERS,
+        body=CancelBody,
+        answer=Cancelled,
+        handle=cancel_run,
+    ),
+    Operation(
+        id="cancelRun",
+        command="cancel",
+        context="runs.cancel",
+        method="POST",
+        path="/runs/:sessionId/cancel",
+        tag="runs",
+        summary="Ask for the cancel of the admitted run of a session.",
+        roles=WRITERS,
+        body=CancelBody,
+        answer=Cancelled,
+        successor="/run-control/by-run/:runId/cancel",
+        handle=cancel_session,
+    ),
+    Operation(
+        id="resumeRun",
+        command="resume",
+        context="runs.resume",
+        method="POST",
+        path="/runs/:runId/resume",
+        tag="runs",
+        summary="Let a paused run go on, with another budget or with none; waits for its end unless asked not to.",
+        roles=WRITERS,
+        body=ResumeBody,
+        answer=runs.Run,
+        accepted=runs.Run,
+        errors=("NOT_FOUND", "RUN_NOT_PAUSED", "POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
+        handle=resume_run,
+    ),
+)

@@ -1,0 +1,113 @@
+"""Sessions: reading them, their transcripts as pages and as streams."""
+
+from typing import TYPE_CHECKING, Any
+
+from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Operation, Reply, existing
+from athena_core.event import Value
+from athena_core.services.execution.live_text import TranscriptDelta
+from athena_core.values import Label
+from projections import feed, sessions
+from projections.engine.page import Page
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class TranscriptQuery(Value):
+    """Where the stream begins: after an entry, at ``latest``, or at a time."""
+
+    after: Label | None = None
+
+
+async def list_sessions(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Sessions, most recently used first."""
+    page, position = await plane.query(
+        ("sessions",),
+        lambda rows: sessions.list_sessions(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
+    )
+    return Reply(data=page, position=position, steady=True)
+
+
+async def get_session(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """One session."""
+    session_id = call.path["sessionId"]
+    session, position = await plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
+    return Reply(data=existing(session, "session", session_id), position=position, steady=True)
+
+
+async def get_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """The newest entries of a session, or those after one."""
+    session_id = call.path["sessionId"]
+    after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
+    page, position = await plane.query(
+        ("sessions",),
+        lambda rows: sessions.transcript(rows, plane.log.log_id, session_id, after=after, limit=call.limit),
+    )
+    return Reply(data=page, position=position)
+
+
+async def stream_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
+    """The entries of a session, live, and what a model writes."""
+    subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
+    return Reply(data=subscription, position=call.position)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        id="listSessions",
+        narrows=frozenset({"sessions"}),
+        context="sessions.list",
+        method="GET",
+        path="/sessions",
+        tag="sessions",
+        summary="Sessions, most recently used first.",
+        roles=EVERYBODY,
+        paging="cursor",
+        reads=("sessions",),
+        answer=Page[sessions.Session],
+        handle=list_sessions,
+    ),
+    Operation(
+        id="getSession",
+        context="sessions.get",
+        method="GET",
+        path="/sessions/:sessionId",
+        tag="sessions",
+        summary="One session.",
+        roles=EVERYBODY,
+        reads=("sessions",),
+        answer=sessions.Session,
+        errors=("NOT_FOUND",),
+        handle=get_session,
+    ),
+    Operation(
+        id="getSessionTranscript",
+        context="sessions.transcript",
+        method="GET",
+        path="/sessions/:sessionId/transcript",
+        tag="sessions",
+        summary="The newest entries of a session, or those after one, in the order of time.",
+        roles=EVERYBODY,
+        paging="tail",
+        reads=("sessions",),
+        answer=Page[sessions.TranscriptEntry],
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        handle=get_transcript,
+    ),
+    Operation(
+        id="streamSessionTranscript",
+        context="sessions.transcript.stream",
+        method="GET",
+        path="/sessions/:sessionId/transcript/stream",
+        tag="sessions",
+        summary="A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
+        roles=EVERYBODY,
+        query=TranscriptQuery,
+        reads=("sessions",),
+        answer=sessions.TranscriptEntry,
+        passing=TranscriptDelta,
+        errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        stream=True,
+        handle=stream_transcript,
+    ),
+)
