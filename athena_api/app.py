@@ -36,6 +36,7 @@ from athena_api.endpoint.etag import unchanged
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operations import OPERATIONS, ROLES
+from athena_api.operations.core import check_ready
 from athena_api.operations.redrives import PendingLetters
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.streams.sse import Feed, Streams
@@ -630,7 +631,7 @@ async def livez(request: HttpRequest) -> Response:
 async def readyz(request: HttpRequest) -> Response:
     """The log is reachable, the views follow it, the server is not leaving."""
     try:
-        request.app.state.plane.ready()
+        check_ready(request.app.state.plane)
     except AthenaError as error:
         return _json(failure(error, request.scope["athena.trace"]), status_of(error))
     return _json(success({"status": "ready"}), 200)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from athena_api.edge.traffic import Sample
+from athena_api.operations.core import health_of
 from athena_core import __version__
 from athena_core.errors import NotCaughtUp
 from athena_core.system.histogram import Histogram
@@ -158,7 +159,7 @@ def exposition(plane: "ControlPlane") -> bytes:
 def measured(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     """What there is to say now. The counters of the fleet are left out while the views are not there."""
     log, head = plane.log, plane.reader.head()
-    health = plane.health(head)
+    health = health_of(plane, head)
     samples: dict[MetricFamily, list[Sample]] = {family: [] for family in FAMILIES}
     samples[REQUESTS] += plane.traffic.counts()
     samples[REQUEST_TIMES] += plane.traffic.times()

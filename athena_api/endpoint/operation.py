@@ -1,7 +1,8 @@
 """The operation: what a row of the table says about one method and path; imports no framework."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Set
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -82,6 +83,8 @@ def existing(record: T | None, kind: str, record_id: str) -> T:
 
 
 Handler = Callable[["ControlPlane", ApiCall[B, Q]], Awaitable[Reply]]
+Kind: TypeAlias = Literal["sessions", "runs", "personas"]
+"""A kind of scope."""
 
 
 class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
@@ -115,7 +118,7 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """The path that replaces this one, where it is deprecated."""
     shared: bool = False
     """It shows nothing of anybody: an identity that is narrowed to some sessions, runs or personas may use it."""
-    narrows: frozenset[Literal["sessions", "runs", "personas"]] = frozenset()
+    narrows: frozenset[Kind] = frozenset()
     """Where the path names nothing: the kinds of scope that a read honours by itself, or a command by its body."""
     stream: bool = False
     """The answer is ``text/event-stream``."""
@@ -125,3 +128,81 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """Answers carry an ``ETag``; a command honours ``If-Match``."""
     passing: Any = None
     """The type of ``data`` of what a stream shows besides and nobody keeps: frames without an id."""
+
+
+class Noun(NamedTuple):
+    """The noun of a file of operations: what its rows share unless they say otherwise."""
+
+    tag: str
+    context: str
+    """Comes before the verb in messages about input, e.g. ``runs`` in ``runs.create``."""
+    word: str | None = None
+    """Comes before the verb on the command line, e.g. ``schedule list``; None if the words follow from the path."""
+    reads: tuple[str, ...] = ()
+    """The projections that a GET is answered from."""
+
+    def row(
+        self,
+        verb: str,
+        route: str,
+        id: str,
+        handle: Handler[B, Q],
+        *,
+        answer: Any,
+        accepted: Any = None,
+        passing: Any = None,
+        roles: frozenset[Role] | None = None,
+        reads: tuple[str, ...] | None = None,
+        errors: tuple[str, ...] | None = None,
+        paging: Literal["cursor", "full", "tail"] | None = None,
+        narrows: Set[Kind] = frozenset(),
+        context: str | None = None,
+        command: str | None = None,
+        successor: str | None = None,
+        shared: bool = False,
+        stream: bool = False,
+        sheet: bool = False,
+        versioned: bool = False,
+    ) -> Operation[B, Q]:
+        """Return a row of the table, for a method and path such as ``POST /runs``.
+
+        The docstring of the handler is the summary, and the types of its call are those of body and query. Every role
+        may use a GET, operators and admins the other methods. A GET reads the projections of the noun; one whose path
+        ends in a parameter may answer NOT_FOUND.
+        """
+        method, path = route.split()
+        reading = method == "GET"
+        body, query = get_args(handle.__annotations__["call"])
+        if roles is None:
+            roles = EVERYBODY if reading else WRITERS
+        if reads is None:
+            reads = self.reads if reading else ()
+        if errors is None:
+            errors = ("NOT_FOUND",) if reading and path.rpartition("/")[2].startswith(":") else ()
+        if command is None and self.word is not None:
+            command = f"{self.word} {verb}"
+        return Operation(
+            id=id,
+            context=context or f"{self.context}.{verb}",
+            method=method,
+            path=path,
+            tag=self.tag,
+            summary=cleandoc(handle.__doc__ or ""),
+            roles=roles,
+            answer=answer,
+            handle=handle,
+            body=body,
+            query=query,
+            paging=paging,
+            reads=reads,
+            errors=errors,
+            accepted=accepted,
+            command=command,
+            successor=successor,
+            shared=shared,
+            narrows=frozenset(narrows),
+            stream=stream,
+            sheet=sheet,
+            versioned=versioned,
+            passing=passing,
+        )

@@ -1,17 +1,31 @@
 """The server as its callers see it: capabilities, the caller, health, digests, workers."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Operation, Reply
-from athena_core.event import Value
+from athena_core import __version__
+from athena_core.clock import iso
+from athena_core.domain import EVENTS
+from athena_core.errors import NO_CONNECTIONS, NotCaughtUp, StoreUnreachable
+from athena_core.event import Position, Value
+from athena_core.log.writer import REFUSALS
 from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
+from athena_core.system.problems import Problem
+from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
 from projections import ALL
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
+
+
+READY_LAG_MAX = 10_000
+WRITES_FAIL = "writes fail"
+EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
 
 class AuthCapabilities(Value):
@@ -173,7 +187,7 @@ class Workers(Value):
 
 async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What this server can do."""
-    return Reply(data=plane.capabilities(), position=call.position)
+    return Reply(data=capabilities_of(plane), position=call.position)
 
 
 async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -189,7 +203,7 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 async def get_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Whether the server is well."""
-    return Reply(data=plane.health(call.position), position=call.position)
+    return Reply(data=health_of(plane, call.position), position=call.position)
 
 
 async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -200,12 +214,152 @@ async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
 
 async def get_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What all rows of the views come to."""
-    return Reply(data=await plane.digests.result(call.position), position=call.position)
+    generation, positions, digests = await plane.digests.result(call.position)
+    shown = {
+        name: ViewDigest(position=positions[name], rows=one.rows, sha256=one.sha256) for name, one in digests.items()
+    }
+    return Reply(data=ViewDigests(generation=generation, views=shown), position=call.position)
 
 
 async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The processes that are attached to the log."""
-    return Reply(data=await plane.workers(), position=call.position)
+    return Reply(data=await workers_of(plane), position=call.position)
+
+
+def capabilities_of(plane: "ControlPlane") -> Capabilities:
+    """What this server can do."""
+    settings = plane.settings
+    return Capabilities(
+        execution_backend="local",
+        state_store="sqlite" if settings.database_url is None else "postgres",
+        supports_pods=False,
+        supports_cpu_mem_metrics=False,
+        supports_sandbox=False,
+        supports_a2a_bus=True,
+        version=__version__,
+        log_id=plane.log.log_id,
+        durability="fsync",
+        scheduler="on" if settings.scheduler else "off",
+        auth=AuthCapabilities(
+            enabled=settings.auth_enabled,
+            mode=plane.access.mode,
+            identity_header=settings.auth_identity_header,
+        ),
+        providers=tuple(sorted(plane.providers)),
+        event_types=EVENT_TYPES,
+        limits=LimitCapabilities(
+            body_bytes_max=settings.body_bytes_max,
+            json_depth_max=settings.json_depth_max,
+            page_items_max=PAGE_ITEMS_MAX,
+            page_bytes_max=PAGE_BYTES_MAX,
+            feed_scan_events_max=FEED_SCAN_EVENTS_MAX,
+            run_timeout_ms=settings.runtime_run_timeout_ms,
+            context_chars_max=settings.context_max_chars,
+            idempotency_hours=settings.idempotency_hours,
+            idempotency_key_chars_max=settings.idempotency_key_chars_max,
+            reason_chars_max=settings.reason_chars_max,
+            header_bytes_max=settings.header_bytes_max,
+            headers_max=settings.headers_max,
+            url_bytes_max=settings.url_bytes_max,
+            header_timeout_ms=settings.header_timeout_ms,
+            body_timeout_ms=settings.body_timeout_ms,
+            bodies_in_flight_bytes_max=settings.bodies_in_flight_bytes_max,
+            answers_in_flight_bytes_max=settings.answers_in_flight_bytes_max,
+            send_timeout_ms=settings.send_timeout_ms,
+            streams_max=settings.streams_max,
+            streams_per_identity_max=settings.streams_per_identity_max,
+            requests_per_second=settings.requests_per_second if settings.auth_enabled else None,
+            refusals_per_second=settings.refusals_per_second,
+            refusals_per_day=settings.refusals_per_day,
+            refusals_per_day_in_all=settings.refusals_per_day_in_all,
+        ),
+    )
+
+
+def health_of(plane: "ControlPlane", head: Position) -> Health:
+    """How the server is at a head of the log."""
+    projections = {
+        name: ProjectionHealth(
+            position=point.position,
+            lag=max(head - point.position, 0),
+            version=point.version,
+            error=point.error,
+        )
+        for name, point in plane.views_reader.checkpoints().items()
+    }
+    lag = max((health.lag for health in projections.values()), default=head)
+    refusal = plane.log.refusal
+    reason = plane.views_reader.trouble or (None if refusal is None else f"{WRITES_FAIL}: {refusal}")
+    stopped = any(health.error for health in projections.values())
+    problems = shown(plane.log.problems.failing())
+    now = plane.clock.now()
+    return Health(
+        status="degraded" if reason is not None or stopped or problems else "ok",
+        now=iso(now),
+        clock_ahead_ms=plane.clock.ahead,
+        clock_behind_log_ms=max(plane.tail.recorded_at - now, 0),
+        head=head,
+        lag=lag,
+        queue=plane.log.waiting,
+        streams=plane.streams.count,
+        projections=projections,
+        problems=problems,
+        executor=plane.runner.executors.executor,
+        generation=plane.views.generations.current(),
+        candidate=plane.views.generations.candidate(),
+        reason=reason,
+        loop_block_ms=round(plane.watchdog.recent_seconds() * 1000, 1),
+    )
+
+
+def check_ready(plane: "ControlPlane") -> None:
+    """Return if requests can be served. Raise NotCaughtUp or StoreUnreachable.
+
+    A failing loop alone is no reason to send requests elsewhere. Anyone may ask, so the error leaves out hosts and
+    roles, which the reason in ``health`` may name.
+    """
+    try:
+        health = health_of(plane, plane.reader.head())
+    except StoreUnreachable as error:
+        raise StoreUnreachable(error.message.partition(":")[0]) from error
+    stopped = not health.projections or any(one.error for one in health.projections.values())
+    if health.reason is not None or stopped or health.lag > READY_LAG_MAX or plane.streams.draining:
+        refusal = plane.log.refusal
+        known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
+        if refusal is not None:
+            known = f": {WRITES_FAIL}: {refusal}" if refusal in REFUSALS else f": {WRITES_FAIL}"
+        raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})
+
+
+def shown(problems: Iterable[Problem]) -> tuple[BackgroundProblem, ...]:
+    """Return problems as answers show them."""
+    return tuple(
+        BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count) for one in problems
+    )
+
+
+async def workers_of(plane: "ControlPlane") -> Workers:
+    """The processes that are attached to the log, and how many runs each of them has."""
+    guards = await plane.scan(lambda log: log.guards("lease"))
+    running = Counter(str(value[0]) for _, _, value in guards)
+    present = sorted(plane.runner.executors.everybody(), key=lambda one: (one.about.since, one.executor))
+    items = [
+        Worker(
+            id=one.executor,
+            kind=one.about.kind,
+            status="lost" if one.lost else "alive",
+            host=one.about.host,
+            pid=one.about.pid,
+            providers=one.about.providers,
+            concurrency=one.about.concurrency,
+            running=running[one.executor],
+            since=iso(one.about.since),
+            heartbeat=iso(one.counted_at),
+            problems=shown(one.about.problems),
+        )
+        for one in present
+    ]
+    return Workers(items=tuple(items))
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (

@@ -11,6 +11,7 @@ from athena_api.edge.traffic import OTHER, Traffic
 from athena_api.endpoint.operation import PREFIX
 from athena_api.metrics import BLOCKED, BLOCKS, FAMILIES, MetricFamily, lines, measured
 from athena_api.operations import OPERATIONS
+from athena_api.operations.core import health_of
 from athena_api.plane import ControlPlane
 from athena_core.system.histogram import Histogram
 from athena_core.system.watchdog import LoopBlock
@@ -129,7 +130,7 @@ async def test_blocks_of_the_event_loop_are_counted_by_operation_and_shown_by_th
     samples = measured(parts)
     assert dict(samples[BLOCKS])["listRuns",] == 2
     assert max(value for _, value in samples[BLOCKED] if not isinstance(value, Histogram)) >= 0.25
-    assert parts.health(parts.log.signal.position).loop_block_ms >= 250
+    assert health_of(parts, parts.log.signal.position).loop_block_ms >= 250
 
 
 def test_open_streams_are_counted_and_not_measured(serve: Serve) -> None:

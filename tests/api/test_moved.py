@@ -7,6 +7,7 @@ import pytest
 
 from athena_api.app import wire
 from athena_api.operations import OPERATIONS
+from athena_api.operations.core import check_ready, health_of
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import NotCaughtUp
 from athena_core.settings import load
@@ -94,18 +95,18 @@ def test_a_server_is_not_ready_while_its_views_are_damaged(
     assert keeper.start()
     while keeper.turn():
         pass
-    parts.ready()
+    check_ready(parts)
     damaged = parts.views.generations.current()
     assert damaged is not None
     parts.views.condemn(damaged)
     with pytest.raises(NotCaughtUp, match="the server is not ready"):
-        parts.ready()
-    health = parts.health(0)
+        check_ready(parts)
+    health = health_of(parts, 0)
     assert (health.status, health.reason) == ("degraded", DAMAGED.format(name=damaged))
     for _ in soon():
         keeper.turn()
         if parts.views.generations.current() != damaged:
             break
-    parts.ready()
+    check_ready(parts)
     keeper.close()
     parts.close()

@@ -12,6 +12,7 @@ import pytest
 from athena_api import metrics
 from athena_api.app import running, wire, working
 from athena_api.edge.access_log import JsonLines
+from athena_api.operations.core import check_ready, health_of, workers_of
 from athena_api.plane import ControlPlane
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
@@ -187,7 +188,7 @@ async def run(parts: ControlPlane) -> str:
 
 def failing(parts: ControlPlane) -> set[str]:
     """The loops that the health shows."""
-    return {problem.loop for problem in parts.health(parts.reader.head()).problems}
+    return {problem.loop for problem in health_of(parts, parts.reader.head()).problems}
 
 
 def measured(parts: ControlPlane, family: str) -> dict[str, int]:
@@ -219,7 +220,7 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> Iterator[dict[str, str]]:
 
 def check_signs(parts: ControlPlane, broken: Set[str], began: int, lines: list[dict[str, str]]) -> None:
     """Fail unless each broken loop is in health, metrics and log."""
-    health = parts.health(parts.reader.head())
+    health = health_of(parts, parts.reader.head())
     assert health.status == "degraded"
     totals, gauges = (measured(parts, f"athena_background_{name}") for name in ("failures_total", "failing"))
     for problem in health.problems:
@@ -249,7 +250,7 @@ async def begin(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
         parts.flood.suppress("ada", "createRun")
         await until(lambda: parts.log.refusal is not None, lambda: "writes work")
         with pytest.raises(NotCaughtUp, match="writes fail: no space is left for the log"):
-            parts.ready()
+            check_ready(parts)
     else:
         run_id = await run(parts)
         with pytest.raises(InternalError):
@@ -263,13 +264,13 @@ async def end(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
     faults.on.discard("views")
     await until(lambda: "views" not in failing(parts), lambda: failing(parts))
     if "log.write" not in broken:
-        parts.ready()  # what fails beside the requests keeps no request away
+        check_ready(parts)  # what fails beside the requests keeps no request away
     faults.on = set()
     await until(lambda: parts.log.refusal is None, lambda: parts.log.refusal)
     await run(parts)
     await stir(parts)
     await until(lambda: not failing(parts), lambda: failing(parts))
-    assert parts.health(parts.reader.head()).status == "ok"
+    assert health_of(parts, parts.reader.head()).status == "ok"
     assert not any(measured(parts, "athena_background_failing").values())
     assert all(measured(parts, "athena_background_failures_total")[loop] for loop in broken)
 
@@ -301,7 +302,7 @@ async def test_a_worker_has_its_failures_shown_by_servers(tmp_path: Path, monkey
     worker = wire(load(named, tmp_path), SystemClock(), SystemIds(), kind="worker", frozen_seconds=SOON_SECONDS)
 
     async def shown() -> dict[str, tuple[str, ...]]:
-        return {one.kind: tuple(problem.loop for problem in one.problems) for one in (await server.workers()).items}
+        return {one.kind: tuple(problem.loop for problem in one.problems) for one in (await workers_of(server)).items}
 
     async def until_shown(loops: tuple[str, ...]) -> None:
         with anyio.fail_after(PATIENCE_SECONDS):

@@ -591,7 +591,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a server is ready while its writes fail",
         "tests/api/test_problems.py",
         (
-            "athena_api/plane.py",
+            "athena_api/operations/core.py",
             '(None if refusal is None else f"{WRITES_FAIL}: {refusal}")',
             "None",
         ),
