@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Set
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
@@ -83,7 +83,8 @@ def existing(record: T | None, kind: str, record_id: str) -> T:
 
 
 Handler = Callable[["ControlPlane", ApiCall[B, Q]], Awaitable[Reply]]
-Kind: TypeAlias = Literal["sessions", "runs", "personas"]
+Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
+ScopeKind: TypeAlias = Literal["sessions", "runs", "personas"]
 """A kind of scope."""
 
 
@@ -98,7 +99,7 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     id: str
     context: str
     """How messages name the input of this operation, e.g. ``runs.create``."""
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Method
     path: str
     tag: str
     summary: str
@@ -118,7 +119,7 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """The path that replaces this one, where it is deprecated."""
     shared: bool = False
     """It shows nothing of anybody: an identity that is narrowed to some sessions, runs or personas may use it."""
-    narrows: frozenset[Kind] = frozenset()
+    narrows: frozenset[ScopeKind] = frozenset()
     """Where the path names nothing: the kinds of scope that a read honours by itself, or a command by its body."""
     stream: bool = False
     """The answer is ``text/event-stream``."""
@@ -134,16 +135,14 @@ class Noun(NamedTuple):
     """The noun of a file of operations: what its rows share unless they say otherwise."""
 
     tag: str
-    context: str
-    """Comes before the verb in messages about input, e.g. ``runs`` in ``runs.create``."""
-    word: str | None = None
-    """Comes before the verb on the command line, e.g. ``schedule list``; None if the words follow from the path."""
     reads: tuple[str, ...] = ()
     """The projections that a GET is answered from."""
+    word: str | None = None
+    """The first word of its commands, the second is the last of the context; None if they follow from the path."""
 
     def row(
         self,
-        verb: str,
+        context: str,
         route: str,
         id: str,
         handle: Handler[B, Q],
@@ -152,11 +151,10 @@ class Noun(NamedTuple):
         accepted: Any = None,
         passing: Any = None,
         roles: frozenset[Role] | None = None,
-        reads: tuple[str, ...] | None = None,
-        errors: tuple[str, ...] | None = None,
+        reads: tuple[str, ...] = (),
+        errors: tuple[str, ...] = (),
         paging: Literal["cursor", "full", "tail"] | None = None,
-        narrows: Set[Kind] = frozenset(),
-        context: str | None = None,
+        narrows: Set[ScopeKind] = frozenset(),
         command: str | None = None,
         successor: str | None = None,
         shared: bool = False,
@@ -164,7 +162,7 @@ class Noun(NamedTuple):
         sheet: bool = False,
         versioned: bool = False,
     ) -> Operation[B, Q]:
-        """Return a row of the table, for a method and path such as ``POST /runs``.
+        """Return a row of the table; ``route`` is its method and path, such as ``POST /runs``.
 
         The docstring of the handler is the summary, and the types of its call are those of body and query. Every role
         may use a GET, operators and admins the other methods. A GET reads the projections of the noun; one whose path
@@ -173,31 +171,24 @@ class Noun(NamedTuple):
         method, path = route.split()
         reading = method == "GET"
         body, query = get_args(handle.__annotations__["call"])
-        if roles is None:
-            roles = EVERYBODY if reading else WRITERS
-        if reads is None:
-            reads = self.reads if reading else ()
-        if errors is None:
-            errors = ("NOT_FOUND",) if reading and path.rpartition("/")[2].startswith(":") else ()
-        if command is None and self.word is not None:
-            command = f"{self.word} {verb}"
+        one = reading and path.rpartition("/")[2].startswith(":")
         return Operation(
             id=id,
-            context=context or f"{self.context}.{verb}",
-            method=method,
+            context=context,
+            method=cast(Method, method),
             path=path,
             tag=self.tag,
             summary=cleandoc(handle.__doc__ or ""),
-            roles=roles,
+            roles=roles or (EVERYBODY if reading else WRITERS),
             answer=answer,
             handle=handle,
             body=body,
             query=query,
             paging=paging,
-            reads=reads,
-            errors=errors,
+            reads=reads or (self.reads if reading else ()),
+            errors=errors or (("NOT_FOUND",) if one else ()),
             accepted=accepted,
-            command=command,
+            command=command or (self.word and f"{self.word} {context.rpartition('.')[2]}"),
             successor=successor,
             shared=shared,
             narrows=frozenset(narrows),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from athena_api.endpoint.operation import EVERYBODY, WRITERS, ApiCall, NoBody, NoQuery, Operation, Reply
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core.domain.anchor import AnchorBody
 from athena_core.event import Value
 from athena_core.services.proof.anchors import AnchorReceipt
@@ -21,13 +21,13 @@ class AnchorsQuery(Value):
 
 
 async def keep_anchor(plane: "ControlPlane", call: ApiCall[AnchorBody, NoQuery]) -> Reply:
-    """Keep an anchor of another log."""
+    """Keep an anchor of another log, so that its history cannot be rewritten unnoticed."""
     done = await plane.anchors.keep(call.body, call.who, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def list_anchors(plane: "ControlPlane", call: ApiCall[NoBody, AnchorsQuery]) -> Reply:
-    """Anchors of other logs, oldest first."""
+    """Anchors of other logs that are kept here, oldest first."""
     page, position = await plane.query(
         ("anchors",),
         lambda rows: anchors.list_anchors(rows, log_id=call.query.log_id, cursor=call.cursor, limit=call.limit),
@@ -35,33 +35,17 @@ async def list_anchors(plane: "ControlPlane", call: ApiCall[NoBody, AnchorsQuery
     return Reply(data=page, position=position)
 
 
+row = Noun("governance", reads=("anchors",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listAnchors",
-        context="anchors.list",
-        method="GET",
-        path="/anchors",
-        tag="governance",
-        summary="Anchors of other logs that are kept here, oldest first.",
-        roles=EVERYBODY,
-        query=AnchorsQuery,
-        paging="cursor",
-        reads=("anchors",),
-        answer=Page[anchors.KeptAnchor],
-        handle=list_anchors,
-    ),
-    Operation(
-        id="keepAnchor",
-        command="anchors keep",
-        context="anchors.keep",
-        method="POST",
-        path="/anchors",
-        tag="governance",
-        summary="Keep an anchor of another log, so that its history cannot be rewritten unnoticed.",
-        roles=WRITERS,
-        body=AnchorBody,
+    row("anchors.list", "GET /anchors", "listAnchors", list_anchors, answer=Page[anchors.KeptAnchor], paging="cursor"),
+    row(
+        "anchors.keep",
+        "POST /anchors",
+        "keepAnchor",
+        keep_anchor,
         answer=AnchorReceipt,
         errors=("ANCHOR_CONFLICT", "ANCHOR_LIMIT"),
-        handle=keep_anchor,
+        command="anchors keep",
     ),
 )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.csv import CONTENT_TYPE, to_csv
-from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, Operation, Reply
+from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, Noun, Operation, Reply
 from athena_core.event import Value
 from athena_core.protocols import Connection
 from athena_core.values import PAGE_BYTES_MAX, Label
@@ -32,7 +32,7 @@ AUDIT_COLUMNS = (
 
 
 async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuery]) -> Reply:
-    """Who changed what and why, newest first."""
+    """Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV."""
     query = call.query
     as_sheet = query.format == "csv"
 
@@ -59,21 +59,18 @@ async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuer
     return Reply(data=content, position=position, content_type=CONTENT_TYPE, headers=tuple(headers))
 
 
+row = Noun("governance", reads=("audit",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="getAuditTrail",
-        command="audit",
-        context="governance.audit.list",
-        method="GET",
-        path="/governance/audit-trail",
-        tag="governance",
-        summary="Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV.",
-        roles=ADMINS,
-        query=AuditQuery,
-        paging="cursor",
-        reads=("audit",),
+    row(
+        "governance.audit.list",
+        "GET /governance/audit-trail",
+        "getAuditTrail",
+        get_audit_trail,
         answer=Page[audit.AuditEntry],
+        roles=ADMINS,
+        paging="cursor",
+        command="audit",
         sheet=True,
-        handle=get_audit_trail,
     ),
 )

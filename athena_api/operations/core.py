@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Operation, Reply
+from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core import __version__
 from athena_core.clock import iso
 from athena_core.domain import EVENTS
@@ -191,7 +191,7 @@ async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Who is asking."""
+    """Who is asking, and which operations they may use."""
     who, narrowed = call.who, None
     if who.scope is not None:
         kinds = {kind: getattr(who.scope, kind) for kind in who.scope.__struct_fields__}
@@ -202,18 +202,18 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 
 async def get_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Whether the server is well."""
+    """Whether the server is well, and how far each projection is."""
     return Reply(data=health_of(plane, call.position), position=call.position)
 
 
 async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Accept the machine's clock."""
+    """Accept the clock of the server's machine after a jump ahead, instead of after ten minutes."""
     done = await plane.clocks.accept(call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def get_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What all rows of the views come to."""
+    """The digest of each view at its position. Reads every row; concurrent requests share one scan."""
     generation, positions, digests = await plane.digests.result(call.position)
     shown = {
         name: ViewDigest(position=positions[name], rows=one.rows, sha256=one.sha256) for name, one in digests.items()
@@ -222,7 +222,7 @@ async def get_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The processes that are attached to the log."""
+    """The servers and workers on this log: which runs they take, how many they have, when they were alive."""
     return Reply(data=await workers_of(plane), position=call.position)
 
 
@@ -362,81 +362,39 @@ async def workers_of(plane: "ControlPlane") -> Workers:
     return Workers(items=tuple(items))
 
 
+row = Noun("core").row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="getCapabilities",
-        shared=True,
-        command="capabilities",
-        context="capabilities",
-        method="GET",
-        path="/capabilities",
-        tag="core",
-        summary="What this server can do.",
-        roles=EVERYBODY,
+    row(
+        "capabilities",
+        "GET /capabilities",
+        "getCapabilities",
+        get_capabilities,
         answer=Capabilities,
-        handle=get_capabilities,
-    ),
-    Operation(
-        id="getCaller",
+        command="capabilities",
         shared=True,
-        command="whoami",
-        context="caller",
-        method="GET",
-        path="/caller",
-        tag="core",
-        summary="Who is asking, and which operations they may use.",
-        roles=EVERYBODY,
-        answer=Caller,
-        handle=get_caller,
     ),
-    Operation(
-        id="getAdminHealth",
-        shared=True,
-        command="health",
-        context="admin.health",
-        method="GET",
-        path="/admin/health",
-        tag="core",
-        summary="Whether the server is well, and how far each projection is.",
-        roles=EVERYBODY,
-        answer=Health,
-        handle=get_health,
+    row("caller", "GET /caller", "getCaller", get_caller, answer=Caller, command="whoami", shared=True),
+    row(
+        "admin.health", "GET /admin/health", "getAdminHealth", get_health, answer=Health, command="health", shared=True
     ),
-    Operation(
-        id="acceptClock",
-        command="clock accept",
-        context="admin.clock",
-        method="POST",
-        path="/admin/clock/accept",
-        tag="core",
-        summary="Accept the clock of the server's machine after a jump ahead, instead of after ten minutes.",
-        roles=ADMINS,
+    row(
+        "admin.clock",
+        "POST /admin/clock/accept",
+        "acceptClock",
+        accept_clock,
         answer=AcceptedClock,
-        handle=accept_clock,
+        roles=ADMINS,
+        command="clock accept",
     ),
-    Operation(
-        id="getViewDigests",
-        command="digests",
-        context="admin.digests",
-        method="GET",
-        path="/admin/digests",
-        tag="core",
-        summary="The digest of each view at its position. Reads every row; concurrent requests share one scan.",
-        roles=EVERYBODY,
+    row(
+        "admin.digests",
+        "GET /admin/digests",
+        "getViewDigests",
+        get_digests,
         answer=ViewDigests,
         reads=tuple(projection.name for projection in ALL),
-        handle=get_digests,
+        command="digests",
     ),
-    Operation(
-        id="listWorkers",
-        command="workers",
-        context="workers.list",
-        method="GET",
-        path="/workers",
-        tag="core",
-        summary="The servers and workers on this log: which runs they take, how many they have, when they were alive.",
-        roles=EVERYBODY,
-        answer=Workers,
-        handle=list_workers,
-    ),
+    row("workers.list", "GET /workers", "listWorkers", list_workers, answer=Workers, command="workers"),
 )

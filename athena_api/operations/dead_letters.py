@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.services.queues.dead_letters import NoteBody
 from athena_core.values import ClientId, Label
@@ -48,7 +39,7 @@ class DecidedLetter(Value):
 
 
 async def list_letters(plane: "ControlPlane", call: ApiCall[NoBody, LettersQuery]) -> Reply:
-    """Dead letters, oldest first."""
+    """Dead letters: work and messages that could not be done, oldest first."""
     wanted = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(call.query))
     page, position = await plane.query(
         ("dead_letters",),
@@ -67,12 +58,12 @@ async def get_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 
 async def requeue_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Put its work back."""
+    """Put the work of a dead letter back, once."""
     return await _decided(plane, await plane.letters.requeue(call.path["id"], call.who, call.meta, call.key))
 
 
 async def discard_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
-    """Decide that its work will not be done."""
+    """Decide that the work of a dead letter will not be done."""
     note = call.body.audit_note
     return await _decided(plane, await plane.letters.discard(call.path["id"], note, call.meta, call.key))
 
@@ -94,75 +85,51 @@ async def _decided(plane: "ControlPlane", done: "Committed") -> Reply:
     return Reply(data=decided, position=position, replayed=done.replayed)
 
 
+row = Noun("a2a", reads=("dead_letters",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listA2aDlq",
-        context="a2a.dlq",
-        method="GET",
-        path="/a2a/dlq",
-        tag="a2a",
-        summary="Dead letters: work and messages that could not be done, oldest first.",
-        command="a2a dlq",
-        roles=EVERYBODY,
-        query=LettersQuery,
-        paging="cursor",
-        reads=("dead_letters",),
+    row(
+        "a2a.dlq",
+        "GET /a2a/dlq",
+        "listA2aDlq",
+        list_letters,
         answer=Page[dead_letters.DeadLetter],
-        handle=list_letters,
+        paging="cursor",
+        command="a2a dlq",
     ),
-    Operation(
-        id="getA2aDlqItem",
-        context="a2a.dlq",
-        method="GET",
-        path="/a2a/dlq/:id",
-        tag="a2a",
-        summary="One dead letter.",
-        command="a2a dlq-get",
-        roles=EVERYBODY,
-        reads=("dead_letters",),
+    row(
+        "a2a.dlq",
+        "GET /a2a/dlq/:id",
+        "getA2aDlqItem",
+        get_letter,
         answer=dead_letters.DeadLetter,
-        errors=("NOT_FOUND",),
-        handle=get_letter,
+        command="a2a dlq-get",
     ),
-    Operation(
-        id="requeueA2aDlqItem",
-        context="a2a.dlq",
-        method="POST",
-        path="/a2a/dlq/:id/requeue",
-        tag="a2a",
-        summary="Put the work of a dead letter back, once.",
-        command="a2a requeue",
-        roles=WRITERS,
+    row(
+        "a2a.dlq",
+        "POST /a2a/dlq/:id/requeue",
+        "requeueA2aDlqItem",
+        requeue_letter,
         answer=DecidedLetter,
         errors=("NOT_FOUND", "CONFLICT", "WORK_QUEUE_FULL"),
-        handle=requeue_letter,
+        command="a2a requeue",
     ),
-    Operation(
-        id="discardA2aDlqItem",
-        context="a2a.dlq",
-        method="POST",
-        path="/a2a/dlq/:id/discard",
-        tag="a2a",
-        summary="Decide that the work of a dead letter will not be done.",
+    row(
+        "a2a.dlq",
+        "POST /a2a/dlq/:id/discard",
+        "discardA2aDlqItem",
+        discard_letter,
+        answer=DecidedLetter,
+        errors=("NOT_FOUND", "CONFLICT"),
         command="a2a discard",
-        roles=WRITERS,
-        body=NoteBody,
-        answer=DecidedLetter,
-        errors=("NOT_FOUND", "CONFLICT"),
-        handle=discard_letter,
     ),
-    Operation(
-        id="restoreA2aDlqItem",
-        context="a2a.dlq",
-        method="POST",
-        path="/a2a/dlq/:id/restore",
-        tag="a2a",
-        summary="Take a discard back.",
-        command="a2a restore",
-        roles=WRITERS,
-        body=NoteBody,
+    row(
+        "a2a.dlq",
+        "POST /a2a/dlq/:id/restore",
+        "restoreA2aDlqItem",
+        restore_letter,
         answer=DecidedLetter,
         errors=("NOT_FOUND", "CONFLICT"),
-        handle=restore_letter,
+        command="a2a restore",
     ),
 )

@@ -2,16 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
 from projections import catalog
@@ -50,45 +41,25 @@ async def get_directive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     return Reply(data=existing(directive, "directive", directive_id), position=position)
 
 
+row = Noun("catalog", reads=("catalog",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listDirectives",
-        narrows=frozenset({"personas"}),
-        context="directives.list",
-        method="GET",
-        path="/directives",
-        tag="catalog",
-        summary="Directives, newest first.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("catalog",),
+    row(
+        "directives.list",
+        "GET /directives",
+        "listDirectives",
+        list_directives,
         answer=Page[catalog.Directive],
-        handle=list_directives,
+        paging="cursor",
+        narrows={"personas"},
     ),
-    Operation(
-        id="createDirective",
-        narrows=frozenset({"personas"}),
-        context="directives.create",
-        method="POST",
-        path="/directives",
-        tag="catalog",
-        summary="Create a directive.",
-        roles=WRITERS,
-        body=DirectiveSpec,
+    row(
+        "directives.create",
+        "POST /directives",
+        "createDirective",
+        create_directive,
         answer=catalog.Directive,
-        handle=create_directive,
+        narrows={"personas"},
     ),
-    Operation(
-        id="getDirective",
-        context="directives.get",
-        method="GET",
-        path="/directives/:directiveId",
-        tag="catalog",
-        summary="One directive.",
-        roles=EVERYBODY,
-        reads=("catalog",),
-        answer=catalog.Directive,
-        errors=("NOT_FOUND",),
-        handle=get_directive,
-    ),
+    row("directives.get", "GET /directives/:directiveId", "getDirective", get_directive, answer=catalog.Directive),
 )

@@ -6,7 +6,7 @@ import msgspec
 
 from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, Operation, Reply
+from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
 from athena_api.streams.sse import records_of
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
@@ -72,7 +72,7 @@ class EventsPage(Value):
 
 
 async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery]) -> Reply:
-    """Part of the feed, oldest first."""
+    """Part of the feed, oldest first, from any cursor."""
     query = call.query
     matches = feed.FeedFilter(
         types=frozenset(query.types) if query.types else None,
@@ -107,7 +107,7 @@ def _page(
 
 
 async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:
-    """The feed from any cursor, live."""
+    """The feed from any cursor, live, as server-sent events."""
     query = call.query
     matches = feed.FeedFilter(
         types=frozenset(query.types) if query.types else None,
@@ -118,36 +118,28 @@ async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery
     return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
 
 
+row = Noun("events").row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listEvents",
-        narrows=frozenset({"sessions", "runs"}),
-        context="events.list",
-        method="GET",
-        path="/events",
-        tag="events",
-        summary="Part of the feed, oldest first, from any cursor.",
-        roles=EVERYBODY,
-        query=EventsQuery,
-        paging="cursor",
+    row(
+        "events.list",
+        "GET /events",
+        "listEvents",
+        list_events,
         answer=EventsPage,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
-        handle=list_events,
+        paging="cursor",
+        narrows={"sessions", "runs"},
     ),
-    Operation(
-        id="streamEvents",
-        narrows=frozenset({"sessions", "runs"}),
-        command="events tail",
-        context="events.stream",
-        method="GET",
-        path="/events/stream",
-        tag="events",
-        summary="The feed from any cursor, live, as server-sent events.",
-        roles=EVERYBODY,
-        query=StreamQuery,
+    row(
+        "events.stream",
+        "GET /events/stream",
+        "streamEvents",
+        stream_events,
         answer=EventRecord,
         errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        narrows={"sessions", "runs"},
+        command="events tail",
         stream=True,
-        handle=stream_events,
     ),
 )

@@ -4,16 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.domain.memory import MemoryBody
 from athena_core.event import Value
 from athena_core.protocols import Connection, Passage
@@ -46,14 +37,14 @@ class ReadMemoryBody(Body):
 
 
 async def search_memory(plane: "ControlPlane", call: ApiCall[NoBody, SearchQuery]) -> Reply:
-    """Passages that hold every word of the query."""
+    """Passages of notes and entries that hold every word of the query, best first."""
     query = call.query
     passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0)
     return Reply(data=passages, position=call.position)
 
 
 async def get_memory(plane: "ControlPlane", call: ApiCall[ReadMemoryBody, NoQuery]) -> Reply:
-    """Lines of a note."""
+    """Lines of a note: `MEMORY.md` or `memory/**.md` of the workspace."""
     body = call.body
     return Reply(data=await plane.memory.get(body.path, body.from_line, body.lines), position=plane.reader.head())
 
@@ -67,7 +58,7 @@ async def record_memory(plane: "ControlPlane", call: ApiCall[MemoryBody, NoQuery
 
 
 async def list_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What was noted down, newest first."""
+    """Entries that were noted down and not forgotten, newest first."""
     page, position = await plane.query(
         ("memory",), lambda rows: memory.list_entries(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -86,7 +77,7 @@ async def get_memory_entry(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Forget an entry; a repeated request removes what an earlier one left."""
+    """Forget an entry; its text is erased everywhere, the log included. `left` names where it may remain."""
     entry_id = call.path["entryId"]
     done = await plane.memory.forget(entry_id, call.meta, call.key)
     removed = msgspec.convert(done.answer, Forgotten, from_attributes=True).removed
@@ -95,84 +86,43 @@ async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     return Reply(data=answer, position=done.position, replayed=done.replayed)
 
 
+row = Noun("memory", reads=("memory",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="searchMemory",
-        context="memory.search",
-        method="GET",
-        path="/memory/search",
-        tag="memory",
-        summary="Passages of notes and entries that hold every word of the query, best first.",
-        roles=EVERYBODY,
-        query=SearchQuery,
-        reads=("memory", "sessions"),
+    row(
+        "memory.search",
+        "GET /memory/search",
+        "searchMemory",
+        search_memory,
         answer=list[Passage],
-        handle=search_memory,
+        reads=("memory", "sessions"),
     ),
-    Operation(
-        id="getMemory",
-        context="memory.get",
-        method="POST",
-        path="/memory/get",
-        tag="memory",
-        summary="Lines of a note: `MEMORY.md` or `memory/**.md` of the workspace.",
-        roles=EVERYBODY,
-        body=ReadMemoryBody,
-        answer=NoteText,
-        handle=get_memory,
-    ),
-    Operation(
-        id="listMemory",
-        context="memory.list",
-        method="GET",
-        path="/memory",
-        tag="memory",
-        summary="Entries that were noted down and not forgotten, newest first.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("memory",),
-        answer=Page[memory.MemoryEntry],
-        handle=list_memory,
-    ),
-    Operation(
-        id="recordMemory",
+    row("memory.get", "POST /memory/get", "getMemory", get_memory, answer=NoteText, roles=EVERYBODY),
+    row("memory.list", "GET /memory", "listMemory", list_memory, answer=Page[memory.MemoryEntry], paging="cursor"),
+    row(
+        "memory.record",
+        "POST /memory",
+        "recordMemory",
+        record_memory,
+        answer=memory.MemoryEntry,
+        errors=("NOT_FOUND",),
         command="memory add",
-        context="memory.record",
-        method="POST",
-        path="/memory",
-        tag="memory",
-        summary="Note something down.",
-        roles=WRITERS,
-        body=MemoryBody,
-        answer=memory.MemoryEntry,
-        errors=("NOT_FOUND",),
-        handle=record_memory,
     ),
-    Operation(
-        id="getMemoryEntry",
+    row(
+        "memory.entry.get",
+        "GET /memory/:entryId",
+        "getMemoryEntry",
+        get_memory_entry,
+        answer=memory.MemoryEntry,
         command="memory show",
-        context="memory.entry.get",
-        method="GET",
-        path="/memory/:entryId",
-        tag="memory",
-        summary="One entry.",
-        roles=EVERYBODY,
-        reads=("memory",),
-        answer=memory.MemoryEntry,
-        errors=("NOT_FOUND",),
-        handle=get_memory_entry,
     ),
-    Operation(
-        id="forgetMemory",
-        command="memory forget",
-        context="memory.forget",
-        method="DELETE",
-        path="/memory/:entryId",
-        tag="memory",
-        summary="Forget an entry; its text is erased everywhere, the log included. `left` names where it may remain.",
-        roles=WRITERS,
+    row(
+        "memory.forget",
+        "DELETE /memory/:entryId",
+        "forgetMemory",
+        forget_memory,
         answer=Forgotten,
         errors=("NOT_FOUND",),
-        handle=forget_memory,
+        command="memory forget",
     ),
 )

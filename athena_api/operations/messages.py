@@ -2,16 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.services.queues.messages import MessageBody
 from athena_core.values import Label
@@ -31,7 +22,7 @@ class MessagesQuery(Value):
 
 
 async def send_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery]) -> Reply:
-    """Hand a message to a persona."""
+    """Hand a message to a persona; its session's queue is worked off by itself."""
     done = await plane.messages.send(call.body, call.who, call.meta, call.key)
     message_id = done.subject or ""
     message, position = await plane.read(
@@ -41,7 +32,7 @@ async def send_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery
 
 
 async def list_messages(plane: "ControlPlane", call: ApiCall[NoBody, MessagesQuery]) -> Reply:
-    """Messages, newest first."""
+    """Messages between personas, newest first."""
     query = call.query
     page, position = await plane.query(
         ("messages",),
@@ -64,48 +55,24 @@ async def get_message(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     return Reply(data=existing(message, "message", message_id), position=position)
 
 
+row = Noun("a2a", reads=("messages",), word="a2a").row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="sendA2aMessage",
-        context="a2a.messages.send",
-        method="POST",
-        path="/a2a/messages",
-        tag="a2a",
-        summary="Hand a message to a persona; its session's queue is worked off by itself.",
-        command="a2a send",
-        roles=WRITERS,
-        body=MessageBody,
+    row(
+        "a2a.messages.send",
+        "POST /a2a/messages",
+        "sendA2aMessage",
+        send_message,
         answer=messages.Message,
         errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
-        handle=send_message,
     ),
-    Operation(
-        id="listA2aMessages",
-        context="a2a.messages.list",
-        method="GET",
-        path="/a2a/messages",
-        tag="a2a",
-        summary="Messages between personas, newest first.",
-        command="a2a list",
-        roles=EVERYBODY,
-        query=MessagesQuery,
-        paging="cursor",
-        reads=("messages",),
+    row(
+        "a2a.messages.list",
+        "GET /a2a/messages",
+        "listA2aMessages",
+        list_messages,
         answer=Page[messages.Message],
-        handle=list_messages,
+        paging="cursor",
     ),
-    Operation(
-        id="getA2aMessage",
-        context="a2a.messages.get",
-        method="GET",
-        path="/a2a/messages/:messageId",
-        tag="a2a",
-        summary="One message.",
-        command="a2a get",
-        roles=EVERYBODY,
-        reads=("messages",),
-        answer=messages.Message,
-        errors=("NOT_FOUND",),
-        handle=get_message,
-    ),
+    row("a2a.messages.get", "GET /a2a/messages/:messageId", "getA2aMessage", get_message, answer=messages.Message),
 )

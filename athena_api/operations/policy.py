@@ -6,16 +6,7 @@ import msgspec
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.etag import etag, expectation
-from athena_api.endpoint.operation import (
-    ADMINS,
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-)
+from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core.clock import iso
 from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody, supposed_policy
 from athena_core.errors import ConfigError, CursorInvalid
@@ -57,14 +48,14 @@ async def get_policy(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 
 async def put_policy(plane: "ControlPlane", call: ApiCall[PutPolicyBody, NoQuery]) -> Reply:
-    """Replace the policy."""
+    """Replace the policy as a whole: what is left out is no longer limited."""
     done = await plane.policies.put(call.body, call.who, call.meta, call.key, expectation(call.if_match))
     put = msgspec.to_builtins(done.answer)
     return Reply(data=put["document"], position=done.position, replayed=done.replayed, headers=(etag(put["version"]),))
 
 
 async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQuery]) -> Reply:
-    """What the recorded requests would have met under another policy."""
+    """What the recorded requests for runs would have met under another policy; changes nothing."""
     limits = supposed_policy(call.body)
     plane.policies.check(call.body.policy.limits or (), "policy.")
     yesterday = iso(plane.clock.now() - DAY_MS)
@@ -93,7 +84,7 @@ def _since(text: str, log: "StoreReader") -> Position:
 
 
 async def list_rejections(plane: "ControlPlane", call: ApiCall[NoBody, RejectionsQuery]) -> Reply:
-    """Refusals, oldest first."""
+    """Runs that the policy refused, oldest first unless `order=newest` is asked for."""
     query = call.query
     page, position = await plane.query(
         ("policy",),
@@ -116,59 +107,27 @@ async def list_rejections(plane: "ControlPlane", call: ApiCall[NoBody, Rejection
     return Reply(data=page, position=position)
 
 
+row = Noun("policy", reads=("policy",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="getPolicy",
-        shared=True,
-        context="policy.get",
-        method="GET",
-        path="/policy",
-        tag="policy",
-        summary="The policy in force, or null.",
-        roles=EVERYBODY,
-        reads=("policy",),
-        answer=PolicyDocument | None,
-        versioned=True,
-        handle=get_policy,
+    row(
+        "policy.get", "GET /policy", "getPolicy", get_policy, answer=PolicyDocument | None, shared=True, versioned=True
     ),
-    Operation(
-        id="putPolicy",
-        context="policy.put",
-        method="PUT",
-        path="/policy",
-        tag="policy",
-        summary="Replace the policy as a whole: what is left out is no longer limited.",
-        roles=ADMINS,
-        body=PutPolicyBody,
-        answer=PolicyDocument,
-        versioned=True,
-        handle=put_policy,
-    ),
-    Operation(
-        id="simulatePolicy",
-        context="policy.simulate",
-        method="POST",
-        path="/policy/simulate",
-        tag="policy",
-        summary="What the recorded requests for runs would have met under another policy; changes nothing.",
-        roles=WRITERS,
-        body=SimulateBody,
+    row("policy.put", "PUT /policy", "putPolicy", put_policy, answer=PolicyDocument, roles=ADMINS, versioned=True),
+    row(
+        "policy.simulate",
+        "POST /policy/simulate",
+        "simulatePolicy",
+        simulate_policy,
         answer=simulate.Simulation,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
-        handle=simulate_policy,
     ),
-    Operation(
-        id="listPolicyConcurrencyRejections",
-        context="policy.rejections",
-        method="GET",
-        path="/policy/rejections",
-        tag="policy",
-        summary="Runs that the policy refused, oldest first unless `order=newest` is asked for.",
-        roles=EVERYBODY,
-        query=RejectionsQuery,
-        paging="cursor",
-        reads=("policy",),
+    row(
+        "policy.rejections",
+        "GET /policy/rejections",
+        "listPolicyConcurrencyRejections",
+        list_rejections,
         answer=Page[policy.Rejection],
-        handle=list_rejections,
+        paging="cursor",
     ),
 )

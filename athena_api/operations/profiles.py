@@ -2,16 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.values import HarnessProfile, HarnessSpec
 from projections import catalog
@@ -46,45 +37,31 @@ async def get_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     return Reply(data=existing(profile, "harness profile", profile_id), position=position)
 
 
+row = Noun("catalog", reads=("catalog",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listHarnessProfiles",
-        shared=True,
-        context="harnessProfiles.list",
-        method="GET",
-        path="/harness-profiles",
-        tag="catalog",
-        summary="Harness profiles, newest first.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("catalog",),
+    row(
+        "harnessProfiles.list",
+        "GET /harness-profiles",
+        "listHarnessProfiles",
+        list_profiles,
         answer=Page[HarnessProfile],
-        handle=list_profiles,
-    ),
-    Operation(
-        id="createHarnessProfile",
-        context="harnessProfiles.create",
-        method="POST",
-        path="/harness-profiles",
-        tag="catalog",
-        summary="Create a harness profile.",
-        roles=WRITERS,
-        body=HarnessSpec,
-        answer=HarnessProfile,
-        handle=create_profile,
-    ),
-    Operation(
-        id="getHarnessProfile",
+        paging="cursor",
         shared=True,
-        context="harnessProfiles.get",
-        method="GET",
-        path="/harness-profiles/:harnessProfileId",
-        tag="catalog",
-        summary="One harness profile.",
-        roles=EVERYBODY,
-        reads=("catalog",),
+    ),
+    row(
+        "harnessProfiles.create",
+        "POST /harness-profiles",
+        "createHarnessProfile",
+        create_profile,
         answer=HarnessProfile,
-        errors=("NOT_FOUND",),
-        handle=get_profile,
+    ),
+    row(
+        "harnessProfiles.get",
+        "GET /harness-profiles/:harnessProfileId",
+        "getHarnessProfile",
+        get_profile,
+        answer=HarnessProfile,
+        shared=True,
     ),
 )

@@ -4,16 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_api.operations.runs import RUN_ERRORS
 from athena_core.errors import AthenaError
 from athena_core.services.queues.queues import DrainBody, DrainResult, EnqueueBody
@@ -27,7 +18,7 @@ DRAIN_WAIT_SECONDS_MAX = 300
 
 
 async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery]) -> Reply:
-    """Put an item into a queue; the answer is the queue."""
+    """Put an item at the end of a session's queue, unless one with the same payload and mode waits there."""
     session_id = call.body.session_id
     done = await plane.work.enqueue(call.body, call.who, call.meta, call.key)
     queue, position = await plane.read(
@@ -37,7 +28,7 @@ async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery
 
 
 async def get_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What waits in a session."""
+    """What waits in a session's queue, oldest first."""
     session_id, now = call.path["sessionId"], plane.clock.now()
     queue, position = await plane.query(
         ("work",), lambda rows: queues.queue_by_session(rows, session_id, now, cursor=call.cursor, limit=call.limit)
@@ -46,7 +37,7 @@ async def get_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 
 
 async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -> Reply:
-    """Work off a queue, and wait for the end unless the caller would rather not."""
+    """Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent."""
     session_id = call.path["sessionId"]
     began, result = await plane.work.drain(session_id, call.body, call.who, call.meta, call.key)
     if result is not None:
@@ -74,63 +65,44 @@ async def get_drain(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Re
     return Reply(data=existing(drain, "drain", drain_id), position=position)
 
 
+row = Noun("work", reads=("work",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="enqueueWork",
-        narrows=frozenset({"sessions"}),
-        context="work.enqueue",
-        method="POST",
-        path="/work/enqueue",
-        tag="work",
-        summary="Put an item at the end of a session's queue, unless one with the same payload and mode waits there.",
-        roles=WRITERS,
-        body=EnqueueBody,
+    row(
+        "work.enqueue",
+        "POST /work/enqueue",
+        "enqueueWork",
+        enqueue_work,
         answer=queues.WorkQueueState,
         errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
-        handle=enqueue_work,
+        narrows={"sessions"},
     ),
-    Operation(
-        id="getSessionWorkQueue",
-        context="work.status",
-        method="GET",
-        path="/sessions/:sessionId/work-queue",
-        tag="work",
-        summary="What waits in a session's queue, oldest first.",
-        command="work status",
-        roles=EVERYBODY,
-        paging="full",
-        reads=("work",),
+    row(
+        "work.status",
+        "GET /sessions/:sessionId/work-queue",
+        "getSessionWorkQueue",
+        get_work_queue,
         answer=queues.WorkQueueState,
-        handle=get_work_queue,
+        paging="full",
+        command="work status",
     ),
-    Operation(
-        id="drainWork",
-        narrows=frozenset({"sessions"}),
-        context="work.drain",
-        method="POST",
-        path="/work/:sessionId/drain",
-        tag="work",
-        summary="Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent.",
-        command="work drain",
-        roles=WRITERS,
-        body=DrainBody,
+    row(
+        "work.drain",
+        "POST /work/:sessionId/drain",
+        "drainWork",
+        drain_work,
         answer=DrainResult,
         accepted=queues.WorkDrain,
         errors=RUN_ERRORS,
-        handle=drain_work,
+        narrows={"sessions"},
+        command="work drain",
     ),
-    Operation(
-        id="getWorkDrain",
-        context="work.drains.get",
-        method="GET",
-        path="/work/drains/:drainId",
-        tag="work",
-        summary="One drain.",
-        command="work drain-get",
-        roles=EVERYBODY,
-        reads=("work",),
+    row(
+        "work.drains.get",
+        "GET /work/drains/:drainId",
+        "getWorkDrain",
+        get_drain,
         answer=queues.WorkDrain,
-        errors=("NOT_FOUND",),
-        handle=get_drain,
+        command="work drain-get",
     ),
 )

@@ -4,16 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.domain import redrive
 from athena_core.event import Position
 from athena_core.services.queues.redrives import RATE_DEFAULT, MatchedLetter, RedriveBody
@@ -56,7 +47,7 @@ class PendingLetters:
 
 
 async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:
-    """Put dead letters back in bulk, or say how many there are."""
+    """Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them."""
     body = call.body
     if body.dry_run:
         plan = await plane.redrives.plan(body)
@@ -78,7 +69,7 @@ async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQu
 
 
 async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One redrive, with a page of its results."""
+    """How far a redrive is, and what became of each dead letter."""
     redrive_id = call.path["id"]
     job, position = await plane.query(
         ("redrives",),
@@ -88,7 +79,7 @@ async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 async def cancel_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Stop a redrive."""
+    """Stop a redrive; what it put back stays so."""
     return await _redrive(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
 
 
@@ -103,47 +94,34 @@ async def _redrive(plane: "ControlPlane", done: "Committed") -> Reply:
     return Reply(data=existing(job, "redrive", redrive_id), position=position, replayed=done.replayed)
 
 
+row = Noun("a2a", reads=("redrives",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="redriveA2aDlq",
-        context="a2a.dlq.redrive",
-        method="POST",
-        path="/a2a/dlq/redrive",
-        tag="a2a",
-        summary="Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them.",
-        command="a2a redrive",
-        roles=WRITERS,
-        body=RedriveBody,
+    row(
+        "a2a.dlq.redrive",
+        "POST /a2a/dlq/redrive",
+        "redriveA2aDlq",
+        redrive_letters,
         answer=redrives.Redrive,
         errors=("CONFLICT",),
-        handle=redrive_letters,
+        command="a2a redrive",
     ),
-    Operation(
-        id="getA2aDlqRedrive",
-        context="a2a.dlq.redrive",
-        method="GET",
-        path="/a2a/dlq/redrive/:id",
-        tag="a2a",
-        summary="How far a redrive is, and what became of each dead letter.",
-        command="a2a redrive-get",
-        roles=EVERYBODY,
+    row(
+        "a2a.dlq.redrive",
+        "GET /a2a/dlq/redrive/:id",
+        "getA2aDlqRedrive",
+        get_redrive,
+        answer=redrives.Redrive,
         paging="cursor",
-        reads=("redrives",),
-        answer=redrives.Redrive,
-        errors=("NOT_FOUND",),
-        handle=get_redrive,
+        command="a2a redrive-get",
     ),
-    Operation(
-        id="cancelA2aDlqRedrive",
-        context="a2a.dlq.redrive",
-        method="DELETE",
-        path="/a2a/dlq/redrive/:id",
-        tag="a2a",
-        summary="Stop a redrive; what it put back stays so.",
-        command="a2a redrive-cancel",
-        roles=WRITERS,
+    row(
+        "a2a.dlq.redrive",
+        "DELETE /a2a/dlq/redrive/:id",
+        "cancelA2aDlqRedrive",
+        cancel_redrive,
         answer=redrives.Redrive,
         errors=("NOT_FOUND",),
-        handle=cancel_redrive,
+        command="a2a redrive-cancel",
     ),
 )

@@ -2,16 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.services.reviews.preparation import ReviewResult, printed
 from athena_core.services.reviews.reviews import PersonaRunBody
@@ -38,7 +29,7 @@ class PersonaRunAnswer(Value):
 
 
 async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQuery]) -> Reply:
-    """Review a repository, and wait for the result unless the caller would rather not."""
+    """Have a persona review what changed between two commits; a failed model call is a failed result."""
     started = await plane.reviews.start(call.body, call.who, call.meta, call.key)
     run_id = started.subject or ""
     if call.wait:
@@ -55,7 +46,7 @@ async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQue
 
 
 async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, PersonaRunsQuery]) -> Reply:
-    """Reviews, newest first."""
+    """Reviews of personas, newest first."""
     query = call.query
     page, position = await plane.query(
         ("personas",),
@@ -67,58 +58,41 @@ async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, Persona
 
 
 async def get_persona_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One review."""
+    """One review, with its result."""
     run_id = call.path["runId"]
     record, position = await plane.query(("personas",), lambda rows: reviews.review_by_id(rows, run_id))
     return Reply(data=existing(record, "persona run", run_id), position=position)
 
 
+row = Noun("personas", reads=("personas",), word="persona").row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="runPersona",
-        command="persona run",
-        context="personas.run",
-        method="POST",
-        path="/personas/run",
-        tag="personas",
-        summary="Have a persona review what changed between two commits; a failed model call is a failed result.",
-        roles=WRITERS,
-        body=PersonaRunBody,
+    row(
+        "personas.run",
+        "POST /personas/run",
+        "runPersona",
+        run_persona,
         answer=PersonaRunAnswer,
         accepted=reviews.PersonaRunDetails,
         errors=(
             *("PROVIDER_NOT_FOUND", "CONTEXT_OVERFLOW", "NOT_FOUND", "RATE_LIMITED"),
             *("POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
         ),
-        handle=run_persona,
     ),
-    Operation(
-        id="listPersonaRuns",
-        context="personas.runs.list",
-        command="persona list",
-        method="GET",
-        path="/personas/runs",
-        tag="personas",
-        summary="Reviews of personas, newest first.",
-        roles=EVERYBODY,
-        query=PersonaRunsQuery,
-        paging="cursor",
-        reads=("personas",),
+    row(
+        "personas.runs.list",
+        "GET /personas/runs",
+        "listPersonaRuns",
+        list_persona_runs,
         answer=Page[reviews.PersonaRun],
-        handle=list_persona_runs,
+        paging="cursor",
     ),
-    Operation(
-        id="getPersonaRun",
-        context="personas.runs.get",
-        command="persona show",
-        method="GET",
-        path="/personas/runs/:runId",
-        tag="personas",
-        summary="One review, with its result.",
-        roles=EVERYBODY,
-        reads=("personas",),
+    row(
+        "personas.runs.get",
+        "GET /personas/runs/:runId",
+        "getPersonaRun",
+        get_persona_run,
         answer=reviews.PersonaRunDetails,
-        errors=("NOT_FOUND",),
-        handle=get_persona_run,
+        command="persona show",
     ),
 )

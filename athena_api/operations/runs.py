@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
@@ -89,13 +80,13 @@ EXPLAIN_ROWS = 20
 
 
 async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
-    """Start a run, and wait for its answer unless the caller would rather not."""
+    """Start a run; waits for its answer unless `Prefer: respond-async` is sent."""
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
     return await answered(plane, call, started)
 
 
 async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) -> Reply:
-    """Let a paused run go on, and wait for its end unless the caller would rather not."""
+    """Let a paused run go on, with another budget or with none; waits for its end unless asked not to."""
     run_id = call.path["runId"]
     resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
     if call.wait and not plane.runs.state(run_id).open:
@@ -123,7 +114,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
 
 
 async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Reply:
-    """One run, now or once it has ended."""
+    """One run; with `wait` once it has ended, or after so many seconds."""
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> runs.Run | None:
@@ -140,7 +131,7 @@ async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Rep
 
 
 async def list_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What a run showed, without contents."""
+    """What a run showed, newest first, without contents."""
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> Page[evidence.EvidenceRecord]:
@@ -161,7 +152,7 @@ async def get_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
 
 
 async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Why a run is where it is."""
+    """Why a run is where it is: the causes that led here, and the one thing that it waits for now."""
     run_id = call.path["runId"]
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
@@ -189,7 +180,7 @@ def _line(waiting: runs.Waiting) -> explain.QueuePlace:
 
 
 async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
-    """Runs that were admitted and have not ended."""
+    """Runs that were admitted and have not ended, newest first."""
     query = call.query
     page, position = await plane.query(
         ("runs",),
@@ -206,7 +197,7 @@ async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQu
 
 
 async def list_cancel_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
-    """Cancel requests of runs that have not ended."""
+    """Cancel requests of runs that have not ended, newest first."""
     query = call.query
     page, position = await plane.query(
         ("runs",),
@@ -223,7 +214,7 @@ async def list_cancel_requests(plane: "ControlPlane", call: ApiCall[NoBody, Acti
 
 
 async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
-    """Ask for the cancel of a run."""
+    """Ask for the cancel of a run; the answer says whether there was anything to cancel."""
     done = await plane.runs.cancel_run(call.path["runId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
@@ -260,163 +251,101 @@ async def record_of(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Commi
     return Reply(data=run, position=position, status=status, replayed=done.replayed)
 
 
+row = Noun("runs", reads=("runs",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="createRun",
-        narrows=frozenset({"sessions", "personas"}),
-        command="run",
-        context="runs.create",
-        method="POST",
-        path="/runs",
-        tag="runs",
-        summary="Start a run; waits for its answer unless `Prefer: respond-async` is sent.",
-        roles=EVERYBODY,
-        body=RunBody,
+    row(
+        "runs.create",
+        "POST /runs",
+        "createRun",
+        create_run,
         answer=RunResult,
         accepted=runs.Run,
+        roles=EVERYBODY,
         errors=RUN_ERRORS,
-        handle=create_run,
+        narrows={"sessions", "personas"},
+        command="run",
     ),
-    Operation(
-        id="listRuns",
-        narrows=frozenset({"sessions", "runs"}),
-        context="runs.list",
-        method="GET",
-        path="/runs",
-        tag="runs",
-        summary="Runs, newest first.",
-        roles=EVERYBODY,
-        query=RunsQuery,
-        paging="cursor",
-        reads=("runs",),
+    row(
+        "runs.list",
+        "GET /runs",
+        "listRuns",
+        list_runs,
         answer=Page[runs.Run],
-        handle=list_runs,
-    ),
-    Operation(
-        id="getRun",
-        context="runs.get",
-        method="GET",
-        path="/runs/:runId",
-        tag="runs",
-        summary="One run; with `wait` once it has ended, or after so many seconds.",
-        roles=EVERYBODY,
-        query=RunQuery,
-        reads=("runs",),
-        answer=runs.Run,
-        errors=("NOT_FOUND",),
-        handle=get_run,
-    ),
-    Operation(
-        id="listRunEvidence",
-        context="runs.evidence.list",
-        method="GET",
-        path="/runs/:runId/evidence",
-        tag="runs",
-        summary="What a run showed, newest first, without contents.",
-        roles=EVERYBODY,
         paging="cursor",
-        reads=("runs", "evidence"),
+        narrows={"sessions", "runs"},
+    ),
+    row("runs.get", "GET /runs/:runId", "getRun", get_run, answer=runs.Run),
+    row(
+        "runs.evidence.list",
+        "GET /runs/:runId/evidence",
+        "listRunEvidence",
+        list_evidence,
         answer=Page[evidence.EvidenceRecord],
+        reads=("runs", "evidence"),
         errors=("NOT_FOUND",),
-        handle=list_evidence,
+        paging="cursor",
     ),
-    Operation(
-        id="getRunEvidence",
-        command="runs evidence-get",
-        context="runs.evidence.get",
-        method="GET",
-        path="/runs/:runId/evidence/:evidenceId",
-        tag="runs",
-        summary="One thing that a run showed, with its content.",
-        roles=EVERYBODY,
-        reads=("evidence",),
+    row(
+        "runs.evidence.get",
+        "GET /runs/:runId/evidence/:evidenceId",
+        "getRunEvidence",
+        get_evidence,
         answer=evidence.Evidence,
-        errors=("NOT_FOUND",),
-        handle=get_evidence,
+        reads=("evidence",),
+        command="runs evidence-get",
     ),
-    Operation(
-        id="explainRun",
-        context="runs.explain",
-        method="GET",
-        path="/runs/:runId/explain",
-        tag="runs",
-        summary="Why a run is where it is: the causes that led here, and the one thing that it waits for now.",
-        roles=EVERYBODY,
-        reads=("runs",),
+    row(
+        "runs.explain",
+        "GET /runs/:runId/explain",
+        "explainRun",
+        explain_run,
         answer=explain.Explanation,
         errors=("NOT_FOUND",),
-        handle=explain_run,
     ),
-    Operation(
-        id="listActiveRuns",
-        narrows=frozenset({"sessions", "runs"}),
-        context="runs.active",
-        method="GET",
-        path="/runs/active",
-        tag="runs",
-        summary="Runs that were admitted and have not ended, newest first.",
-        roles=EVERYBODY,
-        query=ActiveQuery,
-        paging="cursor",
-        reads=("runs",),
+    row(
+        "runs.active",
+        "GET /runs/active",
+        "listActiveRuns",
+        list_active_runs,
         answer=Page[runs.ActiveRun],
-        handle=list_active_runs,
-    ),
-    Operation(
-        id="listCancellationRequests",
-        narrows=frozenset({"sessions", "runs"}),
-        context="runs.cancelRequests",
-        method="GET",
-        path="/runs/cancel-requests",
-        tag="runs",
-        summary="Cancel requests of runs that have not ended, newest first.",
-        roles=EVERYBODY,
-        query=ActiveQuery,
         paging="cursor",
-        reads=("runs",),
+        narrows={"sessions", "runs"},
+    ),
+    row(
+        "runs.cancelRequests",
+        "GET /runs/cancel-requests",
+        "listCancellationRequests",
+        list_cancel_requests,
         answer=Page[runs.CancelRequest],
-        handle=list_cancel_requests,
+        paging="cursor",
+        narrows={"sessions", "runs"},
     ),
-    Operation(
-        id="cancelRunByRunId",
-        command="cancel",
-        context="runs.cancel",
-        method="POST",
-        path="/run-control/by-run/:runId/cancel",
-        tag="runs",
-        summary="Ask for the cancel of a run; the answer says whether there was anything to cancel.",
-        roles=WRITERS,
-        body=CancelBody,
+    row(
+        "runs.cancel",
+        "POST /run-control/by-run/:runId/cancel",
+        "cancelRunByRunId",
+        cancel_run,
         answer=Cancelled,
-        handle=cancel_run,
+        command="cancel",
     ),
-    Operation(
-        id="cancelRun",
-        command="cancel",
-        context="runs.cancel",
-        method="POST",
-        path="/runs/:sessionId/cancel",
-        tag="runs",
-        summary="Ask for the cancel of the admitted run of a session.",
-        roles=WRITERS,
-        body=CancelBody,
+    row(
+        "runs.cancel",
+        "POST /runs/:sessionId/cancel",
+        "cancelRun",
+        cancel_session,
         answer=Cancelled,
+        command="cancel",
         successor="/run-control/by-run/:runId/cancel",
-        handle=cancel_session,
     ),
-    Operation(
-        id="resumeRun",
-        command="resume",
-        context="runs.resume",
-        method="POST",
-        path="/runs/:runId/resume",
-        tag="runs",
-        summary="Let a paused run go on, with another budget or with none; waits for its end unless asked not to.",
-        roles=WRITERS,
-        body=ResumeBody,
+    row(
+        "runs.resume",
+        "POST /runs/:runId/resume",
+        "resumeRun",
+        resume_run,
         answer=runs.Run,
         accepted=runs.Run,
         errors=("NOT_FOUND", "RUN_NOT_PAUSED", "POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
-        handle=resume_run,
+        command="resume",
     ),
 )

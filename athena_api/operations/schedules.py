@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.definitions.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
 from athena_core.definitions.trigger import ScheduleBody, ScheduleSpec, parse_instant
 from athena_core.domain import schedule
@@ -95,12 +86,12 @@ class TickResult(Value):
 
 
 async def create_schedule(plane: "ControlPlane", call: ApiCall[ScheduleBody, NoQuery]) -> Reply:
-    """Create or replace a schedule under the id in the body."""
+    """Create a schedule, or replace the one with this id; putting the same again changes nothing."""
     return await _put(plane, call.body.id, call.body, call)
 
 
 async def update_schedule(plane: "ControlPlane", call: ApiCall[ScheduleSpec, NoQuery]) -> Reply:
-    """Create or replace a schedule under the id in the path."""
+    """Replace a schedule as a whole, or create it; putting the same again changes nothing."""
     return await _put(plane, call.path["scheduleId"], call.body, call)
 
 
@@ -117,7 +108,7 @@ async def _task(
 
 
 async def remove_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Remove a schedule; its runs in flight go on."""
+    """Remove a schedule; its runs in flight go on, and its log stays."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.change(schedule_id, schedule.RemoveSchedule(id=schedule_id), call.meta, call.key)
     answer = msgspec.to_builtins(done.answer)
@@ -139,7 +130,7 @@ async def disable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def pause_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
-    """Let slots come due without running."""
+    """Let slots come due without running, and say why."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.PauseSchedule(id=schedule_id, note=call.body.note), call)
 
@@ -161,7 +152,7 @@ async def _change(
 
 
 async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQuery]) -> Reply:
-    """Run a schedule by hand, and wait for the end unless the caller would rather not."""
+    """Run a schedule by hand, which moves no slot; waits for the end unless asked not to."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.run(schedule_id, call.body, call.who, call.meta, call.key, wait=call.wait)
     run_id, log_id = done.subject or "", plane.log.log_id
@@ -181,7 +172,7 @@ async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQ
 
 
 async def tick_schedules(plane: "ControlPlane", call: ApiCall[TickBody, NoQuery]) -> Reply:
-    """Do what is due, and wait for the runs that it started."""
+    """Run what is due, as the server does by itself, and wait for the runs that started."""
     asked = RunScheduleBody(provider=call.body.provider, model=call.body.model)
     at = None if call.body.at is None else parse_instant("at", call.body.at)
     done = await plane.schedules.tick(at, asked, call.meta, call.key)
@@ -226,7 +217,7 @@ async def get_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
 
 
 async def list_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What became of the slots of a schedule, newest first."""
+    """What became of every slot that came due, newest first: the newest, or those that follow an entry."""
     schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
     after = None if call.cursor is None else _entry(plane, call.cursor)
     logs, position = await plane.query(
@@ -245,7 +236,7 @@ def _entry(plane: "ControlPlane", text: str) -> tuple[int, int]:
 
 
 async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQuery]) -> Reply:
-    """The next slots of a schedule, also of one that is disabled."""
+    """When a schedule is due next, within ten years, also while it is disabled."""
     schedule_id, query = call.path["scheduleId"], call.query
     begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
     times, position = await plane.query(
@@ -255,181 +246,97 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
     return Reply(data=Page(items=existing(times, "schedule", schedule_id)), position=position)
 
 
+row = Noun("schedules", reads=("schedules",), word="schedule").row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listSchedules",
-        context="schedules.list",
-        method="GET",
-        path="/schedules",
-        tag="schedules",
-        command="schedule list",
-        summary="Schedules, in the order in which they were created.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("schedules",),
+    row(
+        "schedules.list",
+        "GET /schedules",
+        "listSchedules",
+        list_schedules,
         answer=Page[schedules.ScheduledTask],
-        handle=list_schedules,
+        paging="cursor",
     ),
-    Operation(
-        id="createSchedule",
-        context="schedules.create",
-        method="POST",
-        path="/schedules",
-        tag="schedules",
+    row(
+        "schedules.create",
+        "POST /schedules",
+        "createSchedule",
+        create_schedule,
+        answer=schedules.ScheduledTask,
         command="schedule add",
-        summary="Create a schedule, or replace the one with this id; putting the same again changes nothing.",
-        roles=WRITERS,
-        body=ScheduleBody,
+    ),
+    row("schedules.tick", "POST /schedules/tick", "tickSchedules", tick_schedules, answer=TickResult),
+    row("schedules.get", "GET /schedules/:scheduleId", "getSchedule", get_schedule, answer=schedules.ScheduledTask),
+    row(
+        "schedules.update",
+        "PUT /schedules/:scheduleId",
+        "updateSchedule",
+        update_schedule,
         answer=schedules.ScheduledTask,
-        handle=create_schedule,
-    ),
-    Operation(
-        id="tickSchedules",
-        context="schedules.tick",
-        method="POST",
-        path="/schedules/tick",
-        tag="schedules",
-        command="schedule tick",
-        summary="Run what is due, as the server does by itself, and wait for the runs that started.",
-        roles=WRITERS,
-        body=TickBody,
-        answer=TickResult,
-        handle=tick_schedules,
-    ),
-    Operation(
-        id="getSchedule",
-        context="schedules.get",
-        method="GET",
-        path="/schedules/:scheduleId",
-        tag="schedules",
-        command="schedule get",
-        summary="One schedule.",
-        roles=EVERYBODY,
-        reads=("schedules",),
-        answer=schedules.ScheduledTask,
-        errors=("NOT_FOUND",),
-        handle=get_schedule,
-    ),
-    Operation(
-        id="updateSchedule",
-        context="schedules.update",
-        method="PUT",
-        path="/schedules/:scheduleId",
-        tag="schedules",
         command="schedule put",
-        summary="Replace a schedule as a whole, or create it; putting the same again changes nothing.",
-        roles=WRITERS,
-        body=ScheduleSpec,
-        answer=schedules.ScheduledTask,
-        handle=update_schedule,
     ),
-    Operation(
-        id="deleteSchedule",
-        context="schedules.delete",
-        method="DELETE",
-        path="/schedules/:scheduleId",
-        tag="schedules",
-        command="schedule remove",
-        summary="Remove a schedule; its runs in flight go on, and its log stays.",
-        roles=WRITERS,
+    row(
+        "schedules.delete",
+        "DELETE /schedules/:scheduleId",
+        "deleteSchedule",
+        remove_schedule,
         answer=RemovedSchedule,
-        handle=remove_schedule,
+        command="schedule remove",
     ),
-    Operation(
-        id="runSchedule",
-        context="schedules.run",
-        method="POST",
-        path="/schedules/:scheduleId/run",
-        tag="schedules",
-        command="schedule run",
-        summary="Run a schedule by hand, which moves no slot; waits for the end unless asked not to.",
-        roles=WRITERS,
-        body=RunScheduleBody,
+    row(
+        "schedules.run",
+        "POST /schedules/:scheduleId/run",
+        "runSchedule",
+        run_schedule,
         answer=ScheduleRunResult,
         accepted=ScheduleRunResult,
         errors=("NOT_FOUND", "PROVIDER_NOT_FOUND"),
-        handle=run_schedule,
     ),
-    Operation(
-        id="enableSchedule",
-        context="schedules.enable",
-        method="POST",
-        path="/schedules/:scheduleId/enable",
-        tag="schedules",
-        command="schedule enable",
-        summary="Let slots come due, from now on.",
-        roles=WRITERS,
+    row(
+        "schedules.enable",
+        "POST /schedules/:scheduleId/enable",
+        "enableSchedule",
+        enable_schedule,
         answer=UpdatedSchedule,
-        handle=enable_schedule,
     ),
-    Operation(
-        id="disableSchedule",
-        context="schedules.disable",
-        method="POST",
-        path="/schedules/:scheduleId/disable",
-        tag="schedules",
-        command="schedule disable",
-        summary="Let no more slots come due.",
-        roles=WRITERS,
+    row(
+        "schedules.disable",
+        "POST /schedules/:scheduleId/disable",
+        "disableSchedule",
+        disable_schedule,
         answer=UpdatedSchedule,
-        handle=disable_schedule,
     ),
-    Operation(
-        id="pauseSchedule",
-        context="schedules.pause",
-        method="POST",
-        path="/schedules/:scheduleId/pause",
-        tag="schedules",
-        command="schedule pause",
-        summary="Let slots come due without running, and say why.",
-        roles=WRITERS,
-        body=ScheduleNote,
+    row(
+        "schedules.pause",
+        "POST /schedules/:scheduleId/pause",
+        "pauseSchedule",
+        pause_schedule,
         answer=UpdatedSchedule,
         errors=("NOT_FOUND",),
-        handle=pause_schedule,
     ),
-    Operation(
-        id="resumeSchedule",
-        context="schedules.resume",
-        method="POST",
-        path="/schedules/:scheduleId/resume",
-        tag="schedules",
-        command="schedule resume",
-        summary="Let slots run again, those from now on.",
-        roles=WRITERS,
-        body=ScheduleNote,
+    row(
+        "schedules.resume",
+        "POST /schedules/:scheduleId/resume",
+        "resumeSchedule",
+        resume_schedule,
         answer=UpdatedSchedule,
         errors=("NOT_FOUND",),
-        handle=resume_schedule,
     ),
-    Operation(
-        id="getScheduleLogs",
-        context="schedules.logs",
-        method="GET",
-        path="/schedules/:scheduleId/logs",
-        tag="schedules",
-        command="schedule logs",
-        summary="What became of every slot that came due, newest first: the newest, or those that follow an entry.",
-        roles=EVERYBODY,
-        paging="tail",
-        reads=("schedules",),
+    row(
+        "schedules.logs",
+        "GET /schedules/:scheduleId/logs",
+        "getScheduleLogs",
+        list_schedule_logs,
         answer=list[schedules.ScheduleRunLog],
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
-        handle=list_schedule_logs,
+        paging="tail",
     ),
-    Operation(
-        id="previewSchedule",
-        context="schedules.preview",
-        method="GET",
-        path="/schedules/:scheduleId/preview",
-        tag="schedules",
-        command="schedule preview",
-        summary="When a schedule is due next, within ten years, also while it is disabled.",
-        roles=EVERYBODY,
-        query=PreviewQuery,
-        reads=("schedules",),
+    row(
+        "schedules.preview",
+        "GET /schedules/:scheduleId/preview",
+        "previewSchedule",
+        preview_schedule,
         answer=Page[schedules.FireTime],
         errors=("NOT_FOUND",),
-        handle=preview_schedule,
     ),
 )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Operation, Reply, existing
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.services.execution.live_text import TranscriptDelta
 from athena_core.values import Label
@@ -36,7 +36,7 @@ async def get_session(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 async def get_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The newest entries of a session, or those after one."""
+    """The newest entries of a session, or those after one, in the order of time."""
     session_id = call.path["sessionId"]
     after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     page, position = await plane.query(
@@ -47,67 +47,41 @@ async def get_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 
 
 async def stream_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
-    """The entries of a session, live, and what a model writes."""
+    """A transcript from any entry, live, as server-sent events, with the text that a model is writing."""
     subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
     return Reply(data=subscription, position=call.position)
 
 
+row = Noun("sessions", reads=("sessions",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listSessions",
-        narrows=frozenset({"sessions"}),
-        context="sessions.list",
-        method="GET",
-        path="/sessions",
-        tag="sessions",
-        summary="Sessions, most recently used first.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("sessions",),
+    row(
+        "sessions.list",
+        "GET /sessions",
+        "listSessions",
+        list_sessions,
         answer=Page[sessions.Session],
-        handle=list_sessions,
+        paging="cursor",
+        narrows={"sessions"},
     ),
-    Operation(
-        id="getSession",
-        context="sessions.get",
-        method="GET",
-        path="/sessions/:sessionId",
-        tag="sessions",
-        summary="One session.",
-        roles=EVERYBODY,
-        reads=("sessions",),
-        answer=sessions.Session,
-        errors=("NOT_FOUND",),
-        handle=get_session,
-    ),
-    Operation(
-        id="getSessionTranscript",
-        context="sessions.transcript",
-        method="GET",
-        path="/sessions/:sessionId/transcript",
-        tag="sessions",
-        summary="The newest entries of a session, or those after one, in the order of time.",
-        roles=EVERYBODY,
-        paging="tail",
-        reads=("sessions",),
+    row("sessions.get", "GET /sessions/:sessionId", "getSession", get_session, answer=sessions.Session),
+    row(
+        "sessions.transcript",
+        "GET /sessions/:sessionId/transcript",
+        "getSessionTranscript",
+        get_transcript,
         answer=Page[sessions.TranscriptEntry],
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
-        handle=get_transcript,
+        paging="tail",
     ),
-    Operation(
-        id="streamSessionTranscript",
-        context="sessions.transcript.stream",
-        method="GET",
-        path="/sessions/:sessionId/transcript/stream",
-        tag="sessions",
-        summary="A transcript from any entry, live, as server-sent events, with the text that a model is writing.",
-        roles=EVERYBODY,
-        query=TranscriptQuery,
-        reads=("sessions",),
+    row(
+        "sessions.transcript.stream",
+        "GET /sessions/:sessionId/transcript/stream",
+        "streamSessionTranscript",
+        stream_transcript,
         answer=sessions.TranscriptEntry,
         passing=TranscriptDelta,
         errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
         stream=True,
-        handle=stream_transcript,
     ),
 )

@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from athena_api.endpoint.etag import etag, expectation
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_api.operations.runs import RUN_ERRORS, answered
 from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
@@ -41,7 +32,7 @@ class RunTemplateBody(Body):
 
 
 async def list_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Run templates, newest first."""
+    """Run templates in their newest version, newest first."""
     page, position = await plane.query(
         ("templates",), lambda rows: templates.list_templates(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -49,13 +40,13 @@ async def list_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 
 
 async def create_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
-    """Create a run template."""
+    """Create a run template: a directive with placeholders, and the profile that runs it."""
     created = await plane.templates.create(call.body, call.meta, call.key)
     return await _record(plane, created)
 
 
 async def get_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuery]) -> Reply:
-    """One run template."""
+    """One run template, in its newest version or in another."""
     template_id, version = call.path["templateId"], call.query.version
     record, position = await plane.query(
         ("templates",), lambda rows: templates.template_by_id(rows, template_id, version)
@@ -66,7 +57,7 @@ async def get_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuer
 
 
 async def update_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
-    """Make another version of a run template."""
+    """Make another version of a run template; runs of earlier versions stay what they were."""
     expected = expectation(call.if_match)
     updated = await plane.templates.update(call.path["templateId"], call.body, call.meta, call.key, expected)
     return await _record(plane, updated, int(updated.answer))
@@ -81,80 +72,52 @@ async def _record(plane: "ControlPlane", done: "Committed", version: int = 1) ->
 
 
 async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQuery]) -> Reply:
-    """Start a run of a template, and wait for its answer unless the caller would rather not."""
+    """Start a run of a template's newest version; waits for its end unless asked not to."""
     launch = plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)
     return await answered(plane, call, started)
 
 
+row = Noun("templates", reads=("templates",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listRunTemplates",
-        context="runTemplates.list",
-        method="GET",
-        path="/run-templates",
-        tag="templates",
-        summary="Run templates in their newest version, newest first.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("templates",),
+    row(
+        "runTemplates.list",
+        "GET /run-templates",
+        "listRunTemplates",
+        list_templates,
         answer=Page[templates.RunTemplate],
-        handle=list_templates,
+        paging="cursor",
     ),
-    Operation(
-        id="createRunTemplate",
-        context="runTemplates.create",
-        method="POST",
-        path="/run-templates",
-        tag="templates",
-        summary="Create a run template: a directive with placeholders, and the profile that runs it.",
-        roles=WRITERS,
-        body=TemplateSpec,
+    row(
+        "runTemplates.create", "POST /run-templates", "createRunTemplate", create_template, answer=templates.RunTemplate
+    ),
+    row(
+        "runTemplates.get",
+        "GET /run-templates/:templateId",
+        "getRunTemplate",
+        get_template,
         answer=templates.RunTemplate,
-        handle=create_template,
+        versioned=True,
     ),
-    Operation(
-        id="getRunTemplate",
-        context="runTemplates.get",
-        method="GET",
-        path="/run-templates/:templateId",
-        tag="templates",
-        summary="One run template, in its newest version or in another.",
-        roles=EVERYBODY,
-        query=TemplateQuery,
-        reads=("templates",),
+    row(
+        "runTemplates.update",
+        "PUT /run-templates/:templateId",
+        "updateRunTemplate",
+        update_template,
         answer=templates.RunTemplate,
         errors=("NOT_FOUND",),
         versioned=True,
-        handle=get_template,
     ),
-    Operation(
-        id="updateRunTemplate",
-        context="runTemplates.update",
-        method="PUT",
-        path="/run-templates/:templateId",
-        tag="templates",
-        summary="Make another version of a run template; runs of earlier versions stay what they were.",
-        roles=WRITERS,
-        body=TemplateSpec,
-        answer=templates.RunTemplate,
-        errors=("NOT_FOUND",),
-        versioned=True,
-        handle=update_template,
-    ),
-    Operation(
-        id="runTemplate",
-        command="run",
-        context="templates.run",
-        method="POST",
-        path="/templates/:templateId/run",
-        tag="templates",
-        summary="Start a run of a template's newest version; waits for its end unless asked not to.",
-        roles=EVERYBODY,
-        body=RunTemplateBody,
+    row(
+        "templates.run",
+        "POST /templates/:templateId/run",
+        "runTemplate",
+        run_template,
         answer=RunResult,
         accepted=runs.Run,
+        roles=EVERYBODY,
         errors=("NOT_FOUND", *RUN_ERRORS),
-        handle=run_template,
+        command="run",
     ),
 )

@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from athena_api.endpoint.operation import (
-    EVERYBODY,
-    WRITERS,
-    ApiCall,
-    NoBody,
-    NoQuery,
-    Operation,
-    Reply,
-    existing,
-)
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain.workflow_run import DecideApproval
@@ -80,7 +71,7 @@ class JudgeBody(Body):
 
 
 async def create_workflow(plane: "ControlPlane", call: ApiCall[WorkflowBody, NoQuery]) -> Reply:
-    """Create a workflow."""
+    """Create a workflow: steps, and what each waits for."""
     created = await plane.workflows.create(call.body.definition, call.who, call.meta, call.key)
     record = workflows.Workflow(
         id=created.subject or "",
@@ -119,7 +110,7 @@ async def list_workflow_runs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuer
 
 
 async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """A workflow and its newest run, or the run of this id."""
+    """A workflow and how far its newest run is, or this run."""
     target, now = call.path["id"], plane.clock.now()
 
     def read(rows: Connection) -> workflows.Observed:
@@ -147,7 +138,7 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def list_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -> Reply:
-    """List items of a step of a workflow run."""
+    """List the items of a step that runs once for each item of a list, in their order."""
     target, step_id = call.path["id"], call.path["step"]
 
     def read(rows: Connection) -> Page[workflows.ItemStatus]:
@@ -165,13 +156,13 @@ def _view(rows: Connection, row: workflows.FlowRow) -> workflows.WorkflowRunRead
 
 
 async def start_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
-    """Start a run of a workflow, and see it through unless the caller would rather not."""
+    """Start a run of a workflow; waits until it has ended, or waits for an approval."""
     started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
     return await _settled(plane, call, started)
 
 
 async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBody, NoQuery]) -> Reply:
-    """Go on with the newest run that is not ok, with this one, or start one, and see it through."""
+    """Go on from what failed, in this run or the newest that is not ok; else start one. Waits for the end."""
     target, body = call.path["id"], call.body
     exactly = target.startswith("wfr_")
     run_id: str | None = target if exactly else None
@@ -222,18 +213,18 @@ async def _rehearsed(
 
 
 async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[StopBody, NoQuery]) -> Reply:
-    """Have a workflow run stop."""
+    """Have a workflow run stop, with the runs of its steps."""
     done = await plane.workflows.cancel(call.path["id"], call.body.reason, call.meta, call.key)
     return await record_of(plane, done, 200)
 
 
 async def approve_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
-    """Approve what a step asks for."""
+    """Approve just what has this hash."""
     return await _judged(plane, call, approve=True)
 
 
 async def reject_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
-    """Reject what a step asks for."""
+    """Reject just what has this hash: the step fails."""
     return await _judged(plane, call, approve=False)
 
 
@@ -273,160 +264,93 @@ async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Re
     return Reply(data=run, position=position, status=status, replayed=done.replayed)
 
 
+row = Noun("workflows", reads=("workflows",)).row
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        id="listWorkflows",
-        context="workflows.list",
-        method="GET",
-        path="/workflows",
-        tag="workflows",
-        summary="Workflows, newest first.",
-        roles=EVERYBODY,
-        paging="cursor",
-        reads=("workflows",),
+    row(
+        "workflows.list",
+        "GET /workflows",
+        "listWorkflows",
+        list_workflows,
         answer=Page[workflows.Workflow],
-        handle=list_workflows,
-    ),
-    Operation(
-        id="createWorkflow",
-        context="workflows.create",
-        method="POST",
-        path="/workflows",
-        tag="workflows",
-        summary="Create a workflow: steps, and what each waits for.",
-        roles=WRITERS,
-        body=WorkflowBody,
-        answer=workflows.Workflow,
-        handle=create_workflow,
-    ),
-    Operation(
-        id="getWorkflow",
-        context="workflows.get",
-        method="GET",
-        path="/workflows/:workflowId",
-        tag="workflows",
-        summary="One workflow.",
-        roles=EVERYBODY,
-        reads=("workflows",),
-        answer=workflows.Workflow,
-        errors=("NOT_FOUND",),
-        handle=get_workflow,
-    ),
-    Operation(
-        id="listWorkflowRuns",
-        context="workflows.runs",
-        method="GET",
-        path="/workflows/:workflowId/runs",
-        tag="workflows",
-        summary="The runs of a workflow, newest first.",
-        command="workflow runs",
-        roles=EVERYBODY,
         paging="cursor",
-        reads=("workflows",),
+    ),
+    row("workflows.create", "POST /workflows", "createWorkflow", create_workflow, answer=workflows.Workflow),
+    row("workflows.get", "GET /workflows/:workflowId", "getWorkflow", get_workflow, answer=workflows.Workflow),
+    row(
+        "workflows.runs",
+        "GET /workflows/:workflowId/runs",
+        "listWorkflowRuns",
+        list_workflow_runs,
         answer=Page[workflows.RunSummary],
         errors=("NOT_FOUND",),
-        handle=list_workflow_runs,
+        paging="cursor",
+        command="workflow runs",
     ),
-    Operation(
-        id="runWorkflow",
-        context="workflows.run",
-        method="POST",
-        path="/workflows/:workflowId/run",
-        tag="workflows",
-        summary="Start a run of a workflow; waits until it has ended, or waits for an approval.",
-        command="workflow run",
-        roles=WRITERS,
-        body=StartBody,
+    row(
+        "workflows.run",
+        "POST /workflows/:workflowId/run",
+        "runWorkflow",
+        start_workflow,
         answer=workflows.WorkflowRun,
         accepted=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
-        handle=start_workflow,
+        command="workflow run",
     ),
-    Operation(
-        id="getWorkflowRun",
-        context="workflows.status",
-        method="GET",
-        path="/workflows/run/:id",
-        tag="workflows",
-        summary="A workflow and how far its newest run is, or this run.",
-        command="workflow status",
-        roles=EVERYBODY,
-        reads=("workflows", "runs"),
+    row(
+        "workflows.status",
+        "GET /workflows/run/:id",
+        "getWorkflowRun",
+        get_workflow_run,
         answer=workflows.Observed,
-        errors=("NOT_FOUND",),
-        handle=get_workflow_run,
+        reads=("workflows", "runs"),
+        command="workflow status",
     ),
-    Operation(
-        id="resumeWorkflow",
-        context="workflows.resume",
-        method="POST",
-        path="/workflows/run/:id/resume",
-        tag="workflows",
-        summary="Go on from what failed, in this run or the newest that is not ok; else start one. Waits for the end.",
-        command="workflow resume",
-        roles=WRITERS,
-        body=ResumeWorkflowBody,
+    row(
+        "workflows.resume",
+        "POST /workflows/run/:id/resume",
+        "resumeWorkflow",
+        resume_workflow,
         answer=workflows.WorkflowRun | None,
         accepted=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
-        handle=resume_workflow,
+        command="workflow resume",
     ),
-    Operation(
-        id="cancelWorkflowRun",
-        context="workflows.cancel",
-        method="POST",
-        path="/workflows/run/:id/cancel",
-        tag="workflows",
-        summary="Have a workflow run stop, with the runs of its steps.",
-        command="workflow cancel",
-        roles=WRITERS,
-        body=StopBody,
+    row(
+        "workflows.cancel",
+        "POST /workflows/run/:id/cancel",
+        "cancelWorkflowRun",
+        cancel_workflow_run,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
-        handle=cancel_workflow_run,
+        command="workflow cancel",
     ),
-    Operation(
-        id="listWorkflowRunItems",
-        context="workflows.items",
-        command="workflow items",
-        method="GET",
-        path="/workflows/run/:id/steps/:step/items",
-        tag="workflows",
-        summary="List the items of a step that runs once for each item of a list, in their order.",
-        roles=EVERYBODY,
-        query=ItemsQuery,
-        paging="cursor",
-        reads=("workflows",),
+    row(
+        "workflows.items",
+        "GET /workflows/run/:id/steps/:step/items",
+        "listWorkflowRunItems",
+        list_items,
         answer=Page[workflows.ItemStatus],
         errors=("NOT_FOUND",),
-        handle=list_items,
+        paging="cursor",
+        command="workflow items",
     ),
-    Operation(
-        id="approveWorkflowStep",
-        context="workflows.approve",
-        method="POST",
-        path="/workflows/run/:id/steps/:step/approve",
-        tag="workflows",
-        summary="Approve just what has this hash.",
+    row(
+        "workflows.approve",
+        "POST /workflows/run/:id/steps/:step/approve",
+        "approveWorkflowStep",
+        approve_step,
+        answer=workflows.WorkflowRun,
+        errors=("NOT_FOUND", "CONFLICT"),
         command="workflow approve",
-        roles=WRITERS,
-        body=JudgeBody,
-        answer=workflows.WorkflowRun,
-        errors=("NOT_FOUND", "CONFLICT"),
-        handle=approve_step,
     ),
-    Operation(
-        id="rejectWorkflowStep",
-        context="workflows.reject",
-        method="POST",
-        path="/workflows/run/:id/steps/:step/reject",
-        tag="workflows",
-        summary="Reject just what has this hash: the step fails.",
-        command="workflow reject",
-        roles=WRITERS,
-        body=JudgeBody,
+    row(
+        "workflows.reject",
+        "POST /workflows/run/:id/steps/:step/reject",
+        "rejectWorkflowStep",
+        reject_step,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
-        handle=reject_step,
+        command="workflow reject",
     ),
 )
