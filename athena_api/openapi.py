@@ -267,8 +267,8 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     envelope = _envelope(schemas[row.answer])
     if row.stream:
         # OpenAPI 3.1 cannot describe the items of a stream; the extension says what each frame's data holds.
-        passing = [] if row.passing is None else [_envelope(schemas[row.passing])]
-        data = {"oneOf": [envelope, *passing]} if passing else envelope
+        transient = [] if row.transient is None else [_envelope(schemas[row.transient])]
+        data = {"oneOf": [envelope, *transient]} if transient else envelope
         content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": data}}
         return {"200": {"description": "A stream of server-sent events.", "headers": headers, "content": content}}
     if row.versioned:
@@ -276,7 +276,7 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     if row.method != "GET":
         headers["idempotency-replayed"] = _header("Replayed")
     content = _json(envelope)
-    if row.sheet:
+    if row.csv:
         headers["athena-next-cursor"] = _header("NextCursor")
         content["text/csv"] = {"schema": {"type": "string"}}
     answers: Json = {"200": {"description": "Done.", "headers": headers, "content": content}}
@@ -362,7 +362,7 @@ def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
     """The schema of every type in the rows, and the components that they refer to."""
     bodies = [row.body for row in rows if row.body is not NoBody]
     queries = [field.type for row in rows if row.query is not NoQuery for field in msgspec.structs.fields(row.query)]
-    others = [type_ for row in rows for type_ in (row.accepted, row.passing) if type_ is not None]
+    others = [type_ for row in rows for type_ in (row.accepted, row.transient) if type_ is not None]
     types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), *others, Fault]))
     found, parts = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
     names = {name: _readable(name) for name in parts}

@@ -123,12 +123,12 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """Where the path names nothing: the kinds of scope that a read honours by itself, or a command by its body."""
     stream: bool = False
     """The answer is ``text/event-stream``."""
-    sheet: bool = False
+    csv: bool = False
     """``format=csv`` answers a page as comma-separated values, and the next cursor as a header."""
     versioned: bool = False
     """Answers carry an ``ETag``; a command honours ``If-Match``."""
-    passing: Any = None
-    """The type of ``data`` of what a stream shows besides and nobody keeps: frames without an id."""
+    transient: Any = None
+    """The type of ``data`` of what a stream shows besides and does not store: frames without an id."""
 
 
 class Noun(NamedTuple):
@@ -149,7 +149,7 @@ class Noun(NamedTuple):
         *,
         answer: Any,
         accepted: Any = None,
-        passing: Any = None,
+        transient: Any = None,
         roles: frozenset[Role] | None = None,
         reads: tuple[str, ...] = (),
         errors: tuple[str, ...] = (),
@@ -159,7 +159,7 @@ class Noun(NamedTuple):
         successor: str | None = None,
         shared: bool = False,
         stream: bool = False,
-        sheet: bool = False,
+        csv: bool = False,
         versioned: bool = False,
     ) -> Operation[B, Q]:
         """Return a row of the table; ``route`` is its method and path, such as ``POST /runs``.
@@ -193,7 +193,7 @@ class Noun(NamedTuple):
             shared=shared,
             narrows=frozenset(narrows),
             stream=stream,
-            sheet=sheet,
+            csv=csv,
             versioned=versioned,
-            passing=passing,
+            transient=transient,
         )

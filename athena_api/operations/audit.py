@@ -71,6 +71,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=ADMINS,
         paging="cursor",
         command="audit",
-        sheet=True,
+        csv=True,
     ),
 )

@@ -80,7 +80,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "streamSessionTranscript",
         stream_transcript,
         answer=sessions.TranscriptEntry,
-        passing=TranscriptDelta,
+        transient=TranscriptDelta,
         errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
         stream=True,
     ),
