@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import anyio
 
-from athena_api.app import wire, working
 from athena_api.edge.access_log import STDERR, log_lines
+from athena_api.lifespan import working
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.liveness import FROZEN_SECONDS

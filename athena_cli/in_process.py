@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx2
 
-from athena_api.app import Edge, build, running
+from athena_api.app import Edge, build
 from athena_api.edge.access_log import AccessLog, AccessRecord, JsonLines
+from athena_api.lifespan import running
 from athena_api.plane import ControlPlane
 from athena_cli.render import note
 from athena_core.clock import SystemClock

@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from athena_api.app import wire
+from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds
 from athena_core.definitions.trigger import ScheduleSpec
 from athena_core.event import Meta

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from athena_api.app import running, wire
+from athena_api.lifespan import running
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.event import Meta

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from athena_api.app import PAGES
 from athena_api.endpoint.operation import PREFIX
 from athena_api.operations import OPERATIONS
+from athena_api.pages import PAGES
 from athena_core.decider import Outcome
 from athena_core.domain import session
 from athena_core.domain.directive import DirectiveCreated

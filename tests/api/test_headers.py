@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from anyio import to_thread
 
-from athena_api.app import openapi_file
 from athena_api.operations import OPERATIONS
+from athena_api.pages import openapi_file
 from tests.api.examples import EXAMPLES
 from tests.fuzz.targets import call
 from tests.support.inside import Inside

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from athena_api.app import running, wire
 from athena_api.endpoint.operation import Operation
+from athena_api.lifespan import running
 from athena_api.operations import OPERATIONS
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Key
 from athena_core.errors import IdempotencyInProgress

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from athena_api.app import wire
 from athena_api.operations import OPERATIONS
 from athena_api.operations.core import check_ready, health_of
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import NotCaughtUp
 from athena_core.settings import load

@@ -13,11 +13,12 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 
-from athena_api.app import running, wire
 from athena_api.edge.replies import success
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery
+from athena_api.lifespan import running
 from athena_api.operations.workflows import get_workflow_run
 from athena_api.plane import LARGE_READS_MAX, ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
 from athena_core.definitions import workflow_graph

@@ -10,10 +10,11 @@ import anyio
 import pytest
 
 from athena_api import metrics
-from athena_api.app import running, wire, working
 from athena_api.edge.access_log import JsonLines
+from athena_api.lifespan import running, working
 from athena_api.operations.core import check_ready, health_of, workers_of
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Meta

@@ -10,8 +10,9 @@ import anyio
 import msgspec
 import pytest
 
-from athena_api.app import build, running
+from athena_api.app import build
 from athena_api.edge.access_log import AccessLog
+from athena_api.lifespan import running
 from athena_core.clock import SystemClock
 from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody

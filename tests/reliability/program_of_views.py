@@ -6,7 +6,8 @@ from pathlib import Path
 
 import anyio
 
-from athena_api.app import running, wire
+from athena_api.lifespan import running
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock
 from athena_core.decider import Key
 from athena_core.settings import load

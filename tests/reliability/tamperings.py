@@ -16,7 +16,7 @@ import apsw
 import msgspec
 import psycopg
 
-from athena_api.app import wire
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import ConfigError
 from athena_core.event import Position

@@ -10,8 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from athena_api.app import running, wire
+from athena_api.lifespan import running
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain import run
 from athena_core.event import Event, Meta

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from athena_api.app import build, refuse_older
+from athena_api.app import build
+from athena_api.wiring import refuse_older
 from athena_cli.app import main as cli
 from athena_core.clock import Clock, FixedDate, SystemClock
 from athena_core.domain import EVENTS

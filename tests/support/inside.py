@@ -10,8 +10,9 @@ import anyio
 import httpx2
 from anyio.from_thread import start_blocking_portal
 
-from athena_api.app import Edge, build, running
+from athena_api.app import Edge, build
 from athena_api.edge.access_log import AccessLog
+from athena_api.lifespan import running
 from athena_core.clock import Clock, SystemClock
 from athena_core.settings import load
 

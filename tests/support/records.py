@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from athena_api.app import wire
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.decider import Context, Outcome, Reader, Transaction
 from athena_core.domain import DECIDERS, EVENTS, plane, policy, run

@@ -9,8 +9,9 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from athena_api.app import running, wire
+from athena_api.lifespan import running
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.definitions.workflow_graph import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
 from athena_core.domain import dead_letter, directive, plane, queue, redrive, run, workflow_run

@@ -9,9 +9,10 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from athena_api.app import running, wire
 from athena_api.edge.replies import status_of
+from athena_api.lifespan import running
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import run

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_api.app import wire
+from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.errors import OutcomeUnknown
 from athena_core.event import Meta

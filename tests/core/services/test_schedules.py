@@ -9,8 +9,9 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from athena_api.app import running, wire
+from athena_api.lifespan import running
 from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds, iso
 from athena_core.definitions.slots import MINUTE
 from athena_core.definitions.trigger import OverlapPolicy, ScheduleSpec

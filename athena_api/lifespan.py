@@ -1,0 +1,117 @@
+"""What runs beside the requests, from the start of a process to its end."""
+
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+
+from athena_api.plane import ControlPlane
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import plane
+from athena_core.event import Event, Fact, Meta
+from athena_core.log.anchor import AnchorMismatch
+from athena_core.roles import EVERYBODY_ELSE, Roster
+from athena_core.values import Role
+from projections.engine.updater import ViewUpdater
+
+KEEPER_JOIN_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
+    """Everything that runs beside the requests; ``serving`` tells a server from a command that works alone."""
+    forked = parts.log.mismatch() if parts.settings.accept_fork else None
+    if forked is not None:
+        parts.log.accept_fork()
+    parts.log.start()
+    stop = threading.Event()
+    keeper = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)
+    thread = threading.Thread(target=keeper.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
+    thread.start()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parts.tail.follow)
+            tasks.start_soon(parts.tail.watch)
+            tasks.start_soon(parts.relay.serve)
+            tasks.start_soon(parts.flood.serve)
+            await announce(parts, forked, serving=serving)
+            await parts.runner.serve(tasks, take_over=serving)
+            if serving:
+                parts.watchdog.start()
+                tasks.start_soon(parts.memory.serve)
+                tasks.start_soon(parts.anchors.serve)
+            if serving and parts.settings.scheduler:
+                tasks.start_soon(parts.timer.serve)
+            tasks.start_soon(partial(parts.reactors.serve, everything=serving))
+            yield
+            parts.streams.drain()
+            await parts.runner.stop()
+            await parts.flood.flush()
+            if serving:
+                await parts.anchors.stop()
+            tasks.cancel_scope.cancel()
+    finally:
+        stop.set()
+        parts.log.signal.nudge()
+        thread.join(KEEPER_JOIN_SECONDS)
+        for provider in parts.providers.values():
+            await provider.close()
+        parts.close()
+
+
+@asynccontextmanager
+async def working(parts: ControlPlane) -> AsyncIterator[None]:
+    """What runs in a worker: it executes runs, and leaves requests, views and whatever follows to servers."""
+    parts.log.raise_format()  # a server writes at once, a worker maybe not for hours
+    parts.log.start()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parts.tail.follow)
+            tasks.start_soon(parts.tail.watch)
+            tasks.start_soon(parts.relay.serve)
+            await parts.runner.serve(tasks, take_over=True)
+            parts.watchdog.start()
+            tasks.start_soon(parts.memory.serve)
+            yield
+            await parts.runner.stop()
+            tasks.cancel_scope.cancel()
+    finally:
+        for provider in parts.providers.values():
+            await provider.close()
+        parts.close()
+
+
+async def announce(parts: ControlPlane, forked: AnchorMismatch | None, *, serving: bool) -> None:
+    """Record that a server started, and that a fork was accepted."""
+    events: list[Event] = []
+    if forked is not None:
+        head = parts.log.signal.position
+        events.append(plane.LogForked(head=head, expected=forked.expected, anchor=forked.trouble))
+    if serving:
+        events.append(plane.AuthzModeActive(mode=parts.access.mode))
+        if parts.access.roster.enabled:
+            events.append(roles_loaded(parts.access.roster))
+    if events:
+        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
+
+        def record(reader: Reader, context: Context) -> Outcome:
+            return Outcome(facts=facts)
+
+        await parts.log.submit(record, Meta(actor="system:server", correlation=parts.ids.trace()))
+
+
+def roles_loaded(roster: Roster) -> plane.RolesLoaded:
+    """What is recorded each time that roles are read."""
+    named = Counter(role for name, role in roster.roles.items() if name != EVERYBODY_ELSE)
+    return plane.RolesLoaded(
+        source="settings" if roster.file is None else "file",
+        viewers=named[Role.VIEWER],
+        operators=named[Role.OPERATOR],
+        admins=named[Role.ADMIN],
+        everybody_else=roster.identity(EVERYBODY_ELSE).role,
+        sha256=roster.sha256,
+        locked_out=named[Role.NONE] or None,
+    )

@@ -1,0 +1,132 @@
+"""Pages and probes: everything that is served outside of the API."""
+
+import functools
+from typing import TypeVar
+
+import msgspec
+from anyio import to_thread
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from athena_api import docs, openapi
+from athena_api.edge.replies import failure, status_of, success
+from athena_api.endpoint.etag import unchanged
+from athena_api.metrics import CONTENT_TYPE, exposition
+from athena_api.operations import OPERATIONS
+from athena_api.operations.core import check_ready
+from athena_api.plane import ControlPlane
+from athena_core import __version__
+from athena_core.errors import AthenaError, Overloaded, StoreDamaged, UnknownRoute
+from athena_core.event import Meta
+from athena_core.log.shortage import is_shortage
+
+T = TypeVar("T")
+
+
+METRICS_OPERATION = "getMetrics"
+"""The page of metrics, as authorization knows it."""
+
+
+async def unserved(request: HttpRequest, error: Exception) -> Response:
+    """Answer that descriptors or memory ran out, or that the log is damaged; any other error goes on."""
+    if is_shortage(error):
+        refusal: AthenaError = Overloaded("file descriptors or memory ran out")
+    elif isinstance(error, request.app.state.plane.log.store.damaged):
+        refusal = StoreDamaged(StoreDamaged.REMEDY)
+    else:
+        raise error
+    return _json(failure(refusal, request.scope["athena.trace"]), status_of(refusal))
+
+
+async def livez(request: HttpRequest) -> Response:
+    """The process answers."""
+    return _json(success({"status": "ok"}), 200)
+
+
+async def readyz(request: HttpRequest) -> Response:
+    """The log is reachable, the views follow it, the server is not leaving."""
+    try:
+        check_ready(request.app.state.plane)
+    except AthenaError as error:
+        return _json(failure(error, request.scope["athena.trace"]), status_of(error))
+    return _json(success({"status": "ready"}), 200)
+
+
+async def metrics(request: HttpRequest) -> Response:
+    """What a monitoring system reads; it tells of everybody."""
+    parts: ControlPlane = request.app.state.plane
+    who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
+    meta = Meta(actor=who.subject, correlation=trace, quiet=parts.flood.exhausted(who.subject))
+    try:
+        parts.flood.check(who.subject, METRICS_OPERATION)
+        await parts.access.require(who, METRICS_OPERATION, meta)
+        await parts.access.require_scope(who, METRICS_OPERATION, {}, meta, None, None)
+    except AthenaError as error:
+        if error.recorded is not None:
+            parts.flood.refused(who.subject, METRICS_OPERATION, recorded=error.recorded)
+        return _json(failure(error, trace), status_of(error))
+    return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
+
+
+async def _built(build: "functools._lru_cache_wrapper[T]") -> T:
+    """Return what a cached function builds; only the first time in a thread, as it takes that long."""
+    return build() if build.cache_info().currsize else await to_thread.run_sync(build)
+
+
+async def document(request: HttpRequest) -> Response:
+    """The OpenAPI document."""
+    return _file(request, await _built(openapi_file))
+
+
+@functools.cache
+def openapi_file() -> docs.StaticFile:
+    """Build the OpenAPI document, once: it follows from this release, and takes 40 ms."""
+    return docs.StaticFile.of(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), ".json")
+
+
+async def console(request: HttpRequest) -> Response:
+    """The console, which shows what the API tells to whoever looks at it."""
+    await _built(docs.static_files)
+    return _file(request, docs.console_page())
+
+
+async def docs_page(request: HttpRequest) -> Response:
+    """The documentation page."""
+    return _file(request, docs.docs_page())
+
+
+async def static(request: HttpRequest) -> Response:
+    """A file of a page."""
+    await _built(docs.static_files)
+    found = docs.static_file(request.path_params["path"])
+    if found is None:
+        error = UnknownRoute("Not found")
+        return _json(failure(error, request.scope["athena.trace"]), status_of(error))
+    return _file(request, found)
+
+
+def _json(body: bytes, status: int) -> Response:
+    return Response(body, status, media_type="application/json; charset=utf-8")
+
+
+def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
+    headers = {"etag": file.etag, **dict(docs.SECURITY_HEADERS)}
+    if file.immutable:
+        headers["cache-control"] = "public, max-age=31536000, immutable"
+    if unchanged(request.headers.get("if-none-match"), file.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, 200, headers, media_type=file.content_type)
+
+
+PAGES = {
+    path: Route(path, page)
+    for path, page in {
+        "/": console,
+        "/livez": livez,
+        "/readyz": readyz,
+        "/metrics": metrics,
+        "/docs": docs_page,
+        "/openapi.json": document,
+    }.items()
+}
