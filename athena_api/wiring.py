@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from socket import gethostname
@@ -30,6 +31,7 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
 from athena_core.providers.prices import Prices
+from athena_core.providers.provider import Provider
 from athena_core.providers.registry import registry
 from athena_core.roles import Roster
 from athena_core.services.access.access import Access
@@ -88,8 +90,274 @@ def wire(
 
     ``serves`` names the providers whose runs are executed here, all if empty.
     """
-    default = settings.default_provider
-    mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
+    wiring = Wiring(settings, clock, ids, serves)
+    wiring.open_log()
+    wiring.wire_access()
+    wiring.wire_runs()
+    wiring.wire_views()
+    wiring.wire_queues()
+    wiring.wire_workflows()
+    wiring.wire_schedules()
+    wiring.wire_streams()
+    wiring.wire_reactors()
+    wiring.wire_erasure()
+    wiring.wire_executor(kind, serves, frozen_seconds)
+    wiring.wire_upkeep()
+    parts = ControlPlane(**{name: getattr(wiring, name) for name in ControlPlane._fields})
+    refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
+    return parts
+
+
+class Wiring:
+    """The parts while they are made: one method for each wing, in the order of their calls in ``wire``.
+
+    The order is part of the behaviour: followers of the tail receive an event in the order in which they were made.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, ids: Ids, serves: tuple[str, ...]) -> None:
+        """Make what needs no log. Raises ConfigError."""
+        self.settings = settings
+        self.clock = clock
+        self.ids = ids
+        self.mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
+        self.providers = providers_of(settings, self.mask, serves)
+        self.names = frozenset(self.providers)
+        self.destinations = destinations_of(settings.anchor_to)
+        check_outside(self.destinations, settings.state_dir)
+        self.operations = tuple(ROLES)
+        self.prices = Prices.load()
+        self.answers = AnswerCache()
+        self.answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
+        self.large_reads = anyio.CapacityLimiter(LARGE_READS_MAX)
+        self.rates = RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None)
+        self.traffic = Traffic(PAGES, PREFIX)
+        self.watchdog = Watchdog()
+
+    def open_log(self) -> None:
+        """Open the log, and what follows it. Raises ConfigError."""
+        settings = self.settings
+        self.log = Log(
+            open_store(settings.state_dir, settings.database_url, self.ids),
+            Codec(EVENTS),
+            DECIDERS,
+            clock=self.clock,
+            ids=self.ids,
+            key_hours=settings.idempotency_hours,
+        )
+        if not settings.accept_fork:
+            self.log.check_anchor()
+        self.tail = Tail(self.log)
+        self.live = LiveText(self.tail, self.log.signal)
+        self.reader = self.log.reader()
+        self.catalog = Catalog(self.log, self.ids, self.names)
+
+    def wire_access(self) -> None:
+        """Connect who may do what, and how often refusals are recorded."""
+        settings = self.settings
+        roster = Roster(
+            enabled=settings.auth_enabled,
+            roles=settings.auth_identity_role_map,
+            default=settings.auth_default_role,
+            file=settings.auth_role_map_file,
+        )
+        self.flood = RefusalLimits(
+            self.log,
+            self.clock,
+            self.ids,
+            settings.refusals_per_second,
+            settings.refusals_per_day,
+            settings.refusals_per_day_in_all,
+        )
+        roles = {**ROLES, METRICS_OPERATION: EVERYBODY}
+        strict = settings.authz_default_decision == "deny"
+        self.access = Access(self.log, roles, roster, self.flood, mode=settings.authz_mode, strict=strict)
+
+    def wire_runs(self) -> None:
+        """Connect what admits runs, and the templates and policies that they follow."""
+        self.workspace = open_workspace(self.settings)
+        self.runs = Runs(
+            self.log,
+            self.tail,
+            self.catalog,
+            self.access,
+            self.settings,
+            self.ids,
+            self.names,
+            self.prices,
+            self.mask,
+            self.workspace,
+        )
+        self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
+        self.policies = Policies(self.log, self.catalog, self.names, lambda: self.runs.room)
+
+    def wire_views(self) -> None:
+        """Connect the views, and the memory that is searched beside them."""
+        settings, directory = self.settings, self.settings.state_dir
+        (directory / "views").mkdir(exist_ok=True, mode=0o700)
+        databases = SqliteDatabases()
+        url = settings.database_url
+        self.generations = GenerationFiles(directory / "views", databases) if url is None else open_generations(url)
+        log = self.log
+        self.views = Views(self.generations, log.recent_reader, log.codec.decode, self.clock, ALL, log.signal)
+        self.views_reader = self.views.reader(self.reader)
+        self.digests = digests_of(self.views, log)
+        notes = NoteFiles(self.workspace, self.clock, self.mask)
+        self.index = MemoryIndex(
+            Path(settings.memory_sqlite_path or directory / "memory" / "index.sqlite"),
+            databases,
+            self.views,
+            notes,
+            partial(sessions.said_after, log_id=log.log_id) if settings.memory_include_transcripts else None,
+            snippet_chars_max=settings.memory_max_snippet_chars,
+        )
+        self.memory = Memory(log, self.ids, settings, notes, self.index)
+
+    def wire_queues(self) -> None:
+        """Connect queues, messages, dead letters and what puts those back."""
+        settings = self.settings
+        self.work = Queues(self.log, self.reader, self.tail, self.runs, self.ids, self.names)
+        self.personas = PersonaFiles(self.workspace)
+        self.messages = Messages(
+            self.log, self.reader, self.runs, self.personas, self.ids, hops_max=settings.a2a_max_hops
+        )
+        self.drains = QueueDrainer(
+            self.log,
+            self.reader,
+            self.runs,
+            self.work,
+            self.messages,
+            self.access,
+            self.clock,
+            self.ids,
+            attempts_max=settings.work_max_attempts,
+            retry_seconds=settings.a2a_retry_ms / 1000,
+        )
+        self.letters = DeadLetters(self.log, self.reader, self.ids)
+        pending = PendingLetters(self.views_reader, self.reader)
+        self.redrives = Redrives(self.log, self.letters, pending, self.access, self.clock, self.ids)
+
+    def wire_workflows(self) -> None:
+        """Connect workflows, and reviews by personas."""
+        settings = self.settings
+        self.workflows = Workflows(self.log, self.tail, self.catalog, self.runs, self.access, self.ids)
+        self.walker = WorkflowStepper(
+            self.log,
+            self.catalog,
+            self.runs,
+            self.workflows,
+            self.access,
+            self.clock,
+            self.ids,
+            settings.workflow_items_max,
+        )
+        self.reviews = Reviews(
+            self.log,
+            self.reader,
+            self.tail,
+            self.runs,
+            self.personas,
+            self.access,
+            settings,
+            self.ids,
+            self.mask,
+            self.workspace,
+        )
+
+    def wire_schedules(self) -> None:
+        """Connect schedules and their timer."""
+        self.schedules = Schedules(
+            self.log,
+            self.tail,
+            self.runs,
+            self.templates,
+            self.workflows,
+            self.catalog,
+            self.access,
+            self.clock,
+            self.ids,
+            self.settings,
+        )
+        self.timer = Timer(self.log, self.schedules, self.clock)
+
+    def wire_streams(self) -> None:
+        """Connect the feed, transcripts and what models write now."""
+        settings = self.settings
+        self.feed = Feed(self.tail, self.reader)
+        self.transcripts = Transcripts(self.feed, self.live, self.views_reader, self.log.log_id)
+        self.relay = LiveRelay(self.live, self.log.store.channel(), self.log.problems)
+        self.streams = Streams(
+            self.answers_in_flight,
+            streams_max=settings.streams_max,
+            per_identity_max=settings.streams_per_identity_max,
+        )
+
+    def wire_reactors(self) -> None:
+        """Connect what acts on events, in the process that leads."""
+        self.reactors = Reactors(
+            open_leader_lock(self.settings.state_dir, self.settings.database_url, "reactor"),
+            self.tail,
+            (self.drains, self.redrives, self.walker, self.reviews, self.timer),
+            self.log.problems,
+            self.log.reader,
+        )
+        self.timer.ask = partial(self.reactors.ask, self.timer.name)
+
+    def wire_erasure(self) -> None:
+        """Connect what removes erased text from every other place."""
+        self.erasure = Erasure(
+            self.settings.state_dir,
+            self.log,
+            self.generations,
+            self.index,
+            {
+                "histories": self.runs.compiler.histories.forget,
+                "answers": lambda: self.answers.forget(self.log.signal.position),
+                "recent rows": self.log.recent.clear,
+                "inputs of workflows": self.walker.forget,
+            },
+            self.clock,
+        )
+        self.tail.subscribe(self.erasure.forget, ERASING_TYPES)
+
+    def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
+        """Connect the agent and the executor that runs it, and enter this process into the list of workers."""
+        settings = self.settings
+        about = ProcessInfo(
+            kind=kind,
+            host=gethostname(),
+            pid=os.getpid(),
+            providers=tuple(sorted(serves or self.providers)),
+            concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
+            since=self.clock.now(),
+            format=FORMAT,
+        )
+        executor = self.ids.new("exe")
+        attendance = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
+        agent = Agent(
+            self.runs.compiler,
+            ModelCaller(self.providers, self.prices, self.clock, self.ids),
+            self.providers,
+            toolbox(),
+            self.workspace,
+            self.ids,
+            self.mask,
+            self.live.said,
+            self.memory.recall if settings.memory_enabled else None,
+        )
+        executors = Executors(attendance, self.clock, frozen_seconds)
+        self.runner = Runner(
+            self.log, self.tail, self.runs, self.catalog, agent, executors, self.clock, self.ids, about=about
+        )
+
+    def wire_upkeep(self) -> None:
+        """Connect anchors, and the clock after a jump."""
+        sender = Sender.of(self.settings)
+        self.anchors = Anchors(self.log, self.clock, sender, self.destinations, self.settings.anchor_seconds)
+        self.clocks = ClockJumps(self.log, self.tail, self.clock)
+
+
+def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Mapping[str, Provider]:
+    """Return the providers. Raises ConfigError where a setting or ``serves`` names another one."""
     providers = registry(
         mask,
         openai_api_key=settings.openai_api_key,
@@ -103,192 +371,15 @@ def wire(
         local_arguments=settings.local_provider_args,
     )
     known = ", ".join(sorted(providers))
-    if default not in providers:
-        raise ConfigError(f"ATHENA_DEFAULT_PROVIDER: {default!r} is not one of {known}")
-    for name in settings.provider_fallback_order:
-        if name not in providers:
-            raise ConfigError(f"ATHENA_PROVIDER_FALLBACK_ORDER: {name!r} is not one of {known}")
-    for name in serves:
-        if name not in providers:
-            raise ConfigError(f"--providers: {name!r} is not one of {known}")
-    destinations = destinations_of(settings.anchor_to)
-    check_outside(destinations, settings.state_dir)
-    log = Log(
-        open_store(settings.state_dir, settings.database_url, ids),
-        Codec(EVENTS),
-        DECIDERS,
-        clock=clock,
-        ids=ids,
-        key_hours=settings.idempotency_hours,
-    )
-    if not settings.accept_fork:
-        log.check_anchor()
-    tail = Tail(log)
-    live = LiveText(tail, log.signal)
-    reader = log.reader()
-    catalog = Catalog(log, ids, frozenset(providers))
-    prices = Prices.load()
-    roster = Roster(
-        enabled=settings.auth_enabled,
-        roles=settings.auth_identity_role_map,
-        default=settings.auth_default_role,
-        file=settings.auth_role_map_file,
-    )
-    flood = RefusalLimits(
-        log,
-        clock,
-        ids,
-        settings.refusals_per_second,
-        settings.refusals_per_day,
-        settings.refusals_per_day_in_all,
-    )
-    strict = settings.authz_default_decision == "deny"
-    access = Access(
-        log, {**ROLES, METRICS_OPERATION: EVERYBODY}, roster, flood, mode=settings.authz_mode, strict=strict
-    )
-    workspace = open_workspace(settings)
-    runs = Runs(log, tail, catalog, access, settings, ids, frozenset(providers), prices, mask, workspace)
-    tools = toolbox()
-    asker = ModelCaller(providers, prices, clock, ids)
-    (settings.state_dir / "views").mkdir(exist_ok=True, mode=0o700)
-    databases = SqliteDatabases()
-    url = settings.database_url
-    generations = GenerationFiles(settings.state_dir / "views", databases) if url is None else open_generations(url)
-    views = Views(generations, log.recent_reader, log.codec.decode, clock, ALL, log.signal)
-    notes = NoteFiles(workspace, clock, mask)
-    index = MemoryIndex(
-        Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),
-        databases,
-        views,
-        notes,
-        partial(sessions.said_after, log_id=log.log_id) if settings.memory_include_transcripts else None,
-        snippet_chars_max=settings.memory_max_snippet_chars,
-    )
-    memory = Memory(log, ids, settings, notes, index)
-    remember = memory.recall if settings.memory_enabled else None
-    agent = Agent(runs.compiler, asker, providers, tools, workspace, ids, mask, live.said, remember)
-    work = Queues(log, reader, tail, runs, ids, frozenset(providers))
-    personas = PersonaFiles(workspace)
-    messages = Messages(log, reader, runs, personas, ids, hops_max=settings.a2a_max_hops)
-    drains = QueueDrainer(
-        log,
-        reader,
-        runs,
-        work,
-        messages,
-        access,
-        clock,
-        ids,
-        attempts_max=settings.work_max_attempts,
-        retry_seconds=settings.a2a_retry_ms / 1000,
-    )
-    workflows = Workflows(log, tail, catalog, runs, access, ids)
-    walker = WorkflowStepper(log, catalog, runs, workflows, access, clock, ids, settings.workflow_items_max)
-    reviews = Reviews(log, reader, tail, runs, personas, access, settings, ids, mask, workspace)
-    templates = Templates(log, catalog, runs, ids)
-    schedules = Schedules(log, tail, runs, templates, workflows, catalog, access, clock, ids, settings)
-    timer = Timer(log, schedules, clock)
-    views_reader, feed = views.reader(reader), Feed(tail, reader)
-    answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
-    letters = DeadLetters(log, reader, ids)
-    redrives = Redrives(log, letters, PendingLetters(views_reader, reader), access, clock, ids)
-    reactors = Reactors(
-        open_leader_lock(settings.state_dir, settings.database_url, "reactor"),
-        tail,
-        (drains, redrives, walker, reviews, timer),
-        log.problems,
-        log.reader,
-    )
-    timer.ask = partial(reactors.ask, timer.name)
-    about = ProcessInfo(
-        kind=kind,
-        host=gethostname(),
-        pid=os.getpid(),
-        providers=tuple(sorted(serves or providers)),
-        concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
-        since=clock.now(),
-        format=FORMAT,
-    )
-    attendance = register_executor(
-        settings.state_dir, settings.database_url, ids.new("exe"), msgspec.json.encode(about)
-    )
-    answers = AnswerCache()
-    erasure = Erasure(
-        settings.state_dir,
-        log,
-        generations,
-        index,
-        {
-            "histories": runs.compiler.histories.forget,
-            "answers": lambda: answers.forget(log.signal.position),
-            "recent rows": log.recent.clear,
-            "inputs of workflows": walker.forget,
-        },
-        clock,
-    )
-    tail.subscribe(erasure.forget, ERASING_TYPES)
-    parts = ControlPlane(
-        settings=settings,
-        mask=mask,
-        clock=clock,
-        ids=ids,
-        operations=tuple(ROLES),
-        log=log,
-        tail=tail,
-        reader=reader,
-        views=views,
-        views_reader=views_reader,
-        answers=answers,
-        answers_in_flight=answers_in_flight,
-        streams=Streams(
-            answers_in_flight,
-            streams_max=settings.streams_max,
-            per_identity_max=settings.streams_per_identity_max,
-        ),
-        feed=feed,
-        live=live,
-        relay=LiveRelay(live, log.store.channel(), log.problems),
-        transcripts=Transcripts(feed, live, views_reader, log.log_id),
-        traffic=Traffic(PAGES, PREFIX),
-        access=access,
-        flood=flood,
-        rates=RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None),
-        catalog=catalog,
-        memory=memory,
-        policies=Policies(log, catalog, frozenset(providers), lambda: runs.room),
-        runs=runs,
-        workflows=workflows,
-        walker=walker,
-        erasure=erasure,
-        templates=templates,
-        runner=Runner(
-            log,
-            tail,
-            runs,
-            catalog,
-            agent,
-            Executors(attendance, clock, frozen_seconds),
-            clock,
-            ids,
-            about=about,
-        ),
-        work=work,
-        messages=messages,
-        letters=letters,
-        redrives=redrives,
-        reviews=reviews,
-        schedules=schedules,
-        anchors=Anchors(log, clock, Sender.of(settings), destinations, settings.anchor_seconds),
-        clocks=ClockJumps(log, tail, clock),
-        timer=timer,
-        reactors=reactors,
-        providers=providers,
-        digests=digests_of(views, log),
-        watchdog=Watchdog(),
-        large_reads=anyio.CapacityLimiter(LARGE_READS_MAX),
-    )
-    refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
-    return parts
+    for place, names in (
+        ("ATHENA_DEFAULT_PROVIDER", (settings.default_provider,)),
+        ("ATHENA_PROVIDER_FALLBACK_ORDER", settings.provider_fallback_order),
+        ("--providers", serves),
+    ):
+        for name in names:
+            if name not in providers:
+                raise ConfigError(f"{place}: {name!r} is not one of {known}")
+    return providers
 
 
 def refuse_older(parts: ControlPlane, *, looks: int) -> None:
