@@ -21,8 +21,6 @@ class AthenaError(Exception):
     retryable: bool = False
     retry_after: ClassVar[int | None] = None
     """Seconds that a client should wait, where that is known."""
-    replayed: bool = False
-    """Whether this was answered before, to the first request with the same idempotency key."""
     recorded: bool | None = None
     """Whether the refusal was recorded by itself; None for an error that is never recorded."""
 

@@ -79,11 +79,11 @@ def success(data: Any) -> bytes:
     return encode(_Success(True, data))
 
 
-def failure(error: AthenaError, trace_id: str) -> bytes:
-    """``{"ok":false,"error":{…}}`` (contract 1 and D24)."""
+def failure(error: AthenaError, trace_id: str, context: str | None = None) -> bytes:
+    """``{"ok":false,"error":{…}}`` (contract 1 and D24); ``context`` stands before the field that a message names."""
     body = {
         "code": error.code,
-        "message": clean(error.message),
+        "message": clean(error.message if context is None else f"{context}.{error.message}"),
         "retryable": error.retryable,
         "traceId": trace_id,
     }

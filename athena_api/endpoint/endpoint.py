@@ -13,7 +13,7 @@ from athena_api.edge.asgi import Receive, Scope, Send
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.edge.request_filter import CUT
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
-from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Reply
+from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Replayed, Reply
 from athena_api.endpoint.scope import require_scope
 from athena_api.plane import ControlPlane
 from athena_api.streams.sse import HEADERS as STREAM_HEADERS
@@ -108,49 +108,44 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
-        trace = scope["athena.trace"]
         found: RouteMatch | None = None
-        begun = False
+        subscription: Subscription | None = None
+        begun, held = False, 0
         try:
             found = self._router.find(scope["method"], scope["path"])
-            scope["athena.operation"] = found.operation
-            name_operation(found.operation.id)
-            subject = scope["athena.identity"].subject
-            meta = Meta(actor=subject, correlation=trace, quiet=plane.flood.exhausted(subject))
-            self._limit(subject, found.operation.id)
-            await plane.access.require(scope["athena.identity"], found.operation.id, meta)
+            operation = scope["athena.operation"] = found.operation
+            name_operation(operation.id)
+            identity = scope["athena.identity"]
+            subject = identity.subject
+            meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.flood.exhausted(subject))
+            self._limit(subject, operation.id)
+            await plane.access.require(identity, operation.id, meta)
             call = await self._call(plane, found, scope, receive, meta)
-            if call.who.scope is not None:
-                await require_scope(plane, found.operation, call)
+            if identity.scope is not None:
+                await require_scope(plane, operation, call)
             begun = True
-            reply = await self._answer(plane, found.operation, scope, call)
-            subscription = reply.data if isinstance(reply.data, Subscription) else None
-            if subscription is not None:
-                plane.streams.admit(subject)
-            headers = _headers(reply, found.operation)
-            body, status = b"" if subscription else _body(reply), reply.status
-            held = plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
-            kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
+            reply = await self._answer(plane, operation, scope, call)
+            headers, status = _headers(reply, operation), reply.status
             if reply.position < call.position:  # only where the caller allowed it
                 headers.append((b"athena-stale", b"true"))
+            if isinstance(reply.data, Subscription):
+                subscription, body = reply.data, b""
+                plane.streams.admit(subject)
+            else:
+                body = _body(reply)
+                held = plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
+            kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
         except Exception as error:
-            unknown = begun and found is not None and found.operation.method != "GET"
-            failed = self._failure(trace, error, unknown=unknown)
-            if found is not None and failed.recorded is not None:
-                plane.flood.refused(subject, found.operation.id, recorded=failed.recorded)
-            subscription, held, kind, body, status = None, 0, JSON, failure(failed, trace), status_of(failed)
-            headers = [(b"athena-position", str(plane.log.signal.position).encode())]
-            if failed.retry_after is not None:
-                headers.append((b"retry-after", str(failed.retry_after).encode()))
-            if failed.replayed:
-                headers.append(REPLAYED)
-        if subscription is not None and found is not None:
+            subscription, kind = None, JSON
+            status, headers, body = self._refusal(scope, found, error, begun=begun)
+        if subscription is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
             del call, headers, meta, reply  # a stream may be open for days, and there may be many
             scope["headers"].clear()
-            await plane.streams.serve(subscription, receive, send, scope["athena.identity"], found.operation.id)
+            await plane.streams.serve(subscription, receive, send, identity, operation.id)
             return
-        start = {"type": "http.response.start", "status": status, "headers": [kind, *_length(body), *headers]}
+        length = (b"content-length", str(len(body)).encode())
+        start = {"type": "http.response.start", "status": status, "headers": [kind, length, *headers]}
         if not held:
             await send(start)
             await send({"type": "http.response.body", "body": body})
@@ -161,6 +156,27 @@ class Endpoint:
             await _send_pieces(send, body)
         finally:
             plane.answers_in_flight.release(held)
+
+    def _refusal(
+        self, scope: Scope, found: RouteMatch | None, error: Exception, *, begun: bool
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Return status, headers and body for an error; ``begun`` if the handler was called."""
+        plane, trace = self._plane, scope["athena.trace"]
+        replayed = isinstance(error, Replayed)
+        if isinstance(error, Replayed):
+            error = error.error
+        operation = None if found is None else found.operation
+        unknown = begun and operation is not None and operation.method != "GET"
+        failed = self._failure(trace, error, unknown=unknown)
+        if operation is not None and failed.recorded is not None:
+            plane.flood.refused(scope["athena.identity"].subject, operation.id, recorded=failed.recorded)
+        context = operation.context if begun and operation is not None and isinstance(failed, ConfigError) else None
+        headers = [(b"athena-position", str(plane.log.signal.position).encode())]
+        if failed.retry_after is not None:
+            headers.append((b"retry-after", str(failed.retry_after).encode()))
+        if replayed:
+            headers.append(REPLAYED)
+        return status_of(failed), headers, failure(failed, trace, context)
 
     def _failure(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
         """Return the error to answer; ``unknown`` says that a command was begun, which may have been committed."""
@@ -194,7 +210,7 @@ class Endpoint:
     ) -> Reply:
         """What is said, from views that are as far as the call wants; or was said since the log last moved."""
         if not operation.reads:
-            return await self._handle(plane, operation, call)
+            return await operation.handle(plane, call)
         question = (scope["path"], scope["query_string"], call.who.scope)
         kept: Reply | None = plane.answers.find(question, call.position)
         if kept is not None:
@@ -202,19 +218,11 @@ class Endpoint:
         if not call.stale:
             await plane.caught_up(operation.reads, call.position)
         with at_least(0 if call.stale else call.position):
-            reply = await self._handle(plane, operation, call)
+            reply = await operation.handle(plane, call)
         if reply.steady and reply.position >= call.position:
             reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
             plane.answers.keep(question, call.position, reply)
         return reply
-
-    async def _handle(self, plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> Reply:
-        """What the row's handler says; a field that it finds wrong is named as this operation knows it."""
-        try:
-            return await operation.handle(plane, call)
-        except ConfigError as error:
-            error.message = f"{operation.context}.{error.message}"
-            raise
 
     async def _call(
         self, plane: ControlPlane, found: RouteMatch, scope: Scope, receive: Receive, meta: Meta
@@ -340,10 +348,6 @@ def _body(reply: Reply) -> bytes:
         return success(reply.data)
     content: bytes = reply.data
     return content
-
-
-def _length(body: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"content-length", str(len(body)).encode())]
 
 
 def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,7 @@ import msgspec
 
 from athena_api.edge.asgi import Receive
 from athena_core.decider import Key
-from athena_core.errors import NotFound
+from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Meta, Position, Value
 from athena_core.values import Identity, Role
 
@@ -73,6 +73,15 @@ class Reply(msgspec.Struct, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = None
     steady: bool = False
+
+
+class Replayed(Exception):
+    """An error that was answered before, to the first request with the same idempotency key."""
+
+    def __init__(self, error: AthenaError) -> None:
+        """Carry the error."""
+        super().__init__(error.message)
+        self.error = error
 
 
 def existing(record: T | None, kind: str, record_id: str) -> T:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Replayed, Reply, existing
 from athena_api.operations.runs import RUN_ERRORS
 from athena_core.errors import AthenaError
 from athena_core.services.queues.queues import DrainBody, DrainResult, EnqueueBody
@@ -48,7 +48,8 @@ async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -
         try:
             ended = plane.work.result(session_id, began.position)
         except AthenaError as error:
-            error.replayed = began.replayed
+            if began.replayed:
+                raise Replayed(error) from error
             raise
         if ended is not None:
             return Reply(data=ended[0], position=ended[1], replayed=began.replayed)

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_api.endpoint.operation import (
+    EVERYBODY,
+    ApiCall,
+    NoBody,
+    NoQuery,
+    Noun,
+    Operation,
+    Replayed,
+    Reply,
+    existing,
+)
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
@@ -231,7 +241,8 @@ async def answered(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Com
         try:
             told = plane.runs.told(started)
         except AthenaError as error:
-            error.replayed = started.replayed
+            if started.replayed:
+                raise Replayed(error) from error
             raise
         if told.result is not None:
             return Reply(data=told.result, position=told.position, replayed=started.replayed)
