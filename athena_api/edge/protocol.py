@@ -5,9 +5,9 @@ from typing import Any, NamedTuple, cast
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from athena_api.edge.asgi import BODY_ERROR, HEAD_ERROR
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.replies import status_of
-from athena_api.edge.request_filter import CUT, REFUSED
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, RequestTimeout, UriTooLong
 from athena_core.statuses import PHRASES
 
@@ -161,7 +161,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Hand the request on, as one that is refused where it is over a limit; begin to wait for its body."""
         error = self._excess()
         if error is not None:
-            self._mark(REFUSED, error)
+            self._mark(HEAD_ERROR, error)
         self._begun, self._body = False, True
         self._wire = self._body_bytes = self._trailers = self._trailer_bytes = 0
         self.due = self.loop.time() + self._limits.body_seconds
@@ -297,7 +297,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _cut(self, error: AthenaError) -> None:
         """End the body that is being received with an error, which is raised where the application reads it."""
-        self._mark(CUT, error)
+        self._mark(BODY_ERROR, error)
         self.cycle.keep_alive = False
         self.cycle.message_event.set()
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from athena_api.edge.asgi import App, Message, Receive, Scope, Send
+from athena_api.edge.asgi import HEAD_ERROR, App, Message, Receive, Scope, Send
 from athena_api.edge.browser import BrowserChecks, preflight
 from athena_api.edge.identity import Identification
 from athena_api.edge.replies import failure, status_of
@@ -13,10 +13,6 @@ from athena_core.values import LOCAL
 PROBES = frozenset(("/livez", "/readyz"))
 OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/static/"
-REFUSED = "athena.refused"
-"""Where the server puts the error of a request whose head is over a limit."""
-CUT = "athena.cut"
-"""Where the server puts the error of a request whose body ends before it is complete."""
 
 
 class RequestFilter:
@@ -55,8 +51,8 @@ class RequestFilter:
 
     def _pass(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Check a request; the headers that its answer needs. Raises AthenaError."""
-        if REFUSED in scope:
-            refused: AthenaError = scope[REFUSED]
+        if HEAD_ERROR in scope:
+            refused: AthenaError = scope[HEAD_ERROR]
             raise refused
         fields: dict[bytes, list[bytes]] = {}
         twins: frozenset[bytes] = frozenset()

@@ -9,9 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_api.edge.access_log import AccessLog
-from athena_api.edge.asgi import Receive, Scope, Send
+from athena_api.edge.asgi import BODY_ERROR, Receive, Scope, Send
 from athena_api.edge.replies import failure, status_of, success
-from athena_api.edge.request_filter import CUT
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Replayed, Reply
 from athena_api.endpoint.scope import require_scope
@@ -301,8 +300,8 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
             raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
         if not message.get("more_body", False):
             return bytes(content)
-        if CUT in scope:
-            error: AthenaError = scope[CUT]
+        if BODY_ERROR in scope:
+            error: AthenaError = scope[BODY_ERROR]
             raise error
         message = await receive()
 

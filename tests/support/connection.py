@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from athena_api.edge.asgi import Receive, Scope, Send
+from athena_api.edge.asgi import BODY_ERROR, HEAD_ERROR, Receive, Scope, Send
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.protocol import ConnectionLimits, HttpProtocol
 from athena_api.edge.replies import failure
-from athena_api.edge.request_filter import CUT, REFUSED
 from athena_core.errors import AthenaError
 
 LIMITS = ConnectionLimits(
@@ -80,12 +79,12 @@ class Application:
             return
         before = list(scope["headers"])
         body: bytes | None = b""
-        while body is not None and REFUSED not in scope:
+        while body is not None and HEAD_ERROR not in scope:
             message = await receive()
-            body = None if message["type"] == "http.disconnect" or CUT in scope else body + message["body"]
+            body = None if message["type"] == "http.disconnect" or BODY_ERROR in scope else body + message["body"]
             if not message.get("more_body", False):
                 break
-        refused = scope.get(REFUSED) or scope.get(CUT)
+        refused = scope.get(HEAD_ERROR) or scope.get(BODY_ERROR)
         code = None if refused is None else refused.code
         after = list(scope["headers"])
         self.seen.append(Seen(scope["method"], scope["path"], scope["query_string"], before, after, body, code))
