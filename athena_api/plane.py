@@ -11,7 +11,8 @@ from athena_api.answer_cache import AnswerCache
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
 from athena_api.single_flight import SingleFlight
-from athena_api.streams.sse import Feed, Streams
+from athena_api.streams.feed import Feed
+from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
 from athena_core.clock import Clock, Ids
 from athena_core.errors import NotCaughtUp

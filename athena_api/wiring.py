@@ -18,7 +18,8 @@ from athena_api.operations import ROLES
 from athena_api.operations.redrives import PendingLetters
 from athena_api.pages import METRICS_OPERATION, PAGES
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
-from athena_api.streams.sse import Feed, Streams
+from athena_api.streams.feed import Feed
+from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
 from athena_core.clock import Clock, Ids
 from athena_core.domain import DECIDERS, EVENTS

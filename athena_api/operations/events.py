@@ -7,7 +7,7 @@ import msgspec
 from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
-from athena_api.streams.sse import records_of
+from athena_api.streams.feed import records_of
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
 from athena_core.values import ClientId, Label

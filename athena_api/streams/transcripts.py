@@ -6,7 +6,8 @@ from typing import Self
 import anyio
 import msgspec
 
-from athena_api.streams.sse import Feed, Subscription, frame
+from athena_api.streams.feed import Feed
+from athena_api.streams.sse import Subscription, frame
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.services.execution.live_text import LiveSubscriber, LiveText

@@ -19,14 +19,8 @@ import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.streams.sse import (
-    HEARTBEAT,
-    WOKEN_AT_ONCE,
-    Cancellation,
-    FrameRing,
-    Streams,
-    Subscription,
-)
+from athena_api.streams.feed import FrameRing
+from athena_api.streams.sse import HEARTBEAT, WOKEN_AT_ONCE, Cancellation, Streams, Subscription
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable

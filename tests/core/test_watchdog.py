@@ -11,7 +11,7 @@ import anyio
 import pytest
 import uvloop
 
-from athena_api.streams.sse import _some_at_a_time
+from athena_api.streams.sse import some_at_a_time
 from athena_core.system.watchdog import (
     BLOCK_SECONDS,
     LONGEST,
@@ -90,8 +90,8 @@ async def test_a_task_without_an_operation_is_named_by_its_function() -> None:
 
 
 async def test_a_callback_is_named_by_its_function_and_line() -> None:
-    with watching("_some_at_a_time") as dog:
-        asyncio.get_running_loop().call_soon(_some_at_a_time, iter([0]), lambda _: dog.block())
+    with watching("some_at_a_time") as dog:
+        asyncio.get_running_loop().call_soon(some_at_a_time, iter([0]), lambda _: dog.block())
         block = await dog.noted()
     assert block.place.startswith("athena_api/streams/sse.py:")
 

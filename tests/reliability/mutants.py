@@ -400,7 +400,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the ring of a stream begins one event too early",
         KILLS,
         (
-            "athena_api/streams/sse.py",
+            "athena_api/streams/feed.py",
             "        start = position + 1 - self.first\n",
             "        start = max(position - self.first, 0)\n",
         ),
