@@ -1,4 +1,4 @@
-"""The control plane: its parts, wired once by ``app.build`` and passed to every operation."""
+"""The control plane: its parts, wired once by ``wiring.wire`` and passed to every operation."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -15,7 +15,7 @@ from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
 from athena_api.operations import ROLES
-from athena_api.operations.redrives import PendingLetters
+from athena_api.operations.redrives import DeadLetterFinder
 from athena_api.pages import METRICS_OPERATION, PAGES
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.streams.feed import Feed
@@ -234,8 +234,8 @@ class Wiring:
             retry_seconds=settings.a2a_retry_ms / 1000,
         )
         self.letters = DeadLetters(self.log, self.reader, self.ids)
-        pending = PendingLetters(self.views_reader, self.reader)
-        self.redrives = Redrives(self.log, self.letters, pending, self.access, self.clock, self.ids)
+        finder = DeadLetterFinder(self.views_reader, self.reader)
+        self.redrives = Redrives(self.log, self.letters, finder, self.access, self.clock, self.ids)
 
     def wire_workflows(self) -> None:
         """Connect workflows, and reviews by personas."""

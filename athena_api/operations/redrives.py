@@ -21,7 +21,7 @@ PENDING_SECONDS_MAX = 5.0
 """How long a redrive waits for the read model of dead letters."""
 
 
-class PendingLetters:
+class DeadLetterFinder:
     """Finds dead letters for redrives, in the read model."""
 
     def __init__(self, views: "ViewsReader", log: "StoreReader") -> None:
@@ -65,7 +65,7 @@ async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQu
             results=(),
         )
         return Reply(data=shown, position=plan.position)
-    return await _redrive(plane, await plane.redrives.start(body, call.who, call.meta, call.key))
+    return await _redrive_reply(plane, await plane.redrives.start(body, call.who, call.meta, call.key))
 
 
 async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -80,10 +80,10 @@ async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 async def cancel_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Stop a redrive; what it put back stays so."""
-    return await _redrive(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
+    return await _redrive_reply(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
 
 
-async def _redrive(plane: "ControlPlane", done: "Committed") -> Reply:
+async def _redrive_reply(plane: "ControlPlane", done: "Committed") -> Reply:
     """The job as it is now."""
     redrive_id = done.subject or ""
     job, position = await plane.read(

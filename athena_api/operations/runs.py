@@ -92,7 +92,7 @@ EXPLAIN_ROWS = 20
 async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
     """Start a run; waits for its answer unless `Prefer: respond-async` is sent."""
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
-    return await answered(plane, call, started)
+    return await reply_to_start(plane, call, started)
 
 
 async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) -> Reply:
@@ -100,8 +100,8 @@ async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) 
     run_id = call.path["runId"]
     resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
     if call.wait and not plane.runs.state(run_id).open:
-        return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 200)
-    return await record_of(plane, call, replace(resumed, position=plane.reader.head()), 202)
+        return await reply_with_record(plane, call, replace(resumed, position=plane.reader.head()), 200)
+    return await reply_with_record(plane, call, replace(resumed, position=plane.reader.head()), 202)
 
 
 async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> Reply:
@@ -167,15 +167,15 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
         run = runs.run_by_id(rows, run_id, call.who.scope)
-        recorded = list(_recorded(plane, log, run_id)) if run_id.startswith("run_") else []
-        line = _line(run.waiting) if run and run.waiting else None
+        recorded = list(_events_of(plane, log, run_id)) if run_id.startswith("run_") else []
+        line = _queue_line(run.waiting) if run and run.waiting else None
         return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
 
     explanation, position = await plane.search(("runs",), read)
     return Reply(data=existing(explanation, "run", run_id), position=position)
 
 
-def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
+def _events_of(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
     """Read the events of a run, a few rows at a time, without the texts that may hold megabytes."""
     version = 0
     while rows := log.part(run_id, version, 2**62, EXPLAIN_ROWS, backwards=False):
@@ -183,7 +183,7 @@ def _recorded(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterato
         version = rows[-1].version
 
 
-def _line(waiting: runs.Waiting) -> explain.QueuePlace:
+def _queue_line(waiting: runs.Waiting) -> explain.QueuePlace:
     limit = waiting.limit
     says = None if limit is None else f"{limit.active} of {limit.max} runs of {limit.scope} {limit.key} are active"
     return explain.QueuePlace(waiting.reason, waiting.position, waiting.blocked_by, says)
@@ -235,7 +235,7 @@ async def cancel_session(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuer
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def answered(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed") -> Reply:
+async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed") -> Reply:
     """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
     if call.wait:
         try:
@@ -252,10 +252,10 @@ async def answered(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Com
         origin = None if used is None else runs.Template(id=used.id, version=used.version)
         run = runs.begun(started.subject or "", created.request, created.at, origin)
         return Reply(data=run, position=started.position, status=202)
-    return await record_of(plane, call, started, 202)
+    return await reply_with_record(plane, call, started, 202)
 
 
-async def record_of(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed", status: int) -> Reply:
+async def reply_with_record(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed", status: int) -> Reply:
     """The record of the run that a command was about, as it is now."""
     run_id, scope = done.subject or "", call.who.scope
     run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))

@@ -97,11 +97,11 @@ async def update_schedule(plane: "ControlPlane", call: ApiCall[ScheduleSpec, NoQ
 
 async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call: ApiCall[Any, NoQuery]) -> Reply:
     done = await plane.schedules.put(schedule_id, spec, call.meta, call.key, call.who.scope)
-    task, position = await _task(plane, schedule_id, done)
+    task, position = await _schedule_at(plane, schedule_id, done)
     return Reply(data=existing(task, "schedule", schedule_id), position=position, replayed=done.replayed)
 
 
-async def _task(
+async def _schedule_at(
     plane: "ControlPlane", schedule_id: str, done: "Committed"
 ) -> tuple[schedules.ScheduledTask | None, int]:
     return await plane.read(("schedules",), done.position, lambda rows: schedules.schedule_by_id(rows, schedule_id))
@@ -146,7 +146,7 @@ async def _change(
 ) -> Reply:
     done = await plane.schedules.change(schedule_id, command, call.meta, call.key)
     updated = msgspec.to_builtins(done.answer)["updated"]
-    task, position = await _task(plane, schedule_id, done)
+    task, position = await _schedule_at(plane, schedule_id, done)
     data = UpdatedSchedule(id=schedule_id, updated=updated, schedule=task)
     return Reply(data=data, position=position, replayed=done.replayed)
 
@@ -162,11 +162,11 @@ async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQ
             done.position,
             lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=(done.position - 1, 0), limit=1),
         )
-        return Reply(data=_result(logs[0]), position=position, replayed=done.replayed)
+        return Reply(data=_to_result(logs[0]), position=position, replayed=done.replayed)
     entry, position = await plane.read(
         ("schedules",), plane.reader.head(), lambda rows: schedules.slot_by_run(rows, log_id, run_id)
     )
-    result = _result(existing(entry, "run", run_id))
+    result = _to_result(existing(entry, "run", run_id))
     status = 200 if call.wait and result.status != "running" else 202
     return Reply(data=result, position=position, status=status, replayed=done.replayed)
 
@@ -180,14 +180,14 @@ async def tick_schedules(plane: "ControlPlane", call: ApiCall[TickBody, NoQuery]
 
     def read(rows: Connection) -> list[ScheduleRunResult]:
         entries = (schedules.slot_by_run(rows, log_id, run_id) for _, run_id in ticked.get("runs", ()))
-        return [_result(entry) for entry in entries if entry is not None]
+        return [_to_result(entry) for entry in entries if entry is not None]
 
     results, position = await plane.read(("schedules",), plane.reader.head(), read)
     data = TickResult(at=ticked["at"], run=results, skipped=ticked["skipped"])
     return Reply(data=data, position=position, replayed=done.replayed)
 
 
-def _result(entry: schedules.ScheduleRunLog) -> ScheduleRunResult:
+def _to_result(entry: schedules.ScheduleRunLog) -> ScheduleRunResult:
     return ScheduleRunResult(
         status=entry.status,
         id=entry.schedule_id,
@@ -219,7 +219,7 @@ async def get_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
 async def list_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What became of every slot that came due, newest first: the newest, or those that follow an entry."""
     schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
-    after = None if call.cursor is None else _entry(plane, call.cursor)
+    after = None if call.cursor is None else _parse_cursor(plane, call.cursor)
     logs, position = await plane.query(
         ("schedules",),
         lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=after, limit=call.limit),
@@ -227,7 +227,7 @@ async def list_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuer
     return Reply(data=logs, position=position)
 
 
-def _entry(plane: "ControlPlane", text: str) -> tuple[int, int]:
+def _parse_cursor(plane: "ControlPlane", text: str) -> tuple[int, int]:
     """The position of an entry, and its slot where it is one of many. Raises as a cursor of the feed does."""
     event, dot, slot = text.partition(".")
     if dot and not (slot.isascii() and slot.isdigit() and int(slot[:16]) <= INSTANT_MAX and len(slot) <= 16):

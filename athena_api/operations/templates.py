@@ -6,7 +6,7 @@ import msgspec
 
 from athena_api.endpoint.etag import etag, expectation
 from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
-from athena_api.operations.runs import RUN_ERRORS, answered
+from athena_api.operations.runs import RUN_ERRORS, reply_to_start
 from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
 from athena_core.values import INTEGER_MAX, Body, ClientId, RunResult
@@ -42,7 +42,7 @@ async def list_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 async def create_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
     """Create a run template: a directive with placeholders, and the profile that runs it."""
     created = await plane.templates.create(call.body, call.meta, call.key)
-    return await _record(plane, created)
+    return await _template_reply(plane, created)
 
 
 async def get_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuery]) -> Reply:
@@ -60,10 +60,10 @@ async def update_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQ
     """Make another version of a run template; runs of earlier versions stay what they were."""
     expected = expectation(call.if_match)
     updated = await plane.templates.update(call.path["templateId"], call.body, call.meta, call.key, expected)
-    return await _record(plane, updated, int(updated.answer))
+    return await _template_reply(plane, updated, int(updated.answer))
 
 
-async def _record(plane: "ControlPlane", done: "Committed", version: int = 1) -> Reply:
+async def _template_reply(plane: "ControlPlane", done: "Committed", version: int = 1) -> Reply:
     template_id = done.subject or ""
     record, position = await plane.read(
         ("templates",), done.position, lambda rows: templates.template_by_id(rows, template_id, version)
@@ -75,7 +75,7 @@ async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQ
     """Start a run of a template's newest version; waits for its end unless asked not to."""
     launch = plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)
-    return await answered(plane, call, started)
+    return await reply_to_start(plane, call, started)
 
 
 row = Noun("templates", reads=("templates",)).row

@@ -158,7 +158,7 @@ def _view(rows: Connection, row: workflows.FlowRow) -> workflows.WorkflowRunRead
 async def start_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
     """Start a run of a workflow; waits until it has ended, or waits for an approval."""
     started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
-    return await _settled(plane, call, started)
+    return await _reply_when_settled(plane, call, started)
 
 
 async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBody, NoQuery]) -> Reply:
@@ -181,16 +181,16 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
         (unfinished, ok), _ = await plane.read(("workflows",), plane.reader.head(), newest)
         run_id, after = unfinished.run_id if unfinished else None, ok.run_id if ok else None
     if body.dry_run:
-        return await _rehearsed(plane, run_id, after, body.input_overrides)
+        return await _dry_run(plane, run_id, after, body.input_overrides)
     resumed = await plane.workflows.resume(
         workflow_id, run_id, body.input_overrides, call.who, call.meta, call.key, exactly=exactly, after=after
     )
     if not resumed.answer:  # it is at work, or through: nothing was begun that could be waited for
-        return await record_of(plane, resumed, 200)
-    return await _settled(plane, call, resumed)
+        return await reply_with_record(plane, resumed, 200)
+    return await _reply_when_settled(plane, call, resumed)
 
 
-async def _rehearsed(
+async def _dry_run(
     plane: "ControlPlane", run_id: str | None, after: str | None, values: dict[str, Any] | None
 ) -> Reply:
     """What a resume would do, told beside the run as it is."""
@@ -215,20 +215,20 @@ async def _rehearsed(
 async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[StopBody, NoQuery]) -> Reply:
     """Have a workflow run stop, with the runs of its steps."""
     done = await plane.workflows.cancel(call.path["id"], call.body.reason, call.meta, call.key)
-    return await record_of(plane, done, 200)
+    return await reply_with_record(plane, done, 200)
 
 
 async def approve_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
     """Approve just what has this hash."""
-    return await _judged(plane, call, approve=True)
+    return await _judge(plane, call, approve=True)
 
 
 async def reject_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
     """Reject just what has this hash: the step fails."""
-    return await _judged(plane, call, approve=False)
+    return await _judge(plane, call, approve=False)
 
 
-async def _judged(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, approve: bool) -> Reply:
+async def _judge(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, approve: bool) -> Reply:
     command = DecideApproval(
         step_id=call.path["step"],
         subject_sha256=call.body.subject_hash,
@@ -238,19 +238,19 @@ async def _judged(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, a
     )
     operation = "approveWorkflowStep" if approve else "rejectWorkflowStep"
     done = await plane.workflows.judge(call.path["id"], command, call.who, operation, call.meta, call.key)
-    return await record_of(plane, done, 200)
+    return await reply_with_record(plane, done, 200)
 
 
-async def _settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed") -> Reply:
+async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed") -> Reply:
     """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
     settled = False
     if call.wait:
         with plane.streams.wanted(call.receive):
             settled = await plane.workflows.settled(done.subject or "", WAIT_SECONDS_MAX)
-    return await record_of(plane, done, 200 if settled else 202)
+    return await reply_with_record(plane, done, 200 if settled else 202)
 
 
-async def record_of(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
+async def reply_with_record(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
     """The record of the workflow run that a command was about, as it is now."""
     run_id = done.subject or ""
 
