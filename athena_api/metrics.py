@@ -195,8 +195,8 @@ def measured(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     samples[RESERVED].append(((), today.reserved_usd))
     if today.budget_usd is not None:
         samples[BUDGET].append(((), today.budget_usd))
-    for family, found in fleet(counts):
-        samples[family].append(found)
+    for family, sample in fleet(counts):
+        samples[family].append(sample)
     return samples
 
 

@@ -364,10 +364,10 @@ def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
     queries = [field.type for row in rows if row.query is not NoQuery for field in msgspec.structs.fields(row.query)]
     others = [type_ for row in rows for type_ in (row.accepted, row.transient) if type_ is not None]
     types = list(dict.fromkeys([*bodies, *queries, *(row.answer for row in rows), *others, Fault]))
-    found, parts = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
+    inline, parts = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
     names = {name: _readable(name) for name in parts}
     components = {names[name]: _tidy(schema, names) for name, schema in parts.items()}
-    schemas = {type_: _tidy(schema, names) for type_, schema in zip(types, found, strict=True)}
+    schemas = {type_: _tidy(schema, names) for type_, schema in zip(types, inline, strict=True)}
     for name in _reachable((schemas[body] for body in bodies), components):
         components[name] = _input(components[name], components)
     components |= {"Blank": BLANK_SCHEMA, "Error": ERROR, "Failure": FAILURE}

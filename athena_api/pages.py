@@ -99,11 +99,11 @@ async def docs_page(request: HttpRequest) -> Response:
 async def static(request: HttpRequest) -> Response:
     """A file of a page."""
     await _built(docs.static_files)
-    found = docs.static_file(request.path_params["path"])
-    if found is None:
+    file = docs.static_file(request.path_params["path"])
+    if file is None:
         error = UnknownRoute("Not found")
         return _json(failure(error, request.scope["athena.trace"]), status_of(error))
-    return _file(request, found)
+    return _file(request, file)
 
 
 def _json(body: bytes, status: int) -> Response:

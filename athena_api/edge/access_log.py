@@ -40,15 +40,15 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        found: dict[str, str] = {
+        fields: dict[str, str] = {
             "time": iso(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": self._mask.hide(record.getMessage()),
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
-            found["traceback"] = self._mask.hide("".join(traceback.format_exception(record.exc_info[1])))
-        return _line({name: text.encode("utf-8", "replace").decode() for name, text in found.items()}).decode()
+            fields["traceback"] = self._mask.hide("".join(traceback.format_exception(record.exc_info[1])))
+        return _line({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()}).decode()
 
 
 def log_lines(mask: Mask = SHAPE_MASK) -> dict[str, Any]:

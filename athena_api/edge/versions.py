@@ -15,7 +15,7 @@ FLOORS: Mapping[str, tuple[int, ...]] = {
 def check(version: Callable[[str], str] = metadata.version) -> None:
     """Raise ConfigError for a library that is older than its floor."""
     for name, floor in FLOORS.items():
-        found = version(name)
-        if tuple(int(part) for part in re.findall(r"\d+", found)[:3]) < floor:
+        installed = version(name)
+        if tuple(int(part) for part in re.findall(r"\d+", installed)[:3]) < floor:
             wanted = ".".join(map(str, floor))
-            raise ConfigError(f"{name} {found} has known holes; {wanted} or newer is needed")
+            raise ConfigError(f"{name} {installed} has known holes; {wanted} or newer is needed")

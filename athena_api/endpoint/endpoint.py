@@ -107,19 +107,19 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
-        found: RouteMatch | None = None
+        match: RouteMatch | None = None
         subscription: Subscription | None = None
         begun, held = False, 0
         try:
-            found = self._router.find(scope["method"], scope["path"])
-            operation = scope["athena.operation"] = found.operation
+            match = self._router.find(scope["method"], scope["path"])
+            operation = scope["athena.operation"] = match.operation
             name_operation(operation.id)
             identity = scope["athena.identity"]
             subject = identity.subject
             meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.flood.exhausted(subject))
             self._limit(subject, operation.id)
             await plane.access.require(identity, operation.id, meta)
-            call = await self._call(plane, found, scope, receive, meta)
+            call = await self._call(plane, match, scope, receive, meta)
             if identity.scope is not None:
                 await require_scope(plane, operation, call)
             begun = True
@@ -136,7 +136,7 @@ class Endpoint:
             kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
         except Exception as error:
             subscription, kind = None, JSON
-            status, headers, body = self._refusal(scope, found, error, begun=begun)
+            status, headers, body = self._refusal(scope, match, error, begun=begun)
         if subscription is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
             del call, headers, meta, reply  # a stream may be open for days, and there may be many
@@ -157,14 +157,14 @@ class Endpoint:
             plane.answers_in_flight.release(held)
 
     def _refusal(
-        self, scope: Scope, found: RouteMatch | None, error: Exception, *, begun: bool
+        self, scope: Scope, match: RouteMatch | None, error: Exception, *, begun: bool
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Return status, headers and body for an error; ``begun`` if the handler was called."""
         plane, trace = self._plane, scope["athena.trace"]
         replayed = isinstance(error, Replayed)
         if isinstance(error, Replayed):
             error = error.error
-        operation = None if found is None else found.operation
+        operation = None if match is None else match.operation
         unknown = begun and operation is not None and operation.method != "GET"
         failed = self._failure(trace, error, unknown=unknown)
         if operation is not None and failed.recorded is not None:
@@ -224,9 +224,9 @@ class Endpoint:
         return reply
 
     async def _call(
-        self, plane: ControlPlane, found: RouteMatch, scope: Scope, receive: Receive, meta: Meta
+        self, plane: ControlPlane, match: RouteMatch, scope: Scope, receive: Receive, meta: Meta
     ) -> ApiCall[Any, Any]:
-        operation, path = found
+        operation, path = match
         context = operation.context
         check_path(path, context, self._intake)
         headers = dict(scope["headers"])

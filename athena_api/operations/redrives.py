@@ -40,10 +40,10 @@ class DeadLetterFinder:
         """The oldest pending one that was added after one position and up to another."""
         await self._views.wait(("dead_letters",), until, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
-        found, _ = self._views.query(
+        match, _ = self._views.query(
             ("dead_letters",), lambda rows: dead_letters.next_pending(rows, which, after, until)
         )
-        return None if found is None else MatchedLetter(*found)
+        return None if match is None else MatchedLetter(*match)
 
 
 async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:

@@ -108,16 +108,16 @@ def cursor_at(reader: LogReader, position: Position) -> str:
     return "0" if row is None else event_id(reader.log_id, row.position, row.chain)
 
 
-def records_of(found: FeedPage, reader: LogReader) -> FeedRecords:
+def records_of(page: FeedPage, reader: LogReader) -> FeedRecords:
     """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
-    ids = event_ids(reader.log_id, found.rows)
-    full = bool(ids) and found.rows[-1][0] == found.scanned
-    cursor = ids[-1] if full else cursor_at(reader, found.scanned)
+    ids = event_ids(reader.log_id, page.rows)
+    full = bool(ids) and page.rows[-1][0] == page.scanned
+    cursor = ids[-1] if full else cursor_at(reader, page.scanned)
     return FeedRecords(
-        events=records(found.rows, ids, partial(cursor_at, reader)),
+        events=records(page.rows, ids, partial(cursor_at, reader)),
         cursor=cursor,
-        head=found.head,
-        next_cursor=cursor if found.scanned < found.head else None,
+        head=page.head,
+        next_cursor=cursor if page.scanned < page.head else None,
     )
 
 
@@ -190,10 +190,10 @@ class Feed:
 
     def frames(self, position: Position) -> list[EventFrame]:
         """The next frames after a position."""
-        found = self.ring.after(position, PAGE_EVENTS)
-        if found is None:
+        frames = self.ring.after(position, PAGE_EVENTS)
+        if frames is None:
             return self._frames(self._reader.shown(position, PAGE_EVENTS, bytes_max=INLINE_BYTES_MAX))
-        return found
+        return frames
 
     def mark(self, name: str, position: Position) -> bytes:
         """A frame that tells where the stream is, without an event."""

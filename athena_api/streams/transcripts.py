@@ -80,7 +80,7 @@ class TranscriptSubscription(Subscription):
 
         The stream continues after the last entry.
         """
-        found, reached = self._transcripts.views.query(
+        page, reached = self._transcripts.views.query(
             VIEWS,
             lambda rows: sessions.transcript(
                 rows,
@@ -91,11 +91,11 @@ class TranscriptSubscription(Subscription):
                 bytes_max=INLINE_BYTES_MAX,
             ),
         )
-        places = [(parse_cursor(entry.id).position, entry) for entry in found.items]
+        places = [(parse_cursor(entry.id).position, entry) for entry in page.items]
         entries = [entry for place, entry in places if place <= due]
         if entries:
             self._position = places[len(entries) - 1][0]
-        return entries, reached, found.next_cursor is not None and len(entries) == len(found.items)
+        return entries, reached, page.next_cursor is not None and len(entries) == len(page.items)
 
     async def wait(self) -> None:
         """Return once something was written or recorded, and the views show it."""
