@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from athena_core.clock import Ids
 from athena_core.errors import AthenaError
@@ -20,9 +21,8 @@ class Context(Value):
     meta: Meta
 
 
-def no_guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """The rule of categories that occupy nothing."""
-    return ()
+Occupies: TypeAlias = Callable[[Recorded[Any]], tuple[Guard, ...]]
+"""Return what an event of one type occupies or releases."""
 
 
 def never_settled(state: Any) -> bool:
@@ -30,10 +30,10 @@ def never_settled(state: Any) -> bool:
     return False
 
 
-class Decider(Value, Generic[S]):
+class Decider(Value, Generic[S], dict=True):
     """One category of streams: its stored events, its state, how the state follows the events, what they occupy.
 
-    ``guards`` is asked about the types that are ``guarded``; all others occupy and release nothing.
+    Event types that ``occupies`` does not name occupy and release nothing.
     ``evolve`` must accept every event of the category in any order without raising, and states are deeply immutable.
     ``over`` tells of a state that hardly anybody asks for again, so that it is not kept in memory.
     """
@@ -42,14 +42,18 @@ class Decider(Value, Generic[S]):
     events: tuple[type[Event], ...]
     initial: S
     evolve: Callable[[S, Event], S]
-    guards: Callable[[Recorded[Event]], tuple[Guard, ...]] = no_guards
-    guarded: frozenset[str] = frozenset()
+    occupies: Mapping[type[Event], Occupies] = {}
     over: Callable[[S], bool] = never_settled
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for guards that would never be asked for."""
-        if (self.guards is no_guards) != (not self.guarded):
-            raise TypeError(f"{self.category}: guards and guarded belong together")
+    @cached_property
+    def guarded(self) -> frozenset[str]:
+        """The stored names of the event types that occupy or release something."""
+        return frozenset(kind.TYPE for kind in self.occupies)
+
+    def guards(self, recorded: Recorded[Event]) -> tuple[Guard, ...]:
+        """Return what an event occupies or releases."""
+        occupies = self.occupies.get(type(recorded.event))
+        return () if occupies is None else occupies(recorded)
 
 
 def fold(decider: Decider[S], events: Iterable[Event]) -> S:

@@ -67,12 +67,12 @@ def evolve(state: AnchorState, event: Event) -> AnchorState:
     return AnchorState(kept=event) if isinstance(event, AnchorKept) and state.kept is None else state
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+# Guards
+
+
+def _counted(recorded: Recorded[AnchorKept | AnchorConflicted]) -> tuple[Guard, ...]:
     """Count an anchor, or one that was refused, on its day."""
-    event = recorded.event
-    if not isinstance(event, AnchorKept | AnchorConflicted):
-        return ()
-    return (Guard(kind=ANCHORS_GUARD, key=event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
+    return (Guard(kind=ANCHORS_GUARD, key=recorded.event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
 
 
 # Commands
@@ -130,7 +130,6 @@ DECIDER: Decider[AnchorState] = Decider(
     events=(AnchorKept, AnchorConflicted),
     initial=AnchorState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset((AnchorKept.TYPE, AnchorConflicted.TYPE)),
+    occupies={AnchorKept: _counted, AnchorConflicted: _counted},
     over=lambda state: state.kept is not None,  # hardly any position is sent twice
 )

@@ -86,15 +86,15 @@ def evolve(state: MessageState, event: Event) -> MessageState:
             return state
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``message`` by id, with its session, while it is to be delivered."""
-    match recorded.event:
-        case MessageSent(message_id=key):
-            return (Guard(kind="message", key=key, value=(recorded.session_id or "",)),)
-        case MessageCompleted(message_id=key) | MessageFailed(message_id=key):
-            return (Guard(kind="message", key=key, value=None),)
-        case _:
-            return ()
+# Guards: ``message`` by id, with its session, while the message is to be delivered.
+
+
+def _sent_guards(recorded: Recorded[MessageSent]) -> tuple[Guard, ...]:
+    return (Guard(kind="message", key=recorded.event.message_id, value=(recorded.session_id or "",)),)
+
+
+def _ended_guards(recorded: Recorded[MessageCompleted | MessageFailed]) -> tuple[Guard, ...]:
+    return (Guard(kind="message", key=recorded.event.message_id, value=None),)
 
 
 # Commands
@@ -158,6 +158,5 @@ DECIDER: Decider[MessageState] = Decider(
     events=(MessageSent, MessageStarted, MessageCompleted, MessageFailed),
     initial=MessageState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset((MessageSent.TYPE, MessageCompleted.TYPE, MessageFailed.TYPE)),
+    occupies={MessageSent: _sent_guards, MessageCompleted: _ended_guards, MessageFailed: _ended_guards},
 )

@@ -267,15 +267,15 @@ def _tried(state: QueueState, event: WorkBatchReturned) -> QueueState:
     return replace(state, items=tuple(items))
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``drain`` by session while one is at work."""
-    match recorded.event:
-        case WorkDrainStarted(drain_id=drain_id):
-            return (Guard(kind="drain", key=recorded.session_id or "", value=(drain_id,)),)
-        case WorkDrained() | WorkDrainFailed():
-            return (Guard(kind="drain", key=recorded.session_id or "", value=None),)
-        case _:
-            return ()
+# Guards: ``drain`` by session, until the drain ends.
+
+
+def _started_guards(recorded: Recorded[WorkDrainStarted]) -> tuple[Guard, ...]:
+    return (Guard(kind="drain", key=recorded.session_id or "", value=(recorded.event.drain_id,)),)
+
+
+def _ended_guards(recorded: Recorded[WorkDrained | WorkDrainFailed]) -> tuple[Guard, ...]:
+    return (Guard(kind="drain", key=recorded.session_id or "", value=None),)
 
 
 # Commands
@@ -535,6 +535,5 @@ DECIDER: Decider[QueueState] = Decider(
     ),
     initial=QueueState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset((WorkDrainStarted.TYPE, WorkDrained.TYPE, WorkDrainFailed.TYPE)),
+    occupies={WorkDrainStarted: _started_guards, WorkDrained: _ended_guards, WorkDrainFailed: _ended_guards},
 )

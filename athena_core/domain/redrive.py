@@ -109,15 +109,15 @@ def evolve(state: RedriveState, event: Event) -> RedriveState:
             return state
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``redrive`` by the hash of its filter, while one is at work."""
-    match recorded.event:
-        case RedriveStarted(filter_hash=key, redrive_id=redrive_id):
-            return (Guard(kind="redrive", key=key, value=(redrive_id,)),)
-        case RedriveCompleted(filter_hash=key) | RedriveCancelled(filter_hash=key):
-            return (Guard(kind="redrive", key=key, value=None),)
-        case _:
-            return ()
+# Guards: ``redrive`` by the hash of its filter, until it ends.
+
+
+def _started_guards(recorded: Recorded[RedriveStarted]) -> tuple[Guard, ...]:
+    return (Guard(kind="redrive", key=recorded.event.filter_hash, value=(recorded.event.redrive_id,)),)
+
+
+def _ended_guards(recorded: Recorded[RedriveCompleted | RedriveCancelled]) -> tuple[Guard, ...]:
+    return (Guard(kind="redrive", key=recorded.event.filter_hash, value=None),)
 
 
 # Commands
@@ -187,6 +187,5 @@ DECIDER: Decider[RedriveState] = Decider(
     events=(RedriveStarted, RedriveAdvanced, RedriveCompleted, RedriveCancelled),
     initial=RedriveState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset((RedriveStarted.TYPE, RedriveCompleted.TYPE, RedriveCancelled.TYPE)),
+    occupies={RedriveStarted: _started_guards, RedriveCompleted: _ended_guards, RedriveCancelled: _ended_guards},
 )

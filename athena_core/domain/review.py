@@ -113,18 +113,21 @@ def evolve(state: ReviewState, event: Event) -> ReviewState:
             return state
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """Reviews that are at work, with the run that each waits for."""
+# Guards: ``review`` by the id of a review that has not ended, with the run that it waits for.
+
+
+def _started_guards(recorded: Recorded[PersonaRunStarted]) -> tuple[Guard, ...]:
     key = recorded.stream.removeprefix(PREFIX)
-    match recorded.event:
-        case PersonaRunStarted():
-            return (Guard(kind="review", key=key, value=(key,)),)
-        case PersonaRunRepairRequested():
-            return (Guard(kind="review", key=key, value=(recorded.event.repair_run_id,)),)
-        case PersonaRunCompleted():
-            return (Guard(kind="review", key=key, value=None),)
-        case _:
-            return ()
+    return (Guard(kind="review", key=key, value=(key,)),)
+
+
+def _repair_guards(recorded: Recorded[PersonaRunRepairRequested]) -> tuple[Guard, ...]:
+    key = recorded.stream.removeprefix(PREFIX)
+    return (Guard(kind="review", key=key, value=(recorded.event.repair_run_id,)),)
+
+
+def _completed_guards(recorded: Recorded[PersonaRunCompleted]) -> tuple[Guard, ...]:
+    return (Guard(kind="review", key=recorded.stream.removeprefix(PREFIX), value=None),)
 
 
 # Commands: each is the event that follows where it still can.
@@ -154,6 +157,9 @@ DECIDER: Decider[ReviewState] = Decider(
     events=(PersonaRunStarted, PersonaRunRepairRequested, PersonaRunCompleted, PersonaRunFailed),
     initial=ReviewState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset((PersonaRunStarted.TYPE, PersonaRunRepairRequested.TYPE, PersonaRunCompleted.TYPE)),
+    occupies={
+        PersonaRunStarted: _started_guards,
+        PersonaRunRepairRequested: _repair_guards,
+        PersonaRunCompleted: _completed_guards,
+    },
 )

@@ -483,55 +483,69 @@ def _fields(request: RunRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in RunRequest.__struct_fields__}
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
+# Guards: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
+#
+# A waiting run and one with a slot are counted at their places. ``reserved`` is what a run has set aside of the day's
+# budget, ``spent`` what all runs spent on a UTC day: a ring of as many rows as days are kept.
 
-    A waiting run and one with a slot are counted at their places. ``reserved`` is what a run has set aside of the day's
-    budget, ``spent`` what all runs spent on a UTC day: a ring of as many rows as days are kept.
-    """
+
+def _queued_guards(recorded: Recorded[RunQueued]) -> tuple[Guard, ...]:
+    run_id, event = recorded.stream, recorded.event
+    waiting = Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places))
+    return (waiting, *_child(run_id, event))
+
+
+def _created_guards(recorded: Recorded[RunCreated]) -> tuple[Guard, ...]:
+    run_id, event = recorded.stream, recorded.event
+    return (
+        Guard(kind="waiting", key=run_id, value=None),
+        Guard(kind="slot", key=run_id, value=(recorded.position, *event.places)),
+        Guard(kind="turn", key=event.session_id, value=(run_id,)),
+        *_child(run_id, event),
+    )
+
+
+def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
+    parent = request.parent_run_id
+    return () if parent is None else (Guard(kind="child", key=run_id, value=(parent,)),)
+
+
+def _leased_guards(recorded: Recorded[RunLeased]) -> tuple[Guard, ...]:
+    return (Guard(kind="lease", key=recorded.stream, value=(recorded.event.executor, recorded.event.token)),)
+
+
+def _reserved_guards(recorded: Recorded[BudgetReserved]) -> tuple[Guard, ...]:
+    return (Guard(kind="reserved", key=recorded.stream, value=(recorded.event.reserved_micro_usd,)),)
+
+
+def _paid_guards(recorded: Recorded[UsageRecorded]) -> tuple[Guard, ...]:
+    settled = Guard(kind="reserved", key=recorded.stream, value=None)
+    cost = recorded.event.cost_micro_usd or 0
+    if cost <= 0:  # a provider that reports less than nothing gives nothing back
+        return (settled,)
+    return settled, Guard(kind="spent", key=spent_key(recorded.at), value=(day_of(recorded.at), cost), adds=True)
+
+
+def _paused_guards(recorded: Recorded[RunPaused]) -> tuple[Guard, ...]:
+    return tuple(Guard(kind=kind, key=recorded.stream, value=None) for kind in ("slot", "lease", "reserved"))
+
+
+def _resumed_guards(recorded: Recorded[RunResumed]) -> tuple[Guard, ...]:
     event = recorded.event
+    places = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+    return (Guard(kind="slot", key=recorded.stream, value=(recorded.position, *places)),)
+
+
+def _ended_guards(recorded: Recorded[RunEnding]) -> tuple[Guard, ...]:
     run_id = recorded.stream
-    match event:
-        case RunCreated():
-            return (
-                Guard(kind="waiting", key=run_id, value=None),
-                Guard(kind="slot", key=run_id, value=(recorded.position, *event.places)),
-                Guard(kind="turn", key=event.session_id, value=(run_id,)),
-                *_child(run_id, event),
-            )
-        case RunLeased():
-            return (Guard(kind="lease", key=run_id, value=(event.executor, event.token)),)
-        case UsageRecorded():
-            settled = Guard(kind="reserved", key=run_id, value=None)
-            cost = event.cost_micro_usd or 0
-            if cost <= 0:  # a provider that reports less than nothing gives nothing back
-                return (settled,)
-            return settled, Guard(
-                kind="spent", key=spent_key(recorded.at), value=(day_of(recorded.at), cost), adds=True
-            )
-        case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
-            return (
-                Guard(kind="waiting", key=run_id, value=None),
-                Guard(kind="slot", key=run_id, value=None),
-                Guard(kind="turn", key=recorded.session_id or "", value=None, held=(run_id,)),
-                Guard(kind="lease", key=run_id, value=None),
-                Guard(kind="child", key=run_id, value=None),
-                Guard(kind="reserved", key=run_id, value=None),
-            )
-        case RunQueued():
-            return (
-                Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places)),
-                *_child(run_id, event),
-            )
-        case BudgetReserved():
-            return (Guard(kind="reserved", key=run_id, value=(event.reserved_micro_usd,)),)
-        case RunPaused():
-            return tuple(Guard(kind=kind, key=run_id, value=None) for kind in ("slot", "lease", "reserved"))
-        case RunResumed():
-            places = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
-            return (Guard(kind="slot", key=run_id, value=(recorded.position, *places)),)
-        case _:
-            return ()
+    return (
+        Guard(kind="waiting", key=run_id, value=None),
+        Guard(kind="slot", key=run_id, value=None),
+        Guard(kind="turn", key=recorded.session_id or "", value=None, held=(run_id,)),
+        Guard(kind="lease", key=run_id, value=None),
+        Guard(kind="child", key=run_id, value=None),
+        Guard(kind="reserved", key=run_id, value=None),
+    )
 
 
 def day_of(at: int) -> str:
@@ -549,11 +563,6 @@ def spent_on(rows: Mapping[str, tuple[str | int, ...]], at: int) -> int:
     day = day_of(at)
     found = [row for key in (spent_key(at), LAST_SPENT_KEY) if (row := rows.get(key)) is not None]
     return sum(int(row[1]) for row in found if row[0] == day)
-
-
-def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
-    parent = request.parent_run_id
-    return () if parent is None else (Guard(kind="child", key=run_id, value=(parent,)),)
 
 
 # Commands
@@ -842,10 +851,15 @@ DECIDER: Decider[RunState] = Decider(
     ),
     initial=RunState(),
     evolve=evolve,
-    guards=guards,
-    guarded=ENDING_TYPES
-    | {
-        event.TYPE for event in (RunQueued, RunCreated, RunLeased, UsageRecorded, BudgetReserved, RunPaused, RunResumed)
+    occupies={
+        RunQueued: _queued_guards,
+        RunCreated: _created_guards,
+        RunLeased: _leased_guards,
+        BudgetReserved: _reserved_guards,
+        UsageRecorded: _paid_guards,
+        RunPaused: _paused_guards,
+        RunResumed: _resumed_guards,
+        **dict.fromkeys(ENDINGS, _ended_guards),
     },
     over=lambda state: not state.open,
 )

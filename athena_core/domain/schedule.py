@@ -272,23 +272,28 @@ def _passed(state: ScheduleState, slot: int | None) -> ScheduleState:
     return replace(state, cursor_ms=max(state.cursor_ms, slot), buffer=buffer)
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: a schedule, the slot of it that ran last, and its runs while they are in flight.
+# Guards: ``schedule`` and ``fired``, the slot that ran last, by the id of the schedule; ``scheduled`` by that of a run
+# until the run ends.
 
-    Kinds are ``schedule`` and ``fired`` by the schedule's id, ``scheduled`` by that of the run.
-    """
-    match recorded.event:
-        case ScheduleUpserted(id=key):
-            return (Guard(kind="schedule", key=key, value=(recorded.position,)),)
-        case ScheduleRunStarted(id=key, slot_ms=slot, target_run_id=run_id):
-            flight = Guard(kind="scheduled", key=run_id, value=(key,))
-            return (flight,) if slot is None else (flight, Guard(kind="fired", key=key, value=(slot,)))
-        case ScheduleRunCompleted(target_run_id=run_id) | ScheduleRunFailed(target_run_id=run_id):
-            return (Guard(kind="scheduled", key=run_id, value=None),)
-        case ScheduleRemoved(id=key, removed=True):
-            return (Guard(kind="schedule", key=key, value=None), Guard(kind="fired", key=key, value=None))
-        case _:
-            return ()
+
+def _put_guards(recorded: Recorded[ScheduleUpserted]) -> tuple[Guard, ...]:
+    return (Guard(kind="schedule", key=recorded.event.id, value=(recorded.position,)),)
+
+
+def _started_guards(recorded: Recorded[ScheduleRunStarted]) -> tuple[Guard, ...]:
+    key, slot = recorded.event.id, recorded.event.slot_ms
+    flight = Guard(kind="scheduled", key=recorded.event.target_run_id, value=(key,))
+    return (flight,) if slot is None else (flight, Guard(kind="fired", key=key, value=(slot,)))
+
+
+def _ended_guards(recorded: Recorded[ScheduleRunCompleted | ScheduleRunFailed]) -> tuple[Guard, ...]:
+    return (Guard(kind="scheduled", key=recorded.event.target_run_id, value=None),)
+
+
+def _removed_guards(recorded: Recorded[ScheduleRemoved]) -> tuple[Guard, ...]:
+    if not recorded.event.removed:
+        return ()
+    return tuple(Guard(kind=kind, key=recorded.event.id, value=None) for kind in ("schedule", "fired"))
 
 
 # Commands
@@ -673,14 +678,11 @@ DECIDER: Decider[ScheduleState] = Decider(
     ),
     initial=ScheduleState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset(
-        (
-            ScheduleUpserted.TYPE,
-            ScheduleRunStarted.TYPE,
-            ScheduleRunCompleted.TYPE,
-            ScheduleRunFailed.TYPE,
-            ScheduleRemoved.TYPE,
-        )
-    ),
+    occupies={
+        ScheduleUpserted: _put_guards,
+        ScheduleRunStarted: _started_guards,
+        ScheduleRunCompleted: _ended_guards,
+        ScheduleRunFailed: _ended_guards,
+        ScheduleRemoved: _removed_guards,
+    },
 )

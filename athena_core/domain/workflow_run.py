@@ -432,20 +432,26 @@ def _reset(step: WorkflowStepState, *, held: bool) -> WorkflowStepState:
     return replace(step, status="pending" if held else "running", spent=0, items=items)
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``flow`` by workflow run while it is open, ``step`` by the run of a step."""
-    event = recorded.event
-    match event:
-        case WorkflowRunCreated() | WorkflowResumed():
-            return (Guard(kind="flow", key=recorded.stream, value=(event.workflow_id,)),)
-        case WorkflowRunCompleted() | WorkflowRunFailed() | WorkflowRunCancelled():
-            return (Guard(kind="flow", key=recorded.stream, value=None),)
-        case WorkflowStepStarted():
-            return (Guard(kind="step", key=event.step_run_id, value=(recorded.stream, event.step_id)),)
-        case WorkflowStepCompleted() | WorkflowStepFailed() | WorkflowStepCancelled() if event.step_run_id:
-            return (Guard(kind="step", key=event.step_run_id, value=None),)
-        case _:
-            return ()
+# Guards: ``flow`` by workflow run while it is open, ``step`` by the run of a step.
+
+
+def _begun_guards(recorded: Recorded[WorkflowRunCreated | WorkflowResumed]) -> tuple[Guard, ...]:
+    return (Guard(kind="flow", key=recorded.stream, value=(recorded.event.workflow_id,)),)
+
+
+def _ended_guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
+    return (Guard(kind="flow", key=recorded.stream, value=None),)
+
+
+def _step_guards(recorded: Recorded[WorkflowStepStarted]) -> tuple[Guard, ...]:
+    return (Guard(kind="step", key=recorded.event.step_run_id, value=(recorded.stream, recorded.event.step_id)),)
+
+
+def _step_ended_guards(
+    recorded: Recorded[WorkflowStepCompleted | WorkflowStepFailed | WorkflowStepCancelled],
+) -> tuple[Guard, ...]:
+    run_id = recorded.event.step_run_id
+    return (Guard(kind="step", key=run_id, value=None),) if run_id else ()
 
 
 # Commands
@@ -910,13 +916,16 @@ DECIDER: Decider[WorkflowRunState] = Decider(
     ),
     initial=WorkflowRunState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset(
-        event.TYPE
-        for event in (
-            *(WorkflowRunCreated, WorkflowResumed, WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled),
-            *(WorkflowStepStarted, WorkflowStepCompleted, WorkflowStepFailed, WorkflowStepCancelled),
-        )
-    ),
+    occupies={
+        WorkflowRunCreated: _begun_guards,
+        WorkflowResumed: _begun_guards,
+        WorkflowRunCompleted: _ended_guards,
+        WorkflowRunFailed: _ended_guards,
+        WorkflowRunCancelled: _ended_guards,
+        WorkflowStepStarted: _step_guards,
+        WorkflowStepCompleted: _step_ended_guards,
+        WorkflowStepFailed: _step_ended_guards,
+        WorkflowStepCancelled: _step_ended_guards,
+    },
     over=lambda state: not state.open,
 )

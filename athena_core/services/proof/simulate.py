@@ -552,7 +552,7 @@ class Simulator:
             self._states[recorded.stream] = run.evolve(
                 self._states.get(recorded.stream, run.DECIDER.initial), recorded.event
             )
-        for guard in run.guards(recorded):
+        for guard in run.DECIDER.guards(recorded):
             if (guard.kind == "spent") == paid:
                 self._guards.apply(guard)
 
@@ -564,7 +564,7 @@ class Simulator:
                 continue
             self.head += 1
             self._states[run_id] = run.evolve(self._states.get(run_id, run.DECIDER.initial), event)
-            for guard in run.guards(_recorded(fact, self.head, time, at)):
+            for guard in run.DECIDER.guards(_recorded(fact, self.head, time, at)):
                 self._guards.apply(guard)
             journey = self._by_run[run_id]
             if isinstance(event, run.RunCreated):

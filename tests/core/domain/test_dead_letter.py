@@ -108,7 +108,7 @@ def test_a_message_ends_once() -> None:
 
 
 def test_a_message_is_known_to_wait_until_it_ends() -> None:
-    assert a2a.guards(recorded(SENT)) == (Guard(kind="message", key="msg_1", value=("s",)),)
-    assert a2a.guards(recorded(STARTED)) == ()
+    assert a2a.DECIDER.guards(recorded(SENT)) == (Guard(kind="message", key="msg_1", value=("s",)),)
+    assert a2a.DECIDER.guards(recorded(STARTED)) == ()
     for end in (COMPLETED, FAILED):
-        assert a2a.guards(recorded(end)) == (Guard(kind="message", key="msg_1", value=None),)
+        assert a2a.DECIDER.guards(recorded(end)) == (Guard(kind="message", key="msg_1", value=None),)

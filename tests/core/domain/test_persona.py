@@ -66,9 +66,9 @@ def test_a_review_waits_for_its_run_and_then_for_the_repair() -> None:
     ("event", "value"), [(STARTED, ("run_1",)), (REPAIR, ("run_2",)), (COMPLETED, None)], ids=["start", "repair", "end"]
 )
 def test_a_review_at_work_is_found_again(event: Event, value: tuple[str] | None) -> None:
-    found = persona.guards(recorded(event, stream=persona.stream("run_1")))
+    found = persona.DECIDER.guards(recorded(event, stream=persona.stream("run_1")))
     assert found == (Guard(kind="review", key="run_1", value=value),)
 
 
 def test_a_review_that_did_not_begin_occupies_nothing() -> None:
-    assert persona.guards(recorded(FAILED, stream=persona.stream("run_1"))) == ()
+    assert persona.DECIDER.guards(recorded(FAILED, stream=persona.stream("run_1"))) == ()

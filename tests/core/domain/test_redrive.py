@@ -72,7 +72,7 @@ def test_what_is_not_at_work_does_not_go_on(past: tuple[Event, ...]) -> None:
 
 
 def test_one_job_of_a_filter_is_at_work() -> None:
-    assert redrive.guards(recorded(STARTED)) == (Guard(kind="redrive", key="ab", value=("rdr_1",)),)
-    assert redrive.guards(recorded(advanced(3))) == ()
+    assert redrive.DECIDER.guards(recorded(STARTED)) == (Guard(kind="redrive", key="ab", value=("rdr_1",)),)
+    assert redrive.DECIDER.guards(recorded(advanced(3))) == ()
     for end in (completed(), CANCELLED):
-        assert redrive.guards(recorded(end)) == (Guard(kind="redrive", key="ab", value=None),)
+        assert redrive.DECIDER.guards(recorded(end)) == (Guard(kind="redrive", key="ab", value=None),)

@@ -292,8 +292,10 @@ def recorded(event: Event, position: int = 5, stream: str = "run_1") -> Recorded
 
 
 def test_a_queued_run_waits_and_an_admitted_one_holds_slot_and_turn() -> None:
-    assert run.guards(recorded(QUEUED)) == (Guard(kind="waiting", key="run_1", value=(5, "s", "provider:mock")),)
-    assert run.guards(recorded(CREATED)) == (
+    assert run.DECIDER.guards(recorded(QUEUED)) == (
+        Guard(kind="waiting", key="run_1", value=(5, "s", "provider:mock")),
+    )
+    assert run.DECIDER.guards(recorded(CREATED)) == (
         Guard(kind="waiting", key="run_1", value=None),
         Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),
         Guard(kind="turn", key="s", value=("run_1",)),
@@ -308,25 +310,25 @@ def test_a_run_counts_at_its_session_at_a_profile_that_it_named_and_at_every_pro
     for first in (named, falling_back):
         paused = (replace(first, budget_micro_usd=1_000), LEASED, STARTED, DEAR, PAUSED)
         (resumed,) = given(*paused).when(run.ResumeRun(executor="exe_2")).decision()
-        (slot,) = run.guards(recorded(resumed))
+        (slot,) = run.DECIDER.guards(recorded(resumed))
         assert slot.value == (5, *first.places)
 
 
 def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:
     for ending in (COMPLETED, run.RunCancelled(cause="requested"), run.RunCrashed(executor="exe_1", attempt=1)):
-        released = run.guards(recorded(ending))
+        released = run.DECIDER.guards(recorded(ending))
         assert {guard.kind for guard in released} == {"waiting", "slot", "turn", "lease", "child", "reserved"}
         assert all(guard.value is None for guard in released)
         assert next(guard for guard in released if guard.kind == "turn").held == ("run_1",)
 
 
 def test_a_pause_gives_up_slot_and_lease_and_keeps_the_turn() -> None:
-    assert run.guards(recorded(PAUSED)) == (
+    assert run.DECIDER.guards(recorded(PAUSED)) == (
         Guard(kind="slot", key="run_1", value=None),
         Guard(kind="lease", key="run_1", value=None),
         Guard(kind="reserved", key="run_1", value=None),
     )
-    assert run.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),)
+    assert run.DECIDER.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),)
 
 
 RESERVED = run.BudgetReserved(turn=1, provider="openai", model="gpt-4o", reserved_micro_usd=900)
@@ -334,12 +336,12 @@ DAY_SPENT = run.DayReached(reason="daily-budget", spent_micro_usd=5_000, budget_
 
 
 def test_a_reservation_is_set_aside_until_usage_settles_it_and_cost_counts_on_the_day() -> None:
-    assert run.guards(recorded(RESERVED)) == (Guard(kind="reserved", key="run_1", value=(900,)),)
+    assert run.DECIDER.guards(recorded(RESERVED)) == (Guard(kind="reserved", key="run_1", value=(900,)),)
     settled = Guard(kind="reserved", key="run_1", value=None)
     day = Guard(kind="spent", key="14", value=("2026-01-01", 600), adds=True)
-    assert run.guards(recorded(DEAR)) == (settled, day)
+    assert run.DECIDER.guards(recorded(DEAR)) == (settled, day)
     for cost in (None, 0, -600):  # a provider that reports less than nothing gives nothing back
-        assert run.guards(recorded(replace(DEAR, cost_micro_usd=cost))) == (settled,)
+        assert run.DECIDER.guards(recorded(replace(DEAR, cost_micro_usd=cost))) == (settled,)
 
 
 def test_a_run_without_a_budget_is_not_charged_less_than_nothing() -> None:
@@ -368,7 +370,7 @@ def test_a_run_that_waited_for_the_day_keeps_its_own_budget() -> None:
 def test_a_child_is_known_by_its_parent() -> None:
     child = Guard(kind="child", key="run_1", value=("run_0",))
     for first in (replace(CREATED, parent_run_id="run_0"), replace(QUEUED, parent_run_id="run_0")):
-        assert run.guards(recorded(first))[-1] == child
+        assert run.DECIDER.guards(recorded(first))[-1] == child
 
 
 COMMANDS = st.sampled_from(

@@ -428,15 +428,15 @@ def test_when_a_tick_will_next_have_something_to_do() -> None:
 
 
 def test_guards_name_what_exists_the_slot_that_ran_last_and_the_runs_in_flight() -> None:
-    assert schedule.guards(recorded(upserted())) == (Guard(kind="schedule", key="a", value=(5,)),)
+    assert schedule.DECIDER.guards(recorded(upserted())) == (Guard(kind="schedule", key="a", value=(5,)),)
     flight = Guard(kind="scheduled", key=RUN_ID, value=("a",))
-    assert schedule.guards(recorded(started(NOW))) == (flight, Guard(kind="fired", key="a", value=(NOW,)))
-    assert schedule.guards(recorded(started(None))) == (flight,)
+    assert schedule.DECIDER.guards(recorded(started(NOW))) == (flight, Guard(kind="fired", key="a", value=(NOW,)))
+    assert schedule.DECIDER.guards(recorded(started(None))) == (flight,)
     done = schedule.ScheduleRunCompleted(id="a", target_run_id=RUN_ID)
-    assert schedule.guards(recorded(done)) == (Guard(kind="scheduled", key=RUN_ID, value=None),)
-    released = schedule.guards(recorded(schedule.ScheduleRemoved(id="a", removed=True)))
+    assert schedule.DECIDER.guards(recorded(done)) == (Guard(kind="scheduled", key=RUN_ID, value=None),)
+    released = schedule.DECIDER.guards(recorded(schedule.ScheduleRemoved(id="a", removed=True)))
     assert released == (Guard(kind="schedule", key="a", value=None), Guard(kind="fired", key="a", value=None))
-    assert schedule.guards(recorded(schedule.ScheduleRemoved(id="a", removed=False))) == ()
+    assert schedule.DECIDER.guards(recorded(schedule.ScheduleRemoved(id="a", removed=False))) == ()
 
 
 def test_states_never_hold_text() -> None:

@@ -303,9 +303,9 @@ def test_a_refusal_leaves_everything_as_it_is_but_stops_the_drain() -> None:
 
 
 def test_a_session_is_drained_by_one_at_a_time() -> None:
-    assert queue.guards(recorded(draining(1))) == (Guard(kind="drain", key="s", value=("drn_1",)),)
+    assert queue.DECIDER.guards(recorded(draining(1))) == (Guard(kind="drain", key="s", value=("drn_1",)),)
     for end in (done(1, 1), stopped(1, 1)):
-        assert queue.guards(recorded(end)) == (Guard(kind="drain", key="s", value=None),)
+        assert queue.DECIDER.guards(recorded(end)) == (Guard(kind="drain", key="s", value=None),)
 
 
 # Whatever happens, in whatever order

@@ -75,15 +75,16 @@ def evolve(state: PotState, event: Event) -> PotState:
             return PotState(level=state.level, touched=state.touched + 1)
 
 
-def guards(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """What an event occupies: ``slot`` by its name."""
-    match recorded.event:
-        case Taken(slot=slot):
-            return (Guard(kind="slot", key=slot, value=(recorded.position,)),)
-        case Freed(slot=slot, held=held):
-            return (Guard(kind="slot", key=slot, value=None, held=None if held is None else (held,)),)
-        case _:
-            return ()
+# Guards: ``slot`` by its name.
+
+
+def _taken_guards(recorded: Recorded[Taken]) -> tuple[Guard, ...]:
+    return (Guard(kind="slot", key=recorded.event.slot, value=(recorded.position,)),)
+
+
+def _freed_guards(recorded: Recorded[Freed]) -> tuple[Guard, ...]:
+    held = recorded.event.held
+    return (Guard(kind="slot", key=recorded.event.slot, value=None, held=None if held is None else (held,)),)
 
 
 POTS: Decider[PotState] = Decider(
@@ -91,8 +92,7 @@ POTS: Decider[PotState] = Decider(
     events=(Filled, Taken, Freed, Refused),
     initial=PotState(),
     evolve=evolve,
-    guards=guards,
-    guarded=frozenset((Taken.TYPE, Freed.TYPE)),
+    occupies={Taken: _taken_guards, Freed: _freed_guards},
 )
 
 

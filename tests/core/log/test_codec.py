@@ -360,11 +360,6 @@ def test_a_decision_time_stands_last_beside_the_payload_and_is_the_only_one_that
         CODEC.decode(damaged)
 
 
-def test_guards_that_nobody_would_ask_for_are_refused() -> None:
-    with pytest.raises(TypeError, match="guards and guarded belong together"):
-        Decider(category="pot", events=(), initial=None, evolve=lambda state, event: state, guards=lambda recorded: ())
-
-
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
 def test_every_shape_of_every_event_has_a_sample(kind: type[Event]) -> None:
     have = {sample.schema_version for sample in samples() if sample.type == kind.TYPE}

@@ -136,7 +136,7 @@ def test_no_day_within_forty_is_forgotten_wherever_the_clock_goes_meanwhile(paym
     for number, cost in payments:
         total[number] += cost
         paid = replace(PAID_BY_DAY, decided_at=NOW + number * DAY_MS, event=replace(DEAR, cost_micro_usd=cost))
-        for guard in run.guards(paid):
+        for guard in run.DECIDER.guards(paid):
             rows.apply(guard)
     for number, cost in total.items():
         assert run.spent_on(rows.of("spent"), NOW + number * DAY_MS) == cost
