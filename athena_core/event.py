@@ -50,8 +50,31 @@ EXTRA = msgspec.Meta(extra={"part": "extra"})
 Text: TypeAlias = Annotated[str | None, TEXT]
 
 
+Handled: TypeAlias = Literal[True] | str
+"""Whether a place handles an event: True, or the reason why it does not."""
+
+NOT_OF_A_RUN = "it is no event of a run"
+
+
+class Shows(Value):
+    """Where an event is handled, or why it is not. Each event declares it; a test compares it with the places.
+
+    ``views`` are the read models beside the feed, ``verify`` has a rule of it, ``audit`` an entry. ``explain`` has a
+    sentence of it, ``simulate`` repeats it; both are about runs. ``console`` names the type in its sources.
+    """
+
+    views: Handled = True
+    verify: Handled = True
+    audit: Handled = "it records work or creates something; it changes nothing that a person set"
+    explain: Handled = NOT_OF_A_RUN
+    simulate: Handled = NOT_OF_A_RUN
+    console: Handled = "its list of events shows every type"
+
+
 class Event(Value, gc=False):
     """A fact in the past tense. ``TYPE`` is its stored name and never changes; ``SCHEMA`` counts its shapes.
+
+    ``SHOWS`` says where it is handled.
 
     Fields marked ``TEXT`` or ``EXTRA`` need a default of None: text may be erased, and is not read for folding. Nothing
     has another default: it would not be stored, and could never change.
@@ -59,6 +82,7 @@ class Event(Value, gc=False):
 
     TYPE: ClassVar[str] = ""
     SCHEMA: ClassVar[int] = 1
+    SHOWS: ClassVar[Shows]
 
 
 PayloadPart: TypeAlias = Literal["data", "text", "extra"]

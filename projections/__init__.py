@@ -5,12 +5,6 @@ the core but events, values, errors and protocols; read models do not know each 
 ``engine/projection.py``, then ``catalog.py``.
 """
 
-from athena_core.domain.memory import MemoryForgotten
-from athena_core.domain.plane import SafetyViolation
-from athena_core.domain.review import PersonaRunFailed
-from athena_core.domain.run import PolicyConcurrencyRejected
-from athena_core.domain.schedule import ScheduleTickExecuted
-from athena_core.event import Event
 from projections.anchors import ANCHORS
 from projections.audit import AUDIT
 from projections.catalog import CATALOG
@@ -36,12 +30,3 @@ ALL: tuple[Projection, ...] = (
     *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, AUDIT, FLEET, FEED),
 )
 """Every read model."""
-
-NOT_SHOWN: dict[type[Event], str] = {
-    SafetyViolation: "derived from a denial or a refusal, which are shown",
-    PolicyConcurrencyRejected: "policy.rejected, which follows it, says the same",
-    PersonaRunFailed: "it never began, and whoever asked was told; the feed is where it is read",
-    MemoryForgotten: "payload.redacted, which is recorded with it, takes the entry away",
-    ScheduleTickExecuted: "what the slots did that it brought is in the logs of their schedules",
-}
-"""Events that no read model but the feed shows, and why."""

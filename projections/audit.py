@@ -1,6 +1,6 @@
 """The audit trail: what people changed or tried to change, who, when and why.
 
-A new kind of entry is one line in ``ENTRIES``.
+A new kind of entry is one line in ``ENTRIES``, and ``Shows.audit`` of its event.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import Event, Guard, Position, Recorded, Value
+from athena_core.event import Event, Guard, Position, Recorded, Shows, Value
 from athena_core.values import INTEGER_MAX, Body, ChainValue, Instant, LogId
 
 LOGS_MAX = 1_000
@@ -32,6 +32,7 @@ class AnchorKept(Event):
     """Another log holds ``chain`` (hex) at ``position``, as ``from`` said. ``at`` is the time that its sender named."""
 
     TYPE: ClassVar[str] = "anchor.kept"
+    SHOWS: ClassVar[Shows] = Shows()
     log_id: str
     position: Position
     chain: str
@@ -43,6 +44,7 @@ class AnchorConflicted(Event):
     """An anchor was refused, because another chain is kept for the position. One of the two histories was rewritten."""
 
     TYPE: ClassVar[str] = "anchor.conflicted"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     log_id: str
     position: Position
     chain: str

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import Contradicted, NotFound
-from athena_core.event import EXTRA, TEXT, Event, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import PinnedScope
 
 DEAD_LETTER_PREFIX = "dlq_"
@@ -46,6 +46,7 @@ class DeadLetterAdded(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.added"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
     source: Literal["work", "a2a"]
     session_id: str
@@ -68,6 +69,7 @@ class DeadLetterRequeued(Event):
     """The work was put back, as new items, or as a new message."""
 
     TYPE: ClassVar[str] = "a2a.dlq.requeued"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     id: str
     retry_count: int
     item_ids: tuple[str, ...]
@@ -79,6 +81,7 @@ class DeadLetterDiscarded(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.discarded"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     id: str
     note: Text = None
 
@@ -88,6 +91,7 @@ class DeadLetterRestored(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.restored"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     id: str
     note: Text = None
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from athena_core.decider import Context, Decider
-from athena_core.event import TEXT, Event, Text, Value
+from athena_core.event import TEXT, Event, Shows, Text, Value
 from athena_core.values import CONTEXT_REFS_MAX, Body, Label, LongText, Metadata
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -15,6 +15,7 @@ class DirectiveCreated(Event):
     """A directive exists; ``shadow`` ones were made by a run that was given plain input."""
 
     TYPE: ClassVar[str] = "directive.created"
+    SHOWS: ClassVar[Shows] = Shows()
     directive_id: str
     has_context_refs: bool
     has_metadata: bool

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from athena_core.decider import Context, Decider
-from athena_core.event import TEXT, Event, Text, Value
+from athena_core.event import TEXT, Event, Shows, Text, Value
 from athena_core.values import Body, Metadata
 
 MEMORY_CHARS_MAX = 100_000
@@ -17,6 +17,7 @@ class MemoryRecorded(Event):
     """Something was noted down."""
 
     TYPE: ClassVar[str] = "memory.recorded"
+    SHOWS: ClassVar[Shows] = Shows()
     entry_id: str
     chars: int
     has_metadata: bool
@@ -28,6 +29,10 @@ class MemoryForgotten(Event):
     """The entry is no longer known; its text was erased with this event."""
 
     TYPE: ClassVar[str] = "memory.forgotten"
+    SHOWS: ClassVar[Shows] = Shows(
+        views="payload.redacted, which is recorded with it, takes the entry away",
+        audit="payload.redacted, which is recorded with it, is the entry",
+    )
     entry_id: str
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import EXTRA, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -25,6 +25,7 @@ class MessageSent(MessageEvent, kw_only=True):
     """A message was accepted, and unless it had come too far, queued; ``hops`` counts the messages that led to it."""
 
     TYPE: ClassVar[str] = "a2a.message.sent"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     status: Literal["sent"]
     hops: int
     sent_by: str
@@ -37,6 +38,7 @@ class MessageStarted(MessageEvent, kw_only=True):
     """A run works on the message."""
 
     TYPE: ClassVar[str] = "a2a.message.started"
+    SHOWS: ClassVar[Shows] = Shows()
     status: Literal["started"]
     attempt: int
 
@@ -45,6 +47,7 @@ class MessageCompleted(MessageEvent, kw_only=True):
     """The run completed."""
 
     TYPE: ClassVar[str] = "a2a.message.completed"
+    SHOWS: ClassVar[Shows] = Shows()
     status: Literal["completed"]
 
 
@@ -53,6 +56,7 @@ class MessageFailed(MessageEvent, kw_only=True):
 
     TYPE: ClassVar[str] = "a2a.message.failed"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     status: Literal["failed"]
     reason: str
     code: str

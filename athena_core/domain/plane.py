@@ -3,9 +3,12 @@
 from typing import ClassVar, Literal
 
 from athena_core.decider import Decider
-from athena_core.event import Event, Position, Text, Value
+from athena_core.event import Event, Position, Shows, Text, Value
 
 STREAM = "plane"
+
+OF_THE_SERVER = "a fact about the server, which no other event depends on"
+DERIVED = "it is derived from a denial or a refusal, which is handled"
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -14,6 +17,7 @@ class AuthzModeActive(Event):
     """A server started, with this authorization mode."""
 
     TYPE: ClassVar[str] = "AUTHZ_MODE_ACTIVE"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
     mode: str
 
 
@@ -24,6 +28,7 @@ class RolesLoaded(Event):
     """
 
     TYPE: ClassVar[str] = "rbac.roles.loaded"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
     source: Literal["settings", "file"]
     viewers: int
     operators: int
@@ -37,6 +42,7 @@ class AuthzDenied(Event):
     """An identity was refused an operation."""
 
     TYPE: ClassVar[str] = "authz.denied"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
     subject: str
     role: str
     operation: str
@@ -52,6 +58,7 @@ class RequestsSuppressed(Event):
     """
 
     TYPE: ClassVar[str] = "requests.suppressed"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
     count: int
     subject: str
     operation: str
@@ -78,6 +85,7 @@ class SafetyViolation(Event):
     """An audit record derived from a denial or a rejection (contract 6)."""
 
     TYPE: ClassVar[str] = "safety.violation"
+    SHOWS: ClassVar[Shows] = Shows(views=DERIVED, audit=DERIVED, explain=DERIVED, simulate=DERIVED)
     schema_version: int
     source: ViolationSource
     category: Literal["authorization", "policy", "sandbox"]
@@ -95,6 +103,7 @@ class LogForked(Event):
     """
 
     TYPE: ClassVar[str] = "log.forked"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
     head: Position
     expected: Position
     anchor: Literal["missing", "unreadable", "foreign"] | None = None
@@ -110,6 +119,7 @@ class PayloadRedacted(Event):
 
     TYPE: ClassVar[str] = "payload.redacted"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     target: Position
     note: Text = None
     copies: tuple[Position, ...] | None = None
@@ -121,6 +131,7 @@ class ClockAccepted(Event):
     """An Admin accepted the machine's clock: what it said, and how far it was ahead of the server's time, in ms."""
 
     TYPE: ClassVar[str] = "clock.accepted"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
     clock_ms: int
     ahead_ms: int
 

@@ -9,7 +9,7 @@ import msgspec
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError
-from athena_core.event import Event, Value
+from athena_core.event import Event, Shows, Value
 from athena_core.values import (
     ID_PATTERN,
     LIST_ITEMS_MAX,
@@ -99,6 +99,7 @@ class PolicyUpdated(Event):
     """The policy was replaced as a whole."""
 
     TYPE: ClassVar[str] = "policy.updated"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     schema_version: int
     updated_at: str
     after: Policy

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError
-from athena_core.event import Event, Value
+from athena_core.event import Event, Shows, Value
 from athena_core.values import (
     Egress,
     FilesPolicy,
@@ -40,6 +40,7 @@ class HarnessProfileCreated(Event):
     """A harness profile exists."""
 
     TYPE: ClassVar[str] = "harness-profile.created"
+    SHOWS: ClassVar[Shows] = Shows()
     harness_profile_id: str
     version: str
     provider: str

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
 from athena_core.errors import WorkQueueFull
-from athena_core.event import EXTRA, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PinnedScope
 
 QUEUE_ITEMS_MAX = 1_000
@@ -37,6 +37,7 @@ class WorkEnqueued(Event):
     """An item waits in the queue; it may deliver a message, or come back from a dead letter."""
 
     TYPE: ClassVar[str] = "work.enqueued"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     queue_depth: int
     item_id: str
     mode: QueueMode
@@ -52,6 +53,7 @@ class WorkDrainStarted(Event):
     """Items are worked off from now on: because somebody asked for it, or by itself."""
 
     TYPE: ClassVar[str] = "work.drain.started"
+    SHOWS: ClassVar[Shows] = Shows()
     drain_id: str
     queue_depth_before: int
     requested_by: str
@@ -65,6 +67,7 @@ class WorkBatchStarted(Event):
     """Items are leased to a run, which was admitted in the same transaction."""
 
     TYPE: ClassVar[str] = "work.batch.started"
+    SHOWS: ClassVar[Shows] = Shows()
     drain_id: str
     run_id: str
     item_ids: tuple[str, ...]
@@ -74,6 +77,7 @@ class WorkItemDrained(Event):
     """An item was acknowledged: its run completed, and it left the queue."""
 
     TYPE: ClassVar[str] = "work.item.drained"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     drain_id: str
     run_id: str
     item_id: str
@@ -85,6 +89,7 @@ class WorkBatchReturned(Event):
 
     TYPE: ClassVar[str] = "work.batch.returned"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows()
     drain_id: str
     run_id: str
     item_ids: tuple[str, ...]
@@ -99,6 +104,7 @@ class WorkBatchDeadLettered(Event):
 
     TYPE: ClassVar[str] = "work.batch.dead-lettered"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows()
     drain_id: str
     dead_letter_id: str
     item_ids: tuple[str, ...]
@@ -113,6 +119,7 @@ class WorkDrained(Event):
     """A drain worked off what there was (contract 6)."""
 
     TYPE: ClassVar[str] = "work.drained"
+    SHOWS: ClassVar[Shows] = Shows()
     status: Literal["ok"]
     drained_items: int
     queue_depth_before: int
@@ -125,6 +132,7 @@ class WorkDrainFailed(Event):
 
     TYPE: ClassVar[str] = "work.drain.failed"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows()
     drain_id: str
     code: str
     drained_items: int

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import EXTRA, Event, Guard, Recorded, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Value
 from athena_core.values import PinnedScope
 
 RATE_PER_SECOND_MAX = 500
@@ -36,6 +36,7 @@ class RedriveStarted(Event):
     """Somebody asked for it: ``total`` letters match, all of them added up to position ``until``."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.started"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     redrive_id: str
     filter: RedriveSelection
     filter_hash: str
@@ -50,6 +51,7 @@ class RedriveAdvanced(Event):
     """What became of one letter, which was added at ``letter_position``; ``code`` says why where it failed."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.advanced"
+    SHOWS: ClassVar[Shows] = Shows()
     redrive_id: str
     dead_letter_id: str
     letter_position: int
@@ -61,6 +63,7 @@ class RedriveCompleted(Event):
     """All letters were seen to."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.completed"
+    SHOWS: ClassVar[Shows] = Shows()
     redrive_id: str
     filter_hash: str
     requeued: int
@@ -72,6 +75,7 @@ class RedriveCancelled(Event):
     """Somebody stopped it; what was requeued stays so."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.cancelled"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     redrive_id: str
     filter_hash: str
     requeued: int

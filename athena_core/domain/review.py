@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import EXTRA, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PersonaStdout, PinnedScope, Usage
 
 MergeGate = Literal["pass", "fail"]
@@ -31,6 +31,7 @@ class PersonaRunStarted(Event):
     """A review began; the run that was admitted with it has the id of the stream. ``prepared`` is what it was shown."""
 
     TYPE: ClassVar[str] = "persona.run.started"
+    SHOWS: ClassVar[Shows] = Shows()
     persona_name: str
     repo_path: str
     head_ref: str
@@ -54,6 +55,7 @@ class PersonaRunRepairRequested(Event):
     """The answer could not be read; the model is asked once more, in another run."""
 
     TYPE: ClassVar[str] = "persona.run.repair-requested"
+    SHOWS: ClassVar[Shows] = Shows()
     persona_name: str
     repair_run_id: str
     problem: Text = None
@@ -63,6 +65,7 @@ class PersonaRunCompleted(Event):
     """A review ended: with findings, or without an answer that could be read (``failed``). Findings by priority."""
 
     TYPE: ClassVar[str] = "persona.run.completed"
+    SHOWS: ClassVar[Shows] = Shows()
     persona_name: str
     status: Literal["ok", "failed"]
     merge_gate: MergeGate
@@ -82,6 +85,7 @@ class PersonaRunFailed(Event):
 
     TYPE: ClassVar[str] = "persona.run.failed"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(views="it never began, and its caller has the error; the feed is where it is read")
     persona_name: str
     repo_path: str
     head_ref: str

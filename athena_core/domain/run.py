@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
 from athena_core.errors import LeaseLost
-from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value, parts_of
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Shows, Text, Value, parts_of
 from athena_core.values import (
     ContextMeta,
     ContextReference,
@@ -35,6 +35,9 @@ SPENT_DAYS = 40
 
 LAST_SPENT_KEY = "day"
 """The one ``spent`` row of release 0.1.0: the last day on which a run spent something."""
+
+FREES_NOTHING = "it occupies and frees nothing"
+BEFORE_REJECTED = "policy.rejected, which follows it, says the same"
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -92,6 +95,7 @@ class RunQueued(RunRequest, kw_only=True):
     """The run waits and holds no slot; ``requested_by`` is the executor that will lease it."""
 
     TYPE: ClassVar[str] = "run.queued"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     reason: WaitReason
 
 
@@ -99,6 +103,7 @@ class RunCreated(RunRequest):
     """The run was admitted: it holds a slot and its session's turn, and its clock runs."""
 
     TYPE: ClassVar[str] = "run.created"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
 
 
 class RunLeased(Event):
@@ -108,6 +113,7 @@ class RunLeased(Event):
     """
 
     TYPE: ClassVar[str] = "run.leased"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     executor: str
     token: int
     attempt: int
@@ -120,6 +126,7 @@ class RunStarted(Event):
     """Execution began."""
 
     TYPE: ClassVar[str] = "run.started"
+    SHOWS: ClassVar[Shows] = Shows(explain="the lease before it says so", simulate=FREES_NOTHING, console=True)
     attempt: int
 
 
@@ -131,6 +138,7 @@ class TranscriptAppended(Event):
     """
 
     TYPE: ClassVar[str] = "transcript.appended"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     role: Literal["system", "user", "assistant", "tool"]
     kind: Literal["message", "tool-call", "tool-result"]
     chars: int
@@ -148,6 +156,7 @@ class MemoryRecalled(Event):
     """The run was reminded of notes before its model was asked; ``chars`` is how many characters of them."""
 
     TYPE: ClassVar[str] = "memory.recalled"
+    SHOWS: ClassVar[Shows] = Shows(explain="it takes no time and decides nothing", simulate=FREES_NOTHING, console=True)
     citations: tuple[str, ...]
     chars: int
     snippets: Annotated[tuple[str, ...] | None, TEXT] = None
@@ -161,6 +170,7 @@ class ToolCalled(Event):
 
     TYPE: ClassVar[str] = "tool.called"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     turn: int
     tool_call_id: str
     chars: int
@@ -180,6 +190,7 @@ class EvidenceAttached(Event):
 
     TYPE: ClassVar[str] = "evidence.attached"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     evidence_id: str
     evidence_type: EvidenceType
     size_bytes: int
@@ -203,6 +214,7 @@ class UsageRecorded(Event):
     """
 
     TYPE: ClassVar[str] = "usage.recorded"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     provider: str
     model: str
     usage: Usage
@@ -223,6 +235,7 @@ class BudgetReserved(Event):
     """
 
     TYPE: ClassVar[str] = "budget.reserved"
+    SHOWS: ClassVar[Shows] = Shows(explain="the usage or the pause after it says what it led to", simulate=True)
     turn: int
     provider: str
     model: str
@@ -237,6 +250,7 @@ class RunPaused(Event):
     """
 
     TYPE: ClassVar[str] = "run.paused"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     reason: PauseReason
     elapsed_ms: int
     spent_micro_usd: int
@@ -251,6 +265,7 @@ class RunResumed(Event):
     """
 
     TYPE: ClassVar[str] = "run.resumed"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=True, console=True)
     requested_by: str
     budget_micro_usd: int | None = None
     harness_profile_id: str | None = None
@@ -263,6 +278,9 @@ class RunCancelRequested(Event):
 
     TYPE: ClassVar[str] = "run.cancel.requested"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(
+        audit=True, explain=True, simulate="the end that follows it is repeated", console=True
+    )
     status: Literal["cancelled", "not-running"]
     run_id: str | None = None
     cause: CancelCause | None = None
@@ -273,6 +291,7 @@ class RunCompleted(Event):
     """The run ended with an answer."""
 
     TYPE: ClassVar[str] = "run.completed"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     provider: str
     model: str
     harness_profile_id: str
@@ -289,6 +308,7 @@ class RunFailed(Event):
 
     TYPE: ClassVar[str] = "run.failed"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     code: str
     retryable: bool
     error_text: Text = None
@@ -299,6 +319,7 @@ class RunCancelled(Event):
 
     TYPE: ClassVar[str] = "run.cancelled"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     cause: CancelCause
     forced: bool | None = None
 
@@ -307,6 +328,7 @@ class RunTimedOut(Event):
     """The run took longer than its timeout."""
 
     TYPE: ClassVar[str] = "run.timed-out"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     timeout_ms: int
 
 
@@ -314,6 +336,7 @@ class RunCrashed(Event):
     """The run's executor died, and so did all those that the policy allows a run."""
 
     TYPE: ClassVar[str] = "run.crashed"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     executor: str
     attempt: int
 
@@ -365,6 +388,9 @@ class PolicyConcurrencyRejected(Event):
     """A run was refused because too many were active."""
 
     TYPE: ClassVar[str] = "policy.concurrency.rejected"
+    SHOWS: ClassVar[Shows] = Shows(
+        views=BEFORE_REJECTED, audit=BEFORE_REJECTED, explain=BEFORE_REJECTED, simulate=BEFORE_REJECTED
+    )
     rejection: RunRejection
     active_runs: int
     max_concurrent_runs: int
@@ -382,6 +408,7 @@ class PolicyRejected(Event):
     """
 
     TYPE: ClassVar[str] = "policy.rejected"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=True, console=True)
     rejection: RunRejection
     directive_id: str | None = None
     harness_profile_id: str | None = None

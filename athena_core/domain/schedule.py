@@ -17,7 +17,7 @@ from athena_core.definitions.slots import (
 )
 from athena_core.definitions.trigger import ScheduleDefinition
 from athena_core.errors import ConfigError, NotFound
-from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PinnedScope
 
 SCHEDULES_MAX = 10_000
@@ -46,6 +46,7 @@ class ScheduleUpserted(Event):
     """A schedule was created or replaced by ``updated_by``; its slots are those after ``after_ms``."""
 
     TYPE: ClassVar[str] = "schedule.upserted"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     enabled: bool
     definition: ScheduleDefinition
@@ -60,6 +61,7 @@ class ScheduleRemoved(Event):
     """A schedule was to be removed; ``removed`` is false where none was."""
 
     TYPE: ClassVar[str] = "schedule.removed"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     removed: bool
 
@@ -68,6 +70,7 @@ class ScheduleEnabled(Event):
     """A schedule was to be enabled; unless none was, its slots are those after ``after_ms``, from ``anchor_ms`` on."""
 
     TYPE: ClassVar[str] = "schedule.enabled"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     updated: bool
     anchor_ms: int | None = None
@@ -78,6 +81,7 @@ class ScheduleDisabled(Event):
     """A schedule was to be disabled; ``updated`` is false where none was."""
 
     TYPE: ClassVar[str] = "schedule.disabled"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     updated: bool
 
@@ -86,6 +90,7 @@ class SchedulePaused(Event):
     """Slots do not run until the schedule is resumed: on request, or because a run failed."""
 
     TYPE: ClassVar[str] = "schedule.paused"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     cause: Literal["requested", "failure"]
     note: Text = None
@@ -95,6 +100,7 @@ class ScheduleResumed(Event):
     """Slots run again."""
 
     TYPE: ClassVar[str] = "schedule.resumed"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     note: Text = None
 
@@ -103,6 +109,7 @@ class ScheduleTickExecuted(Event):
     """Somebody had the clock looked at as if it were ``at``: how many slots ran, how many schedules had none."""
 
     TYPE: ClassVar[str] = "schedule.tick.executed"
+    SHOWS: ClassVar[Shows] = Shows(views="the logs of the schedules show what their slots did")
     at: str
     run: int
     skipped: int
@@ -112,6 +119,7 @@ class ScheduleRunStarted(Event):
     """A slot runs, or without one somebody ran the schedule by hand; the runs that it ``terminates`` make way."""
 
     TYPE: ClassVar[str] = "schedule.run.started"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
     target_run_id: str
     slot_ms: int | None = None
@@ -122,6 +130,7 @@ class ScheduleRunBuffered(Event):
     """A slot waits for the runs in flight; those that it ``cancels`` are asked to end."""
 
     TYPE: ClassVar[str] = "schedule.run.buffered"
+    SHOWS: ClassVar[Shows] = Shows()
     id: str
     slot_ms: int
     cancels: tuple[str, ...] | None = None
@@ -131,6 +140,7 @@ class ScheduleRunSkipped(Event):
     """A slot will not run."""
 
     TYPE: ClassVar[str] = "schedule.run.skipped"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
     slot_ms: int
     reason: SlotSkipReason
@@ -140,6 +150,7 @@ class ScheduleSlotsMissed(Event):
     """The slots from one to another, both included, will not run."""
 
     TYPE: ClassVar[str] = "schedule.slots.missed"
+    SHOWS: ClassVar[Shows] = Shows()
     id: str
     from_ms: int
     to_ms: int
@@ -151,6 +162,7 @@ class ScheduleRunCompleted(Event):
     """A run of the schedule ended with an answer."""
 
     TYPE: ClassVar[str] = "schedule.run.completed"
+    SHOWS: ClassVar[Shows] = Shows()
     id: str
     target_run_id: str
     slot_ms: int | None = None
@@ -161,6 +173,7 @@ class ScheduleRunFailed(Event):
 
     TYPE: ClassVar[str] = "schedule.run.failed"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
     target_run_id: str
     code: str
@@ -173,6 +186,7 @@ class ScheduleRunTriggered(Event):
     """Somebody ran the schedule by hand, and this came of it."""
 
     TYPE: ClassVar[str] = "schedule.run.triggered"
+    SHOWS: ClassVar[Shows] = Shows()
     id: str
     status: Literal["ok", "failed", "already-running"]
 

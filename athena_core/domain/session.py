@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from athena_core.decider import Context, Decider
-from athena_core.event import Event, Value
+from athena_core.event import Event, Shows, Value
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -12,6 +12,7 @@ class SessionCreated(Event):
     """A session exists: its first run was accepted."""
 
     TYPE: ClassVar[str] = "session.created"
+    SHOWS: ClassVar[Shows] = Shows()
     session_id: str
 
 

@@ -8,7 +8,7 @@ import msgspec
 from athena_core.decider import Context, Decider
 from athena_core.definitions.placeholder import names_in
 from athena_core.errors import ConfigError, NotFound
-from athena_core.event import TEXT, Event, Text, Value
+from athena_core.event import TEXT, Event, Shows, Text, Value
 from athena_core.values import LIST_ITEMS_MAX, Body, Label, LongText, RecordId
 
 Params = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
@@ -24,6 +24,7 @@ class RunTemplateCreated(Event):
     """A run template exists, in its first version; ``param_names`` are those that have a default."""
 
     TYPE: ClassVar[str] = "run-template.created"
+    SHOWS: ClassVar[Shows] = Shows()
     run_template_id: str
     harness_profile_id: str
     version: int
@@ -37,6 +38,7 @@ class RunTemplateUpdated(Event):
     """A run template has another version, whole; runs of earlier ones stay what they were."""
 
     TYPE: ClassVar[str] = "run-template.updated"
+    SHOWS: ClassVar[Shows] = Shows(audit="it adds a version and leaves the earlier ones as they are")
     run_template_id: str
     harness_profile_id: str
     version: int
@@ -53,6 +55,7 @@ class RunTemplateRun(Event):
     """
 
     TYPE: ClassVar[str] = "run-template.run"
+    SHOWS: ClassVar[Shows] = Shows(explain="the admission beside it is explained", simulate=True)
     run_template_id: str
     version: int
     directive_id: str

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.definitions.workflow_graph import WorkflowDefinition, WorkflowGraph
-from athena_core.event import EXTRA, TEXT, Event, Value
+from athena_core.event import EXTRA, TEXT, Event, Shows, Value
 from athena_core.values import PinnedScope
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -16,6 +16,7 @@ class WorkflowCreated(Event):
     """A workflow exists; its steps run on behalf of ``created_by``. ``metadata`` is that of steps, by their id."""
 
     TYPE: ClassVar[str] = "workflow.created"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
     step_count: int
     dependency_count: int

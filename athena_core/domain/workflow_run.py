@@ -17,7 +17,7 @@ from athena_core.definitions.workflow_graph import (
     WorkflowGraph,
 )
 from athena_core.errors import ConfigError, Contradicted, NotFound
-from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PinnedScope, Scope, narrower, unpinned
 
 ApprovalCause: TypeAlias = Literal["identity", "expiry"]
@@ -30,6 +30,7 @@ class WorkflowRunCreated(Event):
     """A workflow is walked; the values of ``input_names`` fill placeholders of its directives."""
 
     TYPE: ClassVar[str] = "workflow.run.created"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
     requested_by: str
     input_names: tuple[str, ...]
@@ -53,6 +54,7 @@ class WorkflowResumed(Event):
     """
 
     TYPE: ClassVar[str] = "workflow.resumed"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     workflow_id: str
     workflow_run_id: str
     status: str
@@ -69,6 +71,7 @@ class WorkflowStepStarted(Event):
     """A step has a run, which was admitted or queued in the same commit; ``item`` is there where it is one of many."""
 
     TYPE: ClassVar[str] = "workflow.step.started"
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_id: str
     attempt: int
@@ -82,6 +85,7 @@ class WorkflowStepExpanded(Event):
     """A step runs once for each item of a list."""
 
     TYPE: ClassVar[str] = "workflow.step.expanded"
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_id: str
     items: int
@@ -93,6 +97,7 @@ class WorkflowStepCompleted(Event):
     """A step came to an output, or one of its items did; without a run: all of its items did."""
 
     TYPE: ClassVar[str] = "workflow.step.completed"
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_id: str
     attempt: int
@@ -108,6 +113,7 @@ class WorkflowStepFailed(Event):
 
     TYPE: ClassVar[str] = "workflow.step.failed"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
     step_id: str
     attempt: int
@@ -124,6 +130,7 @@ class WorkflowStepSkipped(Event):
     """A step was left out."""
 
     TYPE: ClassVar[str] = "workflow.step.skipped"
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_id: str
     reason: SkipReason
@@ -135,6 +142,7 @@ class WorkflowStepCancelled(Event):
     """A step was stopped with its workflow run."""
 
     TYPE: ClassVar[str] = "workflow.step.cancelled"
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_id: str
     attempt: int
@@ -146,6 +154,7 @@ class WorkflowApprovalRequested(Event):
     """Somebody has to approve; ``subject_sha256`` is that of the salt and of what is to be approved."""
 
     TYPE: ClassVar[str] = "workflow.approval.requested"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
     step_id: str
     attempt: int
@@ -161,6 +170,7 @@ class WorkflowApprovalGranted(Event):
     """What was to be approved was approved."""
 
     TYPE: ClassVar[str] = "workflow.approval.granted"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workflow_id: str
     step_id: str
     subject_sha256: str
@@ -173,6 +183,7 @@ class WorkflowApprovalRejected(Event):
     """What was to be approved was rejected."""
 
     TYPE: ClassVar[str] = "workflow.approval.rejected"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workflow_id: str
     step_id: str
     subject_sha256: str
@@ -185,6 +196,7 @@ class WorkflowRunSuspended(Event):
     """Nothing goes on until somebody has decided about these approvals."""
 
     TYPE: ClassVar[str] = "workflow.run.suspended"
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_ids: tuple[str, ...]
 
@@ -194,6 +206,7 @@ class WorkflowRunCancelRequested(Event):
 
     TYPE: ClassVar[str] = "workflow.run.cancel.requested"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     workflow_id: str
     note: Text = None
 
@@ -202,6 +215,7 @@ class WorkflowRunCompleted(Event):
     """Every step is ok, or was skipped."""
 
     TYPE: ClassVar[str] = "workflow.run.completed"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
 
 
@@ -209,6 +223,7 @@ class WorkflowRunFailed(Event):
     """No step can begin any more, because of those that failed."""
 
     TYPE: ClassVar[str] = "workflow.run.failed"
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
     failed_steps: tuple[str, ...]
 
@@ -218,6 +233,7 @@ class WorkflowRunCancelled(Event):
 
     TYPE: ClassVar[str] = "workflow.run.cancelled"
     SCHEMA: ClassVar[int] = 2
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
 
 

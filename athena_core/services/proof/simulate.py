@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider, Rejected
-from athena_core.domain import policy, run, template, workflow_run
+from athena_core.domain import EVENTS, policy, run, template, workflow_run
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Fact, Meta, Position, Recorded, Value
 from athena_core.log.codec import at_of
@@ -317,7 +317,7 @@ class HistorySource(Protocol):
         """The first rows of some types with ``after < position <= until``."""
 
 
-FOLLOWED_TYPES = run.DECIDER.guarded | {run.PolicyRejected.TYPE, template.RunTemplateRun.TYPE}
+FOLLOWED_TYPES = frozenset(kind.TYPE for kind in EVENTS if kind.SHOWS.simulate is True)
 """The events of a run that a simulation follows."""
 RUN, WORKFLOW_RUN = (f"{decider.category}_" for decider in (run.DECIDER, workflow_run.DECIDER))
 

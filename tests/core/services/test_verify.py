@@ -1363,13 +1363,6 @@ def test_every_rule_has_a_breach() -> None:
     assert shown == rules.rule_names() | beside
 
 
-@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TYPE)
-def test_every_event_type_is_looked_at_or_excused(kind: type[Event]) -> None:
-    entry = rules.Rules().table[kind]
-    looked_at = bool(entry.rules or entry.followers)
-    assert looked_at != (kind in rules.EXCUSED), f"{kind.TYPE} needs a rule, or a reason in EXCUSED, and not both"
-
-
 def test_every_transition_is_of_an_event_of_runs() -> None:
     tags = {kind.TYPE for kind in run.DECIDER.events} | {plane.SafetyViolation.TYPE, template.RunTemplateRun.TYPE}
     assert {tag for _, tag in TRANSITIONS} == tags

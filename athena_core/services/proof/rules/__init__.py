@@ -1,8 +1,8 @@
 """The rules of the verification, one module per noun, each with the state that its rules compare events with.
 
 What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``message.py``.
-A rule names the event types that it looks at, and a state advances by the types that it follows; a new event type is
-named by a rule or excused in ``EXCUSED``.
+A rule names the event types that it looks at, and a state advances by the types that it follows. An event type that no
+rule names says why: ``Shows.verify``.
 """
 
 from collections.abc import Mapping
@@ -80,17 +80,3 @@ class Rules:
 def rule_names() -> set[str]:
     """Return the names of all rules of events."""
     return {"streams", *LogRules.NAMES, *(name for entry in Rules().table.values() for name, _ in entry.rules)}
-
-
-def _because(reason: str, *kinds: type[Event]) -> dict[type[Event], str]:
-    return dict.fromkeys(kinds, reason)
-
-
-EXCUSED: Mapping[type[Event], str] = {
-    **_because(
-        "a fact about the server, which no other event depends on",
-        *(plane.AuthzModeActive, plane.RolesLoaded, plane.AuthzDenied, plane.RequestsSuppressed),
-        *(plane.LogForked, plane.ClockAccepted),
-    ),
-}
-"""Event types that no rule looks at and no state follows, and why."""
