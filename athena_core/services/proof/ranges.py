@@ -23,6 +23,7 @@ from athena_core.log import chain
 from athena_core.log.engine import open_archive
 from athena_core.log.sqlite.store import SqliteReader
 from athena_core.protocols import LogReader
+from athena_core.services.proof.pages import Pages
 from athena_core.services.proof.rule import Violation
 from athena_core.system import supervisor
 
@@ -34,7 +35,6 @@ PROCESSES_MAX = 4
 
 PAGE_EVENTS = 500
 FLAWS_MAX = 20
-UNREADABLE_MAX = 20
 TRIES = 1_000
 """How many rows are looked at for one that a range can begin after."""
 
@@ -188,19 +188,13 @@ def prove_range(log: LogReader, part: ChainRange) -> RangeProof:
     """Prove the rows of a range, each against the stored chain value before it."""
     after, previous = part.after, bytes.fromhex(part.chain) or None
     flaws: list[Violation] = []
-    rows = count = unreadable = single = 0
-    while after < part.until and unreadable < UNREADABLE_MAX:
-        limit = 1 if after < single else PAGE_EVENTS
-        try:
-            page = log.rows(after, limit, part.until)
-        except Exception as error:  # whatever the database says about its own damage
-            if limit == 1:
-                after, previous, unreadable, count = after + 1, None, unreadable + 1, count + 1
-                flaws.append(Violation(rule="readable", reason=f"the row cannot be read: {error}", position=after))
-            single = max(single, after + PAGE_EVENTS)
+    rows = count = 0
+    pages = Pages(log, part.until, PAGE_EVENTS)
+    while after < part.until and (page := pages.after(after)):
+        if isinstance(page, Violation):
+            after, previous, count = after + 1, None, count + 1
+            flaws.append(page)
             continue
-        if not page:
-            break
         for row in page:
             broken = chain.flaw(row, after, previous)
             rows += 1

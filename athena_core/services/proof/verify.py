@@ -30,6 +30,7 @@ from athena_core.services.proof.beside import (
     meta_faults,
     payload_faults,
 )
+from athena_core.services.proof.pages import Pages
 from athena_core.services.proof.ranges import HelperProcesses, RangeProof
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules import Rules
@@ -38,8 +39,6 @@ from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witne
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20
 MOMENT_TRIES = 1_000
-UNREADABLE_MAX = 20
-"""How many rows may be unreadable before the pass ends: the database is gone then, not a row."""
 
 GUARDING: Mapping[str, Decider[Any]] = {kind: decider for decider in DECIDERS for kind in decider.guarded}
 """Which decider folds the guards of an event type."""
@@ -135,7 +134,6 @@ class Verifier:
         self.notices: list[VerifyNotice] = []
         schema = log.schema()
         self._readable = schema.readable
-        self._unreadable = self._single = 0
         for stray in schema.strays:
             self.note("schema", f"the log holds {stray}")
         try:
@@ -148,6 +146,7 @@ class Verifier:
             self.head, self._stored_guards = log.head(), []
             self.note("guards", f"the guard rows cannot be read: {error}")
         self._ranges = helpers.start(log, self.head) if helpers is not None else None
+        self._pages = Pages(log, self.head, PAGE_EVENTS)
         self._seen = 0
         self._log = log
         self._codec = codec
@@ -173,26 +172,17 @@ class Verifier:
         """Look at the next page; tell whether there was one."""
         if not self._readable:
             return False
-        limit = 1 if self.position < self._single else PAGE_EVENTS
-        try:
-            rows = self._log.rows(self.position, limit, self.head)
-        except Exception as error:  # whatever the database says about its own damage
-            if limit == 1:
-                self._pass_over(error)
-            self._single = max(self._single, self.position + PAGE_EVENTS)
-            return self._unreadable < UNREADABLE_MAX
+        rows = self._pages.after(self.position)
+        if isinstance(rows, Violation):
+            self.position, self._chain = self.position + 1, None  # the next row is not compared with its chain
+            self._add(rows)
+            return True
         wanted = self._witnesses.wanted
         for row in rows:
             self._look(row)
             if row.position in wanted:
                 self._witnesses.see(row)
         return bool(rows)
-
-    def _pass_over(self, error: Exception) -> None:
-        """Leave out a row that cannot be read; the next one is not compared with its chain."""
-        self.position, self._chain = self.position + 1, None
-        self._unreadable += 1
-        self.note("readable", f"the row cannot be read: {error}", self.position)
 
     def _read(self, after: Position, limit: int) -> list[Row]:
         """Return rows once more, or of behind the head; none where they cannot be read, which the pass notes."""

@@ -18,7 +18,7 @@ from athena_core.log.port import READ_BYTES_MAX, ROW_BYTES_MAX
 from athena_core.log.sqlite.store import READ_ROWS, SqliteReader
 from athena_core.protocols import Row, row_of
 from athena_core.services.proof import verify as verifying
-from athena_core.services.proof.verify import UNREADABLE_MAX
+from athena_core.services.proof.pages import UNREADABLE_MAX
 from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 from tests.scale import some_quick
 

@@ -25,15 +25,10 @@ from athena_core.log.writer import Guards
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying
+from athena_core.services.proof.pages import UNREADABLE_MAX
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.rules.run import TRANSITIONS
-from athena_core.services.proof.verify import (
-    NO_ANCHOR,
-    NOT_LOOKED_AT,
-    UNREADABLE_MAX,
-    VIOLATIONS_MAX,
-    VerifyReport,
-)
+from athena_core.services.proof.verify import NO_ANCHOR, NOT_LOOKED_AT, VIOLATIONS_MAX, VerifyReport
 from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witnesses
 from athena_core.values import Usage
 from tests.core.domain import test_dead_letter as letter
