@@ -357,19 +357,7 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
                 scope=unpinned(event.scope),
             )
         case WorkflowResumed():
-            held = event.held or ()
-            reset = {step_id: _reset(state.step(step_id), held=step_id in held) for step_id in event.reset}
-            steps = {**state.steps, **reset}
-            return replace(
-                state,
-                status="running",
-                steps=steps,
-                cancel=None,
-                requesters=state.requesters | {event.requested_by},
-                scope=narrower(state.scope, unpinned(event.scope)),
-                resumed=state.resumed + 1,
-                reopened=state.reopened.union(one.step_id for one in event.reopened or ()),
-            )
+            return _begun_again(state, event)
         case WorkflowStepStarted() | WorkflowStepCompleted() | WorkflowStepFailed() | WorkflowStepCancelled():
             step = state.step(event.step_id)
             return _with(state, event.step_id, _item(step, event) if event.item is not None else _stepped(step, event))
@@ -406,6 +394,21 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
             return replace(state, status="cancelled")
         case _:
             return state
+
+
+def _begun_again(state: WorkflowRunState, event: WorkflowResumed) -> WorkflowRunState:
+    held = event.held or ()
+    reset = {step_id: _reset(state.step(step_id), held=step_id in held) for step_id in event.reset}
+    return replace(
+        state,
+        status="running",
+        steps={**state.steps, **reset},
+        cancel=None,
+        requesters=state.requesters | {event.requested_by},
+        scope=narrower(state.scope, unpinned(event.scope)),
+        resumed=state.resumed + 1,
+        reopened=state.reopened.union(one.step_id for one in event.reopened or ()),
+    )
 
 
 def _with(state: WorkflowRunState, step_id: str, step: WorkflowStepState) -> WorkflowRunState:
