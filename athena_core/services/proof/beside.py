@@ -82,10 +82,10 @@ def key_faults(
                 found.append(key)
             else:
                 yield f"{place}, which are not one command"
-    yield from _astray(sorted(found, key=attrgetter("first")), read)
+    yield from _misplaced(sorted(found, key=attrgetter("first")), read)
 
 
-def _astray(keys: Iterable[StoredKey], read: ReadRows) -> Iterator[str]:
+def _misplaced(keys: Iterable[StoredKey], read: ReadRows) -> Iterator[str]:
     """Compare keys, in the order of their commands, with the rows of these."""
     page: list[Row] = []
     newest = bound = 0
@@ -126,8 +126,8 @@ def guard_faults(stored: Iterable[GuardRow], folded: Guards, kinds: AbstractSet[
     _take_out_last_spent(found, expected)
     for kind, key in sorted(found.keys() | expected.keys()):
         if found.get((kind, key)) != expected.get((kind, key)):
-            is_, due = found.get((kind, key)), expected.get((kind, key))
-            yield f"the guard {kind} of {key} is {_shown(is_)} where the log says {_shown(due)}"
+            stored_value, due = found.get((kind, key)), expected.get((kind, key))
+            yield f"the guard {kind} of {key} is {_value_text(stored_value)} where the log says {_value_text(due)}"
 
 
 GuardValues: TypeAlias = dict[tuple[str, str], tuple[str | int, ...]]
@@ -162,7 +162,7 @@ def _list(keys: list[str]) -> str:
     return ", ".join(keys[:KEYS_SHOWN]) + ("…" if len(keys) > KEYS_SHOWN else "")
 
 
-def _shown(value: tuple[str | int, ...] | None) -> str:
+def _value_text(value: tuple[str | int, ...] | None) -> str:
     return "absent" if value is None else str(list(value))
 
 

@@ -177,7 +177,7 @@ def export(log: StoreReader, scope: BundleScope, *, redact: bool, to: Position |
             if skipped:
                 yield _line({"leaves": skipped})
                 skipped = []
-            yield _line({"row": _shown(row, redact=redact)}, row.position)
+            yield _line({"row": _columns(row, redact=redact)}, row.position)
         else:
             skipped.append(leaf(row[:LEAF_COLUMNS]).hex())
             if len(skipped) == PAGE_EVENTS:
@@ -194,14 +194,14 @@ def _extent(log: StoreReader, scope: BundleScope, to: Position | None) -> Bundle
     head = log.head()
     if to is not None and to > head:
         raise ConfigError(f"--to: the log ends at position {head}")
-    first, last, story = 0, 0, RunCompleteness(scope)
+    first, last, run_events = 0, 0, RunCompleteness(scope)
     for row in _rows(log, scope.after or 0, head if to is None else to):
         if scope.holds(row):
             first, last = first or row.position, row.position
-            story.add(row)
+            run_events.add(row)
     if to is not None and not first:
         raise ConfigError(f"--to: nothing of that was recorded up to position {to}")
-    return BundleExtent(first or 1, last if to is None else to, story.complete)
+    return BundleExtent(first or 1, last if to is None else to, run_events.complete)
 
 
 class RunCompleteness:
@@ -243,7 +243,7 @@ def _rows(log: StoreReader, after: Position, until: Position) -> Iterator[Row]:
         raise ChainBroken(after + 1, "the log does not hold it")
 
 
-def _shown(row: Row, *, redact: bool) -> dict[str, Any]:
+def _columns(row: Row, *, redact: bool) -> dict[str, Any]:
     columns: dict[str, Any] = row._asdict()
     if redact:
         columns["text"] = None
@@ -308,7 +308,7 @@ class _Reading:
         """Begin at the place that the slice follows."""
         self.position, self._chain = head.after, bytes.fromhex(head.chain)
         self._head = head
-        self._story = RunCompleteness(head.scope)
+        self._run_events = RunCompleteness(head.scope)
         self._recorded_at = 0
         self._events = self._skipped = self._without_text = 0
         self._kept: dict[Position, set[str]] = {}
@@ -357,8 +357,8 @@ class _Reading:
             raise ChainBroken(row.position, "recorded before its predecessor")
         if not self._head.scope.holds(row):
             raise ChainBroken(row.position, "the event does not belong to the scope of the bundle")
-        if not self._story.add(row):
-            expected = self._story.version
+        if not self._run_events.add(row):
+            expected = self._run_events.version
             raise ChainBroken(row.position, f"version {row.version} of the run follows; version {expected} is missing")
         if row.text is not None and self._head.redacted:
             raise ChainBroken(row.position, "there is text, though the bundle says that it has none")
@@ -385,7 +385,7 @@ class _Reading:
     def proof(self) -> BundleProof:
         """What is proven at the end."""
         head = self._head
-        complete = bool(head.complete) and self._story.complete
+        complete = bool(head.complete) and self._run_events.complete
         if head.complete and not complete:
             raise ChainBroken(
                 self.position, "the bundle says that it holds a whole run, and its run does not end in it"

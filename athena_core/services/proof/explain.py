@@ -134,31 +134,31 @@ def explain(
 
     Other runs are named as far as a scope covers them.
     """
-    story = Timeline(log, named, scope)
+    timeline = Timeline(log, named, scope)
     for one in recorded:
-        story.add(one)
-    if story.request is None:
-        return None if story.rejected is None else _rejected(recorded[0].stream, story, story.rejected)
-    causes, omitted = story.causes, max(len(story.causes) - CAUSES_MAX, 0)
+        timeline.add(one)
+    if timeline.request is None:
+        return None if timeline.rejected is None else _rejected(recorded[0].stream, timeline, timeline.rejected)
+    causes, omitted = timeline.causes, max(len(timeline.causes) - CAUSES_MAX, 0)
     if omitted:
         causes = causes[:CAUSES_FIRST] + causes[CAUSES_FIRST + omitted :]
     return Explanation(
         run_id=recorded[0].stream,
-        session_id=story.request.session_id,
-        status=story.status,
+        session_id=timeline.request.session_id,
+        status=timeline.status,
         causes=tuple(causes),
-        waits_for=story.waits_for(line),
+        waits_for=timeline.waits_for(line),
         omitted=omitted,
-        parent_run_id=story.request.parent_run_id,
+        parent_run_id=timeline.request.parent_run_id,
     )
 
 
-def _rejected(run_id: str, story: "Timeline", event: PolicyRejected) -> Explanation:
+def _rejected(run_id: str, timeline: "Timeline", event: PolicyRejected) -> Explanation:
     return Explanation(
         run_id=run_id,
         session_id=event.rejection.rejected_run_details.session_id,
         status=REJECTED,
-        causes=tuple(story.causes),
+        causes=tuple(timeline.causes),
         waits_for=None,
         parent_run_id=event.plan.parent_run_id if event.plan else None,
         plan=event.plan,
@@ -185,7 +185,7 @@ class Timeline:
         self.request: RunQueued | RunCreated | None = None
         self.rejected: PolicyRejected | None = None
         self._log = log
-        self._named = named
+        self._event_id = named
         self._scope = scope
         self._turn = 0
         self._last: Recorded[Event] | None = None
@@ -198,20 +198,20 @@ class Timeline:
 
     def add(self, one: Recorded[Event]) -> None:
         """Tell the next event."""
-        told = self._told(one)
-        if told is not None:
+        sentence = self._sentence(one)
+        if sentence is not None:
             self.causes.append(
                 Cause(
-                    event_id=self._named(one.position, one.mark),
+                    event_id=self._event_id(one.position, one.mark),
                     type=one.type,
                     at=iso(one.at),
                     actor=one.actor,
                     trace_id=one.correlation,
-                    says=told.says,
+                    says=sentence.says,
                     caused_by=self._id_at(one.causation),
-                    turn=told.turn,
-                    waited_ms=told.waited_ms,
-                    after=told.after,
+                    turn=sentence.turn,
+                    waited_ms=sentence.waited_ms,
+                    after=sentence.after,
                 )
             )
         self._last = one
@@ -251,7 +251,7 @@ class Timeline:
         model = f"{self.request.provider}/{self.request.model}"
         return WaitsFor(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
 
-    def _told(self, one: Recorded[Event]) -> Sentence | None:
+    def _sentence(self, one: Recorded[Event]) -> Sentence | None:
         """What an event says; None where it is nothing new."""
         event = one.event
         match event:
@@ -263,7 +263,7 @@ class Timeline:
             case RunLeased():
                 return self._leased(one, event)
             case TranscriptAppended():
-                return Sentence(self._said(event), self._turn or None)
+                return Sentence(self._transcript(event), self._turn or None)
             case ToolCalled():
                 self._turn = event.turn
                 self._pending[event.tool_call_id] = event, one.at
@@ -286,7 +286,7 @@ class Timeline:
                 how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
                 return Sentence(f"{one.actor} let it go on {how}", waited_ms=waited)
             case RunCancelRequested():
-                return Sentence(self._asked_to_stop(one, event))
+                return Sentence(self._cancel_requested(one, event))
             case PolicyRejected() if self.request is None:
                 self.rejected = event
                 return Sentence(f"{one.actor} asked for it; it was rejected, because {_refused(event)}")
@@ -324,7 +324,7 @@ class Timeline:
                 return row
         return None
 
-    def _said(self, event: TranscriptAppended) -> str:
+    def _transcript(self, event: TranscriptAppended) -> str:
         if event.kind == "tool-result":
             self._pending.pop(event.tool_call_id or "", None)
             how = "failed" if event.is_error else "answered"
@@ -334,7 +334,7 @@ class Timeline:
         cut = ", and its budget allowed no more" if event.interrupted else ""
         return f"{who} {event.chars} characters{cut}"
 
-    def _asked_to_stop(self, one: Recorded[Event], event: RunCancelRequested) -> str:
+    def _cancel_requested(self, one: Recorded[Event], event: RunCancelRequested) -> str:
         says = f"{one.actor} asked for its cancel" + (f": {event.note}" if event.note else "")
         if event.status == "not-running":
             return f"{says}; it had ended before"
@@ -343,7 +343,7 @@ class Timeline:
 
     def _id_at(self, position: Position | None) -> str | None:
         row: Row | None = self._log.row(position) if position else None
-        return None if row is None else self._named(row.position, row.chain[:MARK_BYTES])
+        return None if row is None else self._event_id(row.position, row.chain[:MARK_BYTES])
 
 
 def _tool(event: ToolCalled | TranscriptAppended) -> str:

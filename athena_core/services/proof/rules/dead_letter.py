@@ -40,8 +40,8 @@ class DeadLetterRules(RuleSet):
         if status != TRANSITIONS[type(event)][0]:
             return f"{row.type} of {row.stream}, which was {status or 'not there'}"
         if isinstance(event, dead_letter.DeadLetterAdded):
-            held = tuple(item.item_id for item in event.items)
-            if self._buried.get(row.stream, ()) != held:
+            item_ids = tuple(item.item_id for item in event.items)
+            if self._buried.get(row.stream, ()) != item_ids:
                 return f"{row.stream} holds other items than those that left a queue for it"
         return None
 

@@ -25,9 +25,9 @@ class QueueRules(RuleSet):
     @rule(*EVENTS)
     def queues(self, row: Row, event: Event) -> str | None:
         """An item waits in its queue until it is done or becomes a dead letter: it leaves once, to one of them."""
-        known = self._state(row)
-        waiting = {item.id for item in known.items}
-        batch, drain = known.batch, known.drain
+        state = self._state(row)
+        waiting = {item.id for item in state.items}
+        batch, drain = state.batch, state.drain
         leased = set(batch.item_ids) if batch else set()
         match event:
             case queue.WorkEnqueued():
@@ -77,9 +77,9 @@ class QueueRules(RuleSet):
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
         """Take an event in."""
-        known = self._states[row.stream] = queue.evolve(self._state(row), event)
+        state = self._states[row.stream] = queue.evolve(self._state(row), event)
         match event:
             case queue.WorkBatchStarted():
                 self._working[event.run_id] = ""
-            case queue.WorkItemDrained() | queue.WorkBatchReturned() if known.batch is None:
+            case queue.WorkItemDrained() | queue.WorkBatchReturned() if state.batch is None:
                 self._working.pop(event.run_id, None)

@@ -12,30 +12,30 @@ EVENTS = redrive.DECIDER.events
 class RedriveRules(RuleSet):
     """The redrives before an event."""
 
-    def __init__(self, letters: DeadLetterRules) -> None:
+    def __init__(self, dead_letters: DeadLetterRules) -> None:
         """Begin without redrives."""
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._states: dict[str, redrive.RedriveState] = {}
 
     @rule(*EVENTS)
     def redrives(self, row: Row, event: Event) -> str | None:
         """A redrive decides about each letter once, as the letter is, and ends once with what it counted."""
-        known = self._states.get(row.stream, redrive.DECIDER.initial)
+        state = self._states.get(row.stream, redrive.DECIDER.initial)
         if isinstance(event, redrive.RedriveStarted):
-            return f"{row.type} of {row.stream}, which is {known.status}" if known.status else None
-        if known.status != "running":
-            return f"{row.type} of {row.stream}, which is {known.status or 'new'}"
+            return f"{row.type} of {row.stream}, which is {state.status}" if state.status else None
+        if state.status != "running":
+            return f"{row.type} of {row.stream}, which is {state.status or 'new'}"
         match event:
             case redrive.RedriveAdvanced():
-                status = self._letters.status.get(event.dead_letter_id, "not there")
-                if event.letter_position <= known.after:
+                status = self._dead_letters.status.get(event.dead_letter_id, "not there")
+                if event.letter_position <= state.after:
                     return f"{row.stream} saw to {event.dead_letter_id} after what came later"
                 if (event.result == "requeued" and status != "pending") or (
                     event.result == "skipped" and status == "pending"
                 ):
                     return f"{row.stream} has {event.dead_letter_id} as {event.result}, which was {status}"
             case redrive.RedriveCompleted() | redrive.RedriveCancelled():
-                counted = (known.requeued, known.skipped, known.failed)
+                counted = (state.requeued, state.skipped, state.failed)
                 if (event.requeued, event.skipped, event.failed) != counted:
                     return f"{row.type} of {row.stream} with other counts than {counted}"
         return None
@@ -43,5 +43,5 @@ class RedriveRules(RuleSet):
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
         """Take an event in."""
-        known = self._states.get(row.stream, redrive.DECIDER.initial)
-        self._states[row.stream] = redrive.evolve(known, event)
+        state = self._states.get(row.stream, redrive.DECIDER.initial)
+        self._states[row.stream] = redrive.evolve(state, event)

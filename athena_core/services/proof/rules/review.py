@@ -29,20 +29,20 @@ class ReviewRules(RuleSet):
             if event.persona_name == wanted:
                 return None
             return f"{row.stream} is a run of {event.persona_name or 'nobody'} in a review of {wanted}"
-        known = self._states.get(row.stream, review.DECIDER.initial)
+        state = self._states.get(row.stream, review.DECIDER.initial)
         key = row.stream.removeprefix(review.PREFIX)
         match event:
             case review.PersonaRunRepairRequested():
-                legal, new = known.status == "running" and not known.repaired, event.repair_run_id
+                legal, new = state.status == "running" and not state.repaired, event.repair_run_id
             case review.PersonaRunCompleted():
-                legal, new = known.status == "running", ""
+                legal, new = state.status == "running", ""
             case _:
-                legal, new = not known.status, key
-        waits_for = known.run_id or key
+                legal, new = not state.status, key
+        waits_for = state.run_id or key
         if not legal:
-            repaired = " and was repaired" if known.repaired else ""
-            return f"{row.type} of {row.stream}, which is {known.status or 'new'}{repaired}"
-        if known.status and (waits_for not in self._log.versions or waits_for in self._runs.open):
+            repaired = " and was repaired" if state.repaired else ""
+            return f"{row.type} of {row.stream}, which is {state.status or 'new'}{repaired}"
+        if state.status and (waits_for not in self._log.versions or waits_for in self._runs.open):
             return f"{row.type} of {row.stream}, whose run {waits_for} has not ended"
         if new in self._log.versions and not isinstance(event, review.PersonaRunFailed):
             return f"{row.type} of {row.stream} with the run {new}, which had been there before"
@@ -51,13 +51,13 @@ class ReviewRules(RuleSet):
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
         """Take an event in."""
-        known = self._states.get(row.stream, review.DECIDER.initial)
+        state = self._states.get(row.stream, review.DECIDER.initial)
         match event:
             case review.PersonaRunStarted():
                 self._reviewing[row.stream.removeprefix(review.PREFIX)] = event.persona_name
             case review.PersonaRunRepairRequested():
                 self._reviewing[event.repair_run_id] = event.persona_name
             case review.PersonaRunCompleted():
-                for run_id in (row.stream.removeprefix(review.PREFIX), known.run_id):
+                for run_id in (row.stream.removeprefix(review.PREFIX), state.run_id):
                     self._reviewing.pop(run_id, None)
-        self._states[row.stream] = review.evolve(known, event)
+        self._states[row.stream] = review.evolve(state, event)

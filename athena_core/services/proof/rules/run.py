@@ -110,9 +110,9 @@ class RunRules(RuleSet):
 
     def status(self, row: Row) -> str:
         """Return where the run of a row is before it: ``new``, its status, or ``ended``."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            return known.status
+        state = self.open.get(row.stream)
+        if state is not None:
+            return state.status
         return "ended" if row.stream in self._log.versions else "new"
 
     # The rules
@@ -134,8 +134,8 @@ class RunRules(RuleSet):
             return None
         if row.run_id != row.stream:
             return f"{row.type} of {row.stream} under the run {row.run_id}"
-        known = self.open.get(row.stream)
-        session = event.session_id if isinstance(event, run.RunRequest) else known.session if known else row.session_id
+        state = self.open.get(row.stream)
+        session = event.session_id if isinstance(event, run.RunRequest) else state.session if state else row.session_id
         if row.session_id == session:
             return None
         return f"{row.type} of {row.stream} under the session {row.session_id}, which has {session}"
@@ -158,8 +158,8 @@ class RunRules(RuleSet):
         """No admission exceeds a limit by key of the policy in force at that position."""
         if not self._policies.now.limits:
             return None
-        known = self.open.get(row.stream, NEW)
-        for place in event.places if isinstance(event, run.RunCreated) else known.places:
+        state = self.open.get(row.stream, NEW)
+        for place in event.places if isinstance(event, run.RunCreated) else state.places:
             limit, active = self._policies.now.limit(place), self._active[place]
             if limit is not None and active >= limit.max:
                 return f"{row.stream} was admitted while {active} of {limit.max} runs of {place} were active"
@@ -176,29 +176,29 @@ class RunRules(RuleSet):
     @rule(run.RunLeased, run.RunStarted, run.RunCrashed)
     def leases(self, row: Row, event: Event) -> str | None:
         """The tokens of a run's leases are 1, 2, 3 and so on, and nothing is written under an old one."""
-        known = self.open.get(row.stream, NEW)
+        state = self.open.get(row.stream, NEW)
         match event:
-            case run.RunLeased() if event.token != known.token + 1:
-                return f"{row.stream} was leased with token {event.token} after {known.token}"
-            case run.RunLeased() if event.taken_from not in {None, known.executor}:
-                return f"{row.stream} was taken from {event.taken_from} while {known.executor} held it"
-            case run.RunStarted() if event.attempt != known.attempt:
-                return f"{row.stream} was started as attempt {event.attempt} while {known.attempt} was due"
-            case run.RunCrashed() if (event.executor, event.attempt) != (known.executor, known.attempt):
-                held = f"{known.attempt} of {known.executor}"
+            case run.RunLeased() if event.token != state.token + 1:
+                return f"{row.stream} was leased with token {event.token} after {state.token}"
+            case run.RunLeased() if event.taken_from not in {None, state.executor}:
+                return f"{row.stream} was taken from {event.taken_from} while {state.executor} held it"
+            case run.RunStarted() if event.attempt != state.attempt:
+                return f"{row.stream} was started as attempt {event.attempt} while {state.attempt} was due"
+            case run.RunCrashed() if (event.executor, event.attempt) != (state.executor, state.attempt):
+                held = f"{state.attempt} of {state.executor}"
                 return f"{row.stream} crashed in attempt {event.attempt} of {event.executor} while it was {held}"
         return None
 
     @rule(run.RunLeased)
     def attempts(self, row: Row, event: run.RunLeased) -> str | None:
         """An executor that is lost costs an attempt, and a run has no more than the policy in force allows."""
-        known = self.open.get(row.stream)
-        if known is None:
+        state = self.open.get(row.stream)
+        if state is None:
             return None
-        lost = known.attempt == 0 or event.because in {"dead", "frozen"}
+        lost = state.attempt == 0 or event.because in {"dead", "frozen"}
         most = self._policies.now.run_attempts_max
-        if event.attempt != known.attempt + lost:
-            return f"{row.stream} was leased for attempt {event.attempt} after {known.attempt}"
+        if event.attempt != state.attempt + lost:
+            return f"{row.stream} was leased for attempt {event.attempt} after {state.attempt}"
         if lost and event.attempt > most:
             return f"{row.stream} was leased for attempt {event.attempt} of {most}"
         return None
@@ -206,31 +206,31 @@ class RunRules(RuleSet):
     @rule(run.ToolCalled, run.TranscriptAppended, run.UsageRecorded)
     def steps(self, row: Row, event: Event) -> str | None:
         """A call is recorded before its result, and answered once; the turns of the model are 1, 2, 3 and so on."""
-        known = self.open.get(row.stream)
-        if known is None:
+        state = self.open.get(row.stream)
+        if state is None:
             return None
         match event:
-            case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in known.calls:
+            case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in state.calls:
                 return f"{row.stream} has a result of the call {event.tool_call_id}, which waits for none"
-            case run.ToolCalled() if event.tool_call_id in known.calls:
+            case run.ToolCalled() if event.tool_call_id in state.calls:
                 return f"the call {event.tool_call_id} of {row.stream} was made twice without a result"
-            case run.UsageRecorded() if event.turn not in {None, known.turn + 1}:
-                return f"{row.stream} has the usage of turn {event.turn} after that of turn {known.turn}"
+            case run.UsageRecorded() if event.turn not in {None, state.turn + 1}:
+                return f"{row.stream} has the usage of turn {event.turn} after that of turn {state.turn}"
         return None
 
     @rule(run.UsageRecorded, run.RunPaused)
     def budgets(self, row: Row, event: Event) -> str | None:
         """Nothing is paid back; a run is paused because its budget is spent, and tells how much that was."""
-        known = self.open.get(row.stream)
+        state = self.open.get(row.stream)
         match event:
             case run.UsageRecorded():
                 amounts = (event.cost_micro_usd, *(getattr(event.usage, name) for name in AMOUNTS))
                 if any(amount is not None and amount < 0 for amount in amounts):
                     return f"{row.stream} has a usage below 0"
-            case run.RunPaused(reason="budget") if known is not None:
-                told = (event.spent_micro_usd, event.budget_micro_usd)
-                if told != (known.spent, known.budget) or not known.cut and known.spent < (known.budget or 0):
-                    return f"{row.stream} was paused at {told} while it had spent {known.spent} of {known.budget}"
+            case run.RunPaused(reason="budget") if state is not None:
+                claimed = (event.spent_micro_usd, event.budget_micro_usd)
+                if claimed != (state.spent, state.budget) or not state.cut and state.spent < (state.budget or 0):
+                    return f"{row.stream} was paused at {claimed} while it had spent {state.spent} of {state.budget}"
         return None
 
     @rule(run.BudgetReserved)
@@ -256,25 +256,25 @@ class RunRules(RuleSet):
     @rule(run.RunCompleted)
     def totals(self, row: Row, event: run.RunCompleted) -> str | None:
         """What a run took is the sum of what was recorded on the way."""
-        known = self.open.get(row.stream)
-        if known is None:
+        state = self.open.get(row.stream)
+        if state is None:
             return None
-        if event.evidence_count != known.evidence:
-            return f"{row.stream} completed with {event.evidence_count} pieces of evidence of {known.evidence}"
-        if event.usage != known.usage:
-            return f"{row.stream} completed with a usage of {_tokens(event.usage)} instead of {_tokens(known.usage)}"
+        if event.evidence_count != state.evidence:
+            return f"{row.stream} completed with {event.evidence_count} pieces of evidence of {state.evidence}"
+        if event.usage != state.usage:
+            return f"{row.stream} completed with a usage of {_tokens(event.usage)} instead of {_tokens(state.usage)}"
         return None
 
     @rule(run.RunCompleted, run.RunCancelRequested, run.RunCancelled)
     def cancels(self, row: Row, event: Event) -> str | None:
         """A cancel is acknowledged only while the run is open, and then the run is cancelled, or else it is not."""
-        known = self.open.get(row.stream)
+        state = self.open.get(row.stream)
         match event:
-            case run.RunCompleted() if known is not None and known.cancelled:
+            case run.RunCompleted() if state is not None and state.cancelled:
                 return f"{row.stream} completed after its cancel was acknowledged"
-            case run.RunCancelRequested(status="cancelled") if known is None:
+            case run.RunCancelRequested(status="cancelled") if state is None:
                 return f"the cancel of {row.stream} was acknowledged, which was not open"
-            case run.RunCancelled(cause="requested" | "interrupted" | "parent") if known and not known.cancelled:
+            case run.RunCancelled(cause="requested" | "interrupted" | "parent") if state and not state.cancelled:
                 return f"{row.stream} was cancelled though nobody asked for it"
         return None
 
@@ -286,58 +286,62 @@ class RunRules(RuleSet):
         run_id = row.stream
         if not run_id.startswith(PREFIX):
             return
-        known = self.open.get(run_id)
+        state = self.open.get(run_id)
         before = self.status(row)
         status = TRANSITIONS.get((before, row.type), before)
-        if known is None:
+        if state is None:
             if status not in {"new", "ended"}:
-                known = self.open[run_id] = OpenRun(status)
-                known.session = row.session_id
+                state = self.open[run_id] = OpenRun(status)
+                state.session = row.session_id
                 self.count += status != "refused"
         elif status == "ended":
             del self.open[run_id]
-            self._vacate(run_id, known)
+            self._vacate(run_id, state)
             self._reserved.pop(run_id, None)
-            if self._turns.get(known.session_id) == run_id:
-                del self._turns[known.session_id]
+            if self._turns.get(state.session_id) == run_id:
+                del self._turns[state.session_id]
         else:
-            known.status = status
+            state.status = status
 
     @follow(run.RunCreated)
     def admit(self, row: Row, event: run.RunCreated) -> None:
         """Take a slot and the session's turn."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            known.session_id, known.budget, known.places = event.session_id, event.budget_micro_usd, event.places
-            self._occupy(row.stream, known)
+        state = self.open.get(row.stream)
+        if state is not None:
+            state.session_id, state.budget, state.places = (
+                event.session_id,
+                event.budget_micro_usd,
+                event.places,
+            )
+            self._occupy(row.stream, state)
             self._turns[event.session_id] = row.stream
 
     @follow(run.RunLeased)
     def lease(self, row: Row, event: run.RunLeased) -> None:
         """Give it to an executor."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            known.executor, known.token, known.attempt = event.executor, event.token, event.attempt
+        state = self.open.get(row.stream)
+        if state is not None:
+            state.executor, state.token, state.attempt = event.executor, event.token, event.attempt
 
     @follow(run.TranscriptAppended, run.ToolCalled)
     def say(self, row: Row, event: run.TranscriptAppended | run.ToolCalled) -> None:
         """Note which calls wait for a result, and whether the budget cut what was said last."""
-        known = self.open.get(row.stream)
-        if known is None:
+        state = self.open.get(row.stream)
+        if state is None:
             return
         if isinstance(event, run.ToolCalled):
-            known.calls.add(event.tool_call_id)
+            state.calls.add(event.tool_call_id)
         elif event.kind == "tool-result":
-            known.calls.discard(event.tool_call_id or "")
+            state.calls.discard(event.tool_call_id or "")
         elif event.role == "assistant":
-            known.cut = bool(event.interrupted)
+            state.cut = bool(event.interrupted)
 
     @follow(run.EvidenceAttached)
     def show(self, row: Row, event: run.EvidenceAttached) -> None:
         """Count what it showed."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            known.evidence += 1
+        state = self.open.get(row.stream)
+        if state is not None:
+            state.evidence += 1
 
     @follow(run.BudgetReserved)
     def reserve(self, row: Row, event: run.BudgetReserved) -> None:
@@ -348,49 +352,49 @@ class RunRules(RuleSet):
     @follow(run.UsageRecorded)
     def pay(self, row: Row, event: run.UsageRecorded) -> None:
         """Count what a call cost."""
-        known = self.open.get(row.stream)
-        if known is None:
+        state = self.open.get(row.stream)
+        if state is None:
             return
-        known.turn = known.turn if event.failed else event.turn or known.turn
-        known.usage = event.usage if known.usage is None else known.usage.plus(event.usage)
+        state.turn = state.turn if event.failed else event.turn or state.turn
+        state.usage = event.usage if state.usage is None else state.usage.plus(event.usage)
         self._reserved.pop(row.stream, None)
         cost = max(event.cost_micro_usd or 0, 0)
         if cost:
-            known.spent += cost
+            state.spent += cost
             self._spent[run.day_of(at_of(row))] += cost
 
     @follow(run.RunPaused)
     def pause(self, row: Row, event: run.RunPaused) -> None:
         """Give the slot up."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            self._vacate(row.stream, known)
+        state = self.open.get(row.stream)
+        if state is not None:
+            self._vacate(row.stream, state)
             self._reserved.pop(row.stream, None)
 
     @follow(run.RunResumed)
     def resume(self, row: Row, event: run.RunResumed) -> None:
         """Take a slot again."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            self._occupy(row.stream, known)
-            known.budget, known.cut = event.budget_micro_usd, False
+        state = self.open.get(row.stream)
+        if state is not None:
+            self._occupy(row.stream, state)
+            state.budget, state.cut = event.budget_micro_usd, False
 
     @follow(run.RunCancelRequested)
     def ask_to_end(self, row: Row, event: run.RunCancelRequested) -> None:
         """Note that a cancel was acknowledged."""
-        known = self.open.get(row.stream)
-        if known is not None:
-            known.cancelled = known.cancelled or event.status == "cancelled"
+        state = self.open.get(row.stream)
+        if state is not None:
+            state.cancelled = state.cancelled or event.status == "cancelled"
 
-    def _occupy(self, run_id: str, known: OpenRun) -> None:
+    def _occupy(self, run_id: str, state: OpenRun) -> None:
         if run_id not in self._slots:
             self._slots.add(run_id)
-            self._active.update(known.places)
+            self._active.update(state.places)
 
-    def _vacate(self, run_id: str, known: OpenRun) -> None:
+    def _vacate(self, run_id: str, state: OpenRun) -> None:
         if run_id in self._slots:
             self._slots.discard(run_id)
-            self._active.subtract(known.places)
+            self._active.subtract(state.places)
             self._active = +self._active if len(self._active) > COUNTED_MAX else self._active
 
 

@@ -50,22 +50,22 @@ class ScheduleRules(RuleSet):
     @rule(*EVENTS)
     def schedules(self, row: Row, event: Event) -> str | None:
         """A schedule does only what it can in its state."""
-        known = self._state(row)
+        state = self._state(row)
         match event:
             case schedule.ScheduleEnabled(updated=True):
-                legal = known.exists and not known.enabled
+                legal = state.exists and not state.enabled
             case schedule.ScheduleDisabled(updated=True):
-                legal = known.exists and known.enabled
+                legal = state.exists and state.enabled
             case schedule.ScheduleRemoved(removed=True) | schedule.ScheduleRunStarted(slot_ms=None):
-                legal = known.exists
+                legal = state.exists
             case schedule.SchedulePaused() | schedule.ScheduleResumed():
-                legal = known.exists and known.paused == isinstance(event, schedule.ScheduleResumed)
+                legal = state.exists and state.paused == isinstance(event, schedule.ScheduleResumed)
             case schedule.ScheduleRunStarted() | schedule.ScheduleRunBuffered():
-                legal = known.live
+                legal = state.live
             case schedule.ScheduleRunSkipped() | schedule.ScheduleSlotsMissed():
-                legal = known.exists and known.enabled
+                legal = state.exists and state.enabled
             case schedule.ScheduleRunCompleted() | schedule.ScheduleRunFailed():
-                legal = any(flight.target_run_id == event.target_run_id for flight in known.running)
+                legal = any(flight.target_run_id == event.target_run_id for flight in state.running)
             case _:
                 return None
         return None if legal else f"{row.type} of {row.stream}, which could not be"
@@ -78,12 +78,12 @@ class ScheduleRules(RuleSet):
     )
     def fired(self, row: Row, event: Event) -> str | None:
         """A slot of a schedule is decided once: one that was passed comes back only from the buffer."""
-        known = self._state(row)
+        state = self._state(row)
         match event:
             case schedule.ScheduleRunStarted(slot_ms=int(slot)) | schedule.ScheduleRunSkipped(slot_ms=slot):
-                decided = slot <= known.cursor_ms and slot not in known.buffer
+                decided = slot <= state.cursor_ms and slot not in state.buffer
             case schedule.ScheduleRunBuffered(slot_ms=slot) | schedule.ScheduleSlotsMissed(from_ms=slot):
-                decided = slot <= known.cursor_ms
+                decided = slot <= state.cursor_ms
             case _:
                 return None
         if not decided:
@@ -99,21 +99,21 @@ class ScheduleRules(RuleSet):
     )
     def explained(self, row: Row, event: Event) -> str | None:
         """No slot of a schedule is passed over, and as many were missed as it says."""
-        known = self._state(row)
-        if known.definition is None or not known.enabled or known.definition.trigger.timezone not in LASTING_ZONES:
+        state = self._state(row)
+        if state.definition is None or not state.enabled or state.definition.trigger.timezone not in LASTING_ZONES:
             return None
-        trigger, cursor = known.definition.trigger, known.cursor_ms
+        trigger, cursor = state.definition.trigger, state.cursor_ms
         match event:
             case (
                 schedule.ScheduleRunStarted(slot_ms=int(last))
                 | schedule.ScheduleRunBuffered(slot_ms=last)
                 | schedule.ScheduleRunSkipped(slot_ms=last)
             ) if last > cursor:
-                told: tuple[int | None, int] = (last, 1)
+                claimed: tuple[int | None, int] = (last, 1)
             case schedule.ScheduleSlotsMissed(from_ms=first, to_ms=last) if first > cursor:
-                told = (first, event.count)
+                claimed = (first, event.count)
             case schedule.ScheduleUpserted(after_ms=last) if last > cursor:
-                told = (None, 0)
+                claimed = (None, 0)
             case _:
                 return None
         try:
@@ -121,9 +121,9 @@ class ScheduleRules(RuleSet):
             due = (next_slot(trigger, cursor) if count else None, count)
         except ConfigError as error:
             return f"{row.type} of {row.stream}, whose trigger {error.message}"
-        if due == told:
+        if due == claimed:
             return None
-        slots = f"{told[1]} of {due[1]} slots" if told[1] != due[1] else f"the slot {_time(last)}"
+        slots = f"{claimed[1]} of {due[1]} slots" if claimed[1] != due[1] else f"the slot {_time(last)}"
         return f"{row.type} of {row.stream} tells of {slots} after {_time(cursor)}"
 
     @rule(*BEGINNINGS, schedule.ScheduleRunStarted)

@@ -24,12 +24,12 @@ class WorkflowRunRules(RuleSet):
     @rule(*EVENTS)
     def flows(self, row: Row, event: Event) -> str | None:
         """A step that is ok is not begun again, what ends was begun; a workflow run goes on only while it is open."""
-        known = self._states.get(row.stream, workflow_run.DECIDER.initial)
-        if not isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed) and not known.open:
-            return f"{row.type} of {row.stream}, which is {known.status or 'new'}"
+        state = self._states.get(row.stream, workflow_run.DECIDER.initial)
+        if not isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed) and not state.open:
+            return f"{row.type} of {row.stream}, which is {state.status or 'new'}"
         if not isinstance(event, STEPPED):
             return None
-        step = known.step(event.step_id)
+        step = state.step(event.step_id)
         one = step if event.item is None else (step.items or ())[event.item : event.item + 1]
         found = one[0] if isinstance(one, tuple) and one else step
         if isinstance(event, workflow_run.WorkflowStepStarted):
@@ -42,5 +42,5 @@ class WorkflowRunRules(RuleSet):
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
         """Take an event in."""
-        known = self._states.get(row.stream, workflow_run.DECIDER.initial)
-        self._states[row.stream] = workflow_run.evolve(known, event)
+        state = self._states.get(row.stream, workflow_run.DECIDER.initial)
+        self._states[row.stream] = workflow_run.evolve(state, event)
