@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
-from athena_cli.exits import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
-from athena_cli.tree import COMMANDS, GROUPS
-from athena_cli.words import ROWS
+from athena_cli.command_tree import COMMANDS, GROUPS
+from athena_cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
+from athena_cli.generated_commands import ROWS
 from athena_core import __version__
 from athena_core.system.supervisor import protect
 from athena_core.text import printable
@@ -43,7 +43,7 @@ def build() -> App:
     app.register_install_completion_command()
     for words, row in ROWS.items():  # read from the table when they are run: the table takes longer than help may
         parent, name = place(words)
-        parent.command(f"athena_cli.row:{row.operation_id}", name=name, help=row.summary)
+        parent.command(f"athena_cli.operation_command:{row.operation_id}", name=name, help=row.summary)
     return app
 
 

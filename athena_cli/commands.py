@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from athena_cli.exits import Failed, Misused
+from athena_cli.exit_codes import Failed, Misused
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -706,7 +706,7 @@ def replay(
     from msgspec.structs import replace
 
     from athena_cli import render
-    from athena_cli.offline import kept, place_of
+    from athena_cli.offline_log import kept, place_of
     from athena_core.system import gc_tuning
     from projections import ALL
     from projections.engine import replay as replaying
@@ -794,7 +794,7 @@ def verify(
     from msgspec import to_builtins
 
     from athena_cli import render
-    from athena_cli.offline import kept
+    from athena_cli.offline_log import kept
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.log.codec import Codec

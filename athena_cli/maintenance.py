@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_cli.commands import SWITCH, TEXT, Form, settings_of, show
-from athena_cli.exits import Failed, Misused
+from athena_cli.exit_codes import Failed, Misused
 
 if TYPE_CHECKING:
-    from athena_cli.doctor import Finding
+    from athena_cli.checks import Finding
     from athena_core.log.anchor import Anchor
     from athena_core.log.port import StoreReader
     from athena_core.log.tools.move import MoveTarget
@@ -31,7 +31,7 @@ def backup(target: Path, /, *, form: Form | None = None) -> None:
         form: How to show it.
     """
     from athena_cli import render
-    from athena_cli.offline import kept
+    from athena_cli.offline_log import kept
     from athena_core.log.tools.backup import copy_log
 
     settings = settings_of(None)
@@ -66,7 +66,7 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None 
     """
     import asyncio
 
-    from athena_cli.offline import kept
+    from athena_cli.offline_log import kept
     from athena_core.clock import SystemClock
     from athena_core.errors import AnchorNotSent
     from athena_core.services.proof.anchors import Sender, anchor_at_head, check_outside, destinations_of
@@ -201,7 +201,7 @@ def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
     """Build the views of a log that has arrived; their digests."""
     from athena_cli import render
     from athena_cli.commands import digests_of
-    from athena_cli.offline import Kept
+    from athena_cli.offline_log import Kept
     from athena_core.log.engine import open_archive
     from projections.engine.replay import rebuild
 
@@ -274,7 +274,7 @@ def export(
     import msgspec
 
     from athena_cli import render
-    from athena_cli.offline import kept, place_of
+    from athena_cli.offline_log import kept, place_of
     from athena_core.log.chain import ChainBroken
     from athena_core.services.proof.bundle import BundleHead, BundleScope
     from athena_core.services.proof.bundle import export as lines_of
@@ -315,7 +315,7 @@ def doctor(*, form: Form | None = None) -> None:
     Args:
         form: How to show what was found.
     """
-    from athena_cli.doctor import examine
+    from athena_cli.checks import examine
     from athena_cli.render import on_terminal
 
     findings = examine()
@@ -387,8 +387,8 @@ def redact(
 
     from athena_cli import render
     from athena_cli.in_process import in_process
-    from athena_cli.offline import kept
-    from athena_cli.shapes import remains
+    from athena_cli.offline_log import kept
+    from athena_cli.output_shapes import remains
     from athena_core.event import Meta
     from athena_core.services.erasure import redaction
 
@@ -421,7 +421,7 @@ def redact(
 
 
 def _count_public_words(form: Form | None) -> None:
-    from athena_cli.offline import kept
+    from athena_cli.offline_log import kept
     from athena_core.services.erasure import redaction
 
     reader = kept(settings_of(None)).reader()

@@ -12,7 +12,7 @@ import msgspec
 
 from athena_api.endpoint.operation import PREFIX, Operation
 from athena_api.operations import OPERATIONS
-from athena_cli.exits import Failed, Misused, Unreachable, advice_of
+from athena_cli.exit_codes import Failed, Misused, Unreachable, advice_of
 from athena_core.clock import Ids, SystemIds
 from athena_core.errors import IdentityMissing
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from athena_cli.commands import Reach, settings_of
-from athena_cli.exits import Failed
+from athena_cli.exit_codes import Failed
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport

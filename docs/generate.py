@@ -17,9 +17,9 @@ from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES
 from athena_api.openapi import CODES, codes_of
 from athena_api.operations import OPERATIONS
+from athena_cli.command_tree import COMMANDS
 from athena_cli.commands import Reach
-from athena_cli.row import command_of, rows
-from athena_cli.tree import COMMANDS
+from athena_cli.operation_command import command_of, rows
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
@@ -265,7 +265,7 @@ directory. Exceptions are the owner's private group (same name, no other member:
 """
 CLI_HEAD = f"""# The command line
 
-Generated from the table of operations and `athena_cli/tree.py` by `{COMMAND}`; do not edit.
+Generated from the table of operations and `athena_cli/command_tree.py` by `{COMMAND}`; do not edit.
 
 `athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
 own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It
@@ -633,7 +633,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "cli.md": commands_page(),
-        ROOT / "athena_cli" / "words.py": words_module(),
+        ROOT / "athena_cli" / "generated_commands.py": words_module(),
         ROOT / "athena_api" / "dashboard" / "src" / "generated.ts": typescript.module(),
         ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, operations=operations_table()),

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from athena_api import openapi
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
-from athena_cli.row import words_of
+from athena_cli.operation_command import words_of
 from athena_core import __version__
 
 Json: TypeAlias = dict[str, Any]

@@ -21,7 +21,7 @@ import httpx2
 import pytest
 from packaging.requirements import Requirement
 
-from athena_cli.tree import COMMANDS
+from athena_cli.command_tree import COMMANDS
 from tests.support import haproxy, nginx
 from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
 from tests.support.gate import Gates

@@ -16,8 +16,8 @@ import pytest
 
 from athena_api.endpoint.endpoint import Router
 from athena_api.operations import OPERATIONS
-from athena_cli.tree import COMMANDS
-from athena_cli.words import ROWS
+from athena_cli.command_tree import COMMANDS
+from athena_cli.generated_commands import ROWS
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve
 from tests.support import tree

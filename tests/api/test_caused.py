@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from athena_cli.exits import Misused
+from athena_cli.exit_codes import Misused
 from athena_cli.transport import connect
 from athena_core.settings import load
 from tests.api.examples import PROFILE

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from athena_cli import app
-from athena_cli.row import command_of, rows
-from athena_cli.tree import COMMANDS
-from athena_cli.words import ROWS
+from athena_cli.command_tree import COMMANDS
+from athena_cli.generated_commands import ROWS
+from athena_cli.operation_command import command_of, rows
 from tests.cli.worlds import World, shape, worlds
 from tests.scale import sized
 

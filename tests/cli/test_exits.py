@@ -17,10 +17,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from athena_cli.command_tree import COMMANDS
+from athena_cli.generated_commands import ROWS
 from athena_cli.in_process import in_process
 from athena_cli.transport import LOCAL_URL
-from athena_cli.tree import COMMANDS
-from athena_cli.words import ROWS
 from athena_core import __version__
 from athena_core.settings import SETTINGS, load
 from tests.cli.conftest import Here

@@ -10,11 +10,11 @@ import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_cli import app
-from athena_cli.members import flag
-from athena_cli.row import Row, rows, words_of
-from athena_cli.shapes import SHAPES
-from athena_cli.tree import COMMANDS
-from athena_cli.words import ROWS
+from athena_cli.command_tree import COMMANDS
+from athena_cli.flags import flag
+from athena_cli.generated_commands import ROWS
+from athena_cli.operation_command import Row, rows, words_of
+from athena_cli.output_shapes import SHAPES
 from tests.api.examples import EXAMPLES
 from tests.support.server import Server
 

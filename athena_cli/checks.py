@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from athena_api.endpoint.operation import PREFIX
-from athena_cli.offline import Kept, kept
+from athena_cli.offline_log import Kept, kept
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError

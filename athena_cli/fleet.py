@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_cli.commands import SWITCH, Reach, settings_of
-from athena_cli.exits import Misused
+from athena_cli.exit_codes import Misused
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

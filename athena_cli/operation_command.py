@@ -13,10 +13,10 @@ from msgspec import inspect as shapes
 from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli import commands
-from athena_cli.exits import Misused
-from athena_cli.members import FLAGGED, about, flag
-from athena_cli.shapes import LIMITS, PROBLEMS, SHAPES
-from athena_cli.tree import COMMANDS
+from athena_cli.command_tree import COMMANDS
+from athena_cli.exit_codes import Misused
+from athena_cli.flags import FLAGGED, about, flag
+from athena_cli.output_shapes import LIMITS, PROBLEMS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from athena_cli import board, commands, maintenance, watch
+from athena_cli import commands, fleet, maintenance, watch
 
 GROUPS: Mapping[str, str] = {
     "a2a": "Messages between personas, and what could not be done.",
@@ -22,7 +22,7 @@ GROUPS: Mapping[str, str] = {
     "work": "What waits to be done in sessions.",
 }
 
-COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (row.py)
+COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (operation_command.py)
     "run": commands.run,
     "cancel": commands.cancel,
     "work enqueue": commands.enqueue_work,
@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "memory search": commands.search_memory,
     "memory get": commands.get_memory,
     "runs watch": watch.watch,
-    "top": board.top,
+    "top": fleet.top,
     "replay": commands.replay,
     "verify": commands.verify,
     "anchor": maintenance.anchor,
