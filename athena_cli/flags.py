@@ -1,6 +1,13 @@
-"""What the members of bodies and queries are called on the command line, and what its help says about each."""
+"""Flags: their kinds, what members of bodies and queries are called as flags, and what help says about each."""
 
 from collections.abc import Mapping
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+SWITCH = Parameter(negative="")
+TEXT = Parameter(allow_leading_hyphen=True)
+Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 
 NAMES: Mapping[str, str] = {"sessionId": "session", "runId": "run"}
 """Flags that are not called as their member is."""

@@ -12,7 +12,7 @@ from msgspec import inspect as shapes
 
 from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_api.operations import OPERATIONS
-from athena_cli import commands
+from athena_cli import client
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import FLAGGED, about, flag
@@ -52,7 +52,7 @@ def command_of(operation_id: str) -> Callable[..., None]:
     row = next(row for row in OPERATIONS if row.id == operation_id)
     places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
     parameters = {**_paths(places), **_queries(row), **_bodies(row), **_extras(row)}
-    reach = inspect.Parameter("reach", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=commands.Reach | None)
+    reach = inspect.Parameter("reach", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=client.Reach | None)
 
     def command(*named: str, **given: Any) -> None:
         _ask(row, dict(zip(places, named, strict=True)), parameters, given)
@@ -120,7 +120,7 @@ def _extras(row: Row) -> Parameters:
             place, begin = ("after", "Only what follows this entry (its id).")
         found[place] = ("page", _plain(place, Parameter(group=PAGE, help=begin), str))
         usual = f"; {LIMITS[row.id]} if absent" if row.id in LIMITS else ""
-        many = f"How many, at most {commands.PAGE_ITEMS_MAX}{usual}."
+        many = f"How many, at most {client.PAGE_ITEMS_MAX}{usual}."
         found["limit"] = ("page", _plain("limit", Parameter(group=PAGE, help=many), int))
         if row.paging == "cursor":
             note = Parameter(name="--all", group=PAGE, negative="", help="All pages, as one list.")
@@ -217,15 +217,15 @@ def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mappi
         elif part == "body":
             body[name] = _member(row, name, value)
     if given.get("body") is not None:
-        body = commands.read_json(given["body"], "--body") | body
+        body = client.read_json(given["body"], "--body") | body
     elif row.body is not NoBody:
         for field in _fields(row.body):
             if field.required and field.encode_name not in body:
                 raise Misused(f"--{flag(field.encode_name)} is needed")
     if row.stream:
-        commands.follow(reach, row.id, path=path, query=query)
+        client.follow(reach, row.id, path=path, query=query)
     elif given.get("everything"):
-        commands.ask_all(reach, row.id, path=path, query=query)
+        client.ask_all(reach, row.id, path=path, query=query)
     else:
         parts: dict[str, Any] = {"path": path, "query": query}
         if row.id in LIMITS:
@@ -239,7 +239,7 @@ def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mappi
             parts["body"] = body
         if given.get("if_match") is not None:
             parts["if_match"] = given["if_match"]
-        commands.ask(reach, row.id, stay=bool(given.get("detach")), **parts)
+        client.ask(reach, row.id, stay=bool(given.get("detach")), **parts)
 
 
 def _member(row: Row, name: str, value: Any) -> Any:

@@ -3,7 +3,10 @@
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
+
+from cyclopts import Parameter
 
 from athena_core.text import escape_json, printable
 
@@ -15,6 +18,18 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 }
 """Which members of a record are shown, by one that only such records have first or second, or at all."""
 ONLY = frozenset({"nextRunAt"})
+
+Output: TypeAlias = Literal["table", "json", "jsonl"]
+OUTPUT = Parameter(alias="-o")
+
+
+@Parameter(name="*", group="Output")
+@dataclass(frozen=True)
+class Form:
+    """How a command shows what it did that works on the state directory itself."""
+
+    output: Annotated[Output | None, OUTPUT] = None
+    """For people, one JSON document, or the same in a line; by itself for people on a terminal, else JSON."""
 
 
 class Step(Protocol):
@@ -65,6 +80,13 @@ def show(data: bytes, output: str | None = None) -> None:
         note(" · ".join(more))
     if "nextCursor" in rest:
         note(f"More: --cursor {rest['nextCursor']}")
+
+
+def show_value(value: object, form: Form | None) -> None:
+    """Show what a command did that works on the state directory itself."""
+    import msgspec
+
+    show(msgspec.json.encode(value), form.output if form else None)
 
 
 def _list_in(document: Mapping[str, Any]) -> str | None:

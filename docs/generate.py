@@ -17,8 +17,8 @@ from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES
 from athena_api.openapi import CODES, codes_of
 from athena_api.operations import OPERATIONS
+from athena_cli.client import Reach
 from athena_cli.command_tree import COMMANDS
-from athena_cli.commands import Reach
 from athena_cli.operation_command import command_of, rows
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS

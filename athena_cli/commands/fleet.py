@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from athena_cli.commands import SWITCH, Reach, settings_of
+from athena_cli.client import Reach, settings_of
 from athena_cli.exit_codes import Misused
+from athena_cli.flags import SWITCH
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -1,15 +1,107 @@
-"""A run as it is written: its text as its model says it, its calls, its end."""
+"""Runs: start one, cancel one, follow one while it is written."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from athena_cli.commands import Reach, settings_of
-from athena_cli.exit_codes import Failed
+from athena_cli.client import Reach, ask, settings_of
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import SWITCH, TEXT, Detach
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
 
+
 WAIT_SECONDS = 30
 ENTRIES = "500"
+
+
+def run(
+    *,
+    session: str | None = None,
+    input: Annotated[str | None, TEXT] = None,
+    directive: str | None = None,
+    profile: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    strategy: Literal["enqueue", "reject", "interrupt"] | None = None,
+    parent: str | None = None,
+    template: str | None = None,
+    param: Annotated[tuple[str, ...], SWITCH] = (),
+    detach: Detach = False,
+    reach: Reach | None = None,
+) -> None:
+    """Start a run and wait for its answer.
+
+    Args:
+        session: The session that it belongs to; a new one if absent.
+        input: What to say.
+        directive: What to say, as a directive.
+        profile: A harness profile.
+        provider: A provider, instead of a profile.
+        model: A model of that provider.
+        strategy: Where the session is busy: wait for its turn, be refused, or have the other run cancelled.
+        parent: The run that it belongs to: it is cancelled with that one.
+        template: A run template, instead of what to say and a profile.
+        param: A parameter of the template, `name=text` or `name:=JSON`; may be repeated.
+        detach: Do not wait; a server goes on with it.
+        reach: How to reach the plane.
+    """
+    body = {
+        "sessionId": session,
+        "input": input,
+        "directiveId": directive,
+        "harnessProfileId": profile,
+        "provider": provider,
+        "model": model,
+        "sessionStrategy": strategy,
+        "parentRunId": parent,
+    }
+    if template is None:
+        if param:
+            raise Misused("--param goes with --template only")
+        ask(reach, "createRun", body=body, stay=detach)
+        return
+    if any(value is not None for name, value in body.items() if name != "sessionId"):
+        raise Misused("--template goes with --param and --session only; it brings the rest")
+    filled = {"sessionId": session, "params": dict(map(_param, param))}
+    ask(reach, "runTemplate", path={"templateId": template}, body=filled, stay=detach)
+
+
+def _param(text: str) -> tuple[str, Any]:
+    """A parameter as it is written on the command line."""
+    import msgspec
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise Misused(f"--param: {text!r} is neither name=text nor name:=JSON")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Misused(f"--param: {name[:-1]}: {value[:80]!r} is no JSON: {error}") from error
+
+
+def cancel(
+    *,
+    session: str | None = None,
+    run: str | None = None,
+    reason: Annotated[str | None, TEXT] = None,
+    reach: Reach | None = None,
+) -> None:
+    """Ask for the cancel of a run, by its id or by its session.
+
+    Args:
+        session: Cancel the admitted run of this session.
+        run: Cancel this run.
+        reason: Why.
+        reach: How to reach the plane.
+    """
+    if (session is None) == (run is None):
+        raise Misused("cancel needs either --session or --run")
+    if run is not None:
+        ask(reach, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
+    else:
+        ask(reach, "cancelRun", path={"sessionId": session}, body={"reason": reason})
 
 
 def watch(run: str, /, *, reach: Reach | None = None) -> None:

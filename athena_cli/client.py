@@ -1,0 +1,182 @@
+"""One request of a command to a plane: how it is reached, what is sent and shown."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.render import OUTPUT, Output
+
+if TYPE_CHECKING:
+    from athena_core.settings import Settings
+
+PAGE_ITEMS_MAX = 500
+
+
+@Parameter(name="*", group="Transport")
+@dataclass(frozen=True)
+class Reach:
+    """How to reach the plane; what is absent is as the settings say."""
+
+    transport: Literal["api", "local", "auto"] | None = None
+    """A server, this process, or the server if one answers (ATHENA_CLI_TRANSPORT)."""
+
+    api_base_url: str | None = None
+    """Where the server is (ATHENA_API_BASE_URL)."""
+
+    api_timeout_ms: str | None = None
+    """How long to wait for it (ATHENA_CLI_API_TIMEOUT_MS)."""
+
+    identity: str | None = None
+    """Who is asking, where authentication is on (ATHENA_CLI_IDENTITY)."""
+
+    output: Annotated[Output | None, OUTPUT] = None
+    """A table, one JSON document, or a line of JSON for each record; by itself a table on a terminal, else JSON."""
+
+
+def settings_of(reach: Reach | None) -> "Settings":
+    """The settings, with the flags of this command in their place. Raises ConfigError, Misused."""
+    from msgspec.structs import replace
+
+    from athena_core.settings import SETTINGS, load
+
+    settings = load()
+    flags = reach or Reach()
+    given = {
+        "ATHENA_CLI_TRANSPORT": ("--transport", flags.transport),
+        "ATHENA_API_BASE_URL": ("--api-base-url", flags.api_base_url),
+        "ATHENA_CLI_API_TIMEOUT_MS": ("--api-timeout-ms", flags.api_timeout_ms),
+        "ATHENA_CLI_IDENTITY": ("--identity", flags.identity),
+    }
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        flag, text = given.get(setting.variable, ("", None))
+        if text is not None:
+            try:
+                found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
+            except ValueError as error:
+                raise Misused(f"{flag}: {error} (it is {text!r})") from error
+    return replace(settings, **found)
+
+
+def ask(
+    reach: Reach | None,
+    operation_id: str,
+    *,
+    stay: bool = False,
+    told: Callable[[Any], Any] | None = None,
+    problem: Callable[[Any], str | None] | None = None,
+    lines: Callable[[Any], list[str]] | None = None,
+    **parts: Any,
+) -> None:
+    """Send one request and show its answer, what is ``told`` of it, or ``lines`` of it unless JSON was asked for.
+
+    Raise Failed where the answer holds a ``problem``.
+    """
+    import asyncio
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    async def work() -> tuple[bytes, str | None]:
+        async with connect(settings_of(reach), stay=stay) as transport:
+            return await transport.request(operation_id, wait=not stay, **parts), transport.following
+
+    data, following = asyncio.run(work())
+    if lines is not None and not (reach is not None and reach.output in {"json", "jsonl"}):
+        import msgspec
+
+        for line in lines(msgspec.json.decode(data)):
+            render.say(line)
+        return
+    if told is not None:
+        import msgspec
+
+        data = msgspec.json.encode(told(msgspec.json.decode(data)))
+    if (parts.get("query") or {}).get("format") == "csv":
+        render.write_sheet(data)
+        if following is not None:
+            render.note(f"More: --cursor {following}")
+    else:
+        render.show(data, reach.output if reach else None)
+    if problem is not None:
+        import msgspec
+
+        wrong = problem(msgspec.json.decode(data))
+        if wrong is not None:
+            raise Failed(wrong)
+
+
+def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
+    """Send requests for all pages of a list and show them as one list."""
+    import asyncio
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    async def work() -> None:
+        async with connect(settings_of(reach)) as transport:
+            pages = render.Pages(reach.output if reach else None)
+            query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
+            if query.get("format") == "csv":
+                render.write_sheet(await transport.request(operation_id, query=query, **parts))
+                while transport.following is not None:
+                    query["cursor"] = transport.following
+                    page = await transport.request(operation_id, query=query, **parts)
+                    render.write_sheet(page.partition(b"\n")[2])  # without the names of the columns
+                return
+            while following := pages.add(await transport.request(operation_id, query=query, **parts)):
+                query["cursor"] = following
+
+    asyncio.run(work())
+
+
+def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
+    """Print the records of a stream as they come, a line of JSON each, until Ctrl-C; then the last cursor."""
+    import asyncio
+    from contextlib import aclosing
+
+    from athena_cli import render
+    from athena_cli.transport import connect
+
+    last: str | None = None
+
+    def lost(reason: str) -> None:
+        render.note(f"Reconnecting: {reason}")
+
+    async def work() -> None:
+        nonlocal last
+        async with connect(settings_of(reach)) as transport:
+            cursor = query.pop("after", None)
+            async with aclosing(
+                transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)
+            ) as frames:
+                async for frame in frames:
+                    if frame.cursor is None:  # it only passes by
+                        continue
+                    if frame.record is not None:
+                        render.write(frame.record)
+                    last = frame.cursor
+
+    try:
+        asyncio.run(work())
+    finally:
+        if last is not None:
+            render.note(f"Cursor: {last}")
+
+
+def read_json(path: str, flag: str) -> dict[str, Any]:
+    """The JSON object in a file; `-` is standard input. Raises Misused."""
+    import msgspec
+
+    try:
+        text = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except OSError as error:
+        raise Misused(f"{flag}: cannot read {path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Misused(f"{flag}: {path} holds no JSON object: {error}") from error

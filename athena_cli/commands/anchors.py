@@ -1,0 +1,58 @@
+"""Anchors: the head of the log, written where its owner cannot rewrite it."""
+
+from typing import Annotated
+
+from athena_cli.client import settings_of
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import SWITCH
+from athena_cli.render import Form, show_value
+
+
+def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None = None) -> None:
+    """Write an anchor (position and chain value of the log's head) where its owner cannot rewrite it.
+
+    It is appended there, beside earlier ones. `athena verify --against PLACE` compares the log with all of them. Exit
+    code 1 if a place did not take it.
+
+    Args:
+        to: A file, `https://…`, `git:PATH` or `athena:URL`; may be given several times. ATHENA_ANCHOR_TO if absent.
+        form: How to show it.
+    """
+    import asyncio
+
+    from athena_cli.offline_log import kept
+    from athena_core.clock import SystemClock
+    from athena_core.errors import AnchorNotSent
+    from athena_core.services.proof.anchors import Sender, anchor_at_head, check_outside, destinations_of
+
+    settings = settings_of(None)
+    field = "--to" if to else "ATHENA_ANCHOR_TO"
+    places = destinations_of(to or settings.anchor_to, field)
+    check_outside(places, settings.state_dir, field)
+    if not places:
+        raise Misused("anchor needs --to: a file, https://…, git:PATH or athena:URL")
+    reader = kept(settings).reader()
+    try:
+        line = anchor_at_head(reader, SystemClock())
+    finally:
+        reader.close()
+    if line is None:
+        raise Failed("the log is empty; there is nothing to anchor")
+    failures: list[str] = []
+
+    async def send() -> list[str]:
+        sender, written = Sender.of(settings), []
+        for place in places:
+            try:
+                await sender.send(line, place)
+                written.append(place.shown)
+            except AnchorNotSent as error:
+                failures.append(error.message)
+        return written
+
+    written = asyncio.run(send())
+    show_value(
+        {"logId": line.log_id, "position": line.position, "chain": line.chain, "at": line.at, "written": written}, form
+    )
+    if failures:
+        raise Failed("; ".join(failures))

@@ -1,0 +1,83 @@
+"""Backups: write one, put one in the place of the log."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from athena_cli.client import settings_of
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.render import Form, show_value
+
+if TYPE_CHECKING:
+    from athena_core.services.proof.verify import VerifyReport
+
+
+def backup(target: Path, /, *, form: Form | None = None) -> None:
+    """Copy the log into one file while others write to it, and verify the copy.
+
+    Everything that was acknowledged before the command began is in it, with idempotency keys; views are not, they are
+    rebuilt. Restore it with `athena restore`.
+
+    Args:
+        target: The file to write; it must not exist.
+        form: How to show it.
+    """
+    from athena_cli import render
+    from athena_cli.offline_log import kept
+    from athena_core.log.tools.backup import copy_log
+
+    settings = settings_of(None)
+    if settings.database_url is not None:
+        raise Misused("a database is backed up with its own tools, for example pg_dump")
+    source = kept(settings).directory / "log.db"
+    try:
+        render.last(copy_log(source, target), "backup")
+    except OSError as error:
+        raise Failed(f"cannot write {target}: {error.strerror}") from error
+    report = _verified(target)
+    done = {
+        "status": "written",
+        "path": str(target),
+        "bytes": target.stat().st_size,
+        "logId": report.log_id,
+        "position": report.head,
+        "chain": report.chain,
+    }
+    show_value(done, form)
+
+
+def restore(source: Path, /, *, form: Form | None = None) -> None:
+    """Verify a backup and put it in the place of the log; no process may be at work there.
+
+    A log that was there is kept under another name. If it had gone further than the backup, the next start refuses
+    until ATHENA_ACCEPT_FORK=true says that this is meant; cursors up to the backup's end stay valid.
+
+    Args:
+        source: The file that `athena backup` wrote.
+        form: How to show it.
+    """
+    from athena_core.log.tools.backup import restore_log
+
+    settings = settings_of(None)
+    if settings.database_url is not None:
+        raise Misused("a database is restored with its own tools, for example pg_restore")
+    report = _verified(source)
+    try:
+        done = restore_log(source, settings.state_dir)
+    except OSError as error:
+        raise Failed(f"cannot restore {source}: {error.strerror}") from error
+    answer = {"status": "restored", "logId": done.log_id, "position": done.position, "chain": report.chain}
+    if done.kept is not None:
+        answer["kept"] = done.kept
+    if done.forks:
+        answer["next"] = "start once with ATHENA_ACCEPT_FORK=true"
+    show_value(answer, form)
+
+
+def _verified(path: Path) -> "VerifyReport":
+    """The report on a copy of a log. Raises Failed if it does not verify."""
+    from athena_cli.commands.log import proved
+    from athena_core.log.tools.backup import open_log_file
+    from athena_core.services.proof.ranges import HelperProcesses
+
+    reader, meta = open_log_file(path)
+    return proved(reader, meta, None, str(path), HelperProcesses(path))

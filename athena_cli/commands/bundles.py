@@ -1,0 +1,70 @@
+"""Bundles: slices of the log that prove themselves elsewhere."""
+
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+from athena_cli.client import settings_of
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import SWITCH
+from athena_cli.render import Form, show_value
+
+
+def export(
+    *,
+    run: str | None = None,
+    session: str | None = None,
+    since: str | None = None,
+    to: str | None = None,
+    redact: Annotated[bool, SWITCH] = False,
+    out: Path | None = None,
+    form: Form | None = None,
+) -> None:
+    """Write a slice of the log that proves itself elsewhere: `athena verify --bundle FILE`.
+
+    Args:
+        run: The events of this run.
+        session: The events of this session.
+        since: Everything after an event (its id, or a position), or since a time (ISO-8601).
+        to: Extend the slice to this position or event, or to `head`, so that a kept anchor vouches for it.
+        redact: Without what people, models and tools wrote; the bundle says so, and still proves itself.
+        out: The file to write; standard output if absent.
+        form: How to show what was written.
+    """
+    if (run is not None) + (session is not None) + (since is not None) != 1:
+        raise Misused("export needs one of --run, --session and --since")
+
+    import msgspec
+
+    from athena_cli import render
+    from athena_cli.offline_log import kept, place_of
+    from athena_core.log.chain import ChainBroken
+    from athena_core.services.proof.bundle import BundleHead, BundleScope
+    from athena_core.services.proof.bundle import export as lines_of
+    from athena_core.system import private_file
+
+    reader = kept(settings_of(None)).reader()
+    try:
+        after = None if since is None else place_of(since, reader)
+        end = None if to is None else reader.head() if to == "head" else place_of(to, reader)
+        lines = lines_of(reader, BundleScope(run_id=run, session_id=session, after=after), redact=redact, to=end)
+        head = next(lines)
+        if not msgspec.json.decode(head, type=BundleHead).head:
+            render.note("Warning: the log holds nothing of that; the bundle is empty")
+        lines = chain((head,), lines)
+        if out is None:
+            render.write_lines(lines)
+            return
+        draft = out.with_name(out.name + ".part")
+        with open(draft, "wb", opener=private_file.opener) as file:  # noqa: PTH123 - Path.open takes none
+            file.writelines(lines)
+        draft.replace(out)
+    except ChainBroken as broken:
+        raise Failed(f"cannot export: {broken}; athena verify names what is wrong with the log") from broken
+    except OSError as error:
+        if out is None:  # who leads all commands tells of the standard output
+            raise
+        raise Failed(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        reader.close()
+    show_value({"status": "written", "path": str(out), "bytes": out.stat().st_size}, form)

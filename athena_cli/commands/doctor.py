@@ -1,0 +1,47 @@
+"""The doctor: what may be wrong with a set-up, and what mends it."""
+
+from typing import TYPE_CHECKING
+
+from athena_cli.exit_codes import Failed
+from athena_cli.render import Form, show_value
+
+if TYPE_CHECKING:
+    from athena_cli.checks import Finding
+
+
+def doctor(*, form: Form | None = None) -> None:
+    """Look at versions, settings, disk, clock, port and log: what is wrong, and what mends it.
+
+    Exit code 1 if something keeps Athena from working as promised.
+
+    Args:
+        form: How to show what was found.
+    """
+    from athena_cli.checks import examine
+    from athena_cli.render import on_terminal
+
+    findings = examine()
+    output = form.output if form else None
+    if output == "table" or (output is None and on_terminal()):
+        _list(findings)
+    else:
+        show_value({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, form)
+    wrong = [found for found in findings if found.status == "wrong"]
+    if wrong:
+        raise Failed(f"{wrong[0].check}: {wrong[0].says}")
+
+
+def _list(findings: "list[Finding]") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from athena_core.text import printable
+
+    colours = {"ok": "green", "notice": "yellow", "wrong": "red"}
+    console = Console()
+    for found in findings:
+        line = Text(f"{found.status:>6}  ", style=colours[found.status])
+        line.append(f"{found.check}: {printable(found.says)}", style="default")
+        console.print(line)
+        if found.remedy:
+            console.print(Text(f"        {printable(found.remedy)}", style="dim"))

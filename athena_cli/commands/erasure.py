@@ -1,0 +1,98 @@
+"""Erasure: the text of an event, a run or a session, removed from the state directory."""
+
+from typing import Annotated, Any
+
+from athena_cli.client import settings_of
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import SWITCH, TEXT
+from athena_cli.render import Form, show_value
+
+REASON_CHARS_MAX = 1_000
+WAIT_SECONDS, WAIT_SECONDS_MAX = 90.0, 3_600
+
+
+def redact(
+    *,
+    position: int | None = None,
+    run: str | None = None,
+    session: str | None = None,
+    reason: Annotated[str | None, TEXT] = None,
+    wait: float = WAIT_SECONDS,
+    audit: Annotated[bool, SWITCH] = False,
+    form: Form | None = None,
+) -> None:
+    """Erase what people, models and tools wrote, permanently; the facts stay and the log still verifies.
+
+    Works on the state directory, also beside a server. Exit code 0 means that no file of the state directory holds the
+    text. Otherwise the exit code is 1, and `left` names each place and what removes the text there; the same command
+    can be run again. Other events that repeat an erased text of 12 characters or more are such places, too. With
+    `--audit` it erases nothing and counts the words that older releases recorded in public payloads.
+
+    Args:
+        position: Erase the text of the event at this position.
+        run: Erase all text of this run, its input included.
+        session: Erase all text of this session and its runs.
+        reason: Why, for the audit trail.
+        wait: How many seconds to wait for other processes that are reading the text.
+        audit: Count what cannot be erased in the whole log, by event and field.
+        form: How to show it.
+    """
+    if audit:
+        _count_public_words(form)
+        return
+    if [position, run, session].count(None) != 2:
+        raise Misused("redact needs one of --position, --run and --session")
+    if reason is None or not reason.strip() or len(reason) > REASON_CHARS_MAX:
+        raise Misused(f"--reason: expected 1 to {REASON_CHARS_MAX} characters")
+    if not 0 <= wait <= WAIT_SECONDS_MAX:
+        raise Misused(f"--wait: expected 0 to {WAIT_SECONDS_MAX} seconds")
+
+    import asyncio
+
+    import msgspec
+
+    from athena_cli import render
+    from athena_cli.in_process import in_process
+    from athena_cli.offline_log import kept
+    from athena_cli.output_shapes import remains
+    from athena_core.event import Meta
+    from athena_core.services.erasure import redaction
+
+    settings = settings_of(None)
+    kept(settings)
+
+    async def work() -> dict[str, Any]:
+        async with in_process(settings) as inside:
+            plane = inside.plane
+            meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
+            if run is not None:
+                found = redaction.text_of_run(plane.reader, plane.log.codec, run)
+            elif session is not None:
+                found = redaction.text_of_session(plane.reader, plane.log.codec, session)
+            else:
+                found = redaction.text_of_event(plane.reader, position or 0)
+            done, copies = await redaction.redact(plane.log, plane.reader, found, reason.strip(), meta)
+            left = (*await plane.scrub(done, wait), *copies, *found.public)
+            return {"redacted": len(found.rows), "position": done, "left": msgspec.to_builtins(left)}
+
+    done = asyncio.run(work())
+    show_value(done, form)
+    if settings.database_url is not None:
+        render.note(
+            "PostgreSQL may still hold it in free space of pages, in write-ahead logs and their archive, on standbys"
+            " and in backups; see docs/postgresql.md"
+        )
+    if (wrong := remains(done["left"])) is not None:
+        raise Failed(wrong)
+
+
+def _count_public_words(form: Form | None) -> None:
+    from athena_cli.offline_log import kept
+    from athena_core.services.erasure import redaction
+
+    reader = kept(settings_of(None)).reader()
+    try:
+        counts = redaction.count_public_words(reader)
+    finally:
+        reader.close()
+    show_value({"words": sum(counts.values()), "fields": counts}, form)

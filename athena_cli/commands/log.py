@@ -1,0 +1,274 @@
+"""The log as a whole: prove it, move it to another store."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+from cyclopts import Parameter
+
+from athena_cli.client import settings_of
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import SWITCH, TEXT
+from athena_cli.render import Form, show_value
+
+if TYPE_CHECKING:
+    from athena_core.log.anchor import Anchor
+    from athena_core.log.port import StoreReader
+    from athena_core.log.tools.move import MoveTarget
+    from athena_core.services.proof.ranges import HelperProcesses
+    from athena_core.services.proof.verify import VerifyReport
+    from athena_core.services.proof.witnesses import ForkName, Witness, Witnesses
+    from projections.engine.ids import IdComparison
+
+
+def verify(
+    *,
+    bundle: Annotated[Path | None, TEXT] = None,
+    against: Annotated[list[str] | None, SWITCH] = None,
+    forked: Annotated[list[str] | None, Parameter(allow_leading_hyphen=True, negative="")] = None,
+    ids: Annotated[Path | None, TEXT] = None,
+    json: Annotated[bool, SWITCH] = False,
+    form: Form | None = None,
+) -> None:
+    """Prove the log: its hash chain, and the invariants that every decision keeps.
+
+    The report names the anchors that were compared, and what was not looked at. A history that was rewritten as a
+    whole is shown only by an anchor that was kept elsewhere. Nothing in a log shows that somebody who may write it
+    appended an event that is rightly chained, or that an event was never written.
+
+    Args:
+        bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
+        against: Compare with every anchor in a file, at `https://…`, `git:PATH` or `athena:URL`; may be repeated.
+        forked: The id of a `log.forked` that you accepted: kept anchors of what it gave up are counted, not compared.
+        ids: Compare with event ids that a consumer kept: one a line, or events as JSON lines; `-` is standard input.
+        json: Show one JSON document, also on a terminal.
+        form: How to show it.
+    """
+    from msgspec import to_builtins
+
+    from athena_cli import render
+    from athena_cli.offline_log import kept
+    from athena_core.clock import SystemClock
+    from athena_core.domain import EVENTS
+    from athena_core.log.codec import Codec
+    from athena_core.services.proof import verify as verifying
+    from athena_core.services.proof.ranges import HelperProcesses
+    from athena_core.system import gc_tuning
+
+    form = Form("json") if json else form
+    if bundle is not None:
+        if ids is not None or forked:
+            raise Misused("--ids and --forked go with the log, not with --bundle")
+        _prove(bundle, form, against or ())
+        return
+    if forked and not against:
+        raise Misused("--forked goes with --against")
+    gc_tuning.tune_gc()
+    state = kept(settings_of(None), any_schema=True)
+    reader = state.reader()
+    steps = verifying.verify(
+        reader,
+        Codec(EVENTS),
+        SystemClock(),
+        meta=state.archive.meta,
+        anchor=state.anchor,
+        against=_kept(against, reader.log_id, _forks(forked or (), reader.log_id)) if against else None,
+        keys=reader.keys(),
+        helpers=HelperProcesses(state.directory / "log.db", state.url),
+    )
+    report = render.last(steps, "verify").report
+    assert report is not None
+    compared = _compared(ids, reader) if ids is not None else None
+    reader.close()
+    show_value(report if compared is None else {**to_builtins(report), "ids": to_builtins(compared)}, form)
+    if not report.ok:
+        more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
+        raise Failed(f"the log does not verify: {report.violations[0]}{more}")
+    if compared is not None and not compared.checked:
+        raise Failed(f"{ids}: holds no event id")
+    if compared is not None and compared.unknown:
+        first, others = compared.unknown[0], compared.unknown_count - 1
+        more = f" (and {others} more)" if others else ""
+        raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}")
+
+
+def _forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
+    """Read the ids of accepted forks. Raise Misused for what is no event id of this log."""
+    from athena_core.errors import CursorInvalid
+    from projections.engine.cursor import parse_cursor
+
+    found = []
+    for text in ids:
+        try:
+            cursor = parse_cursor(text)
+        except CursorInvalid as error:
+            raise Misused("--forked: expected the id of a log.forked") from error
+        if cursor.mark is None or cursor.log_id != log_id:
+            raise Misused("--forked: expected the id of a log.forked of this log")
+        found.append((cursor.position, cursor.mark))
+    return found
+
+
+def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
+    """Read the anchors that several places keep. Raise ConfigError."""
+    import asyncio
+
+    from athena_core.services.proof.anchors import Sender, destinations_of, fetch_anchors
+    from athena_core.services.proof.witnesses import Witnesses, read_anchors
+
+    sender = Sender.of(settings_of(None))
+    found = destinations_of(places, "--against")
+
+    def lines() -> "Iterator[Witness]":
+        for place in found:
+            with asyncio.run(fetch_anchors(place, log_id, sender)) as file:
+                yield from read_anchors(place.shown, file)
+
+    return Witnesses(lines(), [place.shown for place in found], forks)
+
+
+def _compared(path: Path, reader: "StoreReader") -> "IdComparison":
+    """Compare event ids of a file with a log. Raise Misused where it cannot be read."""
+    from projections.engine.ids import compare_ids
+
+    if str(path) == "-":
+        return compare_ids(sys.stdin.buffer, reader)
+    try:
+        with path.open("rb") as file:
+            return compare_ids(file, reader)
+    except OSError as error:
+        raise Misused(f"--ids: cannot read {path}: {error.strerror}") from error
+
+
+def _prove(path: Path, form: Form | None, against: Sequence[str]) -> None:
+    """Prove a bundle. Raises Failed if it is not what was exported."""
+    from athena_core.log.chain import ChainBroken
+    from athena_core.services.proof.bundle import log_id_of, prove, read_lines
+
+    def proven(file: "BinaryIO") -> Any:
+        lines = read_lines(file)
+        first = next(lines, b"")
+        kept = _kept(against, log_id_of(first)).anchors() if against else ()
+        if against and not kept:
+            raise Failed(f"{', '.join(against)}: no anchor is kept there")
+        return prove(chain((first,), lines), kept=kept)
+
+    try:
+        if str(path) == "-":
+            proof = proven(sys.stdin.buffer)
+        else:
+            with path.open("rb") as file:
+                proof = proven(file)
+    except OSError as error:
+        raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
+    except ChainBroken as broken:
+        raise Failed(f"the bundle does not verify: {broken}") from broken
+    show_value(proof, form)
+
+
+def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
+    """Move the log from files to PostgreSQL, or back, with all that belongs to it; no process may be at work on either.
+
+    Rows, idempotency keys, guards and checkpoints arrive as they were, under the same log id, so every cursor stays
+    valid; the chain is verified and the views are rebuilt there. Until all of it has arrived the target is empty: a
+    move that was interrupted is begun again by the same command. What was moved stays where it was, and cannot be
+    started any more.
+
+    Args:
+        to: The URL of an empty database, or, from a database, a directory without a log.
+        form: How to show it.
+    """
+    from contextlib import closing
+
+    from athena_cli import render
+    from athena_core.log.anchor import Anchor, read_anchor, write_anchor
+    from athena_core.log.engine import is_url, open_move
+    from athena_core.log.port import MOVED_TO
+    from athena_core.log.tools import move as moving
+
+    settings = settings_of(None)
+    if "://" in to and not is_url(to):
+        raise Misused("--to: expected postgresql://… or a directory")
+    origin, target = open_move(settings.state_dir, settings.database_url, to)
+    with closing(origin), closing(target):
+        _movable(origin.meta.get(MOVED_TO), target)
+        try:
+            if not target.occupied:
+                target.begin({name: value for name, value in origin.meta.items() if name != MOVED_TO})
+                render.last(moving.copy(origin, target), "copy")
+            left, arrived = moving.digests(origin), moving.digests(target)
+            if left != arrived:
+                raise Misused(f"--to: {target.place} holds another log, or this one as it was at another time")
+            report = proved(target.reader(), target.meta, read_anchor(origin.anchor), target.place)
+            origin.check()
+            target.commit()
+            write_anchor(target.anchor, Anchor(log_id=report.log_id, position=report.head, chain=report.chain))
+            origin.retire(target.place)
+        except OSError as error:
+            raise Failed(f"cannot move to {target.place}: {error}") from error
+    done = {
+        "status": "moved",
+        "logId": report.log_id,
+        "position": report.head,
+        "chain": report.chain,
+        "from": {"place": origin.place, "digests": left},
+        "to": {"place": target.place, "digests": arrived},
+        "views": _rebuilt(settings.state_dir if is_url(to) else Path(to), to if is_url(to) else None),
+        "next": "set ATHENA_DATABASE_URL to it"
+        if is_url(to)
+        else "unset ATHENA_DATABASE_URL, and set ATHENA_STATE_DIR to it",
+    }
+    show_value(done, form)
+
+
+def _movable(moved: str | None, target: "MoveTarget") -> None:
+    """Raise Misused where a log was moved elsewhere before."""
+    from athena_core.log.port import MOVED_TO
+
+    if moved is not None and (moved != target.place or not target.occupied):
+        raise Misused(f"the log was moved to {moved} before; what is left here is older")
+    if MOVED_TO in target.meta:
+        raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED_TO]}; name an empty place")
+
+
+def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
+    """Build the views of a log that has arrived; their digests."""
+    from athena_cli import render
+    from athena_cli.commands.views import digests_of
+    from athena_cli.offline_log import Kept
+    from athena_core.log.engine import open_archive
+    from projections.engine.replay import rebuild
+
+    state = Kept(directory, url, open_archive(directory, url))
+    views = state.views()
+    render.last(rebuild(views), "views")
+    return digests_of(views)
+
+
+def proved(
+    reader: "StoreReader",
+    meta: Mapping[str, str],
+    anchor: "Anchor | None",
+    place: str,
+    helpers: "HelperProcesses | None" = None,
+) -> "VerifyReport":
+    """The report on a log. Raises Failed if it does not verify."""
+    from athena_cli import render
+    from athena_core.clock import SystemClock
+    from athena_core.domain import EVENTS
+    from athena_core.log.codec import Codec
+    from athena_core.services.proof import verify as verifying
+
+    try:
+        steps = verifying.verify(
+            reader, Codec(EVENTS), SystemClock(), meta=meta, anchor=anchor, keys=reader.keys(), helpers=helpers
+        )
+        report = render.last(steps, "verify").report
+    finally:
+        reader.close()
+    assert report is not None
+    if not report.ok:
+        raise Failed(f"{place} does not verify: {report.violations[0]}")
+    return report
