@@ -9,14 +9,14 @@ from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensErro
 
 from athena_cli.command_tree import COMMANDS, GROUPS
 from athena_cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
-from athena_cli.generated_commands import ROWS
+from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_core import __version__
 from athena_core.system.supervisor import protect
 from athena_core.text import printable
 
 STDOUT, STDERR = 1, 2
 
-REACHING = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
+CONNECTION_FLAGS = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
 
 
 def build() -> App:
@@ -39,15 +39,18 @@ def build() -> App:
 
     for words, command in COMMANDS.items():
         parent, name = place(words)
-        parent.command(command, name=name, help=_told(command))
+        parent.command(command, name=name, help=_help_text(command))
     app.register_install_completion_command()
-    for words, row in ROWS.items():  # read from the table when they are run: the table takes longer than help may
+    for (
+        words,
+        row,
+    ) in GENERATED_COMMANDS.items():  # read from the table when they are run: the table takes longer than help may
         parent, name = place(words)
         parent.command(f"athena_cli.operation_command:{row.operation_id}", name=name, help=row.summary)
     return app
 
 
-def _told(command: Callable[..., object]) -> str:
+def _help_text(command: Callable[..., object]) -> str:
     """What a command is for, from its docstring: a line for each paragraph, as wide as the terminal is."""
     text = inspect.getdoc(command) or ""
     paragraphs = text.partition("\n\nArgs:")[0].split("\n\n")
@@ -56,32 +59,32 @@ def _told(command: Callable[..., object]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (contract D26). Without arguments, this process is the program athena."""
-    _open_what_is_closed()
+    _open_closed_streams()
     if arguments is None:
         protect()
     try:
-        given = joined(sys.argv[1:] if arguments is None else arguments)
+        given = join_switch_values(sys.argv[1:] if arguments is None else arguments)
         result = build()(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except UnknownOptionError as error:
         option = (error.token.keyword or error.token.value).partition("=")[0]
         here = "; this command works on the state directory itself (ATHENA_STATE_DIR) and asks no server"
-        return _say(str(error).rstrip(".") + (here if option in REACHING else ""), MISUSED)
+        return _report(str(error).rstrip(".") + (here if option in CONNECTION_FLAGS else ""), MISUSED)
     except UnusedCliTokensError as error:
         command, more = " ".join(("athena", *(error.command_chain or ()))), error.unused_tokens or ()
-        return _say(f"{command} has no place for {', '.join(map(repr, more))}; see {command} --help", MISUSED)
+        return _report(f"{command} has no place for {', '.join(map(repr, more))}; see {command} --help", MISUSED)
     except CycloptsError as error:
-        return _say(str(error), MISUSED)
+        return _report(str(error), MISUSED)
     except Exit as error:
-        return _say(str(error), error.code)
+        return _report(str(error), error.code)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _forget_output()
+        _discard_output()
         return FAILED
     except OSError as error:  # such as a disk that is full under what the output goes to
-        _forget_output()
-        return _say(str(error), FAILED)
+        _discard_output()
+        return _report(str(error), FAILED)
     except Exception as error:
         from msgspec import to_builtins
 
@@ -89,14 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(error, ConfigError):
             advice = advice_of(error.message, to_builtins(error.details))
-            return _say(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
+            return _report(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
         if isinstance(error, AthenaError):
-            return _say(f"{error.code}: {error.message}", FAILED)
+            return _report(f"{error.code}: {error.message}", FAILED)
         from athena_core.log.codec import Undecodable
         from athena_core.log.sqlite.store import DatabaseError
 
         if isinstance(error, DatabaseError | Undecodable):
-            return _say(f"the log cannot be read: {error}; athena verify names what is wrong with it", FAILED)
+            return _report(f"the log cannot be read: {error}; athena verify names what is wrong with it", FAILED)
         import traceback
 
         print(printable(traceback.format_exc()), end="", file=sys.stderr)  # as the interpreter would, without commands
@@ -104,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else OK
 
 
-def joined(arguments: Sequence[str]) -> list[str]:
+def join_switch_values(arguments: Sequence[str]) -> list[str]:
     """The arguments with `--flag true` as `--flag=true`, so that a switch may be told its value as all else is."""
     found: list[str] = []
     for argument in arguments:
@@ -116,7 +119,7 @@ def joined(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _open_what_is_closed() -> None:
+def _open_closed_streams() -> None:
     """Lead standard streams that are closed nowhere, or files of ours take their place and are written our words."""
     while (lowest := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(lowest, True)
@@ -125,11 +128,11 @@ def _open_what_is_closed() -> None:
     sys.stderr = sys.stderr or os.fdopen(STDERR, "w", closefd=False)
 
 
-def _forget_output() -> None:
+def _discard_output() -> None:
     """Let what could not be written go, or the interpreter complains at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(message: str, code: int) -> int:
+def _report(message: str, code: int) -> int:
     print("Error:", printable(" ".join(message.split())), file=sys.stderr)
     return code

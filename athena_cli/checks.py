@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from athena_api.endpoint.operation import PREFIX
-from athena_cli.offline_log import Kept, kept
+from athena_cli.offline_log import OfflineLog, open_offline_log
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
@@ -33,7 +33,7 @@ RECENT_EVENTS = 1_000
 KNOWN = {event.TYPE for event in EVENTS}
 
 
-class Finding(Value):
+class CheckResult(Value):
     """One thing that was looked at; ``wrong`` breaks a promise, a ``notice`` may surprise."""
 
     check: str
@@ -42,53 +42,56 @@ class Finding(Value):
     remedy: str | None = None
 
 
-def examine() -> list[Finding]:
+def examine() -> list[CheckResult]:
     """Everything, in order; later checks need what earlier ones found."""
     findings = list(_versions())
     try:
         settings = load()
     except ConfigError as error:
-        return [*findings, Finding(check="settings", status="wrong", says=error.message, remedy="correct the setting")]
+        return [
+            *findings,
+            CheckResult(check="settings", status="wrong", says=error.message, remedy="correct the setting"),
+        ]
     findings += _settings(settings)
     findings += _directory(settings.state_dir)
     findings += _server(settings)
     try:
-        state = kept(settings, any_schema=True)
+        log = open_offline_log(settings, any_schema=True)
     except ConfigError as error:
         present = settings.database_url is not None or os.path.lexists(settings.state_dir / "log.db")
-        findings.append(Finding(check="log", status="wrong" if present else "notice", says=error.message))
+        findings.append(CheckResult(check="log", status="wrong" if present else "notice", says=error.message))
         return findings
-    return [*findings, *_log(state), *_views(state)]
+    return [*findings, *_log(log), *_views(log)]
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[CheckResult]:
     found = sys.version_info[:3]
     says = f"Python {platform.python_version()} on {platform.system()} {platform.release()}"
     good = found >= (3, 11) and platform.system() == "Linux"
-    yield Finding(
+    yield CheckResult(
         check="python", status="ok" if good else "wrong", says=says, remedy=None if good else "Python 3.11, Linux"
     )
     try:
-        yield Finding(check="sqlite", status="ok", says=f"SQLite {check_library()}")
+        yield CheckResult(check="sqlite", status="ok", says=f"SQLite {check_library()}")
     except ConfigError as error:
-        yield Finding(check="sqlite", status="wrong", says=error.message)
+        yield CheckResult(check="sqlite", status="wrong", says=error.message)
     lines = [line.split(";")[0] for line in requires("projectathena") or () if "extra ==" not in line]
     names = sorted(line.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip() for line in lines)
     try:
         says = ", ".join(f"{name} {version(name)}" for name in names)
-        yield Finding(check="libraries", status="ok", says=says)
+        yield CheckResult(check="libraries", status="ok", says=says)
     except PackageNotFoundError as error:
-        yield Finding(
+        yield CheckResult(
             check="libraries", status="wrong", says=f"{error.name} is not installed", remedy="install Athena again"
         )
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
-    yield Finding(check="settings", status="ok", says="every setting can be read")
+def _settings(settings: Settings) -> Iterator[CheckResult]:
+    yield CheckResult(check="settings", status="ok", says="every setting can be read")
     for warning in replaced():
-        yield Finding(check="settings", status="notice", says=warning)
+        yield CheckResult(check="settings", status="notice", says=warning)
     places = len(settings.anchor_to)
-    yield Finding(
+    yield CheckResult(
         check="anchors elsewhere",
         status="ok" if places else "notice",
         says=f"a server sends anchors to {places} places" if places else "no anchor leaves this machine by a server",
@@ -96,7 +99,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     )
     workspace = settings.workspace_root
     if not workspace.is_dir():
-        yield Finding(
+        yield CheckResult(
             check="workspace",
             status="wrong",
             says=f"{workspace} is no directory",
@@ -104,16 +107,18 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _directory(directory: Path) -> Iterator[Finding]:
+def _directory(directory: Path) -> Iterator[CheckResult]:
     if not directory.exists():
-        yield Finding(check="state directory", status="ok", says=f"{directory} does not exist yet; a server creates it")
+        yield CheckResult(
+            check="state directory", status="ok", says=f"{directory} does not exist yet; a server creates it"
+        )
         directory = next(parent for parent in directory.absolute().parents if parent.exists())
     if not os.access(directory, os.W_OK | os.X_OK):
-        yield Finding(
+        yield CheckResult(
             check="state directory", status="wrong", says=f"{directory} is not writable", remedy="give it to this user"
         )
     kind = file_system(directory)
-    yield Finding(
+    yield CheckResult(
         check="file system",
         status="wrong" if kind in NETWORK_FILE_SYSTEMS else "ok",
         says=f"{directory} is on {kind}",
@@ -121,7 +126,7 @@ def _directory(directory: Path) -> Iterator[Finding]:
     )
     free = shutil.disk_usage(directory).free
     low = free < SPACE_BYTES_MIN
-    yield Finding(
+    yield CheckResult(
         check="space",
         status="notice" if low else "ok",
         says=f"{free / (1 << 30):.1f} GiB free",
@@ -134,7 +139,7 @@ def _directory(directory: Path) -> Iterator[Finding]:
         if exposed:
             remedy = "others may read what was said: the next start closes these files"
         files = f", and {exposed} files in it are open to others" if exposed else ""
-        yield Finding(
+        yield CheckResult(
             check="permissions",
             status="notice" if remedy else "ok",
             says=f"{directory} has mode {mode:04o}{files}",
@@ -142,7 +147,7 @@ def _directory(directory: Path) -> Iterator[Finding]:
         )
 
 
-def _server(settings: Settings) -> Iterator[Finding]:
+def _server(settings: Settings) -> Iterator[CheckResult]:
     url = settings.api_base_url
     parts = urlsplit(url)
     try:
@@ -151,7 +156,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
         host, port = parts.hostname or "127.0.0.1", parts.port or 80
         with socket.socket() as probe:
             taken = probe.connect_ex((host, port)) == 0
-        yield Finding(
+        yield CheckResult(
             check="server",
             status="notice" if taken else "ok",
             says=f"something at {host}:{port} does not speak HTTP in time" if taken else f"nothing listens at {url}",
@@ -159,10 +164,10 @@ def _server(settings: Settings) -> Iterator[Finding]:
         )
         return
     if answer.status_code == 200:
-        yield Finding(check="server", status="ok", says=f"a server at {url} is ready")
+        yield CheckResult(check="server", status="ok", says=f"a server at {url} is ready")
         yield from _problems(settings)
     elif "athena-position" in answer.headers or "x-trace-id" in answer.headers:
-        yield Finding(
+        yield CheckResult(
             check="server",
             status="wrong",
             says=f"the server at {url} is not ready: {answer.text[:200]}",
@@ -170,7 +175,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
         )
         yield from _problems(settings)
     else:
-        yield Finding(
+        yield CheckResult(
             check="server",
             status="notice",
             says=f"whoever answers at {url} is no Athena server (status {answer.status_code})",
@@ -178,7 +183,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _problems(settings: Settings) -> Iterator[Finding]:
+def _problems(settings: Settings) -> Iterator[CheckResult]:
     """The loops that fail in the server and in other processes, if this user may read that."""
     health, workers = (_read(settings, path) for path in ("/admin/health", "/workers"))
     others = [one for one in workers.get("items", ()) if one["id"] != health.get("executor")]
@@ -186,7 +191,7 @@ def _problems(settings: Settings) -> Iterator[Finding]:
     for place, found in places:
         for problem in found.get("problems", ()):  # an older release does not report them
             count, since = problem["count"], problem["since"]
-            yield Finding(
+            yield CheckResult(
                 check=f"background {problem['loop']}",
                 status="wrong",
                 says=printable(f"{place}: fails since {since}, {count} times: {problem['message']}"),
@@ -206,30 +211,32 @@ def _read(settings: Settings, path: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _log(state: Kept) -> Iterator[Finding]:
-    for stray in state.archive.schema.strays:
+def _log(log: OfflineLog) -> Iterator[CheckResult]:
+    for stray in log.archive.schema.strays:
         remedy = "find out who put it there, then drop it or restore a backup"
-        yield Finding(check="schema", status="wrong", says=f"the log holds {stray}", remedy=remedy)
-    if not state.archive.schema.readable:
+        yield CheckResult(check="schema", status="wrong", says=f"the log holds {stray}", remedy=remedy)
+    if not log.archive.schema.readable:
         return
-    format_ = state.archive.meta["format"]
+    format_ = log.archive.meta["format"]
     if not format_.isdigit() or int(format_) > FORMAT:
         says = f"the log has format {format_}, this release reads {FORMAT}"
-        yield Finding(check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one")
+        yield CheckResult(
+            check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one"
+        )
         return
-    if moved := state.archive.meta.get(MOVED_TO):
+    if moved := log.archive.meta.get(MOVED_TO):
         remedy = "set ATHENA_DATABASE_URL or ATHENA_STATE_DIR to it"
-        yield Finding(check="log", status="wrong", says=f"the log was moved to {moved}", remedy=remedy)
+        yield CheckResult(check="log", status="wrong", says=f"the log was moved to {moved}", remedy=remedy)
         return
-    reader = state.reader()
+    reader = log.reader()
     try:
         head = reader.head()
         row = reader.row(head) if head else None
-        size = state.archive.bytes() / (1 << 20)
-        yield Finding(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
-        yield from _anchor(state, reader, head)
+        size = log.archive.bytes() / (1 << 20)
+        yield CheckResult(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
+        yield from _anchor(log, reader, head)
         ahead = 0.0 if row is None else (row.recorded_at - SystemClock().now()) / 1000
-        yield Finding(
+        yield CheckResult(
             check="clock",
             status="notice" if ahead > AHEAD_SECONDS_MAX else "ok",
             says=f"the clock says {iso(SystemClock().now())}"
@@ -241,31 +248,31 @@ def _log(state: Kept) -> Iterator[Finding]:
         newer = {row.type for row in reader.rows(max(head - RECENT_EVENTS, 0), RECENT_EVENTS)} - KNOWN
         if newer:
             says = f"events of a newer release: {', '.join(sorted(newer))}"
-            yield Finding(check="events", status="notice", says=says, remedy="update Athena to see them in views")
+            yield CheckResult(check="events", status="notice", says=says, remedy="update Athena to see them in views")
     finally:
         reader.close()
 
 
-def _anchor(state: Kept, reader: StoreReader, head: int) -> Iterator[Finding]:
+def _anchor(log: OfflineLog, reader: StoreReader, head: int) -> Iterator[CheckResult]:
     """Compare the log with its anchor, as a start does."""
     accept = "restore the rest, or start once with ATHENA_ACCEPT_FORK=true"
     try:
-        anchor = state.anchor
+        anchor = log.anchor
     except ConfigError as error:
-        yield Finding(check="anchor", status="wrong", says=error.message, remedy=accept)
+        yield CheckResult(check="anchor", status="wrong", says=error.message, remedy=accept)
         return
     if anchor is None:
-        if head and state.url is None and state.archive.meta["format"] == str(FORMAT):
+        if head and log.url is None and log.archive.meta["format"] == str(FORMAT):
             says = "there is none, so nothing shows whether the log is whole"
-            yield Finding(check="anchor", status="wrong", says=says, remedy=accept)
+            yield CheckResult(check="anchor", status="wrong", says=says, remedy=accept)
     elif anchor.log_id != reader.log_id:
         says = f"it is the anchor of another log, {anchor.log_id}"
-        yield Finding(check="anchor", status="wrong", says=says, remedy=accept)
+        yield CheckResult(check="anchor", status="wrong", says=says, remedy=accept)
     else:
         vouched = reader.row(anchor.position) if anchor.position else None
         cut = anchor.position > head or (vouched is not None and vouched.chain.hex() != anchor.chain)
         more = " with another history, or more of it" if cut else ""
-        yield Finding(
+        yield CheckResult(
             check="anchor",
             status="wrong" if cut else "ok",
             says=f"the log once reached position {anchor.position}{more}",
@@ -273,10 +280,10 @@ def _anchor(state: Kept, reader: StoreReader, head: int) -> Iterator[Finding]:
         )
 
 
-def _views(state: Kept) -> Iterator[Finding]:
-    views = state.views()
+def _views(log: OfflineLog) -> Iterator[CheckResult]:
+    views = log.views()
     name = views.generations.current()
     if name is None:
-        yield Finding(check="views", status="ok", says="there are none yet; a server builds them")
+        yield CheckResult(check="views", status="ok", says="there are none yet; a server builds them")
         return
-    yield Finding(check="views", status="ok", says=f"generation {name} serves")
+    yield CheckResult(check="views", status="ok", says=f"generation {name} serves")

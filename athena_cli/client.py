@@ -19,7 +19,7 @@ PAGE_ITEMS_MAX = 500
 
 @Parameter(name="*", group="Transport")
 @dataclass(frozen=True)
-class Reach:
+class ConnectionOptions:
     """How to reach the plane; what is absent is as the settings say."""
 
     transport: Literal["api", "local", "auto"] | None = None
@@ -38,14 +38,14 @@ class Reach:
     """A table, one JSON document, or a line of JSON for each record; by itself a table on a terminal, else JSON."""
 
 
-def settings_of(reach: Reach | None) -> "Settings":
+def settings_of(connection: ConnectionOptions | None) -> "Settings":
     """The settings, with the flags of this command in their place. Raises ConfigError, Misused."""
     from msgspec.structs import replace
 
     from athena_core.settings import SETTINGS, load
 
     settings = load()
-    flags = reach or Reach()
+    flags = connection or ConnectionOptions()
     given = {
         "ATHENA_CLI_TRANSPORT": ("--transport", flags.transport),
         "ATHENA_API_BASE_URL": ("--api-base-url", flags.api_base_url),
@@ -63,17 +63,17 @@ def settings_of(reach: Reach | None) -> "Settings":
     return replace(settings, **found)
 
 
-def ask(
-    reach: Reach | None,
+def request(
+    connection: ConnectionOptions | None,
     operation_id: str,
     *,
-    stay: bool = False,
-    told: Callable[[Any], Any] | None = None,
+    detached: bool = False,
+    reshape: Callable[[Any], Any] | None = None,
     problem: Callable[[Any], str | None] | None = None,
     lines: Callable[[Any], list[str]] | None = None,
     **parts: Any,
 ) -> None:
-    """Send one request and show its answer, what is ``told`` of it, or ``lines`` of it unless JSON was asked for.
+    """Send one request and show its answer: reshaped, or as ``lines`` of text unless JSON was asked for.
 
     Raise Failed where the answer holds a ``problem``.
     """
@@ -83,26 +83,26 @@ def ask(
     from athena_cli.transport import connect
 
     async def work() -> tuple[bytes, str | None]:
-        async with connect(settings_of(reach), stay=stay) as transport:
-            return await transport.request(operation_id, wait=not stay, **parts), transport.following
+        async with connect(settings_of(connection), detached=detached) as transport:
+            return await transport.request(operation_id, wait=not detached, **parts), transport.following
 
     data, following = asyncio.run(work())
-    if lines is not None and not (reach is not None and reach.output in {"json", "jsonl"}):
+    if lines is not None and not (connection is not None and connection.output in {"json", "jsonl"}):
         import msgspec
 
         for line in lines(msgspec.json.decode(data)):
             render.say(line)
         return
-    if told is not None:
+    if reshape is not None:
         import msgspec
 
-        data = msgspec.json.encode(told(msgspec.json.decode(data)))
+        data = msgspec.json.encode(reshape(msgspec.json.decode(data)))
     if (parts.get("query") or {}).get("format") == "csv":
         render.write_sheet(data)
         if following is not None:
             render.note(f"More: --cursor {following}")
     else:
-        render.show(data, reach.output if reach else None)
+        render.show(data, connection.output if connection else None)
     if problem is not None:
         import msgspec
 
@@ -111,7 +111,9 @@ def ask(
             raise Failed(wrong)
 
 
-def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
+def request_all(
+    connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
+) -> None:
     """Send requests for all pages of a list and show them as one list."""
     import asyncio
 
@@ -119,8 +121,8 @@ def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | No
     from athena_cli.transport import connect
 
     async def work() -> None:
-        async with connect(settings_of(reach)) as transport:
-            pages = render.Pages(reach.output if reach else None)
+        async with connect(settings_of(connection)) as transport:
+            pages = render.Pages(connection.output if connection else None)
             query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
             if query.get("format") == "csv":
                 render.write_sheet(await transport.request(operation_id, query=query, **parts))
@@ -135,7 +137,9 @@ def ask_all(reach: Reach | None, operation_id: str, *, query: dict[str, str | No
     asyncio.run(work())
 
 
-def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
+def follow(
+    connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
+) -> None:
     """Print the records of a stream as they come, a line of JSON each, until Ctrl-C; then the last cursor."""
     import asyncio
     from contextlib import aclosing
@@ -150,7 +154,7 @@ def follow(reach: Reach | None, operation_id: str, *, query: dict[str, str | Non
 
     async def work() -> None:
         nonlocal last
-        async with connect(settings_of(reach)) as transport:
+        async with connect(settings_of(connection)) as transport:
             cursor = query.pop("after", None)
             async with aclosing(
                 transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)

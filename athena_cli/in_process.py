@@ -27,13 +27,13 @@ from athena_core.system.problems import LOGGER
 CHUNKS_MAX = 64
 REST_SECONDS = 0.01
 GIVE_UP_SECONDS = 30.0
-FOLLOWING = ("workflows", "drains", "redrives")
+FOLLOW_UP_REACTORS = ("workflows", "drains", "redrives")
 """The reactors whose work is told of where a command leaves it; schedules are always there."""
 
 Message = MutableMapping[str, Any]
 
 
-class Exceptions(AccessLog):
+class ErrorsOnly(AccessLog):
     """A log without lines about requests, which nobody asked for; a bug is still worth one."""
 
     def request(self, request: AccessRecord) -> None:
@@ -43,7 +43,7 @@ class Exceptions(AccessLog):
 @asynccontextmanager
 async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
     """The application of the state directory, in this event loop, while the context lasts. Raises ConfigError."""
-    app = build(settings, access_log=Exceptions(SystemClock()), serving=False)
+    app = build(settings, access_log=ErrorsOnly(SystemClock()), serving=False)
     transport = InProcess(app)
     begun, over = asyncio.Event(), asyncio.Event()
     interrupted = False
@@ -55,7 +55,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
             await over.wait()
             await transport.aclose()
             if interrupted:
-                await give_up(app.plane)
+                await cancel_workflow_runs(app.plane)
 
     handler = logging.StreamHandler()  # Python's own would not hide secrets
     handler.setFormatter(JsonLines(app.plane.mask))
@@ -67,7 +67,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
         if not life.done():
             life.add_done_callback(lambda _: transport.abandon())
             yield transport
-            await see_through(app.plane, life)
+            await finish_follow_up_work(app.plane, life)
     except asyncio.CancelledError:
         interrupted = True
         raise
@@ -75,12 +75,12 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
         starting.cancel()
         over.set()
         try:
-            await _ended(life)
+            await _wait_for(life)
         finally:
             LOGGER.removeHandler(handler)
 
 
-async def _ended(life: "asyncio.Task[None]") -> None:
+async def _wait_for(life: "asyncio.Task[None]") -> None:
     """Wait for it; raise what ended it, without the group that it came in."""
     try:
         await life
@@ -88,23 +88,23 @@ async def _ended(life: "asyncio.Task[None]") -> None:
         raise group.exceptions[0] from None
 
 
-async def see_through(plane: ControlPlane, life: "asyncio.Task[None]") -> None:
+async def finish_follow_up_work(plane: ControlPlane, life: "asyncio.Task[None]") -> None:
     """Return once nothing follows any more, as far as it waits for nobody and no time; tell what is left."""
-    while not (at_rest(plane) or life.done()):
+    while not (is_idle(plane) or life.done()):
         await asyncio.sleep(REST_SECONDS)
-    left = [key for name in FOLLOWING for key in plane.reactors.left(name)]
+    left = [key for name in FOLLOW_UP_REACTORS for key in plane.reactors.left(name)]
     waiting = [key for key in left if key.startswith("wfr_") and await plane.workflows.waits(key)]
     left = [key for key in left if key not in waiting]
     if left:
         note(f"Left for a server on this state directory: {', '.join(left)}")
 
 
-def at_rest(plane: ControlPlane) -> bool:
+def is_idle(plane: ControlPlane) -> bool:
     """Whether everything that was recorded has been looked at, and nothing is at work here."""
     return plane.tail.caught_up and plane.reactors.idle and plane.runner.idle
 
 
-async def give_up(plane: ControlPlane) -> None:
+async def cancel_workflow_runs(plane: ControlPlane) -> None:
     """Cancel the workflow runs that go on here."""
     meta = Meta(actor="system:executor", correlation=plane.ids.trace())
     try:
@@ -113,7 +113,7 @@ async def give_up(plane: ControlPlane) -> None:
             going = [run_id for run_id in left if not await plane.workflows.waits(run_id)]
             for run_id in going:
                 await plane.workflows.cancel(run_id, "the command that executed the run was ended", meta, None)
-            while going and not at_rest(plane):
+            while going and not is_idle(plane):
                 await asyncio.sleep(REST_SECONDS)
     except (TimeoutError, AthenaError):  # whoever comes next sees to it
         return

@@ -21,7 +21,7 @@ from projections.engine.views import Views
 from projections.feed import position_before
 
 
-class Kept(NamedTuple):
+class OfflineLog(NamedTuple):
     """A log that is kept in a state directory or a database."""
 
     directory: Path
@@ -47,16 +47,16 @@ class Kept(NamedTuple):
         return Views(generations, self.reader, Codec(EVENTS).decode, SystemClock(), ALL, Signal())
 
 
-def kept(settings: Settings, *, any_schema: bool = False) -> Kept:
+def open_offline_log(settings: Settings, *, any_schema: bool = False) -> OfflineLog:
     """The log that the settings name. Raises ConfigError if there is none, or unless ``any_schema`` a foreign one."""
     archive = open_archive(settings.state_dir, settings.database_url)
     if not any_schema:
         setting = "ATHENA_STATE_DIR" if settings.database_url is None else "ATHENA_DATABASE_URL"
         check_schema(archive.schema, f"{setting}: the log")
-    return Kept(settings.state_dir, settings.database_url, archive)
+    return OfflineLog(settings.state_dir, settings.database_url, archive)
 
 
-def place_of(text: str, reader: StoreReader) -> int:
+def position_of(text: str, reader: StoreReader) -> int:
     """A position, or the position of an event by its id, or the last one before a time. Raises AthenaError."""
     try:
         return resolve(parse_cursor(text), reader)

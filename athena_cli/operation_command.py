@@ -21,7 +21,7 @@ from athena_cli.output_shapes import LIMITS, PROBLEMS, SHAPES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Row = Operation[Any, Any]
+AnyOperation = Operation[Any, Any]
 
 VERBS: Mapping[str, str] = {"POST": "create", "PUT": "put", "DELETE": "remove"}
 FILTERS = Group("Filters", sort_key=1)
@@ -29,7 +29,7 @@ BODY = Group("Body", sort_key=0)
 PAGE = Group("Page", sort_key=2)
 
 
-def words_of(row: Row) -> str:
+def words_of(row: AnyOperation) -> str:
     """The words of a row: its own, or a noun from its path and a verb from the rest of it, or from its method."""
     if row.command is not None:
         return row.command
@@ -42,7 +42,7 @@ def words_of(row: Row) -> str:
     return f"{noun} {'get' if ':' in row.path else 'list' if row.paging else 'show'}"
 
 
-def rows() -> dict[str, Row]:
+def generated_operations() -> dict[str, AnyOperation]:
     """The row behind each command that needs no code of its own."""
     return {words_of(row): row for row in OPERATIONS if words_of(row) not in COMMANDS}
 
@@ -51,13 +51,15 @@ def command_of(operation_id: str) -> Callable[..., None]:
     """The command of a row: a function with a signature that says what can be given."""
     row = next(row for row in OPERATIONS if row.id == operation_id)
     places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
-    parameters = {**_paths(places), **_queries(row), **_bodies(row), **_extras(row)}
-    reach = inspect.Parameter("reach", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=client.Reach | None)
+    parameters = {**_paths(places), **_queries(row), **_bodies(row), **_other_parameters(row)}
+    connection = inspect.Parameter(
+        "connection", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=client.ConnectionOptions | None
+    )
 
     def command(*named: str, **given: Any) -> None:
-        _ask(row, dict(zip(places, named, strict=True)), parameters, given)
+        _send_request(row, dict(zip(places, named, strict=True)), parameters, given)
 
-    signature = inspect.Signature([*(parameter for _, parameter in parameters.values()), reach])
+    signature = inspect.Signature([*(parameter for _, parameter in parameters.values()), connection])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
     command.__name__ = row.id
@@ -65,7 +67,7 @@ def command_of(operation_id: str) -> Callable[..., None]:
     return command
 
 
-def help_of(row: Row) -> str:
+def help_of(row: AnyOperation) -> str:
     """What the row does, which request it is, and who may make it."""
     roles = ", ".join(sorted(role.value for role in row.roles))
     return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
@@ -86,18 +88,18 @@ def _paths(places: list[str]) -> Parameters:
     return found
 
 
-def _queries(row: Row) -> Parameters:
+def _queries(row: AnyOperation) -> Parameters:
     found: Parameters = {}
     if row.query is not NoQuery:
         for field in _fields(row.query):
             words = about(row.id, field.encode_name, query=True)
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
-            chosen = isinstance(_bare(field.type), shapes.LiteralType)  # all else the plane reads better
-            found[field.encode_name] = ("query", _option(field, note, _kind(field.type) if chosen else str))
+            chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # all else the plane reads better
+            found[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
     return found
 
 
-def _bodies(row: Row) -> Parameters:
+def _bodies(row: AnyOperation) -> Parameters:
     found: Parameters = {}
     if row.body is NoBody:
         return found
@@ -105,36 +107,36 @@ def _bodies(row: Row) -> Parameters:
         hints = [hint for hint in (_hint(field.type), "required" if field.required else "") if hint]
         words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
-        found[field.encode_name] = ("body", _option(field, note, _kind(field.type)))
+        found[field.encode_name] = ("body", _option(field, note, _option_type(field.type)))
     words = "The body as JSON, from a file; `-` reads standard input. Options go before it."
     note = Parameter(group=BODY, help=words, allow_leading_hyphen=True)
-    found["body"] = ("raw", _plain("body", note, str))
+    found["body"] = ("raw", _keyword("body", note, str))
     return found
 
 
-def _extras(row: Row) -> Parameters:
+def _other_parameters(row: AnyOperation) -> Parameters:
     found: Parameters = {}
     if row.paging is not None:
         place, begin = ("cursor", "Go on where a page ended, at its `nextCursor`.")
         if row.paging == "tail":
             place, begin = ("after", "Only what follows this entry (its id).")
-        found[place] = ("page", _plain(place, Parameter(group=PAGE, help=begin), str))
+        found[place] = ("page", _keyword(place, Parameter(group=PAGE, help=begin), str))
         usual = f"; {LIMITS[row.id]} if absent" if row.id in LIMITS else ""
         many = f"How many, at most {client.PAGE_ITEMS_MAX}{usual}."
-        found["limit"] = ("page", _plain("limit", Parameter(group=PAGE, help=many), int))
+        found["limit"] = ("page", _keyword("limit", Parameter(group=PAGE, help=many), int))
         if row.paging == "cursor":
             note = Parameter(name="--all", group=PAGE, negative="", help="All pages, as one list.")
-            found["everything"] = ("everything", _plain("everything", note, bool))
+            found["everything"] = ("everything", _keyword("everything", note, bool))
     if row.versioned and row.method != "GET":
         note = Parameter(help="Only while the version in force has this ETag.")
-        found["ifMatch"] = ("match", _plain("if_match", note, str))
+        found["ifMatch"] = ("match", _keyword("if_match", note, str))
     if row.accepted is not None:
         note = Parameter(name="--async", negative="", help="Do not wait; a server goes on with it.")
-        found["detach"] = ("detach", _plain("detach", note, bool))
+        found["detach"] = ("detach", _keyword("detach", note, bool))
     return found
 
 
-def _plain(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
+def _keyword(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
     annotation = Annotated[Union[kind, None], note]  # noqa: UP007 - the kind is a value
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -142,8 +144,8 @@ def _plain(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
 def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Parameter:
     name = flag(field.encode_name).replace("-", "_")
     if iskeyword(name):  # which the language keeps for itself, but a flag may be called
-        return _plain(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
-    return _plain(name, note, kind)
+        return _keyword(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
+    return _keyword(name, note, kind)
 
 
 def _fields(kind: type) -> "Iterator[shapes.Field]":
@@ -154,7 +156,7 @@ def _fields(kind: type) -> "Iterator[shapes.Field]":
         yield from info.fields
 
 
-def _bare(info: shapes.Type) -> shapes.Type:
+def _unwrap(info: shapes.Type) -> shapes.Type:
     """A type without its notes and without None."""
     while True:
         if isinstance(info, shapes.Metadata):
@@ -168,9 +170,9 @@ def _bare(info: shapes.Type) -> shapes.Type:
             return info
 
 
-def _kind(info: shapes.Type) -> Any:
+def _option_type(info: shapes.Type) -> Any:
     """How an option is read: plain values as what they are, lists of them by repetition, all else as JSON."""
-    match bare := _bare(info):
+    match bare := _unwrap(info):
         case shapes.IntType():
             return int
         case shapes.FloatType():
@@ -181,15 +183,15 @@ def _kind(info: shapes.Type) -> Any:
             return Literal[tuple(bare.values)]
         case shapes.EnumType():
             return Literal[tuple(member.value for member in bare.cls)]
-        case shapes.VarTupleType() | shapes.ListType() if isinstance(_bare(bare.item_type), shapes.StrType):
+        case shapes.VarTupleType() | shapes.ListType() if isinstance(_unwrap(bare.item_type), shapes.StrType):
             return list[str]
         case _:
             return str
 
 
 def _hint(info: shapes.Type) -> str:
-    match bare := _bare(info):
-        case shapes.VarTupleType() | shapes.ListType() if isinstance(_bare(bare.item_type), shapes.StrType):
+    match bare := _unwrap(info):
+        case shapes.VarTupleType() | shapes.ListType() if isinstance(_unwrap(bare.item_type), shapes.StrType):
             return "may be given several times"
         case (
             shapes.StrType()
@@ -204,8 +206,8 @@ def _hint(info: shapes.Type) -> str:
             return "as JSON"
 
 
-def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:
-    reach = given.get("reach")
+def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:
+    connection = given.get("connection")
     query: dict[str, str | None] = {}
     body: dict[str, object] = {}
     for name, (part, parameter) in parameters.items():
@@ -215,7 +217,7 @@ def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mappi
         if part in {"query", "page"}:
             query[name] = str(value)
         elif part == "body":
-            body[name] = _member(row, name, value)
+            body[name] = _body_member(row, name, value)
     if given.get("body") is not None:
         body = client.read_json(given["body"], "--body") | body
     elif row.body is not NoBody:
@@ -223,32 +225,32 @@ def _ask(row: Row, path: Mapping[str, str], parameters: Parameters, given: Mappi
             if field.required and field.encode_name not in body:
                 raise Misused(f"--{flag(field.encode_name)} is needed")
     if row.stream:
-        client.follow(reach, row.id, path=path, query=query)
+        client.follow(connection, row.id, path=path, query=query)
     elif given.get("everything"):
-        client.ask_all(reach, row.id, path=path, query=query)
+        client.request_all(connection, row.id, path=path, query=query)
     else:
         parts: dict[str, Any] = {"path": path, "query": query}
         if row.id in LIMITS:
             query.setdefault("limit", str(LIMITS[row.id]))
         if row.id in SHAPES:
             shape = SHAPES[row.id]
-            parts["told"] = lambda answer: shape(answer, path)
+            parts["reshape"] = lambda answer: shape(answer, path)
         if row.id in PROBLEMS:
             parts["problem"] = PROBLEMS[row.id]
         if row.body is not NoBody:
             parts["body"] = body
         if given.get("if_match") is not None:
             parts["if_match"] = given["if_match"]
-        client.ask(reach, row.id, stay=bool(given.get("detach")), **parts)
+        client.request(connection, row.id, detached=bool(given.get("detach")), **parts)
 
 
-def _member(row: Row, name: str, value: Any) -> Any:
+def _body_member(row: AnyOperation, name: str, value: Any) -> Any:
     """A member of the body: what is neither a plain value nor a list of texts was written as JSON."""
     field = next(field for field in _fields(row.body) if field.encode_name == name)
-    bare = _bare(field.type)
+    bare = _unwrap(field.type)
     if isinstance(value, float) and not isfinite(value):  # JSON has no word for it but null, which means none
         raise Misused(f"--{flag(name)}: {value} is no number")
-    if _kind(field.type) is not str or isinstance(bare, shapes.StrType):
+    if _option_type(field.type) is not str or isinstance(bare, shapes.StrType):
         return value
     try:
         return msgspec.json.decode(value)

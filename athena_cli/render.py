@@ -25,14 +25,14 @@ OUTPUT = Parameter(alias="-o")
 
 @Parameter(name="*", group="Output")
 @dataclass(frozen=True)
-class Form:
+class OutputOptions:
     """How a command shows what it did that works on the state directory itself."""
 
     output: Annotated[Output | None, OUTPUT] = None
     """For people, one JSON document, or the same in a line; by itself for people on a terminal, else JSON."""
 
 
-class Step(Protocol):
+class ProgressStep(Protocol):
     """How far something long is."""
 
     @property
@@ -44,7 +44,7 @@ class Step(Protocol):
         """The position that it goes to."""
 
 
-S = TypeVar("S", bound=Step)
+S = TypeVar("S", bound=ProgressStep)
 
 
 LISTS = ("items", "events", "tasks", "logs", "results")
@@ -82,11 +82,11 @@ def show(data: bytes, output: str | None = None) -> None:
         note(f"More: --cursor {rest['nextCursor']}")
 
 
-def show_value(value: object, form: Form | None) -> None:
+def show_value(value: object, options: OutputOptions | None) -> None:
     """Show what a command did that works on the state directory itself."""
     import msgspec
 
-    show(msgspec.json.encode(value), form.output if form else None)
+    show(msgspec.json.encode(value), options.output if options else None)
 
 
 def _list_in(document: Mapping[str, Any]) -> str | None:
@@ -213,13 +213,13 @@ def is_plain(value: object) -> bool:
     return not isinstance(value, dict | list)
 
 
-def last(steps: Iterable[S], title: str) -> S:
+def last_step(steps: Iterable[S], title: str) -> S:
     """The last of the steps of something long; on a terminal a bar on standard error shows the others."""
-    shown = _drawn(steps, title) if sys.stderr.isatty() else steps
+    shown = _with_progress_bar(steps, title) if sys.stderr.isatty() else steps
     return deque(shown, maxlen=1).pop()
 
 
-def _drawn(steps: Iterable[S], title: str) -> Iterator[S]:
+def _with_progress_bar(steps: Iterable[S], title: str) -> Iterator[S]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

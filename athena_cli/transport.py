@@ -28,10 +28,10 @@ PASSING = frozenset({"transcript.delta"})
 MARKS = frozenset({"bookmark", "caught-up"})
 LOCAL_URL = "http://127.0.0.1"
 
-TABLE: Mapping[str, Operation[Any, Any]] = {operation.id: operation for operation in OPERATIONS}
+OPERATIONS_BY_ID: Mapping[str, Operation[Any, Any]] = {operation.id: operation for operation in OPERATIONS}
 
 
-class Trouble(msgspec.Struct, rename="camel"):
+class ErrorBody(msgspec.Struct, rename="camel"):
     """The error of an answer."""
 
     code: str
@@ -46,10 +46,10 @@ class Envelope(msgspec.Struct):
 
     ok: bool
     data: msgspec.Raw = msgspec.Raw(b"null")
-    error: Trouble | None = None
+    error: ErrorBody | None = None
 
 
-class Frame(NamedTuple):
+class StreamItem(NamedTuple):
     """A record of a stream, as JSON; None where the frame only tells how far the stream is.
 
     What a stream shows in passing, such as text that is being written, has no cursor.
@@ -59,19 +59,19 @@ class Frame(NamedTuple):
     record: bytes | None
 
 
-class Refused(Failed):
+class RequestError(Failed):
     """The plane answered with an error."""
 
-    def __init__(self, place: str, trouble: Trouble) -> None:
+    def __init__(self, place: str, error_body: ErrorBody) -> None:
         """Say where, what and under which trace id."""
-        advice = [*advice_of(trouble.message, trouble.details), f"trace id {trouble.trace_id}"]
-        if trouble.code == IdentityMissing.code:
+        advice = [*advice_of(error_body.message, error_body.details), f"trace id {error_body.trace_id}"]
+        if error_body.code == IdentityMissing.code:
             advice.insert(0, "remedy: --identity NAME")
-        super().__init__(f"{place}: {trouble.code}: {trouble.message} ({'; '.join(advice)})")
-        self.trouble = trouble
+        super().__init__(f"{place}: {error_body.code}: {error_body.message} ({'; '.join(advice)})")
+        self.error_body = error_body
 
 
-class Cut(Exception):
+class StreamInterrupted(Exception):
     """A stream ended that will go on after its last cursor."""
 
 
@@ -94,7 +94,7 @@ class Transport:
         self._identity = identity
         self._ids = ids
         self._go_local = go_local
-        self._met = local
+        self._has_connected = local
         self.local = local
         self.following: str | None = None
         """Where the page after the last answer begins; only of sheets, whose text has no place for it."""
@@ -113,7 +113,7 @@ class Transport:
 
         ``wait`` false asks a run-like operation to answer at once. One key goes with all attempts of a command.
         """
-        operation = TABLE[operation_id]
+        operation = OPERATIONS_BY_ID[operation_id]
         headers = dict(self._identity)
         content = None
         if operation.method != "GET":
@@ -123,7 +123,7 @@ class Transport:
             headers["if-match"] = if_match
         if operation.accepted is not None and not wait:
             headers["prefer"] = "respond-async"
-        place = place_of(operation, path or {})
+        place = url_path(operation, path or {})
         timeout: Any = httpx2.USE_CLIENT_DEFAULT
         if operation.accepted is not None and wait:
             timeout = self._client.timeout
@@ -131,7 +131,7 @@ class Transport:
 
         def build() -> httpx2.Request:
             return self._client.build_request(
-                operation.method, place, params=_given(query), content=content, headers=headers, timeout=timeout
+                operation.method, place, params=_without_none(query), content=content, headers=headers, timeout=timeout
             )
 
         for attempt in range(ATTEMPTS_MAX):
@@ -141,10 +141,10 @@ class Transport:
             if response.status_code == 200 and response.headers.get("content-type", "").startswith("text/csv"):
                 self.following = response.headers.get("athena-next-cursor")
                 return response.content.removesuffix(b"\n")
-            envelope = _opened(response, f"{operation.method} {place}")
+            envelope = _decode_envelope(response, f"{operation.method} {place}")
             if envelope.error is None:
                 return bytes(envelope.data)
-            refused = Refused(f"{operation.method} {place}", envelope.error)
+            refused = RequestError(f"{operation.method} {place}", envelope.error)
             if envelope.error.code not in RETRIED or attempt + 1 == ATTEMPTS_MAX:
                 raise refused
             await asyncio.sleep(self._pause(attempt, response.headers.get("retry-after")))
@@ -169,15 +169,15 @@ class Transport:
 
     def _answered(self) -> None:
         """Somebody is there: from now on nothing falls back, and streams wait for it to come again."""
-        self._go_local, self._met = None, True
+        self._go_local, self._has_connected = None, True
 
     async def _fall_back(self, error: httpx2.ConnectError) -> bool:
         """Go on in this process if nothing listens there; tell whether."""
-        if self._go_local is None or not was_refused(error):
+        if self._go_local is None or not connection_was_refused(error):
             return False
         go_local, self._go_local = self._go_local, None
         self._client = await go_local()
-        self.local = self._met = True
+        self.local = self._has_connected = True
         return True
 
     def _pause(self, attempt: int, retry_after: str | None) -> float:
@@ -195,7 +195,7 @@ class Transport:
         cursor: str | None,
         path: Mapping[str, str] | None = None,
         lost: Callable[[str], None],
-    ) -> AsyncGenerator[Frame, None]:
+    ) -> AsyncGenerator[StreamItem, None]:
         """The frames of a stream after a cursor, for ever, over as many connections as it takes.
 
         ``lost`` is told why a connection ended. Raises Unreachable only before the first connection; Refused where
@@ -210,51 +210,51 @@ class Transport:
                     last, failures = frame.cursor or last, 0
                     yield frame
                 reason = "the server ended the stream"
-            except Cut as cut:
+            except StreamInterrupted as cut:
                 reason = str(cut)
             except Unreachable as error:
-                if not self._met and failures + 1 >= ATTEMPTS_MAX:
+                if not self._has_connected and failures + 1 >= ATTEMPTS_MAX:
                     raise
                 reason = str(error)
-            if failures == 0 and self._met:
+            if failures == 0 and self._has_connected:
                 lost(reason)
             await asyncio.sleep(self._pause(failures, None))
             failures += 1
 
     async def _frames(
         self, operation_id: str, path: Mapping[str, str], query: Mapping[str, str | None], last: str | None
-    ) -> AsyncIterator[Frame]:
+    ) -> AsyncIterator[StreamItem]:
         """The frames of one connection."""
-        operation = TABLE[operation_id]
-        place = place_of(operation, path)
+        operation = OPERATIONS_BY_ID[operation_id]
+        place = url_path(operation, path)
         headers = {**self._identity, **({} if last is None else {"last-event-id": last})}
         patience = self._client.timeout
         timeout = httpx2.Timeout(connect=patience.connect, read=SILENCE_SECONDS_MAX, write=patience.write, pool=None)
         stream = self._client.sse(
-            place, params=_given(query), headers=headers, timeout=timeout, max_event_size=FRAME_BYTES_MAX
+            place, params=_without_none(query), headers=headers, timeout=timeout, max_event_size=FRAME_BYTES_MAX
         )
         try:
             async with stream as source:
                 if source.response.status_code != 200:
                     await source.response.aread()
-                    answer = _opened(source.response, f"{operation.method} {place}")
+                    answer = _decode_envelope(source.response, f"{operation.method} {place}")
                     self._answered()
                     raise _not_streamed(answer, operation, place)
                 self._answered()
                 async for sse in source:
                     if sse.event in PASSING:  # its id is that of the frame before
-                        yield Frame(None, bytes(_envelope(sse.data).data))
+                        yield StreamItem(None, bytes(_envelope(sse.data).data))
                     elif sse.id:
                         envelope = _envelope(sse.data)
-                        yield Frame(sse.id, None if sse.event in MARKS else bytes(envelope.data))
+                        yield StreamItem(sse.id, None if sse.event in MARKS else bytes(envelope.data))
         except httpx2.ConnectError as error:
             if await self._fall_back(error):
-                raise Cut("no server answers; going on in this process") from error
+                raise StreamInterrupted("no server answers; going on in this process") from error
             raise Unreachable(self._failure(operation.method, place, error)) from error
         except httpx2.TransportError as error:
-            if not self._met:
+            if not self._has_connected:
                 raise Unreachable(self._failure(operation.method, place, error)) from error
-            raise Cut(self._failure(operation.method, place, error)) from error
+            raise StreamInterrupted(self._failure(operation.method, place, error)) from error
 
     def _failure(self, method: str, path: str, error: Exception) -> str:
         reason = str(error) or type(error).__name__
@@ -262,12 +262,12 @@ class Transport:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, stay: bool = False) -> AsyncIterator[Transport]:
+async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterator[Transport]:
     """A transport as the settings say: ``api``, ``local``, or ``auto``, which is local if nothing listens there.
 
-    With ``stay`` the plane has to outlive the command, so only a server will do. Raises Misused.
+    With ``detached`` the plane has to outlive the command, so only a server will do. Raises Misused.
     """
-    if stay and settings.cli_transport == "local":
+    if detached and settings.cli_transport == "local":
         raise Misused("--async needs a server that goes on with the run; --transport local has none")
     if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
         raise Misused(f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} is no identity")
@@ -297,11 +297,11 @@ async def connect(settings: Settings, *, stay: bool = False) -> AsyncIterator[Tr
         except httpx2.InvalidURL as error:
             raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
         await stack.enter_async_context(client)
-        may_fall_back = settings.cli_transport == "auto" and not stay
+        may_fall_back = settings.cli_transport == "auto" and not detached
         yield Transport(client, identity, ids, local if may_fall_back else None, local=False)
 
 
-def place_of(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
+def url_path(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
     """The path of an operation with its parameters filled in.
 
     Raises Misused for one that the path would lose, which would make it the path of another operation.
@@ -314,33 +314,33 @@ def place_of(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
     return "/".join([PREFIX, *filled])
 
 
-def was_refused(error: BaseException | None) -> bool:
+def connection_was_refused(error: BaseException | None) -> bool:
     """Whether nothing listens there (an address with several meanings: at none of them)."""
     while error is not None:
         if isinstance(error, BaseExceptionGroup):
-            return all(was_refused(one) for one in error.exceptions)
+            return all(connection_was_refused(one) for one in error.exceptions)
         if isinstance(error, OSError) and error.errno is not None:
             return error.errno == errno.ECONNREFUSED
         error = error.__cause__ or error.__context__
     return False
 
 
-def _given(query: Mapping[str, str | None] | None) -> dict[str, str]:
+def _without_none(query: Mapping[str, str | None] | None) -> dict[str, str]:
     return {name: value for name, value in (query or {}).items() if value is not None}
 
 
-def _opened(response: httpx2.Response, place: str) -> Envelope:
+def _decode_envelope(response: httpx2.Response, place: str) -> Envelope:
     try:
         envelope = _envelope(response.content)
     except msgspec.MsgspecError as error:
         status = response.status_code
         raise Unreachable(f"{place}: whoever answers there is no Athena server (status {status})") from error
     if not envelope.ok and envelope.error is None:
-        envelope.error = Trouble(code="UNKNOWN_ERROR", message="the answer is an error without a reason")
+        envelope.error = ErrorBody(code="UNKNOWN_ERROR", message="the answer is an error without a reason")
     return envelope
 
 
 def _not_streamed(envelope: Envelope, operation: Operation[Any, Any], place: str) -> Exception:
-    trouble = envelope.error or Trouble(code="UNKNOWN_ERROR", message="the answer is no stream")
-    refused = Refused(f"{operation.method} {place}", trouble)
-    return Cut(str(refused)) if trouble.retryable else refused
+    error_body = envelope.error or ErrorBody(code="UNKNOWN_ERROR", message="the answer is no stream")
+    refused = RequestError(f"{operation.method} {place}", error_body)
+    return StreamInterrupted(str(refused)) if error_body.retryable else refused

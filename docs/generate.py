@@ -17,9 +17,9 @@ from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES
 from athena_api.openapi import CODES, codes_of
 from athena_api.operations import OPERATIONS
-from athena_cli.client import Reach
+from athena_cli.client import ConnectionOptions
 from athena_cli.command_tree import COMMANDS
-from athena_cli.operation_command import command_of, rows
+from athena_cli.operation_command import command_of, generated_operations
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
@@ -293,7 +293,7 @@ told its value (`--enabled false`). `--body FILE` gives a whole body at once, `-
 beside it go before its members.
 """
 LINE_CHARS_MAX = 120
-REACH = frozenset(Reach.__dataclass_fields__)
+CONNECTION_FLAGS = frozenset(ConnectionOptions.__dataclass_fields__)
 
 
 # Types, as readers of JSON call them
@@ -459,8 +459,8 @@ def _value(info: shapes.StructType) -> str:
 
 def errors_page() -> str:
     """Every error code, by status."""
-    rows = sorted(CODES.values(), key=lambda kind: (status_of(kind), kind.code))
-    return ERRORS_HEAD + "".join(_error(kind) for kind in rows)
+    kinds = sorted(CODES.values(), key=lambda kind: (status_of(kind), kind.code))
+    return ERRORS_HEAD + "".join(_error(kind) for kind in kinds)
 
 
 def _error(kind: type[AthenaError]) -> str:
@@ -567,33 +567,35 @@ def words_module() -> str:
         "from typing import NamedTuple",
         "",
         "",
-        "class Named(NamedTuple):",
+        "class GeneratedCommand(NamedTuple):",
         '    """The operation behind a command, and what it does."""',
         "",
         "    operation_id: str",
         "    summary: str",
         "",
         "",
-        "ROWS: Mapping[str, Named] = {",
+        "GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {",
     ]
-    for words, row in sorted(rows().items()):
-        line = f'    "{words}": Named("{row.id}", "{row.summary}"),'
+    for words, row in sorted(generated_operations().items()):
+        line = f'    "{words}": GeneratedCommand("{row.id}", "{row.summary}"),'
         if len(line) > LINE_CHARS_MAX:
-            line = f'    "{words}": Named(\n        "{row.id}",\n        "{row.summary}",\n    ),'
+            line = f'    "{words}": GeneratedCommand(\n        "{row.id}",\n        "{row.summary}",\n    ),'
         lines.append(line)
     return "\n".join([*lines, "}", ""])
 
 
 def commands_page() -> str:
     """Every command with its parameters."""
-    parts = [CLI_HEAD, "## Flags of every command that asks a plane", "", *flags_of(asking)]
-    for words, command in sorted({**COMMANDS, **{words: command_of(row.id) for words, row in rows().items()}}.items()):
+    parts = [CLI_HEAD, "## Flags of every command that asks a plane", "", *flags_of(connection_flags)]
+    for words, command in sorted(
+        {**COMMANDS, **{words: command_of(row.id) for words, row in generated_operations().items()}}.items()
+    ):
         what, _, _ = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:")
-        parts += [f"## athena {words}", "", what, "", *flags_of(command, but=REACH)]
+        parts += [f"## athena {words}", "", what, "", *flags_of(command, but=CONNECTION_FLAGS)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def asking(*, reach: Reach | None = None) -> None:
+def connection_flags(*, connection: ConnectionOptions | None = None) -> None:
     """Only what all commands have that ask a plane."""
 
 

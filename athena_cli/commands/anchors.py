@@ -5,10 +5,10 @@ from typing import Annotated
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 
-def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None = None) -> None:
+def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, options: OutputOptions | None = None) -> None:
     """Write an anchor (position and chain value of the log's head) where its owner cannot rewrite it.
 
     It is appended there, beside earlier ones. `athena verify --against PLACE` compares the log with all of them. Exit
@@ -16,11 +16,11 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None 
 
     Args:
         to: A file, `https://…`, `git:PATH` or `athena:URL`; may be given several times. ATHENA_ANCHOR_TO if absent.
-        form: How to show it.
+        options: How to show it.
     """
     import asyncio
 
-    from athena_cli.offline_log import kept
+    from athena_cli.offline_log import open_offline_log
     from athena_core.clock import SystemClock
     from athena_core.errors import AnchorNotSent
     from athena_core.services.proof.anchors import Sender, anchor_at_head, check_outside, destinations_of
@@ -31,7 +31,7 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None 
     check_outside(places, settings.state_dir, field)
     if not places:
         raise Misused("anchor needs --to: a file, https://…, git:PATH or athena:URL")
-    reader = kept(settings).reader()
+    reader = open_offline_log(settings).reader()
     try:
         line = anchor_at_head(reader, SystemClock())
     finally:
@@ -52,7 +52,8 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, form: Form | None 
 
     written = asyncio.run(send())
     show_value(
-        {"logId": line.log_id, "position": line.position, "chain": line.chain, "at": line.at, "written": written}, form
+        {"logId": line.log_id, "position": line.position, "chain": line.chain, "at": line.at, "written": written},
+        options,
     )
     if failures:
         raise Failed("; ".join(failures))

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 if TYPE_CHECKING:
     from athena_core.services.proof.verify import VerifyReport
 
 
-def backup(target: Path, /, *, form: Form | None = None) -> None:
+def backup(target: Path, /, *, options: OutputOptions | None = None) -> None:
     """Copy the log into one file while others write to it, and verify the copy.
 
     Everything that was acknowledged before the command began is in it, with idempotency keys; views are not, they are
@@ -19,21 +19,21 @@ def backup(target: Path, /, *, form: Form | None = None) -> None:
 
     Args:
         target: The file to write; it must not exist.
-        form: How to show it.
+        options: How to show it.
     """
     from athena_cli import render
-    from athena_cli.offline_log import kept
+    from athena_cli.offline_log import open_offline_log
     from athena_core.log.tools.backup import copy_log
 
     settings = settings_of(None)
     if settings.database_url is not None:
         raise Misused("a database is backed up with its own tools, for example pg_dump")
-    source = kept(settings).directory / "log.db"
+    source = open_offline_log(settings).directory / "log.db"
     try:
-        render.last(copy_log(source, target), "backup")
+        render.last_step(copy_log(source, target), "backup")
     except OSError as error:
         raise Failed(f"cannot write {target}: {error.strerror}") from error
-    report = _verified(target)
+    report = _verify_copy(target)
     done = {
         "status": "written",
         "path": str(target),
@@ -42,10 +42,10 @@ def backup(target: Path, /, *, form: Form | None = None) -> None:
         "position": report.head,
         "chain": report.chain,
     }
-    show_value(done, form)
+    show_value(done, options)
 
 
-def restore(source: Path, /, *, form: Form | None = None) -> None:
+def restore(source: Path, /, *, options: OutputOptions | None = None) -> None:
     """Verify a backup and put it in the place of the log; no process may be at work there.
 
     A log that was there is kept under another name. If it had gone further than the backup, the next start refuses
@@ -53,14 +53,14 @@ def restore(source: Path, /, *, form: Form | None = None) -> None:
 
     Args:
         source: The file that `athena backup` wrote.
-        form: How to show it.
+        options: How to show it.
     """
     from athena_core.log.tools.backup import restore_log
 
     settings = settings_of(None)
     if settings.database_url is not None:
         raise Misused("a database is restored with its own tools, for example pg_restore")
-    report = _verified(source)
+    report = _verify_copy(source)
     try:
         done = restore_log(source, settings.state_dir)
     except OSError as error:
@@ -70,14 +70,14 @@ def restore(source: Path, /, *, form: Form | None = None) -> None:
         answer["kept"] = done.kept
     if done.forks:
         answer["next"] = "start once with ATHENA_ACCEPT_FORK=true"
-    show_value(answer, form)
+    show_value(answer, options)
 
 
-def _verified(path: Path) -> "VerifyReport":
+def _verify_copy(path: Path) -> "VerifyReport":
     """The report on a copy of a log. Raises Failed if it does not verify."""
-    from athena_cli.commands.log import proved
+    from athena_cli.commands.log import prove
     from athena_core.log.tools.backup import open_log_file
     from athena_core.services.proof.ranges import HelperProcesses
 
     reader, meta = open_log_file(path)
-    return proved(reader, meta, None, str(path), HelperProcesses(path))
+    return prove(reader, meta, None, str(path), HelperProcesses(path))

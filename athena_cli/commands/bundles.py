@@ -7,7 +7,7 @@ from typing import Annotated
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 
 def export(
@@ -18,7 +18,7 @@ def export(
     to: str | None = None,
     redact: Annotated[bool, SWITCH] = False,
     out: Path | None = None,
-    form: Form | None = None,
+    options: OutputOptions | None = None,
 ) -> None:
     """Write a slice of the log that proves itself elsewhere: `athena verify --bundle FILE`.
 
@@ -29,7 +29,7 @@ def export(
         to: Extend the slice to this position or event, or to `head`, so that a kept anchor vouches for it.
         redact: Without what people, models and tools wrote; the bundle says so, and still proves itself.
         out: The file to write; standard output if absent.
-        form: How to show what was written.
+        options: How to show what was written.
     """
     if (run is not None) + (session is not None) + (since is not None) != 1:
         raise Misused("export needs one of --run, --session and --since")
@@ -37,16 +37,16 @@ def export(
     import msgspec
 
     from athena_cli import render
-    from athena_cli.offline_log import kept, place_of
+    from athena_cli.offline_log import open_offline_log, position_of
     from athena_core.log.chain import ChainBroken
     from athena_core.services.proof.bundle import BundleHead, BundleScope
     from athena_core.services.proof.bundle import export as lines_of
     from athena_core.system import private_file
 
-    reader = kept(settings_of(None)).reader()
+    reader = open_offline_log(settings_of(None)).reader()
     try:
-        after = None if since is None else place_of(since, reader)
-        end = None if to is None else reader.head() if to == "head" else place_of(to, reader)
+        after = None if since is None else position_of(since, reader)
+        end = None if to is None else reader.head() if to == "head" else position_of(to, reader)
         lines = lines_of(reader, BundleScope(run_id=run, session_id=session, after=after), redact=redact, to=end)
         head = next(lines)
         if not msgspec.json.decode(head, type=BundleHead).head:
@@ -67,4 +67,4 @@ def export(
         raise Failed(f"cannot write {out}: {error.strerror}") from error
     finally:
         reader.close()
-    show_value({"status": "written", "path": str(out), "bytes": out.stat().st_size}, form)
+    show_value({"status": "written", "path": str(out), "bytes": out.stat().st_size}, options)

@@ -3,35 +3,35 @@
 from typing import TYPE_CHECKING
 
 from athena_cli.exit_codes import Failed
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 if TYPE_CHECKING:
-    from athena_cli.checks import Finding
+    from athena_cli.checks import CheckResult
 
 
-def doctor(*, form: Form | None = None) -> None:
+def doctor(*, options: OutputOptions | None = None) -> None:
     """Look at versions, settings, disk, clock, port and log: what is wrong, and what mends it.
 
     Exit code 1 if something keeps Athena from working as promised.
 
     Args:
-        form: How to show what was found.
+        options: How to show what was found.
     """
     from athena_cli.checks import examine
     from athena_cli.render import on_terminal
 
     findings = examine()
-    output = form.output if form else None
+    output = options.output if options else None
     if output == "table" or (output is None and on_terminal()):
         _list(findings)
     else:
-        show_value({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, form)
+        show_value({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, options)
     wrong = [found for found in findings if found.status == "wrong"]
     if wrong:
         raise Failed(f"{wrong[0].check}: {wrong[0].says}")
 
 
-def _list(findings: "list[Finding]") -> None:
+def _list(findings: "list[CheckResult]") -> None:
     from rich.console import Console
     from rich.text import Text
 

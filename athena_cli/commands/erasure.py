@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH, TEXT
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 REASON_CHARS_MAX = 1_000
 WAIT_SECONDS, WAIT_SECONDS_MAX = 90.0, 3_600
@@ -19,7 +19,7 @@ def redact(
     reason: Annotated[str | None, TEXT] = None,
     wait: float = WAIT_SECONDS,
     audit: Annotated[bool, SWITCH] = False,
-    form: Form | None = None,
+    options: OutputOptions | None = None,
 ) -> None:
     """Erase what people, models and tools wrote, permanently; the facts stay and the log still verifies.
 
@@ -35,10 +35,10 @@ def redact(
         reason: Why, for the audit trail.
         wait: How many seconds to wait for other processes that are reading the text.
         audit: Count what cannot be erased in the whole log, by event and field.
-        form: How to show it.
+        options: How to show it.
     """
     if audit:
-        _count_public_words(form)
+        _count_public_words(options)
         return
     if [position, run, session].count(None) != 2:
         raise Misused("redact needs one of --position, --run and --session")
@@ -53,13 +53,13 @@ def redact(
 
     from athena_cli import render
     from athena_cli.in_process import in_process
-    from athena_cli.offline_log import kept
+    from athena_cli.offline_log import open_offline_log
     from athena_cli.output_shapes import remains
     from athena_core.event import Meta
     from athena_core.services.erasure import redaction
 
     settings = settings_of(None)
-    kept(settings)
+    open_offline_log(settings)
 
     async def work() -> dict[str, Any]:
         async with in_process(settings) as inside:
@@ -76,7 +76,7 @@ def redact(
             return {"redacted": len(found.rows), "position": done, "left": msgspec.to_builtins(left)}
 
     done = asyncio.run(work())
-    show_value(done, form)
+    show_value(done, options)
     if settings.database_url is not None:
         render.note(
             "PostgreSQL may still hold it in free space of pages, in write-ahead logs and their archive, on standbys"
@@ -86,13 +86,13 @@ def redact(
         raise Failed(wrong)
 
 
-def _count_public_words(form: Form | None) -> None:
-    from athena_cli.offline_log import kept
+def _count_public_words(options: OutputOptions | None) -> None:
+    from athena_cli.offline_log import open_offline_log
     from athena_core.services.erasure import redaction
 
-    reader = kept(settings_of(None)).reader()
+    reader = open_offline_log(settings_of(None)).reader()
     try:
         counts = redaction.count_public_words(reader)
     finally:
         reader.close()
-    show_value({"words": sum(counts.values()), "fields": counts}, form)
+    show_value({"words": sum(counts.values()), "fields": counts}, options)

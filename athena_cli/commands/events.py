@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from athena_cli.client import Reach, ask, ask_all, follow
+from athena_cli.client import ConnectionOptions, follow, request, request_all
 
 
 @Parameter(name="*", group="Filters")
@@ -33,7 +33,7 @@ def list_events(
     cursor: str | None = None,
     limit: int | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """List recorded events, oldest first.
 
@@ -42,21 +42,23 @@ def list_events(
         cursor: Begin after this event (its id, or a position).
         limit: How many, at most 500.
         everything: All pages up to the head, as one list.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     query = {**(filters or Filters()).query(), "cursor": cursor, "limit": None if limit is None else str(limit)}
     if everything:
-        ask_all(reach, "listEvents", query=query)
+        request_all(connection, "listEvents", query=query)
     else:
-        ask(reach, "listEvents", query=query)
+        request(connection, "listEvents", query=query)
 
 
-def tail_events(*, filters: Filters | None = None, cursor: str | None = None, reach: Reach | None = None) -> None:
+def tail_events(
+    *, filters: Filters | None = None, cursor: str | None = None, connection: ConnectionOptions | None = None
+) -> None:
     """Print recorded events as they come, a line of JSON each, until Ctrl-C; reconnects by itself.
 
     Args:
         filters: Which events.
         cursor: Begin after this event (its id, or a position), at `latest`, or at a time; else with the first.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
-    follow(reach, "streamEvents", query={**(filters or Filters()).query(), "after": cursor})
+    follow(connection, "streamEvents", query={**(filters or Filters()).query(), "after": cursor})

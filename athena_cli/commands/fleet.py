@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from athena_cli.client import Reach, settings_of
+from athena_cli.client import ConnectionOptions, settings_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH
 
@@ -30,16 +30,16 @@ COLOURS = {
 }
 
 
-def top(*, once: Annotated[bool, SWITCH] = False, reach: Reach | None = None) -> None:
+def top(*, once: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None) -> None:
     """Show the fleet live: runs, queue, refusals, schedules, lag and spend; Ctrl-C ends it.
 
     Args:
         once: Show one frame and end; with `-o json` what it is drawn from.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     from athena_cli.render import on_terminal, write
 
-    machine = reach.output if reach is not None and reach.output in {"json", "jsonl"} else None
+    machine = connection.output if connection is not None and connection.output in {"json", "jsonl"} else None
     if not once and (machine or not on_terminal()):
         raise Misused("top draws on a terminal; --once shows one frame anywhere, with -o json as JSON")
     import asyncio
@@ -53,39 +53,39 @@ def top(*, once: Annotated[bool, SWITCH] = False, reach: Reach | None = None) ->
     console = Console()
 
     async def work() -> None:
-        async with connect(settings_of(reach)) as transport:
+        async with connect(settings_of(connection)) as transport:
             if once and machine:
-                write(msgspec.json.encode(await looked(transport)))
+                write(msgspec.json.encode(await read_snapshot(transport)))
                 return
             if once:
-                console.print(drawn(await looked(transport), console.width))
+                console.print(draw_frame(await read_snapshot(transport), console.width))
                 return
-            news = asyncio.Event()
-            watching = asyncio.create_task(_watch(transport, news))
+            changed = asyncio.Event()
+            watching = asyncio.create_task(_watch(transport, changed))
             try:
                 with Live(console=console, screen=True, auto_refresh=False) as live:
                     while True:
-                        live.update(drawn(await looked(transport), console.width), refresh=True)
-                        news.clear()
+                        live.update(draw_frame(await read_snapshot(transport), console.width), refresh=True)
+                        changed.clear()
                         await asyncio.sleep(1 / FRAMES_A_SECOND)
-                        await _either(news, watching)
+                        await _wait_for_change(changed, watching)
             finally:
                 watching.cancel()
 
     asyncio.run(work())
 
 
-async def _watch(transport: "Transport", news: Any) -> None:
+async def _watch(transport: "Transport", changed: Any) -> None:
     """Tell of everything that happens."""
-    async for _ in transport.follow("streamEvents", query={}, cursor="latest", lost=lambda reason: news.set()):
-        news.set()
+    async for _ in transport.follow("streamEvents", query={}, cursor="latest", lost=lambda reason: changed.set()):
+        changed.set()
 
 
-async def _either(news: Any, watching: Any) -> None:
+async def _wait_for_change(changed: Any, watching: Any) -> None:
     """Wait for news, for a while; raise what ended the stream of them."""
     import asyncio
 
-    waiting = asyncio.create_task(news.wait())
+    waiting = asyncio.create_task(changed.wait())
     try:
         await asyncio.wait((waiting, watching), timeout=SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -94,10 +94,10 @@ async def _either(news: Any, watching: Any) -> None:
         watching.result()
 
 
-Seen = dict[str, Any]
+FleetSnapshot = dict[str, Any]
 
 
-async def looked(transport: "Transport") -> Seen:
+async def read_snapshot(transport: "Transport") -> FleetSnapshot:
     """What there is to see now."""
     import msgspec
 
@@ -117,14 +117,14 @@ async def looked(transport: "Transport") -> Seen:
     }
 
 
-def drawn(seen: Seen, width: int) -> "RenderableType":
+def draw_frame(seen: FleetSnapshot, width: int) -> "RenderableType":
     """One frame."""
     from rich.console import Group
 
     return Group(_headline(seen), _counts(seen), _runs(seen, width), _schedules(seen), _refusals(seen))
 
 
-def _headline(seen: Seen) -> "RenderableType":
+def _headline(seen: FleetSnapshot) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
@@ -150,7 +150,7 @@ def _headline(seen: Seen) -> "RenderableType":
     return line
 
 
-def _counts(seen: Seen) -> "RenderableType":
+def _counts(seen: FleetSnapshot) -> "RenderableType":
     from rich.columns import Columns
     from rich.panel import Panel
 
@@ -180,7 +180,7 @@ def _table(title: str, *names: str) -> "Table":
     return Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True)
 
 
-def _runs(seen: Seen, width: int) -> "RenderableType":
+def _runs(seen: FleetSnapshot, width: int) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
@@ -197,7 +197,7 @@ def _runs(seen: Seen, width: int) -> "RenderableType":
     return table
 
 
-def _schedules(seen: Seen) -> "RenderableType":
+def _schedules(seen: FleetSnapshot) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
@@ -209,7 +209,7 @@ def _schedules(seen: Seen) -> "RenderableType":
     return table if due else Text(" No schedule is due.\n", style="dim")
 
 
-def _refusals(seen: Seen) -> "RenderableType":
+def _refusals(seen: FleetSnapshot) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable

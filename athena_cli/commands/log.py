@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH, TEXT
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 if TYPE_CHECKING:
     from athena_core.log.anchor import Anchor
@@ -30,7 +30,7 @@ def verify(
     forked: Annotated[list[str] | None, Parameter(allow_leading_hyphen=True, negative="")] = None,
     ids: Annotated[Path | None, TEXT] = None,
     json: Annotated[bool, SWITCH] = False,
-    form: Form | None = None,
+    options: OutputOptions | None = None,
 ) -> None:
     """Prove the log: its hash chain, and the invariants that every decision keeps.
 
@@ -44,12 +44,12 @@ def verify(
         forked: The id of a `log.forked` that you accepted: kept anchors of what it gave up are counted, not compared.
         ids: Compare with event ids that a consumer kept: one a line, or events as JSON lines; `-` is standard input.
         json: Show one JSON document, also on a terminal.
-        form: How to show it.
+        options: How to show it.
     """
     from msgspec import to_builtins
 
     from athena_cli import render
-    from athena_cli.offline_log import kept
+    from athena_cli.offline_log import open_offline_log
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.log.codec import Codec
@@ -57,44 +57,44 @@ def verify(
     from athena_core.services.proof.ranges import HelperProcesses
     from athena_core.system import gc_tuning
 
-    form = Form("json") if json else form
+    options = OutputOptions("json") if json else options
     if bundle is not None:
         if ids is not None or forked:
             raise Misused("--ids and --forked go with the log, not with --bundle")
-        _prove(bundle, form, against or ())
+        _prove_bundle(bundle, options, against or ())
         return
     if forked and not against:
         raise Misused("--forked goes with --against")
     gc_tuning.tune_gc()
-    state = kept(settings_of(None), any_schema=True)
-    reader = state.reader()
+    log = open_offline_log(settings_of(None), any_schema=True)
+    reader = log.reader()
     steps = verifying.verify(
         reader,
         Codec(EVENTS),
         SystemClock(),
-        meta=state.archive.meta,
-        anchor=state.anchor,
-        against=_kept(against, reader.log_id, _forks(forked or (), reader.log_id)) if against else None,
+        meta=log.archive.meta,
+        anchor=log.anchor,
+        against=_read_witnesses(against, reader.log_id, _parse_forks(forked or (), reader.log_id)) if against else None,
         keys=reader.keys(),
-        helpers=HelperProcesses(state.directory / "log.db", state.url),
+        helpers=HelperProcesses(log.directory / "log.db", log.url),
     )
-    report = render.last(steps, "verify").report
+    report = render.last_step(steps, "verify").report
     assert report is not None
-    compared = _compared(ids, reader) if ids is not None else None
+    comparison = _compare_ids(ids, reader) if ids is not None else None
     reader.close()
-    show_value(report if compared is None else {**to_builtins(report), "ids": to_builtins(compared)}, form)
+    show_value(report if comparison is None else {**to_builtins(report), "ids": to_builtins(comparison)}, options)
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
         raise Failed(f"the log does not verify: {report.violations[0]}{more}")
-    if compared is not None and not compared.checked:
+    if comparison is not None and not comparison.checked:
         raise Failed(f"{ids}: holds no event id")
-    if compared is not None and compared.unknown:
-        first, others = compared.unknown[0], compared.unknown_count - 1
+    if comparison is not None and comparison.unknown:
+        first, others = comparison.unknown[0], comparison.unknown_count - 1
         more = f" (and {others} more)" if others else ""
         raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}")
 
 
-def _forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
+def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
     """Read the ids of accepted forks. Raise Misused for what is no event id of this log."""
     from athena_core.errors import CursorInvalid
     from projections.engine.cursor import parse_cursor
@@ -111,7 +111,7 @@ def _forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
     return found
 
 
-def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
+def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
     """Read the anchors that several places keep. Raise ConfigError."""
     import asyncio
 
@@ -129,7 +129,7 @@ def _kept(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) 
     return Witnesses(lines(), [place.shown for place in found], forks)
 
 
-def _compared(path: Path, reader: "StoreReader") -> "IdComparison":
+def _compare_ids(path: Path, reader: "StoreReader") -> "IdComparison":
     """Compare event ids of a file with a log. Raise Misused where it cannot be read."""
     from projections.engine.ids import compare_ids
 
@@ -142,33 +142,33 @@ def _compared(path: Path, reader: "StoreReader") -> "IdComparison":
         raise Misused(f"--ids: cannot read {path}: {error.strerror}") from error
 
 
-def _prove(path: Path, form: Form | None, against: Sequence[str]) -> None:
+def _prove_bundle(path: Path, options: OutputOptions | None, against: Sequence[str]) -> None:
     """Prove a bundle. Raises Failed if it is not what was exported."""
     from athena_core.log.chain import ChainBroken
-    from athena_core.services.proof.bundle import log_id_of, prove, read_lines
+    from athena_core.services.proof import bundle as bundles
 
-    def proven(file: "BinaryIO") -> Any:
-        lines = read_lines(file)
+    def prove_lines(file: "BinaryIO") -> Any:
+        lines = bundles.read_lines(file)
         first = next(lines, b"")
-        kept = _kept(against, log_id_of(first)).anchors() if against else ()
-        if against and not kept:
+        anchors = _read_witnesses(against, bundles.log_id_of(first)).anchors() if against else ()
+        if against and not anchors:
             raise Failed(f"{', '.join(against)}: no anchor is kept there")
-        return prove(chain((first,), lines), kept=kept)
+        return bundles.prove(chain((first,), lines), kept=anchors)
 
     try:
         if str(path) == "-":
-            proof = proven(sys.stdin.buffer)
+            proof = prove_lines(sys.stdin.buffer)
         else:
             with path.open("rb") as file:
-                proof = proven(file)
+                proof = prove_lines(file)
     except OSError as error:
         raise Misused(f"--bundle: cannot read {path}: {error.strerror}") from error
     except ChainBroken as broken:
         raise Failed(f"the bundle does not verify: {broken}") from broken
-    show_value(proof, form)
+    show_value(proof, options)
 
 
-def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
+def move(*, to: Annotated[str, TEXT], options: OutputOptions | None = None) -> None:
     """Move the log from files to PostgreSQL, or back, with all that belongs to it; no process may be at work on either.
 
     Rows, idempotency keys, guards and checkpoints arrive as they were, under the same log id, so every cursor stays
@@ -178,7 +178,7 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
 
     Args:
         to: The URL of an empty database, or, from a database, a directory without a log.
-        form: How to show it.
+        options: How to show it.
     """
     from contextlib import closing
 
@@ -193,15 +193,15 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
         raise Misused("--to: expected postgresql://… or a directory")
     origin, target = open_move(settings.state_dir, settings.database_url, to)
     with closing(origin), closing(target):
-        _movable(origin.meta.get(MOVED_TO), target)
+        _check_movable(origin.meta.get(MOVED_TO), target)
         try:
             if not target.occupied:
                 target.begin({name: value for name, value in origin.meta.items() if name != MOVED_TO})
-                render.last(moving.copy(origin, target), "copy")
+                render.last_step(moving.copy(origin, target), "copy")
             left, arrived = moving.digests(origin), moving.digests(target)
             if left != arrived:
                 raise Misused(f"--to: {target.place} holds another log, or this one as it was at another time")
-            report = proved(target.reader(), target.meta, read_anchor(origin.anchor), target.place)
+            report = prove(target.reader(), target.meta, read_anchor(origin.anchor), target.place)
             origin.check()
             target.commit()
             write_anchor(target.anchor, Anchor(log_id=report.log_id, position=report.head, chain=report.chain))
@@ -215,15 +215,15 @@ def move(*, to: Annotated[str, TEXT], form: Form | None = None) -> None:
         "chain": report.chain,
         "from": {"place": origin.place, "digests": left},
         "to": {"place": target.place, "digests": arrived},
-        "views": _rebuilt(settings.state_dir if is_url(to) else Path(to), to if is_url(to) else None),
+        "views": _rebuild_views(settings.state_dir if is_url(to) else Path(to), to if is_url(to) else None),
         "next": "set ATHENA_DATABASE_URL to it"
         if is_url(to)
         else "unset ATHENA_DATABASE_URL, and set ATHENA_STATE_DIR to it",
     }
-    show_value(done, form)
+    show_value(done, options)
 
 
-def _movable(moved: str | None, target: "MoveTarget") -> None:
+def _check_movable(moved: str | None, target: "MoveTarget") -> None:
     """Raise Misused where a log was moved elsewhere before."""
     from athena_core.log.port import MOVED_TO
 
@@ -233,21 +233,21 @@ def _movable(moved: str | None, target: "MoveTarget") -> None:
         raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED_TO]}; name an empty place")
 
 
-def _rebuilt(directory: Path, url: str | None) -> dict[str, str]:
+def _rebuild_views(directory: Path, url: str | None) -> dict[str, str]:
     """Build the views of a log that has arrived; their digests."""
     from athena_cli import render
     from athena_cli.commands.views import digests_of
-    from athena_cli.offline_log import Kept
+    from athena_cli.offline_log import OfflineLog
     from athena_core.log.engine import open_archive
     from projections.engine.replay import rebuild
 
-    state = Kept(directory, url, open_archive(directory, url))
-    views = state.views()
-    render.last(rebuild(views), "views")
+    log = OfflineLog(directory, url, open_archive(directory, url))
+    views = log.views()
+    render.last_step(rebuild(views), "views")
     return digests_of(views)
 
 
-def proved(
+def prove(
     reader: "StoreReader",
     meta: Mapping[str, str],
     anchor: "Anchor | None",
@@ -265,7 +265,7 @@ def proved(
         steps = verifying.verify(
             reader, Codec(EVENTS), SystemClock(), meta=meta, anchor=anchor, keys=reader.keys(), helpers=helpers
         )
-        report = render.last(steps, "verify").report
+        report = render.last_step(steps, "verify").report
     finally:
         reader.close()
     assert report is not None

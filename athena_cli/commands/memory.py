@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from athena_cli.client import Reach, ask, settings_of
+from athena_cli.client import ConnectionOptions, request, settings_of
 from athena_cli.flags import TEXT
 
 
@@ -13,7 +13,7 @@ def search_memory(
     query: Annotated[str, TEXT],
     max_results: int | None = None,
     min_score: float | None = None,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Search notes, entries and, if the server does, transcripts.
 
@@ -21,7 +21,7 @@ def search_memory(
         query: Words that a passage has to hold, all of them.
         max_results: How many passages, as many as the settings say if absent.
         min_score: How well they have to fit.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     import asyncio
 
@@ -34,13 +34,13 @@ def search_memory(
     given = {"query": query} | {name: str(number) for name, number in numbers.items() if number is not None}
 
     async def work() -> bytes:
-        async with connect(settings_of(reach)) as transport:
+        async with connect(settings_of(connection)) as transport:
             return await transport.request("searchMemory", query=given)
 
     found = asyncio.run(work())
     count = len(msgspec.json.decode(found, type=list[msgspec.Raw]))
     answer = {"query": query, "count": count, "results": msgspec.Raw(found)}
-    render.show(msgspec.json.encode(answer), reach.output if reach else None)
+    render.show(msgspec.json.encode(answer), connection.output if connection else None)
 
 
 def get_memory(
@@ -48,7 +48,7 @@ def get_memory(
     path: str,
     from_line: Annotated[int | None, Parameter(name="--from")] = None,
     lines: int | None = None,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Show lines of a note.
 
@@ -56,6 +56,6 @@ def get_memory(
         path: MEMORY.md, or a file below memory/ that ends with .md.
         from_line: The first line, from 1.
         lines: How many.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
-    ask(reach, "getMemory", body={"path": path, "from": from_line, "lines": lines})
+    request(connection, "getMemory", body={"path": path, "from": from_line, "lines": lines})

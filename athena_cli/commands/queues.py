@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from athena_cli.client import Reach, ask
+from athena_cli.client import ConnectionOptions, request
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
 
@@ -16,7 +16,7 @@ def enqueue_work(
     session: str,
     input: Annotated[str, TEXT],
     mode: Literal["followup", "collect"] = "followup",
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Put an item at the end of a session's queue.
 
@@ -24,28 +24,30 @@ def enqueue_work(
         session: The session.
         input: What is to be done.
         mode: Alone, or together with the `collect` items before and after it.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
 
-    def told(queue: Any) -> Any:
+    def reshape(queue: Any) -> Any:
         depth = len(queue["items"])
         return {"sessionId": queue["sessionId"], "queuedItems": depth, "queueDepth": depth}
 
-    ask(reach, "enqueueWork", body={"sessionId": session, "payload": input, "mode": mode}, told=told)
+    request(connection, "enqueueWork", body={"sessionId": session, "payload": input, "mode": mode}, reshape=reshape)
 
 
-def show_work(*, session: str | None = None, workflow: str | None = None, reach: Reach | None = None) -> None:
+def show_work(
+    *, session: str | None = None, workflow: str | None = None, connection: ConnectionOptions | None = None
+) -> None:
     """Show what waits in a session's queue, or in lines of text how far a run of a workflow is.
 
     Args:
         session: The session.
         workflow: Instead: the workflow, or one of its runs; with `-o json` what `workflow status` prints.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     if (session is None) == (workflow is None):
         raise Misused("work status needs either --session or --workflow")
 
-    def told(queue: Any) -> Any:
+    def reshape(queue: Any) -> Any:
         modes = queue["itemCounts"]
         depth = sum(modes.values())
         return {
@@ -57,9 +59,9 @@ def show_work(*, session: str | None = None, workflow: str | None = None, reach:
         }
 
     if session is not None:
-        ask(reach, "getSessionWorkQueue", path={"sessionId": session}, told=told)
+        request(connection, "getSessionWorkQueue", path={"sessionId": session}, reshape=reshape)
     else:
-        ask(reach, "getWorkflowRun", path={"id": workflow}, lines=progress_lines)
+        request(connection, "getWorkflowRun", path={"id": workflow}, lines=progress_lines)
 
 
 def progress_lines(observed: Any) -> list[str]:
@@ -87,7 +89,7 @@ def drain_work(
     provider: str | None = None,
     model: str | None = None,
     detach: Annotated[bool, Parameter(name="--async", negative="")] = False,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Work off a session's queue, and wait for the end.
 
@@ -96,14 +98,14 @@ def drain_work(
         provider: A provider, instead of the default.
         model: A model of that provider.
         detach: Do not wait; a server goes on with it.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
 
-    def told(result: Any) -> Any:
+    def reshape(result: Any) -> Any:
         if "drainId" in result:
             return result
         delta = result["queueDepthAfter"] - result["queueDepthBefore"]
         return {**result, "sessionId": session, "queueDepthDelta": delta}
 
     body = {"provider": provider, "model": model}
-    ask(reach, "drainWork", path={"sessionId": session}, body=body, stay=detach, told=told)
+    request(connection, "drainWork", path={"sessionId": session}, body=body, detached=detach, reshape=reshape)

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from athena_cli.client import Reach, settings_of
+from athena_cli.client import ConnectionOptions, settings_of
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 
 def run_persona(
@@ -19,7 +19,7 @@ def run_persona(
     stdout: Literal["summary", "json", "md", "none"] | None = None,
     provider: str | None = None,
     model: str | None = None,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Have a persona review what changed between two commits; the gate is in the result, not in the exit code.
 
@@ -34,7 +34,7 @@ def run_persona(
         stdout: What to print, as the persona says if absent; with `-o json` the whole answer is printed instead.
         provider: A provider, instead of the persona's profile.
         model: A model of that provider.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     import asyncio
 
@@ -57,13 +57,13 @@ def run_persona(
     }
 
     async def work() -> bytes:
-        async with connect(settings_of(reach)) as transport:
+        async with connect(settings_of(connection)) as transport:
             return await transport.request("runPersona", body=body)
 
     render.note(f"Reviewing {head} as {name} ...")
     data = asyncio.run(work())
     answer = msgspec.json.decode(data)
-    machine = reach.output if reach is not None and reach.output in {"json", "jsonl"} else None
+    machine = connection.output if connection is not None and connection.output in {"json", "jsonl"} else None
     if machine:
         render.show(data, machine)
     if "stdout" not in answer:  # its run is paused, or took too long
@@ -75,7 +75,7 @@ def run_persona(
 
 
 def init_persona(
-    id: str, /, *, role: str | None = None, description: str | None = None, form: Form | None = None
+    id: str, /, *, role: str | None = None, description: str | None = None, options: OutputOptions | None = None
 ) -> None:
     """Write the definition of a persona, to be edited: personas/<id>.json of the workspace.
 
@@ -83,7 +83,7 @@ def init_persona(
         id: Its name.
         role: What it is, such as reviewer.
         description: What it is told about itself.
-        form: How to show it.
+        options: How to show it.
     """
     import msgspec
 
@@ -110,15 +110,15 @@ def init_persona(
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error
     PersonaFiles(open_workspace(settings)).read(id, "id")
-    show_value({"status": "written", "id": id, "path": f"{PERSONAS}/{id}.json"}, form)
+    show_value({"status": "written", "id": id, "path": f"{PERSONAS}/{id}.json"}, options)
 
 
-def validate_persona(id: str, /, *, form: Form | None = None) -> None:
+def validate_persona(id: str, /, *, options: OutputOptions | None = None) -> None:
     """Read the definition of a persona as a review would, and show it with its defaults.
 
     Args:
         id: Its name.
-        form: How to show it.
+        options: How to show it.
     """
     from athena_core.services.reviews.definitions import PersonaFiles
     from athena_core.tools.workspace import open_workspace
@@ -126,4 +126,4 @@ def validate_persona(id: str, /, *, form: Form | None = None) -> None:
     settings = settings_of(None)
     found = PersonaFiles(open_workspace(settings)).read(id, "id")
     place = "/".join(found.folder)
-    show_value({"status": "valid", "id": id, "folder": place, "definition": found.persona}, form)
+    show_value({"status": "valid", "id": id, "folder": place, "definition": found.persona}, options)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from athena_cli.client import Reach, ask, settings_of
+from athena_cli.client import ConnectionOptions, request, settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
 
@@ -27,7 +27,7 @@ def run(
     template: str | None = None,
     param: Annotated[tuple[str, ...], SWITCH] = (),
     detach: Detach = False,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Start a run and wait for its answer.
 
@@ -43,7 +43,7 @@ def run(
         template: A run template, instead of what to say and a profile.
         param: A parameter of the template, `name=text` or `name:=JSON`; may be repeated.
         detach: Do not wait; a server goes on with it.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     body = {
         "sessionId": session,
@@ -58,15 +58,15 @@ def run(
     if template is None:
         if param:
             raise Misused("--param goes with --template only")
-        ask(reach, "createRun", body=body, stay=detach)
+        request(connection, "createRun", body=body, detached=detach)
         return
     if any(value is not None for name, value in body.items() if name != "sessionId"):
         raise Misused("--template goes with --param and --session only; it brings the rest")
-    filled = {"sessionId": session, "params": dict(map(_param, param))}
-    ask(reach, "runTemplate", path={"templateId": template}, body=filled, stay=detach)
+    filled = {"sessionId": session, "params": dict(map(_parse_param, param))}
+    request(connection, "runTemplate", path={"templateId": template}, body=filled, detached=detach)
 
 
-def _param(text: str) -> tuple[str, Any]:
+def _parse_param(text: str) -> tuple[str, Any]:
     """A parameter as it is written on the command line."""
     import msgspec
 
@@ -86,7 +86,7 @@ def cancel(
     session: str | None = None,
     run: str | None = None,
     reason: Annotated[str | None, TEXT] = None,
-    reach: Reach | None = None,
+    connection: ConnectionOptions | None = None,
 ) -> None:
     """Ask for the cancel of a run, by its id or by its session.
 
@@ -94,17 +94,17 @@ def cancel(
         session: Cancel the admitted run of this session.
         run: Cancel this run.
         reason: Why.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     if (session is None) == (run is None):
         raise Misused("cancel needs either --session or --run")
     if run is not None:
-        ask(reach, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
+        request(connection, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
     else:
-        ask(reach, "cancelRun", path={"sessionId": session}, body={"reason": reason})
+        request(connection, "cancelRun", path={"sessionId": session}, body={"reason": reason})
 
 
-def watch(run: str, /, *, reach: Reach | None = None) -> None:
+def watch(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
     """Follow a run to its end: its text while the model writes it, its calls of tools, its verdict.
 
     Text goes to standard output, all else to standard error; with `-o json` the run's record follows at the end, with
@@ -112,22 +112,22 @@ def watch(run: str, /, *, reach: Reach | None = None) -> None:
 
     Args:
         run: The run.
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     import asyncio
 
     from athena_cli.transport import connect
 
     async def work() -> dict[str, Any]:
-        async with connect(settings_of(reach)) as transport:
-            return await Watching(transport, run, reach.output if reach else None).follow()
+        async with connect(settings_of(connection)) as transport:
+            return await RunFollower(transport, run, connection.output if connection else None).follow()
 
     record = asyncio.run(work())
     if record["status"] not in {"completed", "paused"}:
         raise Failed(f"run {run} is {record['status']}")
 
 
-class Watching:
+class RunFollower:
     """What was printed of a run so far."""
 
     def __init__(self, transport: "Transport", run_id: str, output: str | None) -> None:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from athena_cli.client import PAGE_ITEMS_MAX, Reach, settings_of
+from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, settings_of
 
 
-def list_schedules(*, reach: Reach | None = None) -> None:
+def list_schedules(*, connection: ConnectionOptions | None = None) -> None:
     """List all schedules, in the order in which they were created.
 
     Args:
-        reach: How to reach the plane.
+        connection: How to reach the plane.
     """
     import asyncio
 
@@ -22,7 +22,7 @@ def list_schedules(*, reach: Reach | None = None) -> None:
 
     async def work() -> None:
         query: dict[str, str | None] = {"limit": str(PAGE_ITEMS_MAX)}
-        async with connect(settings_of(reach)) as transport:
+        async with connect(settings_of(connection)) as transport:
             while True:
                 page = msgspec.json.decode(await transport.request("listSchedules", query=query))
                 tasks.extend(page["items"])
@@ -31,4 +31,4 @@ def list_schedules(*, reach: Reach | None = None) -> None:
                 query["cursor"] = page["nextCursor"]
 
     asyncio.run(work())
-    render.show(msgspec.json.encode({"count": len(tasks), "tasks": tasks}), reach.output if reach else None)
+    render.show(msgspec.json.encode({"count": len(tasks), "tasks": tasks}), connection.output if connection else None)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -110,12 +110,12 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     run_worker(settings, serves, ready, leaving)
 
 
-def contracts(*, out: Path | None = None, form: Form | None = None) -> None:
+def contracts(*, out: Path | None = None, options: OutputOptions | None = None) -> None:
     """Write the OpenAPI document as an artifact.
 
     Args:
         out: The file; `api/contracts.v1.json` in the state directory if absent.
-        form: How to show it.
+        options: How to show it.
     """
     import msgspec
 
@@ -140,4 +140,4 @@ def contracts(*, out: Path | None = None, form: Form | None = None) -> None:
         draft.replace(path)
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror}") from error
-    show_value({"status": "written", "path": str(path), "routeCount": len(OPERATIONS)}, form)
+    show_value({"status": "written", "path": str(path), "routeCount": len(OPERATIONS)}, options)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
-from athena_cli.render import Form, show_value
+from athena_cli.render import OutputOptions, show_value
 
 
 def replay(
@@ -14,7 +14,7 @@ def replay(
     dry_run: Annotated[bool, SWITCH] = False,
     to: str | None = None,
     projection: Annotated[list[str] | None, SWITCH] = None,
-    form: Form | None = None,
+    options: OutputOptions | None = None,
 ) -> None:
     """Rebuild all read models from the log; the server goes on answering meanwhile.
 
@@ -24,7 +24,7 @@ def replay(
         to: Replay to this position, to this event (its id), or to what was recorded before this time (ISO-8601); the
             result never serves.
         projection: With --verify or --dry-run, only this projection; may be given several times.
-        form: How to show it.
+        options: How to show it.
     """
     if verify and (dry_run or to is not None):
         raise Misused("--verify goes with neither --dry-run nor --to")
@@ -34,7 +34,7 @@ def replay(
     from msgspec.structs import replace
 
     from athena_cli import render
-    from athena_cli.offline_log import kept, place_of
+    from athena_cli.offline_log import open_offline_log, position_of
     from athena_core.system import gc_tuning
     from projections import ALL
     from projections.engine import replay as replaying
@@ -43,24 +43,24 @@ def replay(
     if unknown:
         known = ", ".join(one.name for one in ALL)
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
-    state = kept(settings_of(None))
-    views = state.views()
+    log = open_offline_log(settings_of(None))
+    views = log.views()
     gc_tuning.tune_gc()
     if verify:
-        _compare(views, projection, form)
+        _compare(views, projection, options)
         return
     if dry_run or to is not None:
-        reader = state.reader()
-        until = None if to is None else place_of(to, reader)
+        reader = log.reader()
+        until = None if to is None else position_of(to, reader)
         reader.close()
-        done = render.last(replaying.rehearse(views, to=until, names=projection), "replay")
+        done = render.last_step(replaying.rehearse(views, to=until, names=projection), "replay")
     else:
-        done = render.last(replaying.rebuild(views), "replay")
+        done = render.last_step(replaying.rebuild(views), "replay")
         done = replace(done, digests=digests_of(views))
-    show_value(done, form)
+    show_value(done, options)
 
 
-def _compare(views: Any, names: list[str] | None, form: Form | None) -> None:
+def _compare(views: Any, names: list[str] | None, options: OutputOptions | None) -> None:
     """Show whether the views are what a replay gives. Raises Failed if not."""
     from time import perf_counter
 
@@ -78,7 +78,7 @@ def _compare(views: Any, names: list[str] | None, form: Form | None) -> None:
         "eventsPerSecond": round(position / seconds),
         "verdicts": verdicts,
     }
-    show_value(summary, form)
+    show_value(summary, options)
     if different:
         those = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
         raise Failed(f"the views differ from a replay: {those}")

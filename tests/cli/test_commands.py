@@ -14,8 +14,8 @@ import pytest
 
 from athena_cli import app
 from athena_cli.command_tree import COMMANDS
-from athena_cli.generated_commands import ROWS
-from athena_cli.operation_command import command_of, rows
+from athena_cli.generated_commands import GENERATED_COMMANDS
+from athena_cli.operation_command import command_of, generated_operations
 from tests.cli.worlds import World, shape, worlds
 from tests.scale import sized
 
@@ -282,12 +282,12 @@ def chosen() -> list[Case]:
 def reaches(words: str) -> bool:
     """Whether a command asks a plane."""
     own = COMMANDS.get(words)
-    command = own or (command_of(rows()[words].id) if words in ROWS else None)
+    command = own or (command_of(generated_operations()[words].id) if words in GENERATED_COMMANDS else None)
     return command is not None and "reach" in inspect.signature(command).parameters
 
 
 def test_every_command_has_a_part_and_those_that_ask_no_server_are_listed() -> None:
-    everything = {*COMMANDS, *ROWS, "--install-completion"}
+    everything = {*COMMANDS, *GENERATED_COMMANDS, "--install-completion"}
     assert {case.words for case in STORY} == everything
     assert {words for words in everything if not reaches(words)} == set(HERE)
 

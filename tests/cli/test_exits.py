@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from athena_cli.command_tree import COMMANDS
-from athena_cli.generated_commands import ROWS
+from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_cli.in_process import in_process
 from athena_cli.transport import LOCAL_URL
 from athena_core import __version__
@@ -130,7 +130,7 @@ def test_the_version_is_the_projects(terminal: Terminal) -> None:
     assert (result.code, result.out, result.err) == (0, f"projectathena {__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", ["", *COMMANDS, *ROWS])
+@pytest.mark.parametrize("words", ["", *COMMANDS, *GENERATED_COMMANDS])
 def test_help_says_what_a_command_is_for(here: Here, words: str) -> None:
     result = here(*words.split(), "--help")
     assert result.code == 0

@@ -12,13 +12,13 @@ from athena_api.operations import OPERATIONS
 from athena_cli import app
 from athena_cli.command_tree import COMMANDS
 from athena_cli.flags import flag
-from athena_cli.generated_commands import ROWS
-from athena_cli.operation_command import Row, rows, words_of
+from athena_cli.generated_commands import GENERATED_COMMANDS
+from athena_cli.operation_command import AnyOperation, generated_operations, words_of
 from athena_cli.output_shapes import SHAPES
 from tests.api.examples import EXAMPLES
 from tests.support.server import Server
 
-PLAIN = [row for row in OPERATIONS if words_of(row) in ROWS and not row.stream]
+PLAIN = [row for row in OPERATIONS if words_of(row) in GENERATED_COMMANDS and not row.stream]
 CHANGING = {"getAdminHealth", "getFleetSummary", "getCapabilities", "listWorkers"}
 """What tells the time, or of the process that answers."""
 
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def arguments_of(row: Row, body: Path) -> list[str]:
+def arguments_of(row: AnyOperation, body: Path) -> list[str]:
     """The example of a row as arguments."""
     example = EXAMPLES[row.id]
     pattern, path = row.path.strip("/").split("/"), example.path.strip("/").split("/")
@@ -51,8 +51,10 @@ def test_only_commands_with_code_of_their_own_share_words() -> None:
 
 
 def test_every_operation_has_a_command() -> None:
-    assert {words_of(row) for row in OPERATIONS} <= set(COMMANDS) | set(ROWS)
-    assert {words: row.id for words, row in rows().items()} == {words: row.operation_id for words, row in ROWS.items()}
+    assert {words_of(row) for row in OPERATIONS} <= set(COMMANDS) | set(GENERATED_COMMANDS)
+    assert {words: row.id for words, row in generated_operations().items()} == {
+        words: row.operation_id for words, row in GENERATED_COMMANDS.items()
+    }
 
 
 @pytest.mark.heavy
@@ -66,7 +68,7 @@ def test_shells_can_complete_them(shell: str) -> None:
 @pytest.mark.parametrize("row", PLAIN, ids=lambda row: row.id)
 def test_a_row_asks_what_its_example_asks(
     server: Server,
-    row: Row,
+    row: AnyOperation,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsysbinary: pytest.CaptureFixture[bytes],
