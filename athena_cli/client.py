@@ -1,20 +1,24 @@
 """One request of a command to a plane: how it is reached, what is sent and shown."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
+from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.render import OUTPUT, Output
 
 if TYPE_CHECKING:
+    from athena_cli.transport import Transport
     from athena_core.settings import Settings
 
 PAGE_ITEMS_MAX = 500
+
+T = TypeVar("T")
 
 
 @Parameter(name="*", group="Transport")
@@ -38,7 +42,18 @@ class ConnectionOptions:
     """A table, one JSON document, or a line of JSON for each record; by itself a table on a terminal, else JSON."""
 
 
-def settings_of(connection: ConnectionOptions | None) -> "Settings":
+def output_of(connection: ConnectionOptions | None) -> Output | None:
+    """Return the output that was asked for."""
+    return connection.output if connection else None
+
+
+def machine_output_of(connection: ConnectionOptions | None) -> Literal["json", "jsonl"] | None:
+    """Return the output that was asked for if it is JSON."""
+    output = output_of(connection)
+    return output if output in {"json", "jsonl"} else None
+
+
+def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
     """The settings, with the flags of this command in their place. Raises ConfigError, Misused."""
     from msgspec.structs import replace
 
@@ -63,6 +78,26 @@ def settings_of(connection: ConnectionOptions | None) -> "Settings":
     return replace(settings, **found)
 
 
+def call(
+    connection: ConnectionOptions | None, work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False
+) -> T:
+    """Connect to the plane, await ``work`` on the transport, and return its result. Raises ConfigError, Exit."""
+    import asyncio
+
+    from athena_cli.transport import connect
+
+    async def connected() -> T:
+        async with connect(settings_of(connection), detached=detached) as transport:
+            return await work(transport)
+
+    return asyncio.run(connected())
+
+
+def request_data(connection: ConnectionOptions | None, operation_id: str, **parts: Any) -> bytes:
+    """Send one request and return the ``data`` of its answer, as JSON."""
+    return call(connection, lambda transport: transport.request(operation_id, **parts))
+
+
 def request(
     connection: ConnectionOptions | None,
     operation_id: str,
@@ -77,97 +112,74 @@ def request(
 
     Raise Failed where the answer holds a ``problem``.
     """
-    import asyncio
 
-    from athena_cli import render
-    from athena_cli.transport import connect
+    async def work(transport: "Transport") -> tuple[bytes, str | None]:
+        return await transport.request(operation_id, wait=not detached, **parts), transport.following
 
-    async def work() -> tuple[bytes, str | None]:
-        async with connect(settings_of(connection), detached=detached) as transport:
-            return await transport.request(operation_id, wait=not detached, **parts), transport.following
+    data, following = call(connection, work, detached=detached)
+    from msgspec import json
 
-    data, following = asyncio.run(work())
-    if lines is not None and not (connection is not None and connection.output in {"json", "jsonl"}):
-        import msgspec
-
-        for line in lines(msgspec.json.decode(data)):
+    if lines is not None and machine_output_of(connection) is None:
+        for line in lines(json.decode(data)):
             render.say(line)
         return
     if reshape is not None:
-        import msgspec
-
-        data = msgspec.json.encode(reshape(msgspec.json.decode(data)))
+        data = json.encode(reshape(json.decode(data)))
     if (parts.get("query") or {}).get("format") == "csv":
         render.write_sheet(data)
         if following is not None:
             render.note(f"More: --cursor {following}")
     else:
-        render.show(data, connection.output if connection else None)
-    if problem is not None:
-        import msgspec
-
-        wrong = problem(msgspec.json.decode(data))
-        if wrong is not None:
-            raise Failed(wrong)
+        render.show(data, output_of(connection))
+    if problem is not None and (wrong := problem(json.decode(data))) is not None:
+        raise Failed(wrong)
 
 
 def request_all(
     connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
 ) -> None:
     """Send requests for all pages of a list and show them as one list."""
-    import asyncio
 
-    from athena_cli import render
-    from athena_cli.transport import connect
+    async def work(transport: "Transport") -> None:
+        pages = render.Pages(output_of(connection))
+        query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
+        if query.get("format") == "csv":
+            render.write_sheet(await transport.request(operation_id, query=query, **parts))
+            while transport.following is not None:
+                query["cursor"] = transport.following
+                page = await transport.request(operation_id, query=query, **parts)
+                render.write_sheet(page.partition(b"\n")[2])  # without the names of the columns
+            return
+        while following := pages.add(await transport.request(operation_id, query=query, **parts)):
+            query["cursor"] = following
 
-    async def work() -> None:
-        async with connect(settings_of(connection)) as transport:
-            pages = render.Pages(connection.output if connection else None)
-            query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
-            if query.get("format") == "csv":
-                render.write_sheet(await transport.request(operation_id, query=query, **parts))
-                while transport.following is not None:
-                    query["cursor"] = transport.following
-                    page = await transport.request(operation_id, query=query, **parts)
-                    render.write_sheet(page.partition(b"\n")[2])  # without the names of the columns
-                return
-            while following := pages.add(await transport.request(operation_id, query=query, **parts)):
-                query["cursor"] = following
-
-    asyncio.run(work())
+    call(connection, work)
 
 
 def follow(
     connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
 ) -> None:
     """Print the records of a stream as they come, a line of JSON each, until Ctrl-C; then the last cursor."""
-    import asyncio
     from contextlib import aclosing
-
-    from athena_cli import render
-    from athena_cli.transport import connect
 
     last: str | None = None
 
     def lost(reason: str) -> None:
         render.note(f"Reconnecting: {reason}")
 
-    async def work() -> None:
+    async def work(transport: "Transport") -> None:
         nonlocal last
-        async with connect(settings_of(connection)) as transport:
-            cursor = query.pop("after", None)
-            async with aclosing(
-                transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)
-            ) as frames:
-                async for frame in frames:
-                    if frame.cursor is None:  # it only passes by
-                        continue
-                    if frame.record is not None:
-                        render.write(frame.record)
-                    last = frame.cursor
+        cursor = query.pop("after", None)
+        async with aclosing(transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)) as items:
+            async for item in items:
+                if item.cursor is None:  # shown in passing, such as text while it is written
+                    continue
+                if item.record is not None:
+                    render.write(item.record)
+                last = item.cursor
 
     try:
-        asyncio.run(work())
+        call(connection, work)
     finally:
         if last is not None:
             render.note(f"Cursor: {last}")

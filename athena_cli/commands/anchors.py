@@ -25,7 +25,7 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, options: OutputOpt
     from athena_core.errors import AnchorNotSent
     from athena_core.services.proof.anchors import Sender, anchor_at_head, check_outside, destinations_of
 
-    settings = settings_of(None)
+    settings = settings_of()
     field = "--to" if to else "ATHENA_ANCHOR_TO"
     places = destinations_of(to or settings.anchor_to, field)
     check_outside(places, settings.state_dir, field)

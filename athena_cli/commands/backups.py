@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.render import OutputOptions, show_value
@@ -21,11 +22,10 @@ def backup(target: Path, /, *, options: OutputOptions | None = None) -> None:
         target: The file to write; it must not exist.
         options: How to show it.
     """
-    from athena_cli import render
     from athena_cli.offline_log import open_offline_log
     from athena_core.log.tools.backup import copy_log
 
-    settings = settings_of(None)
+    settings = settings_of()
     if settings.database_url is not None:
         raise Misused("a database is backed up with its own tools, for example pg_dump")
     source = open_offline_log(settings).directory / "log.db"
@@ -57,7 +57,7 @@ def restore(source: Path, /, *, options: OutputOptions | None = None) -> None:
     """
     from athena_core.log.tools.backup import restore_log
 
-    settings = settings_of(None)
+    settings = settings_of()
     if settings.database_url is not None:
         raise Misused("a database is restored with its own tools, for example pg_restore")
     report = _verify_copy(source)

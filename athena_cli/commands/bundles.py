@@ -4,6 +4,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
@@ -36,14 +37,13 @@ def export(
 
     import msgspec
 
-    from athena_cli import render
     from athena_cli.offline_log import open_offline_log, position_of
     from athena_core.log.chain import ChainBroken
     from athena_core.services.proof.bundle import BundleHead, BundleScope
     from athena_core.services.proof.bundle import export as lines_of
     from athena_core.system import private_file
 
-    reader = open_offline_log(settings_of(None)).reader()
+    reader = open_offline_log(settings_of()).reader()
     try:
         after = None if since is None else position_of(since, reader)
         end = None if to is None else reader.head() if to == "head" else position_of(to, reader)

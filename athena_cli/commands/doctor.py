@@ -1,7 +1,8 @@
-"""The doctor: what may be wrong with a set-up, and what mends it."""
+"""The doctor: findings on a set-up, and what mends each."""
 
 from typing import TYPE_CHECKING
 
+from athena_cli import render
 from athena_cli.exit_codes import Failed
 from athena_cli.render import OutputOptions, show_value
 
@@ -18,11 +19,10 @@ def doctor(*, options: OutputOptions | None = None) -> None:
         options: How to show what was found.
     """
     from athena_cli.checks import examine
-    from athena_cli.render import on_terminal
 
     findings = examine()
     output = options.output if options else None
-    if output == "table" or (output is None and on_terminal()):
+    if output == "table" or (output is None and render.on_terminal()):
         _list(findings)
     else:
         show_value({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, options)

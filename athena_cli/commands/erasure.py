@@ -1,11 +1,15 @@
 """Erasure: the text of an event, a run or a session, removed from the state directory."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH, TEXT
 from athena_cli.render import OutputOptions, show_value
+
+if TYPE_CHECKING:
+    from athena_core.settings import Settings
 
 REASON_CHARS_MAX = 1_000
 WAIT_SECONDS, WAIT_SECONDS_MAX = 90.0, 3_600
@@ -47,18 +51,33 @@ def redact(
     if not 0 <= wait <= WAIT_SECONDS_MAX:
         raise Misused(f"--wait: expected 0 to {WAIT_SECONDS_MAX} seconds")
 
+    from athena_cli.output_shapes import remains
+
+    settings = settings_of()
+    done = _erase(settings, position=position, run=run, session=session, reason=reason.strip(), wait=wait)
+    show_value(done, options)
+    if settings.database_url is not None:
+        render.note(
+            "PostgreSQL may still hold it in free space of pages, in write-ahead logs and their archive, on standbys"
+            " and in backups; see docs/postgresql.md"
+        )
+    if (wrong := remains(done["left"])) is not None:
+        raise Failed(wrong)
+
+
+def _erase(
+    settings: "Settings", *, position: int | None, run: str | None, session: str | None, reason: str, wait: float
+) -> dict[str, Any]:
+    """Erase the text of an event, a run or a session; return how many rows, where it is recorded, and what is left."""
     import asyncio
 
     import msgspec
 
-    from athena_cli import render
     from athena_cli.in_process import in_process
     from athena_cli.offline_log import open_offline_log
-    from athena_cli.output_shapes import remains
     from athena_core.event import Meta
     from athena_core.services.erasure import redaction
 
-    settings = settings_of(None)
     open_offline_log(settings)
 
     async def work() -> dict[str, Any]:
@@ -71,26 +90,18 @@ def redact(
                 found = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
                 found = redaction.text_of_event(plane.reader, position or 0)
-            done, copies = await redaction.redact(plane.log, plane.reader, found, reason.strip(), meta)
+            done, copies = await redaction.redact(plane.log, plane.reader, found, reason, meta)
             left = (*await plane.scrub(done, wait), *copies, *found.public)
             return {"redacted": len(found.rows), "position": done, "left": msgspec.to_builtins(left)}
 
-    done = asyncio.run(work())
-    show_value(done, options)
-    if settings.database_url is not None:
-        render.note(
-            "PostgreSQL may still hold it in free space of pages, in write-ahead logs and their archive, on standbys"
-            " and in backups; see docs/postgresql.md"
-        )
-    if (wrong := remains(done["left"])) is not None:
-        raise Failed(wrong)
+    return asyncio.run(work())
 
 
 def _count_public_words(options: OutputOptions | None) -> None:
     from athena_cli.offline_log import open_offline_log
     from athena_core.services.erasure import redaction
 
-    reader = open_offline_log(settings_of(None)).reader()
+    reader = open_offline_log(settings_of()).reader()
     try:
         counts = redaction.count_public_words(reader)
     finally:

@@ -1,14 +1,15 @@
-"""The board: the fleet at a glance, live, from what every client can read."""
+"""The fleet at a glance, live, from what every client can read."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from athena_cli.client import ConnectionOptions, settings_of
+from athena_cli import render
+from athena_cli.client import ConnectionOptions, call, machine_output_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from athena_cli.transport import Transport
@@ -37,52 +38,52 @@ def top(*, once: Annotated[bool, SWITCH] = False, connection: ConnectionOptions 
         once: Show one frame and end; with `-o json` what it is drawn from.
         connection: How to reach the plane.
     """
-    from athena_cli.render import on_terminal, write
-
-    machine = connection.output if connection is not None and connection.output in {"json", "jsonl"} else None
-    if not once and (machine or not on_terminal()):
+    machine = machine_output_of(connection)
+    if not once and (machine or not render.on_terminal()):
         raise Misused("top draws on a terminal; --once shows one frame anywhere, with -o json as JSON")
-    import asyncio
-
     import msgspec
     from rich.console import Console
-    from rich.live import Live
-
-    from athena_cli.transport import connect
 
     console = Console()
 
-    async def work() -> None:
-        async with connect(settings_of(connection)) as transport:
-            if once and machine:
-                write(msgspec.json.encode(await read_snapshot(transport)))
-                return
-            if once:
-                console.print(draw_frame(await read_snapshot(transport), console.width))
-                return
-            changed = asyncio.Event()
-            watching = asyncio.create_task(_watch(transport, changed))
-            try:
-                with Live(console=console, screen=True, auto_refresh=False) as live:
-                    while True:
-                        live.update(draw_frame(await read_snapshot(transport), console.width), refresh=True)
-                        changed.clear()
-                        await asyncio.sleep(1 / FRAMES_A_SECOND)
-                        await _wait_for_change(changed, watching)
-            finally:
-                watching.cancel()
+    async def work(transport: "Transport") -> None:
+        if once and machine:
+            render.write(msgspec.json.encode(await read_snapshot(transport)))
+        elif once:
+            console.print(draw_frame(await read_snapshot(transport), console.width))
+        else:
+            await _draw_frames(transport, console)
 
-    asyncio.run(work())
+    call(connection, work)
+
+
+async def _draw_frames(transport: "Transport", console: "Console") -> None:
+    """Draw a frame whenever something changed, until cancelled; raise what ended the stream of events."""
+    import asyncio
+
+    from rich.live import Live
+
+    changed = asyncio.Event()
+    watching = asyncio.create_task(_watch(transport, changed))
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(draw_frame(await read_snapshot(transport), console.width), refresh=True)
+                changed.clear()
+                await asyncio.sleep(1 / FRAMES_A_SECOND)
+                await _wait_for_change(changed, watching)
+    finally:
+        watching.cancel()
 
 
 async def _watch(transport: "Transport", changed: Any) -> None:
-    """Tell of everything that happens."""
+    """Set ``changed`` at each event, and when the stream is lost."""
     async for _ in transport.follow("streamEvents", query={}, cursor="latest", lost=lambda reason: changed.set()):
         changed.set()
 
 
 async def _wait_for_change(changed: Any, watching: Any) -> None:
-    """Wait for news, for a while; raise what ended the stream of them."""
+    """Wait for a change, for a while; raise what ended the stream of events."""
     import asyncio
 
     waiting = asyncio.create_task(changed.wait())
@@ -98,7 +99,7 @@ FleetSnapshot = dict[str, Any]
 
 
 async def read_snapshot(transport: "Transport") -> FleetSnapshot:
-    """What there is to see now."""
+    """Read all that a frame shows."""
     import msgspec
 
     async def read(operation_id: str, **query: str) -> Any:
@@ -117,19 +118,21 @@ async def read_snapshot(transport: "Transport") -> FleetSnapshot:
     }
 
 
-def draw_frame(seen: FleetSnapshot, width: int) -> "RenderableType":
+def draw_frame(snapshot: FleetSnapshot, width: int) -> "RenderableType":
     """One frame."""
     from rich.console import Group
 
-    return Group(_headline(seen), _counts(seen), _runs(seen, width), _schedules(seen), _refusals(seen))
+    return Group(
+        _headline(snapshot), _counts(snapshot), _runs(snapshot, width), _schedules(snapshot), _refusals(snapshot)
+    )
 
 
-def _headline(seen: FleetSnapshot) -> "RenderableType":
+def _headline(snapshot: FleetSnapshot) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
 
-    health = seen["health"]
+    health = snapshot["health"]
     line = Text()
     line.append(" athena ", style="bold reverse")
     line.append(f" {health['status']}", style="green" if health["status"] == "ok" else "bold red")
@@ -140,7 +143,7 @@ def _headline(seen: FleetSnapshot) -> "RenderableType":
     line.append("\n")
     if health.get("reason"):
         line.append(f" {printable(health['reason'])}\n", style="red")
-    others = [one for one in seen["workers"] if one["id"] != health.get("executor")]
+    others = [one for one in snapshot["workers"] if one["id"] != health.get("executor")]
     for place, one in [("", health), *((f"{one['host']}:{one['pid']} ", one) for one in others)]:
         for problem in one.get("problems", ()):  # an older server does not report them
             since = _age(problem["since"], health["now"])
@@ -150,11 +153,11 @@ def _headline(seen: FleetSnapshot) -> "RenderableType":
     return line
 
 
-def _counts(seen: FleetSnapshot) -> "RenderableType":
+def _counts(snapshot: FleetSnapshot) -> "RenderableType":
     from rich.columns import Columns
     from rich.panel import Panel
 
-    fleet, policy = seen["fleet"], seen["policy"] or {}
+    fleet, policy = snapshot["fleet"], snapshot["policy"] or {}
     queue, recent, cost = fleet["queue"], fleet["recent"], fleet["costSummary"]
     limit = policy.get("maxConcurrentRuns")
     budget = policy.get("costBudgetDailyUsd")
@@ -180,48 +183,48 @@ def _table(title: str, *names: str) -> "Table":
     return Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True)
 
 
-def _runs(seen: FleetSnapshot, width: int) -> "RenderableType":
+def _runs(snapshot: FleetSnapshot, width: int) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
 
     wide = width >= 120
     table = _table("Runs", "run", "status", "session", *(("model", "cost") if wide else ()), "since", "waits for")
-    for run in seen["runs"]:
+    for run in snapshot["runs"]:
         cost = run.get("costMicroUsd")
         more = (f"{run['provider']} {run['model']}", "" if cost is None else f"${cost / 1e6:.4f}") if wide else ()
         waiting = run.get("waiting") or {}
-        cells = (run["sessionId"], *more, _age(run["createdAt"], seen["health"]["now"]), waiting.get("reason", ""))
+        cells = (run["sessionId"], *more, _age(run["createdAt"], snapshot["health"]["now"]), waiting.get("reason", ""))
         status = Text(run["status"], style=COLOURS.get(run["status"], ""))
         table.add_row(run["runId"][-12:], status, *(Text(printable(cell), overflow="ellipsis") for cell in cells))
     return table
 
 
-def _schedules(seen: FleetSnapshot) -> "RenderableType":
+def _schedules(snapshot: FleetSnapshot) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
 
     table = _table("Schedules, next first", "schedule", "next")
-    due = sorted((one for one in seen["schedules"] if one.get("nextRunAt")), key=lambda one: one["nextRunAt"])
+    due = sorted((one for one in snapshot["schedules"] if one.get("nextRunAt")), key=lambda one: one["nextRunAt"])
     for one in due[:SCHEDULES]:
         table.add_row(Text(printable(one["id"])), printable(one["nextRunAt"]))
     return table if due else Text(" No schedule is due.\n", style="dim")
 
 
-def _refusals(seen: FleetSnapshot) -> "RenderableType":
+def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
     from rich.text import Text
 
     from athena_core.text import printable
 
-    found = seen["refusals"][-REFUSALS:][::-1]
+    found = snapshot["refusals"][-REFUSALS:][::-1]
     if not found:
         return Text(" Nothing was refused in the last hour.", style="dim")
     table = _table("Refused in the last hour, newest first", "when", "reason", "session", "provider", "who")
     for one in found:
         details = one.get("rejectedRunDetails") or {}
         cells = (
-            _age(one.get("timestamp") or one["createdAt"], seen["health"]["now"]),
+            _age(one.get("timestamp") or one["createdAt"], snapshot["health"]["now"]),
             one.get("reason", ""),
             one.get("sessionId") or details.get("sessionId") or "",
             one.get("provider") or "",

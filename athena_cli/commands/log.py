@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 
+from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH, TEXT
@@ -46,17 +47,6 @@ def verify(
         json: Show one JSON document, also on a terminal.
         options: How to show it.
     """
-    from msgspec import to_builtins
-
-    from athena_cli import render
-    from athena_cli.offline_log import open_offline_log
-    from athena_core.clock import SystemClock
-    from athena_core.domain import EVENTS
-    from athena_core.log.codec import Codec
-    from athena_core.services.proof import verify as verifying
-    from athena_core.services.proof.ranges import HelperProcesses
-    from athena_core.system import gc_tuning
-
     options = OutputOptions("json") if json else options
     if bundle is not None:
         if ids is not None or forked:
@@ -65,8 +55,25 @@ def verify(
         return
     if forked and not against:
         raise Misused("--forked goes with --against")
+    _prove_log(against, forked or (), ids, options)
+
+
+def _prove_log(
+    against: Sequence[str] | None, forked: Sequence[str], ids: Path | None, options: OutputOptions | None
+) -> None:
+    """Prove the log that the settings name, and show the report. Raise Failed where it does not verify."""
+    from msgspec import to_builtins
+
+    from athena_cli.offline_log import open_offline_log
+    from athena_core.clock import SystemClock
+    from athena_core.domain import EVENTS
+    from athena_core.log.codec import Codec
+    from athena_core.services.proof import verify as verifying
+    from athena_core.services.proof.ranges import HelperProcesses
+    from athena_core.system import gc_tuning
+
     gc_tuning.tune_gc()
-    log = open_offline_log(settings_of(None), any_schema=True)
+    log = open_offline_log(settings_of(), any_schema=True)
     reader = log.reader()
     steps = verifying.verify(
         reader,
@@ -74,7 +81,7 @@ def verify(
         SystemClock(),
         meta=log.archive.meta,
         anchor=log.anchor,
-        against=_read_witnesses(against, reader.log_id, _parse_forks(forked or (), reader.log_id)) if against else None,
+        against=_read_witnesses(against, reader.log_id, _parse_forks(forked, reader.log_id)) if against else None,
         keys=reader.keys(),
         helpers=HelperProcesses(log.directory / "log.db", log.url),
     )
@@ -86,9 +93,15 @@ def verify(
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
         raise Failed(f"the log does not verify: {report.violations[0]}{more}")
-    if comparison is not None and not comparison.checked:
+    if comparison is not None:
+        _check_comparison(comparison, str(ids))
+
+
+def _check_comparison(comparison: "IdComparison", ids: str) -> None:
+    """Raise Failed where a file held no event id, or one that the log does not hold."""
+    if not comparison.checked:
         raise Failed(f"{ids}: holds no event id")
-    if comparison is not None and comparison.unknown:
+    if comparison.unknown:
         first, others = comparison.unknown[0], comparison.unknown_count - 1
         more = f" (and {others} more)" if others else ""
         raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}")
@@ -118,7 +131,7 @@ def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkNam
     from athena_core.services.proof.anchors import Sender, destinations_of, fetch_anchors
     from athena_core.services.proof.witnesses import Witnesses, read_anchors
 
-    sender = Sender.of(settings_of(None))
+    sender = Sender.of(settings_of())
     found = destinations_of(places, "--against")
 
     def lines() -> "Iterator[Witness]":
@@ -182,13 +195,12 @@ def move(*, to: Annotated[str, TEXT], options: OutputOptions | None = None) -> N
     """
     from contextlib import closing
 
-    from athena_cli import render
     from athena_core.log.anchor import Anchor, read_anchor, write_anchor
     from athena_core.log.engine import is_url, open_move
     from athena_core.log.port import MOVED_TO
     from athena_core.log.tools import move as moving
 
-    settings = settings_of(None)
+    settings = settings_of()
     if "://" in to and not is_url(to):
         raise Misused("--to: expected postgresql://… or a directory")
     origin, target = open_move(settings.state_dir, settings.database_url, to)
@@ -235,7 +247,6 @@ def _check_movable(moved: str | None, target: "MoveTarget") -> None:
 
 def _rebuild_views(directory: Path, url: str | None) -> dict[str, str]:
     """Build the views of a log that has arrived; their digests."""
-    from athena_cli import render
     from athena_cli.commands.views import digests_of
     from athena_cli.offline_log import OfflineLog
     from athena_core.log.engine import open_archive
@@ -255,7 +266,6 @@ def prove(
     helpers: "HelperProcesses | None" = None,
 ) -> "VerifyReport":
     """The report on a log. Raises Failed if it does not verify."""
-    from athena_cli import render
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.log.codec import Codec

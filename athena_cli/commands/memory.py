@@ -4,7 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from athena_cli.client import ConnectionOptions, request, settings_of
+from athena_cli import render
+from athena_cli.client import ConnectionOptions, output_of, request, request_data
 from athena_cli.flags import TEXT
 
 
@@ -23,24 +24,14 @@ def search_memory(
         min_score: How well they have to fit.
         connection: How to reach the plane.
     """
-    import asyncio
-
     import msgspec
-
-    from athena_cli import render
-    from athena_cli.transport import connect
 
     numbers = {"maxResults": max_results, "minScore": min_score}
     given = {"query": query} | {name: str(number) for name, number in numbers.items() if number is not None}
-
-    async def work() -> bytes:
-        async with connect(settings_of(connection)) as transport:
-            return await transport.request("searchMemory", query=given)
-
-    found = asyncio.run(work())
+    found = request_data(connection, "searchMemory", query=given)
     count = len(msgspec.json.decode(found, type=list[msgspec.Raw]))
     answer = {"query": query, "count": count, "results": msgspec.Raw(found)}
-    render.show(msgspec.json.encode(answer), connection.output if connection else None)
+    render.show(msgspec.json.encode(answer), output_of(connection))
 
 
 def get_memory(

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from athena_cli.client import ConnectionOptions, settings_of
+from athena_cli import render
+from athena_cli.client import ConnectionOptions, machine_output_of, request_data, settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.render import OutputOptions, show_value
 
@@ -36,13 +37,6 @@ def run_persona(
         model: A model of that provider.
         connection: How to reach the plane.
     """
-    import asyncio
-
-    import msgspec
-
-    from athena_cli import render
-    from athena_cli.transport import connect
-
     body = {
         "name": name,
         "repoPath": repo,
@@ -55,15 +49,15 @@ def run_persona(
         "provider": provider,
         "model": model,
     }
-
-    async def work() -> bytes:
-        async with connect(settings_of(connection)) as transport:
-            return await transport.request("runPersona", body=body)
-
     render.note(f"Reviewing {head} as {name} ...")
-    data = asyncio.run(work())
+    _show_review(request_data(connection, "runPersona", body=body), machine_output_of(connection))
+
+
+def _show_review(data: bytes, machine: render.Output | None) -> None:
+    """Print a review as JSON, or its text for people. Raise Failed where it has no result, or a failed one."""
+    import msgspec
+
     answer = msgspec.json.decode(data)
-    machine = connection.output if connection is not None and connection.output in {"json", "jsonl"} else None
     if machine:
         render.show(data, machine)
     if "stdout" not in answer:  # its run is paused, or took too long
@@ -93,7 +87,7 @@ def init_persona(
 
     if not NAME.fullmatch(id) or id in {".", ".."}:
         raise Misused(f"{id!r} is no name: letters, digits, dots, underscores and dashes")
-    settings = settings_of(None)
+    settings = settings_of()
     path = settings.workspace_root / PERSONAS / f"{id}.json"
     about = " ".join(part for part in (role, description) if part) or "Reviews changes."
     definition = {
@@ -123,7 +117,7 @@ def validate_persona(id: str, /, *, options: OutputOptions | None = None) -> Non
     from athena_core.services.reviews.definitions import PersonaFiles
     from athena_core.tools.workspace import open_workspace
 
-    settings = settings_of(None)
+    settings = settings_of()
     found = PersonaFiles(open_workspace(settings)).read(id, "id")
     place = "/".join(found.folder)
     show_value({"status": "valid", "id": id, "folder": place, "definition": found.persona}, options)

@@ -1,8 +1,12 @@
 """Schedules: all of them as one list."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, settings_of
+from athena_cli import render
+from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, call, output_of
+
+if TYPE_CHECKING:
+    from athena_cli.transport import Transport
 
 
 def list_schedules(*, connection: ConnectionOptions | None = None) -> None:
@@ -11,24 +15,18 @@ def list_schedules(*, connection: ConnectionOptions | None = None) -> None:
     Args:
         connection: How to reach the plane.
     """
-    import asyncio
-
     import msgspec
-
-    from athena_cli import render
-    from athena_cli.transport import connect
 
     tasks: list[Any] = []
 
-    async def work() -> None:
+    async def work(transport: "Transport") -> None:
         query: dict[str, str | None] = {"limit": str(PAGE_ITEMS_MAX)}
-        async with connect(settings_of(connection)) as transport:
-            while True:
-                page = msgspec.json.decode(await transport.request("listSchedules", query=query))
-                tasks.extend(page["items"])
-                if "nextCursor" not in page:
-                    return
-                query["cursor"] = page["nextCursor"]
+        while True:
+            page = msgspec.json.decode(await transport.request("listSchedules", query=query))
+            tasks.extend(page["items"])
+            if "nextCursor" not in page:
+                return
+            query["cursor"] = page["nextCursor"]
 
-    asyncio.run(work())
-    render.show(msgspec.json.encode({"count": len(tasks), "tasks": tasks}), connection.output if connection else None)
+    call(connection, work)
+    render.show(msgspec.json.encode({"count": len(tasks), "tasks": tasks}), output_of(connection))

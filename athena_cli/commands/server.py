@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.render import OutputOptions, show_value
@@ -30,13 +31,12 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     from functools import partial
 
     from athena_api.edge.access_log import log_lines
-    from athena_cli.render import note, say
     from athena_core.settings import load, replaced
 
     logging.config.dictConfig(log_lines())
     settings = load()
     for warning in replaced():
-        note(f"Warning: {warning}")
+        render.note(f"Warning: {warning}")
 
     from athena_api import server
     from athena_api.app import build
@@ -50,7 +50,7 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
         server.check_exposure(settings, address)
         app = build(settings)
         if app.plane.access.roster.warning:
-            note(f"Warning: {app.plane.access.roster.warning}")
+            render.note(f"Warning: {app.plane.access.roster.warning}")
         for name in (host, address) if address else ():
             app.gate.browsers.answers_to(name)
         ready: dict[str, Any] = {"status": "serving", "uds": str(uds)}
@@ -58,7 +58,7 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
             ready = {"status": "serving", "host": host, "port": listening.getsockname()[1]}
         line = json.dumps(ready, separators=(",", ":"))
         try:
-            server.serve(app, listening, partial(say, line))
+            server.serve(app, listening, partial(render.say, line))
         except SystemExit as stop:  # the server's own word for what went wrong, which it has explained
             raise Failed("the server could not start, or not go on") from stop
         finally:
@@ -86,7 +86,6 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
 
     from msgspec.structs import replace
 
-    from athena_cli.render import note, say
     from athena_core.settings import load
 
     settings = load()
@@ -100,12 +99,14 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     def ready(plane: "ControlPlane") -> None:
         about = plane.runner.about
         line = {"status": "working", "id": plane.runner.executor, "concurrency": about.concurrency}
-        say(json.dumps({**line, "providers": about.providers}, separators=(",", ":")))
+        render.say(json.dumps({**line, "providers": about.providers}, separators=(",", ":")))
 
     def leaving(runs: int) -> None:
         seconds = settings.worker_drain_ms / 1000
         if runs:
-            note(f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once")
+            render.note(
+                f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once"
+            )
 
     run_worker(settings, serves, ready, leaving)
 
@@ -125,7 +126,7 @@ def contracts(*, out: Path | None = None, options: OutputOptions | None = None) 
     from athena_core.clock import SystemClock, iso
     from athena_core.system import private_file
 
-    path = out or settings_of(None).state_dir / "api" / "contracts.v1.json"
+    path = out or settings_of().state_dir / "api" / "contracts.v1.json"
     artifact = {
         "schemaVersion": 2,
         "apiVersion": "v1",

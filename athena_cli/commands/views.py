@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
@@ -33,7 +34,6 @@ def replay(
 
     from msgspec.structs import replace
 
-    from athena_cli import render
     from athena_cli.offline_log import open_offline_log, position_of
     from athena_core.system import gc_tuning
     from projections import ALL
@@ -43,7 +43,7 @@ def replay(
     if unknown:
         known = ", ".join(one.name for one in ALL)
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
-    log = open_offline_log(settings_of(None))
+    log = open_offline_log(settings_of())
     views = log.views()
     gc_tuning.tune_gc()
     if verify:
