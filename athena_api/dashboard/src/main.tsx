@@ -4,22 +4,22 @@ import { signal } from "@preact/signals";
 import { render, type JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { ask, head, Refused } from "./api";
-import { begin, position, state, type State } from "./feed";
+import { begin, position, state, type State } from "./state/event_stream";
 import { count } from "./format";
 import { getCaller, getCapabilities } from "./generated";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
 import { Nobody } from "./pages/identity";
-import { Letters } from "./pages/letters";
+import { Letters } from "./pages/dead_letters";
 import { Rejections } from "./pages/rejections";
 import { OneRun } from "./pages/run";
 import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { href, LETTERS, place } from "./place";
-import { follow } from "./rates";
-import { caller, Dialog, Notes } from "./ui";
+import { href, LETTERS, place } from "./route";
+import { follow } from "./state/traffic";
+import { caller, Dialog, Notes } from "./components/ui";
 import "./style.css";
 
 interface Page {

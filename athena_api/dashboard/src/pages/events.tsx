@@ -4,12 +4,12 @@ import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { ask, Refused, type Answer } from "../api";
-import { capabilities, epoch, listen, position, positionOf, type Happened } from "../feed";
-import { mood, sentence } from "../fleet";
+import { capabilities, epoch, listen, position, positionOf, type Happened } from "../state/event_stream";
+import { mood, sentence } from "../state/fleet";
 import { count } from "../format";
 import { listEvents, type EventsPage } from "../generated";
-import { href, place } from "../place";
-import { Copy, Empty, Filter, Json, RunLink, Same, Time, Trouble } from "../ui";
+import { href, place } from "../route";
+import { Copy, Empty, Filter, Json, RunLink, Same, Time, Trouble } from "../components/ui";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;

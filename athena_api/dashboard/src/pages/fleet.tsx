@@ -2,9 +2,9 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { ask, type Answer } from "../api";
-import { Spark, Traffic } from "../chart";
-import { health, position, positionOf, type Happened } from "../feed";
-import { foldFleet, mood, sentence } from "../fleet";
+import { Spark, Traffic } from "../components/chart";
+import { health, position, positionOf, type Happened } from "../state/event_stream";
+import { foldFleet, mood, sentence } from "../state/fleet";
 import { clock, count, distance, dollars, duration, words } from "../format";
 import {
   getFleetSummary,
@@ -17,11 +17,11 @@ import {
   type FleetSummary,
   type RunPage,
 } from "../generated";
-import { useLive, whenever, type Fold } from "../live";
-import { href } from "../place";
-import { drawing, drawn, ticker } from "../rates";
-import { text } from "../runs";
-import { Bar, Empty, now, Panel, RunLink, Shown, Time } from "../ui";
+import { useLive, whenever, type Fold } from "../state/live_query";
+import { href } from "../route";
+import { drawing, drawn, ticker } from "../state/traffic";
+import { text } from "../state/runs";
+import { Bar, Empty, now, Panel, RunLink, Shown, Time } from "../components/ui";
 import { foldRuns, StartRun } from "./runs";
 
 export function Fleet(): JSX.Element {

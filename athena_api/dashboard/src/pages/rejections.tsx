@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { ask, Refused } from "../api";
-import { positionOf } from "../feed";
+import { positionOf } from "../state/event_stream";
 import { count, dollars, short, words } from "../format";
 import {
   getFleetSummary,
@@ -14,9 +14,9 @@ import {
   type Rejection,
   type Simulation,
 } from "../generated";
-import { useLive, whenever } from "../live";
-import { href, place } from "../place";
-import { Commands, Empty, Facts, Filter, may, More, Panel, SessionLink, Shown, Table, Time, Trouble } from "../ui";
+import { useLive, whenever } from "../state/live_query";
+import { href, place } from "../route";
+import { Commands, Empty, Facts, Filter, may, More, Panel, SessionLink, Shown, Table, Time, Trouble } from "../components/ui";
 
 const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 

@@ -4,8 +4,8 @@ import { signal, useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { ask, Refused, type Answer } from "../api";
-import { positionOf, type Happened } from "../feed";
-import { sentence } from "../fleet";
+import { positionOf, type Happened } from "../state/event_stream";
+import { sentence } from "../state/fleet";
 import { clock, count, dollars, duration, short } from "../format";
 import {
   explainRun,
@@ -21,10 +21,10 @@ import {
   type TranscriptDelta,
   type TranscriptEntry,
 } from "../generated";
-import { useLive, whenever } from "../live";
-import { href } from "../place";
-import { ENDINGS, life, OPEN, text, type Life, type Span } from "../runs";
-import { Action, Bar, caller, Copy, Empty, Facts, Json, now, Panel, RunLink, SessionLink, Shown, Status, Table, Time, Trouble, type Deed } from "../ui";
+import { useLive, whenever } from "../state/live_query";
+import { href } from "../route";
+import { ENDINGS, life, OPEN, text, type Life, type Span } from "../state/runs";
+import { Action, Bar, caller, Copy, Empty, Facts, Json, now, Panel, RunLink, SessionLink, Shown, Status, Table, Time, Trouble, type Deed } from "../components/ui";
 import { cancelling } from "./runs";
 
 const EVENTS_MAX = 5_000;

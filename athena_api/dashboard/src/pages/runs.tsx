@@ -3,12 +3,12 @@
 import type { JSX } from "preact";
 import { ask } from "../api";
 import { duration, dollars, between, words } from "../format";
-import { capabilities, type Happened } from "../feed";
+import { capabilities, type Happened } from "../state/event_stream";
 import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from "../generated";
-import { useLive, type Fold } from "../live";
-import { href, place } from "../place";
-import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../runs";
-import { Action, Empty, Filter, More, now, RunLink, said, Same, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { useLive, type Fold } from "../state/live_query";
+import { href, place } from "../route";
+import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../state/runs";
+import { Action, Empty, Filter, More, now, RunLink, said, Same, SessionLink, Shown, Status, Table, Time, type Deed } from "../components/ui";
 
 const ROWS_MAX = 100;
 

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { ask } from "../api";
-import type { Happened } from "../feed";
+import type { Happened } from "../state/event_stream";
 import { duration } from "../format";
 import {
   deleteSchedule,
@@ -18,10 +18,10 @@ import {
   type ScheduledTask,
   type UpdatedSchedule,
 } from "../generated";
-import { useLive, whenever } from "../live";
-import { href, place } from "../place";
-import { text } from "../runs";
-import { Action, Empty, Facts, now, Panel, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { useLive, whenever } from "../state/live_query";
+import { href, place } from "../route";
+import { text } from "../state/runs";
+import { Action, Empty, Facts, now, Panel, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../components/ui";
 
 const SLOTS_MAX = 500; // one page
 

@@ -4,12 +4,12 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { ask, head, Refused } from "../api";
-import { capabilities, health, position, state } from "../feed";
+import { capabilities, health, position, state } from "../state/event_stream";
 import { clock, count } from "../format";
 import { getAdminHealth, getPolicy, getViewDigests, listWorkers, type Capabilities, type Health, type ViewDigests } from "../generated";
-import { useLive, whenever } from "../live";
-import { LETTERS } from "../place";
-import { caller, Commands, Copy, Empty, Facts, Json, may, Panel, Shown, Status, Table, Time, Trouble } from "../ui";
+import { useLive, whenever } from "../state/live_query";
+import { LETTERS } from "../route";
+import { caller, Commands, Copy, Empty, Facts, Json, may, Panel, Shown, Status, Table, Time, Trouble } from "../components/ui";
 
 const WORKERS_MS = 5_000; // a heartbeat is no event
 

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { ask } from "../api";
-import type { Happened } from "../feed";
+import type { Happened } from "../state/event_stream";
 import { duration, short } from "../format";
 import {
   approveWorkflowStep,
@@ -18,10 +18,10 @@ import {
   type Workflow,
   type WorkflowRun,
 } from "../generated";
-import { useLive, whenever } from "../live";
-import { href, place } from "../place";
-import { text } from "../runs";
-import { Action, Bar, Empty, Facts, Panel, RunLink, said, Shown, Status, Table, Time, type Deed } from "../ui";
+import { useLive, whenever } from "../state/live_query";
+import { href, place } from "../route";
+import { text } from "../state/runs";
+import { Action, Bar, Empty, Facts, Panel, RunLink, said, Shown, Status, Table, Time, type Deed } from "../components/ui";
 
 const WORKFLOWS_MAX = 100; // each with a request of its own
 

@@ -3,12 +3,12 @@
 import { signal } from "@preact/signals";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, newKey, Refused, type Answer, type Asked } from "./api";
-import { athenaOf, curlOf } from "./commands";
-import { clock, distance } from "./format";
-import type { Caller, Operation } from "./generated";
-import type { Live } from "./live";
-import { filter, href, place } from "./place";
+import { ask, newKey, Refused, type Answer, type Asked } from "../api";
+import { athenaOf, curlOf } from "../command_lines";
+import { clock, distance } from "../format";
+import type { Caller, Operation } from "../generated";
+import type { Live } from "../state/live_query";
+import { filter, href, place } from "../route";
 
 /** Who is asking; there before anything else is shown. */
 export const caller = signal<Caller | undefined>(undefined);

@@ -2,8 +2,8 @@
 
 import { batch, effect, signal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { Refused, type Answer } from "./api";
-import { epoch, listen, type Happened } from "./feed";
+import { Refused, type Answer } from "../api";
+import { epoch, listen, type Happened } from "./event_stream";
 
 /**
  * Takes events into a state; the same state where nothing changes. `again` asks for another snapshot, where the events

@@ -1,9 +1,9 @@
 // The one stream of a page: every event after a position, in order, once; and whether it is cut or behind.
 
 import { signal } from "@preact/signals";
-import { ask, head, Refused } from "./api";
+import { ask, head, Refused } from "../api";
 import { ENDINGS, stateAfter, type RunState } from "./runs";
-import { getAdminHealth, getCapabilities, listEvents, type Capabilities, type EventRecord, type Health } from "./generated";
+import { getAdminHealth, getCapabilities, listEvents, type Capabilities, type EventRecord, type Health } from "../generated";
 
 /** An event, its place in the log, and what its run was before, where this page saw that. */
 export interface Happened extends EventRecord {

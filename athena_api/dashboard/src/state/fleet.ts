@@ -1,9 +1,9 @@
 // The fleet's counters as a fold of events over a snapshot.
 
-import type { Happened } from "./feed";
-import { count, dollars } from "./format";
-import type { FleetSummary } from "./generated";
-import type { Fold } from "./live";
+import type { Happened } from "./event_stream";
+import { count, dollars } from "../format";
+import type { FleetSummary } from "../generated";
+import type { Fold } from "./live_query";
 import { number, text } from "./runs";
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] extends object | null | undefined ? Draft<T[K]> : T[K] };

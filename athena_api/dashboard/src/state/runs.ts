@@ -1,7 +1,7 @@
 // Runs as folds of their events: the row of a table, and a run at any moment of its life.
 
-import type { Happened } from "./feed";
-import type { Run } from "./generated";
+import type { Happened } from "./event_stream";
+import type { Run } from "../generated";
 
 export const ENDINGS: Readonly<Record<string, string>> = {
   "run.completed": "completed",

@@ -1,8 +1,8 @@
 // Lines over time: a chart, and a small one beside a number. Plain SVG: the page's colours, no canvas, no library.
 
 import type { JSX } from "preact";
-import { count } from "./format";
-import { drawing, drawn, SERIES } from "./rates";
+import { count } from "../format";
+import { drawing, drawn, SERIES } from "../state/traffic";
 
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
 const LINES = 4; // across the chart, at most, the one at 0 left out

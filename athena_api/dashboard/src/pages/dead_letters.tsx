@@ -11,9 +11,9 @@ import {
   type DeadLetter,
   type DecidedLetter,
 } from "../generated";
-import { useLive, whenever } from "../live";
-import { href, place } from "../place";
-import { Action, Empty, Facts, Filter, Json, More, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../ui";
+import { useLive, whenever } from "../state/live_query";
+import { href, place } from "../route";
+import { Action, Empty, Facts, Filter, Json, More, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../components/ui";
 
 const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
 

@@ -1,9 +1,9 @@
 // How often what happened lately: counts of the newest ten minutes, five seconds each.
 
 import { signal } from "@preact/signals";
-import { ask } from "./api";
-import { epoch, listen, position as heard, positionOf, type Happened } from "./feed";
-import { listEvents, type EventsPage } from "./generated";
+import { ask } from "../api";
+import { epoch, listen, position as heard, positionOf, type Happened } from "./event_stream";
+import { listEvents, type EventsPage } from "../generated";
 import { ENDINGS } from "./runs";
 
 const STEP_MS = 5_000;
