@@ -4,12 +4,12 @@ import { signal } from "@preact/signals";
 import type { Failure, Operation } from "./generated";
 
 const PREFIX = "/api/v1";
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 type Plain = string | number | boolean;
 
 /** What a request says: path parameters, query, body, and how it wants to be answered. */
-export interface Asked {
+export interface RequestParts {
   readonly path?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, Plain | undefined>>;
   readonly body?: Readonly<Record<string, unknown>>;
@@ -18,17 +18,17 @@ export interface Asked {
   /** Do not wait for the end of a run. */
   readonly detached?: boolean;
   /** How long to wait for the answer, in milliseconds. */
-  readonly patience?: number;
+  readonly timeoutMs?: number;
 }
 
 /** What was answered, and the position of the log that it reflects. */
-export interface Answer<T> {
+export interface ApiResponse<T> {
   readonly data: T;
   readonly position: number;
 }
 
 /** An answer that is an error, or none at all (`UNREACHABLE`). */
-export class Refused extends Error {
+export class ApiError extends Error {
   constructor(
     readonly code: string,
     message: string,
@@ -43,58 +43,58 @@ export class Refused extends Error {
 export const head = signal(0);
 
 /** The path and query of a request. */
-export function pathOf(operation: Operation<unknown>, asked: Asked): string {
-  const path = operation.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(asked.path?.[name] ?? ""));
+export function pathOf(operation: Operation<unknown>, parts: RequestParts): string {
+  const path = operation.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(parts.path?.[name] ?? ""));
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(asked.query ?? {})) {
+  for (const [name, value] of Object.entries(parts.query ?? {})) {
     if (value !== undefined && value !== "") query.set(name, String(value));
   }
   return PREFIX + path + (query.size ? `?${query}` : "");
 }
 
 /** Asks once; throws Refused. */
-export async function ask<T>(operation: Operation<T>, asked: Asked = {}): Promise<Answer<T>> {
+export async function request<T>(operation: Operation<T>, parts: RequestParts = {}): Promise<ApiResponse<T>> {
   const headers: Record<string, string> = {};
-  if (asked.key !== undefined) headers["idempotency-key"] = asked.key;
-  if (asked.detached) headers["prefer"] = "respond-async";
-  const signal = AbortSignal.timeout(asked.patience ?? PATIENCE_MS);
-  const request: RequestInit = { method: operation.method, headers, cache: "no-store", signal };
-  if (operation.method !== "GET" && asked.body !== undefined) {
+  if (parts.key !== undefined) headers["idempotency-key"] = parts.key;
+  if (parts.detached) headers["prefer"] = "respond-async";
+  const signal = AbortSignal.timeout(parts.timeoutMs ?? TIMEOUT_MS);
+  const init: RequestInit = { method: operation.method, headers, cache: "no-store", signal };
+  if (operation.method !== "GET" && parts.body !== undefined) {
     headers["content-type"] = "application/json";
-    request.body = JSON.stringify(asked.body);
+    init.body = JSON.stringify(parts.body);
   }
   let response: Response;
   try {
-    response = await fetch(pathOf(operation, asked), request);
+    response = await fetch(pathOf(operation, parts), init);
   } catch {
-    throw new Refused("UNREACHABLE", "the server does not answer", 0);
+    throw new ApiError("UNREACHABLE", "the server does not answer", 0);
   }
   const position = Number(response.headers.get("athena-position") ?? 0);
   if (position > head.value) head.value = position;
-  let said: { ok: true; data: T } | Failure;
+  let envelope: { ok: true; data: T } | Failure;
   try {
-    said = (await response.json()) as { ok: true; data: T } | Failure;
+    envelope = (await response.json()) as { ok: true; data: T } | Failure;
   } catch {
-    throw new Refused("UNREACHABLE", `something before the server answered ${response.status}`, response.status);
+    throw new ApiError("UNREACHABLE", `something before the server answered ${response.status}`, response.status);
   }
-  if (!said.ok) {
-    const { code, message, traceId } = said.error;
-    throw new Refused(code, message, response.status, traceId);
+  if (!envelope.ok) {
+    const { code, message, traceId } = envelope.error;
+    throw new ApiError(code, message, response.status, traceId);
   }
-  return { data: said.data, position };
+  return { data: envelope.data, position };
 }
 
 /** All items of a list, up to a number of pages. */
 export async function askAll<T>(
   operation: Operation<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>,
-  asked: Asked = {},
+  parts: RequestParts = {},
   pages = 4,
-): Promise<Answer<readonly T[]>> {
+): Promise<ApiResponse<readonly T[]>> {
   const items: T[] = [];
   let cursor: string | undefined;
   let position = 0;
   for (let page = 0; page < pages; page++) {
-    const found = await ask(operation, { ...asked, query: { limit: 500, ...asked.query, cursor } });
+    const found = await request(operation, { ...parts, query: { limit: 500, ...parts.query, cursor } });
     position ||= found.position; // what came later may be on later pages: the stream tells it again
     items.push(...found.data.items);
     if (!found.data.nextCursor) break;

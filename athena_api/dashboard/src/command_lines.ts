@@ -1,6 +1,6 @@
 // What an action is on a command line: the same request with curl, and the athena command of its row.
 
-import { pathOf, type Asked } from "./api";
+import { pathOf, type RequestParts } from "./api";
 import type { Operation } from "./generated";
 
 const DEFAULT = "http://127.0.0.1:8787";
@@ -20,32 +20,32 @@ const OWN_FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /** The request with curl. */
-export function curlOf(operation: Operation<unknown>, asked: Asked): string {
+export function curlOf(operation: Operation<unknown>, parts: RequestParts): string {
   const words = ["curl"];
   if (operation.method !== "GET") words.push("-X", operation.method);
-  words.push(quoted(location.origin + pathOf(operation, asked)));
-  if (asked.key) words.push("-H", quoted(`Idempotency-Key: ${asked.key}`));
-  if (asked.detached) words.push("-H", quoted("Prefer: respond-async"));
-  if (asked.body && Object.keys(asked.body).length) words.push("-d", quoted(JSON.stringify(asked.body)));
+  words.push(quoted(location.origin + pathOf(operation, parts)));
+  if (parts.key) words.push("-H", quoted(`Idempotency-Key: ${parts.key}`));
+  if (parts.detached) words.push("-H", quoted("Prefer: respond-async"));
+  if (parts.body && Object.keys(parts.body).length) words.push("-d", quoted(JSON.stringify(parts.body)));
   return words.join(" ");
 }
 
 /** The command of athena. */
-export function athenaOf(operation: Operation<unknown>, asked: Asked): string {
+export function athenaOf(operation: Operation<unknown>, parts: RequestParts): string {
   const own = OWN_FLAGS[operation.id] ?? {};
   const words = ["athena", operation.command];
   for (const match of operation.path.matchAll(/:(\w+)/g)) {
     const name = match[1] ?? "";
     if (own[name]) words.push(own[name]);
-    words.push(quoted(asked.path?.[name] ?? ""));
+    words.push(quoted(parts.path?.[name] ?? ""));
   }
-  for (const [name, value] of Object.entries({ ...asked.query, ...asked.body })) {
+  for (const [name, value] of Object.entries({ ...parts.query, ...parts.body })) {
     if (value === undefined || value === "") continue;
     const word = own[name] ?? flag(name);
     if (value === true) words.push(word);
     else words.push(word, quoted(typeof value === "object" ? JSON.stringify(value) : String(value)));
   }
-  if (asked.detached) words.push("--async");
+  if (parts.detached) words.push("--async");
   if (location.origin !== DEFAULT) words.push("--api-base-url", quoted(location.origin));
   return words.join(" ");
 }

@@ -37,8 +37,8 @@ export function distance(iso: string, now: number): string {
   const far = Math.abs(ms);
   const [value, unit] =
     far < 60_000 ? [far / 1_000, "s"] : far < 3_600_000 ? [far / 60_000, "min"] : far < 172_800_000 ? [far / 3_600_000, "h"] : [far / 86_400_000, "days"];
-  const said = `${Math.round(value)} ${unit}`;
-  return ms > 0 ? `in ${said}` : `${said} ago`;
+  const text = `${Math.round(value)} ${unit}`;
+  return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 
 /** The end of an id, where it differs. */

@@ -3,23 +3,23 @@
 import { signal } from "@preact/signals";
 import { render, type JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { ask, head, Refused } from "./api";
-import { begin, position, state, type State } from "./state/event_stream";
+import { request, head, ApiError } from "./api";
+import { begin, position, state, type StreamState } from "./state/event_stream";
 import { count } from "./format";
 import { getCaller, getCapabilities } from "./generated";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
-import { Nobody } from "./pages/identity";
-import { Letters } from "./pages/dead_letters";
+import { SignIn } from "./pages/identity";
+import { DeadLetters } from "./pages/dead_letters";
 import { Rejections } from "./pages/rejections";
-import { OneRun } from "./pages/run";
+import { RunDetail } from "./pages/run";
 import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { href, LETTERS, place } from "./route";
-import { follow } from "./state/traffic";
-import { caller, Dialog, Notes } from "./components/ui";
+import { href, SHORTCUTS, route } from "./route";
+import { startTraffic } from "./state/traffic";
+import { caller, Dialog, Notices } from "./components/ui";
 import "./style.css";
 
 interface Page {
@@ -29,18 +29,18 @@ interface Page {
 
 const PAGES: Readonly<Record<string, Page>> = {
   fleet: { title: "Fleet", show: () => <Fleet /> },
-  runs: { title: "Runs", show: () => (place.value.id ? <OneRun key={place.value.id} id={place.value.id} /> : <Runs />) },
+  runs: { title: "Runs", show: () => (route.value.id ? <RunDetail key={route.value.id} id={route.value.id} /> : <Runs />) },
   rejections: { title: "Rejections", show: () => <Rejections /> },
-  schedules: { title: "Schedules", show: () => <Schedules key={place.value.id} /> },
-  workflows: { title: "Workflows", show: () => <Workflows key={place.value.id} /> },
-  letters: { title: "Dead letters", show: () => <Letters /> },
+  schedules: { title: "Schedules", show: () => <Schedules key={route.value.id} /> },
+  workflows: { title: "Workflows", show: () => <Workflows key={route.value.id} /> },
+  letters: { title: "Dead letters", show: () => <DeadLetters /> },
   events: { title: "Events", show: () => <Events /> },
   system: { title: "System", show: () => <System /> },
 };
 
-const refused = signal<Refused | undefined>(undefined);
+const signInError = signal<ApiError | undefined>(undefined);
 
-const SAID: Readonly<Record<State, string>> = {
+const STATE_TEXT: Readonly<Record<StreamState, string>> = {
   opening: "connecting",
   live: "live",
   behind: "behind",
@@ -49,31 +49,31 @@ const SAID: Readonly<Record<State, string>> = {
 };
 
 /** Whether what is on the screen is what the server knows. */
-function Pulse(): JSX.Element {
+function StreamIndicator(): JSX.Element {
   const is = state.value;
   const missing = Math.max(0, head.value - position.value);
-  const told =
+  const text =
     is === "cut"
       ? "cut off: what you see may be old; reconnecting"
       : is === "behind"
         ? `behind by ${count(missing)} events`
-        : `${SAID[is]} at ${count(position.value)}`;
+        : `${STATE_TEXT[is]} at ${count(position.value)}`;
   return (
     <span class={`pulse ${is}`} data-state={is} data-position={position.value}>
       <i aria-hidden="true" />
-      {told}
+      {text}
     </span>
   );
 }
 
 function App(): JSX.Element {
-  const { page, id } = place.value;
-  const found = PAGES[page];
+  const { page, id } = route.value;
+  const shown = PAGES[page];
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    document.title = `${id ? `${id} · ` : ""}${found?.title ?? "Nowhere"} · Athena`;
+    document.title = `${id ? `${id} · ` : ""}${shown?.title ?? "Nowhere"} · Athena`;
   }, [page, id]);
-  if (refused.value) return <Nobody error={refused.value} />;
+  if (signInError.value) return <SignIn error={signInError.value} />;
   if (!caller.value) return <p class="empty">Connecting …</p>;
   return (
     <>
@@ -91,7 +91,7 @@ function App(): JSX.Element {
             </a>
           ))}
         </nav>
-        <Pulse />
+        <StreamIndicator />
         <a class="who" href={href("system")} title={`${caller.value.identity}, ${caller.value.role}`}>
           {caller.value.identity} <span class="quiet">{caller.value.role}</span>
         </a>
@@ -102,10 +102,10 @@ function App(): JSX.Element {
         </p>
       )}
       <main id="page" tabIndex={-1}>
-        {found ? found.show() : <h1>There is no page {page}</h1>}
+        {shown ? shown.show() : <h1>There is no page {page}</h1>}
       </main>
       <Dialog />
-      <Notes />
+      <Notices />
     </>
   );
 }
@@ -116,13 +116,13 @@ function skip(event: Event): void {
 }
 
 // `g` and a letter go to a page, `/` to its first filter
-let going = false;
+let afterG = false;
 addEventListener("keydown", (event) => {
   const { target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
   if (target.closest("input, textarea, select, dialog")) return;
-  const to = going ? LETTERS[event.key] : undefined;
-  going = event.key === "g";
+  const to = afterG ? SHORTCUTS[event.key] : undefined;
+  afterG = event.key === "g";
   if (to) location.hash = href(to);
   if (event.key === "/") {
     event.preventDefault();
@@ -132,16 +132,16 @@ addEventListener("keydown", (event) => {
 
 async function start(): Promise<void> {
   try {
-    const abilities = await ask(getCapabilities);
-    const answer = await ask(getCaller);
-    refused.value = undefined;
+    const abilities = await request(getCapabilities);
+    const answer = await request(getCaller);
+    signInError.value = undefined;
     begin(answer.position, !answer.data.scope, abilities.data);
     caller.value = answer.data;
-    await follow(answer.position);
+    await startTraffic(answer.position);
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof ApiError)) throw error;
     if (caller.value) return; // a scope may hide the feed's past; the page goes on without it
-    refused.value = error;
+    signInError.value = error;
     if (error.code === "UNREACHABLE") setTimeout(() => void start(), 2_000);
   }
 }

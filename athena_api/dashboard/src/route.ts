@@ -3,13 +3,13 @@
 import { signal } from "@preact/signals";
 
 /** `#/runs/run_01…?status=failed` is page `runs`, id `run_01…`, and a filter. */
-export interface Place {
+export interface Route {
   readonly page: string;
   readonly id: string | undefined;
   readonly filters: Readonly<Record<string, string>>;
 }
 
-function read(): Place {
+function read(): Route {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
   const [page = "", id] = path.split("/", 2);
   return {
@@ -19,10 +19,10 @@ function read(): Place {
   };
 }
 
-export const place = signal(read());
+export const route = signal(read());
 
 addEventListener("hashchange", () => {
-  place.value = read();
+  route.value = read();
 });
 
 /** The address of a place. */
@@ -34,13 +34,13 @@ export function href(page: string, id?: string, filters: Readonly<Record<string,
 
 /** Changes a filter of the present page; typing makes no steps in the history. */
 export function filter(changes: Readonly<Record<string, string | undefined>>): void {
-  const { page, id, filters } = place.value;
+  const { page, id, filters } = route.value;
   history.replaceState(null, "", href(page, id, { ...filters, ...changes }));
-  place.value = read();
+  route.value = read();
 }
 
 /** After `g`: the page that a key goes to. */
-export const LETTERS: Readonly<Record<string, string>> = {
+export const SHORTCUTS: Readonly<Record<string, string>> = {
   ...{ f: "fleet", r: "runs", j: "rejections", s: "schedules" },
   ...{ w: "workflows", d: "letters", e: "events", y: "system" },
 };

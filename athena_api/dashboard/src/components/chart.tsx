@@ -2,11 +2,11 @@
 
 import type { JSX } from "preact";
 import { count } from "../format";
-import { drawing, drawn, SERIES } from "../state/traffic";
+import { chartSeries, redraws, SERIES } from "../state/traffic";
 
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
 const LINES = 4; // across the chart, at most, the one at 0 left out
-const NAMES = ["admitted", "good", "bad", "warn"]; // classes, one for each series
+const CLASSES = ["admitted", "good", "bad", "warn"]; // classes, one for each series
 
 /** The points of a line in a box of 100 by 100; fewer values than there are steps stand at its right. */
 function points(values: readonly number[], most: number, steps = values.length): string {
@@ -16,23 +16,23 @@ function points(values: readonly number[], most: number, steps = values.length):
 }
 
 export function Traffic(): JSX.Element {
-  void drawn.value;
-  const [times, ...series] = drawing();
+  void redraws.value;
+  const [times, ...series] = chartSeries();
   const most = Math.max(LINES, ...series.flat());
-  const step = STEPS.find((one) => most / one <= LINES) ?? most;
+  const step = STEPS.find((candidate) => most / candidate <= LINES) ?? most;
   const top = Math.ceil(most / step) * step;
   const lines = Array.from({ length: top / step + 1 }, (_, index) => index * step);
   const sums = series.map((values) => values.reduce((total, value) => total + value, 0));
-  const told = SERIES.map((name, index) => `${count(sums[index] ?? 0)} ${name}`);
+  const legend = SERIES.map((name, index) => `${count(sums[index] ?? 0)} ${name}`);
   return (
     <figure class="chart">
-      <div class="plot" role="img" aria-label={`Runs in the last ten minutes: ${told.join(", ")}`}>
+      <div class="plot" role="img" aria-label={`Runs in the last ten minutes: ${legend.join(", ")}`}>
         <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
           {lines.map((value) => (
             <line key={value} x1="0" x2="100" y1={100 - (100 * value) / top} y2={100 - (100 * value) / top} />
           ))}
           {series.map((values, index) => (
-            <polyline key={index} class={NAMES[index]} points={points(values, top, times.length)} />
+            <polyline key={index} class={CLASSES[index]} points={points(values, top, times.length)} />
           ))}
         </svg>
         {lines.map((value) => (
@@ -47,10 +47,10 @@ export function Traffic(): JSX.Element {
         ))}
       </div>
       <figcaption>
-        {told.map((text, index) => (
-          <span key={text.replace(/^\S+ /, "")} class={NAMES[index]}>
+        {legend.map((text, index) => (
+          <span key={text.replace(/^\S+ /, "")} class={CLASSES[index]}>
             <svg viewBox="0 0 20 4" aria-hidden="true">
-              <line class={NAMES[index]} x1="0" x2="20" y1="2" y2="2" />
+              <line class={CLASSES[index]} x1="0" x2="20" y1="2" y2="2" />
             </svg>
             {text}
           </span>
@@ -62,7 +62,7 @@ export function Traffic(): JSX.Element {
 }
 
 /** A line of a few counts, beside the number that tells what it shows. */
-export function Spark({ values }: { values: readonly number[] }): JSX.Element {
+export function Sparkline({ values }: { values: readonly number[] }): JSX.Element {
   return (
     <svg class="spark" viewBox="0 -4 100 108" preserveAspectRatio="none" aria-hidden="true">
       <polyline points={points(values, Math.max(1, ...values))} />

@@ -3,17 +3,17 @@
 import { signal } from "@preact/signals";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, newKey, Refused, type Answer, type Asked } from "../api";
+import { request, newKey, ApiError, type ApiResponse, type RequestParts } from "../api";
 import { athenaOf, curlOf } from "../command_lines";
 import { clock, distance } from "../format";
 import type { Caller, Operation } from "../generated";
-import type { Live } from "../state/live_query";
-import { filter, href, place } from "../route";
+import type { LiveQuery } from "../state/live_query";
+import { filter, href, route } from "../route";
 
 /** Who is asking; there before anything else is shown. */
 export const caller = signal<Caller | undefined>(undefined);
 
-export const may = (operation: Operation<unknown>): boolean => caller.value?.operations.includes(operation.id) ?? false;
+export const isAllowed = (operation: Operation<unknown>): boolean => caller.value?.operations.includes(operation.id) ?? false;
 
 export const now = signal(Date.now());
 setInterval(() => {
@@ -21,7 +21,7 @@ setInterval(() => {
 }, 1_000);
 
 /** What shows a value that never changes: as long as it is the same object, it is not looked at again. */
-export class Same extends Component<{ of: object; children: () => JSX.Element }> {
+export class Memo extends Component<{ of: object; children: () => JSX.Element }> {
   override shouldComponentUpdate(next: { of: object }): boolean {
     return next.of !== this.props.of;
   }
@@ -84,23 +84,23 @@ export function Empty({ children }: { children: ComponentChildren }): JSX.Elemen
   return <p class="empty">{children}</p>;
 }
 
-export function Trouble({ error }: { error: Refused }): JSX.Element {
-  const told = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : error.message;
+export function ErrorMessage({ error }: { error: ApiError }): JSX.Element {
+  const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : error.message;
   return (
     <p class="trouble" role="alert">
-      <strong>{error.code}</strong> {told}
+      <strong>{error.code}</strong> {message}
       {error.traceId && <span class="quiet mono"> trace {error.traceId}</span>}
     </p>
   );
 }
 
 /** What is live, once it is there; before and beside it what is wrong. */
-export function Shown<T>({ live, children }: { live: Live<T>; children: (data: T) => ComponentChildren }): JSX.Element {
+export function Loaded<T>({ live, children }: { live: LiveQuery<T>; children: (data: T) => ComponentChildren }): JSX.Element {
   const { value } = live.data;
   const error = live.error.value;
   return (
     <>
-      {error && <Trouble error={error} />}
+      {error && <ErrorMessage error={error} />}
       {value === undefined ? !error && <p class="empty">Loading …</p> : children(value)}
     </>
   );
@@ -142,7 +142,7 @@ export function Facts({ of }: { of: readonly (readonly [string, ComponentChildre
 }
 
 /** How much of something there is; a `limit` is a thing that one runs out of. */
-export function Bar(props: { label: string; value: number; max: number | undefined; told: string; limit?: boolean }): JSX.Element {
+export function Bar(props: { label: string; value: number; max: number | undefined; text: string; limit?: boolean }): JSX.Element {
   const { max, value } = props;
   const part = max ? Math.min(1, value / max) : 0;
   const spent = props.limit ? part : 0;
@@ -155,12 +155,12 @@ export function Bar(props: { label: string; value: number; max: number | undefin
         aria-valuemin={0}
         aria-valuemax={max ?? value}
         aria-valuenow={Math.min(value, max ?? value)}
-        aria-valuetext={props.told}
+        aria-valuetext={props.text}
         class={spent >= 0.9 ? "full" : spent >= 0.7 ? "high" : ""}
       >
         <i style={{ width: `${part * 100}%` }} />
       </div>
-      <span class="told">{props.told}</span>
+      <span class="told">{props.text}</span>
     </div>
   );
 }
@@ -177,7 +177,7 @@ export function Json({ value }: { value: unknown }): JSX.Element {
 
 export function Filter(props: { name: string; label: string; options?: readonly string[]; first?: boolean }): JSX.Element {
   const { name, label, options } = props;
-  const value = place.value.filters[name] ?? "";
+  const value = route.value.filters[name] ?? "";
   const change = (event: TargetedEvent<HTMLInputElement | HTMLSelectElement>): void => {
     filter({ [name]: event.currentTarget.value.trim() });
   };
@@ -232,10 +232,10 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   );
 }
 
-export function Commands({ operation, asked }: { operation: Operation<unknown>; asked: Asked }): JSX.Element {
+export function Commands({ operation, request: parts }: { operation: Operation<unknown>; request: RequestParts }): JSX.Element {
   const lines: readonly (readonly [string, string])[] = [
-    ["athena", athenaOf(operation, asked)],
-    ["curl", curlOf(operation, asked)],
+    ["athena", athenaOf(operation, parts)],
+    ["curl", curlOf(operation, parts)],
   ];
   return (
     <div class="commands">
@@ -266,10 +266,10 @@ export interface Field {
 }
 
 /** Something that can be done: a row of the table, with what is asked of it. */
-export interface Deed<T> {
+export interface ActionSpec<T> {
   readonly operation: Operation<T>;
   readonly label: string;
-  readonly asked: (values: Readonly<Record<string, string>>) => Asked;
+  readonly request: (values: Readonly<Record<string, string>>) => RequestParts;
   /** What is asked before it is done; without it and without fields it is done at once. */
   readonly question?: string;
   readonly fields?: readonly Field[];
@@ -279,82 +279,82 @@ export interface Deed<T> {
   readonly then?: (data: T) => void;
 }
 
-interface Note {
+interface Notice {
   readonly id: number;
   readonly text: string;
   readonly failed: boolean;
   /** Whether the rejections tell more of it. */
-  readonly policed: boolean;
+  readonly isPolicyError: boolean;
 }
 
-const notes = signal<readonly Note[]>([]);
+const notices = signal<readonly Notice[]>([]);
 /** The deed that is asked about, and which asking it is: each one is a dialog of its own. */
-const pending = signal<{ readonly deed: Deed<unknown>; readonly id: number } | undefined>(undefined);
-let askingId = 0;
-let noteId = 0;
+const pending = signal<{ readonly action: ActionSpec<unknown>; readonly id: number } | undefined>(undefined);
+let dialogId = 0;
+let noticeId = 0;
 
-export function note(text: string, failed = false, policed = false): void {
-  const id = ++noteId;
-  notes.value = [...notes.value.slice(-3), { id, text, failed, policed }];
+export function notify(text: string, failed = false, isPolicyError = false): void {
+  const id = ++noticeId;
+  notices.value = [...notices.value.slice(-3), { id, text, failed, isPolicyError: isPolicyError }];
   setTimeout(() => drop(id), failed ? 15_000 : 6_000);
 }
 
 function drop(id: number): void {
-  notes.value = notes.value.filter((one) => one.id !== id);
+  notices.value = notices.value.filter((notice) => notice.id !== id);
 }
 
-function askAbout<T>(deed: Deed<T>): void {
-  pending.value = { deed: deed as Deed<unknown>, id: ++askingId };
+function openDialog<T>(action: ActionSpec<T>): void {
+  pending.value = { action: action as ActionSpec<unknown>, id: ++dialogId };
 }
 
 /** Does it; what stands against it, if anything does. */
-async function perform<T>(deed: Deed<T>, asked: Asked): Promise<Refused | undefined> {
+async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<ApiError | undefined> {
   try {
-    const { data } = await ask(deed.operation, asked);
-    note(deed.done(data));
-    deed.then?.(data);
+    const { data } = await request(action.operation, parts);
+    notify(action.done(data));
+    action.then?.(data);
     return undefined;
   } catch (error) {
-    if (error instanceof Refused) return error;
+    if (error instanceof ApiError) return error;
     throw error;
   }
 }
 
 /** The key of a command; another one once the command was answered, whatever the answer. */
-function useKey(): [string, (error: Refused | undefined) => void] {
+function useIdempotencyKey(): [string, (error: ApiError | undefined) => void] {
   const [key, setKey] = useState(newKey);
-  const answered = (error: Refused | undefined): void => {
+  const answered = (error: ApiError | undefined): void => {
     if (!["UNREACHABLE", "OUTCOME_UNKNOWN"].includes(error?.code ?? "")) setKey(newKey());
   };
   return [key, answered];
 }
 
 /** Whether the rejections tell more. */
-const policed = (error: Refused): boolean => error.code.startsWith("POLICY_");
+const isPolicyError = (error: ApiError): boolean => error.code.startsWith("POLICY_");
 
 /** A button for a deed, and a small one that shows its commands; neither where the role does not allow it. */
-export function Action<T>({ deed, label = deed.label }: { deed: Deed<T>; label?: string }): JSX.Element | null {
+export function Action<T>({ action, label = action.label }: { action: ActionSpec<T>; label?: string }): JSX.Element | null {
   const [busy, setBusy] = useState(false);
-  const [key, answered] = useKey();
-  if (!may(deed.operation)) return null;
-  const asks = deed.question !== undefined || deed.fields !== undefined;
+  const [key, answered] = useIdempotencyKey();
+  if (!isAllowed(action.operation)) return null;
+  const needsDialog = action.question !== undefined || action.fields !== undefined;
   const act = (): void => {
-    if (asks) return askAbout(deed);
+    if (needsDialog) return openDialog(action);
     setBusy(true);
-    void perform(deed, { ...deed.asked({}), key }).then((error) => {
-      if (error) note(`${deed.label}: ${error.code}: ${error.message}`, true, policed(error));
+    void perform(action, { ...action.request({}), key }).then((error) => {
+      if (error) notify(`${action.label}: ${error.code}: ${error.message}`, true, isPolicyError(error));
       answered(error);
       setBusy(false);
     });
   };
   return (
     <span class="action">
-      <button type="button" class={deed.danger ? "danger" : ""} disabled={busy} onClick={act}>
+      <button type="button" class={action.danger ? "danger" : ""} disabled={busy} onClick={act}>
         {label}
-        {asks ? " …" : ""}
+        {needsDialog ? " …" : ""}
       </button>
-      {!asks && (
-        <button type="button" class="small" aria-label={`${deed.label}: its command`} title="Its command" onClick={() => askAbout(deed)}>
+      {!needsDialog && (
+        <button type="button" class="small" aria-label={`${action.label}: its command`} title="Its command" onClick={() => openDialog(action)}>
           ›_
         </button>
       )}
@@ -364,20 +364,20 @@ export function Action<T>({ deed, label = deed.label }: { deed: Deed<T>; label?:
 
 /** The dialog of the deed that is asked about. */
 export function Dialog(): JSX.Element | null {
-  const asking = pending.value;
-  return asking ? <Asking key={asking.id} {...asking} /> : null;
+  const dialog = pending.value;
+  return dialog ? <ActionDialog key={dialog.id} {...dialog} /> : null;
 }
 
-function Asking({ deed, id }: { deed: Deed<unknown>; id: number }): JSX.Element {
+function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
-  const [key, answered] = useKey();
+  const [key, answered] = useIdempotencyKey();
   const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<Refused>();
+  const [error, setError] = useState<ApiError>();
   const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
-    Object.fromEntries((deed.fields ?? []).map((field) => [field.name, field.value ?? ""])),
+    Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
   );
   useEffect(() => element.current?.showModal(), []);
-  const asked = { ...deed.asked(values), key };
+  const parts = { ...action.request(values), key };
   const close = (): void => element.current?.close(); // gives the focus back, too
   const closed = (): void => {
     if (pending.value?.id === id) pending.value = undefined; // told a moment later: the next one may be open already
@@ -385,7 +385,7 @@ function Asking({ deed, id }: { deed: Deed<unknown>; id: number }): JSX.Element 
   const submit = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
-    void perform(deed, asked).then((refused) => {
+    void perform(action, parts).then((refused) => {
       if (!refused) return close();
       answered(refused);
       setError(refused);
@@ -395,25 +395,25 @@ function Asking({ deed, id }: { deed: Deed<unknown>; id: number }): JSX.Element 
   return (
     <dialog ref={element} onClose={closed} aria-labelledby="asking">
       <form onSubmit={submit}>
-        <h2 id="asking">{deed.label}</h2>
-        {deed.question && <p>{deed.question}</p>}
-        {deed.fields?.map((field) => (
+        <h2 id="asking">{action.label}</h2>
+        {action.question && <p>{action.question}</p>}
+        {action.fields?.map((field) => (
           <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
         ))}
-        {error && <Trouble error={error} />}
-        {error && policed(error) && (
+        {error && <ErrorMessage error={error} />}
+        {error && isPolicyError(error) && (
           <a href={href("rejections")} onClick={close}>
             What was refused, and why
           </a>
         )}
         <p class="quiet">The same on a command line:</p>
-        <Commands operation={deed.operation} asked={asked} />
+        <Commands operation={action.operation} request={parts} />
         <footer>
           <button type="button" onClick={close}>
             Leave it
           </button>
-          <button type="submit" class={deed.danger ? "danger primary" : "primary"} disabled={busy}>
-            {deed.label}
+          <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy}>
+            {action.label}
           </button>
         </footer>
       </form>
@@ -449,15 +449,15 @@ function Input({ field, value, set }: { field: Field; value: string; set: (value
   );
 }
 
-export function Notes(): JSX.Element {
+export function Notices(): JSX.Element {
   return (
     <div class="notes" role="status" aria-live="polite">
-      {notes.value.map((one) => (
-        <p key={one.id} class={one.failed ? "failed" : ""}>
+      {notices.value.map((notice) => (
+        <p key={notice.id} class={notice.failed ? "failed" : ""}>
           <span>
-            {one.text} {one.policed && <a href={href("rejections")}>Why</a>}
+            {notice.text} {notice.isPolicyError && <a href={href("rejections")}>Why</a>}
           </span>
-          <button type="button" class="small" aria-label="Dismiss" onClick={() => drop(one.id)}>
+          <button type="button" class="small" aria-label="Dismiss" onClick={() => drop(notice.id)}>
             ×
           </button>
         </p>
@@ -467,10 +467,10 @@ export function Notes(): JSX.Element {
 }
 
 /** What follows a page of a list, as it was when it was asked for. */
-export function More<T>(props: {
+export function MorePages<T>(props: {
   next: string | null | undefined;
   what: string;
-  read: (cursor: string) => Promise<Answer<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>>;
+  read: (cursor: string) => Promise<ApiResponse<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>>;
   children: (items: readonly T[]) => ComponentChildren;
 }): JSX.Element | null {
   const [items, setItems] = useState<readonly T[]>([]);
@@ -482,8 +482,8 @@ export function More<T>(props: {
       setItems([...items, ...data.items]);
       setCursor(data.nextCursor);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      note(error.message, true);
+      if (!(error instanceof ApiError)) throw error;
+      notify(error.message, true);
     }
   };
   return (
@@ -506,6 +506,6 @@ export function More<T>(props: {
 }
 
 /** Only the members that say something. */
-export function said(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+export function withoutEmpty(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
 }

@@ -1,7 +1,7 @@
 // Dead letters: work that could not be done; requeue it, discard it, or take that back.
 
 import type { JSX } from "preact";
-import { ask } from "../api";
+import { request } from "../api";
 import { words } from "../format";
 import {
   discardA2aDlqItem,
@@ -11,19 +11,19 @@ import {
   type DeadLetter,
   type DecidedLetter,
 } from "../generated";
-import { useLive, whenever } from "../state/live_query";
-import { href, place } from "../route";
-import { Action, Empty, Facts, Filter, Json, More, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../components/ui";
+import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { href, route } from "../route";
+import { Action, Empty, Facts, Filter, Json, MorePages, RunLink, withoutEmpty, SessionLink, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
 
 const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
 
-export function Letters(): JSX.Element {
-  const { filters, id } = place.value;
+export function DeadLetters(): JSX.Element {
+  const { filters, id } = route.value;
   const wanted = { status: filters["status"] ?? "", reason: filters["reason"], sessionId: filters["sessionId"] };
-  const live = useLive(
+  const live = useLiveQuery(
     JSON.stringify(wanted),
-    () => ask(listA2aDlq, { query: { ...wanted, limit: 200 } }),
-    whenever((event) => event.type.startsWith("a2a.dlq.")),
+    () => request(listA2aDlq, { query: { ...wanted, limit: 200 } }),
+    reloadWhen((event) => event.type.startsWith("a2a.dlq.")),
   );
   return (
     <>
@@ -34,20 +34,20 @@ export function Letters(): JSX.Element {
         <Filter name="reason" label="Reason" options={REASONS} />
         <Filter name="sessionId" label="Session" first />
       </div>
-      <Shown live={live}>
+      <Loaded live={live}>
         {({ items, nextCursor }) =>
           items.length ? (
             <>
               <Rows items={items} open={id} />
-              <More key={JSON.stringify(wanted)} next={nextCursor} what="dead letters" read={(cursor) => ask(listA2aDlq, { query: { ...wanted, limit: 200, cursor } })}>
+              <MorePages key={JSON.stringify(wanted)} next={nextCursor} what="dead letters" read={(cursor) => request(listA2aDlq, { query: { ...wanted, limit: 200, cursor } })}>
                 {(more) => <Rows items={more} open={id} />}
-              </More>
+              </MorePages>
             </>
           ) : (
             <Empty>No dead letter{Object.values(wanted).some(Boolean) ? " fits these filters" : ""}.</Empty>
           )
         }
-      </Shown>
+      </Loaded>
     </>
   );
 }
@@ -55,43 +55,43 @@ export function Letters(): JSX.Element {
 function Rows({ items, open }: { items: readonly DeadLetter[]; open: string | undefined }): JSX.Element {
   return (
     <Table label="Dead letters" heads={["Dead letter", "Status", "Why", "~Last error", "~Session", "~Since", "~#"]}>
-      {items.map((one) => (
-        <Row key={one.id} one={one} open={one.id === open} />
+      {items.map((letter) => (
+        <Row key={letter.id} letter={letter} open={letter.id === open} />
       ))}
     </Table>
   );
 }
 
-function Row({ one, open }: { one: DeadLetter; open: boolean }): JSX.Element {
+function Row({ letter, open }: { letter: DeadLetter; open: boolean }): JSX.Element {
   return (
     <>
-      <tr data-letter={one.id}>
+      <tr data-letter={letter.id}>
         <td>
-          <a class="mono" aria-expanded={open} title={one.id} href={open ? href("letters", undefined, place.value.filters) : href("letters", one.id, place.value.filters)}>
-            …{one.id.slice(-8)}
+          <a class="mono" aria-expanded={open} title={letter.id} href={open ? href("letters", undefined, route.value.filters) : href("letters", letter.id, route.value.filters)}>
+            …{letter.id.slice(-8)}
           </a>
         </td>
         <td>
-          <Status is={one.status} />
+          <Status is={letter.status} />
         </td>
-        <td>{words(one.reason)}</td>
-        <td class="opt cut" title={one.lastError.message}>
-          {one.lastError.code}
-        </td>
-        <td class="opt">
-          <SessionLink id={one.sessionId} />
+        <td>{words(letter.reason)}</td>
+        <td class="opt cut" title={letter.lastError.message}>
+          {letter.lastError.code}
         </td>
         <td class="opt">
-          <Time at={one.createdAt} />
+          <SessionLink id={letter.sessionId} />
+        </td>
+        <td class="opt">
+          <Time at={letter.createdAt} />
         </td>
         <td class="num opt">
-          <Deeds one={one} />
+          <LetterActions letter={letter} />
         </td>
       </tr>
       {open && (
         <tr class="inner">
           <td colSpan={7}>
-            <Details one={one} />
+            <Details letter={letter} />
           </td>
         </tr>
       )}
@@ -99,26 +99,26 @@ function Row({ one, open }: { one: DeadLetter; open: boolean }): JSX.Element {
   );
 }
 
-function Deeds({ one }: { one: DeadLetter }): JSX.Element {
+function LetterActions({ letter }: { letter: DeadLetter }): JSX.Element {
   return (
     <>
-      {one.status === "pending" && <Action deed={requeueing(one.id)} />}
-      {one.status === "pending" && <Action deed={discarding(one.id)} />}
-      {one.status === "discarded" && <Action deed={restoring(one.id)} />}
+      {letter.status === "pending" && <Action action={requeueAction(letter.id)} />}
+      {letter.status === "pending" && <Action action={discardAction(letter.id)} />}
+      {letter.status === "discarded" && <Action action={restoreAction(letter.id)} />}
     </>
   );
 }
 
-function Details({ one }: { one: DeadLetter }): JSX.Element {
+function Details({ letter }: { letter: DeadLetter }): JSX.Element {
   return (
     <div class="columns">
       <section class="panel">
         <p class="narrow">
-          <Deeds one={one} />
+          <LetterActions letter={letter} />
         </p>
         <h3>Attempts</h3>
         <ol class="ticker">
-          {one.attempts.map((attempt) => (
+          {letter.attempts.map((attempt) => (
             <li key={attempt.at}>
               <Time at={attempt.at} />
               <span>
@@ -126,58 +126,58 @@ function Details({ one }: { one: DeadLetter }): JSX.Element {
               </span>
             </li>
           ))}
-          {!one.attempts.length && (
+          {!letter.attempts.length && (
             <li>
               <span />
-              <span>{one.error}</span>
+              <span>{letter.error}</span>
             </li>
           )}
         </ol>
         <Facts
           of={[
-            ["From", one.sourcePersona ?? one.source],
-            ["To", one.targetPersona],
-            ["Tried again", String(one.retryCount)],
-            ["Came back from", one.requeuedFrom],
-            ["Decided by", one.decidedBy],
-            ["Note", one.auditNote],
+            ["From", letter.sourcePersona ?? letter.source],
+            ["To", letter.targetPersona],
+            ["Tried again", String(letter.retryCount)],
+            ["Came back from", letter.requeuedFrom],
+            ["Decided by", letter.decidedBy],
+            ["Note", letter.auditNote],
           ]}
         />
       </section>
       <section class="panel">
         <h3>What it holds</h3>
-        {one.redacted ? <p class="quiet">It was erased.</p> : <Json value={one.payload} />}
+        {letter.redacted ? <p class="quiet">It was erased.</p> : <Json value={letter.payload} />}
       </section>
     </div>
   );
 }
 
-function requeueing(id: string): Deed<DecidedLetter> {
+function requeueAction(id: string): ActionSpec<DecidedLetter> {
   return {
     operation: requeueA2aDlqItem,
     label: "Requeue",
-    asked: () => ({ path: { id }, body: {} }),
+    request: () => ({ path: { id }, body: {} }),
     done: (data) => (data.updated ? "The work was put back." : "It had been put back before."),
   };
 }
 
-function discarding(id: string): Deed<DecidedLetter> {
+function discardAction(id: string): ActionSpec<DecidedLetter> {
   return {
     operation: discardA2aDlqItem,
     label: "Discard",
     danger: true,
     question: "The work will not be done. That can be taken back.",
     fields: [{ name: "auditNote", label: "Why", hint: "stands in the audit trail" }],
-    asked: (values) => ({ path: { id }, body: said({ auditNote: values["auditNote"] }) }),
+    request: (values) => ({ path: { id }, body: withoutEmpty({ auditNote: values["auditNote"] }) }),
     done: () => "It was discarded.",
   };
 }
 
-function restoring(id: string): Deed<DecidedLetter> {
+function restoreAction(id: string): ActionSpec<DecidedLetter> {
   return {
     operation: restoreA2aDlqItem,
     label: "Restore",
-    asked: () => ({ path: { id }, body: {} }),
+    request: () => ({ path: { id }, body: {} }),
     done: () => "It is pending again.",
   };
 }

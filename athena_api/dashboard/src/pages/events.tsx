@@ -3,13 +3,13 @@
 import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { ask, Refused, type Answer } from "../api";
-import { capabilities, epoch, listen, position, positionOf, type Happened } from "../state/event_stream";
-import { mood, sentence } from "../state/fleet";
+import { request, ApiError, type ApiResponse } from "../api";
+import { capabilities, resets, subscribe, position, positionOf, type SeenEvent } from "../state/event_stream";
+import { eventTone, eventSummary } from "../state/fleet";
 import { count } from "../format";
 import { listEvents, type EventsPage } from "../generated";
-import { href, place } from "../route";
-import { Copy, Empty, Filter, Json, RunLink, Same, Time, Trouble } from "../components/ui";
+import { href, route } from "../route";
+import { Copy, Empty, Filter, Json, RunLink, Memo, Time, ErrorMessage } from "../components/ui";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
@@ -17,49 +17,49 @@ const WANTED = 60;
 const WINDOW = 400;
 const WINDOW_MAX = 40_000; // one page of the API looks at 50,000 events at most
 
-interface Wanted {
+interface EventFilters {
   readonly types: string;
   readonly sessionId: string;
   readonly runId: string;
   readonly traceId: string;
 }
 
-function fits(event: Happened, wanted: Wanted): boolean {
+function matches(event: SeenEvent, filters: EventFilters): boolean {
   return (
-    (!wanted.types || wanted.types.split(",").includes(event.type)) &&
-    (!wanted.sessionId || event.sessionId === wanted.sessionId) &&
-    (!wanted.runId || event.runId === wanted.runId) &&
-    (!wanted.traceId || event.traceId === wanted.traceId)
+    (!filters.types || filters.types.split(",").includes(event.type)) &&
+    (!filters.sessionId || event.sessionId === filters.sessionId) &&
+    (!filters.runId || event.runId === filters.runId) &&
+    (!filters.traceId || event.traceId === filters.traceId)
   );
 }
 
 /** The events of a reader: those shown, newest first, and how far back they go. */
-class Reading {
-  readonly shown = signal<readonly Happened[]>([]);
+class EventReader {
+  readonly shown = signal<readonly SeenEvent[]>([]);
   readonly from = signal(0);
-  readonly error = signal<Refused | undefined>(undefined);
+  readonly error = signal<ApiError | undefined>(undefined);
   readonly busy = signal(false);
   /** What came while the reader held the list still. */
-  readonly held = signal<readonly Happened[] | undefined>(undefined);
+  readonly held = signal<readonly SeenEvent[] | undefined>(undefined);
   /** Hears no more. */
   readonly stop: () => void;
   private most = SHOWN_MAX;
 
-  constructor(private readonly wanted: Wanted) {
-    this.stop = listen((events) => this.take(events)); // from here on: nothing may happen between the past and the stream
+  constructor(private readonly filters: EventFilters) {
+    this.stop = subscribe((events) => this.take(events)); // from here on: nothing may happen between the past and the stream
     this.from.value = position.value;
     void this.back();
   }
 
-  private take(events: readonly Happened[]): void {
-    const news = events.filter((event) => fits(event, this.wanted)).reverse();
+  private take(events: readonly SeenEvent[]): void {
+    const news = events.filter((event) => matches(event, this.filters)).reverse();
     if (!news.length) return;
     if (this.held.value) this.held.value = [...news, ...this.held.value].slice(0, this.most);
     else this.show([...news, ...this.shown.value]);
   }
 
   /** Shows as many as there is room for; what is older can be read again. */
-  private show(events: readonly Happened[]): void {
+  private show(events: readonly SeenEvent[]): void {
     this.shown.value = events.slice(0, this.most);
     const oldest = this.shown.value[this.most - 1];
     if (oldest && events.length > this.most) this.from.value = oldest.position - 1;
@@ -88,8 +88,8 @@ class Reading {
     const begin = this.from.value;
     let from = begin;
     try {
-      const found: Happened[] = [];
-      const narrow = Object.values(this.wanted).some(Boolean);
+      const found: SeenEvent[] = [];
+      const narrow = Object.values(this.filters).some(Boolean);
       for (let window = WINDOW; found.length < WANTED && from > 0; window = Math.min(window * 4, WINDOW_MAX)) {
         const before = Math.max(0, from - (narrow ? window : WANTED));
         found.unshift(...(await this.between(before, from)));
@@ -99,18 +99,18 @@ class Reading {
       this.from.value = from;
       this.shown.value = [...this.shown.value, ...found.reverse()];
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       this.error.value = error;
     } finally {
       this.busy.value = false;
     }
   };
 
-  private async between(from: number, to: number): Promise<readonly Happened[]> {
-    const found: Happened[] = [];
+  private async between(from: number, to: number): Promise<readonly SeenEvent[]> {
+    const found: SeenEvent[] = [];
     let cursor: string | number | undefined = from;
     while (cursor !== undefined) {
-      const { data }: Answer<EventsPage> = await ask(listEvents, { query: { ...this.wanted, cursor, limit: 500 } });
+      const { data }: ApiResponse<EventsPage> = await request(listEvents, { query: { ...this.filters, cursor, limit: 500 } });
       for (const event of data.events) found.push({ ...event, position: positionOf(event.id) });
       const seen = data.cursor === "0" ? 0 : positionOf(data.cursor);
       cursor = data.nextCursor && seen < to ? data.nextCursor : undefined;
@@ -120,23 +120,23 @@ class Reading {
 }
 
 export function Events(): JSX.Element {
-  const { filters } = place.value;
-  const wanted: Wanted = {
-    types: filters["types"] ?? "",
-    sessionId: filters["sessionId"] ?? "",
-    runId: filters["runId"] ?? "",
-    traceId: filters["traceId"] ?? "",
+  const given = route.value.filters;
+  const filters: EventFilters = {
+    types: given["types"] ?? "",
+    sessionId: given["sessionId"] ?? "",
+    runId: given["runId"] ?? "",
+    traceId: given["traceId"] ?? "",
   };
-  const key = JSON.stringify(wanted);
-  const reading = useMemo(() => new Reading(wanted), [key, epoch.value]);
-  useEffect(() => reading.stop, [reading]);
-  const { shown, error, busy, from, held } = reading;
-  const at = Number(filters["at"] ?? 0);
+  const key = JSON.stringify(filters);
+  const reader = useMemo(() => new EventReader(filters), [key, resets.value]);
+  useEffect(() => reader.stop, [reader]);
+  const { shown, error, busy, from, held } = reader;
+  const at = Number(given["at"] ?? 0);
   return (
     <>
       <h1>
         Events{" "}
-        <button type="button" class="small" aria-pressed={held.value !== undefined} onClick={reading.hold}>
+        <button type="button" class="small" aria-pressed={held.value !== undefined} onClick={reader.hold}>
           {held.value ? `Go on (${held.value.length} new)` : "Hold still"}
         </button>
       </h1>
@@ -144,24 +144,24 @@ export function Events(): JSX.Element {
       <div class="filters">
         <label class="filter">
           <span>Types</span>
-          <Types value={wanted.types} />
+          <TypesFilter value={filters.types} />
         </label>
         <Filter name="sessionId" label="Session" />
         <Filter name="runId" label="Run" first />
         <Filter name="traceId" label="Trace" />
       </div>
-      {error.value && <Trouble error={error.value} />}
+      {error.value && <ErrorMessage error={error.value} />}
       <ol class="events">
         {shown.value.map((event) => (
-          <Same key={event.position} of={event}>
-            {() => <One event={event} open={event.position === at} />}
-          </Same>
+          <Memo key={event.position} of={event}>
+            {() => <EventRow event={event} open={event.position === at} />}
+          </Memo>
         ))}
       </ol>
       {!shown.value.length && !busy.value && <Empty>No event fits these filters.</Empty>}
       {from.value > 0 && (
         <p>
-          <button type="button" disabled={busy.value} onClick={reading.older}>
+          <button type="button" disabled={busy.value} onClick={reader.older}>
             Older events
           </button>{" "}
           <span class="quiet">{busy.value ? "looking …" : `${count(from.value)} before these`}</span>
@@ -171,7 +171,7 @@ export function Events(): JSX.Element {
   );
 }
 
-function Types({ value }: { value: string }): JSX.Element {
+function TypesFilter({ value }: { value: string }): JSX.Element {
   return (
     <>
       <input
@@ -181,7 +181,7 @@ function Types({ value }: { value: string }): JSX.Element {
         value={value}
         placeholder="run.failed,run.crashed"
         onChange={(event) => {
-          location.hash = href("events", undefined, { ...place.value.filters, types: event.currentTarget.value.replaceAll(" ", "") });
+          location.hash = href("events", undefined, { ...route.value.filters, types: event.currentTarget.value.replaceAll(" ", "") });
         }}
       />
       <datalist id="types">
@@ -193,15 +193,15 @@ function Types({ value }: { value: string }): JSX.Element {
   );
 }
 
-function One({ event, open }: { event: Happened; open: boolean }): JSX.Element {
+function EventRow({ event, open }: { event: SeenEvent; open: boolean }): JSX.Element {
   const shown = useSignal(open);
-  const told = sentence(event);
+  const summary = eventSummary(event);
   return (
     <li data-position={event.position} data-type={event.type}>
       <button type="button" class="row" aria-expanded={shown.value} onClick={() => (shown.value = !shown.value)}>
         <span class="num quiet">{event.position}</span>
         <span>
-          <b class={mood(event)}>{event.type}</b> {told !== event.type && <span class="quiet">{told}</span>}
+          <b class={eventTone(event)}>{event.type}</b> {summary !== event.type && <span class="quiet">{summary}</span>}
         </span>
         <span class="quiet opt cut">{event.sessionId}</span>
         <Time at={event.createdAt} />
@@ -212,7 +212,7 @@ function One({ event, open }: { event: Happened; open: boolean }): JSX.Element {
             <Copy text={event.id} label="Copy as cursor" /> <Copy text={JSON.stringify(event)} label="Copy as JSON" />{" "}
             {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>all of this trace</a>
           </p>
-          <Json value={bare(event)} />
+          <Json value={publishedRecord(event)} />
         </div>
       )}
     </li>
@@ -220,7 +220,7 @@ function One({ event, open }: { event: Happened; open: boolean }): JSX.Element {
 }
 
 /** The record as it was published. */
-function bare(event: Happened): unknown {
+function publishedRecord(event: SeenEvent): unknown {
   const { position: _, was: __, ...record } = event;
   return record;
 }

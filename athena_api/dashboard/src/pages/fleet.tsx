@@ -1,10 +1,10 @@
 // What the fleet is doing, what was refused and why, what comes next.
 
 import type { ComponentChildren, JSX } from "preact";
-import { ask, type Answer } from "../api";
-import { Spark, Traffic } from "../components/chart";
-import { health, position, positionOf, type Happened } from "../state/event_stream";
-import { foldFleet, mood, sentence } from "../state/fleet";
+import { request, type ApiResponse } from "../api";
+import { Sparkline, Traffic } from "../components/chart";
+import { health, position, positionOf, type SeenEvent } from "../state/event_stream";
+import { foldFleet, eventTone, eventSummary } from "../state/fleet";
 import { clock, count, distance, dollars, duration, words } from "../format";
 import {
   getFleetSummary,
@@ -17,42 +17,42 @@ import {
   type FleetSummary,
   type RunPage,
 } from "../generated";
-import { useLive, whenever, type Fold } from "../state/live_query";
+import { useLiveQuery, reloadWhen, type Fold } from "../state/live_query";
 import { href } from "../route";
-import { drawing, drawn, ticker } from "../state/traffic";
+import { chartSeries, redraws, ticker } from "../state/traffic";
 import { text } from "../state/runs";
-import { Bar, Empty, now, Panel, RunLink, Shown, Time } from "../components/ui";
+import { Bar, Empty, now, Panel, RunLink, Loaded, Time } from "../components/ui";
 import { foldRuns, StartRun } from "./runs";
 
 export function Fleet(): JSX.Element {
-  const fleet = useLive("fleet", () => ask(getFleetSummary), foldFleet);
+  const fleet = useLiveQuery("fleet", () => request(getFleetSummary), foldFleet);
   const minute = Math.floor(now.value / 30_000); // the window of 24 hours moves, and times of runs are only in snapshots
-  useMinutely(minute, fleet.again);
-  const policy = useLive("policy", () => ask(getPolicy), whenever((event) => event.type === "policy.updated"));
+  useMinutely(minute, fleet.reload);
+  const policy = useLiveQuery("policy", () => request(getPolicy), reloadWhen((event) => event.type === "policy.updated"));
   return (
     <>
       <h1>
         Fleet <StartRun />
       </h1>
-      <Shown live={fleet}>
+      <Loaded live={fleet}>
         {(summary) => <Tiles fleet={summary} most={policy.data.value?.maxConcurrentRuns ?? undefined} />}
-      </Shown>
+      </Loaded>
       <div class="columns">
         <Panel title="Runs, the last ten minutes" wide>
           <Traffic />
         </Panel>
         <div class="stack">
           <Panel title="At work" aside={<a href={href("runs", undefined, { status: "running" })}>all</a>}>
-            <Working />
+            <RunningRuns />
           </Panel>
           <Panel title="Waits for somebody">
-            <Shown live={fleet}>{(summary) => <Waiting fleet={summary} />}</Shown>
+            <Loaded live={fleet}>{(summary) => <NeedsAttention fleet={summary} />}</Loaded>
           </Panel>
           <Panel title="Refused" aside={<a href={href("rejections")}>all</a>}>
-            <Refusals />
+            <LatestRejections />
           </Panel>
           <Panel title="Next" aside={<a href={href("schedules")}>all</a>}>
-            <Next />
+            <UpcomingSchedules />
           </Panel>
         </div>
         <Panel title="Now">
@@ -64,58 +64,58 @@ export function Fleet(): JSX.Element {
 }
 
 let readAt = 0;
-function useMinutely(minute: number, again: () => void): void {
+function useMinutely(minute: number, reload: () => void): void {
   if (minute !== readAt) {
-    if (readAt) again();
+    if (readAt) reload();
     readAt = minute;
   }
 }
 
-function Tile(props: { label: string; value: ComponentChildren; told?: ComponentChildren; to: string; class?: string; spark?: readonly number[] }): JSX.Element {
+function Tile(props: { label: string; value: ComponentChildren; text?: ComponentChildren; to: string; class?: string; spark?: readonly number[] }): JSX.Element {
   return (
     <a class={`tile ${props.class ?? ""}`} href={props.to}>
       <span class="label">{props.label}</span>
       <strong>{props.value}</strong>
-      <span class="quiet">{props.told}</span>
-      {props.spark && <Spark values={props.spark} />}
+      <span class="quiet">{props.text}</span>
+      {props.spark && <Sparkline values={props.spark} />}
     </a>
   );
 }
 
 function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined }): JSX.Element {
-  void drawn.value;
-  const [, admitted, well, ended, refused] = drawing();
+  void redraws.value;
+  const [, admitted, well, ended, refused] = chartSeries();
   const { recent, queue, costSummary } = fleet;
   const { today } = costSummary;
   const others = recent.outcomes.failed + recent.outcomes.timedOut + recent.outcomes.crashed;
   const times = recent.runTimes;
-  const asked = recent.admitted + recent.refused;
+  const requests = recent.admitted + recent.refused;
   return (
     <div class="tiles">
       <Tile
         label="Running"
         value={count(fleet.running)}
-        told={most === undefined ? "no limit" : `of ${count(most)} at a time`}
+        text={most === undefined ? "no limit" : `of ${count(most)} at a time`}
         to={href("runs", undefined, { status: "running" })}
         spark={admitted ?? []}
       />
       <Tile
         label="Waiting"
         value={count(queue.waiting)}
-        told={queue.oldestWaitingSince ? `oldest since ${distance(queue.oldestWaitingSince, now.value)}` : `${count(queue.items)} in queues`}
+        text={queue.oldestWaitingSince ? `oldest since ${distance(queue.oldestWaitingSince, now.value)}` : `${count(queue.items)} in queues`}
         to={href("runs", undefined, { status: "queued" })}
       />
       <Tile
         label="Completed, 24 h"
         value={count(recent.outcomes.completed)}
-        told={times.p50Ms ? `p50 ${duration(times.p50Ms)}, p95 ${duration(times.p95Ms ?? 0)}` : "none yet"}
+        text={times.p50Ms ? `p50 ${duration(times.p50Ms)}, p95 ${duration(times.p95Ms ?? 0)}` : "none yet"}
         to={href("runs", undefined, { status: "completed" })}
         spark={well ?? []}
       />
       <Tile
         label="Failed, 24 h"
         value={count(others)}
-        told={`${count(recent.outcomes.cancelled)} cancelled`}
+        text={`${count(recent.outcomes.cancelled)} cancelled`}
         to={href("runs", undefined, { status: "failed" })}
         class={others ? "bad" : ""}
         spark={ended ?? []}
@@ -123,7 +123,7 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
       <Tile
         label="Refused, 24 h"
         value={count(recent.refused)}
-        told={asked ? `${((100 * recent.refused) / asked).toFixed(recent.refused ? 1 : 0)} % of requests` : "nothing was asked"}
+        text={requests ? `${((100 * recent.refused) / requests).toFixed(recent.refused ? 1 : 0)} % of requests` : "nothing was asked"}
         to={href("rejections")}
         class={recent.refused ? "warn" : ""}
         spark={refused ?? []}
@@ -137,7 +137,7 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
             limit
             value={today.spentUsd + today.reservedUsd}
             max={today.budgetUsd}
-            told={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} set aside` : ""}`}
+            text={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} set aside` : ""}`}
           />
         ) : (
           <span class="quiet">{dollars(costSummary.totalEstimatedSpendUsd * 1e6)} this month, no budget</span>
@@ -153,10 +153,10 @@ function Ticker(): JSX.Element {
   return (
     <ol class="ticker moods">
       {events.map((event) => (
-        <li key={event.position} class={mood(event)}>
+        <li key={event.position} class={eventTone(event)}>
           <time dateTime={event.createdAt}>{clock(event.createdAt).slice(-8)}</time>
           <span>
-            {event.runId && !event.type.startsWith("schedule") && <RunLink id={event.runId} />} {sentence(event)}
+            {event.runId && !event.type.startsWith("schedule") && <RunLink id={event.runId} />} {eventSummary(event)}
           </span>
           <span class="quiet cut opt">{event.sessionId}</span>
         </li>
@@ -165,18 +165,18 @@ function Ticker(): JSX.Element {
   );
 }
 
-const AT_WORK = 5;
+const RUNNING_MAX = 5;
 const RUNNING = { status: "running", sessionId: "", provider: "" };
 
 /** The newest runs that are at work. */
-function Working(): JSX.Element {
-  const live = useLive<RunPage>("at work", () => ask(listRuns, { query: { ...RUNNING, limit: 50 } }), foldWorking);
+function RunningRuns(): JSX.Element {
+  const live = useLiveQuery<RunPage>("at work", () => request(listRuns, { query: { ...RUNNING, limit: 50 } }), foldNewestRunning);
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) =>
         items.length ? (
           <ul class="list">
-            {items.slice(0, AT_WORK).map((run) => (
+            {items.slice(0, RUNNING_MAX).map((run) => (
               <li key={run.runId}>
                 <span class="when">for {duration(Math.max(0, now.value - Date.parse(run.createdAt)))}</span>
                 <RunLink id={run.runId} />
@@ -189,35 +189,35 @@ function Working(): JSX.Element {
           <Empty>No run is at work.</Empty>
         )
       }
-    </Shown>
+    </Loaded>
   );
 }
 
 const foldRunning = foldRuns(RUNNING);
 
 /** Where the newest have ended, older ones come into sight. */
-const foldWorking: Fold<RunPage> = (page, events, again) => {
-  const next = foldRunning(page, events, again);
-  if (next.items.length < AT_WORK && page.nextCursor) again();
+const foldNewestRunning: Fold<RunPage> = (page, events, reload) => {
+  const next = foldRunning(page, events, reload);
+  if (next.items.length < RUNNING_MAX && page.nextCursor) reload();
   return next;
 };
 
-function Refusals(): JSX.Element {
-  const live = useLive(
+function LatestRejections(): JSX.Element {
+  const live = useLiveQuery(
     "refusals",
-    () => ask(listPolicyConcurrencyRejections, { query: { order: "newest", limit: 6 } }),
-    whenever((event) => event.type === "policy.rejected"),
+    () => request(listPolicyConcurrencyRejections, { query: { order: "newest", limit: 6 } }),
+    reloadWhen((event) => event.type === "policy.rejected"),
   );
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) =>
         items.length ? (
           <ul class="list">
-            {items.map((one) => (
-              <li key={one.id}>
-                <Time at={one.createdAt} />
-                <a href={href("rejections", one.id)}>{words(one.reason)}</a>
-                <span class="quiet cut">{one.sessionId}</span>
+            {items.map((rejection) => (
+              <li key={rejection.id}>
+                <Time at={rejection.createdAt} />
+                <a href={href("rejections", rejection.id)}>{words(rejection.reason)}</a>
+                <span class="quiet cut">{rejection.sessionId}</span>
               </li>
             ))}
           </ul>
@@ -225,53 +225,53 @@ function Refusals(): JSX.Element {
           <Empty>Nothing was refused. Limits are set by the policy.</Empty>
         )
       }
-    </Shown>
+    </Loaded>
   );
 }
 
-function Next(): JSX.Element {
-  const live = useLive(
+function UpcomingSchedules(): JSX.Element {
+  const live = useLiveQuery(
     "next",
-    () => ask(listSchedules, { query: { limit: 500 } }),
-    whenever((event) => event.type.startsWith("schedule.")),
+    () => request(listSchedules, { query: { limit: 500 } }),
+    reloadWhen((event) => event.type.startsWith("schedule.")),
   );
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) => {
-        const due = items.filter((one) => one.nextRunAt && one.enabled).sort((a, b) => (a.nextRunAt ?? "").localeCompare(b.nextRunAt ?? ""));
+        const due = items.filter((schedule) => schedule.nextRunAt && schedule.enabled).sort((a, b) => (a.nextRunAt ?? "").localeCompare(b.nextRunAt ?? ""));
         if (!due.length) return <Empty>No schedule has a time that is due.</Empty>;
         return (
           <ul class="list">
-            {due.slice(0, 6).map((one) => (
-              <li key={one.id}>
-                <Time at={one.nextRunAt} />
-                <a href={href("schedules", one.id)}>{one.id}</a>
-                <span class="quiet">{one.paused ? "paused: it will not run" : one.running ? "running now" : ""}</span>
+            {due.slice(0, 6).map((schedule) => (
+              <li key={schedule.id}>
+                <Time at={schedule.nextRunAt} />
+                <a href={href("schedules", schedule.id)}>{schedule.id}</a>
+                <span class="quiet">{schedule.paused ? "paused: it will not run" : schedule.running ? "running now" : ""}</span>
               </li>
             ))}
           </ul>
         );
       }}
-    </Shown>
+    </Loaded>
   );
 }
 
-function Waiting({ fleet }: { fleet: FleetSummary }): JSX.Element {
+function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
   const { queue, paused } = fleet;
-  const stopped = Object.entries(health.value?.projections ?? {}).filter(([, one]) => one.error);
+  const stopped = Object.entries(health.value?.projections ?? {}).filter(([, view]) => view.error);
   const failing = health.value?.problems?.length ?? 0;
-  const things: readonly (readonly [number, string, string])[] = [
+  const counts: readonly (readonly [number, string, string])[] = [
     [queue.deadLetters, queue.deadLetters === 1 ? "dead letter" : "dead letters", href("letters", undefined, { status: "pending" })],
     [paused, paused === 1 ? "paused run" : "paused runs", href("runs", undefined, { status: "paused" })],
     [stopped.length, stopped.length === 1 ? "view that stands still" : "views that stand still", href("system")],
     [failing, failing === 1 ? "background problem" : "background problems", href("system")],
   ];
-  const there = things.filter(([many]) => many);
-  const asked = useLive("approvals", approvals, foldApprovals).data.value ?? [];
-  if (!there.length && !asked.length) return <Empty>Nothing.</Empty>;
+  const present = counts.filter(([many]) => many);
+  const approvals = useLiveQuery("approvals", readApprovals, foldApprovals).data.value ?? [];
+  if (!present.length && !approvals.length) return <Empty>Nothing.</Empty>;
   return (
     <ul class="list">
-      {asked.map((event) => (
+      {approvals.map((event) => (
         <li key={event.position}>
           <Time at={event.createdAt} />
           <span>
@@ -279,7 +279,7 @@ function Waiting({ fleet }: { fleet: FleetSummary }): JSX.Element {
           </span>
         </li>
       ))}
-      {there.map(([many, what, to]) => (
+      {present.map(([many, what, to]) => (
         <li key={what}>
           <span class="when">now</span>
           <a href={to}>
@@ -292,34 +292,34 @@ function Waiting({ fleet }: { fleet: FleetSummary }): JSX.Element {
 }
 
 const APPROVALS = ["workflow.approval.requested", "workflow.approval.granted", "workflow.approval.rejected", "workflow.run.cancelled"];
-const LOOKED_AT = 50_000; // events back
+const APPROVAL_EVENTS_MAX = 50_000; // events back
 
 /** Approvals that were asked for lately and not decided. */
-async function approvals(): Promise<Answer<readonly Happened[]>> {
-  let cursor: string | undefined = String(Math.max(0, position.value - LOOKED_AT));
-  let asked: readonly Happened[] = [];
+async function readApprovals(): Promise<ApiResponse<readonly SeenEvent[]>> {
+  let cursor: string | undefined = String(Math.max(0, position.value - APPROVAL_EVENTS_MAX));
+  let approvals: readonly SeenEvent[] = [];
   let head = 0;
   while (cursor !== undefined) {
-    const page: Answer<EventsPage> = await ask(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
+    const page: ApiResponse<EventsPage> = await request(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
     const events = page.data.events.map((event) => ({ ...event, position: positionOf(event.id) }));
-    asked = foldApprovals(asked, events, () => undefined);
+    approvals = foldApprovals(approvals, events, () => undefined);
     head = page.data.head;
     cursor = page.data.nextCursor ?? undefined;
   }
-  return { data: asked, position: head };
+  return { data: approvals, position: head };
 }
 
-const foldApprovals: Fold<readonly Happened[]> = (asked, events) => {
-  let open = asked;
+const foldApprovals: Fold<readonly SeenEvent[]> = (approvals, events) => {
+  let open = approvals;
   for (const event of events) {
     if (!APPROVALS.includes(event.type)) continue;
-    open = open.filter((one) => !decides(event, one));
+    open = open.filter((approval) => !decides(event, approval));
     if (event.type === "workflow.approval.requested") open = [...open, event];
   }
   return open;
 };
 
-function decides(event: Happened, asked: Happened): boolean {
-  if (text(event, "workflowId") !== text(asked, "workflowId")) return false;
-  return event.type === "workflow.run.cancelled" || text(event, "stepId") === text(asked, "stepId");
+function decides(event: SeenEvent, approval: SeenEvent): boolean {
+  if (text(event, "workflowId") !== text(approval, "workflowId")) return false;
+  return event.type === "workflow.run.cancelled" || text(event, "stepId") === text(approval, "stepId");
 }

@@ -1,7 +1,7 @@
 // What is shown to nobody in particular: how to become somebody.
 
 import type { JSX } from "preact";
-import type { Refused } from "../api";
+import type { ApiError } from "../api";
 
 const NGINX = `location / {
     auth_basic           "Athena";            # or any other way to sign in
@@ -18,7 +18,7 @@ const NGINX = `location / {
     proxy_set_header     x-athena-scope-global "";
 }`;
 
-export function Nobody({ error }: { error: Refused }): JSX.Element {
+export function SignIn({ error }: { error: ApiError }): JSX.Element {
   const identity = error.status === 401;
   return (
     <main class="nobody">

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { ask, Refused } from "../api";
+import { request, ApiError } from "../api";
 import { positionOf } from "../state/event_stream";
 import { count, dollars, short, words } from "../format";
 import {
@@ -14,19 +14,19 @@ import {
   type Rejection,
   type Simulation,
 } from "../generated";
-import { useLive, whenever } from "../state/live_query";
-import { href, place } from "../route";
-import { Commands, Empty, Facts, Filter, may, More, Panel, SessionLink, Shown, Table, Time, Trouble } from "../components/ui";
+import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { href, route } from "../route";
+import { Commands, Empty, Facts, Filter, isAllowed, MorePages, Panel, SessionLink, Loaded, Table, Time, ErrorMessage } from "../components/ui";
 
 const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 
 export function Rejections(): JSX.Element {
-  const { filters, id } = place.value;
+  const { filters, id } = route.value;
   const wanted = { sessionId: filters["sessionId"], reason: filters["reason"], actor: filters["actor"], provider: filters["provider"] };
-  const live = useLive(
+  const live = useLiveQuery(
     JSON.stringify(wanted),
-    () => ask(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200 } }),
-    whenever((event) => event.type === "policy.rejected"),
+    () => request(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200 } }),
+    reloadWhen((event) => event.type === "policy.rejected"),
   );
   return (
     <>
@@ -38,25 +38,25 @@ export function Rejections(): JSX.Element {
         <Filter name="actor" label="Who asked" />
         <Filter name="provider" label="Provider" />
       </div>
-      <Shown live={live}>
+      <Loaded live={live}>
         {({ items, nextCursor }) =>
           items.length ? (
             <>
               <Rows items={items} open={id} />
-              <More
+              <MorePages
                 key={JSON.stringify(wanted)}
                 next={nextCursor}
                 what="rejections"
-                read={(cursor) => ask(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200, cursor } })}
+                read={(cursor) => request(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200, cursor } })}
               >
                 {(more) => <Rows items={more} open={id} />}
-              </More>
+              </MorePages>
             </>
           ) : (
             <Empty>Nothing was refused{Object.values(wanted).some(Boolean) ? " that fits these filters" : ""}.</Empty>
           )
         }
-      </Shown>
+      </Loaded>
     </>
   );
 }
@@ -64,30 +64,30 @@ export function Rejections(): JSX.Element {
 function Rows({ items, open }: { items: readonly Rejection[]; open: string | undefined }): JSX.Element {
   return (
     <Table label="Rejections" heads={["When", "Rule", "~Session", "~Who asked", "#Then", "#"]}>
-      {items.map((one) => (
-        <Row key={one.id} one={one} open={one.id === open} />
+      {items.map((rejection) => (
+        <Row key={rejection.id} rejection={rejection} open={rejection.id === open} />
       ))}
     </Table>
   );
 }
 
-function Row({ one, open }: { one: Rejection; open: boolean }): JSX.Element {
+function Row({ rejection, open }: { rejection: Rejection; open: boolean }): JSX.Element {
   return (
     <>
-      <tr data-rejection={one.id}>
+      <tr data-rejection={rejection.id}>
         <td>
-          <Time at={one.createdAt} />
+          <Time at={rejection.createdAt} />
         </td>
         <td>
-          <b>{words(one.reason)}</b>
+          <b>{words(rejection.reason)}</b>
         </td>
         <td class="opt">
-          <SessionLink id={one.sessionId} />
+          <SessionLink id={rejection.sessionId} />
         </td>
-        <td class="opt">{one.actor}</td>
-        <td class="num">{load(one)}</td>
+        <td class="opt">{rejection.actor}</td>
+        <td class="num">{load(rejection)}</td>
         <td class="num">
-          <a class="button small" aria-expanded={open} href={open ? href("rejections", undefined, place.value.filters) : href("rejections", one.id, place.value.filters)}>
+          <a class="button small" aria-expanded={open} href={open ? href("rejections", undefined, route.value.filters) : href("rejections", rejection.id, route.value.filters)}>
             {open ? "Close" : "Look"}
           </a>
         </td>
@@ -95,7 +95,7 @@ function Row({ one, open }: { one: Rejection; open: boolean }): JSX.Element {
       {open && (
         <tr class="inner">
           <td colSpan={6}>
-            <Details one={one} />
+            <Details rejection={rejection} />
           </td>
         </tr>
       )}
@@ -103,14 +103,14 @@ function Row({ one, open }: { one: Rejection; open: boolean }): JSX.Element {
   );
 }
 
-function load(one: Rejection): string {
-  const { event } = one;
+function load(rejection: Rejection): string {
+  const { event } = rejection;
   if (event.policyType === "COST") return `${dollars(event.spentMicroUsd ?? 0)} of ${dollars(event.budgetMicroUsd ?? 0)}`;
-  return `${count(one.activeRuns)} of ${count(one.maxConcurrentRuns)} runs`;
+  return `${count(rejection.activeRuns)} of ${count(rejection.maxConcurrentRuns)} runs`;
 }
 
-function Details({ one }: { one: Rejection }): JSX.Element {
-  const rule = one.policy ?? one.event.policy;
+function Details({ rejection }: { rejection: Rejection }): JSX.Element {
+  const rule = rejection.policy ?? rejection.event.policy;
   return (
     <div class="columns">
       <Panel title="The rule">
@@ -119,27 +119,27 @@ function Details({ one }: { one: Rejection }): JSX.Element {
             ["Rule", rule?.ruleName ?? rule?.ruleType],
             ["Policy", rule?.policyName],
             ["What it says", rule?.message],
-            ["Then", `${load(one)} ${one.event.policyType === "COST" ? "were spent" : "were at work"}`],
+            ["Then", `${load(rejection)} ${rejection.event.policyType === "COST" ? "were spent" : "were at work"}`],
           ]}
         />
       </Panel>
       <Panel title="The request">
         <Facts
           of={[
-            ["Run", <span class="mono">{one.runId ? short(one.runId) : ""}</span>],
-            ["Session", one.sessionId],
-            ["Persona", one.event.rejectedRunDetails.personaName],
-            ["Provider", one.provider],
-            ["Model", one.plan?.model],
-            ["Profile", one.harnessProfileId],
-            ["Directive", one.directiveId],
-            ["Input", input(one)],
-            ["Trace", <a href={href("events", undefined, { traceId: one.traceId })}>{one.traceId.slice(0, 8)}…</a>],
+            ["Run", <span class="mono">{rejection.runId ? short(rejection.runId) : ""}</span>],
+            ["Session", rejection.sessionId],
+            ["Persona", rejection.event.rejectedRunDetails.personaName],
+            ["Provider", rejection.provider],
+            ["Model", rejection.plan?.model],
+            ["Profile", rejection.harnessProfileId],
+            ["Directive", rejection.directiveId],
+            ["Input", input(rejection)],
+            ["Trace", <a href={href("events", undefined, { traceId: rejection.traceId })}>{rejection.traceId.slice(0, 8)}…</a>],
           ]}
         />
       </Panel>
       <Panel title="Would it pass now?" wide>
-        <Again one={one} />
+        <PolicyRecheck rejection={rejection} />
       </Panel>
     </div>
   );
@@ -152,59 +152,59 @@ function input({ plan, request }: Rejection): string | undefined {
   return undefined;
 }
 
-interface Found {
+interface Recheck {
   readonly policy: PolicyDocument | null;
   readonly simulation: Simulation | undefined;
   readonly running: number;
 }
 
-function Again({ one }: { one: Rejection }): JSX.Element {
-  const found = useSignal<Found | undefined>(undefined);
-  const error = useSignal<Refused | undefined>(undefined);
+function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
+  const recheck = useSignal<Recheck | undefined>(undefined);
+  const error = useSignal<ApiError | undefined>(undefined);
   const busy = useSignal(false);
-  const since = Math.max(0, positionOf(one.id.replace(/^rej_/, "")) - 5); // before the first event of the refusal
-  const look = async (): Promise<void> => {
+  const since = Math.max(0, positionOf(rejection.id.replace(/^rej_/, "")) - 5); // before the first event of the refusal
+  const check = async (): Promise<void> => {
     busy.value = true;
     error.value = undefined;
     try {
-      const policy = (await ask(getPolicy)).data;
-      const { running } = (await ask(getFleetSummary)).data;
-      const simulation = may(simulatePolicy) && one.runId ? (await ask(simulatePolicy, { body: bodyOf(one, policy, since) })).data : undefined;
-      found.value = { policy, simulation, running };
+      const policy = (await request(getPolicy)).data;
+      const { running } = (await request(getFleetSummary)).data;
+      const simulation = isAllowed(simulatePolicy) && rejection.runId ? (await request(simulatePolicy, { body: bodyOf(rejection, policy, since) })).data : undefined;
+      recheck.value = { policy, simulation, running };
     } catch (failed) {
-      if (!(failed instanceof Refused)) throw failed;
+      if (!(failed instanceof ApiError)) throw failed;
       error.value = failed;
     } finally {
       busy.value = false;
     }
   };
-  const { value } = found;
+  const { value } = recheck;
   return (
     <>
       <p>
-        <button type="button" disabled={busy.value} onClick={() => void look()}>
+        <button type="button" disabled={busy.value} onClick={() => void check()}>
           Try it under the present policy
         </button>{" "}
         <span class="quiet">Nothing is changed by it.</span>
       </p>
-      {error.value && <Trouble error={error.value} />}
+      {error.value && <ErrorMessage error={error.value} />}
       {value && (
         <div role="status">
-          <Verdict found={value} one={one} />
-          {value.simulation && <Commands operation={simulatePolicy} asked={{ body: bodyOf(one, value.policy, since) }} />}
+          <RecheckResult recheck={value} rejection={rejection} />
+          {value.simulation && <Commands operation={simulatePolicy} request={{ body: bodyOf(rejection, value.policy, since) }} />}
         </div>
       )}
     </>
   );
 }
 
-function bodyOf(one: Rejection, policy: PolicyDocument | null, since: number): Readonly<Record<string, unknown>> {
+function bodyOf(rejection: Rejection, policy: PolicyDocument | null, since: number): Readonly<Record<string, unknown>> {
   const { updatedAt: _, ...limits } = policy ?? { schemaVersion: 1, updatedAt: "" };
-  return { policy: limits, since: String(since), ...(one.runId ? { runId: one.runId } : {}) };
+  return { policy: limits, since: String(since), ...(rejection.runId ? { runId: rejection.runId } : {}) };
 }
 
-function Verdict({ found, one }: { found: Found; one: Rejection }): JSX.Element {
-  const { policy, running, simulation } = found;
+function RecheckResult({ recheck, rejection }: { recheck: Recheck; rejection: Rejection }): JSX.Element {
+  const { policy, running, simulation } = recheck;
   const run = simulation?.run;
   const most = policy?.maxConcurrentRuns ?? undefined;
   const room = most === undefined ? `The fleet has no limit; ${count(running)} runs are at work.` : `Now ${count(running)} of ${count(most)} runs are at work.`;
@@ -222,7 +222,7 @@ function Verdict({ found, one }: { found: Found; one: Rejection }): JSX.Element 
       ) : (
         <>
           <strong class="good">Yes.</strong> In the same situation, the present policy admits it
-          {one.reason ? <span class="quiet"> (then: {words(one.reason)})</span> : null}.
+          {rejection.reason ? <span class="quiet"> (then: {words(rejection.reason)})</span> : null}.
         </>
       )}{" "}
       {room}

@@ -3,9 +3,9 @@
 import { signal, useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { ask, Refused, type Answer } from "../api";
-import { positionOf, type Happened } from "../state/event_stream";
-import { sentence } from "../state/fleet";
+import { request, ApiError, type ApiResponse } from "../api";
+import { positionOf, type SeenEvent } from "../state/event_stream";
+import { eventSummary } from "../state/fleet";
 import { clock, count, dollars, duration, short } from "../format";
 import {
   explainRun,
@@ -21,22 +21,22 @@ import {
   type TranscriptDelta,
   type TranscriptEntry,
 } from "../generated";
-import { useLive, whenever } from "../state/live_query";
+import { useLiveQuery, reloadWhen } from "../state/live_query";
 import { href } from "../route";
-import { ENDINGS, life, OPEN, text, type Life, type Span } from "../state/runs";
-import { Action, Bar, caller, Copy, Empty, Facts, Json, now, Panel, RunLink, SessionLink, Shown, Status, Table, Time, Trouble, type Deed } from "../components/ui";
-import { cancelling } from "./runs";
+import { ENDINGS, runTimeline, OPEN, text, type RunTimeline, type Span } from "../state/runs";
+import { Action, Bar, caller, Copy, Empty, Facts, Json, now, Panel, RunLink, SessionLink, Loaded, Status, Table, Time, ErrorMessage, type ActionSpec } from "../components/ui";
+import { cancelAction } from "./runs";
 
 const EVENTS_MAX = 5_000;
 
-export function OneRun({ id }: { id: string }): JSX.Element {
-  const mine = (event: Happened): boolean => event.runId === id;
-  const run = useLive(`run ${id}`, () => ask(getRun, { path: { runId: id } }), whenever(mine));
-  const events = useLive<readonly Happened[]>(
+export function RunDetail({ id }: { id: string }): JSX.Element {
+  const isOfRun = (event: SeenEvent): boolean => event.runId === id;
+  const run = useLiveQuery(`run ${id}`, () => request(getRun, { path: { runId: id } }), reloadWhen(isOfRun));
+  const events = useLiveQuery<readonly SeenEvent[]>(
     `events ${id}`,
     () => eventsOf(id),
     (had, more) => {
-      const news = more.filter(mine);
+      const news = more.filter(isOfRun);
       return news.length ? [...had, ...news] : had;
     },
   );
@@ -44,13 +44,13 @@ export function OneRun({ id }: { id: string }): JSX.Element {
   const all = events.data.value ?? [];
   const until = at.value === undefined || at.value >= all.length ? undefined : at.value;
   const folded = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
-  const told = useMemo(() => life(folded), [folded]);
+  const timeline = useMemo(() => runTimeline(folded), [folded]);
   const record = run.data.value;
   if (run.error.value && !record) {
     return (
       <>
         <h1>Run</h1>
-        <Trouble error={run.error.value} />
+        <ErrorMessage error={run.error.value} />
         <p>
           A run that was refused never existed: <a href={href("rejections")}>the rejections</a> tell why.
         </p>
@@ -62,43 +62,43 @@ export function OneRun({ id }: { id: string }): JSX.Element {
   return (
     <>
       <h1>
-        Run <span class="mono">{short(id)}</span> <Status is={told.status} /> <Copy text={id} label="Copy id" />
-        {OPEN.has(record.status) && <Action deed={cancelling(id)} />}
-        {record.status === "paused" && <Action deed={resuming(id)} />}
+        Run <span class="mono">{short(id)}</span> <Status is={timeline.status} /> <Copy text={id} label="Copy id" />
+        {OPEN.has(record.status) && <Action action={cancelAction(id)} />}
+        {record.status === "paused" && <Action action={resumeAction(id)} />}
       </h1>
       <Slider events={all} at={at} />
       <div class="columns">
         <Panel title="Waterfall" wide>
-          <Waterfall told={told} events={folded} past={until !== undefined} />
+          <Waterfall timeline={timeline} events={folded} past={until !== undefined} />
         </Panel>
         <Panel title="Why it is where it is">
           <Causes id={id} until={until === undefined ? undefined : horizon?.position} />
         </Panel>
         <div class="stack">
           <Panel title="What it may take">
-            <Budgets record={record} told={told} past={until === undefined ? undefined : horizon} />
+            <Budgets record={record} timeline={timeline} past={until === undefined ? undefined : horizon} />
           </Panel>
           <Panel title="Evidence" aside={record.verificationStatus && until === undefined ? <Status is={record.verificationStatus} /> : undefined}>
-            <Shows run={record} seen={told.evidence} until={until === undefined ? undefined : horizon?.position} />
+            <EvidenceList run={record} seen={timeline.evidence} until={until === undefined ? undefined : horizon?.position} />
           </Panel>
         </div>
         <Panel title="Transcript" wide>
-          <Talk run={record} from={all[0]?.position ?? 0} until={until === undefined ? undefined : horizon?.position} />
+          <Transcript run={record} from={all[0]?.position ?? 0} until={until === undefined ? undefined : horizon?.position} />
         </Panel>
         <Panel title={`Events (${folded.length})`} wide>
-          <Log events={folded} />
+          <EventList events={folded} />
         </Panel>
       </div>
     </>
   );
 }
 
-async function eventsOf(runId: string): Promise<Answer<readonly Happened[]>> {
-  const found: Happened[] = [];
+async function eventsOf(runId: string): Promise<ApiResponse<readonly SeenEvent[]>> {
+  const found: SeenEvent[] = [];
   let cursor: string | undefined;
   let position = 0;
   do {
-    const page = await ask(listEvents, { query: { runId, limit: 500, cursor } });
+    const page = await request(listEvents, { query: { runId, limit: 500, cursor } });
     position = page.data.head;
     for (const event of page.data.events) found.push({ ...event, position: positionOf(event.id) });
     cursor = page.data.nextCursor ?? undefined;
@@ -106,13 +106,13 @@ async function eventsOf(runId: string): Promise<Answer<readonly Happened[]>> {
   return { data: found, position };
 }
 
-function resuming(runId: string): Deed<Run> {
+function resumeAction(runId: string): ActionSpec<Run> {
   return {
     operation: resumeRun,
     label: "Resume run",
     question: "The run goes on with the budget below, what it spent so far included; with none it has no budget of its own any more.",
     fields: [{ name: "budgetUsd", label: "Budget in dollars", kind: "number" }],
-    asked: (values) => ({
+    request: (values) => ({
       path: { runId },
       body: values["budgetUsd"] ? { budgetUsd: Number(values["budgetUsd"]) } : {},
       detached: true,
@@ -121,7 +121,7 @@ function resuming(runId: string): Deed<Run> {
   };
 }
 
-function Slider({ events, at }: { events: readonly Happened[]; at: Signal<number | undefined> }): JSX.Element {
+function Slider({ events, at }: { events: readonly SeenEvent[]; at: Signal<number | undefined> }): JSX.Element {
   const value = at.value ?? events.length;
   const event = events[Math.min(value, events.length) - 1];
   return (
@@ -161,9 +161,9 @@ function Slider({ events, at }: { events: readonly Happened[]; at: Signal<number
 }
 
 function Causes({ id, until }: { id: string; until: number | undefined }): JSX.Element {
-  const live = useLive(`why ${id}`, () => ask(explainRun, { path: { runId: id } }), whenever((event) => event.runId === id));
+  const live = useLiveQuery(`why ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen((event) => event.runId === id));
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ causes, waitsFor, omitted, parentRunId }) => (
         <>
           {waitsFor && until === undefined && (
@@ -203,30 +203,30 @@ function Causes({ id, until }: { id: string; until: number | undefined }): JSX.E
           )}
         </>
       )}
-    </Shown>
+    </Loaded>
   );
 }
 
-function Budgets({ record, told, past }: { record: Run; told: Life; past: Happened | undefined }): JSX.Element {
+function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimeline; past: SeenEvent | undefined }): JSX.Element {
   const at = past ? new Date(past.createdAt).getTime() : now.value;
-  const elapsed = told.elapsedMs + (told.runningSince === undefined ? 0 : Math.max(0, at - told.runningSince));
+  const elapsed = timeline.elapsedMs + (timeline.runningSince === undefined ? 0 : Math.max(0, at - timeline.runningSince));
   return (
     <>
-      <Bar limit label="Time" value={elapsed} max={told.timeoutMs} told={told.timeoutMs ? `${duration(elapsed)} of ${duration(told.timeoutMs)}` : duration(elapsed)} />
+      <Bar limit label="Time" value={elapsed} max={timeline.timeoutMs} text={timeline.timeoutMs ? `${duration(elapsed)} of ${duration(timeline.timeoutMs)}` : duration(elapsed)} />
       <Bar
         limit
         label="Money"
-        value={told.costMicroUsd}
-        max={told.budgetMicroUsd}
-        told={told.budgetMicroUsd ? `${dollars(told.costMicroUsd)} of ${dollars(told.budgetMicroUsd)}` : `${dollars(told.costMicroUsd)}, no budget of its own`}
+        value={timeline.costMicroUsd}
+        max={timeline.budgetMicroUsd}
+        text={timeline.budgetMicroUsd ? `${dollars(timeline.costMicroUsd)} of ${dollars(timeline.budgetMicroUsd)}` : `${dollars(timeline.costMicroUsd)}, no budget of its own`}
       />
       <Facts
         of={[
           ["Session", <SessionLink id={record.sessionId} />],
           ["Model", `${record.provider} ${record.model}`],
-          ["Turns", count(told.turns)],
-          ["Tool calls", count(told.toolCalls)],
-          ["Tokens", told.inputTokens || told.outputTokens ? `${count(told.inputTokens)} in, ${count(told.outputTokens)} out` : "none yet"],
+          ["Turns", count(timeline.turns)],
+          ["Tool calls", count(timeline.toolCalls)],
+          ["Tokens", timeline.inputTokens || timeline.outputTokens ? `${count(timeline.inputTokens)} in, ${count(timeline.outputTokens)} out` : "none yet"],
           ["Profile", <span class="mono">{short(record.harnessProfileId)}</span>],
           ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
           ["Parent", record.parentRunId ? <RunLink id={record.parentRunId} /> : undefined],
@@ -239,16 +239,16 @@ function Budgets({ record, told, past }: { record: Run; told: Life; past: Happen
   );
 }
 
-function Waterfall({ told, events, past }: { told: Life; events: readonly Happened[]; past: boolean }): JSX.Element {
+function Waterfall({ timeline, events, past }: { timeline: RunTimeline; events: readonly SeenEvent[]; past: boolean }): JSX.Element {
   const first = new Date(events[0]?.createdAt ?? 0).getTime();
   const newest = new Date(events[events.length - 1]?.createdAt ?? 0).getTime();
-  const open = OPEN.has(told.status) && !past;
+  const open = OPEN.has(timeline.status) && !past;
   const end = Math.max(first + 1, open ? Math.max(newest, now.value) : newest);
-  if (!told.spans.length) return <Empty>Nothing took any time yet.</Empty>;
+  if (!timeline.spans.length) return <Empty>Nothing took any time yet.</Empty>;
   return (
     <ol class="waterfall">
-      {told.spans.map((span) => (
-        <Row key={span.position + span.kind} span={span} first={first} end={end} />
+      {timeline.spans.map((span) => (
+        <WaterfallRow key={span.position + span.kind} span={span} first={first} end={end} />
       ))}
       <li class="scale" aria-hidden="true">
         <span />
@@ -263,7 +263,7 @@ function Waterfall({ told, events, past }: { told: Life; events: readonly Happen
   );
 }
 
-function Row({ span, first, end }: { span: Span; first: number; end: number }): JSX.Element {
+function WaterfallRow({ span, first, end }: { span: Span; first: number; end: number }): JSX.Element {
   const whole = end - first;
   const to = span.to ?? end;
   const left = (100 * (span.from - first)) / whole;
@@ -286,17 +286,17 @@ function Row({ span, first, end }: { span: Span; first: number; end: number }): 
 
 // The transcript
 
-interface Written {
+interface WritingText {
   readonly turn: number;
   readonly text: string;
 }
 
-function useTalk(run: Run, from: number): { entries: Signal<readonly TranscriptEntry[]>; writing: Signal<Written | undefined>; error: Signal<Refused | undefined> } {
-  const talk = useMemo(
+function useTranscript(run: Run, from: number): { entries: Signal<readonly TranscriptEntry[]>; writing: Signal<WritingText | undefined>; error: Signal<ApiError | undefined> } {
+  const transcript = useMemo(
     () => ({
       entries: signal<readonly TranscriptEntry[]>([]),
-      writing: signal<Written | undefined>(undefined),
-      error: signal<Refused | undefined>(undefined),
+      writing: signal<WritingText | undefined>(undefined),
+      error: signal<ApiError | undefined>(undefined),
     }),
     [run.runId],
   );
@@ -304,11 +304,11 @@ function useTalk(run: Run, from: number): { entries: Signal<readonly TranscriptE
   useEffect(() => {
     if (!from) return undefined;
     if (!live) {
-      talk.writing.value = undefined;
-      void read(run, from)
-        .then((found) => (talk.entries.value = found))
+      transcript.writing.value = undefined;
+      void readTranscript(run, from)
+        .then((found) => (transcript.entries.value = found))
         .catch((error: unknown) => {
-          if (error instanceof Refused) talk.error.value = error;
+          if (error instanceof ApiError) transcript.error.value = error;
         });
       return undefined;
     }
@@ -317,42 +317,42 @@ function useTalk(run: Run, from: number): { entries: Signal<readonly TranscriptE
     stream.addEventListener("transcript.entry", (message: MessageEvent<string>) => {
       const { data } = JSON.parse(message.data) as { data: TranscriptEntry };
       if (data.runId !== run.runId) return;
-      if (!talk.entries.value.some((one) => one.id === data.id)) talk.entries.value = [...talk.entries.value, data];
-      if (data.role === "assistant" || data.kind === "tool-call") talk.writing.value = undefined;
+      if (!transcript.entries.value.some((record) => record.id === data.id)) transcript.entries.value = [...transcript.entries.value, data];
+      if (data.role === "assistant" || data.kind === "tool-call") transcript.writing.value = undefined;
     });
     stream.addEventListener("transcript.delta", (message: MessageEvent<string>) => {
       const { data } = JSON.parse(message.data) as { data: TranscriptDelta };
       if (data.runId !== run.runId) return;
-      const had = talk.writing.value?.turn === data.turn && !data.reset ? talk.writing.value.text.slice(0, data.offset ?? undefined) : "";
-      talk.writing.value = data.text ? { turn: data.turn, text: had + data.text } : undefined;
+      const had = transcript.writing.value?.turn === data.turn && !data.reset ? transcript.writing.value.text.slice(0, data.offset ?? undefined) : "";
+      transcript.writing.value = data.text ? { turn: data.turn, text: had + data.text } : undefined;
     });
     return () => stream.close();
   }, [run.runId, live, from > 0]);
-  return talk;
+  return transcript;
 }
 
 /** The entries of a run that has ended: its session from its first event on. */
-async function read(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
+async function readTranscript(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
   const found: TranscriptEntry[] = [];
-  let after = String(from - 1);
+  let cursor = String(from - 1);
   for (;;) {
-    const { items, nextCursor } = (await ask(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after, limit: 500 } })).data;
+    const { items, nextCursor } = (await request(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after: cursor, limit: 500 } })).data;
     found.push(...items.filter((entry) => entry.runId === run.runId));
     const last = items[items.length - 1];
     if (!nextCursor || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return found;
-    after = nextCursor;
+    cursor = nextCursor;
   }
 }
 
-function Talk({ run, from, until }: { run: Run; from: number; until: number | undefined }): JSX.Element {
-  const { entries, writing, error } = useTalk(run, from);
+function Transcript({ run, from, until }: { run: Run; from: number; until: number | undefined }): JSX.Element {
+  const { entries, writing, error } = useTranscript(run, from);
   const shown = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
   const text = until === undefined ? writing.value : undefined;
-  if (error.value) return <Trouble error={error.value} />;
+  if (error.value) return <ErrorMessage error={error.value} />;
   return (
     <div class="talk">
       {shown.map((entry) => (
-        <Said key={entry.id} entry={entry} />
+        <TranscriptItem key={entry.id} entry={entry} />
       ))}
       {text && (
         <article class="assistant writing" aria-live="polite">
@@ -365,7 +365,7 @@ function Talk({ run, from, until }: { run: Run; from: number; until: number | un
   );
 }
 
-function Said({ entry }: { entry: TranscriptEntry }): JSX.Element {
+function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
   const who = entry.kind === "tool-call" ? `calls ${entry.toolName ?? "a tool"}` : entry.role === "tool" ? `${entry.toolName ?? "tool"} answers` : entry.role;
   return (
     <article class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
@@ -380,17 +380,17 @@ function Said({ entry }: { entry: TranscriptEntry }): JSX.Element {
 
 // Evidence
 
-function Shows({ run, seen, until }: { run: Run; seen: number; until: number | undefined }): JSX.Element {
-  const live = useLive(
+function EvidenceList({ run, seen, until }: { run: Run; seen: number; until: number | undefined }): JSX.Element {
+  const live = useLiveQuery(
     `evidence ${run.runId}`,
-    () => ask(listRunEvidence, { path: { runId: run.runId }, query: { limit: 200 } }),
-    whenever((event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS)),
+    () => request(listRunEvidence, { path: { runId: run.runId }, query: { limit: 200 } }),
+    reloadWhen((event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS)),
   );
   const open = useSignal<string | undefined>(undefined);
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) => {
-        const shown = items.filter((one) => until === undefined || one.position <= until);
+        const shown = items.filter((record) => until === undefined || record.position <= until);
         return (
           <>
             {until === undefined &&
@@ -401,8 +401,8 @@ function Shows({ run, seen, until }: { run: Run; seen: number; until: number | u
               ))}
             {shown.length ? (
               <Table label="Evidence" heads={["Label", "Type", "#Size", "~Recorded", "#"]}>
-                {shown.map((one) => (
-                  <Piece key={one.id} one={one} open={open} />
+                {shown.map((record) => (
+                  <EvidenceRow key={record.id} record={record} open={open} />
                 ))}
               </Table>
             ) : (
@@ -411,30 +411,30 @@ function Shows({ run, seen, until }: { run: Run; seen: number; until: number | u
           </>
         );
       }}
-    </Shown>
+    </Loaded>
   );
 }
 
-function Piece({ one, open }: { one: EvidenceRecord; open: Signal<string | undefined> }): JSX.Element {
+function EvidenceRow({ record: record, open }: { record: EvidenceRecord; open: Signal<string | undefined> }): JSX.Element {
   const content = useSignal<Evidence | undefined>(undefined);
-  const shown = open.value === one.id;
+  const shown = open.value === record.id;
   const toggle = (): void => {
-    open.value = shown ? undefined : one.id;
+    open.value = shown ? undefined : record.id;
     if (!shown && !content.value) {
-      void ask(getRunEvidence, { path: { runId: one.runId, evidenceId: one.id } }).then(({ data }) => (content.value = data));
+      void request(getRunEvidence, { path: { runId: record.runId, evidenceId: record.id } }).then(({ data }) => (content.value = data));
     }
   };
   return (
     <>
       <tr>
         <td>
-          {one.label}
-          {one.stale && <small class="warn"> stale</small>}
+          {record.label}
+          {record.stale && <small class="warn"> stale</small>}
         </td>
-        <td>{one.type}</td>
-        <td class="num">{count(one.sizeBytes)} B</td>
+        <td>{record.type}</td>
+        <td class="num">{count(record.sizeBytes)} B</td>
         <td class="opt">
-          <Time at={one.createdAt} />
+          <Time at={record.createdAt} />
         </td>
         <td class="num">
           <button type="button" class="small" aria-expanded={shown} onClick={toggle}>
@@ -445,9 +445,9 @@ function Piece({ one, open }: { one: EvidenceRecord; open: Signal<string | undef
       {shown && (
         <tr class="inner">
           <td colSpan={5}>
-            {content.value ? <Content of={content.value} /> : "Loading …"}
+            {content.value ? <EvidenceContent of={content.value} /> : "Loading …"}
             <p class="quiet">
-              from {one.source}, sha256 <span class="mono">{one.sha256}</span>
+              from {record.source}, sha256 <span class="mono">{record.sha256}</span>
             </p>
           </td>
         </tr>
@@ -456,7 +456,7 @@ function Piece({ one, open }: { one: EvidenceRecord; open: Signal<string | undef
   );
 }
 
-function Content({ of }: { of: Evidence }): JSX.Element {
+function EvidenceContent({ of }: { of: Evidence }): JSX.Element {
   const { content } = of;
   if (!content) return <p class="quiet">It was erased.</p>;
   if (content.kind === "text") return <Json value={content.text} />;
@@ -464,7 +464,7 @@ function Content({ of }: { of: Evidence }): JSX.Element {
   return <Json value={content.base64} />;
 }
 
-function Log({ events }: { events: readonly Happened[] }): JSX.Element {
+function EventList({ events }: { events: readonly SeenEvent[] }): JSX.Element {
   return (
     <details>
       <summary>What was recorded, event by event</summary>
@@ -474,7 +474,7 @@ function Log({ events }: { events: readonly Happened[] }): JSX.Element {
             <time dateTime={event.createdAt}>{clock(event.createdAt)}</time>
             <span>
               <a href={href("events", undefined, { runId: event.runId ?? "", at: String(event.position) })}>{event.type}</a>{" "}
-              <span class="quiet">{sentence(event) === event.type ? text(event, "toolName") : sentence(event)}</span>
+              <span class="quiet">{eventSummary(event) === event.type ? text(event, "toolName") : eventSummary(event)}</span>
             </span>
           </li>
         ))}

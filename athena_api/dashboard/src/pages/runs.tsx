@@ -1,30 +1,30 @@
 // Runs, newest first, as they change; filters are in the address.
 
 import type { JSX } from "preact";
-import { ask } from "../api";
+import { request } from "../api";
 import { duration, dollars, between, words } from "../format";
-import { capabilities, type Happened } from "../state/event_stream";
+import { capabilities, type SeenEvent } from "../state/event_stream";
 import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from "../generated";
-import { useLive, type Fold } from "../state/live_query";
-import { href, place } from "../route";
-import { after, begun, ENDINGS, OPEN, stateAfter, STATUSES } from "../state/runs";
-import { Action, Empty, Filter, More, now, RunLink, said, Same, SessionLink, Shown, Status, Table, Time, type Deed } from "../components/ui";
+import { useLiveQuery, type Fold } from "../state/live_query";
+import { href, route } from "../route";
+import { applyEvent, newRun, ENDINGS, OPEN, stateAfter, STATUSES } from "../state/runs";
+import { Action, Empty, Filter, MorePages, now, RunLink, withoutEmpty, Memo, SessionLink, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
 
 const ROWS_MAX = 100;
 
-type Wanted = Readonly<Record<string, string>>;
+type RunFilters = Readonly<Record<string, string>>;
 
-function fits(run: Run, wanted: Wanted): boolean {
+function matches(run: Run, filters: RunFilters): boolean {
   return (
-    (!wanted["status"] || run.status === wanted["status"]) &&
-    (!wanted["sessionId"] || run.sessionId === wanted["sessionId"]) &&
-    (!wanted["provider"] || run.provider === wanted["provider"])
+    (!filters["status"] || run.status === filters["status"]) &&
+    (!filters["sessionId"] || run.sessionId === filters["sessionId"]) &&
+    (!filters["provider"] || run.provider === filters["provider"])
   );
 }
 
 /** A page of runs, newest first, after events: begun runs come on top, what fits no longer goes. */
-export function foldRuns(wanted: Wanted): Fold<RunPage> {
-  return (page, events, again) => {
+export function foldRuns(filters: RunFilters): Fold<RunPage> {
+  return (page, events, reload) => {
     const rows = new Map(page.items.map((run) => [run.runId, run]));
     const fresh: Run[] = [];
     let changed = false;
@@ -32,35 +32,35 @@ export function foldRuns(wanted: Wanted): Fold<RunPage> {
       const runId = event.runId ?? "";
       const row = rows.get(runId);
       if (row) {
-        const next = after(row, event);
+        const next = applyEvent(row, event);
         changed ||= next !== row;
-        if (next !== row && next.error?.message === "") again(); // the message is text, which no event carries
+        if (next !== row && next.error?.message === "") reload(); // the message is text, which no event carries
         rows.set(runId, next);
       } else if (event.type === "run.queued" || (event.type === "run.created" && event.was === undefined)) {
-        const run = begun(event);
+        const run = newRun(event);
         rows.set(runId, run);
         fresh.push(run);
         changed = true;
-      } else if (unseen(event, wanted)) again();
+      } else if (mayBelong(event, filters)) reload();
     }
     if (!changed) return page;
     const all = [...fresh.reverse().map((run) => run.runId), ...page.items.map((run) => run.runId)];
-    const items = all.map((id) => rows.get(id)).filter((run): run is Run => run !== undefined && fits(run, wanted));
+    const items = all.map((id) => rows.get(id)).filter((run): run is Run => run !== undefined && matches(run, filters));
     return { ...page, items: items.slice(0, ROWS_MAX) };
   };
 }
 
 /** Whether a run that is not shown may belong here now. */
-function unseen(event: Happened, wanted: Wanted): boolean {
+function mayBelong(event: SeenEvent, filters: RunFilters): boolean {
   const status = ENDINGS[event.type] ?? stateAfter(event.type);
-  return status !== undefined && wanted["status"] === status;
+  return status !== undefined && filters["status"] === status;
 }
 
 export function Runs(): JSX.Element {
-  const { status, sessionId, provider } = place.value.filters;
-  const wanted: Wanted = { status: status ?? "", sessionId: sessionId ?? "", provider: provider ?? "" };
-  const key = JSON.stringify(wanted);
-  const live = useLive(key, () => ask(listRuns, { query: { ...wanted, limit: 50 } }), foldRuns(wanted));
+  const { status, sessionId, provider } = route.value.filters;
+  const filters: RunFilters = { status: status ?? "", sessionId: sessionId ?? "", provider: provider ?? "" };
+  const key = JSON.stringify(filters);
+  const live = useLiveQuery(key, () => request(listRuns, { query: { ...filters, limit: 50 } }), foldRuns(filters));
   return (
     <>
       <h1>
@@ -72,22 +72,22 @@ export function Runs(): JSX.Element {
         <Filter name="provider" label="Provider" />
         <Find />
       </div>
-      <Shown live={live}>
+      <Loaded live={live}>
         {(page) =>
           page.items.length ? (
             <>
               <Rows runs={page.items} />
-              <More key={key} next={page.nextCursor} what="runs" read={(cursor) => ask(listRuns, { query: { ...wanted, limit: 100, cursor } })}>
+              <MorePages key={key} next={page.nextCursor} what="runs" read={(cursor) => request(listRuns, { query: { ...filters, limit: 100, cursor } })}>
                 {(runs) => <Rows runs={runs} />}
-              </More>
+              </MorePages>
             </>
           ) : (
             <Empty>
-              {Object.values(wanted).some(Boolean) ? "No run fits these filters." : "No run yet. Start one here, or with: athena run --input hello"}
+              {Object.values(filters).some(Boolean) ? "No run fits these filters." : "No run yet. Start one here, or with: athena run --input hello"}
             </Empty>
           )
         }
-      </Shown>
+      </Loaded>
     </>
   );
 }
@@ -113,9 +113,9 @@ function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
     <Table label="Runs" heads={["Run", "Status", "Session", "~Input and output", "~Model", "~Began", "~#Took", "~#Cost", "~#"]}>
       {runs.map((run) => (
-        <Same key={run.runId} of={run}>
+        <Memo key={run.runId} of={run}>
           {() => <Row run={run} />}
-        </Same>
+        </Memo>
       ))}
     </Table>
   );
@@ -132,7 +132,7 @@ function Row({ run }: { run: Run }): JSX.Element {
       </td>
       <td>
         <Status is={run.status} title={run.error?.message} />
-        <small class="quiet"> {why(run)}</small>
+        <small class="quiet"> {reasonOf(run)}</small>
       </td>
       <td>
         <SessionLink id={run.sessionId} />
@@ -153,41 +153,41 @@ function Row({ run }: { run: Run }): JSX.Element {
         <Time at={run.createdAt} />
       </td>
       <td class="num opt">
-        <Took run={run} />
+        <Duration run={run} />
       </td>
       <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
-      <td class="num opt">{OPEN.has(run.status) && <Action deed={cancelling(run.runId)} label="Cancel" />}</td>
+      <td class="num opt">{OPEN.has(run.status) && <Action action={cancelAction(run.runId)} label="Cancel" />}</td>
     </tr>
   );
 }
 
 /** What keeps a run, or what ended it. */
-function why(run: Run): string {
+function reasonOf(run: Run): string {
   if (run.waiting) return words(run.waiting.reason);
   if (run.paused) return words(run.paused.reason);
   if (run.error) return run.error.code;
   return run.verificationStatus === "verification-failed" ? "did not pass" : "";
 }
 
-function Took({ run }: { run: Run }): JSX.Element {
+function Duration({ run }: { run: Run }): JSX.Element {
   return <>{duration(between(run.createdAt, run.finishedAt ?? now.value))}</>;
 }
 
 /** Asking a run to stop. */
-export function cancelling(runId: string): Deed<{ status: string }> {
+export function cancelAction(runId: string): ActionSpec<{ status: string }> {
   return {
     operation: cancelRunByRunId,
     label: "Cancel run",
     danger: true,
     question: "The run is stopped, with its children, its model call and the processes of its tools. What it did stays recorded.",
     fields: [{ name: "reason", label: "Reason", hint: "stands in the audit trail" }],
-    asked: (values) => ({ path: { runId }, body: said({ reason: values["reason"] }) }),
+    request: (values) => ({ path: { runId }, body: withoutEmpty({ reason: values["reason"] }) }),
     done: (data) => (data.status === "cancelled" ? "The run was asked to stop." : "The run was not running any more."),
   };
 }
 
 export function StartRun({ session }: { session?: string | undefined }): JSX.Element {
-  const deed: Deed<unknown> = {
+  const action: ActionSpec<unknown> = {
     operation: createRun,
     label: "Start a run",
     fields: [
@@ -197,12 +197,12 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
       { name: "model", label: "Model" },
       { name: "harnessProfileId", label: "Harness profile", hint: "hp_…, instead of provider and model" },
     ],
-    asked: (values) => ({ body: said(values), detached: true }),
+    request: (values) => ({ body: withoutEmpty(values), detached: true }),
     done: () => "The run was accepted.",
     then: (data) => {
       const { runId } = data as { runId: string }; // the answer to `respond-async` is the record of the run
       location.hash = href("runs", runId);
     },
   };
-  return <Action deed={deed} />;
+  return <Action action={action} />;
 }

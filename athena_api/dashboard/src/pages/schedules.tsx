@@ -1,8 +1,8 @@
 // What runs by itself: when next, what became of each time that came due, and why.
 
 import type { JSX } from "preact";
-import { ask } from "../api";
-import type { Happened } from "../state/event_stream";
+import { request } from "../api";
+import type { SeenEvent } from "../state/event_stream";
 import { duration } from "../format";
 import {
   deleteSchedule,
@@ -18,40 +18,40 @@ import {
   type ScheduledTask,
   type UpdatedSchedule,
 } from "../generated";
-import { useLive, whenever } from "../state/live_query";
-import { href, place } from "../route";
+import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { href, route } from "../route";
 import { text } from "../state/runs";
-import { Action, Empty, Facts, now, Panel, RunLink, said, SessionLink, Shown, Status, Table, Time, type Deed } from "../components/ui";
+import { Action, Empty, Facts, now, Panel, RunLink, withoutEmpty, SessionLink, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
 
 const SLOTS_MAX = 500; // one page
 
-const about = (event: Happened, id?: string): boolean => event.type.startsWith("schedule.") && (id === undefined || text(event, "id") === id);
+const isAbout = (event: SeenEvent, id?: string): boolean => event.type.startsWith("schedule.") && (id === undefined || text(event, "id") === id);
 
 export function Schedules(): JSX.Element {
-  const { id } = place.value;
-  if (id !== undefined) return <OneSchedule key={id} id={id} />;
-  const live = useLive("schedules", () => ask(listSchedules, { query: { limit: 500 } }), whenever((event) => about(event)));
+  const { id } = route.value;
+  if (id !== undefined) return <ScheduleDetail key={id} id={id} />;
+  const live = useLiveQuery("schedules", () => request(listSchedules, { query: { limit: 500 } }), reloadWhen((event) => isAbout(event)));
   return (
     <>
       <h1>Schedules</h1>
-      <Shown live={live}>
+      <Loaded live={live}>
         {({ items }) =>
           items.length ? (
             <Table label="Schedules" heads={["Schedule", "State", "When", "Next", "~Last", "~What"]}>
-              {items.map((one) => (
-                <tr key={one.id}>
+              {items.map((schedule) => (
+                <tr key={schedule.id}>
                   <td>
-                    <a href={href("schedules", one.id)}>{one.id}</a>
+                    <a href={href("schedules", schedule.id)}>{schedule.id}</a>
                   </td>
                   <td>
-                    <Status is={stateOf(one)} title={one.note ?? undefined} />
+                    <Status is={stateOf(schedule)} title={schedule.note ?? undefined} />
                   </td>
-                  <td class="mono">{trigger(one)}</td>
-                  <td>{one.nextRunAt ? <Time at={one.nextRunAt} /> : <span class="quiet">{one.paused ? "while paused, none" : "not again"}</span>}</td>
+                  <td class="mono">{trigger(schedule)}</td>
+                  <td>{schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : <span class="quiet">{schedule.paused ? "while paused, none" : "not again"}</span>}</td>
                   <td class="opt">
-                    <Time at={one.lastRunAt} />
+                    <Time at={schedule.lastRunAt} />
                   </td>
-                  <td class="opt cut">{target(one)}</td>
+                  <td class="opt cut">{target(schedule)}</td>
                 </tr>
               ))}
             </Table>
@@ -59,66 +59,66 @@ export function Schedules(): JSX.Element {
             <Empty>No schedule. One is made with: athena schedule add --id nightly --session-id reports --input hello --cron "0 2 * * *"</Empty>
           )
         }
-      </Shown>
+      </Loaded>
     </>
   );
 }
 
-function stateOf(one: ScheduledTask): string {
-  if (!one.enabled) return "disabled";
-  if (one.paused) return "paused";
-  return one.running ? "running" : "enabled";
+function stateOf(schedule: ScheduledTask): string {
+  if (!schedule.enabled) return "disabled";
+  if (schedule.paused) return "paused";
+  return schedule.running ? "running" : "enabled";
 }
 
-function trigger(one: ScheduledTask): string {
-  if (one.cron) return `${one.cron}${one.timezone ? ` (${one.timezone})` : ""}`;
-  if (one.everyMinutes) return `every ${duration(one.everyMinutes * 60_000)}`;
-  return one.runAt ? `once, ${one.runAt}` : "";
+function trigger(schedule: ScheduledTask): string {
+  if (schedule.cron) return `${schedule.cron}${schedule.timezone ? ` (${schedule.timezone})` : ""}`;
+  if (schedule.everyMinutes) return `every ${duration(schedule.everyMinutes * 60_000)}`;
+  return schedule.runAt ? `once, ${schedule.runAt}` : "";
 }
 
-function target(one: ScheduledTask): string {
-  if (one.workflowId) return `workflow ${one.workflowId}`;
-  if (one.runTemplateId) return `template ${one.runTemplateId}`;
-  return one.directiveId ? `directive ${one.directiveId}` : (one.input ?? "(erased)");
+function target(schedule: ScheduledTask): string {
+  if (schedule.workflowId) return `workflow ${schedule.workflowId}`;
+  if (schedule.runTemplateId) return `template ${schedule.runTemplateId}`;
+  return schedule.directiveId ? `directive ${schedule.directiveId}` : (schedule.input ?? "(erased)");
 }
 
-function OneSchedule({ id }: { id: string }): JSX.Element {
-  const schedule = useLive(`schedule ${id}`, () => ask(getSchedule, { path: { scheduleId: id } }), whenever((event) => about(event, id)));
+function ScheduleDetail({ id }: { id: string }): JSX.Element {
+  const live = useLiveQuery(`schedule ${id}`, () => request(getSchedule, { path: { scheduleId: id } }), reloadWhen((event) => isAbout(event, id)));
   return (
     <>
       <p>
         <a href={href("schedules")}>All schedules</a>
       </p>
-      <Shown live={schedule}>
-        {(one) => (
+      <Loaded live={live}>
+        {(schedule) => (
           <>
             <h1>
-              {id} <Status is={stateOf(one)} />
-              <Action deed={running(id)} />
-              <Action deed={one.paused ? going(id) : pausing(id)} />
-              <Action deed={one.enabled ? switching(id, disableSchedule, "Disable", "No slot comes due while it is disabled.") : switching(id, enableSchedule, "Enable")} />
-              <Action deed={removing(id)} />
+              {id} <Status is={stateOf(schedule)} />
+              <Action action={runAction(id)} />
+              <Action action={schedule.paused ? resumeAction(id) : pauseAction(id)} />
+              <Action action={schedule.enabled ? switchAction(id, disableSchedule, "Disable", "No slot comes due while it is disabled.") : switchAction(id, enableSchedule, "Enable")} />
+              <Action action={removeAction(id)} />
             </h1>
             <div class="columns">
               <Panel title="The schedule">
                 <Facts
                   of={[
-                    ["When", <span class="mono">{trigger(one)}</span>],
-                    ["Next", one.nextRunAt ? <Time at={one.nextRunAt} /> : one.paused ? "while paused, none" : "not again"],
-                    ["What", target(one)],
-                    ["Session", one.sessionId ? <SessionLink id={one.sessionId} /> : undefined],
-                    ["While one runs", one.overlapPolicy],
-                    ["Missed slots", one.catchUp],
-                    ["Jitter", one.jitterSeconds ? `${one.jitterSeconds} s` : undefined],
-                    ["Pauses on failure", one.pauseOnFailure ? "yes" : undefined],
-                    ["Note", one.note],
-                    ["Acts for", one.updatedBy],
-                    ["Revision", String(one.revision)],
+                    ["When", <span class="mono">{trigger(schedule)}</span>],
+                    ["Next", schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : schedule.paused ? "while paused, none" : "not again"],
+                    ["What", target(schedule)],
+                    ["Session", schedule.sessionId ? <SessionLink id={schedule.sessionId} /> : undefined],
+                    ["While one runs", schedule.overlapPolicy],
+                    ["Missed slots", schedule.catchUp],
+                    ["Jitter", schedule.jitterSeconds ? `${schedule.jitterSeconds} s` : undefined],
+                    ["Pauses on failure", schedule.pauseOnFailure ? "yes" : undefined],
+                    ["Note", schedule.note],
+                    ["Acts for", schedule.updatedBy],
+                    ["Revision", String(schedule.revision)],
                   ]}
                 />
               </Panel>
               <Panel title="The next ten times">
-                <Preview id={id} zone={one.timezone ?? "UTC"} revision={one.revision} paused={one.paused || !one.enabled} />
+                <Preview id={id} zone={schedule.timezone ?? "UTC"} revision={schedule.revision} paused={schedule.paused || !schedule.enabled} />
               </Panel>
               <Panel title="What became of each slot" wide>
                 <Slots id={id} />
@@ -126,20 +126,20 @@ function OneSchedule({ id }: { id: string }): JSX.Element {
             </div>
           </>
         )}
-      </Shown>
+      </Loaded>
     </>
   );
 }
 
 function Preview(props: { id: string; zone: string; revision: number; paused: boolean }): JSX.Element {
   const { id, zone } = props;
-  const live = useLive(
+  const live = useLiveQuery(
     `preview ${id} ${props.revision} ${Math.floor(now.value / 60_000)}`,
-    () => ask(previewSchedule, { path: { scheduleId: id }, query: { count: 10 } }),
-    whenever((event) => about(event, id)),
+    () => request(previewSchedule, { path: { scheduleId: id }, query: { count: 10 } }),
+    reloadWhen((event) => isAbout(event, id)),
   );
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) =>
         items.length ? (
           <>
@@ -161,18 +161,18 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
           <Empty>It is not due again.</Empty>
         )
       }
-    </Shown>
+    </Loaded>
   );
 }
 
 function Slots({ id }: { id: string }): JSX.Element {
-  const live = useLive(
+  const live = useLiveQuery(
     `logs ${id}`,
-    () => ask(getScheduleLogs, { path: { scheduleId: id }, query: { limit: SLOTS_MAX } }),
-    whenever((event) => about(event, id)),
+    () => request(getScheduleLogs, { path: { scheduleId: id }, query: { limit: SLOTS_MAX } }),
+    reloadWhen((event) => isAbout(event, id)),
   );
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {(rows) =>
         rows.length ? (
           <>
@@ -195,58 +195,58 @@ function Slots({ id }: { id: string }): JSX.Element {
           <Empty>No slot came due yet.</Empty>
         )
       }
-    </Shown>
+    </Loaded>
   );
 }
 
 // What can be done with one
 
-function running(id: string): Deed<unknown> {
+function runAction(id: string): ActionSpec<unknown> {
   return {
     operation: runSchedule,
     label: "Run now",
-    asked: () => ({ path: { scheduleId: id }, body: {}, detached: true }),
+    request: () => ({ path: { scheduleId: id }, body: {}, detached: true }),
     done: () => "It runs; no slot has moved.",
   };
 }
 
-function pausing(id: string): Deed<UpdatedSchedule> {
+function pauseAction(id: string): ActionSpec<UpdatedSchedule> {
   return {
     operation: pauseSchedule,
     label: "Pause",
     question: "Slots come due and are noted, but nothing runs until it is resumed. Runs in flight go on.",
     fields: [{ name: "note", label: "Why" }],
-    asked: (values) => ({ path: { scheduleId: id }, body: said({ note: values["note"] }) }),
+    request: (values) => ({ path: { scheduleId: id }, body: withoutEmpty({ note: values["note"] }) }),
     done: () => `${id} is paused.`,
   };
 }
 
-function going(id: string): Deed<UpdatedSchedule> {
+function resumeAction(id: string): ActionSpec<UpdatedSchedule> {
   return {
     operation: resumeSchedule,
     label: "Resume",
-    asked: () => ({ path: { scheduleId: id }, body: {} }),
+    request: () => ({ path: { scheduleId: id }, body: {} }),
     done: () => `${id} runs again, from now on.`,
   };
 }
 
-function switching(id: string, operation: typeof enableSchedule, label: string, question?: string): Deed<UpdatedSchedule> {
+function switchAction(id: string, operation: typeof enableSchedule, label: string, question?: string): ActionSpec<UpdatedSchedule> {
   return {
     operation,
     label,
     ...(question ? { question, danger: true } : {}),
-    asked: () => ({ path: { scheduleId: id } }),
+    request: () => ({ path: { scheduleId: id } }),
     done: () => `${id}: ${label.toLowerCase()}d.`,
   };
 }
 
-function removing(id: string): Deed<unknown> {
+function removeAction(id: string): ActionSpec<unknown> {
   return {
     operation: deleteSchedule,
     label: "Remove",
     danger: true,
     question: "The schedule is removed. Its runs in flight go on, and its log stays.",
-    asked: () => ({ path: { scheduleId: id } }),
+    request: () => ({ path: { scheduleId: id } }),
     done: () => `${id} was removed.`,
     then: () => {
       location.hash = href("schedules");

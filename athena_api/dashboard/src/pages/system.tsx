@@ -3,29 +3,29 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { ask, head, Refused } from "../api";
+import { request, head, ApiError } from "../api";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { clock, count } from "../format";
 import { getAdminHealth, getPolicy, getViewDigests, listWorkers, type Capabilities, type Health, type ViewDigests } from "../generated";
-import { useLive, whenever } from "../state/live_query";
-import { LETTERS } from "../route";
-import { caller, Commands, Copy, Empty, Facts, Json, may, Panel, Shown, Status, Table, Time, Trouble } from "../components/ui";
+import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { SHORTCUTS } from "../route";
+import { caller, Commands, Copy, Empty, Facts, Json, isAllowed, Panel, Loaded, Status, Table, Time, ErrorMessage } from "../components/ui";
 
 const WORKERS_MS = 5_000; // a heartbeat is no event
 
 export function System(): JSX.Element {
-  const abilities = capabilities.value;
-  const first = useLive("health", () => ask(getAdminHealth), whenever(() => false));
-  const policy = useLive("policy", () => ask(getPolicy), whenever((event) => event.type === "policy.updated"));
+  const server = capabilities.value;
+  const first = useLiveQuery("health", () => request(getAdminHealth), reloadWhen(() => false));
+  const policy = useLiveQuery("policy", () => request(getPolicy), reloadWhen((event) => event.type === "policy.updated"));
   const seen = health.value ?? first.data.value;
   return (
     <>
       <h1>System {seen && <Status is={seen.status} />}</h1>
       <div class="columns">
         <div class="stack">
-          {seen && <Log health={seen} />}
+          {seen && <LogStatus health={seen} />}
           <Panel title="This server">
-            {abilities && <About found={abilities} />}
+            {server && <ServerFacts server={server} />}
           </Panel>
           <Panel title="You">
             <Facts
@@ -38,7 +38,7 @@ export function System(): JSX.Element {
             />
           </Panel>
           <Panel title="The policy in force">
-            <Shown live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}</Shown>
+            <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}</Loaded>
           </Panel>
         </div>
         {seen && <Problems health={seen} />}
@@ -49,7 +49,7 @@ export function System(): JSX.Element {
         <Panel title="Keys" wide>
           <Facts
             of={[
-              ...Object.entries(LETTERS).map(([key, page]) => [page, <kbd>g {key}</kbd>] as const),
+              ...Object.entries(SHORTCUTS).map(([key, page]) => [page, <kbd>g {key}</kbd>] as const),
               ["filters", <kbd>/</kbd>],
               ["close a dialog", <kbd>Esc</kbd>],
             ]}
@@ -57,7 +57,7 @@ export function System(): JSX.Element {
         </Panel>
         <Panel title="Limits" wide>
           <Facts
-            of={Object.entries(abilities?.limits ?? {}).map(([name, value]) => [words(name), value === null ? undefined : count(Number(value))] as const)}
+            of={Object.entries(server?.limits ?? {}).map(([name, value]) => [spaced(name), value === null ? undefined : count(Number(value))] as const)}
           />
         </Panel>
       </div>
@@ -65,11 +65,11 @@ export function System(): JSX.Element {
   );
 }
 
-function words(name: string): string {
+function spaced(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => " " + letter.toLowerCase());
 }
 
-function Log({ health }: { health: Health }): JSX.Element {
+function LogStatus({ health }: { health: Health }): JSX.Element {
   return (
     <Panel title="The log and the streams">
       <Facts
@@ -83,7 +83,7 @@ function Log({ health }: { health: Health }): JSX.Element {
           ["Its clock", `${clock(health.now)} here`],
         ]}
       />
-      <Commands operation={getAdminHealth} asked={{}} />
+      <Commands operation={getAdminHealth} request={{}} />
     </Panel>
   );
 }
@@ -96,14 +96,14 @@ function Problems({ health }: { health: Health }): JSX.Element | null {
       {reason && <p class="bad">{reason}</p>}
       {problems.length > 0 && (
         <Table label="Problems" heads={["Loop", "Since", "#Failures", "Last failure"]}>
-          {problems.map((one) => (
-            <tr key={one.loop}>
-              <td>{one.loop}</td>
+          {problems.map((worker) => (
+            <tr key={worker.loop}>
+              <td>{worker.loop}</td>
               <td>
-                <Time at={one.since} />
+                <Time at={worker.since} />
               </td>
-              <td class="num">{count(one.count)}</td>
-              <td class="bad">{one.message}</td>
+              <td class="num">{count(worker.count)}</td>
+              <td class="bad">{worker.message}</td>
             </tr>
           ))}
         </Table>
@@ -113,34 +113,34 @@ function Problems({ health }: { health: Health }): JSX.Element | null {
 }
 
 function Views({ health }: { health: Health }): JSX.Element {
-  const found = useSignal<ViewDigests | undefined>(undefined);
-  const error = useSignal<Refused | undefined>(undefined);
+  const report = useSignal<ViewDigests | undefined>(undefined);
+  const error = useSignal<ApiError | undefined>(undefined);
   const busy = useSignal(false);
   const hash = async (): Promise<void> => {
     busy.value = true;
     error.value = undefined;
     try {
-      found.value = (await ask(getViewDigests)).data;
+      report.value = (await request(getViewDigests)).data;
     } catch (failed) {
-      if (!(failed instanceof Refused)) throw failed;
+      if (!(failed instanceof ApiError)) throw failed;
       error.value = failed;
     } finally {
       busy.value = false;
     }
   };
-  const digests = found.value?.views;
+  const digests = report.value?.views;
   return (
     <Panel title="Views">
       <Table label="Views" heads={["View", "~#Version", "#Position", "#Behind", "State", ...(digests ? ["~#Rows", "Digest"] : [])]}>
-        {Object.entries(health.projections).map(([name, one]) => {
+        {Object.entries(health.projections).map(([name, worker]) => {
           const digest = digests?.[name];
           return (
             <tr key={name}>
               <td>{name}</td>
-              <td class="num opt">{one.version}</td>
-              <td class="num">{count(one.position)}</td>
-              <td class="num">{count(one.lag)}</td>
-              <td>{one.error ? <span class="bad">{one.error}</span> : <Status is="ok" />}</td>
+              <td class="num opt">{worker.version}</td>
+              <td class="num">{count(worker.position)}</td>
+              <td class="num">{count(worker.lag)}</td>
+              <td>{worker.error ? <span class="bad">{worker.error}</span> : <Status is="ok" />}</td>
               {digest && (
                 <>
                   <td class="num opt">{count(digest.rows)}</td>
@@ -156,58 +156,58 @@ function Views({ health }: { health: Health }): JSX.Element {
       <p class="quiet">
         A digest is the hash of all rows of a view. Servers that hold the same log come to the same at the same position, and so does a rebuild: <code>athena replay --verify</code>
       </p>
-      {may(getViewDigests) && (
+      {isAllowed(getViewDigests) && (
         <p>
           <button type="button" disabled={busy.value} onClick={() => void hash()}>
             {busy.value ? "Reading every row …" : "Take the digests"}
           </button>{" "}
-          {found.value && <Copy text={JSON.stringify(found.value, null, 2)} label="Copy them" />}
+          {report.value && <Copy text={JSON.stringify(report.value, null, 2)} label="Copy them" />}
         </p>
       )}
-      {error.value && <Trouble error={error.value} />}
-      {found.value && <Commands operation={getViewDigests} asked={{}} />}
+      {error.value && <ErrorMessage error={error.value} />}
+      {report.value && <Commands operation={getViewDigests} request={{}} />}
     </Panel>
   );
 }
 
 /** Who executes runs: servers, workers and commands. */
 function Workers(): JSX.Element {
-  const live = useLive("workers", () => ask(listWorkers), whenever((event) => event.type === "run.leased"));
+  const live = useLiveQuery("workers", () => request(listWorkers), reloadWhen((event) => event.type === "run.leased"));
   useEffect(() => {
-    const timer = setInterval(live.again, WORKERS_MS);
+    const timer = setInterval(live.reload, WORKERS_MS);
     return () => clearInterval(timer);
   }, [live]);
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) =>
         items.length ? (
           <Table label="Workers" heads={["Worker", "State", "Kind", "#Runs", "~Where", "~Providers", "~Since", "~Heartbeat"]}>
-            {items.map((one) => (
-              <tr key={one.id}>
-                <td class="mono" title={one.id}>
-                  …{one.id.slice(-8)}
+            {items.map((worker) => (
+              <tr key={worker.id}>
+                <td class="mono" title={worker.id}>
+                  …{worker.id.slice(-8)}
                 </td>
                 <td>
-                  <Status is={one.status} />
-                  {(one.problems ?? []).map((problem) => (
+                  <Status is={worker.status} />
+                  {(worker.problems ?? []).map((problem) => (
                     <div class="bad" key={problem.loop} title={problem.message}>
                       {problem.loop} fails
                     </div>
                   ))}
                 </td>
-                <td>{one.kind}</td>
+                <td>{worker.kind}</td>
                 <td class="num">
-                  {count(one.running)} of {count(one.concurrency)}
+                  {count(worker.running)} of {count(worker.concurrency)}
                 </td>
                 <td class="opt">
-                  {one.host}, process {one.pid}
+                  {worker.host}, process {worker.pid}
                 </td>
-                <td class="opt">{one.providers.join(", ")}</td>
+                <td class="opt">{worker.providers.join(", ")}</td>
                 <td class="opt">
-                  <Time at={one.since} />
+                  <Time at={worker.since} />
                 </td>
                 <td class="opt">
-                  <Time at={one.heartbeat} />
+                  <Time at={worker.heartbeat} />
                 </td>
               </tr>
             ))}
@@ -216,21 +216,21 @@ function Workers(): JSX.Element {
           <Empty>Nobody executes runs: start one with athena worker.</Empty>
         )
       }
-    </Shown>
+    </Loaded>
   );
 }
 
-function About({ found }: { found: Capabilities }): JSX.Element {
+function ServerFacts({ server: server }: { server: Capabilities }): JSX.Element {
   return (
     <Facts
       of={[
-        ["Version", found.version],
-        ["Log", <span class="mono">{found.logId}</span>],
-        ["Store", found.stateStore],
-        ["Durability", found.durability],
-        ["Scheduler", found.scheduler],
-        ["Authentication", found.auth.enabled ? `on (${found.auth.mode}), from ${found.auth.identityHeader}` : "off: everybody is the local Admin"],
-        ["Providers", found.providers.join(", ")],
+        ["Version", server.version],
+        ["Log", <span class="mono">{server.logId}</span>],
+        ["Store", server.stateStore],
+        ["Durability", server.durability],
+        ["Scheduler", server.scheduler],
+        ["Authentication", server.auth.enabled ? `on (${server.auth.mode}), from ${server.auth.identityHeader}` : "off: everybody is the local Admin"],
+        ["Providers", server.providers.join(", ")],
         ["API", <a href="/docs">its documentation</a>],
       ]}
     />

@@ -1,8 +1,8 @@
 // Workflows: their steps in the order of their dependencies, live; resume, cancel, approve.
 
 import type { JSX } from "preact";
-import { ask } from "../api";
-import type { Happened } from "../state/event_stream";
+import { request } from "../api";
+import type { SeenEvent } from "../state/event_stream";
 import { duration, short } from "../format";
 import {
   approveWorkflowStep,
@@ -18,30 +18,30 @@ import {
   type Workflow,
   type WorkflowRun,
 } from "../generated";
-import { useLive, whenever } from "../state/live_query";
-import { href, place } from "../route";
+import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { href, route } from "../route";
 import { text } from "../state/runs";
-import { Action, Bar, Empty, Facts, Panel, RunLink, said, Shown, Status, Table, Time, type Deed } from "../components/ui";
+import { Action, Bar, Empty, Facts, Panel, RunLink, withoutEmpty, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
 
 const WORKFLOWS_MAX = 100; // each with a request of its own
 
-const about = (event: Happened, workflowId?: string): boolean =>
+const isAbout = (event: SeenEvent, workflowId?: string): boolean =>
   event.type.startsWith("workflow.") && (workflowId === undefined || text(event, "workflowId") === workflowId);
 
 export function Workflows(): JSX.Element {
-  const { id } = place.value;
-  if (id !== undefined) return <OneWorkflow key={id} id={id} />;
-  const live = useLive("workflows", () => ask(listWorkflows, { query: { limit: WORKFLOWS_MAX } }), whenever((event) => event.type === "workflow.created"));
+  const { id } = route.value;
+  if (id !== undefined) return <WorkflowDetail key={id} id={id} />;
+  const live = useLiveQuery("workflows", () => request(listWorkflows, { query: { limit: WORKFLOWS_MAX } }), reloadWhen((event) => event.type === "workflow.created"));
   return (
     <>
       <h1>Workflows</h1>
-      <Shown live={live}>
+      <Loaded live={live}>
         {({ items, nextCursor }) =>
           items.length ? (
             <>
               <Table label="Workflows" heads={["Workflow", "~Steps", "Newest run", "Progress", "~Made", "~By"]}>
-                {items.map((one) => (
-                  <Row key={one.id} one={one} />
+                {items.map((workflow) => (
+                  <Row key={workflow.id} workflow={workflow} />
                 ))}
               </Table>
               {nextCursor && <p class="quiet">These are the newest {WORKFLOWS_MAX}; an older one is found by its id: #/workflows/wf_…</p>}
@@ -50,38 +50,38 @@ export function Workflows(): JSX.Element {
             <Empty>No workflow. One is made with: athena workflows create --body workflow.json</Empty>
           )
         }
-      </Shown>
+      </Loaded>
     </>
   );
 }
 
-function Row({ one }: { one: Workflow }): JSX.Element {
-  const live = useLive(`of ${one.id}`, () => ask(getWorkflowRun, { path: { id: one.id } }), whenever((event) => about(event, one.id)));
+function Row({ workflow }: { workflow: Workflow }): JSX.Element {
+  const live = useLiveQuery(`of ${workflow.id}`, () => request(getWorkflowRun, { path: { id: workflow.id } }), reloadWhen((event) => isAbout(event, workflow.id)));
   const seen = live.data.value;
   return (
     <tr>
       <td>
-        <a class="mono" href={href("workflows", one.id)} title={one.id}>
-          …{one.id.slice(-8)}
+        <a class="mono" href={href("workflows", workflow.id)} title={workflow.id}>
+          …{workflow.id.slice(-8)}
         </a>
       </td>
-      <td class="opt cut">{one.definition.steps.map((step) => step.id).join(", ")}</td>
+      <td class="opt cut">{workflow.definition.steps.map((step) => step.id).join(", ")}</td>
       <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "never ran" : "…"}</span>}</td>
-      <td>{seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} told={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
+      <td>{seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} text={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
       <td class="opt">
-        <Time at={one.createdAt} />
+        <Time at={workflow.createdAt} />
       </td>
-      <td class="opt">{one.createdBy}</td>
+      <td class="opt">{workflow.createdBy}</td>
     </tr>
   );
 }
 
-function OneWorkflow({ id }: { id: string }): JSX.Element {
-  const live = useLive(
+function WorkflowDetail({ id }: { id: string }): JSX.Element {
+  const live = useLiveQuery(
     `workflow ${id}`,
-    () => ask(getWorkflowRun, { path: { id } }),
-    (state, events, again) => {
-      if (events.some((event) => about(event, state.workflow.id) || touches(state, event))) again();
+    () => request(getWorkflowRun, { path: { id } }),
+    (state, events, reload) => {
+      if (events.some((event) => isAbout(event, state.workflow.id) || concernsRunOf(state, event))) reload();
       return state;
     },
   );
@@ -90,16 +90,16 @@ function OneWorkflow({ id }: { id: string }): JSX.Element {
       <p>
         <a href={href("workflows")}>All workflows</a>
       </p>
-      <Shown live={live}>{(seen) => <Walk seen={seen} id={id} />}</Shown>
+      <Loaded live={live}>{(seen) => <WorkflowState seen={seen} id={id} />}</Loaded>
     </>
   );
 }
 
-function touches(state: Observed, event: Happened): boolean {
+function concernsRunOf(state: Observed, event: SeenEvent): boolean {
   return event.runId !== undefined && event.runId !== null && state.nodes.some((node) => node.runId === event.runId || node.items?.some((item) => item.runId === event.runId));
 }
 
-function Walk({ seen, id }: { seen: Observed; id: string }): JSX.Element {
+function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Element {
   const { workflow, run, nodes, progress, eta } = seen;
   const open = run !== null && !["ok", "failed", "cancelled"].includes(run.status);
   const resumable = run !== null && (run.status === "failed" || run.status === "cancelled");
@@ -107,13 +107,13 @@ function Walk({ seen, id }: { seen: Observed; id: string }): JSX.Element {
     <>
       <h1>
         Workflow <span class="mono">{short(workflow.id)}</span> {run ? <Status is={run.status} /> : <Status is="never-ran" />}
-        {resumable && <Action deed={resuming(run.id)} />}
-        {open && <Action deed={cancelling(run.id)} />}
-        {!open && <Action deed={starting(workflow.id)} />}
+        {resumable && <Action action={resumeAction(run.id)} />}
+        {open && <Action action={cancelAction(run.id)} />}
+        {!open && <Action action={startAction(workflow.id)} />}
       </h1>
       <div class="columns">
         <Panel title="How far it is">
-          <Bar label="Steps" value={progress.completedSteps + progress.skippedSteps} max={progress.totalSteps} told={`${progress.completedSteps} of ${progress.totalSteps} ok`} />
+          <Bar label="Steps" value={progress.completedSteps + progress.skippedSteps} max={progress.totalSteps} text={`${progress.completedSteps} of ${progress.totalSteps} ok`} />
           <Facts
             of={[
               ["Failed", progress.failedSteps ? String(progress.failedSteps) : undefined],
@@ -138,19 +138,19 @@ function Walk({ seen, id }: { seen: Observed; id: string }): JSX.Element {
 }
 
 function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
-  const live = useLive(`runs of ${id}`, () => ask(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }), whenever((event) => about(event, id)));
+  const live = useLiveQuery(`runs of ${id}`, () => request(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }), reloadWhen((event) => isAbout(event, id)));
   return (
-    <Shown live={live}>
+    <Loaded live={live}>
       {({ items }) =>
         items.length ? (
           <ul class="list">
-            {items.map((one) => (
-              <li key={one.id}>
-                <Status is={one.status} />
-                <a class="mono" aria-current={one.id === shown ? "true" : undefined} href={href("workflows", one.id)}>
-                  …{one.id.slice(-8)}
+            {items.map((run) => (
+              <li key={run.id}>
+                <Status is={run.status} />
+                <a class="mono" aria-current={run.id === shown ? "true" : undefined} href={href("workflows", run.id)}>
+                  …{run.id.slice(-8)}
                 </a>
-                <Time at={one.createdAt} />
+                <Time at={run.createdAt} />
               </li>
             ))}
           </ul>
@@ -158,7 +158,7 @@ function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
           <Empty>It never ran.</Empty>
         )
       }
-    </Shown>
+    </Loaded>
   );
 }
 
@@ -178,16 +178,16 @@ function depths(workflow: Workflow): ReadonlyMap<string, number> {
 }
 
 function Steps({ workflow, nodes, run }: { workflow: Workflow; nodes: readonly StepState[]; run: WorkflowRun | null }): JSX.Element {
-  const deep = depths(workflow);
+  const depthOf = depths(workflow);
   const states = new Map(nodes.map((node) => [node.stepId, node]));
   const needs = (id: string): string[] => workflow.definition.dependencies.filter((edge) => edge.to === id).map((edge) => edge.from);
-  const layers = [...new Set(deep.values())].sort((a, b) => a - b);
+  const layers = [...new Set(depthOf.values())].sort((a, b) => a - b);
   return (
     <div class="layers" tabIndex={0} role="region" aria-label="Steps">
       {layers.map((layer) => (
         <ol key={layer}>
           {workflow.definition.steps
-            .filter((step) => deep.get(step.id) === layer)
+            .filter((step) => depthOf.get(step.id) === layer)
             .map((step) => (
               <Step key={step.id} id={step.id} state={states.get(step.id)} needs={needs(step.id)} run={run} />
             ))}
@@ -198,7 +198,7 @@ function Steps({ workflow, nodes, run }: { workflow: Workflow; nodes: readonly S
 }
 
 function Step(props: { id: string; state: StepState | undefined; needs: readonly string[]; run: WorkflowRun | null }): JSX.Element {
-  const { id, state, needs, run } = props;
+  const { id, state: state, needs, run } = props;
   const status = state?.status ?? "pending";
   const { approval, checkpoint } = state ?? {};
   return (
@@ -234,8 +234,8 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
             </p>
           )}
           <p>
-            <Action deed={judging(run.id, id, approval.subjectHash, approveWorkflowStep, "Approve")} />
-            <Action deed={judging(run.id, id, approval.subjectHash, rejectWorkflowStep, "Reject")} />
+            <Action action={decideAction(run.id, id, approval.subjectHash, approveWorkflowStep, "Approve")} />
+            <Action action={decideAction(run.id, id, approval.subjectHash, rejectWorkflowStep, "Reject")} />
           </p>
         </>
       )}
@@ -245,21 +245,21 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
 
 // What can be done with one
 
-function resuming(id: string): Deed<unknown> {
+function resumeAction(id: string): ActionSpec<unknown> {
   return {
     operation: resumeWorkflow,
     label: "Resume",
-    asked: () => ({ path: { id }, body: {}, detached: true }),
+    request: () => ({ path: { id }, body: {}, detached: true }),
     done: () => "It goes on; what is ok is not repeated.",
   };
 }
 
-function starting(workflowId: string): Deed<WorkflowRun> {
+function startAction(workflowId: string): ActionSpec<WorkflowRun> {
   return {
     operation: runWorkflow,
     label: "Run it",
     question: "A new run of the workflow begins with its first steps.",
-    asked: () => ({ path: { workflowId }, body: {}, detached: true }),
+    request: () => ({ path: { workflowId }, body: {}, detached: true }),
     done: () => "It began.",
     then: (run) => {
       location.hash = href("workflows", run.id);
@@ -267,26 +267,26 @@ function starting(workflowId: string): Deed<WorkflowRun> {
   };
 }
 
-function cancelling(id: string): Deed<unknown> {
+function cancelAction(id: string): ActionSpec<unknown> {
   return {
     operation: cancelWorkflowRun,
     label: "Cancel",
     danger: true,
     question: "The workflow run stops, and so do the runs of its steps. It can be resumed.",
     fields: [{ name: "reason", label: "Reason" }],
-    asked: (values) => ({ path: { id }, body: said({ reason: values["reason"] }) }),
+    request: (values) => ({ path: { id }, body: withoutEmpty({ reason: values["reason"] }) }),
     done: () => "It was asked to stop.",
   };
 }
 
-function judging(id: string, step: string, subjectHash: string, operation: typeof approveWorkflowStep, label: string): Deed<unknown> {
+function decideAction(id: string, step: string, subjectHash: string, operation: typeof approveWorkflowStep, label: string): ActionSpec<unknown> {
   return {
     operation,
     label,
     danger: label === "Reject",
     question: `${label} just what has the hash ${subjectHash.slice(0, 12)}…`,
     fields: [{ name: "note", label: "Note" }],
-    asked: (values) => ({ path: { id, step }, body: said({ subjectHash, note: values["note"] }) }),
+    request: (values) => ({ path: { id, step }, body: withoutEmpty({ subjectHash, note: values["note"] }) }),
     done: () => `${step}: ${label === "Approve" ? "approved" : "rejected"}.`,
   };
 }

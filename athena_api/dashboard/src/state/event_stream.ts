@@ -1,26 +1,26 @@
 // The one stream of a page: every event after a position, in order, once; and whether it is cut or behind.
 
 import { signal } from "@preact/signals";
-import { ask, head, Refused } from "../api";
+import { request, head, ApiError } from "../api";
 import { ENDINGS, stateAfter, type RunState } from "./runs";
 import { getAdminHealth, getCapabilities, listEvents, type Capabilities, type EventRecord, type Health } from "../generated";
 
 /** An event, its place in the log, and what its run was before, where this page saw that. */
-export interface Happened extends EventRecord {
+export interface SeenEvent extends EventRecord {
   readonly position: number;
   readonly was?: RunState | undefined;
 }
 
 /** `live`: at the head; `behind`: events wait; `cut`: no connection; `resting`: the page was out of sight. */
-export type State = "opening" | "live" | "behind" | "cut" | "resting";
+export type StreamState = "opening" | "live" | "behind" | "cut" | "resting";
 
-export const state = signal<State>("opening");
+export const state = signal<StreamState>("opening");
 export const position = signal(0);
 /** What the server can do, and the names of its events. */
 export const capabilities = signal<Capabilities | undefined>(undefined);
 export const health = signal<Health | undefined>(undefined);
 /** Counts how often everything had to be read anew: whoever holds a snapshot takes another one then. */
-export const epoch = signal(0);
+export const resets = signal(0);
 
 const BATCH_MS = 100;
 const BATCH_EVENTS = 200; // parsed and folded at a time, so that no task is long
@@ -28,13 +28,13 @@ const QUEUE_EVENTS_MAX = 20_000; // beyond it a new snapshot is quicker than wha
 const HEALTH_MS = 3_000;
 const BEHIND_MS = 3_000;
 const STILL_MS = 12_000;
-const PATIENCE_MS = 4_000; // a server that takes longer for its health is as good as gone
+const TIMEOUT_MS = 4_000; // a server that takes longer for its health is as good as gone
 const REST_MS = 60_000;
 const RETRY_MS = 2_000;
 
-type Listener = (events: readonly Happened[]) => void;
+type EventsHandler = (events: readonly SeenEvent[]) => void;
 
-const listeners = new Set<Listener>();
+const handlers = new Set<EventsHandler>();
 const runs = new Map<string, RunState>();
 let source: EventSource | undefined;
 let queue: string[] = [];
@@ -53,9 +53,9 @@ export function positionOf(id: string): number {
 }
 
 /** Hears every batch of events from now on; returns how to stop. */
-export function listen(listener: Listener): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+export function subscribe(handler: EventsHandler): () => void {
+  handlers.add(handler);
+  return () => handlers.delete(handler);
 }
 
 /** Begins after a position; `all` tells that this identity sees every event, so that a hole is an error. */
@@ -96,26 +96,26 @@ function open(): void {
   stream.onerror = () => {
     if (mine !== generation) return;
     state.value = "cut";
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => void again(mine), RETRY_MS);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(() => void reload(mine), RETRY_MS);
   };
 }
 
 /** A server that came back may be another release, with other pages and other events. */
 async function renew(): Promise<void> {
-  const { data } = await ask(getCapabilities);
+  const { data } = await request(getCapabilities);
   if (data.version !== capabilities.value?.version) location.reload();
 }
 
 /** A stream that a browser has given up: what stands against it is told by a page of the feed. */
-async function again(mine: number): Promise<void> {
+async function reload(mine: number): Promise<void> {
   if (mine !== generation) return;
   try {
-    await ask(listEvents, { query: { cursor: position.value, limit: 1 } });
+    await request(listEvents, { query: { cursor: position.value, limit: 1 } });
     open();
   } catch (error) {
-    if (error instanceof Refused && error.code.startsWith("CURSOR_")) await anew();
-    else if (error instanceof Refused && (error.status === 401 || error.status === 403)) location.reload();
-    else setTimeout(() => void again(mine), RETRY_MS);
+    if (error instanceof ApiError && error.code.startsWith("CURSOR_")) await anew();
+    else if (error instanceof ApiError && (error.status === 401 || error.status === 403)) location.reload();
+    else setTimeout(() => void reload(mine), RETRY_MS);
   }
 }
 
@@ -126,11 +126,11 @@ async function anew(): Promise<void> {
   const mine = ++generation;
   source?.close();
   try {
-    const found = await ask(getAdminHealth);
+    const found = await request(getAdminHealth);
     if (mine !== generation) return;
     head.value = position.value = found.data.head;
     open();
-    epoch.value++;
+    resets.value++;
   } catch {
     setTimeout(() => void anew(), RETRY_MS);
   }
@@ -142,7 +142,7 @@ function flush(): void {
     void anew();
     return;
   }
-  const batch: Happened[] = [];
+  const batch: SeenEvent[] = [];
   let last = position.value;
   let hole = false;
   for (const data of queue.splice(0, BATCH_EVENTS)) {
@@ -159,7 +159,7 @@ function flush(): void {
   }
   position.value = last;
   if (last > head.value) head.value = last;
-  if (batch.length) for (const listener of listeners) listener(batch);
+  if (batch.length) for (const handler of handlers) handler(batch);
   judge();
   if (queue.length) {
     flushing = true;
@@ -197,7 +197,7 @@ async function watch(): Promise<void> {
     if (state.value === "resting") continue;
     const before = position.value;
     try {
-      health.value = (await ask(getAdminHealth, { patience: PATIENCE_MS })).data;
+      health.value = (await request(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
     } catch {
       state.value = "cut"; // also where the connection is open, and says nothing
       continue;

@@ -1,6 +1,6 @@
 // The fleet's counters as a fold of events over a snapshot.
 
-import type { Happened } from "./event_stream";
+import type { SeenEvent } from "./event_stream";
 import { count, dollars } from "../format";
 import type { FleetSummary } from "../generated";
 import type { Fold } from "./live_query";
@@ -17,18 +17,18 @@ const OUTCOMES: Readonly<Record<string, "completed" | "failed" | "cancelled" | "
 };
 
 /** Folds events into a summary. */
-export const foldFleet: Fold<FleetSummary> = (state, events, again) => {
+export const foldFleet: Fold<FleetSummary> = (state, events, reload) => {
   const next = structuredClone(state) as Draft<FleetSummary>;
   let known = true;
-  for (const event of events) known = take(next, event) && known;
+  for (const event of events) known = applyEvent(next, event) && known;
   next.errorRate = next.total ? next.failed / next.total : 0;
   next.operationalSummary.totalActiveRuns = next.running;
-  if (!known) again();
+  if (!known) reload();
   return next as FleetSummary;
 };
 
 /** Takes one event in; false where the events do not tell all of it. */
-function take(state: Draft<FleetSummary>, event: Happened): boolean {
+function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
   switch (event.type) {
     case "run.queued":
       state.queue.waiting++;
@@ -38,7 +38,7 @@ function take(state: Draft<FleetSummary>, event: Happened): boolean {
       state.total++;
       state.running++;
       state.recent.admitted++;
-      if (event.was === "queued") leave(state);
+      if (event.was === "queued") stopWaiting(state);
       return event.was !== undefined || state.queue.waiting === 0;
     case "run.paused":
       state.running--;
@@ -84,7 +84,7 @@ function take(state: Draft<FleetSummary>, event: Happened): boolean {
   if (outcome === undefined) return true;
   if (event.was === "queued") {
     state.withdrawn++;
-    leave(state);
+    stopWaiting(state);
     return true;
   }
   state[event.was === "paused" ? "paused" : "running"]--;
@@ -96,13 +96,13 @@ function take(state: Draft<FleetSummary>, event: Happened): boolean {
 }
 
 /** A run waits no longer; since when the oldest does is known only where none is left. */
-function leave(state: Draft<FleetSummary>): void {
+function stopWaiting(state: Draft<FleetSummary>): void {
   state.queue.waiting--;
   if (state.queue.waiting === 0) delete state.queue.oldestWaitingSince;
 }
 
 /** What an event says, in a few words. */
-export function sentence(event: Happened): string {
+export function eventSummary(event: SeenEvent): string {
   const code = text(event, "code");
   const cost = number(event, "costMicroUsd");
   switch (event.type) {
@@ -161,7 +161,7 @@ export function sentence(event: Happened): string {
 }
 
 /** How an event ends for whoever asked for it. */
-export function mood(event: Happened): string {
+export function eventTone(event: SeenEvent): string {
   if (event.type.endsWith(".completed")) return "good";
   if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
   return /\.(failed|crashed|timed-out|dlq\.added)$/.test(event.type) ? "bad" : "";

@@ -2,24 +2,24 @@
 
 import { batch, effect, signal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { Refused, type Answer } from "../api";
-import { epoch, listen, type Happened } from "./event_stream";
+import { ApiError, type ApiResponse } from "../api";
+import { resets, subscribe, type SeenEvent } from "./event_stream";
 
 /**
  * Takes events into a state; the same state where nothing changes. `again` asks for another snapshot, where the events
  * alone do not tell what the server would answer now.
  */
-export type Fold<T> = (state: T, events: readonly Happened[], again: () => void) => T;
+export type Fold<T> = (state: T, events: readonly SeenEvent[], reload: () => void) => T;
 
 const AGAIN_MS = 700; // between two snapshots
 const RETRY_MS = 3_000; // after one that did not come
 
 /** A snapshot and its fold. */
-export class Live<T> {
+export class LiveQuery<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
-  readonly error: Signal<Refused | undefined> = signal(undefined);
+  readonly error: Signal<ApiError | undefined> = signal(undefined);
   private position = -1;
-  private pending: Happened[] = [];
+  private pending: SeenEvent[] = [];
   private loading = false;
   private wanted = false;
   private readAt = 0;
@@ -28,16 +28,16 @@ export class Live<T> {
   private readonly stops: (() => void)[];
 
   constructor(
-    private readonly read: () => Promise<Answer<T>>,
+    private readonly read: () => Promise<ApiResponse<T>>,
     private readonly fold: Fold<T>,
   ) {
-    this.stops = [listen((events) => this.take(events))];
+    this.stops = [subscribe((events) => this.take(events))];
     let first = true;
     this.stops.push(
       effect(() => {
-        void epoch.value;
+        void resets.value;
         if (first) first = false;
-        else this.again();
+        else this.reload();
       }),
     );
     void this.load();
@@ -50,7 +50,7 @@ export class Live<T> {
   }
 
   /** Reads anew, soon and once, however often it is asked. */
-  again = (): void => {
+  reload = (): void => {
     if (this.error.value?.code === "AUTHZ_DENIED") return; // each refusal is recorded: one is enough
     if (this.loading) {
       this.wanted = true;
@@ -61,16 +61,16 @@ export class Live<T> {
     this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + pause - performance.now()));
   };
 
-  private take(events: readonly Happened[]): void {
+  private take(events: readonly SeenEvent[]): void {
     if (this.loading) this.pending.push(...events);
     if (this.data.value !== undefined) this.apply(events);
   }
 
-  private apply(events: readonly Happened[]): void {
+  private apply(events: readonly SeenEvent[]): void {
     const state = this.data.value;
     const news = events.filter((event) => event.position > this.position);
     if (state === undefined || !news.length) return;
-    this.data.value = this.fold(state, news, this.again);
+    this.data.value = this.fold(state, news, this.reload);
   }
 
   private async load(): Promise<void> {
@@ -88,29 +88,29 @@ export class Live<T> {
         this.apply(this.pending);
       });
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       this.error.value = error;
       if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.wanted = true;
     } finally {
       this.loading = false;
       this.pending = [];
       this.readAt = performance.now();
-      if (this.wanted && !this.closed) this.again();
+      if (this.wanted && !this.closed) this.reload();
     }
   }
 }
 
 /** A live value for as long as a component shows it; another key is another value. */
-export function useLive<T>(key: string, read: () => Promise<Answer<T>>, fold: Fold<T>): Live<T> {
-  const live = useMemo(() => new Live(read, fold), [key]);
+export function useLiveQuery<T>(key: string, read: () => Promise<ApiResponse<T>>, fold: Fold<T>): LiveQuery<T> {
+  const live = useMemo(() => new LiveQuery(read, fold), [key]);
   useEffect(() => () => live.close(), [live]);
   return live;
 }
 
 /** A fold that reads anew whenever something happened that it concerns. */
-export function whenever<T>(concerns: (event: Happened) => boolean): Fold<T> {
-  return (state, events, again) => {
-    if (events.some(concerns)) again();
+export function reloadWhen<T>(concerns: (event: SeenEvent) => boolean): Fold<T> {
+  return (state, events, reload) => {
+    if (events.some(concerns)) reload();
     return state;
   };
 }

@@ -1,6 +1,6 @@
 // Runs as folds of their events: the row of a table, and a run at any moment of its life.
 
-import type { Happened } from "./event_stream";
+import type { SeenEvent } from "./event_stream";
 import type { Run } from "../generated";
 
 export const ENDINGS: Readonly<Record<string, string>> = {
@@ -30,18 +30,18 @@ export function stateAfter(type: string): RunState | undefined {
 }
 
 /** A field of a payload. */
-export function text(event: Happened, name: string): string {
+export function text(event: SeenEvent, name: string): string {
   const value = event.payload[name];
   return typeof value === "string" ? value : "";
 }
 
-export function number(event: Happened, name: string): number | undefined {
+export function number(event: SeenEvent, name: string): number | undefined {
   const value = event.payload[name];
   return typeof value === "number" ? value : undefined;
 }
 
 /** The record of a run as it begins. */
-export function begun(event: Happened): Run {
+export function newRun(event: SeenEvent): Run {
   const runId = event.runId ?? "";
   const self = `/api/v1/runs/${runId}`;
   const session = text(event, "sessionId");
@@ -63,7 +63,7 @@ export function begun(event: Happened): Run {
 }
 
 /** The record after an event of the same run. */
-export function after(run: Run, event: Happened): Run {
+export function applyEvent(run: Run, event: SeenEvent): Run {
   switch (event.type) {
     case "run.created":
       return { ...run, status: "running", waiting: null };
@@ -108,7 +108,7 @@ export interface Span {
 }
 
 /** A run as its events tell it, up to any of them. */
-export interface Life {
+export interface RunTimeline {
   readonly status: string;
   readonly spans: readonly Span[];
   readonly turns: number;
@@ -128,7 +128,7 @@ export interface Life {
 const BRIEF_MS = 3; // what is shorter than that is a step between two events, not a stretch
 
 /** The fold of a run's events. */
-export function life(events: readonly Happened[]): Life {
+export function runTimeline(events: readonly SeenEvent[]): RunTimeline {
   const spans: Span[] = [];
   const tools = new Map<string, Span>();
   let open: Span | undefined; // a wait, a start or a pause
@@ -152,12 +152,12 @@ export function life(events: readonly Happened[]): Life {
     if (open) open.to = at;
     open = undefined;
   };
-  const begin = (kind: Span["kind"], name: string, event: Happened, at: number): void => {
+  const begin = (kind: Span["kind"], name: string, event: SeenEvent, at: number): void => {
     close(at);
     open = { kind, name, from: at, position: event.position };
     spans.push(open);
   };
-  const asking = (event: Happened, at: number): void => {
+  const asking = (event: SeenEvent, at: number): void => {
     close(at);
     askedAt = at;
     askedBy = event.position;

@@ -1,8 +1,8 @@
 // How often what happened lately: counts of the newest ten minutes, five seconds each.
 
 import { signal } from "@preact/signals";
-import { ask } from "../api";
-import { epoch, listen, position as heard, positionOf, type Happened } from "./event_stream";
+import { request } from "../api";
+import { resets, subscribe, position as streamPosition, positionOf, type SeenEvent } from "./event_stream";
 import { listEvents, type EventsPage } from "../generated";
 import { ENDINGS } from "./runs";
 
@@ -20,26 +20,26 @@ let last = Math.floor(Date.now() / STEP_MS);
 let since = Date.now();
 
 /** Goes up whenever there is something new to draw. */
-export const drawn = signal(0);
+export const redraws = signal(0);
 /** The newest events that a reader may want to know of. */
-export const ticker = signal<readonly Happened[]>([]);
+export const ticker = signal<readonly SeenEvent[]>([]);
 
 const TICKER_EVENTS = 14;
-const TOLD = new Set([
+const TICKER_TYPES = new Set([
   ...["run.queued", "run.created", "run.paused", "run.resumed", "run.cancel.requested", "policy.rejected", "policy.updated"],
   ...["tool.called", "schedule.run.started", "schedule.run.skipped", "a2a.dlq.added", "authz.denied"],
   ...["workflow.run.created", "workflow.approval.requested", "workflow.step.failed", "workflow.run.completed"],
   ...["workflow.run.failed", "a2a.message.sent", ...Object.keys(ENDINGS)],
 ]);
 
-function kind(event: Happened): number {
+function seriesOf(event: SeenEvent): number {
   if (event.type === "run.created") return 0;
   if (event.type === "run.completed") return 1;
   if (event.type in ENDINGS) return event.was === "queued" ? -1 : 2;
   return event.type === "policy.rejected" ? 3 : -1;
 }
 
-function move(): void {
+function advance(): void {
   const step = Math.floor(Date.now() / STEP_MS);
   for (const counts of series) {
     for (let index = 0; index < Math.min(step - last, STEPS); index++) {
@@ -50,72 +50,72 @@ function move(): void {
   last = Math.max(last, step);
 }
 
-function take(events: readonly Happened[]): void {
-  tally(events);
-  tell(events);
-  drawn.value++;
+function onEvents(events: readonly SeenEvent[]): void {
+  countEvents(events);
+  addToTicker(events);
+  redraws.value++;
 }
 
-function tally(events: readonly Happened[]): void {
-  move();
+function countEvents(events: readonly SeenEvent[]): void {
+  advance();
   for (const event of events) {
-    const which = series[kind(event)];
+    const which = series[seriesOf(event)];
     const index = STEPS - 1 - (last - Math.floor(new Date(event.createdAt).getTime() / STEP_MS));
     if (which && index >= 0 && index < STEPS) which[index] = (which[index] ?? 0) + 1;
   }
 }
 
-function tell(events: readonly Happened[]): void {
-  const told = events.filter((event) => TOLD.has(event.type));
-  if (told.length) ticker.value = [...ticker.value, ...told.slice(-TICKER_EVENTS)].sort((a, b) => b.position - a.position).slice(0, TICKER_EVENTS);
+function addToTicker(events: readonly SeenEvent[]): void {
+  const shown = events.filter((event) => TICKER_TYPES.has(event.type));
+  if (shown.length) ticker.value = [...ticker.value, ...shown.slice(-TICKER_EVENTS)].sort((a, b) => b.position - a.position).slice(0, TICKER_EVENTS);
 }
 
 /** Times in seconds, then the series; a series begins where everything is counted. */
-export function drawing(): [number[], ...number[][]] {
-  move();
+export function chartSeries(): [number[], ...number[][]] {
+  advance();
   const times = Array.from({ length: STEPS }, (_, index) => ((last - STEPS + 1 + index) * STEP_MS) / 1_000);
   const known = Math.min(Math.max(0, STEPS - 1 - (last - Math.ceil(since / STEP_MS))), STEPS - 2);
   return [times, ...series.map((counts) => counts.slice(known))];
 }
 
 /** Follows the stream from a position, and begins with what came just before it. */
-export async function follow(position: number): Promise<void> {
-  listen(take);
-  setInterval(() => drawn.value++, STEP_MS);
-  epoch.subscribe((times) => {
-    if (times) void anew().catch(() => undefined); // then the chart begins now
+export async function startTraffic(position: number): Promise<void> {
+  subscribe(onEvents);
+  setInterval(() => redraws.value++, STEP_MS);
+  resets.subscribe((times) => {
+    if (times) void recount().catch(() => undefined); // then the chart begins now
   });
   const cursor = Math.max(0, position - SEED_EVENTS);
-  const newest = (await ask(listEvents, { query: { cursor, limit: SEED_EVENTS } })).data;
-  tell(placed(newest).filter((event) => event.position <= position));
+  const newest = (await request(listEvents, { query: { cursor, limit: SEED_EVENTS } })).data;
+  addToTicker(withPositions(newest).filter((event) => event.position <= position));
   await count(position, Date.now() - STEPS * STEP_MS);
 }
 
 /** Counts again: some of what happened was not heard. */
-async function anew(): Promise<void> {
+async function recount(): Promise<void> {
   for (const counts of series) counts.fill(0);
   since = Date.now();
-  await count(heard.value, since - STEPS * STEP_MS);
+  await count(streamPosition.value, since - STEPS * STEP_MS);
 }
 
 /** Counts what happened from a time to a position; where that is too much, from a later time on. */
 async function count(position: number, from: number): Promise<void> {
   const query = { types: COUNTED.join(","), createdAfter: new Date(from).toISOString(), limit: SEED_EVENTS };
-  let page = (await ask(listEvents, { query })).data;
-  const first = placed(page);
+  let page = (await request(listEvents, { query })).data;
+  const first = withPositions(page);
   const [begin, end] = [first[0]?.position ?? position, first[first.length - 1]?.position ?? position];
   const expected = page.nextCursor ? (first.length * (position - begin)) / Math.max(1, end - begin) : first.length;
   if (expected > 1.5 * PAST_EVENTS_MAX) return count(position, Date.now() - ((Date.now() - from) * PAST_EVENTS_MAX) / expected);
   for (;;) {
-    const events = placed(page);
-    tally(events.filter((event) => event.position <= position));
+    const events = withPositions(page);
+    countEvents(events.filter((event) => event.position <= position));
     if (!page.nextCursor || (events[events.length - 1]?.position ?? 0) > position) break;
-    page = (await ask(listEvents, { query: { ...query, cursor: page.nextCursor } })).data;
+    page = (await request(listEvents, { query: { ...query, cursor: page.nextCursor } })).data;
   }
   since = from;
-  drawn.value++;
+  redraws.value++;
 }
 
-function placed(page: EventsPage): Happened[] {
+function withPositions(page: EventsPage): SeenEvent[] {
   return page.events.map((event) => ({ ...event, position: positionOf(event.id) }));
 }
