@@ -56,7 +56,7 @@ export function pathOf(operation: Operation<unknown>, parts: RequestParts): stri
 export async function request<T>(operation: Operation<T>, parts: RequestParts = {}): Promise<ApiResponse<T>> {
   const headers: Record<string, string> = {};
   if (parts.key !== undefined) headers["idempotency-key"] = parts.key;
-  if (parts.detached) headers["prefer"] = "respond-async";
+  if (parts.detached) headers.prefer = "respond-async";
   const signal = AbortSignal.timeout(parts.timeoutMs ?? TIMEOUT_MS);
   const init: RequestInit = { method: operation.method, headers, cache: "no-store", signal };
   if (operation.method !== "GET" && parts.body !== undefined) {
@@ -84,27 +84,8 @@ export async function request<T>(operation: Operation<T>, parts: RequestParts = 
   return { data: envelope.data, position };
 }
 
-/** All items of a list, up to a number of pages. */
-export async function askAll<T>(
-  operation: Operation<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>,
-  parts: RequestParts = {},
-  pages = 4,
-): Promise<ApiResponse<readonly T[]>> {
-  const items: T[] = [];
-  let cursor: string | undefined;
-  let position = 0;
-  for (let page = 0; page < pages; page++) {
-    const found = await request(operation, { ...parts, query: { limit: 500, ...parts.query, cursor } });
-    position ||= found.position; // what came later may be on later pages: the stream tells it again
-    items.push(...found.data.items);
-    if (!found.data.nextCursor) break;
-    cursor = found.data.nextCursor;
-  }
-  return { data: items, position };
-}
-
 /** A new idempotency key. */
 export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID is not there without TLS
-  return "console-" + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -10,7 +10,7 @@ function quoted(text: string): string {
 }
 
 function flag(name: string): string {
-  return "--" + name.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** The names of flags where a command has code of its own. */

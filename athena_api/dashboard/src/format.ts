@@ -8,7 +8,7 @@ export const count = (value: number): string => whole.format(value);
 export function dollars(micro: number): string {
   const value = micro / 1e6;
   if (value === 0) return "$0";
-  return "$" + (Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toFixed(2));
+  return `$${Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toFixed(2)}`;
 }
 
 function two(large: number, unit: string, rest: number, smaller: string): string {

@@ -1,25 +1,27 @@
 // The console: who is asking, one stream, and the page that the address names.
 
 import { signal } from "@preact/signals";
-import { render, type JSX } from "preact";
+import { type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
-import { request, head, ApiError } from "./api";
-import { begin, position, state, type StreamState } from "./state/event_stream";
+import { ApiError, head, request } from "./api";
+import { Dialog } from "./components/actions";
+import { Notices } from "./components/notices";
 import { count } from "./format";
 import { getCaller, getCapabilities } from "./generated";
+import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
 import { SignIn } from "./pages/identity";
-import { DeadLetters } from "./pages/dead_letters";
 import { Rejections } from "./pages/rejections";
 import { RunDetail } from "./pages/run";
 import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { href, SHORTCUTS, route } from "./route";
+import { href, route, SHORTCUTS } from "./route";
+import { caller } from "./state/caller";
+import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { startTraffic } from "./state/traffic";
-import { caller, Dialog, Notices } from "./components/ui";
 import "./style.css";
 
 interface Page {
@@ -135,7 +137,7 @@ async function start(): Promise<void> {
     const abilities = await request(getCapabilities);
     const answer = await request(getCaller);
     signInError.value = undefined;
-    begin(answer.position, !answer.data.scope, abilities.data);
+    eventStream.begin(answer.position, !answer.data.scope, abilities.data);
     caller.value = answer.data;
     await startTraffic(answer.position);
   } catch (error) {

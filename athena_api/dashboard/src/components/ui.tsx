@@ -2,18 +2,14 @@
 
 import { signal } from "@preact/signals";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { request, newKey, ApiError, type ApiResponse, type RequestParts } from "../api";
+import { useState } from "preact/hooks";
+import { ApiError, type ApiResponse, type RequestParts } from "../api";
 import { athenaOf, curlOf } from "../command_lines";
 import { clock, distance } from "../format";
-import type { Caller, Operation } from "../generated";
-import type { LiveQuery } from "../state/live_query";
+import type { Operation } from "../generated";
 import { filter, href, route } from "../route";
-
-/** Who is asking; there before anything else is shown. */
-export const caller = signal<Caller | undefined>(undefined);
-
-export const isAllowed = (operation: Operation<unknown>): boolean => caller.value?.operations.includes(operation.id) ?? false;
+import type { LiveQuery } from "../state/live_query";
+import { notify } from "./notices";
 
 export const now = signal(Date.now());
 setInterval(() => {
@@ -251,221 +247,6 @@ export function Commands({ operation, request: parts }: { operation: Operation<u
   );
 }
 
-// Actions
-
-/** A value that a dialog asks for. */
-export interface Field {
-  readonly name: string;
-  readonly label: string;
-  readonly kind?: "text" | "area" | "number";
-  readonly value?: string;
-  readonly hint?: string;
-  /** What may be meant; anything else may be written, too. */
-  readonly options?: readonly string[];
-  readonly required?: boolean;
-}
-
-/** Something that can be done: a row of the table, with what is asked of it. */
-export interface ActionSpec<T> {
-  readonly operation: Operation<T>;
-  readonly label: string;
-  readonly request: (values: Readonly<Record<string, string>>) => RequestParts;
-  /** What is asked before it is done; without it and without fields it is done at once. */
-  readonly question?: string;
-  readonly fields?: readonly Field[];
-  readonly danger?: boolean;
-  /** What is said when it was done; a link may follow. */
-  readonly done: (data: T) => string;
-  readonly then?: (data: T) => void;
-}
-
-interface Notice {
-  readonly id: number;
-  readonly text: string;
-  readonly failed: boolean;
-  /** Whether the rejections tell more of it. */
-  readonly isPolicyError: boolean;
-}
-
-const notices = signal<readonly Notice[]>([]);
-/** The deed that is asked about, and which asking it is: each one is a dialog of its own. */
-const pending = signal<{ readonly action: ActionSpec<unknown>; readonly id: number } | undefined>(undefined);
-let dialogId = 0;
-let noticeId = 0;
-
-export function notify(text: string, failed = false, isPolicyError = false): void {
-  const id = ++noticeId;
-  notices.value = [...notices.value.slice(-3), { id, text, failed, isPolicyError: isPolicyError }];
-  setTimeout(() => drop(id), failed ? 15_000 : 6_000);
-}
-
-function drop(id: number): void {
-  notices.value = notices.value.filter((notice) => notice.id !== id);
-}
-
-function openDialog<T>(action: ActionSpec<T>): void {
-  pending.value = { action: action as ActionSpec<unknown>, id: ++dialogId };
-}
-
-/** Does it; what stands against it, if anything does. */
-async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<ApiError | undefined> {
-  try {
-    const { data } = await request(action.operation, parts);
-    notify(action.done(data));
-    action.then?.(data);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ApiError) return error;
-    throw error;
-  }
-}
-
-/** The key of a command; another one once the command was answered, whatever the answer. */
-function useIdempotencyKey(): [string, (error: ApiError | undefined) => void] {
-  const [key, setKey] = useState(newKey);
-  const answered = (error: ApiError | undefined): void => {
-    if (!["UNREACHABLE", "OUTCOME_UNKNOWN"].includes(error?.code ?? "")) setKey(newKey());
-  };
-  return [key, answered];
-}
-
-/** Whether the rejections tell more. */
-const isPolicyError = (error: ApiError): boolean => error.code.startsWith("POLICY_");
-
-/** A button for a deed, and a small one that shows its commands; neither where the role does not allow it. */
-export function Action<T>({ action, label = action.label }: { action: ActionSpec<T>; label?: string }): JSX.Element | null {
-  const [busy, setBusy] = useState(false);
-  const [key, answered] = useIdempotencyKey();
-  if (!isAllowed(action.operation)) return null;
-  const needsDialog = action.question !== undefined || action.fields !== undefined;
-  const act = (): void => {
-    if (needsDialog) return openDialog(action);
-    setBusy(true);
-    void perform(action, { ...action.request({}), key }).then((error) => {
-      if (error) notify(`${action.label}: ${error.code}: ${error.message}`, true, isPolicyError(error));
-      answered(error);
-      setBusy(false);
-    });
-  };
-  return (
-    <span class="action">
-      <button type="button" class={action.danger ? "danger" : ""} disabled={busy} onClick={act}>
-        {label}
-        {needsDialog ? " …" : ""}
-      </button>
-      {!needsDialog && (
-        <button type="button" class="small" aria-label={`${action.label}: its command`} title="Its command" onClick={() => openDialog(action)}>
-          ›_
-        </button>
-      )}
-    </span>
-  );
-}
-
-/** The dialog of the deed that is asked about. */
-export function Dialog(): JSX.Element | null {
-  const dialog = pending.value;
-  return dialog ? <ActionDialog key={dialog.id} {...dialog} /> : null;
-}
-
-function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number }): JSX.Element {
-  const element = useRef<HTMLDialogElement>(null);
-  const [key, answered] = useIdempotencyKey();
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<ApiError>();
-  const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
-    Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
-  );
-  useEffect(() => element.current?.showModal(), []);
-  const parts = { ...action.request(values), key };
-  const close = (): void => element.current?.close(); // gives the focus back, too
-  const closed = (): void => {
-    if (pending.value?.id === id) pending.value = undefined; // told a moment later: the next one may be open already
-  };
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    setBusy(true);
-    void perform(action, parts).then((refused) => {
-      if (!refused) return close();
-      answered(refused);
-      setError(refused);
-      setBusy(false);
-    });
-  };
-  return (
-    <dialog ref={element} onClose={closed} aria-labelledby="asking">
-      <form onSubmit={submit}>
-        <h2 id="asking">{action.label}</h2>
-        {action.question && <p>{action.question}</p>}
-        {action.fields?.map((field) => (
-          <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
-        ))}
-        {error && <ErrorMessage error={error} />}
-        {error && isPolicyError(error) && (
-          <a href={href("rejections")} onClick={close}>
-            What was refused, and why
-          </a>
-        )}
-        <p class="quiet">The same on a command line:</p>
-        <Commands operation={action.operation} request={parts} />
-        <footer>
-          <button type="button" onClick={close}>
-            Leave it
-          </button>
-          <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy}>
-            {action.label}
-          </button>
-        </footer>
-      </form>
-    </dialog>
-  );
-}
-
-function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
-  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement>): void => set(event.currentTarget.value);
-  const hint = field.hint ? `hint-${field.name}` : undefined;
-  const common = { value, required: field.required ?? false, onInput: take, "aria-describedby": hint };
-  return (
-    <div class="field">
-      <label>
-        <span>{field.label}</span>
-        {field.kind === "area" ? (
-          <textarea rows={4} {...common} />
-        ) : field.kind === "number" ? (
-          <input type="number" step="any" min={0} {...common} />
-        ) : (
-          <input list={field.options && `options-${field.name}`} {...common} />
-        )}
-      </label>
-      {field.options && (
-        <datalist id={`options-${field.name}`}>
-          {field.options.map((option) => (
-            <option key={option} value={option} />
-          ))}
-        </datalist>
-      )}
-      {hint && <small id={hint}>{field.hint}</small>}
-    </div>
-  );
-}
-
-export function Notices(): JSX.Element {
-  return (
-    <div class="notes" role="status" aria-live="polite">
-      {notices.value.map((notice) => (
-        <p key={notice.id} class={notice.failed ? "failed" : ""}>
-          <span>
-            {notice.text} {notice.isPolicyError && <a href={href("rejections")}>Why</a>}
-          </span>
-          <button type="button" class="small" aria-label="Dismiss" onClick={() => drop(notice.id)}>
-            ×
-          </button>
-        </p>
-      ))}
-    </div>
-  );
-}
-
 /** What follows a page of a list, as it was when it was asked for. */
 export function MorePages<T>(props: {
   next: string | null | undefined;
@@ -503,9 +284,4 @@ export function MorePages<T>(props: {
       )}
     </>
   );
-}
-
-/** Only the members that say something. */
-export function withoutEmpty(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
 }

@@ -2,24 +2,18 @@
 
 import type { JSX } from "preact";
 import { request } from "../api";
+import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Empty, Facts, Filter, Json, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { words } from "../format";
-import {
-  discardA2aDlqItem,
-  listA2aDlq,
-  requeueA2aDlqItem,
-  restoreA2aDlqItem,
-  type DeadLetter,
-  type DecidedLetter,
-} from "../generated";
-import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { type DeadLetter, type DecidedLetter, discardA2aDlqItem, listA2aDlq, requeueA2aDlqItem, restoreA2aDlqItem } from "../generated";
 import { href, route } from "../route";
-import { Action, Empty, Facts, Filter, Json, MorePages, RunLink, withoutEmpty, SessionLink, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
 
 const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
 
 export function DeadLetters(): JSX.Element {
   const { filters, id } = route.value;
-  const wanted = { status: filters["status"] ?? "", reason: filters["reason"], sessionId: filters["sessionId"] };
+  const wanted = { status: filters.status ?? "", reason: filters.reason, sessionId: filters.sessionId };
   const live = useLiveQuery(
     JSON.stringify(wanted),
     () => request(listA2aDlq, { query: { ...wanted, limit: 200 } }),
@@ -39,7 +33,12 @@ export function DeadLetters(): JSX.Element {
           items.length ? (
             <>
               <Rows items={items} open={id} />
-              <MorePages key={JSON.stringify(wanted)} next={nextCursor} what="dead letters" read={(cursor) => request(listA2aDlq, { query: { ...wanted, limit: 200, cursor } })}>
+              <MorePages
+                key={JSON.stringify(wanted)}
+                next={nextCursor}
+                what="dead letters"
+                read={(cursor) => request(listA2aDlq, { query: { ...wanted, limit: 200, cursor } })}
+              >
                 {(more) => <Rows items={more} open={id} />}
               </MorePages>
             </>
@@ -67,7 +66,12 @@ function Row({ letter, open }: { letter: DeadLetter; open: boolean }): JSX.Eleme
     <>
       <tr data-letter={letter.id}>
         <td>
-          <a class="mono" aria-expanded={open} title={letter.id} href={open ? href("letters", undefined, route.value.filters) : href("letters", letter.id, route.value.filters)}>
+          <a
+            class="mono"
+            aria-expanded={open}
+            title={letter.id}
+            href={open ? href("letters", undefined, route.value.filters) : href("letters", letter.id, route.value.filters)}
+          >
             …{letter.id.slice(-8)}
           </a>
         </td>
@@ -168,7 +172,7 @@ function discardAction(id: string): ActionSpec<DecidedLetter> {
     danger: true,
     question: "The work will not be done. That can be taken back.",
     fields: [{ name: "auditNote", label: "Why", hint: "stands in the audit trail" }],
-    request: (values) => ({ path: { id }, body: withoutEmpty({ auditNote: values["auditNote"] }) }),
+    request: (values) => ({ path: { id }, body: withoutEmpty({ auditNote: values.auditNote }) }),
     done: () => "It was discarded.",
   };
 }

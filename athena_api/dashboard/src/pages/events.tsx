@@ -3,13 +3,14 @@
 import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { request, ApiError, type ApiResponse } from "../api";
-import { capabilities, resets, subscribe, position, positionOf, type SeenEvent } from "../state/event_stream";
-import { eventTone, eventSummary } from "../state/fleet";
+import { ApiError, type ApiResponse, request } from "../api";
+import { Copy, Empty, ErrorMessage, Filter, Json, Memo, RunLink, Time } from "../components/ui";
 import { count } from "../format";
-import { listEvents, type EventsPage } from "../generated";
+import { type EventsPage, listEvents } from "../generated";
 import { href, route } from "../route";
-import { Copy, Empty, Filter, Json, RunLink, Memo, Time, ErrorMessage } from "../components/ui";
+import { capabilities, eventStream, position, resets } from "../state/event_stream";
+import { eventSummary, eventTone } from "../state/event_text";
+import { eventsOf, positionOf, type SeenEvent } from "../state/events";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
@@ -46,7 +47,7 @@ class EventReader {
   private most = SHOWN_MAX;
 
   constructor(private readonly filters: EventFilters) {
-    this.stop = subscribe((events) => this.take(events)); // from here on: nothing may happen between the past and the stream
+    this.stop = eventStream.subscribe((events) => this.take(events)); // from here on: nothing may happen between the past and the stream
     this.from.value = position.value;
     void this.back();
   }
@@ -111,7 +112,7 @@ class EventReader {
     let cursor: string | number | undefined = from;
     while (cursor !== undefined) {
       const { data }: ApiResponse<EventsPage> = await request(listEvents, { query: { ...this.filters, cursor, limit: 500 } });
-      for (const event of data.events) found.push({ ...event, position: positionOf(event.id) });
+      found.push(...eventsOf(data));
       const seen = data.cursor === "0" ? 0 : positionOf(data.cursor);
       cursor = data.nextCursor && seen < to ? data.nextCursor : undefined;
     }
@@ -122,16 +123,16 @@ class EventReader {
 export function Events(): JSX.Element {
   const given = route.value.filters;
   const filters: EventFilters = {
-    types: given["types"] ?? "",
-    sessionId: given["sessionId"] ?? "",
-    runId: given["runId"] ?? "",
-    traceId: given["traceId"] ?? "",
+    types: given.types ?? "",
+    sessionId: given.sessionId ?? "",
+    runId: given.runId ?? "",
+    traceId: given.traceId ?? "",
   };
   const key = JSON.stringify(filters);
   const reader = useMemo(() => new EventReader(filters), [key, resets.value]);
   useEffect(() => reader.stop, [reader]);
   const { shown, error, busy, from, held } = reader;
-  const at = Number(given["at"] ?? 0);
+  const at = Number(given.at ?? 0);
   return (
     <>
       <h1>
@@ -140,7 +141,10 @@ export function Events(): JSX.Element {
           {held.value ? `Go on (${held.value.length} new)` : "Hold still"}
         </button>
       </h1>
-      <p class="quiet">Everything that happened, newest first, as it is published. What people and models said is not in it. An event's id is the cursor that continues after it.</p>
+      <p class="quiet">
+        Everything that happened, newest first, as it is published. What people and models said is not in it. An event's id is the cursor that continues after
+        it.
+      </p>
       <div class="filters">
         <label class="filter">
           <span>Types</span>

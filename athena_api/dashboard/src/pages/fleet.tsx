@@ -1,42 +1,46 @@
 // What the fleet is doing, what was refused and why, what comes next.
 
 import type { ComponentChildren, JSX } from "preact";
-import { request, type ApiResponse } from "../api";
+import { type ApiResponse, request } from "../api";
 import { Sparkline, Traffic } from "../components/chart";
-import { health, position, positionOf, type SeenEvent } from "../state/event_stream";
-import { foldFleet, eventTone, eventSummary } from "../state/fleet";
+import { Bar, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, words } from "../format";
 import {
+  type EventsPage,
+  type FleetSummary,
   getFleetSummary,
   getPolicy,
   listEvents,
   listPolicyConcurrencyRejections,
   listRuns,
   listSchedules,
-  type EventsPage,
-  type FleetSummary,
   type RunPage,
 } from "../generated";
-import { useLiveQuery, reloadWhen, type Fold } from "../state/live_query";
 import { href } from "../route";
+import { health, position } from "../state/event_stream";
+import { eventSummary, eventTone } from "../state/event_text";
+import { eventsOf, type SeenEvent, text } from "../state/events";
+import { foldFleet } from "../state/fleet";
+import { type Fold, reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
 import { chartSeries, redraws, ticker } from "../state/traffic";
-import { text } from "../state/runs";
-import { Bar, Empty, now, Panel, RunLink, Loaded, Time } from "../components/ui";
 import { foldRuns, StartRun } from "./runs";
+
+const FLEET_MS = 30_000; // the window of 24 hours moves, and times of runs are only in snapshots
 
 export function Fleet(): JSX.Element {
   const fleet = useLiveQuery("fleet", () => request(getFleetSummary), foldFleet);
-  const minute = Math.floor(now.value / 30_000); // the window of 24 hours moves, and times of runs are only in snapshots
-  useMinutely(minute, fleet.reload);
-  const policy = useLiveQuery("policy", () => request(getPolicy), reloadWhen((event) => event.type === "policy.updated"));
+  useReloadEvery(fleet, FLEET_MS);
+  const policy = useLiveQuery(
+    "policy",
+    () => request(getPolicy),
+    reloadWhen((event) => event.type === "policy.updated"),
+  );
   return (
     <>
       <h1>
         Fleet <StartRun />
       </h1>
-      <Loaded live={fleet}>
-        {(summary) => <Tiles fleet={summary} most={policy.data.value?.maxConcurrentRuns ?? undefined} />}
-      </Loaded>
+      <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} most={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
       <div class="columns">
         <Panel title="Runs, the last ten minutes" wide>
           <Traffic />
@@ -63,15 +67,14 @@ export function Fleet(): JSX.Element {
   );
 }
 
-let readAt = 0;
-function useMinutely(minute: number, reload: () => void): void {
-  if (minute !== readAt) {
-    if (readAt) reload();
-    readAt = minute;
-  }
-}
-
-function Tile(props: { label: string; value: ComponentChildren; text?: ComponentChildren; to: string; class?: string; spark?: readonly number[] }): JSX.Element {
+function Tile(props: {
+  label: string;
+  value: ComponentChildren;
+  text?: ComponentChildren;
+  to: string;
+  class?: string;
+  spark?: readonly number[];
+}): JSX.Element {
   return (
     <a class={`tile ${props.class ?? ""}`} href={props.to}>
       <span class="label">{props.label}</span>
@@ -301,8 +304,7 @@ async function readApprovals(): Promise<ApiResponse<readonly SeenEvent[]>> {
   let head = 0;
   while (cursor !== undefined) {
     const page: ApiResponse<EventsPage> = await request(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
-    const events = page.data.events.map((event) => ({ ...event, position: positionOf(event.id) }));
-    approvals = foldApprovals(approvals, events, () => undefined);
+    approvals = foldApprovals(approvals, eventsOf(page.data), () => undefined);
     head = page.data.head;
     cursor = page.data.nextCursor ?? undefined;
   }

@@ -2,27 +2,28 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { request, ApiError } from "../api";
-import { positionOf } from "../state/event_stream";
+import { ApiError, request } from "../api";
+import { Commands, Empty, ErrorMessage, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Table, Time } from "../components/ui";
 import { count, dollars, short, words } from "../format";
 import {
   getFleetSummary,
   getPolicy,
   listPolicyConcurrencyRejections,
-  simulatePolicy,
   type PolicyDocument,
   type Rejection,
   type Simulation,
+  simulatePolicy,
 } from "../generated";
-import { useLiveQuery, reloadWhen } from "../state/live_query";
 import { href, route } from "../route";
-import { Commands, Empty, Facts, Filter, isAllowed, MorePages, Panel, SessionLink, Loaded, Table, Time, ErrorMessage } from "../components/ui";
+import { isAllowed } from "../state/caller";
+import { positionOf } from "../state/events";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
 
 const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 
 export function Rejections(): JSX.Element {
   const { filters, id } = route.value;
-  const wanted = { sessionId: filters["sessionId"], reason: filters["reason"], actor: filters["actor"], provider: filters["provider"] };
+  const wanted = { sessionId: filters.sessionId, reason: filters.reason, actor: filters.actor, provider: filters.provider };
   const live = useLiveQuery(
     JSON.stringify(wanted),
     () => request(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200 } }),
@@ -87,7 +88,11 @@ function Row({ rejection, open }: { rejection: Rejection; open: boolean }): JSX.
         <td class="opt">{rejection.actor}</td>
         <td class="num">{load(rejection)}</td>
         <td class="num">
-          <a class="button small" aria-expanded={open} href={open ? href("rejections", undefined, route.value.filters) : href("rejections", rejection.id, route.value.filters)}>
+          <a
+            class="button small"
+            aria-expanded={open}
+            href={open ? href("rejections", undefined, route.value.filters) : href("rejections", rejection.id, route.value.filters)}
+          >
             {open ? "Close" : "Look"}
           </a>
         </td>
@@ -169,7 +174,8 @@ function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
     try {
       const policy = (await request(getPolicy)).data;
       const { running } = (await request(getFleetSummary)).data;
-      const simulation = isAllowed(simulatePolicy) && rejection.runId ? (await request(simulatePolicy, { body: bodyOf(rejection, policy, since) })).data : undefined;
+      const simulation =
+        isAllowed(simulatePolicy) && rejection.runId ? (await request(simulatePolicy, { body: bodyOf(rejection, policy, since) })).data : undefined;
       recheck.value = { policy, simulation, running };
     } catch (failed) {
       if (!(failed instanceof ApiError)) throw failed;

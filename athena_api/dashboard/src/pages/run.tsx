@@ -1,30 +1,33 @@
 // One run: its waterfall, what was said, what it called and showed, what it may spend, why it is where it is.
 
-import { signal, useSignal, type Signal } from "@preact/signals";
+import { type Signal, signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { request, ApiError, type ApiResponse } from "../api";
-import { positionOf, type SeenEvent } from "../state/event_stream";
-import { eventSummary } from "../state/fleet";
+import { ApiError, type ApiResponse, request } from "../api";
+import { Action, type ActionSpec } from "../components/actions";
+import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { clock, count, dollars, duration, short } from "../format";
 import {
+  type Evidence,
+  type EvidenceRecord,
   explainRun,
   getRun,
   getRunEvidence,
   getSessionTranscript,
   listEvents,
   listRunEvidence,
-  resumeRun,
-  type Evidence,
-  type EvidenceRecord,
   type Run,
+  resumeRun,
   type TranscriptDelta,
   type TranscriptEntry,
 } from "../generated";
-import { useLiveQuery, reloadWhen } from "../state/live_query";
 import { href } from "../route";
-import { ENDINGS, runTimeline, OPEN, text, type RunTimeline, type Span } from "../state/runs";
-import { Action, Bar, caller, Copy, Empty, Facts, Json, now, Panel, RunLink, SessionLink, Loaded, Status, Table, Time, ErrorMessage, type ActionSpec } from "../components/ui";
+import { caller } from "../state/caller";
+import { eventSummary } from "../state/event_text";
+import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { ENDINGS, OPEN } from "../state/run_status";
+import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
 import { cancelAction } from "./runs";
 
 const EVENTS_MAX = 5_000;
@@ -34,7 +37,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
   const run = useLiveQuery(`run ${id}`, () => request(getRun, { path: { runId: id } }), reloadWhen(isOfRun));
   const events = useLiveQuery<readonly SeenEvent[]>(
     `events ${id}`,
-    () => eventsOf(id),
+    () => readEvents(id),
     (had, more) => {
       const news = more.filter(isOfRun);
       return news.length ? [...had, ...news] : had;
@@ -93,14 +96,14 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
   );
 }
 
-async function eventsOf(runId: string): Promise<ApiResponse<readonly SeenEvent[]>> {
+async function readEvents(runId: string): Promise<ApiResponse<readonly SeenEvent[]>> {
   const found: SeenEvent[] = [];
   let cursor: string | undefined;
   let position = 0;
   do {
     const page = await request(listEvents, { query: { runId, limit: 500, cursor } });
     position = page.data.head;
-    for (const event of page.data.events) found.push({ ...event, position: positionOf(event.id) });
+    found.push(...eventsOf(page.data));
     cursor = page.data.nextCursor ?? undefined;
   } while (cursor !== undefined && found.length < EVENTS_MAX);
   return { data: found, position };
@@ -114,7 +117,7 @@ function resumeAction(runId: string): ActionSpec<Run> {
     fields: [{ name: "budgetUsd", label: "Budget in dollars", kind: "number" }],
     request: (values) => ({
       path: { runId },
-      body: values["budgetUsd"] ? { budgetUsd: Number(values["budgetUsd"]) } : {},
+      body: values.budgetUsd ? { budgetUsd: Number(values.budgetUsd) } : {},
       detached: true,
     }),
     done: () => "The run goes on.",
@@ -161,7 +164,11 @@ function Slider({ events, at }: { events: readonly SeenEvent[]; at: Signal<numbe
 }
 
 function Causes({ id, until }: { id: string; until: number | undefined }): JSX.Element {
-  const live = useLiveQuery(`why ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen((event) => event.runId === id));
+  const live = useLiveQuery(
+    `why ${id}`,
+    () => request(explainRun, { path: { runId: id } }),
+    reloadWhen((event) => event.runId === id),
+  );
   return (
     <Loaded live={live}>
       {({ causes, waitsFor, omitted, parentRunId }) => (
@@ -212,13 +219,23 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
   const elapsed = timeline.elapsedMs + (timeline.runningSince === undefined ? 0 : Math.max(0, at - timeline.runningSince));
   return (
     <>
-      <Bar limit label="Time" value={elapsed} max={timeline.timeoutMs} text={timeline.timeoutMs ? `${duration(elapsed)} of ${duration(timeline.timeoutMs)}` : duration(elapsed)} />
+      <Bar
+        limit
+        label="Time"
+        value={elapsed}
+        max={timeline.timeoutMs}
+        text={timeline.timeoutMs ? `${duration(elapsed)} of ${duration(timeline.timeoutMs)}` : duration(elapsed)}
+      />
       <Bar
         limit
         label="Money"
         value={timeline.costMicroUsd}
         max={timeline.budgetMicroUsd}
-        text={timeline.budgetMicroUsd ? `${dollars(timeline.costMicroUsd)} of ${dollars(timeline.budgetMicroUsd)}` : `${dollars(timeline.costMicroUsd)}, no budget of its own`}
+        text={
+          timeline.budgetMicroUsd
+            ? `${dollars(timeline.costMicroUsd)} of ${dollars(timeline.budgetMicroUsd)}`
+            : `${dollars(timeline.costMicroUsd)}, no budget of its own`
+        }
       />
       <Facts
         of={[
@@ -291,7 +308,10 @@ interface WritingText {
   readonly text: string;
 }
 
-function useTranscript(run: Run, from: number): { entries: Signal<readonly TranscriptEntry[]>; writing: Signal<WritingText | undefined>; error: Signal<ApiError | undefined> } {
+function useTranscript(
+  run: Run,
+  from: number,
+): { entries: Signal<readonly TranscriptEntry[]>; writing: Signal<WritingText | undefined>; error: Signal<ApiError | undefined> } {
   const transcript = useMemo(
     () => ({
       entries: signal<readonly TranscriptEntry[]>([]),
@@ -415,7 +435,7 @@ function EvidenceList({ run, seen, until }: { run: Run; seen: number; until: num
   );
 }
 
-function EvidenceRow({ record: record, open }: { record: EvidenceRecord; open: Signal<string | undefined> }): JSX.Element {
+function EvidenceRow({ record, open }: { record: EvidenceRecord; open: Signal<string | undefined> }): JSX.Element {
   const content = useSignal<Evidence | undefined>(undefined);
   const shown = open.value === record.id;
   const toggle = (): void => {
@@ -480,7 +500,8 @@ function EventList({ events }: { events: readonly SeenEvent[] }): JSX.Element {
         ))}
       </ol>
       <p class="quiet">
-        {caller.value?.scope ? "Only what your scope covers. " : ""}The feed tells the payloads: <a href={href("events", undefined, { runId: events[0]?.runId ?? "" })}>events of this run</a>.
+        {caller.value?.scope ? "Only what your scope covers. " : ""}The feed tells the payloads:{" "}
+        <a href={href("events", undefined, { runId: events[0]?.runId ?? "" })}>events of this run</a>.
       </p>
     </details>
   );

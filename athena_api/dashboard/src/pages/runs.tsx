@@ -2,13 +2,16 @@
 
 import type { JSX } from "preact";
 import { request } from "../api";
-import { duration, dollars, between, words } from "../format";
-import { capabilities, type SeenEvent } from "../state/event_stream";
+import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Empty, Filter, Loaded, Memo, MorePages, now, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
+import { between, dollars, duration, words } from "../format";
 import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from "../generated";
-import { useLiveQuery, type Fold } from "../state/live_query";
 import { href, route } from "../route";
-import { applyEvent, newRun, ENDINGS, OPEN, stateAfter, STATUSES } from "../state/runs";
-import { Action, Empty, Filter, MorePages, now, RunLink, withoutEmpty, Memo, SessionLink, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
+import { capabilities } from "../state/event_stream";
+import type { SeenEvent } from "../state/events";
+import { type Fold, useLiveQuery } from "../state/live_query";
+import { ENDINGS, OPEN, STATUSES, statusAfter } from "../state/run_status";
+import { applyEvent, newRun } from "../state/runs";
 
 const ROWS_MAX = 100;
 
@@ -16,9 +19,9 @@ type RunFilters = Readonly<Record<string, string>>;
 
 function matches(run: Run, filters: RunFilters): boolean {
   return (
-    (!filters["status"] || run.status === filters["status"]) &&
-    (!filters["sessionId"] || run.sessionId === filters["sessionId"]) &&
-    (!filters["provider"] || run.provider === filters["provider"])
+    (!filters.status || run.status === filters.status) &&
+    (!filters.sessionId || run.sessionId === filters.sessionId) &&
+    (!filters.provider || run.provider === filters.provider)
   );
 }
 
@@ -52,8 +55,8 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
 
 /** Whether a run that is not shown may belong here now. */
 function mayBelong(event: SeenEvent, filters: RunFilters): boolean {
-  const status = ENDINGS[event.type] ?? stateAfter(event.type);
-  return status !== undefined && filters["status"] === status;
+  const status = ENDINGS[event.type] ?? statusAfter(event.type);
+  return status !== undefined && filters.status === status;
 }
 
 export function Runs(): JSX.Element {
@@ -181,7 +184,7 @@ export function cancelAction(runId: string): ActionSpec<{ status: string }> {
     danger: true,
     question: "The run is stopped, with its children, its model call and the processes of its tools. What it did stays recorded.",
     fields: [{ name: "reason", label: "Reason", hint: "stands in the audit trail" }],
-    request: (values) => ({ path: { runId }, body: withoutEmpty({ reason: values["reason"] }) }),
+    request: (values) => ({ path: { runId }, body: withoutEmpty({ reason: values.reason }) }),
     done: (data) => (data.status === "cancelled" ? "The run was asked to stop." : "The run was not running any more."),
   };
 }
@@ -199,7 +202,7 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
     ],
     request: (values) => ({ body: withoutEmpty(values), detached: true }),
     done: () => "The run was accepted.",
-    then: (data) => {
+    after: (data) => {
       const { runId } = data as { runId: string }; // the answer to `respond-async` is the record of the run
       location.hash = href("runs", runId);
     },

@@ -2,7 +2,8 @@
 
 import type { JSX } from "preact";
 import { request } from "../api";
-import type { SeenEvent } from "../state/event_stream";
+import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Empty, Facts, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { duration } from "../format";
 import {
   deleteSchedule,
@@ -18,10 +19,9 @@ import {
   type ScheduledTask,
   type UpdatedSchedule,
 } from "../generated";
-import { useLiveQuery, reloadWhen } from "../state/live_query";
 import { href, route } from "../route";
-import { text } from "../state/runs";
-import { Action, Empty, Facts, now, Panel, RunLink, withoutEmpty, SessionLink, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
+import { type SeenEvent, text } from "../state/events";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
 
 const SLOTS_MAX = 500; // one page
 
@@ -30,7 +30,11 @@ const isAbout = (event: SeenEvent, id?: string): boolean => event.type.startsWit
 export function Schedules(): JSX.Element {
   const { id } = route.value;
   if (id !== undefined) return <ScheduleDetail key={id} id={id} />;
-  const live = useLiveQuery("schedules", () => request(listSchedules, { query: { limit: 500 } }), reloadWhen((event) => isAbout(event)));
+  const live = useLiveQuery(
+    "schedules",
+    () => request(listSchedules, { query: { limit: 500 } }),
+    reloadWhen((event) => isAbout(event)),
+  );
   return (
     <>
       <h1>Schedules</h1>
@@ -47,7 +51,9 @@ export function Schedules(): JSX.Element {
                     <Status is={stateOf(schedule)} title={schedule.note ?? undefined} />
                   </td>
                   <td class="mono">{trigger(schedule)}</td>
-                  <td>{schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : <span class="quiet">{schedule.paused ? "while paused, none" : "not again"}</span>}</td>
+                  <td>
+                    {schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : <span class="quiet">{schedule.paused ? "while paused, none" : "not again"}</span>}
+                  </td>
                   <td class="opt">
                     <Time at={schedule.lastRunAt} />
                   </td>
@@ -83,7 +89,11 @@ function target(schedule: ScheduledTask): string {
 }
 
 function ScheduleDetail({ id }: { id: string }): JSX.Element {
-  const live = useLiveQuery(`schedule ${id}`, () => request(getSchedule, { path: { scheduleId: id } }), reloadWhen((event) => isAbout(event, id)));
+  const live = useLiveQuery(
+    `schedule ${id}`,
+    () => request(getSchedule, { path: { scheduleId: id } }),
+    reloadWhen((event) => isAbout(event, id)),
+  );
   return (
     <>
       <p>
@@ -96,7 +106,13 @@ function ScheduleDetail({ id }: { id: string }): JSX.Element {
               {id} <Status is={stateOf(schedule)} />
               <Action action={runAction(id)} />
               <Action action={schedule.paused ? resumeAction(id) : pauseAction(id)} />
-              <Action action={schedule.enabled ? switchAction(id, disableSchedule, "Disable", "No slot comes due while it is disabled.") : switchAction(id, enableSchedule, "Enable")} />
+              <Action
+                action={
+                  schedule.enabled
+                    ? switchAction(id, disableSchedule, "Disable", "No slot comes due while it is disabled.")
+                    : switchAction(id, enableSchedule, "Enable")
+                }
+              />
               <Action action={removeAction(id)} />
             </h1>
             <div class="columns">
@@ -184,7 +200,17 @@ function Slots({ id }: { id: string }): JSX.Element {
                     <Status is={row.status} />
                   </td>
                   <td>{row.reason?.replaceAll("-", " ") ?? row.error ?? ""}</td>
-                  <td>{row.runId ? row.runId.startsWith("run_") ? <RunLink id={row.runId} /> : <a href={href("workflows", row.runId)}>{row.runId.slice(-8)}</a> : ""}</td>
+                  <td>
+                    {row.runId ? (
+                      row.runId.startsWith("run_") ? (
+                        <RunLink id={row.runId} />
+                      ) : (
+                        <a href={href("workflows", row.runId)}>{row.runId.slice(-8)}</a>
+                      )
+                    ) : (
+                      ""
+                    )}
+                  </td>
                   <td class="num opt">{row.finishedAt ? duration(Date.parse(row.finishedAt) - Date.parse(row.startedAt)) : ""}</td>
                 </tr>
               ))}
@@ -216,7 +242,7 @@ function pauseAction(id: string): ActionSpec<UpdatedSchedule> {
     label: "Pause",
     question: "Slots come due and are noted, but nothing runs until it is resumed. Runs in flight go on.",
     fields: [{ name: "note", label: "Why" }],
-    request: (values) => ({ path: { scheduleId: id }, body: withoutEmpty({ note: values["note"] }) }),
+    request: (values) => ({ path: { scheduleId: id }, body: withoutEmpty({ note: values.note }) }),
     done: () => `${id} is paused.`,
   };
 }
@@ -248,7 +274,7 @@ function removeAction(id: string): ActionSpec<unknown> {
     question: "The schedule is removed. Its runs in flight go on, and its log stays.",
     request: () => ({ path: { scheduleId: id } }),
     done: () => `${id} was removed.`,
-    then: () => {
+    after: () => {
       location.hash = href("schedules");
     },
   };

@@ -2,21 +2,29 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import { request, head, ApiError } from "../api";
-import { capabilities, health, position, state } from "../state/event_stream";
+import { ApiError, head, request } from "../api";
+import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
-import { getAdminHealth, getPolicy, getViewDigests, listWorkers, type Capabilities, type Health, type ViewDigests } from "../generated";
-import { useLiveQuery, reloadWhen } from "../state/live_query";
+import { type Capabilities, getAdminHealth, getPolicy, getViewDigests, type Health, listWorkers, type ViewDigests } from "../generated";
 import { SHORTCUTS } from "../route";
-import { caller, Commands, Copy, Empty, Facts, Json, isAllowed, Panel, Loaded, Status, Table, Time, ErrorMessage } from "../components/ui";
+import { caller, isAllowed } from "../state/caller";
+import { capabilities, health, position, state } from "../state/event_stream";
+import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
 
 const WORKERS_MS = 5_000; // a heartbeat is no event
 
 export function System(): JSX.Element {
   const server = capabilities.value;
-  const first = useLiveQuery("health", () => request(getAdminHealth), reloadWhen(() => false));
-  const policy = useLiveQuery("policy", () => request(getPolicy), reloadWhen((event) => event.type === "policy.updated"));
+  const first = useLiveQuery(
+    "health",
+    () => request(getAdminHealth),
+    reloadWhen(() => false),
+  );
+  const policy = useLiveQuery(
+    "policy",
+    () => request(getPolicy),
+    reloadWhen((event) => event.type === "policy.updated"),
+  );
   const seen = health.value ?? first.data.value;
   return (
     <>
@@ -24,9 +32,7 @@ export function System(): JSX.Element {
       <div class="columns">
         <div class="stack">
           {seen && <LogStatus health={seen} />}
-          <Panel title="This server">
-            {server && <ServerFacts server={server} />}
-          </Panel>
+          <Panel title="This server">{server && <ServerFacts server={server} />}</Panel>
           <Panel title="You">
             <Facts
               of={[
@@ -38,7 +44,9 @@ export function System(): JSX.Element {
             />
           </Panel>
           <Panel title="The policy in force">
-            <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}</Loaded>
+            <Loaded live={policy}>
+              {(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}
+            </Loaded>
           </Panel>
         </div>
         {seen && <Problems health={seen} />}
@@ -56,9 +64,7 @@ export function System(): JSX.Element {
           />
         </Panel>
         <Panel title="Limits" wide>
-          <Facts
-            of={Object.entries(server?.limits ?? {}).map(([name, value]) => [spaced(name), value === null ? undefined : count(Number(value))] as const)}
-          />
+          <Facts of={Object.entries(server?.limits ?? {}).map(([name, value]) => [spaced(name), value === null ? undefined : count(Number(value))] as const)} />
         </Panel>
       </div>
     </>
@@ -66,7 +72,7 @@ export function System(): JSX.Element {
 }
 
 function spaced(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => " " + letter.toLowerCase());
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function LogStatus({ health }: { health: Health }): JSX.Element {
@@ -154,7 +160,8 @@ function Views({ health }: { health: Health }): JSX.Element {
         })}
       </Table>
       <p class="quiet">
-        A digest is the hash of all rows of a view. Servers that hold the same log come to the same at the same position, and so does a rebuild: <code>athena replay --verify</code>
+        A digest is the hash of all rows of a view. Servers that hold the same log come to the same at the same position, and so does a rebuild:{" "}
+        <code>athena replay --verify</code>
       </p>
       {isAllowed(getViewDigests) && (
         <p>
@@ -172,11 +179,12 @@ function Views({ health }: { health: Health }): JSX.Element {
 
 /** Who executes runs: servers, workers and commands. */
 function Workers(): JSX.Element {
-  const live = useLiveQuery("workers", () => request(listWorkers), reloadWhen((event) => event.type === "run.leased"));
-  useEffect(() => {
-    const timer = setInterval(live.reload, WORKERS_MS);
-    return () => clearInterval(timer);
-  }, [live]);
+  const live = useLiveQuery(
+    "workers",
+    () => request(listWorkers),
+    reloadWhen((event) => event.type === "run.leased"),
+  );
+  useReloadEvery(live, WORKERS_MS);
   return (
     <Loaded live={live}>
       {({ items }) =>
@@ -220,7 +228,7 @@ function Workers(): JSX.Element {
   );
 }
 
-function ServerFacts({ server: server }: { server: Capabilities }): JSX.Element {
+function ServerFacts({ server }: { server: Capabilities }): JSX.Element {
   return (
     <Facts
       of={[

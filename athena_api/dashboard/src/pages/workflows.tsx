@@ -2,7 +2,8 @@
 
 import type { JSX } from "preact";
 import { request } from "../api";
-import type { SeenEvent } from "../state/event_stream";
+import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration, short } from "../format";
 import {
   approveWorkflowStep,
@@ -10,18 +11,17 @@ import {
   getWorkflowRun,
   listWorkflowRuns,
   listWorkflows,
+  type Observed,
   rejectWorkflowStep,
   resumeWorkflow,
   runWorkflow,
-  type Observed,
   type StepState,
   type Workflow,
   type WorkflowRun,
 } from "../generated";
-import { useLiveQuery, reloadWhen } from "../state/live_query";
 import { href, route } from "../route";
-import { text } from "../state/runs";
-import { Action, Bar, Empty, Facts, Panel, RunLink, withoutEmpty, Loaded, Status, Table, Time, type ActionSpec } from "../components/ui";
+import { type SeenEvent, text } from "../state/events";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
 
 const WORKFLOWS_MAX = 100; // each with a request of its own
 
@@ -31,7 +31,11 @@ const isAbout = (event: SeenEvent, workflowId?: string): boolean =>
 export function Workflows(): JSX.Element {
   const { id } = route.value;
   if (id !== undefined) return <WorkflowDetail key={id} id={id} />;
-  const live = useLiveQuery("workflows", () => request(listWorkflows, { query: { limit: WORKFLOWS_MAX } }), reloadWhen((event) => event.type === "workflow.created"));
+  const live = useLiveQuery(
+    "workflows",
+    () => request(listWorkflows, { query: { limit: WORKFLOWS_MAX } }),
+    reloadWhen((event) => event.type === "workflow.created"),
+  );
   return (
     <>
       <h1>Workflows</h1>
@@ -56,7 +60,11 @@ export function Workflows(): JSX.Element {
 }
 
 function Row({ workflow }: { workflow: Workflow }): JSX.Element {
-  const live = useLiveQuery(`of ${workflow.id}`, () => request(getWorkflowRun, { path: { id: workflow.id } }), reloadWhen((event) => isAbout(event, workflow.id)));
+  const live = useLiveQuery(
+    `of ${workflow.id}`,
+    () => request(getWorkflowRun, { path: { id: workflow.id } }),
+    reloadWhen((event) => isAbout(event, workflow.id)),
+  );
   const seen = live.data.value;
   return (
     <tr>
@@ -67,7 +75,9 @@ function Row({ workflow }: { workflow: Workflow }): JSX.Element {
       </td>
       <td class="opt cut">{workflow.definition.steps.map((step) => step.id).join(", ")}</td>
       <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "never ran" : "…"}</span>}</td>
-      <td>{seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} text={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}</td>
+      <td>
+        {seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} text={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}
+      </td>
       <td class="opt">
         <Time at={workflow.createdAt} />
       </td>
@@ -96,7 +106,11 @@ function WorkflowDetail({ id }: { id: string }): JSX.Element {
 }
 
 function concernsRunOf(state: Observed, event: SeenEvent): boolean {
-  return event.runId !== undefined && event.runId !== null && state.nodes.some((node) => node.runId === event.runId || node.items?.some((item) => item.runId === event.runId));
+  return (
+    event.runId !== undefined &&
+    event.runId !== null &&
+    state.nodes.some((node) => node.runId === event.runId || node.items?.some((item) => item.runId === event.runId))
+  );
 }
 
 function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Element {
@@ -113,7 +127,12 @@ function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Elemen
       </h1>
       <div class="columns">
         <Panel title="How far it is">
-          <Bar label="Steps" value={progress.completedSteps + progress.skippedSteps} max={progress.totalSteps} text={`${progress.completedSteps} of ${progress.totalSteps} ok`} />
+          <Bar
+            label="Steps"
+            value={progress.completedSteps + progress.skippedSteps}
+            max={progress.totalSteps}
+            text={`${progress.completedSteps} of ${progress.totalSteps} ok`}
+          />
           <Facts
             of={[
               ["Failed", progress.failedSteps ? String(progress.failedSteps) : undefined],
@@ -138,7 +157,11 @@ function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Elemen
 }
 
 function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
-  const live = useLiveQuery(`runs of ${id}`, () => request(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }), reloadWhen((event) => isAbout(event, id)));
+  const live = useLiveQuery(
+    `runs of ${id}`,
+    () => request(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }),
+    reloadWhen((event) => isAbout(event, id)),
+  );
   return (
     <Loaded live={live}>
       {({ items }) =>
@@ -171,7 +194,8 @@ function depths(workflow: Workflow): ReadonlyMap<string, number> {
   while (ready.length) {
     const step = ready.shift() ?? "";
     const parents = needs.get(step) ?? [];
-    if (parents.some((parent) => !found.has(parent))) ready.push(step); // there are no cycles
+    if (parents.some((parent) => !found.has(parent)))
+      ready.push(step); // there are no cycles
     else found.set(step, parents.length ? 1 + Math.max(...parents.map((parent) => found.get(parent) ?? 0)) : 0);
   }
   return found;
@@ -198,7 +222,7 @@ function Steps({ workflow, nodes, run }: { workflow: Workflow; nodes: readonly S
 }
 
 function Step(props: { id: string; state: StepState | undefined; needs: readonly string[]; run: WorkflowRun | null }): JSX.Element {
-  const { id, state: state, needs, run } = props;
+  const { id, state, needs, run } = props;
   const status = state?.status ?? "pending";
   const { approval, checkpoint } = state ?? {};
   return (
@@ -261,7 +285,7 @@ function startAction(workflowId: string): ActionSpec<WorkflowRun> {
     question: "A new run of the workflow begins with its first steps.",
     request: () => ({ path: { workflowId }, body: {}, detached: true }),
     done: () => "It began.",
-    then: (run) => {
+    after: (run) => {
       location.hash = href("workflows", run.id);
     },
   };
@@ -274,7 +298,7 @@ function cancelAction(id: string): ActionSpec<unknown> {
     danger: true,
     question: "The workflow run stops, and so do the runs of its steps. It can be resumed.",
     fields: [{ name: "reason", label: "Reason" }],
-    request: (values) => ({ path: { id }, body: withoutEmpty({ reason: values["reason"] }) }),
+    request: (values) => ({ path: { id }, body: withoutEmpty({ reason: values.reason }) }),
     done: () => "It was asked to stop.",
   };
 }
@@ -286,7 +310,7 @@ function decideAction(id: string, step: string, subjectHash: string, operation: 
     danger: label === "Reject",
     question: `${label} just what has the hash ${subjectHash.slice(0, 12)}…`,
     fields: [{ name: "note", label: "Note" }],
-    request: (values) => ({ path: { id, step }, body: withoutEmpty({ subjectHash, note: values["note"] }) }),
+    request: (values) => ({ path: { id, step }, body: withoutEmpty({ subjectHash, note: values.note }) }),
     done: () => `${step}: ${label === "Approve" ? "approved" : "rejected"}.`,
   };
 }

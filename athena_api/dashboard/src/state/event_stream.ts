@@ -1,15 +1,10 @@
 // The one stream of a page: every event after a position, in order, once; and whether it is cut or behind.
 
 import { signal } from "@preact/signals";
-import { request, head, ApiError } from "../api";
-import { ENDINGS, stateAfter, type RunState } from "./runs";
-import { getAdminHealth, getCapabilities, listEvents, type Capabilities, type EventRecord, type Health } from "../generated";
-
-/** An event, its place in the log, and what its run was before, where this page saw that. */
-export interface SeenEvent extends EventRecord {
-  readonly position: number;
-  readonly was?: RunState | undefined;
-}
+import { ApiError, head, request } from "../api";
+import { type Capabilities, type EventRecord, getAdminHealth, getCapabilities, type Health, listEvents } from "../generated";
+import { positionOf, type SeenEvent } from "./events";
+import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";
 
 /** `live`: at the head; `behind`: events wait; `cut`: no connection; `resting`: the page was out of sight. */
 export type StreamState = "opening" | "live" | "behind" | "cut" | "resting";
@@ -19,7 +14,7 @@ export const position = signal(0);
 /** What the server can do, and the names of its events. */
 export const capabilities = signal<Capabilities | undefined>(undefined);
 export const health = signal<Health | undefined>(undefined);
-/** Counts how often everything had to be read anew: whoever holds a snapshot takes another one then. */
+/** Counts how often everything had to be read anew: a holder of a snapshot takes another one then. */
 export const resets = signal(0);
 
 const BATCH_MS = 100;
@@ -34,194 +29,195 @@ const RETRY_MS = 2_000;
 
 type EventsHandler = (events: readonly SeenEvent[]) => void;
 
-const handlers = new Set<EventsHandler>();
-const runs = new Map<string, RunState>();
-let source: EventSource | undefined;
-let queue: string[] = [];
-let flushing = false;
-let behindSince = 0;
-let rest: number | undefined;
-let dense = true;
-let generation = 0;
+class EventStream {
+  private readonly handlers = new Set<EventsHandler>();
+  private readonly statuses = new Map<string, OpenStatus>(); // of the runs that this page saw begin
+  private source: EventSource | undefined;
+  private connection = 0; // what an older one sends is not taken any more
+  private queue: string[] = [];
+  private flushing = false;
+  private behindSince = 0;
+  private rest: number | undefined;
+  private seesAll = true;
 
-/** The position in an event's id: version, log id, position (big-endian), mark, in base64url (docs/log-format.md). */
-export function positionOf(id: string): number {
-  const bytes = atob(id.replaceAll("-", "+").replaceAll("_", "/"));
-  let found = 0;
-  for (let index = 9; index < 17; index++) found = found * 256 + bytes.charCodeAt(index);
-  return found;
-}
-
-/** Hears every batch of events from now on; returns how to stop. */
-export function subscribe(handler: EventsHandler): () => void {
-  handlers.add(handler);
-  return () => handlers.delete(handler);
-}
-
-/** Begins after a position; `all` tells that this identity sees every event, so that a hole is an error. */
-export function begin(after: number, all: boolean, found: Capabilities): void {
-  dense = all;
-  position.value = after;
-  capabilities.value = found;
-  open();
-  void watch();
-  document.addEventListener("visibilitychange", sight);
-}
-
-function open(): void {
-  source?.close();
-  const mine = ++generation;
-  const stream = (source = new EventSource(`/api/v1/events/stream?after=${position.value}`));
-  const take = (message: MessageEvent<string>): void => {
-    if (mine !== generation) return;
-    queue.push(message.data);
-    if (!flushing) {
-      flushing = true;
-      setTimeout(flush, BATCH_MS);
-    }
-  };
-  for (const type of capabilities.value?.eventTypes ?? []) stream.addEventListener(type, take);
-  for (const mark of ["bookmark", "caught-up"]) {
-    stream.addEventListener(mark, (message: MessageEvent<string>) => {
-      const { data } = JSON.parse(message.data) as { data: { cursor: string; head: number } };
-      if (data.head > head.value) head.value = data.head;
-      if (!dense && data.cursor !== "0") position.value = Math.max(position.value, positionOf(data.cursor));
-    });
+  /** Calls with every batch of events from now on; returns how to stop. */
+  subscribe(handler: EventsHandler): () => void {
+    this.handlers.add(handler);
+    return () => this.handlers.delete(handler);
   }
-  stream.onopen = () => {
-    if (mine !== generation) return;
-    if (state.value === "cut") void renew().catch(() => undefined);
-    judge();
-  };
-  stream.onerror = () => {
-    if (mine !== generation) return;
-    state.value = "cut";
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => void reload(mine), RETRY_MS);
-  };
+
+  /** Begins after a position; where this identity sees all events, a hole is an error. */
+  begin(after: number, seesAll: boolean, found: Capabilities): void {
+    this.seesAll = seesAll;
+    position.value = after;
+    capabilities.value = found;
+    this.open();
+    void this.watchHealth();
+    document.addEventListener("visibilitychange", () => this.restOutOfSight());
+  }
+
+  private open(): void {
+    this.source?.close();
+    const connection = ++this.connection;
+    const source = new EventSource(`/api/v1/events/stream?after=${position.value}`);
+    this.source = source;
+    const take = (message: MessageEvent<string>): void => {
+      if (connection !== this.connection) return;
+      this.queue.push(message.data);
+      this.flushLater(BATCH_MS);
+    };
+    for (const type of capabilities.value?.eventTypes ?? []) source.addEventListener(type, take);
+    for (const mark of ["bookmark", "caught-up"]) source.addEventListener(mark, (message: MessageEvent<string>) => this.takeMark(message));
+    source.onopen = () => {
+      if (connection !== this.connection) return;
+      if (state.value === "cut") void reloadIfReleaseChanged().catch(() => undefined);
+      this.judge();
+    };
+    source.onerror = () => {
+      if (connection !== this.connection) return;
+      state.value = "cut";
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => void this.reopen(connection), RETRY_MS);
+    };
+  }
+
+  private takeMark(message: MessageEvent<string>): void {
+    const { data } = JSON.parse(message.data) as { data: { cursor: string; head: number } };
+    if (data.head > head.value) head.value = data.head;
+    if (!this.seesAll && data.cursor !== "0") position.value = Math.max(position.value, positionOf(data.cursor));
+  }
+
+  /** A stream that a browser has given up: a page of the feed says what stands against it. */
+  private async reopen(connection: number): Promise<void> {
+    if (connection !== this.connection) return;
+    try {
+      await request(listEvents, { query: { cursor: position.value, limit: 1 } });
+      this.open();
+    } catch (error) {
+      if (error instanceof ApiError && error.code.startsWith("CURSOR_")) await this.reset();
+      else if (error instanceof ApiError && (error.status === 401 || error.status === 403)) location.reload();
+      else setTimeout(() => void this.reopen(connection), RETRY_MS);
+    }
+  }
+
+  /** Reads everything anew: the log is another one, or too much has happened meanwhile. */
+  private async reset(): Promise<void> {
+    this.queue = [];
+    this.statuses.clear();
+    const connection = ++this.connection;
+    this.source?.close();
+    try {
+      const answer = await request(getAdminHealth);
+      if (connection !== this.connection) return;
+      head.value = position.value = answer.data.head;
+      this.open();
+      resets.value++;
+    } catch {
+      setTimeout(() => void this.reset(), RETRY_MS);
+    }
+  }
+
+  private flushLater(ms: number): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    setTimeout(() => this.flush(), ms);
+  }
+
+  private flush(): void {
+    this.flushing = false;
+    const batch = this.queue.length > QUEUE_EVENTS_MAX ? undefined : this.nextBatch();
+    if (batch === undefined) {
+      void this.reset();
+      return;
+    }
+    if (position.value > head.value) head.value = position.value;
+    if (batch.length) for (const handler of this.handlers) handler(batch);
+    this.judge();
+    if (this.queue.length) this.flushLater(0);
+  }
+
+  /** The next events of the queue, without those that came before; nothing where one is missing. */
+  private nextBatch(): readonly SeenEvent[] | undefined {
+    const batch: SeenEvent[] = [];
+    let last = position.value;
+    let hole = false;
+    for (const data of this.queue.splice(0, BATCH_EVENTS)) {
+      const record = (JSON.parse(data) as { data: EventRecord }).data;
+      const place = positionOf(record.id);
+      if (place <= last) continue; // had before
+      hole ||= this.seesAll && place !== last + 1;
+      last = place;
+      batch.push({ ...record, position: place, was: this.track(record) });
+    }
+    if (hole) return undefined;
+    position.value = last;
+    return batch;
+  }
+
+  /** What a run was before an event, where this page has seen it. */
+  private track(event: EventRecord): OpenStatus | undefined {
+    if (event.runId === undefined || event.runId === null) return undefined;
+    const before = this.statuses.get(event.runId);
+    const after = statusAfter(event.type);
+    if (after !== undefined) this.statuses.set(event.runId, after);
+    else if (event.type in ENDINGS) this.statuses.delete(event.runId);
+    return before;
+  }
+
+  /** Whether the page shows what the server knows. */
+  private judge(): void {
+    if (this.source?.readyState !== EventSource.OPEN) return;
+    if (!this.seesAll || position.value >= head.value) {
+      this.behindSince = 0;
+      state.value = "live";
+      return;
+    }
+    this.behindSince ||= performance.now();
+    if (performance.now() - this.behindSince > BEHIND_MS) state.value = "behind";
+    else if (state.value !== "behind") state.value = "live";
+  }
+
+  /** Looks at the server now and then: that is how a connection is noticed which is open and says nothing. */
+  private async watchHealth(): Promise<void> {
+    for (;;) {
+      await new Promise((done) => setTimeout(done, HEALTH_MS));
+      if (state.value === "resting") continue;
+      const before = position.value;
+      try {
+        health.value = (await request(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
+      } catch {
+        state.value = "cut"; // also where the connection is open, and says nothing
+        continue;
+      }
+      this.judge();
+      const still = position.value === before && !this.queue.length;
+      if (still && this.behindSince && performance.now() - this.behindSince > STILL_MS) {
+        this.behindSince = 0;
+        this.open();
+      }
+    }
+  }
+
+  /** A page out of sight gives its connection to others, of which a browser has six for a server. */
+  private restOutOfSight(): void {
+    clearTimeout(this.rest);
+    if (document.visibilityState === "hidden") {
+      this.rest = setTimeout(() => {
+        this.connection++;
+        this.source?.close();
+        this.queue = [];
+        state.value = "resting";
+      }, REST_MS);
+    } else if (state.value === "resting") {
+      state.value = "opening";
+      void this.reset();
+    }
+  }
 }
 
 /** A server that came back may be another release, with other pages and other events. */
-async function renew(): Promise<void> {
+async function reloadIfReleaseChanged(): Promise<void> {
   const { data } = await request(getCapabilities);
   if (data.version !== capabilities.value?.version) location.reload();
 }
 
-/** A stream that a browser has given up: what stands against it is told by a page of the feed. */
-async function reload(mine: number): Promise<void> {
-  if (mine !== generation) return;
-  try {
-    await request(listEvents, { query: { cursor: position.value, limit: 1 } });
-    open();
-  } catch (error) {
-    if (error instanceof ApiError && error.code.startsWith("CURSOR_")) await anew();
-    else if (error instanceof ApiError && (error.status === 401 || error.status === 403)) location.reload();
-    else setTimeout(() => void reload(mine), RETRY_MS);
-  }
-}
-
-/** Reads everything anew: the log is another one, or too much has happened meanwhile. */
-async function anew(): Promise<void> {
-  queue = [];
-  runs.clear();
-  const mine = ++generation;
-  source?.close();
-  try {
-    const found = await request(getAdminHealth);
-    if (mine !== generation) return;
-    head.value = position.value = found.data.head;
-    open();
-    resets.value++;
-  } catch {
-    setTimeout(() => void anew(), RETRY_MS);
-  }
-}
-
-function flush(): void {
-  flushing = false;
-  if (queue.length > QUEUE_EVENTS_MAX) {
-    void anew();
-    return;
-  }
-  const batch: SeenEvent[] = [];
-  let last = position.value;
-  let hole = false;
-  for (const data of queue.splice(0, BATCH_EVENTS)) {
-    const record = (JSON.parse(data) as { data: EventRecord }).data;
-    const place = positionOf(record.id);
-    if (place <= last) continue; // had before
-    hole ||= dense && place !== last + 1;
-    last = place;
-    batch.push({ ...record, position: place, was: track(record) });
-  }
-  if (hole) {
-    void anew();
-    return;
-  }
-  position.value = last;
-  if (last > head.value) head.value = last;
-  if (batch.length) for (const handler of handlers) handler(batch);
-  judge();
-  if (queue.length) {
-    flushing = true;
-    setTimeout(flush, 0);
-  }
-}
-
-/** What a run was before an event, as far as this page has seen it. */
-function track(event: EventRecord): RunState | undefined {
-  if (event.runId === undefined || event.runId === null) return undefined;
-  const before = runs.get(event.runId);
-  const now = stateAfter(event.type);
-  if (now !== undefined) runs.set(event.runId, now);
-  else if (event.type in ENDINGS) runs.delete(event.runId);
-  return before;
-}
-
-/** Whether the page shows what the server knows. */
-function judge(): void {
-  if (source?.readyState !== EventSource.OPEN) return;
-  if (!dense || position.value >= head.value) {
-    behindSince = 0;
-    state.value = "live";
-    return;
-  }
-  behindSince ||= performance.now();
-  if (performance.now() - behindSince > BEHIND_MS) state.value = "behind";
-  else if (state.value !== "behind") state.value = "live";
-}
-
-/** Looks at the server now and then: that is how a connection is noticed which is open and says nothing. */
-async function watch(): Promise<void> {
-  for (;;) {
-    await new Promise((done) => setTimeout(done, HEALTH_MS));
-    if (state.value === "resting") continue;
-    const before = position.value;
-    try {
-      health.value = (await request(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
-    } catch {
-      state.value = "cut"; // also where the connection is open, and says nothing
-      continue;
-    }
-    judge();
-    if (behindSince && performance.now() - behindSince > STILL_MS && position.value === before && !queue.length) {
-      behindSince = 0;
-      open();
-    }
-  }
-}
-
-/** A page out of sight gives its connection to others, of which a browser has six for a server. */
-function sight(): void {
-  clearTimeout(rest);
-  if (document.visibilityState === "hidden") {
-    rest = setTimeout(() => {
-      generation++;
-      source?.close();
-      queue = [];
-      state.value = "resting";
-    }, REST_MS);
-  } else if (state.value === "resting") {
-    state.value = "opening";
-    void anew();
-  }
-}
+export const eventStream = new EventStream();

@@ -1,14 +1,15 @@
 // The fleet's counters as a fold of events over a snapshot.
 
-import type { SeenEvent } from "./event_stream";
-import { count, dollars } from "../format";
 import type { FleetSummary } from "../generated";
+import { number, type SeenEvent } from "./events";
 import type { Fold } from "./live_query";
-import { number, text } from "./runs";
+import type { OpenStatus } from "./run_status";
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] extends object | null | undefined ? Draft<T[K]> : T[K] };
 
-const OUTCOMES: Readonly<Record<string, "completed" | "failed" | "cancelled" | "timedOut" | "crashed">> = {
+type Outcome = keyof FleetSummary["outcomes"];
+
+const OUTCOMES: Readonly<Record<string, Outcome>> = {
   "run.completed": "completed",
   "run.failed": "failed",
   "run.cancelled": "cancelled",
@@ -81,88 +82,26 @@ function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
       return false;
   }
   const outcome = OUTCOMES[event.type];
-  if (outcome === undefined) return true;
-  if (event.was === "queued") {
+  return outcome === undefined || applyEnding(state, outcome, event.was);
+}
+
+/** Takes the end of a run in; false where this page did not see what the run was before. */
+function applyEnding(state: Draft<FleetSummary>, outcome: Outcome, was: OpenStatus | undefined): boolean {
+  if (was === "queued") {
     state.withdrawn++;
     stopWaiting(state);
     return true;
   }
-  state[event.was === "paused" ? "paused" : "running"]--;
+  state[was === "paused" ? "paused" : "running"]--;
   state.outcomes[outcome]++;
   state.recent.outcomes[outcome]++;
   if (outcome === "completed") state.succeeded++;
   else state.failed++;
-  return event.was !== undefined;
+  return was !== undefined;
 }
 
 /** A run waits no longer; since when the oldest does is known only where none is left. */
 function stopWaiting(state: Draft<FleetSummary>): void {
   state.queue.waiting--;
   if (state.queue.waiting === 0) delete state.queue.oldestWaitingSince;
-}
-
-/** What an event says, in a few words. */
-export function eventSummary(event: SeenEvent): string {
-  const code = text(event, "code");
-  const cost = number(event, "costMicroUsd");
-  switch (event.type) {
-    case "run.queued":
-      return `waits: ${text(event, "reason").replaceAll("-", " ")}`;
-    case "run.created":
-      return `was admitted: ${text(event, "provider")} ${text(event, "model")}`;
-    case "run.started":
-      return "started";
-    case "run.completed":
-      return text(event, "verificationStatus") === "verification-failed" ? "completed, but did not pass" : "completed";
-    case "run.failed":
-    case "schedule.run.failed":
-    case "a2a.message.failed":
-      return `failed: ${code}`;
-    case "run.timed-out":
-      return "timed out";
-    case "run.crashed":
-      return "crashed";
-    case "run.cancelled":
-      return `was cancelled: ${text(event, "reason") || text(event, "cause").replaceAll("-", " ")}`;
-    case "run.cancel.requested":
-      return "was asked to stop";
-    case "run.paused":
-      return `was paused: ${text(event, "reason").replaceAll("-", " ")}`;
-    case "policy.rejected": {
-      const { reason } = event.payload["rejection"] as { reason: string };
-      return `was refused: ${reason.replaceAll("-", " ")}`;
-    }
-    case "tool.called":
-      return `called ${text(event, "toolName") || "a tool"}`;
-    case "policy.updated":
-      return `policy replaced${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`;
-    case "schedule.run.started":
-      return `schedule ${text(event, "id")} fired`;
-    case "schedule.run.skipped":
-      return `schedule ${text(event, "id")} skipped a slot: ${text(event, "reason").replaceAll("-", " ")}`;
-    case "a2a.dlq.added":
-      return `dead letter: ${text(event, "reason").replaceAll("-", " ")}`;
-    case "authz.denied":
-      return `${text(event, "subject")} was denied ${text(event, "operation")}`;
-    case "workflow.approval.requested":
-      return `step ${text(event, "stepId")} waits for approval`;
-    case "workflow.step.failed":
-      return `step ${text(event, "stepId")} failed: ${code}`;
-    case "transcript.appended":
-      return `${text(event, "role")}, ${count(number(event, "chars") ?? 0)} characters`;
-    case "usage.recorded":
-      return `${text(event, "model")}${cost === undefined ? "" : `, ${dollars(cost)}`}`;
-    case "evidence.attached":
-      return `showed ${text(event, "label") || text(event, "evidenceType")}`;
-    case "run.leased":
-      return `attempt ${number(event, "attempt") ?? 1}`;
-  }
-  return text(event, "stepId") ? `step ${text(event, "stepId")}` : event.type;
-}
-
-/** How an event ends for whoever asked for it. */
-export function eventTone(event: SeenEvent): string {
-  if (event.type.endsWith(".completed")) return "good";
-  if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
-  return /\.(failed|crashed|timed-out|dlq\.added)$/.test(event.type) ? "bad" : "";
 }

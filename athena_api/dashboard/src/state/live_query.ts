@@ -1,9 +1,10 @@
 // What is on the screen: a snapshot of the API, and every event after it folded in.
 
-import { batch, effect, signal, type Signal } from "@preact/signals";
+import { batch, effect, type Signal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, type ApiResponse } from "../api";
-import { resets, subscribe, type SeenEvent } from "./event_stream";
+import { eventStream, resets } from "./event_stream";
+import type { SeenEvent } from "./events";
 
 /**
  * Takes events into a state; the same state where nothing changes. `again` asks for another snapshot, where the events
@@ -31,7 +32,7 @@ export class LiveQuery<T> {
     private readonly read: () => Promise<ApiResponse<T>>,
     private readonly fold: Fold<T>,
   ) {
-    this.stops = [subscribe((events) => this.take(events))];
+    this.stops = [eventStream.subscribe((events) => this.take(events))];
     let first = true;
     this.stops.push(
       effect(() => {
@@ -113,4 +114,12 @@ export function reloadWhen<T>(concerns: (event: SeenEvent) => boolean): Fold<T> 
     if (events.some(concerns)) reload();
     return state;
   };
+}
+
+/** Reads a live value anew at an interval, where it changes without an event. */
+export function useReloadEvery(live: Pick<LiveQuery<unknown>, "reload">, ms: number): void {
+  useEffect(() => {
+    const timer = setInterval(live.reload, ms);
+    return () => clearInterval(timer);
+  }, [live, ms]);
 }

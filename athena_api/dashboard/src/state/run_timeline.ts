@@ -1,0 +1,238 @@
+// A run as its events say, at any moment of its life.
+
+import { words } from "../format";
+import { number, type SeenEvent, text } from "./events";
+import { ENDINGS, OPEN } from "./run_status";
+
+/** A stretch of a run's life. */
+export interface Span {
+  readonly kind: "wait" | "start" | "model" | "tool" | "pause" | "check";
+  readonly name: string;
+  readonly from: number;
+  /** Absent while it goes on. */
+  to?: number;
+  failed?: boolean;
+  detail?: string;
+  /** The event that began it. */
+  readonly position: number;
+}
+
+/** A run up to any of its events. */
+export interface RunTimeline {
+  readonly status: string;
+  readonly spans: readonly Span[];
+  readonly turns: number;
+  readonly toolCalls: number;
+  readonly evidence: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly costMicroUsd: number;
+  readonly budgetMicroUsd: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly cancelAsked: boolean;
+  /** How long its clock ran, and since when it runs. */
+  readonly elapsedMs: number;
+  readonly runningSince: number | undefined;
+}
+
+const BRIEF_MS = 3; // what is shorter than that is a step between two events, not a stretch
+
+/** The fold of a run's events. */
+export function runTimeline(events: readonly SeenEvent[]): RunTimeline {
+  const builder = new TimelineBuilder();
+  for (const event of events) builder.apply(event);
+  return builder.build();
+}
+
+interface ModelCall {
+  readonly since: number;
+  readonly position: number;
+}
+
+class TimelineBuilder {
+  private status = "queued";
+  private turns = 0;
+  private toolCalls = 0;
+  private evidence = 0;
+  private inputTokens = 0;
+  private outputTokens = 0;
+  private costMicroUsd = 0;
+  private budgetMicroUsd: number | undefined;
+  private timeoutMs: number | undefined;
+  private cancelAsked = false;
+  private elapsedMs = 0;
+  private runningSince: number | undefined;
+  private readonly spans: Span[] = [];
+  private readonly tools = new Map<string, Span>(); // by the id of the call
+  private open: Span | undefined; // a wait, a start or a pause
+  private call: ModelCall | undefined; // of the model, until it answers
+  private answeredAt: number | undefined; // since when its answer is verified
+
+  apply(event: SeenEvent): void {
+    const at = new Date(event.createdAt).getTime();
+    switch (event.type) {
+      case "run.queued":
+        this.limit(event);
+        this.begin("wait", `waits: ${words(text(event, "reason"))}`, event, at);
+        break;
+      case "run.created":
+        this.limit(event);
+        this.startClock(at);
+        this.begin("start", "starts", event, at);
+        break;
+      case "run.leased": {
+        const attempt = number(event, "attempt") ?? 1;
+        this.begin("start", attempt > 1 ? `attempt ${attempt}` : "starts", event, at);
+        break;
+      }
+      case "run.started":
+      case "memory.recalled":
+        this.callModel(event, at);
+        break;
+      case "usage.recorded":
+        this.addUsage(event, at);
+        break;
+      case "tool.called":
+        this.callTool(event, at);
+        break;
+      case "transcript.appended":
+        this.takeEntry(event, at);
+        break;
+      case "evidence.attached":
+        this.evidence++;
+        break;
+      case "run.cancel.requested":
+        this.cancelAsked = true;
+        break;
+      case "run.paused":
+        this.status = "paused";
+        this.call = this.answeredAt = undefined;
+        this.stopClock(at);
+        this.begin("pause", `paused: ${words(text(event, "reason"))}`, event, at);
+        break;
+      case "run.resumed":
+        this.budgetMicroUsd = number(event, "budgetMicroUsd");
+        this.startClock(at);
+        this.callModel(event, at);
+        break;
+      default:
+        this.end(ENDINGS[event.type], event, at);
+    }
+  }
+
+  build(): RunTimeline {
+    const spans = this.spans.filter((span) => !(["start", "check"].includes(span.kind) && span.to !== undefined && span.to - span.from < BRIEF_MS));
+    if (OPEN.has(this.status) && !this.toolRuns()) {
+      if (this.answeredAt !== undefined) spans.push({ kind: "check", name: "verification", from: this.answeredAt, position: -1 });
+      else if (this.call) spans.push(this.turn(this.call, false));
+    }
+    const { status, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd } = this;
+    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, elapsedMs, runningSince } = this;
+    return {
+      ...{ status, spans, turns, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd },
+      ...{ budgetMicroUsd, timeoutMs, cancelAsked, elapsedMs, runningSince },
+    };
+  }
+
+  private limit(event: SeenEvent): void {
+    this.budgetMicroUsd = number(event, "budgetMicroUsd");
+    this.timeoutMs = number(event, "timeoutMs");
+  }
+
+  private startClock(at: number): void {
+    this.status = "running";
+    this.runningSince = at;
+  }
+
+  private stopClock(at: number): void {
+    if (this.runningSince !== undefined) this.elapsedMs += at - this.runningSince;
+    this.runningSince = undefined;
+  }
+
+  private begin(kind: Span["kind"], name: string, event: SeenEvent, at: number): void {
+    this.close(at);
+    this.open = { kind, name, from: at, position: event.position };
+    this.spans.push(this.open);
+  }
+
+  private close(at: number): void {
+    if (this.open) this.open.to = at;
+    this.open = undefined;
+  }
+
+  private callModel(event: SeenEvent, at: number): void {
+    this.close(at);
+    this.call = { since: at, position: event.position };
+    this.answeredAt = undefined;
+  }
+
+  /** The model has answered, or its call has failed. */
+  private endTurn(at: number, failed = false): void {
+    if (this.call) this.spans.push({ ...this.turn(this.call, failed), to: at });
+    this.call = undefined;
+  }
+
+  private turn(call: ModelCall, failed: boolean): Span {
+    return { kind: "model", name: `turn ${++this.turns}`, from: call.since, position: call.position, failed };
+  }
+
+  /** A turn is told by the first event of it. */
+  private isNewTurn(event: SeenEvent): boolean {
+    const turn = number(event, "turn");
+    return turn === undefined || turn > this.turns;
+  }
+
+  private addUsage(event: SeenEvent, at: number): void {
+    const usage = (event.payload.usage ?? {}) as { inputTokens?: number; outputTokens?: number };
+    this.inputTokens += usage.inputTokens ?? 0;
+    this.outputTokens += usage.outputTokens ?? 0;
+    this.costMicroUsd += number(event, "costMicroUsd") ?? 0;
+    const failed = event.payload.failed === true;
+    if (this.isNewTurn(event)) this.endTurn(at, failed);
+    const span = this.spans.findLast((candidate) => candidate.kind === "model");
+    if (span) span.detail = `${text(event, "provider")} ${text(event, "model")}`;
+    if (failed) this.callModel(event, at);
+  }
+
+  private callTool(event: SeenEvent, at: number): void {
+    if (this.isNewTurn(event)) this.endTurn(at);
+    this.answeredAt = undefined;
+    const span: Span = { kind: "tool", name: text(event, "toolName") || "unknown tool", from: at, position: event.position };
+    const refused = text(event, "refused");
+    if (refused) {
+      span.detail = `refused: ${refused}`;
+      span.failed = true;
+    }
+    this.toolCalls++;
+    this.tools.set(text(event, "toolCallId"), span);
+    this.spans.push(span);
+  }
+
+  private takeEntry(event: SeenEvent, at: number): void {
+    const role = text(event, "role");
+    if (role === "tool") {
+      const span = this.tools.get(text(event, "toolCallId"));
+      if (span) span.to = at;
+      if (span && event.payload.isError === true) span.failed = true;
+      if (!this.toolRuns()) this.callModel(event, at);
+    } else if (role === "assistant" && text(event, "kind") === "message") {
+      this.endTurn(at);
+      this.answeredAt = at;
+    }
+  }
+
+  private toolRuns(): boolean {
+    return [...this.tools.values()].some((tool) => tool.to === undefined);
+  }
+
+  private end(status: string | undefined, event: SeenEvent, at: number): void {
+    if (status === undefined) return; // an event of another kind
+    this.status = status;
+    this.stopClock(at);
+    if (this.open && status !== "completed") this.open.failed = true;
+    this.close(at);
+    this.endTurn(at, true);
+    for (const span of this.tools.values()) span.to ??= at;
+    if (this.answeredAt !== undefined) this.spans.push({ kind: "check", name: "verification", from: this.answeredAt, to: at, position: event.position });
+  }
+}
