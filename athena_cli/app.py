@@ -51,7 +51,7 @@ def build() -> App:
 
 
 def _help_text(command: Callable[..., object]) -> str:
-    """What a command is for, from its docstring: a line for each paragraph, as wide as the terminal is."""
+    """Return the help of a command from its docstring: a line for each paragraph, as wide as the terminal."""
     text = inspect.getdoc(command) or ""
     paragraphs = text.partition("\n\nArgs:")[0].split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def join_switch_values(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--flag true` as `--flag=true`, so that a switch may be told its value as all else is."""
+    """Return the arguments with `--flag true` as `--flag=true`, so that a switch takes a value like any option."""
     found: list[str] = []
     for argument in arguments:
         flag = found[-1] if found else ""

@@ -32,7 +32,7 @@ class Unreachable(Exit):
 
 
 def advice_of(message: str, details: object) -> list[str]:
-    """The remedies among the details of an error (contract D24), as one part of a line; none that it told already."""
+    """Return the remedies among the details of an error as one part of a line, without those in ``message``."""
     faults = details if isinstance(details, list) else []
     remedies = dict.fromkeys(fault["remedy"] for fault in faults if isinstance(fault, dict) and fault.get("remedy"))
     news = [str(remedy) for remedy in remedies if str(remedy) not in message]

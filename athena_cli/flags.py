@@ -122,12 +122,12 @@ ABOUT: Mapping[str, str] = {
 
 
 def about(operation_id: str, name: str, *, query: bool = False) -> str:
-    """What the help says about a member."""
+    """Return the help of a member."""
     own = ABOUT.get(f"{operation_id}.{name}") or (ABOUT.get(f"?{name}") if query else None)
     return own or ABOUT[name]
 
 
 def flag(name: str) -> str:
-    """The name of a member on the command line, with dashes."""
+    """Return the name of a member as a flag, with dashes."""
     called = NAMES.get(name, name)
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in called)

@@ -1,8 +1,7 @@
 """The plane in this process: the server's application, answering the client of a command without a socket.
 
 What follows from a command (the steps of a workflow, the delivery of a message) is done in its process before it ends,
-unless a server sees to it. What Ctrl-C ends is cancelled, as a run is: whoever ended the command did not mean to leave
-it behind.
+unless a server does it. Ctrl-C cancels what the command began: its caller did not mean to leave it behind.
 """
 
 import asyncio
@@ -28,16 +27,16 @@ CHUNKS_MAX = 64
 REST_SECONDS = 0.01
 GIVE_UP_SECONDS = 30.0
 FOLLOW_UP_REACTORS = ("workflows", "drains", "redrives")
-"""The reactors whose work is told of where a command leaves it; schedules are always there."""
+"""The reactors whose work a command names where it leaves some; schedules are always there."""
 
 Message = MutableMapping[str, Any]
 
 
 class ErrorsOnly(AccessLog):
-    """A log without lines about requests, which nobody asked for; a bug is still worth one."""
+    """An access log without lines about requests; a bug still gets one."""
 
     def request(self, request: AccessRecord) -> None:
-        """Say nothing."""
+        """Write no line."""
 
 
 @asynccontextmanager
@@ -81,7 +80,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
 
 
 async def _wait_for(life: "asyncio.Task[None]") -> None:
-    """Wait for it; raise what ended it, without the group that it came in."""
+    """Wait for a task; raise its error without the group around it."""
     try:
         await life
     except BaseExceptionGroup as group:
@@ -89,7 +88,7 @@ async def _wait_for(life: "asyncio.Task[None]") -> None:
 
 
 async def finish_follow_up_work(plane: ControlPlane, life: "asyncio.Task[None]") -> None:
-    """Return once nothing follows any more, as far as it waits for nobody and no time; tell what is left."""
+    """Wait until all follow-up work is done that needs no approval and no time. Print what is left for a server."""
     while not (is_idle(plane) or life.done()):
         await asyncio.sleep(REST_SECONDS)
     left = [key for name in FOLLOW_UP_REACTORS for key in plane.reactors.left(name)]
@@ -100,12 +99,12 @@ async def finish_follow_up_work(plane: ControlPlane, life: "asyncio.Task[None]")
 
 
 def is_idle(plane: ControlPlane) -> bool:
-    """Whether everything that was recorded has been looked at, and nothing is at work here."""
+    """Return True if every recorded event was handled and nothing runs in this process."""
     return plane.tail.caught_up and plane.reactors.idle and plane.runner.idle
 
 
 async def cancel_workflow_runs(plane: ControlPlane) -> None:
-    """Cancel the workflow runs that go on here."""
+    """Cancel the workflow runs that run in this process."""
     meta = Meta(actor="system:executor", correlation=plane.ids.trace())
     try:
         async with asyncio.timeout(GIVE_UP_SECONDS):
@@ -115,7 +114,7 @@ async def cancel_workflow_runs(plane: ControlPlane) -> None:
                 await plane.workflows.cancel(run_id, "the command that executed the run was ended", meta, None)
             while going and not is_idle(plane):
                 await asyncio.sleep(REST_SECONDS)
-    except (TimeoutError, AthenaError):  # whoever comes next sees to it
+    except (TimeoutError, AthenaError):  # the next process finds it
         return
 
 
@@ -146,7 +145,7 @@ class InProcess(httpx2.AsyncBaseTransport):
             "root_path": "",
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "client": None,
-            "server": None,  # nobody but this process can ask
+            "server": None,  # only this process can send requests
         }
         task = asyncio.create_task(self._call(scope, exchange))
         self._tasks.add(task)
@@ -177,7 +176,7 @@ class InProcess(httpx2.AsyncBaseTransport):
             task.cancel()
 
     async def aclose(self) -> None:
-        """End whatever is still at work."""
+        """Cancel the requests that are still open."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

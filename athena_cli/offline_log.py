@@ -30,7 +30,7 @@ class OfflineLog(NamedTuple):
 
     @property
     def anchor(self) -> Anchor | None:
-        """What the anchor says."""
+        """The anchor beside the log; None if there is none. Raises ConfigError."""
         return read_anchor(self.archive.anchor)
 
     def reader(self) -> StoreReader:
@@ -38,7 +38,7 @@ class OfflineLog(NamedTuple):
         return self.archive.reader()
 
     def views(self) -> Views:
-        """The views, which nobody in this process keeps."""
+        """The views of the log; no updater of this process writes them."""
         private_file.close_to_others(self.directory)
         views = self.directory / "views"
         if self.url is None:

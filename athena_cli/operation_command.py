@@ -68,7 +68,7 @@ def command_of(operation_id: str) -> Callable[..., None]:
 
 
 def help_of(row: AnyOperation) -> str:
-    """What the row does, which request it is, and who may make it."""
+    """Return what the operation does, its request, and the roles that may send it."""
     roles = ", ".join(sorted(role.value for role in row.roles))
     return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
 
@@ -171,7 +171,7 @@ def _unwrap(info: shapes.Type) -> shapes.Type:
 
 
 def _option_type(info: shapes.Type) -> Any:
-    """How an option is read: plain values as what they are, lists of them by repetition, all else as JSON."""
+    """Return the type of an option: plain values as they are, lists of them by repetition, all else as JSON."""
     match bare := _unwrap(info):
         case shapes.IntType():
             return int

@@ -1,4 +1,4 @@
-"""What commands of rows print that is not the answer as it came: the shapes of the original's commands."""
+"""The shapes of output that are not the answer as it came: those of the original's commands."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -7,12 +7,12 @@ Path = Mapping[str, str]
 
 
 def _run(result: Any, path: Path) -> Any:
-    """What came of a run of a schedule, and the same in numbers."""
+    """The result of a run of a schedule, with counts."""
     return {**result, "summary": _summary([result])}
 
 
 def _tick(result: Any, path: Path) -> Any:
-    """What came of a tick, and the same in numbers."""
+    """The result of a tick, with counts."""
     return {**result, "summary": _summary(result["run"])}
 
 
@@ -39,18 +39,18 @@ SHAPES: Mapping[str, Callable[[Any, Path], Any]] = {
 
 
 def _left(forgotten: Any) -> str | None:
-    """Where the text of a forgotten entry remains."""
+    """Return the places where the text of a forgotten entry remains, as one line."""
     return remains(forgotten.get("left") or ())
 
 
 def remains(left: Iterable[Mapping[str, str]]) -> str | None:
-    """Where erased text remains, as one line; None where it does not."""
-    said = [f"{one['place']}: {one['reason']}; {one['remedy']}" for one in left]
-    return f"the text is erased, but may be left in {' · '.join(said)}" if said else None
+    """Return the places where erased text remains, as one line; None if there are none."""
+    places = [f"{one['place']}: {one['reason']}; {one['remedy']}" for one in left]
+    return f"the text is erased, but may be left in {' · '.join(places)}" if places else None
 
 
 PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {"forgetMemory": _left}
 """By the operation: what of an answer is an error, so that the command fails after it has printed the answer."""
 
 LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
-"""By the operation: how many records are asked for where nobody says."""
+"""By the operation: how many records are requested without ``--limit``."""

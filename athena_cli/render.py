@@ -1,4 +1,4 @@
-"""What a command shows: JSON as it came where somebody pipes it, something readable on a terminal."""
+"""The output of commands: JSON as it came where it is piped, tables on a terminal."""
 
 import sys
 from collections import deque
@@ -26,14 +26,14 @@ OUTPUT = Parameter(alias="-o")
 @Parameter(name="*", group="Output")
 @dataclass(frozen=True)
 class OutputOptions:
-    """How a command shows what it did that works on the state directory itself."""
+    """The output of a command that works on the state directory itself."""
 
     output: Annotated[Output | None, OUTPUT] = None
     """For people, one JSON document, or the same in a line; by itself for people on a terminal, else JSON."""
 
 
 class ProgressStep(Protocol):
-    """How far something long is."""
+    """Progress of a long operation."""
 
     @property
     def position(self) -> int:
@@ -54,7 +54,7 @@ LISTS = ("items", "events", "tasks", "logs", "results")
 def show(data: bytes, output: str | None = None) -> None:
     """The data of an answer as a table, as one line of JSON, or as a line for each record of its list.
 
-    Without ``output`` it is a table on a terminal, and JSON where somebody pipes it.
+    Without ``output`` it is a table on a terminal, and JSON where it is piped.
     """
     if output is None:
         output = "table" if on_terminal() else "json"
@@ -83,7 +83,7 @@ def show(data: bytes, output: str | None = None) -> None:
 
 
 def show_value(value: object, options: OutputOptions | None) -> None:
-    """Show what a command did that works on the state directory itself."""
+    """Show the result of a command that works on the state directory itself."""
     import msgspec
 
     show(msgspec.json.encode(value), options.output if options else None)
@@ -185,8 +185,8 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
         note("None.")
         return
     plain = dict.fromkeys(name for row in rows for name, value in row.items() if is_plain(value))
-    tells = (name for place, name in enumerate(plain) if name in COLUMNS and (place < 2 or name in ONLY))
-    names = [*COLUMNS.get(next(tells, ""), plain)]
+    markers = (name for place, name in enumerate(plain) if name in COLUMNS and (place < 2 or name in ONLY))
+    names = [*COLUMNS.get(next(markers, ""), plain)]
     names = [name for name in names if name in plain]
     cells = [[printable(_cell(row.get(name))) for name in names] for row in rows]
     console = Console()
@@ -209,7 +209,7 @@ def _cell(value: object) -> str:
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value fits into a cell."""
+    """Return True if a value fits into a cell."""
     return not isinstance(value, dict | list)
 
 

@@ -50,9 +50,9 @@ class Envelope(msgspec.Struct):
 
 
 class StreamItem(NamedTuple):
-    """A record of a stream, as JSON; None where the frame only tells how far the stream is.
+    """A record of a stream, as JSON; None where it only carries the position of the stream.
 
-    What a stream shows in passing, such as text that is being written, has no cursor.
+    Without a cursor it is shown in passing, such as text while a model writes it.
     """
 
     cursor: str | None
@@ -72,7 +72,7 @@ class RequestError(Failed):
 
 
 class StreamInterrupted(Exception):
-    """A stream ended that will go on after its last cursor."""
+    """A stream ended that can be resumed after its last cursor."""
 
 
 _envelope = msgspec.json.Decoder(Envelope).decode
@@ -97,7 +97,7 @@ class Transport:
         self._has_connected = local
         self.local = local
         self.following: str | None = None
-        """Where the page after the last answer begins; only of sheets, whose text has no place for it."""
+        """The cursor after the last answer; only for CSV, which has no place for it."""
 
     async def request(
         self,
@@ -109,7 +109,7 @@ class Transport:
         if_match: str | None = None,
         wait: bool = True,
     ) -> bytes:
-        """The ``data`` of the answer, as JSON (or the answer, where it is none). Raises Refused, Unreachable.
+        """The ``data`` of the answer, as JSON (or the answer, where it is none). Raises RequestError, Unreachable.
 
         ``wait`` false asks a run-like operation to answer at once. One key goes with all attempts of a command.
         """
@@ -168,11 +168,11 @@ class Transport:
         return response
 
     def _answered(self) -> None:
-        """Somebody is there: from now on nothing falls back, and streams wait for it to come again."""
+        """A server answered: from now on nothing falls back, and streams wait until it is back."""
         self._go_local, self._has_connected = None, True
 
     async def _fall_back(self, error: httpx2.ConnectError) -> bool:
-        """Go on in this process if nothing listens there; tell whether."""
+        """Use the application in this process if nothing listens there. Return whether it does."""
         if self._go_local is None or not connection_was_refused(error):
             return False
         go_local, self._go_local = self._go_local, None
@@ -196,10 +196,10 @@ class Transport:
         path: Mapping[str, str] | None = None,
         lost: Callable[[str], None],
     ) -> AsyncGenerator[StreamItem, None]:
-        """The frames of a stream after a cursor, for ever, over as many connections as it takes.
+        """The items of a stream after a cursor, over as many connections as needed, until cancelled.
 
-        ``lost`` is told why a connection ended. Raises Unreachable only before the first connection; Refused where
-        the plane will not go on.
+        ``lost`` gets the reason when a connection ended. Raises Unreachable only before the first connection;
+        RequestError where the plane does not resume it.
         """
         last: str | None = None
         failures = 0
@@ -224,7 +224,7 @@ class Transport:
     async def _frames(
         self, operation_id: str, path: Mapping[str, str], query: Mapping[str, str | None], last: str | None
     ) -> AsyncIterator[StreamItem]:
-        """The frames of one connection."""
+        """The items of one connection."""
         operation = OPERATIONS_BY_ID[operation_id]
         place = url_path(operation, path)
         headers = {**self._identity, **({} if last is None else {"last-event-id": last})}
@@ -315,7 +315,7 @@ def url_path(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
 
 
 def connection_was_refused(error: BaseException | None) -> bool:
-    """Whether nothing listens there (an address with several meanings: at none of them)."""
+    """Return True if nothing listens there; if the name has several addresses, at none of them."""
     while error is not None:
         if isinstance(error, BaseExceptionGroup):
             return all(connection_was_refused(one) for one in error.exceptions)

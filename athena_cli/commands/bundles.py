@@ -62,7 +62,7 @@ def export(
     except ChainBroken as broken:
         raise Failed(f"cannot export: {broken}; athena verify names what is wrong with the log") from broken
     except OSError as error:
-        if out is None:  # who leads all commands tells of the standard output
+        if out is None:  # main() reports errors of standard output
             raise
         raise Failed(f"cannot write {out}: {error.strerror}") from error
     finally:

@@ -235,7 +235,7 @@ def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
 
 
 def _age(then: str, now: str) -> str:
-    """How long ago, in one unit."""
+    """Return the age in one unit."""
     seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(then)).total_seconds()
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

@@ -65,7 +65,7 @@ def show_work(
 
 
 def progress_lines(observed: Any) -> list[str]:
-    """How far a run of a workflow is: ids and status, progress, estimate, then a line for each step."""
+    """Return the progress of a workflow run: ids and status, progress, estimate, then a line for each step."""
     run, progress, eta = observed["run"], observed["progress"], observed["eta"]
     left = eta.get("estimatedRemainingMs")
     estimate = "" if left is None else f", about {left / 1000:.1f} s left ({eta['estimatedCompletionAt']})"

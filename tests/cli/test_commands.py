@@ -283,7 +283,7 @@ def reaches(words: str) -> bool:
     """Whether a command asks a plane."""
     own = COMMANDS.get(words)
     command = own or (command_of(generated_operations()[words].id) if words in GENERATED_COMMANDS else None)
-    return command is not None and "reach" in inspect.signature(command).parameters
+    return command is not None and "connection" in inspect.signature(command).parameters
 
 
 def test_every_command_has_a_part_and_those_that_ask_no_server_are_listed() -> None:
