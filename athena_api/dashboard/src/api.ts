@@ -39,7 +39,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The last position of the log that any answer told of. */
+/** The last position of the log in any answer. */
 export const head = signal(0);
 
 /** The path and query of a request. */

@@ -120,7 +120,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const parts = { ...action.request(values), key };
   const close = (): void => element.current?.close(); // gives the focus back, too
   const closed = (): void => {
-    if (pending.value?.id === id) pending.value = undefined; // told a moment later: the next one may be open already
+    if (pending.value?.id === id) pending.value = undefined; // it closes a moment later: the next one may be open already
   };
   const submit = (event: Event): void => {
     event.preventDefault();

@@ -61,7 +61,7 @@ export function Traffic(): JSX.Element {
   );
 }
 
-/** A line of a few counts, beside the number that tells what it shows. */
+/** A line of a few counts, beside the number that names them. */
 export function Sparkline({ values }: { values: readonly number[] }): JSX.Element {
   return (
     <svg class="spark" viewBox="0 -4 100 108" preserveAspectRatio="none" aria-hidden="true">

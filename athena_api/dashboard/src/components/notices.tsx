@@ -27,7 +27,7 @@ function drop(id: number): void {
 
 export function Notices(): JSX.Element {
   return (
-    <div class="notes" role="status" aria-live="polite">
+    <div class="notices" role="status" aria-live="polite">
       {notices.value.map((notice) => (
         <p key={notice.id} class={notice.failed ? "failed" : ""}>
           <span>

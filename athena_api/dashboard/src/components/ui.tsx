@@ -156,7 +156,7 @@ export function Bar(props: { label: string; value: number; max: number | undefin
       >
         <i style={{ width: `${part * 100}%` }} />
       </div>
-      <span class="told">{props.text}</span>
+      <span>{props.text}</span>
     </div>
   );
 }

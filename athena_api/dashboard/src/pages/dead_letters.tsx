@@ -89,7 +89,7 @@ function Row({ letter, open }: { letter: DeadLetter; open: boolean }): JSX.Eleme
           <Time at={letter.createdAt} />
         </td>
         <td class="num opt">
-          <LetterActions letter={letter} />
+          <DeadLetterActions letter={letter} />
         </td>
       </tr>
       {open && (
@@ -103,7 +103,7 @@ function Row({ letter, open }: { letter: DeadLetter; open: boolean }): JSX.Eleme
   );
 }
 
-function LetterActions({ letter }: { letter: DeadLetter }): JSX.Element {
+function DeadLetterActions({ letter }: { letter: DeadLetter }): JSX.Element {
   return (
     <>
       {letter.status === "pending" && <Action action={requeueAction(letter.id)} />}
@@ -118,7 +118,7 @@ function Details({ letter }: { letter: DeadLetter }): JSX.Element {
     <div class="columns">
       <section class="panel">
         <p class="narrow">
-          <LetterActions letter={letter} />
+          <DeadLetterActions letter={letter} />
         </p>
         <h3>Attempts</h3>
         <ol class="ticker">

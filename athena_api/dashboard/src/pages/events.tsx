@@ -53,10 +53,10 @@ class EventReader {
   }
 
   private take(events: readonly SeenEvent[]): void {
-    const news = events.filter((event) => matches(event, this.filters)).reverse();
-    if (!news.length) return;
-    if (this.held.value) this.held.value = [...news, ...this.held.value].slice(0, this.most);
-    else this.show([...news, ...this.shown.value]);
+    const matching = events.filter((event) => matches(event, this.filters)).reverse();
+    if (!matching.length) return;
+    if (this.held.value) this.held.value = [...matching, ...this.held.value].slice(0, this.most);
+    else this.show([...matching, ...this.shown.value]);
   }
 
   /** Shows as many as there is room for; what is older can be read again. */
@@ -89,16 +89,16 @@ class EventReader {
     const begin = this.from.value;
     let from = begin;
     try {
-      const found: SeenEvent[] = [];
+      const events: SeenEvent[] = [];
       const narrow = Object.values(this.filters).some(Boolean);
-      for (let window = WINDOW; found.length < WANTED && from > 0; window = Math.min(window * 4, WINDOW_MAX)) {
+      for (let window = WINDOW; events.length < WANTED && from > 0; window = Math.min(window * 4, WINDOW_MAX)) {
         const before = Math.max(0, from - (narrow ? window : WANTED));
-        found.unshift(...(await this.between(before, from)));
+        events.unshift(...(await this.between(before, from)));
         from = before;
       }
       if (this.from.value !== begin) return; // so much has come meanwhile that the list ends above what was found
       this.from.value = from;
-      this.shown.value = [...this.shown.value, ...found.reverse()];
+      this.shown.value = [...this.shown.value, ...events.reverse()];
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.error.value = error;
@@ -108,15 +108,15 @@ class EventReader {
   };
 
   private async between(from: number, to: number): Promise<readonly SeenEvent[]> {
-    const found: SeenEvent[] = [];
+    const events: SeenEvent[] = [];
     let cursor: string | number | undefined = from;
     while (cursor !== undefined) {
       const { data }: ApiResponse<EventsPage> = await request(listEvents, { query: { ...this.filters, cursor, limit: 500 } });
-      found.push(...eventsOf(data));
+      events.push(...eventsOf(data));
       const seen = data.cursor === "0" ? 0 : positionOf(data.cursor);
       cursor = data.nextCursor && seen < to ? data.nextCursor : undefined;
     }
-    return found.filter((event) => event.position <= to);
+    return events.filter((event) => event.position <= to);
   }
 }
 

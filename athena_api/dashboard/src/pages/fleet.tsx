@@ -171,7 +171,7 @@ function Ticker(): JSX.Element {
 const RUNNING_MAX = 5;
 const RUNNING = { status: "running", sessionId: "", provider: "" };
 
-/** The newest runs that are at work. */
+/** The newest runs that are running. */
 function RunningRuns(): JSX.Element {
   const live = useLiveQuery<RunPage>("at work", () => request(listRuns, { query: { ...RUNNING, limit: 50 } }), foldNewestRunning);
   return (

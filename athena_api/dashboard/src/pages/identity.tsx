@@ -1,4 +1,4 @@
-// What is shown to nobody in particular: how to become somebody.
+// The page of a caller without an identity: how to sign in.
 
 import type { JSX } from "preact";
 import type { ApiError } from "../api";
@@ -21,7 +21,7 @@ const NGINX = `location / {
 export function SignIn({ error }: { error: ApiError }): JSX.Element {
   const identity = error.status === 401;
   return (
-    <main class="nobody">
+    <main class="sign-in">
       <h1>{identity ? "Who are you?" : "The console cannot be shown"}</h1>
       <p class="trouble" role="alert">
         <strong>{error.code}</strong> {error.message}

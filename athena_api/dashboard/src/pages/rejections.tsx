@@ -150,7 +150,7 @@ function Details({ rejection }: { rejection: Rejection }): JSX.Element {
   );
 }
 
-/** What was asked for, as far as it was recorded and not erased. */
+/** The input of the request, where it was recorded and not erased. */
 function input({ plan, request }: Rejection): string | undefined {
   if (request?.input) return request.input;
   if (plan && !request?.directiveId) return `${count(plan.inputChars)} characters, not kept`;

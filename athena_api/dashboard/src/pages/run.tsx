@@ -39,8 +39,8 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
     `events ${id}`,
     () => readEvents(id),
     (had, more) => {
-      const news = more.filter(isOfRun);
-      return news.length ? [...had, ...news] : had;
+      const newEvents = more.filter(isOfRun);
+      return newEvents.length ? [...had, ...newEvents] : had;
     },
   );
   const at = useSignal<number | undefined>(undefined); // how many events are folded; all, unless the slider says so
@@ -97,16 +97,16 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
 }
 
 async function readEvents(runId: string): Promise<ApiResponse<readonly SeenEvent[]>> {
-  const found: SeenEvent[] = [];
+  const events: SeenEvent[] = [];
   let cursor: string | undefined;
   let position = 0;
   do {
     const page = await request(listEvents, { query: { runId, limit: 500, cursor } });
     position = page.data.head;
-    found.push(...eventsOf(page.data));
+    events.push(...eventsOf(page.data));
     cursor = page.data.nextCursor ?? undefined;
-  } while (cursor !== undefined && found.length < EVENTS_MAX);
-  return { data: found, position };
+  } while (cursor !== undefined && events.length < EVENTS_MAX);
+  return { data: events, position };
 }
 
 function resumeAction(runId: string): ActionSpec<Run> {
@@ -353,13 +353,13 @@ function useTranscript(
 
 /** The entries of a run that has ended: its session from its first event on. */
 async function readTranscript(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
-  const found: TranscriptEntry[] = [];
+  const entries: TranscriptEntry[] = [];
   let cursor = String(from - 1);
   for (;;) {
     const { items, nextCursor } = (await request(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after: cursor, limit: 500 } })).data;
-    found.push(...items.filter((entry) => entry.runId === run.runId));
+    entries.push(...items.filter((entry) => entry.runId === run.runId));
     const last = items[items.length - 1];
-    if (!nextCursor || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return found;
+    if (!nextCursor || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return entries;
     cursor = nextCursor;
   }
 }
@@ -370,7 +370,7 @@ function Transcript({ run, from, until }: { run: Run; from: number; until: numbe
   const text = until === undefined ? writing.value : undefined;
   if (error.value) return <ErrorMessage error={error.value} />;
   return (
-    <div class="talk">
+    <div class="transcript">
       {shown.map((entry) => (
         <TranscriptItem key={entry.id} entry={entry} />
       ))}

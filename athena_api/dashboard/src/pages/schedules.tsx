@@ -1,4 +1,4 @@
-// What runs by itself: when next, what became of each time that came due, and why.
+// Schedules: when each is due next, and the result of each slot with its reason.
 
 import type { JSX } from "preact";
 import { request } from "../api";

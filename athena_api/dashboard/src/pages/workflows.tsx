@@ -187,18 +187,18 @@ function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
 
 /** How deep each step is: one more than the deepest of those that it needs. */
 function depths(workflow: Workflow): ReadonlyMap<string, number> {
-  const found = new Map<string, number>();
+  const depthOfStep = new Map<string, number>();
   const needs = new Map<string, string[]>();
   for (const { from, to } of workflow.definition.dependencies) needs.set(to, [...(needs.get(to) ?? []), from]);
   const ready = workflow.definition.steps.map((step) => step.id);
   while (ready.length) {
     const step = ready.shift() ?? "";
     const parents = needs.get(step) ?? [];
-    if (parents.some((parent) => !found.has(parent)))
+    if (parents.some((parent) => !depthOfStep.has(parent)))
       ready.push(step); // there are no cycles
-    else found.set(step, parents.length ? 1 + Math.max(...parents.map((parent) => found.get(parent) ?? 0)) : 0);
+    else depthOfStep.set(step, parents.length ? 1 + Math.max(...parents.map((parent) => depthOfStep.get(parent) ?? 0)) : 0);
   }
-  return found;
+  return depthOfStep;
 }
 
 function Steps({ workflow, nodes, run }: { workflow: Workflow; nodes: readonly StepState[]; run: WorkflowRun | null }): JSX.Element {

@@ -69,9 +69,9 @@ export class LiveQuery<T> {
 
   private apply(events: readonly SeenEvent[]): void {
     const state = this.data.value;
-    const news = events.filter((event) => event.position > this.position);
-    if (state === undefined || !news.length) return;
-    this.data.value = this.fold(state, news, this.reload);
+    const newEvents = events.filter((event) => event.position > this.position);
+    if (state === undefined || !newEvents.length) return;
+    this.data.value = this.fold(state, newEvents, this.reload);
   }
 
   private async load(): Promise<void> {

@@ -5,7 +5,7 @@ import { type RunTimeline, runTimeline } from "./run_timeline";
 
 type Step = readonly [ms: number, type: string, payload?: Readonly<Record<string, unknown>>];
 
-/** Events of a run, each so many milliseconds after its beginning. */
+/** Events of a run, each some milliseconds after its beginning. */
 function eventsOf(steps: readonly Step[]): SeenEvent[] {
   return steps.map(([ms, type, payload = {}], index) => ({
     ...{ id: `e${index}`, type, payload, position: index + 1, runId: "run_1", sessionId: "s", traceId: "t", schemaVersion: 1 },

@@ -176,7 +176,7 @@ class TimelineBuilder {
     return { kind: "model", name: `turn ${++this.turns}`, from: call.since, position: call.position, failed };
   }
 
-  /** A turn is told by the first event of it. */
+  /** A turn ends with the first event that names it. */
   private isNewTurn(event: SeenEvent): boolean {
     const turn = number(event, "turn");
     return turn === undefined || turn > this.turns;
