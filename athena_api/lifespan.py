@@ -36,7 +36,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             tasks.start_soon(parts.tail.follow)
             tasks.start_soon(parts.tail.watch)
             tasks.start_soon(parts.relay.serve)
-            tasks.start_soon(parts.flood.serve)
+            tasks.start_soon(parts.refusal_limits.serve)
             await announce(parts, forked, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
@@ -49,7 +49,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
             yield
             parts.streams.drain()
             await parts.runner.stop()
-            await parts.flood.flush()
+            await parts.refusal_limits.flush()
             if serving:
                 await parts.anchors.stop()
             tasks.cancel_scope.cancel()

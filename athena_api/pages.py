@@ -57,14 +57,14 @@ async def metrics(request: HttpRequest) -> Response:
     """What a monitoring system reads; it tells of everybody."""
     parts: ControlPlane = request.app.state.plane
     who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
-    meta = Meta(actor=who.subject, correlation=trace, quiet=parts.flood.exhausted(who.subject))
+    meta = Meta(actor=who.subject, correlation=trace, quiet=parts.refusal_limits.exhausted(who.subject))
     try:
-        parts.flood.check(who.subject, METRICS_OPERATION)
+        parts.refusal_limits.check(who.subject, METRICS_OPERATION)
         await parts.access.require(who, METRICS_OPERATION, meta)
         await parts.access.require_scope(who, METRICS_OPERATION, {}, meta, None, None)
     except AthenaError as error:
         if error.recorded is not None:
-            parts.flood.refused(who.subject, METRICS_OPERATION, recorded=error.recorded)
+            parts.refusal_limits.refused(who.subject, METRICS_OPERATION, recorded=error.recorded)
         return _json(failure(error, trace), status_of(error))
     return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
 

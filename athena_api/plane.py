@@ -76,7 +76,7 @@ class ControlPlane(NamedTuple):
     reader: StoreReader
     views: Views
     views_reader: ViewsReader
-    answers: AnswerCache
+    answer_cache: AnswerCache
     answers_in_flight: ByteBudget
     streams: Streams
     feed: Feed
@@ -85,25 +85,25 @@ class ControlPlane(NamedTuple):
     transcripts: Transcripts
     traffic: Traffic
     access: Access
-    flood: RefusalLimits
-    rates: RateLimits
+    refusal_limits: RefusalLimits
+    rate_limits: RateLimits
     catalog: Catalog
     policies: Policies
     memory: Memory
     runs: Runs
     templates: Templates
     workflows: Workflows
-    walker: WorkflowStepper
+    workflow_stepper: WorkflowStepper
     erasure: Erasure
     runner: Runner
-    work: Queues
+    queues: Queues
     messages: Messages
-    letters: DeadLetters
+    dead_letters: DeadLetters
     redrives: Redrives
     reviews: Reviews
     schedules: Schedules
     anchors: Anchors
-    clocks: ClockJumps
+    clock_jumps: ClockJumps
     timer: Timer
     reactors: Reactors
     providers: Mapping[str, Provider]
@@ -198,7 +198,7 @@ class ControlPlane(NamedTuple):
             part.close()
         self.runs.close()
         self.templates.close()
-        for service in (self.workflows, self.walker, self.runner):
+        for service in (self.workflows, self.workflow_stepper, self.runner):
             service.close()
         self.reader.close()
         self.views.generations.close()

@@ -127,10 +127,10 @@ class Wiring:
         check_outside(self.destinations, settings.state_dir)
         self.operations = tuple(ROLES)
         self.prices = Prices.load()
-        self.answers = AnswerCache()
+        self.answer_cache = AnswerCache()
         self.answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
         self.large_reads = anyio.CapacityLimiter(LARGE_READS_MAX)
-        self.rates = RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None)
+        self.rate_limits = RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None)
         self.traffic = Traffic(PAGES, PREFIX)
         self.watchdog = Watchdog()
 
@@ -161,7 +161,7 @@ class Wiring:
             default=settings.auth_default_role,
             file=settings.auth_role_map_file,
         )
-        self.flood = RefusalLimits(
+        self.refusal_limits = RefusalLimits(
             self.log,
             self.clock,
             self.ids,
@@ -171,7 +171,7 @@ class Wiring:
         )
         roles = {**ROLES, METRICS_OPERATION: EVERYBODY}
         strict = settings.authz_default_decision == "deny"
-        self.access = Access(self.log, roles, roster, self.flood, mode=settings.authz_mode, strict=strict)
+        self.access = Access(self.log, roles, roster, self.refusal_limits, mode=settings.authz_mode, strict=strict)
 
     def wire_runs(self) -> None:
         """Connect what admits runs, and the templates and policies that they follow."""
@@ -216,16 +216,16 @@ class Wiring:
     def wire_queues(self) -> None:
         """Connect queues, messages, dead letters and what puts those back."""
         settings = self.settings
-        self.work = Queues(self.log, self.reader, self.tail, self.runs, self.ids, self.names)
+        self.queues = Queues(self.log, self.reader, self.tail, self.runs, self.ids, self.names)
         self.personas = PersonaFiles(self.workspace)
         self.messages = Messages(
             self.log, self.reader, self.runs, self.personas, self.ids, hops_max=settings.a2a_max_hops
         )
-        self.drains = QueueDrainer(
+        self.queue_drainer = QueueDrainer(
             self.log,
             self.reader,
             self.runs,
-            self.work,
+            self.queues,
             self.messages,
             self.access,
             self.clock,
@@ -233,15 +233,15 @@ class Wiring:
             attempts_max=settings.work_max_attempts,
             retry_seconds=settings.a2a_retry_ms / 1000,
         )
-        self.letters = DeadLetters(self.log, self.reader, self.ids)
+        self.dead_letters = DeadLetters(self.log, self.reader, self.ids)
         finder = DeadLetterFinder(self.views_reader, self.reader)
-        self.redrives = Redrives(self.log, self.letters, finder, self.access, self.clock, self.ids)
+        self.redrives = Redrives(self.log, self.dead_letters, finder, self.access, self.clock, self.ids)
 
     def wire_workflows(self) -> None:
         """Connect workflows, and reviews by personas."""
         settings = self.settings
         self.workflows = Workflows(self.log, self.tail, self.catalog, self.runs, self.access, self.ids)
-        self.walker = WorkflowStepper(
+        self.workflow_stepper = WorkflowStepper(
             self.log,
             self.catalog,
             self.runs,
@@ -297,7 +297,7 @@ class Wiring:
         self.reactors = Reactors(
             open_leader_lock(self.settings.state_dir, self.settings.database_url, "reactor"),
             self.tail,
-            (self.drains, self.redrives, self.walker, self.reviews, self.timer),
+            (self.queue_drainer, self.redrives, self.workflow_stepper, self.reviews, self.timer),
             self.log.problems,
             self.log.reader,
         )
@@ -312,9 +312,9 @@ class Wiring:
             self.index,
             {
                 "histories": self.runs.compiler.histories.forget,
-                "answers": lambda: self.answers.forget(self.log.signal.position),
+                "answers": lambda: self.answer_cache.forget(self.log.signal.position),
                 "recent rows": self.log.recent.clear,
-                "inputs of workflows": self.walker.forget,
+                "inputs of workflows": self.workflow_stepper.forget,
             },
             self.clock,
         )
@@ -354,7 +354,7 @@ class Wiring:
         """Connect anchors, and the clock after a jump."""
         sender = Sender.of(self.settings)
         self.anchors = Anchors(self.log, self.clock, sender, self.destinations, self.settings.anchor_seconds)
-        self.clocks = ClockJumps(self.log, self.tail, self.clock)
+        self.clock_jumps = ClockJumps(self.log, self.tail, self.clock)
 
 
 def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Mapping[str, Provider]:

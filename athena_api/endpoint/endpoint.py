@@ -116,7 +116,7 @@ class Endpoint:
             name_operation(operation.id)
             identity = scope["athena.identity"]
             subject = identity.subject
-            meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.flood.exhausted(subject))
+            meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.refusal_limits.exhausted(subject))
             self._limit(subject, operation.id)
             await plane.access.require(identity, operation.id, meta)
             call = await self._call(plane, match, scope, receive, meta)
@@ -168,7 +168,7 @@ class Endpoint:
         unknown = begun and operation is not None and operation.method != "GET"
         failed = self._failure(trace, error, unknown=unknown)
         if operation is not None and failed.recorded is not None:
-            plane.flood.refused(scope["athena.identity"].subject, operation.id, recorded=failed.recorded)
+            plane.refusal_limits.refused(scope["athena.identity"].subject, operation.id, recorded=failed.recorded)
         context = operation.context if begun and operation is not None and isinstance(failed, ConfigError) else None
         headers = [(b"athena-position", str(plane.log.signal.position).encode())]
         if failed.retry_after is not None:
@@ -197,11 +197,11 @@ class Endpoint:
     def _limit(self, subject: str, operation: str) -> None:
         """Return, or raise RateLimited for who asks, or was refused, too often."""
         plane = self._plane
-        plane.flood.check(subject, operation)
+        plane.refusal_limits.check(subject, operation)
         try:
-            plane.rates.take(subject)
+            plane.rate_limits.take(subject)
         except RateLimited:
-            plane.flood.suppress(subject, operation)
+            plane.refusal_limits.suppress(subject, operation)
             raise
 
     async def _answer(
@@ -211,7 +211,7 @@ class Endpoint:
         if not operation.reads:
             return await operation.handle(plane, call)
         question = (scope["path"], scope["query_string"], call.who.scope)
-        kept: Reply | None = plane.answers.find(question, call.position)
+        kept: Reply | None = plane.answer_cache.find(question, call.position)
         if kept is not None:
             return kept
         if not call.stale:
@@ -220,7 +220,7 @@ class Endpoint:
             reply = await operation.handle(plane, call)
         if reply.steady and reply.position >= call.position:
             reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
-            plane.answers.keep(question, call.position, reply)
+            plane.answer_cache.keep(question, call.position, reply)
         return reply
 
     async def _call(

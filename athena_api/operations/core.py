@@ -208,7 +208,7 @@ async def get_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Accept the clock of the server's machine after a jump ahead, instead of after ten minutes."""
-    done = await plane.clocks.accept(call.meta, call.key)
+    done = await plane.clock_jumps.accept(call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 

@@ -59,19 +59,21 @@ async def get_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 async def requeue_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Put the work of a dead letter back, once."""
-    return await _decision_reply(plane, await plane.letters.requeue(call.path["id"], call.who, call.meta, call.key))
+    return await _decision_reply(
+        plane, await plane.dead_letters.requeue(call.path["id"], call.who, call.meta, call.key)
+    )
 
 
 async def discard_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
     """Decide that the work of a dead letter will not be done."""
     note = call.body.audit_note
-    return await _decision_reply(plane, await plane.letters.discard(call.path["id"], note, call.meta, call.key))
+    return await _decision_reply(plane, await plane.dead_letters.discard(call.path["id"], note, call.meta, call.key))
 
 
 async def restore_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
     """Take a discard back."""
     note = call.body.audit_note
-    return await _decision_reply(plane, await plane.letters.restore(call.path["id"], note, call.meta, call.key))
+    return await _decision_reply(plane, await plane.dead_letters.restore(call.path["id"], note, call.meta, call.key))
 
 
 async def _decision_reply(plane: "ControlPlane", done: "Committed") -> Reply:

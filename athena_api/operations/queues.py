@@ -20,7 +20,7 @@ DRAIN_WAIT_SECONDS_MAX = 300
 async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery]) -> Reply:
     """Put an item at the end of a session's queue, unless one with the same payload and mode waits there."""
     session_id = call.body.session_id
-    done = await plane.work.enqueue(call.body, call.who, call.meta, call.key)
+    done = await plane.queues.enqueue(call.body, call.who, call.meta, call.key)
     queue, position = await plane.read(
         ("work",), done.position, lambda rows: queues.queue_by_session(rows, session_id, done.at)
     )
@@ -39,14 +39,14 @@ async def get_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -> Reply:
     """Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent."""
     session_id = call.path["sessionId"]
-    began, result = await plane.work.drain(session_id, call.body, call.who, call.meta, call.key)
+    began, result = await plane.queues.drain(session_id, call.body, call.who, call.meta, call.key)
     if result is not None:
         return Reply(data=result, position=began.position, replayed=began.replayed)
     if call.wait:
         with plane.streams.wanted(call.receive):
-            await plane.work.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)
+            await plane.queues.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)
         try:
-            ended = plane.work.result(session_id, began.position)
+            ended = plane.queues.result(session_id, began.position)
         except AthenaError as error:
             if began.replayed:
                 raise Replayed(error) from error

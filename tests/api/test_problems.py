@@ -248,7 +248,7 @@ async def begin(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
     """Break loops, and wait until each of them is seen to fail."""
     faults.on = set(broken)
     if "log.write" in broken:
-        parts.flood.suppress("ada", "createRun")
+        parts.refusal_limits.suppress("ada", "createRun")
         await until(lambda: parts.log.refusal is not None, lambda: "writes work")
         with pytest.raises(NotCaughtUp, match="writes fail: no space is left for the log"):
             check_ready(parts)

@@ -161,10 +161,10 @@ def test_a_date_that_was_wrong_for_a_while_freezes_nothing(
         asked = data(plane, "POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
         until(plane, f"/workflows/run/{asked}", "status", "waiting", "running")
         machine.jump(YEAR)  # nobody accepts it
-        plane.call(plane.app.plane.walker.act, asked)
+        plane.call(plane.app.plane.workflow_stepper.act, asked)
         until(plane, f"/workflows/run/{asked}", "status", "waiting", "running")
         machine.go(HOUR)
-        plane.call(plane.app.plane.walker.act, asked)
+        plane.call(plane.app.plane.workflow_stepper.act, asked)
         assert until(plane, f"/workflows/run/{asked}", "status", "failed")
     judge(plane.state_dir, url_for(store, request).get("database_url", ""))
 

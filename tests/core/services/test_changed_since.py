@@ -130,11 +130,11 @@ class Place:
         """Items in the queue of session ``s``."""
         for payload in payloads:
             body = EnqueueBody(session_id="s", payload=payload, mode=mode)
-            await self.parts.work.enqueue(body, who, META, None)
+            await self.parts.queues.enqueue(body, who, META, None)
 
     async def drained(self) -> Event:
         """How a drain of session ``s`` ended."""
-        committed, _ = await self.parts.work.drain("s", DrainBody(), LOCAL, META, None)
+        committed, _ = await self.parts.queues.drain("s", DrainBody(), LOCAL, META, None)
         ends = (queue.WorkDrained, queue.WorkDrainFailed)
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:
@@ -186,7 +186,7 @@ async def test_what_was_redacted_since_a_workflow_began_is_not_run(tmp_path: Pat
         erased = {"directive": second.directive_id, "input": run_id, "output": state.step("a").run_id}
         await at.erase(erased[what] or "")
         clock.advance(HOUR)
-        at.parts.reactors.ask(at.parts.walker.name, run_id)
+        at.parts.reactors.ask(at.parts.workflow_stepper.name, run_id)
         assert await at.ended(run_id) == "failed"
         (failed,) = (one.event for one in at.told(run_id) if isinstance(one.event, workflow_run.WorkflowStepFailed))
         assert (failed.step_id, failed.code, failed.will_retry) == ("b", "INPUT_REDACTED", False)
@@ -241,14 +241,14 @@ async def test_a_dead_letter_whose_payload_was_redacted_is_not_requeued(tmp_path
             letter = await at.sent(Identity(subject="eve", role=Role.OPERATOR))
         else:
             item = EnqueueBody(session_id="persona-bob", payload="look", mode="followup")
-            await at.parts.work.enqueue(item, Identity(subject="eve", role=Role.OPERATOR), META, None)
+            await at.parts.queues.enqueue(item, Identity(subject="eve", role=Role.OPERATOR), META, None)
             letter = await at.sent()
         assert (letter.source, letter.reason) == (source, "not-allowed")
         await at.until(queue.WorkDrained if source == "work" else queue.WorkDrainFailed)
         await at.erase(letter.id)
         items = sum(isinstance(one.event, queue.WorkEnqueued) for one in at.told())
         with pytest.raises(Contradicted, match="redacted"):
-            await at.parts.letters.requeue(letter.id, ROOT, META, None)
+            await at.parts.dead_letters.requeue(letter.id, ROOT, META, None)
         body = RedriveBody(filter=RedriveFilter(), rate_per_second=100)
         await at.parts.redrives.start(body, ROOT, META, None)
         seen = await at.until(redrive.RedriveAdvanced)
@@ -310,7 +310,7 @@ async def test_work_of_somebody_who_may_do_it_no_longer_becomes_a_dead_letter(tm
         assert "eve is Viewer now" in str(letter.error_text)
         assert letter.attempts == ()
         assert not any(isinstance(one.event, run.RunCreated) for one in at.told())
-        await at.parts.letters.requeue(letter.id, ROOT, META, None)
+        await at.parts.dead_letters.requeue(letter.id, ROOT, META, None)
         await at.until(queue.WorkDrained)
         at.one(run.RunCompleted)  # it is the work of whoever put it back
 
