@@ -43,7 +43,7 @@ async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -
     if result is not None:
         return Reply(data=result, position=began.position, replayed=began.replayed)
     if call.wait:
-        with plane.streams.wanted(call.receive):
+        with plane.streams.client_wait(call.receive):
             await plane.queues.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)
         try:
             ended = plane.queues.result(session_id, began.position)

@@ -133,7 +133,7 @@ async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Rep
     run, position = await plane.query(("runs",), read)
     record = existing(run, "run", run_id)
     if call.query.wait and record.status in {"queued", "running"}:
-        with plane.streams.wanted(call.receive):
+        with plane.streams.client_wait(call.receive):
             await plane.runs.settled(run_id, call.query.wait)
         run, position = await plane.read(("runs",), plane.reader.head(), read)
         record = existing(run, "run", run_id)

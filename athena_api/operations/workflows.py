@@ -245,7 +245,7 @@ async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], do
     """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
     settled = False
     if call.wait:
-        with plane.streams.wanted(call.receive):
+        with plane.streams.client_wait(call.receive):
             settled = await plane.workflows.settled(done.subject or "", WAIT_SECONDS_MAX)
     return await reply_with_record(plane, done, 200 if settled else 202)
 

@@ -56,7 +56,7 @@ class FrameRing:
         self._frames: deque[EventFrame] = deque()
         self._size = 0
         self._waiting: dict[asyncio.Future[None], None] = {}
-        self.told = position
+        self.position = position
         self.first = position + 1
 
     def restart(self, position: Position) -> None:
@@ -82,13 +82,13 @@ class FrameRing:
 
     def wake(self, position: Position) -> None:
         """Wake everybody who waits, for what there is up to a position."""
-        self.told = position
+        self.position = position
         woken, self._waiting = self._waiting, {}
         some_at_a_time(iter(woken), _resolve)
 
     async def wait(self, position: Position) -> None:
         """Return once everybody was woken for something after a position."""
-        if self.told <= position:
+        if self.position <= position:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting[future] = None
             try:

@@ -128,7 +128,7 @@ class Cancellation:
         task, self._task = self._task, None
         return self._asked and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError
 
-    def now(self) -> None:
+    def cancel(self) -> None:
         """Cancel the block, if a task is in it. Not for use from inside."""
         if self._task is not None and not self._asked:
             self._asked = True
@@ -152,10 +152,10 @@ class ClientWait(Cancellation):
 
     def __enter__(self) -> Self:
         """Enter, and wait for the disconnect."""
-        self._streams.inside.add(self)
+        self._streams.waits.add(self)
         self._watch = asyncio.create_task(self._until_disconnect())
         if self._streams.draining:
-            asyncio.get_running_loop().call_soon(self.now)
+            asyncio.get_running_loop().call_soon(self.cancel)
         return super().__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
@@ -163,7 +163,7 @@ class ClientWait(Cancellation):
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.cancel()
-        self._streams.inside.discard(self)
+        self._streams.waits.discard(self)
         return super().__exit__(kind, error, at)
 
     async def _until_disconnect(self) -> None:
@@ -171,7 +171,7 @@ class ClientWait(Cancellation):
             while (await self._receive())["type"] != "http.disconnect":
                 pass
         finally:
-            self.now()
+            self.cancel()
 
 
 class OpenStream(ClientWait):
@@ -206,9 +206,9 @@ class Streams:
         self._tick_seconds = heartbeat_seconds / QUIET_TICKS
         self._ticking: asyncio.TimerHandle | None = None
         self._open = Counter[str]()
-        self._readings: set[OpenStream] = set()
+        self._open_streams: set[OpenStream] = set()
         self._turns = Pacer()
-        self.inside: set[ClientWait] = set()
+        self.waits: set[ClientWait] = set()
         """The streams, and whatever else is done for clients who wait."""
         self.count = 0
         self.draining = False
@@ -225,16 +225,16 @@ class Streams:
         self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
     ) -> None:
         """Stream to one subscriber until it leaves, may no longer read, or the server drains."""
-        with subscription, OpenStream(self, receive, who, operation) as reading:
+        with subscription, OpenStream(self, receive, who, operation) as stream:
             self.count += 1
             self._open[who.subject] += 1
-            self._readings.add(reading)
+            self._open_streams.add(stream)
             if self._ticking is None:
                 self._tick()
             try:
-                await self._pump(subscription, send, reading)
+                await self._pump(subscription, send, stream)
             finally:
-                self._readings.discard(reading)
+                self._open_streams.discard(stream)
                 self.count -= 1
                 self._open[who.subject] -= 1
                 if not self._open[who.subject]:
@@ -244,32 +244,32 @@ class Streams:
 
     def review(self, may_read: Callable[[Identity, str], bool]) -> int:
         """End the streams of those who may no longer read, by identity and operation; how many there were."""
-        ended = [reading for reading in self._readings if not may_read(reading.who, reading.operation)]
-        for reading in ended:
-            reading.now()
+        ended = [stream for stream in self._open_streams if not may_read(stream.who, stream.operation)]
+        for stream in ended:
+            stream.cancel()
         return len(ended)
 
     def drain(self) -> None:
         """End everything that is wanted now, and whatever is wanted from now on."""
         self.draining = True
-        for wanted in self.inside:
-            wanted.now()
+        for wait in self.waits:
+            wait.cancel()
 
-    def wanted(self, receive: Receive) -> ClientWait:
+    def client_wait(self, receive: Receive) -> ClientWait:
         """What is done inside ends early, without an error, once the client has gone or the server drains."""
         return ClientWait(self, receive)
 
     def _tick(self) -> None:
         """Wake whoever has been quiet for so many ticks: one timer for the heartbeats of all."""
         self._ticking = None
-        for reading in self._readings:
-            reading.quiet += 1
-        quiet = [reading for reading in self._readings if reading.quiet >= QUIET_TICKS]
-        some_at_a_time(iter(quiet), lambda reading: reading.nap.now())
-        if self._readings:
+        for stream in self._open_streams:
+            stream.quiet += 1
+        quiet = [stream for stream in self._open_streams if stream.quiet >= QUIET_TICKS]
+        some_at_a_time(iter(quiet), lambda stream: stream.nap.cancel())
+        if self._open_streams:
             self._ticking = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
-    async def _pump(self, subscription: Subscription, send: Send, reading: OpenStream) -> None:
+    async def _pump(self, subscription: Subscription, send: Send, stream: OpenStream) -> None:
         await _send(send, subscription.retry)
         while True:
             away = False
@@ -280,12 +280,12 @@ class Streams:
             if frames:
                 if not await self._send_page(send, frames):
                     return
-                reading.quiet = 0
-            elif reading.quiet >= QUIET_TICKS:  # also while something happens that is not shown
+                stream.quiet = 0
+            elif stream.quiet >= QUIET_TICKS:  # also while something happens that is not shown
                 await _send(send, HEARTBEAT)
-                reading.quiet = 0
+                stream.quiet = 0
             if not more:
-                with reading.nap:
+                with stream.nap:
                     try:
                         await (anyio.sleep(AWAY_SECONDS) if away else subscription.wait())
                     except StoreUnreachable:  # nobody can tell whether there is more

@@ -307,7 +307,7 @@ async def test_a_stream_that_begins_while_the_server_drains_ends_cleanly(parts: 
     with anyio.fail_after(30):
         await streams.serve(parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
     assert streams.count == 0
-    assert not streams.inside
+    assert not streams.waits
 
 
 @pytest.mark.parametrize("outside_first", [True, False])
@@ -326,32 +326,32 @@ async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> No
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
         await anyio.wait_all_tasks_blocked()
-        for cut in (outside, inside) if outside_first else (inside, outside):
-            cut.now()
+        for cancellation in (outside, inside) if outside_first else (inside, outside):
+            cancellation.cancel()
     assert reached == ["after"]
 
 
 async def test_what_is_cut_and_cancelled_at_once_is_cancelled() -> None:
-    cut = Cancellation()
+    cancellation = Cancellation()
 
     async def wait() -> None:
-        with cut:
+        with cancellation:
             await anyio.sleep_forever()
 
     task = asyncio.create_task(wait())
     await anyio.wait_all_tasks_blocked()
-    cut.now()
+    cancellation.cancel()
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
 
 
 async def test_a_cut_is_over_once_it_was_left() -> None:
-    cut = Cancellation()
-    cut.now()
-    with cut:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with cancellation:
         await anyio.sleep(0)
-    cut.now()
+    cancellation.cancel()
     await anyio.sleep(0)
 
 
