@@ -1,6 +1,7 @@
 """The runs: every run as clients see it, the admitted ones, the waiting ones, and the requests to cancel."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -154,23 +155,11 @@ LIMITS = Table("run_limits", LimitsRow, key=("row",))
 RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, WORDS))
 IN_FORCE = 1
 CANCELLED = "the run was cancelled"
-
-
-COLUMNS = (
-    *("position", "run.run_id", "session_id", "status", "created_at", "directive_id", "harness_profile_id"),
-    *("provider", "model", "attempt", "evidence_count", "started_at", "finished_at", "paused_at", "pause_reason"),
-    *("parent_run_id", "template_id", "template_version", "usage", "cost_micro_usd", "budget_micro_usd", "error"),
-    *("verification_status", "verification_failures"),
-)
-LISTED = ", ".join(COLUMNS)
-PREVIEWS = "input_preview, output_preview, output_chars"
-OUTPUTS = "run LEFT JOIN run_output ON entry_position = output_position"
-SELECT_RUN = f"SELECT {LISTED}, NULL, NULL, NULL, text FROM {OUTPUTS} WHERE run.run_id = ?"
-SELECT_RUNS = f"SELECT {LISTED}, {PREVIEWS}, output_position FROM run"
-OUTPUT_CELL = -1
-"""The cell of the output in a row of ``SELECT_RUN``, and of its position in one of ``SELECT_RUNS``."""
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
-SELECT_OUTPUT = f"SELECT output_preview, CASE WHEN output_chars <= ? THEN text END FROM {OUTPUTS} WHERE run.run_id = ?"
+RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
+SELECT_OUTPUT = (
+    f"SELECT output_preview, CASE WHEN output_chars <= ? THEN text END FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+)
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
 SELECT_PLACES = "SELECT run_id, session_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
@@ -184,7 +173,7 @@ COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = 
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """The run waits."""
     event = recorded.event
-    rows.append(RUN, _run(recorded, event, "queued"))
+    rows.append(RUN, _request_row(recorded, event, "queued"))
     places = " ".join(event.places)
     rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
 
@@ -193,7 +182,7 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     """The run was admitted, at once or after it waited."""
     if recorded.version == 1:
-        row = _run(recorded, recorded.event, "running")
+        row = _request_row(recorded, recorded.event, "running")
         rows.append(RUN, row)
     else:
         row = rows.change(RUN, recorded.stream)
@@ -395,18 +384,32 @@ def _forget_words(rows: Rows, words: WordsRow) -> None:
         run.error = _json(RunError(code=error.code, message=message, retryable=error.retryable))
 
 
-def _run(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
+def _request_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
+    return _row(recorded.stream, event, recorded.at, status, position=recorded.position, trace_id=recorded.correlation)
+
+
+def admitted_row(run_id: str, event: RunCreated, at: int) -> RunRow:
+    """The row after the commit that admitted a run and leased it (``at``, in milliseconds since 1970 UTC).
+
+    It has neither its position nor a trace.
+    """
+    row = _row(run_id, event, at, "running", position=0, trace_id="")
+    row.attempt, row.started_at = 1, at
+    return row
+
+
+def _row(run_id: str, event: RunQueued | RunCreated, at: int, status: str, *, position: int, trace_id: str) -> RunRow:
     return RunRow(
-        position=recorded.position,
-        run_id=recorded.stream,
+        position=position,
+        run_id=run_id,
         session_id=event.session_id,
         status=status,
-        created_at=recorded.at,
+        created_at=at,
         directive_id=event.directive_id,
         harness_profile_id=event.harness_profile_id,
         provider=event.provider,
         model=event.model,
-        trace_id=recorded.correlation,
+        trace_id=trace_id,
         parent_run_id=event.parent_run_id,
         budget_micro_usd=event.budget_micro_usd,
     )
@@ -426,9 +429,6 @@ def _json(value: object) -> str:
 
 
 # From rows to what clients see
-
-_usage = msgspec.json.Decoder(Usage).decode
-_failures = msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode
 
 
 class ReachedLimit(Value):
@@ -466,9 +466,6 @@ class RunError(Value):
     code: str
     message: str
     retryable: bool
-
-
-_error = msgspec.json.Decoder(RunError).decode
 
 
 class Links(Value):
@@ -523,6 +520,25 @@ class Run(Value, kw_only=False):
     output_chars: int | None = None
 
 
+FIELDS = Run.__struct_fields__
+SOURCES = {"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"}
+"""The columns from which fields are made, where they have other names."""
+BESIDE = ("position", "output_position", "paused_at", "template_version")
+"""The columns before those of the fields."""
+
+
+def _columns(**instead: str) -> str:
+    """The columns from which ``to_view`` makes a run, in the order of the fields; some from elsewhere."""
+    return ", ".join((*BESIDE, *(instead.get(name) or SOURCES.get(name, name) for name in FIELDS)))
+
+
+SELECT_RUNS = f"SELECT {_columns()} FROM run"
+WITHOUT_PREVIEWS = _columns(
+    run_id="run.run_id", output="text", input_preview="NULL", output_preview="NULL", output_chars="NULL"
+)
+SELECT_RUN = f"SELECT {WITHOUT_PREVIEWS} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+
+
 class ActiveRun(Value):
     """A run that was admitted, has not ended and is not paused; ``pid`` is 0 before an executor has it."""
 
@@ -558,28 +574,13 @@ ASKED = Keyset(
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
     """One run, as it is shown to whoever is narrowed to a scope."""
     found = list(connection.execute(SELECT_RUN, (run_id,)))
-    return _shown(Lines(connection, scope), found[0], found[0][OUTPUT_CELL]) if found else None
+    return to_view(WaitReasons(connection, scope), found[0]) if found else None
 
 
-def begun(run_id: str, event: RunCreated, at: int, template: Template | None) -> Run:
-    """A run as the commit left it that admitted it and had it leased (``at``, in milliseconds since 1970 UTC)."""
-    return Run(
-        run_id=run_id,
-        session_id=event.session_id,
-        status="running",
-        created_at=iso(at),
-        directive_id=event.directive_id,
-        harness_profile_id=event.harness_profile_id,
-        provider=event.provider,
-        model=event.model,
-        attempt=1,
-        evidence_count=0,
-        links=_links(run_id, event.session_id),
-        started_at=iso(at),
-        parent_run_id=event.parent_run_id,
-        template=template,
-        budget_micro_usd=event.budget_micro_usd,
-    )
+def run_of(row: RunRow) -> Run:
+    """The run of a row that does not wait and has no output."""
+    cells = (getattr(row, column, None) for column in (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS)))
+    return to_view(None, tuple(cells))
 
 
 def output_of(connection: Connection, run_id: str, chars_max: int) -> tuple[str | None, str | None]:
@@ -602,15 +603,15 @@ def list_runs(
 ) -> Page[Run]:
     """Runs, newest first; with their whole outputs if asked for."""
     where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
-    lines = Lines(connection, scope)
+    reasons = WaitReasons(connection, scope)
 
-    def show(row: tuple[Any, ...]) -> Run:
-        return _shown(lines, row)
+    def show(values: tuple[Any, ...]) -> Run:
+        return to_view(reasons, values)
 
-    def show_with_output(row: tuple[Any, ...]) -> Run:
-        for (text,) in connection.execute(SELECT_TEXT, (row[OUTPUT_CELL],)):
-            return _shown(lines, row, text)
-        return _shown(lines, row)
+    def show_with_output(values: tuple[Any, ...]) -> Run:
+        for (text,) in connection.execute(SELECT_TEXT, (values[OUTPUT_POSITION],)):
+            return to_view(reasons, values, text)
+        return to_view(reasons, values)
 
     return NEWEST.page(
         connection,
@@ -656,41 +657,42 @@ def _within(scope: Scope | None) -> dict[str, frozenset[str] | None]:
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
-def _shown(lines: "Lines", values: tuple[Any, ...], output: Any = None) -> Run:
-    """Return a run from ``COLUMNS`` and ``PREVIEWS``; most of the optional ones are absent."""
-    position, run_id, session_id, status, created_at, directive_id, harness_profile_id, provider, model = values[:9]
-    attempt, evidence_count, started_at, finished_at, paused_at, pause_reason, parent_run_id = values[9:16]
-    template_id, template_version, usage, cost, budget, error, verification_status, failures = values[16:24]
-    input_preview, output_preview, output_chars = values[24:27]
-    return Run(  # by place, which costs half of what names cost
-        run_id,
-        session_id,
-        status,
-        iso(created_at),
-        directive_id,
-        harness_profile_id,
-        provider,
-        model,
-        attempt,
-        evidence_count,
-        _links(run_id, session_id),
-        None if started_at is None else iso(started_at),
-        None if finished_at is None else iso(finished_at),
-        lines.waiting(run_id, session_id, position) if status == "queued" else None,
-        None if paused_at is None else Paused(reason=pause_reason or "", since=iso(paused_at)),
-        parent_run_id,
-        None if template_id is None else Template(id=template_id, version=template_version or 0),
-        output,
-        None if usage is None else _usage(usage),
-        cost,
-        budget,
-        None if error is None else _error(error),
-        verification_status,
-        None if failures is None else _failures(failures),
-        input_preview,
-        output_preview,
-        output_chars,
-    )
+DECODE: dict[str, Callable[[Any], object]] = {
+    "created_at": iso,
+    "started_at": iso,
+    "finished_at": iso,
+    "usage": msgspec.json.Decoder(Usage).decode,
+    "error": msgspec.json.Decoder(RunError).decode,
+    "verification_failures": msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode,
+}
+"""The fields whose columns hold something else."""
+DECODERS = tuple((FIELDS.index(name), decode) for name, decode in DECODE.items())
+RUN_ID, SESSION_ID, STATUS, LINKS, WAITING_FOR, PAUSED, TEMPLATE, OUTPUT_TEXT = map(
+    FIELDS.index, ("run_id", "session_id", "status", "links", "waiting", "paused", "template", "output")
+)
+OUTPUT_POSITION = BESIDE.index("output_position")
+
+
+def to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
+    """Return a run from ``_columns``; its cells become the fields in their order.
+
+    By place, which costs half of what names cost (a page has up to 500); no place is written down but in ``Run``.
+    """
+    position, _, paused_at, template_version, *cells = values
+    for place, decode in DECODERS:
+        if cells[place] is not None:
+            cells[place] = decode(cells[place])
+    run_id, session_id = cells[RUN_ID], cells[SESSION_ID]
+    cells[LINKS] = _links(run_id, session_id)
+    if cells[STATUS] == "queued" and reasons is not None:
+        cells[WAITING_FOR] = reasons.waiting(run_id, session_id, position)
+    if paused_at is not None:
+        cells[PAUSED] = Paused(reason=cells[PAUSED] or "", since=iso(paused_at))
+    if cells[TEMPLATE] is not None:
+        cells[TEMPLATE] = Template(id=cells[TEMPLATE], version=template_version or 0)
+    if output is not None:
+        cells[OUTPUT_TEXT] = output
+    return Run(*cells)
 
 
 def _links(run_id: str, session_id: str) -> Links:
@@ -702,8 +704,8 @@ def _links(run_id: str, session_id: str) -> Links:
     )
 
 
-class Lines:
-    """The lines in which runs wait, as one answer shows them; what is looked up for one run serves the others."""
+class WaitReasons:
+    """Why runs wait, as one answer shows it; what is looked up for one run serves the others."""
 
     def __init__(self, connection: Connection, scope: Scope | None) -> None:
         """Look at nothing yet."""

@@ -249,9 +249,10 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
         started = replace(started, position=told.position)  # it is paused
     if isinstance(started.answer, StartedRun):  # as good as the views will be: nobody has to hurry for it
         created, used = started.answer
-        origin = None if used is None else runs.Template(id=used.id, version=used.version)
-        run = runs.begun(started.subject or "", created.request, created.at, origin)
-        return Reply(data=run, position=started.position, status=202)
+        row = runs.admitted_row(started.subject or "", created.request, created.at)
+        if used is not None:
+            row.template_id, row.template_version = used.id, used.version
+        return Reply(data=runs.run_of(row), position=started.position, status=202)
     return await reply_with_record(plane, call, started, 202)
 
 

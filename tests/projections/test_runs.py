@@ -9,7 +9,7 @@ import pytest
 from athena_core.clock import iso
 from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunRejection
 from athena_core.domain.template import RunTemplateRun
-from projections.runs import Template, active_runs, begun, cancel_requests, list_runs, run_by_id
+from projections.runs import Template, active_runs, admitted_row, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
 from tests.projections.support import shown
 
@@ -102,7 +102,10 @@ def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
         )
         history.in_run(run_id, origin)
     history.start(run_id)
-    assert begun(run_id, event, history.now, template) == run_by_id(shown(tmp_path, history), run_id)
+    row = admitted_row(run_id, event, history.now)
+    if template is not None:
+        row.template_id, row.template_version = template.id, template.version
+    assert run_of(row) == run_by_id(shown(tmp_path, history), run_id)
 
 
 def test_waiting_runs_know_their_place(tmp_path: Path) -> None:
