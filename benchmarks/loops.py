@@ -22,14 +22,15 @@ from athena_core.system import gc_tuning
 from athena_core.system.signal import Signal
 from athena_core.values import PREVIEW_CHARS
 from benchmarks.machine import cores, pin
-from projections import ALL, fleet
+from projections import ALL
+from projections import fleet_rows as fleet
 from projections.catalog import DIRECTIVE
 from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Table
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
-from projections.runs import ACTIVE, INPUT, OUTPUT, RUN
+from projections.run_rows import ACTIVE, INPUT, OUTPUT, RUN
 from projections.sessions import ENTRY, SESSION, SESSION_RUN
 
 PAGE_EVENTS = 500

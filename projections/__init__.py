@@ -12,18 +12,18 @@ from projections.dead_letters import DEAD_LETTERS
 from projections.engine.projection import Projection
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
-from projections.fleet import FLEET
+from projections.fleet_rows import FLEET
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
 from projections.policy import POLICY
 from projections.queues import QUEUES
 from projections.redrives import REDRIVES
 from projections.reviews import REVIEWS
-from projections.runs import RUNS
+from projections.run_rows import RUNS
 from projections.schedules import SCHEDULES
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
-from projections.workflows import WORKFLOWS
+from projections.workflow_rows import WORKFLOWS
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),

@@ -1,4 +1,4 @@
-"""The workflows: their definitions, how far each run of them is, and how long their steps took."""
+"""The workflows as clients see them: definitions, runs with their steps, and when a run will be through."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -6,38 +6,28 @@ from typing import Any, TypeAlias
 import msgspec
 
 from athena_core.clock import iso
-from athena_core.definitions.workflow_graph import Approval, Step, WorkflowDefinition, WorkflowGraph
-from athena_core.domain.plane import PayloadRedacted
-from athena_core.domain.workflow import WorkflowCreated
-from athena_core.domain.workflow_run import (
-    WorkflowApprovalGranted,
-    WorkflowApprovalRejected,
-    WorkflowApprovalRequested,
-    WorkflowResumed,
-    WorkflowRunCancelled,
-    WorkflowRunCancelRequested,
-    WorkflowRunCompleted,
-    WorkflowRunCreated,
-    WorkflowRunFailed,
-    WorkflowRunSuspended,
-    WorkflowStepCancelled,
-    WorkflowStepCompleted,
-    WorkflowStepExpanded,
-    WorkflowStepFailed,
-    WorkflowStepSkipped,
-    WorkflowStepStarted,
-)
-from athena_core.event import Recorded, Value
+from athena_core.definitions.workflow_graph import Approval, Step, WorkflowDefinition
+from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
-from athena_core.text import ERASED, or_erased
 from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.workflow_rows import (
+    FLOW,
+    ITEM,
+    LINE,
+    QUANTILES,
+    STEP,
+    WORKFLOW,
+    Asked,
+    FlowRow,
+    ItemRow,
+    StepRow,
+    estimate,
+    graph_of,
+    to_json,
+)
 
-SAMPLES_MAX = 50
-"""How many of the last durations of a step are kept."""
 HELD_RUNS_MAX = 50
 """Over how many of the last runs it is told how often an estimate held."""
-QUANTILES = (50, 80, 95)
 STEP_ITEMS_MAX = 100
 """How many items a step of a run shows; all of them are in pages."""
 RUN_ITEMS_MAX = 1_000
@@ -46,116 +36,6 @@ RUN_OUTPUT_CHARS_MAX = 200_000
 """How many characters of outputs the steps of a run show together; what is longer is cut to a preview."""
 RUN_LINES_MAX = 500
 """How many lines of its log a run shows, the newest ones; its events are in the feed."""
-
-
-class WorkflowRow(msgspec.Struct, gc=False):
-    """A workflow; ``definition`` is JSON."""
-
-    position: int
-    workflow_id: str
-    created_at: int
-    created_by: str
-    definition: str
-
-
-class WorkflowTextRow(msgspec.Struct, gc=False):
-    """What was written about the steps of a workflow, by its position, as JSON; NULL once redacted."""
-
-    position: int
-    metadata: str | None
-
-
-class FlowRow(msgspec.Struct, gc=False):
-    """A run of a workflow; the estimates are those that were made when it began, in milliseconds."""
-
-    position: int
-    run_id: str
-    workflow_id: str
-    status: str
-    created_at: int
-    updated_at: int
-    requested_by: str
-    began_at: int | None
-    resumed_from: str | None
-    finished_at: int | None
-    estimates: str | None
-    resumed: int
-
-
-class StepRow(msgspec.Struct, gc=False):
-    """How far a step of a run is; without one it is pending."""
-
-    run_id: str
-    step_id: str
-    status: str
-    attempt: int
-    updated_at: int
-    started_at: int | None
-    finished_at: int | None
-    step_run_id: str | None
-    error: str | None
-    provider: str | None
-    model: str | None
-    output_chars: int
-    items: int | None
-    note: str | None
-    approval: str | None
-    error_at: int | None = None
-
-
-class ItemRow(msgspec.Struct, gc=False):
-    """How far one item of a step is."""
-
-    run_id: str
-    step_id: str
-    item: int
-    status: str
-    attempt: int
-    step_run_id: str | None
-    error: str | None
-    error_at: int | None = None
-
-
-class WordsRow(msgspec.Struct, gc=False):
-    """Whose words an event has: those of a step (or of one of its items) that failed, or of a cancel."""
-
-    position: int
-    run_id: str
-    code: str | None = None
-    step_id: str | None = None
-    item: int | None = None
-
-
-class LineRow(msgspec.Struct, gc=False):
-    """A line of the log of a run, by the position of its event."""
-
-    position: int
-    run_id: str
-    level: str
-    message: str
-    created_at: int
-    step_id: str | None
-
-
-class HistoryRow(msgspec.Struct, gc=False):
-    """How long a step took, the last times; a list of milliseconds as JSON."""
-
-    workflow_id: str
-    step_id: str
-    durations: str
-
-
-WORKFLOW = Table("workflow", WorkflowRow, key=("workflow_id",), indexes=(("position",),))
-TEXT = Table("workflow_text", WorkflowTextRow, key=("position",))
-FLOW = Table("workflow_run", FlowRow, key=("run_id",), indexes=(("workflow_id", "position"), ("position",)))
-STEP = Table("workflow_step", StepRow, key=("run_id", "step_id"))
-ITEM = Table("workflow_item", ItemRow, key=("run_id", "step_id", "item"))
-LINE = Table("workflow_line", LineRow, key=("position",), indexes=(("run_id", "position"),))
-HISTORY = Table("workflow_history", HistoryRow, key=("workflow_id", "step_id"))
-WORDS = Table("workflow_words", WordsRow, key=("position",))
-WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, TEXT, FLOW, STEP, ITEM, LINE, HISTORY, WORDS))
-
-TO_CANCEL = "to be cancelled"
 
 SELECT_WORKFLOWS = (
     f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata"
@@ -178,332 +58,6 @@ SELECT_HELD = (
     " WHERE workflow_id = ? AND status = 'ok' AND estimates IS NOT NULL AND resumed = 0 AND finished_at IS NOT NULL"
     " ORDER BY position DESC LIMIT ?"
 )
-
-
-# From events to rows
-
-
-@WORKFLOWS.on(WorkflowCreated)
-def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
-    """Keep the definition."""
-    event = recorded.event
-    rows.append(
-        WORKFLOW,
-        WorkflowRow(
-            position=recorded.position,
-            workflow_id=event.workflow_id,
-            created_at=recorded.at,
-            created_by=event.created_by,
-            definition=_json(event.definition),
-        ),
-    )
-    if event.metadata is not None:
-        rows.append(TEXT, WorkflowTextRow(recorded.position, _json(event.metadata)))
-
-
-@WORKFLOWS.on(WorkflowRunCreated)
-def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
-    """A run begins, with an estimate of how long it will take."""
-    event = recorded.event
-    graph = _graph(rows.need(WORKFLOW, event.workflow_id))
-    history = {step_id: _durations(rows.get(HISTORY, event.workflow_id, step_id)) for step_id in graph.ids}
-    estimates = _estimates(graph, history)
-    rows.append(
-        FLOW,
-        FlowRow(
-            position=recorded.position,
-            run_id=recorded.stream,
-            workflow_id=event.workflow_id,
-            status="running",
-            created_at=recorded.at,
-            updated_at=recorded.at,
-            requested_by=event.requested_by,
-            began_at=None,
-            resumed_from=event.resumed_from_run_id,
-            finished_at=None,
-            estimates=None if estimates is None else _json(estimates),
-            resumed=0,
-        ),
-    )
-    _line(rows, recorded, "info", "the run was created")
-
-
-@WORKFLOWS.on(WorkflowResumed)
-def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
-    """Steps begin again."""
-    row = _moved(rows, recorded)
-    row.status, row.finished_at = "running", None
-    failed = None
-    for step_id in recorded.event.reset:
-        step = rows.change(STEP, recorded.stream, step_id)
-        if step.status == "failed" and failed is None:
-            failed = step_id
-        for item in range(step.items or 0):
-            one = rows.need(ITEM, recorded.stream, step_id, item)
-            if one.status != "ok":
-                one.status, one.error = "pending", None
-                rows.put(ITEM, one)
-        held = step.items is None or step_id in (recorded.event.held or ())
-        step.status = "pending" if held else "running"
-        step.updated_at, step.finished_at, step.error, step.note = recorded.at, None, None, None
-        step.approval = None
-    row.resumed += 1 if recorded.event.reset else 0
-    said = [f"resumed at step {failed!r}" if failed else "resumed"]
-    for reopened in recorded.event.reopened or ():
-        why = [f"input {name!r} has another value" for name in reopened.input_names]
-        why += [f"step {step_id!r} begins again" for step_id in reopened.step_ids]
-        said.append(f"{reopened.step_id!r} is to be approved again: {', '.join(why)}")
-    _line(rows, recorded, "info", "; ".join(said), failed)
-
-
-@WORKFLOWS.on(WorkflowStepStarted)
-def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
-    """A step has a run."""
-    event = recorded.event
-    row = _moved(rows, recorded)
-    if row.began_at is None:
-        row.began_at = recorded.at
-    step = _step(rows, recorded, event.step_id)
-    if event.item is None:
-        step.status, step.started_at, step.finished_at = "running", recorded.at, None
-        step.attempt, step.step_run_id, step.error = event.attempt, event.step_run_id, None
-        _line(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
-        return
-    step.attempt = max(step.attempt, event.attempt)
-    one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-    one.status, one.attempt, one.step_run_id = "running", event.attempt, event.step_run_id
-    message = f"attempt {event.attempt} of item {event.item} started as {event.step_run_id}"
-    _line(rows, recorded, "info", message, event.step_id)
-
-
-@WORKFLOWS.on(WorkflowStepExpanded)
-def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
-    """A step runs once for each item."""
-    event = recorded.event
-    row = _moved(rows, recorded)
-    if row.began_at is None:
-        row.began_at = recorded.at
-    step = _step(rows, recorded, event.step_id)
-    known = step.items == event.items  # it was held: what is ok stays so
-    step.status, step.started_at, step.items = "running", recorded.at, event.items
-    for item in () if known else range(event.items):
-        rows.put(ITEM, ItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
-    _line(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
-
-
-@WORKFLOWS.on(WorkflowStepCompleted)
-def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> None:
-    """A step, or one of its items, came to an output."""
-    event = recorded.event
-    row = _moved(rows, recorded)
-    step = _step(rows, recorded, event.step_id)
-    if event.item is not None:
-        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status = "ok"
-        step.output_chars += event.output_chars
-        step.provider, step.model = event.provider, event.model
-        _line(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
-        return
-    step.status, step.finished_at = "ok", recorded.at
-    if event.step_run_id is not None:
-        step.output_chars, step.provider, step.model = event.output_chars, event.provider, event.model
-    if step.started_at is not None:
-        history = rows.get(HISTORY, row.workflow_id, event.step_id)
-        durations = [*_durations(history), recorded.at - step.started_at][-SAMPLES_MAX:]
-        rows.put(HISTORY, HistoryRow(row.workflow_id, event.step_id, _json(durations)))
-    _line(rows, recorded, "info", "ok", event.step_id)
-
-
-@WORKFLOWS.on(WorkflowStepFailed)
-def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
-    """An attempt came to nothing."""
-    event = recorded.event
-    _moved(rows, recorded)
-    step = _step(rows, recorded, event.step_id)
-    error = f"{event.code}: {or_erased(event.error_text)}"
-    status = "pending" if event.will_retry else "failed"
-    rows.append(WORDS, WordsRow(recorded.position, recorded.stream, event.code, event.step_id, event.item))
-    if event.item is not None:
-        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status, one.attempt, one.error, one.error_at = status, event.attempt, error, recorded.position
-        _line(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
-        return
-    step.status, step.attempt, step.error, step.error_at = status, event.attempt, error, recorded.position
-    step.finished_at = None if event.will_retry else recorded.at
-    _line(rows, recorded, "error", error, event.step_id)
-
-
-@WORKFLOWS.on(WorkflowStepSkipped)
-def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
-    """A step was left out."""
-    event = recorded.event
-    _moved(rows, recorded)
-    step = _step(rows, recorded, event.step_id)
-    step.status, step.finished_at, step.note = "skipped", recorded.at, event.reason
-    _line(rows, recorded, "info", f"skipped: {event.reason}", event.step_id)
-
-
-@WORKFLOWS.on(WorkflowStepCancelled)
-def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
-    """A step was stopped."""
-    event = recorded.event
-    _moved(rows, recorded)
-    if event.item is not None:
-        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status = "cancelled"
-        return
-    step = _step(rows, recorded, event.step_id)
-    step.status, step.finished_at = "cancelled", recorded.at
-    _line(rows, recorded, "info", "cancelled", event.step_id)
-
-
-@WORKFLOWS.on(WorkflowApprovalRequested)
-def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
-    """A step waits for somebody."""
-    event = recorded.event
-    _moved(rows, recorded)
-    step = _step(rows, recorded, event.step_id)
-    step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.at
-    step.approval = _json(Asked(event.subject_sha256, recorded.at, event.expires_at_ms))
-    _line(rows, recorded, "info", "waits for an approval", event.step_id)
-
-
-@WORKFLOWS.on(WorkflowApprovalGranted, WorkflowApprovalRejected)
-def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
-    """Somebody decided, or nobody did in time."""
-    event = recorded.event
-    row = _moved(rows, recorded)
-    row.status = "running" if row.status == "waiting" else row.status
-    step = _step(rows, recorded, event.step_id)
-    granted = isinstance(event, WorkflowApprovalGranted)
-    by = event.by if event.cause == "identity" else "its expiry"
-    says = f"{'approved' if granted else 'rejected'} by {by}"
-    step.status, step.finished_at, step.note = "ok" if granted else "failed", recorded.at, says
-    if not granted:
-        step.error = f"{'APPROVAL_EXPIRED' if event.cause == 'expiry' else 'APPROVAL_REJECTED'}: {says}"
-        step.error_at = None
-    _line(rows, recorded, "info" if granted else "error", says, event.step_id)
-
-
-@WORKFLOWS.on(WorkflowRunSuspended)
-def run_suspended(rows: Rows, recorded: Recorded[WorkflowRunSuspended]) -> None:
-    """Nothing goes on until somebody has decided."""
-    _moved(rows, recorded).status = "waiting"
-
-
-@WORKFLOWS.on(WorkflowRunCancelRequested)
-def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested]) -> None:
-    """Somebody wants it to stop."""
-    _moved(rows, recorded)
-    reason = recorded.event.note
-    _line(rows, recorded, "info", TO_CANCEL if reason is None else f"{TO_CANCEL}: {reason}")
-    rows.append(WORDS, WordsRow(recorded.position, recorded.stream))
-
-
-@WORKFLOWS.on(WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled)
-def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
-    """It is at its end."""
-    row = _moved(rows, recorded)
-    statuses = {WorkflowRunCompleted: "ok", WorkflowRunFailed: "failed", WorkflowRunCancelled: "cancelled"}
-    row.status, row.finished_at = statuses[type(recorded.event)], recorded.at
-    _line(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
-
-
-@WORKFLOWS.on(PayloadRedacted)
-def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what was written about the steps of a workflow, why a step failed, or why a run was cancelled."""
-    target = recorded.event.target
-    if rows.get(TEXT, target) is not None:
-        rows.delete(TEXT, target)  # a replay finds no text, and makes no row
-    words = rows.get(WORDS, target)
-    if words is None:
-        return
-    line = rows.change(LINE, target)
-    if words.code is None or words.step_id is None:
-        line.message = TO_CANCEL
-        return
-    error = f"{words.code}: {ERASED}"
-    line.message = error if words.item is None else f"item {words.item}: {error}"
-    row: StepRow | ItemRow
-    if words.item is None:
-        row = rows.change(STEP, words.run_id, words.step_id)
-    else:
-        row = rows.change(ITEM, words.run_id, words.step_id, words.item)
-    if row.error_at == target and row.error is not None:
-        row.error = error
-
-
-def _moved(rows: Rows, recorded: Recorded[Any]) -> FlowRow:
-    row = rows.change(FLOW, recorded.stream)
-    row.updated_at = recorded.at
-    return row
-
-
-def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
-    """The row of a step, which is about to change."""
-    row = rows.get(STEP, recorded.stream, step_id)
-    if row is None:
-        nothing = (None,) * 6
-        row = StepRow(recorded.stream, step_id, "pending", 0, 0, *nothing, 0, None, None, None)
-    row.updated_at = recorded.at
-    rows.put(STEP, row)
-    return row
-
-
-def _line(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
-    line = LineRow(recorded.position, recorded.stream, level, message, recorded.at, step_id)
-    rows.append(LINE, line)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-class Asked(msgspec.Struct, rename="camel"):
-    """What an approval is about, by hash, and how long it may be given."""
-
-    subject_sha256: str
-    requested_at: int
-    expires_at: int | None
-
-
-# Estimates
-
-
-def _graph(row: WorkflowRow) -> WorkflowGraph:
-    return WorkflowGraph(msgspec.json.decode(row.definition, type=WorkflowDefinition))
-
-
-def _durations(row: HistoryRow | None) -> list[int]:
-    return [] if row is None else msgspec.json.decode(row.durations, type=list[int])
-
-
-def _estimates(
-    graph: WorkflowGraph, history: Mapping[str, Sequence[int]], gone: Mapping[str, float] | None = None
-) -> dict[str, int] | None:
-    """How long the longest way will take, by quantile, and on average; None where no step was ever through.
-
-    ``gone`` is how long each step has been at work already; a step that is through is not in ``history``.
-    """
-    every = sorted(duration for durations in history.values() for duration in durations)
-    if not every:
-        return None
-    found: dict[str, int] = {}
-    for name, measure in (
-        *((f"p{quantile}", _quantile(quantile)) for quantile in QUANTILES),
-        ("mean", lambda durations: sum(durations) / len(durations)),
-    ):
-        lengths = {
-            step_id: max(measure(sorted(durations) or every) - (gone or {}).get(step_id, 0.0), 0.0)
-            for step_id, durations in history.items()
-        }
-        found[name] = round(graph.longest(lengths))
-    return found
-
-
-def _quantile(percent: int) -> Any:
-    """The measure that so many of a hundred durations stay within (sorted ones)."""
-    return lambda durations: float(durations[min(len(durations) * percent // 100, len(durations) - 1)])
 
 
 # From rows to what clients see
@@ -790,7 +344,7 @@ def list_items(
 def has_step(connection: Connection, workflow_id: str, step_id: str) -> bool:
     """Return True if the workflow has a step of this id."""
     found = list(connection.execute(WORKFLOW.select, (workflow_id,)))
-    return bool(found) and step_id in _graph(WORKFLOW.load(found[0])).steps
+    return bool(found) and step_id in graph_of(WORKFLOW.load(found[0])).steps
 
 
 def _item_status(row: ItemRow) -> ItemStatus:
@@ -841,7 +395,7 @@ class WorkflowRunReader:
         """Read what belongs to a run."""
         self._row = row
         ((*values,),) = list(connection.execute(WORKFLOW.select, (row.workflow_id,)))
-        self.graph = _graph(WORKFLOW.load(tuple(values)))
+        self.graph = graph_of(WORKFLOW.load(tuple(values)))
         self._output_of = output_of
         self._chars_left = RUN_OUTPUT_CHARS_MAX
         steps = connection.execute(f"{STEP.all} WHERE run_id = ?", (row.run_id,))
@@ -952,7 +506,7 @@ class WorkflowRunReader:
         runs = [row.step_run_id] if row.items is None else [one.step_run_id for one in items]
         found = [self._output_of(run_id or "", self._chars_left if fits else 0) for run_id in runs]
         texts = [whole if fits else preview for preview, whole in found]
-        text = None if None in texts else texts[0] if row.items is None else _json(texts)
+        text = None if None in texts else texts[0] if row.items is None else to_json(texts)
         self._chars_left -= len(text or "") if fits else 0
         return text, text is not None and not fits
 
@@ -1001,7 +555,7 @@ class WorkflowRunReader:
         }
         overall = [duration for durations in all_history.values() for duration in durations]
         history = {step_id: all_history.get(step_id) or overall for step_id in self.graph.ids if step_id not in through}
-        estimates = _estimates(self.graph, history, gone) if overall else None
+        estimates = estimate(self.graph, history, gone) if overall else None
         if estimates is None:
             return Eta(source="insufficient-history", historical_sample_size=size, **common)
         remaining = estimates.pop("mean")

@@ -24,7 +24,7 @@ from athena_core.protocols import Connection
 from athena_core.services.proof import explain
 from athena_core.services.runs.runs import StartedRun
 from athena_core.values import WAIT_SECONDS_MAX, Body, Cancelled, ClientId, Dollars, Label, RunBody, RunResult
-from projections import evidence, feed, runs
+from projections import evidence, feed, run_rows, runs
 from projections.engine.page import Page
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
         started = replace(started, position=told.position)  # it is paused
     if isinstance(started.answer, StartedRun):  # as good as the views will be: nobody has to hurry for it
         created, used = started.answer
-        row = runs.admitted_row(started.subject or "", created.request, created.at)
+        row = run_rows.admitted_row(started.subject or "", created.request, created.at)
         if used is not None:
             row.template_id, row.template_version = used.id, used.version
         return Reply(data=runs.run_of(row), position=started.position, status=202)

@@ -16,6 +16,7 @@ from athena_core.values import LIST_ITEMS_MAX, Body, Label
 from projections import runs, workflows
 from projections.engine.page import Page
 from projections.engine.views import at_least
+from projections.workflow_rows import FlowRow
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -151,7 +152,7 @@ async def list_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -
     return Reply(data=page, position=position)
 
 
-def _view(rows: Connection, row: workflows.FlowRow) -> workflows.WorkflowRunReader:
+def _view(rows: Connection, row: FlowRow) -> workflows.WorkflowRunReader:
     return workflows.WorkflowRunReader(rows, row, partial(runs.output_of, rows))
 
 
@@ -175,7 +176,7 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
         if not plane.workflows.exists(workflow_id):
             raise NotFound(f"no workflow or workflow run {target!r} exists")
 
-        def newest(rows: Connection) -> tuple[workflows.FlowRow | None, workflows.FlowRow | None]:
+        def newest(rows: Connection) -> tuple[FlowRow | None, FlowRow | None]:
             return workflows.newest_unfinished(rows, workflow_id), workflows.newest_ok(rows, workflow_id)
 
         (unfinished, ok), _ = await plane.read(("workflows",), plane.reader.head(), newest)

@@ -13,7 +13,8 @@ from athena_core.clock import iso
 from athena_core.domain.policy import Policy, PolicyUpdated
 from athena_core.domain.run import BudgetReserved, RunPaused, RunResumed, UsageRecorded
 from athena_core.values import Usage
-from projections.fleet import bucket_of, fleet_counts, fleet_summary, longest_of
+from projections.fleet import fleet_counts, fleet_summary
+from projections.fleet_rows import bucket_of, longest_of
 from tests.projections.history import BEGINNING, CODEC, MOVES, History
 from tests.projections.support import shown
 

@@ -9,7 +9,8 @@ import pytest
 from athena_core.clock import iso
 from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunRejection
 from athena_core.domain.template import RunTemplateRun
-from projections.runs import Template, active_runs, admitted_row, cancel_requests, list_runs, run_by_id, run_of
+from projections.run_rows import admitted_row
+from projections.runs import Template, active_runs, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
 from tests.projections.support import shown
 

@@ -1,0 +1,465 @@
+"""The rows of the fleet: how many runs there are and were, how long they took and what they cost, in counters.
+
+Nothing is scanned: the cost of a summary does not grow with the number of runs. Rows of runs are kept while they are
+open; what happened is counted by hour, so that a window of 24 hours is the present hour and the 23 before it.
+"""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.dead_letter import (
+    DeadLetterAdded,
+    DeadLetterDiscarded,
+    DeadLetterRequeued,
+    DeadLetterRestored,
+)
+from athena_core.domain.plane import AuthzDenied, RequestsSuppressed
+from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.queue import WorkBatchDeadLettered, WorkEnqueued, WorkItemDrained
+from athena_core.domain.run import (
+    BudgetReserved,
+    PolicyRejected,
+    RunCancelled,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunPaused,
+    RunQueued,
+    RunResumed,
+    RunTimedOut,
+    UsageRecorded,
+)
+from athena_core.event import Event, Recorded
+from athena_core.values import MICRO_USD
+from projections.engine.projection import Projection, Rows, Table
+
+HOUR_MS = 3_600_000
+NOW = 1
+
+
+class NowRow(msgspec.Struct, gc=False):
+    """What is at work and what waits (there is one row); ``pending`` counts sessions in which runs or items wait."""
+
+    row: int
+    running: int = 0
+    paused: int = 0
+    queued: int = 0
+    pending: int = 0
+    withdrawn: int = 0
+    denied: int = 0
+    suppressed: int = 0
+    items: int = 0
+    drained: int = 0
+    letters: int = 0
+    buried: int = 0
+
+
+class OpenRow(msgspec.Struct, gc=False):
+    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless it stands, since ``since``."""
+
+    run_id: str
+    session_id: str
+    harness_profile_id: str
+    provider: str
+    waiting: bool
+    queued_at: int
+    since: int | None
+    elapsed_ms: int = 0
+    persona: str | None = None
+    reserved_micro_usd: int = 0
+
+
+class BudgetRow(msgspec.Struct, gc=False):
+    """The daily budget of the policy in force, and what runs have set aside of it (there is one row)."""
+
+    row: int
+    reserved_micro_usd: int = 0
+    budget_micro_usd: int | None = None
+
+
+class DayRow(msgspec.Struct, gc=False):
+    """What was spent on a UTC day (``2026-01-31``)."""
+
+    day: str
+    spent_micro_usd: int = 0
+
+
+class PendingRow(msgspec.Struct, gc=False):
+    """A session in which runs wait, or items of its queue, and how many."""
+
+    session_id: str
+    waiting: int
+
+
+class ProviderRow(msgspec.Struct, gc=False):
+    """What became of the runs that asked for a provider, and what its calls consumed, since the beginning."""
+
+    provider: str
+    admitted: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    timed_out: int = 0
+    crashed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micro_usd: int = 0
+    unpriced_calls: int = 0
+
+
+class RefusalRow(msgspec.Struct, gc=False):
+    """How many runs were refused for a reason."""
+
+    reason: str
+    runs: int = 0
+
+
+class HourRow(msgspec.Struct, gc=False):
+    """What happened within an hour since 1970 UTC."""
+
+    hour: int
+    admitted: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    timed_out: int = 0
+    crashed: int = 0
+    denied: int = 0
+    refused: int = 0
+    suppressed: int = 0
+
+
+class RunTimeRow(msgspec.Struct, gc=False):
+    """How many runs that completed within an hour took so long; the number of the bucket says how long."""
+
+    hour: int
+    bucket: int
+    runs: int = 0
+
+
+class SpendRow(msgspec.Struct, gc=False):
+    """What was consumed in a month (``2026-01``, UTC) by a provider, profile, session, persona, or all (no name)."""
+
+    month: str
+    dimension: str
+    name: str
+    cost_micro_usd: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    calls: int = 0
+    unpriced_calls: int = 0
+
+
+NOW_TABLE = Table("fleet_now", NowRow, key=("row",), kept=True)
+OPEN = Table("fleet_open", OpenRow, key=("run_id",), indexes=(("waiting", "queued_at"),), kept=True)
+PENDING = Table("fleet_pending", PendingRow, key=("session_id",))
+PROVIDER = Table("fleet_provider", ProviderRow, key=("provider",))
+REFUSAL = Table("fleet_refusal", RefusalRow, key=("reason",))
+HOUR = Table("fleet_hour", HourRow, key=("hour",))
+RUN_TIME = Table("fleet_run_time", RunTimeRow, key=("hour", "bucket"))
+SPEND = Table(
+    "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
+)
+BUDGET = Table("fleet_budget", BudgetRow, key=("row",), kept=True)
+DAY = Table("fleet_day", DayRow, key=("day",))
+FLEET = Projection(
+    "fleet", version=4, tables=(NOW_TABLE, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND)
+)
+
+OVERALL = "all"
+BY_PROVIDER = "provider"
+BY_PROFILE = "profile"
+BY_SESSION = "session"
+BY_PERSONA = "persona"
+
+
+# Durations in buckets: exact below 8 ms, then eight to each doubling, so that a bucket is at most an eighth too long.
+
+FINE_BITS = 3
+FINE = 1 << FINE_BITS
+
+
+def bucket_of(milliseconds: int) -> int:
+    """The number of the bucket of a duration."""
+    length = max(milliseconds, 0)
+    shift = max(length.bit_length() - FINE_BITS - 1, 0)
+    return shift * FINE + (length >> shift)
+
+
+def longest_of(bucket: int) -> int:
+    """The longest duration in a bucket, in milliseconds."""
+    shift = max(bucket // FINE - 1, 0)
+    return ((bucket - shift * FINE + 1) << shift) - 1
+
+
+# From events to rows
+
+
+@FLEET.on(RunQueued)
+def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
+    """A run waits."""
+    rows.append(OPEN, _open(recorded, recorded.event, waiting=True))
+    _wait(rows, recorded.event.session_id, 1)
+
+
+@FLEET.on(RunCreated)
+def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
+    """A run was admitted, at once or after it waited."""
+    event = recorded.event
+    if recorded.version == 1:
+        rows.append(OPEN, _open(recorded, event, waiting=False))
+    else:
+        row = rows.change(OPEN, recorded.stream)
+        row.waiting, row.since = False, recorded.at
+        _wait(rows, event.session_id, -1)
+    now = _now(rows)
+    now.running += 1
+    rows.tally(PROVIDER, event.provider).admitted += 1
+    _hour(rows, recorded).admitted += 1
+
+
+@FLEET.on(BudgetReserved)
+def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
+    """A part of the day's budget is set aside."""
+    row = rows.change(OPEN, recorded.stream)
+    _release(rows, row)
+    row.reserved_micro_usd = recorded.event.reserved_micro_usd
+    _budget(rows).reserved_micro_usd += row.reserved_micro_usd
+
+
+@FLEET.on(PolicyUpdated)
+def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
+    """Another budget holds."""
+    dollars = recorded.event.after.cost_budget_daily_usd
+    _budget(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
+
+
+@FLEET.on(RunPaused)
+def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
+    """A run's clock stands."""
+    row = rows.change(OPEN, recorded.stream)
+    row.since, row.elapsed_ms = None, recorded.event.elapsed_ms
+    _release(rows, row)
+    now = _now(rows)
+    now.running -= 1
+    now.paused += 1
+
+
+@FLEET.on(RunResumed)
+def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
+    """A run's clock goes on."""
+    row = rows.change(OPEN, recorded.stream)
+    row.since = recorded.at
+    now = _now(rows)
+    now.running += 1
+    now.paused -= 1
+
+
+@FLEET.on(UsageRecorded)
+def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
+    """Tokens and money went."""
+    event = recorded.event
+    row = rows.need(OPEN, recorded.stream)
+    given, taken = event.usage.input_tokens or 0, event.usage.output_tokens or 0
+    total = event.usage.total_tokens or given + taken
+    cost, unpriced = event.cost_micro_usd or 0, int(event.cost_micro_usd is None)
+    month = iso(recorded.at)[:7]
+    spent = (
+        (OVERALL, ""),
+        (BY_PROVIDER, event.provider),
+        (BY_PROFILE, row.harness_profile_id),
+        (BY_SESSION, row.session_id),
+        *(((BY_PERSONA, row.persona),) if row.persona is not None else ()),
+    )
+    for dimension, name in spent:
+        spend = rows.tally(SPEND, month, dimension, name)
+        spend.cost_micro_usd += cost
+        spend.input_tokens += given
+        spend.output_tokens += taken
+        spend.total_tokens += total
+        spend.calls += 1
+        spend.unpriced_calls += unpriced
+    provider = rows.tally(PROVIDER, event.provider)
+    provider.input_tokens += given
+    provider.output_tokens += taken
+    provider.cost_micro_usd += cost
+    provider.unpriced_calls += unpriced
+    if row.reserved_micro_usd or cost > 0:
+        _release(rows, row)
+        rows.tally(DAY, iso(recorded.at)[:10]).spent_micro_usd += max(cost, 0)
+
+
+@FLEET.on(RunCompleted)
+def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
+    """A run ended with an answer: it counts in the times that runs take."""
+    row = _ended(rows, recorded, "completed")
+    took = row.elapsed_ms + (max(recorded.at - row.since, 0) if row.since is not None else 0)
+    hour, bucket = recorded.at // HOUR_MS, bucket_of(took)
+    rows.tally(RUN_TIME, hour, bucket).runs += 1
+
+
+@FLEET.on(RunFailed)
+def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
+    """A run ended with an error."""
+    _ended(rows, recorded, "failed")
+
+
+@FLEET.on(RunCancelled)
+def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
+    """A run was stopped, or withdrawn before it was admitted."""
+    _ended(rows, recorded, "cancelled")
+
+
+@FLEET.on(RunTimedOut)
+def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
+    """A run took too long."""
+    _ended(rows, recorded, "timed_out")
+
+
+@FLEET.on(RunCrashed)
+def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
+    """A run lost its executor."""
+    _ended(rows, recorded, "crashed")
+
+
+@FLEET.on(WorkEnqueued)
+def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
+    """An item waits."""
+    _now(rows).items += 1
+    _pend(rows, recorded.session_id or "", 1)
+
+
+@FLEET.on(WorkItemDrained)
+def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
+    """An item is done."""
+    now = _now(rows)
+    now.items -= 1
+    now.drained += 1
+    _pend(rows, recorded.session_id or "", -1)
+
+
+@FLEET.on(WorkBatchDeadLettered)
+def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
+    """Items became a dead letter."""
+    count = len(recorded.event.item_ids)
+    _now(rows).items -= count
+    _pend(rows, recorded.session_id or "", -count)
+
+
+@FLEET.on(DeadLetterAdded)
+def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
+    """Something could not be done."""
+    now = _now(rows)
+    now.letters += 1
+    now.buried += 1
+
+
+@FLEET.on(DeadLetterRequeued, DeadLetterDiscarded, DeadLetterRestored)
+def dead_letter_decided(
+    rows: Rows, recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored]
+) -> None:
+    """Something was decided about it, or that was taken back."""
+    _now(rows).letters += 1 if isinstance(recorded.event, DeadLetterRestored) else -1
+
+
+@FLEET.on(PolicyRejected)
+def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
+    """A run was refused."""
+    reason = recorded.event.rejection.reason
+    rows.tally(REFUSAL, reason).runs += 1
+    _hour(rows, recorded).refused += 1
+
+
+@FLEET.on(AuthzDenied)
+def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
+    """An identity was denied an operation."""
+    now, hour = _now(rows), _hour(rows, recorded)
+    now.denied += 1
+    hour.denied += 1
+
+
+@FLEET.on(RequestsSuppressed)
+def requests_suppressed(rows: Rows, recorded: Recorded[RequestsSuppressed]) -> None:
+    """Refusals that were not recorded one by one."""
+    now, hour = _now(rows), _hour(rows, recorded)
+    now.suppressed += recorded.event.count
+    hour.suppressed += recorded.event.count
+
+
+def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: bool) -> OpenRow:
+    return OpenRow(
+        run_id=recorded.stream,
+        session_id=event.session_id,
+        harness_profile_id=event.harness_profile_id,
+        provider=event.provider,
+        waiting=waiting,
+        queued_at=recorded.at,
+        since=None if waiting else recorded.at,
+        persona=event.persona_name,
+    )
+
+
+def _release(rows: Rows, row: OpenRow) -> None:
+    """What a run has set aside is free."""
+    if row.reserved_micro_usd:
+        _budget(rows).reserved_micro_usd -= row.reserved_micro_usd
+        row.reserved_micro_usd = 0
+        rows.put(OPEN, row)
+
+
+def _budget(rows: Rows) -> BudgetRow:
+    """The row of the budget, as changed from here on."""
+    row = rows.get(BUDGET, NOW) or BudgetRow(NOW)
+    rows.put(BUDGET, row)
+    return row
+
+
+def _wait(rows: Rows, session_id: str, change: int) -> None:
+    """One more run waits in a session, or one less."""
+    _now(rows).queued += change
+    _pend(rows, session_id, change)
+
+
+def _pend(rows: Rows, session_id: str, change: int) -> None:
+    """More or less waits in a session."""
+    now = _now(rows)
+    pending = rows.get(PENDING, session_id) or PendingRow(session_id, 0)
+    now.pending += (pending.waiting + change > 0) - (pending.waiting > 0)
+    pending.waiting += change
+    if pending.waiting:
+        rows.put(PENDING, pending)
+    else:
+        rows.delete(PENDING, session_id)
+
+
+def _ended(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRow:
+    """Count an ending; what was never admitted is only withdrawn."""
+    row = rows.need(OPEN, recorded.stream)
+    _release(rows, row)
+    rows.delete(OPEN, recorded.stream)
+    now = _now(rows)
+    if row.waiting:
+        _wait(rows, row.session_id, -1)
+        now.withdrawn += 1
+        return row
+    if row.since is None:
+        now.paused -= 1
+    else:
+        now.running -= 1
+    for counts in (rows.tally(PROVIDER, row.provider), _hour(rows, recorded)):
+        setattr(counts, outcome, getattr(counts, outcome) + 1)
+    return row
+
+
+def _now(rows: Rows) -> NowRow:
+    """The row of the present, as changed from here on."""
+    row = rows.get(NOW_TABLE, NOW) or NowRow(NOW)
+    rows.put(NOW_TABLE, row)
+    return row
+
+
+def _hour(rows: Rows, recorded: Recorded[Event]) -> HourRow:
+    """What is added to an hour."""
+    return rows.tally(HOUR, recorded.at // HOUR_MS)

@@ -1,0 +1,418 @@
+"""The rows of runs: every run, the admitted ones, the waiting ones, and the requests to cancel."""
+
+import msgspec
+
+from athena_core import errors
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.policy import PolicyUpdated
+from athena_core.domain.run import (
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunLeased,
+    RunPaused,
+    RunQueued,
+    RunResumed,
+    RunStarted,
+    RunTimedOut,
+    TranscriptAppended,
+    UsageRecorded,
+)
+from athena_core.domain.template import RunTemplateRun
+from athena_core.event import Event, Recorded, Value
+from athena_core.text import ERASED, or_erased
+from athena_core.values import PREVIEW_CHARS, Usage
+from projections.engine.projection import Projection, Rows, Table
+
+
+class RunRow(msgspec.Struct, gc=False):
+    """A run; ``position`` is that of its first event, ``error`` and the like are JSON."""
+
+    position: int
+    run_id: str
+    session_id: str
+    status: str
+    created_at: int
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+    trace_id: str
+    attempt: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+    output_position: int | None = None
+    usage: str | None = None
+    cost_micro_usd: int | None = None
+    error: str | None = None
+    evidence_count: int = 0
+    verification_status: str | None = None
+    verification_failures: str | None = None
+    parent_run_id: str | None = None
+    budget_micro_usd: int | None = None
+    paused_at: int | None = None
+    pause_reason: str | None = None
+    template_id: str | None = None
+    template_version: int | None = None
+    input_position: int | None = None
+    input_preview: str | None = None
+    output_preview: str | None = None
+    output_chars: int | None = None
+    error_position: int | None = None
+
+
+class InputRow(msgspec.Struct, gc=False):
+    """The run whose input preview comes from an entry of a transcript."""
+
+    entry_position: int
+    run_id: str
+
+
+class WordsRow(msgspec.Struct, gc=False):
+    """The run whose error or cancel has words from an event."""
+
+    position: int
+    run_id: str
+
+
+class OutputRow(msgspec.Struct, gc=False):
+    """The text of the last assistant entry of a run, by the position of that entry; NULL once redacted."""
+
+    entry_position: int
+    run_id: str
+    text: str | None
+
+
+class ActiveRow(msgspec.Struct, gc=False):
+    """A run that was admitted and has not ended; ``pid`` is 0 before its lease, ``paused`` is 1 while it is.
+
+    ``places`` are those that limits by key count it at, with spaces between.
+    """
+
+    started_at: int
+    session_id: str
+    run_id: str
+    pid: int
+    trace_id: str
+    paused: int = 0
+    places: str = ""
+
+
+class WaitingRow(msgspec.Struct, gc=False):
+    """A run that was queued and not yet admitted."""
+
+    run_id: str
+    position: int
+    session_id: str
+    reason: str
+    places: str = ""
+
+
+class LimitsRow(msgspec.Struct, gc=False):
+    """The limits by key of the policy in force, as JSON (there is one row)."""
+
+    row: int
+    limits: str
+
+
+class CancelRow(msgspec.Struct, gc=False):
+    """A request to cancel a run that has not ended; ``position`` is that of its event."""
+
+    position: int
+    requested_at: int
+    session_id: str
+    run_id: str
+    reason: str | None
+    trace_id: str
+    started_at: int | None
+
+
+RUN = Table(
+    "run",
+    RunRow,
+    key=("run_id",),
+    indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
+    kept=True,
+)
+INPUT = Table("run_input", InputRow, key=("entry_position",))
+WORDS = Table("run_words", WordsRow, key=("position",))
+OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
+ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),), kept=True)
+WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
+CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
+LIMITS = Table("run_limits", LimitsRow, key=("row",))
+RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, WORDS))
+IN_FORCE = 1
+CANCELLED = "the run was cancelled"
+
+# From events to rows. A run's events are in the stream of its id; a refused run has none of these (decisions E12).
+
+
+@RUNS.on(RunQueued)
+def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
+    """The run waits."""
+    event = recorded.event
+    rows.append(RUN, _request_row(recorded, event, "queued"))
+    places = " ".join(event.places)
+    rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
+
+
+@RUNS.on(RunCreated)
+def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
+    """The run was admitted, at once or after it waited."""
+    if recorded.version == 1:
+        row = _request_row(recorded, recorded.event, "running")
+        rows.append(RUN, row)
+    else:
+        row = rows.change(RUN, recorded.stream)
+        row.status = "running"
+        rows.delete(WAITING, recorded.stream)
+    places = " ".join(recorded.event.places)
+    active = ActiveRow(recorded.at, row.session_id, row.run_id, 0, row.trace_id, places=places)
+    rows.append(ACTIVE, active)
+
+
+@RUNS.on(RunTemplateRun)
+def run_template_run(rows: Rows, recorded: Recorded[RunTemplateRun]) -> None:
+    """The run is one of a template."""
+    row = rows.change(RUN, recorded.stream)
+    row.template_id, row.template_version = recorded.event.run_template_id, recorded.event.version
+
+
+@RUNS.on(RunLeased)
+def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
+    """An executor has the run."""
+    row = rows.change(RUN, recorded.stream)
+    row.attempt = recorded.event.attempt
+    active = rows.change(ACTIVE, recorded.stream)
+    active.pid = recorded.event.pid
+
+
+@RUNS.on(RunStarted)
+def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
+    """The run is executed, maybe not for the first time."""
+    row = rows.change(RUN, recorded.stream)
+    row.attempt = recorded.event.attempt
+    if row.started_at is None:
+        row.started_at = recorded.at
+        active = rows.change(ACTIVE, recorded.stream)
+        active.started_at = recorded.at
+
+
+@RUNS.on(TranscriptAppended)
+def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
+    """Keep the last message of the assistant as the output, and the beginning of the user's first one."""
+    event = recorded.event
+    if event.kind != "message":
+        return
+    row = rows.change(RUN, recorded.stream)
+    content = event.content
+    if event.role == "assistant":
+        if row.output_position is not None:
+            rows.delete(OUTPUT, row.output_position)
+        row.output_position = recorded.position
+        row.output_preview = None if content is None else content[:PREVIEW_CHARS]
+        row.output_chars = None if content is None else len(content)
+        rows.append(OUTPUT, OutputRow(recorded.position, row.run_id, content))
+    elif row.input_position is None:
+        row.input_position = recorded.position
+        row.input_preview = None if content is None else content[:PREVIEW_CHARS]
+        rows.append(INPUT, InputRow(recorded.position, row.run_id))
+
+
+@RUNS.on(UsageRecorded)
+def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
+    """Usage and cost add up over the model calls of a run."""
+    event = recorded.event
+    row = rows.change(RUN, recorded.stream)
+    usage = event.usage if row.usage is None else msgspec.json.decode(row.usage, type=Usage).plus(event.usage)
+    row.usage = _json(usage)
+    if event.cost_micro_usd is not None:
+        row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
+
+
+@RUNS.on(RunPaused)
+def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
+    """The run has no slot, but its session; its executor has left it."""
+    row = rows.change(RUN, recorded.stream)
+    row.status, row.paused_at, row.pause_reason = "paused", recorded.at, recorded.event.reason
+    active = rows.change(ACTIVE, recorded.stream)
+    active.pid, active.paused = 0, 1
+
+
+@RUNS.on(RunResumed)
+def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
+    """The run goes on under another budget, or none."""
+    row = rows.change(RUN, recorded.stream)
+    row.status, row.paused_at, row.pause_reason = "running", None, None
+    row.budget_micro_usd = recorded.event.budget_micro_usd
+    active = rows.change(ACTIVE, recorded.stream)
+    active.paused = 0
+
+
+@RUNS.on(RunCancelRequested)
+def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> None:
+    """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
+    if recorded.event.status == "cancelled":
+        row = rows.need(RUN, recorded.stream)
+        cancel = CancelRow(
+            position=recorded.position,
+            requested_at=recorded.at,
+            session_id=row.session_id,
+            run_id=row.run_id,
+            reason=recorded.event.note,
+            trace_id=row.trace_id,
+            started_at=row.started_at,
+        )
+        rows.put(CANCEL, cancel)
+        rows.append(WORDS, WordsRow(recorded.position, row.run_id))
+
+
+@RUNS.on(RunCompleted)
+def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
+    """The run ended with an answer."""
+    event = recorded.event
+    row = _ended(rows, recorded, "completed")
+    row.provider, row.model = event.provider, event.model
+    row.evidence_count = event.evidence_count
+    row.verification_status = event.verification_status
+    if event.verification_failures:
+        row.verification_failures = _json(event.verification_failures)
+    if event.usage is not None:
+        row.usage = _json(event.usage)
+
+
+@RUNS.on(RunFailed)
+def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
+    """The run ended with an error."""
+    event = recorded.event
+    row = _ended(rows, recorded, "failed")
+    row.error = _json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
+    row.error_position = recorded.position
+    rows.append(WORDS, WordsRow(recorded.position, row.run_id))
+
+
+@RUNS.on(RunCancelled)
+def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
+    """The run was stopped, or withdrawn before it started."""
+    event = recorded.event
+    asked = rows.get(CANCEL, recorded.stream)
+    row = _ended(rows, recorded, "cancelled")
+    kind: type[errors.AthenaError] = errors.RunCancelledError
+    message = CANCELLED
+    if asked is not None:
+        row.error_position = asked.position
+        message = CANCELLED if asked.reason is None else f"{CANCELLED}: {asked.reason}"
+    if event.cause == "session-busy":
+        kind, message = errors.SessionLockTimeout, "another run held the session"
+    elif event.cause == "executor":
+        kind, message = errors.Overloaded, "no executor had room for the run"
+    elif event.cause == "key-limit":
+        kind, message = errors.ConcurrencyLimitExceeded, "policy.limits left no room for the run in time"
+    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(RunTimedOut)
+def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
+    """The run took too long."""
+    row = _ended(rows, recorded, "timed-out")
+    kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
+    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(RunCrashed)
+def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
+    """The run lost its executor."""
+    row = _ended(rows, recorded, "crashed")
+    kind, message = errors.RunCrashedError, "the executor of the run died"
+    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+
+
+@RUNS.on(PolicyUpdated)
+def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
+    """Other limits hold: whoever waits has to know which."""
+    rows.put(LIMITS, LimitsRow(IN_FORCE, _json(recorded.event.after.limits or ())))
+
+
+@RUNS.on(PayloadRedacted)
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Forget an output or an input and its preview, the words of an error or of a cancel."""
+    target = recorded.event.target
+    words = rows.get(WORDS, target)
+    if words is not None:
+        _forget_words(rows, words)
+    output, source = rows.get(OUTPUT, target), rows.get(INPUT, target)
+    if output is not None:
+        output.text = None
+        rows.put(OUTPUT, output)
+        run = rows.change(RUN, output.run_id)
+        run.output_preview = run.output_chars = None
+    if source is not None:
+        rows.change(RUN, source.run_id).input_preview = None
+
+
+def _forget_words(rows: Rows, words: WordsRow) -> None:
+    asked = rows.get(CANCEL, words.run_id)
+    if asked is not None and asked.position == words.position:
+        asked.reason = None
+        rows.put(CANCEL, asked)
+    run = rows.change(RUN, words.run_id)
+    if run.error is not None and run.error_position == words.position:
+        error = msgspec.json.decode(run.error, type=RunError)
+        message = ERASED if run.status == "failed" else CANCELLED
+        run.error = _json(RunError(code=error.code, message=message, retryable=error.retryable))
+
+
+def _request_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
+    return _row(recorded.stream, event, recorded.at, status, position=recorded.position, trace_id=recorded.correlation)
+
+
+def admitted_row(run_id: str, event: RunCreated, at: int) -> RunRow:
+    """The row after the commit that admitted a run and leased it (``at``, in milliseconds since 1970 UTC).
+
+    It has neither its position nor a trace.
+    """
+    row = _row(run_id, event, at, "running", position=0, trace_id="")
+    row.attempt, row.started_at = 1, at
+    return row
+
+
+def _row(run_id: str, event: RunQueued | RunCreated, at: int, status: str, *, position: int, trace_id: str) -> RunRow:
+    return RunRow(
+        position=position,
+        run_id=run_id,
+        session_id=event.session_id,
+        status=status,
+        created_at=at,
+        directive_id=event.directive_id,
+        harness_profile_id=event.harness_profile_id,
+        provider=event.provider,
+        model=event.model,
+        trace_id=trace_id,
+        parent_run_id=event.parent_run_id,
+        budget_micro_usd=event.budget_micro_usd,
+    )
+
+
+def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
+    row = rows.change(RUN, recorded.stream)
+    rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
+    rows.delete(CANCEL, recorded.stream)
+    row.status, row.paused_at, row.pause_reason = status, None, None
+    row.finished_at = recorded.at
+    return row
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class RunError(Value):
+    """Why a run has no answer."""
+
+    code: str
+    message: str
+    retryable: bool
