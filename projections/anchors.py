@@ -26,7 +26,7 @@ ANCHOR = Table("anchor", AnchorRow, key=("position",), indexes=(("log_id", "posi
 ANCHORS = Projection("anchors", version=1, tables=(ANCHOR,))
 
 
-@ANCHORS.on(AnchorKept)
+@ANCHORS.handler
 def anchor_kept(rows: Rows, recorded: Recorded[AnchorKept]) -> None:
     """Keep the anchor."""
     event = recorded.event

@@ -296,6 +296,7 @@ def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
     return keep
 
 
+@AUDIT.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Show who erased, and forget the reason of an entry that was erased; of a rejection what was asked for."""
     _shown_by(ENTRIES[PayloadRedacted])(rows, recorded)
@@ -311,10 +312,9 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     rows.put(AUDIT_ENTRY, erased)
 
 
-AUDIT.on(PayloadRedacted)(payload_redacted)
 for _event, _of in ENTRIES.items():
     if _event is not PayloadRedacted:
-        AUDIT.on(_event)(_shown_by(_of))
+        AUDIT.on(_event, _shown_by(_of))
 
 
 def _json(value: object) -> str | None:

@@ -40,7 +40,7 @@ HARNESS_PROFILE = Table("harness_profile", HarnessProfileRow, key=("position",),
 CATALOG = Projection("catalog", version=2, tables=(DIRECTIVE, HARNESS_PROFILE))
 
 
-@CATALOG.on(DirectiveCreated)
+@CATALOG.handler
 def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
     """Keep the directive."""
     event = recorded.event
@@ -59,7 +59,7 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
     )
 
 
-@CATALOG.on(HarnessProfileCreated)
+@CATALOG.handler
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     """Keep the profile."""
     profile = msgspec.json.encode(recorded.event.profile).decode()
@@ -67,7 +67,7 @@ def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated
     rows.append(HARNESS_PROFILE, row)
 
 
-@CATALOG.on(PayloadRedacted)
+@CATALOG.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted directive said."""
     row = rows.get(DIRECTIVE, recorded.event.target)

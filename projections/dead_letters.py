@@ -87,7 +87,7 @@ LETTERS = Keyset(kind="dead-letters", columns=(("position", "position", int),), 
 # From events to rows
 
 
-@DEAD_LETTERS.on(DeadLetterAdded)
+@DEAD_LETTERS.handler
 def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     """Work could not be done."""
     event, at = recorded.event, recorded.at
@@ -115,7 +115,7 @@ def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     rows.append(PLACE, PlaceRow(event.id, recorded.position))
 
 
-@DEAD_LETTERS.on(DeadLetterRequeued)
+@DEAD_LETTERS.handler
 def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
     """Its work waits again."""
     row = _decided(rows, recorded, "requeued", None)
@@ -123,19 +123,19 @@ def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
     row.item_ids, row.new_message_id = _json(recorded.event.item_ids), recorded.event.message_id
 
 
-@DEAD_LETTERS.on(DeadLetterDiscarded)
+@DEAD_LETTERS.handler
 def letter_discarded(rows: Rows, recorded: Recorded[DeadLetterDiscarded]) -> None:
     """Its work will not be done."""
     _decided(rows, recorded, "discarded", recorded.event.note)
 
 
-@DEAD_LETTERS.on(DeadLetterRestored)
+@DEAD_LETTERS.handler
 def letter_restored(rows: Rows, recorded: Recorded[DeadLetterRestored]) -> None:
     """Nothing is decided about it."""
     _decided(rows, recorded, "pending", recorded.event.note)
 
 
-@DEAD_LETTERS.on(PayloadRedacted)
+@DEAD_LETTERS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a letter held and what its errors said, or the note of a decision."""
     row = rows.get(LETTER, recorded.event.target)

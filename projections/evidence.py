@@ -62,7 +62,7 @@ SELECT_ONE = (
 # From events to rows
 
 
-@EVIDENCES.on(EvidenceAttached)
+@EVIDENCES.handler
 def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
     """Keep what was shown."""
     event = recorded.event
@@ -93,14 +93,14 @@ def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
     )
 
 
-@EVIDENCES.on(TranscriptAppended)
+@EVIDENCES.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
     """A tool that changed the workspace makes stale what was shown of it before."""
     if recorded.event.changed:
         rows.put(CHANGE, ChangeRow(recorded.stream, recorded.position))
 
 
-@EVIDENCES.on(PayloadRedacted)
+@EVIDENCES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was shown, and with the salt what its hash could tell."""
     row = rows.get(EVIDENCE, recorded.event.target)

@@ -197,14 +197,14 @@ def longest_of(bucket: int) -> int:
 # From events to rows
 
 
-@FLEET.on(RunQueued)
+@FLEET.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """A run waits."""
     rows.append(OPEN, _open(recorded, recorded.event, waiting=True))
     _wait(rows, recorded.event.session_id, 1)
 
 
-@FLEET.on(RunCreated)
+@FLEET.handler
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     """A run was admitted, at once or after it waited."""
     event = recorded.event
@@ -220,7 +220,7 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     _hour(rows, recorded).admitted += 1
 
 
-@FLEET.on(BudgetReserved)
+@FLEET.handler
 def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
     """A part of the day's budget is set aside."""
     row = rows.change(OPEN, recorded.stream)
@@ -229,14 +229,14 @@ def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
     _budget(rows).reserved_micro_usd += row.reserved_micro_usd
 
 
-@FLEET.on(PolicyUpdated)
+@FLEET.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Another budget holds."""
     dollars = recorded.event.after.cost_budget_daily_usd
     _budget(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
 
 
-@FLEET.on(RunPaused)
+@FLEET.handler
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     """A run's clock stands."""
     row = rows.change(OPEN, recorded.stream)
@@ -247,7 +247,7 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     now.paused += 1
 
 
-@FLEET.on(RunResumed)
+@FLEET.handler
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """A run's clock goes on."""
     row = rows.change(OPEN, recorded.stream)
@@ -257,7 +257,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     now.paused -= 1
 
 
-@FLEET.on(UsageRecorded)
+@FLEET.handler
 def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Tokens and money went."""
     event = recorded.event
@@ -291,7 +291,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
         rows.tally(DAY, iso(recorded.at)[:10]).spent_micro_usd += max(cost, 0)
 
 
-@FLEET.on(RunCompleted)
+@FLEET.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """A run ended with an answer: it counts in the times that runs take."""
     row = _ended(rows, recorded, "completed")
@@ -300,38 +300,38 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     rows.tally(RUN_TIME, hour, bucket).runs += 1
 
 
-@FLEET.on(RunFailed)
+@FLEET.handler
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     """A run ended with an error."""
     _ended(rows, recorded, "failed")
 
 
-@FLEET.on(RunCancelled)
+@FLEET.handler
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     """A run was stopped, or withdrawn before it was admitted."""
     _ended(rows, recorded, "cancelled")
 
 
-@FLEET.on(RunTimedOut)
+@FLEET.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     """A run took too long."""
     _ended(rows, recorded, "timed_out")
 
 
-@FLEET.on(RunCrashed)
+@FLEET.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     """A run lost its executor."""
     _ended(rows, recorded, "crashed")
 
 
-@FLEET.on(WorkEnqueued)
+@FLEET.handler
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     """An item waits."""
     _now(rows).items += 1
     _pend(rows, recorded.session_id or "", 1)
 
 
-@FLEET.on(WorkItemDrained)
+@FLEET.handler
 def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     """An item is done."""
     now = _now(rows)
@@ -340,7 +340,7 @@ def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     _pend(rows, recorded.session_id or "", -1)
 
 
-@FLEET.on(WorkBatchDeadLettered)
+@FLEET.handler
 def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
     """Items became a dead letter."""
     count = len(recorded.event.item_ids)
@@ -348,7 +348,7 @@ def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> 
     _pend(rows, recorded.session_id or "", -count)
 
 
-@FLEET.on(DeadLetterAdded)
+@FLEET.handler
 def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     """Something could not be done."""
     now = _now(rows)
@@ -356,7 +356,7 @@ def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     now.buried += 1
 
 
-@FLEET.on(DeadLetterRequeued, DeadLetterDiscarded, DeadLetterRestored)
+@FLEET.handler
 def dead_letter_decided(
     rows: Rows, recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored]
 ) -> None:
@@ -364,7 +364,7 @@ def dead_letter_decided(
     _now(rows).letters += 1 if isinstance(recorded.event, DeadLetterRestored) else -1
 
 
-@FLEET.on(PolicyRejected)
+@FLEET.handler
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     """A run was refused."""
     reason = recorded.event.rejection.reason
@@ -372,7 +372,7 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     _hour(rows, recorded).refused += 1
 
 
-@FLEET.on(AuthzDenied)
+@FLEET.handler
 def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
     """An identity was denied an operation."""
     now, hour = _now(rows), _hour(rows, recorded)
@@ -380,7 +380,7 @@ def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
     hour.denied += 1
 
 
-@FLEET.on(RequestsSuppressed)
+@FLEET.handler
 def requests_suppressed(rows: Rows, recorded: Recorded[RequestsSuppressed]) -> None:
     """Refusals that were not recorded one by one."""
     now, hour = _now(rows), _hour(rows, recorded)

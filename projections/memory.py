@@ -47,7 +47,7 @@ SELECT_ERASED = "SELECT position, target FROM memory_erased WHERE position > ? O
 # From events to rows
 
 
-@MEMORY.on(MemoryRecorded)
+@MEMORY.handler
 def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
     """Keep the entry."""
     event = recorded.event
@@ -65,7 +65,7 @@ def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
     )
 
 
-@MEMORY.on(PayloadRedacted)
+@MEMORY.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what an entry said, and have it forgotten where it is searched."""
     target = recorded.event.target

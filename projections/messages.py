@@ -67,7 +67,7 @@ NEWEST = Keyset(kind="messages", columns=(("position", "position", int),))
 # From events to rows
 
 
-@MESSAGES.on(MessageSent)
+@MESSAGES.handler
 def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
     """A message was accepted."""
     event, at = recorded.event, recorded.at
@@ -92,7 +92,7 @@ def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
     rows.append(PLACE, PlaceRow(event.message_id, recorded.position))
 
 
-@MESSAGES.on(MessageStarted, MessageCompleted, MessageFailed)
+@MESSAGES.handler
 def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageCompleted | MessageFailed]) -> None:
     """A run works on a message, or did, or will not."""
     event = recorded.event
@@ -106,7 +106,7 @@ def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageComplet
         rows.append(FAILURE, FailureRow(recorded.position, row.position))
 
 
-@MESSAGES.on(PayloadRedacted)
+@MESSAGES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a message said, or why it failed."""
     row = rows.get(MESSAGE, recorded.event.target)

@@ -75,7 +75,7 @@ REJECTION = Table(
 POLICY = Projection("policy", version=4, tables=(DOCUMENT, PROVIDER, REJECTION))
 
 
-@POLICY.on(PolicyUpdated)
+@POLICY.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Another policy is in force."""
     event = recorded.event
@@ -83,14 +83,14 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     rows.put(DOCUMENT, PolicyRow(IN_FORCE, recorded.version, msgspec.json.encode(document).decode()))
 
 
-@POLICY.on(HarnessProfileCreated)
+@POLICY.handler
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     """Remember whom it asks."""
     event = recorded.event
     rows.append(PROVIDER, ProviderRow(event.harness_profile_id, event.provider))
 
 
-@POLICY.on(PolicyRejected)
+@POLICY.handler
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     """A run was refused; what preceded it in the same transaction says nothing more."""
     event = recorded.event
@@ -124,7 +124,7 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
     )
 
 
-@POLICY.on(PayloadRedacted)
+@POLICY.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a refused request said."""
     row = rows.get(REJECTION, recorded.event.target)

@@ -92,7 +92,7 @@ COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP B
 # From events to rows
 
 
-@QUEUES.on(WorkEnqueued)
+@QUEUES.handler
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     """An item waits."""
     event = recorded.event
@@ -111,7 +111,7 @@ def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     _touch(rows, recorded)
 
 
-@QUEUES.on(WorkDrainStarted)
+@QUEUES.handler
 def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
     """A queue is drained."""
     event = recorded.event
@@ -130,7 +130,7 @@ def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
     _touch(rows, recorded).drain_id = event.drain_id
 
 
-@QUEUES.on(WorkBatchStarted)
+@QUEUES.handler
 def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
     """A run has items."""
     event = recorded.event
@@ -141,7 +141,7 @@ def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
     _touch(rows, recorded)
 
 
-@QUEUES.on(WorkItemDrained)
+@QUEUES.handler
 def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     """An item is done."""
     event = recorded.event
@@ -151,7 +151,7 @@ def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     _touch(rows, recorded)
 
 
-@QUEUES.on(WorkBatchReturned)
+@QUEUES.handler
 def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
     """Items wait again."""
     event = recorded.event
@@ -161,7 +161,7 @@ def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
     _touch(rows, recorded)
 
 
-@QUEUES.on(WorkBatchDeadLettered)
+@QUEUES.handler
 def batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
     """Items became a dead letter."""
     for item_id in recorded.event.item_ids:
@@ -169,7 +169,7 @@ def batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
     _touch(rows, recorded)
 
 
-@QUEUES.on(WorkDrained, WorkDrainFailed)
+@QUEUES.handler
 def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -> None:
     """A drain ended."""
     event = recorded.event
@@ -183,7 +183,7 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
     _touch(rows, recorded).drain_id = None
 
 
-@QUEUES.on(PayloadRedacted)
+@QUEUES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what an item said, or why a drain failed."""
     failure = rows.get(FAILURE, recorded.event.target)

@@ -46,7 +46,7 @@ RESULTS = Keyset(kind="redrive-results", columns=(("position", "position", int),
 # From events to rows
 
 
-@REDRIVES.on(RedriveStarted)
+@REDRIVES.handler
 def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
     """A job began."""
     event = recorded.event
@@ -62,7 +62,7 @@ def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
     rows.append(REDRIVE, row)
 
 
-@REDRIVES.on(RedriveAdvanced)
+@REDRIVES.handler
 def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
     """A letter was seen to."""
     event = recorded.event
@@ -72,7 +72,7 @@ def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
     rows.append(RESULT, result)
 
 
-@REDRIVES.on(RedriveCompleted, RedriveCancelled)
+@REDRIVES.handler
 def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCancelled]) -> None:
     """A job ended."""
     row = rows.change(REDRIVE, recorded.event.redrive_id)

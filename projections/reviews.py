@@ -54,7 +54,7 @@ SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
 # From events to rows
 
 
-@REVIEWS.on(PersonaRunStarted)
+@REVIEWS.handler
 def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
     """A review began."""
     event = recorded.event
@@ -74,14 +74,14 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
     )
 
 
-@REVIEWS.on(PersonaRunRepairRequested)
+@REVIEWS.handler
 def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) -> None:
     """The model is asked once more."""
     row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
     row.repair_run_id = recorded.event.repair_run_id
 
 
-@REVIEWS.on(PersonaRunCompleted)
+@REVIEWS.handler
 def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> None:
     """The review ended."""
     event = recorded.event
@@ -92,7 +92,7 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
     rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))
 
 
-@REVIEWS.on(PayloadRedacted)
+@REVIEWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a review came to."""
     row = rows.get(PERSONA_RESULT, recorded.event.target)

@@ -151,7 +151,7 @@ CANCELLED = "the run was cancelled"
 # From events to rows. A run's events are in the stream of its id; a refused run has none of these (decisions E12).
 
 
-@RUNS.on(RunQueued)
+@RUNS.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """The run waits."""
     event = recorded.event
@@ -160,7 +160,7 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
 
 
-@RUNS.on(RunCreated)
+@RUNS.handler
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     """The run was admitted, at once or after it waited."""
     if recorded.version == 1:
@@ -175,14 +175,14 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     rows.append(ACTIVE, active)
 
 
-@RUNS.on(RunTemplateRun)
+@RUNS.handler
 def run_template_run(rows: Rows, recorded: Recorded[RunTemplateRun]) -> None:
     """The run is one of a template."""
     row = rows.change(RUN, recorded.stream)
     row.template_id, row.template_version = recorded.event.run_template_id, recorded.event.version
 
 
-@RUNS.on(RunLeased)
+@RUNS.handler
 def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
     """An executor has the run."""
     row = rows.change(RUN, recorded.stream)
@@ -191,7 +191,7 @@ def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
     active.pid = recorded.event.pid
 
 
-@RUNS.on(RunStarted)
+@RUNS.handler
 def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
     """The run is executed, maybe not for the first time."""
     row = rows.change(RUN, recorded.stream)
@@ -202,7 +202,7 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
         active.started_at = recorded.at
 
 
-@RUNS.on(TranscriptAppended)
+@RUNS.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
     """Keep the last message of the assistant as the output, and the beginning of the user's first one."""
     event = recorded.event
@@ -223,7 +223,7 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
         rows.append(INPUT, InputRow(recorded.position, row.run_id))
 
 
-@RUNS.on(UsageRecorded)
+@RUNS.handler
 def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Usage and cost add up over the model calls of a run."""
     event = recorded.event
@@ -234,7 +234,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
 
 
-@RUNS.on(RunPaused)
+@RUNS.handler
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     """The run has no slot, but its session; its executor has left it."""
     row = rows.change(RUN, recorded.stream)
@@ -243,7 +243,7 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     active.pid, active.paused = 0, 1
 
 
-@RUNS.on(RunResumed)
+@RUNS.handler
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """The run goes on under another budget, or none."""
     row = rows.change(RUN, recorded.stream)
@@ -253,7 +253,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     active.paused = 0
 
 
-@RUNS.on(RunCancelRequested)
+@RUNS.handler
 def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> None:
     """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
     if recorded.event.status == "cancelled":
@@ -271,7 +271,7 @@ def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> 
         rows.append(WORDS, WordsRow(recorded.position, row.run_id))
 
 
-@RUNS.on(RunCompleted)
+@RUNS.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """The run ended with an answer."""
     event = recorded.event
@@ -285,7 +285,7 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
         row.usage = _json(event.usage)
 
 
-@RUNS.on(RunFailed)
+@RUNS.handler
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     """The run ended with an error."""
     event = recorded.event
@@ -295,7 +295,7 @@ def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     rows.append(WORDS, WordsRow(recorded.position, row.run_id))
 
 
-@RUNS.on(RunCancelled)
+@RUNS.handler
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     """The run was stopped, or withdrawn before it started."""
     event = recorded.event
@@ -315,7 +315,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
-@RUNS.on(RunTimedOut)
+@RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     """The run took too long."""
     row = _ended(rows, recorded, "timed-out")
@@ -323,7 +323,7 @@ def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
-@RUNS.on(RunCrashed)
+@RUNS.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     """The run lost its executor."""
     row = _ended(rows, recorded, "crashed")
@@ -331,13 +331,13 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
-@RUNS.on(PolicyUpdated)
+@RUNS.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Other limits hold: whoever waits has to know which."""
     rows.put(LIMITS, LimitsRow(IN_FORCE, _json(recorded.event.after.limits or ())))
 
 
-@RUNS.on(PayloadRedacted)
+@RUNS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget an output or an input and its preview, the words of an error or of a cancel."""
     target = recorded.event.target

@@ -126,7 +126,7 @@ SCHEDULES = Projection("schedules", version=2, tables=(SCHEDULE, TEXT, SLOT, FLI
 # From events to rows
 
 
-@SCHEDULES.on(ScheduleUpserted)
+@SCHEDULES.handler
 def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
     """It was put."""
     event = recorded.event
@@ -157,13 +157,13 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
     rows.append(TEXT, TextRow(recorded.position, event.id))
 
 
-@SCHEDULES.on(ScheduleRemoved)
+@SCHEDULES.handler
 def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
     """It is no more; its log stays."""
     rows.delete(SCHEDULE, recorded.event.id)
 
 
-@SCHEDULES.on(ScheduleEnabled)
+@SCHEDULES.handler
 def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
     """Slots come due from now on."""
     event = recorded.event
@@ -177,7 +177,7 @@ def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
             row.definition = _json(replace(definition, trigger=trigger))
 
 
-@SCHEDULES.on(ScheduleDisabled)
+@SCHEDULES.handler
 def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
     """No more slots come due."""
     row = _changed(rows, recorded, recorded.event.id) if recorded.event.updated else None
@@ -185,7 +185,7 @@ def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
         row.enabled = False
 
 
-@SCHEDULES.on(SchedulePaused, ScheduleResumed)
+@SCHEDULES.handler
 def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResumed]) -> None:
     """Slots do not run, or run again."""
     row = _changed(rows, recorded, recorded.event.id)
@@ -195,7 +195,7 @@ def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResu
         rows.append(TEXT, TextRow(recorded.position, recorded.event.id))
 
 
-@SCHEDULES.on(ScheduleRunStarted)
+@SCHEDULES.handler
 def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> None:
     """A slot runs."""
     event = recorded.event
@@ -204,7 +204,7 @@ def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> 
     rows.put(FLIGHT, FlightRow(event.target_run_id, event.id, row.position))
 
 
-@SCHEDULES.on(ScheduleRunBuffered)
+@SCHEDULES.handler
 def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -> None:
     """A slot waits for the runs in flight."""
     event = recorded.event
@@ -213,14 +213,14 @@ def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -
     rows.put(BUFFERED, BufferedRow(event.id, event.slot_ms, row.position))
 
 
-@SCHEDULES.on(ScheduleRunSkipped)
+@SCHEDULES.handler
 def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
     """A slot will not run."""
     row = _slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
     row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.at
 
 
-@SCHEDULES.on(ScheduleSlotsMissed)
+@SCHEDULES.handler
 def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -> None:
     """Slots will not run; the trigger of now says which they are."""
     event = recorded.event
@@ -231,7 +231,7 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
     row.trigger = _json(_definition(known).trigger)
 
 
-@SCHEDULES.on(ScheduleRunCompleted)
+@SCHEDULES.handler
 def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted]) -> None:
     """A run ended with an answer."""
     row = _landed(rows, recorded, recorded.event.target_run_id)
@@ -242,7 +242,7 @@ def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted])
         rows.put(SCHEDULE, known)
 
 
-@SCHEDULES.on(ScheduleRunFailed)
+@SCHEDULES.handler
 def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> None:
     """A run ended without one, or was refused."""
     event = recorded.event
@@ -252,7 +252,7 @@ def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> No
     rows.append(FAILURE, FailureRow(recorded.position, row.position))
 
 
-@SCHEDULES.on(ScheduleRunTriggered)
+@SCHEDULES.handler
 def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
     """Somebody was told that it runs already; other answers are in the row of their run."""
     if recorded.event.status == "already-running":
@@ -260,7 +260,7 @@ def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered])
         row.status, row.finished_at = recorded.event.status, recorded.at
 
 
-@SCHEDULES.on(PayloadRedacted)
+@SCHEDULES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted event said."""
     failure = rows.get(FAILURE, recorded.event.target)

@@ -102,14 +102,14 @@ ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
 # From events to rows
 
 
-@SESSIONS.on(SessionCreated)
+@SESSIONS.handler
 def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
     """The session exists."""
     at = recorded.at
     rows.append(SESSION, SessionRow(updated_at=at, session_id=recorded.event.session_id, created_at=at))
 
 
-@SESSIONS.on(RunQueued, RunCreated)
+@SESSIONS.handler
 def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
     """The session has a run; one that waited is told of again when it is admitted."""
     event = recorded.event
@@ -118,21 +118,21 @@ def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> Non
         rows.append(SESSION_RUN, row)
 
 
-@SESSIONS.on(RunStarted)
+@SESSIONS.handler
 def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
     """The session is in use."""
     run = rows.need(SESSION_RUN, recorded.stream)
     _touch(rows, recorded, run.session_id, run.provider, run.model)
 
 
-@SESSIONS.on(MemoryRecalled)
+@SESSIONS.handler
 def memory_recalled(rows: Rows, recorded: Recorded[MemoryRecalled]) -> None:
     """The run was reminded of notes."""
     run = rows.change(SESSION_RUN, recorded.stream)
     run.citations = ", ".join(recorded.event.citations)
 
 
-@SESSIONS.on(TranscriptAppended)
+@SESSIONS.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
     """Keep what was said, and what a tool came to."""
     event = recorded.event
@@ -140,27 +140,27 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
     _append(rows, recorded, event.role, event.kind, event.content, remarks or None)
 
 
-@SESSIONS.on(ToolCalled)
+@SESSIONS.handler
 def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
     """Keep what the assistant asked for; an attempt that was refused is an error."""
     event = recorded.event
     _append(rows, recorded, "assistant", "tool-call", event.arguments, event.refused)
 
 
-@SESSIONS.on(RunCompleted)
+@SESSIONS.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """The session got an answer."""
     run = _ended(rows, recorded)
     _touch(rows, recorded, run.session_id, recorded.event.provider, recorded.event.model)
 
 
-@SESSIONS.on(RunFailed, RunCancelled, RunTimedOut, RunCrashed)
+@SESSIONS.handler
 def run_unsuccessful(rows: Rows, recorded: Recorded[RunFailed | RunCancelled | RunTimedOut | RunCrashed]) -> None:
     """What was said in the run stays visible."""
     _ended(rows, recorded)
 
 
-@SESSIONS.on(PayloadRedacted)
+@SESSIONS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was said."""
     row = rows.get(ENTRY, recorded.event.target)

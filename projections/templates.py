@@ -48,7 +48,7 @@ SELECT_VERSION = (
 )
 
 
-@TEMPLATES.on(RunTemplateCreated)
+@TEMPLATES.handler
 def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
     """Keep the template with its first version."""
     position, template_id = recorded.position, recorded.event.run_template_id
@@ -56,7 +56,7 @@ def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None
     _keep(rows, recorded)
 
 
-@TEMPLATES.on(RunTemplateUpdated)
+@TEMPLATES.handler
 def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None:
     """Keep another version."""
     row = rows.change(TEMPLATE, recorded.event.run_template_id)
@@ -81,7 +81,7 @@ def _keep(rows: Rows, recorded: Recorded[Any]) -> None:
     )
 
 
-@TEMPLATES.on(PayloadRedacted)
+@TEMPLATES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted version said."""
     row = rows.get(VERSION, recorded.event.target)

@@ -148,7 +148,7 @@ TO_CANCEL = "to be cancelled"
 # From events to rows
 
 
-@WORKFLOWS.on(WorkflowCreated)
+@WORKFLOWS.handler
 def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
     """Keep the definition."""
     event = recorded.event
@@ -166,7 +166,7 @@ def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
         rows.append(TEXT, WorkflowTextRow(recorded.position, to_json(event.metadata)))
 
 
-@WORKFLOWS.on(WorkflowRunCreated)
+@WORKFLOWS.handler
 def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
     """A run begins, with an estimate of how long it will take."""
     event = recorded.event
@@ -193,7 +193,7 @@ def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
     _line(rows, recorded, "info", "the run was created")
 
 
-@WORKFLOWS.on(WorkflowResumed)
+@WORKFLOWS.handler
 def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
     """Steps begin again."""
     row = _moved(rows, recorded)
@@ -221,7 +221,7 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
     _line(rows, recorded, "info", "; ".join(said), failed)
 
 
-@WORKFLOWS.on(WorkflowStepStarted)
+@WORKFLOWS.handler
 def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
     """A step has a run."""
     event = recorded.event
@@ -241,7 +241,7 @@ def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
     _line(rows, recorded, "info", message, event.step_id)
 
 
-@WORKFLOWS.on(WorkflowStepExpanded)
+@WORKFLOWS.handler
 def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     """A step runs once for each item."""
     event = recorded.event
@@ -256,7 +256,7 @@ def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     _line(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
 
 
-@WORKFLOWS.on(WorkflowStepCompleted)
+@WORKFLOWS.handler
 def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> None:
     """A step, or one of its items, came to an output."""
     event = recorded.event
@@ -279,7 +279,7 @@ def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> Non
     _line(rows, recorded, "info", "ok", event.step_id)
 
 
-@WORKFLOWS.on(WorkflowStepFailed)
+@WORKFLOWS.handler
 def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     """An attempt came to nothing."""
     event = recorded.event
@@ -298,7 +298,7 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     _line(rows, recorded, "error", error, event.step_id)
 
 
-@WORKFLOWS.on(WorkflowStepSkipped)
+@WORKFLOWS.handler
 def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
     """A step was left out."""
     event = recorded.event
@@ -308,7 +308,7 @@ def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
     _line(rows, recorded, "info", f"skipped: {event.reason}", event.step_id)
 
 
-@WORKFLOWS.on(WorkflowStepCancelled)
+@WORKFLOWS.handler
 def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
     """A step was stopped."""
     event = recorded.event
@@ -322,7 +322,7 @@ def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> Non
     _line(rows, recorded, "info", "cancelled", event.step_id)
 
 
-@WORKFLOWS.on(WorkflowApprovalRequested)
+@WORKFLOWS.handler
 def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
     """A step waits for somebody."""
     event = recorded.event
@@ -333,7 +333,7 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
     _line(rows, recorded, "info", "waits for an approval", event.step_id)
 
 
-@WORKFLOWS.on(WorkflowApprovalGranted, WorkflowApprovalRejected)
+@WORKFLOWS.handler
 def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
     """Somebody decided, or nobody did in time."""
     event = recorded.event
@@ -350,13 +350,13 @@ def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | Wo
     _line(rows, recorded, "info" if granted else "error", says, event.step_id)
 
 
-@WORKFLOWS.on(WorkflowRunSuspended)
+@WORKFLOWS.handler
 def run_suspended(rows: Rows, recorded: Recorded[WorkflowRunSuspended]) -> None:
     """Nothing goes on until somebody has decided."""
     _moved(rows, recorded).status = "waiting"
 
 
-@WORKFLOWS.on(WorkflowRunCancelRequested)
+@WORKFLOWS.handler
 def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested]) -> None:
     """Somebody wants it to stop."""
     _moved(rows, recorded)
@@ -365,7 +365,7 @@ def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested])
     rows.append(WORDS, WordsRow(recorded.position, recorded.stream))
 
 
-@WORKFLOWS.on(WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled)
+@WORKFLOWS.handler
 def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
     """It is at its end."""
     row = _moved(rows, recorded)
@@ -374,7 +374,7 @@ def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunF
     _line(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
 
 
-@WORKFLOWS.on(PayloadRedacted)
+@WORKFLOWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was written about the steps of a workflow, why a step failed, or why a run was cancelled."""
     target = recorded.event.target

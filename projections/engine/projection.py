@@ -5,7 +5,7 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import Any, Generic, TypeAlias, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -14,10 +14,6 @@ from athena_core.protocols import Cell, Connection, Row
 
 R = TypeVar("R", bound=msgspec.Struct)
 E = TypeVar("E", bound=Event)
-A = TypeVar("A", bound=Event)
-B = TypeVar("B", bound=Event)
-C = TypeVar("C", bound=Event)
-D = TypeVar("D", bound=Event)
 
 COLUMN_TYPES: dict[object, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", bytes: "BLOB"}
 
@@ -236,6 +232,7 @@ class Rows:
 
 
 Handler: TypeAlias = Callable[[Rows, Recorded[E]], None]
+H = TypeVar("H", bound=Handler[Any])
 PageHandler: TypeAlias = Callable[[Rows, Sequence[Row]], None]
 
 
@@ -247,7 +244,7 @@ class Projection:
     """
 
     def __init__(self, name: str, *, version: int, tables: tuple[Table[Any], ...]) -> None:
-        """Declare it; handlers register themselves with ``on``."""
+        """Declare it; functions below become its handlers by ``@PROJECTION.handler``."""
         self.name = name
         self.version = version
         self.tables = tables
@@ -255,28 +252,20 @@ class Projection:
         self.events: tuple[type[Event], ...] = ()
         self.every: PageHandler | None = None
 
-    @overload
-    def on(self, a: type[A], /) -> Callable[[Handler[A]], Handler[A]]: ...
-    @overload
-    def on(self, a: type[A], b: type[B], /) -> Callable[[Handler[A | B]], Handler[A | B]]: ...
-    @overload
-    def on(self, a: type[A], b: type[B], c: type[C], /) -> Callable[[Handler[A | B | C]], Handler[A | B | C]]: ...
-    @overload
-    def on(
-        self, a: type[A], b: type[B], c: type[C], d: type[D], /
-    ) -> Callable[[Handler[A | B | C | D]], Handler[A | B | C | D]]: ...
-    def on(self, *events: type[Event]) -> Callable[[Handler[Any]], Handler[Any]]:
-        """Register the handler of one to four event types."""
+    def on(self, event: type[Event], handler: Handler[Any]) -> None:
+        """Register the handler of an event type. Raise ValueError if there is one."""
+        if event.TYPE in self.handlers:
+            raise ValueError(f"{self.name} already handles {event.TYPE}")
+        self.handlers[event.TYPE] = handler
+        self.events += (event,)
 
-        def register(handler: Handler[Any]) -> Handler[Any]:
-            for event in events:
-                if event.TYPE in self.handlers:
-                    raise ValueError(f"{self.name} already handles {event.TYPE}")
-                self.handlers[event.TYPE] = handler
-            self.events += events
-            return handler
-
-        return register
+    def handler(self, function: H) -> H:
+        """Register a handler of the event types in its annotation: ``recorded: Recorded[RunFailed | RunCrashed]``."""
+        _, recorded, *_ = function.__annotations__.values()
+        (events,) = typing.get_args(recorded)
+        for event in typing.get_args(events) or (events,):
+            self.on(event, function)
+        return function
 
     def on_every_row(self, handler: PageHandler) -> PageHandler:
         """Register a handler of all rows of a page as stored: it sees what cannot be decoded, too."""

@@ -71,12 +71,12 @@ def test_a_key_cannot_be_null() -> None:
 def test_an_event_type_has_one_handler() -> None:
     projection = Projection("p", version=1, tables=())
 
-    @projection.on(DirectiveCreated)
+    @projection.handler
     def once(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         pass
 
     with pytest.raises(ValueError, match="already handles"):
-        projection.on(DirectiveCreated)(once)
+        projection.handler(once)
 
 
 def test_a_needed_row_that_is_not_there_says_which(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ COUNT = Table("count", Count, key=("name",), kept=True)
 def fragile(breaks: Callable[[Recorded[DirectiveCreated]], bool]) -> Projection:
     projection = Projection("fragile", version=1, tables=(SEEN,))
 
-    @projection.on(DirectiveCreated)
+    @projection.handler
     def seen(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         rows.append(SEEN, Seen(recorded.position))
         if breaks(recorded):
@@ -214,7 +214,7 @@ def test_one_that_fell_behind_catches_up_while_the_others_go_on(tmp_path: Path) 
 def test_a_row_that_the_database_refuses_stops_its_projection_alone(tmp_path: Path) -> None:
     twice = Projection("twice", version=1, tables=(SEEN,))
 
-    @twice.on(DirectiveCreated)
+    @twice.handler
     def always_one(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         rows.append(SEEN, Seen(1))
         rows.flush()
@@ -238,7 +238,7 @@ def test_what_was_rolled_back_is_not_remembered(tmp_path: Path, page: int, where
     counted, other = Projection("counted", version=1, tables=(COUNT,)), Projection("other", version=1, tables=())
     history, clock, broken = History(), FixedClock(), {3}
 
-    @counted.on(DirectiveCreated)
+    @counted.handler
     def count(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         if rows.get(COUNT, "all") is None:
             rows.append(COUNT, Count("all"))
@@ -246,7 +246,7 @@ def test_what_was_rolled_back_is_not_remembered(tmp_path: Path, page: int, where
         if where == "of its own" and recorded.position in broken:
             raise trouble
 
-    @other.on(DirectiveCreated)
+    @other.handler
     def fail(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         if where == "of another" and recorded.position in broken:
             raise trouble

@@ -30,7 +30,7 @@ def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: b
     """All projections, with another version of one that shows directives in capitals."""
     other = Projection(projection.name, version=version, tables=projection.tables)
 
-    @other.on(DirectiveCreated)
+    @other.handler
     def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         if breaks:
             raise RuntimeError("cannot")

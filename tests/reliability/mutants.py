@@ -473,8 +473,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{GOLDEN}::test_what_was_open_goes_on_where_it_was",
         (
             "projections/schedules.py",
-            "@SCHEDULES.on(SchedulePaused, ScheduleResumed)",
-            "@SCHEDULES.on(ScheduleResumed)",
+            "recorded: Recorded[SchedulePaused | ScheduleResumed]",
+            "recorded: Recorded[ScheduleResumed]",
         ),
     ),
     of(

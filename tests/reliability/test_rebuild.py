@@ -125,7 +125,7 @@ def fragile(poisoned: set[int]) -> Projection:
     """A projection that cannot apply the events at these positions."""
     projection = Projection("fragile", version=1, tables=(SEEN,))
 
-    @projection.on(DirectiveCreated)
+    @projection.handler
     def seen(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
         rows.append(SEEN, Seen(recorded.position))
         if recorded.position in poisoned:
