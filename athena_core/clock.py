@@ -294,6 +294,11 @@ def iso(milliseconds: int) -> str:
     return _second(milliseconds // 1000) + FRACTIONS[milliseconds % 1000]
 
 
+def iso_or_none(milliseconds: int | None) -> str | None:
+    """ISO-8601 UTC of a moment, if there is one."""
+    return None if milliseconds is None else iso(milliseconds)
+
+
 @functools.lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     parts = time.gmtime(seconds)

@@ -58,7 +58,7 @@ class KeptAnchor(Value):
     kept_at: str
 
 
-OLDEST = Keyset(kind="anchors", columns=(("position", "position", int),), oldest_first=True)
+OLDEST = Keyset(kind="anchors", oldest_first=True)
 
 
 def list_anchors(connection: Connection, *, log_id: str | None, cursor: str | None, limit: int) -> Page[KeptAnchor]:

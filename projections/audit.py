@@ -42,7 +42,7 @@ from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json_or_null
 
 Kind: TypeAlias = Literal[
     "policy",
@@ -287,9 +287,9 @@ def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
                 run_id=recorded.run_id,
                 target=entry.target,
                 reason=entry.reason,
-                before=_json(entry.before),
-                after=_json(entry.after),
-                details=_json(entry.details),
+                before=to_json_or_null(entry.before),
+                after=to_json_or_null(entry.after),
+                details=to_json_or_null(entry.details),
             ),
         )
 
@@ -306,7 +306,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if erased.type == PolicyRejected.TYPE:
         details = msgspec.json.decode(erased.details or "{}")
         details.pop(REQUEST, None)
-        erased.details = _json(details or None)
+        erased.details = to_json_or_null(details or None)
     else:
         erased.reason = None
     rows.put(AUDIT_ENTRY, erased)
@@ -315,10 +315,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 for _event, _of in ENTRIES.items():
     if _event is not PayloadRedacted:
         AUDIT.on(_event, _shown_by(_of))
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
 
 
 # From rows to what clients see
@@ -345,7 +341,7 @@ class AuditEntry(Value):
     run_id: str | None = None
 
 
-TRAIL = Keyset(kind="audit", columns=(("position", "position", int),))
+TRAIL = Keyset(kind="audit")
 
 
 def audit_trail(

@@ -9,8 +9,8 @@ from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import HarnessProfile, HarnessSpec, Scope, persona_named
-from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 
 class DirectiveRow(msgspec.Struct, gc=False):
@@ -52,8 +52,8 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
             created_at=recorded.at,
             shadow=bool(event.shadow),
             input=event.input,
-            context_refs=_json(event.context_refs),
-            metadata=_json(event.metadata),
+            context_refs=to_json_or_null(event.context_refs),
+            metadata=to_json_or_null(event.metadata),
             persona=persona_named(event.metadata),
         ),
     )
@@ -62,7 +62,7 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
 @CATALOG.handler
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     """Keep the profile."""
-    profile = msgspec.json.encode(recorded.event.profile).decode()
+    profile = to_json(recorded.event.profile)
     row = HarnessProfileRow(recorded.position, recorded.event.harness_profile_id, recorded.at, profile)
     rows.append(HARNESS_PROFILE, row)
 
@@ -70,14 +70,7 @@ def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated
 @CATALOG.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted directive said."""
-    row = rows.get(DIRECTIVE, recorded.event.target)
-    if row is not None:
-        row.input = row.context_refs = row.metadata = row.persona = None
-        rows.put(DIRECTIVE, row)
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+    rows.erase(DIRECTIVE, recorded.event.target, "input", "context_refs", "metadata", "persona")
 
 
 class Directive(Value):
@@ -91,14 +84,13 @@ class Directive(Value):
     shadow: bool | None = None
 
 
-DIRECTIVES = Keyset(kind="directives", columns=(("position", "position", int),))
-PROFILES = Keyset(kind="harness-profiles", columns=(("position", "position", int),))
+DIRECTIVES = Keyset(kind="directives")
+PROFILES = Keyset(kind="harness-profiles")
 
 
 def directive_by_id(connection: Connection, directive_id: str) -> Directive | None:
     """One directive."""
-    found = list(connection.execute(f"{DIRECTIVE.all} WHERE directive_id = ?", (directive_id,)))
-    return _directive(found[0]) if found else None
+    return first(connection, f"{DIRECTIVE.all} WHERE directive_id = ?", (directive_id,), _directive)
 
 
 def list_directives(
@@ -111,8 +103,7 @@ def list_directives(
 
 def harness_profile_by_id(connection: Connection, profile_id: str) -> HarnessProfile | None:
     """One harness profile."""
-    found = list(connection.execute(f"{HARNESS_PROFILE.all} WHERE profile_id = ?", (profile_id,)))
-    return _profile(found[0]) if found else None
+    return first(connection, f"{HARNESS_PROFILE.all} WHERE profile_id = ?", (profile_id,), _profile)
 
 
 def list_harness_profiles(connection: Connection, *, cursor: str | None, limit: int) -> Page[HarnessProfile]:

@@ -16,8 +16,8 @@ from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
-from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import Projection, Rows, Table, to_json
 
 Status: TypeAlias = Literal["pending", "requeued", "discarded"]
 
@@ -82,7 +82,7 @@ DEAD_LETTERS = Projection("dead_letters", version=2, tables=(LETTER, PLACE, NOTE
 SELECT_BY_ID = f"{LETTER.all} WHERE position = (SELECT position FROM dead_letter_place WHERE id = ?)"
 COUNT = "SELECT count(*) FROM dead_letter"
 SELECT_PLACES = "SELECT id, position FROM dead_letter"
-LETTERS = Keyset(kind="dead-letters", columns=(("position", "position", int),), oldest_first=True)
+LETTERS = Keyset(kind="dead-letters", oldest_first=True)
 
 # From events to rows
 
@@ -103,8 +103,8 @@ def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
         code=event.code,
         error=or_erased(event.error_text),
         retry_count=event.retry_count,
-        items=_json(event.items),
-        attempts=_json(_attempts(event)),
+        items=to_json(event.items),
+        attempts=to_json(_attempts(event)),
         message_id=event.message_id,
         source_persona=event.source_persona,
         target_persona=event.target_persona,
@@ -120,7 +120,7 @@ def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
     """Its work waits again."""
     row = _decided(rows, recorded, "requeued", None)
     row.retry_count = recorded.event.retry_count
-    row.item_ids, row.new_message_id = _json(recorded.event.item_ids), recorded.event.message_id
+    row.item_ids, row.new_message_id = to_json(recorded.event.item_ids), recorded.event.message_id
 
 
 @DEAD_LETTERS.handler
@@ -142,7 +142,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if row is not None:
         row.payload, row.error = None, ERASED
         attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
-        row.attempts = _json([replace(attempt, message=ERASED) for attempt in attempts])
+        row.attempts = to_json([replace(attempt, message=ERASED) for attempt in attempts])
         rows.put(LETTER, row)
     note = rows.get(NOTE, recorded.event.target)
     if note is not None:
@@ -170,10 +170,6 @@ def _attempts(event: DeadLetterAdded) -> list["LetterError"]:
         LetterError(code=one.code, message=said, at=one.at, run_id=one.run_id)
         for one, said in zip(event.attempts, words, strict=True)
     ]
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 # From rows to what clients see
@@ -289,9 +285,7 @@ def _pending(wanted: DeadLetterFilter) -> tuple[str, list[Cell]]:
 
 def dead_letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:
     """A dead letter."""
-    for values in connection.execute(SELECT_BY_ID, (letter_id,)):
-        return _shown(values)
-    return None
+    return first(connection, SELECT_BY_ID, (letter_id,), _shown)
 
 
 def _shown(values: tuple[Cell, ...]) -> DeadLetter:

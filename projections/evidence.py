@@ -103,10 +103,9 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 @EVIDENCES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was shown, and with the salt what its hash could tell."""
-    row = rows.get(EVIDENCE, recorded.event.target)
+    row = rows.erase(EVIDENCE, recorded.event.target, "free_label", "content", "content_salt")
     if row is not None:
-        row.free_label, row.content, row.content_salt, row.redacted = None, None, None, True
-        rows.put(EVIDENCE, row)
+        row.redacted = True
 
 
 # From rows to what clients see
@@ -164,7 +163,7 @@ class Evidence(EvidenceRecord, kw_only=True):
     content_salt: str | None = None
 
 
-NEWEST = Keyset(kind="evidence", columns=(("position", "position", int),))
+NEWEST = Keyset(kind="evidence")
 
 
 def list_evidence(

@@ -7,8 +7,8 @@ from athena_core.domain.memory import MemoryRecorded
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
-from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import Projection, Rows, Table, to_json_or_null
 
 
 class MemoryRow(msgspec.Struct, gc=False):
@@ -60,7 +60,7 @@ def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
             created_at=recorded.at,
             chars=event.chars,
             text=event.text,
-            metadata=None if event.metadata is None else msgspec.json.encode(event.metadata).decode(),
+            metadata=to_json_or_null(event.metadata),
         ),
     )
 
@@ -70,10 +70,9 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what an entry said, and have it forgotten where it is searched."""
     target = recorded.event.target
     rows.append(ERASED, ErasedRow(recorded.position, target))
-    row = rows.get(MEMORY_ENTRY, target)
+    row = rows.erase(MEMORY_ENTRY, target, "text", "metadata")
     if row is not None:
-        row.text, row.metadata, row.changed_position = None, None, recorded.position
-        rows.put(MEMORY_ENTRY, row)
+        row.changed_position = recorded.position
 
 
 # From rows to what clients see
@@ -90,7 +89,7 @@ class MemoryEntry(Value):
     metadata: dict[str, str] | None = None
 
 
-NEWEST = Keyset(kind="memory", columns=(("position", "position", int),))
+NEWEST = Keyset(kind="memory")
 
 
 def list_entries(connection: Connection, *, cursor: str | None, limit: int) -> Page[MemoryEntry]:
@@ -101,9 +100,7 @@ def list_entries(connection: Connection, *, cursor: str | None, limit: int) -> P
 
 def entry_by_id(connection: Connection, entry_id: str) -> MemoryEntry | None:
     """One entry; None once it was forgotten."""
-    for values in connection.execute(SELECT_ENTRY, (entry_id,)):
-        return _entry(values)
-    return None
+    return first(connection, SELECT_ENTRY, (entry_id,), _entry)
 
 
 def changed_after(connection: Connection, position: Position, limit: int) -> list[tuple[Position, str, str | None]]:

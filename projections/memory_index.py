@@ -12,14 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from athena_core.definitions.memory_chunks import cited, stretches
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.protocols import Connection, DatabaseDamaged, Databases, NoteSource, Passage
 from athena_core.text import clean
 from projections import memory
+from projections.engine.projection import to_json
 from projections.engine.views import Views, ViewsReader
 
 VERSION = 1
@@ -131,7 +130,7 @@ class MemoryIndex:
                 ranked, within = (SELECT_EVERY if every else SELECT_FOUND), ""
                 if sessions is not None:
                     places = [transcript_of(session_id) for session_id in sessions]
-                    sought, within = (*sought, CANDIDATES_MAX, msgspec.json.encode(places).decode()), WITHIN
+                    sought, within = (*sought, CANDIDATES_MAX, to_json(places)), WITHIN
                 elif every:
                     sought = (*sought, CANDIDATES_MAX)
                 found: list[Any] = list(connection.execute(ranked.format(within=within), sought))

@@ -8,7 +8,7 @@ from athena_core.domain.plane import PayloadRedacted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
-from projections.engine.page import Keyset, Page
+from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table
 
 
@@ -62,7 +62,7 @@ FAILURE = Table("message_failure", FailureRow, key=("position",))
 MESSAGES = Projection("messages", version=2, tables=(MESSAGE, PLACE, FAILURE))
 
 SELECT_BY_ID = f"{MESSAGE.all} WHERE position = (SELECT position FROM message_place WHERE message_id = ?)"
-NEWEST = Keyset(kind="messages", columns=(("position", "position", int),))
+NEWEST = Keyset(kind="messages")
 
 # From events to rows
 
@@ -109,10 +109,7 @@ def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageComplet
 @MESSAGES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a message said, or why it failed."""
-    row = rows.get(MESSAGE, recorded.event.target)
-    if row is not None:
-        row.payload = None
-        rows.put(MESSAGE, row)
+    rows.erase(MESSAGE, recorded.event.target, "payload")
     failure = rows.get(FAILURE, recorded.event.target)
     if failure is not None:
         rows.change(MESSAGE, failure.message).error = ERASED
@@ -170,9 +167,7 @@ def list_messages(
 
 def message_by_id(connection: Connection, message_id: str) -> Message | None:
     """A message."""
-    for values in connection.execute(SELECT_BY_ID, (message_id,)):
-        return _shown(values)
-    return None
+    return first(connection, SELECT_BY_ID, (message_id,), _shown)
 
 
 def _shown(values: tuple[Cell, ...]) -> Message:

@@ -12,7 +12,7 @@ from athena_core.protocols import Cell, Connection
 from athena_core.values import RefusedPlan, RefusedRequest
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 IN_FORCE = 1
 
@@ -80,7 +80,7 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Another policy is in force."""
     event = recorded.event
     document = msgspec.to_builtins(event.after) | {"updatedAt": event.updated_at}
-    rows.put(DOCUMENT, PolicyRow(IN_FORCE, recorded.version, msgspec.json.encode(document).decode()))
+    rows.put(DOCUMENT, PolicyRow(IN_FORCE, recorded.version, to_json(document)))
 
 
 @POLICY.handler
@@ -112,14 +112,14 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
             reason=rejection.reason,
             active_runs=rejection.active_runs,
             max_concurrent_runs=rejection.limit,
-            event=msgspec.json.encode(rejection).decode(),
+            event=to_json(rejection),
             directive_id=event.directive_id,
             harness_profile_id=event.harness_profile_id,
             provider=provider,
             run_template_id=event.run_template_id,
             run_template_version=event.run_template_version,
-            plan=_json(event.plan),
-            request=_json(event.request),
+            plan=to_json_or_null(event.plan),
+            request=to_json_or_null(event.request),
         ),
     )
 
@@ -127,14 +127,7 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
 @POLICY.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a refused request said."""
-    row = rows.get(REJECTION, recorded.event.target)
-    if row is not None:
-        row.request = None
-        rows.put(REJECTION, row)
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+    rows.erase(REJECTION, recorded.event.target, "request")
 
 
 # From rows to what clients see
@@ -204,7 +197,7 @@ class Rejection(Value):
     request: RefusedRequest | None = None
 
 
-OLDEST = Keyset(kind="rejections", columns=(("position", "position", int),), oldest_first=True)
+OLDEST = Keyset(kind="rejections", oldest_first=True)
 NEWEST = Keyset(kind="rejections-newest", columns=OLDEST.columns)
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.queue import (
     WorkBatchDeadLettered,
@@ -278,7 +278,7 @@ class WorkDrain(Value):
     error: DrainError | None = None
 
 
-ITEMS = Keyset(kind="work-items", columns=(("position", "position", int),), oldest_first=True)
+ITEMS = Keyset(kind="work-items", oldest_first=True)
 
 
 def queue_by_session(
@@ -288,7 +288,7 @@ def queue_by_session(
 
     One that never had work is empty ``now`` (milliseconds since 1970 UTC).
     """
-    found = [QUEUE.load(values) for values in connection.execute(QUEUE.select, (session_id,))]
+    queue = QUEUE.one(connection, session_id)
     where = (("session_id = ?", session_id),)
     page = ITEMS.page(connection, SELECT_ITEMS, where, cursor=cursor, limit=limit, show=_item)
     counts = {str(mode): int(count or 0) for mode, count in connection.execute(COUNT_ITEMS, (session_id,))}
@@ -298,32 +298,32 @@ def queue_by_session(
         items=tuple(page.items),
         item_counts=QueueCounts(followup=counts.get("followup", 0), collect=counts.get("collect", 0)),
         next_cursor=page.next_cursor,
-        draining=bool(found) and found[0].drain_id is not None,
-        updated_at=iso(found[0].updated_at if found else now),
+        draining=queue is not None and queue.drain_id is not None,
+        updated_at=iso(now if queue is None else queue.updated_at),
     )
 
 
 def drain_by_id(connection: Connection, drain_id: str) -> WorkDrain | None:
     """A drain."""
-    for values in connection.execute(DRAIN.select, (drain_id,)):
-        row = DRAIN.load(values)
-        return WorkDrain(
-            drain_id=row.drain_id,
-            session_id=row.session_id,
-            status=row.status,
-            requested_by=row.requested_by,
-            automatic=row.automatic,
-            started_at=iso(row.started_at),
-            queue_depth_before=row.queue_depth_before,
-            drained_items=row.drained_items,
-            queue_depth_after=row.queue_depth_after,
-            finished_at=None if row.finished_at is None else iso(row.finished_at),
-            provider=row.provider,
-            model=row.model,
-            run_id=row.run_id,
-            error=None if row.code is None else DrainError(code=row.code, message=row.message or ""),
-        )
-    return None
+    row = DRAIN.one(connection, drain_id)
+    if row is None:
+        return None
+    return WorkDrain(
+        drain_id=row.drain_id,
+        session_id=row.session_id,
+        status=row.status,
+        requested_by=row.requested_by,
+        automatic=row.automatic,
+        started_at=iso(row.started_at),
+        queue_depth_before=row.queue_depth_before,
+        drained_items=row.drained_items,
+        queue_depth_after=row.queue_depth_after,
+        finished_at=iso_or_none(row.finished_at),
+        provider=row.provider,
+        model=row.model,
+        run_id=row.run_id,
+        error=None if row.code is None else DrainError(code=row.code, message=row.message or ""),
+    )
 
 
 def _item(values: tuple[Cell, ...]) -> WorkItem:

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.domain.redrive import RedriveAdvanced, RedriveCancelled, RedriveCompleted, RedriveStarted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json
 
 
 class RedriveRow(msgspec.Struct, gc=False):
@@ -41,7 +41,7 @@ REDRIVE = Table("redrive", RedriveRow, key=("redrive_id",))
 RESULT = Table("redrive_result", ResultRow, key=("position",), indexes=(("redrive_id", "position"),))
 REDRIVES = Projection("redrives", version=1, tables=(REDRIVE, RESULT))
 
-RESULTS = Keyset(kind="redrive-results", columns=(("position", "position", int),), oldest_first=True)
+RESULTS = Keyset(kind="redrive-results", oldest_first=True)
 
 # From events to rows
 
@@ -53,7 +53,7 @@ def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
     row = RedriveRow(
         redrive_id=event.redrive_id,
         status="running",
-        wanted=msgspec.json.encode(event.filter).decode(),
+        wanted=to_json(event.filter),
         rate_per_second=event.rate_per_second,
         total=event.total,
         requested_by=event.requested_by,
@@ -147,7 +147,7 @@ def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None
             requested_by=row.requested_by,
             results=tuple(page.items),
             started_at=iso(row.started_at),
-            finished_at=None if row.finished_at is None else iso(row.finished_at),
+            finished_at=iso_or_none(row.finished_at),
             next_cursor=page.next_cursor,
         )
     return None

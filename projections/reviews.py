@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.review import PersonaRunCompleted, PersonaRunRepairRequested, PersonaRunStarted
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json
 
 PREFIX = "persona:"
 
@@ -88,17 +88,14 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
     row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
     row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.at
     row.p1, row.p2, row.p3 = event.p1, event.p2, event.p3
-    row.artifacts = msgspec.json.encode(event.artifacts).decode()
+    row.artifacts = to_json(event.artifacts)
     rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))
 
 
 @REVIEWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a review came to."""
-    row = rows.get(PERSONA_RESULT, recorded.event.target)
-    if row is not None:
-        row.result = None
-        rows.put(PERSONA_RESULT, row)
+    rows.erase(PERSONA_RESULT, recorded.event.target, "result")
 
 
 # From rows to what clients see
@@ -171,7 +168,7 @@ def _fields(values: tuple[Cell, ...]) -> dict[str, Any]:
         "head_ref": row.head_ref,
         "base_ref": row.base_ref,
         "created_at": iso(row.created_at),
-        "finished_at": None if row.finished_at is None else iso(row.finished_at),
+        "finished_at": iso_or_none(row.finished_at),
         "repair_run_id": row.repair_run_id,
         "merge_gate": row.merge_gate,
         "findings": found,

@@ -25,7 +25,7 @@ from athena_core.domain.template import RunTemplateRun
 from athena_core.event import Event, Recorded, Value
 from athena_core.text import ERASED, or_erased
 from athena_core.values import PREVIEW_CHARS, Usage
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json
 
 
 class RunRow(msgspec.Struct, gc=False):
@@ -229,7 +229,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     event = recorded.event
     row = rows.change(RUN, recorded.stream)
     usage = event.usage if row.usage is None else msgspec.json.decode(row.usage, type=Usage).plus(event.usage)
-    row.usage = _json(usage)
+    row.usage = to_json(usage)
     if event.cost_micro_usd is not None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
 
@@ -280,9 +280,9 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     row.evidence_count = event.evidence_count
     row.verification_status = event.verification_status
     if event.verification_failures:
-        row.verification_failures = _json(event.verification_failures)
+        row.verification_failures = to_json(event.verification_failures)
     if event.usage is not None:
-        row.usage = _json(event.usage)
+        row.usage = to_json(event.usage)
 
 
 @RUNS.handler
@@ -290,7 +290,7 @@ def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     """The run ended with an error."""
     event = recorded.event
     row = _ended(rows, recorded, "failed")
-    row.error = _json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
+    row.error = to_json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
     row.error_position = recorded.position
     rows.append(WORDS, WordsRow(recorded.position, row.run_id))
 
@@ -312,7 +312,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
         kind, message = errors.Overloaded, "no executor had room for the run"
     elif event.cause == "key-limit":
         kind, message = errors.ConcurrencyLimitExceeded, "policy.limits left no room for the run in time"
-    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+    row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
 @RUNS.handler
@@ -320,7 +320,7 @@ def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     """The run took too long."""
     row = _ended(rows, recorded, "timed-out")
     kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
-    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+    row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
 @RUNS.handler
@@ -328,13 +328,13 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     """The run lost its executor."""
     row = _ended(rows, recorded, "crashed")
     kind, message = errors.RunCrashedError, "the executor of the run died"
-    row.error = _json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+    row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 
 @RUNS.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Other limits hold: whoever waits has to know which."""
-    rows.put(LIMITS, LimitsRow(IN_FORCE, _json(recorded.event.after.limits or ())))
+    rows.put(LIMITS, LimitsRow(IN_FORCE, to_json(recorded.event.after.limits or ())))
 
 
 @RUNS.handler
@@ -344,12 +344,11 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     words = rows.get(WORDS, target)
     if words is not None:
         _forget_words(rows, words)
-    output, source = rows.get(OUTPUT, target), rows.get(INPUT, target)
+    output = rows.erase(OUTPUT, target, "text")
     if output is not None:
-        output.text = None
-        rows.put(OUTPUT, output)
         run = rows.change(RUN, output.run_id)
         run.output_preview = run.output_chars = None
+    source = rows.get(INPUT, target)
     if source is not None:
         rows.change(RUN, source.run_id).input_preview = None
 
@@ -363,7 +362,7 @@ def _forget_words(rows: Rows, words: WordsRow) -> None:
     if run.error is not None and run.error_position == words.position:
         error = msgspec.json.decode(run.error, type=RunError)
         message = ERASED if run.status == "failed" else CANCELLED
-        run.error = _json(RunError(code=error.code, message=message, retryable=error.retryable))
+        run.error = to_json(RunError(code=error.code, message=message, retryable=error.retryable))
 
 
 def _request_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
@@ -404,10 +403,6 @@ def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
     row.status, row.paused_at, row.pause_reason = status, None, None
     row.finished_at = recorded.at
     return row
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 class RunError(Value):

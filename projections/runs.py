@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope, Usage, VerificationFailure
-from projections.engine.page import Keyset, Page
+from projections.engine.page import Keyset, Page, first
 from projections.run_rows import ACTIVE, CANCEL, LIMITS, WAITING, RunError, RunRow
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
@@ -147,7 +147,7 @@ class CancelRequest(Value):
     started_at: str | None = None
 
 
-NEWEST = Keyset(kind="runs", columns=(("position", "position", int),))
+NEWEST = Keyset(kind="runs")
 LATEST = Keyset(
     kind="active",
     columns=(("startedAt", "started_at", int), ("sessionId", "session_id", str), ("runId", "run_id", str)),
@@ -160,8 +160,8 @@ ASKED = Keyset(
 
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
     """One run, as it is shown to whoever is narrowed to a scope."""
-    found = list(connection.execute(SELECT_RUN, (run_id,)))
-    return to_view(WaitReasons(connection, scope), found[0]) if found else None
+    reasons = WaitReasons(connection, scope)
+    return first(connection, SELECT_RUN, (run_id,), lambda values: to_view(reasons, values))
 
 
 def run_of(row: RunRow) -> Run:
@@ -301,7 +301,8 @@ class WaitReasons:
 
     def waiting(self, run_id: str, session_id: str, position: int) -> Waiting:
         """Why a run waits now, whatever it was queued for (decisions E19): its session, a limit by key, a slot."""
-        waiter = WAITING.load(list(self._connection.execute(WAITING.select, (run_id,)))[0])
+        waiter = WAITING.one(self._connection, run_id)
+        assert waiter is not None
         holder = [str(active) for (active,) in self._connection.execute(SELECT_HOLDER, (session_id,))]
         place = _count(self._connection, COUNT_WAITING_IN_SESSION, session_id, position)
         if holder or place != 1:
@@ -381,5 +382,5 @@ def _cancel(values: tuple[Cell, ...]) -> CancelRequest:
         run_id=row.run_id,
         reason=row.reason,
         trace_id=row.trace_id,
-        started_at=None if row.started_at is None else iso(row.started_at),
+        started_at=iso_or_none(row.started_at),
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.cron import zone
 from athena_core.definitions.slots import AHEAD, Trigger, due_at, last_slot, next_slot, slots_between
 from athena_core.definitions.trigger import CatchUp, OverlapPolicy, ScheduleDefinition
@@ -30,8 +30,8 @@ from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
 from athena_core.text import ERASED, or_erased
 from projections.engine.cursor import event_id
-from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -150,8 +150,8 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
         )
     row.put_at = recorded.position
     row.updated_at, row.updated_by, row.revision = recorded.at, event.updated_by, row.revision + 1
-    row.definition, row.enabled = _json(event.definition), event.enabled
-    row.input, row.params = event.input, None if event.params is None else _json(event.params)
+    row.definition, row.enabled = to_json(event.definition), event.enabled
+    row.input, row.params = event.input, to_json_or_null(event.params)
     row.cursor_ms = max(row.cursor_ms, event.after_ms)
     rows.put(SCHEDULE, row)
     rows.append(TEXT, TextRow(recorded.position, event.id))
@@ -174,7 +174,7 @@ def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
         if event.anchor_ms is not None:
             definition = _definition(row)
             trigger = replace(definition.trigger, anchor_ms=event.anchor_ms)
-            row.definition = _json(replace(definition, trigger=trigger))
+            row.definition = to_json(replace(definition, trigger=trigger))
 
 
 @SCHEDULES.handler
@@ -228,7 +228,7 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
     row = _slot(rows, recorded, event.id, event.to_ms)
     row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.at
     row.slot_ms, row.to_ms, row.slots = event.from_ms, event.to_ms, event.count
-    row.trigger = _json(_definition(known).trigger)
+    row.trigger = to_json(_definition(known).trigger)
 
 
 @SCHEDULES.handler
@@ -319,10 +319,6 @@ def _landed(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
     return row
 
 
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 def _definition(row: ScheduleRow) -> ScheduleDefinition:
     return msgspec.json.decode(row.definition, type=ScheduleDefinition)
 
@@ -405,7 +401,7 @@ class ScheduleCounts(Value):
     disabled: int
 
 
-LIST = Keyset(kind="schedules", columns=(("position", "position", int),), oldest_first=True)
+LIST = Keyset(kind="schedules", oldest_first=True)
 SELECT_LIST = SCHEDULE.all.replace("SELECT schedule_id", "SELECT position, schedule_id", 1)
 SELECT_FLIGHTS = "SELECT count(*) FROM schedule_flight WHERE schedule_id = ?"
 SELECT_WAITING = "SELECT count(*) FROM schedule_buffered WHERE schedule_id = ?"
@@ -420,8 +416,8 @@ SELECT_COUNTS = (
 
 def schedule_by_id(connection: Connection, schedule_id: str) -> ScheduledTask | None:
     """One schedule."""
-    found = list(connection.execute(SCHEDULE.select, (schedule_id,)))
-    return _task(connection, SCHEDULE.load(found[0])) if found else None
+    row = SCHEDULE.one(connection, schedule_id)
+    return None if row is None else _task(connection, row)
 
 
 def list_schedules(connection: Connection, *, cursor: str | None, limit: int) -> Page[ScheduledTask]:
@@ -438,10 +434,10 @@ def list_schedules(connection: Connection, *, cursor: str | None, limit: int) ->
 
 def preview(connection: Connection, schedule_id: str, begin: int, count: int) -> list[FireTime] | None:
     """The next slots from a moment on, within ten years, also of a schedule that is disabled; None if there is none."""
-    found = list(connection.execute(SCHEDULE.select, (schedule_id,)))
-    if not found:
+    row = SCHEDULE.one(connection, schedule_id)
+    if row is None:
         return None
-    trigger = _definition(SCHEDULE.load(found[0])).trigger
+    trigger = _definition(row).trigger
     wall = zone(trigger.timezone or "UTC")
     return [
         FireTime(utc=iso(slot), local=(EPOCH + timedelta(milliseconds=slot)).astimezone(wall).isoformat())
@@ -458,9 +454,7 @@ def schedule_counts(connection: Connection) -> ScheduleCounts:
 
 def slot_by_run(connection: Connection, log_id: str, run_id: str) -> ScheduleRunLog | None:
     """What became of the slot for which a run was started, or of the run by hand."""
-    for values in connection.execute(SELECT_BY_RUN, (run_id,)):
-        return _log(SLOT.load(values), log_id)
-    return None
+    return first(connection, SELECT_BY_RUN, (run_id,), lambda values: _log(SLOT.load(values), log_id))
 
 
 def schedule_logs(
@@ -520,8 +514,8 @@ def _log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLog:
         session_id=row.session_id,
         started_at=iso(row.started_at),
         status=row.status,
-        finished_at=None if row.finished_at is None else iso(row.finished_at),
-        nominal_time=None if nominal is None else iso(nominal),
+        finished_at=iso_or_none(row.finished_at),
+        nominal_time=iso_or_none(nominal),
         reason=row.reason,
         run_id=row.run_id,
         error=row.error,
@@ -552,13 +546,13 @@ def _task(connection: Connection, row: ScheduleRow) -> ScheduledTask:
         updated_at=iso(row.updated_at),
         updated_by=row.updated_by,
         next_run_at=None if slot is None else iso(due_at(trigger, row.schedule_id, slot)),
-        last_run_at=_time(row.last_run_at),
+        last_run_at=iso_or_none(row.last_run_at),
         every_minutes=trigger.every_minutes,
         cron=trigger.cron,
         timezone=trigger.timezone,
-        run_at=_time(trigger.run_at_ms),
-        start_at=_time(trigger.start_at_ms),
-        end_at=_time(trigger.end_at_ms),
+        run_at=iso_or_none(trigger.run_at_ms),
+        start_at=iso_or_none(trigger.start_at_ms),
+        end_at=iso_or_none(trigger.end_at_ms),
         directive_id=target.directive_id,
         harness_profile_id=target.harness_profile_id,
         run_template_id=target.run_template_id,
@@ -571,7 +565,3 @@ def _task(connection: Connection, row: ScheduleRow) -> ScheduledTask:
 def _count(connection: Connection, statement: str, row: ScheduleRow) -> int:
     (values,) = connection.execute(statement, (row.schedule_id,))
     return int(values[0])  # type: ignore[arg-type]
-
-
-def _time(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else iso(milliseconds)

@@ -22,7 +22,7 @@ from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX, Scope
 from projections.engine.cursor import event_id
-from projections.engine.page import Keyset, Page, fill_page
+from projections.engine.page import Keyset, Page, fill_page, first
 from projections.engine.projection import Projection, Rows, Table
 
 
@@ -163,10 +163,9 @@ def run_unsuccessful(rows: Rows, recorded: Recorded[RunFailed | RunCancelled | R
 @SESSIONS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was said."""
-    row = rows.get(ENTRY, recorded.event.target)
+    row = rows.erase(ENTRY, recorded.event.target, "content", "unknown_name")
     if row is not None:
-        row.content, row.unknown_name, row.redacted = None, None, True
-        rows.put(ENTRY, row)
+        row.redacted = True
 
 
 def _append(
@@ -248,8 +247,7 @@ LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id
 
 def session_by_id(connection: Connection, session_id: str) -> Session | None:
     """One session."""
-    found = list(connection.execute(SESSION.select, (session_id,)))
-    return _session(found[0]) if found else None
+    return first(connection, SESSION.select, (session_id,), _session)
 
 
 def list_sessions(

@@ -9,8 +9,8 @@ from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.template import RunTemplateCreated, RunTemplateUpdated
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
-from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import Projection, Rows, Table, to_json_or_null
 
 
 class TemplateRow(msgspec.Struct, gc=False):
@@ -74,9 +74,9 @@ def _keep(rows: Rows, recorded: Recorded[Any]) -> None:
             version=event.version,
             made_at=recorded.at,
             harness_profile_id=event.harness_profile_id,
-            params_schema=_json(event.params_schema),
+            params_schema=to_json_or_null(event.params_schema),
             directive_template=event.directive_template,
-            default_params=_json(event.default_params),
+            default_params=to_json_or_null(event.default_params),
         ),
     )
 
@@ -84,14 +84,7 @@ def _keep(rows: Rows, recorded: Recorded[Any]) -> None:
 @TEMPLATES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a redacted version said."""
-    row = rows.get(VERSION, recorded.event.target)
-    if row is not None:
-        row.directive_template = row.default_params = None
-        rows.put(VERSION, row)
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+    rows.erase(VERSION, recorded.event.target, "directive_template", "default_params")
 
 
 class RunTemplate(Value):
@@ -116,10 +109,8 @@ NEWEST = Keyset(kind="run-templates", columns=(("position", "t.position", int),)
 def template_by_id(connection: Connection, template_id: str, version: int | None = None) -> RunTemplate | None:
     """A version of a template, or its newest."""
     if version is None:
-        found = list(connection.execute(f"{SELECT_NEWEST} WHERE t.template_id = ?", (template_id,)))
-    else:
-        found = list(connection.execute(SELECT_VERSION, (template_id, version)))
-    return _template(found[0]) if found else None
+        return first(connection, f"{SELECT_NEWEST} WHERE t.template_id = ?", (template_id,), _template)
+    return first(connection, SELECT_VERSION, (template_id, version), _template)
 
 
 def list_templates(connection: Connection, *, cursor: str | None, limit: int) -> Page[RunTemplate]:

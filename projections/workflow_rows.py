@@ -28,7 +28,7 @@ from athena_core.domain.workflow_run import (
 )
 from athena_core.event import Recorded
 from athena_core.text import ERASED, or_erased
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 SAMPLES_MAX = 50
 """How many of the last durations of a step are kept."""
@@ -186,7 +186,7 @@ def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
             began_at=None,
             resumed_from=event.resumed_from_run_id,
             finished_at=None,
-            estimates=None if estimates is None else to_json(estimates),
+            estimates=to_json_or_null(estimates),
             resumed=0,
         ),
     )
@@ -418,11 +418,6 @@ def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
 def _line(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
     line = LineRow(recorded.position, recorded.stream, level, message, recorded.at, step_id)
     rows.append(LINE, line)
-
-
-def to_json(value: object) -> str:
-    """The text of a JSON column."""
-    return msgspec.json.encode(value).decode()
 
 
 class Asked(msgspec.Struct, rename="camel"):

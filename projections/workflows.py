@@ -5,11 +5,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval, Step, WorkflowDefinition
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
-from projections.engine.page import Keyset, Page
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import to_json
 from projections.workflow_rows import (
     FLOW,
     ITEM,
@@ -23,7 +24,6 @@ from projections.workflow_rows import (
     StepRow,
     estimate,
     graph_of,
-    to_json,
 )
 
 HELD_RUNS_MAX = 50
@@ -278,7 +278,7 @@ OutputOf: TypeAlias = Callable[[str, int], tuple[str | None, str | None]]
 
 
 NEWEST = Keyset(kind="workflows", columns=(("position", "w.position", int),))
-RUNS = Keyset(kind="workflow-runs", columns=(("position", "position", int),))
+RUNS = Keyset(kind="workflow-runs")
 ITEMS = Keyset(kind="workflow-items", columns=(("item", "item", int),), oldest_first=True)
 
 
@@ -289,8 +289,7 @@ def list_workflows(connection: Connection, *, cursor: str | None, limit: int) ->
 
 def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
     """One workflow."""
-    found = list(connection.execute(f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,)))
-    return _workflow(found[0]) if found else None
+    return first(connection, f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,), _workflow)
 
 
 def list_workflow_runs(connection: Connection, workflow_id: str, *, cursor: str | None, limit: int) -> Page[RunSummary]:
@@ -320,16 +319,15 @@ def run_row(connection: Connection, run_id: str) -> FlowRow | None:
 
 
 def _flow(connection: Connection, statement: str, value: str) -> FlowRow | None:
-    found = list(connection.execute(statement, (value,)))
-    return FLOW.load(found[0]) if found else None
+    return first(connection, statement, (value,), FLOW.load)
 
 
 def list_items(
     connection: Connection, run_id: str, step_id: str, *, status: str | None = None, cursor: str | None, limit: int
 ) -> Page[ItemStatus]:
     """Return items of a step in their order."""
-    found = [STEP.load(values).items for values in connection.execute(STEP.select, (run_id, step_id))]
-    total = (found[0] if found else None) or 0  # an earlier list may have been longer
+    step = STEP.one(connection, run_id, step_id)
+    total = (step.items if step else None) or 0  # an earlier list may have been longer
     where = (("run_id = ?", run_id), ("step_id = ?", step_id), ("item < ?", total), ("status = ?", status))
     return ITEMS.page(
         connection,
@@ -343,8 +341,8 @@ def list_items(
 
 def has_step(connection: Connection, workflow_id: str, step_id: str) -> bool:
     """Return True if the workflow has a step of this id."""
-    found = list(connection.execute(WORKFLOW.select, (workflow_id,)))
-    return bool(found) and step_id in graph_of(WORKFLOW.load(found[0])).steps
+    workflow = WORKFLOW.one(connection, workflow_id)
+    return workflow is not None and step_id in graph_of(workflow).steps
 
 
 def _item_status(row: ItemRow) -> ItemStatus:
@@ -383,8 +381,8 @@ def _times(row: FlowRow) -> dict[str, Any]:
         "updated_at": iso(row.updated_at),
         "requested_by": row.requested_by,
         "resumed_from_run_id": row.resumed_from,
-        "started_at": None if row.began_at is None else iso(row.began_at),
-        "finished_at": None if row.finished_at is None else iso(row.finished_at),
+        "started_at": iso_or_none(row.began_at),
+        "finished_at": iso_or_none(row.finished_at),
     }
 
 
@@ -394,8 +392,9 @@ class WorkflowRunReader:
     def __init__(self, connection: Connection, row: FlowRow, output_of: OutputOf) -> None:
         """Read what belongs to a run."""
         self._row = row
-        ((*values,),) = list(connection.execute(WORKFLOW.select, (row.workflow_id,)))
-        self.graph = graph_of(WORKFLOW.load(tuple(values)))
+        workflow = WORKFLOW.one(connection, row.workflow_id)
+        assert workflow is not None
+        self.graph = graph_of(workflow)
         self._output_of = output_of
         self._chars_left = RUN_OUTPUT_CHARS_MAX
         steps = connection.execute(f"{STEP.all} WHERE run_id = ?", (row.run_id,))
@@ -477,8 +476,8 @@ class WorkflowRunReader:
     def _checkpoint(self, row: StepRow) -> Checkpoint:
         return Checkpoint(
             attempt=row.attempt,
-            started_at=None if row.started_at is None else iso(row.started_at),
-            finished_at=None if row.finished_at is None else iso(row.finished_at),
+            started_at=iso_or_none(row.started_at),
+            finished_at=iso_or_none(row.finished_at),
             artifact=self._artifact(row),
             error=row.error,
         )
@@ -583,7 +582,7 @@ def _pending(text: str, approval: Approval) -> PendingApproval:
     return PendingApproval(
         subject_hash=asked.subject_sha256,
         requested_at=iso(asked.requested_at),
-        expires_at=None if asked.expires_at is None else iso(asked.expires_at),
+        expires_at=iso_or_none(asked.expires_at),
         message=approval.message,
         approvers=approval.approvers,
         role=approval.role or "Operator",

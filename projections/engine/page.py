@@ -121,6 +121,14 @@ def is_one_of(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]
     return (f"{column} IN ({', '.join('?' * len(names))})" if names else "FALSE"), tuple(sorted(names))
 
 
+def first(
+    connection: Connection, statement: str, values: Sequence[Cell], show: Callable[[tuple[Cell, ...]], T]
+) -> T | None:
+    """Return the first row of a query as it is shown, if there is one."""
+    found = list(connection.execute(statement, values))
+    return show(found[0]) if found else None
+
+
 class Keyset(Value):
     """The order of a list: columns that identify a row together, and their names in the cursor.
 
@@ -128,7 +136,7 @@ class Keyset(Value):
     """
 
     kind: str
-    columns: tuple[tuple[str, str, type], ...]
+    columns: tuple[tuple[str, str, type], ...] = (("position", "position", int),)
     """Name in the cursor, column in SQL, type."""
     oldest_first: bool = False
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from athena_core.event import Event, Recorded
+from athena_core.event import Event, Position, Recorded
 from athena_core.protocols import Cell, Connection, Row
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -21,6 +21,16 @@ INSERT, UPSERT, DELETE = range(3)
 UNKNOWN: Any = object()
 CACHED_ROWS_MAX = 200
 """How many rows of a table that is asked again soon stay in memory between two pages."""
+
+
+def to_json(value: object) -> str:
+    """The text of a column that holds JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def to_json_or_null(value: object) -> str | None:
+    """The text of a column that holds JSON, or NULL for None."""
+    return None if value is None else to_json(value)
 
 
 class Table(Generic[R]):
@@ -73,6 +83,11 @@ class Table(Generic[R]):
                     cells[index] = bool(cells[index])
             return self.row(*cells)
         return self.row(*values)
+
+    def one(self, connection: Connection, *key: Cell) -> R | None:
+        """Return the stored row with this key."""
+        found = list(connection.execute(self.select, key))
+        return self.load(found[0]) if found else None
 
 
 def _stored(kind: object) -> tuple[object, bool]:
@@ -142,8 +157,7 @@ class Rows:
         where = key if len(key) > 1 else key[0]
         found: R | None = known.get(where, UNKNOWN)
         if found is UNKNOWN:
-            stored = list(self._connection.execute(table.select, key))
-            found = known[where] = table.load(stored[0]) if stored else None
+            found = known[where] = table.one(self._connection, *key)
         return found
 
     def need(self, table: Table[R], *key: Cell) -> R:
@@ -202,6 +216,15 @@ class Rows:
             del buffer.changes[where]
         else:
             buffer.changes[where] = DELETE
+
+    def erase(self, table: Table[R], position: Position, *columns: str) -> R | None:
+        """Set columns of the row at a position to NULL, and return the row, if there is one."""
+        row = self.get(table, position)
+        if row is not None:
+            for column in columns:
+                setattr(row, column, None)
+            self.put(table, row)
+        return row
 
     def flush(self) -> None:
         """Write what changed; the buffer holds only rows afterwards that are kept, as they are stored."""
