@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from athena_core.clock import SystemIds
 from athena_core.log.postgres.views import dialect
 from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
-from projections.catalog import DIRECTIVE
+from projections.directives import DIRECTIVE
 from projections.feed import FEED_EVENT as FEED
 
 LOCK = "SELECT pg_advisory_xact_lock(1)"

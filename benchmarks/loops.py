@@ -24,7 +24,7 @@ from athena_core.values import PREVIEW_CHARS
 from benchmarks.machine import cores, pin
 from projections import ALL
 from projections import fleet_rows as fleet
-from projections.catalog import DIRECTIVE
+from projections.directives import DIRECTIVE
 from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Table
 from projections.engine.replay import digest, rebuild

@@ -1,21 +1,22 @@
 """The read models: what clients see, folded from the log, disposable at any time.
 
-What lives here: one file for each read model, and in ``engine`` what folds and reads them. What may not: anything of
-the core but events, values, errors and protocols; read models do not know each other. Read first:
-``engine/projection.py``, then ``catalog.py``.
+What lives here: the machinery (``projection``, ``projector``, ``generation``, ``views``, ``keeper``, ``replay``), what
+read models share (``page``, ``cursor``), and one file per read model. What may not: anything of the core but events,
+values, errors and protocols; read models do not know each other. Read first: ``projection.py``, then ``directives.py``.
 """
 
 from projections.anchors import ANCHORS
 from projections.audit import AUDIT
-from projections.catalog import CATALOG
 from projections.dead_letters import DEAD_LETTERS
-from projections.engine.projection import Projection
+from projections.directives import DIRECTIVES
+from projections.engine.projection import Projection, joined
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
 from projections.fleet_rows import FLEET
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
 from projections.policy import POLICY
+from projections.profiles import PROFILES
 from projections.queues import QUEUES
 from projections.redrives import REDRIVES
 from projections.reviews import REVIEWS
@@ -24,6 +25,8 @@ from projections.schedules import SCHEDULES
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
 from projections.workflow_rows import WORKFLOWS
+
+CATALOG = joined(DIRECTIVES, PROFILES)
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),

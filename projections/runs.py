@@ -115,7 +115,7 @@ BESIDE = ("position", "output_position", "paused_at", "template_version")
 
 
 def _columns(**instead: str) -> str:
-    """The columns from which ``to_view`` makes a run, in the order of the fields; some from elsewhere."""
+    """The columns from which ``_to_view`` makes a run, in the order of the fields; some from elsewhere."""
     return ", ".join((*BESIDE, *(instead.get(name) or SOURCES.get(name, name) for name in FIELDS)))
 
 
@@ -161,13 +161,13 @@ ASKED = Keyset(
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
     """One run, as it is shown to whoever is narrowed to a scope."""
     reasons = WaitReasons(connection, scope)
-    return first(connection, SELECT_RUN, (run_id,), lambda values: to_view(reasons, values))
+    return first(connection, SELECT_RUN, (run_id,), lambda values: _to_view(reasons, values))
 
 
 def run_of(row: RunRow) -> Run:
     """The run of a row that does not wait and has no output."""
     cells = (getattr(row, column, None) for column in (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS)))
-    return to_view(None, tuple(cells))
+    return _to_view(None, tuple(cells))
 
 
 def output_of(connection: Connection, run_id: str, chars_max: int) -> tuple[str | None, str | None]:
@@ -193,12 +193,12 @@ def list_runs(
     reasons = WaitReasons(connection, scope)
 
     def show(values: tuple[Any, ...]) -> Run:
-        return to_view(reasons, values)
+        return _to_view(reasons, values)
 
     def show_with_output(values: tuple[Any, ...]) -> Run:
         for (text,) in connection.execute(SELECT_TEXT, (values[OUTPUT_POSITION],)):
-            return to_view(reasons, values, text)
-        return to_view(reasons, values)
+            return _to_view(reasons, values, text)
+        return _to_view(reasons, values)
 
     return NEWEST.page(
         connection,
@@ -260,7 +260,7 @@ RUN_ID, SESSION_ID, STATUS, LINKS, WAITING_FOR, PAUSED, TEMPLATE, OUTPUT_TEXT = 
 OUTPUT_POSITION = BESIDE.index("output_position")
 
 
-def to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
+def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
     """Return a run from ``_columns``; its cells become the fields in their order.
 
     By place, which costs half of what names cost (a page has up to 500); no place is written down but in ``Run``.

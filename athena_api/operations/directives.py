@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
-from projections import catalog
+from projections import directives
 from projections.engine.page import Page
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 async def create_directive(plane: "ControlPlane", call: ApiCall[DirectiveSpec, NoQuery]) -> Reply:
     """Create a directive."""
     created = await plane.catalog.create_directive(call.body, call.meta, call.key)
-    record = catalog.Directive(
+    record = directives.Directive(
         id=created.subject or "",
         input=call.body.input,
         created_at=iso(created.at),
@@ -29,7 +29,7 @@ async def list_directives(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     """Directives, newest first."""
     page, position = await plane.query(
         ("catalog",),
-        lambda rows: catalog.list_directives(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
+        lambda rows: directives.list_directives(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
     )
     return Reply(data=page, position=position)
 
@@ -37,7 +37,7 @@ async def list_directives(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
 async def get_directive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One directive."""
     directive_id = call.path["directiveId"]
-    directive, position = await plane.query(("catalog",), lambda rows: catalog.directive_by_id(rows, directive_id))
+    directive, position = await plane.query(("catalog",), lambda rows: directives.directive_by_id(rows, directive_id))
     return Reply(data=existing(directive, "directive", directive_id), position=position)
 
 
@@ -49,7 +49,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "GET /directives",
         "listDirectives",
         list_directives,
-        answer=Page[catalog.Directive],
+        answer=Page[directives.Directive],
         paging="cursor",
         narrows={"personas"},
     ),
@@ -58,8 +58,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST /directives",
         "createDirective",
         create_directive,
-        answer=catalog.Directive,
+        answer=directives.Directive,
         narrows={"personas"},
     ),
-    row("directives.get", "GET /directives/:directiveId", "getDirective", get_directive, answer=catalog.Directive),
+    row("directives.get", "GET /directives/:directiveId", "getDirective", get_directive, answer=directives.Directive),
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.values import HarnessProfile, HarnessSpec
-from projections import catalog
+from projections import profiles
 from projections.engine.page import Page
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def create_profile(plane: "ControlPlane", call: ApiCall[HarnessSpec, NoQue
 async def list_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Harness profiles, newest first."""
     page, position = await plane.query(
-        ("catalog",), lambda rows: catalog.list_harness_profiles(rows, cursor=call.cursor, limit=call.limit)
+        ("catalog",), lambda rows: profiles.list_profiles(rows, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position)
 
@@ -33,7 +33,7 @@ async def list_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
 async def get_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One harness profile."""
     profile_id = call.path["harnessProfileId"]
-    profile, position = await plane.query(("catalog",), lambda rows: catalog.harness_profile_by_id(rows, profile_id))
+    profile, position = await plane.query(("catalog",), lambda rows: profiles.profile_by_id(rows, profile_id))
     return Reply(data=existing(profile, "harness profile", profile_id), position=position)
 
 

@@ -294,3 +294,15 @@ class Projection:
         """Register a handler of all rows of a page as stored: it sees what cannot be decoded, too."""
         self.every = handler
         return handler
+
+
+def joined(*parts: Projection) -> Projection:
+    """Return the read model whose parts are in several files. Raise ValueError unless they say of which one."""
+    name, version = parts[0].name, parts[0].version
+    if any((part.name, part.version) != (name, version) for part in parts):
+        raise ValueError(f"parts of {name} version {version} have another name or version")
+    whole = Projection(name, version=version, tables=tuple(table for part in parts for table in part.tables))
+    for part in parts:
+        for event in part.events:
+            whole.on(event, part.handlers[event.TYPE])
+    return whole

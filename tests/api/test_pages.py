@@ -32,7 +32,7 @@ from athena_core.event import Fact, Meta
 from athena_core.protocols import Connection
 from athena_core.settings import load
 from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
-from projections import catalog
+from projections import directives
 from projections.engine import generation
 from projections.engine.page import INLINE_BYTES_MAX, Page
 from projections.engine.updater import ViewUpdater
@@ -306,10 +306,10 @@ async def _read_pages(parts: ControlPlane) -> None:
     await parts.caught_up(("catalog",), parts.reader.head())
     threads: list[int] = []
 
-    def read(limit: int) -> Callable[[Connection], Page[catalog.Directive]]:
-        def work(rows: Connection) -> Page[catalog.Directive]:
+    def read(limit: int) -> Callable[[Connection], Page[directives.Directive]]:
+        def work(rows: Connection) -> Page[directives.Directive]:
             threads.append(threading.get_ident())
-            return catalog.list_directives(rows, cursor=None, limit=limit)
+            return directives.list_directives(rows, cursor=None, limit=limit)
 
         return work
 

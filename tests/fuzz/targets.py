@@ -32,7 +32,7 @@ from athena_core.log.codec import Codec
 from athena_core.protocols import Row
 from athena_core.roles import EVERYBODY_ELSE, Roster, parse_role_file
 from athena_core.values import Role
-from projections.catalog import DIRECTIVES
+from projections.directives import NEWEST
 from projections.engine.cursor import event_id, parse_cursor, resolve
 from projections.sessions import LATEST
 from tests.api.examples import EXAMPLES
@@ -72,7 +72,7 @@ def cursors(directory: Path) -> Iterator[Try]:
             assert 0 <= resolve(cursor, history) <= history.head()
         except (CursorInvalid, CursorForeign, CursorAhead):
             pass
-        for keyset in (DIRECTIVES, LATEST):
+        for keyset in (NEWEST, LATEST):
             try:
                 values = keyset.decode(text)
             except CursorInvalid:

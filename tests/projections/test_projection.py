@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Recorded
 from athena_core.log.sqlite.store import SqliteViewConnection
-from projections.engine.projection import CACHED_ROWS_MAX, Buffers, Projection, Rows, Table
+from projections.engine.projection import CACHED_ROWS_MAX, Buffers, Projection, Rows, Table, joined
 from tests.projections.support import DATABASES
 
 
@@ -174,3 +174,21 @@ def test_many_rows_are_written_by_their_cells() -> None:
     rows.flush()
     assert [NUMBER.load(row).number for row in connection.execute(NUMBER.scan)] == [1, 2, 3]
     connection.close()
+
+
+def test_parts_of_a_read_model_are_joined() -> None:
+    def part(name: str, table: Table[Any], version: int = 3) -> Projection:
+        return Projection(name, version=version, tables=(table,))
+
+    first, second = part("p", NUMBER), part("p", KEPT)
+
+    @first.handler
+    def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        pass
+
+    whole = joined(first, second)
+    assert (whole.name, whole.version, whole.tables) == ("p", 3, (NUMBER, KEPT))
+    assert (whole.handlers, whole.events) == ({DirectiveCreated.TYPE: directive_created}, (DirectiveCreated,))
+    for other in (part("q", KEPT), part("p", KEPT, version=4)):
+        with pytest.raises(ValueError, match="another name or version"):
+            joined(first, other)

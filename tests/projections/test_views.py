@@ -13,8 +13,8 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
 from athena_core.protocols import Connection, DatabaseDamaged
-from projections import ALL
-from projections.catalog import CATALOG, DIRECTIVE, DirectiveRow, directive_by_id
+from projections import ALL, CATALOG
+from projections.directives import DIRECTIVE, DirectiveRow, directive_by_id
 from projections.engine import generation
 from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Projection, Rows

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 
 from athena_core.clock import iso
-from projections.catalog import directive_by_id, harness_profile_by_id, list_directives, list_harness_profiles
+from projections.directives import directive_by_id, list_directives
+from projections.profiles import list_profiles, profile_by_id
 from tests.projections.history import BEGINNING, SPEC, History
 from tests.projections.support import shown
 
@@ -33,8 +34,8 @@ def test_a_profile_is_shown_as_it_was_written(tmp_path: Path) -> None:
     profile_id = history.profile()
     connection = shown(tmp_path, history)
     expected = msgspec.to_builtins(SPEC) | {"id": profile_id, "createdAt": iso(BEGINNING)}
-    assert msgspec.to_builtins(harness_profile_by_id(connection, profile_id)) == expected
-    assert harness_profile_by_id(connection, "hp_nobody") is None
+    assert msgspec.to_builtins(profile_by_id(connection, profile_id)) == expected
+    assert profile_by_id(connection, "hp_nobody") is None
 
 
 def test_both_are_listed_newest_first(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_both_are_listed_newest_first(tmp_path: Path) -> None:
     second = list_directives(connection, cursor=first.next_cursor, limit=3)
     assert [directive.id for directive in first.items + second.items] == directives[::-1]
     assert second.next_cursor is None
-    page = list_harness_profiles(connection, cursor=None, limit=3)
+    page = list_profiles(connection, cursor=None, limit=3)
     assert ([profile.id for profile in page.items], page.next_cursor) == (profiles[::-1], None)
 
 

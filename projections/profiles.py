@@ -1,0 +1,53 @@
+"""The harness profiles, as they were created."""
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.domain.profile import HarnessProfileCreated
+from athena_core.event import Recorded
+from athena_core.protocols import Cell, Connection
+from athena_core.values import HarnessProfile, HarnessSpec
+from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import Projection, Rows, Table, to_json
+
+
+class ProfileRow(msgspec.Struct, gc=False):
+    """A harness profile, as JSON."""
+
+    position: int
+    profile_id: str
+    created_at: int
+    profile: str
+
+
+PROFILE = Table("harness_profile", ProfileRow, key=("position",), indexes=(("profile_id",),))
+PROFILES = Projection("catalog", version=2, tables=(PROFILE,))
+"""Half of a read model: the directives are the rest. It has one name and one version."""
+
+
+@PROFILES.handler
+def profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
+    """Keep the profile."""
+    profile = to_json(recorded.event.profile)
+    row = ProfileRow(recorded.position, recorded.event.harness_profile_id, recorded.at, profile)
+    rows.append(PROFILE, row)
+
+
+NEWEST = Keyset(kind="harness-profiles")
+
+
+def profile_by_id(connection: Connection, profile_id: str) -> HarnessProfile | None:
+    """One harness profile."""
+    return first(connection, f"{PROFILE.all} WHERE profile_id = ?", (profile_id,), _to_view)
+
+
+def list_profiles(connection: Connection, *, cursor: str | None, limit: int) -> Page[HarnessProfile]:
+    """Harness profiles, newest first."""
+    return NEWEST.page(connection, PROFILE.all, (), cursor=cursor, limit=limit, show=_to_view)
+
+
+def _to_view(values: tuple[Cell, ...]) -> HarnessProfile:
+    row = PROFILE.load(values)
+    spec = msgspec.json.decode(row.profile, type=HarnessSpec)
+    fields = {name: getattr(spec, name) for name in HarnessSpec.__struct_fields__}
+    return HarnessProfile(id=row.profile_id, created_at=iso(row.created_at), **fields)
