@@ -11,23 +11,20 @@ from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
+from projections.workflow_estimates import Eta, estimated
 from projections.workflow_rows import (
     FLOW,
     ITEM,
     LINE,
-    QUANTILES,
     STEP,
     WORKFLOW,
     Asked,
     FlowRow,
     ItemRow,
     StepRow,
-    estimate,
     graph_of,
 )
 
-HELD_RUNS_MAX = 50
-"""Over how many of the last runs it is told how often an estimate held."""
 STEP_ITEMS_MAX = 100
 """How many items a step of a run shows; all of them are in pages."""
 RUN_ITEMS_MAX = 1_000
@@ -49,15 +46,9 @@ COUNT_ITEMS = (
 )
 COUNT_LINES = "SELECT count(*) FROM workflow_line WHERE run_id = ?"
 SELECT_LINES = f"{LINE.all} WHERE run_id = ? ORDER BY position DESC LIMIT ?"
-SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
 SELECT_NEWEST_RUN = f"{FLOW.all} WHERE workflow_id = ? ORDER BY position DESC LIMIT 1"
 SELECT_NEWEST_UNFINISHED = f"{FLOW.all} WHERE workflow_id = ? AND status <> 'ok' ORDER BY position DESC LIMIT 1"
 SELECT_NEWEST_OK = f"{FLOW.all} WHERE workflow_id = ? AND status = 'ok' ORDER BY position DESC LIMIT 1"
-SELECT_HELD = (
-    "SELECT estimates, finished_at - created_at FROM workflow_run"
-    " WHERE workflow_id = ? AND status = 'ok' AND estimates IS NOT NULL AND resumed = 0 AND finished_at IS NOT NULL"
-    " ORDER BY position DESC LIMIT ?"
-)
 
 
 # From rows to what clients see
@@ -239,27 +230,6 @@ class ArtifactRef(Value):
     model: str
     created_at: str
     output_chars: int
-
-
-class EtaHeld(Value):
-    """How many of the last runs took no longer than was estimated when they began."""
-
-    runs: int
-    p50: float
-    p80: float
-    p95: float
-
-
-class Eta(Value):
-    """When a run will be through, from how long its steps took before, along the longest way (contract 10)."""
-
-    computed_at: str
-    source: str
-    historical_sample_size: int
-    estimated_remaining_ms: int | None = None
-    estimated_completion_at: str | None = None
-    remaining_ms: dict[str, int] | None = None
-    held: EtaHeld | None = None
 
 
 class Observed(Value):
@@ -530,42 +500,7 @@ class WorkflowRunReader:
 
     def eta(self, now: int) -> Eta:
         """When it will be through, as far as that can be told."""
-        row = self._row
-        common: dict[str, Any] = {"computed_at": iso(now), "held": _held(self._connection, row.workflow_id)}
-        if row.finished_at is not None and row.status == "ok":
-            at = iso(row.finished_at)
-            return Eta(
-                source="completed",
-                historical_sample_size=0,
-                estimated_remaining_ms=0,
-                estimated_completion_at=at,
-                **common,
-            )
-        all_history = {
-            str(step_id): msgspec.json.decode(str(durations), type=list[int])
-            for step_id, durations in self._connection.execute(SELECT_HISTORY, (row.workflow_id,))
-        }
-        size = sum(map(len, all_history.values()))
-        through = {step_id for step_id, step in self._steps.items() if step.status in {"ok", "skipped"}}
-        gone = {
-            step_id: float(now - (step.started_at or now))
-            for step_id, step in self._steps.items()
-            if step.status == "running"
-        }
-        overall = [duration for durations in all_history.values() for duration in durations]
-        history = {step_id: all_history.get(step_id) or overall for step_id in self.graph.ids if step_id not in through}
-        estimates = estimate(self.graph, history, gone) if overall else None
-        if estimates is None:
-            return Eta(source="insufficient-history", historical_sample_size=size, **common)
-        remaining = estimates.pop("mean")
-        return Eta(
-            source="historical-average",
-            historical_sample_size=size,
-            estimated_remaining_ms=remaining,
-            estimated_completion_at=iso(now + remaining),
-            remaining_ms=estimates,
-            **common,
-        )
+        return estimated(self._connection, self.graph, self._row, self._steps, now)
 
 
 def _item_counts(total: int, counts: Mapping[str, int]) -> ItemCounts:
@@ -588,20 +523,6 @@ def _pending(text: str, approval: Approval) -> PendingApproval:
         role=approval.role or "Operator",
         not_requester=approval.not_requester,
     )
-
-
-def _held(connection: Connection, workflow_id: str) -> EtaHeld | None:
-    found = [
-        (msgspec.json.decode(str(estimates), type=dict[str, int]), int(took or 0))
-        for estimates, took in connection.execute(SELECT_HELD, (workflow_id, HELD_RUNS_MAX))
-    ]
-    if not found:
-        return None
-    shares = {
-        f"p{quantile}": round(sum(took <= estimates[f"p{quantile}"] for estimates, took in found) / len(found), 4)
-        for quantile in QUANTILES
-    }
-    return EtaHeld(runs=len(found), **shares)
 
 
 def progress(nodes: Sequence[StepState]) -> Progress:

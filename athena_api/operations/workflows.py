@@ -16,6 +16,7 @@ from athena_core.values import LIST_ITEMS_MAX, Body, Label
 from projections import runs, workflows
 from projections.engine.page import Page
 from projections.engine.views import at_least
+from projections.workflow_estimates import Eta
 from projections.workflow_rows import FlowRow
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
         workflow_id = row.workflow_id if row is not None else target
         record = existing(workflows.workflow_by_id(rows, workflow_id), "workflow or workflow run", target)
         if row is None:
-            eta = workflows.Eta(computed_at=iso(now), source="insufficient-history", historical_sample_size=0)
+            eta = Eta(computed_at=iso(now), source="insufficient-history", historical_sample_size=0)
             none = workflows.progress(())
             return workflows.Observed(workflow=record, run=None, nodes=(), progress=none, artifact_refs=(), eta=eta)
         view = _view(rows, row)

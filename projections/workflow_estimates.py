@@ -1,0 +1,95 @@
+"""The estimates of workflow runs: when one will be through, and how often such an estimate held."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.definitions.workflow_graph import WorkflowGraph
+from athena_core.event import Value
+from athena_core.protocols import Connection
+from projections.workflow_rows import QUANTILES, FlowRow, StepRow, estimate
+
+HELD_RUNS_MAX = 50
+"""Over how many of the last runs it is told how often an estimate held."""
+SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
+SELECT_HELD = (
+    "SELECT estimates, finished_at - created_at FROM workflow_run"
+    " WHERE workflow_id = ? AND status = 'ok' AND estimates IS NOT NULL AND resumed = 0 AND finished_at IS NOT NULL"
+    " ORDER BY position DESC LIMIT ?"
+)
+
+
+class EtaHeld(Value):
+    """How many of the last runs took no longer than was estimated when they began."""
+
+    runs: int
+    p50: float
+    p80: float
+    p95: float
+
+
+class Eta(Value):
+    """When a run will be through, from how long its steps took before, along the longest way (contract 10)."""
+
+    computed_at: str
+    source: str
+    historical_sample_size: int
+    estimated_remaining_ms: int | None = None
+    estimated_completion_at: str | None = None
+    remaining_ms: dict[str, int] | None = None
+    held: EtaHeld | None = None
+
+
+def estimated(
+    connection: Connection, graph: WorkflowGraph, row: FlowRow, steps: Mapping[str, StepRow], now: int
+) -> Eta:
+    """Return when a run will be through, from how long its steps took before."""
+    common: dict[str, Any] = {"computed_at": iso(now), "held": _held(connection, row.workflow_id)}
+    if row.finished_at is not None and row.status == "ok":
+        at = iso(row.finished_at)
+        return Eta(
+            source="completed",
+            historical_sample_size=0,
+            estimated_remaining_ms=0,
+            estimated_completion_at=at,
+            **common,
+        )
+    all_history = {
+        str(step_id): msgspec.json.decode(str(durations), type=list[int])
+        for step_id, durations in connection.execute(SELECT_HISTORY, (row.workflow_id,))
+    }
+    size = sum(map(len, all_history.values()))
+    through = {step_id for step_id, step in steps.items() if step.status in {"ok", "skipped"}}
+    gone = {
+        step_id: float(now - (step.started_at or now)) for step_id, step in steps.items() if step.status == "running"
+    }
+    overall = [duration for durations in all_history.values() for duration in durations]
+    history = {step_id: all_history.get(step_id) or overall for step_id in graph.ids if step_id not in through}
+    estimates = estimate(graph, history, gone) if overall else None
+    if estimates is None:
+        return Eta(source="insufficient-history", historical_sample_size=size, **common)
+    remaining = estimates.pop("mean")
+    return Eta(
+        source="historical-average",
+        historical_sample_size=size,
+        estimated_remaining_ms=remaining,
+        estimated_completion_at=iso(now + remaining),
+        remaining_ms=estimates,
+        **common,
+    )
+
+
+def _held(connection: Connection, workflow_id: str) -> EtaHeld | None:
+    found = [
+        (msgspec.json.decode(str(estimates), type=dict[str, int]), int(took or 0))
+        for estimates, took in connection.execute(SELECT_HELD, (workflow_id, HELD_RUNS_MAX))
+    ]
+    if not found:
+        return None
+    shares = {
+        f"p{quantile}": round(sum(took <= estimates[f"p{quantile}"] for estimates, took in found) / len(found), 4)
+        for quantile in QUANTILES
+    }
+    return EtaHeld(runs=len(found), **shares)
